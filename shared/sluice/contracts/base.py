@@ -1,0 +1,21 @@
+"""The two bases of every wire shape."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
+MetadataValue = Annotated[str, Field(max_length=512)]
+Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)]
+
+
+class Request(BaseModel):
+    """What a caller sends; an unknown field is the caller's mistake and is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Reply(BaseModel):
+    """What a service answers or publishes; unknown fields are ignored, so that old readers accept new writers."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")

@@ -1,0 +1,144 @@
+"""Models, deployments, routes and policies as the router publishes them, and the answer to "which one"."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sluice.contracts.base import Reply, Request
+
+SNAPSHOT_KEY = "sluice:routing:snapshot"
+
+ModelKind = Literal["chat", "embedding"]
+GuardMode = Literal["off", "observe", "enforce"]
+DeploymentHealth = Literal["up", "down", "unknown"]
+
+
+class DeploymentAuth(Reply):
+    """How a deployment wants to be called; secrets never travel, only the name of the variable that holds one.
+
+    `none` sends nothing, `bearer` sends the value of environment variable `env`, `service` sends a service token
+    for audience `audience` (a Sluice service that speaks the OpenAI API, such as retrieval's embeddings).
+    """
+
+    kind: Literal["none", "bearer", "service"] = "none"
+    env: str | None = None
+    audience: str | None = None
+
+
+class Deployment(Reply):
+    """One place that serves a model: an OpenAI-compatible endpoint and its limits.
+
+    `base_url` ends before `/chat/completions` (as in the `openai` client); `max_in_flight` and `timeout_s` bound
+    what one gateway process sends; `tokens_per_second` is what the inference service measured, if it knows.
+    """
+
+    id: str
+    provider: str = "openai"
+    base_url: str
+    upstream_model: str
+    auth: DeploymentAuth = DeploymentAuth()
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    max_in_flight: Annotated[int, Field(ge=1)] = 64
+    timeout_s: Annotated[float, Field(gt=0)] = 120.0
+    connect_timeout_s: Annotated[float, Field(gt=0)] = 3.0
+    health: DeploymentHealth = "unknown"
+    health_reason: str | None = None
+
+
+class Price(Reply):
+    """US dollars per million tokens."""
+
+    input: Annotated[float, Field(ge=0)] = 0.0
+    output: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Model(Reply):
+    """A model that callers can name; lengths are tokens."""
+
+    name: str
+    kind: ModelKind = "chat"
+    owned_by: str = "sluice"
+    created: int = 0
+    context_tokens: Annotated[int, Field(ge=1)] = 8192
+    max_output_tokens: int | None = None
+    embedding_dimensions: int | None = None
+    price: Price = Price()
+    policy: str | None = None
+    fallbacks: tuple[str, ...] = ()
+    deployments: tuple[Deployment, ...]
+
+
+class RetrievalPolicy(Reply):
+    """Retrieval that a policy switches on for each request of its route."""
+
+    vector_store_ids: tuple[str, ...] = ()
+    top_k: Annotated[int, Field(ge=1, le=50)] = 5
+    mode: Literal["hybrid", "dense", "bm25"] = "hybrid"
+    on_error: Literal["fail", "continue"] = "fail"
+
+
+class Policy(Reply):
+    """What happens to a request besides being answered.
+
+    `on_guard_error` says what a guardrail that cannot be reached means: `closed` refuses the request (default),
+    `open` lets it pass. With guards `off` and no retrieval a request makes no hop but the upstream.
+    """
+
+    name: str
+    guard_input: GuardMode = "off"
+    guard_output: GuardMode = "off"
+    guard_policy: str = "default"
+    on_guard_error: Literal["closed", "open"] = "closed"
+    retrieval: RetrievalPolicy | None = None
+
+
+class Route(Reply):
+    """A virtual model: the router picks one of `candidates`; `fallbacks` are tried in order when that one fails."""
+
+    name: str
+    candidates: tuple[str, ...]
+    fallbacks: tuple[str, ...] = ()
+    policy: str | None = None
+
+
+class RoutingSnapshot(Reply):
+    """All that the data plane needs to route without asking; `version` grows with each publication."""
+
+    version: int
+    published_at: float
+    models: tuple[Model, ...]
+    routes: tuple[Route, ...] = ()
+    policies: tuple[Policy, ...] = ()
+
+
+class RouteRequest(Request):
+    """Which model shall answer; `model` is a route's name or a model's, `text` the last user message (may be cut)."""
+
+    model: Annotated[str, Field(min_length=1, max_length=200)]
+    text: Annotated[str, Field(max_length=20_000)] = ""
+    prompt_tokens: Annotated[int, Field(ge=0)] = 0
+    explain: bool = False
+
+
+class RouteCandidate(Reply):
+    """One deployment that was looked at and why it was or was not taken."""
+
+    model: str
+    deployment: str
+    chosen: bool
+    reason: str
+
+
+class RouteDecision(Reply):
+    """The handbook's route result (F278): model, instance, intent, confidence; plus what to try next."""
+
+    model: str
+    instance: str
+    intent: str | None = None
+    confidence: float | None = None
+    route: str | None = None
+    reason: str
+    fallbacks: tuple[str, ...] = ()
+    policy: str | None = None
+    snapshot_version: int
+    candidates: tuple[RouteCandidate, ...] | None = None

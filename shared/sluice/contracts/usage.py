@@ -1,0 +1,40 @@
+"""The usage event that the gateway writes once for every request that it admitted."""
+
+from typing import Literal
+
+from sluice.contracts.base import Reply
+
+UsageStatus = Literal["ok", "error", "blocked", "cancelled"]
+
+
+class UsageRecorded(Reply):
+    """One request: who, what, how many tokens, how long, how it ended.
+
+    `event_id` is unique and makes consumers idempotent; `request_id` is the interaction id that feedback refers to.
+    Times are unix seconds and milliseconds; `cost_usd` is exact from `prompt_tokens`, `completion_tokens` and price.
+    `tokens_exact` is False when the upstream reported no usage and the gateway had to count itself.
+    """
+
+    v: Literal[1] = 1
+    event_id: str
+    request_id: str
+    at: float
+    tenant: str
+    key_id: str
+    endpoint: str
+    model: str
+    route: str | None = None
+    deployment: str | None = None
+    status: UsageStatus
+    http_status: int
+    error_code: str | None = None
+    stream: bool = False
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    tokens_exact: bool = True
+    cost_usd: float = 0.0
+    ttft_ms: float | None = None
+    duration_ms: float = 0.0
+    guard_issues: tuple[str, ...] = ()
+    citations: int = 0
+    trace_id: str | None = None
