@@ -1,0 +1,132 @@
+"""Service-to-service tokens and the callers that they prove."""
+
+import hmac
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import jwt
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from sluice.clock import Clock, SystemClock
+from sluice.errors import Forbidden, Unauthorized
+
+Role = Literal["service", "admin", "member"]
+
+_LIFETIME_S = 300
+_RENEW_S = 60
+_ALGORITHM = "HS256"
+_MAX_CACHED = 4096
+
+bearer = HTTPBearer(auto_error=False, description="A service token, or the administrator's key")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking: everything that a service stores or reads belongs to `tenant`."""
+
+    tenant: str
+    subject: str
+    role: Role
+
+
+class ServiceTokens:
+    """Mints and checks the short-lived tokens (JWT, HS256) with which one service shows another who asks.
+
+    A token is for one audience (the target service) and carries the tenant on whose behalf it is used. Minted tokens
+    are reused until a minute before they expire.
+    """
+
+    def __init__(self, secret: str, issuer: str, clock: Clock | None = None) -> None:
+        self._secret = secret
+        self._issuer = issuer
+        self._clock = clock or SystemClock()
+        self._minted: dict[tuple[str, str, str, Role], tuple[str, float]] = {}
+
+    def mint(self, audience: str, *, tenant: str, subject: str, role: Role = "service") -> str:
+        """Return a token for `audience` that is valid for at least another minute."""
+        cache_key = (audience, tenant, subject, role)
+        now = self._clock.now()
+        cached = self._minted.get(cache_key)
+        if cached is not None and cached[1] - now > _RENEW_S:
+            return cached[0]
+        expires = now + _LIFETIME_S
+        claims = {
+            "iss": self._issuer,
+            "aud": audience,
+            "sub": subject,
+            "tenant": tenant,
+            "role": role,
+            "iat": int(now),
+            "exp": int(expires),
+        }
+        token = jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
+        if len(self._minted) >= _MAX_CACHED:
+            self._minted.clear()
+        self._minted[cache_key] = (token, expires)
+        return token
+
+    def verify(self, token: str, audience: str) -> Caller:
+        """Return the caller that `token` proves to `audience`.
+
+        Raises:
+            Unauthorized: the token is malformed, forged, expired or for another service.
+        """
+        try:
+            claims = jwt.decode(
+                token,
+                self._secret,
+                algorithms=[_ALGORITHM],
+                audience=audience,
+                leeway=5,
+                options={"require": ["exp", "aud", "sub", "iss"]},
+            )
+            role = claims["role"]
+            if role not in ("service", "admin", "member"):
+                raise Unauthorized("The service token names an unknown role.")
+            return Caller(tenant=str(claims["tenant"]), subject=str(claims["sub"]), role=role)
+        except (jwt.InvalidTokenError, KeyError) as exc:
+            raise Unauthorized(
+                "The service token is not valid here; it may be expired or meant for another service."
+            ) from exc
+
+
+@dataclass(frozen=True, slots=True)
+class Doorkeeper:
+    """Decides who is calling one service: a holder of a service token, or the administrator."""
+
+    service: str
+    tokens: ServiceTokens
+    admin_key: str
+
+    def admit(self, credential: str | None, tenant_header: str | None) -> Caller:
+        """Return the caller; the administrator acts for the tenant of `x-sluice-tenant`, or for `default`."""
+        if not credential:
+            raise Unauthorized(
+                "Send `Authorization: Bearer …` with a service token or the administrator's key.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        if self.admin_key and hmac.compare_digest(credential.encode(), self.admin_key.encode()):
+            return Caller(tenant=tenant_header or "default", subject="admin", role="admin")
+        return self.tokens.verify(credential, self.service)
+
+
+def require_caller(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+) -> Caller:
+    """FastAPI dependency: the authenticated caller, or 401."""
+    doorkeeper: Doorkeeper = request.app.state.doorkeeper
+    return doorkeeper.admit(credentials.credentials if credentials else None, request.headers.get("x-sluice-tenant"))
+
+
+CallerDep = Annotated[Caller, Depends(require_caller)]
+
+
+def require_admin(caller: CallerDep) -> Caller:
+    """FastAPI dependency: the administrator or another service, or 403."""
+    if caller.role == "member":
+        raise Forbidden("Only the administrator or another service may do this.")
+    return caller
+
+
+AdminDep = Annotated[Caller, Depends(require_admin)]

@@ -1,0 +1,222 @@
+"""SQL: one database of one service, on SQLite or PostgreSQL, with separate sessions for reading and writing."""
+
+import asyncio
+import fcntl
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Executable, Result, ScalarResult, event, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from sluice.errors import DependencyUnavailable
+from sluice.settings import PlatformSettings
+
+_BUSY_TIMEOUT_MS = 10_000
+_SHARED_SCRIPT = Path(__file__).parent / "migration_env"
+Row = TypeVar("Row")
+
+
+class ReadSession(Protocol):
+    """A session that can only look: no add, no flush, no commit."""
+
+    async def execute(self, statement: Executable, /) -> Result[Any]:
+        """Run a select."""
+        ...
+
+    async def scalars(self, statement: Executable, /) -> ScalarResult[Any]:
+        """Run a select and return the first column."""
+        ...
+
+    async def scalar(self, statement: Executable, /) -> Any:
+        """Run a select and return the first column of the first row, or None."""
+        ...
+
+    async def get(self, entity: type[Row], ident: Any, /) -> Row | None:
+        """Return the row with this primary key, or None."""
+        ...
+
+
+class Database:
+    """Opens sessions; `close` ends all connections."""
+
+    def __init__(self, engine: AsyncEngine, service: str) -> None:
+        self.engine = engine
+        self.service = service
+        self._write = async_sessionmaker(engine, expire_on_commit=False)
+        self._read = async_sessionmaker(
+            engine.execution_options(sluice_read=True), expire_on_commit=False, autoflush=False
+        )
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is SQLite, for the few statements whose dialects differ."""
+        return self.engine.dialect.name == "sqlite"
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[ReadSession]:
+        """Open a session for reading; what it sees is rolled back at the end."""
+        async with self._read() as session:
+            yield session
+            await session.rollback()
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """Open a transaction that commits when the block ends well and rolls back when it raises.
+
+        On SQLite it takes the write lock at once (BEGIN IMMEDIATE), so that a read before a write cannot lose an update.
+        """
+        async with self._write() as session, session.begin():
+            yield session
+
+    async def ping(self) -> None:
+        """Ask the database for one value.
+
+        Raises:
+            DependencyUnavailable: it does not answer.
+        """
+        try:
+            async with self.engine.execution_options(sluice_read=True).connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        except (SQLAlchemyError, OSError) as exc:
+            raise DependencyUnavailable(
+                f"The database of {self.service} does not answer ({type(exc).__name__})."
+            ) from exc
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()
+
+
+def open_database(platform: PlatformSettings, service: str) -> Database:
+    """Return the database of a service; nothing is connected until the first session."""
+    url = platform.database_url_for(service)
+    if url.startswith("sqlite"):
+        platform.data_dir.mkdir(parents=True, exist_ok=True)
+        engine = create_async_engine(
+            url, connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000}, pool_size=4, max_overflow=8
+        )
+        _prepare_sqlite(engine)
+    else:
+        engine = create_async_engine(
+            url,
+            pool_size=5,
+            max_overflow=10,
+            pool_pre_ping=True,
+            connect_args={
+                "server_settings": {"search_path": service, "application_name": f"sluice-{service}"},
+                "timeout": 5,
+            },
+        )
+    return Database(engine, service)
+
+
+async def upgrade(platform: PlatformSettings, service: str, migrations: Path, revision: str = "head") -> None:
+    """Bring the schema to a revision; several processes may call it at once, one does the work.
+
+    `migrations` holds `versions/*.py`, plain Alembic revisions.
+    """
+    database = open_database(platform, service)
+    try:
+        with _one_at_a_time(platform, service):
+            async with database.engine.connect() as connection:
+                await connection.run_sync(_upgrade, service, migrations, revision)
+                await connection.commit()
+    finally:
+        await database.close()
+
+
+async def wait_for_schema(platform: PlatformSettings, service: str, migrations: Path, seconds: float = 60.0) -> None:
+    """Wait until another process has brought the schema up to date.
+
+    Raises:
+        DependencyUnavailable: it was not up to date in time.
+    """
+    head = _script(migrations).get_current_head()
+    database = open_database(platform, service)
+    deadline = time.monotonic() + seconds
+    try:
+        while await _current_revision(database) != head:
+            if time.monotonic() > deadline:
+                raise DependencyUnavailable(
+                    f"The database of {service} is not at revision {head} after {seconds:.0f} s; run `python -m sluice_{service} migrate`."
+                )
+            await asyncio.sleep(0.3)
+    finally:
+        await database.close()
+
+
+async def _current_revision(database: Database) -> str | None:
+    try:
+        async with database.engine.execution_options(sluice_read=True).connect() as connection:
+            return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+    except (SQLAlchemyError, OSError):
+        return None
+
+
+def _script(migrations: Path) -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(_SHARED_SCRIPT))
+    config.set_main_option("version_locations", str(migrations / "versions"))
+    config.set_main_option("path_separator", "newline")
+    return ScriptDirectory.from_config(config)
+
+
+def _upgrade(connection: Connection, service: str, migrations: Path, revision: str) -> None:
+    script = _script(migrations)
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"sluice-migrate-{service}"})
+        connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{service}"'))
+
+    def steps(current: Any, _context: Any) -> Sequence[Any]:
+        return script._upgrade_revs(revision, current)  # noqa: SLF001 - what Alembic's own `upgrade` command calls
+
+    with EnvironmentContext(
+        script.env_config if hasattr(script, "env_config") else Config(), script, fn=steps
+    ) as environment:
+        environment.configure(connection=connection, transactional_ddl=True, render_as_batch=True)
+        environment.run_migrations()
+
+
+@contextmanager
+def _one_at_a_time(platform: PlatformSettings, service: str) -> Iterator[None]:
+    # PostgreSQL has its advisory lock; for SQLite a lock file keeps two processes from migrating at once.
+    if platform.database_url:
+        yield
+        return
+    platform.data_dir.mkdir(parents=True, exist_ok=True)
+    with (platform.data_dir / f".{service}.migrate.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _prepare_sqlite(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def _connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        cursor = connection.cursor()
+        for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        reading = connection.get_execution_options().get("sluice_read", False)
+        connection.exec_driver_sql("BEGIN DEFERRED" if reading else "BEGIN IMMEDIATE")
+
+
+__all__ = [
+    "AsyncSession",
+    "Database",
+    "ReadSession",
+    "open_database",
+    "upgrade",
+    "wait_for_schema",
+]

@@ -1,0 +1,59 @@
+"""Background loops that are kept alive: a crash is logged, counted and answered with a restart after a pause."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from prometheus_client import Counter
+
+from sluice.telemetry.metrics import MetricRegistry
+
+_log = logging.getLogger(__name__)
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+_HEALTHY_AFTER_S = 60.0
+
+
+class Supervisor:
+    """Runs named coroutine functions until it is closed; each should loop by itself and return only to end."""
+
+    def __init__(self, registry: MetricRegistry) -> None:
+        self._restarts: Counter = registry.counter(
+            "sluice_loop_restarts_total", "Restarts of a background loop after a crash", ("loop",)
+        )
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Start a loop under a name that is unique in this supervisor; the name becomes a metric label."""
+        if name in self._tasks:
+            raise ValueError(f"a loop named {name!r} is already running")
+        self._tasks[name] = asyncio.create_task(self._keep_alive(name, run), name=name)
+
+    def is_running(self, name: str) -> bool:
+        """Tell whether the loop of this name was started and has not ended."""
+        task = self._tasks.get(name)
+        return task is not None and not task.done()
+
+    async def close(self) -> None:
+        """Cancel all loops and wait until they have ended."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._tasks.clear()
+
+    async def _keep_alive(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        pause = _FIRST_PAUSE_S
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            try:
+                await run()
+            except Exception:  # noqa: BLE001 - the top of a supervised loop: logged, counted, restarted
+                _log.exception("loop %s crashed; restarting in %.1f s", name, pause)
+                self._restarts.labels(loop=name).inc()
+            else:
+                return
+            if loop.time() - started > _HEALTHY_AFTER_S:
+                pause = _FIRST_PAUSE_S
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)

@@ -1,0 +1,294 @@
+"""Every stream, channel and job of the platform in one typed list, and the code that moves them.
+
+Streams deliver at least once: consumers are idempotent by the event's id. Payloads carry ids, not documents, and every
+payload ever released keeps parsing.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from pydantic import ValidationError
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from sluice.contracts.base import Reply
+from sluice.contracts.feedback import FeedbackRecorded
+from sluice.contracts.usage import UsageRecorded
+from sluice.redis import REDIS_DOWN
+
+_log = logging.getLogger(__name__)
+Payload = TypeVar("Payload", bound=Reply)
+
+
+class RoutingChanged(Reply):
+    """A new routing snapshot is published."""
+
+    v: int = 1
+    version: int
+
+
+class KeysChanged(Reply):
+    """API keys of the gateway changed; `key_id` None means that all should be read again."""
+
+    v: int = 1
+    key_id: str | None = None
+
+
+class IngestDocument(Reply):
+    """Chunk, embed and index one document."""
+
+    v: int = 1
+    tenant: str
+    vector_store_id: str
+    document_id: str
+
+
+class RunFinetuneJob(Reply):
+    """Bring a fine-tuning job to its next state."""
+
+    v: int = 1
+    tenant: str
+    job_id: str
+
+
+class RunEval(Reply):
+    """Run an evaluation."""
+
+    v: int = 1
+    tenant: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stream(Generic[Payload]):
+    """An append-only Redis stream; `keep` bounds its length (entries that all groups read are trimmed first)."""
+
+    name: str
+    payload: type[Payload]
+    keep: int = 1_000_000
+
+    @property
+    def dead_letters(self) -> str:
+        """The stream that takes what could not be handled."""
+        return f"{self.name}.dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Channel(Generic[Payload]):
+    """A Redis pub/sub channel: a hint to look again, never the only copy of a fact."""
+
+    name: str
+    payload: type[Payload]
+
+
+@dataclass(frozen=True, slots=True)
+class Task(Generic[Payload]):
+    """A Celery task: its name, its queue (one per service) and what it carries."""
+
+    name: str
+    queue: str
+    payload: type[Payload]
+
+
+USAGE = Stream("sluice.usage.v1", UsageRecorded)
+FEEDBACK = Stream("sluice.feedback.v1", FeedbackRecorded)
+STREAMS: tuple[Stream[UsageRecorded] | Stream[FeedbackRecorded], ...] = (USAGE, FEEDBACK)
+
+ROUTING_CHANGED = Channel("sluice:routing:changed", RoutingChanged)
+KEYS_CHANGED = Channel("sluice:keys:changed", KeysChanged)
+CHANNELS: tuple[Channel[RoutingChanged] | Channel[KeysChanged], ...] = (ROUTING_CHANGED, KEYS_CHANGED)
+
+INGEST_DOCUMENT = Task("retrieval.ingest_document", "retrieval", IngestDocument)
+RUN_FINETUNE_JOB = Task("finetune.run_job", "finetune", RunFinetuneJob)
+RUN_EVAL = Task("eval.run", "eval", RunEval)
+TASKS: tuple[Task[IngestDocument] | Task[RunFinetuneJob] | Task[RunEval], ...] = (
+    INGEST_DOCUMENT,
+    RUN_FINETUNE_JOB,
+    RUN_EVAL,
+)
+
+
+async def append(redis: Redis, stream: Stream[Payload], events: Sequence[Payload]) -> None:
+    """Append events in order, all or none."""
+    async with redis.pipeline(transaction=True) as pipe:
+        for item in events:
+            pipe.xadd(stream.name, {b"d": item.model_dump_json()}, maxlen=stream.keep, approximate=True)
+        await pipe.execute()
+
+
+async def publish(redis: Redis, channel: Channel[Payload], message: Payload) -> None:
+    """Tell all subscribers; nobody may be listening."""
+    await redis.publish(channel.name, message.model_dump_json())
+
+
+async def subscribe(
+    redis: Redis, channel: Channel[Payload], *, on_connect: Callable[[], Awaitable[None]] | None = None
+) -> AsyncIterator[Payload]:
+    """Yield messages until cancelled; reconnects by itself.
+
+    `on_connect` runs after each (re)connection: what was published in between is lost, so read the truth there.
+    """
+    pause = 0.2
+    while True:
+        pubsub = redis.pubsub(ignore_subscribe_messages=True)
+        try:
+            await pubsub.subscribe(channel.name)
+            if on_connect is not None:
+                await on_connect()
+            pause = 0.2
+            while True:
+                message = await pubsub.get_message(timeout=None)
+                if message is not None:
+                    yield channel.payload.model_validate_json(message["data"])
+        except ValidationError:
+            _log.exception("unreadable message on %s", channel.name)
+        except REDIS_DOWN as exc:
+            _log.warning(
+                "subscription to %s lost (%s); trying again in %.1f s", channel.name, type(exc).__name__, pause
+            )
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 5.0)
+        finally:
+            await pubsub.aclose()  # type: ignore[no-untyped-call]
+
+
+Handler = Callable[[Sequence[Payload]], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class StreamConsumer(Generic[Payload]):
+    """Reads a stream as one consumer of a group and hands batches to `handle`, which must be idempotent.
+
+    A batch is acknowledged when `handle` returns. When it raises, the entries stay pending, are delivered again, and
+    after `max_deliveries` go to the stream's dead-letter stream. Entries of a consumer that died are taken over after
+    `claim_after_ms`. When Redis is away it waits and goes on where it was.
+    """
+
+    redis: Redis
+    stream: Stream[Payload]
+    group: str
+    consumer: str
+    handle: Handler[Payload]
+    batch: int = 200
+    block_ms: int = 5000
+    claim_after_ms: int = 15_000
+    max_deliveries: int = 5
+    on_dead_letter: Callable[[int], None] = field(default=lambda count: None)
+
+    async def run(self) -> None:
+        """Consume until cancelled."""
+        pause = 0.2
+        while True:
+            try:
+                await self._ensure_group()
+                await self._read_own_pending()
+                pause = 0.2
+                while True:
+                    await self._take_over()
+                    await self._read_new()
+            except REDIS_DOWN as exc:
+                _log.warning(
+                    "stream %s: Redis is away (%s); trying again in %.1f s", self.stream.name, type(exc).__name__, pause
+                )
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5.0)
+            except ResponseError as exc:
+                if "NOGROUP" not in str(exc):  # a Redis that lost its data: make the group again
+                    raise
+
+    async def _ensure_group(self) -> None:
+        try:
+            await self.redis.xgroup_create(self.stream.name, self.group, id="0", mkstream=True)
+        except ResponseError as exc:
+            if "BUSYGROUP" not in str(exc):
+                raise
+
+    async def _read_own_pending(self) -> None:
+        # What this consumer had read before it was killed comes first.
+        last = b"0"
+        while True:
+            reply = await self.redis.xreadgroup(self.group, self.consumer, {self.stream.name: last}, count=self.batch)
+            entries = _entries(reply)
+            if not entries:
+                return
+            last = entries[-1][0]
+            await self._process(entries)
+
+    async def _read_new(self) -> None:
+        reply = await self.redis.xreadgroup(
+            self.group, self.consumer, {self.stream.name: b">"}, count=self.batch, block=self.block_ms
+        )
+        entries = _entries(reply)
+        if entries:
+            await self._process(entries)
+
+    async def _take_over(self) -> None:
+        reply = await self.redis.xautoclaim(
+            self.stream.name, self.group, self.consumer, min_idle_time=self.claim_after_ms, count=self.batch
+        )
+        claimed = [(entry_id, values) for entry_id, values in reply[1] if values]
+        if not claimed:
+            return
+        pending = await self.redis.xpending_range(
+            self.stream.name, self.group, claimed[0][0], claimed[-1][0], count=len(claimed), consumername=self.consumer
+        )
+        tries = {row["message_id"]: int(row["times_delivered"]) for row in pending}
+        spent = [entry for entry in claimed if tries.get(entry[0], 0) > self.max_deliveries]
+        if spent:
+            await self._bury(spent)
+        gone = {entry_id for entry_id, _ in spent}
+        await self._process([entry for entry in claimed if entry[0] not in gone])
+
+    async def _process(self, entries: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> None:
+        good: list[Payload] = []
+        bad: list[tuple[bytes, dict[bytes, bytes]]] = []
+        for entry_id, values in entries:
+            try:
+                good.append(self.stream.payload.model_validate_json(values[b"d"]))
+            except (ValidationError, KeyError):
+                bad.append((entry_id, values))
+        if bad:
+            await self._bury(bad)
+        if not good:
+            return
+        try:
+            await self.handle(good)
+        except Exception:  # noqa: BLE001 - the top of a consumer: logged; entries stay pending and come again
+            _log.exception(
+                "stream %s: a batch of %d was not handled; it will be delivered again", self.stream.name, len(good)
+            )
+            await asyncio.sleep(1.0)
+            return
+        buried = {entry_id for entry_id, _ in bad}
+        await self.redis.xack(
+            self.stream.name, self.group, *[entry_id for entry_id, _ in entries if entry_id not in buried]
+        )
+
+    async def _bury(self, entries: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> None:
+        async with self.redis.pipeline(transaction=True) as pipe:
+            for entry_id, values in entries:
+                pipe.xadd(
+                    self.stream.dead_letters,
+                    {b"id": entry_id, b"d": values.get(b"d", b"")},
+                    maxlen=100_000,
+                    approximate=True,
+                )
+                pipe.xack(self.stream.name, self.group, entry_id)
+            await pipe.execute()
+        _log.error("stream %s: %d entries went to %s", self.stream.name, len(entries), self.stream.dead_letters)
+        self.on_dead_letter(len(entries))
+
+
+def _entries(reply: object) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    # redis-py answers RESP2 as [[stream, entries]] and RESP3 as {stream: [entries]}.
+    if not reply:
+        return []
+    if isinstance(reply, dict):
+        lists = next(iter(reply.values()))
+        found = lists[0] if lists and isinstance(lists[0], list) else lists
+        return list(found)
+    assert isinstance(reply, list)
+    return list(reply[0][1])

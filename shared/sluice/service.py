@@ -1,0 +1,292 @@
+"""The frame of every service: health, metrics, request ids, deadlines, traces and errors in one shape."""
+
+import logging
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from opentelemetry.trace import SpanKind
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sluice import __version__
+from sluice.auth import Doorkeeper, ServiceTokens
+from sluice.clients.deadline import DEADLINE_HEADER, deadline_after
+from sluice.contracts.health import Health, Readiness
+from sluice.errors import Problem, SluiceError
+from sluice.ids import new_id
+from sluice.settings import PlatformSettings
+from sluice.telemetry import names
+from sluice.telemetry.metrics import MetricRegistry
+from sluice.telemetry.tracing import Tracing, extract
+
+_log = logging.getLogger(__name__)
+_OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+PROBLEM_JSON = "application/problem+json"
+
+Probe = Callable[[], Awaitable[None]]
+
+
+class ServiceDeps(Protocol):
+    """What the frame needs of a service's dependencies; each service's frozen `Deps` has these and its own."""
+
+    @property
+    def platform(self) -> PlatformSettings:
+        """The shared settings."""
+        ...
+
+    @property
+    def registry(self) -> MetricRegistry:
+        """Where the service declares its metrics."""
+        ...
+
+    @property
+    def tokens(self) -> ServiceTokens:
+        """Mints and checks service tokens."""
+        ...
+
+    @property
+    def tracing(self) -> Tracing:
+        """Makes spans."""
+        ...
+
+    @property
+    def probes(self) -> Mapping[str, Probe]:
+        """One per dependency; a probe that raises means not ready."""
+        ...
+
+
+OpenDeps = Callable[[], AbstractAsyncContextManager[ServiceDeps]]
+
+
+def create_service(
+    name: str,
+    open_deps: OpenDeps,
+    routers: Sequence[APIRouter],
+    *,
+    title: str,
+    description: str,
+) -> FastAPI:
+    """Return a service's application; `open_deps` is entered at start and left at shutdown.
+
+    All that the service opens (databases, clients, loops) is opened there. Handlers reach it through `deps_of`.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_deps() as deps:
+            app.state.deps = deps
+            app.state.doorkeeper = Doorkeeper(name, deps.tokens, deps.platform.admin_key.get_secret_value())
+            app.state.frame.begin(deps)
+            yield
+
+    app = FastAPI(
+        title=title,
+        description=description,
+        version=__version__,
+        lifespan=lifespan,
+        docs_url="/docs",
+        redoc_url=None,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    frame = _Frame(name)
+    app.state.frame = frame
+    app.add_middleware(_FrameMiddleware, frame=frame)
+    _add_errors(app)
+    app.include_router(_health_routes(name))
+    for router in routers:
+        app.include_router(router)
+    return app
+
+
+def deps_of(request: Request) -> Any:
+    """FastAPI dependency: the service's `Deps`; wiring narrows the type with `Annotated[Deps, Depends(deps_of)]`."""
+    return request.app.state.deps
+
+
+def request_id_of(request: Request) -> str:
+    """Return the id of this request, as it stands in the `x-request-id` header of the answer."""
+    found: str = request.scope["sluice_request_id"]
+    return found
+
+
+class _Frame:
+    """What the middleware uses; the metrics exist from the moment the dependencies are open."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.tracing: Tracing | None = None
+
+    def begin(self, deps: ServiceDeps) -> None:
+        self.tracing = deps.tracing
+        self.requests = deps.registry.counter(
+            "sluice_http_requests_total", "HTTP requests answered", ("service", "method", "route", "status")
+        )
+        self.seconds = deps.registry.histogram(
+            "sluice_http_request_duration_seconds",
+            "Time from request to the end of the answer",
+            ("service", "method", "route"),
+        )
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        known = method if method in _METHODS else "other"
+        self.requests.labels(self.service, known, route, str(status)).inc()
+        self.seconds.labels(self.service, known, route).observe(seconds)
+
+
+class _FrameMiddleware:
+    """Plain ASGI: request id, deadline, span and metrics around one request."""
+
+    def __init__(self, app: ASGIApp, frame: _Frame) -> None:
+        self._app = app
+        self._frame = frame
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in _OPEN_PATHS or self._frame.tracing is None:
+            scope.setdefault("sluice_request_id", "")
+            await self._app(scope, receive, send)
+            return
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        request_id = _request_id(headers.get("x-request-id"))
+        scope["sluice_request_id"] = request_id
+        status = 500
+        started = time.perf_counter()
+
+        async def tagged(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        method = scope["method"]
+        attributes = {names.HTTP_METHOD: method, names.URL_PATH: scope["path"], names.REQUEST_ID: request_id}
+        try:
+            with (
+                deadline_after(headers.get(DEADLINE_HEADER)),
+                self._frame.tracing.span(
+                    f"{method} {self._frame.service}",
+                    kind=SpanKind.SERVER,
+                    attributes=attributes,
+                    parent=extract(headers),
+                ) as span,
+            ):
+                await self._app(scope, receive, tagged)
+                span.set_attribute(names.HTTP_STATUS, status)
+                span.set_attribute(names.HTTP_ROUTE, _route(scope))
+                span.update_name(f"{method} {_route(scope)}")
+        finally:
+            self._frame.observe(method, _route(scope), status, time.perf_counter() - started)
+
+
+def _request_id(given: str | None) -> str:
+    return given if given and _SAFE_ID.fullmatch(given) else new_id("req")
+
+
+def _route(scope: Scope) -> str:
+    route = scope.get("route")
+    return getattr(route, "path", None) or "other"
+
+
+def _health_routes(service: str) -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz", summary="Is the process alive?")
+    async def healthz() -> Health:
+        return Health(service=service, version=__version__)
+
+    @router.get("/readyz", summary="Can it do its job?", responses={503: {"model": Readiness}})
+    async def readyz(request: Request, response: Response) -> Readiness:
+        checks = await _run_probes(request.app.state.deps.probes)
+        ready = all(result == "ok" for result in checks.values())
+        response.status_code = 200 if ready else 503
+        return Readiness(status="ready" if ready else "not_ready", service=service, checks=checks)
+
+    @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+    async def metrics(request: Request) -> Response:
+        body, content_type = request.app.state.deps.registry.render()
+        return Response(body, headers={"content-type": content_type})
+
+    return router
+
+
+async def _run_probes(probes: Mapping[str, Probe]) -> dict[str, str]:
+    checks: dict[str, str] = {}
+    for name, probe in probes.items():
+        try:
+            await probe()
+            checks[name] = "ok"
+        except SluiceError as exc:
+            checks[name] = exc.detail
+        except Exception as exc:  # noqa: BLE001 - whatever a probe raises means not ready; the class is shown, not the text
+            _log.warning("probe %s failed", name, exc_info=True)
+            checks[name] = type(exc).__name__
+    return checks
+
+
+def _add_errors(app: FastAPI) -> None:
+    def problem(request: Request, body: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
+        shown = body.model_copy(update={"request_id": request.scope.get("sluice_request_id")})
+        return JSONResponse(
+            shown.model_dump(mode="json", exclude_none=True),
+            status_code=body.status,
+            headers=dict(headers or {}),
+            media_type=PROBLEM_JSON,
+        )
+
+    @app.exception_handler(SluiceError)
+    async def known(request: Request, exc: SluiceError) -> JSONResponse:
+        if exc.status >= 500:
+            _log.warning("%s: %s", exc.code, exc.detail, exc_info=exc.__cause__)
+        return problem(request, exc.problem(), exc.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, exc: RequestValidationError) -> JSONResponse:
+        errors = tuple(
+            {"loc": ".".join(str(part) for part in item["loc"]), "msg": item["msg"]} for item in exc.errors()
+        )
+        first = errors[0] if errors else {"loc": "body", "msg": "invalid"}
+        return problem(
+            request,
+            Problem(
+                type="urn:sluice:error:invalid_request",
+                title="Invalid request",
+                status=422,
+                code="invalid_request",
+                detail=f"{first['loc']}: {first['msg']}",
+                errors=errors,
+            ),
+        )
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, exc: HTTPException) -> JSONResponse:
+        code = {404: "not_found", 405: "method_not_allowed"}.get(exc.status_code, "http_error")
+        detail = f"{request.method} {request.url.path}: {exc.detail}."
+        return problem(
+            request,
+            Problem(
+                type=f"urn:sluice:error:{code}", title=str(exc.detail), status=exc.status_code, code=code, detail=detail
+            ),
+            exc.headers,
+        )
+
+    @app.exception_handler(Exception)
+    async def unknown(request: Request, exc: Exception) -> JSONResponse:
+        _log.error("unhandled error in %s %s", request.method, request.url.path, exc_info=exc)
+        return problem(
+            request,
+            Problem(
+                type="urn:sluice:error:internal_error",
+                title="Internal error",
+                status=500,
+                code="internal_error",
+                detail="Something went wrong on our side; the log holds the details under this request id.",
+            ),
+        )

@@ -1,0 +1,128 @@
+"""Settings from the environment: the platform's shared ones and the base of each service's own."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sluice.errors import SluiceError
+
+ServiceName = Literal["gateway", "router", "guardrail", "retrieval", "inference", "finetune", "eval", "feedback"]
+SERVICES: tuple[ServiceName, ...] = (
+    "gateway",
+    "router",
+    "guardrail",
+    "retrieval",
+    "inference",
+    "finetune",
+    "eval",
+    "feedback",
+)
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_MIN_SECRET = 16
+
+
+class ConfigError(SluiceError):
+    """A setting or configuration file is wrong; the sentence names it and says what to change."""
+
+    code, title = "config_error", "Configuration error"
+
+
+class PlatformSettings(BaseSettings):
+    """What all parts of one platform share; variables start with SLUICE_."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SLUICE_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    env: Literal["dev", "production"] = Field("production", description="production refuses missing or short secrets")
+    host: str = Field("127.0.0.1", description="address that the services listen on")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe log line written")
+    data_dir: Path = Field(Path(".sluice/data"), description="folder for databases, vectors, journals and blobs")
+    config_dir: Path = Field(Path("deploy/config"), description="folder with models.yaml, guard.yaml and others")
+    redis_url: str = Field("redis://127.0.0.1:8091/0", description="Redis or Valkey")
+    database_url: str = Field("", description="PostgreSQL URL; empty means one SQLite file per service in data_dir")
+    qdrant_url: str = Field("", description="Qdrant server; empty means the embedded engine in the retrieval service")
+    admin_key: SecretStr = Field(SecretStr(""), description="credential of the administrator for all admin APIs")
+    service_secret: SecretStr = Field(SecretStr(""), description="signs the tokens that services show each other")
+    auto_migrate: bool = Field(default=True, description="bring the database schema up to date when a service starts")
+    trace_file_dir: str = Field("", description="folder for traces as OTLP JSON lines; empty writes none")
+    otlp_endpoint: str = Field(
+        "", description="OTLP over HTTP collector, such as http://collector:4318; empty sends none"
+    )
+    trace_ratio: float = Field(1.0, ge=0, le=1, description="share of requests traced, unless the caller decided")
+    gateway_url: str = Field("http://127.0.0.1:8080", description="where the gateway answers")
+    router_url: str = Field("http://127.0.0.1:8081", description="where the router answers")
+    guardrail_url: str = Field("http://127.0.0.1:8082", description="where the guardrail answers")
+    retrieval_url: str = Field("http://127.0.0.1:8083", description="where retrieval answers")
+    inference_url: str = Field("http://127.0.0.1:8084", description="where the inference service answers")
+    finetune_url: str = Field("http://127.0.0.1:8085", description="where the finetune-worker's API answers")
+    eval_url: str = Field("http://127.0.0.1:8086", description="where eval answers")
+    feedback_url: str = Field("http://127.0.0.1:8087", description="where feedback answers")
+
+    @model_validator(mode="after")
+    def _secrets_are_set(self) -> Self:
+        if self.env == "production":
+            for name in ("admin_key", "service_secret"):
+                if len(getattr(self, name).get_secret_value()) < _MIN_SECRET:
+                    raise ValueError(
+                        f"SLUICE_{name.upper()} is missing or shorter than {_MIN_SECRET} characters; "
+                        "set it (for example to the output of `openssl rand -hex 24`), or SLUICE_ENV=dev on your own machine"
+                    )
+        return self
+
+    def service_url(self, service: ServiceName) -> str:
+        """Return the base URL of a service, without a trailing slash."""
+        url: str = getattr(self, f"{service}_url")
+        return url.rstrip("/")
+
+    def database_url_for(self, service: str) -> str:
+        """Return the SQLAlchemy URL of a service's database."""
+        if not self.database_url:
+            return f"sqlite+aiosqlite:///{self.data_dir.absolute() / service}.sqlite"
+        return re.sub(r"^postgres(ql)?://", "postgresql+asyncpg://", self.database_url)
+
+    def load_yaml(self, filename: str) -> Any:
+        """Read a file of the configuration folder and expand `${VAR}` and `${VAR:-default}` in its text."""
+        path = self.config_dir / filename
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as exc:
+            raise ConfigError(
+                f"Cannot read {path}: {exc.strerror}. Set SLUICE_CONFIG_DIR to the folder that holds it."
+            ) from exc
+        try:
+            return yaml.safe_load(expand_variables(text, str(path)))
+        except yaml.YAMLError as exc:
+            raise ConfigError(f"{path} is not valid YAML: {exc}") from exc
+
+
+class ServiceSettings(BaseSettings):
+    """The base of a service's own settings; a subclass sets `env_prefix` to SLUICE_<SERVICE>_ and adds `port`."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+
+def expand_variables(text: str, where: str) -> str:
+    """Replace `${VAR}` and `${VAR:-default}` by the environment's values; an unset one without default is an error."""
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match.group(1), match.group(2)
+        found = os.environ.get(name)  # noqa: TID251
+        if found:
+            return found
+        if default is None:
+            raise ConfigError(f"{where} uses ${{{name}}}, which is not set. Set it, or write ${{{name}:-default}}.")
+        return default
+
+    return _VARIABLE.sub(value, text)
+
+
+def secret_from_environment(name: str) -> str | None:
+    """Return the value of a variable that a configuration file names (an upstream's API key), or None."""
+    return os.environ.get(name) or None  # noqa: TID251

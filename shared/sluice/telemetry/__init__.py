@@ -1,0 +1,1 @@
+"""Metrics, traces and logs, declared once and cheap to use."""

@@ -1,0 +1,154 @@
+"""OpenTelemetry traces: spans, W3C context in and out, written as OTLP to a file or a collector."""
+
+import base64
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+from google.protobuf.json_format import MessageToDict
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from sluice import __version__
+from sluice.errors import SluiceError
+from sluice.settings import PlatformSettings
+from sluice.telemetry import names
+
+AttributeValue = str | bool | int | float | Sequence[str]
+
+_EXPORT_EVERY_MS = 1000
+_W3C = TraceContextTextMapPropagator()
+_ID_FIELDS = ("traceId", "spanId", "parentSpanId")
+
+
+class JsonLinesExporter(SpanExporter):
+    """Appends each batch as one line of OTLP/JSON to a file (OpenTelemetry's file exporter format).
+
+    When the file passes `max_bytes` it becomes `<name>.1` and a new one begins, so that at most two files are kept.
+    """
+
+    def __init__(self, path: Path, max_bytes: int = 64 * 1024 * 1024) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Write one batch."""
+        line = orjson.dumps(_with_hex_ids(MessageToDict(encode_spans(spans)))) + b"\n"
+        with self._lock:
+            try:
+                if self._path.exists() and self._path.stat().st_size > self._max_bytes:
+                    self._path.replace(self._path.with_suffix(".jsonl.1"))
+                with self._path.open("ab") as file:
+                    file.write(line)
+            except OSError:
+                return SpanExportResult.FAILURE
+        return SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        """Nothing is held open."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Every export is already written."""
+        del timeout_millis
+        return True
+
+
+class Tracing:
+    """Makes spans for one service; without a sink it costs next to nothing and records none."""
+
+    def __init__(self, service: str, platform: PlatformSettings) -> None:
+        sampler = ParentBased(TraceIdRatioBased(platform.trace_ratio))
+        resource = Resource.create(
+            {"service.name": service, "service.namespace": "sluice", "service.version": __version__}
+        )
+        self._provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
+        self.enabled = False
+        if platform.trace_file_dir:
+            self._add(JsonLinesExporter(Path(platform.trace_file_dir) / f"{service}.jsonl"))
+        if platform.otlp_endpoint:
+            self._add(OTLPSpanExporter(endpoint=f"{platform.otlp_endpoint.rstrip('/')}/v1/traces", timeout=5))
+        self.tracer = self._provider.get_tracer("sluice", __version__)
+
+    @contextmanager
+    def span(
+        self,
+        name: str,
+        *,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        parent: otel_context.Context | None = None,
+    ) -> Iterator[Span]:
+        """Open a span as the current one; an error that passes through marks it, by class or code, never by text."""
+        if not self.enabled:
+            yield trace.INVALID_SPAN
+            return
+        with self.tracer.start_as_current_span(
+            name,
+            context=parent,
+            kind=kind,
+            attributes=attributes,
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                yield span
+            except BaseException as exc:
+                span.set_attribute(names.ERROR_TYPE, exc.code if isinstance(exc, SluiceError) else type(exc).__name__)
+                span.set_status(Status(StatusCode.ERROR))
+                raise
+
+    def close(self) -> None:
+        """Send what is still buffered and stop."""
+        self._provider.shutdown()
+
+    def flush(self) -> None:
+        """Send what is still buffered."""
+        self._provider.force_flush()
+
+    def _add(self, exporter: SpanExporter) -> None:
+        self._provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=_EXPORT_EVERY_MS))
+        self.enabled = True
+
+
+def extract(headers: Mapping[str, str]) -> otel_context.Context:
+    """Return the context that a caller's `traceparent` header carries."""
+    return _W3C.extract(headers)
+
+
+def inject(headers: dict[str, str]) -> None:
+    """Add `traceparent` of the current span to outgoing headers."""
+    _W3C.inject(headers)
+
+
+def current_trace_id() -> str | None:
+    """Return the current trace's id as 32 hex digits, or None outside of a trace."""
+    context = trace.get_current_span().get_span_context()
+    return f"{context.trace_id:032x}" if context.is_valid else None
+
+
+def _with_hex_ids(message: dict[str, object]) -> object:
+    # OTLP/JSON writes ids as hex, protobuf's own JSON mapping as base64 (OTLP specification, "JSON Protobuf Encoding").
+
+    def convert(value: object) -> object:
+        if isinstance(value, dict):
+            return {
+                key: base64.b64decode(item).hex() if key in _ID_FIELDS and isinstance(item, str) else convert(item)
+                for key, item in value.items()
+            }
+        if isinstance(value, list):
+            return [convert(item) for item in value]
+        return value
+
+    return convert(message)
