@@ -133,16 +133,20 @@ async def subscribe(
     """
     pause = 0.2
     while True:
-        pubsub = redis.pubsub(ignore_subscribe_messages=True)
+        pubsub = redis.pubsub()
         try:
             await pubsub.subscribe(channel.name)
-            if on_connect is not None:
-                await on_connect()
-            pause = 0.2
             while True:
                 message = await pubsub.get_message(timeout=None)
-                if message is not None:
+                if message is None:
+                    continue
+                if message["type"] == "message":
                     yield channel.payload.model_validate_json(message["data"])
+                elif message["type"] == "subscribe":
+                    # redis-py reconnects by itself; the server's confirmation is the one sign of it.
+                    pause = 0.2
+                    if on_connect is not None:
+                        await on_connect()
         except ValidationError:
             _log.exception("unreadable message on %s", channel.name)
         except REDIS_DOWN as exc:

@@ -107,6 +107,8 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
 
+    port: int = Field(0, ge=0, le=65535, description="port that the service listens on")
+
 
 def expand_variables(text: str, where: str) -> str:
     """Replace `${VAR}` and `${VAR:-default}` by the environment's values; an unset one without default is an error."""

@@ -18,7 +18,7 @@ from sluice.settings import PlatformSettings
 _log = logging.getLogger(__name__)
 Payload = TypeVar("Payload", bound=Reply)
 
-_VISIBILITY_TIMEOUT_S = 60
+_VISIBILITY_TIMEOUT_S = 10
 _QUEUE_PREFIX = "sluice."
 
 
@@ -26,7 +26,7 @@ def make_celery(service: str, platform: PlatformSettings) -> Celery:
     """Return a service's Celery application on the platform's Redis.
 
     Tasks are acknowledged after they ran (at-least-once): a killed worker's task is delivered again once its visibility
-    time-out of 60 s has passed, and running workers look for such tasks every second. A task that
+    time-out of 10 s has passed, and running workers look for such tasks every second. A task that
     runs longer may thus run twice at once: handlers hold a lease in the database and are idempotent.
     """
     app = Celery(f"sluice-{service}", broker=platform.redis_url, set_as_current=False)

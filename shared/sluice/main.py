@@ -1,0 +1,154 @@
+"""The command line that every service has: serve, worker, migrate, check-config, openapi."""
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, NoReturn, TypeVar
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import ValidationError
+from starlette.types import ASGIApp
+
+from sluice.db import upgrade, wait_for_schema
+from sluice.errors import SluiceError
+from sluice.service import OpenDeps
+from sluice.settings import PlatformSettings, ServiceSettings
+from sluice.telemetry import logs
+
+_log = logging.getLogger(__name__)
+Settings = TypeVar("Settings", bound=ServiceSettings)
+
+_SHUTDOWN_S = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[Settings]):
+    """What `run` needs to know of a service.
+
+    Attributes:
+        name: the service's name, also its database's.
+        settings: its settings class; it has a field `port`.
+        create_app: makes the FastAPI application from the function that opens its dependencies.
+        open_deps: opens the dependencies with the settings.
+        migrations: folder that holds `versions/`, or None if the service has no database.
+        worker: runs the worker process and blocks, or None if the service has none.
+        check: reads the configuration and raises if it is wrong; runs for `check-config` after the settings.
+        wrap: puts another ASGI application in front of the FastAPI one (the gateway's data plane).
+        server_options: further options of `uvicorn.Config`.
+    """
+
+    name: str
+    settings: type[Settings]
+    create_app: Callable[[OpenDeps], FastAPI]
+    open_deps: Callable[[PlatformSettings, Settings], Any]
+    migrations: Path | None = None
+    worker: Callable[[PlatformSettings, Settings], None] | None = None
+    check: Callable[[PlatformSettings, Settings], None] | None = None
+    wrap: Callable[[FastAPI, PlatformSettings, Settings], ASGIApp] | None = None
+    server_options: tuple[tuple[str, Any], ...] = ()
+
+
+def run(entry: Entry[Settings], arguments: list[str] | None = None) -> None:
+    """Run a service's command line; a wrong setting ends it with a sentence and status 2."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m sluice_{entry.name}", description=f"The {entry.name} service of Sluice."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="serve the REST API")
+    commands.add_parser("check-config", help="check settings and configuration files, then exit")
+    commands.add_parser("openapi", help="print the OpenAPI document")
+    if entry.migrations:
+        commands.add_parser("migrate", help="bring the database schema up to date")
+    if entry.worker:
+        commands.add_parser("worker", help="run the worker process")
+    command = parser.parse_args(arguments).command
+    if command == "openapi":
+        print(json.dumps(_openapi(entry), indent=2, sort_keys=True))  # noqa: T201 - the command's output
+        return
+    try:
+        platform, settings = PlatformSettings(), entry.settings()
+        logs.configure(entry.name if command != "worker" else f"{entry.name}-worker", platform.log_level)
+        _commands(entry, platform, settings)[command]()
+    except ValidationError as exc:
+        problems = "; ".join(
+            f"{_variable(entry, item)}: {item['msg'].removeprefix('Value error, ')}" for item in exc.errors()
+        )
+        _fail(f"The settings of {entry.name} are not right: {problems}")
+    except SluiceError as exc:
+        _fail(exc.detail)
+
+
+def _commands(entry: Entry[Settings], platform: PlatformSettings, settings: Settings) -> dict[str, Callable[[], None]]:
+    return {
+        "serve": lambda: _serve(entry, platform, settings),
+        "worker": lambda: _work(entry, platform, settings),
+        "migrate": lambda: _migrate(entry, platform),
+        "check-config": lambda: _check(entry, platform, settings),
+    }
+
+
+def _serve(entry: Entry[Settings], platform: PlatformSettings, settings: Settings) -> None:
+    if entry.check:
+        entry.check(platform, settings)
+    if entry.migrations and platform.auto_migrate:
+        _migrate(entry, platform)
+    app = entry.create_app(lambda: entry.open_deps(platform, settings))
+    served: ASGIApp = entry.wrap(app, platform, settings) if entry.wrap else app
+    options: dict[str, Any] = {
+        "host": platform.host,
+        "port": settings.port,
+        "loop": "uvloop",
+        "http": "httptools",
+        "log_config": None,
+        "access_log": False,
+        "lifespan": "on",
+        "server_header": False,
+        "timeout_keep_alive": 75,
+        "timeout_graceful_shutdown": _SHUTDOWN_S,
+    }
+    uvicorn.Server(uvicorn.Config(served, **options | dict(entry.server_options))).run()
+
+
+def _work(entry: Entry[Settings], platform: PlatformSettings, settings: Settings) -> None:
+    assert entry.worker is not None
+    if entry.migrations:
+        asyncio.run(wait_for_schema(platform, entry.name, entry.migrations))
+    entry.worker(platform, settings)
+
+
+def _migrate(entry: Entry[Settings], platform: PlatformSettings) -> None:
+    assert entry.migrations is not None
+    asyncio.run(upgrade(platform, entry.name, entry.migrations))
+    _log.info("database schema of %s is up to date", entry.name)
+
+
+def _check(entry: Entry[Settings], platform: PlatformSettings, settings: Settings) -> None:
+    if entry.check:
+        entry.check(platform, settings)
+    print(f"The configuration of {entry.name} is right.")  # noqa: T201 - the command's output
+
+
+def _openapi(entry: Entry[Settings]) -> dict[str, Any]:
+    def closed() -> NoReturn:
+        raise RuntimeError("the OpenAPI document is made without opening anything")
+
+    return entry.create_app(closed).openapi()
+
+
+def _variable(entry: Entry[Settings], item: Any) -> str:
+    name = str(item["loc"][0]) if item["loc"] else "settings"
+    prefix = (
+        str(entry.settings.model_config.get("env_prefix", "")) if name in entry.settings.model_fields else "SLUICE_"
+    )
+    return f"{prefix}{name.upper()}"
+
+
+def _fail(sentence: str) -> None:
+    print(sentence, file=sys.stderr)  # noqa: T201 - the last word of a command that ends
+    sys.exit(2)

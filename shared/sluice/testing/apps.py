@@ -1,0 +1,82 @@
+"""Applications under test without a socket."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from sluice.auth import Role, ServiceTokens
+from sluice.clients.http import HttpAnswer
+from sluice.settings import PlatformSettings
+
+ADMIN_KEY = "admin-key-for-tests-0123456789"
+_SECRET = "service-secret-for-tests-0123456789"  # noqa: S105
+
+
+def platform_settings(tmp_path: Path, **overrides: Any) -> PlatformSettings:
+    """Return settings for one test: secrets that tests know, data below `tmp_path`, no traces."""
+    values: dict[str, Any] = {
+        "env": "dev",
+        "data_dir": tmp_path / "data",
+        "admin_key": ADMIN_KEY,
+        "service_secret": _SECRET,
+        "log_level": "warning",
+        **overrides,
+    }
+    return PlatformSettings(_env_file=None, **values)
+
+
+def environment_of(settings: PlatformSettings) -> dict[str, str]:
+    """Return the SLUICE_ variables with which a child process gets these settings."""
+    out = {}
+    for name, value in settings.model_dump().items():
+        plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+        out[f"SLUICE_{name.upper()}"] = str(plain)
+    return out
+
+
+def admin_headers(tenant: str = "default") -> dict[str, str]:
+    """Return the administrator's credential."""
+    return {"authorization": f"Bearer {ADMIN_KEY}", "x-sluice-tenant": tenant}
+
+
+def service_headers(
+    audience: str, tenant: str = "default", *, subject: str = "test", role: Role = "service"
+) -> dict[str, str]:
+    """Return a service token for `audience` on behalf of a tenant."""
+    token = ServiceTokens(_SECRET, "test").mint(audience, tenant=tenant, subject=subject, role=role)
+    return {"authorization": f"Bearer {token}"}
+
+
+@asynccontextmanager
+async def asgi_client(app: FastAPI, served: ASGIApp | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """Start the application's lifespan and yield a client that calls it in process.
+
+    `served` is what receives the requests when something stands in front of `app` (the gateway's data plane).
+    """
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app=served or app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            yield client
+
+
+class AsgiTransport:
+    """Lets a `ServiceClient` call an application in process: the real client against the real provider."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app, raise_app_exceptions=False))
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout_s: float
+    ) -> HttpAnswer:
+        """Send and read the whole answer."""
+        response = await self._client.request(method, url, headers=dict(headers), content=body, timeout=timeout_s)
+        return HttpAnswer(response.status_code, dict(response.headers), response.content)
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._client.aclose()

@@ -1,0 +1,128 @@
+"""Real processes in tests: started, waited for, killed."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self, TypeVar
+
+import httpx
+
+Value = TypeVar("Value")
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback address that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(
+    check: Callable[[], Value], *, seconds: float = 20.0, every: float = 0.1, what: str = "the condition"
+) -> Value:
+    """Call `check` until it returns something true; an exception of httpx or OSError means not yet."""
+    deadline = time.monotonic() + seconds
+    last: object = None
+    while time.monotonic() < deadline:
+        try:
+            found = check()
+        except (httpx.HTTPError, OSError) as exc:
+            last = exc
+        else:
+            if found:
+                return found
+            last = found
+        time.sleep(every)
+    raise AssertionError(f"{what} did not come true within {seconds:.0f} s (last: {last!r})")
+
+
+class ServiceProcess:
+    """One service (or any Python module) as an operating-system process with its log in a file."""
+
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        *,
+        cwd: Path | None = None,
+    ) -> None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self.log = log
+        self._command = [sys.executable, "-m", module, *arguments]
+        self._environment = {**_inherited(), **environment}
+        self._cwd = cwd
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> Self:
+        """Start it; the log is appended to."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self._cwd,
+                start_new_session=True,
+            )
+        return self
+
+    def wait_ready(self, url: str, *, seconds: float = 30.0) -> None:
+        """Wait until GET `url` answers 200; fails at once, with the log, when the process has ended."""
+
+        def ready() -> bool:
+            if self._process is not None and self._process.poll() is not None:
+                raise AssertionError(
+                    f"{self._command} ended with {self._process.returncode}:\n{self.log.read_text()[-4000:]}"
+                )
+            return httpx.get(url, timeout=2.0).status_code == httpx.codes.OK
+
+        try:
+            wait_until(ready, seconds=seconds, what=f"{url} answering")
+        except AssertionError as exc:
+            raise AssertionError(f"{exc}\n{self.log.read_text()[-4000:]}") from exc
+
+    def alive(self) -> bool:
+        """Tell whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a crash would."""
+        self._signal(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Ask it to end with SIGTERM; kill it after ten seconds."""
+        self._signal(signal.SIGTERM)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(number)
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(timeout=10)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}  # noqa: TID251
