@@ -1,0 +1,44 @@
+"""What the request path is built from: its collaborators and its limits."""
+
+from dataclasses import dataclass
+
+from sluice.clock import Clock
+from sluice.telemetry.tracing import Tracing
+
+from sluice_gateway.domain.ports import Credentials, Guard, KeyRing, Retrieval, Router, UsageSink
+from sluice_gateway.metrics import GatewayMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Limits and habits of the request path; sizes are bytes, times seconds."""
+
+    max_body_bytes: int = 10 * 1024 * 1024
+    max_reply_bytes: int = 64 * 1024 * 1024
+    trace_ratio_direct: float = 0.01
+    trace_ratio: float = 1.0
+    cooldown_s: float = 2.0
+    max_cooldown_s: float = 30.0
+    stage_timeout_s: float = 5.0
+    watch_disconnect_after_s: float = 0.2
+    guard_window_chars: int = 240
+    guard_holdback_chars: int = 80
+    upstream_idle_s: float = 30.0
+    upstream_max_idle: int = 256
+    max_bytes_per_token: int = 128
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlaneDeps:
+    """The collaborators of the request path, opened and closed by the service's wiring."""
+
+    keys: KeyRing
+    usage: UsageSink
+    credentials: Credentials
+    guard: Guard
+    router: Router
+    retrieval: Retrieval
+    tracing: Tracing
+    metrics: GatewayMetrics
+    clock: Clock
+    options: Options = Options()

@@ -1,0 +1,1 @@
+"""What the gateway decides: keys, usage and the ports to everything outside."""

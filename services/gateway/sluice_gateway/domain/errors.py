@@ -1,0 +1,51 @@
+"""The gateway's own errors of the control plane."""
+
+from sluice.errors import Conflict, DependencyUnavailable, NotFound, Unprocessable
+
+
+class KeyNotFound(NotFound):
+    """No API key has this id."""
+
+    code, title = "api_key_not_found", "No such API key"
+
+
+class KeyRevoked(Conflict):
+    """A revoked key cannot be changed."""
+
+    code, title = "api_key_revoked", "API key is revoked"
+
+
+class IdempotencyKeyReused(Unprocessable):
+    """The Idempotency-Key was used for another request."""
+
+    code, title = "idempotency_key_reused", "Idempotency key reused"
+
+
+class CursorUnknown(Unprocessable):
+    """The cursor `after` names nothing in this list."""
+
+    code, title = "cursor_unknown", "Unknown cursor"
+
+
+class UsageNotFound(NotFound):
+    """No request with this id was recorded."""
+
+    code, title = "usage_not_found", "No such request"
+
+
+class JournalUnavailable(DependencyUnavailable):
+    """Usage cannot be written to disk, so nothing may be answered that would have to be billed."""
+
+    code, title = "usage_journal_unavailable", "Usage journal unavailable"
+
+
+class SnapshotMissing(DependencyUnavailable):
+    """No routing snapshot has been read yet."""
+
+    code, title = "routing_snapshot_missing", "No routing snapshot yet"
+
+
+class KeyRingMissing(DependencyUnavailable):
+    """The API keys have not been read yet."""
+
+    code, title = "key_ring_missing", "API keys not read yet"

@@ -1,0 +1,133 @@
+"""What the request path needs from outside, as ports: keys, usage, credentials, and the three services that it asks.
+
+Each port says what happens when the thing behind it is away.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from sluice.contracts.guard import CheckRequest, InputVerdict, OutputVerdict
+from sluice.contracts.retrieval import ContextReply, ContextRequest
+from sluice.contracts.routing import DeploymentAuth, RouteDecision, RouteRequest
+from sluice.contracts.usage import UsageStatus
+
+KeyRole = Literal["member", "admin"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """An API key as the request path sees it; the key itself is never kept.
+
+    `models` is the list of model and route names that the key may use, None for all; `policy` replaces the policy of
+    the model or route; `expires_at` is in unix seconds.
+    """
+
+    key_id: str
+    tenant: str
+    name: str
+    role: KeyRole = "member"
+    models: frozenset[str] | None = None
+    policy: str | None = None
+    expires_at: float | None = None
+    disabled: bool = False
+
+
+class KeyRing(Protocol):
+    """All API keys in memory.
+
+    Degraded mode: when the store behind it is away, the keys that were last read go on working; a key that was never
+    read is unknown (fail closed).
+    """
+
+    def lookup(self, authorization: bytes) -> KeyRecord | None:
+        """Return the key that a whole `Authorization` header value proves, or None.
+
+        Disabled and expired keys are returned as well: the caller tells them apart.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class UsageFields:
+    """One request for the usage journal; the same fields as `sluice.contracts.usage.UsageRecorded`.
+
+    It is a plain slotted dataclass because one is made for every request: building and writing it costs microseconds.
+    """
+
+    event_id: str
+    request_id: str
+    at: float
+    tenant: str
+    key_id: str
+    endpoint: str
+    model: str
+    status: UsageStatus
+    http_status: int
+    route: str | None = None
+    deployment: str | None = None
+    error_code: str | None = None
+    stream: bool = False
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    tokens_exact: bool = True
+    cost_usd: float = 0.0
+    ttft_ms: float | None = None
+    duration_ms: float = 0.0
+    guard_issues: tuple[str, ...] = ()
+    citations: int = 0
+    trace_id: str | None = None
+    v: int = 1
+
+
+class UsageSink(Protocol):
+    """Where usage goes.
+
+    `record` returns after the event is in the journal file (the page cache is enough: it outlives the process), so
+    that an answer whose last byte went out is never without its row. It is called once per admitted request, before
+    the last bytes of the answer. Degraded mode: a journal that cannot be written raises `DependencyUnavailable`, and
+    the request is refused: an unbilled answer is worse than none.
+    """
+
+    def record(self, event: UsageFields) -> None:
+        """Append one event."""
+        ...
+
+
+class Credentials(Protocol):
+    """Finds what a deployment wants to see in `Authorization`."""
+
+    def bearer(self, auth: DeploymentAuth, tenant: str) -> str | None:
+        """Return the bearer token for a deployment, None when it wants none.
+
+        Raises:
+            DependencyUnavailable: the variable that should hold the secret is not set.
+        """
+        ...
+
+
+class Guard(Protocol):
+    """The guardrail service. Degraded mode: the policy's `on_guard_error` (closed refuses the request, open lets it pass)."""
+
+    async def check_input(self, request: CheckRequest, *, tenant: str, timeout_s: float) -> InputVerdict:
+        """Return the verdict on what a user sent."""
+        ...
+
+    async def check_output(self, request: CheckRequest, *, tenant: str, timeout_s: float) -> OutputVerdict:
+        """Return the verdict on what a model answered."""
+        ...
+
+
+class Router(Protocol):
+    """The router service. Degraded mode: the route's first candidate of the last snapshot that has a healthy deployment."""
+
+    async def route(self, request: RouteRequest, *, tenant: str, timeout_s: float) -> RouteDecision:
+        """Return which model and deployment answers a request for a virtual model."""
+        ...
+
+
+class Retrieval(Protocol):
+    """The retrieval service. Degraded mode: the policy's `on_error`; retrieval that a request asked for itself fails it."""
+
+    async def context(self, request: ContextRequest, *, tenant: str, timeout_s: float) -> ContextReply:
+        """Return evidence for a question."""
+        ...
