@@ -1,0 +1,118 @@
+"""The platform in containers: build, start, wait until it is healthy, stop."""
+
+import json
+import secrets
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine import REPOSITORY, Engine, Failed, say
+
+PROJECT = "sluice-ci"
+FILES = (REPOSITORY / "docker-compose.yml", REPOSITORY / "deploy" / "compose" / "local.yml")
+BASE_URL = "http://127.0.0.1:18080"
+SECRETS = ("SLUICE_ADMIN_KEY", "SLUICE_SERVICE_SECRET", "POSTGRES_PASSWORD", "REDIS_PASSWORD")
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One compose project, always the same name, so that a run finds and removes what an earlier one left."""
+
+    engine: Engine
+    compose: Path
+
+    @property
+    def env_file(self) -> Path:
+        """The secrets of this project, made once."""
+        return self.engine.state / "secrets.env"
+
+    @property
+    def traces(self) -> Path:
+        """Where the containers write their traces, for tests to read."""
+        return self.engine.state / "traces"
+
+    def read_secrets(self) -> dict[str, str]:
+        """Return the secrets, and make them on the first run."""
+        if not self.env_file.exists():
+            self.env_file.touch(mode=0o600)
+            text = "".join(f"{name}={secrets.token_hex(24)}\n" for name in SECRETS)
+            self.env_file.write_text(text, encoding="utf-8")
+        lines = self.env_file.read_text(encoding="utf-8").splitlines()
+        return dict(line.split("=", 1) for line in lines if line)
+
+    def run(self, *arguments: str, log: Path | None = None) -> None:
+        """Run podman-compose on the project."""
+        files = [part for file in FILES for part in ("-f", str(file))]
+        command = (str(self.compose), "-p", PROJECT, "--env-file", str(self.env_file), *files, *arguments)
+        self.engine.run(*command, extra={"SLUICE_CI_TRACES": str(self.traces), **self.read_secrets()}, log=log)
+
+    def build(self, images: list[str], log: Path) -> None:
+        """Build the images of these services from the project's Dockerfiles."""
+        for number, name in enumerate(images, 1):
+            say(f"image {number} of {len(images)}: {name}")
+            self.run("--podman-build-args=--network host --format docker", "build", name, log=log)
+
+    def up(self, log: Path) -> None:
+        """Start all containers of the core profile."""
+        self.traces.mkdir(exist_ok=True)
+        self.traces.chmod(0o777)  # the containers' user is not the host's
+        say("starting the containers")
+        self.run("up", "-d", "--no-build", log=log)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until every container's own health check passes and the gateway says that it is ready.
+
+        Raises:
+            Failed: one was not healthy in time; the sentence names it.
+        """
+        say("waiting until every container is healthy")
+        started = time.monotonic()
+        waiting = self.containers()
+        while waiting:
+            waiting = [name for name in waiting if not self._healthy(name)]
+            if time.monotonic() - started > seconds:
+                raise Failed(f"Not healthy after {seconds:.0f} s: {', '.join(waiting)}. Their logs are kept.")
+            time.sleep(2 if waiting else 0)
+        while not _ready(f"{BASE_URL}/readyz"):
+            if time.monotonic() - started > seconds:
+                raise Failed(f"{BASE_URL}/readyz does not say ready after {seconds:.0f} s.")
+            time.sleep(1)
+        say(f"healthy after {time.monotonic() - started:.0f} s")
+
+    def containers(self) -> list[str]:
+        """Return the names of this project's containers."""
+        label = f"label=io.podman.compose.project={PROJECT}"
+        _, text = self.engine.answer("podman", "ps", "-a", "--filter", label, "--format", "{{.Names}}")
+        return sorted(text.split())
+
+    def memory(self) -> list[str]:
+        """Return each container's memory in use and its limit, as podman prints them."""
+        _, text = self.engine.answer("podman", "stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}")
+        return [line for line in text.splitlines() if line.startswith(PROJECT)]
+
+    def save_logs(self, folder: Path) -> None:
+        """Write each container's log into a file."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in self.containers():
+            log = folder / f"{name}.log"
+            log.unlink(missing_ok=True)
+            self.engine.run("podman", "logs", name, log=log)
+
+    def down(self, log: Path) -> None:
+        """Stop and remove the project's containers, its network and its volumes."""
+        say("stopping the containers")
+        self.run("down", "--volumes", "--timeout", "20", log=log)
+
+    def _healthy(self, name: str) -> bool:
+        status, _ = self.engine.answer("podman", "healthcheck", "run", name)
+        return status == 0
+
+
+def _ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status == 200 and "status" in json.load(answer)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False

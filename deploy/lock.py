@@ -1,0 +1,46 @@
+"""Resolves the workspace's dependencies and writes the lock files: names, versions and hashes, never an index's host."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES = {
+    "gateway": "gateway",
+    "router": "router",
+    "guardrail": "guardrail",
+    "retrieval": "retrieval",
+    "inference": "inference",
+    "finetune": "finetune-worker",
+    "eval": "eval",
+    "feedback": "feedback",
+}
+OWN = ["sluice", "sluice-cli", *(f"sluice-{name}" for name in IMAGES)]
+
+
+def compile_lock(output: str, *inputs: str) -> None:
+    """Write one lock file below requirements/."""
+    command = [
+        str(Path(sys.executable).parent / "uv"),
+        *("pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-header"),
+        *("--no-annotate", "--no-emit-index-url", "--no-emit-find-links"),
+        *(option for name in OWN for option in ("--no-emit-package", name)),
+        *inputs,
+        *("-o", f"requirements/{output}.txt"),
+    ]
+    subprocess.run(command, check=True, cwd=ROOT)
+    print(f"requirements/{output}.txt")
+
+
+def main() -> None:
+    """Write all lock files; each image's is a subset of dev.txt."""
+    members = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("services/*/pyproject.toml"), ROOT / "cli/pyproject.toml"])
+    compile_lock("dev", "pyproject.toml", "--group", "dev", "shared/pyproject.toml", *members)
+    compile_lock("models", "--no-deps", "requirements/models.in")
+    compile_lock("uv", "-c", "requirements/dev.txt", "requirements/uv.in")
+    for image, folder in IMAGES.items():
+        compile_lock(image, "-c", "requirements/dev.txt", "shared/pyproject.toml", f"services/{folder}/pyproject.toml")
+
+
+if __name__ == "__main__":
+    main()
