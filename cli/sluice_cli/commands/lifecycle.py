@@ -1,0 +1,178 @@
+"""`sluice up`, `down`, `status` and `logs`."""
+
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import psutil
+import typer
+
+from sluice_cli.client import Gateway
+from sluice_cli.output import say, show_json, show_table
+from sluice_cli.platform import records
+from sluice_cli.platform.errors import CommandFailed
+from sluice_cli.platform.health import ask
+from sluice_cli.platform.home import API_KEY, EVAL_KEY, Home
+from sluice_cli.platform.launcher import Launcher, exclusive
+from sluice_cli.platform.parts import Layout, Part, environment, missing_wheels, parts
+from sluice_cli.settings import CliSettings
+
+_MIB = 1024 * 1024
+
+
+def up() -> None:
+    """Start the whole platform on this machine and wait until it answers."""
+    settings = CliSettings()
+    home, layout = Home(settings.home), Layout(settings.port_base)
+    missing = missing_wheels()
+    if missing:
+        raise CommandFailed(
+            f"These packages are not installed: {', '.join(missing)}. Run `make install` and try again."
+        )
+    home.prepare()
+    began = time.monotonic()
+    with exclusive(home):
+        wanted = parts(layout, home, settings.redis_url)
+        launcher = Launcher(home, say, settings.start_timeout_s)
+        secrets = home.ensure_secrets()
+        values = environment(layout, home, settings.redis_url)
+        say(f"Starting {len(wanted)} parts; their logs are in {home.logs}/")
+        started = [name for name, record in records.read(home.run).items() if record.process()]
+        try:
+            for stage in sorted({part.stage for part in wanted}):
+                launcher.start([part for part in wanted if part.stage == stage], values | secrets)
+                if stage == 1:
+                    secrets = _ensure_keys(home, Gateway.from_settings(settings), secrets)
+        except BaseException:
+            launcher.stop([part.name for part in reversed(wanted) if part.name not in started])
+            raise
+    _tell(layout, secrets[API_KEY], time.monotonic() - began)
+
+
+def down() -> None:
+    """Stop what `sluice up` started, and nothing else."""
+    settings = CliSettings()
+    home, layout = Home(settings.home), Layout(settings.port_base)
+    if not home.root.exists():
+        say("Nothing was started here.")
+        return
+    with exclusive(home):
+        known = [part.name for part in parts(layout, home, "")]
+        order = [*known[1:], *(name for name in records.read(home.run) if name not in known), known[0]]
+        stopped = Launcher(home, say, settings.start_timeout_s).stop(order)
+    say(f"Stopped {len(stopped)} parts." if stopped else "Nothing was running.")
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Show each part, its health and its address; the exit status is 1 when a part is not ready."""
+    settings = CliSettings()
+    home, layout = Home(settings.home), Layout(settings.port_base)
+    found = records.read(home.run)
+    rows = [_row(part, found.get(part.name)) for part in parts(layout, home, settings.redis_url)]
+    if as_json:
+        show_json(rows)
+    else:
+        columns = ("part", "state", "address", "pid", "memory_mib", "up_s", "detail")
+        show_table(columns, [[row[name] for name in columns] for row in rows])
+        say(f"memory in all: {sum(_memory(row) for row in rows):.0f} MiB (proportional set size)")
+    if any(row["state"] != "ready" for row in rows):
+        raise typer.Exit(1)
+
+
+def logs(
+    part: Annotated[str, typer.Argument(help="a part's name, as `sluice status` shows it")],
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="how many lines from the end")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on as lines come")] = False,
+) -> None:
+    """Print the end of a part's log."""
+    path = Home(CliSettings().home).logs / f"{part}.log"
+    if not path.exists():
+        known = ", ".join(sorted(log.stem for log in path.parent.glob("*.log")))
+        raise CommandFailed(f"There is no log of {part!r}. Known: {known or 'none; nothing was started here'}.")
+    with path.open(encoding="utf-8", errors="replace") as file:
+        print("".join(file.readlines()[-lines:]), end="")
+        while follow:
+            line = file.readline()
+            if line:
+                print(line, end="", flush=True)
+            else:
+                time.sleep(0.3)
+
+
+def _memory(row: dict[str, object]) -> float:
+    found = row["memory_mib"]
+    return found if isinstance(found, float) else 0.0
+
+
+def _row(part: Part, record: records.Record | None) -> dict[str, object]:
+    process = record.process() if record else None
+    row: dict[str, object] = {
+        "part": part.name,
+        "state": "stopped",
+        "address": part.address,
+        "pid": None,
+        "memory_mib": None,
+        "up_s": None,
+        "detail": "",
+    }
+    if record is None:
+        return row
+    if process is None:
+        row["state"] = "dead"
+        row["detail"] = f"ended by itself; see `sluice logs {part.name}`, start it again with `sluice up`"
+        return row
+    answer = ask(part)
+    row |= {
+        "state": "ready" if answer.ready else "not ready",
+        "pid": record.pid,
+        "memory_mib": round(_proportional_memory(process) / _MIB, 1),
+        "up_s": round(time.time() - record.started_at),
+        "detail": answer.detail,
+    }
+    return row
+
+
+def _proportional_memory(process: psutil.Process) -> int:
+    # A part's own children (the model engine under the inference service) count with it.
+    total = 0
+    for member in [process, *process.children(recursive=True)]:
+        try:
+            full = member.memory_full_info()
+            total += getattr(full, "pss", 0) or full.rss
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return total
+
+
+def _ensure_keys(home: Home, gateway: Gateway, secrets: dict[str, str]) -> dict[str, str]:
+    wanted = {API_KEY: "quickstart", EVAL_KEY: "eval-worker"}
+    made: dict[str, str] = {}
+    for variable, name in wanted.items():
+        if variable not in secrets or not _accepted(gateway, secrets[variable]):
+            made[variable] = gateway.admin("POST", "/admin/keys", json={"name": name})["key"]
+    if made:
+        home.store_secrets(made)
+    return secrets | made
+
+
+def _accepted(gateway: Gateway, key: str) -> bool:
+    check: Callable[..., object] = Gateway(gateway.url, key, gateway.admin_key).user
+    try:
+        check("GET", "/v1/models")
+    except CommandFailed as exc:
+        if "refused with 401" in str(exc):
+            return False
+        raise
+    return True
+
+
+def _tell(layout: Layout, key: str, seconds: float) -> None:
+    url = layout.url("gateway")
+    say(f"\nThe platform is up ({seconds:.1f} s).\n\n  base URL  {url}/v1\n  API key   {key}\n\nTry:\n")
+    say(
+        f"  curl {url}/v1/chat/completions \\\n    -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\\n"
+        '    -d \'{"model": "auto", "messages": [{"role": "user", "content": "What is the capital of France?"}]}\'\n'
+    )
+    say("`sluice status` shows the parts, `make down` stops them.")

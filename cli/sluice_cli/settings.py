@@ -1,0 +1,24 @@
+"""What the command line reads from the environment and from the platform's own secrets file."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class CliSettings(BaseSettings):
+    """Settings of the `sluice` command; variables start with SLUICE_."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SLUICE_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    home: Path = Field(Path(".sluice"), description="folder for data, logs, records and secrets of `sluice up`")
+    port_base: int = Field(8080, ge=1024, le=65000, description="the gateway's port; the other parts follow it")
+    redis_url: str = Field("", description="a Redis to use in place of the embedded Valkey")
+    start_timeout_s: float = Field(120.0, gt=0, description="how long `sluice up` waits for all parts to be ready")
+    url: str = Field("", description="the gateway to talk to; empty means the one that `sluice up` started")
+    api_key: SecretStr = Field(SecretStr(""), description="the API key to talk with; empty means the quick-start key")
+    admin_key: SecretStr = Field(
+        SecretStr(""), description="the administrator's key; empty means the one in the secrets file"
+    )
