@@ -38,3 +38,40 @@ class UsageRecorded(Reply):
     guard_issues: tuple[str, ...] = ()
     citations: int = 0
     trace_id: str | None = None
+
+
+class UsageRecord(UsageRecorded):
+    """One request as the usage API answers it; `id` is the cursor of lists."""
+
+    id: str
+    object: Literal["usage"] = "usage"
+    total_tokens: int
+
+
+UsageGroup = Literal["model", "key", "day", "tenant"]
+
+
+class UsageTotals(Reply):
+    """Sums over requests; `requests` counts all, `errors` those whose status is not `ok`."""
+
+    requests: int = 0
+    errors: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+class UsageGroupTotals(UsageTotals):
+    """Sums of one group: a model, a key id, a tenant, or a day (UTC, YYYY-MM-DD)."""
+
+    group: str
+
+
+class UsageSummary(Reply):
+    """Totals of a period, and the same split by `group_by`, largest cost and token count first (days: in order)."""
+
+    object: Literal["usage.summary"] = "usage.summary"
+    group_by: UsageGroup
+    totals: UsageTotals
+    data: tuple[UsageGroupTotals, ...]

@@ -5,10 +5,10 @@ does not survive the machine losing power before the kernel has written it out.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import os
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -23,8 +23,8 @@ _log = logging.getLogger(__name__)
 JournalState = Literal["ok", "full", "failed"]
 
 _READ_BYTES = 256 * 1024
-_MAX_BACKLOG = 20_000
 _SUFFIX = ".journal"
+_FULL_AT = 0.9
 
 
 class Position(NamedTuple):
@@ -55,11 +55,9 @@ class Journal:
     One process owns the folder (a lock file says so). Every start begins a new segment, so nothing is ever written
     behind a torn record. Segments are deleted when all their records are committed.
 
-    Degraded modes:
-        full: more than `max_bytes` wait to be shipped. `accepting` is False, so the gateway refuses new requests
-            with 503; what was already admitted is still recorded.
-        failed: the disk refuses to write. `accepting` is False; records of requests under way are kept in memory (at most
-            20,000) and written when `recover` succeeds.
+    Degraded modes, told by `state`; in both `accepting` is False and the service is not ready:
+        full: 90 % of `max_bytes` wait to be shipped. What was admitted is still recorded until all of it is used.
+        failed: the disk refuses to write. Each `append` tries again in a new segment.
     """
 
     def __init__(self, directory: Path, limits: JournalLimits | None = None) -> None:
@@ -73,12 +71,10 @@ class Journal:
         self._sizes: dict[int, int] = {}
         self._total = 0
         self._cursor = Position(0, 0)
-        self._backlog: deque[bytes] = deque()
         self._failed = False
         self._arrived = asyncio.Event()
         self.appended = 0
         self.torn = 0
-        self.lost = 0
         self.accepting = False
 
     def open(self) -> None:
@@ -110,8 +106,6 @@ class Journal:
 
     def close(self) -> None:
         """Close the files; records that are not committed stay for the next start."""
-        if self._file >= 0:
-            self.recover()
         self._release()
 
     @property
@@ -119,12 +113,13 @@ class Journal:
         """What the journal can do now; see the class."""
         if self._failed:
             return "failed"
-        return "full" if self.pending_bytes > self._limits.max_bytes else "ok"
+        return "full" if self.pending_bytes >= self._limits.max_bytes * _FULL_AT else "ok"
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes on disk that are not committed."""
-        return max(0, self._total - self._cursor.offset) if self._cursor.segment in self._sizes else self._total
+        """Bytes of records on disk that are not committed."""
+        committed = self._cursor.offset - len(MAGIC) if self._cursor.segment in self._sizes else 0
+        return self._total - len(MAGIC) * len(self._sizes) - committed
 
     @property
     def segments(self) -> int:
@@ -134,45 +129,40 @@ class Journal:
     @property
     def has_pending(self) -> bool:
         """Whether records wait to be shipped."""
-        return bool(self._backlog) or any(
-            number > self._cursor.segment
-            and size > len(MAGIC)
-            or number == self._cursor.segment
-            and size > self._cursor.offset
+        return any(
+            number > self._cursor.segment and size > len(MAGIC) or number == self._cursor.segment and size > self._cursor.offset
             for number, size in self._sizes.items()
         )
 
     def append(self, payload: bytes) -> None:
         """Write one record; when it returns, the record survives the end of this process.
 
-        It does not raise when the disk fails: see `failed` above.
+        Raises:
+            JournalUnavailable: the record is not written, because the disk refuses or the journal holds `max_bytes`.
         """
         data = frame(payload)
-        self.appended += 1
+        if self._total + len(data) > self._limits.max_bytes and self.pending_bytes + len(data) > self._limits.max_bytes:
+            self._judge()
+            raise JournalUnavailable("The usage journal is full, so nothing can be answered that would have to be billed.")
+        if self._failed:
+            self.recover()
         if self._failed or self._file < 0:
-            self._keep(data)
-            return
-        if not self._write(data):
-            self._keep(data)
+            raise JournalUnavailable("The usage journal cannot be written, so nothing can be answered that would have to be billed.")
+        self._write(data)
+        self.appended += 1
         if not self._arrived.is_set():
             self._arrived.set()
 
-    def recover(self) -> bool:
-        """Write what a failing disk made us keep in memory; tells whether the journal can be written."""
+    def recover(self) -> None:
+        """Begin a new segment if the disk refused the last write; nothing changes while it still refuses."""
         if not self._failed:
-            return True
+            return
         try:
             self._begin_segment()
         except OSError:
-            return False
+            return
         self._failed = False
-        while self._backlog:
-            if not self._write(self._backlog[0]):
-                return False
-            self._backlog.popleft()
         self._judge()
-        self._arrived.set()
-        return True
 
     async def wait(self) -> None:
         """Wait until there is a record to ship."""
@@ -198,13 +188,18 @@ class Journal:
             return
         self._cursor = end
         temporary = self._cursor_path.with_suffix(".new")
-        temporary.write_bytes(orjson.dumps({"segment": end.segment, "offset": end.offset}))
-        temporary.replace(self._cursor_path)
+        try:
+            temporary.write_bytes(orjson.dumps({"segment": end.segment, "offset": end.offset}))
+            temporary.replace(self._cursor_path)
+        except OSError:
+            # A full disk is freed by deleting what is shipped, so that goes on; the next start may ship some again.
+            _log.warning("the usage journal's cursor cannot be written", exc_info=True)
         self._forget_shipped()
         self._judge()
 
     async def probe(self) -> None:
         """Raise when usage cannot be recorded now."""
+        self.recover()
         state = self.state
         if state == "full":
             raise JournalUnavailable(
@@ -235,19 +230,19 @@ class Journal:
             _log.warning(
                 "journal segment %d ends in a torn record at byte %d; skipped %d bytes", *end, size - end.offset
             )
+            if number == self._active:
+                self._begin_segment()
             self._total -= size - end.offset
             self._sizes[number] = end.offset
         return Batch(found.payloads, end), not found.payloads
 
-    def _write(self, data: bytes) -> bool:
+    def _write(self, data: bytes) -> None:
         try:
             done = os.write(self._file, data)
         except OSError as exc:
-            self._fail(exc.strerror or "error", torn=False)
-            return False
+            raise self._fail(exc.strerror or "error", torn=False) from exc
         if done != len(data):
-            self._fail("the disk is full", torn=True)
-            return False
+            raise self._fail("the disk is full", torn=True)
         self._written += done
         self._total += done
         self._sizes[self._active] = self._written
@@ -256,27 +251,26 @@ class Journal:
                 self._begin_segment()
             except OSError as exc:
                 self._fail(exc.strerror or "error", torn=False)
-        elif self._total > self._limits.max_bytes:
+        if self._total > self._limits.max_bytes * _FULL_AT:
             self._judge()
-        return True
 
-    def _fail(self, reason: str, *, torn: bool) -> None:
-        # A record that was written in part is cut off again, so that the segment stays readable to its end.
+    def _fail(self, reason: str, *, torn: bool) -> JournalUnavailable:
+        # A record that was written in part is cut off again, so that the segment stays readable to its end. Should
+        # that fail too, the reader meets a torn record at the segment's end; the next write goes to a new one.
         if torn:
-            os.ftruncate(self._file, self._written)
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self._written)
+        if not self._failed:
+            _log.error("the usage journal cannot be written (%s); requests are refused until it can", reason)
         self._failed = True
         self.accepting = False
-        _log.error("the usage journal cannot be written (%s); new requests are refused until it can", reason)
-
-    def _keep(self, data: bytes) -> None:
-        if len(self._backlog) >= _MAX_BACKLOG:
-            self._backlog.popleft()
-            self.lost += 1
-        self._backlog.append(data)
-        self._arrived.set()
+        return JournalUnavailable(f"The usage journal cannot be written ({reason}).")
 
     def _judge(self) -> None:
-        self.accepting = self.state == "ok"
+        accepting = self.state == "ok"
+        if self.accepting and not accepting:
+            _log.error("the usage journal is nearly full: %d bytes wait for Redis", self.pending_bytes)
+        self.accepting = accepting
 
     def _begin_segment(self) -> None:
         number = max([self._active, self._cursor.segment, *self._sizes]) + 1
@@ -294,14 +288,17 @@ class Journal:
         self._total += self._written
 
     def _recall(self) -> None:
-        # Empty segments of earlier starts go; the cursor is where the last process had shipped to. A cursor that cannot be
+        # Empty segments of earlier starts go, damaged ones are set aside; the cursor is where the last process had shipped to. A cursor that cannot be
         # read means shipping all again, which is safe: consumers know each event by its id.
         for path in sorted(self._directory.glob(f"*{_SUFFIX}")):
             size = path.stat().st_size
-            if size <= len(MAGIC) or not _is_segment(path):
+            if size <= len(MAGIC):
                 path.unlink()
-                continue
-            self._sizes[int(path.stem)] = size
+            elif path.stem.isdigit() and _is_segment(path):
+                self._sizes[int(path.stem)] = size
+            else:
+                _log.error("%s is not a journal segment; set aside", path.name)
+                path.rename(path.with_suffix(".damaged"))
         self._total = sum(self._sizes.values())
         try:
             stored = orjson.loads(self._cursor_path.read_bytes())

@@ -1,0 +1,119 @@
+"""Carries usage from the journal to the Redis stream, in order and at least once."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from sluice.contracts.usage import UsageRecorded
+from sluice.queues import Stream
+from sluice_gateway.usage.journal import Journal
+from sluice_gateway.usage.metrics import UsageMetrics
+
+_log = logging.getLogger(__name__)
+
+_BATCH = 500
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 5.0
+_FULL_PAUSE_S = 1.0
+_LAST_TRY_S = 2.0
+
+# One command carries a whole batch, so that the client's work per record is next to nothing. Trimming must never
+# take entries that a group has not read: when the backlog nears the stream's bound, nothing is appended and the journal keeps it.
+_APPEND = """
+local keep, count = tonumber(ARGV[1]), #ARGV - 1
+if redis.call('XLEN', KEYS[1]) + count > keep then
+  local groups = redis.call('XINFO', 'GROUPS', KEYS[1])
+  if #groups == 0 then return 0 end
+  for _, group in ipairs(groups) do
+    local open = 0
+    for i = 1, #group, 2 do
+      if group[i] == 'pending' or group[i] == 'lag' then open = open + (tonumber(group[i + 1]) or 0) end
+    end
+    if open + count > keep * 0.9 then return 0 end
+  end
+end
+for i = 2, #ARGV do
+  redis.call('XADD', KEYS[1], 'MAXLEN', '~', keep, '*', 'd', ARGV[i])
+end
+return count
+"""
+
+
+class EventStream(Protocol):
+    """Where usage goes next.
+
+    Degraded mode: while it raises RedisError or OSError, or answers False, records stay in the journal.
+    """
+
+    async def append(self, payloads: Sequence[bytes]) -> bool:
+        """Append events in order, all or none; False means that the stream is full."""
+        ...
+
+
+class RedisEventStream:
+    """A Redis stream of serialised events."""
+
+    def __init__(self, redis: Redis, stream: Stream[UsageRecorded]) -> None:
+        self._script = redis.register_script(_APPEND)
+        self._stream = stream
+
+    async def append(self, payloads: Sequence[bytes]) -> bool:
+        """Append events in order, all or none; False when consumers are so far behind that trimming would lose entries."""
+        return bool(await self._script(keys=[self._stream.name], args=[self._stream.keep, *payloads]))
+
+
+class Shipper:
+    """Reads batches from the journal, appends them to the stream, then commits.
+
+    It sleeps until a record arrives, then waits `linger_s` for company. While Redis is away it tries again with a
+    growing pause of at most 5 s.
+    """
+
+    def __init__(self, journal: Journal, stream: EventStream, metrics: UsageMetrics, *, linger_s: float = 0.1) -> None:
+        self._journal = journal
+        self._stream = stream
+        self._metrics = metrics
+        self._linger_s = linger_s
+
+    async def run(self) -> None:
+        """Ship until cancelled."""
+        pause = _FIRST_PAUSE_S
+        while True:
+            await self._journal.wait()
+            await asyncio.sleep(self._linger_s)
+            try:
+                full = await self._drain()
+            except (RedisError, OSError) as exc:
+                _log.warning("usage cannot be shipped (%s); %d bytes wait in the journal", type(exc).__name__, self._journal.pending_bytes)
+                self._metrics.ship_failures.inc()
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
+                continue
+            pause = _FIRST_PAUSE_S
+            if full:
+                await asyncio.sleep(_FULL_PAUSE_S)
+
+    async def finish(self) -> None:
+        """Ship what is left within two seconds; the rest waits in the journal for the next start."""
+        try:
+            async with asyncio.timeout(_LAST_TRY_S):
+                await self._drain()
+        except (RedisError, OSError, TimeoutError) as exc:
+            _log.warning("%d bytes of usage stay in the journal (%s)", self._journal.pending_bytes, type(exc).__name__)
+
+    async def _drain(self) -> bool:
+        # True says that the stream takes no more now.
+        while True:
+            batch = self._journal.read(_BATCH)
+            if not batch.payloads:
+                return False
+            if not await self._stream.append(batch.payloads):
+                _log.warning("the usage stream is full: its consumer is behind; %d bytes wait in the journal", self._journal.pending_bytes)
+                return True
+            self._journal.commit(batch.end)
+            self._metrics.shipped.inc(len(batch.payloads))
+            await asyncio.sleep(0)
