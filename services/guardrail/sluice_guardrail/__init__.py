@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Sluice guardrail: what may go in and come out."""

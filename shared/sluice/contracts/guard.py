@@ -64,7 +64,11 @@ class InputVerdict(Reply):
 
 
 class OutputVerdict(Reply):
-    """The handbook's output result: `safe`, `issues`, `filtered_response` (what may be shown in its place)."""
+    """The handbook's output result: `safe`, `issues`, `filtered_response` (what may be shown in its place).
+
+    With segments, `filtered_segments` holds every segment in order, an unsafe one with the refusal as its text, and
+    `filtered_response` is None. Segments of role `system` are not checked: an answer that repeats them is a leak.
+    """
 
     stage: Literal["output"] = "output"
     safe: bool
@@ -74,3 +78,20 @@ class OutputVerdict(Reply):
     details: tuple[IssueDetail, ...] = ()
     policy: str
     policy_hash: str
+
+
+class PolicySummary(Reply):
+    """A guard policy in force; `hash` is the one that verdicts carry."""
+
+    name: str
+    description: str = ""
+    mode: Literal["enforce", "observe"]
+    hash: str
+
+
+class PolicyListing(Reply):
+    """All guard policies; `reload_error` says why a changed guard.yaml was not taken over, if it was not."""
+
+    version: str
+    data: tuple[PolicySummary, ...]
+    reload_error: str | None = None

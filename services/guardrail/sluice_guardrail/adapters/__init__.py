@@ -1,0 +1,1 @@
+"""What the guardrail reads from outside: the policy file."""

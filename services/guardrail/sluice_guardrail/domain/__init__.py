@@ -1,0 +1,1 @@
+"""Detectors, policies and verdicts; pure functions over text."""

@@ -1,0 +1,210 @@
+"""Checks a request or an answer against a policy and says what may go on (result shapes F268 and F272)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from sluice.contracts.guard import CheckRequest, InputVerdict, IssueAction, IssueDetail, OutputVerdict, Segment
+from sluice_guardrail.domain.detectors import DETECTORS, Checkpoint, PiiKind, find_personal_data
+from sluice_guardrail.domain.errors import AmbiguousText, TooMuchText
+from sluice_guardrail.domain.findings import Finding, merge_overlaps
+from sluice_guardrail.domain.folding import Folded, fold
+from sluice_guardrail.domain.injection import score_injection
+from sluice_guardrail.domain.output_filter import UNSAFE_KINDS, find_output_marks, find_verbatim_leaks
+from sluice_guardrail.domain.policy import FilterRules, InjectionRules, NamedPolicy, PiiRules
+from sluice_guardrail.domain.redaction import Labels, redact
+
+SYSTEM_ROLES = frozenset({"system", "developer"})
+ISSUES = ("pii_detected", "secret_detected", "prompt_injection", "unsafe_content", "content_filtered")
+
+
+class Decided(NamedTuple):
+    """A finding with its issue code and what the policy does about it."""
+
+    finding: Finding
+    code: str
+    action: IssueAction
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One segment, checked: `original` spans are in `decided`, `blocked` if any of them blocks."""
+
+    segment: Segment
+    decided: tuple[Decided, ...]
+
+    @property
+    def blocked(self) -> bool:
+        return any(item.action == "block" for item in self.decided)
+
+
+def check(request: CheckRequest, policy: NamedPolicy, checkpoint: Checkpoint) -> InputVerdict | OutputVerdict:
+    """Return the verdict on a request.
+
+    Raises:
+        AmbiguousText: not exactly one of `text` and `segments` is given.
+    """
+    if (request.text is None) == (request.segments is None):
+        raise AmbiguousText("Give exactly one of `text` and `segments`.")
+    single = request.text is not None
+    role = "user" if request.stage == "input" else "assistant"
+    segments = (Segment(id="", role=role, text=request.text or ""),) if single else request.segments or ()
+    if request.stage == "input":
+        return _check_input(segments, policy, checkpoint, single=single)
+    return _check_output(segments, policy, checkpoint, single=single)
+
+
+def require_size(request: CheckRequest, max_characters: int) -> int:
+    """Return the number of characters of a request.
+
+    Raises:
+        TooMuchText: it is over `max_characters`.
+    """
+    size = len(request.text or "") + sum(len(segment.text) for segment in request.segments or ())
+    if size > max_characters:
+        raise TooMuchText(
+            f"The texts hold {size} characters together; at most {max_characters} are checked in one request. "
+            "Send fewer segments, or raise SLUICE_GUARDRAIL_MAX_CHARACTERS."
+        )
+    return size
+
+
+def _check_input(
+    segments: Sequence[Segment], policy: NamedPolicy, checkpoint: Checkpoint, *, single: bool
+) -> InputVerdict:
+    rules = policy.rules.input
+    pieces: list[_Piece] = []
+    for segment in segments:
+        checkpoint()
+        folded = fold(segment.text)
+        decided = _personal_data(segment, folded, rules.pii, checkpoint)
+        if segment.role not in rules.injection.trusted_roles:
+            decided += _injection(folded, rules.injection)
+        pieces.append(_finish(segment, folded, decided, observe=policy.rules.mode == "observe"))
+    blocked = any(piece.blocked for piece in pieces)
+    labels = Labels(rules.pii.numbered)
+    passed = None if blocked else [_redacted(piece, labels) for piece in pieces]
+    return InputVerdict(
+        safe=not blocked,
+        issues=_issues(pieces),
+        filtered_input=passed[0].text if passed and single else None,
+        filtered_segments=tuple(passed) if passed is not None and not single else None,
+        details=_details(pieces, single=single),
+        policy=policy.name,
+        policy_hash=policy.hash,
+    )
+
+
+def _check_output(
+    segments: Sequence[Segment], policy: NamedPolicy, checkpoint: Checkpoint, *, single: bool
+) -> OutputVerdict:
+    rules = policy.rules.output
+    system_texts = [segment.text for segment in segments if segment.role in SYSTEM_ROLES]
+    pieces: list[_Piece] = []
+    for segment in segments:
+        checkpoint()
+        if segment.role in SYSTEM_ROLES:
+            pieces.append(_Piece(segment, ()))
+            continue
+        folded = fold(segment.text)
+        decided = _personal_data(segment, folded, rules.pii, checkpoint)
+        decided += _marks(folded, system_texts, rules.filter)
+        pieces.append(_finish(segment, folded, decided, observe=policy.rules.mode == "observe"))
+    labels = Labels(rules.pii.numbered)
+    passed = [
+        segment_with(piece.segment, rules.filter.refusal) if piece.blocked else _redacted(piece, labels)
+        for piece in pieces
+    ]
+    changed = any(new.text != piece.segment.text for new, piece in zip(passed, pieces, strict=True))
+    return OutputVerdict(
+        safe=not any(piece.blocked for piece in pieces),
+        issues=_issues(pieces) + (("content_filtered",) if changed else ()),
+        filtered_response=passed[0].text if single else None,
+        filtered_segments=None if single else tuple(passed),
+        details=_details(pieces, single=single),
+        policy=policy.name,
+        policy_hash=policy.hash,
+    )
+
+
+def segment_with(segment: Segment, text: str) -> Segment:
+    """Return the segment with another text."""
+    return segment.model_copy(update={"text": text})
+
+
+def _personal_data(segment: Segment, folded: Folded, rules: PiiRules, checkpoint: Checkpoint) -> list[Decided]:
+    if segment.role in rules.skip_roles:
+        return []
+    kinds: frozenset[PiiKind] = frozenset(kind for kind in DETECTORS if rules.action_for(kind) != "allow")
+    decided: list[Decided] = []
+    for finding in find_personal_data(folded.text, kinds, rules.phone_regions, checkpoint):
+        action = rules.action_for(_policy_kind(finding))
+        code = "secret_detected" if finding.category == "secret" else "pii_detected"
+        decided.append(Decided(finding, code, "flag" if action == "allow" else action))
+    return decided
+
+
+def _policy_kind(finding: Finding) -> PiiKind:
+    return next((kind for kind in DETECTORS if kind == finding.detector), "secret")
+
+
+def _injection(folded: Folded, rules: InjectionRules) -> list[Decided]:
+    if rules.action == "allow":
+        return []
+    result = score_injection(folded.text)
+    if result.score <= rules.threshold:
+        return []
+    action: IssueAction = "redact" if rules.action == "sanitise" else rules.action
+    # The segment's score decided; each span carries it, so that a reader sees what was compared with the threshold.
+    return [
+        Decided(replace(finding, score=result.score), "prompt_injection", action)
+        for finding in merge_overlaps(result.findings)
+    ]
+
+
+def _marks(folded: Folded, system_texts: Sequence[str], rules: FilterRules) -> list[Decided]:
+    actions: dict[str, IssueAction] = {"refuse": "block", "redact": "redact", "flag": "flag"}
+    found = [*find_output_marks(folded.text), *find_verbatim_leaks(folded.text, system_texts)]
+    decided: list[Decided] = []
+    for finding in merge_overlaps(found):
+        action = actions.get(rules.action_for(finding.kind))
+        if action is not None and finding.score > rules.threshold:
+            code = "unsafe_content" if finding.kind in UNSAFE_KINDS else "content_filtered"
+            decided.append(Decided(finding, code, action))
+    return decided
+
+
+def _finish(segment: Segment, folded: Folded, decided: Iterable[Decided], *, observe: bool) -> _Piece:
+    placed: list[Decided] = []
+    for item in decided:
+        start, end = folded.original_span(item.finding.start, item.finding.end)
+        finding = replace(item.finding, start=start, end=end)
+        placed.append(Decided(finding, item.code, "flag" if observe else item.action))
+    return _Piece(segment, tuple(placed))
+
+
+def _redacted(piece: _Piece, labels: Labels) -> Segment:
+    spans = merge_overlaps(item.finding for item in piece.decided if item.action == "redact")
+    return segment_with(piece.segment, redact(piece.segment.text, spans, labels)) if spans else piece.segment
+
+
+def _issues(pieces: Iterable[_Piece]) -> tuple[str, ...]:
+    codes = {item.code for piece in pieces for item in piece.decided}
+    return tuple(code for code in ISSUES if code in codes)
+
+
+def _details(pieces: Iterable[_Piece], *, single: bool) -> tuple[IssueDetail, ...]:
+    return tuple(
+        IssueDetail(
+            code=item.code,
+            detector=item.finding.detector,
+            kind=item.finding.kind,
+            action=item.action,
+            score=item.finding.score,
+            segment_id=None if single else piece.segment.id,
+            start=item.finding.start,
+            end=item.finding.end,
+        )
+        for piece in pieces
+        for item in piece.decided
+    )

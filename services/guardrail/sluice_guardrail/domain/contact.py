@@ -1,0 +1,114 @@
+"""Finds e-mail addresses and telephone numbers."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+import phonenumbers
+
+from sluice_guardrail.domain.findings import Finding, ascii_word
+
+_LETTERS = "A-Za-z\u00c0-\u024f\u0370-\u052f"  # Latin, Greek, Cyrillic; scripts without spaces would swallow prose
+_LOCAL_MAX = 64  # RFC 5321, section 4.5.3.1.1
+_LOCAL = re.compile(rf"[{_LETTERS}0-9.!#$%&'*+/=?^_`{{|}}~-]+")
+_DOMAIN = re.compile(
+    rf"(?:[{_LETTERS}0-9](?:[{_LETTERS}0-9-]{{0,61}}[{_LETTERS}0-9])?\.){{1,8}}(?:xn--[a-z0-9-]{{2,59}}|[{_LETTERS}]{{2,24}})",
+)
+_LEADING_NOISE = ".'`*/=|{}!#$%&?^~"
+
+_PHONE = re.compile(r"[+(]{0,2}[0-9]{1,5}\)?(?:[ .\-/]{0,2}\(?[0-9]{1,5}\)?){1,7}")
+_GROUP = re.compile(r"[0-9]+")
+_DATE = re.compile(r"(?:\d{1,2}[./-]\d{1,2}[./-]\d{4}|\d{4}[./-]\d{1,2}[./-]\d{1,2})")
+_CUE = re.compile(
+    r"(?:\btel|phone|mobile|\bcell|\bcall|\bfax|whatsapp|\bsms\b|\btext me|\bring\b|telefon|\bhandy|m[oó]vil|tel[eé]fono|portable)"
+    r"[^\d\n]{0,20}\Z",
+    re.IGNORECASE,
+)
+_CUE_REACH = 36
+_NATIONAL_DIGITS = (9, 12)
+_CUED_DIGITS = (7, 15)
+_INTERNATIONAL_DIGITS = (8, 15)
+MAX_PHONE_CHECKS = 300
+
+
+def find_emails(text: str) -> Iterator[Finding]:
+    """Yield e-mail addresses, also international ones: work is bounded for each `@`."""
+    at = text.find("@")
+    floor = 0
+    while at != -1:
+        local = _LOCAL.match(text[max(floor, at - _LOCAL_MAX) : at][::-1])  # read backwards from the sign
+        domain = _DOMAIN.match(text, at + 1)
+        if local is not None and domain is not None:
+            start = at - len(local.group().rstrip(_LEADING_NOISE))
+            if start < at and text[at - 1] != ".":
+                yield Finding("pii", "email", "email", start, domain.end(), 0.95)
+                floor = domain.end()
+        at = text.find("@", max(at + 1, floor))
+
+
+def find_phones(text: str, regions: Sequence[str]) -> Iterator[Finding]:
+    """Yield telephone numbers: international ones, and national ones of `regions` (ISO codes, first = most likely).
+
+    A national number must look like one (3-3-4 groups, or a leading 0 and groups) or follow a word such as `phone`;
+    numbering plans are those of libphonenumber. After `MAX_PHONE_CHECKS` look-ups in one text the shape alone decides,
+    so that the work is bounded and a flood of numbers hides none.
+    """
+    checks = MAX_PHONE_CHECKS
+    for match in _PHONE.finditer(text):
+        if match.end() - match.start() < _CUED_DIGITS[0] or _DATE.fullmatch(match.group()):
+            continue
+        if match.start() and ascii_word(text[match.start() - 1]):
+            continue
+        groups = [(found.start(), found.end()) for found in _GROUP.finditer(text, match.start(), match.end())]
+        first = 0
+        while first < len(groups):
+            taken = 0
+            for last in range(len(groups), first, -1):
+                start, end = _extent(text, groups[first][0], groups[last - 1][1], match.start())
+                shape = _shaped(text, start, end, groups[first:last])
+                if not shape:
+                    continue
+                checks -= 1
+                if checks < 0 or _is_number(text[start:end], regions):
+                    yield Finding("pii", "phone", "phone", start, end, 0.9 if checks >= 0 else 0.6)
+                    taken = last - first
+                    break
+            if not taken and first == 0 and text[match.start()] == "+":
+                break  # an international number that is none is not a national one either
+            first += taken or 1
+
+
+def _extent(text: str, start: int, end: int, floor: int) -> tuple[int, int]:
+    while start > floor and text[start - 1] in "(+":
+        start -= 1
+    return start, end
+
+
+def _shaped(text: str, start: int, end: int, groups: Sequence[tuple[int, int]]) -> bool:
+    if end < len(text) and ascii_word(text[end]):
+        return False
+    if start and (ascii_word(text[start - 1]) or (text[start - 1] in ".-/" and text[start - 2 : start - 1].isdigit())):
+        return False
+    lengths = [stop - begin for begin, stop in groups]
+    digits = sum(lengths)
+    if text[start] == "+" or text[start : start + 2] == "00":
+        return _INTERNATIONAL_DIGITS[0] <= digits <= _INTERNATIONAL_DIGITS[1] + 2
+    if not _CUED_DIGITS[0] <= digits <= _CUED_DIGITS[1] or _DATE.match(text, start, end):
+        return False
+    if lengths[-3:] == [3, 3, 4] and lengths[:-3] in ([], [1]):
+        return True
+    zero_led = text[groups[0][0]] == "0" and len(groups) > 1
+    if zero_led and _NATIONAL_DIGITS[0] <= digits <= _NATIONAL_DIGITS[1]:
+        return True
+    return _CUE.search(text, max(0, start - _CUE_REACH), start) is not None
+
+
+def _is_number(candidate: str, regions: Sequence[str]) -> bool:
+    if candidate.startswith("00"):
+        candidate = "+" + candidate[2:]
+    for region in (None,) if candidate.startswith("+") else regions:
+        try:
+            if phonenumbers.is_valid_number(phonenumbers.parse(candidate, region)):
+                return True
+        except phonenumbers.NumberParseException:
+            continue
+    return False

@@ -1,0 +1,171 @@
+"""Scores a text for prompt injection: phrases, weighed by whether they give an order or speak about one.
+
+Asking about a system prompt is not an attack; ordering the model to reveal or ignore its own is (handbook F127, F267).
+"""
+
+import binascii
+import re
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from sluice_guardrail.domain.findings import Finding
+from sluice_guardrail.domain.folding import lowered
+from sluice_guardrail.domain.phrases import RULES, Rule
+
+_REACH = 160
+_WINDOW = 240
+_SENTENCE_BREAK = re.compile(r"[.!?\n;:]")
+_NEGATED = re.compile(
+    r"(?:\bdo not|\bdon't|\bdoes not|\bdoesn't|\bnever|\bnot to|\bshouldn't|\bshould not|\bmust not|\bmustn't|\bcannot|\bcan't|\bwon't|\bwithout)\s+(?:ever\s+|just\s+)?\Z"
+)
+_ASKED = re.compile(
+    r"\b(?:how (?:do|does|did|to|can|could|would|should|come)|why|what happens|what (?:does|do|is|are|should)|should (?:i|we|one)|can (?:i|we|people|users?|one)"
+    r"|may (?:i|we)|is it|are there|does|did|if (?:someone|somebody|anyone|a|an|the|users?|people|i|we|my)|when (?:a|an|the|users?|people|someone|i|we)|whether|which)\b"
+)
+_OTHER_SUBJECT = re.compile(
+    r"\b(?:people|persons?|users?|they|he|she|it|i|we|who|that|which|students?|drivers?|patients?|employees?|models?|llms?|chatbots?|ais?|attackers?|hackers?"
+    r"|someone|somebody|anyone|everyone|often|sometimes|usually|typically|always|tends? to|trying to|tries to|try to|tried to|attempts? to|able to|how to|used to|likely to"
+    r"|(?:told|tell|tells|asked|asks|instruct(?:s|ed)?|caused?|makes?|made|get|tricks?) (?:it|them|him|her|us|me|the \w{1,14}|a \w{1,14}|an \w{1,14}) (?:to)?|my \w{2,14}(?: \w{2,14})?)\s*\Z"
+)
+_TO_YOU = re.compile(
+    r"\byou(?:\s+(?:to|must|should|will|shall|can|may|now|need to|have to|are to|please|just|could|would))*\s*\Z"
+)
+_ABOUT = re.compile(
+    r"\b(?:mean(?:s|ing)?|phrases?|examples?|attacks?|injections?|detect(?:s|ed|ion|ing)?|filters?|regex(?:es)?|classif\w{0,8}|sentences?|strings?|says?|said|saying|such as"
+    r"|e\.g|payloads?|titled|called|entitled|wrote|written|translat\w{0,5}|grammar|pronounce|spell|headline|subject line|button|label(?:l?ed)?|commit message|error|warning|log(?:s|ged)?|quotes?|quoted)\b"
+)
+_EXAMPLE_LEAD = re.compile(
+    r"(?:\blike|\bsuch as|\be\.g\.?,?|\bfor example,?|\bphrases?|\bcalled|\bas in|\bwords|\bsays?|\bsaying|\bsaid)[\s:]{0,3}[\"'`“]?\s*\Z"
+)
+_QUOTES = {'"': '"', "“": "”", "`": "`", "«": "»", "'": "'"}
+_OWN_WORDS = re.compile(
+    r"\b(?:i (?:gave|sent|wrote|mentioned|posted|described|asked)|my (?:previous|earlier|last|prior|above|initial|original|first))\b"
+)
+
+_MENTION = 0.5
+_NEGATION = 0.3
+_OWN_REQUEST = 0.6
+
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{24,4000}={0,2}")
+_MAX_DECODED = 8
+_ENCODED_FACTOR = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class InjectionResult:
+    """How likely the text is an injection (0 to 1), and the spans that say so, each with its own weight."""
+
+    score: float
+    findings: tuple[Finding, ...]
+
+
+def score_injection(text: str) -> InjectionResult:
+    """Return the score of a folded text; spans count its characters.
+
+    Phrases of different kinds add up as independent evidence (1 − ∏(1 − w)); of one kind only the strongest counts.
+    """
+    low = lowered(text)
+    findings = list(_find(low))
+    findings.extend(_find_encoded(text))
+    strongest: dict[str, float] = {}
+    for finding in findings:
+        strongest[finding.kind] = max(strongest.get(finding.kind, 0.0), finding.score)
+    doubt = 1.0
+    for weight in strongest.values():
+        doubt *= 1.0 - weight
+    return InjectionResult(round(1.0 - doubt, 4), tuple(findings))
+
+
+def _find(low: str, rules: Sequence[Rule] = RULES) -> Iterator[Finding]:
+    places: dict[tuple[str, ...], tuple[tuple[int, int], ...]] = {}
+    for rule in rules:
+        if not _all_present(low, rule.needles[1:]):
+            continue
+        near = rule.needles[0]
+        if near not in places:
+            places[near] = _surroundings(low, near)
+        for begin, stop in places[near]:
+            for match in rule.pattern.finditer(low, begin, stop):
+                weight = rule.weight * _context(low, match.start(), match.end(), rule)
+                yield Finding("injection", "prompt_injection", rule.name, match.start(), match.end(), round(weight, 4))
+
+
+def _all_present(low: str, groups: Sequence[tuple[str, ...]]) -> bool:
+    return all(any(needle in low for needle in group) for group in groups)
+
+
+def _surroundings(low: str, needles: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Return the parts of the text within reach of a needle, in order, joined where they overlap."""
+    hits: list[int] = []
+    for needle in needles:
+        at = low.find(needle)
+        while at != -1:
+            hits.append(at)
+            at = low.find(needle, at + _WINDOW)  # what lies nearer is inside this one's surroundings
+    parts: list[tuple[int, int]] = []
+    for at in sorted(hits):
+        begin, stop = max(0, at - _WINDOW), min(len(low), at + 2 * _WINDOW)
+        if parts and begin <= parts[-1][1]:
+            parts[-1] = (parts[-1][0], max(parts[-1][1], stop))
+        else:
+            parts.append((begin, stop))
+    return tuple(parts)
+
+
+def _find_encoded(text: str) -> Iterator[Finding]:
+    decoded = 0
+    for match in _BASE64.finditer(text):
+        if decoded >= _MAX_DECODED:
+            return
+        try:
+            hidden = b64decode(match.group() + "=" * (-len(match.group()) % 4), validate=True).decode("utf-8")
+        except (binascii.Error, UnicodeDecodeError):
+            continue
+        decoded += 1
+        inner = max(_find(lowered(hidden)), key=lambda found: found.score, default=None)
+        if inner is not None:
+            yield replace(inner, start=match.start(), end=match.end(), score=inner.score * _ENCODED_FACTOR)
+
+
+def _context(low: str, start: int, end: int, rule: Rule) -> float:
+    before = low[max(0, start - _REACH) : start]
+    factor = 1.0
+    if rule.ordered:
+        sentence = _SENTENCE_BREAK.split(before)[-1].lstrip()
+        factor = _order_factor(sentence)
+        if _OWN_WORDS.search(low[start : end + 24]):
+            factor *= _OWN_REQUEST
+    if _mentioned(low, start, end, before):
+        factor *= _MENTION
+    return factor
+
+
+def _order_factor(sentence: str) -> float:
+    """Weigh what stands before the phrase in its sentence: an order, a denial, a question or a report."""
+    if _NEGATED.search(sentence):
+        return _NEGATION
+    if _TO_YOU.search(sentence) and not _ASKED.search(sentence):
+        return 1.0
+    if _ASKED.search(sentence) or _OTHER_SUBJECT.search(sentence):
+        return _MENTION
+    return 1.0
+
+
+def _mentioned(low: str, start: int, end: int, before: str) -> bool:
+    """Say whether the phrase is shown as words (quoted in talk about words, or led in by `such as`), not used."""
+    if _EXAMPLE_LEAD.search(before):
+        return True
+    after = low[end : end + _REACH]
+    line_before, line_after = before.rpartition("\n")[2], after.partition("\n")[0]
+    for opening, closing in _QUOTES.items():
+        at = line_before.rfind(opening)
+        if at == -1 or closing not in line_after:
+            continue
+        if opening == "'" and at and line_before[at - 1].isalnum():
+            continue  # an apostrophe
+        if opening == closing and line_before.count(opening) % 2 == 0:
+            continue  # the quotation before the phrase is closed
+        around = line_before[:at] + " " + line_after[line_after.index(closing) + 1 :]
+        return _ABOUT.search(around) is not None or _ASKED.search(around) is not None
+    return False

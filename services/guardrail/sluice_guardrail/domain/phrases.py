@@ -1,0 +1,271 @@
+"""The phrases of prompt injection as weighted rules (handbook F127), without the over-blocking of bare patterns.
+
+Each rule has groups of needles: one of each group must occur in the lower-case text before the pattern is tried, and it is
+tried only near the needles of the first group. The weight says how sure the pattern alone makes us. Gaps between words are
+bounded, so that work stays linear in the length of the text.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+RuleName = Literal[
+    "ignore_instructions",
+    "forget_everything",
+    "reveal_prompt",
+    "repeat_above",
+    "you_are_now",
+    "pretend_to_be",
+    "unrestricted_persona",
+    "restrictions_lifted",
+    "new_instructions",
+    "claimed_authority",
+    "chat_template",
+    "encoded_orders",
+    "other_language",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One phrase family; with `ordered`, the match counts in full only where it gives an order (not in a report)."""
+
+    name: RuleName
+    needles: tuple[tuple[str, ...], ...]
+    pattern: re.Pattern[str]
+    weight: float
+    ordered: bool = True
+
+
+_S = r"[^\w]{1,4}"  # between two words
+_W = r"(?:\w{1,20}[^\w]{1,4})"  # one word of a gap
+
+_DROP = (
+    r"(?:ignor(?:e|ing)|disregard(?:ing)?|forget(?:ting)?|bypass(?:ing)?|overrid(?:e|ing)|overlook|neglect|discard|abandon"
+    r"|dismiss|stop (?:following|obeying)|(?:do not|don't|no longer) (?:follow|obey|adhere to|listen to|comply with)"
+    r"|pay no (?:attention|heed) to|set aside|throw (?:away|out))"
+)
+_ERASE = r"(?:cancel|erase|delete|wipe|reset|unlearn)"
+_EARLIER = r"(?:previous|previously|prior|above|earlier|preceding|foregoing)"
+_STANDING = r"(?:initial|original|former|past|existing|current|given|system|pre-?set)"
+_RULES = (
+    r"(?:instructions?|directions?|directives?|guidelines?|rules?|prompts?|commands?|constraints?|restrictions?"
+    r"|limitations?|programming|safety (?:measures|policies|filters?|rules|guidelines)|safeguards?|guardrails?|protocols?)"
+)
+_ORDERS = (
+    r"(?:instructions?|directions|directives?|guidelines?|prompts?|programming|safety (?:measures|policies|filters?|rules|guidelines)"
+    r"|safeguards?|guardrails?)"
+)
+_OWN = r"(?:your|ur|the assistant's|the model's|the ai's)"
+_SECRET_PROMPT = (
+    r"(?:system|initial|hidden|secret|original|internal|developer|base|underlying|confidential|pre-?set|starting|core|full|entire)"
+    rf"{_S}(?:{_W})?(?:prompts?|instructions?|messages?|directives?|guidelines?|rules?|configuration)"
+)
+_SHOW_HARD = (
+    r"(?:reveal|print|output|repeat|recite|dump|leak|disclose|expose|divulge|echo|regurgitate|copy|paste|write out|write down"
+    r"|spell out|reproduce|translate|encode|base64|summari[sz]e|paraphrase|rephrase|quote|type out|return)"
+)
+_SHOW_SOFT = (
+    r"(?:show|tell|give|display|share|provide|send|list|say|state|describe|explain|write|hand over|let me see|read)"
+)
+_FREE = (
+    r"(?:unrestricted|unfiltered|uncensored|unbound(?:ed)?|jailbroken|amoral|unethical|lawless|rogue|evil"
+    r"|(?:no|without(?: any)?|free (?:of|from)(?: all| any)?|not bound by(?: any)?|ignor(?:es|ing)(?: all| any)?|has no|have no|with no)"
+    r"[^\w]{1,3}(?:\w{1,12}[^\w]{1,3}){0,2}?(?:restrictions?|rules|filters?|limits?|limitations?|censorship|guidelines|ethics|morals?"
+    r"|morality|constraints?|safety|policies|boundaries|guardrails))"
+)
+
+
+def _rule(name: RuleName, needles: str, pattern: str, weight: float, *, ordered: bool = True) -> Rule:
+    groups = tuple(tuple(group.split(";")) for group in needles.split(" & "))
+    return Rule(name, groups, re.compile(pattern), weight, ordered)
+
+
+_DROP_NEEDLES = (
+    "ignor;disregard;forget;bypass;overrid;overlook;neglect;discard;abandon;dismiss;stop following;stop obeying;not follow"
+    ";n't follow;longer follow;not obey;n't obey;adhere to;listen to;comply with;pay no;set aside;throw ;cancel;erase;delete;wipe;reset;unlearn"
+)
+_DROP_TARGETS = " & instruct;direct;guideline;rule;prompt;command;constraint;restrict;limit;program;safety;safeguard;guardrail;protocol;training;polic;filter"
+_SHOW_VERBS = (
+    " & reveal;print;output;repeat;recite;dump;leak;disclose;expose;divulge;echo;regurgitate;copy;paste;write;spell;reproduce;translat;encode;base64"
+    ";summari;paraphrase;rephrase;quote;type out;return;show;tell;give;display;share;provide;send;list;say;state;describe;explain;hand over;let me see;read"
+)
+_PROMPT_NEEDLES = "prompt;instruction;directive;guideline;configuration;message;your rules;initial rules;system rules"
+
+RULES: tuple[Rule, ...] = (
+    _rule(
+        "ignore_instructions",
+        _DROP_NEEDLES + _DROP_TARGETS,
+        rf"\b{_DROP}{_S}(?:{_W}){{0,4}}?{_EARLIER}{_S}(?:{_W}){{0,4}}?{_RULES}\b",
+        0.9,
+    ),
+    _rule(
+        "ignore_instructions",
+        _DROP_NEEDLES + _DROP_TARGETS,
+        rf"\b{_DROP}{_S}(?:{_W}){{0,4}}?{_STANDING}{_S}(?:{_W}){{0,3}}?{_ORDERS}\b",
+        0.85,
+    ),
+    _rule(
+        "ignore_instructions",
+        _DROP_NEEDLES + _DROP_TARGETS,
+        rf"\b(?:{_DROP}|{_ERASE}){_S}(?:{_W}){{0,4}}?{_OWN}{_S}(?:{_W}){{0,3}}?(?:{_RULES}|training|polic(?:y|ies)|filters?)\b",
+        0.85,
+    ),
+    _rule(
+        "ignore_instructions",
+        _DROP_NEEDLES + _DROP_TARGETS,
+        rf"\b{_DROP}{_S}(?:all|any|every|these|those){_S}(?:{_W}){{0,2}}?{_ORDERS}\b",
+        0.75,
+    ),
+    _rule(
+        "ignore_instructions",
+        _DROP_NEEDLES + _DROP_TARGETS,
+        rf"\b{_DROP}{_S}(?:{_W}){{0,2}}?{_RULES}{_S}(?:{_W}){{0,3}}?(?:above|before|you (?:were|have been|got|received)|(?:given|told) to you)\b",
+        0.9,
+    ),
+    _rule(
+        "forget_everything",
+        _DROP_NEEDLES,
+        rf"\b{_DROP}{_S}(?:about{_S})?(?:everything|anything|all|what(?:ever)?|whatever)(?:{_S}{_W}{{0,2}}?|{_S})"
+        r"(?:above|before|prior|previously|you(?:'ve| have| were| had)? (?:been |were )?(?:told|instructed|taught|learned|know|given))\b",
+        0.85,
+    ),
+    _rule(
+        "reveal_prompt",
+        _PROMPT_NEEDLES,
+        rf"\b{_SHOW_HARD}{_S}(?:{_W}){{0,4}}?(?:{_OWN}|the|this|all|any){_S}(?:{_W}){{0,2}}?{_SECRET_PROMPT}\b",
+        0.85,
+    ),
+    _rule(
+        "reveal_prompt",
+        _PROMPT_NEEDLES,
+        rf"\b(?:{_SHOW_HARD}|{_SHOW_SOFT}){_S}(?:{_W}){{0,4}}?{_OWN}{_S}(?:{_W}){{0,2}}?(?:{_SECRET_PROMPT}|prompt|instructions)\b",
+        0.8,
+    ),
+    _rule(
+        "reveal_prompt",
+        _PROMPT_NEEDLES,
+        rf"\bwhat(?:'s| is| are| was| were){_S}{_OWN}{_S}(?:{_W}){{0,2}}?{_SECRET_PROMPT}\b",
+        0.8,
+        ordered=False,
+    ),
+    _rule(
+        "reveal_prompt",
+        _PROMPT_NEEDLES,
+        rf"\b(?:instructions?|rules|prompts?|directives?|guidelines?){_S}(?:that{_S})?(?:you(?: were|'ve been| have been|'re| are)|your \w{{2,12}} (?:gave|give)s? you)"
+        rf"{_S}(?:{_W}){{0,2}}?(?:given|told|under|following|initiali[sz]ed|configured|set up)\b",
+        0.75,
+        ordered=False,
+    ),
+    _rule(
+        "repeat_above",
+        "above;before this;verbatim;word for word;starting with;begins with",
+        rf"\b(?:repeat|print|output|copy|recite|echo|write out|return|reproduce|translate){_S}(?:{_W}){{0,3}}?"
+        rf"(?:(?:everything|all|the (?:text|words?|content|sentences?|lines?|messages?|conversation)){_S}(?:{_W}){{0,3}}?(?:above|before this|(?:starting|beginning|begins|starts) with)"
+        rf"|(?:words|text|everything) above)",
+        0.75,
+    ),
+    _rule(
+        "you_are_now",
+        "you are now;you're now;you will now be;from now on;henceforth;act as;behave as;respond as",
+        rf"\b(?:you are now|you're now|you will now be|from now on,? you(?: are|'re| will| act| must| shall)|act as|behave as|respond as)\b"
+        rf"{_S}(?:{_W}){{0,12}}?{_FREE}\b",
+        0.85,
+    ),
+    _rule(
+        "you_are_now",
+        "you are now;you're now;from now on",
+        rf"\b(?:you are now|you're now|from now on,? you (?:are|will be)){_S}(?:{_W}){{0,4}}?"
+        r"(?:dan|stan|aim|dude|developer mode|dev mode|god mode|debug mode|maintenance mode|admin mode|root|sudo|jailbreak|free from)\b",
+        0.85,
+    ),
+    _rule(
+        "you_are_now",
+        "you are now;you're now",
+        r"\byou(?: are|'re) now (?:a|an|the|my|in|no longer|called|named)\b",
+        0.45,
+    ),
+    _rule(
+        "you_are_now",
+        "from now on;henceforth",
+        r"\b(?:from now on|henceforth),? (?:you|only|always|never|respond|answer|reply)\b",
+        0.4,
+    ),
+    _rule(
+        "pretend_to_be",
+        "pretend;imagine;roleplay;role-play;simulate;act like",
+        rf"\b(?:pretend(?:ing)?|imagine|roleplay|role-play|simulate|act like){_S}(?:{_W}){{0,12}}?{_FREE}\b",
+        0.85,
+    ),
+    _rule(
+        "pretend_to_be",
+        "pretend;act like",
+        rf"\b(?:pretend(?:ing)?|act like)\b{_S}(?:{_W}){{0,6}}?(?:(?:have|are|were|had) (?:no|not|never|been (?:freed|jailbroken|unlocked)))\b",
+        0.55,
+    ),
+    _rule("pretend_to_be", "pretend", rf"\bpretend(?:ing)?{_S}(?:{_W}){{0,3}}?to be\b", 0.3),
+    _rule(
+        "unrestricted_persona",
+        "do anything now;dan mode;developer mode;dev mode;god mode;jailbr;stay in character;evil confidant;opposite mode",
+        r"\b(?:do anything now|dan mode|(?:enable|enter|activate|switch to|in|with) (?:\w{1,12} ){0,2}?(?:developer|dev|god|debug|jailbreak|dan) mode"
+        r"|developer mode (?:enabled|output|on)|(?:jailbreak|jailbroken) (?:mode|yourself|prompt:|response)|evil confidant|opposite mode)\b",
+        0.8,
+    ),
+    _rule(
+        "restrictions_lifted",
+        "restrict;filter;guideline;limit;rules;ethic;censor;polic;safety;guardrail;constraint & you have no;you now have no;you need no;you have zero"
+        ";you are bound by no;you follow no;no longer;not bound;not restricted;not limited;not subject;not constrained;not required;not have"
+        ";not need;disable;deactivate;turn off;switch off;remove;lift;drop ;circumvent;suspend;turned off;void",
+        rf"\b(?:you (?:have|are bound by|now have|need|are under|follow|must follow|operate under) (?:no|zero)|you(?: are|'re)? (?:no longer|not) (?:bound by|restricted by|limited by|subject to|constrained by|required to follow|need to follow|have to follow|have)"
+        rf"|(?:disable|deactivate|turn off|switch off|remove|lift|drop|circumvent|suspend) (?:all |any |the )?(?:of )?(?:your|ur|built-in|its)|(?:your|all|content|safety|ethical) (?:\w{{1,14}} ){{0,2}}?(?:are|is|have been|has been) (?:now )?(?:lifted|disabled|removed|suspended|turned off|void))"
+        rf"(?:{_S}(?:{_W}){{0,4}}?(?:restrictions?|filters?|guidelines|limits?|limitations?|rules|ethics|ethical|censorship|polic(?:y|ies)|safety|guardrails?|constraints?|safeguards?))?",
+        0.75,
+    ),
+    _rule(
+        "new_instructions",
+        "instruction;task;rule;orders;directive;purpose;goal & new ;updated ;real ;actual ;important ;revised ;true ",
+        r"(?:(?:^|\n)[^\w\n]{0,6}(?:new|updated|real|actual|important|revised) (?:system )?(?:instructions?|directives?|orders?|task|rules?)\b|\b(?:your|here are (?:your|the)) (?:new|real|actual|updated|true) (?:instructions?|rules|directives?|orders|task|purpose|goal)\b)",
+        0.55,
+    ),
+    _rule(
+        "new_instructions",
+        " override",
+        r"\b(?:system|admin|administrator|security|safety|developer|emergency|root|policy|priority) (?:prompt |mode |protocol |level )?override\b(?=[^\w\s]|\s*$|\s(?:code|activated|enabled|engaged|granted|authori[sz]ed|in effect|accepted))",
+        0.75,
+        ordered=False,
+    ),
+    _rule(
+        "claimed_authority",
+        "developer;admin;creator;openai;anthropic;engineer;operator;security team;your owner;maintainer",
+        r"\b(?:i am|i'm|this is|as|we are|speaking as) (?:your|the|an?|one of your) (?:\w{1,14} ){0,2}?(?:developers?|admin(?:istrator)?|creators?|engineers?|operator|owner|maintainers?|openai|anthropic)\b",
+        0.4,
+    ),
+    _rule(
+        "chat_template",
+        "<|;[inst];[/inst];<<sys>>;<</sys>>;[system];<system>;</system>",
+        r"<\|(?:im_start|im_end|system|user|assistant|start_header_id|end_header_id|eot_id|endoftext|end|begin_of_text)\|>|\[/?inst\]|<</?sys>>|</?system>|(?:^|\n)\[system\]",
+        0.75,
+        ordered=False,
+    ),
+    _rule(
+        "chat_template",
+        "system:;system :;instruction:;instructions:;### ",
+        r"\n[^\w\n]{0,6}(?:system|developer)(?: (?:message|prompt|note|instruction|update))?\s?:|(?:^|\n)#{2,4} ?(?:system|instructions?|new instructions?|developer)\b[^\n]{0,3}:",
+        0.5,
+        ordered=False,
+    ),
+    _rule(
+        "encoded_orders",
+        "decode;decrypt;base64;rot13;deobfuscate;morse",
+        rf"\b(?:decode|decrypt|unscramble|deobfuscate)\b(?:{_S}{_W}{{0,14}}?|{_S})(?:and|then) (?:then )?(?:follow|execute|obey|do|run|carry out|perform|comply)\b",
+        0.75,
+    ),
+    _rule(
+        "other_language",
+        "ignor;vergiss;missachte;oubli;olvid;dimentica;esqueç;desconsider",
+        r"\b(?:ignorier(?:e|en|t)|vergiss|vergesse|missachte|ignore[zr]?|oublie[zr]?|ignora|ignore|olvida|dimentica|esqueça|desconsidere)\s+"
+        r"(?:\w{1,12}\s+){0,4}?(?:anweisungen|instruktionen|regeln|vorgaben|instructions|consignes|règles|instrucciones|indicaciones|reglas|istruzioni|regole|instruções|regras)"
+        r"(?:\s+\w{1,14}){0,3}?\s*(?:vorherigen?|bisherigen?|oben|précédentes?|antérieures|anteriores|previas|precedenti|acima)?\b",
+        0.75,
+    ),
+)

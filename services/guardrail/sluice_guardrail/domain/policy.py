@@ -1,0 +1,171 @@
+"""Guard policies: which findings matter, and what is done about each."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+
+from sluice.settings import ConfigError
+from sluice_guardrail.domain.detectors import PiiKind
+from sluice_guardrail.domain.errors import UnknownPolicy
+from sluice_guardrail.domain.output_filter import MarkKind
+
+PiiAction = Literal["redact", "block", "flag", "allow"]
+InjectionAction = Literal["block", "sanitise", "flag", "allow"]
+FilterAction = Literal["refuse", "redact", "flag", "allow"]
+PolicyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+
+REFUSAL = "I can't provide that information."
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PiiRules(_Section):
+    """Personal data and secrets: `action` for every kind, and `kinds` where one differs."""
+
+    action: PiiAction = "redact"
+    kinds: dict[PiiKind, PiiAction] = Field(default_factory=dict)
+    skip_roles: frozenset[str] = frozenset()
+    numbered: bool = Field(
+        default=False, description="[EMAIL_1], [EMAIL_2]: the same value has the same number in one request"
+    )
+    phone_regions: tuple[Region, ...] = Field(("US", "GB", "DE"), max_length=10)
+
+    def action_for(self, kind: PiiKind) -> PiiAction:
+        """Return what to do about a finding of this kind."""
+        return self.kinds.get(kind, self.action)
+
+
+class InjectionRules(_Section):
+    """Prompt injection: `action` from `threshold` on (handbook F267: above 0.7; F378: sanitise or reject)."""
+
+    action: InjectionAction = "block"
+    threshold: float = Field(0.7, ge=0, le=1)
+    trusted_roles: frozenset[str] = frozenset({"system", "developer", "assistant"})
+
+
+class FilterRules(_Section):
+    """Marks of a leak in an answer (handbook F128): `action` for every kind, and `kinds` where one differs."""
+
+    action: FilterAction = "refuse"
+    kinds: dict[MarkKind, FilterAction] = Field(default_factory=dict)
+    threshold: float = Field(0.7, ge=0, le=1)
+    refusal: str = Field(REFUSAL, min_length=1, max_length=2000)
+
+    def action_for(self, kind: str) -> FilterAction:
+        """Return what to do about a mark of this kind."""
+        return {str(known): action for known, action in self.kinds.items()}.get(kind, self.action)
+
+
+class InputRules(_Section):
+    """What is checked before a request reaches a model."""
+
+    pii: PiiRules = PiiRules()
+    injection: InjectionRules = InjectionRules()
+
+
+class OutputRules(_Section):
+    """What is checked before an answer reaches the caller."""
+
+    pii: PiiRules = PiiRules()
+    filter: FilterRules = FilterRules()
+
+
+class Policy(_Section):
+    """One guard policy; in mode `observe` findings are reported and nothing is changed or blocked."""
+
+    description: str = ""
+    mode: Literal["enforce", "observe"] = "enforce"
+    input: InputRules = InputRules()
+    output: OutputRules = OutputRules()
+
+
+class PolicyFile(_Section):
+    """The content of guard.yaml; `version` is for people, the hash of a policy is for machines."""
+
+    version: str = Field(min_length=1, max_length=40)
+    policies: dict[PolicyName, Policy]
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _version_is_text(cls, value: object) -> object:
+        return str(value) if isinstance(value, int | float) else value
+
+    @field_validator("policies")
+    @classmethod
+    def _default_is_there(cls, value: dict[str, Policy]) -> dict[str, Policy]:
+        if "default" not in value:
+            raise ValueError("there must be a policy named `default`")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPolicy:
+    """A policy with its name and the hash of its content."""
+
+    name: str
+    hash: str
+    rules: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySet:
+    """All policies of one version of guard.yaml."""
+
+    version: str
+    policies: Mapping[str, NamedPolicy] = field(default_factory=dict)
+
+    def get(self, name: str) -> NamedPolicy:
+        """Return a policy.
+
+        Raises:
+            UnknownPolicy: the file has none of this name.
+        """
+        found = self.policies.get(name)
+        if found is None:
+            known = ", ".join(sorted(self.policies))
+            raise UnknownPolicy(
+                f"There is no guard policy named {name!r}. Known: {known}. Policies stand in guard.yaml."
+            )
+        return found
+
+
+def parse_policies(content: Any, where: str) -> PolicySet:
+    """Return the policies of a parsed guard.yaml.
+
+    Raises:
+        ConfigError: names each field that is wrong, with its path in the file.
+    """
+    if not isinstance(content, dict):
+        raise ConfigError(f"{where} must be a mapping with `version` and `policies`.")
+    try:
+        parsed = PolicyFile.model_validate(content)
+    except ValidationError as exc:
+        wrong = "; ".join(f"{_path(item['loc'])}: {_reason(item)}" for item in exc.errors())
+        raise ConfigError(f"{where} is not right: {wrong}.") from exc
+    named = {name: NamedPolicy(name, _hash(policy), policy) for name, policy in parsed.policies.items()}
+    return PolicySet(parsed.version, named)
+
+
+def _hash(policy: Policy) -> str:
+    content = policy.model_dump(mode="python")
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=sorted).encode()).hexdigest()[:16]
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location if part != "[key]") or "the file"
+
+
+def _reason(item: Any) -> str:
+    if item["type"] == "extra_forbidden":
+        return "there is no such field"
+    if "[key]" in item["loc"]:
+        return f"no such kind; known are {', '.join(get_args(PiiKind) + get_args(MarkKind))}"
+    message: str = item["msg"].removeprefix("Value error, ")
+    return message[0].lower() + message[1:]

@@ -1,0 +1,48 @@
+"""Writes the text that may go on: each span replaced by a label such as [EMAIL]."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sluice_guardrail.domain.findings import Finding
+
+REMOVED = "[REMOVED]"
+
+
+@dataclass(slots=True)
+class Labels:
+    """Names the replacements of one request; numbered ones give the same value the same number everywhere in it."""
+
+    numbered: bool
+    _numbers: dict[tuple[str, str], int] = field(default_factory=dict)
+    _counts: dict[str, int] = field(default_factory=dict)
+
+    def label(self, finding: Finding, value: str) -> str:
+        """Return the replacement of `value`."""
+        if finding.category in ("injection", "output_filter"):
+            return REMOVED
+        name = finding.kind.upper()
+        if not self.numbered:
+            return f"[{name}]"
+        key = (finding.kind, _normal(value))
+        if key not in self._numbers:
+            self._counts[finding.kind] = self._numbers[key] = self._counts.get(finding.kind, 0) + 1
+        return f"[{name}_{self._numbers[key]}]"
+
+
+def redact(text: str, findings: Sequence[Finding], labels: Labels) -> str:
+    """Return the text with each finding replaced; findings are in order, do not overlap and count its characters."""
+    if not findings:
+        return text
+    parts: list[str] = []
+    end = 0
+    for finding in findings:
+        parts.append(text[end : finding.start])
+        parts.append(labels.label(finding, text[finding.start : finding.end]))
+        end = finding.end
+    parts.append(text[end:])
+    return "".join(parts)
+
+
+def _normal(value: str) -> str:
+    # `+49 30 1234` and `+49-30-1234` are one number: only letters and digits tell values apart.
+    return "".join(char for char in value.casefold() if char.isalnum() or char in "@+")

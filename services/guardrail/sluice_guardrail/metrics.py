@@ -1,0 +1,66 @@
+"""The guardrail's metrics; no label holds text, a user or a policy's name."""
+
+from typing import Literal
+
+from sluice.contracts.guard import InputVerdict, OutputVerdict
+from sluice.telemetry.metrics import MetricRegistry, closed
+
+Result = Literal["passed", "changed", "blocked"]
+_CODES = frozenset({"pii_detected", "secret_detected", "prompt_injection", "unsafe_content", "content_filtered"})
+_DETECTORS = frozenset(
+    {
+        "email",
+        "phone",
+        "credit_card",
+        "iban",
+        "us_ssn",
+        "ip_address",
+        "mac_address",
+        "crypto_address",
+        "secret",
+        "prompt_injection",
+        "output_filter",
+    }
+)
+_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
+
+
+class GuardMetrics:
+    """Counts checks, findings and reloads."""
+
+    def __init__(self, registry: MetricRegistry) -> None:
+        self._checks = registry.counter("sluice_guard_checks_total", "Checks made", ("stage", "result"))
+        self._findings = registry.counter(
+            "sluice_guard_findings_total", "Findings by detector and what was done", ("stage", "detector", "action")
+        )
+        self._issues = registry.counter("sluice_guard_issues_total", "Verdicts that name an issue", ("stage", "issue"))
+        self._seconds = registry.histogram(
+            "sluice_guard_check_seconds", "Time of one check without HTTP", ("stage",), buckets=_BUCKETS
+        )
+        self._characters = registry.counter("sluice_guard_characters_total", "Characters checked", ("stage",))
+        self._reloads = registry.counter(
+            "sluice_guard_policy_reloads_total", "Changes of guard.yaml taken or refused", ("result",)
+        )
+        for result in ("taken", "refused"):
+            self._reloads.labels(result)
+
+    def checked(self, verdict: InputVerdict | OutputVerdict, characters: int, seconds: float) -> None:
+        """Note one verdict."""
+        stage = verdict.stage
+        self._checks.labels(stage, _result(verdict)).inc()
+        self._seconds.labels(stage).observe(seconds)
+        self._characters.labels(stage).inc(characters)
+        for code in verdict.issues:
+            self._issues.labels(stage, closed(code, _CODES)).inc()
+        for detail in verdict.details:
+            self._findings.labels(stage, closed(detail.detector, _DETECTORS), detail.action).inc()
+
+    def reloaded(self, result: Literal["taken", "refused"]) -> None:
+        """Note that guard.yaml changed."""
+        self._reloads.labels(result).inc()
+
+
+def _result(verdict: InputVerdict | OutputVerdict) -> Result:
+    if not verdict.safe:
+        return "blocked"
+    return "changed" if any(detail.action == "redact" for detail in verdict.details) else "passed"

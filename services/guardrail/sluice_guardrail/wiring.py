@@ -1,0 +1,80 @@
+"""Opens what the guardrail needs."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+
+from sluice.auth import ServiceTokens
+from sluice.loops import Supervisor
+from sluice.service import Probe, deps_of
+from sluice.settings import PlatformSettings
+from sluice.telemetry.metrics import MetricRegistry
+from sluice.telemetry.tracing import Tracing
+from sluice_guardrail.adapters.policy_file import PolicyFile, load_policies
+from sluice_guardrail.domain.contact import find_phones
+from sluice_guardrail.domain.policy import PolicySet
+from sluice_guardrail.metrics import GuardMetrics
+from sluice_guardrail.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """Everything that the guardrail's handlers use."""
+
+    platform: PlatformSettings
+    settings: Settings
+    registry: MetricRegistry
+    tokens: ServiceTokens
+    tracing: Tracing
+    probes: Mapping[str, Probe]
+    policies: PolicyFile
+    metrics: GuardMetrics
+
+
+DepsDep = Annotated[Deps, Depends(deps_of)]
+
+
+@asynccontextmanager
+async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIterator[Deps]:
+    """Open the dependencies, and close them at the end."""
+    registry = MetricRegistry(process=True)
+    metrics = GuardMetrics(registry)
+    tracing = Tracing("guardrail", platform)
+    policies = PolicyFile(platform, metrics.reloaded)
+    _warm_up(policies.current)
+    loops = Supervisor(registry)
+    loops.start("policy-reload", lambda: policies.watch(settings.reload_s))
+    try:
+        yield Deps(
+            platform=platform,
+            settings=settings,
+            registry=registry,
+            tokens=ServiceTokens(platform.service_secret.get_secret_value(), "guardrail"),
+            tracing=tracing,
+            probes={},
+            policies=policies,
+            metrics=metrics,
+        )
+    finally:
+        await loops.close()
+        tracing.close()
+
+
+def check_config(platform: PlatformSettings, settings: Settings) -> None:
+    """Raise if guard.yaml is not right."""
+    del settings
+    load_policies(platform)
+
+
+def _warm_up(policies: PolicySet) -> None:
+    # The numbering plans of a region are read at its first number: better now than in a request.
+    regions = {
+        region
+        for policy in policies.policies.values()
+        for section in (policy.rules.input, policy.rules.output)
+        for region in section.pii.phone_regions
+    }
+    list(find_phones("phone 030 1234567", sorted(regions)))
