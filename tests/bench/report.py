@@ -101,14 +101,13 @@ def table(columns: Sequence[Column], rows: Sequence[RowFigures]) -> str:
 def markdown(header: Header, rows: Sequence[RowFigures]) -> str:
     """Return the whole report: both tables, then what went wrong, if anything."""
     machine = header.machine
-    parts = [
+    introduction = (
         f"Taken {header.taken_at} on {machine.processor}, {machine.cores} cores, Linux {machine.kernel}, Python "
         f"{machine.python}; {header.rounds} rounds of {header.seconds} s each, in turns; gateway on core "
         f"{header.gateway_core}, mock upstream and load on core {header.load_core}; load average before: "
-        f"{header.load_average:.2f}.",
-        table(JSON_COLUMNS, rows),
-        table(STREAM_COLUMNS, rows),
-    ]
+        f"{header.load_average:.2f}."
+    )
+    parts = [introduction, table(JSON_COLUMNS, rows), table(STREAM_COLUMNS, rows)]
     complaints = [f"- {row.row}, {complaint}" for row in rows for complaint in row.complaints]
     if complaints:
         parts.append("Failed, so these figures do not count:\n\n" + "\n".join(complaints))

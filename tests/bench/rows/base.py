@@ -1,6 +1,5 @@
 """What every row of the benchmark is: a gateway that runs, where to send requests, and whose CPU counts."""
 
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -51,13 +50,6 @@ class Row(NamedTuple):
 
 
 Opened = Iterator[Gateway]
-
-
-def free_port() -> int:
-    """Return a port of the loopback address that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(url: str) -> Callable[[], bool]:

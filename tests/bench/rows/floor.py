@@ -8,7 +8,9 @@ from contextlib import contextmanager
 
 from tests.bench.children import Child
 from tests.bench.loadgen import Target
-from tests.bench.rows.base import READY_SECONDS, Gateway, Opened, Place, answers, free_port
+from tests.bench.rows.base import READY_SECONDS, Gateway, Opened, Place, answers
+
+from sluice.testing import free_port
 
 MODULE = "f3_asgi"
 KEY = "sk-test"

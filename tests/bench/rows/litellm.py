@@ -6,7 +6,9 @@ from tests.bench.children import Child
 from tests.bench.loadgen import Target
 from tests.bench.mock import MODEL
 from tests.bench.paths import PEERS
-from tests.bench.rows.base import READY_SECONDS, Gateway, Opened, Place, answers, free_port
+from tests.bench.rows.base import READY_SECONDS, Gateway, Opened, Place, answers
+
+from sluice.testing import free_port
 
 PROGRAM = PEERS / "litellm" / "bin" / "litellm"
 KEY = "sk-bench"

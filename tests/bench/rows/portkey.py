@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from tests.bench.children import Child
 from tests.bench.loadgen import Target
 from tests.bench.paths import PEERS
-from tests.bench.rows.base import READY_SECONDS, Gateway, Opened, Place, answers, free_port
+from tests.bench.rows.base import READY_SECONDS, Gateway, Opened, Place, answers
+
+from sluice.testing import free_port
 
 SERVER = PEERS / "portkey" / "node_modules" / "@portkey-ai" / "gateway" / "build" / "start-server.js"
 
