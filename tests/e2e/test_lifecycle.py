@@ -1,0 +1,99 @@
+"""`sluice up`, `status` and `down`, and what they say when something is wrong."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+
+import psutil
+import pytest
+from conftest import clean_environment, free_port_base, run_sluice
+
+from sluice.testing import wait_until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+
+def test_status_shows_every_part_ready(platform) -> None:
+    if platform.recorder is None:
+        pytest.skip("the platform runs elsewhere")
+    rows = json.loads(platform.command("status", "--json").stdout)
+    assert {row["state"] for row in rows} == {"ready"}
+    assert len(rows) == 13
+    assert all(row["address"] and row["pid"] for row in rows)
+
+
+def test_a_port_in_use_is_said_and_nothing_is_started(tmp_path) -> None:
+    base = free_port_base()
+    environment = clean_environment() | {"SLUICE_HOME": str(tmp_path / "home"), "SLUICE_PORT_BASE": str(base)}
+    with socket.create_server(("127.0.0.1", base + 1)):
+        done = run_sluice(environment, "up", check=False, timeout=60)
+    assert done.returncode == 1
+    assert f"{base + 1} (router" in done.stderr
+    assert "SLUICE_PORT_BASE" in done.stderr
+    assert list((tmp_path / "home/run").glob("*.json")) == []
+
+
+def test_a_child_that_dies_takes_nothing_half_started_along(tmp_path) -> None:
+    base = free_port_base()
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "models.yaml").write_text("models: this is no list\n")
+    environment = clean_environment() | {
+        "SLUICE_HOME": str(tmp_path / "home"),
+        "SLUICE_PORT_BASE": str(base),
+        "SLUICE_CONFIG_DIR": str(config),
+    }
+    done = run_sluice(environment, "up", check=False, timeout=180)
+    assert done.returncode == 1
+    assert "ended while it was starting" in done.stderr
+    assert "last lines of" in done.stderr
+    assert list((tmp_path / "home/run").glob("*.json")) == []
+    ours = [
+        p for p in psutil.process_iter(["environ"]) if (p.info["environ"] or {}).get("SLUICE_PORT_BASE") == str(base)
+    ]
+    assert ours == []
+
+
+def test_down_stops_no_stranger(tmp_path) -> None:
+    """A record whose process id was taken over by another process is forgotten, and that process lives."""
+    run = tmp_path / "home/run"
+    run.mkdir(parents=True)
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as stranger:
+        record = {"part": "gateway", "pid": stranger.pid, "created": 1.0, "port": 1, "address": "", "started_at": 1.0}
+        (run / "gateway.json").write_text(json.dumps(record))
+        done = run_sluice(clean_environment() | {"SLUICE_HOME": str(tmp_path / "home")}, "down")
+        assert "Nothing was running" in done.stdout
+        assert stranger.poll() is None
+        stranger.send_signal(signal.SIGKILL)
+    assert list(run.glob("*.json")) == []
+
+
+def test_the_engine_comes_back_after_a_kill(platform) -> None:
+    if platform.recorder is None:
+        pytest.skip("the platform runs elsewhere")
+    rows = {row["part"]: row for row in json.loads(platform.command("status", "--json").stdout)}
+    inference = psutil.Process(rows["inference"]["pid"])
+    engines = [child for child in inference.children(recursive=True) if "llamacpp" in " ".join(child.cmdline())]
+    assert len(engines) == 1
+    engines[0].kill()
+
+    def answers() -> bool:
+        done = (
+            platform.openai()
+            .with_options(max_retries=5)
+            .chat.completions.create(model="smollm2", messages=[{"role": "user", "content": "hi"}], max_tokens=4)
+        )
+        return bool(done.choices)
+
+    assert wait_until(lambda: _quietly(answers), seconds=60, every=1.0, what="an answer after the engine was killed")
+
+
+def _quietly(check) -> bool:
+    from openai import OpenAIError
+
+    try:
+        return check()
+    except OpenAIError:
+        return False
