@@ -8,7 +8,7 @@ import sys
 
 import psutil
 import pytest
-from conftest import clean_environment, free_port_base, run_sluice
+from e2e_platform import clean_environment, free_port_base, run_sluice
 
 from sluice.testing import wait_until
 
