@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Sluice inference: engines on this host, kept alive."""

@@ -10,8 +10,11 @@ EngineState = Literal["starting", "ready", "restarting", "crash_loop", "stopping
 class EngineStatus(Reply):
     """One engine: its state, where it answers, what it can hold and how fast it is.
 
-    `restarts` counts since the service started; `tokens_per_second` is measured from the engine's own counters over
-    the last interval in which it generated, None before that; `slots` is how many requests run at once.
+    `restarts` counts since the service started; `tokens_per_second` is the speed of one stream, measured from the engine's
+    own counters over the last interval in which it generated, None before that; `slots` is how many requests run
+    at once; `context_tokens` is what each of them may hold. `base_url` is how this host reaches the engine. For an engine that
+    failed, `reason` says why, `retry_at` (unix seconds) when it is tried again, and `log_lines` holds its last words.
+    A `remote` engine that cannot be reached counts as `restarting`: it is asked again and again.
     """
 
     id: str
@@ -32,6 +35,9 @@ class EngineStatus(Reply):
     tokens_total: int | None = None
     started_at: float | None = None
     ready_at: float | None = None
+    retry_at: float | None = None
+    memory_bytes: int | None = None
+    log_lines: tuple[str, ...] = ()
 
 
 class EngineList(Reply):
@@ -39,3 +45,23 @@ class EngineList(Reply):
 
     object: Literal["list"] = "list"
     data: tuple[EngineStatus, ...]
+
+
+class Capacity(Reply):
+    """What this host can take on now, summed over the engines that are ready.
+
+    `tokens_per_second` adds up, for each ready engine, the measured speed of one stream; None if none was measured.
+    """
+
+    object: Literal["capacity"] = "capacity"
+    engines: int
+    engines_ready: int
+    slots: int
+    slots_busy: int
+    slots_free: int
+    requests_waiting: int
+    tokens_per_second: float | None = None
+    cores: int
+    memory_total_bytes: int
+    memory_available_bytes: int
+    engines_memory_bytes: int

@@ -1,0 +1,66 @@
+"""From an engine's description to the command line that starts it: pure, so that it can be tested without the engine."""
+
+from dataclasses import dataclass, field
+
+from sluice_inference.domain.specs import LlamaCppSpec, VllmSpec
+
+_MOST_THREADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program with its arguments and the variables that it needs besides the inherited ones."""
+
+    arguments: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = field(default=())
+
+
+def llamacpp_command(spec: LlamaCppSpec, *, python: str, model_file: str, host: str, cores: int) -> Command:
+    """Return how our runner for llama.cpp is started; it ends by itself when its standard input closes.
+
+    `host` is the address to listen on if the description names none; `cores` is how many the process may use.
+    """
+    threads = spec.threads or max(1, min(cores, _MOST_THREADS))
+    return Command(
+        (
+            *(python, "-m", "sluice_inference.engines.llamacpp"),
+            *("--model", model_file, "--alias", spec.model),
+            *("--host", spec.host or host, "--port", str(spec.port)),
+            *("--context-tokens", str(spec.context_tokens), "--slots", str(spec.slots)),
+            *("--threads", str(threads), "--batch-tokens", str(spec.batch_tokens)),
+            *("--cache-type", spec.cache_type, "--prompt-cache-mib", str(spec.prompt_cache_mib)),
+            "--lifeline",
+        ),
+        (("OMP_WAIT_POLICY", "passive"),),
+    )
+
+
+def vllm_command(spec: VllmSpec, *, python: str, host: str) -> Command:
+    """Return how vLLM's server is started, below our lifeline program so that it cannot outlive the service.
+
+    `python` is the service's interpreter, which runs the lifeline; the engine runs on `spec.python`.
+    """
+    engine = [
+        *(str(spec.python), "-m", "vllm.entrypoints.openai.api_server"),
+        *("--model", spec.model_path, "--served-model-name", spec.model),
+        *("--host", spec.host or host, "--port", str(spec.port)),
+        *("--max-num-seqs", str(spec.slots), "--tensor-parallel-size", str(spec.tensor_parallel_size)),
+        *("--dtype", spec.dtype),
+        "--enable-prefix-caching" if spec.prefix_caching else "--no-enable-prefix-caching",
+        *_optional("--max-model-len", spec.context_tokens),
+        *_optional("--gpu-memory-utilization", spec.gpu_memory_utilization),
+        *_optional("--quantization", spec.quantization),
+        *_optional("--seed", spec.seed),
+        *(["--enforce-eager"] if spec.enforce_eager else []),
+        *(["--enable-lora", "--max-lora-rank", str(spec.max_lora_rank)] if spec.lora else []),
+    ]
+    if spec.tool_call_parser:
+        engine += ["--enable-auto-tool-choice", "--tool-call-parser", spec.tool_call_parser]
+    environment = [("VLLM_NO_USAGE_STATS", "1"), ("DO_NOT_TRACK", "1")]
+    if spec.lora:
+        environment.append(("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "True"))
+    return Command((python, "-m", "sluice_inference.engines.lifeline", "--", *engine), tuple(environment))
+
+
+def _optional(option: str, value: object) -> list[str]:
+    return [] if value is None else [option, str(value)]

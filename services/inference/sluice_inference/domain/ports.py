@@ -1,0 +1,89 @@
+"""What the keeper of an engine needs from the world."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from sluice_inference.domain.readings import Reading
+from sluice_inference.domain.specs import EngineSpec, ManagedSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEnd:
+    """How a process ended: its exit status, or the signal as a negative number, and what it wrote last."""
+
+    status: int
+    log_lines: tuple[str, ...]
+
+    def sentence(self) -> str:
+        """Say it for a person."""
+        how = f"was ended by signal {-self.status}" if self.status < 0 else f"ended with status {self.status}"
+        return f"The engine {how}." + (f" Its last line: {self.log_lines[-1]}" if self.log_lines else "")
+
+
+class EngineProcess(Protocol):
+    """A running engine that this service started."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        ...
+
+    async def ended(self) -> ProcessEnd:
+        """Wait until it has ended."""
+        ...
+
+    async def end(self, grace_s: float) -> None:
+        """Ask it to end, kill it after `grace_s`, and return when it and all that it started are gone."""
+        ...
+
+    def memory_bytes(self) -> int | None:
+        """Return the resident memory of the engine and its children, None if it has just ended."""
+        ...
+
+
+class Launcher(Protocol):
+    """Starts engines as processes of the operating system."""
+
+    async def start(self, spec: ManagedSpec) -> EngineProcess:
+        """Start an engine; one that an earlier life of the service left behind is ended first.
+
+        Raises:
+            EngineFailed: it cannot be started; the sentence says what to do.
+        """
+        ...
+
+    def log_lines(self, engine_id: str) -> tuple[str, ...]:
+        """Return the last lines of the engine's log."""
+        ...
+
+    def trim_log(self, engine_id: str) -> None:
+        """Keep the engine's log below its limit."""
+        ...
+
+
+class Probe(Protocol):
+    """Asks engines over HTTP."""
+
+    async def is_up(self, spec: EngineSpec) -> None:
+        """Ask whether it is there.
+
+        Raises:
+            EngineFailed: it is not, or does not answer in time.
+        """
+        ...
+
+    async def generate(self, spec: EngineSpec) -> None:
+        """Let it generate one token: the only proof that it works.
+
+        Raises:
+            EngineFailed: it did not.
+        """
+        ...
+
+    async def read(self, spec: EngineSpec) -> Reading:
+        """Read its counters; an engine without counters gives an empty reading.
+
+        Raises:
+            EngineFailed: it does not answer in time.
+        """
+        ...

@@ -1,0 +1,118 @@
+"""An engine's own counters, and the speeds that follow from two looks at them."""
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+_SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{[^}]*\})?\s+([-+0-9.eEinfaN]+)\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an engine reported at one moment; None where it does not report.
+
+    Tokens and seconds are totals since the engine's start; `*_seconds` add up the time of all requests.
+    """
+
+    busy: int | None = None
+    waiting: int | None = None
+    generated_tokens: float | None = None
+    generated_seconds: float | None = None
+    prompt_tokens: float | None = None
+    prompt_seconds: float | None = None
+
+
+class Speeds(NamedTuple):
+    """Tokens a second of one stream, None if nothing was generated (or read) between two readings."""
+
+    generation: float | None
+    prompt: float | None
+
+
+class Names(NamedTuple):
+    """How one kind of engine calls its metrics; several names are tried in order."""
+
+    busy: tuple[str, ...]
+    waiting: tuple[str, ...]
+    generated_tokens: tuple[str, ...]
+    generated_seconds: tuple[str, ...]
+    prompt_tokens: tuple[str, ...]
+    prompt_seconds: tuple[str, ...]
+
+
+LLAMACPP = Names(
+    busy=("llamacpp:requests_processing",),
+    waiting=("llamacpp:requests_deferred",),
+    generated_tokens=("llamacpp:tokens_predicted_total",),
+    generated_seconds=("llamacpp:tokens_predicted_seconds_total",),
+    prompt_tokens=("llamacpp:prompt_tokens_total",),
+    prompt_seconds=("llamacpp:prompt_seconds_total",),
+)
+VLLM = Names(
+    busy=("vllm:num_requests_running",),
+    waiting=("vllm:num_requests_waiting",),
+    generated_tokens=("vllm:generation_tokens_total", "vllm:generation_tokens"),
+    generated_seconds=("vllm:request_decode_time_seconds_sum",),
+    prompt_tokens=("vllm:prompt_tokens_total", "vllm:prompt_tokens"),
+    prompt_seconds=("vllm:request_prefill_time_seconds_sum",),
+)
+
+
+def parse_reading(exposition: str) -> Reading:
+    """Read a Prometheus text exposition of llama.cpp or vLLM; series of one name are added up."""
+    totals: dict[str, float] = {}
+    for line in exposition.splitlines():
+        match = None if line.startswith("#") else _SAMPLE.match(line)
+        if match is None:
+            continue
+        try:
+            totals[match.group(1)] = totals.get(match.group(1), 0.0) + float(match.group(2))
+        except ValueError:
+            continue
+    names = VLLM if any(name.startswith("vllm:") for name in totals) else LLAMACPP
+
+    def first(candidates: tuple[str, ...]) -> float | None:
+        return next((totals[name] for name in candidates if name in totals), None)
+
+    return Reading(
+        busy=_whole(first(names.busy)),
+        waiting=_whole(first(names.waiting)),
+        generated_tokens=first(names.generated_tokens),
+        generated_seconds=first(names.generated_seconds),
+        prompt_tokens=first(names.prompt_tokens),
+        prompt_seconds=first(names.prompt_seconds),
+    )
+
+
+def speeds_between(before: Reading, after: Reading) -> Speeds:
+    """Return how fast one stream was between two readings: tokens over the seconds that requests spent on them.
+
+    Engines add a request to their totals when it ends, so tokens over wall-clock time would jump; the time that
+    requests themselves took does not. Counters that went back (a restarted engine) count as no measurement.
+    """
+    return Speeds(
+        _rate(before.generated_tokens, after.generated_tokens, before.generated_seconds, after.generated_seconds),
+        _rate(before.prompt_tokens, after.prompt_tokens, before.prompt_seconds, after.prompt_seconds),
+    )
+
+
+def increase(before: float | None, after: float | None) -> float:
+    """Return how much a counter grew; a counter that went back started again from zero."""
+    if after is None:
+        return 0.0
+    if before is None or after < before:
+        return after
+    return after - before
+
+
+def _rate(
+    tokens_before: float | None, tokens_after: float | None, seconds_before: float | None, seconds_after: float | None
+) -> float | None:
+    if tokens_before is None or tokens_after is None or seconds_before is None or seconds_after is None:
+        return None
+    tokens, seconds = tokens_after - tokens_before, seconds_after - seconds_before
+    return tokens / seconds if tokens > 0 and seconds > 0 else None
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)

