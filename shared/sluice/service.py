@@ -31,6 +31,14 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 PROBLEM_JSON = "application/problem+json"
 
+_INTERNAL_ERROR = Problem(
+    type="urn:sluice:error:internal_error",
+    title="Internal error",
+    status=500,
+    code="internal_error",
+    detail="Something went wrong on our side; the log holds the details under this request id.",
+)
+
 Probe = Callable[[], Awaitable[None]]
 
 
@@ -178,12 +186,34 @@ class _FrameMiddleware:
                     parent=extract(headers),
                 ) as span,
             ):
-                await self._app(scope, receive, tagged)
+                await self._guarded(scope, receive, tagged)
                 span.set_attribute(names.HTTP_STATUS, status)
                 span.set_attribute(names.HTTP_ROUTE, _route(scope))
                 span.update_name(f"{method} {_route(scope)}")
         finally:
             self._frame.observe(method, _route(scope), status, time.perf_counter() - started)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # What no handler foresaw becomes a 500 that carries the request id and no detail; a begun answer is cut.
+        began = False
+
+        async def watched(message: Message) -> None:
+            nonlocal began
+            began = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:
+            _log.exception(
+                "unhandled error in %s %s",
+                scope["method"],
+                scope["path"],
+                extra={"request_id": scope["sluice_request_id"]},
+            )
+            if began:
+                raise
+            await _problem_response(scope, _INTERNAL_ERROR)(scope, receive, watched)
 
 
 def _request_id(given: str | None) -> str:
@@ -231,15 +261,19 @@ async def _run_probes(probes: Mapping[str, Probe]) -> dict[str, str]:
     return checks
 
 
+def _problem_response(scope: Scope, body: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    shown = body.model_copy(update={"request_id": scope.get("sluice_request_id")})
+    return JSONResponse(
+        shown.model_dump(mode="json", exclude_none=True),
+        status_code=body.status,
+        headers=dict(headers or {}),
+        media_type=PROBLEM_JSON,
+    )
+
+
 def _add_errors(app: FastAPI) -> None:
     def problem(request: Request, body: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
-        shown = body.model_copy(update={"request_id": request.scope.get("sluice_request_id")})
-        return JSONResponse(
-            shown.model_dump(mode="json", exclude_none=True),
-            status_code=body.status,
-            headers=dict(headers or {}),
-            media_type=PROBLEM_JSON,
-        )
+        return _problem_response(request.scope, body, headers)
 
     @app.exception_handler(SluiceError)
     async def known(request: Request, exc: SluiceError) -> JSONResponse:
@@ -275,18 +309,4 @@ def _add_errors(app: FastAPI) -> None:
                 type=f"urn:sluice:error:{code}", title=str(exc.detail), status=exc.status_code, code=code, detail=detail
             ),
             exc.headers,
-        )
-
-    @app.exception_handler(Exception)
-    async def unknown(request: Request, exc: Exception) -> JSONResponse:
-        _log.error("unhandled error in %s %s", request.method, request.url.path, exc_info=exc)
-        return problem(
-            request,
-            Problem(
-                type="urn:sluice:error:internal_error",
-                title="Internal error",
-                status=500,
-                code="internal_error",
-                detail="Something went wrong on our side; the log holds the details under this request id.",
-            ),
         )

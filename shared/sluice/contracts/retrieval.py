@@ -8,14 +8,23 @@ from sluice.contracts.base import Metadata, Reply, Request
 
 SearchMode = Literal["hybrid", "dense", "bm25"]
 DocumentStatus = Literal["queued", "processing", "ready", "failed"]
+ContextPlacement = Literal["ranked", "edges"]
+"""`ranked`: best evidence first. `edges`: the best first, the second best last, the weakest in the middle."""
 
 
 class ChunkingOptions(Request):
     """How documents of a store are cut; sizes are tokens of the embedding model."""
 
-    strategy: Literal["fixed", "sentence", "paragraph"] = "paragraph"
-    max_tokens: Annotated[int, Field(ge=16, le=512)] = 200
-    overlap_tokens: Annotated[int, Field(ge=0, le=256)] = 30
+    strategy: Annotated[
+        Literal["fixed", "sentence", "paragraph"],
+        Field(
+            description="fixed: windows of tokens; sentence: whole sentences; paragraph: whole paragraphs, no overlap"
+        ),
+    ] = "paragraph"
+    max_tokens: Annotated[int, Field(ge=16, le=512, description="a chunk never has more")] = 200
+    overlap_tokens: Annotated[
+        int, Field(ge=0, le=256, description="repeated from the chunk before; at most half of max_tokens is used")
+    ] = 30
 
 
 class VectorStoreCreate(Request):
@@ -102,6 +111,7 @@ class ContextRequest(Request):
     top_k: Annotated[int, Field(ge=1, le=50)] = 5
     mode: SearchMode = "hybrid"
     budget_tokens: Annotated[int, Field(ge=16, le=100_000)] = 1500
+    placement: ContextPlacement = "ranked"
 
 
 class Citation(Reply):
@@ -114,10 +124,50 @@ class Citation(Reply):
     source: str
     heading: str | None = None
     score: float
+    truncated: bool = False
 
 
 class ContextReply(Reply):
-    """The context block to put before the question, and the chunks that it cites; `text` is empty without a hit."""
+    """The context block to put before the question, and the chunks that it cites; `text` is empty without a hit.
+
+    A chunk is given whole, or left out when the budget has no room for it (`left_out` counts those). Only if not even
+    the best one fits it is shortened: its text then ends in a note that says so, and its citation is `truncated`.
+    `tokens` counts in the embedding model's tokens; a chat model's tokenizer counts a little differently.
+    """
 
     text: str
     citations: tuple[Citation, ...]
+    tokens: int = 0
+    left_out: int = 0
+
+
+class Deleted(Reply):
+    """Something was deleted."""
+
+    id: str
+    object: str
+    deleted: bool = True
+
+
+class EmbeddingReplyItem(Reply):
+    """One vector: numbers, or base64 of little-endian 32-bit floats."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: tuple[float, ...] | str
+
+
+class EmbeddingUsage(Reply):
+    """What the embedding model read, special tokens included."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingReply(Reply):
+    """OpenAI's shape of an embeddings answer."""
+
+    object: Literal["list"] = "list"
+    data: tuple[EmbeddingReplyItem, ...]
+    model: str
+    usage: EmbeddingUsage

@@ -1,0 +1,212 @@
+"""The frame of every service, and the shared client against a real application over ASGI."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import pytest
+from fastapi import APIRouter, FastAPI, Query
+
+from sluice.auth import AdminDep, CallerDep, ServiceTokens
+from sluice.clients.http import HttpAnswer, ServiceClient
+from sluice.contracts.base import Reply, Request
+from sluice.errors import Conflict, DependencyUnavailable, NotFound, UpstreamFailed
+from sluice.service import create_service
+from sluice.settings import PlatformSettings
+from sluice.telemetry.metrics import MetricRegistry
+from sluice.telemetry.tracing import Tracing
+from sluice.testing import AsgiTransport, admin_headers, asgi_client, platform_settings, service_headers
+
+
+class Echo(Reply):
+    tenant: str
+    n: int
+
+
+class Order(Request):
+    n: int
+
+
+@dataclass(frozen=True)
+class Deps:
+    platform: PlatformSettings
+    registry: MetricRegistry
+    tokens: ServiceTokens
+    tracing: Tracing
+    probes: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+
+
+def _app(
+    tmp_path: Path, probes: Mapping[str, Callable[[], Awaitable[None]]] | None = None, **overrides: object
+) -> FastAPI:
+    platform = platform_settings(tmp_path, **overrides)
+    router = APIRouter()
+
+    @router.post("/v1/echo/{name}")
+    async def echo(name: str, order: Order, caller: CallerDep) -> Echo:
+        if name == "busy":
+            raise Conflict("It is busy; try again when it is done.")
+        return Echo(tenant=caller.tenant, n=order.n)
+
+    @router.get("/v1/boom")
+    async def boom(limit: Annotated[int, Query(ge=1)] = 1) -> Echo:
+        raise ZeroDivisionError("secret detail")
+
+    @router.get("/admin/only")
+    async def only(caller: AdminDep) -> Echo:
+        return Echo(tenant=caller.tenant, n=1)
+
+    @asynccontextmanager
+    async def open_deps() -> AsyncIterator[Deps]:
+        secret = platform.service_secret.get_secret_value()
+        tracing = Tracing("demo", platform)
+        yield Deps(platform, MetricRegistry(), ServiceTokens(secret, "demo"), tracing, probes or {})
+        tracing.close()
+
+    return create_service("demo", open_deps, [router], title="Demo", description="A demo")
+
+
+async def test_health_readiness_and_metrics(tmp_path: Path) -> None:
+    async def fine() -> None: ...
+
+    async def broken() -> None:
+        raise DependencyUnavailable("The store is away.")
+
+    async with asgi_client(_app(tmp_path, {"a": fine, "b": broken})) as client:
+        assert (await client.get("/healthz")).json()["status"] == "ok"
+        ready = await client.get("/readyz")
+        assert ready.status_code == 503
+        assert ready.json()["checks"] == {"a": "ok", "b": "The store is away."}
+        await client.get("/v1/nothing")
+        metrics = (await client.get("/metrics")).text
+        assert 'sluice_http_requests_total{method="GET",route="other",service="demo",status="404"} 1.0' in metrics
+
+
+async def test_errors_have_one_shape_and_leak_nothing(tmp_path: Path) -> None:
+    async with asgi_client(_app(tmp_path)) as client:
+        for response, status, code in (
+            (await client.post("/v1/echo/x", json={"n": 1}), 401, "unauthorized"),
+            (
+                await client.post("/v1/echo/x", json={"n": "no"}, headers=service_headers("demo")),
+                422,
+                "invalid_request",
+            ),
+            (
+                await client.post("/v1/echo/x", json={"n": 1, "m": 2}, headers=service_headers("demo")),
+                422,
+                "invalid_request",
+            ),
+            (await client.post("/v1/echo/busy", json={"n": 1}, headers=service_headers("demo")), 409, "conflict"),
+            (await client.get("/v1/nothing"), 404, "not_found"),
+            (await client.get("/v1/echo/x"), 405, "method_not_allowed"),
+            (await client.get("/v1/boom"), 500, "internal_error"),
+            (await client.get("/admin/only", headers=service_headers("demo", role="member")), 403, "forbidden"),
+        ):
+            assert response.status_code == status, response.text
+            assert response.headers["content-type"] == "application/problem+json"
+            body = response.json()
+            assert (body["status"], body["code"]) == (status, code)
+            assert body["detail"]
+            assert body["request_id"] == response.headers["x-request-id"]
+            assert "secret detail" not in response.text
+        assert (await client.get("/v1/echo/x")).headers["allow"] == "POST"
+
+
+async def test_request_ids_are_taken_over_only_when_they_are_harmless(tmp_path: Path) -> None:
+    async with asgi_client(_app(tmp_path)) as client:
+        given = await client.get("/v1/nothing", headers={"x-request-id": "my-request-0001"})
+        assert given.headers["x-request-id"] == "my-request-0001"
+        evil = await client.get("/v1/nothing", headers={"x-request-id": "a b;<script>"})
+        assert evil.headers["x-request-id"].startswith("req_")
+
+
+async def test_the_administrator_and_services_may_enter(tmp_path: Path) -> None:
+    async with asgi_client(_app(tmp_path)) as client:
+        assert (await client.get("/admin/only", headers=admin_headers("acme"))).json()["tenant"] == "acme"
+        assert (await client.get("/admin/only", headers=service_headers("demo", "acme"))).json()["tenant"] == "acme"
+        assert (await client.get("/admin/only", headers=service_headers("other", "acme"))).status_code == 401
+
+
+async def test_the_client_speaks_to_the_application_and_shares_its_trace(tmp_path: Path) -> None:
+    traces = tmp_path / "traces"
+    app = _app(tmp_path, trace_file_dir=str(traces))
+    platform = platform_settings(tmp_path, trace_file_dir=str(traces))
+    tracing = Tracing("caller", platform)
+    async with asgi_client(app):
+        tokens = ServiceTokens(platform.service_secret.get_secret_value(), "caller")
+        client = ServiceClient("demo", "http://test", tokens, AsgiTransport(app), tracing)
+        answer = await client.request("POST", "/v1/echo/x", Order(n=7), reply=Echo, tenant="acme")
+        assert answer == Echo(tenant="acme", n=7)
+        with pytest.raises(Conflict, match="It is busy"):
+            await client.request("POST", "/v1/echo/busy", Order(n=7), reply=Echo, tenant="acme")
+        with pytest.raises(NotFound):
+            await client.call("GET", "/v1/nothing", tenant="acme")
+        app.state.deps.tracing.flush()
+    tracing.close()
+    spans = {}
+    for service in ("caller", "demo"):
+        for line in (traces / f"{service}.jsonl").read_bytes().splitlines():
+            for span in orjson.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"]:
+                spans.setdefault(span["traceId"], []).append((service, span.get("parentSpanId"), span["spanId"]))
+    first = next(rows for rows in spans.values() if len(rows) == 2)
+    parent, child = sorted(first)
+    assert (parent[0], child[0]) == ("caller", "demo")
+    assert child[1] == parent[2]
+    assert all(len(trace_id) == 32 for trace_id in spans)
+
+
+class FlakyTransport:
+    """Answers from a script: an exception is raised, a status is answered."""
+
+    def __init__(self, *script: object) -> None:
+        self.script = list(script)
+        self.calls = 0
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout_s: float
+    ) -> HttpAnswer:
+        self.calls += 1
+        step = self.script.pop(0) if self.script else 200
+        if isinstance(step, BaseException):
+            raise step
+        return HttpAnswer(int(str(step)), {}, b'{"tenant": "t", "n": 1}')
+
+
+def _client(tmp_path: Path, transport: FlakyTransport) -> ServiceClient:
+    platform = platform_settings(tmp_path)
+    tokens = ServiceTokens(platform.service_secret.get_secret_value(), "caller")
+    return ServiceClient("demo", "http://demo", tokens, transport, Tracing("caller", platform))
+
+
+async def test_safe_calls_are_tried_again_and_others_are_not(tmp_path: Path) -> None:
+    flaky = FlakyTransport(ConnectionError(), 503)
+    assert (await _client(tmp_path, flaky).request("GET", "/x", reply=Echo, tenant="t")).n == 1
+    assert flaky.calls == 3
+    once = FlakyTransport(ConnectionError())
+    with pytest.raises(DependencyUnavailable, match="cannot be reached"):
+        await _client(tmp_path, once).request("POST", "/x", Order(n=1), reply=Echo, tenant="t")
+    assert once.calls == 1
+
+
+async def test_a_service_that_stays_away_is_not_asked_again_for_a_while(tmp_path: Path) -> None:
+    away = FlakyTransport(*[ConnectionError()] * 20)
+    client = _client(tmp_path, away)
+    for _ in range(2):
+        with pytest.raises(DependencyUnavailable):
+            await client.call("GET", "/x", tenant="t")
+    calls = away.calls
+    with pytest.raises(DependencyUnavailable, match="not answering"):
+        await client.call("GET", "/x", tenant="t")
+    assert away.calls == calls == 5
+
+
+async def test_an_answer_in_a_foreign_shape_is_an_upstream_failure(tmp_path: Path) -> None:
+    with pytest.raises(UpstreamFailed):
+        await _client(tmp_path, FlakyTransport()).request("GET", "/x", reply=_Other, tenant="t")
+
+
+class _Other(Reply):
+    needed: int
