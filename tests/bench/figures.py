@@ -22,6 +22,7 @@ class Run(NamedTuple):
     cpu_per_1000: float | None
     consumer_cpu_per_1000: float | None
     core_share: float | None
+    waited_share: float | None
     rss_bytes: int | None
     latency: Percentiles
     first_word: Percentiles
@@ -44,6 +45,7 @@ class RowFigures(NamedTuple):
     consumer_cpu_per_1000: Figure | None
     cpu_ratio: Figure | None
     core_share: Figure | None
+    waited_share: Figure | None
     added_p50_ms: Figure | None
     added_p95_ms: Figure | None
     added_p99_ms: Figure | None
@@ -125,6 +127,7 @@ def row_figures(row: str, runs: Sequence[Run]) -> RowFigures:
         consumer_cpu_per_1000=figure(run.consumer_cpu_per_1000 for run in many),
         cpu_ratio=mine.cpu_ratio("json-32"),
         core_share=figure(run.core_share for run in many),
+        waited_share=figure(run.waited_share for run in runs if run.row == row),
         added_p50_ms=figure(found.p50 for found in latency),
         added_p95_ms=figure(found.p95 for found in latency),
         added_p99_ms=figure(found.p99 for found in latency),

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.bench.children import let_go_first
 from tests.bench.errors import BenchError
 from tests.bench.mock import WORDS
 
@@ -97,6 +98,7 @@ def run_load(
         command += ["--header", header]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         os.sched_setaffinity(process.pid, {core})
+        let_go_first(process.pid)
         try:
             output, complaint = process.communicate(timeout=seconds + GRACE_SECONDS)
         except BaseException:

@@ -29,6 +29,11 @@ class MockUpstream:
         self._http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False)
 
     @property
+    def goes_first(self) -> bool:
+        """Whether the benchmark's processes may go before others on their core."""
+        return self._child.goes_first
+
+    @property
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
 

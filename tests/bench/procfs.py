@@ -22,10 +22,15 @@ class ProcessStat(NamedTuple):
 
 
 class TreeUse(NamedTuple):
-    """What a process and its living descendants have used so far."""
+    """What a process and its living descendants have used so far.
+
+    `waited_seconds` is how long the process' first thread was ready to run while others had its core: on a machine
+    that others use as well it tells how far a figure can be trusted.
+    """
 
     cpu_seconds: float
     rss_bytes: int
+    waited_seconds: float
 
 
 def parse_stat(line: str, ticks_per_second: int = TICKS_PER_SECOND, page_size: int = PAGE_SIZE) -> ProcessStat:
@@ -68,4 +73,17 @@ def read_all_stats(proc: Path = PROC) -> list[ProcessStat]:
 def tree_use(root: int) -> TreeUse:
     """Sum CPU time and resident memory over a process and its descendants."""
     members = family(root, read_all_stats())
-    return TreeUse(sum(member.cpu_seconds for member in members), sum(member.rss_bytes for member in members))
+    return TreeUse(
+        cpu_seconds=sum(member.cpu_seconds for member in members),
+        rss_bytes=sum(member.rss_bytes for member in members),
+        waited_seconds=waited_seconds(root),
+    )
+
+
+def waited_seconds(pid: int, proc: Path = PROC) -> float:
+    """Read how long a process' first thread has waited for a core (0 where the kernel does not tell)."""
+    try:
+        line = (proc / str(pid) / "schedstat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return int(line.split()[1]) / 1e9

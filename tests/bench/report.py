@@ -29,6 +29,7 @@ class Header(NamedTuple):
     gateway_core: int
     load_core: int
     load_average: float
+    goes_first: bool
 
 
 class Column(NamedTuple):
@@ -53,6 +54,11 @@ def times(found: Figure | None) -> str:
     return EMPTY if found is None else f"{found.median:.2f}×"
 
 
+def share(found: Figure | None) -> str:
+    """Write a share in per cent."""
+    return EMPTY if found is None else f"{found.median:.0%}"
+
+
 def triple(first: Figure | None, second: Figure | None, third: Figure | None) -> str:
     """Write three percentiles in one cell."""
     return EMPTY if first is None else " / ".join(number(found, 2) for found in (first, second, third))
@@ -64,7 +70,8 @@ JSON_COLUMNS = (
     Column("CPU s per 1,000", lambda row: with_spread(row.cpu_per_1000, 3)),
     Column("× floor/f4", lambda row: times(row.cpu_ratio)),
     Column("usage consumer, CPU s per 1,000", lambda row: number(row.consumer_cpu_per_1000, 3)),
-    Column("share of its core", lambda row: EMPTY if row.core_share is None else f"{row.core_share.median:.0%}"),
+    Column("share of its core", lambda row: share(row.core_share)),
+    Column("kept waiting by others", lambda row: share(row.waited_share)),
     Column(
         "added ms at 1, p50 / p95 / p99",
         lambda row: triple(row.added_p50_ms, row.added_p95_ms, row.added_p99_ms),
@@ -105,7 +112,8 @@ def markdown(header: Header, rows: Sequence[RowFigures]) -> str:
         f"Taken {header.taken_at} on {machine.processor}, {machine.cores} cores, Linux {machine.kernel}, Python "
         f"{machine.python}; {header.rounds} rounds of {header.seconds} s each, in turns; gateway on core "
         f"{header.gateway_core}, mock upstream and load on core {header.load_core}; load average before: "
-        f"{header.load_average:.2f}."
+        f"{header.load_average:.2f}; "
+        f"the benchmark's processes {'went before others' if header.goes_first else 'had the usual priority'}."
     )
     parts = [introduction, table(JSON_COLUMNS, rows), table(STREAM_COLUMNS, rows)]
     complaints = [f"- {row.row}, {complaint}" for row in rows for complaint in row.complaints]

@@ -123,15 +123,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
     rows, scenarios = chosen_rows(arguments.rows), chosen_scenarios(arguments.scenarios)
     programs = build()
     gateway_core, load_core = choose_cores()
-    header = report.Header(
-        taken_at=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
-        machine=report.Machine(read_processor(), os.cpu_count() or 1, platform.release(), platform.python_version()),
-        rounds=arguments.rounds,
-        seconds=arguments.seconds,
-        gateway_core=gateway_core,
-        load_core=load_core,
-        load_average=os.getloadavg()[0],
-    )
+    load_average = os.getloadavg()[0]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sluice-bench-")))
         upstream = stack.enter_context(MockUpstream(programs.mock, core=load_core, log=LOGS / "mock.log"))
@@ -141,6 +133,16 @@ def benchmark(arguments: argparse.Namespace) -> int:
         try_rows(session, scenarios)
         runs = measure(session, scenarios, arguments.rounds)
         unfinished = unfinished_work(gateways, runs)
+    header = report.Header(
+        taken_at=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+        machine=report.Machine(read_processor(), os.cpu_count() or 1, platform.release(), platform.python_version()),
+        rounds=arguments.rounds,
+        seconds=arguments.seconds,
+        gateway_core=gateway_core,
+        load_core=load_core,
+        load_average=load_average,
+        goes_first=upstream.goes_first,
+    )
     figures = [row_figures(name, runs) for name in gateways]
     page = report.write(RESULTS, header, figures, runs)
     print(page.read_text())
@@ -151,7 +153,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    arguments = parse_arguments(None, os.environ)  # noqa: TID251 the program's own edge
+    arguments = parse_arguments(None, os.environ)
 
     def end(_number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt

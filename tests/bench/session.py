@@ -79,6 +79,7 @@ def _measure_once(session: Session, name: str, gateway: Gateway, scenario: Scena
     if complaint is None and served < report.ok:
         complaint = f"{report.ok} answers came from only {served} upstream requests: something was cached"
     cpu = _difference(before, after)
+    waited = None if before is None or after is None else after.waited_seconds - before.waited_seconds
     return Run(
         row=name,
         scenario=scenario.name,
@@ -88,6 +89,7 @@ def _measure_once(session: Session, name: str, gateway: Gateway, scenario: Scena
         cpu_per_1000=_per_1000(cpu, report.ok),
         consumer_cpu_per_1000=_per_1000(_difference(consumer_before, consumer_after), report.ok),
         core_share=None if cpu is None else cpu / report.elapsed_s,
+        waited_share=None if waited is None else waited / report.elapsed_s,
         rss_bytes=after.rss_bytes if after else None,
         latency=report.latency,
         first_word=report.first_word,

@@ -26,6 +26,7 @@ def run(
         cpu_per_1000=cpu,
         consumer_cpu_per_1000=None,
         core_share=0.5,
+        waited_share=0.0,
         rss_bytes=3 * 2**20,
         latency=Percentiles(latency, 2 * latency, 3 * latency),
         first_word=Percentiles(first_word, 2 * first_word, 3 * first_word),

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.bench.procfs import ProcessStat, family, parse_stat, read_all_stats, tree_use
+from tests.bench.procfs import ProcessStat, family, parse_stat, read_all_stats, tree_use, waited_seconds
 
 LINE = (
     "4711 (a (strange) name) S 42 4711 4711 0 -1 4194560 1000 0 0 0 150 50 25 5 20 0 9 0 100 2000000 300 "
@@ -36,6 +36,13 @@ def test_read_all_stats_skips_what_is_no_process(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     (tmp_path / "4711" / "stat").write_text(LINE)  # 12 has no stat file: it ended meanwhile
     assert [found.pid for found in read_all_stats(tmp_path)] == [4711]
+
+
+def test_waited_seconds_is_the_second_number_of_schedstat(tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "schedstat").write_text("5000000000 1500000000 42\n")
+    assert waited_seconds(7, tmp_path) == 1.5
+    assert waited_seconds(8, tmp_path) == 0.0
 
 
 def test_tree_use_of_this_process_grows_with_its_work() -> None:

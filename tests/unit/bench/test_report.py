@@ -15,12 +15,13 @@ HEADER = Header(
     gateway_core=0,
     load_core=1,
     load_average=0.25,
+    goes_first=False,
 )
 
 
 def one_run(row: str, *, cpu: float | None, complaint: str | None = None) -> Run:
     three = Percentiles(1.0, 2.0, 3.0)
-    return Run(row, "json-32", 1, 1000, 12345.6, cpu, None, 0.91, 64 * 2**20, three, three, complaint)
+    return Run(row, "json-32", 1, 1000, 12345.6, cpu, None, 0.91, 0.02, 64 * 2**20, three, three, complaint)
 
 
 def test_number_separates_thousands_and_shows_a_dash_for_nothing() -> None:
@@ -42,7 +43,7 @@ def test_every_line_of_the_table_has_as_many_cells_as_the_heading() -> None:
     lines = table(JSON_COLUMNS, [row_figures(row, runs) for row in (DIRECT, FLOOR, "sluice")]).splitlines()
     assert len(lines) == 5
     assert {line.count("|") for line in lines} == {len(JSON_COLUMNS) + 1}
-    assert lines[4].startswith("| sluice | 12,346 | 0.090 (±0 %) | 1.50× | – | 91% |")
+    assert lines[4].startswith("| sluice | 12,346 | 0.090 (±0 %) | 1.50× | – | 91% | 2% |")
 
 
 def test_a_failed_row_is_named_below_the_tables() -> None:
