@@ -1,6 +1,8 @@
 """The gateway's own errors of the control plane."""
 
-from sluice.errors import Conflict, DependencyUnavailable, NotFound, Unprocessable
+from collections.abc import Mapping
+
+from sluice.errors import Conflict, DependencyUnavailable, NotFound, Problem, SluiceError, Unprocessable
 
 
 class KeyNotFound(NotFound):
@@ -19,6 +21,12 @@ class IdempotencyKeyReused(Unprocessable):
     """The Idempotency-Key was used for another request."""
 
     code, title = "idempotency_key_reused", "Idempotency key reused"
+
+
+class PolicyUnknown(Unprocessable):
+    """The routing snapshot has no policy of this name."""
+
+    code, title = "policy_unknown", "Unknown policy"
 
 
 class CursorUnknown(Unprocessable):
@@ -49,3 +57,16 @@ class KeyRingMissing(DependencyUnavailable):
     """The API keys have not been read yet."""
 
     code, title = "key_ring_missing", "API keys not read yet"
+
+
+class ServiceRefused(SluiceError):
+    """A service behind the gateway answered with an error; its problem, if it sent one, goes to the caller."""
+
+    def __init__(
+        self, service: str, status: int, problem: Problem | None, *, headers: Mapping[str, str] | None = None
+    ) -> None:
+        detail = problem.detail if problem else f"The {service} service answered with status {status}."
+        super().__init__(detail, headers=headers)
+        self.service = service
+        self.answered = status
+        self.problem_sent = problem

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sluice.contracts.gateway import KeyStatus
 
@@ -90,3 +90,26 @@ def bearer_token(header: bytes) -> bytes | None:
         return None
     token = header[7:].strip()
     return token or None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """What to change of a key; a field that is not in `fields` stays as it is."""
+
+    fields: frozenset[str]
+    name: str | None = None
+    models: tuple[str, ...] | None = None
+    policy: str | None = None
+    expires_at: int | None = None
+    metadata: dict[str, str] | None = None
+
+    def applied_to(self, key: StoredKey) -> StoredKey:
+        """Return the changed key; a name or metadata of None stays, every other None takes the limit away."""
+        return replace(
+            key,
+            name=self.name if "name" in self.fields and self.name is not None else key.name,
+            models=self.models if "models" in self.fields else key.models,
+            policy=self.policy if "policy" in self.fields else key.policy,
+            expires_at=self.expires_at if "expires_at" in self.fields else key.expires_at,
+            metadata=self.metadata if "metadata" in self.fields and self.metadata is not None else key.metadata,
+        )

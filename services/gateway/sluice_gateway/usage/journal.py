@@ -130,7 +130,8 @@ class Journal:
     def has_pending(self) -> bool:
         """Whether records wait to be shipped."""
         return any(
-            number > self._cursor.segment and size > len(MAGIC) or number == self._cursor.segment and size > self._cursor.offset
+            (number > self._cursor.segment and size > len(MAGIC))
+            or (number == self._cursor.segment and size > self._cursor.offset)
             for number, size in self._sizes.items()
         )
 
@@ -143,11 +144,15 @@ class Journal:
         data = frame(payload)
         if self._total + len(data) > self._limits.max_bytes and self.pending_bytes + len(data) > self._limits.max_bytes:
             self._judge()
-            raise JournalUnavailable("The usage journal is full, so nothing can be answered that would have to be billed.")
+            raise JournalUnavailable(
+                "The usage journal is full, so nothing can be answered that would have to be billed."
+            )
         if self._failed:
             self.recover()
         if self._failed or self._file < 0:
-            raise JournalUnavailable("The usage journal cannot be written, so nothing can be answered that would have to be billed.")
+            raise JournalUnavailable(
+                "The usage journal cannot be written, so nothing can be answered that would have to be billed."
+            )
         self._write(data)
         self.appended += 1
         if not self._arrived.is_set():

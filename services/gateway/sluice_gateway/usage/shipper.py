@@ -88,7 +88,11 @@ class Shipper:
             try:
                 full = await self._drain()
             except (RedisError, OSError) as exc:
-                _log.warning("usage cannot be shipped (%s); %d bytes wait in the journal", type(exc).__name__, self._journal.pending_bytes)
+                _log.warning(
+                    "usage cannot be shipped (%s); %d bytes wait in the journal",
+                    type(exc).__name__,
+                    self._journal.pending_bytes,
+                )
                 self._metrics.ship_failures.inc()
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
@@ -112,7 +116,10 @@ class Shipper:
             if not batch.payloads:
                 return False
             if not await self._stream.append(batch.payloads):
-                _log.warning("the usage stream is full: its consumer is behind; %d bytes wait in the journal", self._journal.pending_bytes)
+                _log.warning(
+                    "the usage stream is full: its consumer is behind; %d bytes wait in the journal",
+                    self._journal.pending_bytes,
+                )
                 return True
             self._journal.commit(batch.end)
             self._metrics.shipped.inc(len(batch.payloads))

@@ -1,0 +1,1 @@
+"""What the gateway uses from outside, one file per thing."""

@@ -1,0 +1,107 @@
+"""Keeps the key ring up to date from the database and from the messages of other gateway processes."""
+
+import asyncio
+import logging
+from typing import NamedTuple, Protocol
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from sluice.errors import DependencyUnavailable
+from sluice.queues import KEYS_CHANGED, KeysChanged, publish, subscribe
+from sluice_gateway.domain.errors import KeyNotFound, KeyRingMissing
+from sluice_gateway.domain.keys import StoredKey
+from sluice_gateway.domain.ring import MemoryKeyRing
+
+_log = logging.getLogger(__name__)
+_UNTIL_LOADED_S = 1.0
+
+
+class KeySource(Protocol):
+    """Where keys are read from; raises DependencyUnavailable while it is away."""
+
+    async def get(self, key_id: str) -> StoredKey:
+        """Return one key, or raise KeyNotFound."""
+        ...
+
+    async def all(self) -> list[StoredKey]:
+        """Return every key."""
+        ...
+
+    async def mark(self) -> NamedTuple:
+        """Return what changes whenever any key does."""
+        ...
+
+
+class KeyRingKeeper:
+    """Fills the ring at start, follows changes, and looks for changes that it was not told of every `reload_s`.
+
+    Degraded mode: while the database or Redis is away the ring keeps the keys that it has. A key revoked in another
+    process then goes on working here until Redis is back, or until the next look at the database.
+    """
+
+    def __init__(self, source: KeySource, ring: MemoryKeyRing, redis: Redis, *, reload_s: float) -> None:
+        self._source = source
+        self._ring = ring
+        self._redis = redis
+        self._reload_s = reload_s
+        self._mark: NamedTuple | None = None
+        self._changes = 0
+
+    async def load(self) -> None:
+        """Read all keys if any changed since the last time; without the database the ring stays as it is."""
+        try:
+            mark = await self._source.mark()
+            while mark != self._mark:
+                changes = self._changes
+                keys = await self._source.all()
+                if changes == self._changes:  # else a change came in between, which these keys may not have
+                    self._ring.replace(keys)
+                    self._mark = mark
+        except DependencyUnavailable as exc:
+            _log.warning("API keys cannot be read (%s); %d keys stay in use", exc.detail, len(self._ring))
+
+    async def follow(self) -> None:
+        """Take over changes as they are announced, until cancelled."""
+        async for message in subscribe(self._redis, KEYS_CHANGED, on_connect=self.load):
+            await self._apply(message)
+
+    async def look(self) -> None:
+        """Look for changes now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(self._reload_s if self._ring.loaded else _UNTIL_LOADED_S)
+            await self.load()
+
+    async def changed(self, key: StoredKey) -> None:
+        """Take over a change made in this process and announce it to the others."""
+        self._changes += 1
+        self._ring.put(key)
+        try:
+            await publish(self._redis, KEYS_CHANGED, KeysChanged(key_id=key.id))
+        except (RedisError, OSError) as exc:
+            _log.warning(
+                "a key change cannot be announced (%s); other gateways notice it within %.0f s",
+                type(exc).__name__,
+                self._reload_s,
+            )
+
+    async def probe(self) -> None:
+        """Raise until the keys were read once."""
+        if not self._ring.loaded:
+            raise KeyRingMissing("The API keys have not been read from the database yet.")
+
+    async def _apply(self, message: KeysChanged) -> None:
+        if message.key_id is None:
+            self._mark = None
+            await self.load()
+            return
+        self._changes += 1
+        try:
+            self._ring.put(await self._source.get(message.key_id))
+        except KeyNotFound:
+            self._ring.drop(message.key_id)
+        except DependencyUnavailable as exc:
+            self._mark = None
+            _log.warning(
+                "a changed API key cannot be read (%s); it is read again within %.0f s", exc.detail, self._reload_s
+            )

@@ -1,0 +1,73 @@
+"""The gateway's application."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from sluice.service import OpenDeps, create_service
+from sluice_gateway.routes import forward, keys, request_path, usage
+from sluice_gateway.routes.public import rendered
+
+_DESCRIPTION = """The one public door of Sluice: an OpenAI-compatible API over all models, and the admin API for keys and usage.
+
+Paths below `/v1/vector_stores`, `/v1/context`, `/v1/feedback`, `/v1/fine_tuning`, `/v1/files` and `/v1/evals` are passed on to
+the services that own them, on behalf of the API key's tenant; those services' own documents describe them."""
+
+
+def create_app(open_deps: OpenDeps) -> FastAPI:
+    """Return the control plane; `in_front` puts the request path before it."""
+    app = create_service(
+        "gateway",
+        open_deps,
+        [keys.router, usage.admin, usage.own, forward.router],
+        title="Sluice gateway",
+        description=_DESCRIPTION,
+    )
+    _answer_public_paths_as_openai_does(app)
+    _describe_request_path(app)
+    return app
+
+
+class InFront:
+    """Puts the request path before the control plane: what it does not answer goes on to FastAPI."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or pass it on."""
+        await self._app(scope, receive, send)
+
+
+def in_front(app: FastAPI) -> ASGIApp:
+    """Return what the server serves."""
+    return InFront(app)
+
+
+def _answer_public_paths_as_openai_does(app: FastAPI) -> None:
+    as_problem: Any = app.exception_handlers[HTTPException]
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, exc: HTTPException) -> Response:
+        if request.url.path.startswith("/v1/"):
+            return rendered(exc)
+        answer: Response = await as_problem(request, exc)
+        return answer
+
+
+def _describe_request_path(app: FastAPI) -> None:
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = get_openapi(
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                license_info=app.license_info,
+                routes=[*request_path.router.routes, *app.routes],
+            )
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign] # FastAPI's documented way to extend the document

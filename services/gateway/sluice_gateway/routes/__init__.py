@@ -1,0 +1,1 @@
+"""The gateway's control plane over HTTP; the request path is in `dataplane/`."""

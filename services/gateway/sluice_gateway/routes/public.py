@@ -1,0 +1,79 @@
+"""What the public paths under /v1 have in common: API keys, and errors in OpenAI's shape."""
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+from starlette.exceptions import HTTPException
+
+from sluice.errors import SluiceError
+from sluice_gateway.dataplane.errors import ApiError
+from sluice_gateway.dataplane.stages.authenticate import authenticate
+from sluice_gateway.domain.errors import ServiceRefused
+from sluice_gateway.domain.ports import KeyRecord
+from sluice_gateway.domain.public_errors import PublicError, public_error, type_of
+from sluice_gateway.wiring import DepsDep
+
+_log = logging.getLogger(__name__)
+_api_key = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key of the gateway (`sk-…`)")
+
+
+def require_key(request: Request, deps: DepsDep, _: Annotated[object, Depends(_api_key)]) -> KeyRecord:
+    """FastAPI dependency: the API key that the request proves, or 401."""
+    return key_of(deps, request.headers.get("authorization", "").encode("latin-1"))
+
+
+def key_of(deps: DepsDep, authorization: bytes) -> KeyRecord:
+    """Return the API key that an Authorization header proves, or raise InvalidKey."""
+    return authenticate(deps.ring, authorization, deps.clock.now())
+
+
+KeyDep = Annotated[KeyRecord, Depends(require_key)]
+
+
+class PublicRoute(APIRoute):
+    """A route whose errors have OpenAI's shape instead of being problems."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler with our errors around FastAPI's."""
+        handle = super().get_route_handler()
+
+        async def answered(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except (ApiError, SluiceError, RequestValidationError) as exc:
+                return rendered(exc)
+
+        return answered
+
+
+def rendered(exc: ApiError | SluiceError | RequestValidationError | HTTPException) -> Response:
+    """Return an error as the public API answers it."""
+    if isinstance(exc, ApiError):
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in exc.headers}
+        return Response(exc.body(), exc.status, headers, "application/json")
+    error = _converted(exc)
+    if error.status >= 500:
+        _log.warning("%s: %s", error.code, error.message, exc_info=exc.__cause__)
+    return Response(error.body(), error.status, dict(getattr(exc, "headers", None) or {}), "application/json")
+
+
+def _converted(exc: SluiceError | RequestValidationError | HTTPException) -> PublicError:
+    if isinstance(exc, RequestValidationError):
+        first = exc.errors()[0]
+        param = ".".join(str(part) for part in first["loc"][1:]) or None
+        return PublicError(400, f"{param or 'The request'}: {first['msg']}.", type_of(400), param, "invalid_value")
+    if isinstance(exc, HTTPException):
+        code = {404: "not_found", 405: "method_not_allowed"}.get(exc.status_code, "http_error")
+        sentence = {
+            404: "There is nothing at this path. The API reference lists what the gateway answers.",
+            405: "This path has another method. The API reference lists it.",
+        }.get(exc.status_code, f"{exc.detail}.")
+        return PublicError(exc.status_code, sentence, type_of(exc.status_code), None, code)
+    if isinstance(exc, ServiceRefused):
+        return public_error(exc.answered, exc.detail, exc.problem_sent, exc.service)
+    return PublicError(exc.status, exc.detail, type_of(exc.status), None, exc.code)

@@ -1,0 +1,219 @@
+"""The OpenAPI description of the request path, which the data plane answers in front of FastAPI.
+
+The operations here are never mounted: they exist so that the document, and clients generated from it, have them.
+"""
+
+from typing import Annotated, Any, Literal, NoReturn
+
+from fastapi import APIRouter, Depends
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field
+
+from sluice.contracts.retrieval import Citation
+
+_api_key = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key of the gateway (`sk-…`)")
+
+
+class Open(BaseModel):
+    """A shape of OpenAI's API; fields that are not listed pass through to the provider."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class RetrievalOptions(BaseModel):
+    """Answer with evidence from vector stores."""
+
+    vector_store_ids: list[str]
+    top_k: Annotated[int, Field(ge=1, le=50)] = 5
+    mode: Literal["hybrid", "dense", "bm25"] = "hybrid"
+
+
+class SluiceOptions(BaseModel):
+    """What Sluice shall do with this request; never sent to the provider."""
+
+    retrieval: RetrievalOptions | None = None
+    policy: str | None = None
+
+
+class ChatMessage(Open):
+    """One message."""
+
+    role: str
+    content: str | list[dict[str, Any]] | None = None
+
+
+class Generation(Open):
+    """What chat and text completions share."""
+
+    model: str = Field(description="a model, a route, or `auto`")
+    stream: bool = False
+    stream_options: dict[str, Any] | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    n: int | None = None
+    sluice: SluiceOptions | None = None
+
+
+class ChatCompletionRequest(Generation):
+    """Messages to answer."""
+
+    messages: list[ChatMessage]
+    response_format: dict[str, Any] | None = None
+    tools: list[dict[str, Any]] | None = None
+
+
+class CompletionRequest(Generation):
+    """A text to continue."""
+
+    prompt: str | list[str]
+
+
+class EmbeddingRequest(Open):
+    """Texts to embed."""
+
+    model: str
+    input: str | list[str]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = None
+
+
+class TokenUsage(Open):
+    """Exact token counts."""
+
+    prompt_tokens: int
+    completion_tokens: int = 0
+    total_tokens: int
+
+
+class SluiceReply(Open):
+    """What Sluice adds to an answer; in a stream it comes in the last chunk."""
+
+    request_id: str
+    citations: list[Citation] = []
+
+
+class Choice(Open):
+    """One answer."""
+
+    index: int
+    finish_reason: str | None = None
+    message: ChatMessage | None = None
+    text: str | None = None
+
+
+class CompletionReply(Open):
+    """An answer; with `stream` it comes as server-sent events that end with `data: [DONE]`."""
+
+    id: str
+    object: str
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: TokenUsage | None = None
+    sluice: SluiceReply | None = None
+
+
+class Embedding(Open):
+    """One vector."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingReply(Open):
+    """Vectors in the order of the texts."""
+
+    object: Literal["list"]
+    model: str
+    data: list[Embedding]
+    usage: TokenUsage | None = None
+
+
+class ModelObject(Open):
+    """A model or route that this key may name."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ModelList(BaseModel):
+    """All models and routes that this key may name."""
+
+    object: Literal["list"]
+    data: list[ModelObject]
+
+
+class ErrorFields(BaseModel):
+    """What is wrong and what to change."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorReply(BaseModel):
+    """An error in OpenAI's shape."""
+
+    error: ErrorFields
+
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"model": ErrorReply, "description": "Malformed body, context too long, or refused by a guard"},
+    401: {"model": ErrorReply, "description": "No API key, or not a valid one"},
+    403: {"model": ErrorReply, "description": "The key may not use this model"},
+    404: {"model": ErrorReply, "description": "No such model"},
+    405: {"model": ErrorReply, "description": "Wrong method"},
+    413: {"model": ErrorReply, "description": "Body over the limit"},
+    415: {"model": ErrorReply, "description": "Body is not plain JSON"},
+    422: {"model": ErrorReply, "description": "The provider refuses a parameter"},
+    429: {"model": ErrorReply, "description": "A limit is reached"},
+    500: {"model": ErrorReply, "description": "A mistake of the gateway"},
+    502: {"model": ErrorReply, "description": "Every deployment failed"},
+    503: {"model": ErrorReply, "description": "Overloaded, or something that the request needs is away"},
+    504: {"model": ErrorReply, "description": "Out of time"},
+}
+_STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+
+
+def _answered_before() -> NoReturn:
+    raise AssertionError("the data plane answers this path in front of FastAPI")
+
+
+router = APIRouter(tags=["openai"], responses=_ERRORS, dependencies=[Depends(_api_key)])
+
+
+@router.post("/v1/chat/completions", summary="Answer a conversation", responses=_STREAM)
+async def create_chat_completion(body: ChatCompletionRequest) -> CompletionReply:
+    """As OpenAI's; `model` may be a route or `auto`, and `sluice` adds retrieval and a policy."""
+    _answered_before()
+
+
+@router.post("/v1/completions", summary="Continue a text", responses=_STREAM)
+async def create_completion(body: CompletionRequest) -> CompletionReply:
+    """As OpenAI's."""
+    _answered_before()
+
+
+@router.post("/v1/embeddings", summary="Embed texts")
+async def create_embedding(body: EmbeddingRequest) -> EmbeddingReply:
+    """As OpenAI's."""
+    _answered_before()
+
+
+@router.get("/v1/models", summary="List models")
+async def list_models() -> ModelList:
+    """List the models and routes that this key may name."""
+    _answered_before()
+
+
+@router.get("/v1/models/{model}", summary="Get a model")
+async def get_model(model: str) -> ModelObject:
+    """Return one model or route."""
+    _answered_before()

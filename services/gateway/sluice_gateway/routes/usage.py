@@ -1,0 +1,107 @@
+"""Usage: /admin/usage for the administrator and services, /v1/usage for the holder of an API key."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from sluice.auth import AdminDep, Caller
+from sluice.contracts.base import Request
+from sluice.contracts.gateway import ModelName, Tenant
+from sluice.contracts.paging import Page, PageQuery
+from sluice.contracts.usage import UsageGroup, UsageRecord, UsageStatus, UsageSummary
+from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
+from sluice_gateway.domain.errors import CursorUnknown, UsageNotFound
+from sluice_gateway.domain.usage import UsageFilter
+from sluice_gateway.routes.public import KeyDep, PublicRoute
+from sluice_gateway.wiring import DepsDep
+
+admin = APIRouter(
+    prefix="/admin/usage", tags=["usage"], responses=problem_responses(Unauthorized, Forbidden, DependencyUnavailable)
+)
+own = APIRouter(prefix="/v1/usage", tags=["usage"], route_class=PublicRoute)
+
+KeyId = Annotated[str, Field(max_length=64, description="id of an API key")]
+At = Annotated[float, Field(ge=0, le=253_402_300_799, description="unix seconds")]
+
+
+class OwnUsageQuery(PageQuery):
+    """Which of the tenant's requests are wanted; `from` is included, `to` is not."""
+
+    key_id: KeyId | None = None
+    model: ModelName | None = None
+    status: UsageStatus | None = None
+    since: At | None = Field(None, alias="from")
+    until: At | None = Field(None, alias="to")
+
+
+class UsageQuery(OwnUsageQuery):
+    """Which requests are wanted."""
+
+    tenant: Tenant | None = None
+
+
+class SummaryQuery(Request):
+    """Which requests are summed up, and how they are split."""
+
+    group_by: UsageGroup = "model"
+    tenant: Tenant | None = None
+    key_id: KeyId | None = None
+    model: ModelName | None = None
+    status: UsageStatus | None = None
+    since: At | None = Field(None, alias="from")
+    until: At | None = Field(None, alias="to")
+
+
+@admin.get("", summary="List requests", responses=problem_responses(CursorUnknown))
+async def list_usage(query: Annotated[UsageQuery, Query()], deps: DepsDep, caller: AdminDep) -> Page[UsageRecord]:
+    """List requests, newest first, with exact token counts."""
+    wanted = _filter(query, _visible(caller, query.tenant))
+    rows = await deps.usage.page(wanted, limit=query.limit, after=query.after, order=query.order)
+    return Page[UsageRecord].of(rows, query.limit)
+
+
+@admin.get("/summary", summary="Sum up requests")
+async def summarise_usage(query: Annotated[SummaryQuery, Query()], deps: DepsDep, caller: AdminDep) -> UsageSummary:
+    """Return totals of a period, and the same by model, key, tenant or day (UTC)."""
+    wanted = _filter(query, _visible(caller, query.tenant))
+    return UsageSummary(
+        group_by=query.group_by,
+        totals=await deps.usage.totals(wanted),
+        data=tuple(await deps.usage.groups(wanted, query.group_by)),
+    )
+
+
+@admin.get("/{request_id}", summary="Get one request", responses=problem_responses(UsageNotFound))
+async def get_usage(request_id: str, deps: DepsDep, caller: AdminDep) -> UsageRecord:
+    """Return one request by its `x-request-id`."""
+    return await deps.usage.get(request_id, _visible(caller, None))
+
+
+@own.get("", summary="List your requests")
+async def list_own_usage(query: Annotated[OwnUsageQuery, Query()], deps: DepsDep, key: KeyDep) -> Page[UsageRecord]:
+    """List the requests of your key's tenant, newest first, with exact token counts."""
+    rows = await deps.usage.page(_filter(query, key.tenant), limit=query.limit, after=query.after, order=query.order)
+    return Page[UsageRecord].of(rows, query.limit)
+
+
+@own.get("/{request_id}", summary="Get one of your requests")
+async def get_own_usage(request_id: str, deps: DepsDep, key: KeyDep) -> UsageRecord:
+    """Return one request of your key's tenant by its `x-request-id`."""
+    return await deps.usage.get(request_id, key.tenant)
+
+
+def _visible(caller: Caller, tenant: str | None) -> str | None:
+    # The administrator sees all tenants; a service asks on behalf of one.
+    return tenant if caller.role == "admin" else caller.tenant
+
+
+def _filter(query: OwnUsageQuery | SummaryQuery, tenant: str | None) -> UsageFilter:
+    return UsageFilter(
+        tenant=tenant,
+        key_id=query.key_id,
+        model=query.model,
+        status=query.status,
+        since=query.since,
+        until=query.until,
+    )

@@ -1,0 +1,55 @@
+"""The gateway's own settings."""
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from sluice.settings import ServiceSettings
+
+_MIB = 1024 * 1024
+
+
+class Settings(ServiceSettings):
+    """Variables start with SLUICE_GATEWAY_."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SLUICE_GATEWAY_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    port: int = Field(8080, ge=0, le=65535, description="port that the gateway listens on")
+    worker_port: int = Field(
+        8180, ge=0, le=65535, description="port of the usage consumer's /healthz, /readyz and /metrics"
+    )
+    key_pepper: SecretStr = Field(
+        SecretStr(""),
+        description="secret under which API keys are stored as digests; changing it makes all keys unknown; required in production",
+    )
+    keys_reload_s: float = Field(
+        30.0, gt=0, description="seconds between looks for key changes that no message told of"
+    )
+    snapshot_reload_s: float = Field(
+        30.0, gt=0, description="seconds between looks for a routing snapshot that no message told of"
+    )
+    max_body_bytes: int = Field(10 * _MIB, ge=1024, description="longest request body, in bytes")
+    max_upload_bytes: int = Field(
+        512 * _MIB, ge=1024, description="longest multipart upload that is passed on, in bytes"
+    )
+    forward_timeout_s: float = Field(
+        120.0, gt=0, description="longest time that a service behind the gateway may take, in seconds"
+    )
+    journal_segment_bytes: int = Field(
+        8 * _MIB, ge=4096, description="size at which the usage journal begins a new file"
+    )
+    journal_max_bytes: int = Field(
+        1024 * _MIB,
+        ge=65536,
+        description="usage that may wait on disk; at nine tenths of it the gateway refuses new requests",
+    )
+    usage_linger_s: float = Field(
+        0.1, ge=0, le=10, description="seconds that usage waits for company before it is shipped to Redis"
+    )
+    usage_batch: int = Field(
+        500, ge=1, le=1000, description="usage records that the consumer writes in one transaction"
+    )
+    consumer_name: str = Field(
+        "", description="name of this usage consumer in its group, stable over restarts; empty takes the host name"
+    )

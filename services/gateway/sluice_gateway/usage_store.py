@@ -1,0 +1,183 @@
+"""Queries on the gateway's database: usage."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, String, case, cast, func, select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+
+from sluice.contracts.paging import Order
+from sluice.contracts.usage import UsageGroup, UsageGroupTotals, UsageRecord, UsageRecorded, UsageTotals
+from sluice.db import Database, ReadSession
+from sluice_gateway.domain.errors import CursorUnknown, UsageNotFound
+from sluice_gateway.domain.usage import Inserted, RowsRefused, UsageFilter, day_name, day_of, fitted
+from sluice_gateway.store import database_errors
+from sluice_gateway.tables import UsageRow
+
+_GROUPS = 1000
+_ROW_ERRORS = ("22", "23")  # SQLSTATE classes "data exception" and "integrity constraint violation"
+
+
+class UsageStore:
+    """Usage rows, one per event id."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._insert = sqlite.insert if database.is_sqlite else postgresql.insert
+
+    async def insert(self, events: Sequence[UsageRecorded]) -> int:
+        """Add rows and return how many are new; events that are there already change nothing.
+
+        Raises:
+            DependencyUnavailable: the database is away; nothing was written.
+            RowsRefused: the database refuses one of the rows; nothing was written.
+        """
+        statement = (
+            self._insert(UsageRow).on_conflict_do_nothing(index_elements=["event_id"]).returning(UsageRow.event_id)
+        )
+        with database_errors(), _refusals():
+            async with self._database.write() as session:
+                added = await session.execute(statement, [_values(fitted(event)) for event in events])
+                return len(added.all())
+
+    async def insert_each(self, events: Sequence[UsageRecorded]) -> Inserted:
+        """Add rows one by one; those that the database refuses come back."""
+        added, refused = 0, []
+        for event in events:
+            try:
+                added += await self.insert([event])
+            except RowsRefused:
+                refused.append(event)
+        return Inserted(added, tuple(refused))
+
+    async def page(self, wanted: UsageFilter, *, limit: int, after: str | None, order: Order) -> list[UsageRecord]:
+        """Return at most `limit + 1` records by time.
+
+        Raises:
+            CursorUnknown: `after` names no record.
+        """
+        place = tuple_(UsageRow.at, UsageRow.event_id)
+        query = select(UsageRow).where(*_conditions(wanted)).limit(limit + 1)
+        async with self._reading() as session:
+            if after is not None:
+                mark = await _place_of(session, after)
+                query = query.where(place > mark if order == "asc" else place < mark)
+            if order == "asc":
+                query = query.order_by(UsageRow.at.asc(), UsageRow.event_id.asc())
+            else:
+                query = query.order_by(UsageRow.at.desc(), UsageRow.event_id.desc())
+            return [_record(row) for row in await session.scalars(query)]
+
+    async def get(self, request_id: str, tenant: str | None) -> UsageRecord:
+        """Return the record of one request; with a tenant, only if it is that tenant's."""
+        query = select(UsageRow).where(UsageRow.request_id == request_id).order_by(UsageRow.at.desc()).limit(1)
+        if tenant is not None:
+            query = query.where(UsageRow.tenant == tenant)
+        async with self._reading() as session:
+            row = (await session.scalars(query)).first()
+        if row is None:
+            raise UsageNotFound(
+                f"No request {request_id} is recorded. A request is recorded about a second after its answer ends."
+            )
+        return _record(row)
+
+    async def totals(self, wanted: UsageFilter) -> UsageTotals:
+        """Return the sums of all matching requests."""
+        async with self._reading() as session:
+            row = (await session.execute(select(*_SUMS).where(*_conditions(wanted)))).one()
+        return UsageTotals(**_sums(row))
+
+    async def groups(self, wanted: UsageFilter, group_by: UsageGroup) -> list[UsageGroupTotals]:
+        """Return the sums of each group, at most 1,000: days in order, others from the dearest and largest down."""
+        columns: dict[UsageGroup, Any] = {
+            "model": UsageRow.model,
+            "key": UsageRow.key_id,
+            "tenant": UsageRow.tenant,
+            "day": cast(UsageRow.day, String),
+        }
+        column = columns[group_by]
+        query: Select[Any] = select(column.label("group"), *_SUMS).where(*_conditions(wanted)).limit(_GROUPS)
+        if group_by == "day":
+            query = query.group_by(UsageRow.day).order_by(UsageRow.day.asc())
+        else:
+            query = query.group_by(column).order_by(_COST.desc(), _TOKENS.desc(), column.asc())
+        async with self._reading() as session:
+            rows = (await session.execute(query)).all()
+        return [
+            UsageGroupTotals(group=day_name(int(row.group)) if group_by == "day" else row.group, **_sums(row))
+            for row in rows
+        ]
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[ReadSession]:
+        with database_errors():
+            async with self._database.read() as session:
+                yield session
+
+
+_COST = func.coalesce(func.sum(UsageRow.cost_usd), 0.0)
+_TOKENS = func.coalesce(func.sum(UsageRow.prompt_tokens + UsageRow.completion_tokens), 0)
+_SUMS = (
+    func.count().label("requests"),
+    func.coalesce(func.sum(case((UsageRow.status == "ok", 0), else_=1)), 0).label("errors"),
+    func.coalesce(func.sum(UsageRow.prompt_tokens), 0).label("prompt_tokens"),
+    func.coalesce(func.sum(UsageRow.completion_tokens), 0).label("completion_tokens"),
+    _TOKENS.label("total_tokens"),
+    _COST.label("cost_usd"),
+)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except (DataError, IntegrityError, ProgrammingError) as exc:
+        raise RowsRefused(type(exc).__name__) from exc
+    except DBAPIError as exc:
+        if getattr(exc.orig, "sqlstate", "")[:2] in _ROW_ERRORS:
+            raise RowsRefused(str(exc.orig.sqlstate)) from exc  # type: ignore[union-attr]
+        raise
+
+
+def _sums(row: Any) -> dict[str, Any]:
+    whole = {
+        name: int(getattr(row, name))
+        for name in ("requests", "errors", "prompt_tokens", "completion_tokens", "total_tokens")
+    }
+    return {**whole, "cost_usd": float(row.cost_usd)}
+
+
+def _conditions(wanted: UsageFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    for column, value in (
+        (UsageRow.tenant, wanted.tenant),
+        (UsageRow.key_id, wanted.key_id),
+        (UsageRow.model, wanted.model),
+        (UsageRow.status, wanted.status),
+    ):
+        if value is not None:
+            found.append(column == value)
+    if wanted.since is not None:
+        found.append(UsageRow.at >= wanted.since)
+    if wanted.until is not None:
+        found.append(UsageRow.at < wanted.until)
+    return found
+
+
+async def _place_of(session: ReadSession, event_id: str) -> Any:
+    row = await session.get(UsageRow, event_id)
+    if row is None:
+        raise CursorUnknown(f"`after` is {event_id}, which names no record; use `last_id` of the page before.")
+    return tuple_(row.at, row.event_id)
+
+
+def _values(event: UsageRecorded) -> dict[str, Any]:
+    values = event.model_dump(exclude={"v"})
+    return values | {"day": day_of(event.at), "guard_issues": list(event.guard_issues)}
+
+
+def _record(row: UsageRow) -> UsageRecord:
+    fields = {name: getattr(row, name) for name in UsageRecorded.model_fields if name != "v"}
+    return UsageRecord(id=row.event_id, total_tokens=row.prompt_tokens + row.completion_tokens, **fields)

@@ -1,0 +1,196 @@
+"""Opens what the gateway needs, and knows which adapter stands behind which port."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends
+from redis.asyncio import Redis
+
+from sluice.auth import ServiceTokens
+from sluice.clients.http import AiohttpTransport, ServiceClient, Transport
+from sluice.clock import Clock, SystemClock
+from sluice.db import Database, open_database
+from sluice.ids import new_id
+from sluice.loops import Supervisor
+from sluice.queues import USAGE
+from sluice.redis import open_redis
+from sluice.service import Probe, deps_of
+from sluice.settings import ConfigError, PlatformSettings, ServiceName
+from sluice.telemetry.metrics import MetricRegistry
+from sluice.telemetry.tracing import Tracing
+from sluice_gateway.adapters.forwarding import Forwarder, Limits
+from sluice_gateway.adapters.key_ring import KeyRingKeeper
+from sluice_gateway.adapters.routing import SnapshotHolder
+from sluice_gateway.adapters.services import RouterService
+from sluice_gateway.domain.key_admin import KeyAdmin
+from sluice_gateway.domain.ring import MemoryKeyRing
+from sluice_gateway.settings import Settings
+from sluice_gateway.store import KeyStore
+from sluice_gateway.usage.journal import Journal, JournalLimits
+from sluice_gateway.usage.metrics import UsageMetrics
+from sluice_gateway.usage.shipper import RedisEventStream, Shipper
+from sluice_gateway.usage_store import UsageStore
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+_MIN_PEPPER = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """Everything that the gateway's handlers use."""
+
+    platform: PlatformSettings
+    settings: Settings
+    registry: MetricRegistry
+    tokens: ServiceTokens
+    tracing: Tracing
+    probes: Mapping[str, Probe]
+    clock: Clock
+    ring: MemoryKeyRing
+    keys: KeyAdmin
+    key_store: KeyStore
+    usage: UsageStore
+    routing: SnapshotHolder
+    forwarder: Forwarder
+
+
+DepsDep = Annotated[Deps, Depends(deps_of)]
+
+
+def check_config(platform: PlatformSettings, settings: Settings) -> None:
+    """Raise if the pepper of API keys is missing where it must be set."""
+    pepper_of(platform, settings)
+
+
+def pepper_of(platform: PlatformSettings, settings: Settings) -> bytes:
+    """Return the secret under which API keys are stored.
+
+    On a developer's machine a missing one is derived from the platform's service secret.
+
+    Raises:
+        ConfigError: it is missing or short in production.
+    """
+    pepper = settings.key_pepper.get_secret_value().encode()
+    if platform.env == "production" and len(pepper) < _MIN_PEPPER:
+        raise ConfigError(
+            f"SLUICE_GATEWAY_KEY_PEPPER is missing or shorter than {_MIN_PEPPER} characters; set it once (for example to the "
+            "output of `openssl rand -hex 32`) and keep it: with another value every API key is unknown."
+        )
+    if pepper:
+        return pepper
+    return hmac.digest(platform.service_secret.get_secret_value().encode(), b"sluice key pepper v1", hashlib.sha256)
+
+
+@asynccontextmanager
+async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIterator[Deps]:
+    """Open the dependencies, start the loops, and close everything at the end."""
+    async with AsyncExitStack() as stack:
+        registry = MetricRegistry(process=True)
+        tracing = Tracing("gateway", platform)
+        stack.callback(tracing.close)
+        tokens = ServiceTokens(platform.service_secret.get_secret_value(), "gateway")
+        database = open_database(platform, "gateway")
+        stack.push_async_callback(database.close)
+        redis = open_redis(platform)
+        stack.push_async_callback(redis.aclose)
+        transport = AiohttpTransport()
+        stack.push_async_callback(transport.close)
+        forwarder = Forwarder(Limits(settings.max_body_bytes, settings.max_upload_bytes, settings.forward_timeout_s))
+        stack.push_async_callback(forwarder.close)
+        loops = Supervisor(registry)
+        pepper = pepper_of(platform, settings)
+        router = RouterService(_client("router", platform, tokens, transport, tracing))
+
+        journal = _open_journal(platform, settings, stack)
+        shipper = Shipper(
+            journal, RedisEventStream(redis, USAGE), UsageMetrics(registry, journal), linger_s=settings.usage_linger_s
+        )
+        stack.push_async_callback(shipper.finish)
+
+        ring = MemoryKeyRing(pepper)
+        key_store = KeyStore(database)
+        keeper = KeyRingKeeper(key_store, ring, redis, reload_s=settings.keys_reload_s)
+        await keeper.load()
+
+        holder = SnapshotHolder(redis, router, lambda snapshot: None, reload_s=settings.snapshot_reload_s)
+        await holder.refresh()
+
+        stack.push_async_callback(loops.close)
+        loops.start("usage-shipper", shipper.run)
+        loops.start("keys-follow", keeper.follow)
+        loops.start("keys-look", keeper.look)
+        loops.start("routing-follow", holder.follow)
+        loops.start("routing-look", holder.look)
+        yield Deps(
+            platform=platform,
+            settings=settings,
+            registry=registry,
+            tokens=tokens,
+            tracing=tracing,
+            probes={"routing": holder.probe, "keys": keeper.probe, "journal": journal.probe},
+            clock=SystemClock(),
+            ring=ring,
+            keys=KeyAdmin(
+                repository=key_store,
+                announcer=keeper,
+                pepper=pepper,
+                clock=SystemClock(),
+                entropy=secrets.token_bytes,
+                new_id=new_id,
+                known_policies=holder.known_policies,
+            ),
+            key_store=key_store,
+            usage=UsageStore(database),
+            routing=holder,
+            forwarder=forwarder,
+        )
+
+
+def _open_journal(platform: PlatformSettings, settings: Settings, stack: AsyncExitStack) -> Journal:
+    journal = Journal(
+        platform.data_dir / "gateway" / "journal",
+        JournalLimits(settings.journal_segment_bytes, settings.journal_max_bytes),
+    )
+    journal.open()
+    stack.callback(journal.close)
+    return journal
+
+
+def _client(
+    service: ServiceName, platform: PlatformSettings, tokens: ServiceTokens, transport: Transport, tracing: Tracing
+) -> ServiceClient:
+    return ServiceClient(
+        service=service,
+        base_url=platform.service_url(service),
+        tokens=tokens,
+        transport=transport,
+        tracing=tracing,
+        subject="gateway",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDeps:
+    """What the usage consumer uses."""
+
+    registry: MetricRegistry
+    database: Database
+    redis: Redis
+    usage: UsageStore
+
+
+@asynccontextmanager
+async def open_worker_deps(platform: PlatformSettings) -> AsyncIterator[WorkerDeps]:
+    """Open the usage consumer's dependencies, and close them at the end."""
+    async with AsyncExitStack() as stack:
+        database = open_database(platform, "gateway")
+        stack.push_async_callback(database.close)
+        redis = open_redis(platform)
+        stack.push_async_callback(redis.aclose)
+        yield WorkerDeps(MetricRegistry(process=True), database, redis, UsageStore(database))
