@@ -52,29 +52,48 @@ def find_phones(text: str, regions: Sequence[str]) -> Iterator[Finding]:
     numbering plans are those of libphonenumber. After `MAX_PHONE_CHECKS` look-ups in one text the shape alone decides,
     so that the work is bounded and a flood of numbers hides none.
     """
-    checks = MAX_PHONE_CHECKS
+    numbering = _NumberingPlans(regions)
     for match in _PHONE.finditer(text):
         if match.end() - match.start() < _CUED_DIGITS[0] or _DATE.fullmatch(match.group()):
             continue
         if match.start() and ascii_word(text[match.start() - 1]):
             continue
-        groups = [(found.start(), found.end()) for found in _GROUP.finditer(text, match.start(), match.end())]
-        first = 0
-        while first < len(groups):
-            taken = 0
-            for last in range(len(groups), first, -1):
-                start, end = _extent(text, groups[first][0], groups[last - 1][1], match.start())
-                shape = _shaped(text, start, end, groups[first:last])
-                if not shape:
-                    continue
-                checks -= 1
-                if checks < 0 or _is_number(text[start:end], regions):
-                    yield Finding("pii", "phone", "phone", start, end, 0.9 if checks >= 0 else 0.6)
-                    taken = last - first
-                    break
-            if not taken and first == 0 and text[match.start()] == "+":
-                break  # an international number that is none is not a national one either
-            first += taken or 1
+        yield from _phones_in(text, match.start(), match.end(), numbering)
+
+
+def _phones_in(text: str, floor: int, stop: int, numbering: "_NumberingPlans") -> Iterator[Finding]:
+    groups = [(found.start(), found.end()) for found in _GROUP.finditer(text, floor, stop)]
+    first = 0
+    while first < len(groups):
+        taken = 0
+        for last in range(len(groups), first, -1):
+            start, end = _extent(text, groups[first][0], groups[last - 1][1], floor)
+            if _shaped(text, start, end, groups[first:last]) and numbering.has(text[start:end]):
+                yield Finding("pii", "phone", "phone", start, end, numbering.certainty)
+                taken = last - first
+                break
+        if not taken and first == 0 and text[floor] == "+":
+            return  # an international number that is none is not a national one either
+        first += taken or 1
+
+
+class _NumberingPlans:
+    """Looks numbers up, each once, and at most `MAX_PHONE_CHECKS` of them; after that every candidate passes."""
+
+    def __init__(self, regions: Sequence[str]) -> None:
+        self._regions = regions
+        self._known: dict[str, bool] = {}
+
+    @property
+    def certainty(self) -> float:
+        return 0.9 if len(self._known) < MAX_PHONE_CHECKS else 0.6
+
+    def has(self, candidate: str) -> bool:
+        if candidate not in self._known:
+            if len(self._known) >= MAX_PHONE_CHECKS:
+                return True
+            self._known[candidate] = _is_number(candidate, self._regions)
+        return self._known[candidate]
 
 
 def _extent(text: str, start: int, end: int, floor: int) -> tuple[int, int]:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Literal
 
 from sluice_guardrail.domain.contact import find_emails, find_phones
-from sluice_guardrail.domain.credentials import find_secrets
+from sluice_guardrail.domain.credentials import FORMATS, find_secrets
 from sluice_guardrail.domain.financial import find_cards, find_crypto_addresses, find_ibans
 from sluice_guardrail.domain.findings import Finding, merge_overlaps
+from sluice_guardrail.domain.gates import Gates
 from sluice_guardrail.domain.identifiers import find_ip_addresses, find_mac_addresses, find_ssns
 
 PiiKind = Literal[
@@ -21,10 +22,6 @@ PiiKind = Literal[
     "crypto_address",
     "secret",
 ]
-_DIGIT = re.compile(r"[0-9]")
-_NEED_DIGITS: frozenset[PiiKind] = frozenset(
-    {"phone", "credit_card", "iban", "us_ssn", "mac_address", "crypto_address"}
-)
 Detector = Callable[[str, Sequence[str]], Iterator[Finding]]
 Checkpoint = Callable[[], None]
 
@@ -40,6 +37,23 @@ DETECTORS: Mapping[PiiKind, Detector] = {
     "phone": find_phones,
 }
 
+_HEX_PAIR = "[0-9A-Fa-f]{2}"
+# What must occur for a detector to find anything; each is a plain over-estimate of the detector's own patterns.
+_GATES = Gates(
+    {
+        "secret": "|".join(sorted({re.escape(token.needle) for token in FORMATS}))
+        + r"|eyJ|PRIVATE KEY|://[^\s/]*@|(?i:bearer|aws)",
+        "email": "@",
+        "credit_card": r"[0-9](?:[ \-.]?[0-9]){12}",
+        "iban": r"[A-Za-z]{2}[0-9]{2}[ -]?[A-Za-z0-9]{2}",
+        "us_ssn": r"[0-9]{3}[- ][0-9]{2}[- ][0-9]{4}|[0-9]{9}",
+        "ip_address": r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|::|(?::[0-9A-Fa-f]{1,4}){7}",
+        "mac_address": rf"(?:{_HEX_PAIR}[:-]){{5}}|(?:[0-9A-Fa-f]{{4}}\.){{2}}[0-9A-Fa-f]{{4}}",
+        "crypto_address": r"[13][1-9A-HJ-NP-Za-km-z]{25}|bc1|BC1",
+        "phone": r"[0-9](?:[ .\-/()]{0,4}[0-9]){6}",
+    }
+)
+
 
 def find_personal_data(
     text: str, kinds: Collection[PiiKind], regions: Sequence[str], checkpoint: Checkpoint
@@ -49,9 +63,9 @@ def find_personal_data(
     `checkpoint` is called before each detector and may raise when the caller's time is over.
     """
     found: list[Finding] = []
-    no_digits = _DIGIT.search(text) is None
+    opened = _GATES.opened_by(text)
     for kind in DETECTORS:
-        if kind in kinds and not (no_digits and kind in _NEED_DIGITS):
+        if kind in kinds and kind in opened:
             checkpoint()
             found.extend(DETECTORS[kind](text, regions))
     return merge_overlaps(found)

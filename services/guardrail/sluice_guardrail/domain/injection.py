@@ -6,15 +6,15 @@ Asking about a system prompt is not an attack; ordering the model to reveal or i
 import binascii
 import re
 from base64 import b64decode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.folding import lowered
-from sluice_guardrail.domain.phrases import RULES, Rule
+from sluice_guardrail.domain.gates import PatternGate
+from sluice_guardrail.domain.phrases import NEEDLES, RULES, Rule
 
 _REACH = 160
-_WINDOW = 240
 _SENTENCE_BREAK = re.compile(r"[.!?\n;:]")
 _NEGATED = re.compile(
     r"(?:\bdo not|\bdon't|\bdoes not|\bdoesn't|\bnever|\bnot to|\bshouldn't|\bshould not|\bmust not|\bmustn't|\bcannot|\bcan't|\bwon't|\bwithout)\s+(?:ever\s+|just\s+)?\Z"
@@ -48,6 +48,7 @@ _NEGATION = 0.3
 _OWN_REQUEST = 0.6
 
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{24,4000}={0,2}")
+_ENCODED_GATE = PatternGate(r"[A-Za-z0-9+/]{24}")
 _MAX_DECODED = 8
 _ENCODED_FACTOR = 0.95
 
@@ -77,43 +78,18 @@ def score_injection(text: str) -> InjectionResult:
     return InjectionResult(round(1.0 - doubt, 4), tuple(findings))
 
 
-def _find(low: str, rules: Sequence[Rule] = RULES) -> Iterator[Finding]:
-    places: dict[tuple[str, ...], tuple[tuple[int, int], ...]] = {}
-    for rule in rules:
-        if not _all_present(low, rule.needles[1:]):
-            continue
-        near = rule.needles[0]
-        if near not in places:
-            places[near] = _surroundings(low, near)
-        for begin, stop in places[near]:
-            for match in rule.pattern.finditer(low, begin, stop):
+def _find(low: str) -> Iterator[Finding]:
+    present = NEEDLES.opened_by(low)
+    for rule in RULES:
+        if all(not present.isdisjoint(group) for group in rule.needles) and rule.gate.open_for(low):
+            for match in rule.pattern.finditer(low):
                 weight = rule.weight * _context(low, match.start(), match.end(), rule)
                 yield Finding("injection", "prompt_injection", rule.name, match.start(), match.end(), round(weight, 4))
 
 
-def _all_present(low: str, groups: Sequence[tuple[str, ...]]) -> bool:
-    return all(any(needle in low for needle in group) for group in groups)
-
-
-def _surroundings(low: str, needles: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """Return the parts of the text within reach of a needle, in order, joined where they overlap."""
-    hits: list[int] = []
-    for needle in needles:
-        at = low.find(needle)
-        while at != -1:
-            hits.append(at)
-            at = low.find(needle, at + _WINDOW)  # what lies nearer is inside this one's surroundings
-    parts: list[tuple[int, int]] = []
-    for at in sorted(hits):
-        begin, stop = max(0, at - _WINDOW), min(len(low), at + 2 * _WINDOW)
-        if parts and begin <= parts[-1][1]:
-            parts[-1] = (parts[-1][0], max(parts[-1][1], stop))
-        else:
-            parts.append((begin, stop))
-    return tuple(parts)
-
-
 def _find_encoded(text: str) -> Iterator[Finding]:
+    if not _ENCODED_GATE.open_for(text):
+        return
     decoded = 0
     for match in _BASE64.finditer(text):
         if decoded >= _MAX_DECODED:

@@ -1,13 +1,14 @@
 """The phrases of prompt injection as weighted rules (handbook F127), without the over-blocking of bare patterns.
 
-Each rule has groups of needles: one of each group must occur in the lower-case text before the pattern is tried, and it is
-tried only near the needles of the first group. The weight says how sure the pattern alone makes us. Gaps between words are
-bounded, so that work stays linear in the length of the text.
+Each rule has groups of needles: one of each group must occur in the lower-case text before the pattern is tried. The weight
+says how sure the pattern alone makes us. Gaps between words are bounded, so that work stays linear in the length of the text.
 """
 
 import re
 from dataclasses import dataclass
 from typing import Literal
+
+from sluice_guardrail.domain.gates import NeedleGates, PatternGate
 
 RuleName = Literal[
     "ignore_instructions",
@@ -34,7 +35,8 @@ class Rule:
     needles: tuple[tuple[str, ...], ...]
     pattern: re.Pattern[str]
     weight: float
-    ordered: bool = True
+    ordered: bool
+    gate: PatternGate
 
 
 _S = r"[^\w]{1,4}"  # between two words
@@ -78,7 +80,7 @@ _FREE = (
 
 def _rule(name: RuleName, needles: str, pattern: str, weight: float, *, ordered: bool = True) -> Rule:
     groups = tuple(tuple(group.split(";")) for group in needles.split(" & "))
-    return Rule(name, groups, re.compile(pattern), weight, ordered)
+    return Rule(name, groups, re.compile(pattern), weight, ordered, PatternGate(pattern))
 
 
 _DROP_NEEDLES = (
@@ -86,10 +88,6 @@ _DROP_NEEDLES = (
     ";n't follow;longer follow;not obey;n't obey;adhere to;listen to;comply with;pay no;set aside;throw ;cancel;erase;delete;wipe;reset;unlearn"
 )
 _DROP_TARGETS = " & instruct;direct;guideline;rule;prompt;command;constraint;restrict;limit;program;safety;safeguard;guardrail;protocol;training;polic;filter"
-_SHOW_VERBS = (
-    " & reveal;print;output;repeat;recite;dump;leak;disclose;expose;divulge;echo;regurgitate;copy;paste;write;spell;reproduce;translat;encode;base64"
-    ";summari;paraphrase;rephrase;quote;type out;return;show;tell;give;display;share;provide;send;list;say;state;describe;explain;hand over;let me see;read"
-)
 _PROMPT_NEEDLES = "prompt;instruction;directive;guideline;configuration;message;your rules;initial rules;system rules"
 
 RULES: tuple[Rule, ...] = (
@@ -269,3 +267,5 @@ RULES: tuple[Rule, ...] = (
         0.75,
     ),
 )
+
+NEEDLES = NeedleGates(frozenset(needle for rule in RULES for group in rule.needles for needle in group))
