@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The retrieval service: vector stores, ingest, embeddings, hybrid search and context with citations."""

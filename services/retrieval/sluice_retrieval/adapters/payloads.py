@@ -1,0 +1,45 @@
+"""How a point lies in Qdrant: its id and payload, the same in the embedded engine and on a server."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from sluice_retrieval.domain.points import Passage, Point
+
+_CHUNKS = uuid.UUID("6f1d0c8e-6e51-4b0e-9f2f-0d6d3a1f7c55")  # the namespace of chunk ids; fixed for ever
+
+
+def point_id(chunk_id: str) -> str:
+    """Return the UUID under which a chunk is kept; the same chunk always gets the same."""
+    return str(uuid.uuid5(_CHUNKS, chunk_id))
+
+
+def payload_of(point: Point) -> dict[str, Any]:
+    """Return what is stored beside the vectors."""
+    passage = point.passage
+    return {
+        "tenant": point.tenant,
+        "store": passage.store_id,
+        "document": passage.document_id,
+        "chunk": passage.chunk_id,
+        "source": passage.source,
+        "heading": passage.heading,
+        "text": passage.text,
+        "start": passage.start,
+        "end": passage.end,
+    }
+
+
+def passage_of(payload: Mapping[str, Any] | None) -> Passage:
+    """Return the passage that a payload holds."""
+    found = payload or {}
+    return Passage(
+        chunk_id=found["chunk"],
+        document_id=found["document"],
+        store_id=found["store"],
+        source=found["source"],
+        heading=found["heading"],
+        text=found["text"],
+        start=found["start"],
+        end=found["end"],
+    )

@@ -1,0 +1,145 @@
+"""The vector store on a Qdrant server, for several retrieval processes and for many chunks."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import httpx
+from qdrant_client import AsyncQdrantClient, models
+from qdrant_client.http.exceptions import ApiException
+
+from sluice.errors import DependencyUnavailable
+from sluice_retrieval.adapters.payloads import passage_of, payload_of, point_id
+from sluice_retrieval.domain.points import Dense, Point, Probe, Scope, Scored, Selector
+
+_COLLECTION = "sluice_chunks"
+_DENSE, _SPARSE = "dense", "bm25"
+_TIMEOUT_S = 30
+
+
+def connect(url: str, api_key: str | None) -> AsyncQdrantClient:
+    """Return a client of a server; nothing is connected yet."""
+    return AsyncQdrantClient(url=url, api_key=api_key, timeout=_TIMEOUT_S, check_compatibility=False)
+
+
+class ServerVectorStore:
+    """The `VectorStore` port on one collection of a Qdrant server; changes are awaited until they are applied."""
+
+    def __init__(self, client: AsyncQdrantClient, dimensions: int) -> None:
+        self._client = client
+        self._dimensions = dimensions
+        self._ready = False
+
+    async def upsert(self, points: Sequence[Point]) -> None:
+        """Put points in place."""
+        if not points:
+            return
+        made = [_server_point(point) for point in points]
+        async with self._collection() as client:
+            await client.upsert(_COLLECTION, points=made, wait=True)
+
+    async def delete(self, selector: Selector) -> None:
+        """Remove points."""
+        chosen = models.FilterSelector(filter=_selected(selector))
+        async with self._collection() as client:
+            await client.delete(_COLLECTION, points_selector=chosen, wait=True)
+
+    async def search(self, scope: Scope, probes: Sequence[Probe], limit: int) -> list[list[Scored]]:
+        """Return one ranking for each probe."""
+        requests = [_query(scope, probe, limit) for probe in probes]
+        async with self._collection() as client:
+            answers = await client.query_batch_points(_COLLECTION, requests=requests)
+        return [[Scored(passage_of(hit.payload), hit.score) for hit in answer.points] for answer in answers]
+
+    async def count(self, selector: Selector) -> int:
+        """Return how many points there are."""
+        async with self._collection() as client:
+            return (await client.count(_COLLECTION, count_filter=_selected(selector), exact=True)).count
+
+    async def total(self) -> int:
+        """Return about how many points there are of all tenants."""
+        async with self._collection() as client:
+            return (await client.count(_COLLECTION, exact=False)).count
+
+    async def tidy(self) -> bool:
+        """Do nothing: the server optimises by itself."""
+        return False
+
+    async def ping(self) -> None:
+        """Ask for the collection, and make it if it is missing."""
+        async with self._collection() as client:
+            await client.get_collection(_COLLECTION)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    @asynccontextmanager
+    async def _collection(self) -> AsyncIterator[AsyncQdrantClient]:
+        try:
+            if not self._ready:
+                await self._make()
+                self._ready = True
+            yield self._client
+        except (ApiException, httpx.HTTPError, OSError) as exc:
+            self._ready = False  # the server may have lost the collection: look again next time
+            raise DependencyUnavailable(
+                f"The Qdrant server does not answer as it should ({type(exc).__name__})."
+            ) from exc
+
+    async def _make(self) -> None:
+        if not await self._client.collection_exists(_COLLECTION):
+            await self._client.create_collection(
+                _COLLECTION,
+                vectors_config={_DENSE: models.VectorParams(size=self._dimensions, distance=models.Distance.COSINE)},
+                sparse_vectors_config={_SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+            )
+        for field in ("tenant", "store", "document"):
+            schema = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=field == "tenant")
+            await self._client.create_payload_index(_COLLECTION, field, field_schema=schema, wait=True)
+
+
+def _server_point(point: Point) -> models.PointStruct:
+    sparse = models.SparseVector(indices=list(point.sparse.indices), values=list(point.sparse.values))
+    return models.PointStruct(
+        id=point_id(point.passage.chunk_id),
+        vector={_DENSE: list(point.dense), _SPARSE: sparse},
+        payload=payload_of(point),
+    )
+
+
+def _query(scope: Scope, probe: Probe, limit: int) -> models.QueryRequest:
+    corpus: list[models.Condition] = [_equals("tenant", scope.tenant), _one_of("store", scope.store_ids)]
+    hidden: list[models.Condition] | None = None
+    if scope.hidden_document_ids:
+        hidden = [_one_of("document", scope.hidden_document_ids)]
+    params = None
+    query: models.NearestQuery
+    if isinstance(probe, Dense):
+        query = models.NearestQuery(nearest=list(probe.vector))
+    else:
+        sparse = models.SparseVector(indices=list(probe.vector.indices), values=list(probe.vector.values))
+        query = models.NearestQuery(nearest=sparse)
+        params = models.SearchParams(idf=models.IdfCorpusParams(corpus=models.Filter(must=corpus)))
+    return models.QueryRequest(
+        query=query,
+        using=_DENSE if isinstance(probe, Dense) else _SPARSE,
+        filter=models.Filter(must=corpus, must_not=hidden),
+        params=params,
+        limit=limit,
+        with_payload=True,
+    )
+
+
+def _selected(selector: Selector) -> models.Filter:
+    must: list[models.Condition] = [_equals("tenant", selector.tenant), _equals("store", selector.store_id)]
+    if selector.document_id is not None:
+        must.append(_equals("document", selector.document_id))
+    return models.Filter(must=must)
+
+
+def _equals(key: str, value: str) -> models.FieldCondition:
+    return models.FieldCondition(key=key, match=models.MatchValue(value=value))
+
+
+def _one_of(key: str, values: Sequence[str]) -> models.FieldCondition:
+    return models.FieldCondition(key=key, match=models.MatchAny(any=list(values)))

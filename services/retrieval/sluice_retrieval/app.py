@@ -1,0 +1,17 @@
+"""The retrieval application."""
+
+from fastapi import FastAPI
+
+from sluice.service import OpenDeps, create_service
+from sluice_retrieval.routes import documents, embeddings, internal, search, stores
+
+
+def create_app(open_deps: OpenDeps) -> FastAPI:
+    """Return the application; `open_deps` is entered when it starts."""
+    return create_service(
+        "retrieval",
+        open_deps,
+        [stores.router, documents.router, search.router, embeddings.router, internal.router],
+        title="Sluice retrieval",
+        description="Vector stores, documents, embeddings, hybrid search, and context with citations.",
+    )

@@ -1,0 +1,1 @@
+"""What retrieval decides, without I/O: chunking, term weights, fusion, context assembly, and the ports."""

@@ -1,0 +1,181 @@
+"""Cutting documents into chunks: fixed windows (F140), sentences (F141) and paragraphs (F142).
+
+All three keep the headings of Markdown as a breadcrumb, never mix two sections in one chunk, hold every word of the
+text in at least one chunk, and never exceed the maximum number of tokens.
+"""
+
+import bisect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import NamedTuple
+
+from sluice.contracts.retrieval import ChunkingOptions
+from sluice_retrieval.domain.sections import Block, Section, markdown_sections, plain_sections
+from sluice_retrieval.domain.sentences import sentence_starts
+from sluice_retrieval.domain.tokens import TokenCounter, Word, count_tokens, small_words
+
+MARKDOWN = "text/markdown"
+_OVERLAP_SENTENCES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document: `text` is exactly the document's characters `start` to `end`, exclusive."""
+
+    index: int
+    start: int
+    end: int
+    text: str
+    heading: str | None
+    tokens: int
+
+    def embedded_text(self) -> str:
+        """Return what is embedded and indexed: the breadcrumb of headings, then the text."""
+        return f"{self.heading}\n{self.text}" if self.heading else self.text
+
+
+def effective(options: ChunkingOptions) -> ChunkingOptions:
+    """Return the options with an overlap of at most half a chunk, so that each chunk brings something new."""
+    return options.model_copy(update={"overlap_tokens": min(options.overlap_tokens, options.max_tokens // 2)})
+
+
+def chunk_document(text: str, media_type: str, options: ChunkingOptions, counter: TokenCounter) -> Iterator[Chunk]:
+    """Yield the chunks of a document in order; none if it holds no word."""
+    sections = markdown_sections(text) if media_type == MARKDOWN else plain_sections(text)
+    options = effective(options)
+    index = 0
+    for section in sections:
+        for start, end, tokens in _section_chunks(text, section, options, counter):
+            yield Chunk(index, start, end, text[start:end], " > ".join(section.path) or None, tokens)
+            index += 1
+
+
+class _Range(NamedTuple):
+    """Words `first` to `last`, exclusive, of a section."""
+
+    first: int
+    last: int
+
+
+def _section_chunks(
+    text: str, section: Section, options: ChunkingOptions, counter: TokenCounter
+) -> Iterator[tuple[int, int, int]]:
+    start, end = section.blocks[0].start, section.blocks[-1].end
+    words = list(small_words(text, start, end, counter, options.max_tokens))
+    if not words:
+        return
+    cutter = _Cutter(text, words, options)
+    for piece in cutter.cut(section):
+        yield from _checked(text, words, piece, options.max_tokens, counter)
+
+
+def _checked(
+    text: str, words: Sequence[Word], piece: _Range, max_tokens: int, counter: TokenCounter
+) -> Iterator[tuple[int, int, int]]:
+    # A word that was halved can count differently beside its other half; what is too much is cut in two.
+    start, end = words[piece.first].start, words[piece.last - 1].end
+    tokens = count_tokens(text[start:end], counter)
+    if tokens <= max_tokens or piece.last - piece.first == 1:
+        yield start, end, tokens
+        return
+    middle = (piece.first + piece.last) // 2
+    for half in (_Range(piece.first, middle), _Range(middle, piece.last)):
+        yield from _checked(text, words, half, max_tokens, counter)
+
+
+class _Cutter:
+    """Cuts the words of one section into ranges."""
+
+    def __init__(self, text: str, words: Sequence[Word], options: ChunkingOptions) -> None:
+        self._text = text
+        self._starts = [word.start for word in words]
+        self._sums = [0, *accumulate(word.tokens for word in words)]
+        self._max = options.max_tokens
+        self._overlap = options.overlap_tokens
+        self._strategy = options.strategy
+
+    def cut(self, section: Section) -> Iterator[_Range]:
+        if self._strategy == "fixed":
+            return self._windows(_Range(0, len(self._starts)), self._overlap)
+        if self._strategy == "sentence":
+            return self._by_sentence(section.blocks)
+        return self._by_paragraph(section.blocks)
+
+    def _tokens(self, piece: _Range) -> int:
+        return self._sums[piece.last] - self._sums[piece.first]
+
+    def _words_of(self, start: int, end: int) -> _Range:
+        return _Range(bisect.bisect_left(self._starts, start), bisect.bisect_left(self._starts, end))
+
+    def _windows(self, whole: _Range, overlap: int) -> Iterator[_Range]:
+        first = whole.first
+        while first < whole.last:
+            last = bisect.bisect_right(self._sums, self._sums[first] + self._max) - 1
+            last = min(max(last, first + 1), whole.last)
+            yield _Range(first, last)
+            if last == whole.last:
+                return
+            first = max(first + 1, bisect.bisect_left(self._sums, self._sums[last] - overlap))
+
+    def _units(self, block: Block) -> Iterator[_Range]:
+        # Sentences of a text; a block of lines whole if it fits, else line by line; windows of what is still too long.
+        if block.kind == "text":
+            starts = list(sentence_starts(self._text, block.start, block.end))
+        elif self._tokens(self._words_of(block.start, block.end)) <= self._max:
+            starts = [block.start]
+        else:
+            starts = list(_line_starts(self._text, block.start, block.end))
+        for start, end in zip(starts, [*starts[1:], block.end], strict=True):
+            piece = self._words_of(start, end)
+            if piece.first < piece.last:
+                yield from self._windows(piece, 0)
+
+    def _by_sentence(self, blocks: Sequence[Block]) -> Iterator[_Range]:
+        held: list[_Range] = []
+        fresh = False  # whether `held` has more than the overlap with the chunk before
+        for unit in (unit for block in blocks for unit in self._units(block)):
+            if held and self._tokens(_Range(held[0].first, unit.last)) > self._max:
+                if fresh:
+                    yield _Range(held[0].first, held[-1].last)
+                held = self._tail(held, unit)
+            held.append(unit)
+            fresh = True
+        if held and fresh:
+            yield _Range(held[0].first, held[-1].last)
+
+    def _tail(self, held: Sequence[_Range], following: _Range) -> list[_Range]:
+        # One or two sentences are repeated, as far as the overlap and the room beside the next sentence allow.
+        kept: list[_Range] = []
+        for unit in reversed(held[-_OVERLAP_SENTENCES:]):
+            longer = _Range(unit.first, held[-1].last)
+            if self._tokens(longer) > self._overlap or self._tokens(_Range(unit.first, following.last)) > self._max:
+                break
+            kept.insert(0, unit)
+        return kept
+
+    def _by_paragraph(self, blocks: Sequence[Block]) -> Iterator[_Range]:
+        held: _Range | None = None
+        bare = False  # whether `held` has nothing but headings
+        for block in blocks:
+            whole = self._words_of(block.start, block.end)
+            if whole.first == whole.last:
+                continue
+            fits = held is not None and self._tokens(_Range(held.first, whole.last)) <= self._max
+            broken = not fits and (bare or self._tokens(whole) > self._max)
+            for unit in self._units(block) if broken else (whole,):
+                if held is not None and self._tokens(_Range(held.first, unit.last)) > self._max:
+                    yield held
+                    held = None
+                held = _Range(held.first if held else unit.first, unit.last)
+            bare = block.kind == "heading" and (bare or held == whole)
+        if held is not None:
+            yield held
+
+
+def _line_starts(text: str, start: int, end: int) -> Iterator[int]:
+    yield start
+    position = text.find("\n", start, end)
+    while position >= 0 and position + 1 < end:
+        yield position + 1
+        position = text.find("\n", position + 1, end)

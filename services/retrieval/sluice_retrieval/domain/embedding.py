@@ -1,0 +1,51 @@
+"""The port to the embedding model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from sluice_retrieval.domain.tokens import TokenCounter
+
+Lane = Literal["query", "bulk"]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Unit vectors in the order of the texts, and how many tokens the model read (special tokens included)."""
+
+    vectors: tuple[tuple[float, ...], ...]
+    tokens: int
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors.
+
+    A text that is longer than the model's window is read in several windows, and its vector is their mean by tokens:
+    nothing is cut off in silence. Work in the lane `bulk` never holds up the lane `query`.
+    """
+
+    @property
+    def dimensions(self) -> int:
+        """The length of a vector."""
+        ...
+
+    @property
+    def counter(self) -> TokenCounter:
+        """Counts in this model's tokens."""
+        ...
+
+    async def embed(self, texts: Sequence[str], lane: Lane) -> Embedded:
+        """Return one vector for each text."""
+        ...
+
+    async def load(self) -> None:
+        """Have the model ready in memory; `embed` does so by itself if need be."""
+        ...
+
+    def loaded(self) -> bool:
+        """Tell whether the model is in memory."""
+        ...
+
+    async def close(self) -> None:
+        """Free the model."""
+        ...

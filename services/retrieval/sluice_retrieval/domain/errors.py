@@ -1,0 +1,45 @@
+"""What can go wrong in retrieval, with its HTTP status."""
+
+from sluice.errors import BadRequest, NotFound, PayloadTooLarge, UnsupportedMediaType
+
+
+class StoreNotFound(NotFound):
+    """There is no vector store with this id, or it belongs to another tenant."""
+
+    code, title = "vector_store_not_found", "Vector store not found"
+
+
+class DocumentNotFound(NotFound):
+    """There is no document with this id in this store."""
+
+    code, title = "document_not_found", "Document not found"
+
+
+class DocumentUnreadable(BadRequest):
+    """The document is empty or is not UTF-8 text."""
+
+    code, title = "document_unreadable", "Document unreadable"
+
+
+class DocumentTooLarge(PayloadTooLarge):
+    """The document is over the configured size."""
+
+    code, title = "document_too_large", "Document too large"
+
+
+class DocumentTypeUnknown(UnsupportedMediaType):
+    """The document is neither plain text nor Markdown."""
+
+    code, title = "document_type_unknown", "Document type not supported"
+
+
+class EmbeddingInputInvalid(BadRequest):
+    """The input of an embedding request cannot be embedded as it is."""
+
+    code, title = "embedding_input_invalid", "Embedding input not acceptable"
+
+
+class EmbeddingModelUnknown(NotFound):
+    """This service has no embedding model of that name."""
+
+    code, title = "model_not_found", "Model not found"

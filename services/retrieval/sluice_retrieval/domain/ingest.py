@@ -1,0 +1,135 @@
+"""Ingestion of one document: claim, chunk, embed, index, make ready."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple, Protocol
+
+from sluice.clock import Clock
+from sluice.errors import DeadlineExceeded, DependencyUnavailable, UpstreamFailed
+from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vector, terms
+from sluice_retrieval.domain.chunking import Chunk, chunk_document
+from sluice_retrieval.domain.embedding import Embedder
+from sluice_retrieval.domain.library import IngestRecord, Job
+from sluice_retrieval.domain.points import Passage, Point, Selector, VectorStore
+
+_log = logging.getLogger(__name__)
+_BATCH = 32
+_RETRY_S = 5.0
+
+AWAY = (DependencyUnavailable, UpstreamFailed, DeadlineExceeded)
+"""What a dependency that is away raises: the document waits and the attempt does not count against it."""
+
+
+class IngestObserver(Protocol):
+    """Is told how ingestion goes; metrics stand behind it."""
+
+    def ended(self, status: str, chunks: int, seconds: float) -> None:
+        """A run ended; `status` is ready, failed, skipped, retried or crashed."""
+        ...
+
+
+class _Prepared(NamedTuple):
+    chunk: Chunk
+    terms: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ingestor:
+    """Ingests documents, each at least once and with the same result however often.
+
+    Chunks have ids that follow from the document's id and their position, so that a second run overwrites the first.
+    When the vector store is away the document goes back to the queue and waits; nothing is lost.
+    """
+
+    record: IngestRecord
+    vectors: VectorStore
+    embedder: Embedder
+    bm25: Bm25Parameters
+    clock: Clock
+    observer: IngestObserver
+    lease_s: float
+
+    async def ingest(self, selector: Selector) -> None:
+        """Bring one document to `ready` or `failed`, or leave it to whoever has it."""
+        started = self.clock.monotonic()
+        now = self.clock.now()
+        job = await self.record.claim(selector.tenant, selector.document_id or "", now, now + self.lease_s)
+        if not isinstance(job, Job):
+            if job == "gone":
+                # It was deleted or replaced, perhaps while a worker was in the middle of it.
+                await self.record.note_removal(selector)
+            self.observer.ended("failed" if job == "spent" else "skipped", 0, 0.0)
+            return
+        status, chunks = "crashed", 0
+        try:
+            async with self._lease(job):
+                chunks = await self._run(job)
+            status = "ready" if chunks else "failed"
+        except AWAY as exc:
+            _log.warning("document %s waits: %s", job.document_id, exc.detail)
+            await self.record.release(job, self.clock.now() + _RETRY_S, counted=False)
+            status = "retried"
+        except BaseException:
+            await self.record.release(job, self.clock.now() + _RETRY_S, counted=True)
+            raise
+        finally:
+            self.observer.ended(status, chunks, self.clock.monotonic() - started)
+
+    async def _run(self, job: Job) -> int:
+        prepared = await asyncio.to_thread(self._prepare, job)
+        if not prepared:
+            await self.record.fail(job, "The document holds no words. Send one that has text.")
+            return 0
+        total = sum(len(item.terms) for item in prepared)
+        average = job.average_terms or total / len(prepared)
+        remaining = iter(prepared)
+        while batch := list(islice(remaining, _BATCH)):
+            embedded = await self.embedder.embed([item.chunk.embedded_text() for item in batch], "bulk")
+            await self.vectors.upsert(list(self._points(job, batch, embedded.vectors, average)))
+        await self.record.finish(job, len(prepared), total)
+        return len(prepared)
+
+    def _prepare(self, job: Job) -> list[_Prepared]:
+        chunks = chunk_document(job.text, job.media_type, job.chunking, self.embedder.counter)
+        return [_Prepared(chunk, terms(chunk.embedded_text())) for chunk in chunks]
+
+    def _points(
+        self, job: Job, batch: Sequence[_Prepared], vectors: Sequence[tuple[float, ...]], average: float
+    ) -> Iterator[Point]:
+        for item, vector in zip(batch, vectors, strict=True):
+            chunk = item.chunk
+            passage = Passage(
+                chunk_id=chunk_id(job.document_id, chunk.index),
+                document_id=job.document_id,
+                store_id=job.store_id,
+                source=job.name,
+                heading=chunk.heading,
+                text=chunk.text,
+                start=chunk.start,
+                end=chunk.end,
+            )
+            yield Point(job.tenant, passage, vector, document_vector(item.terms, average, self.bm25))
+
+    @asynccontextmanager
+    async def _lease(self, job: Job) -> AsyncIterator[None]:
+        async def keep() -> None:
+            while True:
+                await asyncio.sleep(self.lease_s / 4)
+                await self.record.extend(job.document_id, self.clock.now() + self.lease_s)
+
+        keeper = asyncio.create_task(keep())
+        try:
+            yield
+        finally:
+            keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeper
+
+
+def chunk_id(document_id: str, index: int) -> str:
+    """Return the id of a document's chunk by its position; the same in every run."""
+    return f"{document_id}.{index}"

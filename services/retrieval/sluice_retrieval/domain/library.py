@@ -1,0 +1,94 @@
+"""The port to the record of stores and documents, and what ingestion reads from it."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from sluice.contracts.retrieval import ChunkingOptions
+from sluice_retrieval.domain.points import Selector
+
+Claim = Literal["gone", "done", "busy", "spent"]
+"""Why a document is not to be ingested now: deleted or replaced, already ready, another worker has it, given up."""
+
+
+class Job(NamedTuple):
+    """A document that this worker has claimed; `average_terms` is over the chunks of its store, 0 while it is empty."""
+
+    tenant: str
+    store_id: str
+    document_id: str
+    name: str
+    media_type: str
+    text: str
+    chunking: ChunkingOptions
+    average_terms: float
+
+
+class Removal(NamedTuple):
+    """Points that are still to be removed from the index."""
+
+    id: int
+    selector: Selector
+
+
+class Waiting(NamedTuple):
+    """A document whose ingestion is to be sent to the queue."""
+
+    tenant: str
+    store_id: str
+    document_id: str
+
+
+class IngestRecord(Protocol):
+    """What the record of documents does for ingestion. All methods take the time as an argument, in unix seconds.
+
+    A claim is a lease: it ends by itself at `until` unless it is extended, so that a killed worker's document comes
+    free. When the database is away every method raises; the task ends, and the sweep sends the document again.
+    """
+
+    async def claim(self, tenant: str, document_id: str, now: float, until: float) -> Job | Claim:
+        """Take a document that is queued, or whose worker has lost its lease."""
+        ...
+
+    async def extend(self, document_id: str, until: float) -> None:
+        """Keep the claim."""
+        ...
+
+    async def finish(self, job: Job, chunks: int, terms: int) -> None:
+        """Make the document ready and retire older ones of its name; their points are noted for removal."""
+        ...
+
+    async def fail(self, job: Job, error: str) -> None:
+        """Give the document up; its points are noted for removal."""
+        ...
+
+    async def release(self, job: Job, next_send_at: float, *, counted: bool) -> None:
+        """Put the document back in the queue; an attempt that is not counted can be made for ever."""
+        ...
+
+    async def note_removal(self, selector: Selector) -> None:
+        """Remember that points are to be removed."""
+        ...
+
+
+class Backlog(Protocol):
+    """What the sweep works on."""
+
+    async def due(self, now: float, again_at: float, limit: int) -> Sequence[Waiting]:
+        """Return documents to send now, and note that they are looked at again at `again_at`."""
+        ...
+
+    async def sent(self, document_id: str, again_at: float) -> None:
+        """Note that a document is in the queue; it is looked at again at `again_at`."""
+        ...
+
+    async def removals(self, limit: int) -> Sequence[Removal]:
+        """Return points to remove."""
+        ...
+
+    async def removed(self, removal_id: int) -> None:
+        """Forget a removal that is done."""
+        ...
+
+    async def waiting(self) -> int:
+        """Return how many documents are queued or being ingested."""
+        ...

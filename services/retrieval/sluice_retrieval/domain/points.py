@@ -1,0 +1,112 @@
+"""The port to the vector store, and what goes through it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from sluice_retrieval.domain.bm25 import SparseVector
+
+
+class Passage(NamedTuple):
+    """A chunk as it is shown to a reader; `source` is the document's name, `start`/`end` are characters in it."""
+
+    chunk_id: str
+    document_id: str
+    store_id: str
+    source: str
+    heading: str | None
+    text: str
+    start: int
+    end: int
+
+
+class Point(NamedTuple):
+    """A passage with its vectors; upserting the same `chunk_id` again replaces it."""
+
+    tenant: str
+    passage: Passage
+    dense: tuple[float, ...]
+    sparse: SparseVector
+
+
+class Selector(NamedTuple):
+    """Points of one tenant in one store, or of one document in it."""
+
+    tenant: str
+    store_id: str
+    document_id: str | None = None
+
+
+class Scope(NamedTuple):
+    """What a search may see: stores of one tenant, without documents that are not (or no longer) complete."""
+
+    tenant: str
+    store_ids: tuple[str, ...]
+    hidden_document_ids: tuple[str, ...] = ()
+
+
+class Dense(NamedTuple):
+    """Rank by cosine to this vector."""
+
+    vector: tuple[float, ...]
+
+
+class Sparse(NamedTuple):
+    """Rank by dot product with this vector times the inverse document frequency over the scope's stores."""
+
+    vector: SparseVector
+
+
+Probe = Dense | Sparse
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A passage that was found; `score` is a cosine or a BM25 score, by the probe."""
+
+    passage: Passage
+    score: float
+
+
+class VectorStore(Protocol):
+    """Keeps points and ranks them.
+
+    `upsert` and `delete` return when the change survives a crash. When the store is away every method raises
+    `DependencyUnavailable`: ingestion tries again later, search answers 503; nothing is answered from less than all.
+    """
+
+    async def upsert(self, points: Sequence[Point]) -> None:
+        """Put points in place, replacing those with the same chunk ids."""
+        ...
+
+    async def delete(self, selector: Selector) -> None:
+        """Remove points; none there is no error."""
+        ...
+
+    async def search(self, scope: Scope, probes: Sequence[Probe], limit: int) -> list[list[Scored]]:
+        """Return one ranking for each probe, best first, of at most `limit` passages."""
+        ...
+
+    async def count(self, selector: Selector) -> int:
+        """Return how many points there are."""
+        ...
+
+    async def ping(self) -> None:
+        """Raise `DependencyUnavailable` if the store cannot be used now."""
+        ...
+
+    async def close(self) -> None:
+        """Release files and connections."""
+        ...
+
+
+class OwnedVectorStore(VectorStore, Protocol):
+    """A vector store that this process looks after, rather than one that it reaches through another process."""
+
+    async def total(self) -> int:
+        """Return how many points there are of all tenants."""
+        ...
+
+    async def tidy(self) -> bool:
+        """Do upkeep if there is any worth doing now; return whether there was."""
+        ...

@@ -1,0 +1,59 @@
+"""What waits is brought on: documents that the queue never got, and points that are still to be removed."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from sluice.clock import Clock
+from sluice_retrieval.domain.library import Backlog, Waiting
+from sluice_retrieval.domain.points import VectorStore
+
+_BATCH = 100
+_RETRY_S = 5.0
+
+
+class IngestQueue(Protocol):
+    """The queue of ingest jobs; `send` raises `DependencyUnavailable` when it is away, and the document waits."""
+
+    async def send(self, waiting: Waiting) -> None:
+        """Put a document's job into the queue."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Sends documents to the queue, and removes points of deleted and replaced ones.
+
+    With the queue away, documents stay `queued` and are sent by a later sweep; with the vector store away, removals stay
+    noted, and searches go on hiding what they name.
+    """
+
+    backlog: Backlog
+    queue: IngestQueue
+    vectors: VectorStore
+    clock: Clock
+    resend_s: float
+
+    async def dispatch(self, waiting: Waiting) -> None:
+        """Send a document that was just stored.
+
+        Raises:
+            DependencyUnavailable: the queue is away; the next sweeps try again.
+        """
+        await self.queue.send(waiting)
+        await self.backlog.sent(waiting.document_id, self.clock.now() + self.resend_s)
+
+    async def send_due(self) -> int:
+        """Send what is due; returns how many were sent."""
+        now = self.clock.now()
+        found = await self.backlog.due(now, now + _RETRY_S, _BATCH)
+        for waiting in found:
+            await self.dispatch(waiting)
+        return len(found)
+
+    async def remove_points(self) -> int:
+        """Do noted removals; returns how many were done."""
+        found = await self.backlog.removals(_BATCH)
+        for removal in found:
+            await self.vectors.delete(removal.selector)
+            await self.backlog.removed(removal.id)
+        return len(found)

@@ -1,0 +1,158 @@
+"""What the worker and the API process of retrieval say to each other about points; not part of the public API."""
+
+import base64
+import struct
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sluice.contracts.base import Reply, Request
+from sluice_retrieval.domain.bm25 import SparseVector
+from sluice_retrieval.domain.points import Dense, Passage, Point, Probe, Scope, Scored, Selector, Sparse
+
+
+class WireSparse(Request):
+    """A sparse vector."""
+
+    indices: tuple[int, ...]
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, vector: SparseVector) -> "WireSparse":
+        """Return the wire form."""
+        return cls(indices=vector.indices, values=vector.values)
+
+    def vector(self) -> SparseVector:
+        """Return the vector."""
+        return SparseVector(self.indices, self.values)
+
+
+class WirePassage(Request):
+    """A passage."""
+
+    chunk_id: str
+    document_id: str
+    store_id: str
+    source: str
+    heading: str | None = None
+    text: str
+    start: int
+    end: int
+
+
+class WirePoint(Request):
+    """A point; `dense` is base64 of little-endian 32-bit floats."""
+
+    tenant: str
+    passage: WirePassage
+    dense: str
+    sparse: WireSparse
+
+    @classmethod
+    def of(cls, point: Point) -> "WirePoint":
+        """Return the wire form."""
+        return cls(
+            tenant=point.tenant,
+            passage=WirePassage(**point.passage._asdict()),
+            dense=pack(point.dense),
+            sparse=WireSparse.of(point.sparse),
+        )
+
+    def point(self) -> Point:
+        """Return the point."""
+        return Point(self.tenant, Passage(**self.passage.model_dump()), unpack(self.dense), self.sparse.vector())
+
+
+class UpsertPoints(Request):
+    """Put points in place."""
+
+    points: Annotated[tuple[WirePoint, ...], Field(max_length=1000)]
+
+
+class SelectPoints(Request):
+    """Points to delete or to count."""
+
+    tenant: str
+    store_id: str
+    document_id: str | None = None
+
+    @classmethod
+    def of(cls, selector: Selector) -> "SelectPoints":
+        """Return the wire form."""
+        return cls(tenant=selector.tenant, store_id=selector.store_id, document_id=selector.document_id)
+
+    def selector(self) -> Selector:
+        """Return the selector."""
+        return Selector(self.tenant, self.store_id, self.document_id)
+
+
+class WireProbe(Request):
+    """One way to rank."""
+
+    kind: Literal["dense", "sparse"]
+    dense: str = ""
+    sparse: WireSparse | None = None
+
+    @classmethod
+    def of(cls, probe: Probe) -> "WireProbe":
+        """Return the wire form."""
+        if isinstance(probe, Dense):
+            return cls(kind="dense", dense=pack(probe.vector))
+        return cls(kind="sparse", sparse=WireSparse.of(probe.vector))
+
+    def probe(self) -> Probe:
+        """Return the probe."""
+        return Sparse(self.sparse.vector()) if self.sparse is not None else Dense(unpack(self.dense))
+
+
+class SearchPoints(Request):
+    """Rank points."""
+
+    tenant: str
+    store_ids: tuple[str, ...]
+    hidden_document_ids: tuple[str, ...] = ()
+    probes: tuple[WireProbe, ...]
+    limit: int
+
+    def scope(self) -> Scope:
+        """Return the scope."""
+        return Scope(self.tenant, self.store_ids, self.hidden_document_ids)
+
+
+class WireScored(Reply):
+    """A passage with its score."""
+
+    passage: WirePassage
+    score: float
+
+    @classmethod
+    def of(cls, scored: Scored) -> "WireScored":
+        """Return the wire form."""
+        return cls(passage=WirePassage(**scored.passage._asdict()), score=scored.score)
+
+    def scored(self) -> Scored:
+        """Return the scored passage."""
+        return Scored(Passage(**self.passage.model_dump()), self.score)
+
+
+class Rankings(Reply):
+    """One ranking for each probe."""
+
+    rankings: tuple[tuple[WireScored, ...], ...]
+
+
+class PointCount(Reply):
+    """How many points there are, or were changed."""
+
+    count: int
+
+
+def pack(vector: tuple[float, ...]) -> str:
+    """Return base64 of a vector's 32-bit floats."""
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def unpack(packed: str) -> tuple[float, ...]:
+    """Return the vector that `pack` packed."""
+    raw = base64.b64decode(packed)
+    return struct.unpack(f"<{len(raw) // 4}f", raw)

@@ -1,0 +1,53 @@
+"""What retrieval measures."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from sluice.telemetry.metrics import MetricRegistry, closed
+
+INGEST_STATUS = frozenset({"ready", "failed", "skipped", "retried", "crashed"})
+
+
+class Metrics:
+    """The metrics of one process, declared once."""
+
+    def __init__(self, registry: MetricRegistry) -> None:
+        self.ingested: Counter = registry.counter(
+            "sluice_retrieval_documents_ingested_total", "Ingest runs by how they ended", ("status",)
+        )
+        self.ingest_seconds: Histogram = registry.histogram(
+            "sluice_retrieval_ingest_duration_seconds", "Time to chunk, embed and index one document"
+        )
+        self.chunks: Counter = registry.counter("sluice_retrieval_chunks_indexed_total", "Chunks written to the index")
+        self.points: Gauge = registry.gauge("sluice_retrieval_indexed_chunks", "Chunks in the index, of all tenants")
+        self.waiting: Gauge = registry.gauge(
+            "sluice_retrieval_waiting_documents", "Documents that are queued or being ingested"
+        )
+        self.embed_seconds: Histogram = registry.histogram(
+            "sluice_retrieval_embed_duration_seconds", "Time of one call to the embedding model", ("lane",)
+        )
+        self.embed_tokens: Counter = registry.counter(
+            "sluice_retrieval_embedded_tokens_total", "Tokens that the embedding model read", ("lane",)
+        )
+        self.search_seconds: Histogram = registry.histogram(
+            "sluice_retrieval_search_duration_seconds", "Time of one search, embedding included", ("mode",)
+        )
+        self.resent: Counter = registry.counter(
+            "sluice_retrieval_ingest_resent_total", "Ingest jobs that the sweep sent to the queue"
+        )
+        self.sweep_failures: Counter = registry.counter(
+            "sluice_retrieval_sweep_failures_total", "Sweeps that ended early because a dependency was away"
+        )
+
+
+class IngestMetrics:
+    """Counts how ingestion goes."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def ended(self, status: str, chunks: int, seconds: float) -> None:
+        """Count one run."""
+        self._metrics.ingested.labels(closed(status, INGEST_STATUS)).inc()
+        self._metrics.chunks.inc(chunks)
+        if chunks:
+            self._metrics.ingest_seconds.observe(seconds)

@@ -1,0 +1,113 @@
+"""Documents of a vector store."""
+
+import logging
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+
+from sluice.auth import CallerDep
+from sluice.contracts.paging import Page, PageQuery
+from sluice.contracts.retrieval import Deleted, Document, DocumentCreate, DocumentStatus
+from sluice.errors import DependencyUnavailable, Unauthorized, problem_responses
+from sluice.ids import new_id
+from sluice_retrieval.domain.documents import checked_bytes
+from sluice_retrieval.domain.errors import (
+    DocumentNotFound,
+    DocumentTooLarge,
+    DocumentTypeUnknown,
+    DocumentUnreadable,
+    StoreNotFound,
+)
+from sluice_retrieval.domain.library import Waiting
+from sluice_retrieval.routes.upload import read_document
+from sluice_retrieval.wiring import DepsDep
+
+_log = logging.getLogger(__name__)
+_GRACE_S = 5.0
+_UPLOAD: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": DocumentCreate.model_json_schema()},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary", "description": "a .txt or .md file in UTF-8"},
+                        "name": {"type": "string", "description": "the file's name if left out"},
+                        "metadata": {"type": "string", "description": "a JSON object of strings"},
+                    },
+                }
+            },
+        },
+    }
+}
+
+router = APIRouter(
+    prefix="/v1/vector_stores/{store_id}/documents",
+    tags=["documents"],
+    responses=problem_responses(Unauthorized, StoreNotFound),
+)
+
+
+class DocumentQuery(PageQuery):
+    """Which part of a list of documents."""
+
+    status: DocumentStatus | None = None
+
+
+@router.post(
+    "",
+    status_code=202,
+    summary="Add a document",
+    openapi_extra=_UPLOAD,
+    responses=problem_responses(DocumentUnreadable, DocumentTooLarge, DocumentTypeUnknown),
+)
+async def add_document(store_id: str, request: Request, caller: CallerDep, deps: DepsDep) -> Document:
+    """Store a document and queue its ingestion; one of the same name gives way once the new one is ready.
+
+    Once this is answered the document survives a crash, also when the queue is away: it is sent when the queue is back.
+    """
+    limit = deps.settings.max_document_bytes
+    body = await read_document(request, limit)
+    now = deps.clock.now()
+    document = Document(
+        id=new_id("doc"),
+        vector_store_id=store_id,
+        name=body.name,
+        media_type=body.media_type,
+        status="queued",
+        bytes=checked_bytes(body, limit),
+        chunks=0,
+        created_at=int(now),
+        metadata=body.metadata,
+    )
+    await deps.library.add_document(caller.tenant, document, body.text, now + _GRACE_S)
+    try:
+        await deps.sweep.dispatch(Waiting(caller.tenant, store_id, document.id))
+    except DependencyUnavailable as exc:
+        _log.warning("document %s waits for the sweep: %s", document.id, exc.detail)
+    return document
+
+
+@router.get("", summary="List documents")
+async def list_documents(
+    store_id: str, page: Annotated[DocumentQuery, Query()], caller: CallerDep, deps: DepsDep
+) -> Page[Document]:
+    """List a store's documents, newest first unless asked otherwise; `status` keeps those in one state."""
+    rows = await deps.library.documents(caller.tenant, store_id, page, page.status)
+    return Page[Document].of(rows, page.limit)
+
+
+@router.get("/{document_id}", summary="Get a document", responses=problem_responses(DocumentNotFound))
+async def get_document(store_id: str, document_id: str, caller: CallerDep, deps: DepsDep) -> Document:
+    """Return one document and how far its ingestion is."""
+    return await deps.library.document(caller.tenant, store_id, document_id)
+
+
+@router.delete("/{document_id}", summary="Delete a document", responses=problem_responses(DocumentNotFound))
+async def delete_document(store_id: str, document_id: str, caller: CallerDep, deps: DepsDep) -> Deleted:
+    """Delete a document; searches no longer find it from now on."""
+    await deps.library.remove_document(caller.tenant, store_id, document_id)
+    return Deleted(id=document_id, object="vector_store.document.deleted")

@@ -1,0 +1,57 @@
+"""Points for the worker: in the embedded mode this process is the only one that may open the index."""
+
+from fastapi import APIRouter, Depends
+
+from sluice.auth import CallerDep
+from sluice.errors import Forbidden, Unauthorized, problem_responses
+from sluice_retrieval.domain.wire import (
+    PointCount,
+    Rankings,
+    SearchPoints,
+    SelectPoints,
+    UpsertPoints,
+    WireScored,
+)
+from sluice_retrieval.wiring import WORKER_SUBJECT, DepsDep
+
+
+def require_worker(caller: CallerDep) -> None:
+    """Let only retrieval's own worker in."""
+    if caller.role != "service" or caller.subject != WORKER_SUBJECT:
+        raise Forbidden("Only the retrieval worker may use this.")
+
+
+router = APIRouter(
+    prefix="/internal/points",
+    tags=["internal"],
+    dependencies=[Depends(require_worker)],
+    responses=problem_responses(Unauthorized, Forbidden),
+)
+
+
+@router.post("", summary="Put points in place")
+async def upsert(body: UpsertPoints, deps: DepsDep) -> PointCount:
+    """Put points in place; answered when they survive a crash."""
+    await deps.vectors.upsert([point.point() for point in body.points])
+    return PointCount(count=len(body.points))
+
+
+@router.post("/delete", summary="Remove points")
+async def delete(body: SelectPoints, deps: DepsDep) -> PointCount:
+    """Remove points."""
+    found = await deps.vectors.count(body.selector())
+    await deps.vectors.delete(body.selector())
+    return PointCount(count=found)
+
+
+@router.post("/count", summary="Count points")
+async def count(body: SelectPoints, deps: DepsDep) -> PointCount:
+    """Count points."""
+    return PointCount(count=await deps.vectors.count(body.selector()))
+
+
+@router.post("/search", summary="Rank points")
+async def search(body: SearchPoints, deps: DepsDep) -> Rankings:
+    """Rank points."""
+    rankings = await deps.vectors.search(body.scope(), [probe.probe() for probe in body.probes], body.limit)
+    return Rankings(rankings=tuple(tuple(WireScored.of(item) for item in ranking) for ranking in rankings))

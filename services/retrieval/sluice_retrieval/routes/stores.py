@@ -1,0 +1,53 @@
+"""Vector stores."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from sluice.auth import CallerDep
+from sluice.contracts.paging import Page, PageQuery
+from sluice.contracts.retrieval import Deleted, VectorStore, VectorStoreCreate
+from sluice.errors import Unauthorized, problem_responses
+from sluice.ids import new_id
+from sluice_retrieval.domain.chunking import effective
+from sluice_retrieval.domain.documents import check_plain
+from sluice_retrieval.domain.errors import DocumentUnreadable, StoreNotFound
+from sluice_retrieval.wiring import DepsDep
+
+router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"], responses=problem_responses(Unauthorized))
+
+
+@router.post("", status_code=201, summary="Make a vector store", responses=problem_responses(DocumentUnreadable))
+async def create_store(body: VectorStoreCreate, caller: CallerDep, deps: DepsDep) -> VectorStore:
+    """Make a vector store; the answer shows the chunking that will really be used."""
+    check_plain(body.name, *body.metadata, *body.metadata.values())
+    store = VectorStore(
+        id=new_id("vs"),
+        name=body.name,
+        created_at=int(deps.clock.now()),
+        documents=0,
+        chunks=0,
+        chunking=effective(body.chunking),
+        metadata=body.metadata,
+    )
+    await deps.library.add_store(caller.tenant, store)
+    return store
+
+
+@router.get("", summary="List vector stores")
+async def list_stores(page: Annotated[PageQuery, Query()], caller: CallerDep, deps: DepsDep) -> Page[VectorStore]:
+    """List the tenant's vector stores, newest first unless asked otherwise."""
+    return Page[VectorStore].of(await deps.library.stores(caller.tenant, page), page.limit)
+
+
+@router.get("/{store_id}", summary="Get a vector store", responses=problem_responses(StoreNotFound))
+async def get_store(store_id: str, caller: CallerDep, deps: DepsDep) -> VectorStore:
+    """Return one vector store with its numbers of documents and chunks."""
+    return await deps.library.store(caller.tenant, store_id)
+
+
+@router.delete("/{store_id}", summary="Delete a vector store", responses=problem_responses(StoreNotFound))
+async def delete_store(store_id: str, caller: CallerDep, deps: DepsDep) -> Deleted:
+    """Delete a vector store with its documents; it is gone at once, its chunks leave the index shortly after."""
+    await deps.library.remove_store(caller.tenant, store_id)
+    return Deleted(id=store_id, object="vector_store.deleted")

@@ -1,0 +1,36 @@
+"""Retrieval's own settings."""
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from sluice.settings import ServiceSettings
+
+
+class RetrievalSettings(ServiceSettings):
+    """Variables start with SLUICE_RETRIEVAL_."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SLUICE_RETRIEVAL_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    port: int = Field(8083, ge=0, le=65535, description="port of the REST API")
+    worker_port: int = Field(8183, ge=0, le=65535, description="port of the worker's health and metrics")
+    worker_concurrency: int = Field(2, ge=1, le=32, description="documents that one worker ingests at once")
+    qdrant_api_key: SecretStr = Field(SecretStr(""), description="API key of the Qdrant server, if it asks for one")
+    max_document_bytes: int = Field(5 * 1024 * 1024, ge=1, description="largest document, in UTF-8 bytes")
+    embedding_model: str = Field("minilm", min_length=1, description="name under which the model answers")
+    embed_threads: int = Field(1, ge=1, le=64, description="threads that one run of the embedding model uses")
+    embed_batch_tokens: int = Field(2048, ge=256, description="tokens, padding included, in one run of the model")
+    embed_max_inputs: int = Field(2048, ge=1, description="most inputs in one embeddings request")
+    embed_max_tokens: int = Field(65_536, ge=256, description="most tokens in one embeddings request")
+    worker_model_idle_s: float = Field(
+        120, ge=0, description="the worker frees the embedding model after so many seconds without work; 0 keeps it"
+    )
+    bm25_k1: float = Field(1.2, ge=0, le=10, description="BM25: how much repeating a term adds")
+    bm25_b: float = Field(0.75, ge=0, le=1, description="BM25: how much a long chunk is held against it")
+    lease_s: Annotated[float, Field(gt=0, description="a worker that is silent for so long has lost its document")] = 12
+    resend_s: float = Field(300, gt=0, description="a queued document is sent again after so long")
+    sweep_s: float = Field(2, gt=0, description="pause between two sweeps for documents that wait")
+    max_attempts: int = Field(5, ge=1, description="a document is given up after so many runs that never ended")

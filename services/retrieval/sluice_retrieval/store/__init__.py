@@ -1,0 +1,1 @@
+"""The record of vector stores, documents and ingest jobs in SQL."""

@@ -1,0 +1,214 @@
+"""The record of vector stores and documents in SQL."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, case, delete, func, select
+
+from sluice.contracts.paging import PageQuery
+from sluice.contracts.retrieval import ChunkingOptions, Document, DocumentStatus, VectorStore
+from sluice.db import AsyncSession, Database, ReadSession
+from sluice_retrieval.domain.errors import DocumentNotFound, StoreNotFound
+from sluice_retrieval.domain.points import Scope
+from sluice_retrieval.tables import DocumentRow, RemovalRow, StoreRow, TextRow
+
+READY: DocumentStatus = "ready"
+UNFINISHED = ("queued", "processing")
+
+
+class Library:
+    """Stores and documents as the REST API sees them; every query is limited to one tenant."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add_store(self, tenant: str, store: VectorStore) -> None:
+        """Record a new store."""
+        async with self._database.write() as session:
+            session.add(
+                StoreRow(
+                    id=store.id,
+                    tenant=tenant,
+                    name=store.name,
+                    created_at=float(store.created_at),
+                    chunking=store.chunking.model_dump(mode="json"),
+                    details=dict(store.metadata),
+                )
+            )
+
+    async def store(self, tenant: str, store_id: str) -> VectorStore:
+        """Return one store, or raise `StoreNotFound`."""
+        async with self._database.read() as session:
+            rows = (await session.execute(_stores().where(_is_store(tenant, store_id)))).all()
+        if not rows:
+            raise _no_store(store_id)
+        return _store_of(rows[0])
+
+    async def stores(self, tenant: str, page: PageQuery) -> list[VectorStore]:
+        """Return a page of stores, and one more if there are more."""
+        query = _paged(_stores().where(StoreRow.tenant == tenant), StoreRow.id, page)
+        async with self._database.read() as session:
+            return [_store_of(row) for row in (await session.execute(query)).all()]
+
+    async def remove_store(self, tenant: str, store_id: str) -> None:
+        """Remove a store with its documents; its points are noted for removal."""
+        async with self._database.write() as session:
+            await _require_store(session, tenant, store_id)
+            await session.execute(delete(StoreRow).where(_is_store(tenant, store_id)))
+            session.add(RemovalRow(tenant=tenant, store_id=store_id))
+
+    async def add_document(self, tenant: str, document: Document, text: str, next_send_at: float) -> None:
+        """Record a document and its text as queued."""
+        async with self._database.write() as session:
+            await _require_store(session, tenant, document.vector_store_id)
+            session.add(
+                DocumentRow(
+                    id=document.id,
+                    tenant=tenant,
+                    store_id=document.vector_store_id,
+                    name=document.name,
+                    media_type=document.media_type,
+                    status="queued",
+                    bytes=document.bytes,
+                    chunks=0,
+                    terms=0,
+                    attempts=0,
+                    next_send_at=next_send_at,
+                    created_at=float(document.created_at),
+                    details=dict(document.metadata),
+                )
+            )
+            await session.flush()
+            session.add(TextRow(document_id=document.id, text=text))
+
+    async def document(self, tenant: str, store_id: str, document_id: str) -> Document:
+        """Return one document, or raise `DocumentNotFound`."""
+        async with self._database.read() as session:
+            row = await session.scalar(select(DocumentRow).where(_is_document(tenant, store_id, document_id)))
+        if row is None:
+            raise _no_document(document_id, store_id)
+        return _document_of(row)
+
+    async def documents(
+        self, tenant: str, store_id: str, page: PageQuery, status: DocumentStatus | None
+    ) -> list[Document]:
+        """Return a page of a store's documents, and one more if there are more."""
+        query = select(DocumentRow).where(DocumentRow.tenant == tenant, DocumentRow.store_id == store_id)
+        if status is not None:
+            query = query.where(DocumentRow.status == status)
+        async with self._database.read() as session:
+            await _require_store(session, tenant, store_id)
+            return [_document_of(row) for row in await session.scalars(_paged(query, DocumentRow.id, page))]
+
+    async def remove_document(self, tenant: str, store_id: str, document_id: str) -> None:
+        """Remove a document; its points are noted for removal."""
+        async with self._database.write() as session:
+            found = await session.execute(
+                delete(DocumentRow).where(_is_document(tenant, store_id, document_id)).returning(DocumentRow.id)
+            )
+            if found.first() is None:
+                raise _no_document(document_id, store_id)
+            session.add(RemovalRow(tenant=tenant, store_id=store_id, document_id=document_id))
+
+    async def scope(self, tenant: str, store_ids: Sequence[str]) -> Scope:
+        """Return what a search over these stores may see.
+
+        Hidden are documents whose ingestion has begun and not ended, and those whose points are still to be removed, so
+        that a replaced document gives way to the new one in one step.
+        """
+        wanted = tuple(dict.fromkeys(store_ids))
+        async with self._database.read() as session:
+            known = set(
+                await session.scalars(select(StoreRow.id).where(StoreRow.tenant == tenant, StoreRow.id.in_(wanted)))
+            )
+            missing = [store_id for store_id in wanted if store_id not in known]
+            if missing:
+                raise _no_store(missing[0])
+            begun = await session.scalars(
+                select(DocumentRow.id).where(
+                    DocumentRow.store_id.in_(wanted), DocumentRow.status.in_(UNFINISHED), DocumentRow.attempts > 0
+                )
+            )
+            leaving = await session.scalars(
+                select(RemovalRow.document_id).where(
+                    RemovalRow.store_id.in_(wanted), RemovalRow.document_id.is_not(None)
+                )
+            )
+            return Scope(tenant, wanted, tuple(begun) + tuple(leaving))
+
+    async def ping(self) -> None:
+        """Raise `DependencyUnavailable` if the database does not answer."""
+        await self._database.ping()
+
+
+def _stores() -> Select[Any, Any, Any]:
+    ready = case((DocumentRow.status == READY, DocumentRow.chunks), else_=0)
+    totals = (
+        select(
+            DocumentRow.store_id,
+            func.count(DocumentRow.id).label("documents"),
+            func.coalesce(func.sum(ready), 0).label("chunks"),
+        )
+        .group_by(DocumentRow.store_id)
+        .subquery()
+    )
+    return select(StoreRow, func.coalesce(totals.c.documents, 0), func.coalesce(totals.c.chunks, 0)).outerjoin(
+        totals, totals.c.store_id == StoreRow.id
+    )
+
+
+def _store_of(row: Any) -> VectorStore:
+    store, documents, chunks = row
+    return VectorStore(
+        id=store.id,
+        name=store.name,
+        created_at=int(store.created_at),
+        documents=documents,
+        chunks=chunks,
+        chunking=ChunkingOptions.model_validate(store.chunking),
+        metadata=store.details,
+    )
+
+
+def _document_of(row: DocumentRow) -> Document:
+    return Document.model_validate(
+        {
+            "id": row.id,
+            "vector_store_id": row.store_id,
+            "name": row.name,
+            "media_type": row.media_type,
+            "status": row.status,
+            "error": row.error,
+            "bytes": row.bytes,
+            "chunks": row.chunks,
+            "created_at": int(row.created_at),
+            "metadata": row.details,
+        }
+    )
+
+
+def _paged(query: Select[Any], key: Any, page: PageQuery) -> Select[Any]:
+    if page.after is not None:
+        query = query.where(key < page.after if page.order == "desc" else key > page.after)
+    return query.order_by(key.desc() if page.order == "desc" else key.asc()).limit(page.limit + 1)
+
+
+def _is_store(tenant: str, store_id: str) -> ColumnElement[bool]:
+    return (StoreRow.id == store_id) & (StoreRow.tenant == tenant)
+
+
+def _is_document(tenant: str, store_id: str, document_id: str) -> ColumnElement[bool]:
+    return (DocumentRow.id == document_id) & (DocumentRow.tenant == tenant) & (DocumentRow.store_id == store_id)
+
+
+async def _require_store(session: ReadSession | AsyncSession, tenant: str, store_id: str) -> None:
+    if await session.scalar(select(StoreRow.id).where(_is_store(tenant, store_id))) is None:
+        raise _no_store(store_id)
+
+
+def _no_store(store_id: str) -> StoreNotFound:
+    return StoreNotFound(f"There is no vector store {store_id!r}. List yours with GET /v1/vector_stores.")
+
+
+def _no_document(document_id: str, store_id: str) -> DocumentNotFound:
+    return DocumentNotFound(f"There is no document {document_id!r} in vector store {store_id!r}.")

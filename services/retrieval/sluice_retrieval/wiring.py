@@ -1,0 +1,239 @@
+"""Which adapter stands behind which port, for the API process and for the worker."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import Depends
+
+from sluice.auth import ServiceTokens
+from sluice.clients.http import AiohttpTransport, ServiceClient
+from sluice.clock import Clock, SystemClock
+from sluice.db import open_database
+from sluice.errors import DependencyUnavailable
+from sluice.loops import Supervisor
+from sluice.redis import REDIS_DOWN, open_redis
+from sluice.service import Probe, deps_of
+from sluice.settings import PlatformSettings
+from sluice.tasks import TaskSender, make_celery
+from sluice.telemetry.metrics import MetricRegistry
+from sluice.telemetry.tracing import Tracing
+from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
+from sluice_retrieval.adapters.queue import CeleryIngestQueue
+from sluice_retrieval.adapters.remote import RemoteVectorStore
+from sluice_retrieval.domain.bm25 import Bm25Parameters
+from sluice_retrieval.domain.embedding import Embedder
+from sluice_retrieval.domain.ingest import AWAY, Ingestor
+from sluice_retrieval.domain.openai import EmbeddingLimits
+from sluice_retrieval.domain.points import OwnedVectorStore, VectorStore
+from sluice_retrieval.domain.sweep import Sweep
+from sluice_retrieval.metrics import IngestMetrics, Metrics
+from sluice_retrieval.settings import RetrievalSettings
+from sluice_retrieval.store.jobs import IngestJobs
+from sluice_retrieval.store.library import Library
+
+_log = logging.getLogger(__name__)
+SERVICE: Final = "retrieval"
+WORKER_SUBJECT = "retrieval-worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """What the API process has open."""
+
+    platform: PlatformSettings
+    settings: RetrievalSettings
+    registry: MetricRegistry
+    metrics: Metrics
+    tokens: ServiceTokens
+    tracing: Tracing
+    clock: Clock
+    library: Library
+    vectors: OwnedVectorStore
+    embedder: Embedder
+    sweep: Sweep
+    limits: EmbeddingLimits
+    probes: Mapping[str, Probe]
+
+
+DepsDep = Annotated[Deps, Depends(deps_of)]
+
+
+@asynccontextmanager
+async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> AsyncIterator[Deps]:
+    """Open what the API process needs; the embedding model is read while the service already answers."""
+    registry = MetricRegistry(process=True)
+    metrics = Metrics(registry)
+    tracing = Tracing(SERVICE, platform)
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        stack.callback(tracing.close)
+        database = open_database(platform, SERVICE)
+        stack.push_async_callback(database.close)
+        redis = open_redis(platform)
+        stack.push_async_callback(redis.aclose)
+        vectors = await _open_vectors(platform, settings)
+        stack.push_async_callback(vectors.close)
+        embedder = _embedder(settings, metrics, idle_s=0)
+        stack.push_async_callback(embedder.close)
+        library = Library(database)
+        queue = CeleryIngestQueue(TaskSender(make_celery(SERVICE, platform)))
+        jobs = IngestJobs(database, settings.max_attempts)
+        sweep = Sweep(jobs, queue, vectors, clock, settings.resend_s)
+
+        async def redis_answers() -> None:
+            try:
+                await redis.ping()
+            except REDIS_DOWN as exc:
+                raise DependencyUnavailable("Redis does not answer; new documents wait until it does.") from exc
+
+        async def embedder_is_loaded() -> None:
+            if not embedder.loaded():
+                raise DependencyUnavailable("The embedding model is still being read.")
+
+        supervisor = Supervisor(registry)
+        stack.push_async_callback(supervisor.close)
+        supervisor.start("load-model", embedder.load)
+        supervisor.start("ingest-sweep", _every(settings.sweep_s, metrics, lambda: _send(sweep, jobs, metrics)))
+        supervisor.start("removal-sweep", _every(settings.sweep_s, metrics, lambda: _remove(sweep, vectors, metrics)))
+        yield Deps(
+            platform=platform,
+            settings=settings,
+            registry=registry,
+            metrics=metrics,
+            tokens=_tokens(platform),
+            tracing=tracing,
+            clock=clock,
+            library=library,
+            vectors=vectors,
+            embedder=embedder,
+            sweep=sweep,
+            limits=EmbeddingLimits(
+                settings.embedding_model, DIMENSIONS, settings.embed_max_inputs, settings.embed_max_tokens
+            ),
+            probes={
+                "sql": library.ping,
+                "vector_store": vectors.ping,
+                "embedder": embedder_is_loaded,
+                "redis": redis_answers,
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDeps:
+    """What the worker process has open."""
+
+    ingestor: Ingestor
+    registry: MetricRegistry
+    probes: Mapping[str, Probe]
+
+
+@asynccontextmanager
+async def open_worker(platform: PlatformSettings, settings: RetrievalSettings) -> AsyncIterator[WorkerDeps]:
+    """Open what the worker needs; the embedding model is read with the first document and freed when idle."""
+    registry = MetricRegistry(process=True)
+    metrics = Metrics(registry)
+    tracing = Tracing(WORKER_SUBJECT, platform)
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        stack.callback(tracing.close)
+        database = open_database(platform, SERVICE)
+        stack.push_async_callback(database.close)
+        vectors: VectorStore
+        if platform.qdrant_url:
+            vectors = await _open_vectors(platform, settings)
+        else:
+            transport = AiohttpTransport()
+            stack.push_async_callback(transport.close)
+            url = platform.service_url(SERVICE)
+            vectors = RemoteVectorStore(
+                ServiceClient(SERVICE, url, _tokens(platform), transport, tracing, subject=WORKER_SUBJECT)
+            )
+        stack.push_async_callback(vectors.close)
+        embedder = _embedder(settings, metrics, idle_s=settings.worker_model_idle_s)
+        stack.push_async_callback(embedder.close)
+        supervisor = Supervisor(registry)
+        stack.push_async_callback(supervisor.close)
+        supervisor.start("free-model", _free_when_idle(embedder))
+        yield WorkerDeps(
+            ingestor=Ingestor(
+                record=IngestJobs(database, settings.max_attempts),
+                vectors=vectors,
+                embedder=embedder,
+                bm25=Bm25Parameters(settings.bm25_k1, settings.bm25_b),
+                clock=clock,
+                observer=IngestMetrics(metrics),
+                lease_s=settings.lease_s,
+            ),
+            registry=registry,
+            probes={"sql": database.ping, "vector_store": vectors.ping},
+        )
+
+
+def check_config(platform: PlatformSettings, settings: RetrievalSettings) -> None:
+    """Raise, with a sentence, if the service could not start: the model's wheels are looked for."""
+    del platform, settings
+    find_model_files()
+
+
+async def _open_vectors(platform: PlatformSettings, settings: RetrievalSettings) -> OwnedVectorStore:
+    # Only the chosen engine is imported: each takes tens of megabytes.
+    if platform.qdrant_url:
+        from sluice_retrieval.adapters.server import ServerVectorStore, connect  # noqa: PLC0415
+
+        key = settings.qdrant_api_key.get_secret_value() or None
+        return ServerVectorStore(connect(platform.qdrant_url, key), DIMENSIONS)
+    from sluice_retrieval.adapters.edge import EdgeVectorStore  # noqa: PLC0415
+
+    return await EdgeVectorStore.open(platform.data_dir.absolute() / "vectors", DIMENSIONS)
+
+
+def _embedder(settings: RetrievalSettings, metrics: Metrics, idle_s: float) -> MiniLmEmbedder:
+    return MiniLmEmbedder(
+        find_model_files(),
+        metrics,
+        threads=settings.embed_threads,
+        batch_tokens=settings.embed_batch_tokens,
+        idle_s=idle_s,
+    )
+
+
+def _tokens(platform: PlatformSettings) -> ServiceTokens:
+    return ServiceTokens(platform.service_secret.get_secret_value(), SERVICE)
+
+
+def _every(seconds: float, metrics: Metrics, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    async def loop() -> None:
+        while True:
+            try:
+                await work()
+            except AWAY as exc:
+                metrics.sweep_failures.inc()
+                _log.warning("the sweep ended early: %s", exc.detail)
+            await asyncio.sleep(seconds)
+
+    return loop
+
+
+async def _send(sweep: Sweep, jobs: IngestJobs, metrics: Metrics) -> None:
+    metrics.waiting.set(await jobs.waiting())
+    metrics.resent.inc(await sweep.send_due())
+
+
+async def _remove(sweep: Sweep, vectors: OwnedVectorStore, metrics: Metrics) -> None:
+    await sweep.remove_points()
+    metrics.points.set(await vectors.total())
+    await vectors.tidy()
+
+
+def _free_when_idle(embedder: MiniLmEmbedder) -> Callable[[], Awaitable[None]]:
+    async def loop() -> None:
+        while True:
+            await asyncio.sleep(15)
+            embedder.free_if_idle()
+
+    return loop
