@@ -22,7 +22,7 @@ from sluice_inference.domain.specs import LlamaCppSpec, ManagedSpec
 
 _LOG_LINES = 20
 _LOG_TAIL_BYTES = 16_384
-_LEFTOVER_GRACE_S = 5.0
+_LEFTOVER_GRACE_S = 2.0
 
 
 class PidRecord(Reply):

@@ -137,4 +137,4 @@ class EnginesFile(Request):
 
 def _reachable(host: str) -> str:
     # An engine that listens everywhere is reached over the loopback address.
-    return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+    return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host

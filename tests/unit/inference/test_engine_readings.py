@@ -1,0 +1,80 @@
+"""What engines report of themselves, and the speeds that follow."""
+
+import pytest
+
+from sluice.contracts.engine import EngineStatus
+from sluice_inference.domain.capacity import Host, capacity_of
+from sluice_inference.domain.readings import Reading, increase, parse_reading, speeds_between
+
+LLAMA = """# HELP llamacpp:prompt_tokens_total Number of prompt tokens processed
+# TYPE llamacpp:prompt_tokens_total counter
+llamacpp:prompt_tokens_total 3420
+llamacpp:prompt_seconds_total 25.0251
+llamacpp:tokens_predicted_total 328
+llamacpp:tokens_predicted_seconds_total 19.0044
+llamacpp:predicted_tokens_seconds 16.9
+llamacpp:requests_processing 2
+llamacpp:requests_deferred 1
+"""
+VLLM = """vllm:num_requests_running{engine="0",model_name="m"} 3.0
+vllm:num_requests_running{engine="1",model_name="m"} 4.0
+vllm:num_requests_waiting{engine="0",model_name="m"} 5.0
+vllm:generation_tokens_total{engine="0",model_name="m"} 1.2e+03
+vllm:request_decode_time_seconds_sum{engine="0",model_name="m"} 12.0
+vllm:prompt_tokens_total{engine="0",model_name="m"} 10.0
+python_info{implementation="CPython"} 1.0
+garbage{ 7
+"""
+
+
+def test_llama_cpp_counters() -> None:
+    assert parse_reading(LLAMA) == Reading(2, 1, 328.0, 19.0044, 3420.0, 25.0251)
+
+
+def test_vllm_counters_add_up_over_engines() -> None:
+    assert parse_reading(VLLM) == Reading(7, 5, 1200.0, 12.0, 10.0, None)
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "<html>not metrics</html>", "# only a comment"])
+def test_what_is_no_exposition_gives_an_empty_reading(text: str) -> None:
+    assert parse_reading(text) == Reading()
+
+
+def test_speed_is_tokens_over_the_time_that_requests_took() -> None:
+    before = Reading(generated_tokens=100.0, generated_seconds=10.0, prompt_tokens=50.0, prompt_seconds=1.0)
+    after = Reading(generated_tokens=160.0, generated_seconds=12.0, prompt_tokens=50.0, prompt_seconds=1.0)
+    assert speeds_between(before, after) == (30.0, None)
+
+
+def test_a_restarted_engine_gives_no_speed_and_counts_from_zero() -> None:
+    before = Reading(generated_tokens=100.0, generated_seconds=10.0)
+    after = Reading(generated_tokens=8.0, generated_seconds=0.5)
+    assert speeds_between(before, after) == (None, None)
+    assert increase(before.generated_tokens, after.generated_tokens) == 8.0
+    assert increase(None, 8.0) == 8.0
+    assert increase(8.0, None) == 0.0
+
+
+def engine(name: str, **changes: object) -> EngineStatus:
+    values = {"id": name, "backend": "llamacpp", "state": "ready", "base_url": "http://x/v1", "model": "m", "slots": 4}
+    return EngineStatus.model_validate({**values, **changes})
+
+
+def test_capacity_counts_only_engines_that_are_ready() -> None:
+    found = capacity_of(
+        [
+            engine("a", slots_busy=1, tokens_per_second=30.0, memory_bytes=100),
+            engine("b", slots_busy=9, requests_waiting=5, memory_bytes=50),
+            engine("c", state="crash_loop", slots_busy=0),
+            engine("d", slots=None, tokens_per_second=5.0),
+        ],
+        Host(cores=2, memory_total=1000, memory_available=500),
+    )
+    assert (found.engines, found.engines_ready) == (4, 3)
+    assert (found.slots, found.slots_busy, found.slots_free) == (8, 5, 3)
+    assert (found.requests_waiting, found.tokens_per_second, found.engines_memory_bytes) == (5, 35.0, 150)
+
+
+def test_capacity_without_a_measurement_says_so() -> None:
+    found = capacity_of([engine("a")], Host(1, 1, 1))
+    assert found.tokens_per_second is None

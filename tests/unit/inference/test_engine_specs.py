@@ -1,0 +1,135 @@
+"""engines.yaml: what is accepted, and which command line follows from it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from sluice_inference.domain.commands import llamacpp_command, vllm_command
+from sluice_inference.domain.specs import EnginesFile, LlamaCppSpec, VllmSpec
+
+
+def llama(**changes: Any) -> dict[str, Any]:
+    return {"id": "a", "backend": "llamacpp", "model": "m", "model_package": "some_wheel", **changes}
+
+
+def vllm(**changes: Any) -> dict[str, Any]:
+    return {"id": "v", "backend": "vllm", "model": "llama", "model_path": "/models/llama", **changes}
+
+
+def options(arguments: tuple[str, ...]) -> dict[str, str]:
+    return {
+        name: value if not value.startswith("--") else ""
+        for name, value in zip(arguments, (*arguments[1:], "--"), strict=True)
+        if name.startswith("--")
+    }
+
+
+@pytest.mark.parametrize(
+    ("engines", "word"),
+    [
+        ([], "at least 1"),
+        ([llama(), llama(port=8091)], "same id"),
+        ([llama(), vllm(port=8090)], "same port"),
+        ([llama(port=70_000)], "65535"),
+        ([llama(model_package=None)], "exactly one"),
+        ([llama(model_path="/x.gguf")], "exactly one"),
+        ([llama(slots=0)], "greater than or equal to 1"),
+        ([llama(context_tokens=10)], "256"),
+        ([llama(gpu=1)], "Extra inputs"),
+        ([llama(id="../x")], "pattern"),
+        ([llama(backend="tgi")], "does not match any of the expected tags"),
+        ([vllm(model_path="--trust-remote-code")], "hyphen"),
+        ([vllm(gpu_memory_utilization=1.5)], "less than or equal to 1"),
+        ([vllm(tool_call_parser="hermes; rm")], "pattern"),
+        ([{"id": "r", "backend": "remote", "model": "m", "base_url": "ftp://x"}], "pattern"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_a_reason(engines: list[dict[str, Any]], word: str) -> None:
+    with pytest.raises(ValidationError, match=word):
+        EnginesFile.model_validate({"engines": engines})
+
+
+def test_llama_cpp_gets_the_context_of_a_slot_and_the_cores_it_may_use() -> None:
+    spec = LlamaCppSpec.model_validate(llama(context_tokens=2048, slots=3))
+    command = llamacpp_command(spec, python="py", model_file="/m.gguf", host="0.0.0.0", cores=64)
+    assert command.arguments[:3] == ("py", "-m", "sluice_inference.engines.llamacpp")
+    found = options(command.arguments)
+    assert (found["--context-tokens"], found["--slots"], found["--threads"]) == ("2048", "3", "8")
+    assert (found["--model"], found["--alias"], found["--host"]) == ("/m.gguf", "m", "0.0.0.0")
+    assert "--lifeline" in found
+    assert ("OMP_WAIT_POLICY", "passive") in command.environment
+
+
+@pytest.mark.parametrize(("threads", "cores", "given"), [(0, 2, "2"), (0, 0, "1"), (5, 2, "5")])
+def test_threads_follow_the_cores_unless_they_are_given(threads: int, cores: int, given: str) -> None:
+    spec = LlamaCppSpec.model_validate(llama(threads=threads))
+    command = llamacpp_command(spec, python="py", model_file="/m.gguf", host="127.0.0.1", cores=cores)
+    assert options(command.arguments)["--threads"] == given
+
+
+def test_vllm_command_line_holds_every_setting() -> None:
+    spec = VllmSpec.model_validate(
+        vllm(
+            python="/opt/vllm/bin/python",
+            context_tokens=16_384,
+            slots=32,
+            gpu_memory_utilization=0.9,
+            tensor_parallel_size=2,
+            dtype="bfloat16",
+            quantization="fp8",
+            enforce_eager=True,
+            lora=True,
+            tool_call_parser="hermes",
+            seed=7,
+        )
+    )
+    command = vllm_command(spec, python="py", host="127.0.0.1")
+    mark = command.arguments.index("--")
+    assert command.arguments[:mark] == ("py", "-m", "sluice_inference.engines.lifeline")
+    engine = command.arguments[mark + 1 :]
+    assert engine[:3] == ("/opt/vllm/bin/python", "-m", "vllm.entrypoints.openai.api_server")
+    assert options(engine) == {
+        "--model": "/models/llama",
+        "--served-model-name": "llama",
+        "--host": "127.0.0.1",
+        "--port": "8000",
+        "--max-num-seqs": "32",
+        "--tensor-parallel-size": "2",
+        "--dtype": "bfloat16",
+        "--enable-prefix-caching": "",
+        "--max-model-len": "16384",
+        "--gpu-memory-utilization": "0.9",
+        "--quantization": "fp8",
+        "--seed": "7",
+        "--enforce-eager": "",
+        "--enable-lora": "",
+        "--max-lora-rank": "16",
+        "--enable-auto-tool-choice": "",
+        "--tool-call-parser": "hermes",
+    }
+    assert ("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "True") in command.environment
+
+
+def test_vllm_command_line_leaves_out_what_is_not_set() -> None:
+    command = vllm_command(VllmSpec.model_validate(vllm(prefix_caching=False)), python="py", host="127.0.0.1")
+    assert "--no-enable-prefix-caching" in command.arguments
+    for absent in ("--max-model-len", "--quantization", "--enable-lora", "--tool-call-parser", "--enforce-eager"):
+        assert absent not in command.arguments
+    assert all(name != "VLLM_ALLOW_RUNTIME_LORA_UPDATING" for name, _ in command.environment)
+
+
+def test_an_engine_that_listens_everywhere_is_asked_on_loopback() -> None:
+    spec = LlamaCppSpec.model_validate(llama(host="0.0.0.0", port=9000))
+    assert spec.base_url == "http://127.0.0.1:9000/v1"
+
+
+def test_the_shipped_file_is_right() -> None:
+    import yaml
+
+    from sluice.settings import expand_variables
+
+    path = Path(__file__).parents[3] / "deploy" / "config" / "engines.yaml"
+    described = EnginesFile.model_validate(yaml.safe_load(expand_variables(path.read_text(), str(path))))
+    assert [spec.id for spec in described.engines] == ["smollm2"]
