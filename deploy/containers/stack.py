@@ -13,7 +13,13 @@ from engine import REPOSITORY, Engine, Failed, say
 PROJECT = "sluice-ci"
 FILES = (REPOSITORY / "docker-compose.yml", REPOSITORY / "deploy" / "compose" / "local.yml")
 BASE_URL = "http://127.0.0.1:18080"
-SECRETS = ("SLUICE_ADMIN_KEY", "SLUICE_SERVICE_SECRET", "POSTGRES_PASSWORD", "REDIS_PASSWORD")
+SECRETS = (
+    "SLUICE_ADMIN_KEY",
+    "SLUICE_SERVICE_SECRET",
+    "SLUICE_GATEWAY_KEY_PEPPER",
+    "POSTGRES_PASSWORD",
+    "REDIS_PASSWORD",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     SLUICE_HOST=0.0.0.0 \
     SLUICE_DATA_DIR=/var/lib/sluice \
     SLUICE_CONFIG_DIR=/etc/sluice \
+    SLUICE_INFERENCE_LOG_DIR=/var/lib/sluice/logs \
     SLUICE_HEALTH_PORT=8084
 WORKDIR /var/lib/sluice
 USER 10001:10001

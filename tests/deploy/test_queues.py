@@ -1,0 +1,58 @@
+"""Every stream, channel and task has someone who reads it, and the worker that does so is deployed."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.deploy.parts import ROOT, WORKER_PARTS
+
+from sluice import queues
+
+SOURCES = sorted(ROOT.glob("services/*/sluice_*/**/*.py"))
+
+
+def _names(kind: type) -> list[str]:
+    return sorted(name for name, value in vars(queues).items() if isinstance(value, kind))
+
+
+def _calls(function: str) -> Iterator[tuple[Path, set[str]]]:
+    """Every call of a function in the services, with the names that stand in its arguments."""
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            called = node.func
+            while isinstance(called, ast.Subscript):
+                called = called.value
+            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+            if name == function:
+                given = [*node.args, *(keyword.value for keyword in node.keywords)]
+                inner = [item for argument in given for item in ast.walk(argument)]
+                yield (
+                    path,
+                    {n.id for n in inner if isinstance(n, ast.Name)}
+                    | {n.attr for n in inner if isinstance(n, ast.Attribute)},
+                )
+
+
+def _readers(function: str, name: str) -> set[str]:
+    return {path.relative_to(ROOT / "services").parts[1] for path, names in _calls(function) if name in names}
+
+
+@pytest.mark.parametrize("name", _names(queues.Task))
+def test_every_task_is_registered_by_the_worker_of_its_queue(name: str) -> None:
+    task: queues.Task[Any] = getattr(queues, name)
+    assert _readers("register", name) == {f"sluice_{task.queue}"}
+    assert f"{task.queue}-worker" in {worker.name for worker in WORKER_PARTS}
+
+
+@pytest.mark.parametrize("name", _names(queues.Stream))
+def test_every_stream_has_a_consumer(name: str) -> None:
+    assert _readers("StreamConsumer", name)
+
+
+@pytest.mark.parametrize("name", _names(queues.Channel))
+def test_every_channel_has_a_subscriber(name: str) -> None:
+    assert _readers("subscribe", name)
