@@ -63,7 +63,7 @@ class KeyStore:
                     "This Idempotency-Key was used within the last 24 hours for another request; send a new one."
                 )
             key = await session.get(ApiKeyRow, row.key_id)
-        return Repeated(_key(key), row.salt) if key is not None else None
+            return Repeated(_key(key), row.salt) if key is not None else None
 
     async def add_repeatable(self, key: StoredKey, creation: Creation, now: float) -> bool:
         """Add a key with its creation; False when another request with the same Idempotency-Key was faster."""
@@ -91,9 +91,9 @@ class KeyStore:
         """Return one key, or raise KeyNotFound."""
         async with self._reading() as session:
             row = await session.get(ApiKeyRow, key_id)
-        if row is None:
-            raise KeyNotFound(f"There is no API key with id {key_id}.")
-        return _key(row)
+            if row is None:
+                raise KeyNotFound(f"There is no API key with id {key_id}.")
+            return _key(row)
 
     async def page(self, *, tenant: str | None, limit: int, after: str | None, order: Order) -> list[StoredKey]:
         """Return at most `limit + 1` keys by id, which is by time of creation."""

@@ -77,11 +77,11 @@ class UsageStore:
             query = query.where(UsageRow.tenant == tenant)
         async with self._reading() as session:
             row = (await session.scalars(query)).first()
-        if row is None:
-            raise UsageNotFound(
-                f"No request {request_id} is recorded. A request is recorded about a second after its answer ends."
-            )
-        return _record(row)
+            if row is not None:
+                return _record(row)
+        raise UsageNotFound(
+            f"No request {request_id} is recorded. A request is recorded about a second after its answer ends."
+        )
 
     async def totals(self, wanted: UsageFilter) -> UsageTotals:
         """Return the sums of all matching requests."""

@@ -119,7 +119,6 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         await keeper.load()
 
         holder = SnapshotHolder(redis, router, lambda snapshot: None, reload_s=settings.snapshot_reload_s)
-        await holder.refresh()
 
         stack.push_async_callback(loops.close)
         loops.start("usage-shipper", shipper.run)

@@ -76,14 +76,14 @@ class SnapshotHolder:
             await self.refresh()
 
     async def look(self) -> None:
-        """Read again now and then, until cancelled."""
+        """Read at once, and again now and then, until cancelled."""
         while True:
+            await self.refresh()
             if self.current is None:
                 pause = _UNTIL_FIRST_S
             else:
                 pause = min(_WITHOUT_REDIS_S, self._reload_s) if self._redis_away else self._reload_s
             await asyncio.sleep(pause)
-            await self.refresh()
 
     async def probe(self) -> None:
         """Raise while there is no snapshot."""

@@ -43,7 +43,18 @@ def test_the_digest_is_hmac_sha256_under_the_pepper() -> None:
 def test_a_repeated_creation_derives_the_same_secret_only_from_all_three_parts() -> None:
     base = repeatable_entropy(b"pepper", b"salt", "key")
     assert base == repeatable_entropy(b"pepper", b"salt", "key")
-    assert len({base, *(repeatable_entropy(*parts) for parts in ((b"q", b"salt", "key"), (b"pepper", b"q", "key"), (b"pepper", b"salt", "q")))}) == 4
+    assert (
+        len(
+            {
+                base,
+                *(
+                    repeatable_entropy(*parts)
+                    for parts in ((b"q", b"salt", "key"), (b"pepper", b"q", "key"), (b"pepper", b"salt", "q"))
+                ),
+            }
+        )
+        == 4
+    )
     assert idempotency_digest(b"pepper", "key") != base.hex()
 
 

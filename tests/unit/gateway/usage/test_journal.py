@@ -110,9 +110,8 @@ def test_a_record_longer_than_one_read_comes_back(tmp_path: Path) -> None:
 
 
 def test_two_processes_cannot_own_one_folder(tmp_path: Path) -> None:
-    with opened(tmp_path):
-        with pytest.raises(JournalUnavailable, match="Another gateway process"):
-            Journal(tmp_path).open()
+    with opened(tmp_path), pytest.raises(JournalUnavailable, match="Another gateway process"):
+        Journal(tmp_path).open()
     with opened(tmp_path) as journal:
         assert journal.accepting
 

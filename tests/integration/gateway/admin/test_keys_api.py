@@ -1,0 +1,213 @@
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+from redis.asyncio import Redis
+from tests.integration.gateway.control_plane import Gateway, running_gateway, snapshot
+
+from sluice.contracts.gateway import ApiKey, CreatedApiKey
+from sluice.contracts.paging import Page
+from sluice.contracts.routing import SNAPSHOT_KEY
+from sluice.db import upgrade
+from sluice.queues import ROUTING_CHANGED, RoutingChanged, publish
+from sluice.settings import PlatformSettings
+from sluice.testing import admin_headers, service_headers
+from sluice_gateway.wiring import MIGRATIONS
+
+pytestmark = pytest.mark.integration
+
+
+def bearer(key: str) -> bytes:
+    return f"Bearer {key}".encode()
+
+
+async def made(gateway: Gateway, **body: Any) -> CreatedApiKey:
+    answer = await gateway.client.post("/admin/keys", json={"name": "ci", **body}, headers=admin_headers())
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    return CreatedApiKey.model_validate_json(answer.content)
+
+
+async def test_a_key_is_shown_once_and_stored_as_a_digest(gateway: Gateway, platform: PlatformSettings) -> None:
+    created = await made(gateway, tenant="acme", models=["mock"], metadata={"team": "search"}, expires_at=4_000_000_000)
+    assert created.key.startswith(created.prefix)
+    assert created.status == "active"
+    read = await gateway.client.get(f"/admin/keys/{created.id}", headers=admin_headers())
+    assert ApiKey.model_validate_json(read.content) == ApiKey(**created.model_dump(exclude={"key"}))
+    assert created.key not in read.text
+    stored = await gateway.deps.key_store.get(created.id)
+    assert created.key.encode() not in stored.digest
+    if not platform.database_url:
+        files = [path.read_bytes() for path in platform.data_dir.glob("gateway.sqlite*")]
+        assert files
+        assert not any(created.key[13:].encode() in content for content in files)
+
+
+async def test_a_new_key_works_at_once_and_a_revoked_one_never_again(gateway: Gateway) -> None:
+    created = await made(gateway, tenant="acme")
+    own = {"authorization": f"Bearer {created.key}"}
+    assert (await gateway.client.get("/v1/usage", headers=own)).status_code == 200
+    for _ in range(2):
+        revoked = await gateway.client.delete(f"/admin/keys/{created.id}", headers=admin_headers())
+        assert revoked.status_code == 200
+        assert revoked.json()["status"] == "revoked"
+    refused = await gateway.client.get("/v1/usage", headers=own)
+    assert refused.status_code == 401
+    assert refused.json()["error"]["type"] == "authentication_error"
+    changed = await gateway.client.patch(f"/admin/keys/{created.id}", json={"name": "x"}, headers=admin_headers())
+    assert (changed.status_code, changed.json()["code"]) == (409, "api_key_revoked")
+
+
+async def test_a_change_touches_only_what_is_given_and_null_takes_a_limit_away(gateway: Gateway) -> None:
+    created = await made(gateway, models=["a"], expires_at=4_000_000_000, metadata={"a": "b"})
+    one = await gateway.client.patch(f"/admin/keys/{created.id}", json={"models": None}, headers=admin_headers())
+    assert one.status_code == 200
+    assert (one.json()["models"], one.json()["expires_at"], one.json()["metadata"]) == (None, 4_000_000_000, {"a": "b"})
+    two = await gateway.client.patch(
+        f"/admin/keys/{created.id}", json={"expires_at": 1, "name": "new"}, headers=admin_headers()
+    )
+    assert (two.json()["status"], two.json()["name"]) == ("expired", "new")
+    refused = await gateway.client.get("/v1/usage", headers={"authorization": f"Bearer {created.key}"})
+    assert refused.status_code == 401
+
+
+async def test_keys_are_listed_newest_first_page_by_page_and_by_tenant(gateway: Gateway) -> None:
+    ids = []
+    for number in range(7):
+        ids.append((await made(gateway, name=f"k{number}", tenant="even" if number % 2 == 0 else "odd")).id)
+        await asyncio.sleep(0.002)
+    pages: list[Page[ApiKey]] = []
+    after: str | None = None
+    while not pages or pages[-1].has_more:
+        answer = await gateway.client.get(
+            "/admin/keys", params={"limit": 3} | ({"after": after} if after else {}), headers=admin_headers()
+        )
+        pages.append(TypeAdapter(Page[ApiKey]).validate_json(answer.content))
+        after = pages[-1].last_id
+    assert [key.id for page in pages for key in page.data] == ids[::-1]
+    assert [len(page.data) for page in pages] == [3, 3, 1]
+    odd = await gateway.client.get("/admin/keys", params={"tenant": "odd", "order": "asc"}, headers=admin_headers())
+    assert [key["id"] for key in odd.json()["data"]] == ids[1::2]
+
+
+async def test_an_idempotency_key_makes_one_key_and_answers_it_again(gateway: Gateway) -> None:
+    headers = {**admin_headers(), "idempotency-key": "deploy-2031-01"}
+    answers = await asyncio.gather(
+        *(gateway.client.post("/admin/keys", json={"name": "once"}, headers=headers) for _ in range(5))
+    )
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["key"] for answer in answers}) == 1
+    assert sum(answer.headers.get("idempotent-replayed") == "true" for answer in answers) == 4
+    assert gateway.deps.ring.lookup(bearer(answers[0].json()["key"])) is not None
+    listed = await gateway.client.get("/admin/keys", headers=admin_headers())
+    assert len(listed.json()["data"]) == 1
+    other = await gateway.client.post("/admin/keys", json={"name": "twice"}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
+async def test_only_the_administrator_may_see_or_make_keys(gateway: Gateway) -> None:
+    created = await made(gateway)
+    for headers, status in (
+        ({}, 401),
+        ({"authorization": "Bearer wrong-key"}, 401),
+        ({"authorization": f"Bearer {created.key}"}, 401),
+        (service_headers("gateway", role="member"), 403),
+        (service_headers("gateway"), 403),
+        (service_headers("router"), 401),
+    ):
+        for method, path in (("GET", "/admin/keys"), ("POST", "/admin/keys"), ("DELETE", f"/admin/keys/{created.id}")):
+            answer = await gateway.client.request(method, path, headers=headers)
+            assert answer.status_code == status, (method, path, headers)
+            assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"name": ""},
+        {"name": "x" * 101},
+        {"name": "a\x00b"},
+        {"name": "x", "tenant": "Not A Tenant"},
+        {"name": "x", "models": []},
+        {"name": "x", "models": "mock"},
+        {"name": "x", "expires_at": -1},
+        {"name": "x", "metadata": {"k": 5}},
+        {"name": "x", "unknown": True},
+    ],
+)
+async def test_a_wrong_creation_is_refused_with_a_sentence(gateway: Gateway, body: dict[str, Any]) -> None:
+    answer = await gateway.client.post("/admin/keys", json=body, headers=admin_headers())
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert answer.json()["detail"]
+
+
+async def test_unknown_keys_are_not_found(gateway: Gateway) -> None:
+    for method in ("GET", "DELETE"):
+        answer = await gateway.client.request(method, "/admin/keys/key_nothing", headers=admin_headers())
+        assert (answer.status_code, answer.json()["code"]) == (404, "api_key_not_found")
+    answer = await gateway.client.patch("/admin/keys/key_nothing", json={}, headers=admin_headers())
+    assert answer.status_code == 404
+
+
+async def test_a_policy_must_be_one_of_the_routing_snapshot(gateway: Gateway, platform: PlatformSettings) -> None:
+    assert (await made(gateway, policy="not known yet")).policy == "not known yet"
+    gateway.deps.routing.offer(snapshot())
+    answer = await gateway.client.post("/admin/keys", json={"name": "x", "policy": "strikt"}, headers=admin_headers())
+    assert (answer.status_code, answer.json()["code"]) == (422, "policy_unknown")
+    assert "open, strict" in answer.json()["detail"]
+    assert (await made(gateway, policy="strict")).policy == "strict"
+
+
+async def test_a_change_reaches_other_gateways_in_under_a_second(platform: PlatformSettings, tmp_path: Path) -> None:
+    other_platform = platform.model_copy(update={"data_dir": tmp_path / "other"})
+    if not platform.database_url:  # the same SQLite file, another journal
+        other_platform.data_dir.mkdir()
+        await upgrade(platform, "gateway", MIGRATIONS)
+        for name in ("gateway.sqlite", "gateway.sqlite-wal", "gateway.sqlite-shm"):
+            (other_platform.data_dir / name).symlink_to(platform.data_dir / name)
+    async with (
+        running_gateway(platform, keys_reload_s=600) as one,
+        running_gateway(other_platform, keys_reload_s=600) as two,
+    ):
+        await asyncio.sleep(0.2)
+        created = await made(one, tenant="acme")
+        await within_a_second(lambda: two.deps.ring.lookup(bearer(created.key)) is not None)
+        await one.client.delete(f"/admin/keys/{created.id}", headers=admin_headers())
+
+        def disabled() -> bool:
+            found = two.deps.ring.lookup(bearer(created.key))
+            return found is not None and found.disabled
+
+        await within_a_second(disabled)
+
+
+async def test_ready_needs_keys_a_snapshot_and_the_journal(gateway: Gateway, flushed_valkey: str) -> None:
+    answer = await gateway.client.get("/readyz")
+    assert answer.status_code == 503
+    assert {name: check == "ok" for name, check in answer.json()["checks"].items()} == {
+        "routing": False,
+        "keys": True,
+        "journal": True,
+    }
+    async with Redis.from_url(flushed_valkey) as redis:
+        await redis.set(SNAPSHOT_KEY, snapshot(3).model_dump_json())
+        await publish(redis, ROUTING_CHANGED, RoutingChanged(version=3))
+        await within_a_second(lambda: gateway.deps.routing.current is not None)
+        assert (await gateway.client.get("/readyz")).status_code == 200
+        await redis.set(SNAPSHOT_KEY, snapshot(2).model_dump_json())
+        await publish(redis, ROUTING_CHANGED, RoutingChanged(version=2))
+        await redis.set(SNAPSHOT_KEY, "{")
+        await publish(redis, ROUTING_CHANGED, RoutingChanged(version=4))
+        await asyncio.sleep(0.3)
+    assert gateway.deps.routing.current.version == 3
+
+
+async def within_a_second(check: Any) -> None:
+    deadline = time.monotonic() + 1.0
+    while not check():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)

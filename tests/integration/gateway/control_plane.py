@@ -1,0 +1,66 @@
+"""The gateway's control plane under test: started in process, with real servers behind it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import asyncpg
+import httpx
+
+from sluice.contracts.routing import Deployment, Model, Policy, Price, RoutingSnapshot
+from sluice.db import upgrade
+from sluice.settings import PlatformSettings
+from sluice.testing import asgi_client
+from sluice_gateway.app import create_app, in_front
+from sluice_gateway.settings import Settings
+from sluice_gateway.wiring import MIGRATIONS, Deps, open_deps
+
+
+def fresh_database(server: str) -> str:
+    """Make a database of its own in the server and return its URL."""
+    name = f"test_{uuid4().hex[:12]}"
+
+    async def make() -> None:
+        connection = await asyncpg.connect(server)
+        await connection.execute(f'CREATE DATABASE "{name}"')
+        await connection.close()
+
+    asyncio.run(make())
+    base, _, query = server.partition("?")
+    url = f"{base.rsplit('/', 1)[0]}/{name}"
+    return f"{url}?{query}" if query else url
+
+
+class Gateway(NamedTuple):
+    """A running control plane, the client that calls it, and its dependencies."""
+
+    client: httpx.AsyncClient
+    deps: Deps
+
+
+@asynccontextmanager
+async def running_gateway(platform: PlatformSettings, **settings: Any) -> AsyncIterator[Gateway]:
+    await upgrade(platform, "gateway", MIGRATIONS)
+    app = create_app(lambda: open_deps(platform, Settings(_env_file=None, **settings)))
+    async with asgi_client(app, in_front(app)) as client:
+        yield Gateway(client, app.state.deps)
+
+
+def snapshot(version: int = 1, base_url: str = "http://127.0.0.1:9/v1", **fields: Any) -> RoutingSnapshot:
+    """Return a snapshot with one chat model `mock`, priced at 1 and 2 dollars per million tokens."""
+    values: dict[str, Any] = {
+        "version": version,
+        "published_at": float(version),
+        "models": (
+            Model(
+                name="mock",
+                price=Price(input=1.0, output=2.0),
+                deployments=(Deployment(id="mock-1", base_url=base_url, upstream_model="mock"),),
+            ),
+        ),
+        "policies": (Policy(name="open"), Policy(name="strict", guard_input="enforce")),
+        **fields,
+    }
+    return RoutingSnapshot(**values)
