@@ -1,6 +1,7 @@
 """The gateway's metrics, declared once; the `model` label holds names of the routing snapshot only, else `other`."""
 
 from prometheus_client import Counter, Gauge, Histogram
+
 from sluice.telemetry.metrics import MetricRegistry
 
 _TTFT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from sluice.clock import Clock
 from sluice.telemetry.tracing import Tracing
-
 from sluice_gateway.domain.ports import Credentials, Guard, KeyRing, Retrieval, Router, UsageSink
 from sluice_gateway.metrics import GatewayMetrics
 

@@ -88,6 +88,11 @@ class UsageSink(Protocol):
     the request is refused: an unbilled answer is worse than none.
     """
 
+    @property
+    def accepting(self) -> bool:
+        """Whether new requests may be admitted: False while the journal is nearly full or the disk refuses."""
+        ...
+
     def record(self, event: UsageFields) -> None:
         """Append one event."""
         ...

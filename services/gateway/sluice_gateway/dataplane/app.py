@@ -1,0 +1,350 @@
+"""The request path as an ASGI application that stands in front of another one."""
+
+import asyncio
+import logging
+import random
+
+from opentelemetry.trace import SpanKind
+
+from sluice.clients.deadline import deadline_after
+from sluice.contracts.routing import RoutingSnapshot
+from sluice.errors import DeadlineExceeded, DependencyUnavailable
+from sluice.telemetry import names
+from sluice.telemetry.tracing import current_trace_id, extract
+from sluice_gateway.dataplane.asgi import Application, Headers, Receive, Scope, Send
+from sluice_gateway.dataplane.context import Heads, RequestContext, read_heads
+from sluice_gateway.dataplane.conversation import Disconnects
+from sluice_gateway.dataplane.deps import DataPlaneDeps
+from sluice_gateway.dataplane.errors import (
+    ApiError,
+    Blocked,
+    Gone,
+    Internal,
+    OutOfTime,
+    Unavailable,
+    WrongMethod,
+)
+from sluice_gateway.dataplane.listing import list_models, one_model
+from sluice_gateway.dataplane.plan import Stage, Stages
+from sluice_gateway.dataplane.stages.admit import admit_body, admit_head, read_body
+from sluice_gateway.dataplane.stages.authenticate import authenticate
+from sluice_gateway.dataplane.stages.build_context import with_context
+from sluice_gateway.dataplane.stages.dispatch import Dispatch
+from sluice_gateway.dataplane.stages.guard_input import GuardInput
+from sluice_gateway.dataplane.stages.guard_output import GuardOutput
+from sluice_gateway.dataplane.stages.record import record
+from sluice_gateway.dataplane.stages.resolve import resolve
+from sluice_gateway.dataplane.stages.respond import Respond, decision_headers
+from sluice_gateway.dataplane.stages.retrieve import Retrieve
+from sluice_gateway.dataplane.stages.route import AskRouter
+from sluice_gateway.dataplane.table import ENDPOINTS, Compiler, Endpoint, ModelMetrics, Table
+from sluice_gateway.dataplane.upstreams import Upstreams
+
+_log = logging.getLogger(__name__)
+_BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
+_MODELS = "/v1/models"
+_OTHER = "other"
+_CLIENT_GONE = 499
+
+
+class DataPlane:
+    """Answers the OpenAI paths and passes every other request to `fallback`.
+
+    It must be made inside the running loop that serves it, given a routing snapshot with `use`, and closed with `close`.
+    """
+
+    def __init__(self, deps: DataPlaneDeps, fallback: Application) -> None:
+        self._deps = deps
+        self._fallback = fallback
+        self._loop = asyncio.get_running_loop()
+        self._clock = deps.clock
+        self._options = deps.options
+        guard = GuardInput(deps)
+        output = GuardOutput(deps)
+        self._dispatch = Dispatch(deps)
+        self._upstreams = Upstreams(deps.options)
+        self._compiler = Compiler(
+            Stages(guard.enforce, guard.observe, AskRouter(deps), Retrieve(deps)),
+            deps.metrics,
+            self._upstreams.client,
+            deps.options.max_bytes_per_token,
+        )
+        self._table: Table | None = None
+        self._other = ModelMetrics(deps.metrics, _OTHER)
+        self._disconnects = Disconnects(self._loop, deps.options.watch_disconnect_after_s)
+        self._respond = Respond(deps, output, self._disconnects.stop)
+        deps.metrics.in_flight.set_function(lambda: len(self._disconnects))
+
+    def use(self, snapshot: RoutingSnapshot) -> None:
+        """Route by this snapshot from now on; requests that are under way keep the one that they began with."""
+        self._table = self._compiler.compile(snapshot)
+        self._upstreams.keep_only(self._compiler.origins())
+        self._deps.metrics.snapshot_version.set(snapshot.version)
+
+    async def close(self) -> None:
+        """Close all upstream connections."""
+        self._disconnects.close()
+        await self._upstreams.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._fallback(scope, receive, send)
+            return
+        path = scope["path"]
+        endpoint = _BY_PATH.get(path)
+        if endpoint is not None:
+            await self._serve(endpoint, scope, receive, send)
+        elif path == _MODELS or path.startswith("/v1/models/"):
+            await self._list(path, scope, send)
+        else:
+            await self._fallback(scope, receive, send)
+
+    async def _serve(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+        started = self._clock.monotonic()
+        heads = read_heads(scope["headers"])
+        try:
+            if scope["method"] != "POST":
+                raise WrongMethod(f"{endpoint.path} takes POST requests only.", headers=((b"allow", b"POST"),))
+            ctx = await self._admit(endpoint, heads, receive, send, started)
+        except ApiError as exc:
+            self._other.observe(endpoint.path, exc.status, self._clock.monotonic() - started)
+            await _refuse(send, exc, [(b"x-request-id", heads.request_id.encode())])
+            return
+        except Gone:
+            return
+        self._disconnects.begin(ctx)
+        try:
+            if self._is_traced(ctx):
+                await self._traced(ctx)
+            else:
+                await self._answer(ctx)
+        finally:
+            self._disconnects.end(ctx)
+            if ctx.deployment is not None:
+                ctx.deployment.in_flight -= 1
+            metrics = ctx.model.metrics if ctx.model is not None else self._other
+            metrics.observe(endpoint.path, ctx.http_status, self._clock.monotonic() - started)
+            if ctx.ttft is not None:
+                metrics.ttft.observe(ctx.ttft)
+
+    async def _admit(
+        self, endpoint: Endpoint, heads: Heads, receive: Receive, send: Send, started: float
+    ) -> RequestContext:
+        # The synchronous decisions; the body is the only thing waited for.
+        at = self._clock.now()
+        key = authenticate(self._deps.keys, heads.authorization, at)
+        limit = self._options.max_body_bytes
+        admit_head(heads, limit)
+        table = self._table
+        if table is None:
+            raise Unavailable(
+                "The gateway is starting: its routing table has not arrived yet. Try again in a few seconds."
+            )
+        if not self._deps.usage.accepting:
+            raise Unavailable("The gateway cannot account for requests now. Try again in a few seconds.")
+        raw = await read_body(receive, limit)
+        body = admit_body(raw, endpoint.kind)
+        resolved = resolve(table, key, endpoint, body, len(raw))
+        deadline = None if heads.deadline_s is None else self._loop.time() + heads.deadline_s
+        ctx = RequestContext(endpoint, heads, receive, send, started, at, table, key, raw, body, deadline)
+        ctx.model, ctx.route, ctx.plan = resolved
+        if resolved.model is not None:
+            ctx.chain = (resolved.model, *resolved.model.fallbacks) if resolved.model.fallbacks else (resolved.model,)
+        return ctx
+
+    def _is_traced(self, ctx: RequestContext) -> bool:
+        if not self._deps.tracing.enabled:
+            return False
+        parent = ctx.heads.traceparent
+        if parent is not None:
+            return bool(int(parent[-1], 16) & 1)
+        ratio = self._options.trace_ratio_direct if ctx.plan.direct else self._options.trace_ratio
+        return ratio >= 1.0 or random.random() < ratio  # noqa: S311 - sampling
+
+    async def _traced(self, ctx: RequestContext) -> None:
+        attributes = {
+            names.HTTP_METHOD: "POST",
+            names.HTTP_ROUTE: ctx.endpoint.path,
+            names.REQUEST_ID: ctx.heads.request_id,
+            names.TENANT: ctx.key.tenant,
+            names.GEN_AI_REQUEST_MODEL: ctx.model.name if ctx.model is not None else ctx.body.model,
+        }
+        parent = ctx.heads.traceparent
+        with self._deps.tracing.span(
+            f"POST {ctx.endpoint.path}",
+            kind=SpanKind.SERVER,
+            attributes=attributes,
+            parent=extract({"traceparent": parent}) if parent is not None else None,
+        ) as span:
+            ctx.span = span
+            ctx.trace_id = current_trace_id()
+            await self._answer(ctx)
+            span.set_attribute(names.HTTP_STATUS, ctx.http_status)
+            if ctx.deployment is not None:
+                span.set_attribute(names.DEPLOYMENT, ctx.deployment.config.id)
+            if ctx.guard_issues:
+                span.set_attribute(names.GUARD_ISSUES, ctx.guard_issues)
+            if ctx.citations:
+                span.set_attribute(names.CITATIONS, len(ctx.citations))
+            if ctx.usage is not None:
+                span.set_attribute(names.GEN_AI_INPUT_TOKENS, ctx.usage.prompt_tokens)
+                span.set_attribute(names.GEN_AI_OUTPUT_TOKENS, ctx.usage.completion_tokens)
+            if ctx.error_code is not None:
+                span.set_attribute(names.ERROR_TYPE, ctx.error_code)
+
+    async def _answer(self, ctx: RequestContext) -> None:
+        try:
+            if ctx.plan.direct:
+                await self._generate(ctx)
+            else:
+                await self._in_stages(ctx)
+        except ApiError as exc:
+            await self._fail(ctx, exc)
+        except DeadlineExceeded:
+            await self._fail(
+                ctx, OutOfTime("The caller's deadline has passed. Allow more time with x-sluice-deadline-ms.")
+            )
+        except Gone:
+            self._left(ctx)
+        except asyncio.CancelledError:
+            self._left(ctx)
+            raise
+        except Exception:  # noqa: BLE001 - the top of a request: the client gets a sentence, the log the details
+            _log.exception("a request failed", extra={"request_id": ctx.heads.request_id})
+            await self._fail(ctx, Internal("The gateway made a mistake. It has been logged; try again."))
+
+    async def _in_stages(self, ctx: RequestContext) -> None:
+        heads = ctx.heads
+        milliseconds = None if heads.deadline_s is None else str(int(heads.deadline_s * 1000))
+        with deadline_after(milliseconds):
+            while following := ctx.plan.following(ctx.ran):
+                ctx.ran += following
+                await _together(following, ctx)
+                if ctx.gone:
+                    raise Gone
+            if ctx.context_text:
+                ctx.fields = with_context(ctx.fields, ctx.context_text)
+                ctx.changed = True
+            await self._generate(ctx)
+
+    async def _generate(self, ctx: RequestContext) -> None:
+        answer = await self._dispatch(ctx)
+        try:
+            if answer.scanner is None:
+                await self._respond.whole(ctx, answer)
+            else:
+                self._disconnects.listen(ctx)
+                await self._respond.stream(ctx, answer)
+        except DependencyUnavailable as exc:
+            raise Unavailable("The request could not be accounted for. Try again in a few seconds.") from exc
+
+    async def _fail(self, ctx: RequestContext, error: ApiError) -> None:
+        # A stream that has begun reports its own errors; here nothing has been sent yet.
+        ctx.status = "blocked" if isinstance(error, Blocked) else "error"
+        ctx.http_status = error.status
+        ctx.error_code = error.error_code
+        await self._stop_observing(ctx)
+        try:
+            record(ctx, self._deps.usage, self._clock.monotonic())
+        except DependencyUnavailable:
+            _log.warning("a refused request could not be recorded", extra={"request_id": ctx.heads.request_id})
+        if not ctx.answering or not ctx.body.stream:
+            await _refuse(ctx.send, error, decision_headers(ctx))
+
+    def _left(self, ctx: RequestContext) -> None:
+        # The client has gone: what was generated for it so far is still billed.
+        if ctx.observer is not None:
+            ctx.observer.cancel()
+        if ctx.recorded:
+            return
+        ctx.status, ctx.http_status, ctx.error_code = "cancelled", _CLIENT_GONE, "client_disconnected"
+        try:
+            record(ctx, self._deps.usage, self._clock.monotonic())
+        except DependencyUnavailable:
+            _log.warning("a cancelled request could not be recorded", extra={"request_id": ctx.heads.request_id})
+
+    async def _stop_observing(self, ctx: RequestContext) -> None:
+        if ctx.observer is not None:
+            await ctx.observer
+
+    async def _list(self, path: str, scope: Scope, send: Send) -> None:
+        heads = read_heads(scope["headers"])
+        headers: Headers = [(b"x-request-id", heads.request_id.encode())]
+        started = self._clock.monotonic()
+        try:
+            body = self._models(path, scope["method"], heads)
+            status = 200
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": status,
+                    "headers": [
+                        *headers,
+                        (b"content-type", b"application/json"),
+                        (b"content-length", b"%d" % len(body)),
+                    ],
+                }
+            )
+            await send({"type": "http.response.body", "body": body})
+        except ApiError as exc:
+            status = exc.status
+            await _refuse(send, exc, headers)
+        self._other.observe(_MODELS, status, self._clock.monotonic() - started)
+
+    def _models(self, path: str, method: str, heads: Heads) -> bytes:
+        if method not in ("GET", "HEAD"):
+            raise WrongMethod(f"{_MODELS} takes GET requests only.", headers=((b"allow", b"GET, HEAD"),))
+        key = authenticate(self._deps.keys, heads.authorization, self._clock.now())
+        if self._table is None:
+            raise Unavailable(
+                "The gateway is starting: its routing table has not arrived yet. Try again in a few seconds."
+            )
+        if path in (_MODELS, _MODELS + "/"):
+            return list_models(self._table, key)
+        return one_model(self._table, key, path[len(_MODELS) + 1 :])
+
+
+def create(deps: DataPlaneDeps, fallback: Application) -> DataPlane:
+    """Return the request path in front of another application."""
+    return DataPlane(deps, fallback)
+
+
+async def _together(stages: tuple[Stage, ...], ctx: RequestContext) -> None:
+    # The first stage that fails ends the others: a blocked verdict does not wait for retrieval.
+    if len(stages) == 1:
+        await stages[0](ctx)
+        return
+    try:
+        async with asyncio.TaskGroup() as group:
+            for stage in stages:
+                group.create_task(stage(ctx))  # type: ignore[arg-type] # a stage is a coroutine function
+    except* (ApiError, Gone, DeadlineExceeded) as failed:
+        raise _first(failed) from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    leaf: BaseException = group
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    return leaf
+
+
+async def _refuse(send: Send, error: ApiError, headers: Headers) -> None:
+    body = error.body()
+    try:
+        await send(
+            {
+                "type": "http.response.start",
+                "status": error.status,
+                "headers": [
+                    *headers,
+                    (b"content-type", b"application/json"),
+                    (b"content-length", b"%d" % len(body)),
+                    *error.headers,
+                ],
+            }
+        )
+        await send({"type": "http.response.body", "body": body})
+    except OSError:
+        return  # the client has gone

@@ -1,0 +1,229 @@
+"""Reading a request body: JSON, the types that matter here, and the bytes that go upstream.
+
+Only what the gateway decides on is looked at; every other field passes through to the provider untouched.
+"""
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+import orjson
+from pydantic import Field, ValidationError
+
+from sluice.contracts.base import Request
+from sluice.contracts.retrieval import SearchMode
+from sluice_gateway.dataplane.errors import InvalidRequest
+
+Kind = Literal["chat", "completion", "embedding"]
+Fields = dict[str, Any]
+
+_STREAM_TAIL = b',"stream_options":{"include_usage":true}}'
+
+
+class RetrievalOptions(Request):
+    """`sluice.retrieval`: which vector stores to search for this request."""
+
+    vector_store_ids: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=100)], ...], Field(min_length=1, max_length=20)
+    ]
+    top_k: Annotated[int, Field(ge=1, le=50)] = 5
+    mode: SearchMode = "hybrid"
+
+
+class SluiceOptions(Request):
+    """The `sluice` object of a request; it never goes upstream."""
+
+    retrieval: RetrievalOptions | None = None
+    policy: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+
+
+class ParsedBody(NamedTuple):
+    """A body whose types were checked.
+
+    `canonical` says that the bytes must be written anew from `fields` (a duplicated or escaped name could mean one thing here
+    and another upstream).
+    """
+
+    fields: Fields
+    model: str
+    stream: bool
+    wants_usage: bool
+    max_tokens: int | None
+    extension: SluiceOptions | None
+    canonical: bool
+
+
+def parse(raw: bytes, kind: Kind) -> ParsedBody:
+    """Parse and check a body.
+
+    Raises:
+        InvalidRequest: it is no JSON object, or a field has a wrong type or value.
+    """
+    fields = _object(raw)
+    model = fields.get("model")
+    if type(model) is not str or not model:
+        raise _wrong("model", "must be the name of a model, as a string. GET /v1/models lists the names.")
+    if len(model) > 200:
+        raise _wrong("model", "must be at most 200 characters long.")
+    _CONTENT[kind](fields)
+    stream = _flag(fields, "stream")
+    if kind == "embedding" and stream:
+        raise _wrong("stream", "must not be true: embeddings are not streamed.")
+    _check_sampling(fields)
+    wants_usage = False
+    options = fields.get("stream_options")
+    if options is not None:
+        wants_usage = _stream_options(options, stream=stream)
+    return ParsedBody(
+        fields,
+        model,
+        stream,
+        wants_usage,
+        _max_tokens(fields),
+        _extension(fields) if "sluice" in fields else None,
+        raw.count(b'"model"') != 1 or b"\\u006" in raw,
+    )
+
+
+def upstream_bytes(raw: bytes, parsed: ParsedBody, fields: Fields, upstream_model: str, *, changed: bool) -> bytes:
+    """Return what goes upstream: the bytes that came, unless something in them has to change.
+
+    The `sluice` object is taken out, `model` is replaced where the deployment calls it otherwise, and a stream whose
+    caller did not ask for its usage is made to report it. `fields` is the parsed body after all stages, `changed` tells
+    whether one of them changed or checked it.
+    """
+    if not (changed or parsed.canonical or parsed.extension is not None or upstream_model != parsed.model):
+        if not parsed.stream or parsed.wants_usage:
+            return raw
+        if "stream_options" not in fields:
+            return raw[: raw.rindex(b"}")] + _STREAM_TAIL
+    out = {**fields, "model": upstream_model}
+    out.pop("sluice", None)
+    if parsed.stream and not parsed.wants_usage:
+        out["stream_options"] = {**(fields.get("stream_options") or {}), "include_usage": True}
+    return orjson.dumps(out)
+
+
+def _object(raw: bytes) -> Fields:
+    try:
+        fields = orjson.loads(raw)
+    except orjson.JSONDecodeError as exc:
+        if not raw:
+            raise InvalidRequest("The body is empty. Send a JSON object.", code="invalid_json") from exc
+        raise InvalidRequest(
+            f"The body is not valid JSON: {exc.msg} (line {exc.lineno}, column {exc.colno}). Correct it and send it again.",
+            code="invalid_json",
+        ) from exc
+    if type(fields) is not dict:
+        raise InvalidRequest('The body must be a JSON object, such as {"model": …}.', code="invalid_json")
+    return fields
+
+
+def _wrong(param: str, rule: str) -> InvalidRequest:
+    return InvalidRequest(f"`{param}` {rule}", param=param, code="invalid_value")
+
+
+def _flag(fields: Fields, name: str) -> bool:
+    value = fields.get(name)
+    if value is None:
+        return False
+    if type(value) is not bool:
+        raise _wrong(name, "must be true or false.")
+    return value
+
+
+def _check_messages(fields: Fields) -> None:
+    messages = fields.get("messages")
+    if type(messages) is not list or not messages:
+        raise _wrong("messages", "must be a list with at least one message.")
+    for index, message in enumerate(messages):
+        if type(message) is not dict:
+            raise _wrong(f"messages[{index}]", "must be an object with `role` and `content`.")
+        if type(message.get("role")) is not str:
+            raise _wrong(f"messages[{index}].role", 'must be a string such as "user".')
+        content = message.get("content")
+        if type(content) is not str and content is not None:
+            _check_parts(content, index)
+
+
+def _check_parts(content: object, index: int) -> None:
+    if type(content) is not list:
+        raise _wrong(f"messages[{index}].content", "must be a string or a list of content parts.")
+    for place, part in enumerate(content):
+        if type(part) is not dict or type(part.get("type")) is not str:
+            raise _wrong(f"messages[{index}].content[{place}]", "must be an object with a `type`.")
+        if part["type"] == "text" and type(part.get("text")) is not str:
+            raise _wrong(f"messages[{index}].content[{place}].text", "must be a string.")
+
+
+def _check_prompt(fields: Fields) -> None:
+    if not _is_text_or_tokens(fields.get("prompt")):
+        raise _wrong("prompt", "must be a string, a list of strings, or lists of token numbers.")
+
+
+def _check_input(fields: Fields) -> None:
+    if not _is_text_or_tokens(fields.get("input")):
+        raise _wrong("input", "must be a string, a list of strings, or lists of token numbers, and not empty.")
+
+
+def _is_text_or_tokens(value: object) -> bool:
+    if type(value) is str:
+        return True
+    if type(value) is not list or not value:
+        return False
+    if all(type(item) is str for item in value) or _are_tokens(value):
+        return True
+    return all(type(item) is list and bool(item) and _are_tokens(item) for item in value)
+
+
+def _are_tokens(value: list[object]) -> bool:
+    return all(type(item) is int and item >= 0 for item in value)
+
+
+def _check_sampling(fields: Fields) -> None:
+    temperature = fields.get("temperature")
+    if temperature is not None and not (_is_number(temperature) and 0 <= temperature <= 2):
+        raise _wrong("temperature", "must be a number from 0 to 2.")
+    top_p = fields.get("top_p")
+    if top_p is not None and not (_is_number(top_p) and 0 < top_p <= 1):
+        raise _wrong("top_p", "must be a number above 0 and at most 1.")
+    count = fields.get("n")
+    if count is not None and (type(count) is not int or not 1 <= count <= 128):
+        raise _wrong("n", "must be a whole number from 1 to 128.")
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is float or type(value) is int
+
+
+def _max_tokens(fields: Fields) -> int | None:
+    found: int | None = None
+    for name in ("max_tokens", "max_completion_tokens"):
+        value = fields.get(name)
+        if value is None:
+            continue
+        if type(value) is not int or value < 1:
+            raise _wrong(name, "must be a whole number of at least 1.")
+        found = value
+    return found
+
+
+def _stream_options(options: object, *, stream: bool) -> bool:
+    if type(options) is not dict:
+        raise _wrong("stream_options", 'must be an object such as {"include_usage": true}.')
+    if not stream:
+        raise _wrong("stream_options", 'goes only with "stream": true. Leave it out or set stream to true.')
+    wanted = options.get("include_usage")
+    if wanted is not None and type(wanted) is not bool:
+        raise _wrong("stream_options.include_usage", "must be true or false.")
+    return bool(wanted)
+
+
+def _extension(fields: Fields) -> SluiceOptions:
+    try:
+        return SluiceOptions.model_validate(fields["sluice"])
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        where = ".".join(["sluice", *(str(part) for part in first["loc"])])
+        raise _wrong(where, f"is not acceptable: {first['msg']}.") from exc
+
+
+_CONTENT = {"chat": _check_messages, "completion": _check_prompt, "embedding": _check_input}

@@ -1,0 +1,81 @@
+"""What the gateway knows of each deployment while it runs, and how it chooses one."""
+
+from collections.abc import Iterable
+
+from sluice.contracts.routing import Deployment
+from sluice_gateway.dataplane.upstream import Upstream
+
+
+class DeploymentState:
+    """One deployment: its description, its client, how busy it is and until when it is left alone.
+
+    It outlives routing snapshots: a new snapshot brings a new description, the counters stay.
+    """
+
+    __slots__ = ("auth", "base_path", "config", "failures", "header", "in_flight", "paused_until", "upstream")
+
+    def __init__(self, config: Deployment, base_path: str, upstream: Upstream) -> None:
+        self.in_flight = 0
+        self.failures = 0
+        self.paused_until = 0.0
+        self.describe(config, base_path, upstream)
+
+    def describe(self, config: Deployment, base_path: str, upstream: Upstream) -> None:
+        """Take over the description of a new snapshot."""
+        self.config = config
+        self.auth = config.auth
+        self.base_path = base_path
+        self.upstream = upstream
+        self.header = (b"x-sluice-deployment", config.id.encode("latin-1", "replace"))
+
+    def succeeded(self) -> None:
+        """Note an answer: earlier failures are forgiven."""
+        if self.failures:
+            self.failures = 0
+            self.paused_until = 0.0
+
+    def failed(self, now: float, cooldown_s: float, longest_s: float) -> None:
+        """Note a failure: the deployment rests, twice as long with each failure in a row."""
+        self.failures += 1
+        self.paused_until = now + min(longest_s, cooldown_s * 2 ** min(self.failures - 1, 16))
+
+    def rate_limited(self, now: float, wait_s: float) -> None:
+        """Note a 429: the deployment rests as long as it asked for."""
+        self.paused_until = max(self.paused_until, now + wait_s)
+
+
+def choose(deployments: Iterable[DeploymentState], now: float, tried: set[str] | None = None) -> DeploymentState | None:
+    """Return the deployment with the fewest requests in flight per weight among those that may be asked.
+
+    Resting and full deployments are not asked. One that the router reports as down is asked only when no other is
+    left: the report may be old, and an attempt costs less than a refusal.
+    """
+    best: DeploymentState | None = None
+    best_load = 0.0
+    for state in deployments:
+        config = state.config
+        if state.in_flight >= config.max_in_flight or state.paused_until > now:
+            continue
+        if tried is not None and config.id in tried:
+            continue
+        load = state.in_flight / config.weight
+        if config.health == "down":
+            load += 1e9
+        if best is None or load < best_load:
+            best, best_load = state, load
+    return best
+
+
+def choose_resting(deployments: Iterable[DeploymentState], tried: set[str]) -> DeploymentState | None:
+    """Return the deployment whose rest ends first, for when all that could answer are resting after failures."""
+    free = [
+        state
+        for state in deployments
+        if state.failures and state.config.id not in tried and state.in_flight < state.config.max_in_flight
+    ]
+    return min(free, key=lambda state: state.paused_until, default=None)
+
+
+def are_full(deployments: Iterable[DeploymentState]) -> bool:
+    """Tell whether every deployment has as many requests in flight as it may have."""
+    return all(state.in_flight >= state.config.max_in_flight for state in deployments)

@@ -1,0 +1,156 @@
+"""Errors of the public API in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`.
+
+Each message is a sentence that says what to change. Nothing of an upstream's own text, address or key stands in one,
+except the message of a 4xx with which a provider refused the caller's own parameters.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import orjson
+
+from sluice.errors import DeadlineExceeded, DependencyUnavailable, NotFound, SluiceError, TooManyRequests
+
+INVALID_REQUEST = "invalid_request_error"
+
+
+class ApiError(Exception):
+    """An answer that is not a success; subclasses fix status, type and code."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    code: ClassVar[str | None] = "internal_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.error_code = code or self.code
+        self.headers = tuple(headers)
+
+    def body(self) -> bytes:
+        """Return the error as JSON."""
+        return orjson.dumps(
+            {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.error_code}}
+        )
+
+
+class InvalidRequest(ApiError):
+    """The caller must change the request."""
+
+    status, type, code = 400, INVALID_REQUEST, None
+
+
+class InvalidKey(ApiError):
+    """No API key came, or none that works."""
+
+    status, type, code = 401, "authentication_error", "invalid_api_key"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message, code=code, headers=((b"www-authenticate", b"Bearer"),))
+
+
+class NotPermitted(ApiError):
+    """The key is good and may not do this."""
+
+    status, type, code = 403, "permission_error", "model_not_allowed"
+
+
+class UnknownModel(ApiError):
+    """There is no model or route of that name."""
+
+    status, type, code = 404, INVALID_REQUEST, "model_not_found"
+
+
+class WrongMethod(ApiError):
+    """The path exists and has another method."""
+
+    status, type, code = 405, INVALID_REQUEST, "method_not_allowed"
+
+
+class BodyTooLarge(ApiError):
+    """The body is over the limit."""
+
+    status, type, code = 413, INVALID_REQUEST, "request_too_large"
+
+
+class UnsupportedBody(ApiError):
+    """The body is compressed or no JSON."""
+
+    status, type, code = 415, INVALID_REQUEST, "unsupported_media_type"
+
+
+class Blocked(ApiError):
+    """A guard refused the input (the handbook's F265 and F267)."""
+
+    status, type, code = 400, "content_policy_violation", "content_filter"
+
+
+class RefusedByUpstream(ApiError):
+    """The provider refused the caller's parameters; status 400 or 422 is kept."""
+
+    status, type, code = 400, INVALID_REQUEST, "invalid_request"
+
+
+class UnprocessableByUpstream(RefusedByUpstream):
+    """As `RefusedByUpstream`, with status 422."""
+
+    status = 422
+
+
+class RateLimited(ApiError):
+    """Every deployment that could answer says that its rate limit is reached."""
+
+    status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
+
+
+class UpstreamBroken(ApiError):
+    """Every deployment that could answer failed."""
+
+    status, type, code = 502, "upstream_error", "upstream_failed"
+
+
+class Overloaded(ApiError):
+    """Every deployment is as busy as it may be."""
+
+    status, type, code = 503, "overloaded_error", "model_overloaded"
+
+
+class Unavailable(ApiError):
+    """Something that this request needs is away."""
+
+    status, type, code = 503, "service_unavailable", "dependency_unavailable"
+
+
+class OutOfTime(ApiError):
+    """The caller's deadline or the model's time limit passed."""
+
+    status, type, code = 504, "timeout_error", "deadline_exceeded"
+
+
+class Internal(ApiError):
+    """A mistake of ours; the log has the details."""
+
+
+class Gone(Exception):
+    """The client closed its connection; there is nobody to answer."""
+
+
+def from_service(error: SluiceError, what: str) -> ApiError:
+    """Return the public error for a Sluice service that could not do its part."""
+    if isinstance(error, DeadlineExceeded):
+        return OutOfTime(f"The {what} did not finish within the time allowed. Allow more time, or try again.")
+    if isinstance(error, TooManyRequests):
+        return RateLimited(
+            f"The {what} has reached its limit. Try again in a second.", headers=((b"retry-after", b"1"),)
+        )
+    if isinstance(error, DependencyUnavailable) or error.status >= 500:
+        return Unavailable(f"The {what} is not available now. Try again in a few seconds.")
+    return InvalidRequest(error.detail, code="not_found" if isinstance(error, NotFound) else error.code)

@@ -1,0 +1,49 @@
+"""GET /v1/models: the models and routes that a key may use."""
+
+from typing import Any
+
+import orjson
+
+from sluice_gateway.dataplane.errors import UnknownModel
+from sluice_gateway.dataplane.stages.resolve import shown
+from sluice_gateway.dataplane.table import ModelEntry, RouteEntry, Table
+from sluice_gateway.domain.ports import KeyRecord
+
+
+def list_models(table: Table, key: KeyRecord) -> bytes:
+    """Return the list as JSON, in OpenAI's shape."""
+    entries: list[ModelEntry | RouteEntry] = [*table.models.values(), *table.routes.values()]
+    return orjson.dumps({"object": "list", "data": [_row(entry) for entry in entries if _may_use(key, entry.name)]})
+
+
+def one_model(table: Table, key: KeyRecord, name: str) -> bytes:
+    """Return one model as JSON.
+
+    Raises:
+        UnknownModel: there is none of that name, or none for this key.
+    """
+    entry = table.models.get(name) or table.routes.get(name)
+    if entry is None or not _may_use(key, name):
+        raise UnknownModel(
+            f"The model `{shown(name)}` does not exist. GET /v1/models lists the models you can use.", param="model"
+        )
+    return orjson.dumps(_row(entry))
+
+
+def _may_use(key: KeyRecord, name: str) -> bool:
+    return key.models is None or name in key.models
+
+
+def _row(entry: ModelEntry | RouteEntry) -> dict[str, Any]:
+    if isinstance(entry, RouteEntry):
+        extra: dict[str, Any] = {"kind": "route", "candidates": [candidate.name for candidate in entry.candidates]}
+        return {"id": entry.name, "object": "model", "created": 0, "owned_by": "sluice", "sluice": extra}
+    config = entry.config
+    extra = {"kind": config.kind, "context_tokens": config.context_tokens}
+    return {
+        "id": config.name,
+        "object": "model",
+        "created": config.created,
+        "owned_by": config.owned_by,
+        "sluice": extra,
+    }

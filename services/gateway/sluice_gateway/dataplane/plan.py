@@ -1,0 +1,106 @@
+"""What happens to a request besides being answered, compiled from policies into the stages that run."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from sluice.contracts.routing import GuardMode, Policy
+
+if TYPE_CHECKING:
+    from sluice_gateway.dataplane.context import RequestContext
+
+Stage = Callable[["RequestContext"], Awaitable[None]]
+_STRICTNESS: dict[GuardMode, int] = {"off": 0, "observe": 1, "enforce": 2}
+
+
+class Stages(NamedTuple):
+    """The stages that wait for something else than the model."""
+
+    guard_enforce: Stage
+    guard_observe: Stage
+    route: Stage
+    retrieve: Stage
+
+
+class RetrievalPlan(NamedTuple):
+    """Retrieval that a policy switches on."""
+
+    vector_store_ids: tuple[str, ...]
+    top_k: int
+    mode: Literal["hybrid", "dense", "bm25"]
+    on_error: Literal["fail", "continue"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A compiled policy: `groups` of stages that run one after the other, the stages of a group at the same time.
+
+    Retrieval asks an embedding model, which may be a provider. So with an enforced input guard it waits for the verdict and
+    asks with the text that the guard lets pass; else it runs beside the guard and the router.
+    """
+
+    policy: str | None
+    guard_input: GuardMode
+    guard_output: GuardMode
+    guard_policy: str
+    fail_open: bool
+    retrieval: RetrievalPlan | None
+    groups: tuple[tuple[Stage, ...], ...]
+    direct: bool
+
+    def following(self, ran: Sequence[Stage]) -> tuple[Stage, ...]:
+        """Return the stages that run next, given those that ran; an empty tuple means that all have run."""
+        for group in self.groups:
+            left = tuple(stage for stage in group if stage not in ran)
+            if left:
+                return left
+        return ()
+
+
+def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrieval_asked: bool) -> Plan:
+    """Return the plan of a policy; `virtual` adds the question to the router, `retrieval_asked` the retrieval of a request."""
+    effective = policy or Policy(name="")
+    wanted = effective.retrieval
+    retrieval = (
+        RetrievalPlan(wanted.vector_store_ids, wanted.top_k, wanted.mode, wanted.on_error)
+        if wanted is not None and wanted.vector_store_ids
+        else None
+    )
+    first: list[Stage] = []
+    second: list[Stage] = []
+    if effective.guard_input != "off":
+        first.append(stages.guard_enforce if effective.guard_input == "enforce" else stages.guard_observe)
+    if virtual:
+        first.append(stages.route)
+    if retrieval is not None or retrieval_asked:
+        (second if effective.guard_input == "enforce" else first).append(stages.retrieve)
+    groups = tuple(tuple(group) for group in (first, second) if group)
+    return Plan(
+        policy=policy.name if policy is not None else None,
+        guard_input=effective.guard_input,
+        guard_output=effective.guard_output,
+        guard_policy=effective.guard_policy,
+        fail_open=effective.on_guard_error == "open",
+        retrieval=retrieval,
+        groups=groups,
+        direct=not groups and effective.guard_output == "off",
+    )
+
+
+def stricter(one: Policy | None, other: Policy | None) -> Policy | None:
+    """Return the policy that demands all that both demand; where they name different guard policies, the stricter side's counts."""
+    if one is None or other is None or one.name == other.name:
+        return one or other
+    leader = one if _weight(one) >= _weight(other) else other
+    return Policy(
+        name=leader.name,
+        guard_input=max(one.guard_input, other.guard_input, key=_STRICTNESS.__getitem__),
+        guard_output=max(one.guard_output, other.guard_output, key=_STRICTNESS.__getitem__),
+        guard_policy=leader.guard_policy,
+        on_guard_error="closed" if "closed" in (one.on_guard_error, other.on_guard_error) else "open",
+        retrieval=one.retrieval or other.retrieval,
+    )
+
+
+def _weight(policy: Policy) -> int:
+    return _STRICTNESS[policy.guard_input] + _STRICTNESS[policy.guard_output]

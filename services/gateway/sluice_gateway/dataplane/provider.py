@@ -1,0 +1,137 @@
+"""The client for https providers: one shared aiohttp session behind the same interface as the plain pool."""
+
+import asyncio
+
+import aiohttp
+
+from sluice_gateway.dataplane.upstream import Call, Reason, UpstreamError, UpstreamReply
+
+_READ_SIZE = 64 * 1024
+
+
+class ProviderClient:
+    """Calls one https origin; the session (and its connection pool) belongs to the whole data plane."""
+
+    def __init__(self, origin: str, session: aiohttp.ClientSession, *, max_reply_bytes: int) -> None:
+        self._origin = origin
+        self._session = session
+        self._max_reply_bytes = max_reply_bytes
+
+    async def send(self, call: Call) -> UpstreamReply:
+        """Send a call and return its reply."""
+        loop = asyncio.get_running_loop()
+        limit = call.timeout_s if call.deadline is None else min(call.timeout_s, call.deadline - loop.time())
+        task = loop.create_task(self._exchange(call))
+        call.on_cancel(lambda: _cancel(task))
+        if call.cancelled:
+            task.cancel()
+        try:
+            async with asyncio.timeout(limit):
+                return await task
+        except TimeoutError as exc:
+            raise UpstreamError("timeout") from exc
+        except asyncio.CancelledError:
+            if call.cancelled:
+                raise UpstreamError("cancelled") from None
+            task.cancel()
+            raise
+
+    async def close(self) -> None:
+        """Nothing of its own to close."""
+
+    async def _exchange(self, call: Call) -> UpstreamReply:
+        headers = {
+            "content-type": "application/json",
+            "accept": "application/json, text/event-stream",
+            "x-request-id": call.request_id,
+        }
+        if call.bearer is not None:
+            headers["authorization"] = f"Bearer {call.bearer}"
+        if call.traceparent is not None:
+            headers["traceparent"] = call.traceparent
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=call.connect_timeout_s)
+        try:
+            response = await self._session.post(
+                self._origin + call.path, data=call.body, headers=headers, timeout=timeout, allow_redirects=False
+            )
+            return await self._reply(call, response)
+        except aiohttp.ServerTimeoutError as exc:
+            raise UpstreamError("connect") from exc
+        except aiohttp.ClientError as exc:
+            raise UpstreamError(_reason(exc)) from exc
+
+    async def _reply(self, call: Call, response: aiohttp.ClientResponse) -> UpstreamReply:
+        content_type = response.headers.get("content-type", "").encode()
+        retry_after = response.headers.get("retry-after")
+        after = retry_after.encode() if retry_after is not None else None
+        if content_type.startswith(b"text/event-stream"):
+            stream = ProviderStream(call, response)
+            call.on_cancel(stream.cancel)
+            return UpstreamReply(response.status, content_type, after, b"", stream)
+        async with response:
+            parts: list[bytes] = []
+            size = 0
+            async for part in response.content.iter_any():
+                parts.append(part)
+                size += len(part)
+                if size > self._max_reply_bytes:
+                    response.close()
+                    raise UpstreamError("too_large")
+        call.on_cancel(None)
+        return UpstreamReply(response.status, content_type, after, b"".join(parts), None)
+
+
+class ProviderStream:
+    """The body of an event stream over aiohttp, which does the backpressure itself."""
+
+    def __init__(self, call: Call, response: aiohttp.ClientResponse) -> None:
+        self._call = call
+        self._response = response
+        self._reading: asyncio.Task[bytes] | None = None
+
+    async def read(self) -> bytes:
+        """Return what has come; b"" at the end."""
+        loop = asyncio.get_running_loop()
+        limit = self._call.timeout_s
+        if self._call.deadline is not None:
+            limit = min(limit, self._call.deadline - loop.time())
+        if self._call.cancelled:
+            raise UpstreamError("cancelled")
+        self._reading = loop.create_task(self._response.content.readany())
+        try:
+            async with asyncio.timeout(limit):
+                return await self._reading
+        except TimeoutError as exc:
+            self.close()
+            raise UpstreamError("timeout") from exc
+        except aiohttp.ClientError as exc:
+            self.close()
+            raise UpstreamError(_reason(exc)) from exc
+        except asyncio.CancelledError:
+            self.close()
+            if self._call.cancelled:
+                raise UpstreamError("cancelled") from None
+            raise
+
+    def close(self) -> None:
+        """Stop reading; a stream that is not at its end takes its connection with it."""
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+    def cancel(self) -> None:
+        """Stop whoever reads."""
+        if self._reading is not None:
+            self._reading.cancel()
+        self._response.close()
+
+
+def _cancel(task: asyncio.Task[UpstreamReply]) -> None:
+    task.cancel()
+
+
+def _reason(error: aiohttp.ClientError) -> Reason:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return "connect"
+    return "protocol" if isinstance(error, aiohttp.ClientResponseError) else "reset"

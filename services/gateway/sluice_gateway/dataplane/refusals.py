@@ -1,0 +1,92 @@
+"""What a provider's refusal comes to for the caller: its own parameters are explained, everything else is hidden."""
+
+import re
+from typing import Any, NamedTuple
+
+import orjson
+
+from sluice_gateway.dataplane.errors import RefusedByUpstream, UnprocessableByUpstream
+
+_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b", re.IGNORECASE)
+_FILE = re.compile(r"(?<![\w.])/(?:[\w.-]+/)+[\w.-]+")
+_SECRET = re.compile(r"\b(?:sk|pk|key|Bearer)[-_ ][A-Za-z0-9_*.-]{8,}")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
+_CONTEXT = re.compile(r"context (?:length|size|window)|maximum context|too many tokens", re.IGNORECASE)
+_MAX_MESSAGE = 300
+_HINT = {
+    400: "Correct the request and send it again.",
+    413: "Shorten the request and send it again.",
+    422: "Correct the request and send it again.",
+}
+
+
+class Said(NamedTuple):
+    """The parts of a provider's error that matter."""
+
+    message: str
+    code: str
+    param: str | None
+    prompt_tokens: int | None
+    context_tokens: int | None
+
+
+def read(body: bytes) -> Said:
+    """Read an error of any provider: OpenAI's shape, vLLM's flat one, FastAPI's `detail`, a problem document."""
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        found = None
+    outer: dict[str, Any] = found if isinstance(found, dict) else {}
+    error = outer.get("error", outer)
+    fields: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
+    message = next((fields[name] for name in ("message", "detail") if isinstance(fields.get(name), str)), "")
+    code = " ".join(str(fields[name]) for name in ("code", "type") if isinstance(fields.get(name), str))
+    param = fields.get("param")
+    return Said(
+        message,
+        code,
+        param if isinstance(param, str) and len(param) <= 100 else None,
+        _number(fields.get("n_prompt_tokens")),
+        _number(fields.get("n_ctx")),
+    )
+
+
+def refusal(status: int, body: bytes, *, model: str, upstream_model: str) -> RefusedByUpstream:
+    """Return the public error for a 400, 413 or 422 of a provider."""
+    said = read(body)
+    if "context_length_exceeded" in said.code or "exceed_context_size" in said.code or _CONTEXT.search(said.message):
+        return _overflow(said, model)
+    message = clean(said.message, model=model, upstream_model=upstream_model)
+    sentence = (
+        f"The model {model} refused the request: {message}" if message else f"The model {model} refused the request."
+    )
+    kind = UnprocessableByUpstream if status == 422 else RefusedByUpstream
+    return kind(f"{sentence} {_HINT[status]}", param=said.param)
+
+
+def clean(message: str, *, model: str, upstream_model: str) -> str:
+    """Return a provider's sentence without addresses, files, secrets and its own name for the model, and not too long."""
+    text = _UNPRINTABLE.sub(" ", message)
+    for pattern in (_URL, _FILE, _SECRET):
+        text = pattern.sub("…", text)
+    if upstream_model != model:
+        text = text.replace(upstream_model, model)
+    text = " ".join(text.split())
+    if len(text) > _MAX_MESSAGE:
+        text = text[: _MAX_MESSAGE - 1] + "…"
+    return text if not text or text[-1] in ".!?…" else text + "."
+
+
+def _overflow(said: Said, model: str) -> RefusedByUpstream:
+    numbers = ""
+    if said.prompt_tokens is not None and said.context_tokens is not None:
+        numbers = f": the prompt has {said.prompt_tokens} tokens, the context holds {said.context_tokens}"
+    return RefusedByUpstream(
+        f"The request does not fit into the context of {model}{numbers}. Shorten the messages or lower `max_tokens`.",
+        param="messages",
+        code="context_length_exceeded",
+    )
+
+
+def _number(value: object) -> int | None:
+    return value if type(value) is int else None

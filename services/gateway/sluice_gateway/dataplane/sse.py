@@ -1,0 +1,161 @@
+"""Server-sent events of an OpenAI stream: cut into whole events, with the usage found and the end held back.
+
+The relay forwards whole events only, so that an error event can always be added after the last one, and so that the
+event that carries nothing but usage can be left out for a client that did not ask for it.
+"""
+
+from typing import Any, NamedTuple
+
+import orjson
+
+DONE = b"data: [DONE]\n\n"
+_MAX_EVENT = 8 * 1024 * 1024
+
+
+class Usage(NamedTuple):
+    """Token counts as an upstream reported them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class EventTooLong(Exception):
+    """An upstream sent an event without an end."""
+
+
+class EventCutter:
+    """Collects bytes and gives back whole events."""
+
+    __slots__ = ("_rest", "crlf")
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self.crlf: bool | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """Return all events that are complete now, b"" when there are none yet."""
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        if self.crlf is None:
+            self.crlf = _uses_crlf(data)
+        if self.crlf:
+            cut = data.rfind(b"\r\n\r\n")
+            end = cut + 4 if cut >= 0 else 0
+        else:
+            if data.endswith(b"\n\n"):
+                return data
+            cut = data.rfind(b"\n\n")
+            end = cut + 2 if cut >= 0 else 0
+        self._rest = data[end:]
+        if len(self._rest) > _MAX_EVENT:
+            raise EventTooLong
+        return data[:end]
+
+    def rest(self) -> bytes:
+        """Return what is left at the end of the stream: an event whose last line end is missing."""
+        rest, self._rest = self._rest, b""
+        return rest
+
+
+def _uses_crlf(data: bytes) -> bool | None:
+    line_end = data.find(b"\n")
+    if line_end < 0:
+        return None
+    return data[line_end - 1 : line_end] == b"\r"
+
+
+def split(events: bytes) -> list[bytes]:
+    """Return the events of a piece of a stream, each with its line ends."""
+    if b"\r\n\r\n" in events:
+        return [part + b"\r\n\r\n" for part in events.split(b"\r\n\r\n") if part.strip()]
+    return [part + b"\n\n" for part in events.split(b"\n\n") if part.strip()]
+
+
+def payload(event: bytes) -> bytes:
+    """Return the data of one event: its `data:` lines joined, b"" for a comment."""
+    lines = [line[5:].strip() for line in event.splitlines() if line.startswith(b"data:")]
+    return lines[0] if len(lines) == 1 else b"\n".join(lines)
+
+
+def chunk_of(event: bytes) -> dict[str, Any] | None:
+    """Return the chunk object of one event, None for a comment, `[DONE]`, or what is no JSON object."""
+    data = payload(event)
+    if not data.startswith(b"{"):
+        return None
+    try:
+        found = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return found if type(found) is dict else None
+
+
+def usage_of(answer: dict[str, Any]) -> Usage | None:
+    """Return the token counts of an answer or chunk, None if it has none that make sense."""
+    usage = answer.get("usage")
+    if type(usage) is not dict:
+        return None
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
+    if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
+        return None
+    return Usage(prompt, completion)
+
+
+class StreamPiece(NamedTuple):
+    """What one read of a stream comes to: bytes for the client, and whether the stream said that it is done."""
+
+    events: bytes
+    done: bool
+
+
+class StreamScanner:
+    """Follows a stream that is relayed as it came: finds its usage, counts its chunks, leaves out what was not asked for."""
+
+    __slots__ = ("_cutter", "_hide_usage", "chunks", "failed", "usage")
+
+    def __init__(self, *, hide_usage: bool) -> None:
+        self._cutter = EventCutter()
+        self._hide_usage = hide_usage
+        self.usage: Usage | None = None
+        self.chunks = 0
+        self.failed = False
+
+    def feed(self, data: bytes) -> StreamPiece:
+        """Take one read of the upstream and return what goes to the client now, without the final `[DONE]`."""
+        return self._scan(self._cutter.feed(data))
+
+    def finish(self) -> StreamPiece:
+        """Return what is left when the upstream has closed its stream."""
+        rest = self._cutter.rest()
+        return self._scan(rest + b"\n\n") if rest.strip() else StreamPiece(b"", done=False)
+
+    def _scan(self, events: bytes) -> StreamPiece:
+        if b'"usage"' not in events and b"[DONE]" not in events and b'"error"' not in events:
+            self.chunks += events.count(b"data:")
+            return StreamPiece(events, done=False)
+        return self._scan_each(split(events))
+
+    def _scan_each(self, events: list[bytes]) -> StreamPiece:
+        kept: list[bytes] = []
+        done = False
+        for event in events:
+            if payload(event) == b"[DONE]":
+                done = True
+            elif self._keeps(event):
+                kept.append(event)
+        return StreamPiece(b"".join(kept), done)
+
+    def _keeps(self, event: bytes) -> bool:
+        chunk = chunk_of(event)
+        if chunk is None:
+            return not event.startswith(b"data:")
+        if "error" in chunk and not chunk.get("choices"):
+            self.failed = True
+            return False
+        usage = usage_of(chunk)
+        if usage is not None:
+            self.usage = usage
+        if chunk.get("choices"):
+            self.chunks += 1
+            return True
+        return not (self._hide_usage and usage is not None)

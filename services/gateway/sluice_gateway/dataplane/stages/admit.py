@@ -1,0 +1,59 @@
+"""Admit: take the body in, if it is small enough and is what the endpoint reads."""
+
+from sluice_gateway.dataplane.asgi import Receive
+from sluice_gateway.dataplane.body import Kind, ParsedBody, parse
+from sluice_gateway.dataplane.context import Heads
+from sluice_gateway.dataplane.errors import BodyTooLarge, Gone, UnsupportedBody
+
+
+def admit_head(heads: Heads, limit: int) -> None:
+    """Refuse what the head alone shows to be unacceptable, before a byte of the body is read.
+
+    Raises:
+        BodyTooLarge: the announced length is over the limit.
+        UnsupportedBody: the body is compressed.
+    """
+    encoding = heads.content_encoding
+    if encoding is not None and encoding.lower() != b"identity":
+        raise UnsupportedBody("The body is compressed. Send it without Content-Encoding.", param=None)
+    length = heads.content_length
+    if length is not None and length.isdigit() and int(length) > limit:
+        raise too_large(limit)
+
+
+def admit_body(raw: bytes, kind: Kind) -> ParsedBody:
+    """Parse and check the body."""
+    return parse(raw, kind)
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """Read the whole body.
+
+    Raises:
+        BodyTooLarge: it is over the limit; the rest is not read.
+        Gone: the client went away before it had sent everything.
+    """
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Gone
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        if len(body) > limit:
+            raise too_large(limit)
+        return body
+    parts = [body]
+    size = len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise too_large(limit)
+    return b"".join(parts)
+
+
+def too_large(limit: int) -> BodyTooLarge:
+    """Return the refusal of a body over the limit."""
+    return BodyTooLarge(f"The body is larger than {limit} bytes. Send a shorter one.")

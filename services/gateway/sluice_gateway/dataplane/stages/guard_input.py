@@ -1,0 +1,149 @@
+"""Guard input: ask the guardrail about every text of the request before any of it leaves.
+
+Enforced, the stage is awaited, may change the texts (redaction) or end the request (block). Observed, it runs beside
+the rest of the path, changes nothing, and its issues are recorded.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sluice.contracts.guard import MAX_SEGMENTS, MAX_TEXT, CheckRequest, InputVerdict, Segment
+from sluice.errors import SluiceError
+from sluice_gateway.dataplane.body import Fields, Kind
+from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.deps import DataPlaneDeps
+from sluice_gateway.dataplane.errors import Blocked, InvalidRequest, Unavailable
+from sluice_gateway.dataplane.texts import Path, Piece, pieces, replaced
+
+_log = logging.getLogger(__name__)
+
+
+class Judgement(NamedTuple):
+    """What the verdicts on one request come to."""
+
+    blocked: bool
+    issues: tuple[str, ...]
+    changes: list[tuple[Path, str]]
+
+
+def requests_for(found: Sequence[Piece], policy: str) -> list[CheckRequest]:
+    """Return the questions to the guardrail: one, or several when there are more texts than fit into one.
+
+    Raises:
+        InvalidRequest: a text is longer than the guardrail reads.
+    """
+    for piece in found:
+        if len(piece.text) > MAX_TEXT:
+            raise InvalidRequest(
+                f"One text has more than {MAX_TEXT} characters, which is more than can be checked. Shorten it.",
+                code="text_too_long",
+            )
+    segments = [Segment(id=str(index), role=piece.role, text=piece.text) for index, piece in enumerate(found)]
+    return [
+        CheckRequest(stage="input", segments=tuple(segments[start : start + MAX_SEGMENTS]), policy=policy)
+        for start in range(0, len(segments), MAX_SEGMENTS)
+    ]
+
+
+def judge(found: Sequence[Piece], verdicts: Sequence[InputVerdict]) -> Judgement:
+    """Combine the verdicts: blocked if one blocks, else the texts that the guardrail changed.
+
+    A verdict that is not safe or that leaves a text out blocks: what was not let pass does not pass.
+    """
+    issues = tuple(dict.fromkeys(issue for verdict in verdicts for issue in verdict.issues))
+    filtered = {segment.id: segment.text for verdict in verdicts for segment in (verdict.filtered_segments or ())}
+    complete = all(str(index) in filtered for index in range(len(found)))
+    if not complete or not all(verdict.safe for verdict in verdicts):
+        return Judgement(blocked=True, issues=issues, changes=[])
+    changes = [
+        (piece.path, filtered[str(index)]) for index, piece in enumerate(found) if filtered[str(index)] != piece.text
+    ]
+    return Judgement(blocked=False, issues=issues, changes=changes)
+
+
+def refuse_unreadable(fields: Fields, kind: Kind) -> None:
+    """Refuse prompts given as token numbers: a guard reads words.
+
+    Raises:
+        InvalidRequest: the prompt or input holds token numbers.
+    """
+    if kind == "chat":
+        return
+    name = "prompt" if kind == "completion" else "input"
+    value = fields[name]
+    if isinstance(value, list) and not all(isinstance(item, str) for item in value):
+        raise InvalidRequest(
+            f"`{name}` holds token numbers, which the policy of this model cannot check. Send text.", param=name
+        )
+
+
+def blocked_error(issues: Sequence[str]) -> Blocked:
+    """Return the refusal of a blocked input; it names the issues and never the text."""
+    named = ", ".join(issues) or "policy"
+    return Blocked(f"The input was refused by the content policy ({named}). Change the request and send it again.")
+
+
+class GuardInput:
+    """The stage in its two modes."""
+
+    def __init__(self, deps: DataPlaneDeps) -> None:
+        self._deps = deps
+
+    async def enforce(self, ctx: RequestContext) -> None:
+        """Ask, then change the request or end it.
+
+        Raises:
+            Blocked: the guardrail refused.
+            Unavailable: it could not be asked, and the policy fails closed.
+        """
+        refuse_unreadable(ctx.fields, ctx.endpoint.kind)
+        found = ctx.pieces = pieces(ctx.fields, ctx.endpoint.kind)
+        try:
+            judgement = await self._ask(ctx, found)
+        except SluiceError as exc:
+            self._deps.metrics.stage_errors.labels("guard_input").inc()
+            if not ctx.plan.fail_open:
+                raise Unavailable(
+                    "The input could not be checked, and the policy of this model demands it. Try again in a few seconds."
+                ) from exc
+            ctx.guard = "unchecked"
+            return
+        ctx.flag(judgement.issues)
+        if judgement.blocked:
+            ctx.guard = "blocked"
+            raise blocked_error(judgement.issues)
+        ctx.guard = "redacted" if judgement.changes else "flagged" if judgement.issues else "passed"
+        # What was checked is what is sent: the bytes are written anew from the checked texts.
+        ctx.changed = True
+        if judgement.changes:
+            ctx.fields = replaced(ctx.fields, judgement.changes)
+            ctx.pieces = pieces(ctx.fields, ctx.endpoint.kind)
+
+    async def observe(self, ctx: RequestContext) -> None:
+        """Start asking and go on; the end of the request waits for the issues."""
+        found = pieces(ctx.fields, ctx.endpoint.kind)
+        ctx.observer = asyncio.get_running_loop().create_task(self._note(ctx, found))
+
+    async def _note(self, ctx: RequestContext, found: list[Piece]) -> None:
+        try:
+            judgement = await self._ask(ctx, found)
+        except (SluiceError, InvalidRequest):
+            self._deps.metrics.stage_errors.labels("guard_input").inc()
+            return
+        ctx.flag(judgement.issues)
+        if ctx.guard is None:
+            ctx.guard = "flagged" if judgement.issues else "passed"
+
+    async def _ask(self, ctx: RequestContext, found: list[Piece]) -> Judgement:
+        with self._deps.tracing.span("guard input", attributes={"sluice.guard.policy": ctx.plan.guard_policy}) as span:
+            verdicts = [
+                await self._deps.guard.check_input(
+                    request, tenant=ctx.key.tenant, timeout_s=self._deps.options.stage_timeout_s
+                )
+                for request in requests_for(found, ctx.plan.guard_policy)
+            ]
+            judgement = judge(found, verdicts)
+            span.set_attribute("sluice.guard.issues", judgement.issues)
+            return judgement

@@ -1,0 +1,284 @@
+"""Guard output: nothing of an answer reaches the client before the guardrail has let it pass.
+
+A whole answer is checked at once. A stream is checked in windows: its text is held back, and what the guardrail let
+pass is released up to a cut that lies a good way before the end of what is known, at a space, and never inside
+something that was found. So a finding that is still growing is not let out by halves.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sluice.contracts.guard import MAX_TEXT, CheckRequest, IssueDetail, OutputVerdict, Segment
+from sluice.errors import SluiceError
+from sluice_gateway.dataplane.body import Fields
+from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.deps import DataPlaneDeps
+from sluice_gateway.dataplane.errors import Unavailable
+
+_ANSWER = "answer"
+_MAX_SYSTEM = 50_000
+_MAX_WITHOUT_SPACE = 400
+_TEXT_FIELDS = ("content", "reasoning_content", "refusal")
+
+Place = tuple[int, str, int]
+"""Choice index, field, and the number of the tool call (0 for other fields)."""
+
+
+class Checked(NamedTuple):
+    """A text after the guardrail: what may be shown, and whether it stands in for a blocked one."""
+
+    text: str
+    blocked: bool
+    details: tuple[IssueDetail, ...]
+
+
+def system_texts(fields: Fields) -> list[str]:
+    """Return the system prompts of a chat: the guardrail looks for them in the answer."""
+    found = [
+        message["content"]
+        for message in fields.get("messages", ())
+        if message.get("role") in ("system", "developer") and isinstance(message.get("content"), str)
+    ]
+    return [text[:_MAX_SYSTEM] for text in found]
+
+
+def cut_before(text: str, limit: int, details: Sequence[IssueDetail]) -> int:
+    """Return how much of `text` may be released when nothing after `limit` is settled yet: up to a space, outside all findings."""
+    if limit <= 0:
+        return 0
+    cut = max(text.rfind(" ", 0, limit), text.rfind("\n", 0, limit)) + 1
+    if cut == 0 and limit > _MAX_WITHOUT_SPACE:
+        cut = limit  # a script without spaces
+    moved = True
+    while moved:
+        moved = False
+        for detail in details:
+            if detail.start < cut < detail.end:
+                cut, moved = detail.start, True
+    return cut
+
+
+class GuardOutput:
+    """Asks the guardrail about texts of an answer."""
+
+    def __init__(self, deps: DataPlaneDeps) -> None:
+        self._deps = deps
+
+    async def check(self, ctx: RequestContext, text: str) -> Checked:
+        """Return what may be shown in place of `text`, and note the issues.
+
+        Raises:
+            Unavailable: the guardrail could not be asked, and the policy fails closed.
+        """
+        if not text:
+            return Checked(text, blocked=False, details=())
+        try:
+            verdict = await self._ask(ctx, text)
+        except SluiceError as exc:
+            self._deps.metrics.stage_errors.labels("guard_output").inc()
+            if ctx.plan.guard_output == "enforce" and not ctx.plan.fail_open:
+                raise Unavailable(
+                    "The answer could not be checked, and the policy of this model demands it. Try again in a few seconds."
+                ) from exc
+            ctx.guard = "unchecked"
+            return Checked(text, blocked=False, details=())
+        ctx.flag(verdict.issues)
+        shown = next((part.text for part in verdict.filtered_segments or () if part.id == _ANSWER), None)
+        if not verdict.safe or shown is None:
+            ctx.guard = "blocked"
+            return Checked(shown or "", blocked=True, details=verdict.details)
+        if shown != text:
+            ctx.guard = "redacted"
+        elif ctx.guard in (None, "passed"):
+            ctx.guard = "flagged" if verdict.issues else "passed"
+        mine = tuple(detail for detail in verdict.details if detail.segment_id == _ANSWER)
+        return Checked(shown, blocked=False, details=mine)
+
+    async def check_whole(self, ctx: RequestContext, answer: dict[str, Any]) -> dict[str, Any]:
+        """Return a whole answer in which each choice is what the guardrail lets pass; observing changes nothing."""
+        observe = ctx.plan.guard_output == "observe"
+        choices = []
+        for choice in answer.get("choices") or ():
+            checked = await self._choice(ctx, choice)
+            choices.append(choice if observe else checked)
+        return {**answer, "choices": choices}
+
+    async def _choice(self, ctx: RequestContext, choice: dict[str, Any]) -> dict[str, Any]:
+        message = choice.get("message")
+        if not isinstance(message, dict):
+            text = await self.check(ctx, choice.get("text") or "")
+            return _marked({**choice, "text": text.text}, blocked=text.blocked)
+        out = dict(message)
+        blocked = False
+        for name in _TEXT_FIELDS:
+            if isinstance(message.get(name), str):
+                checked = await self.check(ctx, message[name])
+                out[name] = checked.text
+                blocked = blocked or checked.blocked
+        calls = message.get("tool_calls")
+        if isinstance(calls, list):
+            out["tool_calls"] = []
+            for call in calls:
+                checked = await self.check(ctx, call["function"]["arguments"])
+                out["tool_calls"].append({**call, "function": {**call["function"], "arguments": checked.text}})
+                blocked = blocked or checked.blocked
+        if blocked:
+            out = {name: value for name, value in out.items() if name not in ("tool_calls", "reasoning_content")}
+            out["content"] = out.get("content") or ""
+        return _marked({**choice, "message": out}, blocked=blocked)
+
+    async def _ask(self, ctx: RequestContext, text: str) -> OutputVerdict:
+        segments = [
+            Segment(id=f"system-{index}", role="system", text=system)
+            for index, system in enumerate(system_texts(ctx.fields))
+        ]
+        segments.append(Segment(id=_ANSWER, role="assistant", text=text[:MAX_TEXT]))
+        with self._deps.tracing.span("guard output", attributes={"sluice.guard.policy": ctx.plan.guard_policy}):
+            return await self._deps.guard.check_output(
+                CheckRequest(stage="output", segments=tuple(segments), policy=ctx.plan.guard_policy),
+                tenant=ctx.key.tenant,
+                timeout_s=self._deps.options.stage_timeout_s,
+            )
+
+
+def _marked(choice: dict[str, Any], *, blocked: bool) -> dict[str, Any]:
+    return {**choice, "finish_reason": "content_filter", "logprobs": None} if blocked else choice
+
+
+class Released(NamedTuple):
+    """Chunks that may go to the client, and whether the answer ends with them."""
+
+    chunks: list[dict[str, Any]]
+    blocked: bool
+
+
+class StreamGuard:
+    """Holds back the text of one stream and releases what was checked.
+
+    Each place (a choice's content, its reasoning, a tool call's arguments) has its own held text. Tool arguments are
+    released whole at the end, since half of a JSON document cannot be judged.
+    """
+
+    def __init__(self, guard: GuardOutput, ctx: RequestContext, *, window: int, holdback: int) -> None:
+        self._guard = guard
+        self._ctx = ctx
+        self._window = window
+        self._holdback = holdback
+        self._held: dict[Place, str] = {}
+        self._due: dict[Place, int] = {}
+        self._skeleton: dict[str, Any] = {}
+
+    async def feed(self, chunk: dict[str, Any]) -> Released:
+        """Take one chunk of the upstream."""
+        self._skeleton = {name: value for name, value in chunk.items() if name not in ("choices", "usage")}
+        out: list[dict[str, Any]] = []
+        for choice in chunk.get("choices") or ():
+            released = await self._choice(choice)
+            out += released.chunks
+            if released.blocked:
+                return Released(out, blocked=True)
+        if chunk.get("usage") is not None and not chunk.get("choices"):
+            out.append(chunk)
+        return Released(out, blocked=False)
+
+    async def finish(self) -> Released:
+        """Check and release everything that is still held."""
+        out: list[dict[str, Any]] = []
+        for index in sorted({place[0] for place in self._held}):
+            released = await self._flush(index)
+            out += released.chunks
+            if released.blocked:
+                return Released(out, blocked=True)
+        return Released(out, blocked=False)
+
+    async def _choice(self, choice: dict[str, Any]) -> Released:
+        index = choice.get("index", 0)
+        delta = choice.get("delta")
+        rest = self._hold(index, choice, delta if isinstance(delta, dict) else None)
+        if choice.get("finish_reason") is not None:
+            released = await self._flush(index)
+            if released.blocked:
+                return released
+            return Released([*released.chunks, self._chunk({**choice, **rest, "logprobs": None})], blocked=False)
+        out: list[dict[str, Any]] = []
+        if rest.get("delta"):
+            out.append(self._chunk({**choice, **rest, "logprobs": None}))
+        for place in [place for place in self._held if place[0] == index and place[1] != "arguments"]:
+            if len(self._held[place]) >= self._due.get(place, self._window):
+                released = await self._release(place, final=False)
+                out += released.chunks
+                if released.blocked:
+                    return Released(out, blocked=True)
+        return Released(out, blocked=False)
+
+    def _hold(self, index: int, choice: dict[str, Any], delta: dict[str, Any] | None) -> dict[str, Any]:
+        # Takes the text out of a choice and returns what is left of it.
+        if delta is None:
+            self._add((index, "text", 0), choice.get("text"))
+            return {"text": ""}
+        left = {name: value for name, value in delta.items() if name not in _TEXT_FIELDS}
+        for name in _TEXT_FIELDS:
+            self._add((index, name, 0), delta.get(name))
+        if isinstance(delta.get("tool_calls"), list):
+            left["tool_calls"] = [self._hold_call(index, call) for call in delta["tool_calls"]]
+        return {"delta": left}
+
+    def _hold_call(self, index: int, call: dict[str, Any]) -> dict[str, Any]:
+        function = call.get("function")
+        if not isinstance(function, dict):
+            return call
+        self._add((index, "arguments", call.get("index", 0)), function.get("arguments"))
+        return {**call, "function": {**function, "arguments": ""}}
+
+    def _add(self, place: Place, text: object) -> None:
+        if isinstance(text, str) and text:
+            self._held[place] = self._held.get(place, "") + text
+
+    async def _flush(self, index: int) -> Released:
+        out: list[dict[str, Any]] = []
+        for place in sorted(place for place in self._held if place[0] == index):
+            released = await self._release(place, final=True)
+            out += released.chunks
+            if released.blocked:
+                return Released(out, blocked=True)
+        return Released(out, blocked=False)
+
+    async def _release(self, place: Place, *, final: bool) -> Released:
+        text = self._held.pop(place)
+        checked = await self._guard.check(self._ctx, text)
+        if checked.blocked:
+            return Released([self._stop(place, checked.text)], blocked=True)
+        if final:
+            return Released([self._text(place, checked.text)], blocked=False)
+        cut = cut_before(text, len(text) - self._holdback, checked.details)
+        self._due[place] = len(text) - cut + self._window
+        if cut == 0:
+            self._held[place] = text
+            return Released([], blocked=False)
+        if checked.text != text:
+            checked = await self._guard.check(self._ctx, text[:cut])
+            if checked.blocked:
+                return Released([self._stop(place, checked.text)], blocked=True)
+            shown = checked.text
+        else:
+            shown = text[:cut]
+        self._held[place] = text[cut:]
+        return Released([self._text(place, shown)], blocked=False)
+
+    def _text(self, place: Place, text: str) -> dict[str, Any]:
+        index, field, number = place
+        if field == "text":
+            return self._chunk({"index": index, "text": text, "logprobs": None, "finish_reason": None})
+        delta: dict[str, Any] = {field: text}
+        if field == "arguments":
+            delta = {"tool_calls": [{"index": number, "function": {"arguments": text}}]}
+        return self._chunk({"index": index, "delta": delta, "logprobs": None, "finish_reason": None})
+
+    def _stop(self, place: Place, text: str) -> dict[str, Any]:
+        end: dict[str, Any] = {"index": place[0], "logprobs": None, "finish_reason": "content_filter"}
+        if place[1] == "text":
+            return self._chunk({**end, "text": text})
+        return self._chunk({**end, "delta": {"content": text} if text else {}})
+
+    def _chunk(self, choice: dict[str, Any]) -> dict[str, Any]:
+        return {**self._skeleton, "choices": [choice]}

@@ -1,0 +1,56 @@
+"""Record: write the request's usage into the journal, before the last bytes of its answer go out."""
+
+import os
+
+from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.stages.settle import Settlement, settle_request
+from sluice_gateway.domain.ports import UsageFields, UsageSink
+
+
+def event_of(ctx: RequestContext, bill: Settlement, ended: float) -> UsageFields:
+    """Return the usage event of a request that ends at `ended` (the clock of `ctx.started`)."""
+    key = ctx.key
+    deployment = ctx.deployment
+    return UsageFields(
+        event_id="evt_" + os.urandom(12).hex(),
+        request_id=ctx.heads.request_id,
+        at=ctx.at,
+        tenant=key.tenant,
+        key_id=key.key_id,
+        endpoint=ctx.endpoint.path,
+        model=ctx.model.name if ctx.model is not None else ctx.body.model,
+        status=ctx.status,
+        http_status=ctx.http_status,
+        route=ctx.route.name if ctx.route is not None else None,
+        deployment=deployment.config.id if deployment is not None else None,
+        error_code=ctx.error_code,
+        stream=ctx.body.stream,
+        prompt_tokens=bill.prompt_tokens,
+        completion_tokens=bill.completion_tokens,
+        tokens_exact=bill.exact,
+        cost_usd=bill.cost_usd,
+        ttft_ms=ctx.ttft * 1000 if ctx.ttft is not None else None,
+        duration_ms=(ended - ctx.started) * 1000,
+        guard_issues=ctx.guard_issues,
+        citations=len(ctx.citations),
+        trace_id=ctx.trace_id,
+    )
+
+
+def record(ctx: RequestContext, usage: UsageSink, ended: float) -> Settlement:
+    """Settle the request and write it down, once; later calls change nothing.
+
+    Raises:
+        DependencyUnavailable: the journal cannot be written; the request must not end as a success.
+    """
+    bill = settle_request(ctx)
+    if ctx.recorded:
+        return bill
+    usage.record(event_of(ctx, bill, ended))
+    ctx.recorded = True
+    ctx.cost = bill.cost_usd
+    if ctx.model is not None and (bill.prompt_tokens or bill.completion_tokens):
+        metrics = ctx.model.metrics
+        metrics.input_tokens.inc(bill.prompt_tokens)
+        metrics.output_tokens.inc(bill.completion_tokens)
+    return bill

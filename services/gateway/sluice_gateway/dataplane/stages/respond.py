@@ -1,0 +1,355 @@
+"""Respond: the answer's head, its body, and for streams the relay with one write to the client per read from the engine."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import orjson
+
+from sluice.contracts.retrieval import Citation
+from sluice.errors import DependencyUnavailable
+from sluice_gateway.dataplane.asgi import Headers, Message
+from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.deps import DataPlaneDeps
+from sluice_gateway.dataplane.errors import ApiError, Gone, Unavailable, UpstreamBroken
+from sluice_gateway.dataplane.sse import (
+    DONE,
+    EventTooLong,
+    StreamPiece,
+    StreamScanner,
+    chunk_of,
+    split,
+    usage_of,
+)
+from sluice_gateway.dataplane.stages.dispatch import Answer
+from sluice_gateway.dataplane.stages.guard_output import GuardOutput, StreamGuard
+from sluice_gateway.dataplane.stages.record import record
+from sluice_gateway.dataplane.upstream import ReplyStream, UpstreamError
+
+_JSON = (b"content-type", b"application/json")
+_SSE: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+_FREE = (b"x-sluice-cost", b"0")
+_DRAIN_S = 1.0
+_MARK = re.compile(r"\[(\d{1,4})\]")
+
+
+def decision_headers(ctx: RequestContext) -> Headers:
+    """Return the headers that tell what was decided: id, model, deployment, route, guard."""
+    headers: Headers = [(b"x-request-id", ctx.heads.request_id.encode())]
+    if ctx.model is not None:
+        headers.append(ctx.model.header)
+    if ctx.deployment is not None:
+        headers.append(ctx.deployment.header)
+    if ctx.route is not None:
+        reason = f"{ctx.route.name}; {ctx.route_reason}" if ctx.route_reason else ctx.route.name
+        headers.append((b"x-sluice-route", reason.encode("ascii", "replace").replace(b"\r", b" ").replace(b"\n", b" ")))
+    if ctx.guard is not None:
+        headers.append((b"x-sluice-guard", ctx.guard.encode()))
+    return headers
+
+
+def cost_header(cost_usd: float) -> tuple[bytes, bytes]:
+    """Return the exact cost in dollars as a header."""
+    return (b"x-sluice-cost", b"%.9f" % cost_usd) if cost_usd else _FREE
+
+
+def sluice_object(ctx: RequestContext) -> dict[str, Any]:
+    """Return the `sluice` object of an answer."""
+    return {
+        "request_id": ctx.heads.request_id,
+        "model": ctx.model.name if ctx.model is not None else None,
+        "route": ctx.route.name if ctx.route is not None else None,
+        "guard_issues": list(ctx.guard_issues),
+        "citations": [citation.model_dump(mode="json") for citation in ctx.citations],
+    }
+
+
+def wants_sluice_object(ctx: RequestContext) -> bool:
+    """Tell whether the answer carries a `sluice` object: when the request had one, or has citations."""
+    return ctx.body.extension is not None or bool(ctx.citations)
+
+
+def annotations(text: str, citations: tuple[Citation, ...]) -> list[dict[str, Any]]:
+    """Return an annotation for each `[n]` in the text that names a citation, in OpenAI's `url_citation` shape."""
+    by_index = {citation.index: citation for citation in citations}
+    found = []
+    for match in _MARK.finditer(text):
+        citation = by_index.get(int(match.group(1)))
+        if citation is not None:
+            place = {
+                "start_index": match.start(),
+                "end_index": match.end(),
+                "title": citation.source,
+                "url": f"urn:sluice:chunk:{citation.chunk_id}",
+            }
+            found.append({"type": "url_citation", "url_citation": place})
+    return found
+
+
+def with_citations(answer: dict[str, Any], ctx: RequestContext) -> dict[str, Any]:
+    """Return a whole answer with the `sluice` object and its messages annotated."""
+    choices = []
+    for choice in answer.get("choices") or ():
+        message = choice.get("message")
+        if isinstance(message, dict) and isinstance(message.get("content"), str) and ctx.citations:
+            choice = {**choice, "message": {**message, "annotations": annotations(message["content"], ctx.citations)}}
+        choices.append(choice)
+    out = {**answer, "sluice": sluice_object(ctx)}
+    if "choices" in answer:
+        out["choices"] = choices
+    return out
+
+
+def event(data: object) -> bytes:
+    """Return one server-sent event."""
+    return b"data: " + orjson.dumps(data) + b"\n\n"
+
+
+def skeleton_of(events: bytes) -> dict[str, Any]:
+    """Return id, object, creation time and model of the first chunk in a piece of a stream."""
+    for one in split(events):
+        chunk = chunk_of(one)
+        if chunk is not None:
+            return {name: chunk[name] for name in ("id", "object", "created", "model") if name in chunk}
+    return {}
+
+
+class Respond:
+    """The stage."""
+
+    def __init__(self, deps: DataPlaneDeps, guard: GuardOutput, before_end: Callable[[RequestContext], None]) -> None:
+        self._deps = deps
+        self._guard = guard
+        self._before_end = before_end
+
+    async def whole(self, ctx: RequestContext, answer: Answer) -> None:
+        """Send a whole answer."""
+        found = answer.json
+        assert found is not None
+        body = answer.reply.body
+        ctx.usage = usage_of(found)
+        ctx.answering = True
+        if not ctx.plan.direct:
+            body = await self._processed(ctx, found, body)
+        elif ctx.body.extension is not None:
+            body = orjson.dumps(with_citations(found, ctx))
+        bill = record(ctx, self._deps.usage, self._deps.clock.monotonic())
+        headers = decision_headers(ctx)
+        headers.append(_JSON)
+        headers.append((b"content-length", b"%d" % len(body)))
+        headers.append(cost_header(bill.cost_usd))
+        await ctx.send({"type": "http.response.start", "status": 200, "headers": headers})
+        await ctx.send({"type": "http.response.body", "body": body})
+
+    async def _processed(self, ctx: RequestContext, found: dict[str, Any], body: bytes) -> bytes:
+        shown = found
+        if ctx.plan.guard_output != "off" and ctx.endpoint.kind != "embedding":
+            shown = await self._guard.check_whole(ctx, found)
+            if ctx.guard == "blocked" and ctx.plan.guard_output == "enforce":
+                ctx.status, ctx.error_code = "blocked", "content_filter"
+        await join_observer(ctx)
+        if wants_sluice_object(ctx):
+            shown = with_citations(shown, ctx)
+        return body if shown is found else orjson.dumps(shown)
+
+    async def stream(self, ctx: RequestContext, answer: Answer) -> None:
+        """Relay a stream until its end, its failure, or the client's departure."""
+        scanner, first, stream = answer.scanner, answer.first, answer.reply.stream
+        assert scanner is not None
+        assert first is not None
+        assert stream is not None
+        relay = _Relay(self._deps, self._guard, ctx, scanner, stream, self._before_end)
+        ctx.answering = True
+        if ctx.guard is None and ctx.plan.guard_output == "enforce":
+            ctx.guard = "passed"
+        try:
+            await _write(
+                ctx, {"type": "http.response.start", "status": 200, "headers": [*decision_headers(ctx), *_SSE]}
+            )
+            await relay.run(first)
+        finally:
+            ctx.usage = scanner.usage
+            ctx.chunks = scanner.chunks
+            stream.close()
+
+
+class _Relay:
+    """One stream on its way through."""
+
+    def __init__(
+        self,
+        deps: DataPlaneDeps,
+        guard: GuardOutput,
+        ctx: RequestContext,
+        scanner: StreamScanner,
+        stream: ReplyStream,
+        before_end: Callable[[RequestContext], None],
+    ) -> None:
+        self._deps = deps
+        self._ctx = ctx
+        self._scanner = scanner
+        self._stream = stream
+        self._guard = guard
+        self._before_end = before_end
+        self._seen = ""
+        self._windows: StreamGuard | None = None
+        if ctx.plan.guard_output == "enforce":
+            options = deps.options
+            self._windows = StreamGuard(
+                guard, ctx, window=options.guard_window_chars, holdback=options.guard_holdback_chars
+            )
+        self._observing = ctx.plan.guard_output == "observe"
+        self._blocked = False
+        self._ended = False
+        self._skeleton: dict[str, Any] = {}
+
+    async def run(self, piece: StreamPiece) -> None:
+        ctx = self._ctx
+        if wants_sluice_object(ctx):
+            self._skeleton = skeleton_of(piece.events)
+        try:
+            tail = await self._forward(piece)
+            tail += await self._last_checks()
+            end = tail + self._closing() + DONE
+            self._finish()
+        except ApiError as exc:
+            end = b"data: " + exc.body() + b"\n\n"
+            ctx.status, ctx.error_code = "error", exc.error_code
+            self._note_failure()
+        self._before_end(ctx)
+        await _write(ctx, {"type": "http.response.body", "body": end})
+        await self._drain()
+
+    async def _forward(self, piece: StreamPiece) -> bytes:
+        # Returns the last events, which go out together with the end of the stream.
+        ctx = self._ctx
+        while True:
+            events = piece.events
+            if self._windows is not None or self._observing:
+                events = await self._checked(events)
+            if piece.done or self._blocked:
+                return events
+            if events:
+                await _write(ctx, {"type": "http.response.body", "body": events, "more_body": True})
+            piece = await self._next()
+
+    async def _next(self) -> StreamPiece:
+        try:
+            data = await self._stream.read()
+            if data:
+                piece = self._scanner.feed(data)
+            else:
+                self._ended = True
+                piece = StreamPiece(self._scanner.finish().events, done=True)
+        except (UpstreamError, EventTooLong) as exc:
+            raise self._broken(exc) from exc
+        if self._scanner.failed:
+            raise self._broken(None)
+        return piece
+
+    def _broken(self, cause: Exception | None) -> Exception:
+        ctx = self._ctx
+        if ctx.gone or (isinstance(cause, UpstreamError) and cause.reason == "cancelled"):
+            return Gone()
+        reason = cause.reason if isinstance(cause, UpstreamError) else "stream_error"
+        if ctx.model is not None:
+            ctx.model.metrics.upstream_error(reason)
+        return UpstreamBroken(
+            "The model stopped in the middle of its answer. What was received so far is not complete; send the request again.",
+            code="stream_timeout" if reason == "timeout" else "stream_interrupted",
+        )
+
+    async def _checked(self, events: bytes) -> bytes:
+        out: list[bytes] = []
+        for one in split(events):
+            chunk = chunk_of(one)
+            if chunk is None:
+                out.append(one)
+            elif self._windows is None:
+                self._seen += _text_of(chunk)
+                out.append(one)
+            else:
+                released = await self._windows.feed(chunk)
+                out += [event(part) for part in released.chunks]
+                if released.blocked:
+                    self._blocked = True
+                    break
+        return b"".join(out)
+
+    async def _last_checks(self) -> bytes:
+        ctx = self._ctx
+        tail = b""
+        if self._windows is not None and not self._blocked:
+            released = await self._windows.finish()
+            tail = b"".join(event(part) for part in released.chunks)
+            self._blocked = released.blocked
+        elif self._observing:
+            await self._guard.check(ctx, self._seen)
+        if self._blocked:
+            ctx.status, ctx.error_code = "blocked", "content_filter"
+        if ctx.observer is not None:
+            await join_observer(ctx)
+        return tail
+
+    def _closing(self) -> bytes:
+        ctx = self._ctx
+        if not wants_sluice_object(ctx):
+            return b""
+        return event({**self._skeleton, "choices": [], "sluice": sluice_object(ctx)})
+
+    def _finish(self) -> None:
+        # The row is written before the last bytes go out.
+        ctx = self._ctx
+        ctx.usage = self._scanner.usage
+        ctx.chunks = self._scanner.chunks
+        try:
+            record(ctx, self._deps.usage, self._deps.clock.monotonic())
+        except DependencyUnavailable as exc:
+            raise Unavailable("The request could not be accounted for. Try again in a few seconds.") from exc
+
+    def _note_failure(self) -> None:
+        # The client is told of the failure already; a journal that cannot be written adds nothing to it.
+        with suppress(Unavailable):
+            self._finish()
+
+    async def _drain(self) -> None:
+        # The engine said [DONE]; its connection is kept when the end of the message follows at once.
+        if self._ended or self._blocked or self._ctx.status == "error":
+            return
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                while await self._stream.read():
+                    pass
+        except (TimeoutError, UpstreamError):
+            self._stream.close()
+
+
+async def join_observer(ctx: RequestContext) -> None:
+    """Wait for a guard that only observes, so that its issues are recorded."""
+    if ctx.observer is not None:
+        await ctx.observer
+
+
+async def _write(ctx: RequestContext, message: Message) -> None:
+    if ctx.gone:
+        raise Gone
+    try:
+        await ctx.send(message)
+    except OSError as exc:
+        raise Gone from exc
+
+
+def _text_of(chunk: dict[str, Any]) -> str:
+    parts = []
+    for choice in chunk.get("choices") or ():
+        delta = choice.get("delta")
+        text = delta.get("content") if isinstance(delta, dict) else choice.get("text")
+        if isinstance(text, str):
+            parts.append(text)
+    return "".join(parts)

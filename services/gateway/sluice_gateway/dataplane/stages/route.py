@@ -1,0 +1,93 @@
+"""Route: ask the router which model answers a request for a virtual model."""
+
+from sluice.contracts.routing import RouteDecision, RouteRequest
+from sluice.errors import DeadlineExceeded, DependencyUnavailable, NotFound, SluiceError, UpstreamFailed
+from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.deployments import choose
+from sluice_gateway.dataplane.deps import DataPlaneDeps
+from sluice_gateway.dataplane.errors import Overloaded, Unavailable, UnknownModel, from_service
+from sluice_gateway.dataplane.plan import Plan
+from sluice_gateway.dataplane.stages.resolve import check_model, shown
+from sluice_gateway.dataplane.table import ModelEntry, RouteEntry, Table
+from sluice_gateway.dataplane.texts import pieces, question, size
+
+_MAX_TEXT = 20_000
+
+
+def take(decision: RouteDecision, table: Table, route: RouteEntry) -> tuple[ModelEntry, ...]:
+    """Return the models to try in order: the router's choice, its fallbacks, then the route's own.
+
+    Names that this snapshot does not know (the router may be ahead) are passed over.
+    """
+    names = (decision.model, *decision.fallbacks)
+    kind = route.candidates[0].config.kind
+    found = [table.models[name] for name in names if name in table.models and table.models[name].config.kind == kind]
+    return tuple(dict.fromkeys((*found, *route.fallbacks)))
+
+
+def stand_in(route: RouteEntry, now: float) -> tuple[ModelEntry, ...]:
+    """Return the order to try without the router: candidates that can answer now first, then the route's fallbacks."""
+    ready = [entry for entry in route.candidates if choose(entry.deployments, now) is not None]
+    return tuple(dict.fromkeys((*ready, *route.candidates, *route.fallbacks)))
+
+
+class AskRouter:
+    """The stage."""
+
+    def __init__(self, deps: DataPlaneDeps) -> None:
+        self._deps = deps
+
+    async def __call__(self, ctx: RequestContext) -> None:
+        """Set the models to try.
+
+        Raises:
+            UnknownModel, Unavailable, Overloaded: the router has no answer.
+        """
+        route = ctx.route
+        assert route is not None
+        found = pieces(ctx.fields, ctx.endpoint.kind)
+        text = question(found)[:_MAX_TEXT]
+        policy = None
+        with self._deps.tracing.span("route", attributes={"sluice.route": route.name}) as span:
+            try:
+                decision = await self._deps.router.route(
+                    RouteRequest(model=route.name, text=text, prompt_tokens=size(found) // 4),
+                    tenant=ctx.key.tenant,
+                    timeout_s=self._deps.options.stage_timeout_s,
+                )
+                ctx.chain = take(decision, ctx.table, route)
+                ctx.route_reason = decision.reason
+                policy = decision.policy
+            except (DependencyUnavailable, UpstreamFailed, DeadlineExceeded):
+                self._deps.metrics.stage_errors.labels("route").inc()
+                ctx.chain = stand_in(route, self._deps.clock.monotonic())
+                ctx.route_reason = "router_unavailable"
+            except NotFound as exc:
+                raise UnknownModel(
+                    f"The model `{shown(route.name)}` does not exist. GET /v1/models lists the models you can use.",
+                    param="model",
+                ) from exc
+            except SluiceError as exc:
+                raise from_service(exc, "router") from exc
+            span.set_attribute("sluice.route.reason", ctx.route_reason)
+        self._adopt(ctx, route, policy)
+
+    def _adopt(self, ctx: RequestContext, route: RouteEntry, policy: str | None) -> None:
+        if not ctx.chain:
+            raise Overloaded("No model of this route can answer now. Try again in a few seconds.")
+        model = ctx.model = ctx.chain[0]
+        check_model(model, ctx.endpoint, ctx.body, len(ctx.raw))
+        ctx.plan = plan_with(ctx, route, model, policy)
+
+
+def plan_with(ctx: RequestContext, route: RouteEntry, model: ModelEntry, policy: str | None) -> Plan:
+    """Return the plan that also keeps the policy of the model that the router chose."""
+    table, extension = ctx.table, ctx.body.extension
+    if ctx.key.policy is not None:
+        return ctx.plan
+    added = table.policy(extension.policy) if extension is not None else None
+    if policy is not None and not table.knows_policy(policy):
+        raise Unavailable("The router named a policy that is not known here yet. Try again in a few seconds.")
+    chosen = model.policy or table.policy(policy)
+    retrieval = extension is not None and extension.retrieval is not None
+    return table.plan(route.policy, added, chosen, virtual=True, retrieval=retrieval)

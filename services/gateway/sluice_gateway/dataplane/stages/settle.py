@@ -1,0 +1,45 @@
+"""Settle: the tokens and the exact cost of a request, however it ended."""
+
+from typing import NamedTuple
+
+from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.sse import Usage
+from sluice_gateway.dataplane.table import ModelEntry
+from sluice_gateway.dataplane.texts import pieces, size
+
+_BYTES_PER_TOKEN = 4
+
+
+class Settlement(NamedTuple):
+    """What a request is billed."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    exact: bool
+    cost_usd: float
+
+
+def settle(model: ModelEntry, usage: Usage | None, *, prompt_bytes: int, chunks: int) -> Settlement:
+    """Return the bill: from the upstream's own counts if it gave them, else from what was seen.
+
+    Without counts the prompt is taken as one token for four bytes of text, and the answer as one token for each
+    chunk of the stream, which is how engines send them.
+    """
+    if usage is not None:
+        prompt, completion, exact = usage.prompt_tokens, usage.completion_tokens, True
+    else:
+        prompt, completion, exact = -(-prompt_bytes // _BYTES_PER_TOKEN), chunks, False
+    return Settlement(prompt, completion, exact, prompt * model.input_price + completion * model.output_price)
+
+
+def settle_request(ctx: RequestContext) -> Settlement:
+    """Return the bill of a request; one that never reached a model costs nothing, and that is exact."""
+    if (
+        ctx.model is None
+        or not ctx.dispatched
+        or (ctx.usage is None and ctx.status != "cancelled" and not ctx.answering)
+    ):
+        return Settlement(0, 0, exact=True, cost_usd=0.0)
+    if ctx.usage is not None:
+        return settle(ctx.model, ctx.usage, prompt_bytes=0, chunks=0)
+    return settle(ctx.model, None, prompt_bytes=size(pieces(ctx.fields, ctx.endpoint.kind)), chunks=ctx.chunks)

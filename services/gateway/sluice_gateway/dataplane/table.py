@@ -1,0 +1,266 @@
+"""The routing table of the request path: a routing snapshot, compiled once when it changes."""
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from prometheus_client import Counter, Histogram
+
+from sluice.contracts.routing import Deployment, Model, ModelKind, Policy, Route, RoutingSnapshot
+from sluice_gateway.dataplane.body import Kind
+from sluice_gateway.dataplane.deployments import DeploymentState
+from sluice_gateway.dataplane.plan import Plan, Stages, compile_plan, stricter
+from sluice_gateway.dataplane.upstream import Upstream
+from sluice_gateway.metrics import GatewayMetrics
+
+_log = logging.getLogger(__name__)
+AUTO = "auto"
+_MAX_PLANS = 4096
+
+
+class Endpoint(NamedTuple):
+    """One public path of the request path."""
+
+    path: str
+    kind: Kind
+    upstream_path: str
+    model_kind: ModelKind
+    operation: str
+
+
+CHAT = Endpoint("/v1/chat/completions", "chat", "/chat/completions", "chat", "chat")
+COMPLETIONS = Endpoint("/v1/completions", "completion", "/completions", "chat", "text_completion")
+EMBEDDINGS = Endpoint("/v1/embeddings", "embedding", "/embeddings", "embedding", "embeddings")
+ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS)
+
+
+class ModelMetrics:
+    """The metric children of one model, looked up once instead of for every request."""
+
+    __slots__ = ("_duration", "_metrics", "_name", "_requests", "input_tokens", "output_tokens", "ttft")
+
+    def __init__(self, metrics: GatewayMetrics, name: str) -> None:
+        self._metrics = metrics
+        self._name = name
+        self._requests: dict[tuple[str, int], Counter] = {}
+        self._duration: dict[str, Histogram] = {}
+        self.ttft: Histogram = metrics.ttft.labels(name)
+        self.input_tokens: Counter = metrics.tokens.labels(name, "input")
+        self.output_tokens: Counter = metrics.tokens.labels(name, "output")
+
+    def observe(self, endpoint: str, status: int, seconds: float) -> None:
+        """Count one answered request."""
+        requests = self._requests.get((endpoint, status))
+        if requests is None:
+            requests = self._requests[endpoint, status] = self._metrics.requests.labels(
+                endpoint, self._name, str(status)
+            )
+        requests.inc()
+        duration = self._duration.get(endpoint)
+        if duration is None:
+            duration = self._duration[endpoint] = self._metrics.duration.labels(endpoint, self._name)
+        duration.observe(seconds)
+
+    def upstream_error(self, reason: str) -> None:
+        """Count one failed attempt."""
+        self._metrics.upstream_errors.labels(self._name, reason).inc()
+
+    def fallback(self) -> None:
+        """Count one request that another deployment or model answered than the first choice."""
+        self._metrics.fallbacks.labels(self._name).inc()
+
+
+class ModelEntry:
+    """A model that callers can name."""
+
+    __slots__ = ("config", "deployments", "fallbacks", "header", "input_price", "metrics", "name", "output_price", "plan",
+                 "policy", "prompt_limit_bytes")  # fmt: skip
+
+    def __init__(
+        self,
+        config: Model,
+        deployments: tuple[DeploymentState, ...],
+        policy: Policy | None,
+        plan: Plan,
+        metrics: ModelMetrics,
+        prompt_limit_bytes: int,
+    ) -> None:
+        self.name = config.name
+        self.config = config
+        self.deployments = deployments
+        self.policy = policy
+        self.plan = plan
+        self.metrics = metrics
+        self.prompt_limit_bytes = prompt_limit_bytes
+        self.fallbacks: tuple[ModelEntry, ...] = ()
+        self.header = (b"x-sluice-model", config.name.encode("latin-1", "replace"))
+        self.input_price = config.price.input / 1e6
+        self.output_price = config.price.output / 1e6
+
+
+class RouteEntry:
+    """A virtual model: the router picks one of its candidates."""
+
+    __slots__ = ("candidates", "config", "fallbacks", "name", "plan", "policy")
+
+    def __init__(
+        self,
+        config: Route,
+        candidates: tuple[ModelEntry, ...],
+        fallbacks: tuple[ModelEntry, ...],
+        policy: Policy | None,
+        plan: Plan,
+    ) -> None:
+        self.name = config.name
+        self.config = config
+        self.candidates = candidates
+        self.fallbacks = fallbacks
+        self.policy = policy
+        self.plan = plan
+
+
+class Table:
+    """One compiled snapshot: names to entries, policies to plans."""
+
+    def __init__(self, snapshot: RoutingSnapshot, policies: dict[str, Policy], stages: Stages) -> None:
+        self.version = snapshot.version
+        self.models: dict[str, ModelEntry] = {}
+        self.routes: dict[str, RouteEntry] = {}
+        self._policies = policies
+        self._stages = stages
+        self._plans: dict[tuple[str | None, str | None, str | None, bool, bool], Plan] = {}
+
+    def knows_policy(self, name: str) -> bool:
+        """Tell whether there is a policy of that name."""
+        return name in self._policies
+
+    def policy(self, name: str | None) -> Policy | None:
+        """Return the policy of that name."""
+        return self._policies.get(name) if name is not None else None
+
+    def plan(
+        self,
+        base: Policy | None,
+        added: Policy | None = None,
+        chosen: Policy | None = None,
+        *,
+        virtual: bool,
+        retrieval: bool,
+    ) -> Plan:
+        """Return the plan that demands all that up to three policies demand; plans are compiled once."""
+        key = (_name(base), _name(added), _name(chosen), virtual, retrieval)
+        plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) >= _MAX_PLANS:
+                self._plans.clear()
+            combined = stricter(stricter(base, added), chosen)
+            plan = compile_plan(combined, self._stages, virtual=virtual, retrieval_asked=retrieval)
+            self._plans[key] = plan
+        return plan
+
+
+class Compiler:
+    """Turns routing snapshots into tables; deployments keep their counters from one table to the next."""
+
+    def __init__(
+        self,
+        stages: Stages,
+        metrics: GatewayMetrics,
+        upstream_for: Callable[[str], Upstream],
+        max_bytes_per_token: int,
+    ) -> None:
+        self._stages = stages
+        self._metrics = metrics
+        self._upstream_for = upstream_for
+        self._max_bytes_per_token = max_bytes_per_token
+        self._deployments: dict[tuple[str, str], DeploymentState] = {}
+        self._model_metrics: dict[str, ModelMetrics] = {}
+
+    def compile(self, snapshot: RoutingSnapshot) -> Table:
+        """Return the table of a snapshot."""
+        policies = {policy.name: policy for policy in snapshot.policies}
+        table = Table(snapshot, policies, self._stages)
+        kept: dict[tuple[str, str], DeploymentState] = {}
+        for model in snapshot.models:
+            if _policy_exists(model, table):
+                table.models[model.name] = self._model(model, table, kept)
+        for entry in table.models.values():
+            entry.fallbacks = _named(entry.config.fallbacks, table, entry.config.kind)
+        for route in snapshot.routes:
+            if _policy_exists(route, table):
+                table.routes[route.name] = _route(route, table)
+        if AUTO not in table.routes and AUTO not in table.models and table.models:
+            chat = tuple(entry.name for entry in table.models.values() if entry.config.kind == "chat")
+            table.routes[AUTO] = _route(Route(name=AUTO, candidates=chat), table)
+        self._deployments = kept
+        return table
+
+    def origins(self) -> set[str]:
+        """Return the origins that the last table uses."""
+        return {_origin(state.config.base_url) for state in self._deployments.values()}
+
+    def _model(self, model: Model, table: Table, kept: dict[tuple[str, str], DeploymentState]) -> ModelEntry:
+        states = []
+        for config in model.deployments:
+            key = (config.id, config.base_url)
+            states.append(self._deployment(key, config))
+            kept[key] = states[-1]
+        policy = table.policy(model.policy)
+        metrics = self._model_metrics.get(model.name)
+        if metrics is None:
+            metrics = self._model_metrics[model.name] = ModelMetrics(self._metrics, model.name)
+        return ModelEntry(
+            model,
+            tuple(states),
+            policy,
+            table.plan(policy, virtual=False, retrieval=False),
+            metrics,
+            model.context_tokens * self._max_bytes_per_token,
+        )
+
+    def _deployment(self, key: tuple[str, str], config: Deployment) -> DeploymentState:
+        upstream = self._upstream_for(_origin(config.base_url))
+        base_path = urlsplit(config.base_url).path.rstrip("/")
+        state = self._deployments.get(key)
+        if state is None:
+            return DeploymentState(config, base_path, upstream)
+        state.describe(config, base_path, upstream)
+        return state
+
+
+def _policy_exists(named: Model | Route, table: Table) -> bool:
+    # Without its policy a model would be served unguarded: it is left out instead.
+    if named.policy is None or table.knows_policy(named.policy):
+        return True
+    _log.error(
+        "left out of the routing table: its policy is missing", extra={"entry": named.name, "policy": named.policy}
+    )
+    return False
+
+
+def _origin(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _name(policy: Policy | None) -> str | None:
+    return policy.name if policy is not None else None
+
+
+def _named(names: tuple[str, ...], table: Table, kind: ModelKind) -> tuple[ModelEntry, ...]:
+    found = (table.models.get(name) for name in names)
+    return tuple(entry for entry in found if entry is not None and entry.config.kind == kind)
+
+
+def _route(route: Route, table: Table) -> RouteEntry:
+    policy = table.policy(route.policy)
+    candidates = tuple(table.models[name] for name in route.candidates if name in table.models)
+    kind = candidates[0].config.kind if candidates else "chat"
+    return RouteEntry(
+        route,
+        candidates,
+        _named(route.fallbacks, table, kind),
+        policy,
+        table.plan(policy, virtual=True, retrieval=False),
+    )

@@ -1,0 +1,75 @@
+"""The pieces of text in a request body: found for guards, put back when a guard changed them."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from sluice_gateway.dataplane.body import Fields, Kind
+
+Path = tuple[str | int, ...]
+
+
+class Piece(NamedTuple):
+    """One text with its place in the body."""
+
+    path: Path
+    role: str
+    text: str
+
+
+def pieces(fields: Fields, kind: Kind) -> list[Piece]:
+    """Return every text that a model will read as words: messages, tool results and arguments, prompts and inputs."""
+    if kind == "chat":
+        return [piece for index, message in enumerate(fields["messages"]) for piece in _of_message(index, message)]
+    name = "prompt" if kind == "completion" else "input"
+    value = fields[name]
+    if isinstance(value, str):
+        return [Piece((name,), "user", value)]
+    return [Piece((name, index), "user", item) for index, item in enumerate(value) if isinstance(item, str)]
+
+
+def replaced(fields: Fields, changes: list[tuple[Path, str]]) -> Fields:
+    """Return a copy of the body in which the given texts stand; what did not change is shared with the original."""
+    out = dict(fields)
+    for path, text in changes:
+        _put(out, path, text)
+    return out
+
+
+def question(found: list[Piece]) -> str:
+    """Return the text of the last user message, or the last text there is: what routing and retrieval ask with."""
+    last = next((piece.path[:2] for piece in reversed(found) if piece.role == "user"), None)
+    if last is None:
+        return found[-1].text if found else ""
+    return "\n".join(piece.text for piece in found if piece.path[:2] == last)
+
+
+def size(found: list[Piece]) -> int:
+    """Return how many bytes of text there are."""
+    return sum(len(piece.text.encode()) for piece in found)
+
+
+def _of_message(index: int, message: dict[str, Any]) -> Iterator[Piece]:
+    role = message["role"][:40]
+    content = message.get("content")
+    if isinstance(content, str):
+        yield Piece(("messages", index, "content"), role, content)
+    elif content:
+        for place, part in enumerate(content):
+            if part["type"] == "text":
+                yield Piece(("messages", index, "content", place, "text"), role, part["text"])
+    calls = message.get("tool_calls")
+    if isinstance(calls, list):
+        for place, call in enumerate(calls):
+            function = call.get("function") if isinstance(call, dict) else None
+            arguments = function.get("arguments") if isinstance(function, dict) else None
+            if isinstance(arguments, str):
+                yield Piece(("messages", index, "tool_calls", place, "function", "arguments"), role, arguments)
+
+
+def _put(target: Any, path: Path, text: str) -> None:
+    # Copies each container on the way down, so that the caller's parsed body stays as it came.
+    for step in path[:-1]:
+        child = target[step]
+        target[step] = list(child) if isinstance(child, list) else dict(child)
+        target = target[step]
+    target[path[-1]] = text

@@ -1,0 +1,100 @@
+"""The interface of upstream clients: one call, one reply, streamed or whole."""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple, Protocol
+
+Reason = Literal["connect", "reset", "protocol", "timeout", "too_large", "cancelled"]
+
+
+class UpstreamError(Exception):
+    """An upstream did not answer as it should; `reason` is one of a closed set, so that it can be a metric's label."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason: Reason = reason
+
+
+class Call:
+    """One POST to an upstream.
+
+    `timeout_s` bounds the wait for a whole answer, for the head of a stream, and for each pause inside a stream;
+    `deadline` (the loop's clock) bounds everything. `cancel` may be called at any time, from any callback.
+    """
+
+    __slots__ = ("_abort", "bearer", "body", "cancelled", "connect_timeout_s", "deadline", "path", "request_id",
+                 "timeout_s", "traceparent")  # fmt: skip
+
+    def __init__(
+        self,
+        path: str,
+        body: bytes,
+        *,
+        bearer: str | None,
+        request_id: str,
+        traceparent: str | None,
+        connect_timeout_s: float,
+        timeout_s: float,
+        deadline: float | None,
+    ) -> None:
+        self.path = path
+        self.body = body
+        self.bearer = bearer
+        self.request_id = request_id
+        self.traceparent = traceparent
+        self.connect_timeout_s = connect_timeout_s
+        self.timeout_s = timeout_s
+        self.deadline = deadline
+        self.cancelled = False
+        self._abort: Callable[[], None] | None = None
+
+    def cancel(self) -> None:
+        """Stop: the upstream's connection is closed, and whoever waits gets `UpstreamError("cancelled")`."""
+        self.cancelled = True
+        if self._abort is not None:
+            self._abort()
+
+    def on_cancel(self, abort: Callable[[], None] | None) -> None:
+        """Set what closes the connection that carries the call at the moment."""
+        self._abort = abort
+
+
+class ReplyStream(Protocol):
+    """The body of a streamed reply."""
+
+    async def read(self) -> bytes:
+        """Return all that has come since the last read, waiting if nothing has; b"" at the end.
+
+        Raises:
+            UpstreamError: the stream broke before its end.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop reading; a stream that is not at its end takes its connection with it."""
+        ...
+
+
+class UpstreamReply(NamedTuple):
+    """What an upstream answered: `body` is whole, or b"" while `stream` carries server-sent events."""
+
+    status: int
+    content_type: bytes
+    retry_after: bytes | None
+    body: bytes
+    stream: ReplyStream | None
+
+
+class Upstream(Protocol):
+    """A client for one origin (scheme, host and port)."""
+
+    async def send(self, call: Call) -> UpstreamReply:
+        """Send a call and return its reply.
+
+        Raises:
+            UpstreamError: no reply, or none that can be understood.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close idle connections now and busy ones when their reply is complete."""
+        ...

@@ -1,0 +1,62 @@
+"""The upstream clients in use, one for each origin."""
+
+import asyncio
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from sluice_gateway.dataplane.deps import Options
+from sluice_gateway.dataplane.pool import HttpPool
+from sluice_gateway.dataplane.provider import ProviderClient
+from sluice_gateway.dataplane.upstream import Upstream
+
+
+class Upstreams:
+    """Opens a client when an origin is first named and closes it when no deployment names it any more."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._clients: dict[str, Upstream] = {}
+        self._session: aiohttp.ClientSession | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def client(self, origin: str) -> Upstream:
+        """Return the client for an origin such as `http://127.0.0.1:8090`."""
+        client = self._clients.get(origin)
+        if client is None:
+            client = self._clients[origin] = self._open(origin)
+        return client
+
+    def keep_only(self, origins: set[str]) -> None:
+        """Close the clients of all other origins; replies that are under way are not disturbed."""
+        for origin in [origin for origin in self._clients if origin not in origins]:
+            task = asyncio.get_running_loop().create_task(self._clients.pop(origin).close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Close everything."""
+        for client in self._clients.values():
+            await client.close()
+        self._clients.clear()
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _open(self, origin: str) -> Upstream:
+        parts = urlsplit(origin)
+        options = self._options
+        if parts.scheme == "http":
+            return HttpPool(
+                parts.hostname or "",
+                parts.port or 80,
+                idle_s=options.upstream_idle_s,
+                max_idle=options.upstream_max_idle,
+                max_reply_bytes=options.max_reply_bytes,
+            )
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=options.upstream_idle_s),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return ProviderClient(origin, self._session, max_reply_bytes=options.max_reply_bytes)
