@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,13 +28,17 @@ def find_compiler() -> str | None:
     return next((path for name in COMPILERS if (path := shutil.which(name))), None)
 
 
-def build(into: Path = BUILD) -> Programs:
-    """Compile what is not compiled yet; the folder's name holds a hash of the sources, so a change builds anew."""
+def build(into: Path = BUILD, find: Callable[[], str | None] = find_compiler) -> Programs:
+    """Compile what is not compiled yet; the folder's name holds a hash of the sources, so a change builds anew.
+
+    Raises:
+        BenchError: there is no C compiler, or it refuses.
+    """
     folder = into / _digest()
     programs = Programs(mock=folder / "mock", load=folder / "load")
     if programs.mock.exists() and programs.load.exists():
         return programs
-    compiler = find_compiler()
+    compiler = find()
     if compiler is None:
         raise BenchError(
             "The benchmark needs a C compiler for its mock upstream and load generator, and this machine has none. "

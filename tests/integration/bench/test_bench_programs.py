@@ -1,38 +1,18 @@
 """The compiled mock upstream and load generator, for real: built, started, and run against each other."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 from tests.bench.loadgen import Target, run_load
 from tests.bench.mock import WORDS, MockUpstream, Timing
 from tests.bench.run import choose_cores
-from tests.bench.scenarios import Bodies, write_bodies
-from tests.bench.toolchain import Programs, build, find_compiler
+from tests.bench.scenarios import Bodies
+from tests.bench.toolchain import Programs
 
 from sluice.testing import free_port
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.skipif(find_compiler() is None, reason="no C compiler here; make bench needs one"),
-]
-
-
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
-    return build(tmp_path_factory.mktemp("native"))
-
-
-@pytest.fixture
-def upstream(programs: Programs, tmp_path: Path) -> Iterator[MockUpstream]:
-    with MockUpstream(programs.mock, core=choose_cores()[1], log=tmp_path / "mock.log") as running:
-        yield running
-
-
-@pytest.fixture
-def bodies(tmp_path: Path) -> Bodies:
-    return write_bodies(tmp_path)
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture

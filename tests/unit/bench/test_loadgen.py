@@ -8,6 +8,7 @@ from tests.bench.errors import BenchError
 from tests.bench.loadgen import LoadReport, Percentiles, parse_report
 from tests.bench.run import chosen_rows, chosen_scenarios, parse_arguments
 from tests.bench.scenarios import SCENARIOS, write_bodies
+from tests.bench.toolchain import build
 
 
 def report_with(**changes: int | str) -> LoadReport:
@@ -72,3 +73,8 @@ def test_bodies_differ_only_in_streaming(tmp_path: Path) -> None:
     plain, streamed = json.loads(bodies.json.read_text()), json.loads(bodies.stream.read_text())
     assert streamed == {**plain, "stream": True}
     assert {bodies.of(scenario) for scenario in SCENARIOS} == {bodies.json, bodies.stream}
+
+
+def test_without_a_compiler_a_sentence_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=r"needs a C compiler .* apt-get install gcc"):
+        build(tmp_path, find=lambda: None)
