@@ -77,11 +77,10 @@ class Engine:
         if result.returncode:
             raise Failed(_sentence(arguments, result.returncode, log))
 
-    def answer(self, *arguments: str) -> tuple[int, str]:
+    def answer(self, *arguments: str, extra: Mapping[str, str] | None = None) -> tuple[int, str]:
         """Run a command quietly and return its exit status and output."""
-        result = subprocess.run(
-            arguments, cwd=REPOSITORY, env=self.environment, check=False, capture_output=True, text=True
-        )
+        environment = {**self.environment, **(extra or {})}
+        result = subprocess.run(arguments, cwd=REPOSITORY, env=environment, check=False, capture_output=True, text=True)
         return result.returncode, result.stdout.strip()
 
     def has_image(self, name: str) -> bool:

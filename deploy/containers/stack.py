@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -12,6 +13,9 @@ from engine import REPOSITORY, Engine, Failed, say
 
 PROJECT = "sluice-ci"
 FILES = (REPOSITORY / "docker-compose.yml", REPOSITORY / "deploy" / "compose" / "local.yml")
+COMPOSE = Path(sys.executable).parent / "docker-compose"
+EVAL_KEY = "SLUICE_EVAL_GATEWAY_KEY"
+NEEDS_KEY = "eval-worker"
 BASE_URL = "http://127.0.0.1:18080"
 SECRETS = (
     "SLUICE_ADMIN_KEY",
@@ -61,11 +65,20 @@ class Stack:
             self.run("--podman-build-args=--network host --format docker", "build", name, log=log)
 
     def up(self, log: Path) -> None:
-        """Start all containers of the core profile."""
+        """Start the containers of the core profile, except the one that needs an API key first."""
         self.traces.mkdir(exist_ok=True)
         self.traces.chmod(0o777)  # the containers' user is not the host's
+        for file in self.traces.iterdir():
+            file.unlink()
         say("starting the containers")
-        self.run("up", "-d", "--no-build", log=log)
+        self.run("up", "-d", "--no-build", *(name for name in self._services() if name != NEEDS_KEY), log=log)
+
+    def give_key(self, log: Path) -> str:
+        """Make an API key for the evaluation worker and start it, as docs/how-to/deploy.md says; return a key for the tests."""
+        say("making API keys")
+        self._set_secret(EVAL_KEY, self._make_key("eval-worker"))
+        self.run("up", "-d", "--no-build", NEEDS_KEY, log=log)
+        return self._make_key("tests")
 
     def wait(self, seconds: float) -> None:
         """Wait until every container's own health check passes and the gateway says that it is ready.
@@ -110,6 +123,32 @@ class Stack:
         """Stop and remove the project's containers, its network and its volumes."""
         say("stopping the containers")
         self.run("down", "--volumes", "--timeout", "20", log=log)
+
+    def _services(self) -> list[str]:
+        names = ("config", "--services")
+        files = [part for file in FILES for part in ("-f", str(file))]
+        environment = {"SLUICE_CI_TRACES": str(self.traces), **self.read_secrets()}
+        status, text = self.engine.answer(str(COMPOSE), *files, *names, extra=environment)
+        if status:
+            raise Failed("docker-compose.yml is not valid: `docker compose config` says why.")
+        return text.split()
+
+    def _make_key(self, name: str) -> str:
+        secret = self.read_secrets()["SLUICE_ADMIN_KEY"]
+        request = urllib.request.Request(
+            f"{BASE_URL}/admin/keys",
+            data=json.dumps({"name": name}).encode(),
+            headers={"authorization": f"Bearer {secret}", "content-type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return str(json.load(answer)["key"])
+        except (urllib.error.URLError, OSError) as error:
+            raise Failed(f"The gateway made no API key: {error}") from error
+
+    def _set_secret(self, name: str, value: str) -> None:
+        found = self.read_secrets() | {name: value}
+        self.env_file.write_text("".join(f"{key}={text}\n" for key, text in found.items()), encoding="utf-8")
 
     def _healthy(self, name: str) -> bool:
         status, _ = self.engine.answer("podman", "healthcheck", "run", name)

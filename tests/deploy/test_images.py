@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.deploy.parts import BIN, ROOT, SERVICE_PARTS
+from tests.deploy.parts import BIN, ROOT, SERVICE_PARTS, compose
 
 DOCKERFILES = sorted(
     [*ROOT.glob("deploy/docker/*.Dockerfile"), *ROOT.glob("deploy/containers/standins/*.Containerfile")]
@@ -44,6 +44,15 @@ def test_dependencies_are_wheels_checked_by_hash(path: Path) -> None:
 def test_base_images_are_pinned(path: Path) -> None:
     bases = re.findall(r"^FROM (\S+)", path.read_text(), re.MULTILINE)
     assert set(bases) == {"python:3.11-slim-bookworm"}
+
+
+def test_stand_ins_carry_the_names_that_are_built_and_run() -> None:
+    script = (ROOT / "deploy/containers/__main__.py").read_text()
+    made = set(re.findall(r'Base\("docker\.io/(?:library/)?([^"]+)", "([^"]+)"\)', script))
+    bases = {base for path in OURS for base in re.findall(r"^FROM (\S+)", path.read_text(), re.MULTILINE)}
+    stores = {compose()["services"][name]["image"] for name in ("postgres", "redis")}
+    assert {name for name, _ in made} == bases | stores
+    assert all((ROOT / "deploy/containers/standins" / recipe).is_file() for _, recipe in made)
 
 
 @pytest.mark.parametrize("service", [part.name for part in SERVICE_PARTS])
