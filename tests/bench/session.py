@@ -1,8 +1,8 @@
 """Runs rows and scenarios in turns (A B C, A B C, …), so that a change in the machine's mood meets all rows alike."""
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from tests.bench.errors import BenchError
 from tests.bench.figures import Run
@@ -20,10 +20,7 @@ QUIET_LOOK_SECONDS = 0.3
 SETTLE_SECONDS = 90.0
 
 
-class Progress(Protocol):
-    """Shows a person how far the benchmark is."""
-
-    def __call__(self, line: str) -> None: ...
+Progress = Callable[[str], None]
 
 
 class Session(NamedTuple):
