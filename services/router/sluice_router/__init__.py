@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The router: which model and deployment answers a request, and why."""

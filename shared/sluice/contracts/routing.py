@@ -142,3 +142,38 @@ class RouteDecision(Reply):
     policy: str | None = None
     snapshot_version: int
     candidates: tuple[RouteCandidate, ...] | None = None
+
+
+class ModelList(Reply):
+    """All models, as configured and probed."""
+
+    object: Literal["list"] = "list"
+    data: tuple[Model, ...]
+
+
+class ModelOfDeployment(Reply):
+    """A deployment and the model that it serves."""
+
+    model: str
+    deployment: Deployment
+
+
+class DeploymentList(Reply):
+    """All deployments."""
+
+    object: Literal["list"] = "list"
+    data: tuple[ModelOfDeployment, ...]
+
+
+class RouteList(Reply):
+    """All virtual models."""
+
+    object: Literal["list"] = "list"
+    data: tuple[Route, ...]
+
+
+class ReloadReply(Reply):
+    """Whether reading the file again changed anything, and the version now in force."""
+
+    changed: bool
+    version: int

@@ -1,0 +1,72 @@
+"""How busy deployments are, as far as the router can know."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sluice.clients.inference import InferenceClient
+from sluice.contracts.routing import RoutingSnapshot
+from sluice.errors import SluiceError
+from sluice_router.domain.choice import Load
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Loads:
+    """Load from two sources: what the inference service reports of its engines, and decisions made since that report.
+
+    An engine belongs to the deployment with the same base URL. A deployment that is no engine of ours (a paid provider,
+    another host) is known by recent decisions alone, which are forgotten at each round. Degraded mode: while the
+    inference service is away, only recent decisions count.
+    """
+
+    inference: InferenceClient
+    snapshot: Callable[[], RoutingSnapshot]
+    every_s: float
+    reported: dict[str, Load] = field(default_factory=dict)
+    recent: dict[str, int] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        while True:
+            await self.round()
+            await asyncio.sleep(self.every_s)
+
+    async def round(self) -> None:
+        """Ask once."""
+        try:
+            engines = await self.inference.engines(timeout_s=2.0)
+        except SluiceError as exc:
+            _log.debug("no engine loads: %s", exc.detail)
+            self.reported = {}
+        else:
+            by_url = {
+                engine.base_url.rstrip("/"): Load(engine.slots_busy or 0, engine.requests_waiting or 0, engine.slots)
+                for engine in engines.data
+            }
+            self.reported = {
+                deployment.id: by_url[deployment.base_url]
+                for model in self.snapshot().models
+                for deployment in model.deployments
+                if deployment.base_url in by_url
+            }
+        self.recent = {}
+
+    def now(self) -> dict[str, Load]:
+        """Return the load of every deployment that is known to be busy."""
+        names = {*self.reported, *self.recent}
+        empty = Load()
+        return {
+            name: Load(
+                running=self.reported.get(name, empty).running + self.recent.get(name, 0),
+                waiting=self.reported.get(name, empty).waiting,
+                slots=self.reported.get(name, empty).slots,
+            )
+            for name in names
+        }
+
+    def decided(self, deployment: str) -> None:
+        """Count a request that was just sent to a deployment."""
+        self.recent[deployment] = self.recent.get(deployment, 0) + 1

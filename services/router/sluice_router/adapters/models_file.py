@@ -1,0 +1,82 @@
+"""models.yaml: read, checked, and read again when it changes."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from sluice.errors import DependencyUnavailable, SluiceError
+from sluice.settings import PlatformSettings
+from sluice_router.domain.config import ModelsFile, parse
+
+_log = logging.getLogger(__name__)
+FILENAME = "models.yaml"
+
+
+def load(platform: PlatformSettings) -> ModelsFile:
+    """Read and check the file.
+
+    Raises:
+        ModelsFileError: with every wrong value, where it stands and what is wrong.
+    """
+    return parse(platform.load_yaml(FILENAME), str(platform.config_dir / FILENAME))
+
+
+class WatchedFile:
+    """Holds the configuration in force.
+
+    Degraded mode: a changed file that is wrong is not taken over; the old configuration stays in force, and `problem`
+    says what is wrong until the file is right again.
+    """
+
+    def __init__(self, platform: PlatformSettings, reloaded: Callable[[bool], None]) -> None:
+        self._platform = platform
+        self._path = platform.config_dir / FILENAME
+        self._reloaded = reloaded
+        self.current = load(platform)
+        self.problem: str | None = None
+        self._seen = self._stamp()
+        reloaded(True)  # noqa: FBT003 - the callback's one argument is whether the file is right
+
+    def reload(self) -> bool:
+        """Read the file now; return whether the configuration in force changed.
+
+        Raises:
+            SluiceError: the file is wrong; the old configuration stays.
+        """
+        self._seen = self._stamp()
+        try:
+            fresh = load(self._platform)
+        except SluiceError as exc:
+            self.problem = exc.detail
+            self._reloaded(False)  # noqa: FBT003
+            raise
+        self.problem = None
+        self._reloaded(True)  # noqa: FBT003
+        changed = fresh != self.current
+        self.current = fresh
+        return changed
+
+    async def watch(self, every_s: float, changed: Callable[[], Awaitable[None]]) -> None:
+        """Look for changes until cancelled."""
+        while True:
+            await asyncio.sleep(every_s)
+            if self._stamp() == self._seen:
+                continue
+            try:
+                if self.reload():
+                    _log.info("%s changed and is in force", self._path)
+                    await changed()
+            except SluiceError as exc:
+                _log.error("%s; the old configuration stays in force", exc.detail)
+
+    async def probe(self) -> None:
+        """Raise while the file as it lies there is not in force; for readiness details only, never a reason to stop."""
+        if self.problem:
+            raise DependencyUnavailable(f"models.yaml was changed and is not right: {self.problem}")
+
+    def _stamp(self) -> tuple[int, int]:
+        try:
+            stat = self._path.stat()
+        except OSError:
+            return (0, 0)
+        return (stat.st_mtime_ns, stat.st_size)

@@ -1,0 +1,66 @@
+"""Asks every deployment whether it answers."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from sluice.auth import ServiceTokens
+from sluice.clients.http import Transport
+from sluice.settings import secret_from_environment
+from sluice_router.domain.config import Probed
+from sluice_router.domain.health import HealthBook
+
+_ANY_TENANT = "default"
+_CLIENT_ERROR = 400
+
+
+@dataclass(slots=True)
+class Prober:
+    """Probes all deployments in rounds and notes the results; `changed` is awaited when any health changed."""
+
+    transport: Transport
+    tokens: ServiceTokens
+    targets: Callable[[], Sequence[Probed]]
+    changed: Callable[[], Awaitable[None]]
+    counted: Callable[[str], None]
+    every_s: float
+    book: HealthBook = field(default_factory=HealthBook)
+
+    async def run(self) -> None:
+        """Probe until cancelled; the pause between rounds is jittered so that routers do not fall into step."""
+        while True:
+            await self.round()
+            await asyncio.sleep(self.every_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+
+    async def round(self) -> None:
+        """Probe every deployment once, all at the same time."""
+        targets = self.targets()
+        self.book.forget_except({target.id for target in targets})
+        problems = await asyncio.gather(*(self._problem(target) for target in targets))
+        changes = [self.book.note(target.id, problem) for target, problem in zip(targets, problems, strict=True)]
+        for problem in problems:
+            self.counted("ok" if problem is None else "failed")
+        if any(changes):
+            await self.changed()
+
+    async def _problem(self, target: Probed) -> str | None:
+        # None when it answers; else a sentence without anything secret.
+        headers: dict[str, str] = {"accept": "application/json"}
+        if target.auth.kind == "bearer" and target.auth.env:
+            secret = secret_from_environment(target.auth.env)
+            if secret is None:
+                return f"the variable {target.auth.env}, which should hold its key, is not set"
+            headers["authorization"] = f"Bearer {secret}"
+        elif target.auth.kind == "service" and target.auth.audience:
+            token = self.tokens.mint(target.auth.audience, tenant=_ANY_TENANT, subject="router")
+            headers["authorization"] = f"Bearer {token}"
+        try:
+            answer = await self.transport.send(
+                "GET", target.base_url + target.check.path, headers, None, target.check.timeout_s
+            )
+        except TimeoutError:
+            return f"no answer to GET {target.check.path} within {target.check.timeout_s:g} s"
+        except OSError:
+            return "it cannot be reached"
+        return None if answer.status < _CLIENT_ERROR else f"GET {target.check.path} answered {answer.status}"

@@ -1,0 +1,1 @@
+"""Configuration, health and choice, without input or output."""

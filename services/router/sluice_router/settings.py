@@ -1,0 +1,16 @@
+"""Settings of the router service."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from sluice.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Variables start with SLUICE_ROUTER_."""
+
+    model_config = SettingsConfigDict(env_prefix="SLUICE_ROUTER_")
+
+    port: int = Field(8081, ge=1, le=65535, description="port of the REST API")
+    probe_interval_s: float = Field(5.0, gt=0, le=300, description="seconds between two probes of a deployment")
+    reload_s: float = Field(3.0, gt=0, le=3600, description="seconds between two looks at models.yaml")

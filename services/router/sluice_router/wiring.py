@@ -1,0 +1,131 @@
+"""Opens what the router needs."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+
+from sluice.auth import ServiceTokens
+from sluice.clients.http import AiohttpTransport, ServiceClient, Transport
+from sluice.clients.inference import InferenceClient
+from sluice.clock import Clock, SystemClock
+from sluice.contracts.routing import RoutingSnapshot
+from sluice.loops import Supervisor
+from sluice.redis import open_redis
+from sluice.service import Probe, deps_of
+from sluice.settings import PlatformSettings
+from sluice.telemetry.metrics import MetricRegistry
+from sluice.telemetry.tracing import Tracing
+from sluice_router.adapters.loads import Loads
+from sluice_router.adapters.models_file import WatchedFile, load
+from sluice_router.adapters.prober import Prober
+from sluice_router.adapters.publisher import Publisher
+from sluice_router.domain.config import probed, snapshot
+from sluice_router.domain.health import HealthBook
+from sluice_router.metrics import RouterMetrics
+from sluice_router.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """Everything that the router's handlers use."""
+
+    platform: PlatformSettings
+    settings: Settings
+    registry: MetricRegistry
+    tokens: ServiceTokens
+    tracing: Tracing
+    probes: Mapping[str, Probe]
+    file: WatchedFile
+    prober: Prober
+    publisher: Publisher
+    loads: Loads
+    metrics: RouterMetrics
+
+
+DepsDep = Annotated[Deps, Depends(deps_of)]
+
+
+@asynccontextmanager
+async def open_deps(
+    platform: PlatformSettings, settings: Settings, *, clock: Clock | None = None, transport: Transport | None = None
+) -> AsyncIterator[Deps]:
+    """Open the dependencies, probe every deployment once, publish, and close all at the end."""
+    registry = MetricRegistry(process=True)
+    metrics = RouterMetrics(registry)
+    tracing = Tracing("router", platform)
+    tokens = ServiceTokens(platform.service_secret.get_secret_value(), "router")
+    network = AiohttpTransport()
+    redis = open_redis(platform)
+    book = HealthBook()
+
+    def note_reload(right: bool) -> None:  # noqa: FBT001 - a callback with one meaning
+        metrics.reloads.labels("ok" if right else "failed").inc()
+        metrics.config_valid.set(1 if right else 0)
+
+    file = WatchedFile(platform, note_reload)
+
+    def build(version: int, now: float) -> RoutingSnapshot:
+        made = snapshot(file.current, book.notes, version=version, now=now)
+        healths = [deployment.health for model in made.models for deployment in model.deployments]
+        for health in ("up", "down", "unknown"):
+            metrics.deployments.labels(health).set(healths.count(health))
+        metrics.version.set(version)
+        return made
+
+    publisher = Publisher(
+        redis, clock or SystemClock(), build, lambda result: metrics.publications.labels(result).inc()
+    )
+    prober = Prober(
+        transport=transport or network,
+        tokens=tokens,
+        targets=lambda: probed(file.current),
+        changed=publisher.refresh,
+        counted=lambda result: metrics.probes.labels(result).inc(),
+        every_s=settings.probe_interval_s,
+        book=book,
+    )
+    inference = InferenceClient(
+        ServiceClient(
+            "inference",
+            platform.service_url("inference"),
+            tokens,
+            transport or network,
+            tracing,
+            subject="router",
+            retries=0,
+        )
+    )
+    loads = Loads(inference, lambda: publisher.current, settings.probe_interval_s)
+    loops = Supervisor(registry)
+    loops.start("probes", prober.run)
+    loops.start("publish", lambda: publisher.keep(settings.probe_interval_s))
+    loops.start("loads", loads.run)
+    loops.start("models-file", lambda: file.watch(settings.reload_s, publisher.refresh))
+    try:
+        yield Deps(
+            platform=platform,
+            settings=settings,
+            registry=registry,
+            tokens=tokens,
+            tracing=tracing,
+            probes={},
+            file=file,
+            prober=prober,
+            publisher=publisher,
+            loads=loads,
+            metrics=metrics,
+        )
+    finally:
+        await loops.close()
+        await network.close()
+        await redis.aclose()
+        tracing.close()
+
+
+def check_config(platform: PlatformSettings, settings: Settings) -> None:
+    """Raise if models.yaml is not right."""
+    del settings
+    load(platform)
