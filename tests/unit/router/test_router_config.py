@@ -1,0 +1,92 @@
+"""models.yaml: what is accepted, what is refused and how it is said; health with hysteresis."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sluice.settings import expand_variables
+from sluice_router.domain.config import HealthNote, parse, probed, same_content, snapshot
+from sluice_router.domain.errors import ModelsFileError
+from sluice_router.domain.health import HealthBook
+
+SHIPPED = Path(__file__).resolve().parents[3] / "deploy/config/models.yaml"
+
+
+def _file(**changes: Any) -> dict[str, Any]:
+    model = {"name": "m", "policy": "p", "deployments": [{"base_url": "http://a/v1"}]} | changes
+    return {"models": [model], "policies": [{"name": "p"}], "routes": [{"name": "auto", "candidates": ["m"]}]}
+
+
+def test_the_shipped_file_is_right_and_offers_vllm_only_when_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = SHIPPED.read_text()
+    config = parse(yaml.safe_load(expand_variables(text, "models.yaml")), "models.yaml")
+    assert [model.name for model in config.models] == ["smollm2", "minilm"]
+    monkeypatch.setenv("SLUICE_VLLM_URL", "http://gpu:8000/v1")
+    config = parse(yaml.safe_load(expand_variables(text, "models.yaml")), "models.yaml")
+    assert [model.name for model in config.models] == ["smollm2", "minilm", "vllm"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        (_file(fallbacks=["ghost"]), "model 'm': fallbacks names ghost"),
+        (_file(policy="ghost"), "model 'm': policy names ghost"),
+        (_file(deployments=[]), "models.0.deployments"),
+        (_file(deployments=[{"base_url": "ftp://a"}]), "models.0.deployments.0.base_url"),
+        (_file(deployments=[{"base_url": "http://a", "auth": {"kind": "bearer"}}]), "needs 'env'"),
+        (_file(contextt=1), "models.0.contextt"),
+        (_file() | {"routes": [{"name": "m", "candidates": ["m"]}]}, "named twice: m"),
+        ("just text", "the file"),
+        (None, "the file"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_place(raw: Any, sentence: str) -> None:
+    with pytest.raises(ModelsFileError) as refused:
+        parse(raw, "models.yaml")
+    assert sentence in refused.value.detail
+
+
+def test_a_switched_off_model_leaves_no_dangling_name() -> None:
+    raw = _file()
+    raw["models"].append({"name": "off", "only_if": "", "deployments": [{"base_url": "http://b"}]})
+    raw["models"][0]["fallbacks"] = ["off"]
+    raw["routes"].append({"name": "only-off", "candidates": ["off"]})
+    config = parse(raw, "models.yaml")
+    assert [model.name for model in config.models] == ["m"]
+    assert config.models[0].fallbacks == ()
+    assert [route.name for route in config.routes] == ["auto"]
+
+
+def test_the_snapshot_carries_health_but_no_secret() -> None:
+    config = parse(_file(deployments=[{"base_url": "https://a/v1/", "auth": {"kind": "bearer", "env": "A_KEY"}}]), "x")
+    made = snapshot(config, {"m-1": HealthNote(health="down", reason="why")}, version=3, now=5.0)
+    deployment = made.models[0].deployments[0]
+    assert (deployment.id, deployment.base_url, deployment.health, deployment.auth.env) == (
+        "m-1",
+        "https://a/v1",
+        "down",
+        "A_KEY",
+    )
+    assert same_content(made, snapshot(config, {"m-1": HealthNote(health="down", reason="why")}, version=4, now=9.0))
+    assert not same_content(made, snapshot(config, {}, version=4, now=9.0))
+
+
+def test_an_unprobed_deployment_counts_as_up() -> None:
+    config = parse(_file(deployments=[{"base_url": "http://a", "health": {"enabled": False}}]), "x")
+    assert probed(config) == ()
+    assert snapshot(config, {}, version=1, now=0).models[0].deployments[0].health == "up"
+
+
+def test_one_failure_is_forgiven_two_are_not_and_one_success_heals() -> None:
+    book = HealthBook()
+    assert book.note("a", None)
+    assert not book.note("a", "slow")
+    assert book.notes["a"].health == "up"
+    assert book.note("a", "slow")
+    assert book.notes["a"] == HealthNote(health="down", reason="slow")
+    assert book.note("a", None)
+    assert book.note("b", "it cannot be reached"), "the first result counts at once"
+    book.forget_except({"a"})
+    assert set(book.notes) == {"a"}
