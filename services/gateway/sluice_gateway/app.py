@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sluice.service import OpenDeps, create_service
 from sluice_gateway.routes import forward, keys, request_path, usage
 from sluice_gateway.routes.public import rendered
+from sluice_gateway.wiring import CONTROL_PLANE
 
 _DESCRIPTION = """The one public door of Sluice: an OpenAI-compatible API over all models, and the admin API for keys and usage.
 
@@ -32,14 +33,18 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
 
 
 class InFront:
-    """Puts the request path before the control plane: what it does not answer goes on to FastAPI."""
+    """Puts the request path before the control plane, which answers what the request path does not."""
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or pass it on."""
-        await self._app(scope, receive, send)
+        """Answer one request, or run the control plane's lifespan."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        scope[CONTROL_PLANE] = self._app
+        await self._app.state.deps.data_plane(scope, receive, send)
 
 
 def in_front(app: FastAPI) -> ASGIApp:

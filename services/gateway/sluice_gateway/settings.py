@@ -33,6 +33,12 @@ class Settings(ServiceSettings):
     max_upload_bytes: int = Field(
         512 * _MIB, ge=1024, description="longest multipart upload that is passed on, in bytes"
     )
+    trace_ratio_direct: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="share of requests traced among those that go straight to a model, unless the caller decided",
+    )
     forward_timeout_s: float = Field(
         120.0, gt=0, description="longest time that a service behind the gateway may take, in seconds"
     )

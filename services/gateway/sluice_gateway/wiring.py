@@ -13,7 +13,8 @@ from fastapi import Depends
 from redis.asyncio import Redis
 
 from sluice.auth import ServiceTokens
-from sluice.clients.http import AiohttpTransport, ServiceClient, Transport
+from sluice.clients.guardrail import GuardrailClient
+from sluice.clients.http import AiohttpTransport, ServiceClient
 from sluice.clock import Clock, SystemClock
 from sluice.db import Database, open_database
 from sluice.ids import new_id
@@ -27,17 +28,23 @@ from sluice.telemetry.tracing import Tracing
 from sluice_gateway.adapters.forwarding import Forwarder, Limits
 from sluice_gateway.adapters.key_ring import KeyRingKeeper
 from sluice_gateway.adapters.routing import SnapshotHolder
-from sluice_gateway.adapters.services import RouterService
+from sluice_gateway.adapters.services import EnvironmentCredentials, RetrievalService, RouterService
+from sluice_gateway.dataplane.app import DataPlane
+from sluice_gateway.dataplane.asgi import Receive, Scope, Send
+from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
 from sluice_gateway.domain.key_admin import KeyAdmin
 from sluice_gateway.domain.ring import MemoryKeyRing
+from sluice_gateway.metrics import GatewayMetrics
 from sluice_gateway.settings import Settings
 from sluice_gateway.store import KeyStore
 from sluice_gateway.usage.journal import Journal, JournalLimits
 from sluice_gateway.usage.metrics import UsageMetrics
 from sluice_gateway.usage.shipper import RedisEventStream, Shipper
+from sluice_gateway.usage.sink import JournalSink
 from sluice_gateway.usage_store import UsageStore
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
+CONTROL_PLANE = "sluice_control_plane"
 _MIN_PEPPER = 16
 
 
@@ -58,6 +65,7 @@ class Deps:
     usage: UsageStore
     routing: SnapshotHolder
     forwarder: Forwarder
+    data_plane: DataPlane
 
 
 DepsDep = Annotated[Deps, Depends(deps_of)]
@@ -105,7 +113,12 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         stack.push_async_callback(forwarder.close)
         loops = Supervisor(registry)
         pepper = pepper_of(platform, settings)
-        router = RouterService(_client("router", platform, tokens, transport, tracing))
+        clock = SystemClock()
+
+        def client(service: ServiceName) -> ServiceClient:
+            return ServiceClient(service, platform.service_url(service), tokens, transport, tracing, subject="gateway")
+
+        router = RouterService(client("router"))
 
         journal = _open_journal(platform, settings, stack)
         shipper = Shipper(
@@ -118,7 +131,27 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         keeper = KeyRingKeeper(key_store, ring, redis, reload_s=settings.keys_reload_s)
         await keeper.load()
 
-        holder = SnapshotHolder(redis, router, lambda snapshot: None, reload_s=settings.snapshot_reload_s)
+        data_plane = DataPlane(
+            DataPlaneDeps(
+                keys=ring,
+                usage=JournalSink(journal),
+                credentials=EnvironmentCredentials(tokens),
+                guard=GuardrailClient(client("guardrail")),
+                router=router,
+                retrieval=RetrievalService(client("retrieval")),
+                tracing=tracing,
+                metrics=GatewayMetrics(registry),
+                clock=clock,
+                options=Options(
+                    max_body_bytes=settings.max_body_bytes,
+                    trace_ratio=platform.trace_ratio,
+                    trace_ratio_direct=settings.trace_ratio_direct,
+                ),
+            ),
+            _to_control_plane,
+        )
+        stack.push_async_callback(data_plane.close)
+        holder = SnapshotHolder(redis, router, data_plane.use, reload_s=settings.snapshot_reload_s)
 
         stack.push_async_callback(loops.close)
         loops.start("usage-shipper", shipper.run)
@@ -133,13 +166,13 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             tokens=tokens,
             tracing=tracing,
             probes={"routing": holder.probe, "keys": keeper.probe, "journal": journal.probe},
-            clock=SystemClock(),
+            clock=clock,
             ring=ring,
             keys=KeyAdmin(
                 repository=key_store,
                 announcer=keeper,
                 pepper=pepper,
-                clock=SystemClock(),
+                clock=clock,
                 entropy=secrets.token_bytes,
                 new_id=new_id,
                 known_policies=holder.known_policies,
@@ -148,6 +181,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             usage=UsageStore(database),
             routing=holder,
             forwarder=forwarder,
+            data_plane=data_plane,
         )
 
 
@@ -161,17 +195,8 @@ def _open_journal(platform: PlatformSettings, settings: Settings, stack: AsyncEx
     return journal
 
 
-def _client(
-    service: ServiceName, platform: PlatformSettings, tokens: ServiceTokens, transport: Transport, tracing: Tracing
-) -> ServiceClient:
-    return ServiceClient(
-        service=service,
-        base_url=platform.service_url(service),
-        tokens=tokens,
-        transport=transport,
-        tracing=tracing,
-        subject="gateway",
-    )
+async def _to_control_plane(scope: Scope, receive: Receive, send: Send) -> None:
+    await scope[CONTROL_PLANE](scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
