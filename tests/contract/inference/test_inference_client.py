@@ -16,7 +16,7 @@ from sluice_inference.app import create_app
 from sluice_inference.settings import Settings
 from sluice_inference.wiring import load_engines, open_deps
 
-ENGINES = [
+ENGINES: list[dict[str, object]] = [
     {"id": "local", "backend": "llamacpp", "model": "m", "model_package": "no_such_wheel"},
     {"id": "far", "backend": "remote", "model": "m", "base_url": "http://127.0.0.1:9/v1", "slots": 3},
 ]

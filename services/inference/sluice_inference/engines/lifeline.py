@@ -1,10 +1,11 @@
 """Run a program that dies with its starter: `python -m sluice_inference.engines.lifeline -- program arguments`.
 
 For engines that are not ours and do not watch their starter. When standard input closes, or on SIGTERM, the
-program and all that it started in this process group are asked to end, and killed after ten seconds. The
-status is the program's own.
+program is asked to end and killed after ten seconds. When it has ended, however that came about, whatever it
+left in this process group is killed. The status is the program's own.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ import threading
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
+
+import psutil
 
 _GRACE_S = 10.0
 _EXIT_USAGE = 2
@@ -26,37 +29,48 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         print("usage: python -m sluice_inference.engines.lifeline -- program [argument ...]", file=sys.stderr)  # noqa: T201
         os._exit(_EXIT_USAGE)
     if os.getpgrp() != os.getpid():
-        os.setpgid(0, 0)  # the group that is killed in the end must be ours alone
+        os.setpgid(0, 0)  # the group that is cleared in the end must be ours alone
     try:
         child = subprocess.Popen(given[1:], stdin=subprocess.DEVNULL)
     except OSError as exc:
         print(f"{given[1]} cannot be started: {exc.strerror}.", file=sys.stderr, flush=True)  # noqa: T201
         os._exit(_EXIT_CANNOT_START)
+    asked = threading.Event()
 
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        child.terminate()
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        asked.set()
 
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-    threading.Thread(target=_end_with_standard_input, args=(child,), name="lifeline", daemon=True).start()
-    os._exit(_status(child.wait()))
+    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGINT, ask)
+    for work in (lambda: _ask_when_let_go(asked), lambda: _end_when_asked(asked, child)):
+        threading.Thread(target=work, daemon=True).start()
+    status = child.wait()
+    _clear_group()
+    # A shell's way to say "ended by a signal".
+    os._exit(status if status >= 0 else 128 - status)
 
 
-def _end_with_standard_input(child: subprocess.Popen[bytes]) -> None:
+def _ask_when_let_go(asked: threading.Event) -> None:
     while os.read(0, 4096):
         pass
+    asked.set()
+
+
+def _end_when_asked(asked: threading.Event, child: subprocess.Popen[bytes]) -> None:
+    asked.wait()
     child.terminate()
     try:
         child.wait(_GRACE_S)
     except subprocess.TimeoutExpired:
-        pass
-    # Whatever is left of the group goes now, this process with it.
-    os.killpg(0, signal.SIGKILL)
+        child.kill()
 
 
-def _status(returncode: int) -> int:
-    # A shell's way to say "ended by a signal".
-    return returncode if returncode >= 0 else 128 - returncode
+def _clear_group() -> None:
+    ours = os.getpgrp()
+    for pid in psutil.pids():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if pid != os.getpid() and os.getpgid(pid) == ours:
+                os.kill(pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":
