@@ -8,6 +8,8 @@ from sluice.contracts.base import Reply, Request
 
 MAX_SEGMENTS = 512
 MAX_TEXT = 1_000_000
+MAX_DETAILS = 1000
+"""A verdict names at most so many findings; `issues` and the filtered text take account of all of them."""
 
 Stage = Literal["input", "output"]
 IssueAction = Literal["redact", "block", "flag"]

@@ -59,11 +59,11 @@ class Score:
 
 
 def own_cases() -> list[Case]:
-    cases = []
-    for name, attack in (("attacks", True), ("benign", False)):
-        for line in (HERE / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
-            cases.append(Case(**json.loads(line), attack=attack))
-    return cases
+    return [
+        Case(**json.loads(line), attack=attack)
+        for name, attack in (("attacks", True), ("benign", False))
+        for line in (HERE / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
 
 
 def bipia_cases(path: Path) -> list[Case]:

@@ -2,9 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import NamedTuple
 
-from sluice.contracts.guard import CheckRequest, InputVerdict, IssueAction, IssueDetail, OutputVerdict, Segment
+from sluice.contracts.guard import (
+    MAX_DETAILS,
+    CheckRequest,
+    InputVerdict,
+    IssueAction,
+    IssueDetail,
+    OutputVerdict,
+    Segment,
+)
 from sluice_guardrail.domain.detectors import DETECTORS, Checkpoint, PiiKind, find_personal_data
 from sluice_guardrail.domain.errors import AmbiguousText, TooMuchText
 from sluice_guardrail.domain.findings import Finding, merge_overlaps
@@ -194,6 +203,7 @@ def _issues(pieces: Iterable[_Piece]) -> tuple[str, ...]:
 
 
 def _details(pieces: Iterable[_Piece], *, single: bool) -> tuple[IssueDetail, ...]:
+    decided = ((piece, item) for piece in pieces for item in piece.decided)
     return tuple(
         IssueDetail(
             code=item.code,
@@ -205,6 +215,5 @@ def _details(pieces: Iterable[_Piece], *, single: bool) -> tuple[IssueDetail, ..
             start=item.finding.start,
             end=item.finding.end,
         )
-        for piece in pieces
-        for item in piece.decided
+        for piece, item in islice(decided, MAX_DETAILS)
     )

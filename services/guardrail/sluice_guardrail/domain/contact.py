@@ -1,7 +1,7 @@
 """Finds e-mail addresses and telephone numbers."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import phonenumbers
 
@@ -27,6 +27,7 @@ _CUE_REACH = 36
 _NATIONAL_DIGITS = (9, 12)
 _CUED_DIGITS = (7, 15)
 _INTERNATIONAL_DIGITS = (8, 15)
+_MAX_GROUPS = 8  # as in _PHONE
 MAX_PHONE_CHECKS = 300
 
 
@@ -53,28 +54,50 @@ def find_phones(text: str, regions: Sequence[str]) -> Iterator[Finding]:
     so that the work is bounded and a flood of numbers hides none.
     """
     numbering = _NumberingPlans(regions)
-    for match in _PHONE.finditer(text):
-        if match.end() - match.start() < _CUED_DIGITS[0] or _DATE.fullmatch(match.group()):
-            continue
-        if match.start() and ascii_word(text[match.start() - 1]):
-            continue
-        yield from _phones_in(text, match.start(), match.end(), numbering)
+    match = _PHONE.search(text)
+    while match is not None:
+        resume = match.end()
+        long_enough = match.end() - match.start() >= _CUED_DIGITS[0] and not _DATE.fullmatch(match.group())
+        if long_enough and (match.start() == 0 or not ascii_word(text[match.start() - 1])):
+            resume = yield from _phones_in(text, match.start(), match.end(), numbering)
+        match = _PHONE.search(text, resume)
 
 
-def _phones_in(text: str, floor: int, stop: int, numbering: "_NumberingPlans") -> Iterator[Finding]:
+def _phones_in(text: str, floor: int, stop: int, numbering: "_NumberingPlans") -> Generator[Finding, None, int]:
+    """Yield the numbers of a run of groups, and return where to read on."""
     groups = [(found.start(), found.end()) for found in _GROUP.finditer(text, floor, stop)]
+    # A run that is as long as runs can be may end inside a number: its second half is read again.
+    count = len(groups) if len(groups) < _MAX_GROUPS else _MAX_GROUPS // 2
+    cued = _CUE.search(text, max(0, floor - _CUE_REACH), floor) is not None
     first = 0
-    while first < len(groups):
+    while first < count:
         taken = 0
-        for last in range(len(groups), first, -1):
-            start, end = _extent(text, groups[first][0], groups[last - 1][1], floor)
-            if _shaped(text, start, end, groups[first:last]) and numbering.has(text[start:end]):
-                yield Finding("pii", "phone", "phone", start, end, numbering.certainty)
-                taken = last - first
-                break
-        if not taken and first == 0 and text[floor] == "+":
-            return  # an international number that is none is not a national one either
+        if (first == 0 and (cued or text[floor] == "+")) or _national_shape(text, groups[first : first + 4]):
+            taken = _longest_number(text, groups[first:], floor, cued=cued and first == 0, numbering=numbering)
+        if taken:
+            start, end = _extent(text, groups[first][0], groups[first + taken - 1][1], floor)
+            yield Finding("pii", "phone", "phone", start, end, numbering.certainty)
+        elif first == 0 and text[floor] == "+":
+            break  # an international number that is none is not a national one either
         first += taken or 1
+    return groups[max(first, 1) - 1][1]
+
+
+def _national_shape(text: str, groups: Sequence[tuple[int, int]]) -> bool:
+    if text[groups[0][0]] == "0":
+        return True
+    lengths = [end - start for start, end in groups]
+    return lengths[:3] == [3, 3, 4] or lengths == [1, 3, 3, 4]
+
+
+def _longest_number(
+    text: str, groups: Sequence[tuple[int, int]], floor: int, *, cued: bool, numbering: "_NumberingPlans"
+) -> int:
+    for count in range(len(groups), 0, -1):
+        start, end = _extent(text, groups[0][0], groups[count - 1][1], floor)
+        if _shaped(text, start, end, groups[:count], cued=cued) and numbering.has(text[start:end]):
+            return count
+    return 0
 
 
 class _NumberingPlans:
@@ -102,7 +125,7 @@ def _extent(text: str, start: int, end: int, floor: int) -> tuple[int, int]:
     return start, end
 
 
-def _shaped(text: str, start: int, end: int, groups: Sequence[tuple[int, int]]) -> bool:
+def _shaped(text: str, start: int, end: int, groups: Sequence[tuple[int, int]], *, cued: bool) -> bool:
     if end < len(text) and ascii_word(text[end]):
         return False
     if start and (ascii_word(text[start - 1]) or (text[start - 1] in ".-/" and text[start - 2 : start - 1].isdigit())):
@@ -118,7 +141,7 @@ def _shaped(text: str, start: int, end: int, groups: Sequence[tuple[int, int]]) 
     zero_led = text[groups[0][0]] == "0" and len(groups) > 1
     if zero_led and _NATIONAL_DIGITS[0] <= digits <= _NATIONAL_DIGITS[1]:
         return True
-    return _CUE.search(text, max(0, start - _CUE_REACH), start) is not None
+    return cued
 
 
 def _is_number(candidate: str, regions: Sequence[str]) -> bool:

@@ -67,5 +67,16 @@ def find_personal_data(
     for kind in DETECTORS:
         if kind in kinds and kind in opened:
             checkpoint()
-            found.extend(DETECTORS[kind](text, regions))
+            # Numbers of other kinds look like telephone numbers, so phones (last) see the text without them.
+            readable = _blanked(text, found) if kind == "phone" and found else text
+            found.extend(DETECTORS[kind](readable, regions))
     return merge_overlaps(found)
+
+
+def _blanked(text: str, found: Sequence[Finding]) -> str:
+    parts: list[str] = []
+    end = 0
+    for finding in merge_overlaps(found):
+        parts += (text[end : finding.start], "\0" * (finding.end - finding.start))
+        end = finding.end
+    return "".join((*parts, text[end:]))

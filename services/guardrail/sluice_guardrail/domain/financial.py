@@ -8,7 +8,6 @@ from sluice_guardrail.domain.findings import Finding, ascii_word, stands_alone
 
 _CARD_RUN = re.compile(r"[0-9](?:[ \-.]?[0-9]){12,}")
 _GROUP = re.compile(r"[0-9]+")
-_NOT_DIGIT = re.compile(r"[^0-9]+")
 _CARD_GROUP_MIN = 3
 _CARD_DIGITS = (13, 19)
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
@@ -42,23 +41,35 @@ def find_cards(text: str) -> Iterator[Finding]:
     for run in _CARD_RUN.finditer(text):
         if not _free(text, run.start(), run.end()):
             continue
-        groups = [(found.start(), found.end()) for found in _GROUP.finditer(text, run.start(), run.end())]
-        if any(end - start < _CARD_GROUP_MIN for start, end in groups):
-            # Digits written one by one or in pairs: only the run as a whole can be a card.
-            groups = [(run.start(), run.end())]
-        yield from _cards_in(text, groups)
+        yield from _cards_in(_units(text, run.start(), run.end()))
 
 
-def _cards_in(text: str, groups: Sequence[tuple[int, int]]) -> Iterator[Finding]:
+def _units(text: str, start: int, stop: int) -> list[tuple[int, int, str]]:
+    """Return the groups of digits at which a card may begin; neighbours of one or two digits belong together."""
+    units: list[tuple[int, int, str]] = []
+    joined = False
+    for found in _GROUP.finditer(text, start, stop):
+        short = found.end() - found.start() < _CARD_GROUP_MIN
+        if short and joined:
+            begin, _, digits = units[-1]
+            # Longer than any card is long enough: the digits are not needed any more.
+            units[-1] = (begin, found.end(), digits + found.group() if len(digits) <= _CARD_DIGITS[1] else digits)
+        else:
+            units.append((found.start(), found.end(), found.group()))
+        joined = short
+    return units
+
+
+def _cards_in(groups: Sequence[tuple[int, int, str]]) -> Iterator[Finding]:
     first = 0
     while first < len(groups):
         digits = ""
         best = 0
         for last in range(first, min(first + 7, len(groups))):
-            digits += _NOT_DIGIT.sub("", text[groups[last][0] : groups[last][1]])
+            digits += groups[last][2]
             if len(digits) > _CARD_DIGITS[1]:
                 break
-            if len(digits) in _network_lengths(digits) and luhn_valid(digits):
+            if len(digits) >= _CARD_DIGITS[0] and len(digits) in _network_lengths(digits) and luhn_valid(digits):
                 best = last + 1
         if best:
             yield Finding("pii", "credit_card", "credit_card", groups[first][0], groups[best - 1][1], 0.99)

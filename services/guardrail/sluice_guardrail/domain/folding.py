@@ -57,10 +57,12 @@ def fold(text: str) -> Folded:
         at = match.start()
         plain = text[copied_to:at]
         replacement = _plain(match.group())
+        if replacement and _TAG.match(match.group()) and (at == 0 or not _TAG.match(text[at - 1])):
+            replacement = " " + replacement  # hidden text begins a word of its own
         parts.append(plain)
         length += len(plain)
         # Each replacement is a run of its own, and so is what follows it: offsets inside a run grow together.
-        for char in replacement[:1]:
+        for char in replacement[:2]:
             parts.append(char)
             folded_starts.append(length)
             original_starts.append(at)

@@ -1,0 +1,98 @@
+"""Hostile texts of up to one megabyte take time in proportion to their length."""
+
+import time
+
+import pytest
+
+from sluice.contracts.guard import CheckRequest
+from sluice_guardrail.domain.check import check
+from sluice_guardrail.domain.policy import parse_policies
+
+PER_MEGABYTE_S = 15.0  # on a busy machine; a quadratic pattern needs hours
+HOSTILE = [
+    "a",
+    "@",
+    "a@",
+    "a.b@c",
+    "1",
+    "1 ",
+    "4111 ",
+    "+",
+    "+1 ",
+    "(",
+    "212-555-",
+    "212-555-0187 ",
+    "0049 30 1234567 ",
+    ":",
+    "a:",
+    "::",
+    "1.",
+    "1.2.3.4.",
+    "-",
+    "00:",
+    "00-11-22-33-",
+    "DE89",
+    "DE89 ",
+    "1A",
+    "bc1q",
+    "eyJ",
+    "eyJaaaaaaaa.",
+    "sk-",
+    "sk-a ",
+    "AKIA",
+    "ghp_",
+    "://",
+    "://a:b",
+    "://a:b@",
+    "bearer ",
+    "-----BEGIN PRIVATE KEY-----",
+    "aws secret=",
+    "secret",
+    "ignore ",
+    "ignore all previous ",
+    "ignore x ",
+    "system prompt ",
+    "reveal your ",
+    "your ",
+    "you are now ",
+    "pretend you ",
+    "\n",
+    "\n ",
+    "### ",
+    "<|",
+    "<|a",
+    "[inst]",
+    '"',
+    "'",
+    "decode ",
+    "and then ",
+    "SGVsbG8g",
+    "\u200b",
+    "ｉ",
+    "\U000e0041",
+    "é",
+    "İ",
+    "no restrictions ",
+]
+
+
+SLOWEST = ["4111 ", "212-555-", "://a:b@", "\U000e0041"]
+
+
+def cpu_seconds(unit: str, size: int, stage: str) -> float:
+    policy = parse_policies({"version": 1, "policies": {"default": {}}}, "guard.yaml").get("default")
+    text = (unit * (size // len(unit) + 1))[:size]
+    started = time.process_time()
+    check(CheckRequest.model_validate({"stage": stage, "text": text}), policy, lambda: None)
+    return time.process_time() - started
+
+
+@pytest.mark.parametrize("unit", HOSTILE, ids=ascii)
+def test_a_repeated_fragment_is_checked_in_linear_time(unit: str) -> None:
+    for stage in ("input", "output"):
+        assert cpu_seconds(unit, 60_000, stage) < 0.06 * PER_MEGABYTE_S
+
+
+@pytest.mark.parametrize("unit", SLOWEST, ids=ascii)
+def test_a_megabyte_of_the_slowest_fragments_ends_in_seconds(unit: str) -> None:
+    assert cpu_seconds(unit, 1_000_000, "input") < PER_MEGABYTE_S
