@@ -35,7 +35,7 @@ class Stack:
 
     @property
     def env_file(self) -> Path:
-        """The secrets of this project, made once."""
+        """The secrets of this project, kept from run to run."""
         return self.engine.state / "secrets.env"
 
     @property
@@ -44,13 +44,14 @@ class Stack:
         return self.engine.state / "traces"
 
     def read_secrets(self) -> dict[str, str]:
-        """Return the secrets, and make them on the first run."""
-        if not self.env_file.exists():
-            self.env_file.touch(mode=0o600)
-            text = "".join(f"{name}={secrets.token_hex(24)}\n" for name in SECRETS)
-            self.env_file.write_text(text, encoding="utf-8")
+        """Return the secrets, and make those that are missing."""
+        self.env_file.touch(mode=0o600)
         lines = self.env_file.read_text(encoding="utf-8").splitlines()
-        return dict(line.split("=", 1) for line in lines if line)
+        found = dict(line.split("=", 1) for line in lines if line)
+        missing = {name: secrets.token_hex(24) for name in SECRETS if name not in found}
+        if missing:
+            self._write_secrets(found | missing)
+        return found | missing
 
     def run(self, *arguments: str, log: Path | None = None) -> None:
         """Run podman-compose on the project."""
@@ -76,7 +77,7 @@ class Stack:
     def give_key(self, log: Path) -> str:
         """Make an API key for the evaluation worker and start it, as docs/how-to/deploy.md says; return a key for the tests."""
         say("making API keys")
-        self._set_secret(EVAL_KEY, self._make_key("eval-worker"))
+        self._write_secrets(self.read_secrets() | {EVAL_KEY: self._make_key("eval-worker")})
         self.run("up", "-d", "--no-build", NEEDS_KEY, log=log)
         return self._make_key("tests")
 
@@ -146,8 +147,7 @@ class Stack:
         except (urllib.error.URLError, OSError) as error:
             raise Failed(f"The gateway made no API key: {error}") from error
 
-    def _set_secret(self, name: str, value: str) -> None:
-        found = self.read_secrets() | {name: value}
+    def _write_secrets(self, found: dict[str, str]) -> None:
         self.env_file.write_text("".join(f"{key}={text}\n" for key, text in found.items()), encoding="utf-8")
 
     def _healthy(self, name: str) -> bool:
