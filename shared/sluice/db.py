@@ -13,7 +13,8 @@ from alembic.migration import MigrationContext
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Executable, Result, ScalarResult, event, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from sluice.errors import DependencyUnavailable
@@ -27,7 +28,7 @@ Row = TypeVar("Row")
 class ReadSession(Protocol):
     """A session that can only look: no add, no flush, no commit."""
 
-    async def execute(self, statement: Executable, /) -> Result[Any]:
+    async def execute(self, statement: Executable, /) -> Result[*tuple[Any, ...]]:
         """Run a select."""
         ...
 
@@ -62,19 +63,28 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadSession]:
-        """Open a session for reading; what it sees is rolled back at the end."""
-        async with self._read() as session:
-            yield session
-            await session.rollback()
+        """Open a session for reading; what it sees is rolled back at the end.
+
+        Raises:
+            DependencyUnavailable: the database does not answer.
+        """
+        with database_errors(self.service):
+            async with self._read() as session:
+                yield session
+                await session.rollback()
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """Open a transaction that commits when the block ends well and rolls back when it raises.
 
         On SQLite it takes the write lock at once (BEGIN IMMEDIATE), so that a read before a write cannot lose an update.
+
+        Raises:
+            DependencyUnavailable: the database does not answer. A row that it refuses stays SQLAlchemy's IntegrityError.
         """
-        async with self._write() as session, session.begin():
-            yield session
+        with database_errors(self.service):
+            async with self._write() as session, session.begin():
+                yield session
 
     async def ping(self) -> None:
         """Ask the database for one value.
@@ -93,6 +103,19 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
+
+
+@contextmanager
+def database_errors(service: str) -> Iterator[None]:
+    """Turn what a database that is away raises into DependencyUnavailable; a row that it refuses stays as it is."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as exc:
+        raise DependencyUnavailable(f"The database of {service} does not answer ({type(exc).__name__}).") from exc
+    except DBAPIError as exc:
+        if exc.connection_invalidated:
+            raise DependencyUnavailable(f"The database of {service} closed the connection.") from exc
+        raise
 
 
 def open_database(platform: PlatformSettings, service: str) -> Database:
@@ -216,6 +239,7 @@ __all__ = [
     "AsyncSession",
     "Database",
     "ReadSession",
+    "database_errors",
     "open_database",
     "upgrade",
     "wait_for_schema",
