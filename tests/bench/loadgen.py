@@ -96,7 +96,8 @@ def run_load(
     command += ["--max-requests", str(max_requests), "--expect-words", str(WORDS)]
     for header in target.headers:
         command += ["--header", header]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
         os.sched_setaffinity(process.pid, {core})
         let_go_first(process.pid)
         try:
