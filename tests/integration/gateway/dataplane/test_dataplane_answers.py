@@ -1,0 +1,218 @@
+"""Requests that are answered: the bytes that go upstream, the answer, its headers and its bill."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from gateway_parts import Keys, Parts, deployment, model, serving, snapshot
+from openai_provider import Behaviour, Provider
+
+from sluice_gateway.domain.ports import KeyRecord
+
+MESSAGES = [{"role": "user", "content": "What is a fox?"}]
+CHAT = "/v1/chat/completions"
+
+
+async def settled(parts: Parts, count: int = 1) -> None:
+    async with asyncio.timeout(5):
+        while len(parts.usage.events) < count:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_body_goes_upstream_as_the_bytes_that_came(provider: Provider, client: httpx.AsyncClient) -> None:
+    raw = b'{ "model": "small",  "messages": [{"role":"user","content":"h\\u00e9 1.0"}], "unknown": {"x": 1.50}, "seed": 7 }\n'
+    async with serving(Parts(), snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
+        answer = await client.post(gateway.url + CHAT, content=raw, headers={"x-request-id": "my-request-1"})
+    assert answer.status_code == 200
+    assert provider.seen[0].body == raw
+    assert provider.seen[0].path == "/v1/chat/completions"
+    assert provider.seen[0].headers["x-request-id"] == "my-request-1"
+    assert "authorization" not in provider.seen[0].headers
+    assert answer.headers["x-request-id"] == "my-request-1"
+    assert answer.headers["x-sluice-model"] == "small"
+    assert answer.headers["x-sluice-deployment"] == "d1"
+    usage = answer.json()["usage"]
+    cost = usage["prompt_tokens"] * 1e-6 + usage["completion_tokens"] * 2e-6
+    assert float(answer.headers["x-sluice-cost"]) == pytest.approx(cost)
+    event = gateway.parts.usage.events[0]
+    assert (event.prompt_tokens, event.completion_tokens) == (usage["prompt_tokens"], usage["completion_tokens"])
+    assert (event.status, event.http_status, event.tokens_exact) == ("ok", 200, True)
+    assert event.cost_usd == pytest.approx(cost)
+    assert (event.tenant, event.key_id, event.request_id) == ("tenant-a", "key_1", "my-request-1")
+
+
+async def test_only_model_and_extension_change(provider: Provider, client: httpx.AsyncClient) -> None:
+    routing = snapshot(
+        model("small", deployment("d1", provider.base_url, upstream_model="vendor/small-1", auth={"kind": "bearer", "env": "X"}))
+    )
+    body = {"model": "small", "messages": MESSAGES, "sluice": {}, "unknown": [1, None]}
+    async with serving(Parts(), routing) as gateway:
+        answer = await client.post(gateway.url + CHAT, json=body)
+    assert provider.seen[0].json == {"model": "vendor/small-1", "messages": MESSAGES, "unknown": [1, None]}
+    assert provider.seen[0].headers["authorization"] == "Bearer bearer-tenant-a"
+    assert answer.json()["sluice"]["citations"] == []
+
+
+async def test_duplicated_names_cannot_reach_another_model(provider: Provider, client: httpx.AsyncClient) -> None:
+    raw = b'{"\\u006dodel":"secret-model","messages":[{"role":"user","content":"x"}],"model":"small"}'
+    async with serving(Parts(), snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
+        assert (await client.post(gateway.url + CHAT, content=raw)).status_code == 200
+    assert b"secret-model" not in provider.seen[0].body
+
+
+@pytest.mark.parametrize("behaviour", [
+    Behaviour(), Behaviour(one_write=True), Behaviour(split=7), Behaviour(split=1, crlf=True), Behaviour(crlf=True),
+    Behaviour(null_usage=True), Behaviour(one_write=True, split=1000), Behaviour(interim=True), Behaviour(done=False),
+])  # fmt: skip
+async def test_a_stream_arrives_whole_and_exactly_billed(behaviour: Behaviour, provider: Provider) -> None:
+    provider.default = behaviour
+    async with serving(Parts(), snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
+        async with openai.AsyncOpenAI(api_key="sk-test", base_url=gateway.url + "/v1") as api:
+            stream = await api.chat.completions.create(model="small", messages=MESSAGES, stream=True)  # type: ignore[call-overload]
+            chunks = [chunk async for chunk in stream]
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == behaviour.text
+        assert all(chunk.usage is None for chunk in chunks)
+        assert provider.seen[0].json["stream_options"] == {"include_usage": True}
+        await settled(gateway.parts)
+    event = gateway.parts.usage.events[0]
+    assert (event.completion_tokens, event.tokens_exact, event.status) == (9, True, "ok")
+    assert event.ttft_ms is not None
+    assert event.stream
+
+
+async def test_a_stream_shows_its_usage_to_who_asked(provider: Provider) -> None:
+    async with (
+        serving(Parts(), snapshot(model("small", deployment("d1", provider.base_url)))) as gateway,
+        openai.AsyncOpenAI(api_key="sk-test", base_url=gateway.url + "/v1") as api,
+    ):
+        stream = await api.chat.completions.create(
+            model="small", messages=MESSAGES, stream=True, stream_options={"include_usage": True}  # type: ignore[call-overload]
+        )
+        chunks = [chunk async for chunk in stream]
+    assert chunks[-1].usage.completion_tokens == 9
+    assert chunks[-1].choices == []
+
+
+async def test_a_stream_without_counts_is_counted_by_its_chunks(provider: Provider, client: httpx.AsyncClient) -> None:
+    provider.default = Behaviour(usage=False)
+    async with serving(Parts(), snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
+        await client.post(gateway.url + CHAT, json={"model": "small", "messages": MESSAGES, "stream": True})
+        await settled(gateway.parts)
+    event = gateway.parts.usage.events[0]
+    assert not event.tokens_exact
+    assert event.completion_tokens in range(9, 12)
+
+
+async def test_completions_and_embeddings(provider: Provider) -> None:
+    routing = snapshot(
+        model("small", deployment("d1", provider.base_url)),
+        model("vectors", deployment("d2", provider.base_url, upstream_model="vectors"), kind="embedding"),
+    )
+    async with (
+        serving(Parts(), routing) as gateway,
+        openai.AsyncOpenAI(api_key="sk-test", base_url=gateway.url + "/v1") as api,
+    ):
+        done = await api.completions.create(model="small", prompt="Once")
+        assert done.choices[0].text == Behaviour().text
+        stream = await api.completions.create(model="small", prompt="Once", stream=True)
+        assert "".join([chunk.choices[0].text async for chunk in stream]) == Behaviour().text
+        vectors = await api.embeddings.create(model="vectors", input=["a", "b"], encoding_format="float")
+        assert len(vectors.data) == 2
+    assert [event.endpoint for event in gateway.parts.usage.events] == [
+        "/v1/completions", "/v1/completions", "/v1/embeddings",
+    ]  # fmt: skip
+    assert gateway.parts.usage.events[2].prompt_tokens == 8
+
+
+async def test_models_lists_what_the_key_may_use(provider: Provider, client: httpx.AsyncClient) -> None:
+    keys = Keys({b"Bearer sk-test": KeyRecord("k", "t", "n", models=frozenset({"small", "auto"}))})
+    routing = snapshot(model("small", deployment("d1", provider.base_url)), model("large", deployment("d2", provider.base_url)))
+    async with serving(Parts(keys=keys), routing) as gateway:
+        listed = (await client.get(gateway.url + "/v1/models")).json()
+        one = await client.get(gateway.url + "/v1/models/small")
+        hidden = await client.get(gateway.url + "/v1/models/large")
+        refused = await client.post(gateway.url + CHAT, json={"model": "large", "messages": MESSAGES})
+        other = await client.get(gateway.url + "/elsewhere")
+    assert [row["id"] for row in listed["data"]] == ["small", "auto"]
+    assert one.json()["object"] == "model"
+    assert (hidden.status_code, hidden.json()["error"]["code"]) == (404, "model_not_found")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "model_not_allowed")
+    assert other.text == "fallback"
+    assert provider.seen == []
+
+
+async def test_connections_are_kept_and_a_stale_one_costs_nothing(provider: Provider, client: httpx.AsyncClient) -> None:
+    body = {"model": "small", "messages": MESSAGES}
+    async with serving(Parts(), snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
+        for _ in range(3):
+            assert (await client.post(gateway.url + CHAT, json=body)).status_code == 200
+        assert provider.connections == 1
+        provider.close_idle()
+        assert (await client.post(gateway.url + CHAT, json=body)).status_code == 200
+        provider.default = Behaviour(close=True)
+        for _ in range(2):
+            assert (await client.post(gateway.url + CHAT, json=body)).status_code == 200
+        provider.default = Behaviour(no_length=True)
+        assert (await client.post(gateway.url + CHAT, json=body)).status_code == 200
+    assert len(provider.seen) == 7
+    assert gateway.parts.usage.events[-1].status == "ok"
+
+
+async def test_requests_spread_by_weight_over_what_is_least_busy(client: httpx.AsyncClient) -> None:
+    async with Provider(Behaviour(stall_s=0.3)) as one, Provider(Behaviour(stall_s=0.3)) as two:
+        routing = snapshot(
+            model("small", deployment("d1", one.base_url, weight=3.0), deployment("d2", two.base_url, weight=1.0))
+        )
+        async with serving(Parts(), routing) as gateway:
+            body = {"model": "small", "messages": MESSAGES}
+            answers = await asyncio.gather(*(client.post(gateway.url + CHAT, json=body) for _ in range(8)))
+            states = gateway.plane._table.models["small"].deployments  # type: ignore[union-attr]
+            assert [state.in_flight for state in states] == [0, 0]
+    assert {answer.status_code for answer in answers} == {200}
+    assert (len(one.seen), len(two.seen)) == (6, 2)
+
+
+async def test_a_new_snapshot_keeps_counters_and_drops_what_is_gone(provider: Provider, client: httpx.AsyncClient) -> None:
+    first = snapshot(model("small", deployment("d1", provider.base_url)))
+    second = snapshot(model("small", deployment("d1", provider.base_url)), model("new", deployment("d2", provider.base_url)))
+    async with serving(Parts(), first) as gateway:
+        state = gateway.plane._table.models["small"].deployments[0]  # type: ignore[union-attr]
+        assert (await client.post(gateway.url + CHAT, json={"model": "new", "messages": MESSAGES})).status_code == 404
+        gateway.plane.use(second)
+        assert gateway.plane._table.models["small"].deployments[0] is state  # type: ignore[union-attr]
+        assert (await client.post(gateway.url + CHAT, json={"model": "new", "messages": MESSAGES})).status_code == 200
+
+
+async def test_metrics_have_closed_labels(provider: Provider, client: httpx.AsyncClient) -> None:
+    parts = Parts()
+    async with serving(parts, snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
+        await client.post(gateway.url + CHAT, json={"model": "small", "messages": MESSAGES})
+        await client.post(gateway.url + CHAT, json={"model": "made-up-by-a-client", "messages": MESSAGES})
+        text = parts.registry.render()[0].decode()
+    assert 'sluice_gateway_requests_total{endpoint="/v1/chat/completions",model="small",status="200"} 1.0' in text
+    assert 'sluice_gateway_requests_total{endpoint="/v1/chat/completions",model="other",status="404"} 1.0' in text
+    assert "made-up-by-a-client" not in text
+    assert 'sluice_gateway_tokens_total{direction="output",model="small"} 9.0' in text
+
+
+async def test_spans_cross_to_the_engine(provider: Provider, client: httpx.AsyncClient, tmp_path: Any) -> None:
+    parts = Parts(trace_dir=str(tmp_path))
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    async with serving(parts, snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
+        parent = {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+        await client.post(gateway.url + CHAT, json={"model": "small", "messages": MESSAGES}, headers=parent)
+    assert provider.seen[0].headers["traceparent"].split("-")[1] == trace
+    assert parts.usage.events[0].trace_id == trace
+    spans = [
+        span
+        for line in (tmp_path / "gateway.jsonl").read_text().splitlines()
+        for resource in json.loads(line)["resourceSpans"]
+        for scope in resource["scopeSpans"]
+        for span in scope["spans"]
+    ]
+    assert {span["name"] for span in spans} == {"POST /v1/chat/completions", "chat small"}
+    engine = next(span for span in spans if span["name"] == "chat small")
+    assert engine["spanId"] == provider.seen[0].headers["traceparent"].split("-")[2]
