@@ -46,7 +46,10 @@ async def test_a_body_goes_upstream_as_the_bytes_that_came(provider: Provider, c
 
 async def test_only_model_and_extension_change(provider: Provider, client: httpx.AsyncClient) -> None:
     routing = snapshot(
-        model("small", deployment("d1", provider.base_url, upstream_model="vendor/small-1", auth={"kind": "bearer", "env": "X"}))
+        model(
+            "small",
+            deployment("d1", provider.base_url, upstream_model="vendor/small-1", auth={"kind": "bearer", "env": "X"}),
+        )
     )
     body = {"model": "small", "messages": MESSAGES, "sluice": {}, "unknown": [1, None]}
     async with serving(Parts(), routing) as gateway:
@@ -89,7 +92,10 @@ async def test_a_stream_shows_its_usage_to_who_asked(provider: Provider) -> None
         openai.AsyncOpenAI(api_key="sk-test", base_url=gateway.url + "/v1") as api,
     ):
         stream = await api.chat.completions.create(
-            model="small", messages=MESSAGES, stream=True, stream_options={"include_usage": True}  # type: ignore[call-overload]
+            model="small",
+            messages=MESSAGES,
+            stream=True,
+            stream_options={"include_usage": True},  # type: ignore[call-overload]
         )
         chunks = [chunk async for chunk in stream]
     assert chunks[-1].usage.completion_tokens == 9
@@ -129,7 +135,9 @@ async def test_completions_and_embeddings(provider: Provider) -> None:
 
 async def test_models_lists_what_the_key_may_use(provider: Provider, client: httpx.AsyncClient) -> None:
     keys = Keys({b"Bearer sk-test": KeyRecord("k", "t", "n", models=frozenset({"small", "auto"}))})
-    routing = snapshot(model("small", deployment("d1", provider.base_url)), model("large", deployment("d2", provider.base_url)))
+    routing = snapshot(
+        model("small", deployment("d1", provider.base_url)), model("large", deployment("d2", provider.base_url))
+    )
     async with serving(Parts(keys=keys), routing) as gateway:
         listed = (await client.get(gateway.url + "/v1/models")).json()
         one = await client.get(gateway.url + "/v1/models/small")
@@ -144,7 +152,9 @@ async def test_models_lists_what_the_key_may_use(provider: Provider, client: htt
     assert provider.seen == []
 
 
-async def test_connections_are_kept_and_a_stale_one_costs_nothing(provider: Provider, client: httpx.AsyncClient) -> None:
+async def test_connections_are_kept_and_a_stale_one_costs_nothing(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
     body = {"model": "small", "messages": MESSAGES}
     async with serving(Parts(), snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
         for _ in range(3):
@@ -175,9 +185,13 @@ async def test_requests_spread_by_weight_over_what_is_least_busy(client: httpx.A
     assert (len(one.seen), len(two.seen)) == (6, 2)
 
 
-async def test_a_new_snapshot_keeps_counters_and_drops_what_is_gone(provider: Provider, client: httpx.AsyncClient) -> None:
+async def test_a_new_snapshot_keeps_counters_and_drops_what_is_gone(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
     first = snapshot(model("small", deployment("d1", provider.base_url)))
-    second = snapshot(model("small", deployment("d1", provider.base_url)), model("new", deployment("d2", provider.base_url)))
+    second = snapshot(
+        model("small", deployment("d1", provider.base_url)), model("new", deployment("d2", provider.base_url))
+    )
     async with serving(Parts(), first) as gateway:
         state = gateway.plane._table.models["small"].deployments[0]  # type: ignore[union-attr]
         assert (await client.post(gateway.url + CHAT, json={"model": "new", "messages": MESSAGES})).status_code == 404

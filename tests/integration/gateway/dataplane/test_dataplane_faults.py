@@ -57,17 +57,26 @@ async def test_bad_http_is_a_502(client: httpx.AsyncClient) -> None:
 
     server = await asyncio.start_server(nonsense, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with server, serving(Parts(), snapshot(model("small", deployment("d1", f"http://127.0.0.1:{port}/v1")))) as gateway:
+    async with (
+        server,
+        serving(Parts(), snapshot(model("small", deployment("d1", f"http://127.0.0.1:{port}/v1")))) as gateway,
+    ):
         answer = await client.post(gateway.url + CHAT, json=BODY)
     assert answer.status_code == 502
 
 
 async def test_another_deployment_takes_over(client: httpx.AsyncClient) -> None:
     async with Provider() as good, Provider() as bad:
-        routing = snapshot(model("small", deployment("bad", bad.base_url, weight=9.0), deployment("good", good.base_url)))
+        routing = snapshot(
+            model("small", deployment("bad", bad.base_url, weight=9.0), deployment("good", good.base_url))
+        )
         async with serving(Parts(), routing) as gateway:
             # A kept connection that breaks at once is tried again on a new one, hence two drops.
-            for faults in ((Behaviour(status=503),), (Behaviour(drop=True),) * 2, (Behaviour(status=429, retry_after="1"),)):
+            for faults in (
+                (Behaviour(status=503),),
+                (Behaviour(drop=True),) * 2,
+                (Behaviour(status=429, retry_after="1"),),
+            ):
                 gateway.plane.use(routing)
                 for state in gateway.plane._table.models["small"].deployments:  # type: ignore[union-attr]
                     state.succeeded()
