@@ -1,5 +1,6 @@
 """Chunking: what every strategy must hold, on made-up texts and with the real tokenizer."""
 
+import itertools
 import re
 
 import pytest
@@ -55,7 +56,9 @@ def real_counter() -> MiniLmCounter:
 
 
 words = st.text(st.sampled_from("abcdefgh"), min_size=1, max_size=12)
-marks = st.sampled_from([" ", ". ", "\n", "\n\n", "! ", "? ", "\n- ", "\n# ", "\n## ", "\n```\n", "。", "\t", "\r\n", "\f", "e.g. "])
+marks = st.sampled_from(
+    [" ", ". ", "\n", "\n\n", "! ", "? ", "\n- ", "\n# ", "\n## ", "\n```\n", "。", "\t", "\r\n", "\f", "e.g. "]
+)
 made_up = st.lists(st.tuples(words, marks), min_size=1, max_size=60).map(
     lambda pairs: "".join(word + mark for word, mark in pairs)
 )
@@ -69,7 +72,7 @@ media_types = st.sampled_from(["text/plain", "text/markdown"])
 
 
 def check_chunks(text: str, chunks: list[Chunk], chosen: ChunkingOptions, counter: TokenCounter) -> None:
-    covered = set()
+    covered: set[int] = set()
     for index, chunk in enumerate(chunks):
         assert chunk.index == index
         assert chunk.text == text[chunk.start : chunk.end]
@@ -99,7 +102,7 @@ def test_the_same_holds_for_any_text_with_the_real_tokenizer(
 def test_only_fixed_and_sentence_chunks_overlap(text: str) -> None:
     chosen = ChunkingOptions(strategy="paragraph", max_tokens=16, overlap_tokens=8)
     chunks = list(chunk_document(text, "text/plain", chosen, LetterCounter()))
-    assert all(left.end <= right.start for left, right in zip(chunks, chunks[1:], strict=False))
+    assert all(left.end <= right.start for left, right in itertools.pairwise(chunks))
 
 
 @given(made_up, media_types)
@@ -114,7 +117,9 @@ def test_fixed_windows_overlap_by_tokens() -> None:
     text = " ".join(f"w{number:03d}" for number in range(100))
     chosen = ChunkingOptions(strategy="fixed", max_tokens=20, overlap_tokens=5)
     chunks = list(chunk_document(text, "text/plain", chosen, LetterCounter()))
-    assert [chunk.text.split()[0] for chunk in chunks] == ["w000", "w015", "w030", "w045", "w060", "w075", "w090"][: len(chunks)]
+    assert [chunk.text.split()[0] for chunk in chunks] == ["w000", "w015", "w030", "w045", "w060", "w075", "w090"][
+        : len(chunks)
+    ]
     assert all(chunk.tokens == 20 for chunk in chunks[:-1])
     assert chunks[-1].text.endswith("w099")
 
@@ -133,7 +138,7 @@ def test_sentence_chunks_repeat_one_or_two_whole_sentences() -> None:
     chosen = ChunkingOptions(strategy="sentence", max_tokens=30, overlap_tokens=15)
     chunks = list(chunk_document(text, "text/plain", chosen, LetterCounter()))
     assert len(chunks) > 2
-    for left, right in zip(chunks, chunks[1:], strict=False):
+    for left, right in itertools.pairwise(chunks):
         shared = text[right.start : left.end]
         assert 1 <= shared.count("Sentence") <= 2
         assert shared.startswith("Sentence")

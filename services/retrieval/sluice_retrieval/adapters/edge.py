@@ -1,11 +1,13 @@
 """The embedded vector store: Qdrant Edge inside this process, in a folder that one process may open."""
 
 import asyncio
+import fcntl
+import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import qdrant_edge as qdrant
 
@@ -13,6 +15,7 @@ from sluice.errors import DependencyUnavailable
 from sluice_retrieval.adapters.payloads import passage_of, payload_of, point_id
 from sluice_retrieval.domain.points import Dense, Point, Probe, Scope, Scored, Selector
 
+_log = logging.getLogger(__name__)
 Value = TypeVar("Value")
 _DENSE, _SPARSE = "dense", "bm25"
 _KEYWORDS = ("tenant", "store", "document")
@@ -20,6 +23,7 @@ _NEVER_KB = 2_000_000_000
 _VACUUM_MIN = 1000
 _VACUUM_SHARE = 0.2
 _QUIET_S = 30.0
+_ENGINE_ERROR = Exception  # the engine raises this class itself and nothing narrower
 
 
 class EdgeVectorStore:
@@ -32,9 +36,11 @@ class EdgeVectorStore:
     Every change is written to the engine's log and flushed before the call returns.
     """
 
-    def __init__(self, shard: Any, executor: ThreadPoolExecutor) -> None:
+    def __init__(self, shard: Any, executor: ThreadPoolExecutor, lock: IO[str]) -> None:
         self._shard = shard
         self._executor = executor
+        self._lock = lock
+        self._sound = True
         self._removed = 0
         self._searched_at = time.monotonic()
 
@@ -45,14 +51,16 @@ class EdgeVectorStore:
         Raises:
             DependencyUnavailable: another process has it open, or it was made for other vectors.
         """
+        lock = _locked(folder)
         executor = ThreadPoolExecutor(1, thread_name_prefix="qdrant-edge")
         loop = asyncio.get_running_loop()
         try:
             shard = await loop.run_in_executor(executor, _open_shard, folder, dimensions)
         except DependencyUnavailable:
             executor.shutdown(wait=False)
+            lock.close()
             raise
-        return cls(shard, executor)
+        return cls(shard, executor, lock)
 
     async def upsert(self, points: Sequence[Point]) -> None:
         """Put points in place."""
@@ -84,8 +92,10 @@ class EdgeVectorStore:
         return found
 
     async def ping(self) -> None:
-        """Ask the shard for its state."""
+        """Ask the shard for its state, and whether the last change went well."""
         await self.total()
+        if not self._sound:
+            raise DependencyUnavailable("The embedded vector store could not write its last change; the log says why.")
 
     async def tidy(self) -> bool:
         """Take the space of removed points back, when it is worth it and nobody has searched for half a minute.
@@ -104,13 +114,16 @@ class EdgeVectorStore:
         """Flush and close the shard."""
         await self._call(self._shard.close)
         self._executor.shutdown(wait=True)
+        self._lock.close()
 
     async def _change(self, operation: Any) -> None:
         def apply() -> None:
             self._shard.update(operation)
             self._shard.flush()
 
+        self._sound = False
         await self._call(apply)
+        self._sound = True
 
     async def _call(self, work: Callable[[], Value]) -> Value:
         return await asyncio.get_running_loop().run_in_executor(self._executor, _translated, work)
@@ -119,9 +132,25 @@ class EdgeVectorStore:
 def _translated(work: Callable[[], Value]) -> Value:
     try:
         return work()
-    except Exception as exc:
-        # The engine raises bare Exception and nothing narrower.
+    except _ENGINE_ERROR as exc:
+        _log.exception("the embedded vector store failed")
         raise DependencyUnavailable("The embedded vector store failed; the log says why.") from exc
+
+
+def _locked(folder: Path) -> IO[str]:
+    # The engine has a lock of its own, but takes it too late: a second opener was seen to damage the first one's files
+    # before it was refused. The system lets go of this lock when the process ends, however it ends.
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = folder.with_name(f"{folder.name}.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        lock.close()
+        raise DependencyUnavailable(
+            f"The vectors in {folder} are open in another process; only one retrieval service can use them. "
+            "Stop the other one, or set SLUICE_QDRANT_URL to share a Qdrant server."
+        ) from exc
+    return lock
 
 
 def _open_shard(folder: Path, dimensions: int) -> Any:
@@ -143,19 +172,9 @@ def _open_shard(folder: Path, dimensions: int) -> Any:
         for field in _KEYWORDS:
             shard.update(qdrant.UpdateOperation.create_field_index(field, qdrant.PayloadSchemaType.Keyword))
         shard.flush()
-    except Exception as exc:
-        # The engine raises bare Exception and nothing narrower.
-        raise DependencyUnavailable(_why_not(folder, str(exc))) from exc
+    except _ENGINE_ERROR as exc:
+        raise DependencyUnavailable(f"The vectors in {folder} cannot be opened: {exc}") from exc
     return shard
-
-
-def _why_not(folder: Path, reason: str) -> str:
-    if "WouldBlock" in reason:
-        return (
-            f"The vectors in {folder} are open in another process; only one retrieval service can use them. "
-            "Stop the other one, or set SLUICE_QDRANT_URL to share a Qdrant server."
-        )
-    return f"The vectors in {folder} cannot be opened: {reason}"
 
 
 def _edge_point(point: Point) -> Any:

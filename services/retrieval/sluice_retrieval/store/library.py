@@ -39,10 +39,10 @@ class Library:
     async def store(self, tenant: str, store_id: str) -> VectorStore:
         """Return one store, or raise `StoreNotFound`."""
         async with self._database.read() as session:
-            rows = (await session.execute(_stores().where(_is_store(tenant, store_id)))).all()
-        if not rows:
-            raise _no_store(store_id)
-        return _store_of(rows[0])
+            row = (await session.execute(_stores().where(_is_store(tenant, store_id)))).first()
+            if row is None:
+                raise _no_store(store_id)
+            return _store_of(row)
 
     async def stores(self, tenant: str, page: PageQuery) -> list[VectorStore]:
         """Return a page of stores, and one more if there are more."""
@@ -85,9 +85,9 @@ class Library:
         """Return one document, or raise `DocumentNotFound`."""
         async with self._database.read() as session:
             row = await session.scalar(select(DocumentRow).where(_is_document(tenant, store_id, document_id)))
-        if row is None:
-            raise _no_document(document_id, store_id)
-        return _document_of(row)
+            if row is None:
+                raise _no_document(document_id, store_id)
+            return _document_of(row)
 
     async def documents(
         self, tenant: str, store_id: str, page: PageQuery, status: DocumentStatus | None

@@ -1,0 +1,249 @@
+"""The REST API: stores, documents, uploads, isolation of tenants, and sentences for what is wrong."""
+
+import asyncio
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from sluice.auth import ServiceTokens
+from sluice.clients.http import ServiceClient
+from sluice.clients.retrieval import RetrievalClient
+from sluice.contracts.retrieval import (
+    ContextRequest,
+    DocumentCreate,
+    EmbeddingRequest,
+    SearchRequest,
+    VectorStoreCreate,
+)
+from sluice.errors import NotFound
+from sluice.settings import PlatformSettings
+from sluice.telemetry.tracing import Tracing
+from sluice.testing import AsgiTransport, admin_headers, service_headers
+from sluice_retrieval.domain.points import Selector
+
+ACME = service_headers("retrieval", "acme", role="member")
+PAGED = service_headers("retrieval", "paged", role="member")
+SINGLE = service_headers("retrieval", "single", role="member")
+OTHER = service_headers("retrieval", "other", role="member")
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def make_store(api: httpx.AsyncClient, headers: dict[str, str] = ACME) -> str:
+    answer = await api.post("/v1/vector_stores", json={"name": "notes"}, headers=headers)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+async def add(api: httpx.AsyncClient, store: str, name: str = "a.txt", text: str = "Some text.") -> httpx.Response:
+    return await api.post(f"/v1/vector_stores/{store}/documents", json={"name": name, "text": text}, headers=ACME)
+
+
+async def upload(api: httpx.AsyncClient, store: str, filename: str, raw: bytes, **fields: str) -> httpx.Response:
+    return await api.post(
+        f"/v1/vector_stores/{store}/documents", files={"file": (filename, raw)}, data=fields, headers=ACME
+    )
+
+
+async def test_a_store_is_made_read_listed_and_deleted(api: httpx.AsyncClient) -> None:
+    made = await api.post(
+        "/v1/vector_stores",
+        json={"name": "notes", "chunking": {"strategy": "fixed", "max_tokens": 32}, "metadata": {"team": "search"}},
+        headers=SINGLE,
+    )
+    store = made.json()
+    assert store["id"].startswith("vs_")
+    assert store["chunking"] == {"strategy": "fixed", "max_tokens": 32, "overlap_tokens": 16}
+    assert (await api.get(f"/v1/vector_stores/{store['id']}", headers=SINGLE)).json() == store
+    listed = (await api.get("/v1/vector_stores", headers=SINGLE)).json()
+    assert (listed["data"], listed["has_more"]) == ([store], False)
+    gone = await api.delete(f"/v1/vector_stores/{store['id']}", headers=SINGLE)
+    assert gone.json() == {"id": store["id"], "object": "vector_store.deleted", "deleted": True}
+    assert (await api.get(f"/v1/vector_stores/{store['id']}", headers=SINGLE)).status_code == 404
+    assert (await api.delete(f"/v1/vector_stores/{store['id']}", headers=SINGLE)).status_code == 404
+
+
+async def test_lists_are_paged_in_both_orders(api: httpx.AsyncClient) -> None:
+    stores = []
+    for _ in range(5):
+        stores.append(await make_store(api, PAGED))
+        await asyncio.sleep(0.002)
+    seen: list[str] = []
+    after: dict[str, str] = {}
+    while True:
+        page = (await api.get("/v1/vector_stores", params={"limit": 2, **after}, headers=PAGED)).json()
+        seen += [item["id"] for item in page["data"]]
+        if not page["has_more"]:
+            break
+        after = {"after": page["last_id"]}
+    assert seen == stores[::-1]
+    rising = (await api.get("/v1/vector_stores", params={"order": "asc", "limit": 3}, headers=PAGED)).json()
+    assert [item["id"] for item in rising["data"]] == stores[:3]
+    assert (await api.get("/v1/vector_stores", params={"limit": 0}, headers=PAGED)).status_code == 422
+
+
+async def test_documents_are_listed_by_status(api: httpx.AsyncClient) -> None:
+    store = await make_store(api)
+    document = (await add(api, store)).json()
+    assert (document["status"], document["bytes"], document["vector_store_id"]) == ("queued", 10, store)
+    path = f"/v1/vector_stores/{store}/documents"
+    assert (await api.get(path, params={"status": "queued"}, headers=ACME)).json()["data"] == [document]
+    assert (await api.get(path, params={"status": "ready"}, headers=ACME)).json()["data"] == []
+    assert (await api.get(path, params={"status": "lost"}, headers=ACME)).status_code == 422
+    assert (await api.get(f"{path}/{document['id']}", headers=ACME)).json() == document
+    assert (await api.delete(f"{path}/{document['id']}", headers=ACME)).json()["deleted"]
+    assert (await api.get(f"{path}/{document['id']}", headers=ACME)).json()["code"] == "document_not_found"
+
+
+async def test_a_tenant_sees_nothing_of_another(api: httpx.AsyncClient) -> None:
+    store = await make_store(api)
+    document = (await add(api, store)).json()["id"]
+    path = f"/v1/vector_stores/{store}"
+    answers = [
+        await api.get(path, headers=OTHER),
+        await api.delete(path, headers=OTHER),
+        await api.get(f"{path}/documents", headers=OTHER),
+        await api.post(f"{path}/documents", json={"name": "x", "text": "y"}, headers=OTHER),
+        await api.get(f"{path}/documents/{document}", headers=OTHER),
+        await api.delete(f"{path}/documents/{document}", headers=OTHER),
+        await api.post(f"{path}/search", json={"query": "text"}, headers=OTHER),
+        await api.post("/v1/context", json={"query": "text", "vector_store_ids": [store]}, headers=OTHER),
+    ]
+    assert [answer.status_code for answer in answers] == [404] * len(answers)
+    assert (await api.get("/v1/vector_stores", headers=OTHER)).json()["data"] == []
+    assert (await api.get(path, headers=ACME)).json()["documents"] == 1
+
+
+async def test_nobody_gets_in_without_a_credential(api: httpx.AsyncClient) -> None:
+    assert (await api.get("/v1/vector_stores")).status_code == 401
+    assert (await api.post("/v1/embeddings", json={"model": "minilm", "input": "x"})).status_code == 401
+    foreign = service_headers("router", "acme")
+    assert (await api.get("/v1/vector_stores", headers=foreign)).status_code == 401
+    assert (await api.get("/v1/vector_stores", headers=admin_headers())).status_code == 200
+    body = {"tenant": "acme", "store_id": "vs_1"}
+    assert (await api.post("/internal/points/delete", json=body, headers=ACME)).status_code == 403
+    assert (await api.post("/internal/points/delete", json=body, headers=admin_headers())).status_code == 403
+
+
+async def test_files_are_uploaded(api: httpx.AsyncClient) -> None:
+    store = await make_store(api)
+    markdown = await upload(api, store, "guide.md", "\ufeff# Güide".encode(), metadata='{"lang": "en"}')
+    assert markdown.status_code == 202, markdown.text
+    assert (markdown.json()["name"], markdown.json()["media_type"]) == ("guide.md", "text/markdown")
+    assert markdown.json()["metadata"] == {"lang": "en"}
+    assert markdown.json()["bytes"] == len("# Güide".encode())
+    named = await upload(api, store, "notes.TXT", b"plain", name="renamed")
+    assert (named.json()["name"], named.json()["media_type"]) == ("renamed", "text/plain")
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "status", "sentence"),
+    [
+        ("a.txt", b"caf\xe9", 400, "not UTF-8 text: byte 3"),
+        ("a.txt", b"  \n ", 400, "The document is empty"),
+        ("a.txt", b"bin\x00ary", 400, "NUL"),
+        ("a.pdf", b"%PDF-1.7", 415, "not plain text (.txt) or Markdown (.md)"),
+        ("a.txt", b"x" * 2001, 413, "more than 2000 bytes"),
+        ("a.txt", b"x" * 200_000, 413, "SLUICE_RETRIEVAL_MAX_DOCUMENT_BYTES"),
+    ],
+)
+async def test_files_that_cannot_be_ingested(
+    api: httpx.AsyncClient, name: str, raw: bytes, status: int, sentence: str
+) -> None:
+    store = await make_store(api)
+    answer = await upload(api, store, name, raw)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert sentence in answer.json()["detail"]
+    assert (await api.get(f"/v1/vector_stores/{store}", headers=ACME)).json()["documents"] == 0
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status"),
+    [
+        ("application/json", b"{", 422),
+        ("application/json", b'{"name": "a", "text": 5}', 422),
+        ("application/json", b'{"name": "a", "text": "b", "colour": "red"}', 422),
+        ("application/json", b'{"name": "", "text": "b"}', 422),
+        ("application/json", b'{"name": "a", "text": "\\ud800"}', 422),
+        ("application/json", b'{"name": "a\\u0000", "text": "b"}', 400),
+        ("application/json", b'{"name": "a", "text": "\xff"}', 422),
+        ("application/json", b'{"name": "a", "text": "' + b"x" * 2001 + b'"}', 413),
+        ("text/plain", b"hello", 415),
+        ("multipart/form-data", b"hello", 400),
+        ("multipart/form-data; boundary=x", b"--x\r\nbroken", 400),
+    ],
+)
+async def test_bodies_that_are_wrong(api: httpx.AsyncClient, content_type: str, body: bytes, status: int) -> None:
+    store = await make_store(api)
+    answer = await api.post(
+        f"/v1/vector_stores/{store}/documents", content=body, headers={**ACME, "content-type": content_type}
+    )
+    assert answer.status_code == status, answer.text
+    assert answer.json()["detail"]
+
+
+async def test_the_limit_counts_bytes_and_not_escapes(api: httpx.AsyncClient) -> None:
+    store = await make_store(api)
+    body = '{"name": "a", "text": "' + "\\u0041" * 1999 + '"}'
+    answer = await api.post(
+        f"/v1/vector_stores/{store}/documents", content=body, headers={**ACME, "content-type": "application/json"}
+    )
+    assert (answer.status_code, answer.json()["bytes"]) == (202, 1999)
+
+
+async def test_an_empty_store_answers_with_nothing(api: httpx.AsyncClient) -> None:
+    store = await make_store(api)
+    for mode in ("dense", "bm25", "hybrid"):
+        answer = await api.post(f"/v1/vector_stores/{store}/search", json={"query": "?!", "mode": mode}, headers=ACME)
+        assert (answer.status_code, answer.json()["data"]) == (200, [])
+    context = await api.post("/v1/context", json={"query": "x", "vector_store_ids": [store]}, headers=ACME)
+    assert (context.json()["text"], context.json()["citations"]) == ("", [])
+
+
+async def test_readiness_names_each_dependency(api: httpx.AsyncClient) -> None:
+    for _ in range(50):
+        checks = (await api.get("/readyz")).json()["checks"]
+        if checks["embedder"] == "ok":
+            break
+        await asyncio.sleep(0.1)
+    assert {name: checks[name] for name in ("sql", "vector_store", "embedder")} == {
+        "sql": "ok",
+        "vector_store": "ok",
+        "embedder": "ok",
+    }
+    assert checks["redis"] == "Redis does not answer; new documents wait until it does."
+
+
+async def test_the_typed_client_speaks_with_the_real_service(
+    api: httpx.AsyncClient, app: FastAPI, platform: PlatformSettings
+) -> None:
+    tokens = ServiceTokens(platform.service_secret.get_secret_value(), "gateway")
+    transport = AsgiTransport(app)
+    client = RetrievalClient(
+        ServiceClient("retrieval", "http://test", tokens, transport, Tracing("test", platform), subject="gateway")
+    )
+    store = await client.create_store(VectorStoreCreate(name="by client"), tenant="client")
+    document = await client.add_document(store.id, DocumentCreate(name="a", text="b"), tenant="client")
+    assert (await client.document(store.id, document.id, tenant="client")) == document
+    assert (await client.documents(store.id, tenant="client", status="queued")).data == (document,)
+    assert (await client.stores(tenant="client")).data[0].id == store.id
+    assert (await client.store(store.id, tenant="client")).documents == 1
+    assert (await client.search(store.id, SearchRequest(query="b"), tenant="client")).data == ()
+    context = ContextRequest(query="b", vector_store_ids=(store.id,), placement="edges")
+    assert (await client.context(context, tenant="client")).text == ""
+    embedded = await client.embed(EmbeddingRequest(model="minilm", input="b"), tenant="client")
+    assert len(embedded.data[0].embedding) == 384
+    with pytest.raises(NotFound, match="no vector store"):
+        await client.store("vs_none", tenant="client")
+    assert (await client.delete_document(store.id, document.id, tenant="client")).deleted
+    assert (await client.delete_store(store.id, tenant="client")).deleted
+    await transport.close()
+
+
+async def test_a_deleted_store_leaves_the_index(api: httpx.AsyncClient, app: FastAPI) -> None:
+    store = await make_store(api)
+    await api.delete(f"/v1/vector_stores/{store}", headers=ACME)
+    await app.state.deps.sweep.remove_points()
+    assert await app.state.deps.vectors.count(Selector("acme", store)) == 0
+    assert await app.state.deps.sweep.remove_points() == 0

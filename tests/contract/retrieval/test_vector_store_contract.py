@@ -1,0 +1,311 @@
+"""One suite over every home of vectors: the embedded engine, a Qdrant server's API, and the way through the API process.
+
+The server's adapter runs against qdrant-client's local mode, which has the server's API in process.
+"""
+
+import random
+import warnings
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from qdrant_client import AsyncQdrantClient
+
+from sluice.auth import ServiceTokens
+from sluice.clients.http import ServiceClient
+from sluice.errors import DependencyUnavailable, Forbidden
+from sluice.service import create_service
+from sluice.telemetry.metrics import MetricRegistry
+from sluice.telemetry.tracing import Tracing
+from sluice.testing import AsgiTransport, platform_settings
+from sluice_retrieval.adapters.edge import EdgeVectorStore
+from sluice_retrieval.adapters.remote import RemoteVectorStore
+from sluice_retrieval.adapters.server import ServerVectorStore, connect
+from sluice_retrieval.domain.bm25 import (
+    Bm25Parameters,
+    document_vector,
+    inverse_document_frequency,
+    query_terms,
+    query_vector,
+    terms,
+)
+from sluice_retrieval.domain.points import Dense, Passage, Point, Scope, Selector, Sparse, VectorStore
+from sluice_retrieval.routes import internal
+from sluice_retrieval.wiring import WORKER_SUBJECT
+
+SIZE = 8
+PARAMETERS = Bm25Parameters()
+TEXTS = (
+    "the gateway forwards a request to an engine",
+    "the router chooses an engine and tells the gateway",
+    "guardrails look at each request before the engine does",
+    "retrieval finds chunks and the gateway puts them before the question",
+    "feedback on an answer is kept for the next training",
+)
+
+
+class _Deps:
+    """What the frame and the internal routes need."""
+
+    def __init__(self, vectors: VectorStore, tmp_path: Path) -> None:
+        self.platform = platform_settings(tmp_path)
+        self.vectors = vectors
+        self.registry = MetricRegistry()
+        self.tokens = ServiceTokens(self.platform.service_secret.get_secret_value(), "retrieval")
+        self.tracing = Tracing("retrieval", self.platform)
+        self.probes: dict[str, object] = {}
+
+
+class _Opened:
+    def __init__(self, deps: _Deps) -> None:
+        self.deps = deps
+
+    async def __aenter__(self) -> _Deps:
+        return self.deps
+
+    async def __aexit__(self, *_: object) -> None:
+        """The fixture closes."""
+
+
+def service_over(deps: _Deps) -> FastAPI:
+    return create_service("retrieval", lambda: _Opened(deps), [internal.router], title="t", description="d")  # type: ignore[arg-type,return-value]
+
+
+def client_of(deps: _Deps, app: FastAPI, subject: str = WORKER_SUBJECT) -> ServiceClient:
+    return ServiceClient("retrieval", "http://test", deps.tokens, AsgiTransport(app), deps.tracing, subject=subject)
+
+
+@pytest.fixture(params=["edge", "server", "remote"])
+async def vectors(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VectorStore]:
+    if request.param == "server":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # local mode says that payload indexes do nothing there
+            store = ServerVectorStore(AsyncQdrantClient(":memory:"), SIZE)
+            yield store
+            await store.close()
+        return
+    edge = await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+    if request.param == "edge":
+        yield edge
+    else:
+        deps = _Deps(edge, tmp_path)
+        app = service_over(deps)
+        async with app.router.lifespan_context(app):
+            client = client_of(deps, app)
+            yield RemoteVectorStore(client)
+            await client.transport.close()  # type: ignore[attr-defined]
+    await edge.close()
+
+
+def unit(seed: int) -> tuple[float, ...]:
+    values = np.random.default_rng(seed).normal(size=SIZE)
+    return tuple(float(value) for value in values / np.linalg.norm(values))
+
+
+def point(
+    number: int,
+    *,
+    tenant: str = "acme",
+    store: str = "vs_1",
+    document: str = "doc_1",
+    text: str = "",
+    average: float = 8.0,
+) -> Point:
+    shown = text or f"passage {number}"
+    passage = Passage(
+        f"{document}.{number}",
+        document,
+        store,
+        "guide.md",
+        "A > B" if number % 2 else None,
+        shown,
+        number,
+        number + len(shown),
+    )
+    return Point(tenant, passage, unit(number), document_vector(terms(shown), average, PARAMETERS))
+
+
+def scope(*stores: str, tenant: str = "acme", hidden: Sequence[str] = ()) -> Scope:
+    return Scope(tenant, stores or ("vs_1",), tuple(hidden))
+
+
+async def test_dense_search_ranks_by_cosine(vectors: VectorStore) -> None:
+    points = [point(number) for number in range(20)]
+    await vectors.upsert(points)
+    query = unit(99)
+    ((*hits,),) = await vectors.search(scope(), [Dense(query)], 5)
+    expected = sorted(points, key=lambda item: -float(np.dot(item.dense, query)))[:5]
+    assert [hit.passage for hit in hits] == [item.passage for item in expected]
+    assert [hit.score for hit in hits] == pytest.approx(
+        [float(np.dot(item.dense, query)) for item in expected], abs=1e-5
+    )
+
+
+async def test_sparse_search_gives_the_bm25_score(vectors: VectorStore) -> None:
+    bags = [terms(text) for text in TEXTS]
+    average = sum(map(len, bags)) / len(bags)
+    await vectors.upsert([point(number, text=text, average=average) for number, text in enumerate(TEXTS)])
+    # Another store and another tenant have the same words: they must not change the statistics.
+    await vectors.upsert([point(number, store="vs_2", document="doc_2", text="gateway engine") for number in range(7)])
+    await vectors.upsert(
+        [point(number, tenant="other", document="doc_3", text="gateway engine") for number in range(9)]
+    )
+    query = "which engine does the gateway request?"
+    (hits,) = await vectors.search(scope(), [Sparse(query_vector(query_terms(query)))], 10)
+
+    def score(bag: list[str]) -> float:
+        k1, b = PARAMETERS
+        norm = k1 * (1 - b + b * len(bag) / average)
+        return sum(
+            inverse_document_frequency(len(bags), sum(term in other for other in bags))
+            * (bag.count(term) * (k1 + 1) / (bag.count(term) + norm))
+            for term in query_terms(query)
+        )
+
+    expected = {f"doc_1.{number}": score(bag) for number, bag in enumerate(bags) if score(bag) > 0}
+    assert {hit.passage.chunk_id: hit.score for hit in hits} == pytest.approx(expected, rel=1e-3)
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+async def test_several_probes_give_several_rankings(vectors: VectorStore) -> None:
+    await vectors.upsert([point(number, text=text) for number, text in enumerate(TEXTS)])
+    rankings = await vectors.search(scope(), [Dense(unit(2)), Sparse(query_vector(["feedback"]))], 3)
+    assert [len(ranking) for ranking in rankings] == [3, 1]
+    assert rankings[0][0].passage.chunk_id == "doc_1.2"
+    assert rankings[1][0].passage.chunk_id == "doc_1.4"
+
+
+async def test_tenants_and_stores_are_apart(vectors: VectorStore) -> None:
+    await vectors.upsert([point(1), point(2, store="vs_2"), point(3, tenant="other", document="doc_9")])
+    assert [hit.passage.chunk_id for hit in (await vectors.search(scope("vs_1"), [Dense(unit(1))], 9))[0]] == [
+        "doc_1.1"
+    ]
+    both = (await vectors.search(scope("vs_1", "vs_2"), [Dense(unit(1))], 9))[0]
+    assert {hit.passage.store_id for hit in both} == {"vs_1", "vs_2"}
+    assert {hit.passage.document_id for hit in both} == {"doc_1"}
+    other = (await vectors.search(scope("vs_1", tenant="other"), [Dense(unit(1))], 9))[0]
+    assert [hit.passage.document_id for hit in other] == ["doc_9"]
+
+
+async def test_hidden_documents_are_not_found(vectors: VectorStore) -> None:
+    await vectors.upsert([point(1), point(2, document="doc_2")])
+    for probe in (Dense(unit(2)), Sparse(query_vector(terms("passage")))):
+        (hits,) = await vectors.search(scope(hidden=["doc_2", "doc_7"]), [probe], 9)
+        assert [hit.passage.document_id for hit in hits] == ["doc_1"]
+
+
+async def test_the_same_chunk_is_replaced(vectors: VectorStore) -> None:
+    await vectors.upsert([point(1)])
+    await vectors.upsert([point(1, text="another text")])
+    assert await vectors.count(Selector("acme", "vs_1")) == 1
+    (hits,) = await vectors.search(scope(), [Dense(unit(1))], 9)
+    assert [hit.passage.text for hit in hits] == ["another text"]
+
+
+async def test_delete_removes_what_is_selected_and_nothing_else(vectors: VectorStore) -> None:
+    await vectors.upsert(
+        [
+            point(1),
+            point(2, document="doc_2"),
+            point(3, store="vs_2", document="doc_3"),
+            point(4, tenant="other", document="doc_4"),
+        ]
+    )
+    await vectors.delete(Selector("acme", "vs_1", "doc_1"))
+    assert await vectors.count(Selector("acme", "vs_1", "doc_1")) == 0
+    assert await vectors.count(Selector("acme", "vs_1")) == 1
+    await vectors.delete(Selector("acme", "vs_1"))
+    assert await vectors.count(Selector("acme", "vs_1")) == 0
+    assert await vectors.count(Selector("acme", "vs_2")) == 1
+    assert await vectors.count(Selector("other", "vs_1")) == 1
+    await vectors.delete(Selector("acme", "vs_none"))
+
+
+async def test_many_points_and_odd_texts_come_back_as_they_were(vectors: VectorStore) -> None:
+    chooser = random.Random(5)
+    odd = ["ünïcödé 漢字 🙂", 'quote " and \\ slash', "tab\tand\nline", " leading"]
+    points = [point(number, text=chooser.choice(odd) + f" {number}") for number in range(450)]
+    await vectors.upsert(points)
+    assert await vectors.count(Selector("acme", "vs_1")) == 450
+    for number in (0, 201, 449):
+        (hits,) = await vectors.search(scope(), [Dense(unit(number))], 1)
+        assert hits[0].passage == points[number].passage
+
+
+async def test_an_empty_store_has_no_hits(vectors: VectorStore) -> None:
+    await vectors.ping()
+    await vectors.upsert([])
+    assert await vectors.search(scope(), [Dense(unit(1)), Sparse(query_vector(["word"]))], 3) == [[], []]
+
+
+async def test_what_was_acknowledged_is_there_after_opening_again(tmp_path: Path) -> None:
+    first = await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+    await first.upsert([point(number) for number in range(10)])
+    await first.delete(Selector("acme", "vs_1", "doc_2"))
+    await first.close()
+    again = await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+    assert await again.count(Selector("acme", "vs_1")) == 10
+    assert await again.total() == 10
+    await again.close()
+
+
+async def test_a_second_opener_is_told_why_not_and_does_no_harm(tmp_path: Path) -> None:
+    first = await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+    await first.upsert([point(number) for number in range(50)])
+    with pytest.raises(DependencyUnavailable, match="open in another process"):
+        await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+    await first.upsert([point(number, document="doc_2") for number in range(50)])
+    await first.ping()
+    await first.close()
+    again = await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+    assert await again.total() == 100
+    await again.close()
+
+
+async def test_a_failed_write_shows_in_the_probe(tmp_path: Path) -> None:
+    store = await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+    with pytest.raises(DependencyUnavailable, match="embedded vector store failed"):
+        await store.upsert([point(1)._replace(dense=(1.0, 2.0))])
+    with pytest.raises(DependencyUnavailable, match="could not write"):
+        await store.ping()
+    await store.upsert([point(1)])
+    await store.ping()
+    await store.close()
+
+
+async def test_tidying_waits_for_quiet_and_keeps_what_is_there(tmp_path: Path) -> None:
+    store = await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+    await store.upsert([point(number, document=f"doc_{number % 2}") for number in range(2400)])
+    assert not await store.tidy()
+    await store.delete(Selector("acme", "vs_1", "doc_1"))
+    await store.search(scope(), [Dense(unit(1))], 1)
+    assert not await store.tidy()
+    store._searched_at -= 60
+    assert await store.tidy()
+    assert await store.count(Selector("acme", "vs_1")) == 1200
+    (hits,) = await store.search(scope(), [Dense(unit(2))], 1)
+    assert hits[0].passage.chunk_id == "doc_0.2"
+    await store.close()
+
+
+async def test_a_server_that_is_away_is_a_dependency_unavailable() -> None:
+    store = ServerVectorStore(connect("http://127.0.0.1:1", None), SIZE)
+    with pytest.raises(DependencyUnavailable, match="Qdrant server"):
+        await store.search(scope(), [Dense(unit(1))], 1)
+    with pytest.raises(DependencyUnavailable):
+        await store.ping()
+    await store.close()
+
+
+async def test_only_the_worker_may_touch_points(tmp_path: Path) -> None:
+    edge = await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+    deps = _Deps(edge, tmp_path)
+    app = service_over(deps)
+    async with app.router.lifespan_context(app):
+        client = client_of(deps, app, subject="gateway")
+        with pytest.raises(Forbidden, match="Only the retrieval worker"):
+            await RemoteVectorStore(client).count(Selector("acme", "vs_1"))
+        await client.transport.close()  # type: ignore[attr-defined]
+    await edge.close()

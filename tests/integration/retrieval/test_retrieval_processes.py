@@ -1,0 +1,168 @@
+"""The service and its worker as they are deployed: ingest, search, and crashes at the worst moments."""
+
+import re
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from sluice.testing import wait_until
+
+pytestmark = pytest.mark.integration
+
+GUIDE = """# Sluice
+
+## Gateway
+
+The gateway checks API keys and forwards chat requests to an engine. It listens on port 8080.
+
+## Retrieval
+
+Documents are cut into chunks, embedded with MiniLM and found again by hybrid search.
+
+## Feedback
+
+A thumbs-down on an answer is stored and later used for training.
+"""
+
+
+def long_text(paragraphs: int) -> str:
+    return "\n\n".join(
+        f"Paragraph {number} speaks of topic {number % 7}. " + "The gateway forwards requests to an engine. " * 12
+        for number in range(paragraphs)
+    )
+
+
+def indexed(retrieval: Any) -> int:
+    metrics = retrieval.client.get("/metrics").text
+    found = re.search(r"^sluice_retrieval_indexed_chunks (\S+)", metrics, re.MULTILINE)
+    assert found is not None
+    return int(float(found.group(1)))
+
+
+def settled(retrieval: Any) -> int:
+    """Return the number of chunks in the index once all removals are done and the gauge has followed."""
+    time.sleep(1.5)
+    return indexed(retrieval)
+
+
+def test_a_document_is_ingested_found_and_cited(shared: Any) -> None:
+    store = shared.store(chunking={"max_tokens": 64})
+    document = shared.add(store, "guide.md", GUIDE, media_type="text/markdown")
+    ready = shared.wait_for(store, document)
+    assert ready["chunks"] == 3
+    assert ready["error"] is None
+    for mode in ("dense", "bm25", "hybrid"):
+        best = shared.search(store, "On which port does the gateway listen?", mode=mode)[0]
+        assert best["heading"] == "Sluice > Gateway"
+        assert best["source"] == "guide.md"
+        assert GUIDE[best["start"] : best["end"]] == best["text"]
+    context = shared.client.post(
+        "/v1/context", json={"query": "what happens with a thumbs-down?", "vector_store_ids": [store], "top_k": 2}
+    ).json()
+    assert context["text"].startswith("[1] guide.md — Sluice > Feedback\n")
+    assert context["citations"][0]["chunk_id"].startswith(document)
+    shown = shared.client.get(f"/v1/vector_stores/{store}").json()
+    assert (shown["documents"], shown["chunks"]) == (1, 3)
+    worker_metrics = httpx.get(f"http://127.0.0.1:{shared.worker_port}/metrics").text
+    assert re.search(r'sluice_retrieval_documents_ingested_total{status="ready"} [1-9]', worker_metrics)
+
+
+def test_a_replaced_document_gives_way_in_one_step(shared: Any) -> None:
+    store = shared.store()
+    first = shared.add(store, "facts.txt", "The colour of the bridge is red.")
+    shared.wait_for(store, first)
+    before = settled(shared)
+    second = shared.add(store, "facts.txt", "The colour of the bridge is green.")
+    while shared.document(store, second)["status"] != "ready":
+        assert [hit["text"] for hit in shared.search(store, "colour of the bridge")] in (
+            ["The colour of the bridge is red."],
+            ["The colour of the bridge is green."],
+        )
+    assert [hit["text"] for hit in shared.search(store, "colour of the bridge")] == [
+        "The colour of the bridge is green."
+    ]
+    assert [item["id"] for item in shared.documents(store)] == [second]
+    wait_until(lambda: indexed(shared) == before, what="the old chunk leaving the index")
+
+
+def test_a_killed_worker_leaves_one_ready_document_with_all_its_chunks(retrieval: Any) -> None:
+    retrieval.serve()
+    worker = retrieval.work()
+    store = retrieval.store(chunking={"max_tokens": 128})
+    text = long_text(90)
+    document = retrieval.add(store, "long.txt", text)
+    wait_until(lambda: indexed(retrieval) > 0, seconds=60, what="the first chunks in the index")
+    worker.kill()
+    assert retrieval.document(store, document)["status"] == "processing"
+    assert retrieval.search(store, "topic") == []  # nothing of a half-ingested document is shown
+    retrieval.work()
+    ready = retrieval.wait_for(store, document, seconds=90)
+    assert ready["chunks"] == 90
+    assert [item["status"] for item in retrieval.documents(store)] == ["ready"]
+    wait_until(lambda: indexed(retrieval) == 90, what="all chunks in the index")
+    assert len(retrieval.search(store, "topic", top_k=50, mode="bm25")) == 50
+
+
+def test_an_acknowledged_document_survives_a_kill_of_the_service(retrieval: Any) -> None:
+    service = retrieval.serve()
+    worker = retrieval.work()
+    store = retrieval.store()
+    first = retrieval.add(store, "a.txt", "Penguins live in the south.")
+    retrieval.wait_for(store, first)
+    worker.stop()
+    second = retrieval.add(store, "b.txt", "Polar bears live in the north.")
+    service.kill()
+    retrieval.serve()
+    assert retrieval.search(store, "penguins", mode="bm25")[0]["document_id"] == first
+    retrieval.work()
+    retrieval.wait_for(store, second)
+    assert retrieval.search(store, "polar bears", mode="bm25")[0]["document_id"] == second
+
+
+def test_a_service_that_is_away_during_ingest_only_delays_it(retrieval: Any) -> None:
+    service = retrieval.serve()
+    retrieval.work()
+    store = retrieval.store(chunking={"max_tokens": 128})
+    document = retrieval.add(store, "long.txt", long_text(40))
+    wait_until(lambda: indexed(retrieval) > 0, seconds=60, what="the first chunks in the index")
+    service.kill()
+    time.sleep(3)
+    retrieval.serve()
+    assert retrieval.wait_for(store, document, seconds=90)["chunks"] == 40
+
+
+def test_documents_wait_while_the_queue_is_away(retrieval: Any) -> None:
+    retrieval.serve()
+    store = retrieval.store()
+    retrieval.valkey.kill()
+    document = retrieval.add(store, "a.txt", "The queue was away when this came.")
+    ready = retrieval.client.get("/readyz")
+    assert ready.status_code == 503
+    assert ready.json()["checks"]["redis"].startswith("Redis does not answer")
+    assert retrieval.document(store, document)["status"] == "queued"
+    retrieval.valkey.start()
+    retrieval.work()
+    retrieval.wait_for(store, document)
+
+
+def test_deleting_during_ingest_leaves_nothing_behind(shared: Any) -> None:
+    store = shared.store(chunking={"max_tokens": 128})
+    before = settled(shared)
+    document = shared.add(store, "long.txt", long_text(40))
+    wait_until(lambda: indexed(shared) > before, seconds=60, what="the first chunks in the index")
+    assert shared.client.delete(f"/v1/vector_stores/{store}/documents/{document}").json()["deleted"]
+    assert shared.documents(store) == []
+    assert shared.search(store, "gateway") == []
+    other = shared.add(store, "after.txt", "One more.")
+    shared.wait_for(store, other, seconds=60)
+    wait_until(lambda: indexed(shared) == before + 1, seconds=30, what="only the other document's chunk")
+
+
+def test_two_retrieval_services_cannot_open_one_index(shared: Any) -> None:
+    second = shared.process("serve")
+    second.log = shared.folder / "second.log"
+    second.start()
+    wait_until(lambda: not second.alive(), seconds=30, what="the second service giving up")
+    assert "open in another process" in second.log.read_text()
