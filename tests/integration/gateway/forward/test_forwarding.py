@@ -15,7 +15,7 @@ import uvicorn
 from aiohttp import web
 
 from sluice.auth import ServiceTokens
-from sluice.db import upgrade
+from sluice.migrations import upgrade
 from sluice.testing import admin_headers, free_port, platform_settings
 from sluice_gateway.app import create_app, in_front
 from sluice_gateway.settings import Settings
