@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Sluice eval: suites, runs, scorers, reports."""

@@ -1,0 +1,1 @@
+"""What the eval service talks to: the gateway and the job queue."""

@@ -1,0 +1,1 @@
+"""Rules of evaluation: suites, scorers, statistics, reports."""

@@ -1,0 +1,51 @@
+"""What can go wrong in evaluation."""
+
+from sluice.errors import BadRequest, Conflict, DependencyUnavailable, NotFound, PayloadTooLarge, UnsupportedMediaType
+
+
+class SuiteInvalid(BadRequest):
+    """The suite cannot be used; the sentence names the item."""
+
+    code, title = "eval_invalid", "Suite not usable"
+
+
+class SuiteTooLarge(PayloadTooLarge):
+    """The suite is over the configured size."""
+
+    code, title = "eval_too_large", "Suite too large"
+
+
+class SuiteMediaType(UnsupportedMediaType):
+    """The suite came in a form that is not read."""
+
+    code, title = "eval_media_type", "Suite in an unknown form"
+
+
+class SuiteNotFound(NotFound):
+    """The tenant has no suite of this id."""
+
+    code, title = "eval_not_found", "Suite not found"
+
+
+class RunNotFound(NotFound):
+    """The suite has no run of this id."""
+
+    code, title = "eval_run_not_found", "Run not found"
+
+
+class SuiteBusy(Conflict):
+    """The suite has runs that have not ended."""
+
+    code, title = "eval_busy", "Suite has active runs"
+
+
+class RunEnded(Conflict):
+    """The run has ended already."""
+
+    code, title = "eval_run_ended", "Run has ended"
+
+
+class QueueAway(DependencyUnavailable):
+    """The job queue cannot be reached."""
+
+    code, title = "eval_queue_away", "Job queue not reachable"

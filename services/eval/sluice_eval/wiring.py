@@ -1,0 +1,154 @@
+"""Which adapter stands behind which port, for the API process and for the worker."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import aiohttp
+from fastapi import Depends
+
+from sluice.auth import ServiceTokens
+from sluice.clock import Clock, SystemClock
+from sluice.db import open_database
+from sluice.errors import DependencyUnavailable
+from sluice.ids import new_id
+from sluice.loops import Supervisor
+from sluice.redis import REDIS_DOWN, open_redis
+from sluice.service import Probe, deps_of
+from sluice.settings import PlatformSettings
+from sluice.tasks import TaskSender, make_celery
+from sluice.telemetry.metrics import MetricRegistry
+from sluice.telemetry.tracing import Tracing
+from sluice_eval.adapters.gateway import GatewayTarget
+from sluice_eval.adapters.queue import CeleryRunQueue
+from sluice_eval.domain.errors import QueueAway
+from sluice_eval.domain.runs import RunQueue
+from sluice_eval.metrics import EvalMetrics
+from sluice_eval.runner import EvalRunner, Limits
+from sluice_eval.settings import Settings
+from sluice_eval.store.book import SqlRunBook
+from sluice_eval.store.library import Library
+
+_log = logging.getLogger(__name__)
+SERVICE: Final = "eval"
+WORKER_SUBJECT = "eval-worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """What the API process has open."""
+
+    platform: PlatformSettings
+    settings: Settings
+    registry: MetricRegistry
+    metrics: EvalMetrics
+    tokens: ServiceTokens
+    tracing: Tracing
+    clock: Clock
+    library: Library
+    queue: RunQueue
+    probes: Mapping[str, Probe]
+
+
+DepsDep = Annotated[Deps, Depends(deps_of)]
+
+
+@asynccontextmanager
+async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIterator[Deps]:
+    """Open what the API process needs, and sweep for runs that wait."""
+    registry = MetricRegistry(process=True)
+    metrics = EvalMetrics(registry)
+    tracing = Tracing(SERVICE, platform)
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        stack.callback(tracing.close)
+        database = open_database(platform, SERVICE)
+        stack.push_async_callback(database.close)
+        redis = open_redis(platform)
+        stack.push_async_callback(redis.aclose)
+        library = Library(database)
+        queue = CeleryRunQueue(TaskSender(make_celery(SERVICE, platform)))
+
+        async def redis_answers() -> None:
+            try:
+                await redis.ping()
+            except REDIS_DOWN as exc:
+                raise DependencyUnavailable("Redis does not answer; new runs wait until it does.") from exc
+
+        async def sweep() -> None:
+            while True:
+                await asyncio.sleep(settings.sweep_s)
+                await send_due(library, queue, metrics, clock.now(), settings.resend_s)
+
+        supervisor = Supervisor(registry)
+        stack.push_async_callback(supervisor.close)
+        supervisor.start("run-sweep", sweep)
+        yield Deps(
+            platform=platform,
+            settings=settings,
+            registry=registry,
+            metrics=metrics,
+            tokens=ServiceTokens(platform.service_secret.get_secret_value(), SERVICE),
+            tracing=tracing,
+            clock=clock,
+            library=library,
+            queue=queue,
+            probes={"sql": library.ping, "redis": redis_answers},
+        )
+
+
+async def send_due(library: Library, queue: RunQueue, metrics: EvalMetrics, now: float, resend_s: float) -> None:
+    """Send runs to the workers that wait too long, or whose worker was lost."""
+    for key in await library.due(now, now + resend_s):
+        try:
+            await queue.send(key)
+            metrics.resent.inc()
+        except QueueAway as exc:
+            _log.warning("run %s: %s", key.run_id, exc.detail)
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDeps:
+    """What the worker process has open."""
+
+    runner: EvalRunner
+    registry: MetricRegistry
+    probes: Mapping[str, Probe]
+
+
+@asynccontextmanager
+async def open_worker(platform: PlatformSettings, settings: Settings) -> AsyncIterator[WorkerDeps]:
+    """Open what the worker needs."""
+    registry = MetricRegistry(process=True)
+    tracing = Tracing(WORKER_SUBJECT, platform)
+    async with AsyncExitStack() as stack:
+        stack.callback(tracing.close)
+        database = open_database(platform, SERVICE)
+        stack.push_async_callback(database.close)
+        connector = aiohttp.TCPConnector(limit=settings.worker_concurrency * 64)
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        target = GatewayTarget(
+            session, platform.service_url("gateway"), settings.gateway_key.get_secret_value(), tracing
+        )
+        yield WorkerDeps(
+            runner=EvalRunner(
+                book=SqlRunBook(database, settings.max_attempts),
+                target=target,
+                clock=SystemClock(),
+                metrics=EvalMetrics(registry),
+                limits=Limits(
+                    item_s=settings.item_timeout_s,
+                    run_s=settings.run_timeout_s,
+                    max_tries=settings.max_tries,
+                    first_pause_s=settings.first_pause_s,
+                    lease_s=settings.lease_s,
+                ),
+                new_owner=lambda: new_id("worker"),
+            ),
+            registry=registry,
+            probes={"sql": database.ping},
+        )

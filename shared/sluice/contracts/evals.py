@@ -1,0 +1,260 @@
+"""Evaluation suites, runs, results and reports as the eval service takes and answers them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from sluice.contracts.base import Metadata, Reply, Request
+
+SuiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")]
+ItemId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+Text = Annotated[str, StringConstraints(max_length=100_000, pattern=r"^[^\x00]*$")]
+
+RunStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+Outcome = Literal["passed", "failed", "unparseable", "error"]
+ScorerKind = Literal["exact", "regex", "json_schema"]
+
+
+class ExactScorer(Request):
+    """The answer equals `expected` (or one of them) after normalisation: Unicode NFKC, white space, and what is set here."""
+
+    kind: Literal["exact"] = "exact"
+    ignore_case: bool = True
+    ignore_punctuation: bool = True
+    ignore_articles: bool = False
+
+
+class RegexScorer(Request):
+    """The pattern in `expected` (RE2 syntax, linear time) is found in the answer, or matches all of it."""
+
+    kind: Literal["regex"] = "regex"
+    match: Literal["search", "full"] = "search"
+    ignore_case: bool = False
+
+
+class JsonSchemaScorer(Request):
+    """The answer holds JSON that is valid against the JSON Schema (2020-12) in `expected`.
+
+    `constrain` also sends the schema as `response_format`, so that the engine can hold the model to it.
+    """
+
+    kind: Literal["json_schema"] = "json_schema"
+    constrain: bool = False
+
+
+Scorer = Annotated[ExactScorer | RegexScorer | JsonSchemaScorer, Field(discriminator="kind")]
+
+
+class EvalMessage(Request):
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: Text
+
+
+class Sampling(Request):
+    """How answers are drawn; what is None is left to the model's own default."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=100_000)] | None = 256
+    seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    stop: Annotated[
+        tuple[Annotated[str, StringConstraints(min_length=1, max_length=100)], ...], Field(max_length=4)
+    ] = ()
+
+
+class EvalItem(Request):
+    """One question and what a right answer looks like; a scorer's name stands for the scorer with its defaults.
+
+    Give either `prompt` (one user message) or `messages`. `expected` is a text or several (exact), a pattern (regex), or
+    a JSON Schema (json_schema).
+    """
+
+    id: ItemId | None = None
+    prompt: Text | None = None
+    messages: Annotated[tuple[EvalMessage, ...], Field(min_length=1, max_length=100)] | None = None
+    expected: Text | Annotated[tuple[Text, ...], Field(min_length=1, max_length=100)] | dict[str, Any]
+    scorer: Scorer
+
+    @model_validator(mode="before")
+    @classmethod
+    def _scorer_by_name(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("scorer"), str):
+            return {**value, "scorer": {"kind": value["scorer"]}}
+        return value
+
+    @model_validator(mode="after")
+    def _one_question(self) -> "EvalItem":
+        if (self.prompt is None) == (self.messages is None):
+            raise ValueError("give either prompt or messages")
+        return self
+
+
+class CreateEval(Request):
+    """A suite. The same name with other content becomes the next version; the same content is the version that exists.
+
+    `model` is what runs use that name none.
+    """
+
+    name: SuiteName
+    description: Annotated[str, StringConstraints(max_length=2000)] = ""
+    model: ModelName | None = None
+    sampling: Sampling = Sampling()
+    items: Annotated[tuple[EvalItem, ...], Field(min_length=1, max_length=5000)]
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class EvalSuite(Reply):
+    """A stored suite without its items; `content_hash` is SHA-256 over everything that can change a result."""
+
+    id: str
+    object: Literal["eval"] = "eval"
+    name: str
+    version: int
+    content_hash: str
+    description: str = ""
+    model: str | None = None
+    items: int
+    scorers: dict[str, int] = Field(default_factory=dict)
+    metadata: dict[str, str] = Field(default_factory=dict)
+    created_at: int
+
+
+class DeletedEval(Reply):
+    """A suite that is gone with its runs."""
+
+    id: str
+    object: Literal["eval.deleted"] = "eval.deleted"
+    deleted: bool = True
+
+
+class CreateEvalRun(Request):
+    """Run a suite against a model or a route; `concurrency` is how many items are asked at once."""
+
+    model: ModelName | None = None
+    concurrency: Annotated[int, Field(ge=1, le=64)] | None = None
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class EvalCounts(Reply):
+    """Items by how they came out; `pending` ones have no result yet."""
+
+    total: int
+    passed: int = 0
+    failed: int = 0
+    unparseable: int = 0
+    error: int = 0
+    pending: int = 0
+
+
+class EvalRun(Reply):
+    """One run of a suite; times are unix seconds."""
+
+    id: str
+    object: Literal["eval.run"] = "eval.run"
+    eval_id: str
+    eval_name: str
+    eval_version: int
+    content_hash: str
+    model: str
+    status: RunStatus
+    error: str | None = None
+    concurrency: int
+    counts: EvalCounts
+    metadata: dict[str, str] = Field(default_factory=dict)
+    created_at: int
+    started_at: int | None = None
+    finished_at: int | None = None
+
+
+class EvalItemResult(Reply):
+    """How one item came out; `id` is the item's. `answer` is cut at 32,000 characters."""
+
+    id: str
+    object: Literal["eval.run.item"] = "eval.run.item"
+    run_id: str
+    position: int
+    scorer: ScorerKind
+    outcome: Outcome
+    reason: str
+    answer: str | None = None
+    served_model: str | None = None
+    finish_reason: str | None = None
+    request_id: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    latency_s: float | None = None
+    cost_usd: float | None = None
+    tries: int
+    created_at: int
+
+
+class Interval(Reply):
+    """A confidence interval."""
+
+    low: float
+    high: float
+    level: float = 0.95
+
+
+class ScorerReport(Reply):
+    """The items of one scorer."""
+
+    scorer: ScorerKind
+    counts: EvalCounts
+    pass_rate: float | None
+    interval: Interval | None
+
+
+class Latency(Reply):
+    """Seconds from question to the end of the answer, over the answered items (nearest-rank percentiles)."""
+
+    p50_s: float
+    p95_s: float
+    mean_s: float
+
+
+class EvalReport(Reply):
+    """What a run says about a model.
+
+    `pass_rate` is passed over all items that have a result: an answer that cannot be parsed and a question that failed count
+    as not passed. `interval` is Wilson's at 95 %. `failures` shows the first items that did not pass, `omitted_failures`
+    how many more there are. `cost_usd` is None unless the gateway told a cost. `complete` is false while items have no result.
+    """
+
+    object: Literal["eval.report"] = "eval.report"
+    run_id: str
+    eval_id: str
+    eval_name: str
+    eval_version: int
+    content_hash: str
+    model: str
+    served_models: dict[str, int] = Field(default_factory=dict)
+    status: RunStatus
+    error: str | None = None
+    complete: bool
+    counts: EvalCounts
+    pass_rate: float | None
+    interval: Interval | None
+    scorers: tuple[ScorerReport, ...]
+    prompt_tokens: int
+    completion_tokens: int
+    cut_answers: int
+    latency: Latency | None
+    cost_usd: float | None
+    duration_s: float | None
+    failures: tuple[EvalItemResult, ...]
+    omitted_failures: int
+    created_at: int
+    finished_at: int | None = None
+
+
+class EvalItemQuery(Request):
+    """Which results of a run: those after the item with id `after`, in the suite's order, of one outcome if given."""
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    after: Annotated[str, StringConstraints(max_length=100)] | None = None
+    order: Literal["asc", "desc"] = "asc"
+    outcome: Outcome | None = None
