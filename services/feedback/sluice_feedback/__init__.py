@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The feedback service: what people say about answers."""

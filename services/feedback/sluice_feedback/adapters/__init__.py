@@ -1,0 +1,1 @@
+"""The Redis streams, in and out."""

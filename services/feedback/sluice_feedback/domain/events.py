@@ -1,0 +1,84 @@
+"""Events between the outbox, the streams and the store, and what is done with them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from sluice.clock import Clock
+from sluice.contracts.feedback import FeedbackRecorded, ReviewReason
+from sluice.contracts.usage import UsageRecorded
+
+
+class WaitingEvent(NamedTuple):
+    """An event with its place in the outbox."""
+
+    seq: int
+    event: FeedbackRecorded
+
+
+class Interaction(NamedTuple):
+    """A request that the gateway answered."""
+
+    tenant: str
+    interaction_id: str
+    model: str
+    at: float
+
+
+class ReviewToOpen(NamedTuple):
+    """A review of one entry."""
+
+    tenant: str
+    feedback_id: str
+    interaction_id: str
+    reason: ReviewReason
+
+
+class InteractionTable(Protocol):
+    """Where known interactions are kept; raises DependencyUnavailable while it is away."""
+
+    async def note(self, interactions: Sequence[Interaction]) -> int:
+        """Add interactions and return how many are new."""
+        ...
+
+
+class ReviewTable(Protocol):
+    """Where reviews are kept; raises DependencyUnavailable while it is away."""
+
+    async def needed(self, events: Sequence[FeedbackRecorded]) -> list[ReviewToOpen]:
+        """Return the reviews that the entries of these events call for; entries that were deleted call for none."""
+        ...
+
+    async def open(self, reviews: Sequence[ReviewToOpen], *, now: float) -> list[ReviewToOpen]:
+        """Open reviews and return those that were not open before."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UsageFollower:
+    """Learns from usage which interactions exist."""
+
+    table: InteractionTable
+    counted: Callable[[int], None]
+
+    async def __call__(self, events: Sequence[UsageRecorded]) -> None:
+        """Note the interactions of a batch; those that are known already change nothing."""
+        found = [Interaction(event.tenant, event.request_id, event.model, event.at) for event in events]
+        self.counted(await self.table.note(found))
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewOpener:
+    """Opens a review for each thumbs-down (F384) and each rating below 3 (F383)."""
+
+    table: ReviewTable
+    clock: Clock
+    opened: Callable[[ReviewReason], None]
+
+    async def __call__(self, events: Sequence[FeedbackRecorded]) -> None:
+        """Open the reviews that a batch calls for; a batch that comes again opens none twice."""
+        needed = await self.table.needed(events)
+        if not needed:
+            return
+        for review in await self.table.open(needed, now=self.clock.now()):
+            self.opened(review.reason)
