@@ -6,10 +6,13 @@ event stream is handed on with backpressure: reading from the engine pauses whil
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import httptools
 
+from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.upstream import Call, Reason, UpstreamError, UpstreamReply
 
 _HIGH_WATER = 256 * 1024
@@ -37,6 +40,7 @@ class HttpPool:
         self._max_reply_bytes = max_reply_bytes
         self._idle: deque[_Connection] = deque()
         self._loop = asyncio.get_running_loop()
+        self.limits = Limits(self._loop)
         self._closed = False
 
     async def send(self, call: Call) -> UpstreamReply:
@@ -107,11 +111,15 @@ def _optional(call: Call) -> bytes:
     return lines
 
 
+def _nothing() -> None:
+    """The limit of a stream that nobody watches yet."""
+
+
 class _Connection(asyncio.Protocol):
     """One connection: waits for a reply (`_waiter`), hands on a stream (`_stream`), or is idle (neither)."""
 
-    __slots__ = ("_content_type", "_framed", "_keep", "_loop", "_max_bytes", "_parser", "_parts", "_pool", "_received", "_retry_after",
-                 "_size", "_status", "_stream", "_timer", "_transport", "_used", "_waiter", "alive", "idle_since")  # fmt: skip
+    __slots__ = ("_content_type", "_framed", "_keep", "_limits", "_loop", "_max_bytes", "_on_limit", "_parser", "_parts", "_pool", "_received", "_retry_after",
+                 "_size", "_status", "_stream", "_transport", "_used", "_waiter", "alive", "idle_since")  # fmt: skip
 
     def __init__(self, pool: HttpPool, loop: asyncio.AbstractEventLoop, max_bytes: int) -> None:
         self._pool = pool
@@ -121,7 +129,8 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[UpstreamReply] | None = None
         self._stream: PlainStream | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._limits = pool.limits
+        self._on_limit = self._timed_out
         self._used = False
         self._reset()
         self.alive = True
@@ -146,8 +155,8 @@ class _Connection(asyncio.Protocol):
         loop = self._loop
         self._reset()
         waiter = self._waiter = loop.create_future()
-        limit = call.timeout_s if call.deadline is None else min(call.timeout_s, call.deadline - loop.time())
-        self._timer = loop.call_later(limit, self._fail, "timeout")
+        due = loop.time() + call.timeout_s
+        self._limits.at(due if call.deadline is None else min(due, call.deadline), self._on_limit)
         call.on_cancel(self._cancelled)
         if len(call.body) < _JOIN_LIMIT:
             transport.write(head + call.body)
@@ -159,7 +168,7 @@ class _Connection(asyncio.Protocol):
             self._fail("cancelled")
             raise
         finally:
-            self._timer.cancel()
+            self._limits.cancel(self._on_limit)
             self._used = True
         if reply.stream is None:
             call.on_cancel(None)
@@ -300,6 +309,9 @@ class _Connection(asyncio.Protocol):
     def _cancelled(self) -> None:
         self._fail("cancelled")
 
+    def _timed_out(self) -> None:
+        self._fail("timeout")
+
     def _fail(self, reason: Reason) -> None:
         # The connection is of no more use: tell whoever waits and close it.
         waiter, self._waiter = self._waiter, None
@@ -316,15 +328,18 @@ class _Connection(asyncio.Protocol):
         if stream is None:
             call.on_cancel(None)
             return
-        limit = call.timeout_s
-        if call.deadline is not None:
-            limit = min(limit, call.deadline - self._loop.time())
-        stream.timer = self._loop.call_later(max(0.0, limit), self._look, call, stream)
+        due = self._loop.time() + call.timeout_s
+        stream.look = partial(self._look, call, stream)
+        self._limits.at(due if call.deadline is None else min(due, call.deadline), stream.look)
+
+    def unwatch(self, stream: "PlainStream") -> None:
+        """Look no more whether this stream goes on."""
+        self._limits.cancel(stream.look)
 
     def _look(self, call: Call, stream: "PlainStream") -> None:
         if self._stream is not stream:
             return
-        late = call.deadline is not None and call.deadline <= self._loop.time() + 0.001
+        late = call.deadline is not None and call.deadline <= self._loop.time()
         if late or not (stream.active or stream.paused):
             self._fail("timeout")
             return
@@ -335,7 +350,7 @@ class _Connection(asyncio.Protocol):
 class PlainStream:
     """The body of an event stream, between the connection that feeds it and the request that reads it."""
 
-    __slots__ = ("_connection", "_ended", "_error", "_loop", "_parts", "_size", "_waiter", "active", "paused", "timer")
+    __slots__ = ("_connection", "_ended", "_error", "_loop", "_parts", "_size", "_waiter", "active", "look", "paused")
 
     def __init__(self, connection: _Connection, loop: asyncio.AbstractEventLoop) -> None:
         self._connection: _Connection | None = connection
@@ -347,7 +362,7 @@ class PlainStream:
         self._error: Reason | None = None
         self.active = True
         self.paused = False
-        self.timer: asyncio.TimerHandle | None = None
+        self.look: Callable[[], None] = _nothing
 
     async def read(self) -> bytes:
         """Return all that has come since the last read; b"" at the end."""
@@ -372,8 +387,8 @@ class PlainStream:
         """Stop reading; a stream that is not at its end takes its connection with it."""
         self._parts = []
         connection, self._connection = self._connection, None
-        if self.timer is not None:
-            self.timer.cancel()
+        if connection is not None:
+            connection.unwatch(self)
         if connection is not None and not self._ended and self._error is None:
             self._error = "cancelled"
             connection.drop_stream(self)
@@ -391,18 +406,17 @@ class PlainStream:
     def end(self) -> None:
         """Note the regular end; the connection belongs to the pool again."""
         self._ended = True
-        self._connection = None
-        self._finish()
+        self._leave()
 
     def fail(self, reason: Reason) -> None:
         """Note that nothing more will come, and why."""
         self._error = reason
-        self._connection = None
-        self._finish()
+        self._leave()
 
-    def _finish(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
+    def _leave(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.unwatch(self)
         self._wake()
 
     def _wake(self) -> None:
