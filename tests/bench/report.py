@@ -5,9 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.bench.errors import BenchError
 from tests.bench.figures import Figure, RowFigures, Run
 
 EMPTY = "–"
+BEGIN = "<!-- figures: begin -->"
+END = "<!-- figures: end -->"
 
 
 class Machine(NamedTuple):
@@ -120,6 +123,18 @@ def markdown(header: Header, rows: Sequence[RowFigures]) -> str:
     if complaints:
         parts.append("Failed, so these figures do not count:\n\n" + "\n".join(complaints))
     return "\n\n".join(parts) + "\n"
+
+
+def into_page(page: str, figures: str) -> str:
+    """Return a documentation page with the text between its two figure marks replaced.
+
+    Raises:
+        BenchError: the page has not exactly one pair of marks.
+    """
+    if page.count(BEGIN) != 1 or page.count(END) != 1:
+        raise BenchError(f"The page needs the marks {BEGIN} and {END} once each, around the figures.")
+    before, rest = page.split(BEGIN)
+    return f"{before}{BEGIN}\n{figures.strip()}\n{END}{rest.split(END)[1]}"
 
 
 def write(folder: Path, header: Header, rows: Sequence[RowFigures], runs: Sequence[Run]) -> Path:

@@ -16,7 +16,7 @@ from tests.bench import report
 from tests.bench.errors import BenchError
 from tests.bench.figures import Run, row_figures
 from tests.bench.mock import MockUpstream
-from tests.bench.paths import LOGS, RESULTS
+from tests.bench.paths import DOCUMENT, LOGS, RESULTS
 from tests.bench.rows import direct, floor, litellm, portkey, sluice
 from tests.bench.rows.base import Gateway, Place, Row
 from tests.bench.scenarios import SCENARIOS, Scenario, write_bodies
@@ -51,6 +51,9 @@ def parse_arguments(words: Sequence[str] | None, environment: Mapping[str, str])
         type=Path,
         default=environment.get("SLUICE_BENCH_FLOOR") or None,
         help="folder that holds the floor's f3_asgi.py (default: SLUICE_BENCH_FLOOR)",
+    )
+    parser.add_argument(
+        "--write-docs", action="store_true", help="put the figures into docs/benchmarks.md, if nothing failed"
     )
     found = parser.parse_args(words)
     if found.rounds < 1 or not 1 <= found.seconds <= 60:
@@ -149,7 +152,12 @@ def benchmark(arguments: argparse.Namespace) -> int:
     say(f"Written to {page} and beside it as JSON.")
     for complaint in unfinished:
         say(f"Failed: {complaint}.")
-    return 1 if unfinished or any(row.complaints for row in figures) else 0
+    if unfinished or any(row.complaints for row in figures):
+        return 1
+    if arguments.write_docs:
+        DOCUMENT.write_text(report.into_page(DOCUMENT.read_text(), page.read_text()))
+        say(f"Put into {DOCUMENT}.")
+    return 0
 
 
 def main() -> int:

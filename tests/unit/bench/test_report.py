@@ -3,9 +3,25 @@
 import json
 from pathlib import Path
 
+import pytest
+from tests.bench.errors import BenchError
 from tests.bench.figures import DIRECT, FLOOR, Figure, Run, row_figures
 from tests.bench.loadgen import Percentiles
-from tests.bench.report import EMPTY, JSON_COLUMNS, Header, Machine, markdown, number, table, times, with_spread, write
+from tests.bench.report import (
+    BEGIN,
+    EMPTY,
+    END,
+    JSON_COLUMNS,
+    Header,
+    Machine,
+    into_page,
+    markdown,
+    number,
+    table,
+    times,
+    with_spread,
+    write,
+)
 
 HEADER = Header(
     taken_at="2026-11-23 12:00:00 UTC",
@@ -55,6 +71,18 @@ def test_a_failed_row_is_named_below_the_tables() -> None:
 
 def test_a_clean_report_speaks_of_no_failure() -> None:
     assert "do not count" not in markdown(HEADER, [row_figures("sluice", [one_run("sluice", cpu=0.1)])])
+
+
+def test_figures_replace_what_stands_between_the_marks() -> None:
+    page = f"# Title\n\n{BEGIN}\nold\n{END}\n\nmore\n"
+    once = into_page(page, "new\n")
+    assert once == f"# Title\n\n{BEGIN}\nnew\n{END}\n\nmore\n"
+    assert into_page(once, "new\n") == once
+
+
+def test_a_page_without_marks_is_refused() -> None:
+    with pytest.raises(BenchError, match="needs the marks"):
+        into_page("# Title\n", "new")
 
 
 def test_written_json_holds_every_run_and_figure(tmp_path: Path) -> None:
