@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Sluice finetune-worker: training files, data-set checks and fine-tuning jobs."""

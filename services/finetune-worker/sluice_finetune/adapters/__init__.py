@@ -1,0 +1,1 @@
+"""Blobs on disk, forms, the job queue and training back ends."""
