@@ -1,16 +1,12 @@
 """Queries on the gateway's database: API keys."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import IntegrityError
 
 from sluice.contracts.paging import Order
-from sluice.db import AsyncSession, Database, ReadSession
-from sluice.errors import DependencyUnavailable
+from sluice.db import AsyncSession, Database
 from sluice_gateway.domain.errors import IdempotencyKeyReused, KeyNotFound, KeyRevoked
 from sluice_gateway.domain.key_admin import Creation, Repeated
 from sluice_gateway.domain.keys import IDEMPOTENCY_WINDOW_S, KeyChange, StoredKey
@@ -24,19 +20,6 @@ class KeysMark(NamedTuple):
     changed_ms: int
 
 
-@contextmanager
-def database_errors() -> Iterator[None]:
-    """Turn what a database that is away raises into DependencyUnavailable; a row that it refuses stays a DBAPIError."""
-    try:
-        yield
-    except (OperationalError, InterfaceError, OSError, PoolTimeout) as exc:
-        raise DependencyUnavailable(f"The database of gateway does not answer ({type(exc).__name__}).") from exc
-    except DBAPIError as exc:
-        if exc.connection_invalidated:
-            raise DependencyUnavailable("The database of gateway closed the connection.") from exc
-        raise
-
-
 class KeyStore:
     """API keys; every method raises DependencyUnavailable when the database is away."""
 
@@ -45,7 +28,7 @@ class KeyStore:
 
     async def add(self, key: StoredKey, now: float) -> None:
         """Add a key."""
-        async with self._writing() as session:
+        async with self._database.write() as session:
             session.add(_row(key, now))
 
     async def find_creation(self, idempotency_digest: str, request_digest: str, now: float) -> Repeated | None:
@@ -54,7 +37,7 @@ class KeyStore:
         Raises:
             IdempotencyKeyReused: that creation asked for something else.
         """
-        async with self._reading() as session:
+        async with self._database.read() as session:
             row = await session.get(KeyCreationRow, idempotency_digest)
             if row is None or row.created_at <= now - IDEMPOTENCY_WINDOW_S:
                 return None
@@ -68,7 +51,7 @@ class KeyStore:
     async def add_repeatable(self, key: StoredKey, creation: Creation, now: float) -> bool:
         """Add a key with its creation; False when another request with the same Idempotency-Key was faster."""
         try:
-            async with self._writing() as session:
+            async with self._database.write() as session:
                 await session.execute(
                     delete(KeyCreationRow).where(KeyCreationRow.created_at <= now - IDEMPOTENCY_WINDOW_S)
                 )
@@ -89,7 +72,7 @@ class KeyStore:
 
     async def get(self, key_id: str) -> StoredKey:
         """Return one key, or raise KeyNotFound."""
-        async with self._reading() as session:
+        async with self._database.read() as session:
             row = await session.get(ApiKeyRow, key_id)
             if row is None:
                 raise KeyNotFound(f"There is no API key with id {key_id}.")
@@ -106,7 +89,7 @@ class KeyStore:
         else:
             query = query.order_by(ApiKeyRow.id.desc())
             query = query.where(ApiKeyRow.id < after) if after else query
-        async with self._reading() as session:
+        async with self._database.read() as session:
             return [_key(row) for row in await session.scalars(query)]
 
     async def change(self, key_id: str, change: KeyChange, now: float) -> StoredKey:
@@ -116,7 +99,7 @@ class KeyStore:
             KeyNotFound: there is no such key.
             KeyRevoked: it is revoked.
         """
-        async with self._writing() as session:
+        async with self._database.write() as session:
             row = await _locked(session, key_id)
             if row.revoked_at is not None:
                 raise KeyRevoked(f"The API key {key_id} is revoked and cannot be changed; make a new one.")
@@ -129,7 +112,7 @@ class KeyStore:
 
     async def revoke(self, key_id: str, now: float) -> StoredKey:
         """Revoke a key for good; revoking it again changes nothing."""
-        async with self._writing() as session:
+        async with self._database.write() as session:
             row = await _locked(session, key_id)
             if row.revoked_at is None:
                 row.revoked_at, row.changed_ms = int(now), _milliseconds(now)
@@ -137,27 +120,15 @@ class KeyStore:
 
     async def all(self) -> list[StoredKey]:
         """Return every key."""
-        async with self._reading() as session:
+        async with self._database.read() as session:
             return [_key(row) for row in await session.scalars(select(ApiKeyRow))]
 
     async def mark(self) -> KeysMark:
         """Return what changes whenever any key does."""
-        async with self._reading() as session:
+        async with self._database.read() as session:
             query = select(func.count().label("total"), func.max(ApiKeyRow.changed_ms).label("changed_ms"))
             row = (await session.execute(query.select_from(ApiKeyRow))).one()
         return KeysMark(row.total, row.changed_ms or 0)
-
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[ReadSession]:
-        with database_errors():
-            async with self._database.read() as session:
-                yield session
-
-    @asynccontextmanager
-    async def _writing(self) -> AsyncIterator[AsyncSession]:
-        with database_errors():
-            async with self._database.write() as session:
-                yield session
 
 
 async def _locked(session: AsyncSession, key_id: str) -> ApiKeyRow:

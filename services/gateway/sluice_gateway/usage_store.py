@@ -1,7 +1,7 @@
 """Queries on the gateway's database: usage."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, String, case, cast, func, select, tuple_
@@ -13,7 +13,6 @@ from sluice.contracts.usage import UsageGroup, UsageGroupTotals, UsageRecord, Us
 from sluice.db import Database, ReadSession
 from sluice_gateway.domain.errors import CursorUnknown, UsageNotFound
 from sluice_gateway.domain.usage import Inserted, RowsRefused, UsageFilter, day_name, day_of, fitted
-from sluice_gateway.store import database_errors
 from sluice_gateway.tables import UsageRow
 
 _GROUPS = 1000
@@ -37,7 +36,7 @@ class UsageStore:
         statement = (
             self._insert(UsageRow).on_conflict_do_nothing(index_elements=["event_id"]).returning(UsageRow.event_id)
         )
-        with database_errors(), _refusals():
+        with _refusals():
             async with self._database.write() as session:
                 added = await session.execute(statement, [_values(fitted(event)) for event in events])
                 return len(added.all())
@@ -60,7 +59,7 @@ class UsageStore:
         """
         place = tuple_(UsageRow.at, UsageRow.event_id)
         query = select(UsageRow).where(*_conditions(wanted)).limit(limit + 1)
-        async with self._reading() as session:
+        async with self._database.read() as session:
             if after is not None:
                 mark = await _place_of(session, after)
                 query = query.where(place > mark if order == "asc" else place < mark)
@@ -75,7 +74,7 @@ class UsageStore:
         query = select(UsageRow).where(UsageRow.request_id == request_id).order_by(UsageRow.at.desc()).limit(1)
         if tenant is not None:
             query = query.where(UsageRow.tenant == tenant)
-        async with self._reading() as session:
+        async with self._database.read() as session:
             row = (await session.scalars(query)).first()
             if row is not None:
                 return _record(row)
@@ -85,7 +84,7 @@ class UsageStore:
 
     async def totals(self, wanted: UsageFilter) -> UsageTotals:
         """Return the sums of all matching requests."""
-        async with self._reading() as session:
+        async with self._database.read() as session:
             row = (await session.execute(select(*_SUMS).where(*_conditions(wanted)))).one()
         return UsageTotals(**_sums(row))
 
@@ -103,18 +102,12 @@ class UsageStore:
             query = query.group_by(UsageRow.day).order_by(UsageRow.day.asc())
         else:
             query = query.group_by(column).order_by(_COST.desc(), _TOKENS.desc(), column.asc())
-        async with self._reading() as session:
+        async with self._database.read() as session:
             rows = (await session.execute(query)).all()
         return [
             UsageGroupTotals(group=day_name(int(row.group)) if group_by == "day" else row.group, **_sums(row))
             for row in rows
         ]
-
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[ReadSession]:
-        with database_errors():
-            async with self._database.read() as session:
-                yield session
 
 
 _COST = func.coalesce(func.sum(UsageRow.cost_usd), 0.0)

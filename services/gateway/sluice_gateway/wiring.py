@@ -15,6 +15,8 @@ from redis.asyncio import Redis
 from sluice.auth import ServiceTokens
 from sluice.clients.guardrail import GuardrailClient
 from sluice.clients.http import AiohttpTransport, ServiceClient
+from sluice.clients.retrieval import RetrievalClient
+from sluice.clients.router import RouterClient
 from sluice.clock import Clock, SystemClock
 from sluice.db import Database, open_database
 from sluice.ids import new_id
@@ -25,10 +27,10 @@ from sluice.service import Probe, deps_of
 from sluice.settings import ConfigError, PlatformSettings, ServiceName
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
+from sluice_gateway.adapters.credentials import EnvironmentCredentials
 from sluice_gateway.adapters.forwarding import Forwarder, Limits
 from sluice_gateway.adapters.key_ring import KeyRingKeeper
 from sluice_gateway.adapters.routing import SnapshotHolder
-from sluice_gateway.adapters.services import EnvironmentCredentials, RetrievalService, RouterService
 from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.dataplane.asgi import Receive, Scope, Send
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
@@ -118,7 +120,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         def client(service: ServiceName) -> ServiceClient:
             return ServiceClient(service, platform.service_url(service), tokens, transport, tracing, subject="gateway")
 
-        router = RouterService(client("router"))
+        router = RouterClient(client("router"))
 
         journal = _open_journal(platform, settings, stack)
         shipper = Shipper(
@@ -138,7 +140,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 credentials=EnvironmentCredentials(tokens),
                 guard=GuardrailClient(client("guardrail")),
                 router=router,
-                retrieval=RetrievalService(client("retrieval")),
+                retrieval=RetrievalClient(client("retrieval")),
                 tracing=tracing,
                 metrics=GatewayMetrics(registry),
                 clock=clock,
