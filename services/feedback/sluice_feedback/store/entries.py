@@ -13,6 +13,9 @@ from sluice_feedback.domain.errors import FeedbackNotFound, IdempotencyKeyReused
 from sluice_feedback.tables import FeedbackRow, InteractionRow, OutboxRow, ReviewRow
 
 
+_Found = Select[FeedbackRow, str]
+
+
 class Stored(NamedTuple):
     """An entry, and whether this call made it (False: an earlier call with the same Idempotency-Key did)."""
 
@@ -55,9 +58,9 @@ class EntryStore:
         """
         async with self.database.read() as session:
             found = (await session.execute(_select(tenant).where(FeedbackRow.id == entry_id))).first()
-        if found is None:
-            raise _not_found(entry_id)
-        return _entry(*found)
+            if found is None:
+                raise _not_found(entry_id)
+            return _entry(*found)
 
     async def page(self, tenant: str, query: FeedbackQuery) -> list[FeedbackEntry]:
         """Return the entries of a page and, if there are more, one further."""
@@ -117,10 +120,10 @@ class EntryStore:
         statement = _select(new.tenant).where(FeedbackRow.idempotency_key == key.key)
         async with self.database.read() as session:
             found = (await session.execute(statement)).first()
-        if found is None:
-            return None
-        _same_request(found[0], key)
-        return _entry(*found)
+            if found is None:
+                return None
+            _same_request(found[0], key)
+            return _entry(*found)
 
 
 def _row(new: NewEntry) -> FeedbackRow:
@@ -143,15 +146,18 @@ def _row(new: NewEntry) -> FeedbackRow:
     )
 
 
-def _select(tenant: str) -> Select[Any]:
+def _select(tenant: str) -> _Found:
     interaction = and_(
         InteractionRow.tenant == FeedbackRow.tenant, InteractionRow.interaction_id == FeedbackRow.interaction_id
     )
-    statement: Select[Any] = select(FeedbackRow, InteractionRow.model)
-    return statement.outerjoin(InteractionRow, interaction).where(FeedbackRow.tenant == tenant)
+    return (
+        select(FeedbackRow, InteractionRow.model)
+        .outerjoin(InteractionRow, interaction)
+        .where(FeedbackRow.tenant == tenant)
+    )
 
 
-def _filtered(statement: Select[Any], query: FeedbackQuery) -> Select[Any]:
+def _filtered(statement: _Found, query: FeedbackQuery) -> _Found:
     if query.interaction_id is not None:
         statement = statement.where(FeedbackRow.interaction_id == query.interaction_id)
     if query.type is not None:
