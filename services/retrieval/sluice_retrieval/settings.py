@@ -1,7 +1,5 @@
 """Retrieval's own settings."""
 
-from typing import Annotated
-
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
@@ -30,7 +28,11 @@ class RetrievalSettings(ServiceSettings):
     )
     bm25_k1: float = Field(1.2, ge=0, le=10, description="BM25: how much repeating a term adds")
     bm25_b: float = Field(0.75, ge=0, le=1, description="BM25: how much a long chunk is held against it")
-    lease_s: Annotated[float, Field(gt=0, description="a worker that is silent for so long has lost its document")] = 12
+    hybrid_rrf_k: int = Field(2, ge=1, le=1000, description="hybrid search: the smaller, the more first ranks count")
+    hybrid_bm25_weight: float = Field(
+        0.5, gt=0, le=10, description="hybrid search: weight of BM25's ranking beside 1 for the dense one"
+    )
+    lease_s: float = Field(12, gt=0, description="a worker that is silent for so long has lost its document")
     resend_s: float = Field(300, gt=0, description="a queued document is sent again after so long")
     sweep_s: float = Field(2, gt=0, description="pause between two sweeps for documents that wait")
     max_attempts: int = Field(5, ge=1, description="a document is given up after so many runs that never ended")

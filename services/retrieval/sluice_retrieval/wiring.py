@@ -26,6 +26,7 @@ from sluice_retrieval.adapters.queue import CeleryIngestQueue
 from sluice_retrieval.adapters.remote import RemoteVectorStore
 from sluice_retrieval.domain.bm25 import Bm25Parameters
 from sluice_retrieval.domain.embedding import Embedder
+from sluice_retrieval.domain.fusion import Fusion
 from sluice_retrieval.domain.ingest import AWAY, Ingestor
 from sluice_retrieval.domain.openai import EmbeddingLimits
 from sluice_retrieval.domain.points import OwnedVectorStore, VectorStore
@@ -56,6 +57,7 @@ class Deps:
     embedder: Embedder
     sweep: Sweep
     limits: EmbeddingLimits
+    fusion: Fusion
     probes: Mapping[str, Probe]
 
 
@@ -114,6 +116,7 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
             limits=EmbeddingLimits(
                 settings.embedding_model, DIMENSIONS, settings.embed_max_inputs, settings.embed_max_tokens
             ),
+            fusion=Fusion(settings.hybrid_rrf_k, settings.hybrid_bm25_weight),
             probes={
                 "sql": library.ping,
                 "vector_store": vectors.ping,

@@ -80,22 +80,26 @@ def test_weights_are_defined_without_documents() -> None:
     assert inverse_document_frequency(10, 10) > 0
 
 
-@given(rankings)
-def test_fusion_keeps_every_item_once_and_falls(given_rankings: list[list[str]]) -> None:
-    fused = reciprocal_rank_fusion(given_rankings)
+def equal(given_rankings: list[list[str]]) -> list[tuple[float, list[str]]]:
+    return [(1.0, ranking) for ranking in given_rankings]
+
+
+@given(rankings, st.integers(1, 100))
+def test_fusion_keeps_every_item_once_and_falls(given_rankings: list[list[str]], k: int) -> None:
+    fused = reciprocal_rank_fusion(equal(given_rankings), k)
     assert sorted(item.id for item in fused) == sorted({item for ranking in given_rankings for item in ranking})
     assert [item.score for item in fused] == sorted((item.score for item in fused), reverse=True)
 
 
 def test_fusion_is_the_formula() -> None:
-    fused = {item.id: item.score for item in reciprocal_rank_fusion([["a", "b"], ["b"]], k=60)}
-    assert fused == {"a": pytest.approx(1 / 61), "b": pytest.approx(1 / 62 + 1 / 61)}
+    fused = {item.id: item.score for item in reciprocal_rank_fusion([(1.0, ["a", "b"]), (0.5, ["b"])], 60)}
+    assert fused == {"a": pytest.approx(1 / 61), "b": pytest.approx(1 / 62 + 0.5 / 61)}
 
 
-@given(rankings)
-def test_what_is_ahead_in_every_ranking_is_ahead_at_the_end(given_rankings: list[list[str]]) -> None:
+@given(rankings, st.integers(1, 100))
+def test_what_is_ahead_in_every_ranking_is_ahead_at_the_end(given_rankings: list[list[str]], k: int) -> None:
     full = [[*ranking, "z"] for ranking in given_rankings if ranking]
-    order = [item.id for item in reciprocal_rank_fusion(full)]
+    order = [item.id for item in reciprocal_rank_fusion(equal(full), k)]
     for item in order:
         if item != "z" and all(item in ranking for ranking in full):
             assert order.index(item) < order.index("z")

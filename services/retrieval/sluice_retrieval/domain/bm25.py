@@ -19,9 +19,11 @@ import snowballstemmer  # type: ignore[import-untyped]
 _TERM = re.compile(r"\w+")
 _MAX_TERM = 64
 _STOP_WORD_LIST = (
-    "a an and are as at be been but by can could did do does for from had has have how i if in into is it its me my "
-    "of on or our should so than that the their them then there these they this those to was we were what when where "
-    "which who why will with would you your"
+    "a about after again all also am an and any are as at be because been before being both but by can cannot could did "
+    "do does doing during each few for from had has have having he her here him his how i if in into is it its just may "
+    "me might more most much many must my no nor not now of off on once only or other our out over own please same shall "
+    "she should so some such than that the their them then there these they this those to too under until up us very "
+    "was we were what when where which while who whom whose why will with would you your"
 )
 _STOP_WORDS = frozenset(_STOP_WORD_LIST.split())
 

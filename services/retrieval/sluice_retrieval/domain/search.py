@@ -6,11 +6,11 @@ from typing import Protocol
 from sluice.contracts.retrieval import SearchMode
 from sluice_retrieval.domain.bm25 import query_terms, query_vector
 from sluice_retrieval.domain.embedding import Embedder
-from sluice_retrieval.domain.fusion import reciprocal_rank_fusion
+from sluice_retrieval.domain.fusion import Fusion, reciprocal_rank_fusion
 from sluice_retrieval.domain.points import Dense, Probe, Scope, Scored, Sparse, VectorStore
 
-_POOL_FACTOR = 4
-_POOL_MIN = 40
+_POOL_FACTOR = 2
+_POOL_MIN = 20
 
 
 class ScopeReader(Protocol):
@@ -22,7 +22,13 @@ class ScopeReader(Protocol):
 
 
 async def search(
-    query: str, scope: Scope, top_k: int, mode: SearchMode, embedder: Embedder, vectors: VectorStore
+    query: str,
+    scope: Scope,
+    top_k: int,
+    mode: SearchMode,
+    embedder: Embedder,
+    vectors: VectorStore,
+    fusion: Fusion,
 ) -> list[Scored]:
     """Return the best passages; a score is a cosine, a BM25 score or a fused one, by the mode."""
     probes: list[Probe] = []
@@ -37,10 +43,17 @@ async def search(
         return []
     pool = top_k if len(probes) == 1 else max(_POOL_FACTOR * top_k, _POOL_MIN)
     rankings = await vectors.search(scope, probes, pool)
-    return _joined(rankings, top_k) if mode == "hybrid" else rankings[0][:top_k]
+    return _joined(rankings, top_k, fusion) if mode == "hybrid" else rankings[0][:top_k]
 
 
-def _joined(rankings: Sequence[Sequence[Scored]], top_k: int) -> list[Scored]:
+def _joined(rankings: Sequence[Sequence[Scored]], top_k: int, fusion: Fusion) -> list[Scored]:
     passages = {scored.passage.chunk_id: scored.passage for ranking in rankings for scored in ranking}
-    fused = reciprocal_rank_fusion([[scored.passage.chunk_id for scored in ranking] for ranking in rankings])
+    weights = (1.0, fusion.bm25_weight)
+    fused = reciprocal_rank_fusion(
+        [
+            (weight, [scored.passage.chunk_id for scored in ranking])
+            for weight, ranking in zip(weights, rankings, strict=False)
+        ],
+        fusion.k,
+    )
     return [Scored(passages[item.id], item.score) for item in fused[:top_k]]

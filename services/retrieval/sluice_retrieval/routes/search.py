@@ -37,7 +37,7 @@ async def _find(
     started = time.perf_counter()
     with deps.tracing.span("search", attributes={"sluice.search.mode": mode, names.TENANT: tenant}) as span:
         scope = await deps.library.scope(tenant, store_ids)
-        found = await search(query, scope, top_k, mode, deps.embedder, deps.vectors)
+        found = await search(query, scope, top_k, mode, deps.embedder, deps.vectors, deps.fusion)
         span.set_attribute(names.CHUNKS, len(found))
     deps.metrics.search_seconds.labels(mode).observe(time.perf_counter() - started)
     return found
