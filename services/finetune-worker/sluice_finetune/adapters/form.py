@@ -2,12 +2,16 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartCallbacks, parse_options_header
+from python_multipart.multipart import parse_options_header
 
 from sluice_finetune.domain.errors import FormUnreadable, NotAForm
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks  # a name for type checkers only
 
 _MAX_FIELD_BYTES = 10_000
 _MAX_FIELDS = 16
@@ -65,7 +69,7 @@ class _Reader:
         self._field = bytearray()
         self._file_data: list[bytes] = []
 
-    def callbacks(self) -> MultipartCallbacks:
+    def callbacks(self) -> "MultipartCallbacks":
         return {
             "on_part_begin": self._part_begin,
             "on_header_field": self._header_field,
