@@ -101,7 +101,7 @@ def database_errors(service: str) -> Iterator[None]:
     """Turn what a database that is away raises into DependencyUnavailable; a row that it refuses stays as it is."""
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout) as exc:
+    except (OperationalError, InterfaceError, PoolTimeout, OSError) as exc:  # asyncpg lets a refused connection through
         raise DependencyUnavailable(f"The database of {service} does not answer ({type(exc).__name__}).") from exc
     except DBAPIError as exc:
         if exc.connection_invalidated:
