@@ -1,5 +1,6 @@
 """One platform, started as users start it, shared by all end-to-end tests."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 
@@ -18,7 +19,8 @@ from e2e_recorder import Recorder
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     if os.environ.get("SLUICE_E2E_BASE_URL"):
-        yield running_platform()
+        with contextlib.closing(running_platform()) as running:
+            yield running
         return
     folder = tmp_path_factory.mktemp("platform")
     base = free_port_base()
@@ -34,7 +36,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             secrets = dict(
                 line.split("=", 1) for line in (folder / "home/secrets.env").read_text().splitlines() if "=" in line
             )
-            yield Platform(
+            started = Platform(
                 base_url=f"http://127.0.0.1:{base}",
                 api_key=secrets["SLUICE_API_KEY"],
                 admin_key=secrets["SLUICE_ADMIN_KEY"],
@@ -42,6 +44,8 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
                 environment=environment,
                 recorder=recorder,
             )
+            with contextlib.closing(started):
+                yield started
         finally:
             run_sluice(environment, "down", timeout=120)
 

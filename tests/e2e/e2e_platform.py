@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -32,9 +32,18 @@ class Platform:
     trace_dir: Path | None
     environment: dict[str, str]
     recorder: Recorder | None
+    clients: dict[str, OpenAI] = field(default_factory=dict)
 
     def openai(self, api_key: str | None = None) -> OpenAI:
-        return OpenAI(base_url=f"{self.base_url}/v1", api_key=api_key or self.api_key, max_retries=0, timeout=120)
+        """The official client; one per key, closed with the platform."""
+        key = api_key or self.api_key
+        if key not in self.clients:
+            self.clients[key] = OpenAI(base_url=f"{self.base_url}/v1", api_key=key, max_retries=0, timeout=120)
+        return self.clients[key]
+
+    def close(self) -> None:
+        for client in self.clients.values():
+            client.close()
 
     def command(self, *arguments: str, timeout: float = 300, check: bool = True) -> subprocess.CompletedProcess[str]:
         return run_sluice(self.environment, *arguments, timeout=timeout, check=check)
