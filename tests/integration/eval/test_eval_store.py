@@ -1,0 +1,185 @@
+"""The library and the run book on both databases."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from sluice.contracts.evals import CreateEval, EvalItemQuery, EvalItemResult
+from sluice.contracts.paging import PageQuery
+from sluice.db import Database, open_database
+from sluice.migrations import upgrade
+from sluice.testing import platform_settings, postgres_server
+from sluice_eval.domain.errors import RunEnded, RunNotFound, SuiteBusy, SuiteNotFound
+from sluice_eval.domain.runs import RunKey
+from sluice_eval.domain.suites import finished
+from sluice_eval.store.book import SqlRunBook
+from sluice_eval.store.library import Library, NewRun
+
+pytestmark = pytest.mark.integration
+MIGRATIONS = Path(__file__).parents[3] / "services" / "eval" / "migrations"
+NEW = NewRun("m", 2, {})
+T0 = 1_800_000_000.0
+
+
+@pytest.fixture(scope="module")
+def postgres_url() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
+    platform = platform_settings(tmp_path, database_url=url)
+    await upgrade(platform, "eval", MIGRATIONS)
+    database = open_database(platform, "eval")
+    yield database
+    await database.close()
+
+
+def suite(name: str, *, expected: str = "b", count: int = 3) -> CreateEval:
+    items = [{"id": f"i{n}", "prompt": "a", "expected": expected, "scorer": "exact"} for n in range(1, count + 1)]
+    return finished(CreateEval.model_validate({"name": name, "items": items}))
+
+
+def result(run_id: str, position: int, answer: str = "x") -> EvalItemResult:
+    return EvalItemResult(
+        id=f"i{position}",
+        run_id=run_id,
+        position=position,
+        scorer="exact",
+        outcome="passed",
+        reason="equal\x00",
+        answer=answer,
+        tries=1,
+        created_at=int(T0),
+    )
+
+
+async def test_versions_follow_content(database: Database) -> None:
+    library = Library(database)
+    first = await library.add_suite("acme", suite("v"), T0)
+    same = await library.add_suite("acme", suite("v"), T0 + 1)
+    second = await library.add_suite("acme", suite("v", expected="c"), T0 + 2)
+    assert (first.new, same.new, second.new) == (True, False, True)
+    assert same.suite == first.suite
+    assert (first.suite.version, second.suite.version) == (1, 2)
+    assert first.suite.content_hash != second.suite.content_hash
+    assert (await library.suite_body("acme", first.suite.id)) == suite("v")
+
+
+async def test_versions_made_at_once_are_all_kept(database: Database) -> None:
+    library = Library(database)
+    stored = await asyncio.gather(*(library.add_suite("acme", suite("race", expected=f"e{n}"), T0) for n in range(4)))
+    assert sorted(item.suite.version for item in stored) == [1, 2, 3, 4]
+
+
+async def test_tenants_never_meet(database: Database) -> None:
+    library = Library(database)
+    mine = (await library.add_suite("acme", suite("mine"), T0)).suite
+    run = await library.add_run("acme", mine.id, NEW, T0, T0)
+    assert (await library.add_suite("other", suite("mine"), T0)).suite.version == 1
+    for refused in (
+        library.suite("other", mine.id),
+        library.suite_body("other", mine.id),
+        library.remove_suite("other", mine.id),
+        library.add_run("other", mine.id, NEW, T0, T0),
+        library.runs("other", mine.id, PageQuery()),
+        library.run("other", mine.id, run.id),
+        library.cancel("other", mine.id, run.id, T0),
+        library.items("other", mine.id, run.id, EvalItemQuery()),
+        library.results("other", mine.id, run.id),
+    ):
+        with pytest.raises(SuiteNotFound):
+            await refused
+    assert all(found.id != mine.id for found in await library.suites("other", PageQuery(limit=100)))
+    assert await SqlRunBook(database, 9).take(RunKey("other", run.id), "w", T0, 10) is None
+    with pytest.raises(RunNotFound):
+        await library.run("acme", mine.id, "evalrun_none")
+
+
+async def test_a_run_belongs_to_one_worker_at_a_time(database: Database) -> None:
+    library, book = Library(database), SqlRunBook(database, 9)
+    made = (await library.add_suite("acme", suite("lease"), T0)).suite
+    run = await library.add_run("acme", made.id, NEW, T0, T0 + 5)
+    key = RunKey("acme", run.id)
+    work = await book.take(key, "first", T0, 10)
+    assert work is not None
+    assert (work.model, work.done, len(work.suite.items)) == ("m", frozenset(), 3)
+    assert await book.take(key, "second", T0 + 9, 10) is None
+    assert await book.write(key, "first", result(run.id, 1))
+    assert not await book.write(key, "second", result(run.id, 2))
+    assert await book.hold(key, "first", T0 + 20)
+    assert await book.take(key, "second", T0 + 19, 10) is None
+    assert key in await library.due(T0 + 21, T0 + 60)
+    taken = await book.take(key, "second", T0 + 22, 10)
+    assert taken is not None
+    assert taken.done == {1}
+    assert not await book.write(key, "first", result(run.id, 2))
+    assert not await book.hold(key, "first", T0 + 99)
+    assert not await book.finish(key, "first", "completed", None, T0 + 23)
+    assert await book.write(key, "second", result(run.id, 2))
+    assert await book.write(key, "second", result(run.id, 2, answer="again"))
+    assert await book.finish(key, "second", "completed", None, T0 + 30)
+    found = await library.results("acme", made.id, run.id)
+    assert (found.run.status, found.run.counts.passed, found.run.counts.pending) == ("completed", 2, 1)
+    assert [row.answer for row in found.results] == ["x", "x"]
+    assert await book.take(key, "third", T0 + 99, 10) is None
+    assert key not in await library.due(T0 + 999, T0 + 1000)
+
+
+async def test_a_run_that_loses_every_worker_is_given_up(database: Database) -> None:
+    library, book = Library(database), SqlRunBook(database, 2)
+    made = (await library.add_suite("acme", suite("poison"), T0)).suite
+    run = await library.add_run("acme", made.id, NEW, T0, T0)
+    key = RunKey("acme", run.id)
+    for attempt in (1, 2):
+        assert await book.take(key, f"w{attempt}", T0 + 100 * attempt, 10) is not None
+    assert await book.take(key, "w3", T0 + 300, 10) is None
+    found = await library.run("acme", made.id, run.id)
+    assert (found.status, found.error) == ("failed", "The run was given up: 2 workers were lost over it.")
+
+
+async def test_cancelling_takes_the_run_from_its_worker(database: Database) -> None:
+    library, book = Library(database), SqlRunBook(database, 9)
+    made = (await library.add_suite("acme", suite("cancel"), T0)).suite
+    run = await library.add_run("acme", made.id, NEW, T0, T0)
+    key = RunKey("acme", run.id)
+    assert await book.take(key, "w", T0, 10) is not None
+    with pytest.raises(SuiteBusy):
+        await library.remove_suite("acme", made.id)
+    assert (await library.cancel("acme", made.id, run.id, T0 + 1)).status == "cancelled"
+    assert not await book.write(key, "w", result(run.id, 1))
+    with pytest.raises(RunEnded):
+        await library.cancel("acme", made.id, run.id, T0 + 2)
+    await library.remove_suite("acme", made.id)
+    with pytest.raises(SuiteNotFound):
+        await library.run("acme", made.id, run.id)
+
+
+async def test_pages_hold_every_row_once(database: Database) -> None:
+    library, book = Library(database), SqlRunBook(database, 9)
+    made = (await library.add_suite("pages", suite("pages", count=7), T0)).suite
+    runs = [(await library.add_run("pages", made.id, NEW, T0 + n, T0)).id for n in range(5)]
+    seen: list[str] = []
+    after = None
+    while True:
+        rows = await library.runs("pages", made.id, PageQuery(limit=2, after=after, order="asc"))
+        seen += [row.id for row in rows[:2]]
+        if len(rows) <= 2:
+            break
+        after = rows[1].id
+    assert seen == sorted(runs)
+    key = RunKey("pages", runs[0])
+    await book.take(key, "w", T0, 1e6)
+    for position in (5, 2, 7, 1):
+        await book.write(key, "w", result(runs[0], position))
+    pages = [
+        [row.position for row in await library.items("pages", made.id, runs[0], EvalItemQuery(limit=2, after=at))]
+        for at in (None, "i2", "i7")
+    ]
+    assert pages == [[1, 2, 5], [5, 7], []]
+    backwards = EvalItemQuery(limit=10, order="desc", after="i5")
+    assert [row.position for row in await library.items("pages", made.id, runs[0], backwards)] == [2, 1]
