@@ -49,15 +49,15 @@ class Files:
         """
         async with self._database.read() as session:
             row = await session.scalar(_one(tenant, file_id))
-        if row is None:
-            raise FileNotFound(f"There is no file {file_id!r}.")
-        return StoredFile(_shown(row), row.blob)
+            if row is None:
+                raise FileNotFound(f"There is no file {file_id!r}.")
+            return StoredFile(_shown(row), row.blob)
 
     async def blob_of(self, tenant: str, file_id: str) -> str | None:
         """Return the key of a file's content, or None if there is no such file."""
         async with self._database.read() as session:
             row = await session.scalar(_one(tenant, file_id))
-        return None if row is None else str(row.blob)
+            return None if row is None else str(row.blob)
 
     async def list(self, tenant: str, page: PageQuery, purpose: str | None) -> Page[FileObject]:
         """Return one page of a tenant's files."""
@@ -69,8 +69,8 @@ class Files:
             query = query.where(FileRow.id < page.after if newest_first else FileRow.id > page.after)
         query = query.order_by(FileRow.id.desc() if newest_first else FileRow.id)
         async with self._database.read() as session:
-            rows = (await session.scalars(query)).all()
-        return Page[FileObject].of([_shown(row) for row in rows], page.limit)
+            shown = [_shown(row) for row in await session.scalars(query)]
+        return Page[FileObject].of(shown, page.limit)
 
     async def remove(self, tenant: str, file_id: str) -> str:
         """Forget a file and return the key of its content, which can then be removed.

@@ -80,8 +80,7 @@ class Jobs:
             JobNotFound: this tenant has none of this id.
         """
         async with self._database.read() as session:
-            row = await session.scalar(_one(tenant, job_id))
-        return _job(_found(row, job_id))
+            return _job(_found(await session.scalar(_one(tenant, job_id)), job_id))
 
     async def list(self, tenant: str, page: PageQuery) -> JobPage:
         """Return one page of a tenant's jobs."""
@@ -91,8 +90,8 @@ class Jobs:
             query = query.where(JobRow.id < page.after if newest_first else JobRow.id > page.after)
         query = query.order_by(JobRow.id.desc() if newest_first else JobRow.id)
         async with self._database.read() as session:
-            rows = (await session.scalars(query)).all()
-        return JobPage([_job(row) for row in rows[: page.limit]], len(rows) > page.limit)
+            jobs = [_job(row) for row in await session.scalars(query)]
+        return JobPage(jobs[: page.limit], len(jobs) > page.limit)
 
     async def events(self, tenant: str, job_id: str, page: PageQuery) -> Page[JobEvent]:
         """Return one page of a job's events.
@@ -113,8 +112,8 @@ class Jobs:
                     raise CursorNotFound(f"`after`: the job has no event {page.after!r}.")
                 query = query.where(EventRow.number < at if newest_first else EventRow.number > at)
             query = query.order_by(EventRow.number.desc() if newest_first else EventRow.number)
-            rows = (await session.scalars(query)).all()
-        return Page[JobEvent].of([_event(row) for row in rows], page.limit)
+            events = [_event(row) for row in await session.scalars(query)]
+        return Page[JobEvent].of(events, page.limit)
 
     async def cancel(self, tenant: str, job_id: str, now: float) -> Job:
         """End a job at once; a worker that has it notices at its next step.
