@@ -6,7 +6,6 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from sluice.settings import ServiceSettings
-from sluice_inference.domain.lifecycle import RestartPolicy
 
 
 class Settings(ServiceSettings):
@@ -27,13 +26,3 @@ class Settings(ServiceSettings):
     crash_limit: int = Field(5, ge=1, le=100, description="failures in the window that make a crash loop")
     crash_window_s: float = Field(120.0, gt=0, le=86_400, description="seconds in which failures are counted")
     probe_limit: int = Field(3, ge=1, le=100, description="unanswered health questions in a row that mean a hang")
-
-    def restart_policy(self) -> RestartPolicy:
-        """Return the part that decides on restarts."""
-        return RestartPolicy(
-            first_pause_s=self.restart_first_pause_s,
-            longest_pause_s=self.restart_longest_pause_s,
-            crash_limit=self.crash_limit,
-            crash_window_s=self.crash_window_s,
-            probe_limit=self.probe_limit,
-        )

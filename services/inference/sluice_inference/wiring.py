@@ -24,6 +24,7 @@ from sluice_inference.adapters.engine_http import HttpProbe
 from sluice_inference.adapters.processes import OsLauncher
 from sluice_inference.domain.capacity import Host
 from sluice_inference.domain.errors import EngineNotFound
+from sluice_inference.domain.lifecycle import RestartPolicy
 from sluice_inference.domain.specs import EnginesFile
 from sluice_inference.keeper import EngineKeeper, Pace
 from sluice_inference.metrics import EngineMetrics
@@ -92,6 +93,13 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         environment=dict(os.environ),  # noqa: TID251 - handed on to the engines, not read
         max_log_bytes=settings.max_log_bytes,
     )
+    policy = RestartPolicy(
+        first_pause_s=settings.restart_first_pause_s,
+        longest_pause_s=settings.restart_longest_pause_s,
+        crash_limit=settings.crash_limit,
+        crash_window_s=settings.crash_window_s,
+        probe_limit=settings.probe_limit,
+    )
     pace = Pace(settings.poll_idle_s, settings.poll_busy_s, settings.drain_s, settings.kill_after_s)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
         probe = HttpProbe(session, secret_from_environment)
@@ -102,7 +110,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 probe=probe,
                 metrics=metrics,
                 clock=SystemClock(),
-                policy=settings.restart_policy(),
+                policy=policy,
                 pace=pace,
             )
             for spec in described.engines

@@ -1,6 +1,7 @@
 """Runs by real workers over a real Valkey: done once, also when workers are killed or the queue is away."""
 
 import importlib.util
+import time
 from pathlib import Path
 
 import httpx
@@ -113,7 +114,8 @@ def test_a_cancelled_run_ends_and_keeps_what_it_has(tmp_path: Path) -> None:
         assert cancelled["status"] == "cancelled"
         kept = platform.ask("GET", run).json()["counts"]["passed"]
         asked = len(provider.seen)
-        wait_until(lambda: provider.open == 0 or len(provider.seen) <= asked + 4, what="the worker's end")
+        time.sleep(1.5)  # two lanes that went on would ask some fifteen more
+        assert len(provider.seen) <= asked + 2
         assert platform.ask("GET", run).json()["counts"]["passed"] == kept
         assert platform.ask("POST", f"{run}/cancel", 409).json()["code"] == "eval_run_ended"
         platform.ask("DELETE", f"/v1/evals/{eval_id}")

@@ -6,6 +6,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.types import Message
 
@@ -81,7 +82,7 @@ async def _file(request: Request, body: bytes) -> bytes:
 
     try:
         form = await Request(request.scope, receive).form(max_files=1, max_fields=8)
-    except (MultiPartException, KeyError) as exc:
+    except (HTTPException, MultiPartException, KeyError) as exc:  # which of them depends on where the form breaks
         raise SuiteInvalid("The form cannot be read; send multipart/form-data with a part named `file`.") from exc
     try:
         file = form.get("file")

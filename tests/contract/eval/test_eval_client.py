@@ -1,0 +1,108 @@
+"""The shared client against the real application, in process, and what the API refuses."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from sluice.auth import ServiceTokens
+from sluice.clients.evals import EvalClient
+from sluice.clients.http import ServiceClient
+from sluice.contracts.evals import CreateEval, CreateEvalRun, EvalItemQuery
+from sluice.contracts.paging import PageQuery
+from sluice.errors import BadRequest, Conflict, NotFound
+from sluice.migrations import upgrade
+from sluice.telemetry.tracing import Tracing
+from sluice.testing import AsgiTransport, asgi_client, platform_settings, service_headers, valkey_server
+from sluice_eval.app import create_app
+from sluice_eval.settings import Settings
+from sluice_eval.wiring import open_deps
+
+MIGRATIONS = Path(__file__).parents[3] / "services" / "eval" / "migrations"
+SUITE = CreateEval.model_validate(
+    {"name": "s", "items": [{"prompt": "a", "expected": "b", "scorer": "exact"}], "metadata": {"team": "x"}}
+)
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    with valkey_server() as url:
+        yield url
+
+
+@pytest.fixture
+async def served(tmp_path: Path, redis_url: str) -> AsyncIterator[tuple[EvalClient, httpx.AsyncClient]]:
+    platform = platform_settings(tmp_path, redis_url=redis_url)
+    await upgrade(platform, "eval", MIGRATIONS)
+    app = create_app(lambda: open_deps(platform, Settings(_env_file=None, max_suite_bytes=4096)))
+    transport = AsgiTransport(app)
+    tokens = ServiceTokens(platform.service_secret.get_secret_value(), "test")
+    client = EvalClient(ServiceClient("eval", "http://eval", tokens, transport, Tracing("test", platform)))
+    async with asgi_client(app) as raw:
+        yield client, raw
+    await transport.close()
+
+
+async def test_client_and_service_understand_each_other(served: tuple[EvalClient, httpx.AsyncClient]) -> None:
+    client, _ = served
+    suite = await client.create(SUITE, tenant="acme")
+    assert (suite.version, suite.items, suite.scorers, suite.metadata) == (1, 1, {"exact": 1}, {"team": "x"})
+    assert await client.suite(suite.id, tenant="acme") == suite
+    assert (await client.suites(PageQuery(limit=5), tenant="acme")).data == (suite,)
+    run = await client.start(suite.id, CreateEvalRun(model="m", concurrency=3), tenant="acme")
+    assert (run.status, run.concurrency, run.counts.pending) == ("queued", 3, 1)
+    assert (await client.runs(suite.id, tenant="acme")).data == (run,)
+    assert (await client.items(suite.id, run.id, EvalItemQuery(limit=3), tenant="acme")).data == ()
+    report = await client.report(suite.id, run.id, tenant="acme")
+    assert (report.complete, report.pass_rate) == (False, None)
+    assert (await client.report_markdown(suite.id, run.id, tenant="acme")).startswith("# s v1: n/a passed")
+    with pytest.raises(Conflict):
+        await client.delete(suite.id, tenant="acme")
+    assert (await client.cancel(suite.id, run.id, tenant="acme")).status == "cancelled"
+    with pytest.raises(NotFound):
+        await client.run(suite.id, run.id, tenant="other")
+    with pytest.raises(BadRequest, match="which model"):
+        await client.start(suite.id, CreateEvalRun(), tenant="acme")
+    assert (await client.delete(suite.id, tenant="acme")).deleted
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status", "code"),
+    [
+        ("text/plain", b"name: s", 415, "eval_media_type"),
+        ("application/json", b"{", 422, "invalid_request"),
+        ("application/json", b'{"name": "s", "items": [], "more": 1}', 422, "invalid_request"),
+        ("application/json", b"x" * 5000, 413, "eval_too_large"),
+        ("application/yaml", b"name: [", 400, "eval_invalid"),
+        ("application/yaml", b"name: s\nitems: [{prompt: a, expected: '(', scorer: regex}]", 400, "eval_invalid"),
+        ("multipart/form-data; boundary=x", b"nonsense", 400, "eval_invalid"),
+        ("multipart/form-data", b"nonsense", 400, "eval_invalid"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="other"\r\n\r\n1\r\n--x--\r\n',
+            400,
+            "eval_invalid",
+        ),
+    ],
+)
+async def test_a_wrong_suite_is_refused_with_a_sentence(
+    served: tuple[EvalClient, httpx.AsyncClient], content_type: str, body: bytes, status: int, code: str
+) -> None:
+    _, raw = served
+    headers = service_headers("eval") | {"content-type": content_type}
+    answer = await raw.post("/v1/evals", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert len(answer.json()["detail"]) > 10
+
+
+async def test_nothing_is_answered_without_a_credential(served: tuple[EvalClient, httpx.AsyncClient]) -> None:
+    _, raw = served
+    for method, path in (("GET", "/v1/evals"), ("POST", "/v1/evals"), ("GET", "/v1/evals/x/runs/y/report")):
+        assert (await raw.request(method, path)).status_code == 401
+
+
+async def test_readiness_names_each_dependency(served: tuple[EvalClient, httpx.AsyncClient]) -> None:
+    _, raw = served
+    assert (await raw.get("/readyz")).json()["checks"] == {"sql": "ok", "redis": "ok"}
