@@ -1,0 +1,36 @@
+"""The OpenAPI documents in docs/openapi/ are what the services serve."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sluice.settings import SERVICES
+
+DOCS = Path(__file__).resolve().parents[2] / "docs/openapi"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_snapshot_is_what_the_code_serves(service: str) -> None:
+    made = subprocess.run(
+        [sys.executable, "-m", f"sluice_{service}", "openapi"], capture_output=True, text=True, check=True
+    )
+    fresh = json.loads(made.stdout)
+    assert fresh == json.loads((DOCS / f"{service}.json").read_text()), (
+        "the API changed: run `make openapi` and read the diff"
+    )
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_operation_is_described_and_every_service_has_the_health_endpoints(service: str) -> None:
+    document = json.loads((DOCS / f"{service}.json").read_text())
+    assert {"/healthz", "/readyz", "/metrics"} <= set(document["paths"])
+    silent = [
+        f"{method} {path}"
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if isinstance(operation, dict) and not operation.get("summary")
+    ]
+    assert silent == []
