@@ -1,0 +1,301 @@
+"""Requests whose policy asks for more than an answer: guards, routing, retrieval."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from gateway_parts import POISON, SECRET, Guard, Keys, Parts, Retrieval, Router, deployment, model, serving, snapshot
+from openai_provider import Behaviour, Provider
+
+from sluice.contracts.routing import Policy, RetrievalPolicy, Route, RoutingSnapshot
+from sluice.errors import DependencyUnavailable, NotFound
+from sluice_gateway.domain.ports import KeyRecord
+
+CHAT = "/v1/chat/completions"
+AWAY = DependencyUnavailable("away")
+POLICIES = (
+    Policy(name="strict", guard_input="enforce", guard_output="enforce"),
+    Policy(name="input", guard_input="enforce"),
+    Policy(name="input-open", guard_input="enforce", on_guard_error="open"),
+    Policy(name="output", guard_output="enforce"),
+    Policy(name="watch", guard_input="observe", guard_output="observe"),
+    Policy(name="docs", retrieval=RetrievalPolicy(vector_store_ids=("vs_1",), on_error="continue")),
+    Policy(name="docs-strict", guard_input="enforce", retrieval=RetrievalPolicy(vector_store_ids=("vs_1",))),
+    Policy(name="none"),
+)
+
+
+def ask(text: str, name: str = "small", **more: object) -> dict[str, object]:
+    return {"model": name, "messages": [{"role": "user", "content": text}], **more}
+
+
+def routing(provider: Provider, policy: str | None = None, **route: object) -> RoutingSnapshot:
+    routes = (Route.model_validate({"name": "auto", "candidates": ("small", "large"), **route}),)
+    return snapshot(
+        model("small", deployment("d1", provider.base_url), policy=policy),
+        model("large", deployment("d2", provider.base_url, upstream_model="large"), policy="input"),
+        policies=POLICIES,
+        routes=routes,
+    )
+
+
+async def test_an_address_reaches_the_engine_redacted(provider: Provider, client: httpx.AsyncClient) -> None:
+    async with serving(Parts(), routing(provider, "input")) as gateway:
+        answer = await client.post(gateway.url + CHAT, json=ask(f"Mail {SECRET} now", extra=1))
+    assert provider.seen[0].json["messages"][0]["content"] == "Mail [EMAIL] now"
+    assert provider.seen[0].json["extra"] == 1
+    assert answer.headers["x-sluice-guard"] == "redacted"
+    assert gateway.parts.usage.events[0].guard_issues == ("pii_detected",)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_blocked_input_never_reaches_the_engine(stream: bool, provider: Provider, client: httpx.AsyncClient) -> None:
+    async with serving(Parts(), routing(provider, "input")) as gateway:
+        answer = await client.post(gateway.url + CHAT, json=ask(f"Please {POISON}", stream=stream))
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["type"]) == (400, "content_filter", "content_policy_violation")
+    assert POISON not in answer.text
+    assert provider.seen == []
+    event = gateway.parts.usage.events[0]
+    assert (event.status, event.http_status, event.prompt_tokens, event.cost_usd) == ("blocked", 400, 0, 0.0)
+    assert event.guard_issues == ("prompt_injection",)
+
+
+async def test_a_guard_that_is_away_closes_or_opens_as_the_policy_says(provider: Provider, client: httpx.AsyncClient) -> None:
+    parts = Parts(guard=Guard(failing=AWAY))
+    async with serving(parts, routing(provider, "input")) as gateway:
+        closed = await client.post(gateway.url + CHAT, json=ask("x"))
+    assert (closed.status_code, provider.seen) == (503, [])
+    async with serving(Parts(guard=Guard(failing=AWAY)), routing(provider, "input-open")) as gateway:
+        opened = await client.post(gateway.url + CHAT, json=ask("x"))
+    assert (opened.status_code, opened.headers["x-sluice-guard"]) == (200, "unchecked")
+    async with serving(Parts(guard=Guard(failing=AWAY)), routing(provider, "output")) as gateway:
+        whole = await client.post(gateway.url + CHAT, json=ask("x"))
+        stream = await client.post(gateway.url + CHAT, json=ask("x", stream=True))
+    assert whole.status_code == 503
+    assert "fox" not in stream.text
+    assert "could not be checked" in stream.text
+
+
+async def test_observing_changes_nothing_and_records_what_it_saw(provider: Provider, client: httpx.AsyncClient) -> None:
+    provider.default = Behaviour(text=f"Write to {SECRET} please")
+    async with serving(Parts(guard=Guard(delay_s=0.2)), routing(provider, "watch")) as gateway:
+        request = asyncio.create_task(client.post(gateway.url + CHAT, json=ask(f"{POISON} {SECRET}")))
+        await asyncio.sleep(0.1)
+        assert provider.seen, "the engine is asked while the guard still looks"
+        whole = await request
+        stream = await client.post(gateway.url + CHAT, json=ask(f"{POISON}", stream=True))
+    assert SECRET in whole.text
+    assert SECRET in "".join(json.loads(line[6:])["choices"][0]["delta"].get("content", "") for line in lines(stream))
+    assert [set(event.guard_issues) for event in gateway.parts.usage.events] == [{"prompt_injection", "pii_detected"}] * 2
+    assert {event.status for event in gateway.parts.usage.events} == {"ok"}
+
+
+def lines(answer: httpx.Response) -> list[str]:
+    return [line for line in answer.text.splitlines() if line.startswith("data: {")]
+
+
+async def test_a_whole_answer_is_checked(provider: Provider, client: httpx.AsyncClient) -> None:
+    provider.next(
+        Behaviour(text=f"Ask {SECRET}."), Behaviour(text=POISON), Behaviour(tool_arguments='{"to": "%s"}' % SECRET)
+    )
+    async with serving(Parts(), routing(provider, "output")) as gateway:
+        redacted = (await client.post(gateway.url + CHAT, json=ask("x"))).json()
+        blocked = (await client.post(gateway.url + CHAT, json=ask("x"))).json()
+        tool = (await client.post(gateway.url + CHAT, json=ask("x"))).json()
+    assert redacted["choices"][0]["message"]["content"] == "Ask [EMAIL]."
+    assert redacted["choices"][0]["finish_reason"] == "stop"
+    assert blocked["choices"][0]["message"]["content"] == "I cannot say that."
+    assert blocked["choices"][0]["finish_reason"] == "content_filter"
+    assert tool["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] == '{"to": "[EMAIL]"}'
+    assert [event.status for event in gateway.parts.usage.events] == ["ok", "blocked", "ok"]
+    assert gateway.parts.usage.events[1].completion_tokens == len(POISON.split())
+
+
+async def streamed(gateway: Any, **more: object) -> tuple[str, list[Any]]:
+    async with openai.AsyncOpenAI(api_key="sk-test", base_url=gateway.url + "/v1") as api:
+        stream = await api.chat.completions.create(
+            model="small", messages=[{"role": "user", "content": "x"}], stream=True, extra_body=more
+        )
+        chunks = [chunk async for chunk in stream]
+    return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices), chunks
+
+
+async def test_a_stream_is_released_in_checked_windows(provider: Provider) -> None:
+    filler = "word " * 100
+    provider.default = Behaviour(text=f"{filler}write to {SECRET} or {filler}{SECRET}", chunk_delay_s=0.002)
+    async with serving(Parts(), routing(provider, "output")) as gateway:
+        text, chunks = await streamed(gateway)
+    assert text == f"{filler}write to [EMAIL] or {filler}[EMAIL]"
+    assert chunks[-1].choices[0].finish_reason == "stop"
+    assert len([chunk for chunk in chunks if chunk.choices[0].delta.content]) > 3, "it still comes in pieces"
+    event = gateway.parts.usage.events[0]
+    assert (event.status, event.tokens_exact) == ("ok", True)
+    assert event.guard_issues == ("pii_detected",)
+
+
+async def test_an_address_cut_into_many_chunks_is_not_let_out_by_halves(provider: Provider) -> None:
+    filler = "word " * 60
+    provider.default = Behaviour(text=(filler + SECRET).replace("@", " @").replace(" @", "@ "), chunk_delay_s=0.001)
+    spaced = SECRET.replace("@", "@ ")
+
+    class Spaced(Guard):
+        async def check_output(self, request: Any, *, tenant: str, timeout_s: float) -> Any:
+            changed = request.model_copy(
+                update={"segments": tuple(s.model_copy(update={"text": s.text.replace(spaced, SECRET)}) for s in request.segments)}
+            )
+            return await super().check_output(changed, tenant=tenant, timeout_s=timeout_s)
+
+    async with serving(Parts(guard=Spaced()), routing(provider, "output")) as gateway:
+        text, _ = await streamed(gateway)
+    assert "ada" not in text
+    assert text.endswith("[EMAIL]")
+
+
+async def test_a_blocked_stream_ends_with_content_filter(provider: Provider) -> None:
+    filler = "word " * 150
+    provider.default = Behaviour(text=f"{filler}{POISON} {filler}" * 3, chunk_delay_s=0.001)
+    async with serving(Parts(), routing(provider, "output")) as gateway:
+        text, chunks = await streamed(gateway)
+        async with asyncio.timeout(5):
+            while not provider.aborted:
+                await asyncio.sleep(0.01)
+    assert "ignore" not in text
+    assert chunks[-1].choices[0].finish_reason == "content_filter"
+    event = gateway.parts.usage.events[0]
+    assert (event.status, event.error_code, event.tokens_exact) == ("blocked", "content_filter", False)
+
+
+async def test_tool_arguments_of_a_stream_are_checked_whole(provider: Provider, client: httpx.AsyncClient) -> None:
+    provider.default = Behaviour(tool_arguments='{"to": "%s", "n": 1}' % SECRET)
+    async with serving(Parts(), routing(provider, "output")) as gateway:
+        answer = await client.post(gateway.url + CHAT, json=ask("x", stream=True))
+    calls = [c for line in lines(answer) for c in json.loads(line[6:])["choices"][0]["delta"].get("tool_calls", ())]
+    assert "".join(call["function"]["arguments"] for call in calls) == '{"to": "[EMAIL]", "n": 1}'
+    assert calls[0]["id"] == "c"
+
+
+async def test_the_router_picks_and_the_models_own_policy_holds(provider: Provider, client: httpx.AsyncClient) -> None:
+    parts = Parts(router=Router(model="large"))
+    async with serving(parts, routing(provider)) as gateway:
+        answer = await client.post(gateway.url + CHAT, json=ask(f"{SECRET}", "auto"))
+    assert answer.headers["x-sluice-model"] == "large"
+    assert answer.headers["x-sluice-route"] == "auto; test"
+    assert provider.seen[0].json["model"] == "large"
+    assert provider.seen[0].json["messages"][0]["content"] == "[EMAIL]"
+    assert (parts.usage.events[0].route, parts.usage.events[0].model) == ("auto", "large")
+
+
+async def test_without_a_router_the_routes_first_candidate_answers(provider: Provider, client: httpx.AsyncClient) -> None:
+    async with serving(Parts(router=Router(failing=AWAY)), routing(provider)) as gateway:
+        answer = await client.post(gateway.url + CHAT, json=ask("x", "auto"))
+    assert (answer.status_code, answer.headers["x-sluice-model"]) == (200, "small")
+    assert answer.headers["x-sluice-route"] == "auto; router_unavailable"
+    async with serving(Parts(router=Router(failing=NotFound("no"))), routing(provider)) as gateway:
+        unknown = await client.post(gateway.url + CHAT, json=ask("x", "auto"))
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "model_not_found")
+
+
+async def test_a_routes_fallback_answers_when_its_choice_fails(provider: Provider, client: httpx.AsyncClient) -> None:
+    provider.next(Behaviour(status=500))
+    parts = Parts(router=Router(model="small", fallbacks=("large",)))
+    async with serving(parts, routing(provider)) as gateway:
+        answer = await client.post(gateway.url + CHAT, json=ask("x", "auto"))
+    assert (answer.status_code, answer.headers["x-sluice-model"]) == (200, "large")
+
+
+async def test_evidence_goes_before_the_question_and_citations_come_back(provider: Provider, client: httpx.AsyncClient) -> None:
+    provider.default = Behaviour(text="It is 8080 [1], see [7].")
+    body = ask("Which port?", sluice={"retrieval": {"vector_store_ids": ["vs_1"], "top_k": 3}})
+    async with serving(Parts(), routing(provider)) as gateway:
+        answer = (await client.post(gateway.url + CHAT, json=body)).json()
+        text, chunks = await streamed(gateway, sluice={"retrieval": {"vector_store_ids": ["vs_1"]}})
+    first = provider.seen[0].json["messages"][0]
+    assert first["role"] == "system"
+    assert first["content"].startswith("Relevant documents:\n[1] (manual.md) The port is 8080.")
+    assert provider.seen[0].json["messages"][1] == {"role": "user", "content": "Which port?"}
+    assert "sluice" not in provider.seen[0].json
+    assert answer["sluice"]["citations"][0]["chunk_id"] == "chk_1"
+    note = answer["choices"][0]["message"]["annotations"]
+    assert [(n["url_citation"]["start_index"], n["url_citation"]["end_index"]) for n in note] == [(11, 14)]
+    assert text == "It is 8080 [1], see [7]."
+    assert chunks[-1].choices == []
+    assert chunks[-1].model_extra["sluice"]["citations"][0]["source"] == "manual.md"
+    assert gateway.parts.retrieval.asked[0].top_k == 3
+    assert [event.citations for event in gateway.parts.usage.events] == [1, 1]
+
+
+async def test_retrieval_asks_with_the_text_that_the_guard_let_pass(provider: Provider, client: httpx.AsyncClient) -> None:
+    async with serving(Parts(), routing(provider, "docs-strict")) as gateway:
+        await client.post(gateway.url + CHAT, json=ask(f"Who is {SECRET}?"))
+        blocked = await client.post(gateway.url + CHAT, json=ask(POISON))
+    assert blocked.status_code == 400
+    assert [request.query for request in gateway.parts.retrieval.asked] == ["Who is [EMAIL]?"]
+
+
+async def test_retrieval_that_is_away(provider: Provider, client: httpx.AsyncClient) -> None:
+    parts = Parts(retrieval=Retrieval(failing=AWAY))
+    async with serving(parts, routing(provider, "docs")) as gateway:
+        without = await client.post(gateway.url + CHAT, json=ask("x"))
+        asked = await client.post(
+            gateway.url + CHAT, json=ask("x", sluice={"retrieval": {"vector_store_ids": ["vs_1"]}})
+        )
+        parts.retrieval.failing = NotFound("The vector store vs_1 does not exist.")
+        missing = await client.post(
+            gateway.url + CHAT, json=ask("x", sluice={"retrieval": {"vector_store_ids": ["vs_1"]}})
+        )
+    assert [without.status_code, asked.status_code, missing.status_code] == [200, 503, 400]
+    assert "vs_1 does not exist" in missing.json()["error"]["message"]
+
+
+async def test_a_request_can_add_protection_and_never_take_any_away(provider: Provider, client: httpx.AsyncClient) -> None:
+    async with serving(Parts(), routing(provider, "input")) as gateway:
+        still = await client.post(gateway.url + CHAT, json=ask(POISON, sluice={"policy": "none"}))
+        unknown = await client.post(gateway.url + CHAT, json=ask("x", sluice={"policy": "nope"}))
+    async with serving(Parts(), routing(provider)) as gateway:
+        added = await client.post(gateway.url + CHAT, json=ask(POISON, sluice={"policy": "strict"}))
+    assert (still.status_code, added.status_code) == (400, 400)
+    assert unknown.json()["error"]["code"] == "policy_not_found"
+    assert provider.seen == []
+
+
+async def test_a_keys_policy_counts_instead_of_the_models(provider: Provider, client: httpx.AsyncClient) -> None:
+    keys = Keys({b"Bearer sk-test": KeyRecord("k", "t", "n", policy="strict")})
+    async with serving(Parts(keys=keys), routing(provider)) as gateway:
+        assert (await client.post(gateway.url + CHAT, json=ask(POISON))).status_code == 400
+    gone = Keys({b"Bearer sk-test": KeyRecord("k", "t", "n", policy="deleted")})
+    async with serving(Parts(keys=gone), routing(provider)) as gateway:
+        assert (await client.post(gateway.url + CHAT, json=ask("x"))).status_code == 503
+    assert provider.seen == []
+
+
+async def test_token_numbers_cannot_slip_past_a_guard(provider: Provider, client: httpx.AsyncClient) -> None:
+    async with serving(Parts(), routing(provider, "input")) as gateway:
+        answer = await client.post(gateway.url + "/v1/completions", json={"model": "small", "prompt": [1, 2, 3]})
+    assert (answer.status_code, provider.seen) == (400, [])
+
+
+async def test_a_model_whose_policy_is_missing_is_not_served(provider: Provider, client: httpx.AsyncClient) -> None:
+    table = snapshot(model("small", deployment("d1", provider.base_url), policy="gone"))
+    async with serving(Parts(), table) as gateway:
+        assert (await client.post(gateway.url + CHAT, json=ask("x"))).status_code == 404
+
+
+async def test_a_traced_request_shows_every_stage(provider: Provider, client: httpx.AsyncClient, tmp_path: Any) -> None:
+    parts = Parts(trace_dir=str(tmp_path), router=Router(model="large"))
+    body = ask("x", "auto", sluice={"policy": "strict", "retrieval": {"vector_store_ids": ["vs_1"]}})
+    async with serving(parts, routing(provider)) as gateway:
+        assert (await client.post(gateway.url + CHAT, json=body)).status_code == 200
+    spans = [
+        span
+        for line in (tmp_path / "gateway.jsonl").read_text().splitlines()
+        for resource in json.loads(line)["resourceSpans"]
+        for scope in resource["scopeSpans"]
+        for span in scope["spans"]
+    ]
+    root = next(span for span in spans if span["name"] == "POST /v1/chat/completions")
+    children = {span["name"] for span in spans if span.get("parentSpanId") == root["spanId"]}
+    assert children == {"guard input", "route", "retrieve", "chat large", "guard output"}
