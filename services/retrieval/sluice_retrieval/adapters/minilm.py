@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
@@ -114,7 +113,7 @@ class Model:
     """A loaded model: tokenizer and session; `encode` is safe to call from several threads."""
 
     tokenizer: Tokenizer
-    session: onnxruntime.InferenceSession
+    session: Any
     batch_tokens: int
 
     @classmethod
@@ -123,6 +122,8 @@ class Model:
 
         The arena is off: it keeps the largest batch's memory for ever, and costs no speed to speak of at this size.
         """
+        import onnxruntime  # noqa: PLC0415 - a worker at rest has no use for it
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

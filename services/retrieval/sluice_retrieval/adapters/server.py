@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import httpx
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ApiException
 
@@ -80,7 +79,7 @@ class ServerVectorStore:
                 await self._make()
                 self._ready = True
             yield self._client
-        except (ApiException, httpx.HTTPError, OSError) as exc:
+        except (ApiException, OSError) as exc:
             self._ready = False  # the server may have lost the collection: look again next time
             raise DependencyUnavailable(
                 f"The Qdrant server does not answer as it should ({type(exc).__name__})."

@@ -1,0 +1,178 @@
+"""The record of documents and jobs on both databases: leases, replacement, attempts, removals."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sluice.contracts.paging import PageQuery
+from sluice.contracts.retrieval import ChunkingOptions, Document, VectorStore
+from sluice.db import Database, open_database
+from sluice.migrations import upgrade
+from sluice.testing import platform_settings, postgres_server
+from sluice_retrieval.__main__ import MIGRATIONS
+from sluice_retrieval.domain.errors import StoreNotFound
+from sluice_retrieval.domain.library import Job
+from sluice_retrieval.domain.points import Selector
+from sluice_retrieval.store.jobs import IngestJobs
+from sluice_retrieval.store.library import Library
+
+pytestmark = pytest.mark.integration
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    if request.param == "sqlite":
+        platform = platform_settings(tmp_path)
+        await upgrade(platform, "retrieval", MIGRATIONS)
+        opened = open_database(platform, "retrieval")
+        yield opened
+        await opened.close()
+        return
+    with postgres_server() as url:
+        platform = platform_settings(tmp_path, database_url=url)
+        await upgrade(platform, "retrieval", MIGRATIONS)
+        opened = open_database(platform, "retrieval")
+        yield opened
+        await opened.close()
+
+
+@pytest.fixture
+async def library(database: Database) -> Library:
+    made = Library(database)
+    store = VectorStore(
+        id="vs_1", name="n", created_at=int(NOW), documents=0, chunks=0, chunking=ChunkingOptions(), metadata={"a": "b"}
+    )
+    await made.add_store("acme", store)
+    return made
+
+
+async def add(library: Library, document: str, name: str = "a.txt") -> None:
+    row = Document(
+        id=document,
+        vector_store_id="vs_1",
+        name=name,
+        media_type="text/plain",
+        status="queued",
+        bytes=5,
+        chunks=0,
+        created_at=int(NOW),
+    )
+    await library.add_document("acme", row, "héllo", NOW)
+
+
+async def test_a_document_goes_its_way(library: Library, database: Database) -> None:
+    jobs = IngestJobs(database, max_attempts=5)
+    await add(library, "doc_1")
+    assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ()
+    job = await jobs.claim("acme", "doc_1", NOW, NOW + 10)
+    assert isinstance(job, Job)
+    assert (job.text, job.name, job.average_terms) == ("héllo", "a.txt", 0.0)
+    assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ("doc_1",)
+    assert await jobs.waiting() == 1
+    await jobs.finish(job, chunks=4, terms=40)
+    assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ()
+    assert await jobs.claim("acme", "doc_1", NOW, NOW + 10) == "done"
+    store = await library.store("acme", "vs_1")
+    assert (store.documents, store.chunks, store.metadata) == (1, 4, {"a": "b"})
+    await add(library, "doc_2", "b.txt")
+    other = await jobs.claim("acme", "doc_2", NOW, NOW + 10)
+    assert isinstance(other, Job)
+    assert other.average_terms == 10.0
+    assert await jobs.claim("other", "doc_2", NOW, NOW + 10) == "gone"
+
+
+async def test_a_lease_holds_until_it_ends(library: Library, database: Database) -> None:
+    jobs = IngestJobs(database, max_attempts=5)
+    await add(library, "doc_1")
+    assert isinstance(await jobs.claim("acme", "doc_1", NOW, NOW + 10), Job)
+    assert await jobs.claim("acme", "doc_1", NOW + 9, NOW + 19) == "busy"
+    await jobs.extend("doc_1", NOW + 20)
+    assert await jobs.claim("acme", "doc_1", NOW + 19, NOW + 29) == "busy"
+    assert not await jobs.due(NOW + 19, NOW + 60, 10)
+    assert [item.document_id for item in await jobs.due(NOW + 21, NOW + 60, 10)] == ["doc_1"]
+    assert not await jobs.due(NOW + 21, NOW + 60, 10)
+    assert isinstance(await jobs.claim("acme", "doc_1", NOW + 22, NOW + 32), Job)
+
+
+async def test_what_was_sent_is_not_sent_again_too_soon(library: Library, database: Database) -> None:
+    jobs = IngestJobs(database, max_attempts=5)
+    await add(library, "doc_1")
+    await jobs.sent("doc_1", NOW + 300)
+    assert not await jobs.due(NOW + 299, NOW + 600, 10)
+    assert len(await jobs.due(NOW + 300, NOW + 600, 10)) == 1
+
+
+async def test_a_document_that_never_ends_is_given_up(library: Library, database: Database) -> None:
+    jobs = IngestJobs(database, max_attempts=2)
+    await add(library, "doc_1")
+    for run in range(2):
+        assert isinstance(await jobs.claim("acme", "doc_1", NOW + 20 * run, NOW + 20 * run + 10), Job)
+    assert await jobs.claim("acme", "doc_1", NOW + 60, NOW + 70) == "spent"
+    document = await library.document("acme", "vs_1", "doc_1")
+    assert document.status == "failed"
+    assert document.error is not None
+    assert "begun 2 times" in document.error
+    assert [item.selector for item in await jobs.removals(10)] == [Selector("acme", "vs_1", "doc_1")]
+
+
+async def test_waiting_for_a_dependency_is_no_attempt(library: Library, database: Database) -> None:
+    jobs = IngestJobs(database, max_attempts=2)
+    await add(library, "doc_1")
+    for _ in range(5):
+        job = await jobs.claim("acme", "doc_1", NOW, NOW + 10)
+        assert isinstance(job, Job)
+        await jobs.release(job, NOW + 5, counted=False)
+    assert (await library.document("acme", "vs_1", "doc_1")).status == "queued"
+
+
+async def test_the_newer_of_one_name_wins_whichever_ends_first(library: Library, database: Database) -> None:
+    jobs = IngestJobs(database, max_attempts=5)
+    await add(library, "doc_1")
+    await add(library, "doc_2")
+    await add(library, "doc_3", "other.txt")
+    old = await jobs.claim("acme", "doc_1", NOW, NOW + 10)
+    new = await jobs.claim("acme", "doc_2", NOW, NOW + 10)
+    assert isinstance(old, Job)
+    assert isinstance(new, Job)
+    await jobs.finish(new, 2, 20)
+    await jobs.finish(old, 1, 10)
+    left = await library.documents("acme", "vs_1", PageQuery(), None)
+    assert [(item.id, item.status) for item in left] == [("doc_3", "queued"), ("doc_2", "ready")]
+    assert {item.selector.document_id for item in await jobs.removals(10)} == {"doc_1"}
+    assert set((await library.scope("acme", ["vs_1"])).hidden_document_ids) == {"doc_1"}
+    for removal in await jobs.removals(10):
+        await jobs.removed(removal.id)
+    assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ()
+
+
+async def test_a_failed_replacement_leaves_the_old_one(library: Library, database: Database) -> None:
+    jobs = IngestJobs(database, max_attempts=5)
+    await add(library, "doc_1")
+    old = await jobs.claim("acme", "doc_1", NOW, NOW + 10)
+    assert isinstance(old, Job)
+    await jobs.finish(old, 1, 10)
+    await add(library, "doc_2")
+    new = await jobs.claim("acme", "doc_2", NOW, NOW + 10)
+    assert isinstance(new, Job)
+    await jobs.fail(new, "No words.")
+    states = {item.id: item.status for item in await library.documents("acme", "vs_1", PageQuery(), None)}
+    assert states == {"doc_1": "ready", "doc_2": "failed"}
+    assert (await library.store("acme", "vs_1")).chunks == 1
+
+
+async def test_a_deleted_store_takes_its_documents_along(library: Library, database: Database) -> None:
+    jobs = IngestJobs(database, max_attempts=5)
+    await add(library, "doc_1")
+    job = await jobs.claim("acme", "doc_1", NOW, NOW + 10)
+    assert isinstance(job, Job)
+    await library.remove_store("acme", "vs_1")
+    await jobs.finish(job, 1, 10)
+    assert {item.selector for item in await jobs.removals(10)} == {
+        Selector("acme", "vs_1"),
+        Selector("acme", "vs_1", "doc_1"),
+    }
+    with pytest.raises(StoreNotFound):
+        await library.scope("acme", ["vs_1"])
+    assert await jobs.waiting() == 0
