@@ -34,7 +34,9 @@ def compile_lock(output: str, *inputs: str) -> None:
 
 def main() -> None:
     """Write all lock files; each image's is a subset of dev.txt."""
-    members = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("services/*/pyproject.toml"), ROOT / "cli/pyproject.toml"])
+    members = sorted(
+        str(path.relative_to(ROOT)) for path in [*ROOT.glob("services/*/pyproject.toml"), ROOT / "cli/pyproject.toml"]
+    )
     compile_lock("dev", "pyproject.toml", "--group", "dev", "shared/pyproject.toml", *members)
     compile_lock("models", "--no-deps", "requirements/models.in")
     compile_lock("uv", "-c", "requirements/dev.txt", "requirements/uv.in")
