@@ -52,15 +52,12 @@ def test_nothing_is_global_and_nothing_is_a_placeholder() -> None:
 
 def test_domains_read_no_clock_and_roll_no_dice() -> None:
     impure = {("time", "time"), ("time", "monotonic"), ("datetime", "now"), ("random", "random"), ("uuid", "uuid4")}
-    found = []
-    for name, tree in _trees([path for path in SOURCES if "/domain/" in str(path)]):
-        for node in ast.walk(tree):
-            if (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Name)
-                and (node.value.id, node.attr) in impure
-            ):
-                found.append(f"{name}:{node.lineno} {node.value.id}.{node.attr}")
+    found = [
+        f"{name}:{node.lineno} {node.value.id}.{node.attr}"
+        for name, tree in _trees([path for path in SOURCES if "/domain/" in str(path)])
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and (node.value.id, node.attr) in impure
+    ]
     assert found == []
 
 
