@@ -120,7 +120,7 @@ def setting_variables() -> dict[str, bool]:
 
 def config_variables() -> set[str]:
     """The variables that the files in deploy/config expand."""
-    return {name for file in (ROOT / "deploy/config").iterdir() for name in VARIABLE.findall(file.read_text())}
+    return {name for file in (ROOT / "deploy/config").rglob("*.yaml") for name in VARIABLE.findall(file.read_text())}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from tests.deploy.parts import (
     SECRETS,
     SERVICE_PARTS,
     VARIABLE,
-    WORKER_PARTS,
     Part,
     compose,
     config_variables,
@@ -111,15 +110,12 @@ def test_every_variable_that_a_part_gets_is_known() -> None:
     assert given - known == set()
 
 
-def test_a_service_and_its_worker_share_their_files() -> None:
-    for worker in WORKER_PARTS:
-        if worker.service == "gateway":  # the journal belongs to the gateway alone; its worker reads the stream
-            continue
-        volumes = [
-            {volume["source"] for volume in _service(name)["volumes"] if volume["type"] == "volume"}
-            for name in (worker.service, worker.name)
-        ]
-        assert volumes[0] == volumes[1] == {f"{worker.service}-data"}
+def test_fine_tuning_and_its_worker_share_their_files() -> None:
+    volumes = [
+        {volume["source"] for volume in _service(name)["volumes"] if volume["type"] == "volume"}
+        for name in ("finetune", "finetune-worker")
+    ]
+    assert volumes[0] == volumes[1] == {"finetune-data"}
 
 
 def test_images_of_others_are_pinned() -> None:

@@ -52,7 +52,7 @@ def with_components(tmp_path_factory: pytest.TempPathFactory) -> str:
     shutil.copytree(ROOT / "k8s", copy)
     overlay = copy / "overlays" / "mine"
     shutil.copytree(ROOT / "deploy/config", overlay)
-    files = sorted(path.name for path in overlay.iterdir())
+    files = sorted(path.name for path in overlay.glob("*.yaml"))
     components = sorted(path.name for path in (copy / "components").iterdir())
     content = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
@@ -80,8 +80,8 @@ def test_components_fit_together(with_components: str) -> None:
     for item in _ours(with_components):
         pod = item["spec"]["template"]["spec"]
         assert {"name": "config", "configMap": {"name": config}} in pod["volumes"]
-        for container in pod["containers"]:
-            assert any(mount["mountPath"] == "/etc/sluice" for mount in container["volumeMounts"]), container["name"]
+        paths = {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+        assert {f"/etc/sluice/{path.name}" for path in (ROOT / "deploy/config").glob("*.yaml")} <= paths
     assert _named(with_components, "ConfigMap")["sluice-platform"]["data"]["SLUICE_VLLM_URL"] == "http://vllm:8000/v1"
 
 
