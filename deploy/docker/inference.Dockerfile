@@ -6,7 +6,7 @@ FROM python:3.11-slim-bookworm AS build
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /build
 RUN python -m venv /opt/venv
-COPY requirements/ requirements/
+COPY requirements/inference.txt requirements/models.txt requirements/
 # Wheels only, each checked against its hash: nothing is compiled, and nothing unlisted comes in.
 RUN --mount=type=cache,target=/root/.cache/pip \
     /opt/venv/bin/pip install --require-hashes --no-deps --only-binary :all: \
