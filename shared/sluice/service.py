@@ -204,7 +204,7 @@ class _FrameMiddleware:
 
         try:
             await self._app(scope, receive, watched)
-        except Exception:
+        except Exception:  # the top of a request: logged with its id, answered as an internal error
             _log.exception(
                 "unhandled error in %s %s",
                 scope["method"],
