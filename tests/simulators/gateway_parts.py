@@ -134,7 +134,12 @@ class Router:
         if self.failing is not None:
             raise self.failing
         return RouteDecision(
-            model=self.model, instance="x", reason="test", fallbacks=self.fallbacks, policy=self.policy, snapshot_version=1
+            model=self.model,
+            instance="x",
+            reason="test",
+            fallbacks=self.fallbacks,
+            policy=self.policy,
+            snapshot_version=1,
         )
 
 
@@ -220,7 +225,13 @@ async def serving(parts: Parts, routing: RoutingSnapshot | None) -> AsyncIterato
     port = free_port()
     server = uvicorn.Server(
         uvicorn.Config(
-            application, host="127.0.0.1", port=port, lifespan="off", log_config=None, http="httptools", ws="none",
+            application,
+            host="127.0.0.1",
+            port=port,
+            lifespan="off",
+            log_config=None,
+            http="httptools",
+            ws="none",
             timeout_graceful_shutdown=1,
         )
     )

@@ -1,8 +1,8 @@
 """A provider that speaks OpenAI's wire format over a real socket, with the faults that real ones have.
 
-    async with Provider() as provider:
-        provider.next(Behaviour(status=429, retry_after="2"))   # for the next request; then the default again
-        ... provider.base_url, provider.seen[-1].json ...
+async with Provider() as provider:
+    provider.next(Behaviour(status=429, retry_after="2"))   # for the next request; then the default again
+    ... provider.base_url, provider.seen[-1].json ...
 """
 
 import asyncio
@@ -11,7 +11,14 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-_REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests", 500: "Internal Server Error"}
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    401: "Unauthorized",
+    404: "Not Found",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+}
 
 
 @dataclass(frozen=True)
@@ -255,7 +262,11 @@ def _whole(seen: Seen, behaviour: Behaviour) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": text}
         if behaviour.tool_arguments is not None:
             function = {"name": "f", "arguments": behaviour.tool_arguments}
-            message = {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "type": "function", "function": function}]}
+            message = {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "c", "type": "function", "function": function}],
+            }
         answer["choices"] = [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}]
     else:
         answer["object"] = "text_completion"
@@ -296,5 +307,3 @@ def _events(seen: Seen, behaviour: Behaviour) -> Any:
         yield event([], usage=usage_for(seen, behaviour))
     if behaviour.done:
         yield b"data: [DONE]\n\n"
-
-

@@ -176,7 +176,11 @@ async def test_deadlines_and_time_limits(provider: Provider, client: httpx.Async
 
 
 async def test_a_stream_that_breaks_ends_with_an_error_event(provider: Provider, client: httpx.AsyncClient) -> None:
-    faults = [Behaviour(cut_after=4), Behaviour(stream_error_after=3, chunk_delay_s=0.05), Behaviour(chunk_delay_s=0.9, repeat=3)]
+    faults = [
+        Behaviour(cut_after=4),
+        Behaviour(stream_error_after=3, chunk_delay_s=0.05),
+        Behaviour(chunk_delay_s=0.9, repeat=3),
+    ]
     routing = snapshot(model("small", deployment("d1", provider.base_url, timeout_s=0.5)))
     async with serving(Parts(), routing) as gateway:
         for fault in faults:

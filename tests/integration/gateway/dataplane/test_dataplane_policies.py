@@ -52,7 +52,9 @@ async def test_an_address_reaches_the_engine_redacted(provider: Provider, client
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_blocked_input_never_reaches_the_engine(stream: bool, provider: Provider, client: httpx.AsyncClient) -> None:
+async def test_a_blocked_input_never_reaches_the_engine(
+    stream: bool, provider: Provider, client: httpx.AsyncClient
+) -> None:
     async with serving(Parts(), routing(provider, "input")) as gateway:
         answer = await client.post(gateway.url + CHAT, json=ask(f"Please {POISON}", stream=stream))
     error = answer.json()["error"]
@@ -64,7 +66,9 @@ async def test_a_blocked_input_never_reaches_the_engine(stream: bool, provider: 
     assert event.guard_issues == ("prompt_injection",)
 
 
-async def test_a_guard_that_is_away_closes_or_opens_as_the_policy_says(provider: Provider, client: httpx.AsyncClient) -> None:
+async def test_a_guard_that_is_away_closes_or_opens_as_the_policy_says(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
     parts = Parts(guard=Guard(failing=AWAY))
     async with serving(parts, routing(provider, "input")) as gateway:
         closed = await client.post(gateway.url + CHAT, json=ask("x"))
@@ -90,7 +94,9 @@ async def test_observing_changes_nothing_and_records_what_it_saw(provider: Provi
         stream = await client.post(gateway.url + CHAT, json=ask(f"{POISON}", stream=True))
     assert SECRET in whole.text
     assert SECRET in "".join(json.loads(line[6:])["choices"][0]["delta"].get("content", "") for line in lines(stream))
-    assert [set(event.guard_issues) for event in gateway.parts.usage.events] == [{"prompt_injection", "pii_detected"}] * 2
+    assert [set(event.guard_issues) for event in gateway.parts.usage.events] == [
+        {"prompt_injection", "pii_detected"}
+    ] * 2
     assert {event.status for event in gateway.parts.usage.events} == {"ok"}
 
 
@@ -100,7 +106,7 @@ def lines(answer: httpx.Response) -> list[str]:
 
 async def test_a_whole_answer_is_checked(provider: Provider, client: httpx.AsyncClient) -> None:
     provider.next(
-        Behaviour(text=f"Ask {SECRET}."), Behaviour(text=POISON), Behaviour(tool_arguments='{"to": "%s"}' % SECRET)
+        Behaviour(text=f"Ask {SECRET}."), Behaviour(text=POISON), Behaviour(tool_arguments='{"to": "' + SECRET + '"}')
     )
     async with serving(Parts(), routing(provider, "output")) as gateway:
         redacted = (await client.post(gateway.url + CHAT, json=ask("x"))).json()
@@ -145,7 +151,11 @@ async def test_an_address_cut_into_many_chunks_is_not_let_out_by_halves(provider
     class Spaced(Guard):
         async def check_output(self, request: Any, *, tenant: str, timeout_s: float) -> Any:
             changed = request.model_copy(
-                update={"segments": tuple(s.model_copy(update={"text": s.text.replace(spaced, SECRET)}) for s in request.segments)}
+                update={
+                    "segments": tuple(
+                        s.model_copy(update={"text": s.text.replace(spaced, SECRET)}) for s in request.segments
+                    )
+                }
             )
             return await super().check_output(changed, tenant=tenant, timeout_s=timeout_s)
 
@@ -170,7 +180,7 @@ async def test_a_blocked_stream_ends_with_content_filter(provider: Provider) -> 
 
 
 async def test_tool_arguments_of_a_stream_are_checked_whole(provider: Provider, client: httpx.AsyncClient) -> None:
-    provider.default = Behaviour(tool_arguments='{"to": "%s", "n": 1}' % SECRET)
+    provider.default = Behaviour(tool_arguments='{"to": "' + SECRET + '", "n": 1}')
     async with serving(Parts(), routing(provider, "output")) as gateway:
         answer = await client.post(gateway.url + CHAT, json=ask("x", stream=True))
     calls = [c for line in lines(answer) for c in json.loads(line[6:])["choices"][0]["delta"].get("tool_calls", ())]
@@ -189,7 +199,9 @@ async def test_the_router_picks_and_the_models_own_policy_holds(provider: Provid
     assert (parts.usage.events[0].route, parts.usage.events[0].model) == ("auto", "large")
 
 
-async def test_without_a_router_the_routes_first_candidate_answers(provider: Provider, client: httpx.AsyncClient) -> None:
+async def test_without_a_router_the_routes_first_candidate_answers(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
     async with serving(Parts(router=Router(failing=AWAY)), routing(provider)) as gateway:
         answer = await client.post(gateway.url + CHAT, json=ask("x", "auto"))
     assert (answer.status_code, answer.headers["x-sluice-model"]) == (200, "small")
@@ -207,7 +219,9 @@ async def test_a_routes_fallback_answers_when_its_choice_fails(provider: Provide
     assert (answer.status_code, answer.headers["x-sluice-model"]) == (200, "large")
 
 
-async def test_evidence_goes_before_the_question_and_citations_come_back(provider: Provider, client: httpx.AsyncClient) -> None:
+async def test_evidence_goes_before_the_question_and_citations_come_back(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
     provider.default = Behaviour(text="It is 8080 [1], see [7].")
     body = ask("Which port?", sluice={"retrieval": {"vector_store_ids": ["vs_1"], "top_k": 3}})
     async with serving(Parts(), routing(provider)) as gateway:
@@ -228,7 +242,9 @@ async def test_evidence_goes_before_the_question_and_citations_come_back(provide
     assert [event.citations for event in gateway.parts.usage.events] == [1, 1]
 
 
-async def test_retrieval_asks_with_the_text_that_the_guard_let_pass(provider: Provider, client: httpx.AsyncClient) -> None:
+async def test_retrieval_asks_with_the_text_that_the_guard_let_pass(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
     async with serving(Parts(), routing(provider, "docs-strict")) as gateway:
         await client.post(gateway.url + CHAT, json=ask(f"Who is {SECRET}?"))
         blocked = await client.post(gateway.url + CHAT, json=ask(POISON))
@@ -251,7 +267,9 @@ async def test_retrieval_that_is_away(provider: Provider, client: httpx.AsyncCli
     assert "vs_1 does not exist" in missing.json()["error"]["message"]
 
 
-async def test_a_request_can_add_protection_and_never_take_any_away(provider: Provider, client: httpx.AsyncClient) -> None:
+async def test_a_request_can_add_protection_and_never_take_any_away(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
     async with serving(Parts(), routing(provider, "input")) as gateway:
         still = await client.post(gateway.url + CHAT, json=ask(POISON, sluice={"policy": "none"}))
         unknown = await client.post(gateway.url + CHAT, json=ask("x", sluice={"policy": "nope"}))

@@ -1,0 +1,106 @@
+"""Cutting a stream into events, and what is found in them."""
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice_gateway.dataplane.sse import EventTooLong, StreamScanner, chunk_of, split, usage_of
+
+
+def chunk(content: str, **more: Any) -> bytes:
+    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"content": content}}], **more}).encode() + b"\n\n"
+
+
+USAGE = b'data: {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+def run(scanner: StreamScanner, data: bytes, cuts: list[int]) -> tuple[bytes, bool]:
+    edges = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
+    out, done = b"", False
+    for start, end in itertools.pairwise(edges):
+        piece = scanner.feed(data[start:end])
+        out += piece.events
+        done = done or piece.done
+    return out + scanner.finish().events, done
+
+
+@given(
+    st.lists(st.text(max_size=12), min_size=1, max_size=6), st.lists(st.integers(0, 1200), max_size=20),
+    st.booleans(), st.booleans(), st.booleans(),
+)  # fmt: skip
+def test_however_it_is_cut_the_client_sees_the_same(
+    texts: list[str], cuts: list[int], crlf: bool, hide: bool, comment: bool
+) -> None:
+    events = [chunk(text) for text in texts]
+    shown = b"".join([*([b": ping\n\n"] if comment else []), *events, *([] if hide else [USAGE])])
+    data = (b": ping\n\n" if comment else b"") + b"".join(events) + USAGE + DONE
+    if crlf:
+        shown, data = shown.replace(b"\n", b"\r\n"), data.replace(b"\n", b"\r\n")
+    scanner = StreamScanner(hide_usage=hide)
+    out, done = run(scanner, data, cuts)
+    assert out == shown
+    assert done
+    assert scanner.usage == (5, 2)
+
+
+@given(st.lists(st.binary(max_size=40), max_size=8))
+def test_nonsense_never_raises(parts: list[bytes]) -> None:
+    scanner = StreamScanner(hide_usage=True)
+    for part in parts:
+        scanner.feed(part)
+    scanner.finish()
+
+
+def test_the_word_usage_in_a_text_is_no_usage() -> None:
+    scanner = StreamScanner(hide_usage=True)
+    data = chunk('say "usage": {"prompt_tokens": 1}') + chunk("[DONE]") + chunk('"error"')
+    assert scanner.feed(data) == (data, False)
+    assert scanner.usage is None
+    assert not scanner.failed
+    assert scanner.chunks == 3
+
+
+def test_usage_beside_a_choice_is_kept() -> None:
+    scanner = StreamScanner(hide_usage=True)
+    data = chunk("x", usage={"prompt_tokens": 1, "completion_tokens": 2})
+    assert scanner.feed(data).events == data
+    assert scanner.usage == (1, 2)
+
+
+def test_an_error_event_is_noticed_and_not_shown() -> None:
+    scanner = StreamScanner(hide_usage=True)
+    assert scanner.feed(chunk("x") + b'data: {"error": {"message": "host:1"}}\n\n').events == chunk("x")
+    assert scanner.failed
+
+
+def test_a_stream_without_its_last_line_end() -> None:
+    scanner = StreamScanner(hide_usage=True)
+    scanner.feed(chunk("x"))
+    scanner.feed(DONE.strip())
+    assert scanner.finish().done
+
+
+def test_an_event_without_end_is_given_up() -> None:
+    scanner = StreamScanner(hide_usage=True)
+    with pytest.raises(EventTooLong):
+        scanner.feed(b"x" * (9 << 20))
+
+
+@pytest.mark.parametrize(("usage", "expected"), [
+    ({"prompt_tokens": 3, "completion_tokens": 4}, (3, 4)), ({"prompt_tokens": 3}, (3, 0)), (None, None), (3, None),
+    ({"prompt_tokens": "3"}, None), ({"prompt_tokens": -1}, None), ({"prompt_tokens": True}, None),
+])  # fmt: skip
+def test_usage_must_make_sense(usage: object, expected: object) -> None:
+    assert usage_of({"usage": usage}) == expected
+
+
+def test_events_of_many_lines() -> None:
+    assert chunk_of(b'event: x\nid: 3\ndata: {"a": 1}\n\n') == {"a": 1}
+    assert chunk_of(b'data: {"a":\ndata: 1}\n\n') == {"a": 1}
+    assert chunk_of(b"data: [1]\n\n") is None
+    assert split(b"data: 1\n\n\n\ndata: 2\n\n") == [b"data: 1\n\n", b"data: 2\n\n"]
