@@ -18,6 +18,7 @@ _REACH = 160
 _SENTENCE_BREAK = re.compile(r"[.!?\n;:]")
 _NEGATED = re.compile(
     r"(?:\bdo not|\bdon't|\bdoes not|\bdoesn't|\bnever|\bnot to|\bshouldn't|\bshould not|\bmust not|\bmustn't|\bcannot|\bcan't|\bwon't|\bwithout)\s+(?:ever\s+|just\s+)?\Z"
+    r"|\bn'\Z|\b(?:ne|no|non|nie|niemals|nunca|jamais)\s+\Z"
 )
 _ASKED = re.compile(
     r"\b(?:how (?:do|does|did|to|can|could|would|should|come)|why|what happens|what (?:does|do|is|are|should)|should (?:i|we|one)|can (?:i|we|people|users?|one)"
@@ -40,8 +41,10 @@ _EXAMPLE_LEAD = re.compile(
 )
 _QUOTES = {'"': '"', "“": "”", "`": "`", "«": "»", "'": "'"}
 _OWN_WORDS = re.compile(
-    r"\b(?:i (?:gave|sent|wrote|mentioned|posted|described|asked)|my (?:previous|earlier|last|prior|above|initial|original|first))\b"
+    r"\b(?:i (?:said|told you|gave|sent|wrote|mentioned|posted|described|asked)|my (?:previous|earlier|last|prior|above|initial|original|first))\b"
 )
+
+_FOREIGN_NOT = re.compile(r"\b(?:nicht|nie|pas|jamais|nunca)\b")
 
 _MENTION = 0.5
 _NEGATION = 0.3
@@ -107,9 +110,11 @@ def _find_encoded(text: str) -> Iterator[Finding]:
 def _context(low: str, start: int, end: int, rule: Rule) -> float:
     before = low[max(0, start - _REACH) : start]
     factor = 1.0
+    if rule.name == "other_language" and _FOREIGN_NOT.search(low[start:end]):
+        factor = _NEGATION
     if rule.ordered:
         sentence = _SENTENCE_BREAK.split(before)[-1].lstrip()
-        factor = _order_factor(sentence)
+        factor = min(factor, _order_factor(sentence))
         if _OWN_WORDS.search(low[start : end + 24]):
             factor *= _OWN_REQUEST
     if _mentioned(low, start, end, before):

@@ -24,6 +24,8 @@ RuleName = Literal[
     "chat_template",
     "encoded_orders",
     "other_language",
+    "rules_void",
+    "exfiltration",
 ]
 
 
@@ -44,7 +46,7 @@ _W = r"(?:\w{1,20}[^\w]{1,4})"  # one word of a gap
 
 _DROP = (
     r"(?:ignor(?:e|ing)|disregard(?:ing)?|forget(?:ting)?|bypass(?:ing)?|overrid(?:e|ing)|overlook|neglect|discard|abandon"
-    r"|dismiss|stop (?:following|obeying)|(?:do not|don't|no longer) (?:follow|obey|adhere to|listen to|comply with)"
+    r"|dismiss|scratch|stop (?:following|obeying)|(?:do not|don't|no longer) (?:follow|obey|adhere to|listen to|comply with)"
     r"|pay no (?:attention|heed) to|set aside|throw (?:away|out))"
 )
 _ERASE = r"(?:cancel|erase|delete|wipe|reset|unlearn)"
@@ -61,7 +63,7 @@ _ORDERS = (
 _OWN = r"(?:your|ur|the assistant's|the model's|the ai's)"
 _SECRET_PROMPT = (
     r"(?:system|initial|hidden|secret|original|internal|developer|base|underlying|confidential|pre-?set|starting|core|full|entire)"
-    rf"{_S}(?:{_W})?(?:prompts?|instructions?|messages?|directives?|guidelines?|rules?|configuration)"
+    rf"{_S}(?:{_W})?(?:prompts?|instructions?|messages?|directives?|guidelines?|rules?)"
 )
 _SHOW_HARD = (
     r"(?:reveal|print|output|repeat|recite|dump|leak|disclose|expose|divulge|echo|regurgitate|copy|paste|write out|write down"
@@ -84,7 +86,7 @@ def _rule(name: RuleName, needles: str, pattern: str, weight: float, *, ordered:
 
 
 _DROP_NEEDLES = (
-    "ignor;disregard;forget;bypass;overrid;overlook;neglect;discard;abandon;dismiss;stop following;stop obeying;not follow"
+    "ignor;disregard;forget;bypass;overrid;overlook;neglect;discard;abandon;dismiss;scratch;stop following;stop obeying;not follow"
     ";n't follow;longer follow;not obey;n't obey;adhere to;listen to;comply with;pay no;set aside;throw ;cancel;erase;delete;wipe;reset;unlearn"
 )
 _DROP_TARGETS = " & instruct;direct;guideline;rule;prompt;command;constraint;restrict;limit;program;safety;safeguard;guardrail;protocol;training;polic;filter"
@@ -137,13 +139,13 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "reveal_prompt",
         _PROMPT_NEEDLES,
-        rf"\b(?:{_SHOW_HARD}|{_SHOW_SOFT}){_S}(?:{_W}){{0,4}}?{_OWN}{_S}(?:{_W}){{0,2}}?(?:{_SECRET_PROMPT}|prompt|instructions)\b",
+        rf"\b(?:{_SHOW_HARD}|{_SHOW_SOFT}){_S}(?:{_W}){{0,6}}?{_OWN}{_S}(?:{_W}){{0,2}}?(?:{_SECRET_PROMPT}|prompt|instructions|configuration)\b",
         0.8,
     ),
     _rule(
         "reveal_prompt",
         _PROMPT_NEEDLES,
-        rf"\bwhat(?:'s| is| are| was| were){_S}{_OWN}{_S}(?:{_W}){{0,2}}?{_SECRET_PROMPT}\b",
+        rf"\bwhat(?:'s| is| are| was| were)?{_S}{_OWN}{_S}(?:{_W}){{0,2}}?{_SECRET_PROMPT}\b",
         0.8,
         ordered=False,
     ),
@@ -192,14 +194,21 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "pretend_to_be",
         "pretend;imagine;roleplay;role-play;simulate;act like",
-        rf"\b(?:pretend(?:ing)?|imagine|roleplay|role-play|simulate|act like){_S}(?:{_W}){{0,12}}?{_FREE}\b",
+        rf"\b(?:pretend(?:ing)?|roleplay|role-play|act like|(?:imagine|simulate){_S}(?:{_W}){{0,6}}?(?:you|your|ai|assistant|model|chatbot|bot)){_S}(?:{_W}){{0,12}}?{_FREE}\b",
         0.85,
     ),
     _rule(
         "pretend_to_be",
         "pretend;act like",
-        rf"\b(?:pretend(?:ing)?|act like)\b{_S}(?:{_W}){{0,6}}?(?:(?:have|are|were|had) (?:no|not|never|been (?:freed|jailbroken|unlocked)))\b",
+        rf"\b(?:pretend(?:ing)?|act like)\b{_S}(?:{_W}){{0,6}}?(?:(?:have|are|were|had) (?:no|not|never))\b",
         0.55,
+    ),
+    _rule(
+        "pretend_to_be",
+        "freed;jailbroken;unlocked;liberated",
+        r"\b(?:you|your|yourself)\b[^.!?\n]{0,30}\b(?:been|are|is|were) (?:now )?(?:freed|jailbroken|unlocked|liberated) from (?:your|all|any|the|its)\b",
+        0.8,
+        ordered=False,
     ),
     _rule("pretend_to_be", "pretend", rf"\bpretend(?:ing)?{_S}(?:{_W}){{0,3}}?to be\b", 0.3),
     _rule(
@@ -220,6 +229,40 @@ RULES: tuple[Rule, ...] = (
         0.75,
     ),
     _rule(
+        "restrictions_lifted",
+        "follow;obey;adhere;comply & not ;n't ;no longer",
+        rf"\byou(?: do not| don't| need not| needn't| no longer| are not| aren't){_S}(?:(?:have|need|required|obliged){_S}(?:to{_S})?)?"
+        rf"(?:follow|obey|adhere to|comply with){_S}(?:{_W}){{0,2}}?(?:{_OWN}|the|any){_S}(?:{_W}){{0,2}}?{_RULES}\b",
+        0.75,
+    ),
+    _rule(
+        "rules_void",
+        "void;cancel;revoked;outdated;suspended;no longer;obsolete;invalid & your ;previous;prior;former;earlier;above;told;given",
+        rf"\b(?:(?:{_OWN}|{_EARLIER}|former|original){_S}(?:{_W}){{0,2}}?{_RULES}|(?:whatever|everything|all|what){_S}(?:that{_S})?you(?:'ve| have| were| had)?{_S}(?:been{_S})?(?:told|given|taught|instructed))"
+        rf"{_S}(?:{_W}){{0,3}}?(?:(?:are|is|were|was|have been){_S}(?:now{_S})?(?:void|cancelled|canceled|revoked|outdated|suspended|obsolete|invalid)|no longer (?:appl(?:y|ies)|valid|matters?|count|in effect))\b",
+        0.75,
+    ),
+    _rule(
+        "reveal_prompt",
+        "developer;creator;operator;company;maker & prompt;instruction;message;directive;rules",
+        rf"\b(?:{_SHOW_HARD}|{_SHOW_SOFT}){_S}(?:{_W}){{0,4}}?(?:the|all|any|those){_S}(?:{_W}){{0,2}}?(?:prompts?|instructions?|messages?|directives?|rules?){_S}"
+        rf"(?:that{_S})?(?:from|by|of|written by|set by){_S}(?:your|ur){_S}(?:developers?|creators?|operators?|company|makers?)\b",
+        0.75,
+    ),
+    _rule(
+        "reveal_prompt",
+        "my system;my initial;my hidden;my secret;my original & complete;continue;finish;fill in",
+        r"\b(?:complete|continue|finish|fill in)\b[^.!?\n]{0,40}\bmy (?:system|initial|hidden|secret|original) (?:prompt|instructions?|message) (?:is|are|says?|reads?)\b",
+        0.75,
+    ),
+    _rule(
+        "exfiltration",
+        "http;www.;address & send;post;forward;upload;mail;transmit;leak",
+        rf"\b(?:send|post|forward|upload|e-?mail|transmit|leak){_S}(?:{_W}){{0,4}}?(?:(?:chat|conversation|message){_S}(?:history|logs?|contents?)|conversation|documents?|passwords?|credentials|secrets|data|contents?)"
+        rf"{_S}(?:{_W}){{0,3}}?to{_S}(?:{_W}){{0,2}}?(?:https?|www|address)\b",
+        0.6,
+    ),
+    _rule(
         "new_instructions",
         "instruction;task;rule;orders;directive;purpose;goal & new ;updated ;real ;actual ;important ;revised ;true ",
         r"(?:(?:^|\n)[^\w\n]{0,6}(?:new|updated|real|actual|important|revised) (?:system )?(?:instructions?|directives?|orders?|task|rules?)\b|\b(?:your|here are (?:your|the)) (?:new|real|actual|updated|true) (?:instructions?|rules|directives?|orders|task|purpose|goal)\b)",
@@ -228,7 +271,7 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "new_instructions",
         " override",
-        r"\b(?:system|admin|administrator|security|safety|developer|emergency|root|policy|priority) (?:prompt |mode |protocol |level )?override\b(?=[^\w\s]|\s*$|\s(?:code|activated|enabled|engaged|granted|authori[sz]ed|in effect|accepted))",
+        r"\b(?:system|admin|administrator|security|safety|developer|emergency|root|policy|priority) (?:prompt |mode |protocol |level )?override\b(?=[^\w\s]|\s*$|\s(?:code[: ]{1,3}[\w-]{0,10}[0-9]|activated|enabled|engaged|granted|authori[sz]ed|in effect|accepted))",
         0.75,
         ordered=False,
     ),
