@@ -67,6 +67,10 @@ lock: install ## resolve again and write the lock files
 openapi: install ## write docs/openapi/ from the code
 	@mkdir -p docs/openapi; for service in $(IMAGES); do $(BIN)/python -m sluice_$$service openapi > docs/openapi/$$service.json; done
 
+.PHONY: docs
+docs: openapi ## write the pages that are made from the code
+	@$(BIN)/python deploy/configuration_page.py
+
 .PHONY: bench
 bench: install ## measure the gateway against its floor and its peers (loopback only)
 	@$(BIN)/python -m tests.bench.run
