@@ -2,7 +2,7 @@
 
 from sluice.telemetry.metrics import MetricRegistry
 
-OUTCOMES = ("candidate", "fallback", "last_resort", "refused")
+OUTCOMES = ("candidate", "fallback", "largest_context", "last_resort", "refused")
 
 
 class RouterMetrics:
@@ -18,3 +18,10 @@ class RouterMetrics:
         self.config_valid = registry.gauge(
             "sluice_router_config_valid", "1 while models.yaml as it lies there is in force"
         )
+        self.publishes = registry.gauge("sluice_router_publisher", "1 while this router is the one that publishes")
+        for outcome in OUTCOMES:
+            self.decisions.labels(outcome)
+        for result in ("ok", "failed"):
+            self.probes.labels(result)
+            self.publications.labels(result)
+            self.reloads.labels(result)

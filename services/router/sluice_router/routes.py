@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from sluice.auth import AdminDep, CallerDep
 from sluice.contracts.routing import (
+    ConfigStatus,
     DeploymentList,
     ModelList,
     ModelOfDeployment,
@@ -13,29 +14,28 @@ from sluice.contracts.routing import (
     RouteRequest,
     RoutingSnapshot,
 )
-from sluice.errors import SluiceError, Unauthorized, problem_responses
-from sluice_router.domain.choice import decide
-from sluice_router.domain.errors import ContextTooLong, ModelNotFound, ModelsFileError, NoDeployment
+from sluice.errors import Forbidden, SluiceError, Unauthorized, Unprocessable, problem_responses
+from sluice_router.domain.choice import Load, decide
+from sluice_router.domain.errors import ModelNotFound, ModelsFileError, NoDeployment
 from sluice_router.wiring import DepsDep
 
-router = APIRouter(tags=["router"], responses=problem_responses(Unauthorized))
+router = APIRouter(tags=["router"], responses=problem_responses(Unauthorized, Forbidden))
 
 
 @router.post(
     "/route",
     summary="Which model and deployment answers this request, and why?",
-    responses=problem_responses(ContextTooLong, ModelNotFound, NoDeployment),
+    responses=problem_responses(ModelNotFound, NoDeployment, Unprocessable),
 )
 async def route(request: RouteRequest, deps: DepsDep, _: CallerDep) -> RouteDecision:
     """Choose for one request; with `explain` the answer lists every candidate with its reason."""
     try:
-        decision = decide(deps.publisher.current, request, deps.loads.now())
+        decision, outcome = decide(deps.publisher.current, request, deps.loads.now())
     except SluiceError:
         deps.metrics.decisions.labels("refused").inc()
         raise
     deps.loads.decided(decision.instance)
-    kind = decision.reason.split(":")[0].replace(" ", "_")
-    deps.metrics.decisions.labels(kind if kind in ("fallback", "last_resort") else "candidate").inc()
+    deps.metrics.decisions.labels(outcome).inc()
     return decision
 
 
@@ -54,9 +54,12 @@ async def list_models(deps: DepsDep, _: AdminDep) -> ModelList:
 @router.get("/v1/deployments", summary="All deployments with their health")
 async def list_deployments(deps: DepsDep, _: AdminDep) -> DeploymentList:
     """Return every deployment and the model that it serves."""
+    loads, idle = deps.loads.now(), Load()
     return DeploymentList(
         data=tuple(
-            ModelOfDeployment(model=model.name, deployment=deployment)
+            ModelOfDeployment(
+                model=model.name, deployment=deployment, load=loads.get(deployment.id, idle).share(deployment)
+            )
             for model in deps.publisher.current.models
             for deployment in model.deployments
         )
@@ -67,6 +70,12 @@ async def list_deployments(deps: DepsDep, _: AdminDep) -> DeploymentList:
 async def list_routes(deps: DepsDep, _: AdminDep) -> RouteList:
     """Return the virtual models."""
     return RouteList(data=deps.publisher.current.routes)
+
+
+@router.get("/v1/config", summary="Is models.yaml as it lies there in force?")
+async def read_config(deps: DepsDep, _: AdminDep) -> ConfigStatus:
+    """Return the file, since when it is in force, and why a later change of it is not."""
+    return deps.file.status()
 
 
 @router.post("/v1/reload", summary="Read models.yaml now", responses=problem_responses(ModelsFileError))

@@ -1,5 +1,6 @@
 """Opens what the router needs."""
 
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from sluice.telemetry.tracing import Tracing
 from sluice_router.adapters.loads import Loads
 from sluice_router.adapters.models_file import WatchedFile, load
 from sluice_router.adapters.prober import Prober
-from sluice_router.adapters.publisher import Publisher
+from sluice_router.adapters.publisher import Notes, Publisher
 from sluice_router.domain.config import probed, snapshot
 from sluice_router.domain.health import HealthBook
 from sluice_router.metrics import RouterMetrics
@@ -52,7 +53,10 @@ DepsDep = Annotated[Deps, Depends(deps_of)]
 async def open_deps(
     platform: PlatformSettings, settings: Settings, *, clock: Clock | None = None, transport: Transport | None = None
 ) -> AsyncIterator[Deps]:
-    """Open the dependencies, probe every deployment once, publish, and close all at the end."""
+    """Open the dependencies and start the loops; close all at the end.
+
+    Redis is no part of readiness: while it is away, gateways read the snapshot from here.
+    """
     registry = MetricRegistry(process=True)
     metrics = RouterMetrics(registry)
     tracing = Tracing("router", platform)
@@ -65,18 +69,22 @@ async def open_deps(
         metrics.reloads.labels("ok" if right else "failed").inc()
         metrics.config_valid.set(1 if right else 0)
 
-    file = WatchedFile(platform, note_reload)
+    time = clock or SystemClock()
+    file = WatchedFile(platform, time, note_reload)
 
     def build(version: int, now: float) -> RoutingSnapshot:
         made = snapshot(file.current, book.notes, version=version, now=now)
         healths = [deployment.health for model in made.models for deployment in model.deployments]
         for health in ("up", "down", "unknown"):
             metrics.deployments.labels(health).set(healths.count(health))
-        metrics.version.set(version)
         return made
 
     publisher = Publisher(
-        redis, clock or SystemClock(), build, lambda result: metrics.publications.labels(result).inc()
+        redis,
+        f"{socket.gethostname()}:{settings.port}",  # the same after a restart, which so keeps its lease
+        time,
+        build,
+        Notes(lambda result: metrics.publications.labels(result).inc(), metrics.publishes.set, metrics.version.set),
     )
     prober = Prober(
         transport=transport or network,
@@ -98,10 +106,16 @@ async def open_deps(
             retries=0,
         )
     )
-    loads = Loads(inference, lambda: publisher.current, settings.probe_interval_s)
+    loads = Loads(inference, lambda: publisher.current, settings.loads_s)
+
+    async def publish() -> None:
+        # A router that comes back has seen nothing yet: it must not replace a snapshot that knows who is healthy.
+        await prober.first_round.wait()
+        await publisher.keep(settings.publish_s)
+
     loops = Supervisor(registry)
     loops.start("probes", prober.run)
-    loops.start("publish", lambda: publisher.keep(settings.probe_interval_s))
+    loops.start("publish", publish)
     loops.start("loads", loads.run)
     loops.start("models-file", lambda: file.watch(settings.reload_s, publisher.refresh))
     try:
@@ -120,6 +134,7 @@ async def open_deps(
         )
     finally:
         await loops.close()
+        await publisher.release()
         await network.close()
         await redis.aclose()
         tracing.close()

@@ -93,12 +93,17 @@ class Policy(Reply):
 
 
 class Route(Reply):
-    """A virtual model: the router picks one of `candidates`; `fallbacks` are tried in order when that one fails."""
+    """A virtual model: the router picks one of `candidates`; `fallbacks` are tried in order when that one fails.
+
+    `when_all_down` says what the router does when no deployment is healthy: `try` names one all the same, as a last
+    resort, `refuse` answers 503.
+    """
 
     name: str
     candidates: tuple[str, ...]
     fallbacks: tuple[str, ...] = ()
     policy: str | None = None
+    when_all_down: Literal["try", "refuse"] = "try"
 
 
 class RoutingSnapshot(Reply):
@@ -152,10 +157,11 @@ class ModelList(Reply):
 
 
 class ModelOfDeployment(Reply):
-    """A deployment and the model that it serves."""
+    """A deployment, the model that it serves, and its load: the share of its capacity that is in use, as far as known."""
 
     model: str
     deployment: Deployment
+    load: float = 0.0
 
 
 class DeploymentList(Reply):
@@ -170,6 +176,15 @@ class RouteList(Reply):
 
     object: Literal["list"] = "list"
     data: tuple[Route, ...]
+
+
+class ConfigStatus(Reply):
+    """Where the configuration comes from; `problem` says why a changed file was not taken over, None when it was."""
+
+    object: Literal["router.config"] = "router.config"
+    file: str
+    loaded_at: float
+    problem: str | None = None
 
 
 class ReloadReply(Reply):

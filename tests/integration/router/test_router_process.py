@@ -113,5 +113,5 @@ def test_a_wrong_file_at_start_ends_with_a_sentence(tmp_path: Path) -> None:
     platform = platform_settings(tmp_path, config_dir=config)
     process = ServiceProcess("sluice_router", ["serve"], environment_of(platform), tmp_path / "log").start()
     wait_until(lambda: not process.alive(), what="the router's end")
-    assert "models.0.deployments" in process.log.read_text()
+    assert "models[0] (m).deployments" in process.log.read_text()
     assert "Traceback" not in process.log.read_text()

@@ -31,13 +31,51 @@ def test_the_shipped_file_is_right_and_offers_vllm_only_when_it_is_there(monkeyp
 @pytest.mark.parametrize(
     ("raw", "sentence"),
     [
-        (_file(fallbacks=["ghost"]), "model 'm': fallbacks names ghost"),
-        (_file(policy="ghost"), "model 'm': policy names ghost"),
-        (_file(deployments=[]), "models.0.deployments"),
-        (_file(deployments=[{"base_url": "ftp://a"}]), "models.0.deployments.0.base_url"),
-        (_file(deployments=[{"base_url": "http://a", "auth": {"kind": "bearer"}}]), "needs 'env'"),
-        (_file(contextt=1), "models.0.contextt"),
-        (_file() | {"routes": [{"name": "m", "candidates": ["m"]}]}, "named twice: m"),
+        (
+            _file(fallbacks=["ghost"]),
+            "models[0] (m).fallbacks names ghost, which is not defined in this file (defined: m)",
+        ),
+        (_file(fallbacks=["m"]), "models[0] (m).fallbacks names the model itself"),
+        (_file(policy="ghost"), "models[0] (m).policy names ghost"),
+        (_file(deployments=[]), "models[0] (m).deployments: tuple should have at least 1 item"),
+        (
+            _file(deployments=[{"base_url": "ftp://a"}]),
+            "models[0] (m).deployments[0].base_url: this must be an http://",
+        ),
+        (
+            _file(deployments=[{"id": "d1"}]),
+            "models[0] (m).deployments[0] (d1).base_url: this field is missing; add it",
+        ),
+        (_file(deployments=[{"base_url": "http://a", "auth": {"kind": "bearer"}}]), ".auth: kind 'bearer' needs 'env'"),
+        (_file(deployments=[{"base_url": "http://a", "auth": {"kind": "service"}}]), "needs 'audience'"),
+        (_file(deployments=[{"base_url": "http://a", "auth": {"key": "sk-1"}}]), ".auth.key: there is no such field"),
+        (_file(contex_tokens=1), "models[0] (m).contex_tokens: there is no such field; did you mean 'context_tokens'?"),
+        (_file(price={"imput": 1}), "models[0] (m).price.imput: there is no such field; did you mean 'input'?"),
+        (
+            _file() | {"policies": [{"name": "p", "gard_input": "enforce"}]},
+            "policies[0] (p).gard_input: there is no such field; did you mean 'guard_input'?",
+        ),
+        (_file() | {"routes": [{"name": "m", "candidates": ["m"]}]}, "model or route named twice: m"),
+        (
+            {
+                "models": [
+                    {"name": "m", "deployments": [{"base_url": "http://a"}]},
+                    {"name": "n", "deployments": [{"id": "m-1", "base_url": "http://b"}]},
+                ]
+            },
+            "deployment named twice: m-1",
+        ),
+        (
+            {
+                "models": [
+                    {"name": "m", "deployments": [{"base_url": "http://a"}]},
+                    {"name": "e", "kind": "embedding", "deployments": [{"base_url": "http://b"}]},
+                ],
+                "routes": [{"name": "auto", "candidates": ["m", "e"]}],
+            },
+            "routes[0] (auto) mixes kinds: e is no chat model",
+        ),
+        ({"models": "none"}, "models: input should be a valid"),
         ("just text", "the file"),
         (None, "the file"),
     ],
@@ -73,6 +111,13 @@ def test_the_snapshot_carries_health_but_no_secret() -> None:
     assert not same_content(made, snapshot(config, {}, version=4, now=9.0))
 
 
+def test_a_deployment_is_probed_below_its_base_url_or_its_host() -> None:
+    checks: list[dict[str, str]] = [{}, {"path": "/health", "at": "host"}]
+    places = [{"id": f"d{n}", "base_url": "http://a:1/v1/", "health": check} for n, check in enumerate(checks)]
+    found = probed(parse(_file(deployments=places), "x"))
+    assert [target.url for target in found] == ["http://a:1/v1/models", "http://a:1/health"]
+
+
 def test_an_unprobed_deployment_counts_as_up() -> None:
     config = parse(_file(deployments=[{"base_url": "http://a", "health": {"enabled": False}}]), "x")
     assert probed(config) == ()
@@ -88,5 +133,9 @@ def test_one_failure_is_forgiven_two_are_not_and_one_success_heals() -> None:
     assert book.notes["a"] == HealthNote(health="down", reason="slow")
     assert book.note("a", None)
     assert book.note("b", "it cannot be reached"), "the first result counts at once"
+    assert book.is_unsettled(), "b may just be starting"
+    for _ in range(5):
+        book.note("b", "it cannot be reached")
+    assert not book.is_unsettled()
     book.forget_except({"a"})
     assert set(book.notes) == {"a"}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sluice.clients.inference import InferenceClient
 from sluice.contracts.routing import RoutingSnapshot
 from sluice.errors import SluiceError
+from sluice.telemetry.tracing import untraced
 from sluice_router.domain.choice import Load
 
 _log = logging.getLogger(__name__)
@@ -37,7 +38,8 @@ class Loads:
     async def round(self) -> None:
         """Ask once."""
         try:
-            engines = await self.inference.engines(timeout_s=2.0)
+            with untraced():
+                engines = await self.inference.engines(timeout_s=2.0)
         except SluiceError as exc:
             _log.debug("no engine loads: %s", exc.detail)
             self.reported = {}

@@ -4,7 +4,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from sluice.errors import DependencyUnavailable, SluiceError
+from sluice.clock import Clock
+from sluice.contracts.routing import ConfigStatus
+from sluice.errors import SluiceError
 from sluice.settings import PlatformSettings
 from sluice_router.domain.config import ModelsFile, parse
 
@@ -28,13 +30,15 @@ class WatchedFile:
     says what is wrong until the file is right again.
     """
 
-    def __init__(self, platform: PlatformSettings, reloaded: Callable[[bool], None]) -> None:
+    def __init__(self, platform: PlatformSettings, clock: Clock, reloaded: Callable[[bool], None]) -> None:
         self._platform = platform
         self._path = platform.config_dir / FILENAME
         self._reloaded = reloaded
-        self.current = load(platform)
-        self.problem: str | None = None
+        self._clock = clock
         self._seen = self._stamp()
+        self.current = load(platform)
+        self.loaded_at = clock.now()
+        self.problem: str | None = None
         reloaded(True)  # noqa: FBT003 - the callback's one argument is whether the file is right
 
     def reload(self) -> bool:
@@ -54,7 +58,12 @@ class WatchedFile:
         self._reloaded(True)  # noqa: FBT003
         changed = fresh != self.current
         self.current = fresh
+        self.loaded_at = self._clock.now()
         return changed
+
+    def status(self) -> ConfigStatus:
+        """Return which file is in force since when, and why a later change of it is not."""
+        return ConfigStatus(file=str(self._path), loaded_at=self.loaded_at, problem=self.problem)
 
     async def watch(self, every_s: float, changed: Callable[[], Awaitable[None]]) -> None:
         """Look for changes until cancelled."""
@@ -68,11 +77,6 @@ class WatchedFile:
                     await changed()
             except SluiceError as exc:
                 _log.error("%s; the old configuration stays in force", exc.detail)
-
-    async def probe(self) -> None:
-        """Raise while the file as it lies there is not in force; for readiness details only, never a reason to stop."""
-        if self.problem:
-            raise DependencyUnavailable(f"models.yaml was changed and is not right: {self.problem}")
 
     def _stamp(self) -> tuple[int, int]:
         try:

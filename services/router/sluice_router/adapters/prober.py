@@ -13,6 +13,8 @@ from sluice_router.domain.health import HealthBook
 
 _ANY_TENANT = "default"
 _CLIENT_ERROR = 400
+_TOO_MANY = 429
+_STARTING_S = 1.0
 
 
 @dataclass(slots=True)
@@ -26,12 +28,18 @@ class Prober:
     counted: Callable[[str], None]
     every_s: float
     book: HealthBook = field(default_factory=HealthBook)
+    first_round: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
-        """Probe until cancelled; the pause between rounds is jittered so that routers do not fall into step."""
+        """Probe until cancelled.
+
+        The pause between rounds is short while a deployment may be starting, and jittered so that routers do not fall
+        into step.
+        """
         while True:
             await self.round()
-            await asyncio.sleep(self.every_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+            pause = min(self.every_s, _STARTING_S) if self.book.is_unsettled() else self.every_s
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
 
     async def round(self) -> None:
         """Probe every deployment once, all at the same time."""
@@ -41,6 +49,7 @@ class Prober:
         changes = [self.book.note(target.id, problem) for target, problem in zip(targets, problems, strict=True)]
         for problem in problems:
             self.counted("ok" if problem is None else "failed")
+        self.first_round.set()
         if any(changes):
             await self.changed()
 
@@ -56,11 +65,11 @@ class Prober:
             token = self.tokens.mint(target.auth.audience, tenant=_ANY_TENANT, subject="router")
             headers["authorization"] = f"Bearer {token}"
         try:
-            answer = await self.transport.send(
-                "GET", target.base_url + target.check.path, headers, None, target.check.timeout_s
-            )
+            answer = await self.transport.send("GET", target.url, headers, None, target.check.timeout_s)
         except TimeoutError:
             return f"no answer to GET {target.check.path} within {target.check.timeout_s:g} s"
         except OSError:
             return "it cannot be reached"
-        return None if answer.status < _CLIENT_ERROR else f"GET {target.check.path} answered {answer.status}"
+        # A provider that is busy is alive: the gateway rests a deployment that answers 429 by itself.
+        alive = answer.status < _CLIENT_ERROR or answer.status == _TOO_MANY
+        return None if alive else f"GET {target.check.path} answered {answer.status}"

@@ -1,11 +1,15 @@
 """The choice of a model and deployment for one request, as a pure function of snapshot, request and load."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from sluice.contracts.routing import Deployment, Model, RouteCandidate, RouteDecision, RouteRequest, RoutingSnapshot
-from sluice_router.domain.errors import ContextTooLong, ModelNotFound, NoDeployment
+from sluice_router.domain.errors import ModelNotFound, NoDeployment
+
+_RETRY_AFTER_S = "5"
+Outcome = Literal["candidate", "fallback", "largest_context", "last_resort"]
+OUTCOMES: tuple[Outcome, ...] = ("candidate", "fallback", "largest_context", "last_resort")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,129 +20,173 @@ class Load:
     waiting: int = 0
     slots: int | None = None
 
-    def share(self, weight: float) -> float:
-        """Return the load as a share of capacity; without known slots `weight` stands for them."""
-        capacity = self.slots if self.slots else 1
-        return (self.running + self.waiting) / (capacity * weight)
+    def share(self, deployment: Deployment) -> float:
+        """Return the load as a share of capacity: slots, or else `max_in_flight`, each times the weight."""
+        capacity = (self.slots or deployment.max_in_flight) * deployment.weight
+        return (self.running + self.waiting) / capacity
+
+
+class Choice(NamedTuple):
+    """A decision and how it came about, as a value for metrics."""
+
+    decision: RouteDecision
+    outcome: Outcome
 
 
 class _Place(NamedTuple):
+    group: int
     model: Model
     deployment: Deployment
     load: float
-    problem: str | None
+    fits: bool
+
+    @property
+    def is_down(self) -> bool:
+        return self.deployment.health == "down"
+
+    @property
+    def usable(self) -> bool:
+        return self.fits and not self.is_down
+
+    def order(self) -> tuple[bool, float]:
+        # What was seen up comes before what was not probed yet, then the lower load; then the order of the file.
+        return self.deployment.health != "up", self.load
 
 
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What the request's model name stands for."""
-
-    candidates: tuple[Model, ...]
-    fallbacks: tuple[Model, ...]
-    route: str | None
-    policy: str | None
+class _Wish(NamedTuple):
+    # What the request's model name stands for: groups of models, each looked at when the one before has nothing.
+    groups: tuple[tuple[Model, ...], ...]
+    route: str | None = None
+    policy: str | None = None
+    refuse_when_down: bool = False
 
 
-def decide(snapshot: RoutingSnapshot, request: RouteRequest, loads: Mapping[str, Load]) -> RouteDecision:
+class _Pick(NamedTuple):
+    place: _Place
+    outcome: Outcome
+    reason: str
+
+
+def decide(snapshot: RoutingSnapshot, request: RouteRequest, loads: Mapping[str, Load]) -> Choice:
     """Return which model and deployment answers, why, and what to try next.
 
     Among the healthy deployments of all candidate models whose context holds the prompt, the one with the lowest load
-    (running and waiting requests by slots and weight) is taken; equal loads fall to the order of the configuration.
-    When none is left, the fallback models are looked at in order. When everything is down, the first candidate that
-    fits is tried as a last resort: it may have come back since the last probe.
+    is taken; equal loads fall to the order of the file. When none is left, the fallback models are looked at in
+    order (F276). `prompt_tokens` is an estimate, so that a prompt which seems to fit nowhere goes to the longest healthy
+    context, where it is counted exactly. When everything is down, the first deployment that fits is named as a last
+    resort (it may have come back since the last probe), unless the route says `refuse`.
 
     Raises:
         ModelNotFound: neither a route nor a model has this name.
-        ContextTooLong: no candidate's context holds the prompt.
-        NoDeployment: there is nothing to try.
+        NoDeployment: every deployment is down, and the route refuses then.
     """
     wish = _wish(snapshot, request.model)
-    looked = [list(_places((model,), request, loads)) for model in wish.fallbacks]
-    first = list(_places(wish.candidates, request, loads))
-    seen = [*first, *(place for places in looked for place in places)]
-    chosen, reason = _choose(first, looked)
-    if chosen is None:
-        chosen, reason = _last_resort(seen, request)
-    return RouteDecision(
-        model=chosen.model.name,
-        instance=chosen.deployment.id,
+    groups = [list(_places(number, models, request, loads)) for number, models in enumerate(wish.groups)]
+    seen = [place for places in groups for place in places]
+    pick = _usable(groups) or _longest_context(seen, request) or _last_resort(seen, request, wish)
+    decision = RouteDecision(
+        model=pick.place.model.name,
+        instance=pick.place.deployment.id,
         route=wish.route,
-        reason=reason,
-        fallbacks=_fallbacks(wish, chosen.model),
-        policy=wish.policy if wish.policy else chosen.model.policy,
+        reason=pick.reason,
+        fallbacks=_next(groups, pick.place.model, snapshot),
+        policy=wish.policy or pick.place.model.policy,
         snapshot_version=snapshot.version,
-        candidates=_explained(seen, chosen, reason) if request.explain else None,
+        candidates=_explained(seen, pick, request) if request.explain else None,
     )
+    return Choice(decision, pick.outcome)
 
 
 def _wish(snapshot: RoutingSnapshot, name: str) -> _Wish:
     models = {model.name: model for model in snapshot.models}
     for route in snapshot.routes:
         if route.name == name:
-            return _Wish(_pick(models, route.candidates), _pick(models, route.fallbacks), route.name, route.policy)
+            fallbacks = ((model,) for model in _named(models, route.fallbacks))
+            groups = (tuple(_named(models, route.candidates)), *fallbacks)
+            return _Wish(groups, route.name, route.policy, route.when_all_down == "refuse")
     model = models.get(name)
     if model is None:
-        known = ", ".join([*(route.name for route in snapshot.routes), *models])
-        raise ModelNotFound(f"There is no model or route named {name!r}. Known: {known or 'none'}.")
-    return _Wish((model,), _pick(models, model.fallbacks), None, None)
+        raise ModelNotFound(f"There is no model or route named {name[:100]!r}. GET /v1/models lists the models.")
+    return _Wish(((model,), *((other,) for other in _named(models, model.fallbacks))))
 
 
-def _pick(models: Mapping[str, Model], names: tuple[str, ...]) -> tuple[Model, ...]:
-    return tuple(models[name] for name in names if name in models)
+def _named(models: Mapping[str, Model], names: Iterable[str]) -> Iterator[Model]:
+    return (models[name] for name in names if name in models)
 
 
-def _places(models: tuple[Model, ...], request: RouteRequest, loads: Mapping[str, Load]) -> Iterator[_Place]:
+def _places(group: int, models: Iterable[Model], request: RouteRequest, loads: Mapping[str, Load]) -> Iterator[_Place]:
     for model in models:
-        too_long = request.prompt_tokens >= model.context_tokens
         for deployment in model.deployments:
-            problem = None
-            if too_long:
-                problem = (
-                    f"the prompt of {request.prompt_tokens} tokens does not fit its context of {model.context_tokens}"
-                )
-            elif deployment.health == "down":
-                problem = f"it is down ({deployment.health_reason or 'no reason known'})"
-            yield _Place(model, deployment, loads.get(deployment.id, Load()).share(deployment.weight), problem)
+            load = loads.get(deployment.id, Load()).share(deployment)
+            yield _Place(group, model, deployment, load, request.prompt_tokens < model.context_tokens)
 
 
-def _choose(first: list[_Place], fallbacks: list[list[_Place]]) -> tuple[_Place | None, str]:
-    for number, places in enumerate([first, *fallbacks]):
-        usable = [place for place in places if place.problem is None]
+def _usable(groups: list[list[_Place]]) -> _Pick | None:
+    for places in groups:
+        usable = [place for place in places if place.usable]
         if usable:
-            best = min(usable, key=lambda place: place.load)
-            if number:
-                return best, f"fallback: no candidate before {best.model.name} can answer"
-            return best, "the only candidate" if len(first) == 1 else f"least loaded of {len(usable)} ({best.load:.2f})"
-    return None, ""
+            best = min(usable, key=_Place.order)
+            if best.group:
+                return _Pick(best, "fallback", f"fallback: no deployment before {best.model.name} can answer")
+            if len(places) == 1:
+                return _Pick(best, "candidate", "the only candidate")
+            return _Pick(best, "candidate", f"least loaded of {len(usable)} ({best.load:.2f})")
+    return None
 
 
-def _last_resort(seen: list[_Place], request: RouteRequest) -> tuple[_Place, str]:
-    fitting = [place for place in seen if request.prompt_tokens < place.model.context_tokens]
-    if fitting:
-        return fitting[0], "last resort: every deployment that could answer is down"
-    if seen:
-        longest = max(place.model.context_tokens for place in seen)
-        raise ContextTooLong(
-            f"The prompt has about {request.prompt_tokens} tokens and the longest context of {request.model!r} is {longest}. "
-            "Shorten it, or name a model with a longer context."
+def _longest_context(seen: list[_Place], request: RouteRequest) -> _Pick | None:
+    healthy = [place for place in seen if not place.is_down]
+    if not healthy:
+        return None
+    best = min(healthy, key=lambda place: (-place.model.context_tokens, *place.order()))
+    return _Pick(
+        best,
+        "largest_context",
+        f"longest context ({best.model.context_tokens}): the prompt of about {request.prompt_tokens} tokens fits no healthy model",
+    )
+
+
+def _last_resort(seen: list[_Place], request: RouteRequest, wish: _Wish) -> _Pick:
+    if not seen or wish.refuse_when_down:
+        names = ", ".join(dict.fromkeys(place.model.name for place in seen))
+        raise NoDeployment(
+            f"No deployment that could answer {request.model!r} is healthy (models: {names or 'none'}). "
+            f"Try again in {_RETRY_AFTER_S} s.",
+            headers={"Retry-After": _RETRY_AFTER_S},
         )
-    raise NoDeployment(f"{request.model!r} has no deployment.")
+    first = next((place for place in seen if place.fits), seen[0])
+    return _Pick(first, "last_resort", "last resort: every deployment that could answer is down")
 
 
-def _fallbacks(wish: _Wish, chosen: Model) -> tuple[str, ...]:
-    names = [model.name for model in (*wish.candidates, *wish.fallbacks)] + list(chosen.fallbacks)
+def _next(groups: list[list[_Place]], chosen: Model, snapshot: RoutingSnapshot) -> tuple[str, ...]:
+    # What can answer now comes first; the rest stays in the list, because it may be back by then.
+    first, *later = groups
+    others = [*sorted(first, key=_Place.order), *(place for places in later for place in places)]
+    others.sort(key=lambda place: not place.usable)
+    known = {model.name for model in snapshot.models}
+    names = [*(place.model.name for place in others), *(name for name in chosen.fallbacks if name in known)]
     return tuple(dict.fromkeys(name for name in names if name != chosen.name))
 
 
-def _explained(seen: list[_Place], chosen: _Place, reason: str) -> tuple[RouteCandidate, ...]:
+def _explained(seen: list[_Place], pick: _Pick, request: RouteRequest) -> tuple[RouteCandidate, ...]:
     return tuple(
         RouteCandidate(
             model=place.model.name,
             deployment=place.deployment.id,
-            chosen=place is chosen,
-            reason=reason
-            if place is chosen
-            else place.problem or f"load {place.load:.2f} is not lower than {chosen.load:.2f}",
+            chosen=place is pick.place,
+            reason=pick.reason if place is pick.place else _why_not(place, pick, request),
         )
         for place in seen
     )
+
+
+def _why_not(place: _Place, pick: _Pick, request: RouteRequest) -> str:
+    if place.is_down:
+        return f"it is down ({place.deployment.health_reason or 'no reason known'})"
+    if not place.fits:
+        return f"its context of {place.model.context_tokens} does not hold the prompt of about {request.prompt_tokens} tokens"
+    if place.group > pick.place.group:
+        return "an earlier choice can answer"
+    if place.deployment.health == "unknown" and pick.place.deployment.health == "up":
+        return "it was not probed yet"
+    return f"its load of {place.load:.2f} is not lower than {pick.place.load:.2f}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from sluice.contracts.routing import (
     Deployment,
@@ -13,22 +13,56 @@ from sluice.contracts.routing import (
     ModelKind,
     Policy,
     Price,
+    RetrievalPolicy,
     Route,
     RoutingSnapshot,
 )
 from sluice_router.domain.errors import ModelsFileError
+from sluice_router.domain.sentences import described
 
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class HealthCheck(_Section):
-    """How a deployment is probed: GET `path` below its base URL must answer with a status below 400."""
+# A misspelt field of a policy must not switch its guard off in silence, so these refuse what the wire shapes ignore.
+class AuthConfig(DeploymentAuth, frozen=True, extra="forbid"):
+    """How a deployment wants to be called; `env` names the variable that holds the key."""
 
-    path: Annotated[str, Field(pattern=r"^/")] = "/models"
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.kind == "bearer" and not self.env:
+            raise ValueError("kind 'bearer' needs 'env', the name of the variable that holds the key")
+        if self.kind == "service" and not self.audience:
+            raise ValueError("kind 'service' needs 'audience', the name of the Sluice service")
+        return self
+
+
+class PriceConfig(Price, frozen=True, extra="forbid"):
+    """US dollars per million tokens."""
+
+
+class RetrievalConfig(RetrievalPolicy, frozen=True, extra="forbid"):
+    """Retrieval that a policy switches on."""
+
+
+class PolicyConfig(Policy, frozen=True, extra="forbid"):
+    """What happens to a request besides being answered."""
+
+    name: Name
+    retrieval: RetrievalConfig | None = None
+
+
+class HealthCheck(_Section):
+    """How a deployment is probed: GET `path` must answer with a status below 400.
+
+    `path` is below the base URL, or below the host with `at: host` (such as /health of an engine).
+    """
+
+    path: Annotated[str, StringConstraints(pattern=r"^/\S*$", max_length=500)] = "/models"
+    at: Literal["base", "host"] = "base"
     timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
     enabled: bool = True
 
@@ -38,22 +72,14 @@ class DeploymentConfig(_Section):
 
     id: Name | None = None
     provider: Literal["openai"] = "openai"
-    base_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$")]
-    upstream_model: str | None = None
-    auth: DeploymentAuth = DeploymentAuth()
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$", max_length=2000)]
+    upstream_model: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
+    auth: AuthConfig = AuthConfig()
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     max_in_flight: Annotated[int, Field(ge=1)] = 64
-    timeout_s: Annotated[float, Field(gt=0)] = 120.0
-    connect_timeout_s: Annotated[float, Field(gt=0)] = 3.0
+    timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    connect_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
     health: HealthCheck = HealthCheck()
-
-    @model_validator(mode="after")
-    def _auth_is_whole(self) -> Self:
-        if self.auth.kind == "bearer" and not self.auth.env:
-            raise ValueError("auth of kind 'bearer' needs 'env', the name of the variable that holds the key")
-        if self.auth.kind == "service" and not self.auth.audience:
-            raise ValueError("auth of kind 'service' needs 'audience', the name of the Sluice service")
-        return self
 
 
 class ModelConfig(_Section):
@@ -65,11 +91,12 @@ class ModelConfig(_Section):
     name: Name
     kind: ModelKind = "chat"
     owned_by: str = "sluice"
+    created: Annotated[int, Field(ge=0)] = 0
     only_if: str | None = None
     context_tokens: Annotated[int, Field(ge=1)] = 8192
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None
     embedding_dimensions: Annotated[int, Field(ge=1)] | None = None
-    price: Price = Price()
+    price: PriceConfig = PriceConfig()
     policy: str | None = None
     fallbacks: tuple[str, ...] = ()
     deployments: Annotated[tuple[DeploymentConfig, ...], Field(min_length=1)]
@@ -82,6 +109,7 @@ class RouteConfig(_Section):
     candidates: Annotated[tuple[str, ...], Field(min_length=1)]
     fallbacks: tuple[str, ...] = ()
     policy: str | None = None
+    when_all_down: Literal["try", "refuse"] = "try"
 
 
 class ModelsFile(_Section):
@@ -89,33 +117,55 @@ class ModelsFile(_Section):
 
     models: tuple[ModelConfig, ...]
     routes: tuple[RouteConfig, ...] = ()
-    policies: tuple[Policy, ...] = ()
+    policies: tuple[PolicyConfig, ...] = ()
 
     @model_validator(mode="after")
     def _references_lead_somewhere(self) -> Self:
-        models = [model.name for model in self.models]
-        routes = [route.name for route in self.routes]
-        policies = [policy.name for policy in self.policies]
-        _unique("model or route", [*models, *routes])
-        _unique("policy", policies)
-        _unique(
-            "deployment", [deployment.id for model in self.models for deployment in model.deployments if deployment.id]
-        )
-        for model in self.models:
-            _known(f"model '{model.name}': fallbacks", model.fallbacks, models)
-            _known(f"model '{model.name}': policy", (model.policy,) if model.policy else (), policies)
-        for route in self.routes:
-            _known(f"route '{route.name}': candidates", route.candidates, models)
-            _known(f"route '{route.name}': fallbacks", route.fallbacks, models)
-            _known(f"route '{route.name}': policy", (route.policy,) if route.policy else (), policies)
+        problems = [*self._twice(), *self._lost()]
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
+
+    def _twice(self) -> Iterable[str]:
+        yield from _repeated(
+            "model or route", [*(model.name for model in self.models), *(route.name for route in self.routes)]
+        )
+        yield from _repeated("policy", [policy.name for policy in self.policies])
+        yield from _repeated(
+            "deployment", [deployment_id for model in self.models for deployment_id, _ in with_ids(model)]
+        )
+
+    def _lost(self) -> Iterable[str]:
+        kinds = {model.name: model.kind for model in self.models}
+        policies = [policy.name for policy in self.policies]
+        for at, model in enumerate(self.models):
+            where = f"models[{at}] ({model.name})"
+            yield from _unknown(f"{where}.fallbacks", model.fallbacks, kinds)
+            yield from _unknown(f"{where}.policy", (model.policy,) if model.policy else (), policies)
+            yield from _other_kind(f"{where}.fallbacks", model.fallbacks, kinds, model.kind)
+            if model.name in model.fallbacks:
+                yield f"{where}.fallbacks names the model itself; remove it"
+        for at, route in enumerate(self.routes):
+            where = f"routes[{at}] ({route.name})"
+            yield from _unknown(f"{where}.candidates", route.candidates, kinds)
+            yield from _unknown(f"{where}.fallbacks", route.fallbacks, kinds)
+            yield from _unknown(f"{where}.policy", (route.policy,) if route.policy else (), policies)
+            kind = kinds.get(route.candidates[0], "chat")
+            yield from _other_kind(where, (*route.candidates, *route.fallbacks), kinds, kind)
+
+
+_SECTIONS: tuple[type[BaseModel], ...] = (
+    *(ModelsFile, ModelConfig, DeploymentConfig, HealthCheck, RouteConfig),
+    *(AuthConfig, PriceConfig, PolicyConfig, RetrievalConfig),
+)
+_FIELDS = frozenset(name for section in _SECTIONS for name in section.model_fields)
 
 
 class Probed(_Section):
     """What the prober needs to know of one deployment."""
 
     id: str
-    base_url: str
+    url: str
     auth: DeploymentAuth
     check: HealthCheck
 
@@ -146,21 +196,15 @@ def parse(raw: Any, where: str) -> ModelsFile:
             policies=whole.policies,
         )
     except ValidationError as exc:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'the file'}: {item['msg'].removeprefix('Value error, ')}"
-            for item in exc.errors()
-        )
-        raise ModelsFileError(f"{where} is not right: {problems}") from exc
+        raise ModelsFileError(f"{where} is not right: {described(exc, raw, _FIELDS)}") from exc
 
 
 def probed(config: ModelsFile) -> tuple[Probed, ...]:
     """Return every deployment that is to be probed."""
     return tuple(
-        Probed(
-            id=deployment_id, base_url=deployment.base_url.rstrip("/"), auth=deployment.auth, check=deployment.health
-        )
+        Probed(id=deployment_id, url=_probe_url(deployment), auth=deployment.auth, check=deployment.health)
         for model in config.models
-        for deployment_id, deployment in _with_ids(model)
+        for deployment_id, deployment in with_ids(model)
         if deployment.health.enabled
     )
 
@@ -171,11 +215,8 @@ def snapshot(config: ModelsFile, notes: Mapping[str, HealthNote], *, version: in
         version=version,
         published_at=now,
         models=tuple(_model(model, notes) for model in config.models),
-        routes=tuple(
-            Route(name=route.name, candidates=route.candidates, fallbacks=route.fallbacks, policy=route.policy)
-            for route in config.routes
-        ),
-        policies=config.policies,
+        routes=tuple(Route.model_validate(route.model_dump()) for route in config.routes),
+        policies=tuple(Policy.model_validate(policy.model_dump()) for policy in config.policies),
     )
 
 
@@ -190,14 +231,15 @@ def _model(model: ModelConfig, notes: Mapping[str, HealthNote]) -> Model:
         name=model.name,
         kind=model.kind,
         owned_by=model.owned_by,
+        created=model.created,
         context_tokens=model.context_tokens,
         max_output_tokens=model.max_output_tokens,
         embedding_dimensions=model.embedding_dimensions,
-        price=model.price,
+        price=Price.model_validate(model.price.model_dump()),
         policy=model.policy,
         fallbacks=model.fallbacks,
         deployments=tuple(
-            _deployment(deployment_id, deployment, model.name, notes) for deployment_id, deployment in _with_ids(model)
+            _deployment(deployment_id, deployment, model.name, notes) for deployment_id, deployment in with_ids(model)
         ),
     )
 
@@ -211,7 +253,7 @@ def _deployment(
         provider=config.provider,
         base_url=config.base_url.rstrip("/"),
         upstream_model=config.upstream_model or model,
-        auth=config.auth,
+        auth=DeploymentAuth.model_validate(config.auth.model_dump()),
         weight=config.weight,
         max_in_flight=config.max_in_flight,
         timeout_s=config.timeout_s,
@@ -221,7 +263,8 @@ def _deployment(
     )
 
 
-def _with_ids(model: ModelConfig) -> Iterable[tuple[str, DeploymentConfig]]:
+def with_ids(model: ModelConfig) -> Iterable[tuple[str, DeploymentConfig]]:
+    """Return the deployments of a model with their ids; one without an id is called after its model and place."""
     for number, deployment in enumerate(model.deployments, 1):
         yield deployment.id or f"{model.name}-{number}", deployment
 
@@ -232,15 +275,28 @@ def _only(route: RouteConfig, names: set[str]) -> RouteConfig | None:
     return route.model_copy(update={"candidates": candidates, "fallbacks": fallbacks}) if candidates else None
 
 
-def _unique(what: str, values: list[str]) -> None:
+def _probe_url(deployment: DeploymentConfig) -> str:
+    base = deployment.base_url.rstrip("/")
+    if deployment.health.at == "host":
+        scheme, _, rest = base.partition("://")
+        base = f"{scheme}://{rest.partition('/')[0]}"
+    return base + deployment.health.path
+
+
+def _repeated(what: str, values: list[str]) -> Iterable[str]:
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:
-        raise ValueError(f"{what} named twice: {', '.join(twice)}")
+        yield f"{what} named twice: {', '.join(twice)}; give each its own name"
 
 
-def _known(where: str, used: Iterable[str], known: list[str]) -> None:
+def _unknown(where: str, used: Iterable[str], known: Iterable[str]) -> Iterable[str]:
     unknown = sorted(set(used) - set(known))
     if unknown:
-        raise ValueError(
-            f"{where} names {', '.join(unknown)}, which is not defined (defined: {', '.join(known) or 'none'})"
-        )
+        defined = ", ".join(known) or "none"
+        yield f"{where} names {', '.join(unknown)}, which is not defined in this file (defined: {defined})"
+
+
+def _other_kind(where: str, used: Iterable[str], kinds: Mapping[str, str], kind: str) -> Iterable[str]:
+    wrong = sorted({name for name in used if kinds.get(name, kind) != kind})
+    if wrong:
+        yield f"{where} mixes kinds: {', '.join(wrong)} is no {kind} model; name only {kind} models"

@@ -1,6 +1,6 @@
 """What can go wrong in the router."""
 
-from sluice.errors import BadRequest, DependencyUnavailable, NotFound
+from sluice.errors import DependencyUnavailable, NotFound
 from sluice.settings import ConfigError
 
 
@@ -10,14 +10,8 @@ class ModelNotFound(NotFound):
     code, title = "model_not_found", "Model not found"
 
 
-class ContextTooLong(BadRequest):
-    """The prompt fits no candidate's context."""
-
-    code, title = "context_length_exceeded", "Context length exceeded"
-
-
 class NoDeployment(DependencyUnavailable):
-    """Every deployment that could answer is down and there is nothing to try as a last resort."""
+    """Every deployment that could answer is down, and the route says that none is to be tried then."""
 
     code, title = "no_deployment", "No deployment available"
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from sluice_router.domain.config import HealthNote
 
 FAILURES_TO_DOWN = 2
+FAILURES_TO_SETTLE = 6
 
 
 @dataclass(slots=True)
@@ -31,6 +32,10 @@ class HealthBook:
             after = HealthNote(health="down", reason=problem) if down else before
         self.notes[deployment] = after
         return after.health != before.health
+
+    def is_unsettled(self) -> bool:
+        """Tell whether some deployment failed only a few times so far, as one that is just starting does."""
+        return any(0 < failures < FAILURES_TO_SETTLE for failures in self._failures.values())
 
     def forget_except(self, known: set[str]) -> None:
         """Drop deployments that are no longer configured."""
