@@ -43,6 +43,7 @@ class Heads(NamedTuple):
     content_encoding: bytes | None
     content_length: bytes | None
     request_id: str
+    named_by_client: bool
     traceparent: str | None
     deadline_s: float | None
 
@@ -52,20 +53,22 @@ def read_heads(headers: Headers) -> Heads:
     found = {name: value for name, value in headers if name in _WANTED}
     get = found.get
     given = get(b"x-request-id")
-    request_id = given.decode() if given is not None and _SAFE_ID.fullmatch(given) else "req_" + os.urandom(12).hex()
+    named = given is not None and _SAFE_ID.fullmatch(given) is not None
     parent = get(b"traceparent")
+    deadline = get(b"x-sluice-deadline-ms")
     return Heads(
         get(b"authorization", b""),
         get(b"content-encoding"),
         get(b"content-length"),
-        request_id,
+        given.decode() if named and given is not None else "req_" + os.urandom(12).hex(),
+        named,
         parent.decode() if parent is not None and _TRACEPARENT.fullmatch(parent) else None,
-        _deadline(get(b"x-sluice-deadline-ms")),
+        None if deadline is None else _deadline(deadline),
     )
 
 
-def _deadline(value: bytes | None) -> float | None:
-    if value is None or not value.isdigit():
+def _deadline(value: bytes) -> float | None:
+    if not value.isdigit():
         return None
     return min(int(value[:12]), _MAX_DEADLINE_MS) / 1000
 

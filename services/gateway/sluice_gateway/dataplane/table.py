@@ -5,14 +5,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from prometheus_client import Counter, Histogram
-
 from sluice.contracts.routing import Deployment, Model, ModelKind, Policy, Route, RoutingSnapshot
 from sluice_gateway.dataplane.body import Kind
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.plan import Plan, Stages, compile_plan, stricter
 from sluice_gateway.dataplane.upstream import Upstream
-from sluice_gateway.metrics import GatewayMetrics
+from sluice_gateway.metrics import GatewayMetrics, Spread, Tally
 
 _log = logging.getLogger(__name__)
 AUTO = "auto"
@@ -38,29 +36,26 @@ ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS)
 class ModelMetrics:
     """The metric children of one model, looked up once instead of for every request."""
 
-    __slots__ = ("_duration", "_metrics", "_name", "_requests", "input_tokens", "output_tokens", "ttft")
+    __slots__ = ("_metrics", "_name", "_requests", "input_tokens", "output_tokens", "ttft")
 
     def __init__(self, metrics: GatewayMetrics, name: str) -> None:
         self._metrics = metrics
         self._name = name
-        self._requests: dict[tuple[str, int], Counter] = {}
-        self._duration: dict[str, Histogram] = {}
-        self.ttft: Histogram = metrics.ttft.labels(name)
-        self.input_tokens: Counter = metrics.tokens.labels(name, "input")
-        self.output_tokens: Counter = metrics.tokens.labels(name, "output")
+        self._requests: dict[tuple[str, int], tuple[Tally, Spread]] = {}
+        self.ttft = metrics.ttft.labels(name)
+        self.input_tokens = metrics.tokens.labels(name, "input")
+        self.output_tokens = metrics.tokens.labels(name, "output")
 
     def observe(self, endpoint: str, status: int, seconds: float) -> None:
         """Count one answered request."""
-        requests = self._requests.get((endpoint, status))
-        if requests is None:
-            requests = self._requests[endpoint, status] = self._metrics.requests.labels(
-                endpoint, self._name, str(status)
+        found = self._requests.get((endpoint, status))
+        if found is None:
+            found = self._requests[endpoint, status] = (
+                self._metrics.requests.labels(endpoint, self._name, str(status)),
+                self._metrics.duration.labels(endpoint, self._name),
             )
-        requests.inc()
-        duration = self._duration.get(endpoint)
-        if duration is None:
-            duration = self._duration[endpoint] = self._metrics.duration.labels(endpoint, self._name)
-        duration.observe(seconds)
+        found[0].value += 1
+        found[1].observe(seconds)
 
     def upstream_error(self, reason: str) -> None:
         """Count one failed attempt."""

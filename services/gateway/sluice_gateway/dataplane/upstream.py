@@ -28,7 +28,6 @@ class Call:
         self,
         path: str,
         body: bytes,
-        *,
         bearer: str | None,
         request_id: str,
         traceparent: str | None,

@@ -181,15 +181,16 @@ class Dispatch:
         self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState, traceparent: str | None
     ) -> Answer:
         config = state.config
+        upstream_model = config.upstream_model
         call = ctx.call = Call(
             state.base_path + ctx.endpoint.upstream_path,
-            upstream_bytes(ctx.raw, ctx.body, ctx.fields, config.upstream_model, changed=ctx.changed),
-            bearer=self._bearer(ctx, state),
-            request_id=ctx.heads.request_id,
-            traceparent=traceparent,
-            connect_timeout_s=config.connect_timeout_s,
-            timeout_s=config.timeout_s,
-            deadline=ctx.deadline,
+            upstream_bytes(ctx.raw, ctx.body, ctx.fields, upstream_model, changed=ctx.changed),
+            None if state.auth.kind == "none" else self._bearer(ctx, state),
+            ctx.heads.request_id,
+            traceparent,
+            config.connect_timeout_s,
+            config.timeout_s,
+            ctx.deadline,
         )
         if ctx.gone:
             raise Gone
@@ -206,8 +207,6 @@ class Dispatch:
             raise self._broken(ctx, exc) from exc
 
     def _bearer(self, ctx: RequestContext, state: DeploymentState) -> str | None:
-        if state.auth.kind == "none":
-            return None
         try:
             return self._deps.credentials.bearer(state.auth, ctx.key.tenant)
         except DependencyUnavailable as exc:

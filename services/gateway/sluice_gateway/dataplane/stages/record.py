@@ -2,9 +2,14 @@
 
 import os
 
-from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.context import Heads, RequestContext
 from sluice_gateway.dataplane.stages.settle import Settlement, settle_request
 from sluice_gateway.domain.ports import UsageFields, UsageSink
+
+
+def event_id(heads: Heads) -> str:
+    """Return the event's id, which must be unique: it follows from a request id of ours, but not from one of the client's."""
+    return "evt_" + (os.urandom(12).hex() if heads.named_by_client else heads.request_id[4:])
 
 
 def event_of(ctx: RequestContext, bill: Settlement, ended: float) -> UsageFields:
@@ -13,7 +18,7 @@ def event_of(ctx: RequestContext, bill: Settlement, ended: float) -> UsageFields
     deployment = ctx.deployment
     # By position: with names, building this object takes twice as long.
     return UsageFields(
-        "evt_" + os.urandom(12).hex(),
+        event_id(ctx.heads),
         ctx.heads.request_id,
         ctx.at,
         key.tenant,
@@ -52,6 +57,6 @@ def record(ctx: RequestContext, usage: UsageSink, ended: float) -> Settlement:
     ctx.cost = bill.cost_usd
     if ctx.model is not None and (bill.prompt_tokens or bill.completion_tokens):
         metrics = ctx.model.metrics
-        metrics.input_tokens.inc(bill.prompt_tokens)
-        metrics.output_tokens.inc(bill.completion_tokens)
+        metrics.input_tokens.value += bill.prompt_tokens
+        metrics.output_tokens.value += bill.completion_tokens
     return bill
