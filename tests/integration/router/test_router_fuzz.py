@@ -25,7 +25,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder, port = tmp_path_factory.mktemp("router"), free_port()
     with valkey_server() as url:
         environment = environment_of(platform_settings(folder, redis_url=url, config_dir=CONFIG)) | {
-            "SLUICE_FEEDBACK_PORT": str(port)
+            "SLUICE_ROUTER_PORT": str(port)
         }
         with ServiceProcess("sluice_router", ["serve"], environment, folder / "log", cwd=folder) as process:
             process.wait_ready(f"http://127.0.0.1:{port}/readyz")
