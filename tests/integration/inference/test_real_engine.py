@@ -242,3 +242,14 @@ def test_the_engines_log_stays_small(inference: Make) -> None:
         file.write("x" * 5000 + "\n")
     wait_until(lambda: log.stat().st_size < 4096, what="a shorter log")
     assert log.with_suffix(".log.1").stat().st_size > 5000
+
+
+def test_a_caller_that_disconnects_frees_its_slot(running: Inference) -> None:
+    body = {"model": "smollm2", "messages": HELLO, "max_tokens": 900, "ignore_eos": True, "stream": True}
+    url = f"{running.engine()['base_url']}/chat/completions"
+    with httpx.stream("POST", url, json=body, timeout=30) as answer:
+        next(answer.iter_bytes())
+        running.until(lambda found: found["slots_busy"] == 1, "a busy slot")
+    left = time.monotonic()
+    running.until(lambda found: found["slots_busy"] == 0, "a free slot")
+    assert time.monotonic() - left < 5
