@@ -97,3 +97,14 @@ async def test_what_cannot_be_stored_is_refused_with_a_sentence(
 async def test_a_wrong_query_is_refused(http: httpx.AsyncClient, query: str) -> None:
     answer = await http.get(f"/v1/feedback?{query}", headers=admin_headers())
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+
+
+async def test_a_postgresql_that_refuses_connections_is_unavailable_and_no_500(tmp_path: Path) -> None:
+    away = platform_settings(
+        tmp_path, redis_url="redis://127.0.0.1:9/0", database_url="postgresql://nobody:x@127.0.0.1:9/none"
+    )
+    body = {"interaction_id": "req_1", "feedback_type": "thumbs", "thumbs": "up"}
+    async with asgi_client(create_app(lambda: open_deps(away, Settings()))) as client:
+        answer = await client.post("/v1/feedback", json=body, headers=admin_headers())
+        assert (answer.status_code, answer.json()["code"]) == (503, "dependency_unavailable")
+        assert (await client.get("/readyz")).status_code == 503
