@@ -12,7 +12,6 @@ from sluice_feedback.domain.entries import IdempotencyKey, NewEntry
 from sluice_feedback.domain.errors import FeedbackNotFound, IdempotencyKeyReused
 from sluice_feedback.tables import FeedbackRow, InteractionRow, OutboxRow, ReviewRow
 
-
 _Found = Select[FeedbackRow, str]
 
 
