@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sluice.clock import SystemClock
 from sluice.contracts.guard import CheckRequest, InputVerdict, IssueDetail, OutputVerdict
@@ -28,6 +29,7 @@ from sluice.testing import free_port
 from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.dataplane.asgi import Receive, Scope, Send
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
+from sluice_gateway.dataplane.wire import GatewayProtocol
 from sluice_gateway.domain.ports import KeyRecord, UsageFields
 from sluice_gateway.metrics import GatewayMetrics
 
@@ -173,6 +175,7 @@ class Parts:
     registry: MetricRegistry = field(default_factory=MetricRegistry)
     options: Options = field(default_factory=Options)
     trace_dir: str = ""
+    http: type[HttpToolsProtocol] = GatewayProtocol
 
     def deps(self) -> DataPlaneDeps:
         """Return the dependencies."""
@@ -230,7 +233,7 @@ async def serving(parts: Parts, routing: RoutingSnapshot | None) -> AsyncIterato
             port=port,
             lifespan="off",
             log_config=None,
-            http="httptools",
+            http=parts.http,
             ws="none",
             timeout_graceful_shutdown=1,
         )

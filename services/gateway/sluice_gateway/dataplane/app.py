@@ -39,6 +39,7 @@ from sluice_gateway.dataplane.stages.retrieve import Retrieve
 from sluice_gateway.dataplane.stages.route import AskRouter
 from sluice_gateway.dataplane.table import ENDPOINTS, Compiler, Endpoint, ModelMetrics, Table
 from sluice_gateway.dataplane.upstreams import Upstreams
+from sluice_gateway.dataplane.wire import CYCLE
 
 _log = logging.getLogger(__name__)
 _BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
@@ -106,7 +107,7 @@ class DataPlane:
         try:
             if scope["method"] != "POST":
                 raise WrongMethod(f"{endpoint.path} takes POST requests only.", headers=((b"allow", b"POST"),))
-            ctx = await self._admit(endpoint, heads, receive, send, started)
+            ctx = await self._admit(endpoint, heads, scope, receive, send, started)
         except ApiError as exc:
             self._other.observe(endpoint.path, exc.status, self._clock.monotonic() - started)
             await _refuse(send, exc, [(b"x-request-id", heads.request_id.encode())])
@@ -129,7 +130,7 @@ class DataPlane:
                 metrics.ttft.observe(ctx.ttft)
 
     async def _admit(
-        self, endpoint: Endpoint, heads: Heads, receive: Receive, send: Send, started: float
+        self, endpoint: Endpoint, heads: Heads, scope: Scope, receive: Receive, send: Send, started: float
     ) -> RequestContext:
         # The synchronous decisions; the body is the only thing waited for.
         at = self._clock.now()
@@ -147,7 +148,9 @@ class DataPlane:
         body = admit_body(raw, endpoint.kind)
         resolved = resolve(table, key, endpoint, body, len(raw))
         deadline = None if heads.deadline_s is None else self._loop.time() + heads.deadline_s
-        ctx = RequestContext(endpoint, heads, receive, send, started, at, table, key, raw, body, deadline)
+        ctx = RequestContext(
+            endpoint, heads, receive, send, scope.get(CYCLE), started, at, table, key, raw, body, deadline
+        )
         ctx.model, ctx.route, ctx.plan = resolved
         if resolved.model is not None:
             ctx.chain = (resolved.model, *resolved.model.fallbacks) if resolved.model.fallbacks else (resolved.model,)

@@ -6,6 +6,7 @@ import re
 from typing import Literal, NamedTuple
 
 from opentelemetry.trace import Span
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from sluice.contracts.retrieval import Citation
 from sluice.contracts.usage import UsageStatus
@@ -78,7 +79,7 @@ class RequestContext:
 
     __slots__ = (  # noqa: RUF023 - in the order of the stages
         # the request
-        "endpoint", "heads", "receive", "send", "started", "at", "deadline", "table",
+        "endpoint", "heads", "receive", "send", "cycle", "started", "at", "deadline", "table",
         # authenticate
         "key",
         # admit
@@ -101,6 +102,7 @@ class RequestContext:
         heads: Heads,
         receive: Receive,
         send: Send,
+        cycle: RequestResponseCycle | None,
         started: float,
         at: float,
         table: Table,
@@ -113,6 +115,7 @@ class RequestContext:
         self.heads = heads
         self.receive = receive
         self.send = send
+        self.cycle = cycle
         self.started = started
         self.at = at
         self.deadline = deadline

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from sluice.contracts.routing import Deployment
+from sluice_gateway.dataplane.asgi import header_value
 from sluice_gateway.dataplane.upstream import Upstream
 
 
@@ -12,7 +13,17 @@ class DeploymentState:
     It outlives routing snapshots: a new snapshot brings a new description, the counters stay.
     """
 
-    __slots__ = ("auth", "base_path", "config", "failures", "header", "in_flight", "paused_until", "upstream")
+    __slots__ = (
+        "auth",
+        "base_path",
+        "config",
+        "failures",
+        "header",
+        "header_line",
+        "in_flight",
+        "paused_until",
+        "upstream",
+    )
 
     def __init__(self, config: Deployment, base_path: str, upstream: Upstream) -> None:
         self.in_flight = 0
@@ -26,7 +37,8 @@ class DeploymentState:
         self.auth = config.auth
         self.base_path = base_path
         self.upstream = upstream
-        self.header = (b"x-sluice-deployment", config.id.encode("latin-1", "replace"))
+        self.header = (b"x-sluice-deployment", header_value(config.id))
+        self.header_line = b"%b: %b\r\n" % self.header
 
     def succeeded(self) -> None:
         """Note an answer: earlier failures are forgiven."""

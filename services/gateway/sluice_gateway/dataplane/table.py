@@ -6,6 +6,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from sluice.contracts.routing import Deployment, Model, ModelKind, Policy, Route, RoutingSnapshot
+from sluice_gateway.dataplane.asgi import header_value
 from sluice_gateway.dataplane.body import Kind
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.plan import Plan, Stages, compile_plan, stricter
@@ -69,7 +70,7 @@ class ModelMetrics:
 class ModelEntry:
     """A model that callers can name."""
 
-    __slots__ = ("config", "deployments", "fallbacks", "header", "input_price", "metrics", "name", "output_price", "plan",
+    __slots__ = ("config", "deployments", "fallbacks", "header", "header_line", "input_price", "metrics", "name", "output_price", "plan",
                  "policy", "prompt_limit_bytes")  # fmt: skip
 
     def __init__(
@@ -89,7 +90,8 @@ class ModelEntry:
         self.metrics = metrics
         self.prompt_limit_bytes = prompt_limit_bytes
         self.fallbacks: tuple[ModelEntry, ...] = ()
-        self.header = (b"x-sluice-model", config.name.encode("latin-1", "replace"))
+        self.header = (b"x-sluice-model", header_value(config.name))
+        self.header_line = b"%b: %b\r\n" % self.header
         self.input_price = config.price.input / 1e6
         self.output_price = config.price.output / 1e6
 

@@ -10,7 +10,7 @@ import orjson
 
 from sluice.contracts.retrieval import Citation
 from sluice.errors import DependencyUnavailable
-from sluice_gateway.dataplane.asgi import Headers, Message
+from sluice_gateway.dataplane.asgi import Headers, Message, header_value
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import ApiError, Gone, Unavailable, UpstreamBroken
@@ -27,6 +27,7 @@ from sluice_gateway.dataplane.stages.dispatch import Answer
 from sluice_gateway.dataplane.stages.guard_output import GuardOutput, StreamGuard
 from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.dataplane.upstream import ReplyStream, UpstreamError
+from sluice_gateway.dataplane.wire import send_whole
 
 _JSON = (b"content-type", b"application/json")
 _SSE: Headers = [
@@ -34,7 +35,7 @@ _SSE: Headers = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 ]
-_FREE = (b"x-sluice-cost", b"0")
+_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\nx-sluice-cost: %b\r\n%b%b"
 _DRAIN_S = 1.0
 _MARK = re.compile(r"\[(\d{1,4})\]")
 
@@ -48,15 +49,15 @@ def decision_headers(ctx: RequestContext) -> Headers:
         headers.append(ctx.deployment.header)
     if ctx.route is not None:
         reason = f"{ctx.route.name}; {ctx.route_reason}" if ctx.route_reason else ctx.route.name
-        headers.append((b"x-sluice-route", reason.encode("ascii", "replace").replace(b"\r", b" ").replace(b"\n", b" ")))
+        headers.append((b"x-sluice-route", header_value(reason)))
     if ctx.guard is not None:
         headers.append((b"x-sluice-guard", ctx.guard.encode()))
     return headers
 
 
-def cost_header(cost_usd: float) -> tuple[bytes, bytes]:
-    """Return the exact cost in dollars as a header."""
-    return (b"x-sluice-cost", b"%.9f" % cost_usd) if cost_usd else _FREE
+def cost(cost_usd: float) -> bytes:
+    """Return the exact cost in dollars as a header's value."""
+    return b"%.9f" % cost_usd if cost_usd else b"0"
 
 
 def sluice_object(ctx: RequestContext) -> dict[str, Any]:
@@ -106,6 +107,18 @@ def with_citations(answer: dict[str, Any], ctx: RequestContext) -> dict[str, Any
     return out
 
 
+def _head(ctx: RequestContext, cost_usd: float, length: int) -> bytes:
+    # The same headers as `decision_headers` gives, as finished lines.
+    model, deployment = ctx.model, ctx.deployment
+    assert model is not None
+    assert deployment is not None
+    head = _HEAD % (length, ctx.heads.request_id.encode(), cost(cost_usd), model.header_line, deployment.header_line)
+    if ctx.route is None and ctx.guard is None:
+        return head
+    known = (b"x-request-id", b"x-sluice-model", b"x-sluice-deployment")
+    return head + b"".join(b"%b: %b\r\n" % pair for pair in decision_headers(ctx) if pair[0] not in known)
+
+
 def event(data: object) -> bytes:
     """Return one server-sent event."""
     return b"data: " + orjson.dumps(data) + b"\n\n"
@@ -140,10 +153,12 @@ class Respond:
         elif ctx.body.extension is not None:
             body = orjson.dumps(with_citations(found, ctx))
         bill = record(ctx, self._deps.usage, self._deps.clock.monotonic())
+        if ctx.cycle is not None and send_whole(ctx.cycle, _head(ctx, bill.cost_usd, len(body)), body):
+            return
         headers = decision_headers(ctx)
         headers.append(_JSON)
         headers.append((b"content-length", b"%d" % len(body)))
-        headers.append(cost_header(bill.cost_usd))
+        headers.append((b"x-sluice-cost", cost(bill.cost_usd)))
         await ctx.send({"type": "http.response.start", "status": 200, "headers": headers})
         await ctx.send({"type": "http.response.body", "body": body})
 

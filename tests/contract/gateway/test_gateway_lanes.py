@@ -1,0 +1,82 @@
+"""The short way out for whole answers says the same on the wire as plain ASGI does."""
+
+import asyncio
+import json
+
+import pytest
+from gateway_parts import Parts, deployment, model, serving, snapshot
+from openai_provider import Behaviour, Provider
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from sluice.contracts.routing import Policy
+from sluice_gateway.dataplane.wire import GatewayProtocol
+
+CHAT = "/v1/chat/completions"
+MESSAGES = [{"role": "user", "content": "x"}]
+CASES: list[tuple[str, str, dict[str, object]]] = [
+    ("plain", CHAT, {"model": "small", "messages": MESSAGES}),
+    ("priced", CHAT, {"model": "priced", "messages": MESSAGES}),
+    ("extension", CHAT, {"model": "small", "messages": MESSAGES, "sluice": {"retrieval": {"vector_store_ids": ["v"]}}}),
+    ("guarded", CHAT, {"model": "guarded", "messages": MESSAGES}),
+    ("routed", CHAT, {"model": "auto", "messages": MESSAGES}),
+    ("streamed", CHAT, {"model": "small", "messages": MESSAGES, "stream": True}),
+    ("embedding", "/v1/embeddings", {"model": "vectors", "input": "x"}),
+    ("completion", "/v1/completions", {"model": "small", "prompt": "x"}),
+    ("unknown", CHAT, {"model": "nope", "messages": MESSAGES}),
+    ("malformed", CHAT, {"model": 3}),
+]
+
+
+async def talk(
+    http: type[HttpToolsProtocol], provider: Provider, version: str, path: str, body: dict[str, object]
+) -> list[bytes]:
+    routing = snapshot(
+        model("small", deployment("d1", provider.base_url), price={"input": 0, "output": 0}),
+        model("priced", deployment("d2", provider.base_url)),
+        model("guarded", deployment("d3", provider.base_url), policy="p"),
+        model("vectors", deployment("d4", provider.base_url), kind="embedding"),
+        policies=(Policy(name="p", guard_input="enforce", guard_output="enforce"),),
+    )
+    raw = json.dumps(body).encode()
+    async with serving(Parts(http=http), routing) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rsplit(":", 1)[1]))
+        head = (
+            f"POST {path} HTTP/{version}\r\nhost: x\r\nauthorization: Bearer sk-test\r\nx-request-id: same-for-both\r\n"
+        )
+        request = head.encode() + b"content-length: %d\r\n" % len(raw)
+        if version == "1.1":  # twice on one connection: the second closes it
+            writer.write(request + b"\r\n" + raw)
+        writer.write(request + b"connection: close\r\n\r\n" + raw)
+        async with asyncio.timeout(10):
+            answer = await reader.read()
+        writer.close()
+    return sorted(line for line in answer.split(b"\r\n") if not line.lower().startswith(b"date:"))
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize(("name", "path", "body"), CASES, ids=[case[0] for case in CASES])
+async def test_both_ways_say_the_same(name: str, path: str, body: dict[str, object], version: str) -> None:
+    async with Provider(Behaviour(one_write=True)) as provider:
+        plain = await talk(HttpToolsProtocol, provider, version, path, body)
+        short = await talk(GatewayProtocol, provider, version, path, body)
+    assert short == plain
+    assert any(line.startswith(b"HTTP/1.1 ") for line in plain), name
+
+
+async def test_a_slow_reader_is_waited_for_on_the_short_way_too() -> None:
+    async with Provider(Behaviour(text="x" * 8_000_000)) as provider:
+        parts = Parts()
+        async with serving(parts, snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
+            raw = json.dumps({"model": "small", "messages": MESSAGES}).encode()
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rsplit(":", 1)[1]))
+            head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer sk-test\r\n"
+            request = head + b"content-length: %d\r\n\r\n" % len(raw) + raw
+            writer.write(request)
+            await asyncio.sleep(0.5)
+            writer.write(request)
+            for _ in range(2):
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                assert len(await reader.readexactly(length)) > 8_000_000
+            writer.close()
+    assert [event.status for event in parts.usage.events] == ["ok", "ok"]
