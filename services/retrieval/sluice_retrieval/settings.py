@@ -20,7 +20,7 @@ class RetrievalSettings(ServiceSettings):
     max_document_bytes: int = Field(5 * 1024 * 1024, ge=1, description="largest document, in UTF-8 bytes")
     embedding_model: str = Field("minilm", min_length=1, description="name under which the model answers")
     embed_threads: int = Field(1, ge=1, le=64, description="threads that one run of the embedding model uses")
-    embed_batch_tokens: int = Field(2048, ge=256, description="tokens, padding included, in one run of the model")
+    embed_batch_tokens: int = Field(512, ge=256, description="tokens, padding included, in one run of the model")
     embed_max_inputs: int = Field(2048, ge=1, description="most inputs in one embeddings request")
     embed_max_tokens: int = Field(65_536, ge=256, description="most tokens in one embeddings request")
     worker_model_idle_s: float = Field(

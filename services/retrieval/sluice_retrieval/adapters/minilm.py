@@ -191,7 +191,7 @@ class MiniLmEmbedder:
     dimensions = DIMENSIONS
 
     def __init__(
-        self, files: ModelFiles, metrics: Metrics, *, threads: int = 1, batch_tokens: int = 2048, idle_s: float = 0.0
+        self, files: ModelFiles, metrics: Metrics, *, threads: int = 1, batch_tokens: int = 512, idle_s: float = 0.0
     ) -> None:
         self._files = files
         self._metrics = metrics
@@ -228,6 +228,9 @@ class MiniLmEmbedder:
             pooled = np.zeros((len(flat), DIMENSIONS), dtype=np.float32)
             for group in model.batches([len(window) for window in flat]):
                 pooled[group] = await loop.run_in_executor(executor, model.encode, [flat[at] for at in group])
+            if lane == "bulk":
+                # Without it the C library keeps what the batches used: measured 240 to 660 MB in place of 175.
+                await loop.run_in_executor(executor, release_free_memory)
         finally:
             self._running -= 1
             self._used_at = time.monotonic()
