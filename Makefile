@@ -42,7 +42,7 @@ status: install ## show each part, its health and its address
 
 .PHONY: test
 test: install ## run the whole suite that needs no container and no GPU
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadgroup
 
 .PHONY: format
 format: install ## format the code
