@@ -1,0 +1,136 @@
+"""What the control plane does while Redis, the database or the router is away."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+from tests.integration.gateway.control_plane import fresh_database, running_gateway, snapshot
+
+from sluice.contracts.gateway import CreateApiKey
+from sluice.contracts.routing import SNAPSHOT_KEY, RoutingSnapshot
+from sluice.contracts.usage import UsageRecorded
+from sluice.errors import DependencyUnavailable
+from sluice.queues import Stream
+from sluice.testing import admin_headers, platform_settings, valkey_process
+from sluice_gateway.adapters.routing import SnapshotHolder
+from sluice_gateway.usage.shipper import RedisEventStream
+
+pytestmark = pytest.mark.integration
+
+
+class RouterStub:
+    """A router that answers a snapshot, or is away."""
+
+    def __init__(self) -> None:
+        self.answer: RoutingSnapshot | None = None
+
+    async def snapshot(self) -> RoutingSnapshot:
+        if self.answer is None:
+            raise DependencyUnavailable("The router service cannot be reached.")
+        return self.answer
+
+
+async def until(check: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def holding(url: str, router: RouterStub, seen: list[int]):  # type: ignore[no-untyped-def]
+    redis = Redis.from_url(url, socket_connect_timeout=0.5)
+    holder = SnapshotHolder(redis, router, lambda made: seen.append(made.version), reload_s=0.2)
+    loops = [asyncio.create_task(holder.follow()), asyncio.create_task(holder.look())]
+    try:
+        yield holder
+    finally:
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+        await redis.aclose()
+
+
+async def test_the_router_is_asked_while_redis_is_away_and_versions_never_go_back() -> None:
+    with valkey_process() as server:
+        server.stop()
+        router, seen = RouterStub(), list[int]()
+        async with holding(server.url, router, seen) as holder:
+            with pytest.raises(DependencyUnavailable):
+                await holder.probe()
+            router.answer = snapshot(5)
+            await until(lambda: seen == [5])
+            await holder.probe()
+            router.answer = snapshot(4)
+            await holder.refresh()
+            router.answer = None
+            await holder.refresh()
+            assert holder.current is not None
+            assert holder.current.version == 5
+            server.start()
+            async with Redis.from_url(server.url) as redis:
+                await redis.set(SNAPSHOT_KEY, snapshot(6).model_dump_json())
+            await until(lambda: seen == [5, 6])
+
+
+async def test_keys_go_on_working_without_redis_and_without_the_database(tmp_path: Path) -> None:
+    with valkey_process(tmp_path / "valkey") as server:
+        platform = platform_settings(tmp_path, redis_url=server.url, router_url="http://127.0.0.1:9")
+        async with running_gateway(platform, keys_reload_s=0.2) as gateway:
+            first = await gateway.deps.keys.create(CreateApiKey(name="first"))
+            server.stop()
+            second = await gateway.deps.keys.create(CreateApiKey(name="second"))
+            database = platform.data_dir / "gateway.sqlite"
+            for path in platform.data_dir.glob("gateway.sqlite*"):
+                path.rename(path.with_name(f"away-{path.name}"))
+            database.mkdir()  # nothing can be opened at this place
+            await gateway.deps.key_store._database.engine.dispose()
+            await asyncio.sleep(0.5)
+            for made in (first, second):
+                assert gateway.deps.ring.lookup(f"Bearer {made.secret}".encode()) is not None
+            refused = await gateway.client.get("/admin/keys", headers=admin_headers())
+            assert (refused.status_code, refused.json()["code"]) == (503, "dependency_unavailable")
+
+
+async def test_a_key_made_in_another_process_while_redis_is_away_is_found_by_looking(
+    postgres: str, tmp_path: Path
+) -> None:
+    database = await asyncio.to_thread(fresh_database, postgres)
+    with valkey_process(tmp_path / "valkey") as server:
+        one_platform, two_platform = (
+            platform_settings(
+                tmp_path / name, redis_url=server.url, database_url=database, router_url="http://127.0.0.1:9"
+            )
+            for name in ("one", "two")
+        )
+        server.stop()
+        async with (
+            running_gateway(one_platform, keys_reload_s=0.2) as one,
+            running_gateway(two_platform, keys_reload_s=0.2) as two,
+        ):
+            made = await one.deps.keys.create(CreateApiKey(name="x"))
+            await until(lambda: two.deps.ring.lookup(f"Bearer {made.secret}".encode()) is not None)
+
+
+async def test_the_stream_takes_no_more_than_its_consumers_can_still_read(flushed_valkey: str) -> None:
+    stream = Stream("test.usage", UsageRecorded, keep=1000)
+    async with Redis.from_url(flushed_valkey) as redis:
+        target = RedisEventStream(redis, stream)
+        await redis.xgroup_create(stream.name, "group", id="0", mkstream=True)
+        taken = 0
+        while await target.append([b"%d" % number for number in range(taken, taken + 100)]):
+            taken += 100
+        assert taken == 1000
+        assert await redis.xlen(stream.name) == 1000
+        read = await redis.xreadgroup("group", "one", {stream.name: ">"}, count=500)
+        assert not await target.append([b"pending entries count as unread"])
+        entries = next(iter(read.values()))[0] if isinstance(read, dict) else read[0][1]
+        await redis.xack(stream.name, "group", *[entry[0] for entry in entries])
+        assert await target.append([b"again"])
+        rest = await redis.xreadgroup("group", "one", {stream.name: ">"}, count=1000)
+        entries = next(iter(rest.values()))[0] if isinstance(rest, dict) else rest[0][1]
+        assert [entry[1][b"d"] for entry in entries] == [b"%d" % number for number in range(500, 1000)] + [b"again"]
