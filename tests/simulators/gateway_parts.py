@@ -222,19 +222,17 @@ async def serving(parts: Parts, routing: RoutingSnapshot | None) -> AsyncIterato
     if routing is not None:
         plane.use(routing)
 
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        await plane(scope, receive, send)
-
     port = free_port()
     server = uvicorn.Server(
         uvicorn.Config(
-            application,
+            _Application(plane),
             host="127.0.0.1",
             port=port,
             lifespan="off",
             log_config=None,
             http=parts.http,
             ws="none",
+            proxy_headers=False,
             timeout_graceful_shutdown=1,
         )
     )
@@ -248,6 +246,16 @@ async def serving(parts: Parts, routing: RoutingSnapshot | None) -> AsyncIterato
         await task
         await plane.close()
         deps.tracing.close()
+
+
+class _Application:
+    """What the server serves; the protocol finds the request path in `short_way`."""
+
+    def __init__(self, plane: DataPlane) -> None:
+        self.short_way = plane
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.short_way(scope, receive, send)
 
 
 async def _nothing_else(scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,6 +2,7 @@
 
 from sluice.main import Entry, run
 from sluice_gateway.app import create_app, in_front
+from sluice_gateway.dataplane.wire import GatewayProtocol
 from sluice_gateway.settings import Settings
 from sluice_gateway.tasks import work
 from sluice_gateway.wiring import MIGRATIONS, check_config, open_deps
@@ -17,5 +18,6 @@ if __name__ == "__main__":
             worker=work,
             check=check_config,
             wrap=lambda app, _platform, _settings: in_front(app),
+            server_options=(("http", GatewayProtocol), ("proxy_headers", False)),
         )
     )

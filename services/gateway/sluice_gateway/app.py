@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sluice.service import OpenDeps, create_service
+from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.routes import forward, keys, request_path, usage
 from sluice_gateway.routes.public import rendered
 from sluice_gateway.wiring import CONTROL_PLANE
@@ -37,14 +38,23 @@ class InFront:
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
+        self._data_plane: DataPlane | None = None
+
+    @property
+    def short_way(self) -> DataPlane | None:
+        """The request path for the protocol, None before everything is open."""
+        return self._data_plane
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or run the control plane's lifespan."""
         if scope["type"] == "lifespan":
+            self._data_plane = None
             await self._app(scope, receive, send)
             return
         scope[CONTROL_PLANE] = self._app
-        await self._app.state.deps.data_plane(scope, receive, send)
+        if self._data_plane is None:
+            self._data_plane = self._app.state.deps.data_plane
+        await self._data_plane(scope, receive, send)
 
 
 def in_front(app: FastAPI) -> ASGIApp:

@@ -3,8 +3,11 @@
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable
+from typing import cast
 
 from opentelemetry.trace import SpanKind
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from sluice.clients.deadline import deadline_after
 from sluice.contracts.routing import RoutingSnapshot
@@ -12,7 +15,7 @@ from sluice.errors import DeadlineExceeded, DependencyUnavailable
 from sluice.telemetry import names
 from sluice.telemetry.tracing import current_trace_id, extract
 from sluice_gateway.dataplane.asgi import Application, Headers, Receive, Scope, Send
-from sluice_gateway.dataplane.context import Heads, RequestContext, read_heads
+from sluice_gateway.dataplane.context import Conversation, Heads, Opened, RequestContext, read_heads
 from sluice_gateway.dataplane.conversation import Disconnects
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import (
@@ -26,7 +29,7 @@ from sluice_gateway.dataplane.errors import (
 )
 from sluice_gateway.dataplane.listing import list_models, one_model
 from sluice_gateway.dataplane.plan import Stage, Stages
-from sluice_gateway.dataplane.stages.admit import admit_body, admit_head, read_body
+from sluice_gateway.dataplane.stages.admit import admit_body, admit_head, read_body, too_large
 from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.dataplane.stages.build_context import with_context
 from sluice_gateway.dataplane.stages.dispatch import Dispatch
@@ -38,11 +41,13 @@ from sluice_gateway.dataplane.stages.respond import Respond, decision_headers
 from sluice_gateway.dataplane.stages.retrieve import Retrieve
 from sluice_gateway.dataplane.stages.route import AskRouter
 from sluice_gateway.dataplane.table import ENDPOINTS, Compiler, Endpoint, ModelMetrics, Table
+from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.upstreams import Upstreams
-from sluice_gateway.dataplane.wire import CYCLE
 
 _log = logging.getLogger(__name__)
 _BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
+_BY_URL = {endpoint.path.encode(): endpoint for endpoint in ENDPOINTS}
+_IDLE_TICK_S = 1.0
 _MODELS = "/v1/models"
 _OTHER = "other"
 _CLIENT_GONE = 499
@@ -58,7 +63,9 @@ class DataPlane:
         self._deps = deps
         self._fallback = fallback
         self._loop = asyncio.get_running_loop()
-        self._clock = deps.clock
+        self.clock = deps.clock
+        self.max_body_bytes = deps.options.max_body_bytes
+        self.idle = Limits(self._loop, _IDLE_TICK_S)
         self._options = deps.options
         guard = GuardInput(deps)
         output = GuardOutput(deps)
@@ -87,33 +94,85 @@ class DataPlane:
         self._disconnects.close()
         await self._upstreams.close()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer one request (the coroutine of what answers it: one frame less to wake for each request)."""
         if scope["type"] != "http":
-            await self._fallback(scope, receive, send)
-            return
+            return self._fallback(scope, receive, send)
         path = scope["path"]
         endpoint = _BY_PATH.get(path)
         if endpoint is not None:
-            await self._serve(endpoint, scope, receive, send)
-        elif path == _MODELS or path.startswith("/v1/models/"):
-            await self._list(path, scope, send)
-        else:
-            await self._fallback(scope, receive, send)
+            return self._serve(endpoint, scope, receive, send)
+        if path == _MODELS or path.startswith("/v1/models/"):
+            return self._list(path, scope, send)
+        return self._fallback(scope, receive, send)
+
+    def incoming(self, path: bytes, headers: Headers) -> "ShortRequest | None":
+        """Return the request whose head came over the short way; None for paths of others."""
+        endpoint = _BY_URL.get(path)
+        return None if endpoint is None else ShortRequest(self, endpoint, headers)
 
     async def _serve(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
-        started = self._clock.monotonic()
+        started = self.clock.monotonic()
         heads = read_heads(scope["headers"])
         try:
             if scope["method"] != "POST":
                 raise WrongMethod(f"{endpoint.path} takes POST requests only.", headers=((b"allow", b"POST"),))
-            ctx = await self._admit(endpoint, heads, scope, receive, send, started)
+            opened = self.open(heads)
+            raw = await read_body(receive, self.max_body_bytes)
+            ctx = self.admit(Conversation(endpoint, heads, receive, send, None, started), opened, raw)
         except ApiError as exc:
-            self._other.observe(endpoint.path, exc.status, self._clock.monotonic() - started)
-            await _refuse(send, exc, [(b"x-request-id", heads.request_id.encode())])
-            return
+            await self.refuse(endpoint, heads, send, exc, started)
         except Gone:
             return
+        else:
+            await self.run(ctx)
+
+    def open(self, heads: Heads) -> Opened:
+        """Decide on the head of a request: authenticate it, and refuse what needs no body to be refused.
+
+        Raises:
+            ApiError: the request is refused.
+        """
+        at = self.clock.now()
+        key = authenticate(self._deps.keys, heads.authorization, at)
+        admit_head(heads, self.max_body_bytes)
+        table = self._table
+        if table is None:
+            raise Unavailable(
+                "The gateway is starting: its routing table has not arrived yet. Try again in a few seconds."
+            )
+        if not self._deps.usage.accepting:
+            raise Unavailable("The gateway cannot account for requests now. Try again in a few seconds.")
+        return Opened(key, table, at)
+
+    def admit(self, conversation: Conversation, opened: Opened, raw: bytes) -> RequestContext:
+        """Decide on the body of a request.
+
+        Raises:
+            ApiError: the request is refused.
+        """
+        endpoint, heads = conversation.endpoint, conversation.heads
+        body = admit_body(raw, endpoint.kind)
+        resolved = resolve(opened.table, opened.key, endpoint, body, len(raw))
+        deadline = None if heads.deadline_s is None else self._loop.time() + heads.deadline_s
+        ctx = RequestContext(conversation, opened, raw, body, deadline)
+        model = resolved.model
+        ctx.model, ctx.route, ctx.plan = resolved
+        if model is not None:
+            ctx.chain = (model, *model.fallbacks) if model.fallbacks else (model,)
+        return ctx
+
+    async def refuse(self, endpoint: Endpoint, heads: Heads, send: Send, error: ApiError, started: float) -> None:
+        """Answer a request that was not admitted."""
+        self._other.observe(endpoint.path, error.status, self.clock.monotonic() - started)
+        await _refuse(send, error, [(b"x-request-id", heads.request_id.encode())])
+
+    def too_large(self) -> ApiError:
+        """Return the refusal of a body over the limit."""
+        return too_large(self.max_body_bytes)
+
+    async def run(self, ctx: RequestContext) -> None:
+        """Answer an admitted request."""
         self._disconnects.begin(ctx)
         try:
             if self._is_traced(ctx):
@@ -125,36 +184,9 @@ class DataPlane:
             if ctx.deployment is not None:
                 ctx.deployment.in_flight -= 1
             metrics = ctx.model.metrics if ctx.model is not None else self._other
-            metrics.observe(endpoint.path, ctx.http_status, self._clock.monotonic() - started)
+            metrics.observe(ctx.endpoint.path, ctx.http_status, self.clock.monotonic() - ctx.started)
             if ctx.ttft is not None:
                 metrics.ttft.observe(ctx.ttft)
-
-    async def _admit(
-        self, endpoint: Endpoint, heads: Heads, scope: Scope, receive: Receive, send: Send, started: float
-    ) -> RequestContext:
-        # The synchronous decisions; the body is the only thing waited for.
-        at = self._clock.now()
-        key = authenticate(self._deps.keys, heads.authorization, at)
-        limit = self._options.max_body_bytes
-        admit_head(heads, limit)
-        table = self._table
-        if table is None:
-            raise Unavailable(
-                "The gateway is starting: its routing table has not arrived yet. Try again in a few seconds."
-            )
-        if not self._deps.usage.accepting:
-            raise Unavailable("The gateway cannot account for requests now. Try again in a few seconds.")
-        raw = await read_body(receive, limit)
-        body = admit_body(raw, endpoint.kind)
-        resolved = resolve(table, key, endpoint, body, len(raw))
-        deadline = None if heads.deadline_s is None else self._loop.time() + heads.deadline_s
-        ctx = RequestContext(
-            endpoint, heads, receive, send, scope.get(CYCLE), started, at, table, key, raw, body, deadline
-        )
-        ctx.model, ctx.route, ctx.plan = resolved
-        if resolved.model is not None:
-            ctx.chain = (resolved.model, *resolved.model.fallbacks) if resolved.model.fallbacks else (resolved.model,)
-        return ctx
 
     def _is_traced(self, ctx: RequestContext) -> bool:
         if not self._deps.tracing.enabled:
@@ -249,7 +281,7 @@ class DataPlane:
         ctx.error_code = error.error_code
         await self._stop_observing(ctx)
         try:
-            record(ctx, self._deps.usage, self._clock.monotonic())
+            record(ctx, self._deps.usage, self.clock.monotonic())
         except DependencyUnavailable:
             _log.warning("a refused request could not be recorded", extra={"request_id": ctx.heads.request_id})
         if not ctx.answering or not ctx.body.stream:
@@ -263,7 +295,7 @@ class DataPlane:
             return
         ctx.status, ctx.http_status, ctx.error_code = "cancelled", _CLIENT_GONE, "client_disconnected"
         try:
-            record(ctx, self._deps.usage, self._clock.monotonic())
+            record(ctx, self._deps.usage, self.clock.monotonic())
         except DependencyUnavailable:
             _log.warning("a cancelled request could not be recorded", extra={"request_id": ctx.heads.request_id})
 
@@ -274,7 +306,7 @@ class DataPlane:
     async def _list(self, path: str, scope: Scope, send: Send) -> None:
         heads = read_heads(scope["headers"])
         headers: Headers = [(b"x-request-id", heads.request_id.encode())]
-        started = self._clock.monotonic()
+        started = self.clock.monotonic()
         try:
             body = self._models(path, scope["method"], heads)
             status = 200
@@ -293,12 +325,12 @@ class DataPlane:
         except ApiError as exc:
             status = exc.status
             await _refuse(send, exc, headers)
-        self._other.observe(_MODELS, status, self._clock.monotonic() - started)
+        self._other.observe(_MODELS, status, self.clock.monotonic() - started)
 
     def _models(self, path: str, method: str, heads: Heads) -> bytes:
         if method not in ("GET", "HEAD"):
             raise WrongMethod(f"{_MODELS} takes GET requests only.", headers=((b"allow", b"GET, HEAD"),))
-        key = authenticate(self._deps.keys, heads.authorization, self._clock.now())
+        key = authenticate(self._deps.keys, heads.authorization, self.clock.now())
         if self._table is None:
             raise Unavailable(
                 "The gateway is starting: its routing table has not arrived yet. Try again in a few seconds."
@@ -306,6 +338,45 @@ class DataPlane:
         if path in (_MODELS, _MODELS + "/"):
             return list_models(self._table, key)
         return one_model(self._table, key, path[len(_MODELS) + 1 :])
+
+
+class ShortRequest:
+    """A request that came over the short way (see `wire`): its head is decided on at once, its body when it is complete."""
+
+    __slots__ = ("_endpoint", "_error", "_heads", "_opened", "_plane", "_started", "limit")
+
+    def __init__(self, plane: DataPlane, endpoint: Endpoint, headers: Headers) -> None:
+        self._plane = plane
+        self._endpoint = endpoint
+        self._started = plane.clock.monotonic()
+        self._heads = read_heads(headers)
+        self.limit = plane.max_body_bytes
+        self._opened: Opened | None = None
+        self._error: ApiError | None = None
+        try:
+            self._opened = plane.open(self._heads)
+        except ApiError as exc:
+            self._error = exc
+
+    @property
+    def refused(self) -> bool:
+        """Whether the head alone is reason enough to refuse."""
+        return self._error is not None
+
+    async def answer(self, body: bytes | None, cycle: RequestResponseCycle) -> None:
+        """Answer; a body that is None was too long or not wanted."""
+        plane, send = self._plane, cast("Send", cycle.send)
+        conversation = Conversation(
+            self._endpoint, self._heads, cast("Receive", cycle.receive), send, cycle, self._started
+        )
+        try:
+            if self._opened is None or body is None:
+                raise self._error or plane.too_large()
+            ctx = plane.admit(conversation, self._opened, body)
+        except ApiError as exc:
+            await plane.refuse(self._endpoint, self._heads, send, exc, self._started)
+        else:
+            await plane.run(ctx)
 
 
 def create(deps: DataPlaneDeps, fallback: Application) -> DataPlane:

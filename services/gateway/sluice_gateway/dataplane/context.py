@@ -49,6 +49,28 @@ class Heads(NamedTuple):
     deadline_s: float | None
 
 
+class Conversation(NamedTuple):
+    """With whom a request is spoken about: its head, how to hear and to answer, and when it began.
+
+    `cycle` is uvicorn's, if the request came over the short way.
+    """
+
+    endpoint: Endpoint
+    heads: Heads
+    receive: Receive
+    send: Send
+    cycle: RequestResponseCycle | None
+    started: float
+
+
+class Opened(NamedTuple):
+    """What the head of a request led to: its key, and the table that it is routed by."""
+
+    key: KeyRecord
+    table: Table
+    at: float
+
+
 def read_heads(headers: Headers) -> Heads:
     """Pick the headers that matter; a client's request id or traceparent counts only if it is well formed."""
     found = {name: value for name, value in headers if name in _WANTED}
@@ -97,30 +119,11 @@ class RequestContext:
     )  # fmt: skip
 
     def __init__(
-        self,
-        endpoint: Endpoint,
-        heads: Heads,
-        receive: Receive,
-        send: Send,
-        cycle: RequestResponseCycle | None,
-        started: float,
-        at: float,
-        table: Table,
-        key: KeyRecord,
-        raw: bytes,
-        body: ParsedBody,
-        deadline: float | None,
+        self, conversation: Conversation, opened: Opened, raw: bytes, body: ParsedBody, deadline: float | None
     ) -> None:
-        self.endpoint = endpoint
-        self.heads = heads
-        self.receive = receive
-        self.send = send
-        self.cycle = cycle
-        self.started = started
-        self.at = at
+        self.endpoint, self.heads, self.receive, self.send, self.cycle, self.started = conversation
+        self.key, self.table, self.at = opened
         self.deadline = deadline
-        self.table = table
-        self.key = key
         self.raw = raw
         self.body = body
         self.model: ModelEntry | None = None

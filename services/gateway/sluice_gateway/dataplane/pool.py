@@ -16,6 +16,7 @@ from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.upstream import Call, Reason, UpstreamError, UpstreamReply
 
 _HIGH_WATER = 256 * 1024
+_TICK_S = 0.02
 _JOIN_LIMIT = 64 * 1024
 _EVENT_STREAM = b"text/event-stream"
 _HEAD = (
@@ -40,7 +41,7 @@ class HttpPool:
         self._max_reply_bytes = max_reply_bytes
         self._idle: deque[_Connection] = deque()
         self._loop = asyncio.get_running_loop()
-        self.limits = Limits(self._loop)
+        self.limits = Limits(self._loop, _TICK_S)
         self._closed = False
 
     async def send(self, call: Call) -> UpstreamReply:
