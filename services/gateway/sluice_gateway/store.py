@@ -14,7 +14,10 @@ from sluice_gateway.tables import ApiKeyRow, KeyCreationRow
 
 
 class KeysMark(NamedTuple):
-    """What changes whenever any key does."""
+    """What changes whenever any key does: how many there are, and the sum of their times of change.
+
+    A sum and not the latest, because gateways whose clocks differ may write times that are not the latest.
+    """
 
     total: int
     changed_ms: int
@@ -107,7 +110,7 @@ class KeyStore:
             row.name, row.policy, row.expires_at = changed.name, changed.policy, changed.expires_at
             row.models = list(changed.models) if changed.models is not None else None
             row.details = dict(changed.metadata)
-            row.changed_ms = _milliseconds(now)
+            row.changed_ms = max(_milliseconds(now), row.changed_ms + 1)
         return changed
 
     async def revoke(self, key_id: str, now: float) -> StoredKey:
@@ -115,7 +118,8 @@ class KeyStore:
         async with self._database.write() as session:
             row = await _locked(session, key_id)
             if row.revoked_at is None:
-                row.revoked_at, row.changed_ms = int(now), _milliseconds(now)
+                row.revoked_at = int(now)
+                row.changed_ms = max(_milliseconds(now), row.changed_ms + 1)
             return _key(row)
 
     async def all(self) -> list[StoredKey]:
@@ -126,9 +130,9 @@ class KeyStore:
     async def mark(self) -> KeysMark:
         """Return what changes whenever any key does."""
         async with self._database.read() as session:
-            query = select(func.count().label("total"), func.max(ApiKeyRow.changed_ms).label("changed_ms"))
+            query = select(func.count().label("total"), func.sum(ApiKeyRow.changed_ms).label("changed_ms"))
             row = (await session.execute(query.select_from(ApiKeyRow))).one()
-        return KeysMark(row.total, row.changed_ms or 0)
+        return KeysMark(row.total, int(row.changed_ms or 0))
 
 
 async def _locked(session: AsyncSession, key_id: str) -> ApiKeyRow:

@@ -96,7 +96,7 @@ async def test_keys_go_on_working_without_redis_and_without_the_database(tmp_pat
             assert (refused.status_code, refused.json()["code"]) == (503, "dependency_unavailable")
 
 
-async def test_a_key_made_in_another_process_while_redis_is_away_is_found_by_looking(
+async def test_key_changes_in_another_process_while_redis_is_away_are_found_by_looking(
     postgres: str, tmp_path: Path
 ) -> None:
     database = await asyncio.to_thread(fresh_database, postgres)
@@ -113,7 +113,16 @@ async def test_a_key_made_in_another_process_while_redis_is_away_is_found_by_loo
             running_gateway(two_platform, keys_reload_s=0.2) as two,
         ):
             made = await one.deps.keys.create(CreateApiKey(name="x"))
-            await until(lambda: two.deps.ring.lookup(f"Bearer {made.secret}".encode()) is not None)
+            later = await one.deps.keys.create(CreateApiKey(name="y"))
+            await until(lambda: two.deps.ring.lookup(f"Bearer {later.secret}".encode()) is not None)
+            clock_that_is_late = made.key.created_at - 3600.0
+            await one.deps.key_store.revoke(made.key.id, clock_that_is_late)
+
+            def disabled() -> bool:
+                found = two.deps.ring.lookup(f"Bearer {made.secret}".encode())
+                return found is not None and found.disabled
+
+            await until(disabled)
 
 
 async def test_the_stream_takes_no_more_than_its_consumers_can_still_read(flushed_valkey: str) -> None:
