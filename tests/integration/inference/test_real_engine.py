@@ -245,10 +245,12 @@ def test_the_engines_log_stays_small(inference: Make) -> None:
 
 
 def test_a_caller_that_disconnects_frees_its_slot(running: Inference) -> None:
-    body = {"model": "smollm2", "messages": HELLO, "max_tokens": 900, "ignore_eos": True, "stream": True}
+    endless = {"0": -100, "2": -100}  # the tokens that end a text and a turn
+    body = {"model": "smollm2", "messages": HELLO, "max_tokens": 3000, "logit_bias": endless, "stream": True}
     url = f"{running.engine()['base_url']}/chat/completions"
     with httpx.stream("POST", url, json=body, timeout=30) as answer:
-        next(answer.iter_bytes())
+        chunks = answer.iter_bytes()  # a forgotten iterator would close the connection
+        next(chunks)
         running.until(lambda found: found["slots_busy"] == 1, "a busy slot")
     left = time.monotonic()
     running.until(lambda found: found["slots_busy"] == 0, "a free slot")
