@@ -1,0 +1,72 @@
+"""Requests that are refused before anything is asked: OpenAI's error shape, a sentence, and nothing recorded."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from gateway_parts import Keys, Parts, deployment, model, serving, snapshot
+from openai_provider import Provider
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from sluice_gateway.dataplane.deps import Options
+from sluice_gateway.dataplane.wire import GatewayProtocol
+from sluice_gateway.domain.ports import KeyRecord
+
+GOOD = b'{"model":"small","messages":[{"role":"user","content":"x"}]}'
+KEY = {"authorization": "Bearer sk-test"}
+CHAT = "/v1/chat/completions"
+
+
+async def chunked(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), 1000):
+        yield data[start : start + 1000]
+
+
+@pytest.mark.parametrize("http", [GatewayProtocol, HttpToolsProtocol], ids=["short", "asgi"])
+async def test_refusals(http: type[HttpToolsProtocol], provider: Provider) -> None:
+    parts = Parts(
+        http=http,
+        options=Options(max_body_bytes=2000),
+        keys=Keys(
+            {
+                b"Bearer sk-test": KeyRecord("k", "t", "n"),
+                b"Bearer sk-off": KeyRecord("k2", "t", "n", disabled=True),
+                b"Bearer sk-old": KeyRecord("k3", "t", "n", expires_at=1.0),
+            }
+        ),
+    )
+    routing = snapshot(model("small", deployment("d1", provider.base_url)))
+    long = GOOD.replace(b'"x"', b'"' + b"x" * 5000 + b'"')
+    cases = [
+        ("POST", {}, GOOD, 401, "invalid_api_key"),
+        ("POST", {"authorization": "Bearer sk-wrong"}, GOOD, 401, "invalid_api_key"),
+        ("POST", {"authorization": "Basic xyz"}, GOOD, 401, "invalid_api_key"),
+        ("POST", {"authorization": "Bearer sk-off"}, GOOD, 401, "key_disabled"),
+        ("POST", {"authorization": "Bearer sk-old"}, GOOD, 401, "key_expired"),
+        ("POST", KEY, long, 413, "request_too_large"),
+        ("POST", KEY, chunked(long), 413, "request_too_large"),
+        ("POST", KEY | {"content-encoding": "gzip"}, GOOD, 415, "unsupported_media_type"),
+        ("POST", KEY, b"", 400, "invalid_json"),
+        ("POST", KEY, b"{oops", 400, "invalid_json"),
+        ("POST", KEY, b'{"model":"small","messages":"hi"}', 400, "invalid_value"),
+        ("POST", KEY, GOOD.replace(b"small", b"nope"), 404, "model_not_found"),
+        ("GET", KEY, b"", 405, "method_not_allowed"),
+        ("DELETE", KEY, b"", 405, "method_not_allowed"),
+    ]
+    async with serving(parts, routing) as gateway, httpx.AsyncClient() as client:
+        for method, headers, content, status, code in cases:
+            answer = await client.request(method, gateway.url + CHAT, headers=headers, content=content)
+            error = answer.json()["error"]
+            assert (answer.status_code, error["code"]) == (status, code)
+            assert set(error) == {"message", "type", "param", "code"}
+            assert error["message"].endswith((".", "…`."))
+            assert "Traceback" not in answer.text
+            assert answer.headers["x-request-id"].startswith("req_")
+        wrong = await client.get(gateway.url + CHAT, headers=KEY)
+        assert wrong.headers["allow"] == "POST"
+        unauthorised = await client.post(gateway.url + CHAT, content=GOOD)
+        assert unauthorised.headers["www-authenticate"] == "Bearer"
+        again = await client.post(gateway.url + CHAT, headers=KEY, content=GOOD)
+        assert again.status_code == 200, "the connection is of use after all that"
+    assert len(provider.seen) == 1
+    assert [event.status for event in parts.usage.events] == ["ok"]
