@@ -24,6 +24,7 @@ JournalState = Literal["ok", "full", "failed"]
 
 _READ_BYTES = 256 * 1024
 _SUFFIX = ".journal"
+_CURSOR_BYTES = 64
 _FULL_AT = 0.9
 
 
@@ -192,15 +193,23 @@ class Journal:
         if end < self._cursor:
             return
         self._cursor = end
-        temporary = self._cursor_path.with_suffix(".new")
         try:
-            temporary.write_bytes(orjson.dumps({"segment": end.segment, "offset": end.offset}))
-            temporary.replace(self._cursor_path)
+            self._write_cursor(end)
         except OSError:
             # A full disk is freed by deleting what is shipped, so that goes on; the next start may ship some again.
             _log.warning("the usage journal's cursor cannot be written", exc_info=True)
         self._forget_shipped()
         self._judge()
+
+    def _write_cursor(self, position: Position) -> None:
+        # One write of a fixed size over the old cursor: a rename over a file makes some file systems wait for the disk,
+        # and a cursor that cannot be read after a power loss only means that usage is shipped again.
+        stored = orjson.dumps({"segment": position.segment, "offset": position.offset}).ljust(_CURSOR_BYTES)
+        file = os.open(self._cursor_path, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.pwrite(file, stored, 0)
+        finally:
+            os.close(file)
 
     async def probe(self) -> None:
         """Raise when usage cannot be recorded now."""

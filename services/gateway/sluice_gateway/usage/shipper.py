@@ -15,7 +15,8 @@ from sluice_gateway.usage.metrics import UsageMetrics
 
 _log = logging.getLogger(__name__)
 
-_BATCH = 500
+_BATCH = 1000
+_LEAVE_BYTES = 64 * 1024  # so little waits for company again: under load, small batches cost the most
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
 _FULL_PAUSE_S = 1.0
@@ -86,7 +87,7 @@ class Shipper:
             await self._journal.wait()
             await asyncio.sleep(self._linger_s)
             try:
-                full = await self._drain()
+                full = await self._drain(_LEAVE_BYTES)
             except (RedisError, OSError) as exc:
                 _log.warning(
                     "usage cannot be shipped (%s); %d bytes wait in the journal",
@@ -105,12 +106,12 @@ class Shipper:
         """Ship what is left within two seconds; the rest waits in the journal for the next start."""
         try:
             async with asyncio.timeout(_LAST_TRY_S):
-                await self._drain()
+                await self._drain(0)
         except (RedisError, OSError, TimeoutError) as exc:
             _log.warning("%d bytes of usage stay in the journal (%s)", self._journal.pending_bytes, type(exc).__name__)
 
-    async def _drain(self) -> bool:
-        # True says that the stream takes no more now.
+    async def _drain(self, leave: int) -> bool:
+        # Ships until at most `leave` bytes wait. True says that the stream takes no more now.
         while True:
             batch = self._journal.read(_BATCH)
             if not batch.payloads:
@@ -123,4 +124,6 @@ class Shipper:
                 return True
             self._journal.commit(batch.end)
             self._metrics.shipped.inc(len(batch.payloads))
+            if self._journal.pending_bytes <= leave:
+                return False
             await asyncio.sleep(0)
