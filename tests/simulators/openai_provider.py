@@ -8,6 +8,7 @@ async with Provider() as provider:
 import asyncio
 import json
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -109,7 +110,8 @@ class Provider:
         self._server.close()
         for writer in list(self._writers):
             writer.transport.abort()
-        await asyncio.sleep(0)
+        while self.open:
+            await asyncio.sleep(0.001)
         await self._server.wait_closed()
 
     def close_idle(self) -> None:
@@ -132,9 +134,11 @@ class Provider:
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
-            self.open -= 1
             self._writers.discard(writer)
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+            self.open -= 1
 
     async def _read(self, reader: asyncio.StreamReader, number: int) -> Seen:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")

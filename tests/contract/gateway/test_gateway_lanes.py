@@ -50,6 +50,7 @@ async def talk(
         async with asyncio.timeout(10):
             answer = await reader.read()
         writer.close()
+        await writer.wait_closed()
     return sorted(line for line in answer.split(b"\r\n") if not line.lower().startswith(b"date:"))
 
 
@@ -79,4 +80,5 @@ async def test_a_slow_reader_is_waited_for_on_the_short_way_too() -> None:
                 length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
                 assert len(await reader.readexactly(length)) > 8_000_000
             writer.close()
+            await writer.wait_closed()
     assert [event.status for event in parts.usage.events] == ["ok", "ok"]

@@ -74,7 +74,7 @@ async def test_a_stream_arrives_whole_and_exactly_billed(behaviour: Behaviour, p
     provider.default = behaviour
     async with serving(Parts(), snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
         async with openai.AsyncOpenAI(api_key="sk-test", base_url=gateway.url + "/v1") as api:
-            stream = await api.chat.completions.create(model="small", messages=MESSAGES, stream=True)  # type: ignore[call-overload]
+            stream = await api.chat.completions.create(model="small", messages=MESSAGES, stream=True)
             chunks = [chunk async for chunk in stream]
         assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == behaviour.text
         assert all(chunk.usage is None for chunk in chunks)
@@ -95,7 +95,7 @@ async def test_a_stream_shows_its_usage_to_who_asked(provider: Provider) -> None
             model="small",
             messages=MESSAGES,
             stream=True,
-            stream_options={"include_usage": True},  # type: ignore[call-overload]
+            stream_options={"include_usage": True},
         )
         chunks = [chunk async for chunk in stream]
     assert chunks[-1].usage.completion_tokens == 9
@@ -179,7 +179,7 @@ async def test_requests_spread_by_weight_over_what_is_least_busy(client: httpx.A
         async with serving(Parts(), routing) as gateway:
             body = {"model": "small", "messages": MESSAGES}
             answers = await asyncio.gather(*(client.post(gateway.url + CHAT, json=body) for _ in range(8)))
-            states = gateway.plane._table.models["small"].deployments  # type: ignore[union-attr]
+            states = gateway.plane._table.models["small"].deployments
             assert [state.in_flight for state in states] == [0, 0]
     assert {answer.status_code for answer in answers} == {200}
     assert (len(one.seen), len(two.seen)) == (6, 2)
@@ -193,10 +193,10 @@ async def test_a_new_snapshot_keeps_counters_and_drops_what_is_gone(
         model("small", deployment("d1", provider.base_url)), model("new", deployment("d2", provider.base_url))
     )
     async with serving(Parts(), first) as gateway:
-        state = gateway.plane._table.models["small"].deployments[0]  # type: ignore[union-attr]
+        state = gateway.plane._table.models["small"].deployments[0]
         assert (await client.post(gateway.url + CHAT, json={"model": "new", "messages": MESSAGES})).status_code == 404
         gateway.plane.use(second)
-        assert gateway.plane._table.models["small"].deployments[0] is state  # type: ignore[union-attr]
+        assert gateway.plane._table.models["small"].deployments[0] is state
         assert (await client.post(gateway.url + CHAT, json={"model": "new", "messages": MESSAGES})).status_code == 200
 
 

@@ -54,6 +54,7 @@ async def test_bad_http_is_a_502(client: httpx.AsyncClient) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"SSH-2.0-OpenSSH\r\n\r\n")
         writer.close()
+        await writer.wait_closed()
 
     server = await asyncio.start_server(nonsense, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -78,7 +79,7 @@ async def test_another_deployment_takes_over(client: httpx.AsyncClient) -> None:
                 (Behaviour(status=429, retry_after="1"),),
             ):
                 gateway.plane.use(routing)
-                for state in gateway.plane._table.models["small"].deployments:  # type: ignore[union-attr]
+                for state in gateway.plane._table.models["small"].deployments:
                     state.succeeded()
                     state.paused_until = 0.0
                 bad.next(*faults)
@@ -192,7 +193,7 @@ async def test_a_stream_that_breaks_ends_with_an_error_event(provider: Provider,
             assert "secret" not in answer.text
         provider.next(Behaviour(cut_after=4))
         async with openai.AsyncOpenAI(api_key="sk-test", base_url=gateway.url + "/v1") as api:
-            stream = await api.chat.completions.create(model="small", messages=MESSAGES, stream=True)  # type: ignore[call-overload]
+            stream = await api.chat.completions.create(model="small", messages=MESSAGES, stream=True)
             with pytest.raises(openai.APIError, match="middle of its answer"):
                 _ = [chunk async for chunk in stream]
     events = gateway.parts.usage.events
@@ -218,7 +219,7 @@ async def test_a_client_that_leaves_stops_the_engine_and_is_billed(stream: bool,
         async with asyncio.timeout(5):
             while not gateway.parts.usage.events or not provider.aborted:
                 await asyncio.sleep(0.01)
-        state = gateway.plane._table.models["small"].deployments[0]  # type: ignore[union-attr]
+        state = gateway.plane._table.models["small"].deployments[0]
         assert state.in_flight == 0
         assert state.failures == 0
     event = gateway.parts.usage.events[0]
@@ -248,6 +249,7 @@ async def test_a_slow_reader_slows_the_engine(provider: Provider) -> None:
             if data.endswith(b"0\r\n\r\n"):
                 break
         writer.close()
+        await writer.wait_closed()
     assert read > 16_000_000
 
 

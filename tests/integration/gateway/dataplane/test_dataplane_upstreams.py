@@ -37,7 +37,7 @@ def call(*, stream: bool = False, timeout_s: float = 5.0, deadline_s: float | No
 
 
 async def read_all(reply: object) -> bytes:
-    stream = reply.stream  # type: ignore[attr-defined]
+    stream = reply.stream
     data = b""
     while part := await stream.read():
         data += part

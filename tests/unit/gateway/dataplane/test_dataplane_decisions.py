@@ -56,11 +56,11 @@ STAGES = Stages(enforce, observe, route, retrieve)
 
 
 def state(name: str, **changes: object) -> DeploymentState:
-    return DeploymentState(deployment(name, "http://h/v1", **changes), "/v1", NoUpstream())  # type: ignore[arg-type]
+    return DeploymentState(deployment(name, "http://h/v1", **changes), "/v1", NoUpstream())
 
 
 def table(*models: Any, policies: tuple[Policy, ...] = (), routes: tuple[Route, ...] = ()) -> Table:
-    compiler = Compiler(STAGES, GatewayMetrics(MetricRegistry()), lambda _: NoUpstream(), 128)  # type: ignore[arg-type,return-value]
+    compiler = Compiler(STAGES, GatewayMetrics(MetricRegistry()), lambda _: NoUpstream(), 128)
     return compiler.compile(snapshot(*models, policies=policies, routes=routes))
 
 
@@ -163,7 +163,7 @@ def test_full_resting_and_down_deployments() -> None:
     resting.failed(0.0, 2.0, 30.0)
     assert choose((full, resting), 0.0) is None
     assert choose((full, resting, down), 0.0) is down, "asked only when no other is left"
-    assert choose((full, resting, down, state("up")), 0.0).config.id == "up"  # type: ignore[union-attr]
+    assert choose((full, resting, down, state("up")), 0.0).config.id == "up"
     assert choose((full, resting), 2.0) is resting
     assert choose_resting((full, resting), set()) is resting
     assert choose_resting((full, resting), {"resting"}) is None

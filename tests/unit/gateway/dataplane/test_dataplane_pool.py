@@ -47,7 +47,7 @@ class Network:
     def __init__(self, pool: HttpPool) -> None:
         self.wires: list[Wire] = []
         self.protocols: list[Any] = []
-        pool._loop = self  # type: ignore[assignment]
+        pool._loop = self
         self._real = asyncio.get_running_loop()
 
     def time(self) -> float:
