@@ -37,7 +37,10 @@ class ServiceTokens:
     are reused until a minute before they expire.
     """
 
-    def __init__(self, secret: str, issuer: str, clock: Clock | None = None) -> None:
+    def __init__(
+        self, secret: str, issuer: str, clock: Clock | None = None, *, lifetime_s: float = _LIFETIME_S
+    ) -> None:
+        self._lifetime_s = lifetime_s
         self._secret = secret
         self._issuer = issuer
         self._clock = clock or SystemClock()
@@ -50,7 +53,7 @@ class ServiceTokens:
         cached = self._minted.get(cache_key)
         if cached is not None and cached[1] - now > _RENEW_S:
             return cached[0]
-        expires = now + _LIFETIME_S
+        expires = now + self._lifetime_s
         claims = {
             "iss": self._issuer,
             "aud": audience,

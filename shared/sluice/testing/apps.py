@@ -14,6 +14,7 @@ from sluice.clients.http import HttpAnswer
 from sluice.settings import PlatformSettings
 
 ADMIN_KEY = "admin-key-for-tests-0123456789"
+_TEST_RUN_S = 24 * 3600  # headers made when tests are collected are used until the run ends
 _SECRET = "service-secret-for-tests-0123456789"  # noqa: S105
 
 
@@ -48,7 +49,9 @@ def service_headers(
     audience: str, tenant: str = "default", *, subject: str = "test", role: Role = "service"
 ) -> dict[str, str]:
     """Return a service token for `audience` on behalf of a tenant."""
-    token = ServiceTokens(_SECRET, "test").mint(audience, tenant=tenant, subject=subject, role=role)
+    token = ServiceTokens(_SECRET, "test", lifetime_s=_TEST_RUN_S).mint(
+        audience, tenant=tenant, subject=subject, role=role
+    )
     return {"authorization": f"Bearer {token}"}
 
 
