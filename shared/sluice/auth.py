@@ -23,18 +23,24 @@ bearer = HTTPBearer(auto_error=False, description="A service token, or the admin
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking: everything that a service stores or reads belongs to `tenant`."""
+    """Who is asking: everything that a service stores or reads belongs to `tenant`.
+
+    `key_id` names the API key on whose behalf the caller asks; the administrator, and a service that asks for itself,
+    have none. `expires_at` is when a token ends (unix seconds); the administrator's key has no end.
+    """
 
     tenant: str
     subject: str
     role: Role
+    key_id: str | None = None
+    expires_at: float | None = None
 
 
 class ServiceTokens:
     """Mints and checks the short-lived tokens (JWT, HS256) with which one service shows another who asks.
 
-    A token is for one audience (the target service) and carries the tenant on whose behalf it is used. Minted tokens
-    are reused until a minute before they expire.
+    A token is for one audience (the target service) and carries the tenant on whose behalf it is used, and the id of the
+    API key if there is one. Minted tokens are reused until a minute before they expire.
     """
 
     def __init__(
@@ -44,11 +50,13 @@ class ServiceTokens:
         self._secret = secret
         self._issuer = issuer
         self._clock = clock or SystemClock()
-        self._minted: dict[tuple[str, str, str, Role], tuple[str, float]] = {}
+        self._minted: dict[tuple[str, str, str, Role, str | None], tuple[str, float]] = {}
 
-    def mint(self, audience: str, *, tenant: str, subject: str, role: Role = "service") -> str:
+    def mint(
+        self, audience: str, *, tenant: str, subject: str, role: Role = "service", key_id: str | None = None
+    ) -> str:
         """Return a token for `audience` that is valid for at least another minute."""
-        cache_key = (audience, tenant, subject, role)
+        cache_key = (audience, tenant, subject, role, key_id)
         now = self._clock.now()
         cached = self._minted.get(cache_key)
         if cached is not None and cached[1] - now > _RENEW_S:
@@ -63,6 +71,8 @@ class ServiceTokens:
             "iat": int(now),
             "exp": int(expires),
         }
+        if key_id is not None:
+            claims["key_id"] = key_id
         token = jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
         if len(self._minted) >= _MAX_CACHED:
             self._minted.clear()
@@ -87,7 +97,14 @@ class ServiceTokens:
             role = claims["role"]
             if role not in ("service", "admin", "member"):
                 raise Unauthorized("The service token names an unknown role.")
-            return Caller(tenant=str(claims["tenant"]), subject=str(claims["sub"]), role=role)
+            key_id = claims.get("key_id")
+            return Caller(
+                tenant=str(claims["tenant"]),
+                subject=str(claims["sub"]),
+                role=role,
+                key_id=None if key_id is None else str(key_id),
+                expires_at=float(claims["exp"]),
+            )
         except (jwt.InvalidTokenError, KeyError) as exc:
             raise Unauthorized(
                 "The service token is not valid here; it may be expired or meant for another service."

@@ -49,6 +49,10 @@ class Keys:
         """Return the key of a header."""
         return self.known.get(authorization)
 
+    def on_behalf(self, authorization: bytes, now: float) -> KeyRecord | None:
+        """Return None: no service has a token here."""
+        return None
+
 
 @dataclass
 class Usage:

@@ -114,7 +114,7 @@ class EvalRunner:
             asked = self.clock.monotonic()
             left = self.limits.item_s - (asked - began)
             try:
-                answer = await self.target.ask(work.model, item, work.suite.sampling, max(left, 0.001))
+                answer = await self.target.ask(work.on_behalf, work.model, item, work.suite.sampling, max(left, 0.001))
             except NotAnswered as exc:
                 if exc.for_all:
                     raise _RunFailed(exc.reason) from exc

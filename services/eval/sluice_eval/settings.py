@@ -1,6 +1,6 @@
 """Settings of the eval service and its worker."""
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from sluice.settings import ServiceSettings
@@ -14,7 +14,6 @@ class Settings(ServiceSettings):
     port: int = Field(8086, ge=1, le=65_535, description="port of the REST API")
     worker_port: int = Field(8186, ge=1, le=65_535, description="port of the worker's health and metrics")
     worker_concurrency: int = Field(2, ge=1, le=32, description="runs that one worker does at once")
-    gateway_key: SecretStr = Field(SecretStr(""), description="API key with which the worker asks the gateway")
     max_suite_bytes: int = Field(5 * 1024 * 1024, ge=1024, description="largest suite file")
     concurrency: int = Field(4, ge=1, le=64, description="items asked at once, unless the run says otherwise")
     item_timeout_s: float = Field(120.0, gt=0, le=3600, description="time for one answer, retries included")

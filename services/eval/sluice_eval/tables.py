@@ -36,6 +36,7 @@ class RunRow(Base):
     tenant: Mapped[str] = mapped_column(String(128))
     suite_id: Mapped[str] = mapped_column(ForeignKey("eval_suites.id", ondelete="CASCADE"))
     model: Mapped[str] = mapped_column(String(200))
+    api_key_id: Mapped[str | None] = mapped_column(String(64))
     status: Mapped[str] = mapped_column(String(16))
     error: Mapped[str | None] = mapped_column(Text)
     concurrency: Mapped[int] = mapped_column(Integer)

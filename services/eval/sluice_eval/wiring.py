@@ -131,9 +131,8 @@ async def open_worker(platform: PlatformSettings, settings: Settings) -> AsyncIt
         stack.push_async_callback(database.close)
         connector = aiohttp.TCPConnector(limit=settings.worker_concurrency * 64)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
-        target = GatewayTarget(
-            session, platform.service_url("gateway"), settings.gateway_key.get_secret_value(), tracing
-        )
+        tokens = ServiceTokens(platform.service_secret.get_secret_value(), SERVICE)
+        target = GatewayTarget(session, platform.service_url("gateway"), tokens, WORKER_SUBJECT, tracing)
         yield WorkerDeps(
             runner=EvalRunner(
                 book=SqlRunBook(database, settings.max_attempts),

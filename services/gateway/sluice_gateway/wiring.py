@@ -28,6 +28,7 @@ from sluice.settings import ConfigError, PlatformSettings, ServiceName
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_gateway.adapters.credentials import EnvironmentCredentials
+from sluice_gateway.adapters.delegation import ServiceDelegations
 from sluice_gateway.adapters.forwarding import Forwarder, Limits
 from sluice_gateway.adapters.key_ring import KeyRingKeeper
 from sluice_gateway.adapters.routing import SnapshotHolder
@@ -128,7 +129,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         )
         stack.push_async_callback(shipper.finish)
 
-        ring = MemoryKeyRing(pepper)
+        ring = MemoryKeyRing(pepper, ServiceDelegations(tokens))
         key_store = KeyStore(database)
         keeper = KeyRingKeeper(key_store, ring, redis, reload_s=settings.keys_reload_s)
         await keeper.load()

@@ -8,6 +8,7 @@ from sluice.contracts.base import Metadata, Reply, Request
 
 SuiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")]
 ItemId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+ApiKeyId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 Text = Annotated[str, StringConstraints(max_length=100_000, pattern=r"^[^\x00]*$")]
 
@@ -131,9 +132,14 @@ class DeletedEval(Reply):
 
 
 class CreateEvalRun(Request):
-    """Run a suite against a model or a route; `concurrency` is how many items are asked at once."""
+    """Run a suite against a model or a route; `concurrency` is how many items are asked at once.
+
+    A run asks the gateway on behalf of the API key that starts it. A caller that has none (the administrator, another
+    service) names one of the tenant in `api_key_id`.
+    """
 
     model: ModelName | None = None
+    api_key_id: ApiKeyId | None = None
     concurrency: Annotated[int, Field(ge=1, le=64)] | None = None
     metadata: Metadata = Field(default_factory=dict)
 
@@ -150,7 +156,7 @@ class EvalCounts(Reply):
 
 
 class EvalRun(Reply):
-    """One run of a suite; times are unix seconds."""
+    """One run of a suite; times are unix seconds. `api_key_id` is the key on whose behalf it asks the gateway."""
 
     id: str
     object: Literal["eval.run"] = "eval.run"
@@ -159,6 +165,7 @@ class EvalRun(Reply):
     eval_version: int
     content_hash: str
     model: str
+    api_key_id: str | None = None
     status: RunStatus
     error: str | None = None
     concurrency: int

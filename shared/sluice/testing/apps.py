@@ -46,11 +46,16 @@ def admin_headers(tenant: str = "default") -> dict[str, str]:
 
 
 def service_headers(
-    audience: str, tenant: str = "default", *, subject: str = "test", role: Role = "service"
+    audience: str,
+    tenant: str = "default",
+    *,
+    subject: str = "test",
+    role: Role = "service",
+    key_id: str | None = None,
 ) -> dict[str, str]:
-    """Return a service token for `audience` on behalf of a tenant."""
+    """Return a service token for `audience` on behalf of a tenant, and of an API key if one is named."""
     token = ServiceTokens(_SECRET, "test", lifetime_s=_TEST_RUN_S).mint(
-        audience, tenant=tenant, subject=subject, role=role
+        audience, tenant=tenant, subject=subject, role=role, key_id=key_id
     )
     return {"authorization": f"Bearer {token}"}
 

@@ -50,8 +50,8 @@ async def test_client_and_service_understand_each_other(served: tuple[EvalClient
     assert (suite.version, suite.items, suite.scorers, suite.metadata) == (1, 1, {"exact": 1}, {"team": "x"})
     assert await client.suite(suite.id, tenant="acme") == suite
     assert (await client.suites(PageQuery(limit=5), tenant="acme")).data == (suite,)
-    run = await client.start(suite.id, CreateEvalRun(model="m", concurrency=3), tenant="acme")
-    assert (run.status, run.concurrency, run.counts.pending) == ("queued", 3, 1)
+    run = await client.start(suite.id, CreateEvalRun(model="m", api_key_id="key_1", concurrency=3), tenant="acme")
+    assert (run.status, run.concurrency, run.counts.pending, run.api_key_id) == ("queued", 3, 1, "key_1")
     assert (await client.runs(suite.id, tenant="acme")).data == (run,)
     assert (await client.items(suite.id, run.id, EvalItemQuery(limit=3), tenant="acme")).data == ()
     report = await client.report(suite.id, run.id, tenant="acme")
@@ -63,7 +63,9 @@ async def test_client_and_service_understand_each_other(served: tuple[EvalClient
     with pytest.raises(NotFound):
         await client.run(suite.id, run.id, tenant="other")
     with pytest.raises(BadRequest, match="which model"):
-        await client.start(suite.id, CreateEvalRun(), tenant="acme")
+        await client.start(suite.id, CreateEvalRun(api_key_id="key_1"), tenant="acme")
+    with pytest.raises(BadRequest, match="api_key_id"):
+        await client.start(suite.id, CreateEvalRun(model="m"), tenant="acme")
     assert (await client.delete(suite.id, tenant="acme")).deleted
 
 
@@ -95,6 +97,24 @@ async def test_a_wrong_suite_is_refused_with_a_sentence(
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert answer.headers["content-type"] == "application/problem+json"
     assert len(answer.json()["detail"]) > 10
+
+
+async def test_a_member_runs_with_his_own_key_and_no_other(served: tuple[EvalClient, httpx.AsyncClient]) -> None:
+    client, raw = served
+    suite = await client.create(SUITE, tenant="acme")
+    path = f"/v1/evals/{suite.id}/runs"
+    member = service_headers("eval", "acme", subject="key_1", role="member", key_id="key_1")
+    for named in ({}, {"api_key_id": "key_1"}):
+        started = await raw.post(path, json={"model": "m", **named}, headers=member)
+        assert (started.status_code, started.json()["api_key_id"]) == (201, "key_1")
+    another = await raw.post(path, json={"model": "m", "api_key_id": "key_2"}, headers=member)
+    assert (another.status_code, another.json()["code"]) == (403, "eval_api_key_forbidden")
+    keyless = service_headers("eval", "acme", subject="key_1", role="member")
+    unnamed = await raw.post(path, json={"model": "m", "api_key_id": "key_2"}, headers=keyless)
+    assert (unnamed.status_code, unnamed.json()["code"]) == (400, "eval_api_key_missing")
+    misspelt = await raw.post(path, json={"model": "m", "api_key_id": "a key"}, headers=service_headers("eval", "acme"))
+    assert misspelt.status_code == 422
+    assert [run.api_key_id for run in (await client.runs(suite.id, tenant="acme")).data] == ["key_1", "key_1"]
 
 
 async def test_nothing_is_answered_without_a_credential(served: tuple[EvalClient, httpx.AsyncClient]) -> None:

@@ -41,9 +41,9 @@ class EvalPlatform:
         self.port = free_port()
         self.worker_port = free_port()
         platform = platform_settings(folder, redis_url=redis_url, gateway_url=gateway_url, log_level="info")
+        self.secret = platform.service_secret.get_secret_value()
         self._environment = environment_of(platform) | {
             "SLUICE_EVAL_PORT": str(self.port),
-            "SLUICE_EVAL_GATEWAY_KEY": "sk-test",
             "SLUICE_EVAL_LEASE_S": "2",
             "SLUICE_EVAL_SWEEP_S": "0.3",
             "SLUICE_EVAL_FIRST_PAUSE_S": "0.05",
@@ -89,7 +89,8 @@ class EvalPlatform:
         return found
 
     def start_run(self, eval_id: str, **body: Any) -> str:
-        run = self.ask("POST", f"/v1/evals/{eval_id}/runs", 201, json={"model": "smollm2", **body}).json()
+        body = {"model": "smollm2", "api_key_id": "key_1", **body}
+        run = self.ask("POST", f"/v1/evals/{eval_id}/runs", 201, json=body).json()
         return f"/v1/evals/{eval_id}/runs/{run['id']}"
 
     def ended(self, run: str, *, seconds: float = 60.0) -> dict[str, Any]:

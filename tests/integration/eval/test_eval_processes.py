@@ -9,6 +9,7 @@ import pytest
 from openai_provider import Behaviour
 from tests.integration.eval.eval_platform import EvalPlatform, provider_server, suite_of
 
+from sluice.auth import ServiceTokens
 from sluice.testing import ServiceProcess, free_port, valkey_process, valkey_server, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -50,7 +51,10 @@ def test_a_suite_is_run_and_reported(tmp_path: Path) -> None:
         assert [item["id"] for item in filtered["data"]] == ["no-json"]
         sent = provider.seen[-1]
         assert sent.path == "/v1/chat/completions"
-        assert sent.headers["authorization"] == "Bearer sk-test"
+        bearer = sent.headers["authorization"].removeprefix("Bearer ")
+        caller = ServiceTokens(platform.secret, "test").verify(bearer, "gateway")
+        assert (caller.tenant, caller.key_id) == ("default", "key_1")
+        assert (caller.subject, caller.role) == ("eval-worker", "service")
         assert (sent.json["temperature"], sent.json["max_tokens"], sent.json["seed"]) == (0.0, 5, 3)
         assert "top_p" not in sent.json
         metrics = httpx.get(f"http://127.0.0.1:{platform.worker_port}/metrics").text
@@ -131,7 +135,7 @@ def test_a_refused_key_ends_the_run_with_the_gateways_sentence(tmp_path: Path) -
         platform.worker()
         ended = platform.ended(platform.start_run(platform.upload(suite_of(30))))
         assert ended["status"] == "failed"
-        assert "status 401" in ended["error"]
+        assert "status 401 for API key key_1" in ended["error"]
         assert len(provider.seen) < 10
 
 

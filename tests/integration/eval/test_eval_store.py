@@ -5,21 +5,24 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from tests.integration.gateway.control_plane import fresh_database
 
 from sluice.contracts.evals import CreateEval, EvalItemQuery, EvalItemResult
 from sluice.contracts.paging import PageQuery
 from sluice.db import Database, open_database
 from sluice.migrations import upgrade
+from sluice.settings import PlatformSettings
 from sluice.testing import platform_settings, postgres_server
 from sluice_eval.domain.errors import RunEnded, RunNotFound, SuiteBusy, SuiteNotFound
-from sluice_eval.domain.runs import RunKey
+from sluice_eval.domain.runs import OnBehalf, RunKey
 from sluice_eval.domain.suites import finished
 from sluice_eval.store.book import SqlRunBook
 from sluice_eval.store.library import Library, NewRun
 
 pytestmark = pytest.mark.integration
 MIGRATIONS = Path(__file__).parents[3] / "services" / "eval" / "migrations"
-NEW = NewRun("m", 2, {})
+NEW = NewRun("m", "key_1", 2, {})
 T0 = 1_800_000_000.0
 
 
@@ -108,6 +111,7 @@ async def test_a_run_belongs_to_one_worker_at_a_time(database: Database) -> None
     work = await book.take(key, "first", T0, 10)
     assert work is not None
     assert (work.model, work.done, len(work.suite.items)) == ("m", frozenset(), 3)
+    assert work.on_behalf == OnBehalf("acme", "key_1")
     assert await book.take(key, "second", T0 + 9, 10) is None
     assert await book.write(key, "first", result(run.id, 1))
     assert not await book.write(key, "second", result(run.id, 2))
@@ -183,3 +187,41 @@ async def test_pages_hold_every_row_once(database: Database) -> None:
     assert pages == [[1, 2, 5], [5, 7], []]
     backwards = EvalItemQuery(limit=10, order="desc", after="i5")
     assert [row.position for row in await library.items("pages", made.id, runs[0], backwards)] == [2, 1]
+
+
+@pytest.mark.parametrize("server", ["sqlite", "postgres"])
+def test_runs_from_before_keys_were_noted_outlive_the_migration(
+    request: pytest.FixtureRequest, tmp_path: Path, server: str
+) -> None:
+    url = fresh_database(request.getfixturevalue("postgres_url")) if server == "postgres" else ""
+    asyncio.run(_migrated(platform_settings(tmp_path, database_url=url)))
+
+
+async def _migrated(platform: PlatformSettings) -> None:
+    await upgrade(platform, "eval", MIGRATIONS, "0001")
+    database = open_database(platform, "eval")
+    async with database.write() as session:
+        body = suite("old").model_dump_json()
+        await session.execute(
+            text(
+                "INSERT INTO eval_suites (id, tenant, name, version, content_hash, items, scorers, body, created_at) "
+                "VALUES ('eval_1', 'acme', 'old', 1, 'x', 3, '{}', :body, 0)"
+            ),
+            {"body": body},
+        )
+        for run_id, status in (("evalrun_1", "queued"), ("evalrun_2", "completed")):
+            await session.execute(
+                text(
+                    "INSERT INTO eval_runs (id, tenant, suite_id, model, status, concurrency, metadata, attempts, look_at, "
+                    "created_at) VALUES (:id, 'acme', 'eval_1', 'm', :status, 1, '{}', 0, 0, 0)"
+                ),
+                {"id": run_id, "status": status},
+            )
+    await upgrade(platform, "eval", MIGRATIONS)
+    library, book = Library(database), SqlRunBook(database, 9)
+    assert await book.take(RunKey("acme", "evalrun_1"), "w", T0, 10) is None
+    waiting, done = [await library.run("acme", "eval_1", run_id) for run_id in ("evalrun_1", "evalrun_2")]
+    assert (waiting.status, waiting.api_key_id) == ("failed", None)
+    assert waiting.error == "The run is from a version that did not note whose API key it asks with. Start it again."
+    assert (done.status, done.error) == ("completed", None)
+    await database.close()

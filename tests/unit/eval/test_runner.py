@@ -8,11 +8,13 @@ import pytest
 from sluice.clock import SystemClock
 from sluice.contracts.evals import CreateEval, EvalItem, EvalItemResult, RunStatus, Sampling
 from sluice.telemetry.metrics import MetricRegistry
-from sluice_eval.domain.runs import Answer, NotAnswered, RunKey, Work, pause_before
+from sluice_eval.domain.errors import RunKeyForbidden, RunKeyMissing
+from sluice_eval.domain.runs import Answer, NotAnswered, OnBehalf, RunKey, Work, key_of_run, pause_before
 from sluice_eval.metrics import EvalMetrics
 from sluice_eval.runner import EvalRunner, Limits
 
 KEY = RunKey("t", "evalrun_1")
+CALLER = OnBehalf("t", "key_1")
 LIMITS = Limits(item_s=2.0, run_s=60.0, max_tries=3, first_pause_s=0.01, lease_s=0.3)
 
 
@@ -54,11 +56,15 @@ class ScriptedTarget:
     failures: dict[str, list[NotAnswered]] = field(default_factory=dict)
     seconds: float = 0.0
     asked: list[str] = field(default_factory=list)
+    callers: set[OnBehalf] = field(default_factory=set)
     at_once: int = 0
     most_at_once: int = 0
 
-    async def ask(self, model: str, item: EvalItem, sampling: Sampling, timeout_s: float) -> Answer:
+    async def ask(
+        self, on_behalf: OnBehalf, model: str, item: EvalItem, sampling: Sampling, timeout_s: float
+    ) -> Answer:
         prompt = item.prompt or ""
+        self.callers.add(on_behalf)
         self.asked.append(prompt)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -72,7 +78,7 @@ class ScriptedTarget:
 
 
 def work(count: int, *, concurrency: int = 2, done: frozenset[int] = frozenset()) -> Work:
-    return Work("m", concurrency, suite_of(count), done, SystemClock().now())
+    return Work(CALLER, "m", concurrency, suite_of(count), done, SystemClock().now())
 
 
 async def run(book: ScriptedBook, target: ScriptedTarget, limits: Limits = LIMITS) -> None:
@@ -87,6 +93,7 @@ async def test_every_item_has_one_result_and_no_more_are_asked_at_once_than_allo
     assert sorted(result.position for result in book.results) == list(range(1, 10))
     assert {result.outcome for result in book.results} == {"passed"}
     assert target.most_at_once == 3
+    assert target.callers == {CALLER}
     assert book.results[0].cost_usd == 0.5
 
 
@@ -163,3 +170,18 @@ def test_pauses_double_up_to_a_limit_and_respect_what_is_asked() -> None:
     assert [pause_before(n, 0.5, None) for n in (2, 3, 4)] == [0.5, 1.0, 2.0]
     assert pause_before(2, 0.5, 7.0) == 7.0
     assert pause_before(60, 0.5, None) == 30.0
+
+
+def test_a_run_asks_with_the_callers_own_key() -> None:
+    assert key_of_run("key_1", None, may_name=False) == "key_1"
+    assert key_of_run("key_1", "key_1", may_name=False) == "key_1"
+    for may_name in (True, False):
+        with pytest.raises(RunKeyForbidden, match="Leave `api_key_id` out"):
+            key_of_run("key_1", "key_2", may_name=may_name)
+
+
+def test_a_caller_without_a_key_names_one_if_he_may() -> None:
+    assert key_of_run(None, "key_2", may_name=True) == "key_2"
+    for named, may_name in ((None, True), (None, False), ("key_2", False)):
+        with pytest.raises(RunKeyMissing, match="api_key_id"):
+            key_of_run(None, named, may_name=may_name)

@@ -56,7 +56,8 @@ def test_a_token_proves_tenant_and_audience_until_it_expires() -> None:
     tokens = ServiceTokens(SECRET, "gateway", clock)
     token = tokens.mint("retrieval", tenant="acme", subject="key_1", role="member")
     caller = tokens.verify(token, "retrieval")
-    assert (caller.tenant, caller.subject, caller.role) == ("acme", "key_1", "member")
+    assert (caller.tenant, caller.subject, caller.role, caller.key_id) == ("acme", "key_1", "member", None)
+    assert caller.expires_at == int(clock.now() + 300)
     with pytest.raises(Unauthorized):
         tokens.verify(token, "eval")
     with pytest.raises(Unauthorized):
@@ -67,6 +68,18 @@ def test_a_token_proves_tenant_and_audience_until_it_expires() -> None:
     old = ServiceTokens(SECRET, "gateway", FakeClock(now=1_000_000.0)).mint("retrieval", tenant="a", subject="s")
     with pytest.raises(Unauthorized):
         tokens.verify(old, "retrieval")
+
+
+def test_a_token_names_the_api_key_on_whose_behalf_it_is_used() -> None:
+    tokens = ServiceTokens(SECRET, "eval")
+    minted = {
+        key_id: tokens.mint("gateway", tenant="acme", subject="eval-worker", key_id=key_id)
+        for key_id in (None, "key_1", "key_2")
+    }
+    assert len(set(minted.values())) == 3
+    for key_id, token in minted.items():
+        assert tokens.verify(token, "gateway").key_id == key_id
+        assert tokens.mint("gateway", tenant="acme", subject="eval-worker", key_id=key_id) == token
 
 
 @given(st.text(max_size=200))

@@ -6,10 +6,11 @@ from typing import Any
 
 import aiohttp
 
+from sluice.auth import ServiceTokens
 from sluice.clients.deadline import DEADLINE_HEADER
 from sluice.contracts.evals import EvalItem, JsonSchemaScorer, Sampling
 from sluice.telemetry.tracing import Tracing, inject
-from sluice_eval.domain.runs import Answer, NotAnswered
+from sluice_eval.domain.runs import Answer, NotAnswered, OnBehalf
 
 _log = logging.getLogger(__name__)
 _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
@@ -19,22 +20,28 @@ _SHOWN = 500
 
 
 class GatewayTarget:
-    """Asks over HTTP with an API key; what the gateway refuses becomes `NotAnswered` with its own sentence."""
+    """Asks over HTTP on behalf of an API key; what the gateway refuses becomes `NotAnswered` with its own sentence.
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str, key: str, tracing: Tracing) -> None:
+    It shows a service token that names the key; the gateway applies that key's own limits, and books usage on it.
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, base_url: str, tokens: ServiceTokens, subject: str, tracing: Tracing
+    ) -> None:
         self._session = session
         self._url = f"{base_url.rstrip('/')}/v1/chat/completions"
-        self._key = key
+        self._tokens = tokens
+        self._subject = subject
         self._tracing = tracing
 
-    async def ask(self, model: str, item: EvalItem, sampling: Sampling, timeout_s: float) -> Answer:
-        """Ask one question."""
-        if not self._key:
-            raise NotAnswered(
-                "The eval worker has no API key. Make one with `sluice keys create` and set SLUICE_EVAL_GATEWAY_KEY.",
-                for_all=True,
-            )
-        headers = {"authorization": f"Bearer {self._key}", DEADLINE_HEADER: str(max(1, int(timeout_s * 1000)))}
+    async def ask(
+        self, on_behalf: OnBehalf, model: str, item: EvalItem, sampling: Sampling, timeout_s: float
+    ) -> Answer:
+        """Ask one question with the rights of an API key."""
+        token = self._tokens.mint(
+            "gateway", tenant=on_behalf.tenant, subject=self._subject, key_id=on_behalf.api_key_id
+        )
+        headers = {"authorization": f"Bearer {token}", DEADLINE_HEADER: str(max(1, int(timeout_s * 1000)))}
         timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(5.0, timeout_s))
         with self._tracing.span("ask gateway", attributes={"sluice.eval.item": item.id or ""}):
             inject(headers)
@@ -48,7 +55,7 @@ class GatewayTarget:
                 ) as response:
                     raw = await _read(response)
                     if response.status != 200:
-                        raise _refusal(response.status, raw, response.headers.get("retry-after"))
+                        raise _refusal(on_behalf, response.status, raw, response.headers.get("retry-after"))
                     return _answer(raw, response.headers.get("x-request-id"), response.headers.get("x-sluice-cost"))
             except TimeoutError as exc:
                 raise NotAnswered(f"No answer within {timeout_s:.0f} s.") from exc
@@ -79,14 +86,15 @@ def _body(model: str, item: EvalItem, sampling: Sampling) -> dict[str, Any]:
     return body
 
 
-def _refusal(status: int, raw: bytes, retry_after: str | None) -> NotAnswered:
+def _refusal(on_behalf: OnBehalf, status: int, raw: bytes, retry_after: str | None) -> NotAnswered:
     try:
         said = json.loads(raw)["error"]["message"]
     except (ValueError, KeyError, TypeError):
         said = raw[:_SHOWN].decode("utf-8", "replace")
     after = float(retry_after) if retry_after and retry_after.isdigit() else None
+    who = f" for API key {on_behalf.api_key_id}" if status in (401, 403) else ""
     return NotAnswered(
-        f"The gateway answered with status {status}: {str(said)[:_SHOWN]}",
+        f"The gateway answered with status {status}{who}: {str(said)[:_SHOWN]}",
         again=status in _AGAIN,
         after_s=after,
         for_all=status in _FOR_ALL,

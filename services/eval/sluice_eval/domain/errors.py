@@ -1,6 +1,14 @@
 """What can go wrong in evaluation."""
 
-from sluice.errors import BadRequest, Conflict, DependencyUnavailable, NotFound, PayloadTooLarge, UnsupportedMediaType
+from sluice.errors import (
+    BadRequest,
+    Conflict,
+    DependencyUnavailable,
+    Forbidden,
+    NotFound,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
 
 
 class SuiteInvalid(BadRequest):
@@ -43,6 +51,18 @@ class RunEnded(Conflict):
     """The run has ended already."""
 
     code, title = "eval_run_ended", "Run has ended"
+
+
+class RunKeyMissing(BadRequest):
+    """Nobody said on behalf of which API key the run asks the gateway."""
+
+    code, title = "eval_api_key_missing", "API key of the run missing"
+
+
+class RunKeyForbidden(Forbidden):
+    """A caller with an API key of its own named another one."""
+
+    code, title = "eval_api_key_forbidden", "API key of another"
 
 
 class QueueAway(DependencyUnavailable):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from sluice.contracts.evals import CreateEval, EvalItem, EvalItemResult, RunStatus, Sampling
+from sluice_eval.domain.errors import RunKeyForbidden, RunKeyMissing
 
 
 class RunKey(NamedTuple):
@@ -11,6 +12,13 @@ class RunKey(NamedTuple):
 
     tenant: str
     run_id: str
+
+
+class OnBehalf(NamedTuple):
+    """For whom a run asks the gateway: an API key, by its id, and the tenant that owns it."""
+
+    tenant: str
+    api_key_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +54,10 @@ class NotAnswered(Exception):
 class ChatTarget(Protocol):
     """The model under evaluation, behind the gateway."""
 
-    async def ask(self, model: str, item: EvalItem, sampling: Sampling, timeout_s: float) -> Answer:
-        """Ask one question.
+    async def ask(
+        self, on_behalf: OnBehalf, model: str, item: EvalItem, sampling: Sampling, timeout_s: float
+    ) -> Answer:
+        """Ask one question with the rights of an API key.
 
         Raises:
             NotAnswered: there is no answer, now or ever.
@@ -72,8 +82,9 @@ class RunQueue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A run that this worker has taken: its suite, and which positions have a result already."""
+    """A run that this worker has taken: for whom it asks, its suite, and which positions have a result already."""
 
+    on_behalf: OnBehalf
     model: str
     concurrency: int
     suite: CreateEval
@@ -99,6 +110,27 @@ class RunBook(Protocol):
     async def finish(self, key: RunKey, owner: str, status: RunStatus, error: str | None, now: float) -> bool:
         """End a run; False if it is no longer ours."""
         ...
+
+
+def key_of_run(own: str | None, named: str | None, *, may_name: bool) -> str:
+    """Return the id of the API key with which a run asks: the caller's own, or the one named by a caller without a key.
+
+    Raises:
+        RunKeyForbidden: the caller has a key and named another.
+        RunKeyMissing: the caller has none, and named none or may not name one.
+    """
+    if own is not None:
+        if named is not None and named != own:
+            raise RunKeyForbidden(
+                "A run asks on behalf of the API key that starts it. Leave `api_key_id` out, or start the run with that key."
+            )
+        return own
+    if named is None or not may_name:
+        raise RunKeyMissing(
+            "Say with `api_key_id` on behalf of which API key of the tenant the run asks the gateway (GET /admin/keys lists "
+            "them), or start the run through the gateway with an API key."
+        )
+    return named
 
 
 def pause_before(attempt: int, first_s: float, asked_s: float | None, longest_s: float = 30.0) -> float:

@@ -9,10 +9,18 @@ from sluice.auth import CallerDep
 from sluice.contracts.evals import CreateEvalRun, EvalItemQuery, EvalItemResult, EvalReport, EvalRun
 from sluice.contracts.paging import Page, PageQuery
 from sluice.errors import Unauthorized, Unprocessable, problem_responses
-from sluice_eval.domain.errors import QueueAway, RunEnded, RunNotFound, SuiteInvalid, SuiteNotFound
+from sluice_eval.domain.errors import (
+    QueueAway,
+    RunEnded,
+    RunKeyForbidden,
+    RunKeyMissing,
+    RunNotFound,
+    SuiteInvalid,
+    SuiteNotFound,
+)
 from sluice_eval.domain.markdown import to_markdown
 from sluice_eval.domain.report import make_report
-from sluice_eval.domain.runs import RunKey
+from sluice_eval.domain.runs import RunKey, key_of_run
 from sluice_eval.store.library import NewRun
 from sluice_eval.wiring import DepsDep
 
@@ -26,7 +34,12 @@ router = APIRouter(
 )
 
 
-@router.post("", status_code=201, summary="Start a run", responses=problem_responses(SuiteInvalid))
+@router.post(
+    "",
+    status_code=201,
+    summary="Start a run",
+    responses=problem_responses(SuiteInvalid, RunKeyMissing, RunKeyForbidden),
+)
 async def create_run(eval_id: str, body: CreateEvalRun, caller: CallerDep, deps: DepsDep) -> EvalRun:
     """Run a suite against a model or a route; it is done by a worker, also when the queue is away for a while."""
     suite = await deps.library.suite(caller.tenant, eval_id)
@@ -34,7 +47,8 @@ async def create_run(eval_id: str, body: CreateEvalRun, caller: CallerDep, deps:
     if model is None:
         raise SuiteInvalid("Say which model to run the suite against: neither the run nor the suite names one.")
     now = deps.clock.now()
-    new = NewRun(model, body.concurrency or deps.settings.concurrency, body.metadata)
+    key_id = key_of_run(caller.key_id, body.api_key_id, may_name=caller.role != "member")
+    new = NewRun(model, key_id, body.concurrency or deps.settings.concurrency, body.metadata)
     run = await deps.library.add_run(caller.tenant, eval_id, new, now, now + _SOON_S)
     try:
         await deps.queue.send(RunKey(caller.tenant, run.id))

@@ -4,7 +4,7 @@ from sqlalchemy import select
 
 from sluice.contracts.evals import EvalItemResult, RunStatus
 from sluice.db import AsyncSession, Database
-from sluice_eval.domain.runs import RunKey, Work
+from sluice_eval.domain.runs import OnBehalf, RunKey, Work
 from sluice_eval.store.rows import body_of, result_row
 from sluice_eval.tables import ResultRow, RunRow, SuiteRow
 
@@ -25,8 +25,12 @@ class SqlRunBook:
             if row.status == "running" and row.look_at > now:
                 return None
             if row.attempts >= self._max_attempts:
-                row.status, row.finished_at, row.lease_owner = "failed", now, None
-                row.error = f"The run was given up: {row.attempts} workers were lost over it."
+                _give_up(row, f"The run was given up: {row.attempts} workers were lost over it.", now)
+                return None
+            if row.api_key_id is None:
+                _give_up(
+                    row, "The run is from a version that did not note whose API key it asks with. Start it again.", now
+                )
                 return None
             suite = await session.get(SuiteRow, row.suite_id)
             assert suite is not None  # the foreign key says so
@@ -34,7 +38,8 @@ class SqlRunBook:
             row.attempts += 1
             row.started_at = row.started_at or now
             done = await session.scalars(select(ResultRow.position).where(ResultRow.run_id == row.id))
-            return Work(row.model, row.concurrency, body_of(suite), frozenset(done), row.started_at)
+            on_behalf = OnBehalf(row.tenant, row.api_key_id)
+            return Work(on_behalf, row.model, row.concurrency, body_of(suite), frozenset(done), row.started_at)
 
     async def hold(self, key: RunKey, owner: str, until: float) -> bool:
         """Prolong the lease; False if the run was cancelled, deleted or taken over."""
@@ -70,6 +75,10 @@ async def _locked(session: AsyncSession, key: RunKey) -> RunRow | None:
     query = select(RunRow).where(RunRow.id == key.run_id, RunRow.tenant == key.tenant).with_for_update()
     found: RunRow | None = await session.scalar(query)
     return found
+
+
+def _give_up(row: RunRow, error: str, now: float) -> None:
+    row.status, row.error, row.finished_at, row.lease_owner = "failed", error, now, None
 
 
 def _is_ours(row: RunRow | None, owner: str) -> bool:

@@ -38,6 +38,7 @@ class NewRun(NamedTuple):
     """What a run is made of."""
 
     model: str
+    api_key_id: str
     concurrency: int
     metadata: dict[str, str]
 
@@ -110,6 +111,7 @@ class Library:
                 tenant=tenant,
                 suite_id=suite.id,
                 model=new.model,
+                api_key_id=new.api_key_id,
                 status="queued",
                 concurrency=new.concurrency,
                 details=new.metadata,

@@ -37,6 +37,7 @@ def run_of(row: RunRow, suite: SuiteRow, counts: EvalCounts) -> EvalRun:
             "eval_version": suite.version,
             "content_hash": suite.content_hash,
             "model": row.model,
+            "api_key_id": row.api_key_id,
             "status": row.status,
             "error": row.error,
             "concurrency": row.concurrency,

@@ -46,6 +46,13 @@ class KeyRing(Protocol):
         """
         ...
 
+    def on_behalf(self, authorization: bytes, now: float) -> KeyRecord | None:
+        """Return the key for which one of Sluice's own services asks with a token, or None; asked after a miss only.
+
+        Disabled and expired keys are returned as well; a key that the token's tenant does not own is not.
+        """
+        ...
+
 
 @dataclass(slots=True)
 class UsageFields:

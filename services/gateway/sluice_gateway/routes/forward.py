@@ -25,7 +25,7 @@ OWNERS: Mapping[str, ServiceName] = {
 
 
 class ForwardEndpoint:
-    """Passes everything below one path on to a service, with a token for the API key's tenant."""
+    """Passes everything below one path on to a service, with a token that names the API key and its tenant."""
 
     def __init__(self, service: ServiceName) -> None:
         self._service: ServiceName = service
@@ -55,7 +55,9 @@ class ForwardEndpoint:
         target = Target(
             service=self._service,
             base_url=deps.platform.service_url(self._service),
-            token=deps.tokens.mint(self._service, tenant=key.tenant, subject=key.key_id, role="member"),
+            token=deps.tokens.mint(
+                self._service, tenant=key.tenant, subject=key.key_id, role="member", key_id=key.key_id
+            ),
         )
         request = Incoming(
             scope["method"], raw_path, scope["query_string"], scope["headers"], scope["sluice_request_id"]

@@ -22,8 +22,9 @@ _log = logging.getLogger(__name__)
 _api_key = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key of the gateway (`sk-…`)")
 
 
-def require_key(request: Request, deps: DepsDep, _: Annotated[object, Depends(_api_key)]) -> KeyRecord:
+async def require_key(request: Request, deps: DepsDep, _: Annotated[object, Depends(_api_key)]) -> KeyRecord:
     """FastAPI dependency: the API key that the request proves, or 401."""
+    # A coroutine, so that FastAPI runs it in the loop: the key ring belongs to that thread.
     return key_of(deps, request.headers.get("authorization", "").encode("latin-1"))
 
 

@@ -176,7 +176,7 @@ async def test_the_owner_learns_for_which_tenant_and_key_and_nothing_of_the_key_
     assert answer.headers["x-request-id"] == "req-of-caller"
     seen = running.owner.seen[0].headers
     caller = ServiceTokens(running.secret, "test").verify(seen["authorization"].removeprefix("Bearer "), service)
-    assert (caller.tenant, caller.subject, caller.role) == ("acme", running.key_id, "member")
+    assert (caller.tenant, caller.key_id, caller.role) == ("acme", running.key_id, "member")
     assert running.owner.bodies == [b'{"x":1}']
     assert (seen["x-request-id"], seen["idempotency-key"]) == ("req-of-caller", "abc-123-xyz")
     assert 0 < int(seen["x-sluice-deadline-ms"]) <= 1000

@@ -1,5 +1,5 @@
 from sluice_gateway.domain.keys import StoredKey, digest_of
-from sluice_gateway.domain.ring import MemoryKeyRing
+from sluice_gateway.domain.ring import Delegation, MemoryKeyRing
 
 PEPPER = b"pepper"
 
@@ -77,3 +77,76 @@ def test_a_ring_is_loaded_once_keys_were_read_even_if_there_are_none() -> None:
     ring.replace([])
     assert ring.loaded
     assert len(ring) == 0
+
+
+class Checker:
+    """Knows a few tokens and counts how often it is asked."""
+
+    def __init__(self, **known: Delegation) -> None:
+        self.known = {name.encode(): said for name, said in known.items()}
+        self.asked = 0
+
+    def check(self, token: bytes) -> Delegation | None:
+        self.asked += 1
+        return self.known.get(token)
+
+
+def bearer(token: str) -> bytes:
+    return f"Bearer {token}".encode()
+
+
+def test_a_token_stands_for_the_key_that_it_names_as_the_key_is_now() -> None:
+    ring = MemoryKeyRing(PEPPER, Checker(eyJ1=Delegation("acme", "key_1", 100.0)))
+    ring.replace([stored(1, models=("a",))])
+    assert ring.lookup(bearer("eyJ1")) is None
+    record = ring.on_behalf(bearer("eyJ1"), 50.0)
+    assert record is ring.lookup(header(1))
+    ring.put(stored(1, models=("a",), revoked_at=5))
+    revoked = ring.on_behalf(bearer("eyJ1"), 51.0)
+    assert revoked is not None
+    assert revoked.disabled
+    ring.drop("key_1")
+    assert ring.on_behalf(bearer("eyJ1"), 52.0) is None
+
+
+def test_a_token_for_a_key_of_another_tenant_or_none_stands_for_nothing() -> None:
+    checker = Checker(eyJ1=Delegation("other", "key_1", 100.0), eyJ2=Delegation("acme", "key_2", 100.0))
+    ring = MemoryKeyRing(PEPPER, checker)
+    ring.replace([stored(1)])
+    for token in ("eyJ1", "eyJ2", "eyJ3"):
+        assert ring.on_behalf(bearer(token), 50.0) is None
+
+
+def test_only_what_looks_like_a_token_is_checked() -> None:
+    checker = Checker()
+    ring = MemoryKeyRing(PEPPER, checker)
+    ring.replace([stored(1)])
+    for value in (header(1), header(2), b"", b"Basic eyJ1", b"Bearer eyJ" + b"a" * 5000):
+        assert ring.on_behalf(value, 50.0) is None
+    assert checker.asked == 0
+    assert ring.on_behalf(bearer("eyJ1"), 50.0) is None
+    assert checker.asked == 1
+    assert MemoryKeyRing(PEPPER).on_behalf(bearer("eyJ1"), 50.0) is None
+
+
+def test_a_checked_token_is_remembered_until_it_expires_and_a_wrong_one_never() -> None:
+    checker = Checker(eyJ1=Delegation("acme", "key_1", 100.0))
+    ring = MemoryKeyRing(PEPPER, checker)
+    ring.replace([stored(1)])
+    for now in (50.0, 60.0, 99.9):
+        assert ring.on_behalf(bearer("eyJ1"), now) is not None
+    assert checker.asked == 1
+    checker.known.clear()
+    assert ring.on_behalf(bearer("eyJ1"), 100.0) is None
+    assert ring.on_behalf(bearer("eyJ1"), 50.0) is None
+    assert checker.asked == 3
+    assert not ring._checked
+
+
+def test_remembered_tokens_are_bounded() -> None:
+    checker = Checker(**{f"eyJ{n}": Delegation("acme", "key_1", 100.0) for n in range(9)})
+    ring = MemoryKeyRing(PEPPER, checker, remembered=3)
+    ring.replace([stored(1)])
+    for number in (0, 1, 2, 0, 3, 4):
+        assert ring.on_behalf(bearer(f"eyJ{number}"), 50.0) is not None
+    assert list(ring._checked) == [b"eyJ0", b"eyJ3", b"eyJ4"]

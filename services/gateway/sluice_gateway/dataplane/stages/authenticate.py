@@ -5,7 +5,7 @@ from sluice_gateway.domain.ports import KeyRecord, KeyRing
 
 
 def authenticate(keys: KeyRing, authorization: bytes, now: float) -> KeyRecord:
-    """Return the key that the `Authorization` header proves.
+    """Return the key that the `Authorization` header proves, or for which a service of ours asks.
 
     Raises:
         InvalidKey: no key, an unknown, disabled or expired one.
@@ -14,6 +14,8 @@ def authenticate(keys: KeyRing, authorization: bytes, now: float) -> KeyRecord:
     if key is None:
         if not authorization:
             raise InvalidKey("No API key was sent. Send it as `Authorization: Bearer sk-…`.")
+        key = keys.on_behalf(authorization, now)
+    if key is None:
         raise InvalidKey("The API key is not valid. Check it, or ask your administrator for a new one.")
     if key.disabled:
         raise InvalidKey("The API key is disabled. Ask your administrator for a new one.", code="key_disabled")
