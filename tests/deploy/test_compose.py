@@ -133,7 +133,6 @@ def test_secrets_have_no_default() -> None:
         assert f"${{{secret}:?" in text
     assert {name for name in VARIABLE.findall(text) if name.endswith(("_KEY", "_SECRET", "_PEPPER"))} <= {
         *SECRETS,
-        "SLUICE_EVAL_GATEWAY_KEY",
         "SLUICE_RETRIEVAL_QDRANT_API_KEY",
     }
 

@@ -12,7 +12,7 @@ from sluice_cli.output import say, show_json, show_table
 from sluice_cli.platform import records
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.platform.health import ask
-from sluice_cli.platform.home import API_KEY, EVAL_KEY, Home
+from sluice_cli.platform.home import API_KEY, Home
 from sluice_cli.platform.launcher import Launcher, exclusive
 from sluice_cli.platform.parts import Layout, Part, environment, missing_wheels, parts
 from sluice_cli.settings import CliSettings
@@ -41,12 +41,11 @@ def up() -> None:
         try:
             for stage in sorted({part.stage for part in wanted}):
                 launcher.start([part for part in wanted if part.stage == stage], values | secrets)
-                if stage == 1:
-                    secrets = _ensure_keys(home, Gateway.from_settings(settings), secrets)
+            key = _ensure_key(home, Gateway.from_settings(settings), secrets.get(API_KEY))
         except BaseException:
             launcher.stop([part.name for part in reversed(wanted) if part.name not in started])
             raise
-    _tell(layout, secrets[API_KEY], time.monotonic() - began)
+    _tell(layout, key, time.monotonic() - began)
 
 
 def down() -> None:
@@ -146,15 +145,12 @@ def _proportional_memory(process: psutil.Process) -> int:
     return total
 
 
-def _ensure_keys(home: Home, gateway: Gateway, secrets: dict[str, str]) -> dict[str, str]:
-    wanted = {API_KEY: "quickstart", EVAL_KEY: "eval-worker"}
-    made: dict[str, str] = {}
-    for variable, name in wanted.items():
-        if variable not in secrets or not _accepted(gateway, secrets[variable]):
-            made[variable] = gateway.admin("POST", "/admin/keys", json={"name": name})["key"]
-    if made:
-        home.store_secrets(made)
-    return secrets | made
+def _ensure_key(home: Home, gateway: Gateway, known: str | None) -> str:
+    if known is not None and _accepted(gateway, known):
+        return known
+    made = str(gateway.admin("POST", "/admin/keys", json={"name": "quickstart"})["key"])
+    home.store_secrets({API_KEY: made})
+    return made
 
 
 def _accepted(gateway: Gateway, key: str) -> bool:

