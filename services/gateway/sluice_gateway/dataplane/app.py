@@ -4,10 +4,8 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable
-from typing import cast
 
 from opentelemetry.trace import SpanKind
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from sluice.clients.deadline import deadline_after
 from sluice.contracts.routing import RoutingSnapshot
@@ -15,21 +13,24 @@ from sluice.errors import DeadlineExceeded, DependencyUnavailable
 from sluice.telemetry import names
 from sluice.telemetry.tracing import current_trace_id, extract
 from sluice_gateway.dataplane.asgi import Application, Headers, Receive, Scope, Send
-from sluice_gateway.dataplane.context import Conversation, Heads, Opened, RequestContext, read_heads
+from sluice_gateway.dataplane.context import Heads, Opened, RequestContext, read_heads
 from sluice_gateway.dataplane.conversation import Disconnects
 from sluice_gateway.dataplane.deps import DataPlaneDeps
+from sluice_gateway.dataplane.direct import Client, DirectRequest
 from sluice_gateway.dataplane.errors import (
     ApiError,
     Blocked,
     Gone,
-    Internal,
     OutOfTime,
     Unavailable,
     WrongMethod,
+    mistake,
+    starting,
 )
-from sluice_gateway.dataplane.listing import list_models, one_model
+from sluice_gateway.dataplane.listing import MODELS, listed
 from sluice_gateway.dataplane.plan import Stage, Stages
 from sluice_gateway.dataplane.stages.admit import admit_body, admit_head, read_body, too_large
+from sluice_gateway.dataplane.stages.attempt import Attempts
 from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.dataplane.stages.build_context import with_context
 from sluice_gateway.dataplane.stages.dispatch import Dispatch
@@ -37,7 +38,7 @@ from sluice_gateway.dataplane.stages.guard_input import GuardInput
 from sluice_gateway.dataplane.stages.guard_output import GuardOutput
 from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.dataplane.stages.resolve import resolve
-from sluice_gateway.dataplane.stages.respond import Respond, decision_headers
+from sluice_gateway.dataplane.stages.respond import Respond, decision_headers, unaccounted
 from sluice_gateway.dataplane.stages.retrieve import Retrieve
 from sluice_gateway.dataplane.stages.route import AskRouter
 from sluice_gateway.dataplane.table import ENDPOINTS, Compiler, Endpoint, ModelMetrics, Table
@@ -48,7 +49,6 @@ _log = logging.getLogger(__name__)
 _BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
 _BY_URL = {endpoint.path.encode(): endpoint for endpoint in ENDPOINTS}
 _IDLE_TICK_S = 1.0
-_MODELS = "/v1/models"
 _OTHER = "other"
 _CLIENT_GONE = 499
 
@@ -69,7 +69,9 @@ class DataPlane:
         self._options = deps.options
         guard = GuardInput(deps)
         output = GuardOutput(deps)
-        self._dispatch = Dispatch(deps)
+        self.attempts = Attempts(deps)
+        self.usage = deps.usage
+        self._dispatch = Dispatch(deps, self.attempts)
         self._upstreams = Upstreams(deps.options)
         self._compiler = Compiler(
             Stages(guard.enforce, guard.observe, AskRouter(deps), Retrieve(deps)),
@@ -81,7 +83,8 @@ class DataPlane:
         self._other = ModelMetrics(deps.metrics, _OTHER)
         self._disconnects = Disconnects(self._loop, deps.options.watch_disconnect_after_s)
         self._respond = Respond(deps, output, self._disconnects.stop)
-        deps.metrics.in_flight.set_function(lambda: len(self._disconnects))
+        self.direct = 0
+        deps.metrics.in_flight.set_function(lambda: len(self._disconnects) + self.direct)
 
     def use(self, snapshot: RoutingSnapshot) -> None:
         """Route by this snapshot from now on; requests that are under way keep the one that they began with."""
@@ -102,14 +105,14 @@ class DataPlane:
         endpoint = _BY_PATH.get(path)
         if endpoint is not None:
             return self._serve(endpoint, scope, receive, send)
-        if path == _MODELS or path.startswith("/v1/models/"):
+        if path == MODELS or path.startswith("/v1/models/"):
             return self._list(path, scope, send)
         return self._fallback(scope, receive, send)
 
-    def incoming(self, path: bytes, headers: Headers) -> "ShortRequest | None":
+    def incoming(self, path: bytes, headers: Headers, client: Client) -> DirectRequest | None:
         """Return the request whose head came over the short way; None for paths of others."""
         endpoint = _BY_URL.get(path)
-        return None if endpoint is None else ShortRequest(self, endpoint, headers)
+        return None if endpoint is None else DirectRequest(self, client, endpoint, headers)
 
     async def _serve(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         started = self.clock.monotonic()
@@ -119,12 +122,14 @@ class DataPlane:
                 raise WrongMethod(f"{endpoint.path} takes POST requests only.", headers=((b"allow", b"POST"),))
             opened = self.open(heads)
             raw = await read_body(receive, self.max_body_bytes)
-            ctx = self.admit(Conversation(endpoint, heads, receive, send, None, started), opened, raw)
+            ctx = self.admit(endpoint, heads, started, opened, raw)
         except ApiError as exc:
-            await self.refuse(endpoint, heads, send, exc, started)
+            self.count_refusal(endpoint, exc, started)
+            await _refuse(send, exc, [(b"x-request-id", heads.request_id.encode())])
         except Gone:
             return
         else:
+            ctx.talk(receive, send, None)
             await self.run(ctx)
 
     def open(self, heads: Heads) -> Opened:
@@ -138,44 +143,54 @@ class DataPlane:
         admit_head(heads, self.max_body_bytes)
         table = self._table
         if table is None:
-            raise Unavailable(
-                "The gateway is starting: its routing table has not arrived yet. Try again in a few seconds."
-            )
+            raise starting()
         if not self._deps.usage.accepting:
             raise Unavailable("The gateway cannot account for requests now. Try again in a few seconds.")
         return Opened(key, table, at)
 
-    def admit(self, conversation: Conversation, opened: Opened, raw: bytes) -> RequestContext:
+    def admit(self, endpoint: Endpoint, heads: Heads, started: float, opened: Opened, raw: bytes) -> RequestContext:
         """Decide on the body of a request.
 
         Raises:
             ApiError: the request is refused.
         """
-        endpoint, heads = conversation.endpoint, conversation.heads
         body = admit_body(raw, endpoint.kind)
         resolved = resolve(opened.table, opened.key, endpoint, body, len(raw))
         deadline = None if heads.deadline_s is None else self._loop.time() + heads.deadline_s
-        ctx = RequestContext(conversation, opened, raw, body, deadline)
+        ctx = RequestContext(endpoint, heads, started, opened, raw, body, deadline)
         model = resolved.model
         ctx.model, ctx.route, ctx.plan = resolved
         if model is not None:
             ctx.chain = (model, *model.fallbacks) if model.fallbacks else (model,)
         return ctx
 
-    async def refuse(self, endpoint: Endpoint, heads: Heads, send: Send, error: ApiError, started: float) -> None:
-        """Answer a request that was not admitted."""
-        self._other.observe(endpoint.path, error.status, self.clock.monotonic() - started)
-        await _refuse(send, error, [(b"x-request-id", heads.request_id.encode())])
-
     def too_large(self) -> ApiError:
         """Return the refusal of a body over the limit."""
         return too_large(self.max_body_bytes)
+
+    def count_refusal(self, endpoint: Endpoint, error: ApiError, started: float) -> None:
+        """Count a request that was not admitted."""
+        self._other.observe(endpoint.path, error.status, self.clock.monotonic() - started)
+
+    async def _list(self, path: str, scope: Scope, send: Send) -> None:
+        started = self.clock.monotonic()
+        heads = read_heads(scope["headers"])
+        headers: Headers = [(b"x-request-id", heads.request_id.encode())]
+        try:
+            key = authenticate(self._deps.keys, heads.authorization, self.clock.now())
+            body = listed(self._table, key, path, scope["method"])
+            await _send(send, 200, headers, body)
+            status = 200
+        except ApiError as exc:
+            await _refuse(send, exc, headers)
+            status = exc.status
+        self._other.observe(MODELS, status, self.clock.monotonic() - started)
 
     async def run(self, ctx: RequestContext) -> None:
         """Answer an admitted request."""
         self._disconnects.begin(ctx)
         try:
-            if self._is_traced(ctx):
+            if self.is_traced(ctx):
                 await self._traced(ctx)
             else:
                 await self._answer(ctx)
@@ -183,12 +198,17 @@ class DataPlane:
             self._disconnects.end(ctx)
             if ctx.deployment is not None:
                 ctx.deployment.in_flight -= 1
-            metrics = ctx.model.metrics if ctx.model is not None else self._other
-            metrics.observe(ctx.endpoint.path, ctx.http_status, self.clock.monotonic() - ctx.started)
-            if ctx.ttft is not None:
-                metrics.ttft.observe(ctx.ttft)
+            self.count(ctx)
 
-    def _is_traced(self, ctx: RequestContext) -> bool:
+    def count(self, ctx: RequestContext) -> None:
+        """Count an admitted request that has ended."""
+        metrics = ctx.model.metrics if ctx.model is not None else self._other
+        metrics.observe(ctx.endpoint.path, ctx.http_status, self.clock.monotonic() - ctx.started)
+        if ctx.ttft is not None:
+            metrics.ttft.observe(ctx.ttft)
+
+    def is_traced(self, ctx: RequestContext) -> bool:
+        """Tell whether spans are made of this request."""
         if not self._deps.tracing.enabled:
             return False
         parent = ctx.heads.traceparent
@@ -241,20 +261,19 @@ class DataPlane:
                 ctx, OutOfTime("The caller's deadline has passed. Allow more time with x-sluice-deadline-ms.")
             )
         except Gone:
-            self._left(ctx)
+            self.left(ctx)
         except asyncio.CancelledError:
-            self._left(ctx)
+            self.left(ctx)
             raise
         except Exception:  # noqa: BLE001 - the top of a request: the client gets a sentence, the log the details
-            _log.exception("a request failed", extra={"request_id": ctx.heads.request_id})
-            await self._fail(ctx, Internal("The gateway made a mistake. It has been logged; try again."))
+            await self._fail(ctx, mistake(ctx.heads.request_id))
 
     async def _in_stages(self, ctx: RequestContext) -> None:
         heads = ctx.heads
         milliseconds = None if heads.deadline_s is None else str(int(heads.deadline_s * 1000))
         with deadline_after(milliseconds):
             while following := ctx.plan.following(ctx.ran):
-                ctx.ran += following
+                ctx.ran = (*ctx.ran, *following)
                 await _together(following, ctx)
                 if ctx.gone:
                     raise Gone
@@ -272,111 +291,37 @@ class DataPlane:
                 self._disconnects.listen(ctx)
                 await self._respond.stream(ctx, answer)
         except DependencyUnavailable as exc:
-            raise Unavailable("The request could not be accounted for. Try again in a few seconds.") from exc
+            raise unaccounted() from exc
 
     async def _fail(self, ctx: RequestContext, error: ApiError) -> None:
         # A stream that has begun reports its own errors; here nothing has been sent yet.
-        ctx.status = "blocked" if isinstance(error, Blocked) else "error"
-        ctx.http_status = error.status
-        ctx.error_code = error.error_code
-        await self._stop_observing(ctx)
-        try:
-            record(ctx, self._deps.usage, self.clock.monotonic())
-        except DependencyUnavailable:
-            _log.warning("a refused request could not be recorded", extra={"request_id": ctx.heads.request_id})
+        if ctx.observer is not None:
+            await ctx.observer
+        self.failed(ctx, error)
         if not ctx.answering or not ctx.body.stream:
             await _refuse(ctx.send, error, decision_headers(ctx))
 
-    def _left(self, ctx: RequestContext) -> None:
-        # The client has gone: what was generated for it so far is still billed.
+    def failed(self, ctx: RequestContext, error: ApiError) -> None:
+        """Record an admitted request that is answered with an error."""
+        ctx.status = "blocked" if isinstance(error, Blocked) else "error"
+        ctx.http_status = error.status
+        ctx.error_code = error.error_code
+        self.record_anyway(ctx)
+
+    def left(self, ctx: RequestContext) -> None:
+        """Record a request whose client has gone: what was generated for it so far is still billed."""
         if ctx.observer is not None:
             ctx.observer.cancel()
-        if ctx.recorded:
-            return
-        ctx.status, ctx.http_status, ctx.error_code = "cancelled", _CLIENT_GONE, "client_disconnected"
+        if not ctx.recorded:
+            ctx.status, ctx.http_status, ctx.error_code = "cancelled", _CLIENT_GONE, "client_disconnected"
+            self.record_anyway(ctx)
+
+    def record_anyway(self, ctx: RequestContext) -> None:
+        """Record a request whose end is settled already: a journal that refuses changes nothing about it."""
         try:
             record(ctx, self._deps.usage, self.clock.monotonic())
         except DependencyUnavailable:
-            _log.warning("a cancelled request could not be recorded", extra={"request_id": ctx.heads.request_id})
-
-    async def _stop_observing(self, ctx: RequestContext) -> None:
-        if ctx.observer is not None:
-            await ctx.observer
-
-    async def _list(self, path: str, scope: Scope, send: Send) -> None:
-        heads = read_heads(scope["headers"])
-        headers: Headers = [(b"x-request-id", heads.request_id.encode())]
-        started = self.clock.monotonic()
-        try:
-            body = self._models(path, scope["method"], heads)
-            status = 200
-            await send(
-                {
-                    "type": "http.response.start",
-                    "status": status,
-                    "headers": [
-                        *headers,
-                        (b"content-type", b"application/json"),
-                        (b"content-length", b"%d" % len(body)),
-                    ],
-                }
-            )
-            await send({"type": "http.response.body", "body": body})
-        except ApiError as exc:
-            status = exc.status
-            await _refuse(send, exc, headers)
-        self._other.observe(_MODELS, status, self.clock.monotonic() - started)
-
-    def _models(self, path: str, method: str, heads: Heads) -> bytes:
-        if method not in ("GET", "HEAD"):
-            raise WrongMethod(f"{_MODELS} takes GET requests only.", headers=((b"allow", b"GET, HEAD"),))
-        key = authenticate(self._deps.keys, heads.authorization, self.clock.now())
-        if self._table is None:
-            raise Unavailable(
-                "The gateway is starting: its routing table has not arrived yet. Try again in a few seconds."
-            )
-        if path in (_MODELS, _MODELS + "/"):
-            return list_models(self._table, key)
-        return one_model(self._table, key, path[len(_MODELS) + 1 :])
-
-
-class ShortRequest:
-    """A request that came over the short way (see `wire`): its head is decided on at once, its body when it is complete."""
-
-    __slots__ = ("_endpoint", "_error", "_heads", "_opened", "_plane", "_started", "limit")
-
-    def __init__(self, plane: DataPlane, endpoint: Endpoint, headers: Headers) -> None:
-        self._plane = plane
-        self._endpoint = endpoint
-        self._started = plane.clock.monotonic()
-        self._heads = read_heads(headers)
-        self.limit = plane.max_body_bytes
-        self._opened: Opened | None = None
-        self._error: ApiError | None = None
-        try:
-            self._opened = plane.open(self._heads)
-        except ApiError as exc:
-            self._error = exc
-
-    @property
-    def refused(self) -> bool:
-        """Whether the head alone is reason enough to refuse."""
-        return self._error is not None
-
-    async def answer(self, body: bytes | None, cycle: RequestResponseCycle) -> None:
-        """Answer; a body that is None was too long or not wanted."""
-        plane, send = self._plane, cast("Send", cycle.send)
-        conversation = Conversation(
-            self._endpoint, self._heads, cast("Receive", cycle.receive), send, cycle, self._started
-        )
-        try:
-            if self._opened is None or body is None:
-                raise self._error or plane.too_large()
-            ctx = plane.admit(conversation, self._opened, body)
-        except ApiError as exc:
-            await plane.refuse(self._endpoint, self._heads, send, exc, self._started)
-        else:
-            await plane.run(ctx)
+            _log.warning("a request that ended early could not be recorded", extra={"request_id": ctx.heads.request_id})
 
 
 def create(deps: DataPlaneDeps, fallback: Application) -> DataPlane:
@@ -405,20 +350,13 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 async def _refuse(send: Send, error: ApiError, headers: Headers) -> None:
-    body = error.body()
+    await _send(send, error.status, [*headers, *error.headers], error.body())
+
+
+async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    described = [*headers, (b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     try:
-        await send(
-            {
-                "type": "http.response.start",
-                "status": error.status,
-                "headers": [
-                    *headers,
-                    (b"content-type", b"application/json"),
-                    (b"content-length", b"%d" % len(body)),
-                    *error.headers,
-                ],
-            }
-        )
+        await send({"type": "http.response.start", "status": status, "headers": described})
         await send({"type": "http.response.body", "body": body})
     except OSError:
         return  # the client has gone

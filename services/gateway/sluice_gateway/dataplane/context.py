@@ -13,6 +13,7 @@ from sluice.contracts.usage import UsageStatus
 from sluice_gateway.dataplane.asgi import Headers, Receive, Send
 from sluice_gateway.dataplane.body import Fields, ParsedBody
 from sluice_gateway.dataplane.deployments import DeploymentState
+from sluice_gateway.dataplane.errors import ApiError
 from sluice_gateway.dataplane.plan import Plan, Stage
 from sluice_gateway.dataplane.sse import Usage
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry, RouteEntry, Table
@@ -49,20 +50,6 @@ class Heads(NamedTuple):
     deadline_s: float | None
 
 
-class Conversation(NamedTuple):
-    """With whom a request is spoken about: its head, how to hear and to answer, and when it began.
-
-    `cycle` is uvicorn's, if the request came over the short way.
-    """
-
-    endpoint: Endpoint
-    heads: Heads
-    receive: Receive
-    send: Send
-    cycle: RequestResponseCycle | None
-    started: float
-
-
 class Opened(NamedTuple):
     """What the head of a request led to: its key, and the table that it is routed by."""
 
@@ -97,64 +84,72 @@ def _deadline(value: bytes) -> float | None:
 
 
 class RequestContext:
-    """What the stages of one request share. A stage sets what stands after its name below, and reads what stands before."""
+    """What the stages of one request share. A stage sets what stands after its name below, and reads what stands before.
 
-    __slots__ = (  # noqa: RUF023 - in the order of the stages
-        # the request
-        "endpoint", "heads", "receive", "send", "cycle", "started", "at", "deadline", "table",
-        # authenticate
-        "key",
-        # admit
-        "raw", "body",
-        # resolve
-        "model", "route", "plan",
-        # guard_input, route, retrieve, build_context
-        "ran", "fields", "changed", "pieces", "guard_issues", "guard", "chain", "route_reason", "citations", "context_text", "observer",
-        # dispatch
-        "deployment", "call", "dispatched",
-        # respond, settle
-        "answering", "usage", "chunks", "ttft", "status", "http_status", "error_code", "cost", "recorded",
-        # the conversation with the client
-        "gone", "span", "trace_id",
-    )  # fmt: skip
+    What a request begins with stands in the class, so that a request which needs little of it costs little.
+    """
+
+    # the client, when a coroutine answers it (`cycle` is uvicorn's, if the request came over the short way)
+    receive: Receive
+    send: Send
+    cycle: RequestResponseCycle | None = None
+    # resolve
+    model: ModelEntry | None
+    route: RouteEntry | None
+    plan: Plan
+    # guard_input, route, retrieve, build_context
+    ran: tuple[Stage, ...] = ()
+    changed = False
+    pieces: list[Piece] | None = None
+    guard_issues: tuple[str, ...] = ()
+    guard: GuardOutcome | None = None
+    chain: tuple[ModelEntry, ...] = ()
+    route_reason: str | None = None
+    citations: tuple[Citation, ...] = ()
+    context_text = ""
+    observer: asyncio.Task[None] | None = None
+    # dispatch
+    tried: frozenset[str] | None = None
+    failure: ApiError | None = None
+    deployment: DeploymentState | None = None
+    call: Call | None = None
+    dispatched = False
+    # respond, settle
+    answering = False
+    usage: Usage | None = None
+    chunks = 0
+    ttft: float | None = None
+    status: UsageStatus = "ok"
+    http_status = 200
+    error_code: str | None = None
+    cost = 0.0
+    recorded = False
+    gone = False
+    span: Span | None = None
+    trace_id: str | None = None
 
     def __init__(
-        self, conversation: Conversation, opened: Opened, raw: bytes, body: ParsedBody, deadline: float | None
+        self,
+        endpoint: Endpoint,
+        heads: Heads,
+        started: float,
+        opened: Opened,
+        raw: bytes,
+        body: ParsedBody,
+        deadline: float | None,
     ) -> None:
-        self.endpoint, self.heads, self.receive, self.send, self.cycle, self.started = conversation
+        self.endpoint = endpoint
+        self.heads = heads
+        self.started = started
         self.key, self.table, self.at = opened
-        self.deadline = deadline
         self.raw = raw
         self.body = body
-        self.model: ModelEntry | None = None
-        self.route: RouteEntry | None = None
-        self.plan: Plan
-        self.ran: list[Stage] = []
         self.fields: Fields = body.fields
-        self.changed = False
-        self.pieces: list[Piece] | None = None
-        self.guard_issues: tuple[str, ...] = ()
-        self.guard: GuardOutcome | None = None
-        self.chain: tuple[ModelEntry, ...] = ()
-        self.route_reason: str | None = None
-        self.citations: tuple[Citation, ...] = ()
-        self.context_text = ""
-        self.observer: asyncio.Task[None] | None = None
-        self.deployment: DeploymentState | None = None
-        self.call: Call | None = None
-        self.dispatched = False
-        self.answering = False
-        self.usage: Usage | None = None
-        self.chunks = 0
-        self.ttft: float | None = None
-        self.status: UsageStatus = "ok"
-        self.http_status = 200
-        self.error_code: str | None = None
-        self.cost = 0.0
-        self.recorded = False
-        self.gone = False
-        self.span: Span | None = None
-        self.trace_id: str | None = None
+        self.deadline = deadline
+
+    def talk(self, receive: Receive, send: Send, cycle: RequestResponseCycle | None) -> None:
+        """Say how a coroutine hears and answers the client."""
+        self.receive, self.send, self.cycle = receive, send, cycle
 
     def flag(self, issues: tuple[str, ...]) -> None:
         """Add guard issues, each once."""

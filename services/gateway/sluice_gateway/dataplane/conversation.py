@@ -1,6 +1,8 @@
-"""Noticing that a client has gone, at no cost for requests that are answered at once."""
+"""How a coroutine hears and answers a client: noticing that it has gone, and whole answers in one write."""
 
 import asyncio
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from sluice_gateway.dataplane.context import RequestContext
 
@@ -66,3 +68,28 @@ async def _listen(ctx: RequestContext) -> None:
     ctx.gone = True
     if ctx.call is not None:
         ctx.call.cancel()
+
+
+def send_whole(cycle: RequestResponseCycle, head: bytes, body: bytes) -> bool:
+    """Send a whole answer with status 200 and tell whether that was possible; `head` holds finished header lines.
+
+    It is not possible when part of an answer was sent before, or while the client is too slow to take more.
+    """
+    if cycle.response_started or cycle.flow.write_paused:
+        return False
+    if cycle.disconnected:
+        return True
+    cycle.response_started = True
+    cycle.response_complete = True
+    lines: list[bytes] = [STATUS_LINE[200]]
+    for name, value in cycle.default_headers:
+        lines += (name, b": ", value, b"\r\n")
+    if not cycle.keep_alive:
+        lines.append(b"connection: close\r\n")
+    lines += (head, b"\r\n", body)
+    cycle.transport.write(b"".join(lines))
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
+    return True

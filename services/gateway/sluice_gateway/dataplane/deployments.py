@@ -1,6 +1,7 @@
 """What the gateway knows of each deployment while it runs, and how it chooses one."""
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from sluice.contracts.routing import Deployment
 from sluice_gateway.dataplane.asgi import header_value
@@ -56,7 +57,9 @@ class DeploymentState:
         self.paused_until = max(self.paused_until, now + wait_s)
 
 
-def choose(deployments: Iterable[DeploymentState], now: float, tried: set[str] | None = None) -> DeploymentState | None:
+def choose(
+    deployments: Iterable[DeploymentState], now: float, tried: AbstractSet[str] | None = None
+) -> DeploymentState | None:
     """Return the deployment with the fewest requests in flight per weight among those that may be asked.
 
     Resting and full deployments are not asked. One that the router reports as down is asked only when no other is
@@ -78,7 +81,7 @@ def choose(deployments: Iterable[DeploymentState], now: float, tried: set[str] |
     return best
 
 
-def choose_resting(deployments: Iterable[DeploymentState], tried: set[str]) -> DeploymentState | None:
+def choose_resting(deployments: Iterable[DeploymentState], tried: AbstractSet[str]) -> DeploymentState | None:
     """Return the deployment whose rest ends first, for when all that could answer are resting after failures."""
     free = [
         state

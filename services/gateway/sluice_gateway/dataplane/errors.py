@@ -4,6 +4,7 @@ Each message is a sentence that says what to change. Nothing of an upstream's ow
 except the message of a 4xx with which a provider refused the caller's own parameters.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ import orjson
 
 from sluice.errors import DeadlineExceeded, DependencyUnavailable, NotFound, SluiceError, TooManyRequests
 
+_log = logging.getLogger(__name__)
 INVALID_REQUEST = "invalid_request_error"
 
 
@@ -141,6 +143,17 @@ class Internal(ApiError):
 
 class Gone(Exception):
     """The client closed its connection; there is nobody to answer."""
+
+
+def starting() -> Unavailable:
+    """Return the refusal of a request that came before the routing table."""
+    return Unavailable("The gateway is starting: its routing table has not arrived yet. Try again in a few seconds.")
+
+
+def mistake(request_id: str) -> Internal:
+    """Log the exception that is being handled, and return what the client is told of it."""
+    _log.exception("a request failed", extra={"request_id": request_id})
+    return Internal("The gateway made a mistake. It has been logged; try again.")
 
 
 def from_service(error: SluiceError, what: str) -> ApiError:

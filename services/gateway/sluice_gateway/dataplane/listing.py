@@ -4,10 +4,27 @@ from typing import Any
 
 import orjson
 
-from sluice_gateway.dataplane.errors import UnknownModel
+from sluice_gateway.dataplane.errors import UnknownModel, WrongMethod, starting
 from sluice_gateway.dataplane.stages.resolve import shown
 from sluice_gateway.dataplane.table import ModelEntry, RouteEntry, Table
 from sluice_gateway.domain.ports import KeyRecord
+
+MODELS = "/v1/models"
+
+
+def listed(table: Table | None, key: KeyRecord, path: str, method: str) -> bytes:
+    """Return what a request below `/v1/models` is answered with.
+
+    Raises:
+        WrongMethod, UnknownModel, Unavailable: as the sentence says.
+    """
+    if method not in ("GET", "HEAD"):
+        raise WrongMethod(f"{MODELS} takes GET requests only.", headers=((b"allow", b"GET, HEAD"),))
+    if table is None:
+        raise starting()
+    if path in (MODELS, MODELS + "/"):
+        return list_models(table, key)
+    return one_model(table, key, path[len(MODELS) + 1 :])
 
 
 def list_models(table: Table, key: KeyRecord) -> bytes:

@@ -4,7 +4,7 @@ import asyncio
 
 import aiohttp
 
-from sluice_gateway.dataplane.upstream import Call, Reason, UpstreamError, UpstreamReply
+from sluice_gateway.dataplane.upstream import Call, Reason, Receiver, UpstreamError, UpstreamReply
 
 _READ_SIZE = 64 * 1024
 
@@ -16,6 +16,10 @@ class ProviderClient:
         self._origin = origin
         self._session = session
         self._max_reply_bytes = max_reply_bytes
+
+    def submit(self, call: Call, receiver: Receiver) -> bool:
+        """Return False: aiohttp always needs a coroutine that waits."""
+        return False
 
     async def send(self, call: Call) -> UpstreamReply:
         """Send a call and return its reply."""

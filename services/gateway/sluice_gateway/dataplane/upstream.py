@@ -57,8 +57,24 @@ class Call:
         self._abort = abort
 
 
+class StreamSink(Protocol):
+    """Takes a stream as it comes, called from the connection that carries it."""
+
+    def data(self, data: bytes) -> None:
+        """Take what one read of the connection brought."""
+        ...
+
+    def end(self) -> None:
+        """Note the regular end."""
+        ...
+
+    def broken(self, reason: Reason) -> None:
+        """Note that nothing more will come, and why."""
+        ...
+
+
 class ReplyStream(Protocol):
-    """The body of a streamed reply."""
+    """The body of a streamed reply, read by a coroutine."""
 
     async def read(self) -> bytes:
         """Return all that has come since the last read, waiting if nothing has; b"" at the end.
@@ -73,6 +89,26 @@ class ReplyStream(Protocol):
         ...
 
 
+class DirectStream(ReplyStream, Protocol):
+    """A stream that can be handed on by callbacks instead of being read."""
+
+    def attach(self, sink: StreamSink) -> None:
+        """Hand on all that comes from now on; to be called when the stream is got, before anything was read."""
+        ...
+
+    def pause(self) -> None:
+        """Stop reading from the upstream until `resume`."""
+        ...
+
+    def resume(self) -> None:
+        """Read on."""
+        ...
+
+    def drain(self, seconds: float) -> None:
+        """Throw away what still comes, for so long, and keep the connection if the stream ends within that time."""
+        ...
+
+
 class UpstreamReply(NamedTuple):
     """What an upstream answered: `body` is whole, or b"" while `stream` carries server-sent events."""
 
@@ -83,8 +119,28 @@ class UpstreamReply(NamedTuple):
     stream: ReplyStream | None
 
 
+class Receiver(Protocol):
+    """Takes the reply to a submitted call; exactly one of the three is called, once, and never from within `submit`."""
+
+    def replied(self, reply: UpstreamReply) -> None:
+        """Take the reply; its stream, if it has one, is a `DirectStream`."""
+        ...
+
+    def failed(self, reason: Reason) -> None:
+        """Note that there will be no reply, and why."""
+        ...
+
+    def stale(self) -> None:
+        """Note that the upstream had closed its kept connection before the call reached it: it can be sent again."""
+        ...
+
+
 class Upstream(Protocol):
     """A client for one origin (scheme, host and port)."""
+
+    def submit(self, call: Call, receiver: Receiver) -> bool:
+        """Send a call if that needs no waiting, and tell whether it was sent; its reply goes to `receiver`."""
+        ...
 
     async def send(self, call: Call) -> UpstreamReply:
         """Send a call and return its reply.

@@ -1,9 +1,9 @@
 """Uvicorn's HTTP protocol with a short way in and out for the paths of the request path.
 
-The head of such a request is looked at in the protocol, and its coroutine starts when the body is complete: no ASGI scope, no
-message for each part of the body, no layers of applications. A whole answer leaves in one write, without a second look
-at each header. Everything else, and every request that is unusual in its HTTP (1.0, Expect, pipelined), goes the long way through ASGI. Both ways
-share all decisions and the pipeline behind them.
+The head of such a request is looked at in the protocol, and its body when it is complete: no ASGI scope, no message for each
+part of the body, no layers of applications, and no task unless it has to wait for more than the model. Everything else, and
+every request that is unusual in its HTTP (1.0, Expect, pipelined), goes the long way through ASGI. Both ways share all
+decisions and the pipeline behind them.
 
 It uses parts of uvicorn that are not public, so uvicorn is pinned, and the tests run over both ways.
 """
@@ -15,27 +15,12 @@ from typing import Any, Protocol
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from sluice_gateway.dataplane.asgi import Headers
+from sluice_gateway.dataplane.direct import DirectRequest
 from sluice_gateway.dataplane.timers import Limits
 
 _POST: Any = {"type": "http", "method": "POST"}
-
-
-class Incoming(Protocol):
-    """A request whose head has been read."""
-
-    @property
-    def refused(self) -> bool:
-        """Whether the head alone is reason enough to refuse: the body is not waited for."""
-        ...
-
-    @property
-    def limit(self) -> int:
-        """Longest body that is taken in."""
-        ...
-
-    def answer(self, body: bytes | None, cycle: RequestResponseCycle) -> Coroutine[Any, Any, None]:
-        """Return the coroutine that answers; the body is None when it is longer than the limit or not wanted."""
-        ...
+_CLOSE = b"connection: close\r\n"
+_CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
 
 
 class ShortWay(Protocol):
@@ -46,9 +31,28 @@ class ShortWay(Protocol):
         """Time limits of idle client connections."""
         ...
 
-    def incoming(self, path: bytes, headers: Headers) -> Incoming | None:
+    def incoming(self, path: bytes, headers: Headers, client: "GatewayProtocol") -> DirectRequest | None:
         """Return the request for a POST, None when the path is not one of the request path's."""
         ...
+
+
+class _Silence:
+    """The event of a stand-in: nobody waits for it."""
+
+    def set(self) -> None:
+        """Do nothing."""
+
+
+class _StandIn:
+    """What uvicorn sees in the place of its cycle while a request is on the short way."""
+
+    __slots__ = ("disconnected", "keep_alive", "response_complete")
+    message_event = _Silence()
+
+    def __init__(self) -> None:
+        self.response_complete = True
+        self.disconnected = False
+        self.keep_alive = True
 
 
 class GatewayProtocol(HttpToolsProtocol):
@@ -56,20 +60,27 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._incoming: Incoming | None = None
+        self._incoming: DirectRequest | None = None  # its body is not complete
+        self._direct: DirectRequest | None = None  # it is being answered
+        self._stand_in: Any = _StandIn()
+        self._running: RequestResponseCycle | None = None  # of a request that left the short way
         self._parts: list[bytes] = []
         self._size = 0
         self._idle: Limits | None = None
+        self._common: list[tuple[bytes, bytes]] = []
+        self._common_lines = b""
+
+    # Called by the parser.
 
     def on_message_begin(self) -> None:
-        """Called by the parser; the ASGI scope is made later, for requests that need one."""
+        """Begin a request; the ASGI scope is made later, for requests that need one."""
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
         self._incoming = None
 
     def on_headers_complete(self) -> None:
-        """Called by the parser: choose the way."""
+        """Choose the way."""
         incoming = self._short_way()
         if incoming is None:
             url, headers, expect = self.url, self.headers, self.expect_100_continue
@@ -79,9 +90,84 @@ class GatewayProtocol(HttpToolsProtocol):
             super().on_headers_complete()
             return
         self._incoming = incoming
-        self._parts = []
         self._size = 0
-        self.cycle = RequestResponseCycle(
+        stand_in = self.cycle = self._stand_in
+        stand_in.response_complete = False
+        stand_in.keep_alive = self.parser.should_keep_alive()
+        if incoming.refused:
+            self._begin(incoming, None)
+
+    def on_body(self, body: bytes) -> None:
+        """Collect the body."""
+        incoming = self._incoming
+        if incoming is None:
+            if self.cycle is not self._stand_in:
+                super().on_body(body)
+            return
+        self._parts.append(body)
+        self._size += len(body)
+        if self._size > incoming.limit:
+            self._begin(incoming, None)
+
+    def on_message_complete(self) -> None:
+        """The body is complete."""
+        incoming = self._incoming
+        if incoming is not None:
+            parts = self._parts
+            self._begin(incoming, parts[0] if len(parts) == 1 else b"".join(parts))
+        elif self.cycle is not self._stand_in:
+            super().on_message_complete()
+
+    def _short_way(self) -> DirectRequest | None:
+        busy = self.cycle is not None and not self.cycle.response_complete
+        parser = self.parser
+        if busy or self.expect_100_continue or parser.get_method() != b"POST":
+            return None
+        if parser.get_http_version() != "1.1" or parser.should_upgrade() or self.limit_concurrency is not None:
+            return None
+        plane: ShortWay | None = getattr(self.app, "short_way", None)
+        if plane is None:
+            return None
+        self._idle = plane.idle
+        return plane.incoming(self.url, self.headers, self)
+
+    def _begin(self, incoming: DirectRequest, body: bytes | None) -> None:
+        self._incoming = None
+        self._parts = []
+        self._direct = incoming
+        incoming.begin(body)
+
+    # Called by the request.
+
+    @property
+    def slow(self) -> bool:
+        """Whether the client takes less than it is sent."""
+        return bool(self.flow.write_paused)
+
+    def answer(self, status: int, head: bytes, body: bytes) -> None:
+        """Send a whole answer; `head` holds finished header lines."""
+        keep = self._stand_in.keep_alive
+        lines = (STATUS_LINE[status], self._common_head(), b"" if keep else _CLOSE, head, b"\r\n", body)
+        self.transport.write(b"".join(lines))
+        self._complete()
+
+    def begin_stream(self, head: bytes) -> None:
+        """Send the head of a streamed answer."""
+        close = b"" if self._stand_in.keep_alive else _CLOSE
+        self.transport.write(b"".join((STATUS_LINE[200], self._common_head(), close, head, _CHUNKED)))
+
+    def send_part(self, data: bytes) -> None:
+        """Send a part of a stream."""
+        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def end_stream(self, data: bytes) -> None:
+        """Send the last part of a stream."""
+        self.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
+        self._complete()
+
+    def converse(self) -> RequestResponseCycle:
+        """Return uvicorn's cycle for a request that goes on as a coroutine; its body was taken already."""
+        cycle = self._running = RequestResponseCycle(
             scope=_POST,
             transport=self.transport,
             flow=self.flow,
@@ -91,102 +177,75 @@ class GatewayProtocol(HttpToolsProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=False,
-            keep_alive=self.parser.should_keep_alive(),
+            keep_alive=self._stand_in.keep_alive,
             on_response=self.on_response_complete,
         )
-        if incoming.refused:
-            self._start(incoming, None)
+        self._direct = None
+        self._stand_in.response_complete = True
+        if self.cycle is self._stand_in:
+            self.cycle = cycle
+        return cycle
 
-    def on_body(self, body: bytes) -> None:
-        """Called by the parser."""
-        incoming = self._incoming
-        if incoming is None:
-            if self.cycle is not None and not self._is_short(self.cycle):
-                super().on_body(body)
-            return
-        self._parts.append(body)
-        self._size += len(body)
-        if self._size > incoming.limit:
-            self._start(incoming, None)
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run the coroutine that answers."""
+        task = self.loop.create_task(coroutine)
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
-    def on_message_complete(self) -> None:
-        """Called by the parser: the body is complete."""
-        incoming = self._incoming
-        if incoming is not None:
-            parts = self._parts
-            self._start(incoming, parts[0] if len(parts) == 1 else b"".join(parts))
-        elif self.cycle is not None and not self._is_short(self.cycle):
-            super().on_message_complete()
+    def _common_head(self) -> bytes:
+        # Uvicorn makes a new list when the second changes.
+        common = self.server_state.default_headers
+        if common is not self._common:
+            self._common = common
+            self._common_lines = b"".join(b"%b: %b\r\n" % pair for pair in common)
+        return self._common_lines
+
+    def _complete(self) -> None:
+        self._direct = None
+        self._stand_in.response_complete = True
+        if not self._stand_in.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    # Called by uvicorn and the loop.
 
     def on_response_complete(self) -> None:
-        """Called by the cycle: as uvicorn does, with one timer for all idle connections."""
+        """Go on as uvicorn does, with one timer for all idle connections."""
+        self._running = None
         if self._idle is None or self.pipeline:
             super().on_response_complete()
             return
         self.server_state.total_requests += 1
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self.flow.write_paused:
+            self.flow.pause_reading()  # no further request is taken in before the client has taken this answer
+        else:
             self.flow.resume_reading()
-            self._idle.at(self.loop.time() + self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self._idle.at(self.loop.time() + self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def resume_writing(self) -> None:
+        """The client has taken what it was sent."""
+        super().resume_writing()
+        if self._direct is not None:
+            self._direct.resumed()
+        elif self.cycle is not None and self.cycle.response_complete:
+            self.flow.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the loop."""
+        """Tell whoever answers a request on this connection."""
         if self._idle is not None:
             self._idle.cancel(self.timeout_keep_alive_handler)
+        running, direct = self._running, self._direct
+        if running is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()
         super().connection_lost(exc)
+        if direct is not None:
+            self._direct = None
+            direct.gone()
 
     def _unset_keepalive_if_required(self) -> None:
         if self._idle is not None:
             self._idle.cancel(self.timeout_keep_alive_handler)
         super()._unset_keepalive_if_required()
-
-    def _short_way(self) -> Incoming | None:
-        busy = self.cycle is not None and not self.cycle.response_complete
-        if busy or self.expect_100_continue or self.parser.get_method() != b"POST":
-            return None
-        if (
-            self.parser.get_http_version() != "1.1"
-            or self.parser.should_upgrade()
-            or self.limit_concurrency is not None
-        ):
-            return None
-        plane: ShortWay | None = getattr(self.app, "short_way", None)
-        if plane is None:
-            return None
-        self._idle = plane.idle
-        return plane.incoming(self.url, self.headers)
-
-    def _start(self, incoming: Incoming, body: bytes | None) -> None:
-        self._incoming = None
-        self._parts = []
-        task = self.loop.create_task(incoming.answer(body, self.cycle))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
-
-    @staticmethod
-    def _is_short(cycle: RequestResponseCycle) -> bool:
-        return cycle.scope is _POST
-
-
-def send_whole(cycle: RequestResponseCycle, head: bytes, body: bytes) -> bool:
-    """Send a whole answer with status 200 and tell whether that was possible; `head` holds finished header lines.
-
-    It is not possible when part of an answer was sent before, or while the client is too slow to take more.
-    """
-    if cycle.response_started or cycle.flow.write_paused:
-        return False
-    if cycle.disconnected:
-        return True
-    cycle.response_started = True
-    cycle.response_complete = True
-    lines: list[bytes] = [STATUS_LINE[200]]
-    for name, value in cycle.default_headers:
-        lines += (name, b": ", value, b"\r\n")
-    if not cycle.keep_alive:
-        lines.append(b"connection: close\r\n")
-    lines += (head, b"\r\n", body)
-    cycle.transport.write(b"".join(lines))
-    cycle.message_event.set()
-    if not cycle.keep_alive:
-        cycle.transport.close()
-    cycle.on_response()
-    return True

@@ -26,9 +26,10 @@ from sluice_gateway.dataplane.plan import RetrievalPlan, Stages, compile_plan, s
 from sluice_gateway.dataplane.refusals import clean, refusal
 from sluice_gateway.dataplane.sse import Usage
 from sluice_gateway.dataplane.stages.admit import admit_head
+from sluice_gateway.dataplane.stages.attempt import classify, retry_after_s
 from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.dataplane.stages.build_context import with_context
-from sluice_gateway.dataplane.stages.dispatch import classify, exhausted, retry_after_s
+from sluice_gateway.dataplane.stages.dispatch import exhausted
 from sluice_gateway.dataplane.stages.guard_input import judge, requests_for
 from sluice_gateway.dataplane.stages.guard_output import cut_before
 from sluice_gateway.dataplane.stages.resolve import resolve

@@ -15,8 +15,8 @@ def authenticate(keys: KeyRing, authorization: bytes, now: float) -> KeyRecord:
         if not authorization:
             raise InvalidKey("No API key was sent. Send it as `Authorization: Bearer sk-…`.")
         key = keys.on_behalf(authorization, now)
-    if key is None:
-        raise InvalidKey("The API key is not valid. Check it, or ask your administrator for a new one.")
+        if key is None:
+            raise InvalidKey("The API key is not valid. Check it, or ask your administrator for a new one.")
     if key.disabled:
         raise InvalidKey("The API key is disabled. Ask your administrator for a new one.", code="key_disabled")
     if key.expires_at is not None and key.expires_at <= now:

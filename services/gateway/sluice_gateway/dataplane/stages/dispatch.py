@@ -5,36 +5,22 @@ model, or a fallback of the route can take over without the client noticing.
 """
 
 import asyncio
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import orjson
 from opentelemetry.trace import SpanKind
 
-from sluice.errors import DependencyUnavailable
 from sluice.telemetry import names
 from sluice.telemetry.tracing import inject
-from sluice_gateway.dataplane.body import upstream_bytes
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deployments import DeploymentState, are_full, choose, choose_resting
 from sluice_gateway.dataplane.deps import DataPlaneDeps
-from sluice_gateway.dataplane.errors import (
-    ApiError,
-    Gone,
-    OutOfTime,
-    Overloaded,
-    RateLimited,
-    Unavailable,
-    UpstreamBroken,
-)
-from sluice_gateway.dataplane.refusals import refusal
+from sluice_gateway.dataplane.errors import ApiError, Gone, Overloaded, RateLimited, Unavailable
 from sluice_gateway.dataplane.sse import EventTooLong, StreamPiece, StreamScanner, usage_of
+from sluice_gateway.dataplane.stages.attempt import AttemptFailed, Attempts, failed, is_late
 from sluice_gateway.dataplane.table import ModelEntry
-from sluice_gateway.dataplane.upstream import Call, UpstreamError, UpstreamReply
+from sluice_gateway.dataplane.upstream import UpstreamError, UpstreamReply
 
 _MAX_ATTEMPTS = 8
-_DEFAULT_RETRY_S = 1.0
-
-StatusClass = Literal["answer", "refusal", "limit", "failure"]
 
 
 class Answer(NamedTuple):
@@ -44,34 +30,6 @@ class Answer(NamedTuple):
     json: dict[str, Any] | None
     scanner: StreamScanner | None
     first: StreamPiece | None
-
-
-class _AttemptFailed(Exception):
-    """This deployment did not answer; `error` is what the client gets when no other does."""
-
-    def __init__(self, error: ApiError, reason: str) -> None:
-        super().__init__(reason)
-        self.error = error
-        self.reason = reason
-
-
-def classify(status: int) -> StatusClass:
-    """Tell what a status means: an answer, a refusal of the caller's parameters, a rate limit, or a failure of the deployment.
-
-    401, 403 and 404 are failures: the credential and the model name are ours, not the caller's.
-    """
-    if 200 <= status < 300:
-        return "answer"
-    if status in (400, 413, 422):
-        return "refusal"
-    return "limit" if status == 429 else "failure"
-
-
-def retry_after_s(header: bytes | None, longest: float) -> float:
-    """Return the seconds of a Retry-After header, at most `longest`; a date or nonsense counts as one second."""
-    if header is None or not header.strip().isdigit():
-        return min(_DEFAULT_RETRY_S, longest)
-    return min(float(header), longest)
 
 
 def exhausted(chain: tuple[ModelEntry, ...], now: float) -> ApiError:
@@ -93,48 +51,40 @@ def exhausted(chain: tuple[ModelEntry, ...], now: float) -> ApiError:
 class Dispatch:
     """The stage."""
 
-    def __init__(self, deps: DataPlaneDeps) -> None:
+    def __init__(self, deps: DataPlaneDeps, attempts: Attempts) -> None:
         self._deps = deps
+        self._attempts = attempts
 
     async def __call__(self, ctx: RequestContext) -> Answer:
-        """Return the answer of the first deployment that gives one.
+        """Return the answer of the first deployment that gives one; what the short way tried is not tried again.
 
         Raises:
             ApiError: none did, or the caller's parameters were refused.
             Gone: the client went away.
         """
         clock = self._deps.clock
-        tried: set[str] | None = None
-        failure: ApiError | None = None
         for entry in ctx.chain:
-            while (state := choose(entry.deployments, clock.monotonic(), tried)) is not None:
-                try:
-                    answer = await self._attempt(ctx, entry, state)
-                except _AttemptFailed as exc:
-                    failure = exc.error
-                    tried = tried or set()
-                    tried.add(state.config.id)
-                    if len(tried) >= _MAX_ATTEMPTS or _is_late(ctx):
-                        raise failure from exc
-                    continue
-                if tried is not None or entry is not ctx.chain[0]:
-                    entry.metrics.fallback()
-                return answer
-        return await self._last_resort(ctx, tried or set(), failure)
+            while (state := choose(entry.deployments, clock.monotonic(), ctx.tried)) is not None:
+                if ctx.failure is not None and (len(ctx.tried or ()) >= _MAX_ATTEMPTS or is_late(ctx)):
+                    raise ctx.failure
+                answer = await self._attempt(ctx, entry, state)
+                if answer is not None:
+                    if ctx.tried is not None or entry is not ctx.chain[0]:
+                        entry.metrics.fallback()
+                    return answer
+        return await self._last_resort(ctx)
 
-    async def _last_resort(self, ctx: RequestContext, tried: set[str], failure: ApiError | None) -> Answer:
+    async def _last_resort(self, ctx: RequestContext) -> Answer:
         # Everything that is left rests after failures: asking one of them beats refusing.
         for entry in ctx.chain:
-            state = choose_resting(entry.deployments, tried)
+            state = choose_resting(entry.deployments, ctx.tried or frozenset())
             if state is not None:
-                try:
-                    return await self._attempt(ctx, entry, state)
-                except _AttemptFailed as exc:
-                    failure = exc.error
-                    tried.add(state.config.id)
-        raise failure or exhausted(ctx.chain, self._deps.clock.monotonic())
+                answer = await self._attempt(ctx, entry, state)
+                if answer is not None:
+                    return answer
+        raise ctx.failure or exhausted(ctx.chain, self._deps.clock.monotonic())
 
-    async def _attempt(self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState) -> Answer:
+    async def _attempt(self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState) -> Answer | None:
         state.in_flight += 1
         kept = False
         try:
@@ -143,12 +93,11 @@ class Dispatch:
             else:
                 answer = await self._traced(ctx, entry, state)
             kept = True
-        except _AttemptFailed as exc:
-            entry.metrics.upstream_error(exc.reason)
-            if exc.reason != "rate_limit":
-                options = self._deps.options
-                state.failed(self._deps.clock.monotonic(), options.cooldown_s, options.max_cooldown_s)
-            raise
+        except AttemptFailed as exc:
+            self._attempts.note(entry, state, exc)
+            ctx.failure = exc.error
+            ctx.tried = (ctx.tried or frozenset()) | {state.config.id}
+            return None
         finally:
             if not kept:
                 state.in_flight -= 1
@@ -180,116 +129,37 @@ class Dispatch:
     async def _exchange(
         self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState, traceparent: str | None
     ) -> Answer:
-        config = state.config
-        upstream_model = config.upstream_model
-        call = ctx.call = Call(
-            state.base_path + ctx.endpoint.upstream_path,
-            upstream_bytes(ctx.raw, ctx.body, ctx.fields, upstream_model, changed=ctx.changed),
-            None if state.auth.kind == "none" else self._bearer(ctx, state),
-            ctx.heads.request_id,
-            traceparent,
-            config.connect_timeout_s,
-            config.timeout_s,
-            ctx.deadline,
-        )
+        call = ctx.call = self._attempts.call(ctx, state, traceparent)
         if ctx.gone:
             raise Gone
         ctx.dispatched = True
         try:
             reply = await state.upstream.send(call)
-            kind = classify(reply.status)
-            if kind != "answer":
-                raise await self._rejected(kind, reply, entry, state)
-            if reply.stream is None:
-                return _whole(ctx, reply)
+            found = self._attempts.judge(ctx, entry, state, reply)
+            if found is not None:
+                return Answer(reply, found, None, None)
             return await self._streamed(ctx, reply)
         except UpstreamError as exc:
-            raise self._broken(ctx, exc) from exc
-
-    def _bearer(self, ctx: RequestContext, state: DeploymentState) -> str | None:
-        try:
-            return self._deps.credentials.bearer(state.auth, ctx.key.tenant)
-        except DependencyUnavailable as exc:
-            raise _AttemptFailed(
-                Unavailable("The provider of this model is not set up. Ask your administrator."), "credential"
-            ) from exc
-
-    async def _rejected(
-        self, kind: StatusClass, reply: UpstreamReply, entry: ModelEntry, state: DeploymentState
-    ) -> ApiError | _AttemptFailed:
-        body = reply.body
-        if reply.stream is not None:
-            reply.stream.close()
-        if kind == "refusal":
-            return refusal(reply.status, body, model=entry.name, upstream_model=state.config.upstream_model)
-        if kind == "limit":
-            wait = retry_after_s(reply.retry_after, self._deps.options.max_cooldown_s)
-            state.rate_limited(self._deps.clock.monotonic(), wait)
-            after = str(max(1, round(wait))).encode()
-            return _AttemptFailed(
-                RateLimited(
-                    f"The rate limit of this model is reached. Try again in {after.decode()} s.",
-                    headers=((b"retry-after", after),),
-                ),
-                "rate_limit",
-            )
-        return _failed(f"status_{reply.status // 100}xx")
-
-    def _broken(self, ctx: RequestContext, error: UpstreamError) -> Exception:
-        if error.reason == "cancelled" or ctx.gone:
-            return Gone()
-        if error.reason != "timeout":
-            return _failed(error.reason)
-        if _is_late(ctx):
-            return OutOfTime(
-                "The answer was not ready by the caller's deadline. Allow more time with x-sluice-deadline-ms."
-            )
-        return _AttemptFailed(
-            OutOfTime("The model did not answer in time. Try again, or ask for a shorter answer."), "timeout"
-        )
+            raise self._attempts.broken(ctx, exc.reason) from exc
 
     async def _streamed(self, ctx: RequestContext, reply: UpstreamReply) -> Answer:
         stream = reply.stream
         assert stream is not None
-        if not ctx.body.stream:
-            stream.close()
-            raise _failed("protocol")
         scanner = StreamScanner(hide_usage=not ctx.body.wants_usage)
         try:
             while True:
                 data = await stream.read()
                 piece = scanner.feed(data) if data else scanner.finish()
                 if scanner.failed:
-                    raise _failed("stream_error")
+                    raise failed("stream_error")
                 if piece.events or piece.done:
                     ctx.ttft = self._deps.clock.monotonic() - ctx.started
                     return Answer(reply, None, scanner, piece)
                 if not data:
-                    raise _failed("empty")
+                    raise failed("empty")
         except EventTooLong:
             stream.close()
-            raise _failed("protocol") from None
-        except (_AttemptFailed, asyncio.CancelledError):
+            raise failed("protocol") from None
+        except (AttemptFailed, asyncio.CancelledError):
             stream.close()
             raise
-
-
-def _whole(ctx: RequestContext, reply: UpstreamReply) -> Answer:
-    try:
-        found = orjson.loads(reply.body)
-    except orjson.JSONDecodeError:
-        found = None
-    if type(found) is not dict or ctx.body.stream:
-        raise _failed("protocol")
-    return Answer(reply, found, None, None)
-
-
-def _failed(reason: str) -> _AttemptFailed:
-    return _AttemptFailed(
-        UpstreamBroken("The model could not answer: its server failed. Try again; if it goes on, use another model."),
-        reason,
-    )
-
-
-def _is_late(ctx: RequestContext) -> bool:
-    return ctx.deadline is not None and asyncio.get_running_loop().time() >= ctx.deadline - 0.002

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -12,6 +12,7 @@ from sluice.contracts.retrieval import Citation
 from sluice.errors import DependencyUnavailable
 from sluice_gateway.dataplane.asgi import Headers, Message, header_value
 from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.conversation import send_whole
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import ApiError, Gone, Unavailable, UpstreamBroken
 from sluice_gateway.dataplane.sse import (
@@ -27,7 +28,6 @@ from sluice_gateway.dataplane.stages.dispatch import Answer
 from sluice_gateway.dataplane.stages.guard_output import GuardOutput, StreamGuard
 from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.dataplane.upstream import ReplyStream, UpstreamError
-from sluice_gateway.dataplane.wire import send_whole
 
 _JSON = (b"content-type", b"application/json")
 _SSE: Headers = [
@@ -36,7 +36,8 @@ _SSE: Headers = [
     (b"x-accel-buffering", b"no"),
 ]
 _HEAD = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\nx-sluice-cost: %b\r\n%b%b"
-_DRAIN_S = 1.0
+_SSE_LINES = b"".join(b"%b: %b\r\n" % pair for pair in _SSE)
+DRAIN_S = 1.0
 _MARK = re.compile(r"\[(\d{1,4})\]")
 
 
@@ -107,8 +108,13 @@ def with_citations(answer: dict[str, Any], ctx: RequestContext) -> dict[str, Any
     return out
 
 
-def _head(ctx: RequestContext, cost_usd: float, length: int) -> bytes:
-    # The same headers as `decision_headers` gives, as finished lines.
+def lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return headers as the lines of a head."""
+    return b"".join(b"%b: %b\r\n" % pair for pair in headers)
+
+
+def head_of_whole(ctx: RequestContext, cost_usd: float, length: int) -> bytes:
+    """Return the header lines of a whole answer: what `decision_headers` gives, and those of the body."""
     model, deployment = ctx.model, ctx.deployment
     assert model is not None
     assert deployment is not None
@@ -116,7 +122,34 @@ def _head(ctx: RequestContext, cost_usd: float, length: int) -> bytes:
     if ctx.route is None and ctx.guard is None:
         return head
     known = (b"x-request-id", b"x-sluice-model", b"x-sluice-deployment")
-    return head + b"".join(b"%b: %b\r\n" % pair for pair in decision_headers(ctx) if pair[0] not in known)
+    return head + lines(pair for pair in decision_headers(ctx) if pair[0] not in known)
+
+
+def head_of_stream(ctx: RequestContext) -> bytes:
+    """Return the header lines of a streamed answer."""
+    return lines(decision_headers(ctx)) + _SSE_LINES
+
+
+def stream_broken(ctx: RequestContext, reason: str) -> UpstreamBroken:
+    """Count a stream that broke after its first event, and return what the client is told."""
+    if ctx.model is not None:
+        ctx.model.metrics.upstream_error(reason)
+    return UpstreamBroken(
+        "The model stopped in the middle of its answer. What was received so far is not complete; send the request again.",
+        code="stream_timeout" if reason == "timeout" else "stream_interrupted",
+    )
+
+
+def last_event(ctx: RequestContext, skeleton: dict[str, Any]) -> bytes:
+    """Return the event with the `sluice` object that goes before the end of a stream, b"" when the request has none."""
+    if not wants_sluice_object(ctx):
+        return b""
+    return event({**skeleton, "choices": [], "sluice": sluice_object(ctx)})
+
+
+def unaccounted() -> Unavailable:
+    """Return the refusal of a request that could not be recorded."""
+    return Unavailable("The request could not be accounted for. Try again in a few seconds.")
 
 
 def event(data: object) -> bytes:
@@ -153,7 +186,7 @@ class Respond:
         elif ctx.body.extension is not None:
             body = orjson.dumps(with_citations(found, ctx))
         bill = record(ctx, self._deps.usage, self._deps.clock.monotonic())
-        if ctx.cycle is not None and send_whole(ctx.cycle, _head(ctx, bill.cost_usd, len(body)), body):
+        if ctx.cycle is not None and send_whole(ctx.cycle, head_of_whole(ctx, bill.cost_usd, len(body)), body):
             return
         headers = decision_headers(ctx)
         headers.append(_JSON)
@@ -231,7 +264,7 @@ class _Relay:
         try:
             tail = await self._forward(piece)
             tail += await self._last_checks()
-            end = tail + self._closing() + DONE
+            end = tail + last_event(ctx, self._skeleton) + DONE
             self._finish()
         except ApiError as exc:
             end = b"data: " + exc.body() + b"\n\n"
@@ -272,13 +305,7 @@ class _Relay:
         ctx = self._ctx
         if ctx.gone or (isinstance(cause, UpstreamError) and cause.reason == "cancelled"):
             return Gone()
-        reason = cause.reason if isinstance(cause, UpstreamError) else "stream_error"
-        if ctx.model is not None:
-            ctx.model.metrics.upstream_error(reason)
-        return UpstreamBroken(
-            "The model stopped in the middle of its answer. What was received so far is not complete; send the request again.",
-            code="stream_timeout" if reason == "timeout" else "stream_interrupted",
-        )
+        return stream_broken(ctx, cause.reason if isinstance(cause, UpstreamError) else "stream_error")
 
     async def _checked(self, events: bytes) -> bytes:
         out: list[bytes] = []
@@ -312,12 +339,6 @@ class _Relay:
             await join_observer(ctx)
         return tail
 
-    def _closing(self) -> bytes:
-        ctx = self._ctx
-        if not wants_sluice_object(ctx):
-            return b""
-        return event({**self._skeleton, "choices": [], "sluice": sluice_object(ctx)})
-
     def _finish(self) -> None:
         # The row is written before the last bytes go out.
         ctx = self._ctx
@@ -326,7 +347,7 @@ class _Relay:
         try:
             record(ctx, self._deps.usage, self._deps.clock.monotonic())
         except DependencyUnavailable as exc:
-            raise Unavailable("The request could not be accounted for. Try again in a few seconds.") from exc
+            raise unaccounted() from exc
 
     def _note_failure(self) -> None:
         # The client is told of the failure already; a journal that cannot be written adds nothing to it.
@@ -338,7 +359,7 @@ class _Relay:
         if self._ended or self._blocked or self._ctx.status == "error":
             return
         try:
-            async with asyncio.timeout(_DRAIN_S):
+            async with asyncio.timeout(DRAIN_S):
                 while await self._stream.read():
                     pass
         except (TimeoutError, UpstreamError):

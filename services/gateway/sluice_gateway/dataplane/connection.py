@@ -1,0 +1,297 @@
+"""One connection to a plain HTTP/1.1 engine, on `asyncio.Protocol` and httptools.
+
+It carries one call at a time. The parser only collects; what it collected is handed on when it has read all that came. A
+reply that is no event stream is handed on whole; an event stream with backpressure.
+"""
+
+import asyncio
+from functools import partial
+from typing import Protocol, cast
+
+import httptools
+
+from sluice_gateway.dataplane.stream import PlainStream
+from sluice_gateway.dataplane.timers import Limits
+from sluice_gateway.dataplane.upstream import Call, Reason, Receiver, UpstreamReply
+
+_JOIN_LIMIT = 64 * 1024
+_EVENT_STREAM = b"text/event-stream"
+
+
+class Owner(Protocol):
+    """What a connection needs of the pool that it belongs to."""
+
+    @property
+    def limits(self) -> Limits:
+        """Time limits of calls."""
+        ...
+
+    def give_back(self, connection: "Connection") -> None:
+        """Take back a connection whose reply is complete."""
+        ...
+
+
+class _OutOfStep(Exception):
+    """A second reply to one request; raised into the parser, so that it stops."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection: waits for a reply (`_receiver`), hands on a stream (`_stream`), or is idle (neither)."""
+
+    __slots__ = ("_call", "_complete", "_content_type", "_framed", "_keep", "_limits", "_loop", "_max_bytes", "_on_limit", "_opening", "_parser",
+                 "_parts", "_pool", "_received", "_receiver", "_retry_after", "_size", "_status", "_stream", "_transport", "_used", "alive",
+                 "idle_since")  # fmt: skip
+
+    def __init__(self, pool: Owner, loop: asyncio.AbstractEventLoop, max_bytes: int) -> None:
+        self._pool = pool
+        self._loop = loop
+        self._max_bytes = max_bytes
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._call: Call
+        self._receiver: Receiver | None = None
+        self._stream: PlainStream | None = None
+        self._limits = pool.limits
+        self._on_limit = self._timed_out
+        self._used = False
+        self._reset()
+        self.alive = True
+        self.idle_since = 0.0
+
+    def _reset(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._status = 0
+        self._content_type = b""
+        self._retry_after: bytes | None = None
+        self._framed = False
+        self._keep = False
+        self._received = False
+        self._opening = False
+        self._complete = False
+
+    def begin(self, call: Call, head: bytes, receiver: Receiver) -> None:
+        """Send one call over this connection, which must be alive and idle."""
+        transport = self._transport
+        assert transport is not None
+        self._reset()
+        self._call = call
+        self._receiver = receiver
+        due = self._loop.time() + call.timeout_s
+        self._limits.at(due if call.deadline is None else min(due, call.deadline), self._on_limit)
+        call.on_cancel(self._cancelled)
+        if len(call.body) < _JOIN_LIMIT:
+            transport.write(head + call.body)
+        else:
+            transport.writelines((head, call.body))
+
+    def discard(self) -> None:
+        """Close the connection."""
+        self.alive = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    def pause(self) -> None:
+        """Stop reading from the engine."""
+        if self._transport is not None and self.alive:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._transport is not None and self.alive:
+            self._transport.resume_reading()
+
+    # Called by the loop.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports are no subclass of it
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End what is under way: a reply without a length is complete now, any other is broken."""
+        self.alive = False
+        self._transport = None
+        if self._receiver is None and self._stream is None:
+            return
+        if exc is None and self._status >= 200 and not self._framed:
+            self._keep = False
+            self._complete = True
+            self._hand_on()
+            return
+        receiver = self._receiver
+        if receiver is not None and self._used and not self._received:
+            self._forget()
+            receiver.stale()
+            return
+        self._fail("reset")
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came and hand it on."""
+        if self._receiver is None and self._stream is None:
+            self.discard()  # bytes that nobody asked for: the connection is out of step
+            return
+        self._received = True
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            if not self._complete:
+                self._fail("too_large" if self._size > self._max_bytes else "protocol")
+                return
+            self._keep = False
+        self._hand_on()
+
+    # Called by the parser.
+
+    def on_message_begin(self) -> None:
+        """A status line begins; one that follows a complete reply was not asked for."""
+        if self._complete:
+            raise _OutOfStep
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep the few headers that matter; the rest of a provider's headers never leaves this module."""
+        length = len(name)
+        if length == 12:
+            if name.lower() == b"content-type":
+                self._content_type = value
+        elif length == 14:
+            if name.lower() == b"content-length":
+                self._framed = True
+        elif length == 17:
+            if name.lower() == b"transfer-encoding":
+                self._framed = True
+        elif length == 11 and name.lower() == b"retry-after":
+            self._retry_after = value
+
+    def on_headers_complete(self) -> None:
+        """The head is complete: it tells whether an event stream follows."""
+        status = self._status = self._parser.get_status_code()
+        self._keep = self._parser.should_keep_alive()
+        if status >= 200 and self._content_type.startswith(_EVENT_STREAM):
+            self._opening = True
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._parts.append(body)
+        if not self._opening and self._stream is None:
+            self._size += len(body)
+            if self._size > self._max_bytes:
+                raise _OutOfStep
+
+    def on_message_complete(self) -> None:
+        """The reply is complete; an interim one (1xx) is not the reply."""
+        if 100 <= self._status < 200:
+            self._reset()
+            self._received = True
+        else:
+            self._complete = True
+
+    # Handing on.
+
+    def _hand_on(self) -> None:
+        if self._opening:
+            self._open_stream()
+        stream = self._stream
+        if stream is None:
+            if self._complete and self._receiver is not None:
+                self._hand_on_whole()
+            return
+        if self._parts:
+            stream.feed(self._joined())
+        if self._complete and self._stream is stream:
+            self._stream = None
+            self._call.on_cancel(None)
+            self._release(paused=stream.paused)
+            stream.end()
+
+    def _hand_on_whole(self) -> None:
+        receiver = self._forget()
+        reply = UpstreamReply(self._status, self._content_type, self._retry_after, self._joined(), None)
+        self._release(paused=False)
+        receiver.replied(reply)
+
+    def _open_stream(self) -> None:
+        self._opening = False
+        stream = self._stream = PlainStream(self, self._loop)
+        call = self._call
+        receiver = self._forget()
+        call.on_cancel(self._cancelled)
+        self._watch(call, stream)
+        receiver.replied(UpstreamReply(self._status, self._content_type, self._retry_after, b"", stream))
+
+    def _forget(self) -> Receiver:
+        # The call has its reply, or will never have one.
+        receiver, self._receiver = self._receiver, None
+        assert receiver is not None
+        self._limits.cancel(self._on_limit)
+        self._used = True
+        self._call.on_cancel(None)
+        return receiver
+
+    def _release(self, *, paused: bool) -> None:
+        if self._keep and self.alive:
+            if paused:
+                self.resume()
+            self._pool.give_back(self)
+        else:
+            self.discard()
+
+    def _joined(self) -> bytes:
+        parts = self._parts
+        if len(parts) == 1:
+            joined = parts[0]
+            parts.clear()
+        else:
+            joined = b"".join(parts)
+            self._parts = []
+        return joined
+
+    # Ending early.
+
+    def drop_stream(self, stream: PlainStream) -> None:
+        """Close the connection if it still carries this stream."""
+        if self._stream is stream:
+            self._stream = None
+            self._call.on_cancel(None)
+            self.discard()
+
+    def unwatch(self, stream: PlainStream) -> None:
+        """Look no more whether this stream goes on."""
+        self._limits.cancel(stream.look)
+
+    def limit(self, stream: PlainStream, seconds: float) -> None:
+        """Drop the stream if it has not ended after so many seconds."""
+        self.unwatch(stream)
+        stream.look = stream.close
+        self._limits.at(self._loop.time() + seconds, stream.look)
+
+    def _cancelled(self) -> None:
+        self._fail("cancelled")
+
+    def _timed_out(self) -> None:
+        self._fail("timeout")
+
+    def _fail(self, reason: Reason) -> None:
+        # The connection is of no more use: close it and tell whoever waits.
+        stream, self._stream = self._stream, None
+        receiver = self._forget() if self._receiver is not None else None
+        self.discard()
+        if receiver is not None:
+            receiver.failed(reason)
+        if stream is not None:
+            stream.fail(reason)
+
+    def _watch(self, call: Call, stream: PlainStream) -> None:
+        # One timer for a whole stream: it looks whether anything came since it last looked.
+        due = self._loop.time() + call.timeout_s
+        stream.look = partial(self._look, call, stream)
+        self._limits.at(due if call.deadline is None else min(due, call.deadline), stream.look)
+
+    def _look(self, call: Call, stream: PlainStream) -> None:
+        if self._stream is not stream:
+            return
+        late = call.deadline is not None and call.deadline <= self._loop.time()
+        if late or not (stream.active or stream.paused):
+            self._fail("timeout")
+            return
+        stream.active = False
+        self._watch(call, stream)

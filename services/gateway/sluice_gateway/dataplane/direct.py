@@ -1,0 +1,424 @@
+"""A request on the short way: answered by callbacks, without a task, as long as it waits for nothing but the model.
+
+Its head is decided on when it has come, its body when it is complete, by the same functions as on the other way. What
+needs to wait for more (another stage, a new connection, a second deployment, a span) goes on as a coroutine; nothing has been
+sent to the client then.
+"""
+
+from collections.abc import Coroutine
+from typing import Any, Protocol, cast
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from sluice.clock import Clock
+from sluice.errors import DependencyUnavailable
+from sluice_gateway.dataplane.asgi import Headers, Receive, Send
+from sluice_gateway.dataplane.context import Heads, Opened, RequestContext, read_heads
+from sluice_gateway.dataplane.deployments import DeploymentState, choose
+from sluice_gateway.dataplane.errors import ApiError, Gone, mistake
+from sluice_gateway.dataplane.sse import DONE, EventTooLong, StreamPiece, StreamScanner, usage_of
+from sluice_gateway.dataplane.stages.attempt import AttemptFailed, Attempts, failed
+from sluice_gateway.dataplane.stages.record import record
+from sluice_gateway.dataplane.stages.respond import (
+    DRAIN_S,
+    decision_headers,
+    head_of_stream,
+    head_of_whole,
+    last_event,
+    lines,
+    skeleton_of,
+    stream_broken,
+    unaccounted,
+    wants_sluice_object,
+    with_citations,
+)
+from sluice_gateway.dataplane.table import Endpoint, ModelEntry
+from sluice_gateway.dataplane.upstream import DirectStream, Reason, UpstreamReply
+from sluice_gateway.domain.ports import UsageSink
+
+_JSON_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\n"
+
+
+class Client(Protocol):
+    """The client's connection, as a request uses it."""
+
+    @property
+    def slow(self) -> bool:
+        """Whether the client takes less than it is sent; `DirectRequest.resumed` tells when that has changed."""
+        ...
+
+    def answer(self, status: int, head: bytes, body: bytes) -> None:
+        """Send a whole answer; `head` holds finished header lines."""
+        ...
+
+    def begin_stream(self, head: bytes) -> None:
+        """Send the head of a streamed answer."""
+        ...
+
+    def send_part(self, data: bytes) -> None:
+        """Send a part of a stream."""
+        ...
+
+    def end_stream(self, data: bytes) -> None:
+        """Send the last part of a stream."""
+        ...
+
+    def converse(self) -> RequestResponseCycle:
+        """Return what a coroutine hears and answers the client with; the request leaves the short way."""
+        ...
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run the coroutine that answers."""
+        ...
+
+
+class Plane(Protocol):
+    """What a request uses of the request path."""
+
+    clock: Clock
+    attempts: Attempts
+    usage: UsageSink
+    max_body_bytes: int
+    direct: int
+
+    def open(self, heads: Heads) -> Opened:
+        """Decide on the head of a request."""
+        ...
+
+    def admit(self, endpoint: Endpoint, heads: Heads, started: float, opened: Opened, raw: bytes) -> RequestContext:
+        """Decide on the body of a request."""
+        ...
+
+    def too_large(self) -> ApiError:
+        """Return the refusal of a body over the limit."""
+        ...
+
+    def count_refusal(self, endpoint: Endpoint, error: ApiError, started: float) -> None:
+        """Count a request that was not admitted."""
+        ...
+
+    def is_traced(self, ctx: RequestContext) -> bool:
+        """Tell whether spans are made of this request."""
+        ...
+
+    def run(self, ctx: RequestContext) -> Coroutine[Any, Any, None]:
+        """Return the coroutine that answers an admitted request."""
+        ...
+
+    def failed(self, ctx: RequestContext, error: ApiError) -> None:
+        """Record a request that is answered with an error."""
+        ...
+
+    def left(self, ctx: RequestContext) -> None:
+        """Record a request whose client has gone."""
+        ...
+
+    def record_anyway(self, ctx: RequestContext) -> None:
+        """Record a request whose client is told of a failure already."""
+        ...
+
+    def count(self, ctx: RequestContext) -> None:
+        """Count an admitted request that has ended."""
+        ...
+
+
+class DirectRequest:
+    """One request; it is also the receiver of the upstream's reply, and the sink of its stream."""
+
+    __slots__ = ("_client", "_ctx", "_endpoint", "_entry", "_error", "_heads", "_opened", "_over", "_plane", "_scanner", "_skeleton", "_started",
+                 "_state", "_stream", "limit")  # fmt: skip
+
+    _ctx: RequestContext
+    _entry: ModelEntry
+
+    def __init__(self, plane: Plane, client: Client, endpoint: Endpoint, headers: Headers) -> None:
+        self._plane = plane
+        self._client = client
+        self._endpoint = endpoint
+        self._started = plane.clock.monotonic()
+        self._heads = read_heads(headers)
+        self.limit = plane.max_body_bytes
+        self._opened: Opened | None = None
+        self._error: ApiError | None = None
+        self._state: DeploymentState | None = None
+        self._stream: DirectStream | None = None
+        self._over = False
+        try:
+            self._opened = plane.open(self._heads)
+        except ApiError as exc:
+            self._error = exc
+
+    @property
+    def refused(self) -> bool:
+        """Whether the head alone is reason enough to refuse: the body is not waited for."""
+        return self._error is not None
+
+    def begin(self, body: bytes | None) -> None:
+        """Answer, or see to it that it is answered; a body that is None was too long or not wanted."""
+        plane = self._plane
+        try:
+            if self._opened is None or body is None:
+                raise self._error or plane.too_large()
+            ctx = self._ctx = plane.admit(self._endpoint, self._heads, self._started, self._opened, body)
+        except ApiError as exc:
+            self._over = True
+            plane.count_refusal(self._endpoint, exc, self._started)
+            self._refuse(exc, [(b"x-request-id", self._heads.request_id.encode())])
+            return
+        if not ctx.plan.direct or plane.is_traced(ctx) or not self._submit(ctx):
+            self._go_on(ctx)
+
+    def gone(self) -> None:
+        """The client has closed its connection: stop the upstream, and bill what it did."""
+        if self._state is None or self._over:
+            return
+        ctx = self._ctx
+        ctx.gone = True
+        stream, call = self._stream, ctx.call
+        self._end(ctx)
+        if stream is not None:
+            ctx.usage, ctx.chunks = self._scanner.usage, self._scanner.chunks
+            stream.close()
+        elif call is not None:
+            call.cancel()
+        self._plane.left(ctx)
+        self._plane.count(ctx)
+
+    def resumed(self) -> None:
+        """The client has taken what it was sent."""
+        if self._stream is not None and not self._over:
+            self._stream.resume()
+
+    # The receiver of the upstream's reply.
+
+    def replied(self, reply: UpstreamReply) -> None:
+        """Take the reply."""
+        if self._over:
+            return
+        ctx = self._ctx
+        try:
+            found = self._plane.attempts.judge(ctx, self._entry, self._state_in_use, reply)
+            if found is None:
+                self._begin_stream(ctx, reply)
+            else:
+                self._answer(ctx, found, reply.body)
+        except AttemptFailed as exc:
+            self._try_another(ctx, exc)
+        except ApiError as exc:
+            self._fail(ctx, exc)
+        except Exception:  # noqa: BLE001 - the top of a request: the client gets a sentence, the log the details
+            self._fail(ctx, mistake(ctx.heads.request_id))
+
+    def failed(self, reason: Reason) -> None:
+        """Note that there will be no reply."""
+        if self._over:
+            return
+        ctx = self._ctx
+        meaning = self._plane.attempts.broken(ctx, reason)
+        if isinstance(meaning, AttemptFailed):
+            self._try_another(ctx, meaning)
+        elif isinstance(meaning, ApiError):
+            self._fail(ctx, meaning)
+
+    def stale(self) -> None:
+        """The kept connection was closed before the call reached the upstream: a coroutine sends it again."""
+        if not self._over:
+            self._let_go(self._ctx)
+            self._go_on(self._ctx)
+
+    # The sink of its stream.
+
+    def data(self, data: bytes) -> None:
+        """Pass on what one read brought, in one write."""
+        if self._over:
+            return
+        ctx = self._ctx
+        try:
+            self._pass_on(ctx, self._scanner.feed(data))
+        except AttemptFailed as exc:
+            self._try_another(ctx, exc)
+        except ApiError as exc:
+            self._break_off(ctx, exc)
+        except EventTooLong:
+            self._broken(ctx, "protocol")
+        except Exception:  # noqa: BLE001 - the top of a request: the client gets a sentence, the log the details
+            self._break_off(ctx, mistake(ctx.heads.request_id))
+
+    def end(self) -> None:
+        """The upstream has ended its stream without saying that it is done."""
+        if self._over:
+            return
+        ctx = self._ctx
+        rest = self._scanner.finish()
+        try:
+            if not (rest.events or ctx.answering or self._scanner.failed):
+                raise failed("empty")
+            self._pass_on(ctx, StreamPiece(rest.events, done=True))
+        except AttemptFailed as exc:
+            self._try_another(ctx, exc)
+        except ApiError as exc:
+            self._break_off(ctx, exc)
+
+    def broken(self, reason: Reason) -> None:
+        """The upstream's stream broke."""
+        if not self._over:
+            self._broken(self._ctx, reason)
+
+    # Sending the call.
+
+    @property
+    def _state_in_use(self) -> DeploymentState:
+        assert self._state is not None
+        return self._state
+
+    def _submit(self, ctx: RequestContext) -> bool:
+        plane = self._plane
+        entry = ctx.chain[0]
+        state = choose(entry.deployments, plane.clock.monotonic())
+        if state is None:
+            return False
+        try:
+            call = plane.attempts.call(ctx, state, ctx.heads.traceparent)
+        except AttemptFailed:
+            return False  # the other way meets it again, and goes on from there
+        if not state.upstream.submit(call, self):
+            return False
+        ctx.call = call
+        ctx.dispatched = True
+        state.in_flight += 1
+        plane.direct += 1
+        self._state = state
+        self._entry = entry
+        return True
+
+    def _let_go(self, ctx: RequestContext) -> None:
+        self._state_in_use.in_flight -= 1
+        self._plane.direct -= 1
+        self._state = self._stream = None
+        ctx.call = None
+
+    def _try_another(self, ctx: RequestContext, failure: AttemptFailed) -> None:
+        state, stream = self._state_in_use, self._stream
+        self._plane.attempts.note(self._entry, state, failure)
+        ctx.failure = failure.error
+        ctx.tried = frozenset((state.config.id,))
+        self._let_go(ctx)
+        if stream is not None:
+            stream.close()
+        self._go_on(ctx)
+
+    def _go_on(self, ctx: RequestContext) -> None:
+        self._over = True
+        client = self._client
+        cycle = client.converse()
+        ctx.talk(cast("Receive", cycle.receive), cast("Send", cycle.send), cycle)
+        client.start(self._plane.run(ctx))
+
+    # Answering.
+
+    def _answer(self, ctx: RequestContext, found: dict[str, Any], body: bytes) -> None:
+        plane = self._plane
+        ctx.usage = usage_of(found)
+        self._accept(ctx)
+        if ctx.body.extension is not None:
+            body = orjson.dumps(with_citations(found, ctx))
+        try:
+            bill = record(ctx, plane.usage, plane.clock.monotonic())
+        except DependencyUnavailable as exc:
+            raise unaccounted() from exc
+        self._end(ctx)
+        self._client.answer(200, head_of_whole(ctx, bill.cost_usd, len(body)), body)
+        plane.count(ctx)
+
+    def _accept(self, ctx: RequestContext) -> None:
+        state = self._state_in_use
+        state.succeeded()
+        ctx.model = self._entry
+        ctx.deployment = state
+        ctx.answering = True
+
+    def _end(self, ctx: RequestContext) -> None:
+        # The upstream's part is over: the deployment is free, and no callback counts any more.
+        self._over = True
+        self._let_go(ctx)
+
+    def _fail(self, ctx: RequestContext, error: ApiError) -> None:
+        plane, stream = self._plane, self._stream
+        plane.failed(ctx, error)
+        self._end(ctx)
+        if stream is not None:
+            stream.close()
+        self._refuse(error, decision_headers(ctx))
+        plane.count(ctx)
+
+    def _refuse(self, error: ApiError, headers: Headers) -> None:
+        body = error.body()
+        self._client.answer(error.status, lines((*headers, *error.headers)) + _JSON_HEAD % len(body), body)
+
+    # Streaming.
+
+    def _begin_stream(self, ctx: RequestContext, reply: UpstreamReply) -> None:
+        stream = self._stream = cast("DirectStream", reply.stream)
+        self._scanner = StreamScanner(hide_usage=not ctx.body.wants_usage)
+        self._skeleton: dict[str, Any] = {}
+        stream.attach(self)
+
+    def _pass_on(self, ctx: RequestContext, piece: StreamPiece) -> None:
+        client = self._client
+        if self._scanner.failed:
+            raise stream_broken(ctx, "stream_error") if ctx.answering else failed("stream_error")
+        if not ctx.answering:
+            if not (piece.events or piece.done):
+                return
+            ctx.ttft = self._plane.clock.monotonic() - ctx.started
+            if wants_sluice_object(ctx):
+                self._skeleton = skeleton_of(piece.events)
+            self._accept(ctx)
+            client.begin_stream(head_of_stream(ctx))
+        if piece.done:
+            self._close_stream(ctx, piece.events + last_event(ctx, self._skeleton) + DONE)
+        elif piece.events:
+            client.send_part(piece.events)
+            if client.slow and self._stream is not None:
+                self._stream.pause()
+
+    def _close_stream(self, ctx: RequestContext, tail: bytes) -> None:
+        # The row is written before the last bytes go out.
+        plane, stream = self._plane, self._stream
+        ctx.usage, ctx.chunks = self._scanner.usage, self._scanner.chunks
+        try:
+            record(ctx, plane.usage, plane.clock.monotonic())
+        except DependencyUnavailable as exc:
+            raise unaccounted() from exc
+        self._end(ctx)
+        if stream is not None:
+            stream.drain(DRAIN_S)
+        self._client.end_stream(tail)
+        plane.count(ctx)
+
+    def _broken(self, ctx: RequestContext, reason: Reason) -> None:
+        if ctx.answering:
+            self._break_off(ctx, stream_broken(ctx, reason))
+            return
+        meaning = self._plane.attempts.broken(ctx, reason)
+        if isinstance(meaning, AttemptFailed):
+            self._try_another(ctx, meaning)
+        elif isinstance(meaning, ApiError):
+            self._fail(ctx, meaning)
+        else:
+            assert isinstance(meaning, Gone)
+
+    def _break_off(self, ctx: RequestContext, error: ApiError) -> None:
+        if not ctx.answering:
+            self._fail(ctx, error)
+            return
+        plane, stream = self._plane, self._stream
+        ctx.usage, ctx.chunks = self._scanner.usage, self._scanner.chunks
+        ctx.status, ctx.error_code = "error", error.error_code
+        plane.record_anyway(ctx)
+        self._end(ctx)
+        if stream is not None:
+            stream.close()
+        self._client.end_stream(b"data: " + error.body() + b"\n\n")
+        plane.count(ctx)

@@ -1,0 +1,161 @@
+"""One attempt on a deployment: the call that goes out, and what its outcome means. Both ways of the request path share it."""
+
+import asyncio
+from typing import Any, Literal
+
+import orjson
+
+from sluice.errors import DependencyUnavailable
+from sluice_gateway.dataplane.body import upstream_bytes
+from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.deployments import DeploymentState
+from sluice_gateway.dataplane.deps import DataPlaneDeps
+from sluice_gateway.dataplane.errors import ApiError, Gone, OutOfTime, RateLimited, Unavailable, UpstreamBroken
+from sluice_gateway.dataplane.refusals import refusal
+from sluice_gateway.dataplane.table import ModelEntry
+from sluice_gateway.dataplane.upstream import Call, Reason, UpstreamReply
+
+_DEFAULT_RETRY_S = 1.0
+
+StatusClass = Literal["answer", "refusal", "limit", "failure"]
+
+
+class AttemptFailed(Exception):
+    """This deployment did not answer; `error` is what the client gets when no other does."""
+
+    def __init__(self, error: ApiError, reason: str) -> None:
+        super().__init__(reason)
+        self.error = error
+        self.reason = reason
+
+
+def classify(status: int) -> StatusClass:
+    """Tell what a status means: an answer, a refusal of the caller's parameters, a rate limit, or a failure of the deployment.
+
+    401, 403 and 404 are failures: the credential and the model name are ours, not the caller's.
+    """
+    if 200 <= status < 300:
+        return "answer"
+    if status in (400, 413, 422):
+        return "refusal"
+    return "limit" if status == 429 else "failure"
+
+
+def retry_after_s(header: bytes | None, longest: float) -> float:
+    """Return the seconds of a Retry-After header, at most `longest`; a date or nonsense counts as one second."""
+    if header is None or not header.strip().isdigit():
+        return min(_DEFAULT_RETRY_S, longest)
+    return min(float(header), longest)
+
+
+def failed(reason: str) -> AttemptFailed:
+    """Return the failure of a deployment that gave no proper answer."""
+    return AttemptFailed(
+        UpstreamBroken("The model could not answer: its server failed. Try again; if it goes on, use another model."),
+        reason,
+    )
+
+
+def is_late(ctx: RequestContext) -> bool:
+    """Tell whether the caller's deadline has passed."""
+    return ctx.deadline is not None and asyncio.get_running_loop().time() >= ctx.deadline - 0.002
+
+
+class Attempts:
+    """Makes calls and judges their outcome."""
+
+    def __init__(self, deps: DataPlaneDeps) -> None:
+        self._deps = deps
+
+    def call(self, ctx: RequestContext, state: DeploymentState, traceparent: str | None) -> Call:
+        """Return the call to a deployment.
+
+        Raises:
+            AttemptFailed: the deployment's credential is not set.
+        """
+        config = state.config
+        return Call(
+            state.base_path + ctx.endpoint.upstream_path,
+            upstream_bytes(ctx.raw, ctx.body, ctx.fields, config.upstream_model, changed=ctx.changed),
+            None if state.auth.kind == "none" else self._bearer(ctx, state),
+            ctx.heads.request_id,
+            traceparent,
+            config.connect_timeout_s,
+            config.timeout_s,
+            ctx.deadline,
+        )
+
+    def judge(
+        self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState, reply: UpstreamReply
+    ) -> dict[str, Any] | None:
+        """Return the JSON of a whole answer, None for a stream that may answer the request.
+
+        Raises:
+            ApiError: the deployment refused the caller's parameters.
+            AttemptFailed: the deployment did not answer.
+        """
+        kind = classify(reply.status)
+        stream = reply.stream
+        if kind == "answer":
+            if stream is not None and ctx.body.stream:
+                return None
+            if stream is None and not ctx.body.stream:
+                return _json(reply.body)
+        if stream is not None:
+            stream.close()
+        if kind == "refusal":
+            raise refusal(reply.status, reply.body, model=entry.name, upstream_model=state.config.upstream_model)
+        if kind == "limit":
+            raise self._limited(reply, state)
+        raise failed("protocol" if kind == "answer" else f"status_{reply.status // 100}xx")
+
+    def broken(self, ctx: RequestContext, reason: Reason) -> Exception:
+        """Return what a broken exchange means: an AttemptFailed, an ApiError, or Gone."""
+        if reason == "cancelled" or ctx.gone:
+            return Gone()
+        if reason != "timeout":
+            return failed(reason)
+        if is_late(ctx):
+            return OutOfTime(
+                "The answer was not ready by the caller's deadline. Allow more time with x-sluice-deadline-ms."
+            )
+        return AttemptFailed(
+            OutOfTime("The model did not answer in time. Try again, or ask for a shorter answer."), "timeout"
+        )
+
+    def note(self, entry: ModelEntry, state: DeploymentState, failure: AttemptFailed) -> None:
+        """Count a failed attempt; the deployment rests for a while, unless it only asked for a pause."""
+        entry.metrics.upstream_error(failure.reason)
+        if failure.reason != "rate_limit":
+            options = self._deps.options
+            state.failed(self._deps.clock.monotonic(), options.cooldown_s, options.max_cooldown_s)
+
+    def _bearer(self, ctx: RequestContext, state: DeploymentState) -> str | None:
+        try:
+            return self._deps.credentials.bearer(state.auth, ctx.key.tenant)
+        except DependencyUnavailable as exc:
+            raise AttemptFailed(
+                Unavailable("The provider of this model is not set up. Ask your administrator."), "credential"
+            ) from exc
+
+    def _limited(self, reply: UpstreamReply, state: DeploymentState) -> AttemptFailed:
+        wait = retry_after_s(reply.retry_after, self._deps.options.max_cooldown_s)
+        state.rate_limited(self._deps.clock.monotonic(), wait)
+        after = str(max(1, round(wait))).encode()
+        return AttemptFailed(
+            RateLimited(
+                f"The rate limit of this model is reached. Try again in {after.decode()} s.",
+                headers=((b"retry-after", after),),
+            ),
+            "rate_limit",
+        )
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        found = None
+    if type(found) is not dict:
+        raise failed("protocol")
+    return found
