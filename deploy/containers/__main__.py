@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bases import Base, from_registry, make_standins
 from engine import REPOSITORY, Engine, Failed, install_tools, say
-from stack import BASE_URL, Stack
+from stack import BASE_URL, RECORDER_URL, Stack
 
 BASES = [
     Base("docker.io/library/python:3.11-slim-bookworm", "python.Containerfile"),
@@ -44,11 +44,9 @@ def _run(stack: Stack, logs: Path, *, keep: bool, tests: str) -> int:
     try:
         stack.up(logs / "compose.log")
         stack.wait(seconds=300)
-        key = stack.give_key(logs / "compose.log")
-        stack.wait(seconds=60)
         for line in stack.memory():
             say(line)
-        status = _end_to_end(stack, key, tests) if tests else 0
+        status = _end_to_end(stack, tests) if tests else 0
     finally:
         stack.save_logs(logs / "containers")
         if keep:
@@ -69,15 +67,16 @@ def _bases(engine: Engine, choice: str, log: Path) -> None:
     make_standins(engine, BASES, log)
 
 
-def _end_to_end(stack: Stack, key: str, tests: str) -> int:
+def _end_to_end(stack: Stack, tests: str) -> int:
     say(f"end-to-end tests against {BASE_URL}")
-    found = stack.read_secrets()
     environment = {
         **stack.engine.environment,
         "SLUICE_E2E_BASE_URL": BASE_URL,
-        "SLUICE_E2E_API_KEY": key,
-        "SLUICE_E2E_ADMIN_KEY": found["SLUICE_ADMIN_KEY"],
+        "SLUICE_E2E_API_KEY": stack.make_key("tests"),
+        "SLUICE_E2E_ADMIN_KEY": stack.read_secrets()["SLUICE_ADMIN_KEY"],
         "SLUICE_E2E_TRACE_DIR": str(stack.traces),
+        "SLUICE_E2E_RECORDER_URL": RECORDER_URL,
+        "SLUICE_E2E_INFERENCE_PID": str(stack.process_of("inference")),
     }
     command = [sys.executable, "-m", "pytest", "-q", "-m", "e2e", *tests.split()]
     return subprocess.run(command, cwd=REPOSITORY, env=environment, check=False).returncode
@@ -88,9 +87,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--state", type=Path, default=Path("/var/lib/sluice-containers"), help="images, logs, caches")
     parser.add_argument("--bases", choices=["auto", "registry", "local"], default="auto", help="base images")
     parser.add_argument("--keep", action="store_true", help="leave the containers running")
-    parser.add_argument(
-        "--tests", default="tests/e2e/test_main_job.py", help="what pytest runs against it; empty for nothing"
-    )
+    parser.add_argument("--tests", default="tests/e2e", help="what pytest runs against it; empty for nothing")
     return parser.parse_args()
 
 

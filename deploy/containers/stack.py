@@ -12,11 +12,12 @@ from pathlib import Path
 from engine import REPOSITORY, Engine, Failed, say
 
 PROJECT = "sluice-ci"
-FILES = (REPOSITORY / "docker-compose.yml", REPOSITORY / "deploy" / "compose" / "local.yml")
+COMPOSE_FILES = ("docker-compose.yml", "deploy/compose/local.yml", "deploy/compose/recorded.yml")
+FILES = tuple(part for name in COMPOSE_FILES for part in ("-f", str(REPOSITORY / name)))
 COMPOSE = Path(sys.executable).parent / "docker-compose"
-EVAL_KEY = "SLUICE_EVAL_GATEWAY_KEY"
-NEEDS_KEY = "eval-worker"
 BASE_URL = "http://127.0.0.1:18080"
+RECORDER_URL = "http://127.0.0.1:18090"
+RECORDER_INSIDE = "http://recorder:9000"
 SECRETS = (
     "SLUICE_ADMIN_KEY",
     "SLUICE_SERVICE_SECRET",
@@ -43,6 +44,11 @@ class Stack:
         """Where the containers write their traces, for tests to read."""
         return self.engine.state / "traces"
 
+    @property
+    def config(self) -> Path:
+        """The configuration of the router: the shipped one and the recorded model."""
+        return self.engine.state / "config"
+
     def read_secrets(self) -> dict[str, str]:
         """Return the secrets, and make those that are missing."""
         self.env_file.touch(mode=0o600)
@@ -55,9 +61,8 @@ class Stack:
 
     def run(self, *arguments: str, log: Path | None = None) -> None:
         """Run podman-compose on the project."""
-        files = [part for file in FILES for part in ("-f", str(file))]
-        command = (str(self.compose), "-p", PROJECT, "--env-file", str(self.env_file), *files, *arguments)
-        self.engine.run(*command, extra={"SLUICE_CI_TRACES": str(self.traces), **self.read_secrets()}, log=log)
+        command = (str(self.compose), "-p", PROJECT, "--env-file", str(self.env_file), *FILES, *arguments)
+        self.engine.run(*command, extra=self._variables(), log=log)
 
     def build(self, images: list[str], log: Path) -> None:
         """Build the images of these services from the project's Dockerfiles."""
@@ -66,20 +71,35 @@ class Stack:
             self.run("--podman-build-args=--network host --format docker", "build", name, log=log)
 
     def up(self, log: Path) -> None:
-        """Start the containers of the core profile, except the one that needs an API key first."""
+        """Start the containers of the core profile."""
         self.traces.mkdir(exist_ok=True)
         self.traces.chmod(0o777)  # the containers' user is not the host's
         for file in self.traces.iterdir():
             file.unlink()
+        write_config = str(REPOSITORY / "tests" / "e2e" / "e2e_config.py")
+        self.engine.run(sys.executable, write_config, str(self.config), RECORDER_INSIDE)
         say("starting the containers")
-        self.run("up", "-d", "--no-build", *(name for name in self._services() if name != NEEDS_KEY), log=log)
+        self.run("up", "-d", "--no-build", *self._services(), log=log)
 
-    def give_key(self, log: Path) -> str:
-        """Make an API key for the evaluation worker and start it, as docs/how-to/deploy.md says; return a key for the tests."""
-        say("making API keys")
-        self._write_secrets(self.read_secrets() | {EVAL_KEY: self._make_key("eval-worker")})
-        self.run("up", "-d", "--no-build", NEEDS_KEY, log=log)
-        return self._make_key("tests")
+    def make_key(self, name: str) -> str:
+        """Make an API key, as docs/how-to/deploy.md says.
+
+        Raises:
+            Failed: the gateway made none.
+        """
+        request = urllib.request.Request(
+            f"{BASE_URL}/admin/keys",
+            data=json.dumps({"name": name}).encode(),
+            headers={
+                "authorization": f"Bearer {self.read_secrets()['SLUICE_ADMIN_KEY']}",
+                "content-type": "application/json",
+            },
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return str(json.load(answer)["key"])
+        except (urllib.error.URLError, OSError) as error:
+            raise Failed(f"The gateway made no API key: {error}") from error
 
     def wait(self, seconds: float) -> None:
         """Wait until every container's own health check passes and the gateway says that it is ready.
@@ -104,9 +124,7 @@ class Stack:
 
     def containers(self) -> list[str]:
         """Return the names of this project's containers."""
-        label = f"label=io.podman.compose.project={PROJECT}"
-        _, text = self.engine.answer("podman", "ps", "-a", "--filter", label, "--format", "{{.Names}}")
-        return sorted(text.split())
+        return self._names("--filter", f"label=io.podman.compose.project={PROJECT}")
 
     def memory(self) -> list[str]:
         """Return each container's memory in use and its limit, as podman prints them."""
@@ -126,27 +144,32 @@ class Stack:
         say("stopping the containers")
         self.run("down", "--volumes", "--timeout", "20", log=log)
 
+    def process_of(self, service: str) -> int:
+        """Return the id, on this host, of the first process of a service's container.
+
+        Raises:
+            Failed: it has no container that runs.
+        """
+        label = f"label=com.docker.compose.service={service}"
+        names = set(self._names("--filter", label)) & set(self.containers())
+        status, text = self.engine.answer("podman", "inspect", "--format", "{{.State.Pid}}", *names)
+        if len(names) != 1 or status or text == "0":
+            raise Failed(f"The container of {service} does not run.")
+        return int(text)
+
+    def _names(self, *filters: str) -> list[str]:
+        _, text = self.engine.answer("podman", "ps", "-a", *filters, "--format", "{{.Names}}")
+        return sorted(text.split())
+
+    def _variables(self) -> dict[str, str]:
+        folders = {"SLUICE_CI_TRACES": str(self.traces), "SLUICE_CI_CONFIG": str(self.config)}
+        return folders | self.read_secrets()
+
     def _services(self) -> list[str]:
-        names = ("config", "--services")
-        files = [part for file in FILES for part in ("-f", str(file))]
-        environment = {"SLUICE_CI_TRACES": str(self.traces), **self.read_secrets()}
-        status, text = self.engine.answer(str(COMPOSE), *files, *names, extra=environment)
+        status, text = self.engine.answer(str(COMPOSE), *FILES, "config", "--services", extra=self._variables())
         if status:
             raise Failed("docker-compose.yml is not valid: `docker compose config` says why.")
         return text.split()
-
-    def _make_key(self, name: str) -> str:
-        secret = self.read_secrets()["SLUICE_ADMIN_KEY"]
-        request = urllib.request.Request(
-            f"{BASE_URL}/admin/keys",
-            data=json.dumps({"name": name}).encode(),
-            headers={"authorization": f"Bearer {secret}", "content-type": "application/json"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return str(json.load(answer)["key"])
-        except (urllib.error.URLError, OSError) as error:
-            raise Failed(f"The gateway made no API key: {error}") from error
 
     def _write_secrets(self, found: dict[str, str]) -> None:
         self.env_file.write_text("".join(f"{key}={text}\n" for key, text in found.items()), encoding="utf-8")

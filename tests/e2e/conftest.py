@@ -1,27 +1,27 @@
-"""One platform, started as users start it, shared by all end-to-end tests."""
+"""One platform, shared by all end-to-end tests: started as users start it, or the containers that are already up."""
 
 import contextlib
 import os
 from collections.abc import Iterator
 
 import pytest
-from e2e_platform import (
-    Platform,
-    clean_environment,
-    config_with_recorded_model,
-    free_port_base,
-    run_sluice,
-    running_platform,
-)
+from e2e_config import config_with_recorded_model
+from e2e_platform import Platform, clean_environment, free_port_base, run_sluice, running_platform
 from e2e_recorder import Recorder
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    if os.environ.get("SLUICE_E2E_BASE_URL"):
-        with contextlib.closing(running_platform()) as running:
-            yield running
+def platform(request: pytest.FixtureRequest) -> Iterator[Platform]:
+    if not os.environ.get("SLUICE_E2E_BASE_URL"):
+        yield request.getfixturevalue("local_platform")
         return
+    with contextlib.closing(running_platform()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def local_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """The platform that `sluice up` starts, also where the others of these tests ask containers."""
     folder = tmp_path_factory.mktemp("platform")
     base = free_port_base()
     with Recorder(f"http://127.0.0.1:{base + 10}") as recorder:
@@ -42,7 +42,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
                 admin_key=secrets["SLUICE_ADMIN_KEY"],
                 trace_dir=folder / "home/traces",
                 environment=environment,
-                recorder=recorder,
+                recorder_url=recorder.url,
             )
             with contextlib.closing(started):
                 yield started

@@ -1,19 +1,18 @@
 """Starting and reaching a platform as users do.
 
-With SLUICE_E2E_BASE_URL, SLUICE_E2E_API_KEY and SLUICE_E2E_ADMIN_KEY set, the tests run against a platform that is already up (containers);
-SLUICE_E2E_TRACE_DIR then names the folder with its traces, if there is one on this machine.
+With SLUICE_E2E_BASE_URL set, the tests ask a platform that is already up (containers). These variables then tell the rest: SLUICE_E2E_API_KEY,
+SLUICE_E2E_ADMIN_KEY, SLUICE_E2E_TRACE_DIR (the folder with its traces), SLUICE_E2E_RECORDER_URL (the recorder behind its model `recorded`) and
+SLUICE_E2E_INFERENCE_PID (the process below which its engine runs).
 """
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-from e2e_recorder import Recorder
+import httpx
 from openai import OpenAI
 
 from sluice.testing import free_port
@@ -29,9 +28,10 @@ class Platform:
     base_url: str
     api_key: str
     admin_key: str
-    trace_dir: Path | None
+    trace_dir: Path
     environment: dict[str, str]
-    recorder: Recorder | None
+    recorder_url: str
+    known_inference_pid: int | None = None
     clients: dict[str, OpenAI] = field(default_factory=dict)
 
     def openai(self, api_key: str | None = None) -> OpenAI:
@@ -40,6 +40,18 @@ class Platform:
         if key not in self.clients:
             self.clients[key] = OpenAI(base_url=f"{self.base_url}/v1", api_key=key, max_retries=0, timeout=120)
         return self.clients[key]
+
+    def recorded(self) -> list[str]:
+        """What reached the engine through the model `recorded`."""
+        bodies: list[str] = httpx.get(f"{self.recorder_url}/recorded", timeout=10).raise_for_status().json()
+        return bodies
+
+    def inference_pid(self) -> int:
+        """The process below which the engine runs."""
+        if self.known_inference_pid is not None:
+            return self.known_inference_pid
+        rows = json.loads(self.command("status", "--json").stdout)
+        return next(int(row["pid"]) for row in rows if row["part"] == "inference")
 
     def close(self) -> None:
         for client in self.clients.values():
@@ -80,28 +92,15 @@ def free_port_base() -> int:
 
 
 def running_platform() -> Platform:
-    base_url, api_key = os.environ["SLUICE_E2E_BASE_URL"].rstrip("/"), os.environ["SLUICE_E2E_API_KEY"]
-    admin_key = os.environ["SLUICE_E2E_ADMIN_KEY"]
-    traces = os.environ.get("SLUICE_E2E_TRACE_DIR")
-    environment = clean_environment() | {
-        "SLUICE_URL": base_url,
-        "SLUICE_API_KEY": api_key,
-        "SLUICE_ADMIN_KEY": admin_key,
-    }
-    return Platform(base_url, api_key, admin_key, Path(traces) if traces else None, environment, None)
-
-
-def config_with_recorded_model(folder: Path, recorder_url: str) -> Path:
-    """The shipped configuration and one more model, which reaches the same engine through the recorder."""
-    shutil.copytree(ROOT / "deploy/config", folder)
-    path = folder / "models.yaml"
-    config = yaml.safe_load(path.read_text())
-    recorded = json.loads(json.dumps(next(model for model in config["models"] if model["name"] == "smollm2")))
-    recorded["name"] = "recorded"
-    recorded["fallbacks"] = []
-    for deployment in recorded["deployments"]:
-        deployment["id"] = "recorded"
-        deployment["base_url"] = f"{recorder_url}/v1"
-    config["models"].append(recorded)
-    path.write_text(yaml.safe_dump(config, sort_keys=False))
-    return folder
+    base_url = os.environ["SLUICE_E2E_BASE_URL"].rstrip("/")
+    api_key, admin_key = os.environ["SLUICE_E2E_API_KEY"], os.environ["SLUICE_E2E_ADMIN_KEY"]
+    keys = {"SLUICE_API_KEY": api_key, "SLUICE_ADMIN_KEY": admin_key}
+    return Platform(
+        base_url=base_url,
+        api_key=api_key,
+        admin_key=admin_key,
+        trace_dir=Path(os.environ["SLUICE_E2E_TRACE_DIR"]),
+        environment=clean_environment() | {"SLUICE_URL": base_url} | keys,
+        recorder_url=os.environ["SLUICE_E2E_RECORDER_URL"].rstrip("/"),
+        known_inference_pid=int(os.environ["SLUICE_E2E_INFERENCE_PID"]),
+    )
