@@ -1,4 +1,4 @@
-"""Background loops that are kept alive: a crash is logged, counted and answered with a restart after a pause."""
+"""Background loops: kept alive after a crash, and slow while there is nothing to do."""
 
 import asyncio
 import logging
@@ -12,6 +12,7 @@ _log = logging.getLogger(__name__)
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _HEALTHY_AFTER_S = 60.0
+_REST = 5
 
 
 class Supervisor:
@@ -57,3 +58,36 @@ class Supervisor:
                 pause = _FIRST_PAUSE_S
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+
+class Rounds:
+    """Does a piece of work again and again, seldom while there is nothing to do.
+
+    `work` tells whether there is anything open. While there is, a round follows `every_s` seconds after the one before; else
+    five times as late, unless `wake` is called.
+    """
+
+    def __init__(self, work: Callable[[], Awaitable[bool]], every_s: float) -> None:
+        self._work = work
+        self._every_s = every_s
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that there is something to do, so that a long pause ends now."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Go round until cancelled."""
+        while True:
+            self._woken.clear()  # before the work, so that what comes during it counts
+            if await self._work():
+                await asyncio.sleep(self._every_s)
+            else:
+                await self._rest()
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(self._every_s * _REST):
+                await self._woken.wait()
+        except TimeoutError:
+            return

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from starlette.types import ASGIApp
 
 from sluice.errors import SluiceError
+from sluice.server import RestingServer
 from sluice.service import OpenDeps
 from sluice.settings import PlatformSettings, ServiceSettings
 from sluice.telemetry import logs
@@ -111,7 +112,7 @@ def _serve(entry: Entry[Settings], platform: PlatformSettings, settings: Setting
         "timeout_keep_alive": 75,
         "timeout_graceful_shutdown": _SHUTDOWN_S,
     }
-    uvicorn.Server(uvicorn.Config(served, **options | dict(entry.server_options))).run()
+    RestingServer(uvicorn.Config(served, **options | dict(entry.server_options))).run()
 
 
 def _work(entry: Entry[Settings], platform: PlatformSettings, settings: Settings) -> None:

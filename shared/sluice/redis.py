@@ -1,11 +1,14 @@
 """Opens the connection pool to Redis or Valkey."""
 
+from collections.abc import Awaitable, Callable
+
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from sluice.errors import DependencyUnavailable
 from sluice.settings import PlatformSettings
 
 REDIS_DOWN = (RedisConnectionError, RedisTimeoutError, OSError)
@@ -26,3 +29,15 @@ def open_redis(platform: PlatformSettings, *, retries: int = 2) -> "Redis":
         socket_timeout=None,
         health_check_interval=0,
     )
+
+
+def redis_probe(redis: Redis, waits: str) -> Callable[[], Awaitable[None]]:
+    """Return a probe for readiness; `waits` names what has to wait while Redis is away, such as "new runs"."""
+
+    async def answers() -> None:
+        try:
+            await redis.ping()
+        except REDIS_DOWN as exc:
+            raise DependencyUnavailable(f"Redis does not answer; {waits} wait until it does.") from exc
+
+    return answers

@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from sluice.auth import Doorkeeper, ServiceTokens
 from sluice.clients.deadline import DEADLINE_HEADER, deadline_after
 from sluice.contracts.health import Health, Readiness
 from sluice.errors import Problem, SluiceError
+from sluice.health import Probe, failing
 from sluice.ids import new_id
 from sluice.settings import PlatformSettings
 from sluice.telemetry import names
@@ -38,8 +39,6 @@ _INTERNAL_ERROR = Problem(
     code="internal_error",
     detail="Something went wrong on our side; the log holds the details under this request id.",
 )
-
-Probe = Callable[[], Awaitable[None]]
 
 
 class ServiceDeps(Protocol):
@@ -234,10 +233,11 @@ def _health_routes(service: str) -> APIRouter:
 
     @router.get("/readyz", summary="Can it do its job?", responses={503: {"model": Readiness}})
     async def readyz(request: Request, response: Response) -> Readiness:
-        checks = await _run_probes(request.app.state.deps.probes)
-        ready = all(result == "ok" for result in checks.values())
-        response.status_code = 200 if ready else 503
-        return Readiness(status="ready" if ready else "not_ready", service=service, checks=checks)
+        probes = request.app.state.deps.probes
+        wrong = await failing(probes)
+        response.status_code = 503 if wrong else 200
+        checks = {name: wrong.get(name, "ok") for name in probes}
+        return Readiness(status="not_ready" if wrong else "ready", service=service, checks=checks)
 
     @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
     async def metrics(request: Request) -> Response:
@@ -245,20 +245,6 @@ def _health_routes(service: str) -> APIRouter:
         return Response(body, headers={"content-type": content_type})
 
     return router
-
-
-async def _run_probes(probes: Mapping[str, Probe]) -> dict[str, str]:
-    checks: dict[str, str] = {}
-    for name, probe in probes.items():
-        try:
-            await probe()
-            checks[name] = "ok"
-        except SluiceError as exc:
-            checks[name] = exc.detail
-        except Exception as exc:  # noqa: BLE001 - whatever a probe raises means not ready; the class is shown, not the text
-            _log.warning("probe %s failed", name, exc_info=True)
-            checks[name] = type(exc).__name__
-    return checks
 
 
 def _problem_response(scope: Scope, body: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:

@@ -26,8 +26,9 @@ def make_celery(service: str, platform: PlatformSettings) -> Celery:
     """Return a service's Celery application on the platform's Redis.
 
     Tasks are acknowledged after they ran (at-least-once): a killed worker's task is delivered again once its visibility
-    time-out of 10 s has passed, and running workers look for such tasks every second. A task that
-    runs longer may thus run twice at once: handlers hold a lease in the database and are idempotent.
+    time-out of 10 s has passed, and running workers look for such tasks every 5 s. A task that runs longer may thus run twice
+    at once: handlers hold a lease in the database and are idempotent. Redelivery matters for tasks that a worker had
+    fetched and not begun; a begun job comes back through the sweep of its service when its lease ends.
     """
     app = Celery(f"sluice-{service}", broker=platform.redis_url, set_as_current=False)
     app.conf.update(
@@ -45,7 +46,7 @@ def make_celery(service: str, platform: PlatformSettings) -> Celery:
         broker_connection_retry=True,
         broker_transport_options={
             "visibility_timeout": _VISIBILITY_TIMEOUT_S,
-            "unacked_restore_interval": 1,
+            "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
             "socket_connect_timeout": 2,
             "socket_keepalive": True,

@@ -44,7 +44,7 @@ def _readers(function: str, name: str) -> set[str]:
 @pytest.mark.parametrize("name", _names(queues.Task))
 def test_every_task_is_registered_by_the_worker_of_its_queue(name: str) -> None:
     task: queues.Task[Any] = getattr(queues, name)
-    assert _readers("register", name) == {f"sluice_{task.queue}"}
+    assert _readers("work_on", name) == {f"sluice_{task.queue}"}
     assert f"{task.queue}-worker" in {worker.name for worker in WORKER_PARTS}
 
 

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from typing import Annotated
 
-import psutil
 import typer
 
 from sluice_cli.client import Gateway
@@ -14,6 +13,7 @@ from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.platform.health import ask
 from sluice_cli.platform.home import API_KEY, Home
 from sluice_cli.platform.launcher import Launcher, exclusive
+from sluice_cli.platform.memory import proportional_memory
 from sluice_cli.platform.parts import Layout, Part, environment, missing_wheels, parts
 from sluice_cli.settings import CliSettings
 
@@ -126,23 +126,11 @@ def _row(part: Part, record: records.Record | None) -> dict[str, object]:
     row |= {
         "state": "ready" if answer.ready else "not ready",
         "pid": record.pid,
-        "memory_mib": round(_proportional_memory(process) / _MIB, 1),
+        "memory_mib": round(proportional_memory(process) / _MIB, 1),
         "up_s": round(time.time() - record.started_at),
         "detail": answer.detail,
     }
     return row
-
-
-def _proportional_memory(process: psutil.Process) -> int:
-    # A part's own children (the model engine under the inference service) count with it.
-    total = 0
-    for member in [process, *process.children(recursive=True)]:
-        try:
-            full = member.memory_full_info()
-            total += getattr(full, "pss", 0) or full.rss
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return total
 
 
 def _ensure_key(home: Home, gateway: Gateway, known: str | None) -> str:

@@ -1,6 +1,5 @@
 """Which adapter stands behind which port, for the API process and for the worker."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,13 +12,12 @@ from fastapi import Depends
 from sluice.auth import ServiceTokens
 from sluice.clock import Clock, SystemClock
 from sluice.db import open_database
-from sluice.errors import DependencyUnavailable
+from sluice.health import Probe
 from sluice.ids import new_id
-from sluice.loops import Supervisor
-from sluice.redis import REDIS_DOWN, open_redis
-from sluice.service import Probe, deps_of
+from sluice.jobs import open_job_service
+from sluice.loops import Rounds
+from sluice.service import deps_of
 from sluice.settings import PlatformSettings
-from sluice.tasks import TaskSender, make_celery
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_eval.adapters.gateway import GatewayTarget
@@ -50,6 +48,7 @@ class Deps:
     clock: Clock
     library: Library
     queue: RunQueue
+    sweep: Rounds
     probes: Mapping[str, Probe]
 
 
@@ -59,44 +58,31 @@ DepsDep = Annotated[Deps, Depends(deps_of)]
 @asynccontextmanager
 async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIterator[Deps]:
     """Open what the API process needs, and sweep for runs that wait."""
-    registry = MetricRegistry(process=True)
-    metrics = EvalMetrics(registry)
-    tracing = Tracing(SERVICE, platform)
-    clock = SystemClock()
-    async with AsyncExitStack() as stack:
-        stack.callback(tracing.close)
-        database = open_database(platform, SERVICE)
-        stack.push_async_callback(database.close)
-        redis = open_redis(platform)
-        stack.push_async_callback(redis.aclose)
-        library = Library(database)
-        queue = CeleryRunQueue(TaskSender(make_celery(SERVICE, platform)))
+    async with open_job_service(SERVICE, platform, waits="new runs") as service:
+        metrics = EvalMetrics(service.registry)
+        library = Library(service.database)
+        queue = CeleryRunQueue(service.sender)
 
-        async def redis_answers() -> None:
-            try:
-                await redis.ping()
-            except REDIS_DOWN as exc:
-                raise DependencyUnavailable("Redis does not answer; new runs wait until it does.") from exc
+        async def sweep() -> bool:
+            waiting = await library.unfinished()
+            if waiting:
+                await send_due(library, queue, metrics, service.clock.now(), settings.resend_s)
+            return waiting > 0
 
-        async def sweep() -> None:
-            while True:
-                await asyncio.sleep(settings.sweep_s)
-                await send_due(library, queue, metrics, clock.now(), settings.resend_s)
-
-        supervisor = Supervisor(registry)
-        stack.push_async_callback(supervisor.close)
-        supervisor.start("run-sweep", sweep)
+        rounds = Rounds(sweep, settings.sweep_s)
+        service.loops.start("run-sweep", rounds.run)
         yield Deps(
             platform=platform,
             settings=settings,
-            registry=registry,
+            registry=service.registry,
             metrics=metrics,
-            tokens=ServiceTokens(platform.service_secret.get_secret_value(), SERVICE),
-            tracing=tracing,
-            clock=clock,
+            tokens=service.tokens,
+            tracing=service.tracing,
+            clock=service.clock,
             library=library,
             queue=queue,
-            probes={"sql": library.ping, "redis": redis_answers},
+            sweep=rounds,
+            probes=service.probes,
         )
 
 

@@ -16,10 +16,11 @@ from sluice.clock import Clock, SystemClock
 from sluice.contracts.feedback import FeedbackRecorded
 from sluice.contracts.usage import UsageRecorded
 from sluice.db import open_database
+from sluice.health import Probe
 from sluice.loops import Supervisor
 from sluice.queues import FEEDBACK, USAGE, StreamConsumer
 from sluice.redis import open_redis
-from sluice.service import Probe, deps_of
+from sluice.service import deps_of
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from os import getpid
 from typing import Annotated, Final
@@ -13,13 +13,12 @@ from fastapi import Depends
 from sluice.auth import ServiceTokens
 from sluice.clock import Clock, SystemClock
 from sluice.db import open_database
-from sluice.errors import DependencyUnavailable
+from sluice.health import Probe
 from sluice.ids import new_id
-from sluice.loops import Supervisor
-from sluice.redis import REDIS_DOWN, open_redis
-from sluice.service import Probe, deps_of
+from sluice.jobs import open_job_service
+from sluice.loops import Rounds
+from sluice.service import deps_of
 from sluice.settings import PlatformSettings
-from sluice.tasks import TaskSender, make_celery
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_finetune.adapters.blobs import FolderBlobs
@@ -32,7 +31,6 @@ from sluice_finetune.store.files import Files
 from sluice_finetune.store.jobs import Jobs
 
 SERVICE: Final = "finetune"
-WORKER: Final = "finetune-worker"
 _UNFINISHED_AFTER_S = 3600.0
 
 
@@ -51,6 +49,7 @@ class Deps:
     jobs: Jobs
     blobs: FolderBlobs
     queue: JobQueue
+    sweep: Rounds
     probes: Mapping[str, Probe]
 
 
@@ -60,51 +59,39 @@ DepsDep = Annotated[Deps, Depends(deps_of)]
 @asynccontextmanager
 async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIterator[Deps]:
     """Open what the API process needs, and keep waiting jobs in the queue."""
-    registry = MetricRegistry(process=True)
-    metrics = ApiMetrics(registry)
-    tracing = Tracing(SERVICE, platform)
-    clock = SystemClock()
-    async with AsyncExitStack() as stack:
-        stack.callback(tracing.close)
-        database = open_database(platform, SERVICE)
-        stack.push_async_callback(database.close)
-        redis = open_redis(platform)
-        stack.push_async_callback(redis.aclose)
+    async with open_job_service(SERVICE, platform, waits="new jobs") as service:
+        metrics = ApiMetrics(service.registry)
+        clock = service.clock
         blobs = open_blobs(platform, settings)
         await asyncio.to_thread(blobs.remove_unfinished, clock.now() - _UNFINISHED_AFTER_S)
-        jobs = Jobs(database)
-        queue = JobQueue(TaskSender(make_celery(SERVICE, platform)))
+        jobs = Jobs(service.database)
+        queue = JobQueue(service.sender)
 
-        async def redis_answers() -> None:
-            try:
-                await redis.ping()
-            except REDIS_DOWN as exc:
-                raise DependencyUnavailable("Redis does not answer; new jobs wait until it does.") from exc
-
-        async def sweep() -> None:
-            while True:
-                for waiting in await jobs.take_waiting(clock.now(), settings.resend_s):
-                    if await queue.send(waiting.tenant, waiting.job_id):
+        async def sweep() -> bool:
+            waiting = await jobs.count_open()
+            metrics.waiting.set(waiting)
+            if waiting:
+                for job in await jobs.take_waiting(clock.now(), settings.resend_s):
+                    if await queue.send(job.tenant, job.job_id):
                         metrics.sent.inc()
-                metrics.waiting.set(await jobs.count_open())
-                await asyncio.sleep(settings.sweep_s)
+            return waiting > 0
 
-        supervisor = Supervisor(registry)
-        stack.push_async_callback(supervisor.close)
-        supervisor.start("job-sweep", sweep)
+        rounds = Rounds(sweep, settings.sweep_s)
+        service.loops.start("job-sweep", rounds.run)
         yield Deps(
             platform=platform,
             settings=settings,
-            registry=registry,
+            registry=service.registry,
             metrics=metrics,
-            tokens=ServiceTokens(platform.service_secret.get_secret_value(), SERVICE),
-            tracing=tracing,
+            tokens=service.tokens,
+            tracing=service.tracing,
             clock=clock,
-            files=Files(database),
+            files=Files(service.database),
             jobs=jobs,
             blobs=blobs,
             queue=queue,
-            probes={"sql": database.ping, "redis": redis_answers},
+            sweep=rounds,
+            probes=service.probes,
         )
 
 

@@ -19,11 +19,12 @@ from sluice.clients.retrieval import RetrievalClient
 from sluice.clients.router import RouterClient
 from sluice.clock import Clock, SystemClock
 from sluice.db import Database, open_database
+from sluice.health import Probe
 from sluice.ids import new_id
 from sluice.loops import Supervisor
 from sluice.queues import USAGE
 from sluice.redis import open_redis
-from sluice.service import Probe, deps_of
+from sluice.service import deps_of
 from sluice.settings import ConfigError, PlatformSettings, ServiceName
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing

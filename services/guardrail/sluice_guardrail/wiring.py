@@ -8,8 +8,9 @@ from typing import Annotated
 from fastapi import Depends
 
 from sluice.auth import ServiceTokens
+from sluice.health import Probe
 from sluice.loops import Supervisor
-from sluice.service import Probe, deps_of
+from sluice.service import deps_of
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing

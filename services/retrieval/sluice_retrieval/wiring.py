@@ -14,11 +14,11 @@ from sluice.clients.http import AiohttpTransport, ServiceClient
 from sluice.clock import Clock, SystemClock
 from sluice.db import open_database
 from sluice.errors import DependencyUnavailable
-from sluice.loops import Supervisor
-from sluice.redis import REDIS_DOWN, open_redis
-from sluice.service import Probe, deps_of
+from sluice.health import Probe
+from sluice.jobs import open_job_service
+from sluice.loops import Rounds, Supervisor
+from sluice.service import deps_of
 from sluice.settings import PlatformSettings
-from sluice.tasks import TaskSender, make_celery
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
@@ -56,6 +56,8 @@ class Deps:
     vectors: OwnedVectorStore
     embedder: Embedder
     sweep: Sweep
+    sending: Rounds
+    removing: Rounds
     limits: EmbeddingLimits
     fusion: Fusion
     probes: Mapping[str, Probe]
@@ -67,62 +69,45 @@ DepsDep = Annotated[Deps, Depends(deps_of)]
 @asynccontextmanager
 async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> AsyncIterator[Deps]:
     """Open what the API process needs; the embedding model is read while the service already answers."""
-    registry = MetricRegistry(process=True)
-    metrics = Metrics(registry)
-    tracing = Tracing(SERVICE, platform)
-    clock = SystemClock()
     async with AsyncExitStack() as stack:
-        stack.callback(tracing.close)
-        database = open_database(platform, SERVICE)
-        stack.push_async_callback(database.close)
-        redis = open_redis(platform)
-        stack.push_async_callback(redis.aclose)
+        service = await stack.enter_async_context(open_job_service(SERVICE, platform, waits="new documents"))
+        metrics = Metrics(service.registry)
         vectors = await _open_vectors(platform, settings)
         stack.push_async_callback(vectors.close)
         embedder = _embedder(settings, metrics, idle_s=0)
         stack.push_async_callback(embedder.close)
-        library = Library(database)
-        queue = CeleryIngestQueue(TaskSender(make_celery(SERVICE, platform)))
-        jobs = IngestJobs(database, settings.max_attempts)
-        sweep = Sweep(jobs, queue, vectors, clock, settings.resend_s)
-
-        async def redis_answers() -> None:
-            try:
-                await redis.ping()
-            except REDIS_DOWN as exc:
-                raise DependencyUnavailable("Redis does not answer; new documents wait until it does.") from exc
+        jobs = IngestJobs(service.database, settings.max_attempts)
+        sweep = Sweep(jobs, CeleryIngestQueue(service.sender), vectors, service.clock, settings.resend_s)
 
         async def embedder_is_loaded() -> None:
             if not embedder.loaded():
                 raise DependencyUnavailable("The embedding model is still being read.")
 
-        supervisor = Supervisor(registry)
-        stack.push_async_callback(supervisor.close)
-        supervisor.start("load-model", embedder.load)
-        supervisor.start("ingest-sweep", _every(settings.sweep_s, metrics, lambda: _send(sweep, jobs, metrics)))
-        supervisor.start("removal-sweep", _every(settings.sweep_s, metrics, lambda: _remove(sweep, vectors, metrics)))
+        sending = _rounds(settings, metrics, lambda: _send(sweep, jobs, metrics))
+        removing = _rounds(settings, metrics, lambda: _remove(sweep, vectors, metrics))
+        stack.push_async_callback(service.loops.close)  # before the vector store and the model that they use
+        service.loops.start("load-model", embedder.load)
+        service.loops.start("ingest-sweep", sending.run)
+        service.loops.start("removal-sweep", removing.run)
         yield Deps(
             platform=platform,
             settings=settings,
-            registry=registry,
+            registry=service.registry,
             metrics=metrics,
-            tokens=_tokens(platform),
-            tracing=tracing,
-            clock=clock,
-            library=library,
+            tokens=service.tokens,
+            tracing=service.tracing,
+            clock=service.clock,
+            library=Library(service.database),
             vectors=vectors,
             embedder=embedder,
             sweep=sweep,
+            sending=sending,
+            removing=removing,
             limits=EmbeddingLimits(
                 settings.embedding_model, DIMENSIONS, settings.embed_max_inputs, settings.embed_max_tokens
             ),
             fusion=Fusion(settings.hybrid_rrf_k, settings.hybrid_bm25_weight),
-            probes={
-                "sql": library.ping,
-                "vector_store": vectors.ping,
-                "embedder": embedder_is_loaded,
-                "redis": redis_answers,
-            },
+            probes={**service.probes, "vector_store": vectors.ping, "embedder": embedder_is_loaded},
         )
 
 
@@ -209,28 +194,31 @@ def _tokens(platform: PlatformSettings) -> ServiceTokens:
     return ServiceTokens(platform.service_secret.get_secret_value(), SERVICE)
 
 
-def _every(seconds: float, metrics: Metrics, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-    async def loop() -> None:
-        while True:
-            try:
-                await work()
-            except AWAY as exc:
-                metrics.sweep_failures.inc()
-                _log.warning("the sweep ended early: %s", exc.detail)
-            await asyncio.sleep(seconds)
+def _rounds(settings: RetrievalSettings, metrics: Metrics, work: Callable[[], Awaitable[bool]]) -> Rounds:
+    async def sweep() -> bool:
+        try:
+            return await work()
+        except AWAY as exc:
+            metrics.sweep_failures.inc()
+            _log.warning("the sweep ended early: %s", exc.detail)
+            return True
 
-    return loop
-
-
-async def _send(sweep: Sweep, jobs: IngestJobs, metrics: Metrics) -> None:
-    metrics.waiting.set(await jobs.waiting())
-    metrics.resent.inc(await sweep.send_due())
+    return Rounds(sweep, settings.sweep_s)
 
 
-async def _remove(sweep: Sweep, vectors: OwnedVectorStore, metrics: Metrics) -> None:
-    await sweep.remove_points()
+async def _send(sweep: Sweep, jobs: IngestJobs, metrics: Metrics) -> bool:
+    waiting = await jobs.waiting()
+    metrics.waiting.set(waiting)
+    if waiting:
+        metrics.resent.inc(await sweep.send_due())
+    return waiting > 0
+
+
+async def _remove(sweep: Sweep, vectors: OwnedVectorStore, metrics: Metrics) -> bool:
+    removed = await sweep.remove_points()
     metrics.points.set(await vectors.total())
     await vectors.tidy()
+    return removed > 0
 
 
 def _free_when_idle(embedder: MiniLmEmbedder) -> Callable[[], Awaitable[None]]:

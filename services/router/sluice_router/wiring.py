@@ -13,9 +13,10 @@ from sluice.clients.http import AiohttpTransport, ServiceClient, Transport
 from sluice.clients.inference import InferenceClient
 from sluice.clock import Clock, SystemClock
 from sluice.contracts.routing import RoutingSnapshot
+from sluice.health import Probe
 from sluice.loops import Supervisor
 from sluice.redis import open_redis
-from sluice.service import Probe, deps_of
+from sluice.service import deps_of
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing

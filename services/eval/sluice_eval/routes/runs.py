@@ -50,6 +50,7 @@ async def create_run(eval_id: str, body: CreateEvalRun, caller: CallerDep, deps:
     key_id = key_of_run(caller.key_id, body.api_key_id, may_name=caller.role != "member")
     new = NewRun(model, key_id, body.concurrency or deps.settings.concurrency, body.metadata)
     run = await deps.library.add_run(caller.tenant, eval_id, new, now, now + _SOON_S)
+    deps.sweep.wake()
     try:
         await deps.queue.send(RunKey(caller.tenant, run.id))
     except QueueAway as exc:

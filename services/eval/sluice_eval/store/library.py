@@ -173,6 +173,11 @@ class Library:
             query = select(ResultRow).where(ResultRow.run_id == run_id).order_by(ResultRow.position)
             return Results(run, [result_of(row) for row in await session.scalars(query)], suite.scorers)
 
+    async def unfinished(self) -> int:
+        """Return how many runs of all tenants have not ended."""
+        async with self._db.read() as session:
+            return int(await session.scalar(select(func.count(RunRow.id)).where(RunRow.status.in_(_ACTIVE))))
+
     async def due(self, now: float, next_look: float, limit: int = 50) -> list[RunKey]:
         """Return runs that wait too long or whose worker was lost, and look at them again at `next_look`.
 

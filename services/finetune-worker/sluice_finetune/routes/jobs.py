@@ -27,6 +27,7 @@ async def create(body: JobCreate, caller: CallerDep, deps: DepsDep) -> FineTunin
     job = new_job(new_id("ftjob"), caller.tenant, body, secrets.randbelow(2**31), now)
     await deps.jobs.add(job, created(job), next_send_at=now + deps.settings.resend_s)
     deps.metrics.created.inc()
+    deps.sweep.wake()
     if not await deps.queue.send(job.tenant, job.id):
         await deps.jobs.send_soon(job.id, now)
     return shown(job)

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Literal
 
+from sluice.files import stamp
 from sluice.settings import ConfigError, PlatformSettings
 from sluice_guardrail.domain.policy import PolicySet, parse_policies
 
@@ -32,12 +33,15 @@ class PolicyFile:
         self, platform: PlatformSettings, on_reload: Callable[[Literal["taken", "refused"]], None] = lambda result: None
     ) -> None:
         self._platform = platform
+        self._path = platform.config_dir / FILENAME
         self._on_reload = on_reload
+        self._seen = stamp(self._path)
         self.current = load_policies(platform)
         self.error: str | None = None
 
     def refresh(self) -> None:
         """Read the file again and take over what changed."""
+        self._seen = stamp(self._path)
         try:
             found = load_policies(self._platform)
         except ConfigError as exc:
@@ -53,7 +57,8 @@ class PolicyFile:
             self._on_reload("taken")
 
     async def watch(self, every_s: float) -> None:
-        """Refresh until cancelled."""
+        """Look for changes until cancelled; a file that could not be read is read again at each look."""
         while True:
             await asyncio.sleep(every_s)
-            await asyncio.to_thread(self.refresh)
+            if self.error is not None or stamp(self._path) != self._seen:
+                await asyncio.to_thread(self.refresh)

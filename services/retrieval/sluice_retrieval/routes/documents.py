@@ -84,6 +84,7 @@ async def add_document(store_id: str, request: Request, caller: CallerDep, deps:
         metadata=body.metadata,
     )
     await deps.library.add_document(caller.tenant, document, body.text, now + _GRACE_S)
+    deps.sending.wake()
     try:
         await deps.sweep.dispatch(Waiting(caller.tenant, store_id, document.id))
     except DependencyUnavailable as exc:
@@ -110,4 +111,5 @@ async def get_document(store_id: str, document_id: str, caller: CallerDep, deps:
 async def delete_document(store_id: str, document_id: str, caller: CallerDep, deps: DepsDep) -> Deleted:
     """Delete a document; searches no longer find it from now on."""
     await deps.library.remove_document(caller.tenant, store_id, document_id)
+    deps.removing.wake()
     return Deleted(id=document_id, object="vector_store.document.deleted")

@@ -50,4 +50,5 @@ async def get_store(store_id: str, caller: CallerDep, deps: DepsDep) -> VectorSt
 async def delete_store(store_id: str, caller: CallerDep, deps: DepsDep) -> Deleted:
     """Delete a vector store with its documents; it is gone at once, its chunks leave the index shortly after."""
     await deps.library.remove_store(caller.tenant, store_id)
+    deps.removing.wake()
     return Deleted(id=store_id, object="vector_store.deleted")

@@ -1,6 +1,5 @@
 """How busy deployments are, as far as the router can know."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field
 from sluice.clients.inference import InferenceClient
 from sluice.contracts.routing import RoutingSnapshot
 from sluice.errors import SluiceError
+from sluice.loops import Rounds
 from sluice.telemetry.tracing import untraced
 from sluice_router.domain.choice import Load
 
@@ -21,6 +21,8 @@ class Loads:
     An engine belongs to the deployment with the same base URL. A deployment that is no engine of ours (a paid provider,
     another host) is known by recent decisions alone, which are forgotten at each round. Degraded mode: while the
     inference service is away, only recent decisions count.
+
+    While nothing is decided and no engine is busy the question is asked five times as seldom; the first decision asks anew.
     """
 
     inference: InferenceClient
@@ -28,15 +30,17 @@ class Loads:
     every_s: float
     reported: dict[str, Load] = field(default_factory=dict)
     recent: dict[str, int] = field(default_factory=dict)
+    _rounds: Rounds = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._rounds = Rounds(self.round, self.every_s)
 
     async def run(self) -> None:
         """Ask until cancelled."""
-        while True:
-            await self.round()
-            await asyncio.sleep(self.every_s)
+        await self._rounds.run()
 
-    async def round(self) -> None:
-        """Ask once."""
+    async def round(self) -> bool:
+        """Ask once; tell whether anything is going on."""
         try:
             with untraced():
                 engines = await self.inference.engines(timeout_s=2.0)
@@ -54,7 +58,9 @@ class Loads:
                 for deployment in model.deployments
                 if deployment.base_url in by_url
             }
+        decided = bool(self.recent)
         self.recent = {}
+        return decided or any(load.running or load.waiting for load in self.reported.values())
 
     def now(self) -> dict[str, Load]:
         """Return the load of every deployment that is known to be busy."""
@@ -72,3 +78,4 @@ class Loads:
     def decided(self, deployment: str) -> None:
         """Count a request that was just sent to a deployment."""
         self.recent[deployment] = self.recent.get(deployment, 0) + 1
+        self._rounds.wake()

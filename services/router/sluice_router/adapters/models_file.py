@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from sluice.clock import Clock
 from sluice.contracts.routing import ConfigStatus
 from sluice.errors import SluiceError
+from sluice.files import stamp
 from sluice.settings import PlatformSettings
 from sluice_router.domain.config import ModelsFile, parse
 
@@ -35,7 +36,7 @@ class WatchedFile:
         self._path = platform.config_dir / FILENAME
         self._reloaded = reloaded
         self._clock = clock
-        self._seen = self._stamp()
+        self._seen = stamp(self._path)
         self.current = load(platform)
         self.loaded_at = clock.now()
         self.problem: str | None = None
@@ -47,7 +48,7 @@ class WatchedFile:
         Raises:
             SluiceError: the file is wrong; the old configuration stays.
         """
-        self._seen = self._stamp()
+        self._seen = stamp(self._path)
         try:
             fresh = load(self._platform)
         except SluiceError as exc:
@@ -69,7 +70,7 @@ class WatchedFile:
         """Look for changes until cancelled."""
         while True:
             await asyncio.sleep(every_s)
-            if self._stamp() == self._seen:
+            if stamp(self._path) == self._seen:
                 continue
             try:
                 if self.reload():
@@ -77,10 +78,3 @@ class WatchedFile:
                     await changed()
             except SluiceError as exc:
                 _log.error("%s; the old configuration stays in force", exc.detail)
-
-    def _stamp(self) -> tuple[int, int]:
-        try:
-            stat = self._path.stat()
-        except OSError:
-            return (0, 0)
-        return (stat.st_mtime_ns, stat.st_size)

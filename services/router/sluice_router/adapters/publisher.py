@@ -58,6 +58,7 @@ class Publisher:
         self._build = build
         self._notes = notes
         self._one_at_a_time = asyncio.Lock()
+        self._stored: bytes | None = None  # what Redis held when it was last found to be `current`
         self.current = build(int(clock.now() * 1000), clock.now())
         notes.version(self.current.version)
 
@@ -87,36 +88,44 @@ class Publisher:
 
     def _hold(self, snapshot: RoutingSnapshot) -> None:
         self.current = snapshot
+        self._stored = None
         self._notes.version(snapshot.version)
 
     async def _bring(self) -> None:
         try:
             async with asyncio.timeout(_REDIS_TIMEOUT_S):
-                leads = bool(await self._redis.eval(_TAKE, 1, LEASE_KEY, self._name, str(LEASE_MS)))
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    pipe.eval(_TAKE, 1, LEASE_KEY, self._name, str(LEASE_MS))
+                    pipe.get(SNAPSHOT_KEY)
+                    leads, stored = await pipe.execute()
                 self._notes.leads(int(leads))
-                if leads:
-                    await self._publish(_parsed(await self._redis.get(SNAPSHOT_KEY)))
+                if leads and (stored is None or stored != self._stored):
+                    await self._publish(stored)
         except (RedisError, *REDIS_DOWN) as exc:
             self._notes.published("failed")
             _log.warning("the routing snapshot could not be published (%s); trying again", type(exc).__name__)
 
-    async def _publish(self, stored: RoutingSnapshot | None) -> None:
+    async def _publish(self, raw: bytes | None) -> None:
+        stored = _parsed(raw)
         if stored is not None:
             if same_content(stored, self.current):
                 self._hold(stored)
+                self._stored = raw
                 return
             if stored.version >= self.current.version:
                 self._hold(self.current.model_copy(update={"version": stored.version + 1}))
         snapshot = self.current
+        text = snapshot.model_dump_json().encode()
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.set(SNAPSHOT_KEY, snapshot.model_dump_json())
+            pipe.set(SNAPSHOT_KEY, text)
             pipe.publish(ROUTING_CHANGED.name, RoutingChanged(version=snapshot.version).model_dump_json())
             await pipe.execute()
+        self._stored = text
         self._notes.published("ok")
         _log.info("published routing snapshot %d", snapshot.version)
 
 
-def _parsed(stored: bytes | str | None) -> RoutingSnapshot | None:
+def _parsed(stored: bytes | None) -> RoutingSnapshot | None:
     if stored is None:
         return None
     try:
