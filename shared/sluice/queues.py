@@ -5,10 +5,11 @@ payload ever released keeps parsing.
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 from redis.asyncio import Redis
@@ -64,7 +65,11 @@ class RunEval(Reply):
 
 @dataclass(frozen=True, slots=True)
 class Stream(Generic[Payload]):
-    """An append-only Redis stream; `keep` bounds its length (entries that all groups read are trimmed first)."""
+    """An append-only Redis stream; `keep` bounds its length in entries.
+
+    An entry holds one payload as JSON in the field `d`, or many: their fields' names as a JSON array in `columns`, and in
+    `rows` an array of arrays with their values.
+    """
 
     name: str
     payload: type[Payload]
@@ -93,7 +98,8 @@ class Task(Generic[Payload]):
     payload: type[Payload]
 
 
-USAGE = Stream("sluice.usage.v1", UsageRecorded)
+# An entry of usage carries up to 128 KiB; what waits longer waits in the gateways' journals.
+USAGE = Stream("sluice.usage.v1", UsageRecorded, keep=2048)
 FEEDBACK = Stream("sluice.feedback.v1", FeedbackRecorded)
 STREAMS: tuple[Stream[UsageRecorded] | Stream[FeedbackRecorded], ...] = (USAGE, FEEDBACK)
 
@@ -117,6 +123,43 @@ async def append(redis: Redis, stream: Stream[Payload], events: Sequence[Payload
         for item in events:
             pipe.xadd(stream.name, {b"d": item.model_dump_json()}, maxlen=stream.keep, approximate=True)
         await pipe.execute()
+
+
+# Entries that every group has handled are trimmed, and no others: when the slowest group is as far behind as the stream may
+# be long, nothing is appended.
+_APPEND_ROWS = """
+local keep, needed = tonumber(ARGV[1]), nil
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  local groups = redis.call('XINFO', 'GROUPS', KEYS[1])
+  if #groups == 0 and redis.call('XLEN', KEYS[1]) >= keep then return 0 end
+  for _, group in ipairs(groups) do
+    local facts = {}
+    for i = 1, #group, 2 do facts[group[i]] = group[i + 1] end
+    local pending = tonumber(facts['pending']) or 0
+    if pending + (tonumber(facts['lag']) or 0) >= keep then return 0 end
+    local from = facts['last-delivered-id']
+    if pending > 0 then from = redis.call('XPENDING', KEYS[1], facts['name'])[2] end
+    local ms, seq = string.match(from, '(%d+)-(%d+)')
+    ms, seq = tonumber(ms), tonumber(seq)
+    if not needed or ms < needed[1] or (ms == needed[1] and seq < needed[2]) then needed = {ms, seq, from} end
+  end
+  if needed then redis.call('XTRIM', KEYS[1], 'MINID', '~', needed[3]) end
+end
+redis.call('XADD', KEYS[1], '*', 'columns', ARGV[2], 'rows', ARGV[3])
+return 1
+"""
+
+
+class RowAppender(Generic[Payload]):
+    """Appends many payloads as one entry, for producers that have them as rows of JSON already."""
+
+    def __init__(self, redis: Redis, stream: Stream[Payload]) -> None:
+        self._script = redis.register_script(_APPEND_ROWS)
+        self._stream = stream
+
+    async def __call__(self, columns: bytes, rows: bytes) -> bool:
+        """Append a JSON array of rows; False, and nothing appended, when a group of consumers is too far behind."""
+        return bool(await self._script(keys=[self._stream.name], args=[self._stream.keep, columns, rows]))
 
 
 async def publish(redis: Redis, channel: Channel[Payload], message: Payload) -> None:
@@ -157,6 +200,13 @@ async def subscribe(
             pause = min(pause * 2, 5.0)
         finally:
             await pubsub.aclose()  # type: ignore[no-untyped-call]
+
+
+class _Parsed(NamedTuple, Generic[Payload]):
+    """What an entry holds: payloads, and rows that are none."""
+
+    payloads: list[Payload]
+    unreadable: list[bytes]
 
 
 Handler = Callable[[Sequence[Payload]], Awaitable[None]]
@@ -249,38 +299,58 @@ class StreamConsumer(Generic[Payload]):
     async def _process(self, entries: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> None:
         good: list[Payload] = []
         bad: list[tuple[bytes, dict[bytes, bytes]]] = []
+        bad_rows: list[tuple[bytes, dict[bytes, bytes]]] = []
         for entry_id, values in entries:
             try:
-                good.append(self.stream.payload.model_validate_json(values[b"d"]))
-            except (ValidationError, KeyError):
+                found = self._parsed(values)
+            except (ValueError, KeyError, TypeError):
                 bad.append((entry_id, values))
+                continue
+            good += found.payloads
+            bad_rows += [(entry_id, {b"d": row}) for row in found.unreadable]
         if bad:
             await self._bury(bad)
-        if not good:
-            return
-        try:
-            await self.handle(good)
-        except Exception:  # noqa: BLE001 - the top of a consumer: logged; entries stay pending and come again
-            _log.exception(
-                "stream %s: a batch of %d was not handled; it will be delivered again", self.stream.name, len(good)
-            )
-            await asyncio.sleep(1.0)
-            return
         buried = {entry_id for entry_id, _ in bad}
-        await self.redis.xack(
-            self.stream.name, self.group, *[entry_id for entry_id, _ in entries if entry_id not in buried]
-        )
+        left = [entry_id for entry_id, _ in entries if entry_id not in buried]
+        if good:
+            try:
+                await self.handle(good)
+            except Exception:  # noqa: BLE001 - the top of a consumer: logged; entries stay pending and come again
+                _log.exception(
+                    "stream %s: a batch of %d was not handled; it will be delivered again", self.stream.name, len(good)
+                )
+                await asyncio.sleep(1.0)
+                return
+        if bad_rows:
+            await self._bury(bad_rows, acknowledge=False)
+        if left:
+            await self.redis.xack(self.stream.name, self.group, *left)
 
-    async def _bury(self, entries: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> None:
+    def _parsed(self, values: dict[bytes, bytes]) -> _Parsed[Payload]:
+        payload = self.stream.payload
+        if b"rows" not in values:
+            return _Parsed([payload.model_validate_json(values[b"d"])], [])
+        columns = json.loads(values[b"columns"])
+        found: _Parsed[Payload] = _Parsed([], [])
+        for row in json.loads(values[b"rows"]):
+            try:
+                # A newer producer's further columns are ignored, an older one's missing ones have their defaults.
+                found.payloads.append(payload.model_validate(dict(zip(columns, row, strict=False))))
+            except (ValidationError, TypeError):
+                found.unreadable.append(json.dumps(row).encode())
+        return found
+
+    async def _bury(self, entries: Sequence[tuple[bytes, dict[bytes, bytes]]], *, acknowledge: bool = True) -> None:
         async with self.redis.pipeline(transaction=True) as pipe:
             for entry_id, values in entries:
                 pipe.xadd(
                     self.stream.dead_letters,
-                    {b"id": entry_id, b"d": values.get(b"d", b"")},
+                    {b"id": entry_id, b"d": values.get(b"d") or values.get(b"rows", b"")},
                     maxlen=100_000,
                     approximate=True,
                 )
-                pipe.xack(self.stream.name, self.group, entry_id)
+                if acknowledge:
+                    pipe.xack(self.stream.name, self.group, entry_id)
             await pipe.execute()
         _log.error("stream %s: %d entries went to %s", self.stream.name, len(entries), self.stream.dead_letters)
         self.on_dead_letter(len(entries))

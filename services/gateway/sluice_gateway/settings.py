@@ -54,7 +54,10 @@ class Settings(ServiceSettings):
         0.1, ge=0, le=10, description="seconds that usage waits for company before it is shipped to Redis"
     )
     usage_batch: int = Field(
-        500, ge=1, le=1000, description="usage records that the consumer writes in one transaction"
+        4,
+        ge=1,
+        le=1000,
+        description="entries of the usage stream that the consumer writes in one transaction; an entry has up to 128 KiB of records",
     )
     consumer_name: str = Field(
         "", description="name of this usage consumer in its group, stable over restarts; empty takes the host name"

@@ -3,7 +3,7 @@
 Only what the gateway decides on is looked at; every other field passes through to the provider untouched.
 """
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeGuard
 
 import orjson
 from pydantic import Field, ValidationError
@@ -64,20 +64,26 @@ def parse(raw: bytes, kind: Kind) -> ParsedBody:
     if len(model) > 200:
         raise _wrong("model", "must be at most 200 characters long.")
     _CONTENT[kind](fields)
-    stream = _flag(fields, "stream")
-    if kind == "embedding" and stream:
+    stream = False
+    max_tokens: int | None = None
+    for name, value in fields.items():
+        if value is None or name not in _CHECKED:
+            continue
+        if name in _MAX_TOKENS:
+            max_tokens = _positive(name, value, max_tokens)
+        elif name == "stream":
+            stream = _flag(value)
+        else:
+            _SAMPLING[name](value)
+    if stream and kind == "embedding":
         raise _wrong("stream", "must not be true: embeddings are not streamed.")
-    _check_sampling(fields)
-    wants_usage = False
     options = fields.get("stream_options")
-    if options is not None:
-        wants_usage = _stream_options(options, stream=stream)
     return ParsedBody(
         fields,
         model,
         stream,
-        wants_usage,
-        _max_tokens(fields),
+        options is not None and _stream_options(options, stream=stream),
+        max_tokens,
         _extension(fields) if "sluice" in fields else None,
         raw.count(b'"model"') != 1 or b"\\u006" in raw,
     )
@@ -121,12 +127,9 @@ def _wrong(param: str, rule: str) -> InvalidRequest:
     return InvalidRequest(f"`{param}` {rule}", param=param, code="invalid_value")
 
 
-def _flag(fields: Fields, name: str) -> bool:
-    value = fields.get(name)
-    if value is None:
-        return False
+def _flag(value: object) -> bool:
     if type(value) is not bool:
-        raise _wrong(name, "must be true or false.")
+        raise _wrong("stream", "must be true or false.")
     return value
 
 
@@ -178,32 +181,30 @@ def _are_tokens(value: list[object]) -> bool:
     return all(type(item) is int and item >= 0 for item in value)
 
 
-def _check_sampling(fields: Fields) -> None:
-    temperature = fields.get("temperature")
-    if temperature is not None and not (_is_number(temperature) and 0 <= temperature <= 2):
+def _check_temperature(value: object) -> None:
+    if not (_is_number(value) and 0 <= value <= 2):
         raise _wrong("temperature", "must be a number from 0 to 2.")
-    top_p = fields.get("top_p")
-    if top_p is not None and not (_is_number(top_p) and 0 < top_p <= 1):
+
+
+def _check_top_p(value: object) -> None:
+    if not (_is_number(value) and 0 < value <= 1):
         raise _wrong("top_p", "must be a number above 0 and at most 1.")
-    count = fields.get("n")
-    if count is not None and (type(count) is not int or not 1 <= count <= 128):
+
+
+def _check_count(value: object) -> None:
+    if type(value) is not int or not 1 <= value <= 128:
         raise _wrong("n", "must be a whole number from 1 to 128.")
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return type(value) is float or type(value) is int
 
 
-def _max_tokens(fields: Fields) -> int | None:
-    found: int | None = None
-    for name in ("max_tokens", "max_completion_tokens"):
-        value = fields.get(name)
-        if value is None:
-            continue
-        if type(value) is not int or value < 1:
-            raise _wrong(name, "must be a whole number of at least 1.")
-        found = value
-    return found
+def _positive(name: str, value: object, other: int | None) -> int:
+    # `max_tokens` and its newer name: the smaller counts where both stand.
+    if type(value) is not int or value < 1:
+        raise _wrong(name, "must be a whole number of at least 1.")
+    return value if other is None else min(value, other)
 
 
 def _stream_options(options: object, *, stream: bool) -> bool:
@@ -227,3 +228,6 @@ def _extension(fields: Fields) -> SluiceOptions:
 
 
 _CONTENT = {"chat": _check_messages, "completion": _check_prompt, "embedding": _check_input}
+_SAMPLING = {"temperature": _check_temperature, "top_p": _check_top_p, "n": _check_count}
+_MAX_TOKENS = frozenset({"max_tokens", "max_completion_tokens"})
+_CHECKED = frozenset({"stream", *_MAX_TOKENS, *_SAMPLING})

@@ -1,7 +1,6 @@
 """One request on its way: what came, what was decided, what was answered."""
 
 import asyncio
-import os
 import re
 from typing import Literal, NamedTuple
 
@@ -15,6 +14,7 @@ from sluice_gateway.dataplane.body import Fields, ParsedBody
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError
 from sluice_gateway.dataplane.plan import Plan, Stage
+from sluice_gateway.dataplane.randomness import random_hex
 from sluice_gateway.dataplane.sse import Usage
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry, RouteEntry, Table
 from sluice_gateway.dataplane.texts import Piece
@@ -26,16 +26,6 @@ GuardOutcome = Literal["passed", "redacted", "flagged", "blocked", "unchecked"]
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _MAX_DEADLINE_MS = 3_600_000
-_WANTED = frozenset(
-    {
-        b"authorization",
-        b"content-encoding",
-        b"content-length",
-        b"x-request-id",
-        b"traceparent",
-        b"x-sluice-deadline-ms",
-    }
-)
 
 
 class Heads(NamedTuple):
@@ -60,8 +50,7 @@ class Opened(NamedTuple):
 
 def read_heads(headers: Headers) -> Heads:
     """Pick the headers that matter; a client's request id or traceparent counts only if it is well formed."""
-    found = {name: value for name, value in headers if name in _WANTED}
-    get = found.get
+    get = dict(headers).get
     given = get(b"x-request-id")
     named = given is not None and _SAFE_ID.fullmatch(given) is not None
     parent = get(b"traceparent")
@@ -70,7 +59,7 @@ def read_heads(headers: Headers) -> Heads:
         get(b"authorization", b""),
         get(b"content-encoding"),
         get(b"content-length"),
-        given.decode() if named and given is not None else "req_" + os.urandom(12).hex(),
+        given.decode() if named and given is not None else "req_" + random_hex(),
         named,
         parent.decode() if parent is not None and _TRACEPARENT.fullmatch(parent) else None,
         None if deadline is None else _deadline(deadline),

@@ -5,7 +5,6 @@ does not survive the machine losing power before the kernel has written it out.
 """
 
 import asyncio
-import contextlib
 import fcntl
 import logging
 import os
@@ -16,13 +15,13 @@ from typing import Literal, NamedTuple
 import orjson
 
 from sluice_gateway.domain.errors import JournalUnavailable
-from sluice_gateway.usage.framing import HEADER_SIZE, MAGIC, MAX_PAYLOAD, decode, frame
+from sluice_gateway.usage.segment import END, MAGIC, ActiveSegment, is_segment, used_of, whole_records
 
 _log = logging.getLogger(__name__)
 
 JournalState = Literal["ok", "full", "failed"]
 
-_READ_BYTES = 256 * 1024
+READ_BYTES = 128 * 1024
 _SUFFIX = ".journal"
 _CURSOR_BYTES = 64
 _FULL_AT = 0.9
@@ -36,9 +35,10 @@ class Position(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Records in writing order, and the position that follows them."""
+    """Records in writing order as the inside of a JSON array, how many they are, and the position that follows them."""
 
-    payloads: list[bytes]
+    records: bytes
+    length: int
     end: Position
 
 
@@ -51,29 +51,29 @@ class JournalLimits:
 
 
 class Journal:
-    """Appends records and hands them out in order until they are committed.
+    """Appends records of JSON and hands them out in order until they are committed.
 
     One process owns the folder (a lock file says so). Every start begins a new segment, so nothing is ever written
     behind a torn record. Segments are deleted when all their records are committed.
 
     Degraded modes, told by `state`; in both `accepting` is False and the service is not ready:
         full: 90 % of `max_bytes` wait to be shipped. What was admitted is still recorded until all of it is used.
-        failed: the disk refuses to write. Each `append` tries again in a new segment.
+        failed: the disk refuses a new segment. Each `append` tries again.
     """
 
     def __init__(self, directory: Path, limits: JournalLimits | None = None) -> None:
         self._directory = directory
         self._limits = limits or JournalLimits()
-        self._cursor_path = directory / "cursor.json"
-        self._lock = -1
-        self._file = -1
-        self._active = 0
-        self._written = 0
-        self._sizes: dict[int, int] = {}
-        self._total = 0
+        self._lock = self._cursor_file = -1
+        self._active: ActiveSegment | None = None
+        self._number = 0
+        self._room = 0  # up to where the active segment may be written without a further thought
+        self._left: dict[int, int] = {}  # how much of each older segment is used
+        self._recalled: set[int] = set()  # those that another process has written
         self._cursor = Position(0, 0)
         self._failed = False
         self._arrived = asyncio.Event()
+        self._quiet = True
         self.appended = 0
         self.torn = 0
         self.accepting = False
@@ -88,26 +88,37 @@ class Journal:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            cursor = self._directory / "cursor.json"
+            self._cursor_file = os.open(cursor, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._recall()
             self._begin_segment()
         except BlockingIOError as exc:
-            self._release()
+            self.close()
             raise JournalUnavailable(
                 f"Another gateway process writes the usage journal in {self._directory}. Give each gateway process a "
                 "SLUICE_DATA_DIR of its own, or stop the other one."
             ) from exc
         except OSError as exc:
-            self._release()
+            self.close()
             raise JournalUnavailable(
                 f"The usage journal in {self._directory} cannot be written ({exc.strerror}). Check the folder's owner and free space."
             ) from exc
         self._judge()
         if self.has_pending:
+            self._quiet = False
             self._arrived.set()
 
     def close(self) -> None:
         """Close the files; records that are not committed stay for the next start."""
-        self._release()
+        self.accepting = False
+        self._room = 0
+        if self._active is not None:
+            self._active.close()
+            self._active = None
+        for descriptor in (self._lock, self._cursor_file):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._lock = self._cursor_file = -1
 
     @property
     def state(self) -> JournalState:
@@ -118,73 +129,64 @@ class Journal:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of records on disk that are not committed."""
-        committed = self._cursor.offset - len(MAGIC) if self._cursor.segment in self._sizes else 0
-        return self._total - len(MAGIC) * len(self._sizes) - committed
+        """Bytes of records that are not committed."""
+        return sum(max(0, used - self._committed_in(number)) for number, used in self._used().items())
 
     @property
     def segments(self) -> int:
         """How many segment files there are."""
-        return len(self._sizes)
+        return len(self._used())
 
     @property
     def has_pending(self) -> bool:
         """Whether records wait to be shipped."""
-        return any(
-            (number > self._cursor.segment and size > len(MAGIC))
-            or (number == self._cursor.segment and size > self._cursor.offset)
-            for number, size in self._sizes.items()
-        )
+        return self.pending_bytes > 0
 
-    def append(self, payload: bytes) -> None:
-        """Write one record; when it returns, the record survives the end of this process.
+    def append(self, record: bytes) -> None:
+        """Write one record, a JSON value without line feeds; when it returns, the record survives the end of this process.
 
         Raises:
             JournalUnavailable: the record is not written, because the disk refuses or the journal holds `max_bytes`.
         """
-        data = frame(payload)
-        if self._total + len(data) > self._limits.max_bytes and self.pending_bytes + len(data) > self._limits.max_bytes:
-            self._judge()
-            raise JournalUnavailable(
-                "The usage journal is full, so nothing can be answered that would have to be billed."
-            )
-        if self._failed:
-            self.recover()
-        if self._failed or self._file < 0:
-            raise JournalUnavailable(
-                "The usage journal cannot be written, so nothing can be answered that would have to be billed."
-            )
-        self._write(data)
+        active = self._active
+        if active is None or active.used + len(record) + 2 > self._room:
+            active = self._make_room(len(record) + 2)
+        active.write(record)
         self.appended += 1
-        if not self._arrived.is_set():
+        if self._quiet:
+            self._quiet = False
             self._arrived.set()
 
     def recover(self) -> None:
-        """Begin a new segment if the disk refused the last write; nothing changes while it still refuses."""
+        """Begin a new segment if the disk refused the last one; nothing changes while it still refuses."""
         if not self._failed:
             return
         try:
             self._begin_segment()
         except OSError:
             return
-        self._failed = False
         self._judge()
 
     async def wait(self) -> None:
         """Wait until there is a record to ship."""
         await self._arrived.wait()
 
-    def read(self, limit: int) -> Batch:
-        """Return at most `limit` records that follow the cursor; none means that all is shipped."""
+    def read(self, limit: int = READ_BYTES) -> Batch:
+        """Return the records that follow the cursor, about `limit` bytes of them; a length of 0 means that all is shipped."""
         while True:
             number, offset = self._at()
-            batch, done = self._read_segment(number, offset, limit)
-            if batch.payloads or not done:
-                return batch
-            later = [other for other in self._sizes if other > number]
+            used = self._used()
+            if number in used and offset < used[number]:
+                batch = self._read_segment(number, offset, used[number], limit)
+                if batch.length:
+                    return batch
+                self._cursor = batch.end
+                continue
+            later = [other for other in used if other > number]
             if not later:
+                self._quiet = True
                 self._arrived.clear()
-                return batch
+                return Batch(b"", 0, Position(number, offset))
             self._cursor = Position(min(later), len(MAGIC))
             self._forget_shipped()
 
@@ -201,19 +203,10 @@ class Journal:
         self._forget_shipped()
         self._judge()
 
-    def _write_cursor(self, position: Position) -> None:
-        # One write of a fixed size over the old cursor: a rename over a file makes some file systems wait for the disk,
-        # and a cursor that cannot be read after a power loss only means that usage is shipped again.
-        stored = orjson.dumps({"segment": position.segment, "offset": position.offset}).ljust(_CURSOR_BYTES)
-        file = os.open(self._cursor_path, os.O_WRONLY | os.O_CREAT, 0o600)
-        try:
-            os.pwrite(file, stored, 0)
-        finally:
-            os.close(file)
-
     async def probe(self) -> None:
         """Raise when usage cannot be recorded now."""
         self.recover()
+        self._judge()
         state = self.state
         if state == "full":
             raise JournalUnavailable(
@@ -223,124 +216,130 @@ class Journal:
         if state == "failed":
             raise JournalUnavailable(f"The usage journal in {self._directory} cannot be written; check the disk.")
 
+    def _used(self) -> dict[int, int]:
+        if self._active is None:
+            return self._left
+        return {**self._left, self._number: self._active.used}
+
+    def _committed_in(self, number: int) -> int:
+        return self._cursor.offset if number == self._cursor.segment else len(MAGIC)
+
     def _at(self) -> Position:
-        if self._cursor.segment in self._sizes:
+        used = self._used()
+        if self._cursor.segment in used or not used:
             return self._cursor
-        return Position(min(self._sizes), len(MAGIC))
+        return Position(min(used), len(MAGIC))
 
-    def _read_segment(self, number: int, offset: int, limit: int) -> tuple[Batch, bool]:
-        # True says that the segment holds nothing more, now or ever, unless it is the active one.
-        size = self._sizes[number]
+    def _read_segment(self, number: int, offset: int, used: int, limit: int) -> Batch:
+        data = self._slice(number, offset, min(used, offset + limit))
+        cut = data.rfind(END) + len(END)
+        if cut < len(END):  # one record is longer than the limit, or the segment ends in a torn one
+            data = self._slice(number, offset, used)
+            cut = data.find(END) + len(END) if END in data else len(data)
+        elif offset + len(data) == used:
+            cut = len(data)
+        data = data[:cut]
+        end = Position(number, offset + cut)
+        if number in self._recalled:
+            data, torn = whole_records(data)
+            if torn:
+                self.torn += torn
+                _log.warning("journal segment %d: %d torn records left out", number, torn)
+        return Batch(data[: -len(END)], data.count(b"\n"), end)
+
+    def _slice(self, number: int, start: int, end: int) -> bytes:
+        if number == self._number and self._active is not None:
+            return self._active.read(start, end)
         with self._path(number).open("rb") as file:
-            file.seek(offset)
-            data = file.read(min(size - offset, _READ_BYTES))
-            found = decode(data, limit=limit)
-            if not found.payloads and not found.corrupt and offset + len(data) < size:
-                data += file.read(min(size - offset - len(data), HEADER_SIZE + MAX_PAYLOAD))
-                found = decode(data, limit=1)
-        end = Position(number, offset + found.consumed)
-        if not found.payloads and end.offset < size:
-            self.torn += 1
-            _log.warning(
-                "journal segment %d ends in a torn record at byte %d; skipped %d bytes", *end, size - end.offset
-            )
-            if number == self._active:
-                self._begin_segment()
-            self._total -= size - end.offset
-            self._sizes[number] = end.offset
-        return Batch(found.payloads, end), not found.payloads
+            file.seek(start)
+            return file.read(end - start)
 
-    def _write(self, data: bytes) -> None:
-        try:
-            done = os.write(self._file, data)
-        except OSError as exc:
-            raise self._fail(exc.strerror or "error", torn=False) from exc
-        if done != len(data):
-            raise self._fail("the disk is full", torn=True)
-        self._written += done
-        self._total += done
-        self._sizes[self._active] = self._written
-        if self._written >= self._limits.segment_bytes:
-            try:
-                self._begin_segment()
-            except OSError as exc:
-                self._fail(exc.strerror or "error", torn=False)
-        if self._total > self._limits.max_bytes * _FULL_AT:
+    def _make_room(self, size: int) -> ActiveSegment:
+        # The slow part of appending: a new segment, or the reason why there is none.
+        pending = self.pending_bytes
+        if pending + size > self._limits.max_bytes:
             self._judge()
+            raise JournalUnavailable(
+                "The usage journal is full, so nothing can be answered that would have to be billed."
+            )
+        if self._failed or self._active is None or self._active.used + size > self._active.size:
+            try:
+                self._begin_segment(size)
+            except OSError as exc:
+                raise self._fail(exc.strerror or "error") from exc
+        active = self._active
+        assert active is not None
+        self._judge(pending + size)
+        # Up to the end of the segment, or as far as the journal may be filled before it is judged again.
+        full = int(self._limits.max_bytes * _FULL_AT)
+        free = (full if pending < full else self._limits.max_bytes) - pending
+        self._room = min(active.size, active.used + max(size, free))
+        return active
 
-    def _fail(self, reason: str, *, torn: bool) -> JournalUnavailable:
-        # A record that was written in part is cut off again, so that the segment stays readable to its end. Should
-        # that fail too, the reader meets a torn record at the segment's end; the next write goes to a new one.
-        if torn:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._file, self._written)
+    def _fail(self, reason: str) -> JournalUnavailable:
         if not self._failed:
             _log.error("the usage journal cannot be written (%s); requests are refused until it can", reason)
         self._failed = True
         self.accepting = False
+        self._room = 0
         return JournalUnavailable(f"The usage journal cannot be written ({reason}).")
 
-    def _judge(self) -> None:
-        accepting = self.state == "ok"
+    def _judge(self, pending: int | None = None) -> None:
+        waiting = self.pending_bytes if pending is None else pending
+        accepting = not self._failed and waiting < self._limits.max_bytes * _FULL_AT
         if self.accepting and not accepting:
-            _log.error("the usage journal is nearly full: %d bytes wait for Redis", self.pending_bytes)
+            _log.error("the usage journal is nearly full: %d bytes wait for Redis", waiting)
         self.accepting = accepting
 
-    def _begin_segment(self) -> None:
-        number = max([self._active, self._cursor.segment, *self._sizes]) + 1
-        new = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(new, MAGIC)
-        except OSError:
-            os.close(new)
-            self._path(number).unlink()
-            raise
-        if self._file >= 0:
-            os.close(self._file)
-        self._file, self._active, self._written = new, number, len(MAGIC)
-        self._sizes[number] = self._written
-        self._total += self._written
+    def _begin_segment(self, size: int = 0) -> None:
+        number = max([self._number, self._cursor.segment, *self._left]) + 1
+        new = ActiveSegment(self._path(number), max(self._limits.segment_bytes, len(MAGIC) + size))
+        if self._active is not None:
+            self._left[self._number] = self._active.used
+            self._active.close()
+        self._active, self._number = new, number
+        self._failed = False
+        self._room = 0
 
     def _recall(self) -> None:
-        # Empty segments of earlier starts go, damaged ones are set aside; the cursor is where the last process had shipped to. A cursor that cannot be
-        # read means shipping all again, which is safe: consumers know each event by its id.
+        # Empty segments of earlier starts go, damaged ones are set aside; the cursor is where the last process had shipped to. A
+        # cursor that cannot be read means shipping all again, which is safe: consumers know each event by its id.
         for path in sorted(self._directory.glob(f"*{_SUFFIX}")):
-            size = path.stat().st_size
-            if size <= len(MAGIC):
-                path.unlink()
-            elif path.stem.isdigit() and _is_segment(path):
-                self._sizes[int(path.stem)] = size
-            else:
+            if not (path.stem.isdigit() and is_segment(path)):
+                if path.stat().st_size == 0 or not any(path.read_bytes()):
+                    path.unlink()  # a process died while it made it
+                    continue
                 _log.error("%s is not a journal segment; set aside", path.name)
                 path.rename(path.with_suffix(".damaged"))
-        self._total = sum(self._sizes.values())
+                continue
+            used = used_of(path)
+            if used <= len(MAGIC):
+                path.unlink()
+            else:
+                self._left[int(path.stem)] = used
+        self._recalled = set(self._left)
         try:
-            stored = orjson.loads(self._cursor_path.read_bytes())
+            stored = orjson.loads(os.pread(self._cursor_file, _CURSOR_BYTES, 0))
             self._cursor = Position(int(stored["segment"]), int(stored["offset"]))
         except (OSError, ValueError, KeyError, TypeError):
             self._cursor = Position(0, 0)
         self._forget_shipped()
 
+    def _write_cursor(self, position: Position) -> None:
+        # One write of a fixed size over the old cursor: a rename over a file makes some file systems wait for the disk,
+        # and a cursor that cannot be read after a power loss only means that usage is shipped again.
+        stored = orjson.dumps({"segment": position.segment, "offset": position.offset}).ljust(_CURSOR_BYTES)
+        os.pwrite(self._cursor_file, stored, 0)
+
     def _forget_shipped(self) -> None:
-        for number in [number for number in self._sizes if number != self._active]:
+        for number in list(self._left):
             shipped = number < self._cursor.segment or (
-                number == self._cursor.segment and self._cursor.offset >= self._sizes[number]
+                number == self._cursor.segment and self._cursor.offset >= self._left[number]
             )
             if shipped:
-                self._total -= self._sizes.pop(number)
+                del self._left[number]
+                self._recalled.discard(number)
                 self._path(number).unlink(missing_ok=True)
 
     def _path(self, number: int) -> Path:
         return self._directory / f"{number:016d}{_SUFFIX}"
-
-    def _release(self) -> None:
-        self.accepting = False
-        for descriptor in (self._file, self._lock):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._file = self._lock = -1
-
-
-def _is_segment(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC

@@ -2,46 +2,26 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from typing import Protocol
 
+import orjson
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from sluice.contracts.usage import UsageRecorded
-from sluice.queues import Stream
+from sluice.queues import RowAppender, Stream
+from sluice_gateway.domain.ports import UsageFields
 from sluice_gateway.usage.journal import Journal
 from sluice_gateway.usage.metrics import UsageMetrics
 
 _log = logging.getLogger(__name__)
 
-_BATCH = 1000
 _LEAVE_BYTES = 64 * 1024  # so little waits for company again: under load, small batches cost the most
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
 _FULL_PAUSE_S = 1.0
 _LAST_TRY_S = 2.0
-
-# One command carries a whole batch, so that the client's work per record is next to nothing. Trimming must never
-# take entries that a group has not read: when the backlog nears the stream's bound, nothing is appended and the journal keeps it.
-_APPEND = """
-local keep, count = tonumber(ARGV[1]), #ARGV - 1
-if redis.call('XLEN', KEYS[1]) + count > keep then
-  local groups = redis.call('XINFO', 'GROUPS', KEYS[1])
-  if #groups == 0 then return 0 end
-  for _, group in ipairs(groups) do
-    local open = 0
-    for i = 1, #group, 2 do
-      if group[i] == 'pending' or group[i] == 'lag' then open = open + (tonumber(group[i + 1]) or 0) end
-    end
-    if open + count > keep * 0.9 then return 0 end
-  end
-end
-for i = 2, #ARGV do
-  redis.call('XADD', KEYS[1], 'MAXLEN', '~', keep, '*', 'd', ARGV[i])
-end
-return count
-"""
+_COLUMNS = orjson.dumps(UsageFields._fields)
 
 
 class EventStream(Protocol):
@@ -50,21 +30,20 @@ class EventStream(Protocol):
     Degraded mode: while it raises RedisError or OSError, or answers False, records stay in the journal.
     """
 
-    async def append(self, payloads: Sequence[bytes]) -> bool:
-        """Append events in order, all or none; False means that the stream is full."""
+    async def append(self, rows: bytes) -> bool:
+        """Append rows (the inside of a JSON array of arrays) in order, all or none; False means that the stream is full."""
         ...
 
 
 class RedisEventStream:
-    """A Redis stream of serialised events."""
+    """A Redis stream that takes whole batches as one entry."""
 
     def __init__(self, redis: Redis, stream: Stream[UsageRecorded]) -> None:
-        self._script = redis.register_script(_APPEND)
-        self._stream = stream
+        self._append = RowAppender(redis, stream)
 
-    async def append(self, payloads: Sequence[bytes]) -> bool:
-        """Append events in order, all or none; False when consumers are so far behind that trimming would lose entries."""
-        return bool(await self._script(keys=[self._stream.name], args=[self._stream.keep, *payloads]))
+    async def append(self, rows: bytes) -> bool:
+        """Append a batch; False when consumers are so far behind that the stream would grow over its bound."""
+        return await self._append(_COLUMNS, b"[" + rows + b"]")
 
 
 class Shipper:
@@ -113,17 +92,17 @@ class Shipper:
     async def _drain(self, leave: int) -> bool:
         # Ships until at most `leave` bytes wait. True says that the stream takes no more now.
         while True:
-            batch = self._journal.read(_BATCH)
-            if not batch.payloads:
+            batch = self._journal.read()
+            if not batch.length:
                 return False
-            if not await self._stream.append(batch.payloads):
+            if not await self._stream.append(batch.records):
                 _log.warning(
                     "the usage stream is full: its consumer is behind; %d bytes wait in the journal",
                     self._journal.pending_bytes,
                 )
                 return True
             self._journal.commit(batch.end)
-            self._metrics.shipped.inc(len(batch.payloads))
+            self._metrics.shipped.inc(batch.length)
             if self._journal.pending_bytes <= leave:
                 return False
             await asyncio.sleep(0)

@@ -18,5 +18,5 @@ class JournalSink:
         return self._journal.accepting
 
     def record(self, event: UsageFields) -> None:
-        """Append one event; it is on its way to the database when this returns."""
-        self._journal.append(orjson.dumps(event))
+        """Append one event as a row; it is on its way to the database when this returns."""
+        self._journal.append(orjson.dumps(event[:]))  # the slice is a plain tuple, which orjson writes as an array

@@ -1,10 +1,12 @@
 """What the control plane does while Redis, the database or the router is away."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -17,6 +19,7 @@ from sluice.errors import DependencyUnavailable
 from sluice.queues import Stream
 from sluice.testing import admin_headers, platform_settings, valkey_process
 from sluice_gateway.adapters.routing import SnapshotHolder
+from sluice_gateway.domain.ports import UsageFields
 from sluice_gateway.usage.shipper import RedisEventStream
 
 pytestmark = pytest.mark.integration
@@ -125,21 +128,39 @@ async def test_key_changes_in_another_process_while_redis_is_away_are_found_by_l
             await until(disabled)
 
 
-async def test_the_stream_takes_no_more_than_its_consumers_can_still_read(flushed_valkey: str) -> None:
-    stream = Stream("test.usage", UsageRecorded, keep=1000)
+def entries_of(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    return list(next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1])
+
+
+async def test_the_stream_takes_no_more_than_its_slowest_consumers_can_still_read(flushed_valkey: str) -> None:
+    stream = Stream("test.usage", UsageRecorded, keep=100)
     async with Redis.from_url(flushed_valkey) as redis:
         target = RedisEventStream(redis, stream)
-        await redis.xgroup_create(stream.name, "group", id="0", mkstream=True)
+        for group in ("quick", "slow"):
+            await redis.xgroup_create(stream.name, group, id="0", mkstream=True)
         taken = 0
-        while await target.append([b"%d" % number for number in range(taken, taken + 100)]):
-            taken += 100
-        assert taken == 1000
-        assert await redis.xlen(stream.name) == 1000
-        read = await redis.xreadgroup("group", "one", {stream.name: ">"}, count=500)
-        assert not await target.append([b"pending entries count as unread"])
-        entries = next(iter(read.values()))[0] if isinstance(read, dict) else read[0][1]
-        await redis.xack(stream.name, "group", *[entry[0] for entry in entries])
-        assert await target.append([b"again"])
-        rest = await redis.xreadgroup("group", "one", {stream.name: ">"}, count=1000)
-        entries = next(iter(rest.values()))[0] if isinstance(rest, dict) else rest[0][1]
-        assert [entry[1][b"d"] for entry in entries] == [b"%d" % number for number in range(500, 1000)] + [b"again"]
+        while await target.append(b"[%d],[0]" % taken):
+            taken += 1
+        assert taken == 100
+        assert await redis.xlen(stream.name) == 100
+        quick = entries_of(await redis.xreadgroup("quick", "one", {stream.name: ">"}, count=100))
+        await redis.xack(stream.name, "quick", *[entry[0] for entry in quick])
+        read = entries_of(await redis.xreadgroup("slow", "one", {stream.name: ">"}, count=50))
+        assert not await target.append(b"[1000]"), "pending entries count as unread"
+        await redis.xack(stream.name, "slow", *[entry[0] for entry in read])
+        assert await target.append(b"[1000]")
+        rest = entries_of(await redis.xreadgroup("slow", "one", {stream.name: ">"}, count=1000))
+        assert [json.loads(entry[1][b"rows"])[0][0] for entry in rest] == [*range(50, 100), 1000]
+        assert len(json.loads(rest[0][1][b"columns"])) == len(UsageFields._fields)
+        await redis.xack(stream.name, "slow", *[entry[0] for entry in rest])
+        assert await target.append(b"[1001]")
+        assert await redis.xlen(stream.name) <= 10, "what every group has handled is trimmed"
+
+
+async def test_a_stream_that_nobody_reads_is_bounded(flushed_valkey: str) -> None:
+    async with Redis.from_url(flushed_valkey) as redis:
+        target = RedisEventStream(redis, Stream("test.unread", UsageRecorded, keep=10))
+        taken = 0
+        while await target.append(b"[1]"):
+            taken += 1
+        assert taken == 10

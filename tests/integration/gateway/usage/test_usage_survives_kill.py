@@ -1,5 +1,6 @@
 """What was answered is billed, whichever process is killed."""
 
+import json
 import sqlite3
 import threading
 from collections import Counter
@@ -168,12 +169,24 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_and_the_rest_goes_on(tmp_p
             client.xadd(USAGE.name, {"d": b"{broken"})
             client.xadd(USAGE.name, {"d": _event(1).model_dump_json()})
             client.xadd(USAGE.name, {"other": b"field"})
+            good = _event(2).model_dump(mode="json")
+            columns = [*good, "of_a_newer_gateway"]
+            rows = [
+                [*good.values(), 7],
+                ["evt_3", "too", "short"],
+                "no row",
+                list(_event(4).model_dump(mode="json").values()),
+            ]
+            client.xadd(USAGE.name, {"columns": json.dumps(columns), "rows": json.dumps(rows)})
+            client.xadd(USAGE.name, {"columns": "[]", "rows": "{broken"})
             run.start_worker()
-            wait_until(lambda: len(run.rows()) == 1, what="the good row")
-            wait_until(lambda: client.xlen(USAGE.dead_letters) == 2, what="two dead letters")
+            wait_until(lambda: len(run.rows()) == 3, what="the good rows")
+            wait_until(lambda: client.xlen(USAGE.dead_letters) == 5, what="five dead letters")
+            wait_until(lambda: client.xpending(USAGE.name, "gateway-usage")["pending"] == 0, what="nothing pending")
+        assert set(run.rows()) == {_event(number).request_id for number in (1, 2, 4)}
         metrics = httpx.get(f"{run.worker_url}/metrics").text
-        assert "sluice_gateway_usage_dead_letters_total 2.0" in metrics
-        assert "sluice_gateway_usage_stored_total 1.0" in metrics
+        assert "sluice_gateway_usage_dead_letters_total 5.0" in metrics
+        assert "sluice_gateway_usage_stored_total 3.0" in metrics
 
 
 def _found(answer: httpx.Response) -> dict[str, object] | None:
