@@ -8,10 +8,12 @@ from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.upstream import Call, Reason, Receiver, UpstreamError, UpstreamReply
 
 _TICK_S = 0.02
-_HEAD = (
+_FIXED = (
     b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream\r\n"
-    b"x-request-id: %b\r\n%bcontent-length: %d\r\n\r\n"
+    b"x-request-id: "
 )
+_VARYING = b"%b%b\r\n%bcontent-length: %d\r\n\r\n"
+_MAX_PATHS = 100
 
 
 class HttpPool:
@@ -25,6 +27,7 @@ class HttpPool:
         self._max_idle = max_idle
         self._max_reply_bytes = max_reply_bytes
         self._idle: deque[Connection] = deque()
+        self._fixed: dict[str, bytes] = {}
         self._loop = asyncio.get_running_loop()
         self.limits = Limits(self._loop, _TICK_S)
         self._closed = False
@@ -68,7 +71,16 @@ class HttpPool:
             idle.popleft().discard()
 
     def _head(self, call: Call) -> bytes:
-        return _HEAD % (call.path.encode(), self._authority, call.request_id.encode(), _optional(call), len(call.body))
+        fixed = self._fixed.get(call.path) or self._fix(call.path)
+        lines = b"" if call.bearer is None and call.traceparent is None else _optional(call)
+        return _VARYING % (fixed, call.request_id.encode(), lines, len(call.body))
+
+    def _fix(self, path: str) -> bytes:
+        # A pool serves few paths, so that the part of a head which is the same for each call is made once.
+        if len(self._fixed) >= _MAX_PATHS:
+            self._fixed.clear()
+        fixed = self._fixed[path] = _FIXED % (path.encode(), self._authority)
+        return fixed
 
     async def _exchange(self, connection: Connection, call: Call, head: bytes) -> UpstreamReply | None:
         # None says that the connection was stale.

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from sluice_gateway.dataplane.asgi import Headers
@@ -67,8 +68,25 @@ class GatewayProtocol(HttpToolsProtocol):
         self._parts: list[bytes] = []
         self._size = 0
         self._idle: Limits | None = None
+        self._resting = False
+        self._on_idle = self.timeout_keep_alive_handler
+        self._plane: ShortWay | None = None
         self._common: list[tuple[bytes, bytes]] = []
         self._common_lines = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        if self._resting:
+            self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            else:
+                self._unsupported_upgrade_warning()
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
 
     # Called by the parser.
 
@@ -78,6 +96,13 @@ class GatewayProtocol(HttpToolsProtocol):
         self.headers = []
         self.expect_100_continue = False
         self._incoming = None
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect a header."""
+        name = name.lower()
+        if name == b"expect":
+            self.expect_100_continue = value.lower() == b"100-continue"
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Choose the way."""
@@ -125,11 +150,14 @@ class GatewayProtocol(HttpToolsProtocol):
             return None
         if parser.get_http_version() != "1.1" or parser.should_upgrade() or self.limit_concurrency is not None:
             return None
-        plane: ShortWay | None = getattr(self.app, "short_way", None)
-        if plane is None:
-            return None
-        self._idle = plane.idle
-        return plane.incoming(self.url, self.headers, self)
+        plane = self._plane or self._find_plane()
+        return None if plane is None else plane.incoming(self.url, self.headers, self)
+
+    def _find_plane(self) -> ShortWay | None:
+        plane = self._plane = getattr(self.app, "short_way", None)
+        if plane is not None:
+            self._idle = plane.idle
+        return plane
 
     def _begin(self, incoming: DirectRequest, body: bytes | None) -> None:
         self._incoming = None
@@ -214,15 +242,17 @@ class GatewayProtocol(HttpToolsProtocol):
         self._running = None
         if self._idle is None or self.pipeline:
             super().on_response_complete()
+            self._resting = self.timeout_keep_alive_task is not None
             return
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
+        self._resting = True
         if self.flow.write_paused:
             self.flow.pause_reading()  # no further request is taken in before the client has taken this answer
         else:
             self.flow.resume_reading()
-        self._idle.at(self.loop.time() + self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self._idle.at(self.loop.time() + self.timeout_keep_alive, self._on_idle)
 
     def resume_writing(self) -> None:
         """The client has taken what it was sent."""
@@ -235,7 +265,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever answers a request on this connection."""
         if self._idle is not None:
-            self._idle.cancel(self.timeout_keep_alive_handler)
+            self._idle.cancel(self._on_idle)
         running, direct = self._running, self._direct
         if running is not None and not running.response_complete:
             running.disconnected = True
@@ -246,6 +276,8 @@ class GatewayProtocol(HttpToolsProtocol):
             direct.gone()
 
     def _unset_keepalive_if_required(self) -> None:
+        self._resting = False
         if self._idle is not None:
-            self._idle.cancel(self.timeout_keep_alive_handler)
-        super()._unset_keepalive_if_required()
+            self._idle.cancel(self._on_idle)
+        if self.timeout_keep_alive_task is not None:
+            super()._unset_keepalive_if_required()
