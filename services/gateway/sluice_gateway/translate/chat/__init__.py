@@ -1,0 +1,1 @@
+"""Chat completions as a client style: the hub itself."""
