@@ -56,6 +56,15 @@ class Settings(ServiceSettings):
     usage_batch: int = Field(
         500, ge=1, le=1000, description="usage records that the consumer writes in one transaction"
     )
+    usage_retention_days: int = Field(
+        400, ge=0, le=36_500, description="days that usage records are kept; 0 keeps them for ever"
+    )
+    audit_retention_days: int = Field(
+        400, ge=0, le=36_500, description="days that audit records are kept; 0 keeps them for ever"
+    )
+    retention_every_s: float = Field(
+        3600.0, gt=0, description="seconds between looks of the worker for records that are too old"
+    )
     consumer_name: str = Field(
         "", description="name of this usage consumer in its group, stable over restarts; empty takes the host name"
     )
