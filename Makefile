@@ -1,7 +1,8 @@
 # Sluice: `make up`, `make test`, `make down` are all that the quick start needs. `make` alone prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-PYTHON ?= python3
+# The first Python that is new enough; another one: make PYTHON=/path/to/python up
+PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13 python3.14 python; do $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
@@ -13,10 +14,11 @@ help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(UV):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Sluice needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 up"; exit 1; }
+	@[ -n "$(PYTHON)" ] || { echo "Sluice needs Python 3.11 or newer, and none was found. Install one, or name it: make PYTHON=/path/to/python up"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Sluice needs Python 3.11 or newer; $(PYTHON) is not. Name another one: make PYTHON=/path/to/python up"; exit 1; }
 	@echo "Creating the virtual environment in $(VENV)/ …"
-	@$(PYTHON) -m venv --without-pip $(VENV)
-	@$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --root-user-action=ignore --require-hashes -r requirements/uv.txt || { echo "uv could not be installed: is pip there ('$(PYTHON) -m pip --version'), and can it reach a package index?"; exit 1; }
+	@"$(PYTHON)" -m venv --without-pip $(VENV)
+	@"$(PYTHON)" -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --root-user-action=ignore --require-hashes -r requirements/uv.txt || { echo "uv could not be installed: is pip there ($(PYTHON) -m pip --version), and can it reach a package index?"; exit 1; }
 
 $(VENV)/.installed: $(UV) requirements/dev.txt requirements/models.txt $(addsuffix /pyproject.toml,$(PACKAGES))
 	@echo "Installing the locked dependencies (about 500 MB the first time) …"
@@ -27,6 +29,11 @@ $(VENV)/.installed: $(UV) requirements/dev.txt requirements/models.txt $(addsuff
 
 .PHONY: install
 install: $(VENV)/.installed ## create the virtual environment and install the locked dependencies
+
+.PHONY: reinstall
+reinstall: ## make the virtual environment anew, when something in it is missing or broken
+	@rm -rf $(VENV)
+	@$(MAKE) --no-print-directory install
 
 .PHONY: up
 up: install ## install, start the whole platform and wait until it answers

@@ -1,5 +1,6 @@
 """Talks to the gateway (and, for the administrator, to its admin API) and turns refusals into plain sentences."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ import httpx
 
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.platform.home import API_KEY, Home
-from sluice_cli.platform.parts import Layout
+from sluice_cli.platform.place import layout_of
 from sluice_cli.settings import CliSettings
 
 _TIMEOUT_S = 120.0
@@ -26,7 +27,7 @@ class Gateway:
         """Take what is set, else what `sluice up` left in its secrets file."""
         stored = Home(settings.home).read_secrets()
         return cls(
-            url=(settings.url or Layout(settings.port_base).url("gateway")).rstrip("/"),
+            url=(settings.url or layout_of(settings).url("gateway")).rstrip("/"),
             api_key=settings.api_key.get_secret_value() or stored.get(API_KEY, ""),
             admin_key=settings.admin_key.get_secret_value() or stored.get("SLUICE_ADMIN_KEY", ""),
         )
@@ -58,6 +59,17 @@ class Gateway:
         if "json" in answer.headers.get("content-type", ""):
             return answer.json()
         return answer.text
+
+
+def every(call: Callable[..., Any], path: str) -> Iterator[dict[str, Any]]:
+    """Yield all rows of a list, page by page; `call` is `Gateway.user` or `Gateway.admin`."""
+    after: str | None = None
+    while True:
+        page = call("GET", path, params={"limit": 100, **({"after": after} if after else {})})
+        yield from page["data"]
+        if not page["has_more"]:
+            return
+        after = page["last_id"]
 
 
 def _sentence(answer: httpx.Response) -> str:

@@ -4,15 +4,18 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 console = Console(highlight=False)
+_FOLDED_CELLS = 40
 
 
 def say(line: str) -> None:
-    """Print one line."""
-    console.print(line, markup=False, soft_wrap=True)
+    """Print one line at once."""
+    print(line, flush=True)
 
 
 def show_json(value: Any) -> None:
@@ -20,11 +23,30 @@ def show_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    """Print a table; empty cells for None."""
-    table = Table(title=title, title_justify="left")
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, folded: str | None = None) -> None:
+    """Print a table; empty cells for None.
+
+    Cells stay whole, so that ids and addresses can be copied and each row can be found with grep, however narrow the
+    terminal is. Only the column `folded`, for texts, is broken into lines where there is a terminal.
+    """
+    folded = folded if console.is_terminal else None
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    console.print(table)
+        table.add_column(column, no_wrap=column != folded, overflow="fold")
+    cells = [[_shown(cell) for cell in row] for row in rows]
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
+    needed = sum(
+        2 + max(cell_len(text) for text in (name, *texts))
+        for name, *texts in zip(columns, *cells, strict=True)
+        if name != folded
+    )
+    width = needed if folded is None else max(console.width, needed + _FOLDED_CELLS)
+    # A console prints nothing wider than itself, so the table gets one of its own; a terminal wraps what is too long.
+    Console(highlight=False, width=width).print(table, crop=False)
+
+
+def _shown(cell: object) -> str:
+    if cell is None:
+        return ""
+    return format(cell, ".6g") if isinstance(cell, float) else str(cell)

@@ -5,11 +5,12 @@ the host's own podman or Docker storage is never used.
 """
 
 import argparse
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
 
-from bases import Base, from_registry, make_standins
+from bases import Base, from_registry, is_standin, make_standins
 from engine import REPOSITORY, Engine, Failed, install_tools, say
 from stack import BASE_URL, RECORDER_URL, Stack
 
@@ -35,6 +36,9 @@ def main() -> int:
     except Failed as error:
         say(f"failed: {error}")
         return 1
+    except KeyboardInterrupt:
+        say("interrupted; what was built stays for the next run")
+        return 130
 
 
 def _run(stack: Stack, logs: Path, *, keep: bool, tests: str) -> int:
@@ -48,7 +52,8 @@ def _run(stack: Stack, logs: Path, *, keep: bool, tests: str) -> int:
             say(line)
         status = _end_to_end(stack, tests) if tests else 0
     finally:
-        stack.save_logs(logs / "containers")
+        with contextlib.suppress(Failed):  # of a container that never ran; it must not hide what went wrong
+            stack.save_logs(logs / "containers")
         if keep:
             say(f"left running at {BASE_URL}; secrets in {stack.env_file}")
         else:
@@ -59,11 +64,13 @@ def _run(stack: Stack, logs: Path, *, keep: bool, tests: str) -> int:
 
 def _bases(engine: Engine, choice: str, log: Path) -> None:
     names = [base.name for base in BASES]
-    if choice in ("auto", "registry") and from_registry(engine, names):
-        return
-    if choice == "registry":
-        raise Failed(f"{names[0]} cannot be pulled. With --bases local, stand-ins are made instead.")
-    say("no registry can be reached: making stand-ins for the base images")
+    standins_are_there = choice == "auto" and is_standin(engine, names[0])
+    if choice != "local" and not standins_are_there:
+        if from_registry(engine, names):
+            return
+        if choice == "registry":
+            raise Failed(f"{names[0]} cannot be pulled. With --bases local, stand-ins are made instead.")
+        say("no registry can be reached: making stand-ins for the base images")
     make_standins(engine, BASES, log)
 
 

@@ -18,6 +18,7 @@ PYTHON_PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 PIP_FILES = (Path("/etc/pip.conf"), Path("~/.pip/pip.conf"), Path("~/.config/pip/pip.conf"))
 PIP_OPTIONS = ("index-url", "extra-index-url", "trusted-host")
+STANDIN_LABEL = "sluice.dev/stand-in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,17 @@ class Base:
     recipe: str
 
 
+def is_standin(engine: Engine, name: str) -> bool:
+    """Whether the image with this name is one that an earlier run made."""
+    wanted = f'{{{{index .Labels "{STANDIN_LABEL}"}}}}'
+    return engine.answer("podman", "image", "inspect", "--format", wanted, name) == (0, "true")
+
+
 def from_registry(engine: Engine, names: list[str]) -> bool:
-    """Pull all base images; False when the first of them cannot be pulled."""
+    """Pull the base images that are not there yet; False when the first of them cannot be pulled."""
     for name in names:
+        if engine.has_image(name) and not is_standin(engine, name):
+            continue
         say(f"pulling {name}")
         status, _ = engine.answer("timeout", "300", "podman", "pull", "--quiet", name)
         if status and name == names[0]:
@@ -53,7 +62,7 @@ def make_standins(engine: Engine, bases: list[Base], log: Path) -> None:
         say(f"stand-in for {base.name}")
         engine.run(
             "podman", "build", "--network", "host", "--format", "docker", "--pull=never",
-            "-f", str(context / base.recipe), "-t", base.name, str(context), log=log,
+            "--label", f"{STANDIN_LABEL}=true", "-f", str(context / base.recipe), "-t", base.name, str(context), log=log,
         )  # fmt: skip
 
 

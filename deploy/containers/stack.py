@@ -18,6 +18,7 @@ COMPOSE = Path(sys.executable).parent / "docker-compose"
 BASE_URL = "http://127.0.0.1:18080"
 RECORDER_URL = "http://127.0.0.1:18090"
 RECORDER_INSIDE = "http://recorder:9000"
+MAX_ENDS = 5
 SECRETS = (
     "SLUICE_ADMIN_KEY",
     "SLUICE_SERVICE_SECRET",
@@ -105,7 +106,7 @@ class Stack:
         """Wait until every container's own health check passes and the gateway says that it is ready.
 
         Raises:
-            Failed: one was not healthy in time; the sentence names it.
+            Failed: one was not healthy in time, or ends again and again; the sentence names it and shows its log's end.
         """
         say("waiting until every container is healthy")
         started = time.monotonic()
@@ -113,8 +114,7 @@ class Stack:
         while waiting:
             # All in one pass: one that was healthy and died since is noticed.
             waiting = [name for name in self.containers() if not self._healthy(name)]
-            if time.monotonic() - started > seconds:
-                raise Failed(f"Not healthy after {seconds:.0f} s: {', '.join(waiting)}. Their logs are kept.")
+            self._give_up_on(waiting, late=time.monotonic() - started > seconds)
             time.sleep(2 if waiting else 0)
         while not _ready(f"{BASE_URL}/readyz"):
             if time.monotonic() - started > seconds:
@@ -156,6 +156,20 @@ class Stack:
         if len(names) != 1 or status or text == "0":
             raise Failed(f"The container of {service} does not run.")
         return int(text)
+
+    def _give_up_on(self, waiting: list[str], *, late: bool) -> None:
+        for name in waiting:
+            if late or self._ends(name) >= MAX_ENDS:
+                what = "are not healthy in time" if late else f"cannot start: {name} ended {MAX_ENDS} times"
+                raise Failed(f"{', '.join(waiting)} {what}. {self._last_lines(name)}")
+
+    def _ends(self, name: str) -> int:
+        status, text = self.engine.answer("podman", "inspect", "--format", "{{.RestartCount}}", name)
+        return 0 if status else int(text)
+
+    def _last_lines(self, name: str) -> str:
+        command = ("sh", "-c", 'podman logs --tail 15 "$1" 2>&1', "sh", name)
+        return f"The end of the log of {name}:\n{self.engine.answer(*command)[1]}"
 
     def _names(self, *filters: str) -> list[str]:
         _, text = self.engine.answer("podman", "ps", "-a", *filters, "--format", "{{.Names}}")

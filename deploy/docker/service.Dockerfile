@@ -18,16 +18,17 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && if [ -n "${EXTRA_LOCK}" ]; then \
          /opt/venv/bin/pip install --require-hashes --no-deps --only-binary :all: -r "requirements/${EXTRA_LOCK}.txt"; \
        fi
-COPY shared/ /app/shared/
-COPY services/${SERVICE_DIR}/ /app/services/${SERVICE_DIR}/
-COPY deploy/config/ /etc/sluice/
 COPY deploy/docker/sluice-service deploy/docker/sluice-health /opt/venv/bin/
 # The sources stay in the repository's layout (migrations lie beside their package); a path file makes them importable.
+# They come last, so that a change of code leaves the large layer with the environment as it is.
 RUN printf '/app/shared\n/app/services/%s\n' "${SERVICE_DIR}" > "$(echo /opt/venv/lib/python3.*/site-packages)/sluice.pth" \
     && sed -i "s/@SERVICE@/${SERVICE}/" /opt/venv/bin/sluice-service \
     && chmod 0755 /opt/venv/bin/sluice-service /opt/venv/bin/sluice-health \
-    && /opt/venv/bin/python -m compileall -q /app \
     && /opt/venv/bin/pip uninstall --yes --quiet setuptools pip
+COPY shared/ /app/shared/
+COPY services/${SERVICE_DIR}/ /app/services/${SERVICE_DIR}/
+COPY deploy/config/ /etc/sluice/
+RUN /opt/venv/bin/python -m compileall -q /app
 
 FROM python:3.11-slim-bookworm
 ARG SERVICE
@@ -38,8 +39,6 @@ RUN groupadd --gid 10001 sluice \
     && useradd --uid 10001 --gid sluice --no-create-home --home-dir /var/lib/sluice --shell /usr/sbin/nologin sluice \
     && install -d -o sluice -g sluice /var/lib/sluice /var/lib/sluice-traces
 COPY --from=build /opt/venv /opt/venv
-COPY --from=build /app /app
-COPY --from=build /etc/sluice /etc/sluice
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -54,3 +53,6 @@ EXPOSE ${PORT}
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=4 CMD ["sluice-health"]
 ENTRYPOINT ["sluice-service"]
 CMD ["serve"]
+# What changes with every version comes last: all layers above stay as they are.
+COPY --from=build /app /app
+COPY --from=build /etc/sluice /etc/sluice

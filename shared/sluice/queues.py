@@ -32,10 +32,15 @@ class RoutingChanged(Reply):
 
 
 class KeysChanged(Reply):
-    """API keys of the gateway changed; `key_id` None means that all should be read again."""
+    """A key of the gateway changed, or a team or organisation and with it its keys; none of the three means all.
+
+    Gateways that know keys only read everything again when a team or organisation changed.
+    """
 
     v: int = 1
     key_id: str | None = None
+    team_id: str | None = None
+    organization_id: str | None = None
 
 
 class IngestDocument(Reply):

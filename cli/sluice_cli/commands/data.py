@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
-from sluice_cli.client import Gateway
+from sluice_cli.client import Gateway, every
 from sluice_cli.output import console, say, show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.settings import CliSettings
@@ -36,12 +36,7 @@ def ingest(
         sending = progress.add_task("sending", total=len(files))
         sent = []
         for name, path in files:
-            body = {
-                "name": name,
-                "text": path.read_text(encoding="utf-8"),
-                "media_type": _MEDIA_TYPES[path.suffix.lower()],
-            }
-            sent.append(gateway.user("POST", f"/v1/vector_stores/{store_id}/documents", json=body)["id"])
+            sent.append(_send(gateway, store_id, name, path))
             progress.advance(sending)
         if wait_s:
             _wait(gateway, store_id, sent, wait_s, progress)
@@ -61,7 +56,11 @@ def search(
     )
     show_table(
         ("score", "source", "heading", "text"),
-        [(f"{hit['score']:.4f}", hit["source"], hit.get("heading"), hit["text"][:200]) for hit in found["data"]],
+        [
+            (f"{hit['score']:.4f}", hit["source"], hit.get("heading"), " ".join(hit["text"].split())[:200])
+            for hit in found["data"]
+        ],
+        folded="text",
     )
 
 
@@ -89,17 +88,25 @@ def _documents(paths: list[Path]) -> Iterator[tuple[str, Path]]:
                 yield (str(member.relative_to(path)) if path.is_dir() else member.name), member
 
 
+def _send(gateway: Gateway, store_id: str, name: str, path: Path) -> str:
+    try:
+        body = {
+            "name": name,
+            "text": path.read_text(encoding="utf-8"),
+            "media_type": _MEDIA_TYPES[path.suffix.lower()],
+        }
+        return str(gateway.user("POST", f"/v1/vector_stores/{store_id}/documents", json=body)["id"])
+    except UnicodeDecodeError as exc:
+        raise CommandFailed(f"{path} is not UTF-8 text (byte {exc.start}). Save it as UTF-8 and try again.") from exc
+    except CommandFailed as exc:
+        raise CommandFailed(f"{path}: {exc}") from exc
+
+
 def _store_id(gateway: Gateway, name: str) -> str:
-    after: str | None = None
-    while True:
-        query = {"limit": 100, **({"after": after} if after else {})}
-        page = gateway.user("GET", "/v1/vector_stores", params=query)
-        for row in page["data"]:
-            if row["name"] == name:
-                return str(row["id"])
-        if not page["has_more"]:
-            return str(gateway.user("POST", "/v1/vector_stores", json={"name": name})["id"])
-        after = page["last_id"]
+    for row in every(gateway.user, "/v1/vector_stores"):
+        if row["name"] == name:
+            return str(row["id"])
+    return str(gateway.user("POST", "/v1/vector_stores", json={"name": name})["id"])
 
 
 def _wait(gateway: Gateway, store_id: str, sent: list[str], wait_s: float, progress: Progress) -> None:

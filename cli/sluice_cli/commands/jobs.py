@@ -60,6 +60,8 @@ def finetune_start(
     if wait_s:
         job = _wait(gateway, f"/v1/fine_tuning/jobs/{job['id']}", wait_s)
     show_json(job)
+    if job["status"] == "failed":
+        raise CommandFailed(f"The job failed: {job['error']['message']}")
 
 
 @finetune_app.command("status")

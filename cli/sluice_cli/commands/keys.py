@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sluice_cli.client import Gateway
+from sluice_cli.client import Gateway, every
 from sluice_cli.output import say, show_json, show_table
 from sluice_cli.settings import CliSettings
 
@@ -34,12 +34,13 @@ def create(
 @app.command("list")
 def list_keys(as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
     """List keys, newest first."""
-    page = Gateway.from_settings(CliSettings()).admin("GET", "/admin/keys", params={"limit": 100})
+    found = list(every(Gateway.from_settings(CliSettings()).admin, "/admin/keys"))
     if as_json:
-        show_json(page)
+        show_json(found)
         return
-    columns = ("id", "name", "tenant", "prefix", "models", "expires_at", "revoked_at")
-    show_table(columns, [[row.get(column) for column in columns] for row in page["data"]])
+    columns = ("id", "name", "tenant", "prefix", "status", "models")
+    rows = [{**row, "models": ", ".join(row["models"] or ()) or "all"} for row in found]
+    show_table(columns, [[row[column] for column in columns] for row in rows])
 
 
 @app.command()

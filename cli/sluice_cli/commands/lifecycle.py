@@ -12,9 +12,10 @@ from sluice_cli.platform import records
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.platform.health import ask
 from sluice_cli.platform.home import API_KEY, Home
-from sluice_cli.platform.launcher import Launcher, exclusive
+from sluice_cli.platform.launcher import Launcher, exclusive, interruptible
 from sluice_cli.platform.memory import proportional_memory
 from sluice_cli.platform.parts import Layout, Part, environment, missing_wheels, parts
+from sluice_cli.platform.place import layout_of
 from sluice_cli.settings import CliSettings
 
 _MIB = 1024 * 1024
@@ -23,42 +24,33 @@ _MIB = 1024 * 1024
 def up() -> None:
     """Start the whole platform on this machine and wait until it answers."""
     settings = CliSettings()
-    home, layout = Home(settings.home), Layout(settings.port_base)
+    home, layout = Home(settings.home), layout_of(settings)
     missing = missing_wheels()
     if missing:
         raise CommandFailed(
-            f"These packages are not installed: {', '.join(missing)}. Run `make install` and try again."
+            f"These packages are not installed: {', '.join(missing)}. Run `make reinstall`, then `make up` again."
         )
     home.prepare()
     began = time.monotonic()
-    with exclusive(home):
-        wanted = parts(layout, home, settings.redis_url)
-        launcher = Launcher(home, say, settings.start_timeout_s)
-        secrets = home.ensure_secrets()
+    launcher = Launcher(home, say, settings.start_timeout_s)
+    with exclusive(home), interruptible(), launcher.all_or_nothing():
+        secrets = home.ensure_secrets() | _chosen(settings)
         values = environment(layout, home, settings.redis_url)
-        say(f"Starting {len(wanted)} parts; their logs are in {home.logs}/")
-        started = [name for name, record in records.read(home.run).items() if record.process()]
-        try:
-            for stage in sorted({part.stage for part in wanted}):
-                launcher.start([part for part in wanted if part.stage == stage], values | secrets)
-            key = _ensure_key(home, Gateway.from_settings(settings), secrets.get(API_KEY))
-        except BaseException:
-            launcher.stop([part.name for part in reversed(wanted) if part.name not in started])
-            raise
+        launcher.start(parts(layout, home, settings.redis_url), values | secrets)
+        admin = Gateway(layout.url("gateway"), "", secrets["SLUICE_ADMIN_KEY"])
+        key = _ensure_key(home, admin, secrets.get(API_KEY))
     _tell(layout, key, time.monotonic() - began)
 
 
 def down() -> None:
     """Stop what `sluice up` started, and nothing else."""
     settings = CliSettings()
-    home, layout = Home(settings.home), Layout(settings.port_base)
+    home = Home(settings.home)
     if not home.root.exists():
         say("Nothing was started here.")
         return
     with exclusive(home):
-        known = [part.name for part in parts(layout, home, "")]
-        order = [*known[1:], *(name for name in records.read(home.run) if name not in known), known[0]]
-        stopped = Launcher(home, say, settings.start_timeout_s).stop(order)
+        stopped = Launcher(home, say, settings.start_timeout_s).stop(records.read(home.run))
     say(f"Stopped {len(stopped)} parts." if stopped else "Nothing was running.")
 
 
@@ -67,14 +59,14 @@ def status(
 ) -> None:
     """Show each part, its health and its address; the exit status is 1 when a part is not ready."""
     settings = CliSettings()
-    home, layout = Home(settings.home), Layout(settings.port_base)
+    home, layout = Home(settings.home), layout_of(settings)
     found = records.read(home.run)
     rows = [_row(part, found.get(part.name)) for part in parts(layout, home, settings.redis_url)]
     if as_json:
         show_json(rows)
     else:
         columns = ("part", "state", "address", "pid", "memory_mib", "up_s", "detail")
-        show_table(columns, [[row[name] for name in columns] for row in rows])
+        show_table(columns, [[row[name] for name in columns] for row in rows], folded="detail")
         say(f"memory in all: {sum(_memory(row) for row in rows):.0f} MiB (proportional set size)")
     if any(row["state"] != "ready" for row in rows):
         raise typer.Exit(1)
@@ -98,6 +90,12 @@ def logs(
                 print(line, end="", flush=True)
             else:
                 time.sleep(0.3)
+
+
+def _chosen(settings: CliSettings) -> dict[str, str]:
+    # A key in the environment or .env is the one that all other commands will use, so the platform takes it as well.
+    admin = settings.admin_key.get_secret_value()
+    return {"SLUICE_ADMIN_KEY": admin} if admin else {}
 
 
 def _memory(row: dict[str, object]) -> float:
@@ -159,4 +157,4 @@ def _tell(layout: Layout, key: str, seconds: float) -> None:
         f"  curl {url}/v1/chat/completions \\\n    -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\\n"
         '    -d \'{"model": "auto", "messages": [{"role": "user", "content": "What is the capital of France?"}]}\'\n'
     )
-    say("`sluice status` shows the parts, `make down` stops them.")
+    say("`make status` shows the parts, `make down` stops them.")

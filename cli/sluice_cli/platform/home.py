@@ -40,9 +40,11 @@ class Home:
         return self.root / "secrets.env"
 
     def prepare(self) -> None:
-        """Make the folders."""
+        """Make the folders; other users of the machine cannot look into them."""
+        self.root.mkdir(parents=True, exist_ok=True)
         for folder in (self.data, self.logs, self.run, self.traces):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o700)
 
     def read_secrets(self) -> dict[str, str]:
         """Return the stored secrets by name; none when there is no file yet."""

@@ -32,6 +32,7 @@ class Part:
     Attributes:
         stage: parts of a lower stage are ready before those of a higher one start.
         ready_url: answers 200 when the part can do its job; empty for Valkey, which is asked by PING.
+        child_ports: on which the processes that it starts itself will listen.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Part:
     port: int
     stage: int
     ready_url: str = ""
+    child_ports: tuple[int, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -101,7 +103,9 @@ def parts(layout: Layout, home: Home, redis_url: str) -> tuple[Part, ...]:
     found = [] if redis_url else [_valkey(layout, home)]
     for name, package, _ in _SERVICES:
         port = layout.port(name)
-        found.append(Part(name, (sys.executable, "-m", package, "serve"), port, 1, f"http://127.0.0.1:{port}/readyz"))
+        below = (layout.engine_port,) if name == "inference" else ()
+        command = (sys.executable, "-m", package, "serve")
+        found.append(Part(name, command, port, 1, f"http://127.0.0.1:{port}/readyz", below))
     packages = {name: package for name, package, _ in _SERVICES}
     for name in _WORKERS:
         port = layout.worker_port(name)

@@ -10,13 +10,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sluice.service import OpenDeps, create_service
 from sluice_gateway.dataplane.app import DataPlane
-from sluice_gateway.routes import forward, keys, request_path, usage
+from sluice_gateway.routes import audit, forward, keys, organizations, request_path, teams, usage
 from sluice_gateway.routes.public import rendered
 from sluice_gateway.wiring import CONTROL_PLANE
 
 _GC_THRESHOLD = 20_000
 
-_DESCRIPTION = """The one public door of Sluice: an OpenAI-compatible API over all models, and the admin API for keys and usage.
+_DESCRIPTION = """The one public door of Sluice: an OpenAI-compatible API over all models, and the admin API for organisations, teams, keys
+and usage, with its audit log.
 
 Paths below `/v1/vector_stores`, `/v1/context`, `/v1/feedback`, `/v1/fine_tuning`, `/v1/files` and `/v1/evals` are passed on to
 the services that own them, on behalf of the API key's tenant; those services' own documents describe them."""
@@ -27,7 +28,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
     app = create_service(
         "gateway",
         open_deps,
-        [keys.router, usage.admin, usage.own, forward.router],
+        [organizations.router, teams.router, keys.router, audit.router, usage.admin, usage.own, forward.router],
         title="Sluice gateway",
         description=_DESCRIPTION,
     )

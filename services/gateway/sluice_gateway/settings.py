@@ -59,6 +59,15 @@ class Settings(ServiceSettings):
         le=1000,
         description="entries of the usage stream that the consumer writes in one transaction; an entry has up to 128 KiB of records",
     )
+    usage_retention_days: int = Field(
+        400, ge=0, le=36_500, description="days that usage records are kept; 0 keeps them for ever"
+    )
+    audit_retention_days: int = Field(
+        400, ge=0, le=36_500, description="days that audit records are kept; 0 keeps them for ever"
+    )
+    retention_every_s: float = Field(
+        3600.0, gt=0, description="seconds between looks of the worker for records that are too old"
+    )
     consumer_name: str = Field(
         "", description="name of this usage consumer in its group, stable over restarts; empty takes the host name"
     )

@@ -1,38 +1,75 @@
 """Queries on the gateway's database: API keys."""
 
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from sluice.contracts.paging import Order
-from sluice.db import AsyncSession, Database
-from sluice_gateway.domain.errors import IdempotencyKeyReused, KeyNotFound, KeyRevoked
-from sluice_gateway.domain.key_admin import Creation, Repeated
-from sluice_gateway.domain.keys import IDEMPOTENCY_WINDOW_S, KeyChange, StoredKey
-from sluice_gateway.tables import ApiKeyRow, KeyCreationRow
+from sluice.db import AsyncSession, Database, ReadSession
+from sluice_gateway.audit_store import audit_row
+from sluice_gateway.domain.audit import Trail
+from sluice_gateway.domain.errors import (
+    IdempotencyKeyReused,
+    KeyNotFound,
+    KeyRevoked,
+    OrganizationNotFound,
+    PlacementRefused,
+)
+from sluice_gateway.domain.key_admin import Creation, Make, Placement, Repeated
+from sluice_gateway.domain.keys import IDEMPOTENCY_WINDOW_S, RetiredSecret, StoredKey
+from sluice_gateway.domain.tenancy import Directory, Lineage, StoredOrganization, StoredTeam
+from sluice_gateway.rows import key_of, write, write_change
+from sluice_gateway.tables import ApiKeyRow, KeyCreationRow, OrganizationRow, RetiredSecretRow, TeamRow
+from sluice_gateway.tenancy_store import no_organization, no_team, organization_of, organization_row, team_of
 
 
 class KeysMark(NamedTuple):
-    """What changes whenever any key does: how many there are, and the sum of their times of change.
+    """What changes whenever any key, team or organisation does: how many there are, and the sums of their times of change.
 
     A sum and not the latest, because gateways whose clocks differ may write times that are not the latest.
     """
 
-    total: int
-    changed_ms: int
+    keys: tuple[int, int]
+    teams: tuple[int, int]
+    organizations: tuple[int, int]
 
 
 class KeyStore:
-    """API keys; every method raises DependencyUnavailable when the database is away."""
+    """API keys; every method raises DependencyUnavailable when the database is away.
+
+    `within` is the only organisation that may be looked at, None all: a key elsewhere is not found.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, key: StoredKey, now: float) -> None:
-        """Add a key."""
-        async with self._database.write() as session:
-            session.add(_row(key, now))
+    async def add(
+        self, placement: Placement, make: Make, trail: Trail, creation: Creation | None = None
+    ) -> Lineage | None:
+        """Add the key that `make` makes for its organisation; None when another request with the same Idempotency-Key was faster.
+
+        Raises:
+            OrganizationNotFound, TeamNotFound, PlacementRefused: it cannot stand where it should.
+        """
+        try:
+            async with self._database.write() as session:
+                organization, team = await _placed(session, placement, trail)
+                key = make(organization)
+                if creation is not None:
+                    await _remember(session, creation, key, trail)
+                row = ApiKeyRow()
+                write(row, key, trail.at)
+                session.add(row)
+                session.add(audit_row(trail.made(key)))
+        except IntegrityError:
+            if creation is None:
+                raise
+            return None
+        return Lineage(key, team, organization)
 
     async def find_creation(self, idempotency_digest: str, request_digest: str, now: float) -> Repeated | None:
         """Return the creation of the last 24 hours that had the same Idempotency-Key.
@@ -49,43 +86,32 @@ class KeyStore:
                     "This Idempotency-Key was used within the last 24 hours for another request; send a new one."
                 )
             key = await session.get(ApiKeyRow, row.key_id)
-            return Repeated(_key(key), row.salt) if key is not None else None
+            return Repeated(key_of(key), row.salt) if key is not None else None
 
-    async def add_repeatable(self, key: StoredKey, creation: Creation, now: float) -> bool:
-        """Add a key with its creation; False when another request with the same Idempotency-Key was faster."""
-        try:
-            async with self._database.write() as session:
-                await session.execute(
-                    delete(KeyCreationRow).where(KeyCreationRow.created_at <= now - IDEMPOTENCY_WINDOW_S)
-                )
-                session.add(
-                    KeyCreationRow(
-                        idempotency_digest=creation.idempotency_digest,
-                        request_digest=creation.request_digest,
-                        key_id=key.id,
-                        salt=creation.salt,
-                        created_at=int(now),
-                    )
-                )
-                await session.flush()
-                session.add(_row(key, now))
-        except IntegrityError:
-            return False
-        return True
-
-    async def get(self, key_id: str) -> StoredKey:
+    async def get(self, key_id: str, within: str | None = None) -> StoredKey:
         """Return one key, or raise KeyNotFound."""
         async with self._database.read() as session:
-            row = await session.get(ApiKeyRow, key_id)
-            if row is None:
-                raise KeyNotFound(f"There is no API key with id {key_id}.")
-            return _key(row)
+            return key_of(_found(await session.get(ApiKeyRow, key_id), key_id, within))
 
-    async def page(self, *, tenant: str | None, limit: int, after: str | None, order: Order) -> list[StoredKey]:
+    async def page(
+        self,
+        *,
+        tenant: str | None,
+        organization_id: str | None,
+        team_id: str | None,
+        limit: int,
+        after: str | None,
+        order: Order,
+    ) -> list[StoredKey]:
         """Return at most `limit + 1` keys by id, which is by time of creation."""
         query = select(ApiKeyRow).limit(limit + 1)
-        if tenant is not None:
-            query = query.where(ApiKeyRow.tenant == tenant)
+        for column, value in (
+            (ApiKeyRow.tenant, tenant),
+            (ApiKeyRow.organization_id, organization_id),
+            (ApiKeyRow.team_id, team_id),
+        ):
+            if value is not None:
+                query = query.where(column == value)
         if order == "asc":
             query = query.order_by(ApiKeyRow.id.asc())
             query = query.where(ApiKeyRow.id > after) if after else query
@@ -93,87 +119,181 @@ class KeyStore:
             query = query.order_by(ApiKeyRow.id.desc())
             query = query.where(ApiKeyRow.id < after) if after else query
         async with self._database.read() as session:
-            return [_key(row) for row in await session.scalars(query)]
+            return [key_of(row) for row in await session.scalars(query)]
 
-    async def change(self, key_id: str, change: KeyChange, now: float) -> StoredKey:
+    async def change(
+        self, key_id: str, within: str | None, change: Callable[[StoredKey], StoredKey], trail: Trail
+    ) -> Lineage:
         """Change a key that is not revoked.
 
         Raises:
             KeyNotFound: there is no such key.
             KeyRevoked: it is revoked.
+            TeamNotFound: the team that it is to be in is not one of its organisation.
         """
         async with self._database.write() as session:
-            row = await _locked(session, key_id)
-            if row.revoked_at is not None:
-                raise KeyRevoked(f"The API key {key_id} is revoked and cannot be changed; make a new one.")
-            changed = change.applied_to(_key(row))
-            row.name, row.policy, row.expires_at = changed.name, changed.policy, changed.expires_at
-            row.models = list(changed.models) if changed.models is not None else None
-            row.details = dict(changed.metadata)
-            row.changed_ms = max(_milliseconds(now), row.changed_ms + 1)
-        return changed
+            row = await _locked(session, key_id, within)
+            before = key_of(row)
+            after = change(before)
+            if after.team_id not in (None, before.team_id):
+                await _shared_team(session, after.team_id, after.organization_id)
+            write_change(session, row, (before, after), "change", trail)
+            await session.flush()
+            return await _lineage(session, row)
 
-    async def revoke(self, key_id: str, now: float) -> StoredKey:
+    async def rotate(
+        self, key_id: str, within: str | None, change: Callable[[StoredKey], StoredKey], grace_s: int, trail: Trail
+    ) -> Lineage:
+        """Replace the secret of a key that is not revoked; the old one works for another `grace_s` seconds."""
+        async with self._database.write() as session:
+            row = await _locked(session, key_id, within)
+            before = key_of(row)
+            after = change(before)
+            if grace_s:
+                retired = RetiredSecretRow(digest=before.digest, key_id=key_id, valid_until=int(trail.at) + grace_s)
+                session.add(retired)
+            write_change(session, row, (before, after), "rotate", trail)
+            await session.flush()
+            return await _lineage(session, row)
+
+    async def revoke(self, key_id: str, within: str | None, trail: Trail) -> Lineage:
         """Revoke a key for good; revoking it again changes nothing."""
         async with self._database.write() as session:
-            row = await _locked(session, key_id)
+            row = _found(await session.get(ApiKeyRow, key_id, with_for_update=True), key_id, within)
             if row.revoked_at is None:
-                row.revoked_at = int(now)
-                row.changed_ms = max(_milliseconds(now), row.changed_ms + 1)
-            return _key(row)
+                before = key_of(row)
+                write_change(session, row, (before, replace(before, revoked_at=int(trail.at))), "revoke", trail)
+                await session.execute(delete(RetiredSecretRow).where(RetiredSecretRow.key_id == key_id))
+                await session.flush()
+            return await _lineage(session, row)
 
-    async def all(self) -> list[StoredKey]:
-        """Return every key."""
+    async def lineage(self, key_id: str) -> Lineage:
+        """Return one key with its team and organisation, or raise KeyNotFound."""
         async with self._database.read() as session:
-            return [_key(row) for row in await session.scalars(select(ApiKeyRow))]
+            return await _lineage(session, _found(await session.get(ApiKeyRow, key_id), key_id, None))
+
+    async def organization(self, organization_id: str) -> StoredOrganization | None:
+        """Return one organisation, a deleted one as well."""
+        async with self._database.read() as session:
+            row = await session.get(OrganizationRow, organization_id)
+            return None if row is None else organization_of(row)
+
+    async def team(self, team_id: str) -> StoredTeam | None:
+        """Return one team, a deleted one as well."""
+        async with self._database.read() as session:
+            row = await session.get(TeamRow, team_id)
+            return None if row is None else team_of(row)
+
+    async def all(self) -> Directory:
+        """Return every organisation, team and key."""
+        async with self._database.read() as session:
+            # Keys first: what a key stands in was there before it, so it is there in what is read after it.
+            rows = list(await session.scalars(select(ApiKeyRow)))
+            retired: defaultdict[str, list[RetiredSecret]] = defaultdict(list)
+            for secret in await session.scalars(select(RetiredSecretRow)):
+                retired[secret.key_id].append(RetiredSecret(secret.digest, secret.valid_until))
+            teams = [team_of(row) for row in await session.scalars(select(TeamRow))]
+            organizations = [organization_of(row) for row in await session.scalars(select(OrganizationRow))]
+            return Directory(organizations, teams, [key_of(row, retired.get(row.id, ())) for row in rows])
 
     async def mark(self) -> KeysMark:
-        """Return what changes whenever any key does."""
+        """Return what changes whenever any key, team or organisation does."""
         async with self._database.read() as session:
-            query = select(func.count().label("total"), func.sum(ApiKeyRow.changed_ms).label("changed_ms"))
-            row = (await session.execute(query.select_from(ApiKeyRow))).one()
-        return KeysMark(row.total, int(row.changed_ms or 0))
+            keys, teams, organizations = [
+                await _changes(session, table) for table in (ApiKeyRow, TeamRow, OrganizationRow)
+            ]
+        return KeysMark(keys, teams, organizations)
 
 
-async def _locked(session: AsyncSession, key_id: str) -> ApiKeyRow:
-    row = await session.get(ApiKeyRow, key_id, with_for_update=True)
+async def _placed(
+    session: AsyncSession, placement: Placement, trail: Trail
+) -> tuple[StoredOrganization, StoredTeam | None]:
+    team: StoredTeam | None = None
+    organization_id = placement.organization_id
+    if placement.team_id is not None:
+        team = await _shared_team(session, placement.team_id, organization_id)
+        organization_id = team.organization_id
+    if organization_id is None:
+        if placement.tenant is None:
+            raise AssertionError("a placement says something")
+        row = await _of_tenant(session, placement.tenant, placement.new_id, trail)
+    else:
+        found = await session.get(OrganizationRow, organization_id, with_for_update={"read": True})
+        if found is None:
+            raise no_organization(organization_id)
+        row = found
+    if row.deleted_at is not None:
+        raise OrganizationNotFound(f"The organisation {row.id} (tenant {row.tenant!r}) is deleted.")
+    if placement.tenant not in (None, row.tenant):
+        raise PlacementRefused(f"The organisation {row.id} has the tenant {row.tenant!r}, not {placement.tenant!r}.")
+    return organization_of(row), team
+
+
+async def _of_tenant(session: AsyncSession, tenant: str, new_id: str, trail: Trail) -> OrganizationRow:
+    query = select(OrganizationRow).where(OrganizationRow.tenant == tenant).with_for_update(read=True)
+    row = (await session.scalars(query)).first()
+    if row is not None:
+        return row
+    made = StoredOrganization(id=new_id, tenant=tenant, name=tenant, created_at=int(trail.at))
+    try:
+        async with session.begin_nested():
+            session.add(organization_row(made, trail.at))
+    except IntegrityError:  # another request was faster, or an organisation has this name and another tenant
+        pass
+    else:
+        session.add(audit_row(trail.made(made)))
+    row = (await session.scalars(query)).first()
     if row is None:
+        raise PlacementRefused(
+            f"An organisation is named {tenant!r} and has another tenant; name it with `organization_id`."
+        )
+    return row
+
+
+async def _remember(session: AsyncSession, creation: Creation, key: StoredKey, trail: Trail) -> None:
+    await session.execute(delete(KeyCreationRow).where(KeyCreationRow.created_at <= trail.at - IDEMPOTENCY_WINDOW_S))
+    session.add(
+        KeyCreationRow(
+            idempotency_digest=creation.idempotency_digest,
+            request_digest=creation.request_digest,
+            key_id=key.id,
+            salt=creation.salt,
+            created_at=int(trail.at),
+        )
+    )
+    await session.flush()
+
+
+async def _locked(session: AsyncSession, key_id: str, within: str | None) -> ApiKeyRow:
+    row = _found(await session.get(ApiKeyRow, key_id, with_for_update=True), key_id, within)
+    if row.revoked_at is not None:
+        raise KeyRevoked(f"The API key {key_id} is revoked and cannot be changed; make a new one.")
+    return row
+
+
+def _found(row: ApiKeyRow | None, key_id: str, within: str | None) -> ApiKeyRow:
+    if row is None or within not in (None, row.organization_id):
         raise KeyNotFound(f"There is no API key with id {key_id}.")
     return row
 
 
-def _row(key: StoredKey, now: float) -> ApiKeyRow:
-    return ApiKeyRow(
-        id=key.id,
-        digest=key.digest,
-        prefix=key.prefix,
-        name=key.name,
-        tenant=key.tenant,
-        models=list(key.models) if key.models is not None else None,
-        policy=key.policy,
-        details=dict(key.metadata),
-        created_at=key.created_at,
-        expires_at=key.expires_at,
-        revoked_at=key.revoked_at,
-        changed_ms=_milliseconds(now),
-    )
+async def _shared_team(session: AsyncSession, team_id: str, organization_id: str | None) -> StoredTeam:
+    row = await session.get(TeamRow, team_id, with_for_update={"read": True})
+    if row is None or row.deleted_at is not None or organization_id not in (None, row.organization_id):
+        raise no_team(team_id)
+    return team_of(row)
 
 
-def _key(row: ApiKeyRow) -> StoredKey:
-    return StoredKey(
-        id=row.id,
-        digest=row.digest,
-        prefix=row.prefix,
-        name=row.name,
-        tenant=row.tenant,
-        created_at=row.created_at,
-        models=tuple(row.models) if row.models is not None else None,
-        policy=row.policy,
-        expires_at=row.expires_at,
-        revoked_at=row.revoked_at,
-        metadata=dict(row.details),
-    )
+async def _lineage(session: ReadSession, row: ApiKeyRow) -> Lineage:
+    secrets = await session.scalars(select(RetiredSecretRow).where(RetiredSecretRow.key_id == row.id))
+    retired = [RetiredSecret(secret.digest, secret.valid_until) for secret in secrets]
+    team = await session.get(TeamRow, row.team_id) if row.team_id is not None else None
+    organization = await session.get(OrganizationRow, row.organization_id)
+    assert organization is not None  # a foreign key
+    return Lineage(key_of(row, retired), team_of(team) if team else None, organization_of(organization))
 
 
-def _milliseconds(now: float) -> int:
-    return int(now * 1000)
+async def _changes(session: ReadSession, table: Any) -> tuple[int, int]:
+    query = select(func.count().label("total"), func.sum(table.changed_ms).label("changed_ms")).select_from(table)
+    row = (await session.execute(query)).one()
+    return row.total, int(row.changed_ms or 0)

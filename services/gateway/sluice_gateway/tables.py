@@ -1,30 +1,142 @@
 """The gateway's SQL tables; `migrations/` makes them."""
 
-from sqlalchemy import JSON, BigInteger, Boolean, Float, Index, Integer, LargeBinary, SmallInteger, String, Text
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+_ALIVE = text("deleted_at IS NULL")
 
 
 class Base(DeclarativeBase):
     """The base of the gateway's tables."""
 
 
+class OrganizationRow(Base):
+    """An organisation; the row of a deleted one stays, so that its tenant is never given away again."""
+
+    __tablename__ = "organizations"
+    __table_args__ = (
+        UniqueConstraint("id", "tenant", name="uq_organizations_id_tenant"),
+        Index("uq_organizations_name", "name", unique=True, sqlite_where=_ALIVE, postgresql_where=_ALIVE),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(63), unique=True)
+    name: Mapped[str] = mapped_column(String(100))
+    disabled: Mapped[bool] = mapped_column(Boolean)
+    models: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    allowed_regions: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    limits: Mapped[dict[str, float]] = mapped_column(JSON)
+    details: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    deleted_at: Mapped[int | None] = mapped_column(BigInteger)
+    changed_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class TeamRow(Base):
+    """A team of an organisation."""
+
+    __tablename__ = "teams"
+    __table_args__ = (
+        UniqueConstraint("id", "organization_id", name="uq_teams_id_organization"),
+        Index("uq_teams_name", "organization_id", "name", unique=True, sqlite_where=_ALIVE, postgresql_where=_ALIVE),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    name: Mapped[str] = mapped_column(String(100))
+    disabled: Mapped[bool] = mapped_column(Boolean)
+    models: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    limits: Mapped[dict[str, float]] = mapped_column(JSON)
+    details: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    deleted_at: Mapped[int | None] = mapped_column(BigInteger)
+    changed_ms: Mapped[int] = mapped_column(BigInteger)
+
+
 class ApiKeyRow(Base):
-    """An API key; times are unix seconds, `changed_ms` unix milliseconds of the last change."""
+    """An API key; times are unix seconds, `changed_ms` unix milliseconds of the last change.
+
+    The two foreign keys have two columns each: the database itself refuses a key whose tenant is not its
+    organisation's, or whose team is another organisation's.
+    """
 
     __tablename__ = "api_keys"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organization_id", "tenant"], ["organizations.id", "organizations.tenant"], name="fk_api_keys_organization"
+        ),
+        ForeignKeyConstraint(
+            ["team_id", "organization_id"], ["teams.id", "teams.organization_id"], name="fk_api_keys_team"
+        ),
+    )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
     prefix: Mapped[str] = mapped_column(String(32))
     name: Mapped[str] = mapped_column(String(100))
     tenant: Mapped[str] = mapped_column(String(63), index=True)
+    organization_id: Mapped[str] = mapped_column(String(40), index=True)
+    team_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    role: Mapped[str] = mapped_column(String(16))
+    disabled: Mapped[bool] = mapped_column(Boolean)
     models: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     policy: Mapped[str | None] = mapped_column(String(200))
+    limits: Mapped[dict[str, float]] = mapped_column(JSON)
     details: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
     created_at: Mapped[int] = mapped_column(BigInteger)
+    rotated_at: Mapped[int | None] = mapped_column(BigInteger)
     expires_at: Mapped[int | None] = mapped_column(BigInteger)
     revoked_at: Mapped[int | None] = mapped_column(BigInteger)
     changed_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class RetiredSecretRow(Base):
+    """The digest of a secret that a rotation replaced, for as long as it may still work."""
+
+    __tablename__ = "api_key_retired_secrets"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"), index=True)
+    valid_until: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class AuditRow(Base):
+    """One change of an organisation, team or key; `at` is unix seconds."""
+
+    __tablename__ = "audit_records"
+    __table_args__ = (
+        Index("ix_audit_records_organization", "organization_id", "id"),
+        Index("ix_audit_records_target", "target_id", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    at: Mapped[float] = mapped_column(Float(53), index=True)
+    actor: Mapped[str] = mapped_column(String(16))
+    actor_id: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(16))
+    target: Mapped[str] = mapped_column(String(16))
+    target_id: Mapped[str] = mapped_column(String(40))
+    organization_id: Mapped[str] = mapped_column(String(40))
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    after: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    request_id: Mapped[str] = mapped_column(String(64))
 
 
 class KeyCreationRow(Base):

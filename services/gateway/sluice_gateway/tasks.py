@@ -1,15 +1,17 @@
-"""The usage consumer: `python -m sluice_gateway worker`."""
+"""The worker: `python -m sluice_gateway worker` writes usage to the database and deletes what is too old."""
 
 import asyncio
 import signal
 import socket
 from collections.abc import Sequence
 
+from sluice.clock import SystemClock
 from sluice.contracts.usage import UsageRecorded
 from sluice.loops import Supervisor
 from sluice.queues import USAGE, StreamConsumer
 from sluice.settings import PlatformSettings
 from sluice.workers import WorkerStatusServer
+from sluice_gateway.retention import Keep, Retention
 from sluice_gateway.settings import Settings
 from sluice_gateway.usage.consumer import UsageWriter
 from sluice_gateway.usage.metrics import ConsumerMetrics
@@ -21,7 +23,7 @@ _DEAD_LETTERS_KEPT = 100_000
 
 
 def work(platform: PlatformSettings, settings: Settings) -> None:
-    """Consume usage until SIGTERM or SIGINT."""
+    """Work until SIGTERM or SIGINT."""
     asyncio.run(_work(platform, settings))
 
 
@@ -33,6 +35,7 @@ async def _work(platform: PlatformSettings, settings: Settings) -> None:
         loops = Supervisor(deps.registry)
         consumer = usage_consumer(deps, settings)
         loops.start(_LOOP, consumer.run)
+        loops.start("retention", retention(deps, settings).run)
 
         def ready() -> dict[str, str]:
             return {} if loops.is_running(_LOOP) else {_LOOP: "The usage consumer has ended; see the log."}
@@ -44,6 +47,12 @@ async def _work(platform: PlatformSettings, settings: Settings) -> None:
         finally:
             await loops.close()
             await asyncio.to_thread(status.close)
+
+
+def retention(deps: WorkerDeps, settings: Settings) -> Retention:
+    """Return what deletes records that are older than they are kept."""
+    keep = Keep(settings.usage_retention_days, settings.audit_retention_days)
+    return Retention(deps.old_rows, keep, SystemClock(), deps.registry, every_s=settings.retention_every_s)
 
 
 def usage_consumer(deps: WorkerDeps, settings: Settings) -> StreamConsumer[UsageRecorded]:

@@ -33,14 +33,18 @@ from sluice_gateway.adapters.delegation import ServiceDelegations
 from sluice_gateway.adapters.forwarding import Forwarder, Limits
 from sluice_gateway.adapters.key_ring import KeyRingKeeper
 from sluice_gateway.adapters.routing import SnapshotHolder
+from sluice_gateway.audit_store import AuditStore
 from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.dataplane.asgi import Receive, Scope, Send
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
 from sluice_gateway.domain.key_admin import KeyAdmin
 from sluice_gateway.domain.ring import MemoryKeyRing
+from sluice_gateway.domain.tenancy_admin import TenancyAdmin
 from sluice_gateway.metrics import GatewayMetrics
+from sluice_gateway.retention_store import RetentionStore
 from sluice_gateway.settings import Settings
 from sluice_gateway.store import KeyStore
+from sluice_gateway.tenancy_store import TenancyStore
 from sluice_gateway.usage.journal import Journal, JournalLimits
 from sluice_gateway.usage.metrics import UsageMetrics
 from sluice_gateway.usage.shipper import RedisEventStream, Shipper
@@ -66,6 +70,9 @@ class Deps:
     ring: MemoryKeyRing
     keys: KeyAdmin
     key_store: KeyStore
+    tenancy: TenancyAdmin
+    tenancy_store: TenancyStore
+    audit_store: AuditStore
     usage: UsageStore
     routing: SnapshotHolder
     forwarder: Forwarder
@@ -131,7 +138,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         stack.push_async_callback(shipper.finish)
 
         ring = MemoryKeyRing(pepper, ServiceDelegations(tokens))
-        key_store = KeyStore(database)
+        key_store, tenancy_store = KeyStore(database), TenancyStore(database)
         keeper = KeyRingKeeper(key_store, ring, redis, reload_s=settings.keys_reload_s)
         await keeper.load()
 
@@ -176,12 +183,14 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 repository=key_store,
                 announcer=keeper,
                 pepper=pepper,
-                clock=clock,
                 entropy=secrets.token_bytes,
                 new_id=new_id,
                 known_policies=holder.known_policies,
             ),
             key_store=key_store,
+            tenancy=TenancyAdmin(tenancy_store, keeper, new_id),
+            tenancy_store=tenancy_store,
+            audit_store=AuditStore(database),
             usage=UsageStore(database),
             routing=holder,
             forwarder=forwarder,
@@ -205,12 +214,13 @@ async def _to_control_plane(scope: Scope, receive: Receive, send: Send) -> None:
 
 @dataclass(frozen=True, slots=True)
 class WorkerDeps:
-    """What the usage consumer uses."""
+    """What the worker uses: the usage consumer, and what deletes old records."""
 
     registry: MetricRegistry
     database: Database
     redis: Redis
     usage: UsageStore
+    old_rows: RetentionStore
 
 
 @asynccontextmanager
@@ -221,4 +231,4 @@ async def open_worker_deps(platform: PlatformSettings) -> AsyncIterator[WorkerDe
         stack.push_async_callback(database.close)
         redis = open_redis(platform)
         stack.push_async_callback(redis.aclose)
-        yield WorkerDeps(MetricRegistry(process=True), database, redis, UsageStore(database))
+        yield WorkerDeps(MetricRegistry(process=True), database, redis, UsageStore(database), RetentionStore(database))

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from sluice.contracts.base import Reply, Request
 
@@ -11,6 +11,7 @@ SNAPSHOT_KEY = "sluice:routing:snapshot"
 ModelKind = Literal["chat", "embedding"]
 GuardMode = Literal["off", "observe", "enforce"]
 DeploymentHealth = Literal["up", "down", "unknown"]
+Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
 class DeploymentAuth(Reply):
@@ -30,12 +31,14 @@ class Deployment(Reply):
 
     `base_url` ends before `/chat/completions` (as in the `openai` client); `max_in_flight` and `timeout_s` bound
     what one gateway process sends; `tokens_per_second` is what the inference service measured, if it knows.
+    `region` says where the data goes; a tenant that is bound to regions never reaches a deployment without one.
     """
 
     id: str
     provider: str = "openai"
     base_url: str
     upstream_model: str
+    region: str | None = None
     auth: DeploymentAuth = DeploymentAuth()
     weight: Annotated[float, Field(gt=0)] = 1.0
     max_in_flight: Annotated[int, Field(ge=1)] = 64

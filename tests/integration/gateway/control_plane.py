@@ -9,11 +9,14 @@ from uuid import uuid4
 import asyncpg
 import httpx
 
+from sluice.clock import SystemClock
 from sluice.contracts.routing import Deployment, Model, Policy, Price, RoutingSnapshot
+from sluice.ids import new_id
 from sluice.migrations import upgrade
 from sluice.settings import PlatformSettings
 from sluice.testing import asgi_client
 from sluice_gateway.app import create_app, in_front
+from sluice_gateway.domain.audit import ADMINISTRATOR, Trail
 from sluice_gateway.settings import Settings
 from sluice_gateway.wiring import MIGRATIONS, Deps, open_deps
 
@@ -46,6 +49,11 @@ async def running_gateway(platform: PlatformSettings, **settings: Any) -> AsyncI
     app = create_app(lambda: open_deps(platform, Settings(_env_file=None, **settings)))
     async with asgi_client(app, in_front(app)) as client:
         yield Gateway(client, app.state.deps)
+
+
+def trail(at: float | None = None) -> Trail:
+    """Return the trail of a change by the administrator, now or at another time."""
+    return Trail(ADMINISTRATOR, "req_of_a_test", SystemClock().now() if at is None else at, new_id)
 
 
 def snapshot(version: int = 1, base_url: str = "http://127.0.0.1:9/v1", **fields: Any) -> RoutingSnapshot:

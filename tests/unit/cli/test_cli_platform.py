@@ -2,10 +2,14 @@
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import orjson
+import pytest
 
+from sluice_cli.output import show_table
 from sluice_cli.platform import records
 from sluice_cli.platform.home import SECRET_NAMES, Home
 from sluice_cli.platform.parts import Layout, environment, missing_wheels, parts
@@ -64,3 +68,29 @@ def test_a_trace_becomes_a_tree_across_services(tmp_path: Path) -> None:
     (tmp_path / "gateway.jsonl").write_bytes(batch("gateway", root) + batch("gateway", other))
     (tmp_path / "guardrail.jsonl").write_bytes(batch("guardrail", child))
     assert tree(load(tmp_path, trace)) == ["gateway: POST 5.0 ms", "  guardrail: POST /check 5.0 ms"]
+
+
+def test_nobody_else_can_look_into_the_platforms_folders(tmp_path: Path) -> None:
+    home = Home(tmp_path / "new/home")
+    home.prepare()
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (home.data, home.logs, home.run, home.traces)} == {0o700}
+
+
+def test_tables_keep_ids_whole_in_a_narrow_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    row = ("req_" + "a" * 24, "[not markup]", None, 1119.714321, "http://127.0.0.1:8080/v1")
+    show_table(("request", "name", "empty", "ms", "address"), [row])
+    assert capsys.readouterr().out.splitlines()[1].split() == [row[0], "[not", "markup]", "1119.71", row[4]]
+
+
+def test_a_missing_package_and_ctrl_c_while_importing_end_in_a_sentence() -> None:
+    start = "from sluice_cli.__main__ import main; main()"
+    missing = _python(f"import sys; sys.modules['openai'] = None; {start}")
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert missing.stderr == "The package openai is not installed. Run `make reinstall`, then try again.\n"
+    finder = "class Stop:\n def find_spec(self, name, *_):\n  if name == 'openai': raise KeyboardInterrupt"
+    stopped = _python(f"import sys\n{finder}\nsys.meta_path.insert(0, Stop())\n{start}")
+    assert (stopped.returncode, stopped.stderr) == (130, "")
+
+
+def _python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -10,26 +10,35 @@ from redis.exceptions import RedisError
 from sluice.errors import DependencyUnavailable
 from sluice.queues import KEYS_CHANGED, KeysChanged, publish, subscribe
 from sluice_gateway.domain.errors import KeyNotFound, KeyRingMissing
-from sluice_gateway.domain.keys import StoredKey
 from sluice_gateway.domain.ring import MemoryKeyRing
+from sluice_gateway.domain.tenancy import Directory, Lineage, StoredOrganization, StoredTeam
 
 _log = logging.getLogger(__name__)
 _UNTIL_LOADED_S = 1.0
+_EVERYTHING = KeysChanged()
 
 
 class KeySource(Protocol):
-    """Where keys are read from; raises DependencyUnavailable while it is away."""
+    """Where keys, teams and organisations are read from; raises DependencyUnavailable while it is away."""
 
-    async def get(self, key_id: str) -> StoredKey:
-        """Return one key, or raise KeyNotFound."""
+    async def lineage(self, key_id: str) -> Lineage:
+        """Return one key with its team and organisation, or raise KeyNotFound."""
         ...
 
-    async def all(self) -> list[StoredKey]:
-        """Return every key."""
+    async def team(self, team_id: str) -> StoredTeam | None:
+        """Return one team, None when there is none."""
+        ...
+
+    async def organization(self, organization_id: str) -> StoredOrganization | None:
+        """Return one organisation, None when there is none."""
+        ...
+
+    async def all(self) -> Directory:
+        """Return everything."""
         ...
 
     async def mark(self) -> NamedTuple:
-        """Return what changes whenever any key does."""
+        """Return what changes whenever anything does."""
         ...
 
 
@@ -49,14 +58,14 @@ class KeyRingKeeper:
         self._changes = 0
 
     async def load(self) -> None:
-        """Read all keys if any changed since the last time; without the database the ring stays as it is."""
+        """Read everything if anything changed since the last time; without the database the ring stays as it is."""
         try:
             mark = await self._source.mark()
             while mark != self._mark:
                 changes = self._changes
-                keys = await self._source.all()
+                directory = await self._source.all()
                 if changes == self._changes:  # else a change came in between, which these keys may not have
-                    self._ring.replace(keys)
+                    self._ring.replace(directory)
                     self._mark = mark
         except DependencyUnavailable as exc:
             _log.warning("API keys cannot be read (%s); %d keys stay in use", exc.detail, len(self._ring))
@@ -72,12 +81,32 @@ class KeyRingKeeper:
             await asyncio.sleep(self._reload_s if self._ring.loaded else _UNTIL_LOADED_S)
             await self.load()
 
-    async def changed(self, key: StoredKey) -> None:
-        """Take over a change made in this process and announce it to the others."""
+    async def key_changed(self, lineage: Lineage) -> None:
+        """Take over a key changed in this process and announce it to the others."""
         self._changes += 1
-        self._ring.put(key)
+        self._ring.put(lineage)
+        await self._announce(KeysChanged(key_id=lineage.key.id))
+
+    async def team_changed(self, team: StoredTeam) -> None:
+        """Take over a team changed in this process and announce it to the others."""
+        self._changes += 1
+        self._ring.put_team(team)
+        await self._announce(KeysChanged(team_id=team.id))
+
+    async def organization_changed(self, organization: StoredOrganization) -> None:
+        """Take over an organisation changed in this process and announce it to the others."""
+        self._changes += 1
+        self._ring.put_organization(organization)
+        await self._announce(KeysChanged(organization_id=organization.id))
+
+    async def probe(self) -> None:
+        """Raise until the keys were read once."""
+        if not self._ring.loaded:
+            raise KeyRingMissing("The API keys have not been read from the database yet.")
+
+    async def _announce(self, message: KeysChanged) -> None:
         try:
-            await publish(self._redis, KEYS_CHANGED, KeysChanged(key_id=key.id))
+            await publish(self._redis, KEYS_CHANGED, message)
         except (RedisError, OSError) as exc:
             _log.warning(
                 "a key change cannot be announced (%s); other gateways notice it within %.0f s",
@@ -85,23 +114,31 @@ class KeyRingKeeper:
                 self._reload_s,
             )
 
-    async def probe(self) -> None:
-        """Raise until the keys were read once."""
-        if not self._ring.loaded:
-            raise KeyRingMissing("The API keys have not been read from the database yet.")
-
     async def _apply(self, message: KeysChanged) -> None:
-        if message.key_id is None:
+        if message == _EVERYTHING:
             self._mark = None
             await self.load()
             return
         self._changes += 1
         try:
-            self._ring.put(await self._source.get(message.key_id))
-        except KeyNotFound:
-            self._ring.drop(message.key_id)
+            await self._take_over(message)
         except DependencyUnavailable as exc:
             self._mark = None
             _log.warning(
                 "a changed API key cannot be read (%s); it is read again within %.0f s", exc.detail, self._reload_s
             )
+
+    async def _take_over(self, message: KeysChanged) -> None:
+        if message.organization_id is not None:
+            organization = await self._source.organization(message.organization_id)
+            if organization is not None:
+                self._ring.put_organization(organization)
+        if message.team_id is not None:
+            team = await self._source.team(message.team_id)
+            if team is not None:
+                self._ring.put_team(team)
+        if message.key_id is not None:
+            try:
+                self._ring.put(await self._source.lineage(message.key_id))
+            except KeyNotFound:
+                self._ring.drop(message.key_id)

@@ -177,7 +177,7 @@ class DataPlane:
         heads = read_heads(scope["headers"])
         headers: Headers = [(b"x-request-id", heads.request_id.encode())]
         try:
-            key = authenticate(self._deps.keys, heads.authorization, self.clock.now())
+            key = authenticate(self._deps.keys, heads.authorization, self.clock.now(), "read")
             body = listed(self._table, key, path, scope["method"])
             await _send(send, 200, headers, body)
             status = 200

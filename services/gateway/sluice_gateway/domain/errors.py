@@ -17,6 +17,42 @@ class KeyRevoked(Conflict):
     code, title = "api_key_revoked", "API key is revoked"
 
 
+class OrganizationNotFound(NotFound):
+    """No organisation has this id."""
+
+    code, title = "organization_not_found", "No such organisation"
+
+
+class TeamNotFound(NotFound):
+    """No team has this id."""
+
+    code, title = "team_not_found", "No such team"
+
+
+class AuditRecordNotFound(NotFound):
+    """No record of the audit log has this id."""
+
+    code, title = "audit_record_not_found", "No such audit record"
+
+
+class NameTaken(Conflict):
+    """The name is in use by a sibling."""
+
+    code, title = "name_taken", "Name is taken"
+
+
+class NotEmpty(Conflict):
+    """What is to be deleted still has teams or keys that work."""
+
+    code, title = "not_empty", "Not empty"
+
+
+class PlacementRefused(Unprocessable):
+    """A key cannot be made or put there."""
+
+    code, title = "placement_refused", "Key cannot stand there"
+
+
 class IdempotencyKeyReused(Unprocessable):
     """The Idempotency-Key was used for another request."""
 

@@ -1,16 +1,15 @@
-"""Making, changing and revoking API keys."""
+"""Making, changing, rotating and revoking API keys."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
-from sluice.clock import Clock
-from sluice.contracts.gateway import CreateApiKey, UpdateApiKey
-from sluice.contracts.paging import Order
-from sluice_gateway.domain.errors import PolicyUnknown
+from sluice.contracts.gateway import CreateApiKey, RotateApiKey, UpdateApiKey
+from sluice.errors import Forbidden
+from sluice_gateway.domain.audit import Actor, Trail
+from sluice_gateway.domain.errors import PlacementRefused, PolicyUnknown
 from sluice_gateway.domain.keys import (
     KEY_ENTROPY_BYTES,
-    KeyChange,
     StoredKey,
     digest_of,
     idempotency_digest,
@@ -19,6 +18,8 @@ from sluice_gateway.domain.keys import (
     request_digest,
     visible_prefix,
 )
+from sluice_gateway.domain.tenancy import Lineage, StoredOrganization, patched
+from sluice_gateway.domain.tenancy_admin import Announcer
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,50 +46,52 @@ class MadeKey(NamedTuple):
     replayed: bool
 
 
+class Placement(NamedTuple):
+    """Where a new key is to stand; what is None was not said.
+
+    An organisation for `tenant` is made (with the id `new_id`) if there is none and nothing else says where.
+    """
+
+    organization_id: str | None
+    team_id: str | None
+    tenant: str | None
+    new_id: str
+
+
+Make = Callable[[StoredOrganization], StoredKey]
+
+
 class KeyRepository(Protocol):
-    """Where keys are stored.
+    """Where keys are stored. `within` is the only organisation that may be touched, None all.
 
     Degraded mode: while the database is away every method raises DependencyUnavailable; keys that are in the ring
     go on working and none can be made, changed or revoked.
     """
 
-    async def add(self, key: StoredKey, now: float) -> None:
-        """Add a key."""
+    async def add(
+        self, placement: Placement, make: Make, trail: Trail, creation: Creation | None = None
+    ) -> Lineage | None:
+        """Add the key that `make` makes for its organisation; None when another request with the same Idempotency-Key was faster."""
         ...
 
     async def find_creation(self, idempotency_digest: str, request_digest: str, now: float) -> Repeated | None:
         """Return the creation of the last 24 hours that had the same Idempotency-Key."""
         ...
 
-    async def add_repeatable(self, key: StoredKey, creation: Creation, now: float) -> bool:
-        """Add a key with its creation; False when another request with the same Idempotency-Key was faster."""
-        ...
-
-    async def get(self, key_id: str) -> StoredKey:
-        """Return one key, or raise KeyNotFound."""
-        ...
-
-    async def page(self, *, tenant: str | None, limit: int, after: str | None, order: Order) -> list[StoredKey]:
-        """Return at most `limit + 1` keys by time of creation."""
-        ...
-
-    async def change(self, key_id: str, change: KeyChange, now: float) -> StoredKey:
+    async def change(
+        self, key_id: str, within: str | None, change: Callable[[StoredKey], StoredKey], trail: Trail
+    ) -> Lineage:
         """Change a key that is not revoked."""
         ...
 
-    async def revoke(self, key_id: str, now: float) -> StoredKey:
-        """Revoke a key for good."""
+    async def rotate(
+        self, key_id: str, within: str | None, change: Callable[[StoredKey], StoredKey], grace_s: int, trail: Trail
+    ) -> Lineage:
+        """Replace the secret of a key that is not revoked; the old one works for another `grace_s` seconds."""
         ...
 
-
-class KeyAnnouncer(Protocol):
-    """Makes a change of a key known to this process and to all other gateway processes.
-
-    Degraded mode: while Redis is away other processes notice the change at their next periodic look; it never raises.
-    """
-
-    async def changed(self, key: StoredKey) -> None:
-        """Tell everyone."""
+    async def revoke(self, key_id: str, within: str | None, trail: Trail) -> Lineage:
+        """Revoke a key for good."""
         ...
 
 
@@ -97,85 +100,139 @@ class KeyAdmin:
     """What the admin API does with keys. `known_policies` returns None while no routing snapshot is there."""
 
     repository: KeyRepository
-    announcer: KeyAnnouncer
+    announcer: Announcer
     pepper: bytes
-    clock: Clock
     entropy: Callable[[int], bytes]
     new_id: Callable[[str], str]
     known_policies: Callable[[], frozenset[str] | None]
 
-    async def create(self, request: CreateApiKey, idempotency_key: str | None = None) -> MadeKey:
+    async def create(self, request: CreateApiKey, trail: Trail, idempotency_key: str | None = None) -> MadeKey:
         """Make a key; with an Idempotency-Key, a repetition within 24 hours answers the same key and secret again.
 
         Raises:
             IdempotencyKeyReused: the Idempotency-Key was used for another request.
             PolicyUnknown: the routing snapshot has no policy of that name.
+            OrganizationNotFound, TeamNotFound, PlacementRefused: it cannot stand where it should.
         """
+        placement = self._placement(request, trail.actor)
         if idempotency_key is None:
-            self._check_policy(request.policy)
-            made = self._make(request, self.entropy(KEY_ENTROPY_BYTES))
-            await self.repository.add(made.key, self.clock.now())
+            self._check_policy(request.policy, trail.actor)
+            lineage, secret = await self._add(request, placement, trail, self.entropy(KEY_ENTROPY_BYTES), None)
         else:
-            repeated = await self._repeated(request, idempotency_key)
+            repeated = await self._repeated(request, idempotency_key, trail)
             if repeated is not None:
                 return repeated
-            self._check_policy(request.policy)
+            self._check_policy(request.policy, trail.actor)
             salt = self.entropy(KEY_ENTROPY_BYTES)
-            made = self._make(request, repeatable_entropy(self.pepper, salt, idempotency_key))
-            creation = Creation(idempotency_digest(self.pepper, idempotency_key), _digest(request), salt)
-            if not await self.repository.add_repeatable(made.key, creation, self.clock.now()):
-                repeated = await self._repeated(request, idempotency_key)
+            name = idempotency_digest(self.pepper, idempotency_key, trail.actor.organization_id)
+            lineage, secret = await self._add(
+                request,
+                placement,
+                trail,
+                repeatable_entropy(self.pepper, salt, idempotency_key),
+                Creation(name, _digest(request), salt),
+            )
+            if lineage is None:
+                repeated = await self._repeated(request, idempotency_key, trail)
                 if repeated is None:
                     raise AssertionError("the creation that was faster is there")
                 return repeated
-        await self.announcer.changed(made.key)
-        return made
+        if lineage is None:
+            raise AssertionError("a creation that cannot be repeated is alone")
+        await self.announcer.key_changed(lineage)
+        return MadeKey(lineage.key, secret, replayed=False)
 
-    async def change(self, key_id: str, request: UpdateApiKey) -> StoredKey:
+    async def change(self, key_id: str, request: UpdateApiKey, trail: Trail) -> StoredKey:
         """Change a key that is not revoked."""
         if "policy" in request.model_fields_set:
-            self._check_policy(request.policy)
-        change = KeyChange(fields=frozenset(request.model_fields_set), **dict(request))
-        key = await self.repository.change(key_id, change, self.clock.now())
-        await self.announcer.changed(key)
-        return key
+            self._check_policy(request.policy, trail.actor)
+        lineage = await self.repository.change(
+            key_id, trail.actor.organization_id, lambda key: _standing(patched(key, request)), trail
+        )
+        await self.announcer.key_changed(lineage)
+        return lineage.key
 
-    async def revoke(self, key_id: str) -> StoredKey:
+    async def rotate(self, key_id: str, request: RotateApiKey, trail: Trail) -> MadeKey:
+        """Give a key a new secret, which is shown once; the old one works for another `grace_s` seconds."""
+        secret = make_key(self.entropy(KEY_ENTROPY_BYTES))
+
+        def rotated(key: StoredKey) -> StoredKey:
+            digest = digest_of(self.pepper, secret.encode())
+            return replace(key, digest=digest, prefix=visible_prefix(secret), rotated_at=int(trail.at))
+
+        lineage = await self.repository.rotate(key_id, trail.actor.organization_id, rotated, request.grace_s, trail)
+        await self.announcer.key_changed(lineage)
+        return MadeKey(lineage.key, secret, replayed=False)
+
+    async def revoke(self, key_id: str, trail: Trail) -> StoredKey:
         """Revoke a key for good; revoking it again changes nothing."""
-        key = await self.repository.revoke(key_id, self.clock.now())
-        await self.announcer.changed(key)
-        return key
+        lineage = await self.repository.revoke(key_id, trail.actor.organization_id, trail)
+        await self.announcer.key_changed(lineage)
+        return lineage.key
 
-    async def _repeated(self, request: CreateApiKey, idempotency_key: str) -> MadeKey | None:
-        digest = idempotency_digest(self.pepper, idempotency_key)
-        found = await self.repository.find_creation(digest, _digest(request), self.clock.now())
+    def _placement(self, request: CreateApiKey, actor: Actor) -> Placement:
+        said = "tenant" in request.model_fields_set
+        somewhere = request.organization_id or request.team_id or actor.organization_id
+        tenant = request.tenant if said or somewhere is None else None
+        if actor.organization_id is not None:
+            elsewhere = request.organization_id not in (None, actor.organization_id)
+            if elsewhere or tenant not in (None, actor.tenant):
+                raise PlacementRefused("An organisation's admin key makes keys for its own organisation only.")
+        return Placement(request.organization_id or actor.organization_id, request.team_id, tenant, self.new_id("org"))
+
+    async def _add(
+        self, request: CreateApiKey, placement: Placement, trail: Trail, entropy: bytes, creation: Creation | None
+    ) -> tuple[Lineage | None, str]:
+        secret = make_key(entropy)
+
+        def made(organization: StoredOrganization) -> StoredKey:
+            return _standing(
+                StoredKey(
+                    id=self.new_id("key"),
+                    digest=digest_of(self.pepper, secret.encode()),
+                    prefix=visible_prefix(secret),
+                    name=request.name,
+                    organization_id=organization.id,
+                    tenant=organization.tenant,
+                    created_at=int(trail.at),
+                    team_id=request.team_id,
+                    role=request.role,
+                    models=request.models,
+                    policy=request.policy,
+                    limits=request.limits,
+                    expires_at=request.expires_at,
+                    metadata=dict(request.metadata),
+                )
+            )
+
+        return await self.repository.add(placement, made, trail, creation), secret
+
+    async def _repeated(self, request: CreateApiKey, idempotency_key: str, trail: Trail) -> MadeKey | None:
+        digest = idempotency_digest(self.pepper, idempotency_key, trail.actor.organization_id)
+        found = await self.repository.find_creation(digest, _digest(request), trail.at)
         if found is None:
             return None
         secret = make_key(repeatable_entropy(self.pepper, found.salt, idempotency_key))
         return MadeKey(found.key, secret, replayed=True)
 
-    def _make(self, request: CreateApiKey, entropy: bytes) -> MadeKey:
-        secret = make_key(entropy)
-        key = StoredKey(
-            id=self.new_id("key"),
-            digest=digest_of(self.pepper, secret.encode()),
-            prefix=visible_prefix(secret),
-            name=request.name,
-            tenant=request.tenant,
-            created_at=int(self.clock.now()),
-            models=request.models,
-            policy=request.policy,
-            expires_at=request.expires_at,
-            metadata=dict(request.metadata),
-        )
-        return MadeKey(key, secret, replayed=False)
-
-    def _check_policy(self, policy: str | None) -> None:
+    def _check_policy(self, policy: str | None, actor: Actor) -> None:
+        if policy is None:
+            return
+        if actor.organization_id is not None:
+            raise Forbidden(
+                "A key's policy replaces the guards of its models, so only the platform's administrator may set it."
+            )
         known = self.known_policies()
-        if policy is not None and known is not None and policy not in known:
+        if known is not None and policy not in known:
             raise PolicyUnknown(
                 f"There is no policy {policy!r}; the configuration has {', '.join(sorted(known)) or 'none'}."
             )
+
+
+def _standing(key: StoredKey) -> StoredKey:
+    if key.role == "admin" and key.team_id is not None:
+        raise PlacementRefused("A key with the role admin stands for the whole organisation, so it can be in no team.")
+    return key
 
 
 def _digest(request: CreateApiKey) -> str:

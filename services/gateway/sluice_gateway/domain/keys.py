@@ -2,9 +2,11 @@
 
 import hashlib
 import hmac
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from sluice.contracts.gateway import KeyStatus
+from sluice.contracts.gateway import ApiKey, KeyRole, KeyStatus, Limits
+from sluice_gateway.domain.limits import NO_LIMITS
 
 KEY_BRAND = "sk-slc-"
 KEY_ENTROPY_BYTES = 32
@@ -15,32 +17,68 @@ _SECRET_CHARS = 52  # 5 bits each: 256 bits and four zero bits
 _VISIBLE_CHARS = len(KEY_BRAND) + 6
 
 
+class RetiredSecret(NamedTuple):
+    """The digest of a secret that a rotation replaced, and until when it still works (unix seconds)."""
+
+    digest: bytes
+    valid_until: int
+
+
 @dataclass(frozen=True, slots=True)
 class StoredKey:
     """A key as the database holds it: everything but the secret, of which only the digest is kept.
 
-    Times are unix seconds. `models` None allows every model.
+    Times are unix seconds. `models` None allows every model; `tenant` is the organisation's.
     """
 
     id: str
     digest: bytes
     prefix: str
     name: str
+    organization_id: str
     tenant: str
     created_at: int
+    team_id: str | None = None
+    role: KeyRole = "member"
+    disabled: bool = False
     models: tuple[str, ...] | None = None
     policy: str | None = None
+    limits: Limits = NO_LIMITS
+    rotated_at: int | None = None
     expires_at: int | None = None
     revoked_at: int | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    retired: tuple[RetiredSecret, ...] = ()
 
     def status(self, now: float) -> KeyStatus:
-        """Return whether the key works at time `now`."""
+        """Return whether the key by itself works at time `now`; its team or organisation may be disabled."""
         if self.revoked_at is not None:
             return "revoked"
         if self.expires_at is not None and now >= self.expires_at:
             return "expired"
-        return "active"
+        return "disabled" if self.disabled else "active"
+
+    def shown(self, now: float) -> ApiKey:
+        """Return it as the admin API answers it."""
+        return ApiKey(
+            id=self.id,
+            name=self.name,
+            tenant=self.tenant,
+            organization_id=self.organization_id,
+            team_id=self.team_id,
+            role=self.role,
+            prefix=self.prefix,
+            status=self.status(now),
+            disabled=self.disabled,
+            models=self.models,
+            policy=self.policy,
+            limits=self.limits,
+            metadata=self.metadata,
+            created_at=self.created_at,
+            rotated_at=self.rotated_at,
+            expires_at=self.expires_at,
+            revoked_at=self.revoked_at,
+        )
 
 
 def make_key(entropy: bytes) -> str:
@@ -74,9 +112,13 @@ def repeatable_entropy(pepper: bytes, salt: bytes, idempotency_key: str) -> byte
     return hmac.digest(pepper, b"sluice api key v1\x00" + salt + idempotency_key.encode(), hashlib.sha256)
 
 
-def idempotency_digest(pepper: bytes, idempotency_key: str) -> str:
-    """Return the name under which a repeated creation finds the first one."""
-    return hmac.digest(pepper, b"sluice idempotency v1\x00" + idempotency_key.encode(), hashlib.sha256).hex()
+def idempotency_digest(pepper: bytes, idempotency_key: str, organization_id: str | None = None) -> str:
+    """Return the name under which a repeated creation finds the first one.
+
+    An organisation's admin key finds only what was made on behalf of that organisation: the answer is a secret.
+    """
+    scope = b"" if organization_id is None else organization_id.encode() + b"\x00"
+    return hmac.digest(pepper, b"sluice idempotency v1\x00" + scope + idempotency_key.encode(), hashlib.sha256).hex()
 
 
 def request_digest(body: bytes) -> str:
@@ -90,26 +132,3 @@ def bearer_token(header: bytes) -> bytes | None:
         return None
     token = header[7:].strip()
     return token or None
-
-
-@dataclass(frozen=True, slots=True)
-class KeyChange:
-    """What to change of a key; a field that is not in `fields` stays as it is."""
-
-    fields: frozenset[str]
-    name: str | None = None
-    models: tuple[str, ...] | None = None
-    policy: str | None = None
-    expires_at: int | None = None
-    metadata: dict[str, str] | None = None
-
-    def applied_to(self, key: StoredKey) -> StoredKey:
-        """Return the changed key; a name or metadata of None stays, every other None takes the limit away."""
-        return replace(
-            key,
-            name=self.name if "name" in self.fields and self.name is not None else key.name,
-            models=self.models if "models" in self.fields else key.models,
-            policy=self.policy if "policy" in self.fields else key.policy,
-            expires_at=self.expires_at if "expires_at" in self.fields else key.expires_at,
-            metadata=self.metadata if "metadata" in self.fields and self.metadata is not None else key.metadata,
-        )

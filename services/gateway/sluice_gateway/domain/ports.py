@@ -4,22 +4,24 @@ Each port says what happens when the thing behind it is away.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
+from sluice.contracts.gateway import KeyRole
 from sluice.contracts.guard import CheckRequest, InputVerdict, OutputVerdict
 from sluice.contracts.retrieval import ContextReply, ContextRequest
 from sluice.contracts.routing import DeploymentAuth, RouteDecision, RouteRequest
 from sluice.contracts.usage import UsageStatus
-
-KeyRole = Literal["member", "admin"]
+from sluice_gateway.domain.limits import Level, LevelLimits
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """An API key as the request path sees it; the key itself is never kept.
+    """An API key as the request path sees it, with all that its team and organisation allow; the key itself is never kept.
 
-    `models` is the list of model and route names that the key may use, None for all; `policy` replaces the policy of
-    the model or route; `expires_at` is in unix seconds.
+    `models` is the list of model and route names that key, team and organisation all allow, None for all; `policy`
+    replaces the policy of the model or route; `expires_at` is in unix seconds. `disabled` is also true when the team or
+    organisation is disabled; `disabled_by` says which. `limits` has the levels at which something is limited, from the
+    organisation to the key; `regions` are those that deployments may be in (`residency.may_use`), None for all.
     """
 
     key_id: str
@@ -30,6 +32,11 @@ class KeyRecord:
     policy: str | None = None
     expires_at: float | None = None
     disabled: bool = False
+    disabled_by: Level | None = None
+    organization_id: str = ""
+    team_id: str | None = None
+    limits: tuple[LevelLimits, ...] = ()
+    regions: frozenset[str] | None = None
 
 
 class KeyRing(Protocol):

@@ -1,11 +1,12 @@
 """The key ring: every API key in memory, found by the header that proves it."""
 
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections import OrderedDict, defaultdict
 from typing import NamedTuple, Protocol
 
+from sluice_gateway.domain.compiling import Parent, organization_parent, record_of, team_parent
 from sluice_gateway.domain.keys import StoredKey, bearer_token, digest_of
 from sluice_gateway.domain.ports import KeyRecord
+from sluice_gateway.domain.tenancy import Directory, Lineage, StoredOrganization, StoredTeam
 
 _REMEMBERED = 4096
 _TOKEN_START = b"eyJ"  # `{"` in base64url, as every JWT begins and no API key does
@@ -31,7 +32,8 @@ class Delegations(Protocol):
 class MemoryKeyRing:
     """Keys by digest, and in front of them the headers that were last seen, so that a known caller costs one dict hit.
 
-    Remembered headers hold secrets: they live in memory only and are dropped when any key changes. Checked tokens of
+    What a key takes from its team and organisation is compiled into its record when any of the three changes, so that a
+    request looks at one record only. A key whose organisation is not known does not work. Remembered headers hold secrets: they live in memory only and are dropped when any key changes. Checked tokens of
     services are remembered until they expire; the key that they name is looked up each time. Without `delegations` no
     token is a credential.
     """
@@ -40,14 +42,17 @@ class MemoryKeyRing:
         self._pepper = pepper
         self._delegations = delegations
         self._limit = remembered
+        self._organizations: dict[str, Parent] = {}
+        self._teams: dict[str, Parent] = {}
+        self._keys: dict[str, StoredKey] = {}
+        self._keys_of: defaultdict[str, set[str]] = defaultdict(set)
         self._by_digest: dict[bytes, KeyRecord] = {}
-        self._digest_by_id: dict[str, bytes] = {}
         self._seen: OrderedDict[bytes, KeyRecord] = OrderedDict()
         self._checked: OrderedDict[bytes, Delegation] = OrderedDict()
         self.loaded = False
 
     def __len__(self) -> int:
-        return len(self._by_digest)
+        return len(self._keys)
 
     def lookup(self, authorization: bytes) -> KeyRecord | None:
         """Return the key that a whole `Authorization` header value proves, or None; also a disabled or expired one."""
@@ -74,8 +79,8 @@ class MemoryKeyRing:
         said = self._delegation(token, now)
         if said is None:
             return None
-        digest = self._digest_by_id.get(said.key_id)
-        record = None if digest is None else self._by_digest.get(digest)
+        key = self._keys.get(said.key_id)
+        record = None if key is None else self._by_digest.get(key.digest)
         return record if record is not None and record.tenant == said.tenant else None
 
     def _delegation(self, token: bytes, now: float) -> Delegation | None:
@@ -91,39 +96,67 @@ class MemoryKeyRing:
             self._checked[token] = said
         return said
 
-    def replace(self, keys: Iterable[StoredKey]) -> None:
-        """Take these keys instead of all earlier ones."""
-        by_digest: dict[bytes, KeyRecord] = {}
-        digest_by_id: dict[str, bytes] = {}
-        for key in keys:
-            by_digest[key.digest] = record_of(key)
-            digest_by_id[key.id] = key.digest
-        self._by_digest, self._digest_by_id = by_digest, digest_by_id
+    def replace(self, directory: Directory) -> None:
+        """Take these organisations, teams and keys instead of all earlier ones."""
+        self._organizations = {found.id: organization_parent(found) for found in directory.organizations}
+        self._teams = {found.id: team_parent(found) for found in directory.teams}
+        self._keys, self._keys_of, self._by_digest = {}, defaultdict(set), {}
+        for key in directory.keys:
+            self._add(key)
         self._seen.clear()
         self.loaded = True
 
-    def put(self, key: StoredKey) -> None:
-        """Take one key that is new or changed."""
-        self._by_digest[key.digest] = record_of(key)
-        self._digest_by_id[key.id] = key.digest
+    def put(self, lineage: Lineage) -> None:
+        """Take one key that is new or changed, with its team and organisation."""
+        self.put_organization(lineage.organization)
+        if lineage.team is not None:
+            self.put_team(lineage.team)
+        self._remove(lineage.key.id)
+        self._add(lineage.key)
         self._seen.clear()
+
+    def put_organization(self, organization: StoredOrganization) -> None:
+        """Take an organisation that is new or changed, and with it all its keys."""
+        parent = organization_parent(organization)
+        if self._organizations.get(organization.id) != parent:
+            self._organizations[organization.id] = parent
+            self._compile_again(organization.id)
+
+    def put_team(self, team: StoredTeam) -> None:
+        """Take a team that is new or changed, and with it its keys."""
+        parent = team_parent(team)
+        if self._teams.get(team.id) != parent:
+            self._teams[team.id] = parent
+            self._compile_again(team.organization_id, team.id)
 
     def drop(self, key_id: str) -> None:
         """Forget one key."""
-        digest = self._digest_by_id.pop(key_id, None)
-        if digest is not None:
+        self._remove(key_id)
+        self._seen.clear()
+
+    def _compile_again(self, organization_id: str, team_id: str | None = None) -> None:
+        for key_id in self._keys_of.get(organization_id, ()):
+            key = self._keys[key_id]
+            if team_id is None or key.team_id == team_id:
+                self._compile(key)
+        self._seen.clear()
+
+    def _add(self, key: StoredKey) -> None:
+        self._keys[key.id] = key
+        self._keys_of[key.organization_id].add(key.id)
+        self._compile(key)
+
+    def _compile(self, key: StoredKey) -> None:
+        organization = self._organizations.get(key.organization_id)
+        team = None if key.team_id is None else self._teams.get(key.team_id)
+        self._by_digest[key.digest] = record_of(key, team, organization)
+        for secret in key.retired:
+            self._by_digest[secret.digest] = record_of(key, team, organization, until=secret.valid_until)
+
+    def _remove(self, key_id: str) -> None:
+        key = self._keys.pop(key_id, None)
+        if key is None:
+            return
+        self._keys_of[key.organization_id].discard(key_id)
+        for digest in (key.digest, *(secret.digest for secret in key.retired)):
             self._by_digest.pop(digest, None)
-            self._seen.clear()
-
-
-def record_of(key: StoredKey) -> KeyRecord:
-    """Return what the request path needs to know of a key."""
-    return KeyRecord(
-        key_id=key.id,
-        tenant=key.tenant,
-        name=key.name,
-        models=frozenset(key.models) if key.models is not None else None,
-        policy=key.policy,
-        expires_at=key.expires_at,
-        disabled=key.revoked_at is not None,
-    )

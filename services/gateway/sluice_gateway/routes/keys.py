@@ -4,12 +4,20 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
-from sluice.contracts.gateway import ApiKey, CreateApiKey, CreatedApiKey, Tenant, UpdateApiKey
+from sluice.contracts.gateway import ApiKey, CreateApiKey, CreatedApiKey, Id, RotateApiKey, Tenant, UpdateApiKey
 from sluice.contracts.paging import Page, PageQuery
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
-from sluice_gateway.domain.errors import IdempotencyKeyReused, KeyNotFound, KeyRevoked, PolicyUnknown
-from sluice_gateway.domain.keys import StoredKey
-from sluice_gateway.routes.admin import AdministratorDep
+from sluice_gateway.domain.errors import (
+    IdempotencyKeyReused,
+    KeyNotFound,
+    KeyRevoked,
+    OrganizationNotFound,
+    PlacementRefused,
+    PolicyUnknown,
+    TeamNotFound,
+)
+from sluice_gateway.domain.key_admin import MadeKey
+from sluice_gateway.routes.admin import OperatorDep, OperatorsTrailDep
 from sluice_gateway.wiring import DepsDep
 
 router = APIRouter(
@@ -30,61 +38,77 @@ class KeyQuery(PageQuery):
     """Which keys are wanted."""
 
     tenant: Tenant | None = None
+    organization_id: Id | None = None
+    team_id: Id | None = None
 
 
 @router.post(
-    "", status_code=201, summary="Make an API key", responses=problem_responses(IdempotencyKeyReused, PolicyUnknown)
+    "",
+    status_code=201,
+    summary="Make an API key",
+    responses=problem_responses(
+        IdempotencyKeyReused, PolicyUnknown, PlacementRefused, OrganizationNotFound, TeamNotFound
+    ),
 )
 async def create_key(
-    body: CreateApiKey, deps: DepsDep, _: AdministratorDep, response: Response, idempotency_key: IdempotencyKey = None
+    body: CreateApiKey,
+    deps: DepsDep,
+    trail: OperatorsTrailDep,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
 ) -> CreatedApiKey:
-    """Make a key for a tenant. The answer holds the key itself, which is shown this once."""
-    made = await deps.keys.create(body, idempotency_key)
-    response.headers["cache-control"] = "no-store"
+    """Make a key for a team, an organisation or a tenant. The answer holds the key itself, which is shown this once."""
+    made = await deps.keys.create(body, trail, idempotency_key)
     if made.replayed:
         response.headers["idempotent-replayed"] = "true"
-    return CreatedApiKey(**_shown(made.key, deps.clock.now()).model_dump(), key=made.secret)
+    return _with_secret(made, response, trail.at)
 
 
-@router.get("", summary="List API keys")
-async def list_keys(query: Annotated[KeyQuery, Query()], deps: DepsDep, _: AdministratorDep) -> Page[ApiKey]:
-    """List keys, newest first, without their secrets; revoked ones too."""
+@router.get("", summary="List API keys", responses=problem_responses(OrganizationNotFound))
+async def list_keys(query: Annotated[KeyQuery, Query()], deps: DepsDep, actor: OperatorDep) -> Page[ApiKey]:
+    """List keys, newest first, without their secrets; revoked ones too. An admin key sees those of its organisation."""
+    rows = await deps.key_store.page(
+        tenant=query.tenant,
+        organization_id=actor.within(query.organization_id),
+        team_id=query.team_id,
+        limit=query.limit,
+        after=query.after,
+        order=query.order,
+    )
     now = deps.clock.now()
-    rows = await deps.key_store.page(tenant=query.tenant, limit=query.limit, after=query.after, order=query.order)
-    return Page[ApiKey].of([_shown(row, now) for row in rows], query.limit)
+    return Page[ApiKey].of([row.shown(now) for row in rows], query.limit)
 
 
 @router.get("/{key_id}", summary="Get an API key", responses=problem_responses(KeyNotFound))
-async def get_key(key_id: str, deps: DepsDep, _: AdministratorDep) -> ApiKey:
+async def get_key(key_id: str, deps: DepsDep, actor: OperatorDep) -> ApiKey:
     """Return one key without its secret."""
-    return _shown(await deps.key_store.get(key_id), deps.clock.now())
+    return (await deps.key_store.get(key_id, actor.organization_id)).shown(deps.clock.now())
 
 
 @router.patch(
-    "/{key_id}", summary="Change an API key", responses=problem_responses(KeyNotFound, KeyRevoked, PolicyUnknown)
+    "/{key_id}",
+    summary="Change an API key",
+    responses=problem_responses(KeyNotFound, KeyRevoked, TeamNotFound, PolicyUnknown, PlacementRefused),
 )
-async def change_key(key_id: str, body: UpdateApiKey, deps: DepsDep, _: AdministratorDep) -> ApiKey:
-    """Change what is given; all gateway processes follow within a second."""
-    return _shown(await deps.keys.change(key_id, body), deps.clock.now())
+async def change_key(key_id: str, body: UpdateApiKey, deps: DepsDep, trail: OperatorsTrailDep) -> ApiKey:
+    """Change what is given; all gateway processes follow within a second. `disabled` stops the key until it is enabled."""
+    return (await deps.keys.change(key_id, body, trail)).shown(trail.at)
+
+
+@router.post("/{key_id}/rotate", summary="Rotate an API key", responses=problem_responses(KeyNotFound, KeyRevoked))
+async def rotate_key(
+    key_id: str, deps: DepsDep, trail: OperatorsTrailDep, response: Response, body: RotateApiKey | None = None
+) -> CreatedApiKey:
+    """Give a key a new secret, shown this once; the old one works for another `grace_s` seconds, by default not at all."""
+    return _with_secret(await deps.keys.rotate(key_id, body or RotateApiKey(), trail), response, trail.at)
 
 
 @router.delete("/{key_id}", summary="Revoke an API key", responses=problem_responses(KeyNotFound))
-async def revoke_key(key_id: str, deps: DepsDep, _: AdministratorDep) -> ApiKey:
+async def revoke_key(key_id: str, deps: DepsDep, trail: OperatorsTrailDep) -> ApiKey:
     """Revoke a key for good; all gateway processes refuse it within a second. Its usage stays."""
-    return _shown(await deps.keys.revoke(key_id), deps.clock.now())
+    return (await deps.keys.revoke(key_id, trail)).shown(trail.at)
 
 
-def _shown(key: StoredKey, now: float) -> ApiKey:
-    return ApiKey(
-        id=key.id,
-        name=key.name,
-        tenant=key.tenant,
-        prefix=key.prefix,
-        status=key.status(now),
-        models=key.models,
-        policy=key.policy,
-        metadata=key.metadata,
-        created_at=key.created_at,
-        expires_at=key.expires_at,
-        revoked_at=key.revoked_at,
-    )
+def _with_secret(made: MadeKey, response: Response, now: float) -> CreatedApiKey:
+    response.headers["cache-control"] = "no-store"
+    return CreatedApiKey(**made.key.shown(now).model_dump(), key=made.secret)

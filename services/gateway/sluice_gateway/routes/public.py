@@ -16,6 +16,7 @@ from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.domain.errors import ServiceRefused
 from sluice_gateway.domain.ports import KeyRecord
 from sluice_gateway.domain.public_errors import PublicError, public_error, type_of
+from sluice_gateway.domain.roles import Action
 from sluice_gateway.wiring import DepsDep
 
 _log = logging.getLogger(__name__)
@@ -23,17 +24,23 @@ _api_key = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An AP
 
 
 async def require_key(request: Request, deps: DepsDep, _: Annotated[object, Depends(_api_key)]) -> KeyRecord:
-    """FastAPI dependency: the API key that the request proves, or 401."""
+    """FastAPI dependency: the API key that the request proves, or 401; 403 for a read-only one."""
     # A coroutine, so that FastAPI runs it in the loop: the key ring belongs to that thread.
     return key_of(deps, request.headers.get("authorization", "").encode("latin-1"))
 
 
-def key_of(deps: DepsDep, authorization: bytes) -> KeyRecord:
-    """Return the API key that an Authorization header proves, or raise InvalidKey."""
-    return authenticate(deps.ring, authorization, deps.clock.now())
+async def require_reader(request: Request, deps: DepsDep, _: Annotated[object, Depends(_api_key)]) -> KeyRecord:
+    """FastAPI dependency: the API key that the request proves, also a read-only one, or 401."""
+    return key_of(deps, request.headers.get("authorization", "").encode("latin-1"), "read")
+
+
+def key_of(deps: DepsDep, authorization: bytes, action: Action = "use") -> KeyRecord:
+    """Return the API key that an Authorization header proves, or raise InvalidKey or NotPermitted."""
+    return authenticate(deps.ring, authorization, deps.clock.now(), action)
 
 
 KeyDep = Annotated[KeyRecord, Depends(require_key)]
+ReaderDep = Annotated[KeyRecord, Depends(require_reader)]
 
 
 class PublicRoute(APIRoute):

@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from sluice.auth import AdminDep, Caller
 from sluice.contracts.base import Request
 from sluice.contracts.gateway import ModelName, Tenant
 from sluice.contracts.paging import Page, PageQuery
@@ -13,7 +12,8 @@ from sluice.contracts.usage import UsageGroup, UsageRecord, UsageStatus, UsageSu
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
 from sluice_gateway.domain.errors import CursorUnknown, UsageNotFound
 from sluice_gateway.domain.usage import UsageFilter
-from sluice_gateway.routes.public import KeyDep, PublicRoute
+from sluice_gateway.routes.admin import TenantDep
+from sluice_gateway.routes.public import PublicRoute, ReaderDep
 from sluice_gateway.wiring import DepsDep
 
 admin = APIRouter(
@@ -54,17 +54,17 @@ class SummaryQuery(Request):
 
 
 @admin.get("", summary="List requests", responses=problem_responses(CursorUnknown))
-async def list_usage(query: Annotated[UsageQuery, Query()], deps: DepsDep, caller: AdminDep) -> Page[UsageRecord]:
+async def list_usage(query: Annotated[UsageQuery, Query()], deps: DepsDep, bound: TenantDep) -> Page[UsageRecord]:
     """List requests, newest first, with exact token counts."""
-    wanted = _filter(query, _visible(caller, query.tenant))
+    wanted = _filter(query, query.tenant if bound is None else bound)
     rows = await deps.usage.page(wanted, limit=query.limit, after=query.after, order=query.order)
     return Page[UsageRecord].of(rows, query.limit)
 
 
 @admin.get("/summary", summary="Sum up requests")
-async def summarise_usage(query: Annotated[SummaryQuery, Query()], deps: DepsDep, caller: AdminDep) -> UsageSummary:
+async def summarise_usage(query: Annotated[SummaryQuery, Query()], deps: DepsDep, bound: TenantDep) -> UsageSummary:
     """Return totals of a period, and the same by model, key, tenant or day (UTC)."""
-    wanted = _filter(query, _visible(caller, query.tenant))
+    wanted = _filter(query, query.tenant if bound is None else bound)
     return UsageSummary(
         group_by=query.group_by,
         totals=await deps.usage.totals(wanted),
@@ -73,27 +73,22 @@ async def summarise_usage(query: Annotated[SummaryQuery, Query()], deps: DepsDep
 
 
 @admin.get("/{request_id}", summary="Get one request", responses=problem_responses(UsageNotFound))
-async def get_usage(request_id: str, deps: DepsDep, caller: AdminDep) -> UsageRecord:
+async def get_usage(request_id: str, deps: DepsDep, bound: TenantDep) -> UsageRecord:
     """Return one request by its `x-request-id`."""
-    return await deps.usage.get(request_id, _visible(caller, None))
+    return await deps.usage.get(request_id, bound)
 
 
 @own.get("", summary="List your requests")
-async def list_own_usage(query: Annotated[OwnUsageQuery, Query()], deps: DepsDep, key: KeyDep) -> Page[UsageRecord]:
+async def list_own_usage(query: Annotated[OwnUsageQuery, Query()], deps: DepsDep, key: ReaderDep) -> Page[UsageRecord]:
     """List the requests of your key's tenant, newest first, with exact token counts."""
     rows = await deps.usage.page(_filter(query, key.tenant), limit=query.limit, after=query.after, order=query.order)
     return Page[UsageRecord].of(rows, query.limit)
 
 
 @own.get("/{request_id}", summary="Get one of your requests")
-async def get_own_usage(request_id: str, deps: DepsDep, key: KeyDep) -> UsageRecord:
+async def get_own_usage(request_id: str, deps: DepsDep, key: ReaderDep) -> UsageRecord:
     """Return one request of your key's tenant by its `x-request-id`."""
     return await deps.usage.get(request_id, key.tenant)
-
-
-def _visible(caller: Caller, tenant: str | None) -> str | None:
-    # The administrator sees all tenants; a service asks on behalf of one.
-    return tenant if caller.role == "admin" else caller.tenant
 
 
 def _filter(query: OwnUsageQuery | SummaryQuery, tenant: str | None) -> UsageFilter:

@@ -13,6 +13,7 @@ from sluice.contracts.routing import (
     ModelKind,
     Policy,
     Price,
+    Region,
     RetrievalPolicy,
     Route,
     RoutingSnapshot,
@@ -74,6 +75,7 @@ class DeploymentConfig(_Section):
     provider: Literal["openai"] = "openai"
     base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$", max_length=2000)]
     upstream_model: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
+    region: Region | None = None
     auth: AuthConfig = AuthConfig()
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     max_in_flight: Annotated[int, Field(ge=1)] = 64
@@ -253,6 +255,7 @@ def _deployment(
         provider=config.provider,
         base_url=config.base_url.rstrip("/"),
         upstream_model=config.upstream_model or model,
+        region=config.region,
         auth=DeploymentAuth.model_validate(config.auth.model_dump()),
         weight=config.weight,
         max_in_flight=config.max_in_flight,

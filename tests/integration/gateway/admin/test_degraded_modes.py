@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from tests.integration.gateway.control_plane import fresh_database, running_gateway, snapshot
+from tests.integration.gateway.control_plane import fresh_database, running_gateway, snapshot, trail
 
 from sluice.contracts.gateway import CreateApiKey
 from sluice.contracts.routing import SNAPSHOT_KEY, RoutingSnapshot
@@ -84,9 +84,9 @@ async def test_keys_go_on_working_without_redis_and_without_the_database(tmp_pat
     with valkey_process(tmp_path / "valkey") as server:
         platform = platform_settings(tmp_path, redis_url=server.url, router_url="http://127.0.0.1:9")
         async with running_gateway(platform, keys_reload_s=0.2) as gateway:
-            first = await gateway.deps.keys.create(CreateApiKey(name="first"))
+            first = await gateway.deps.keys.create(CreateApiKey(name="first"), trail())
             server.stop()
-            second = await gateway.deps.keys.create(CreateApiKey(name="second"))
+            second = await gateway.deps.keys.create(CreateApiKey(name="second"), trail())
             database = platform.data_dir / "gateway.sqlite"
             for path in platform.data_dir.glob("gateway.sqlite*"):
                 path.rename(path.with_name(f"away-{path.name}"))
@@ -115,11 +115,11 @@ async def test_key_changes_in_another_process_while_redis_is_away_are_found_by_l
             running_gateway(one_platform, keys_reload_s=0.2) as one,
             running_gateway(two_platform, keys_reload_s=0.2) as two,
         ):
-            made = await one.deps.keys.create(CreateApiKey(name="x"))
-            later = await one.deps.keys.create(CreateApiKey(name="y"))
+            made = await one.deps.keys.create(CreateApiKey(name="x"), trail())
+            later = await one.deps.keys.create(CreateApiKey(name="y"), trail())
             await until(lambda: two.deps.ring.lookup(f"Bearer {later.secret}".encode()) is not None)
             clock_that_is_late = made.key.created_at - 3600.0
-            await one.deps.key_store.revoke(made.key.id, clock_that_is_late)
+            await one.deps.key_store.revoke(made.key.id, None, trail(clock_that_is_late))
 
             def disabled() -> bool:
                 found = two.deps.ring.lookup(f"Bearer {made.secret}".encode())

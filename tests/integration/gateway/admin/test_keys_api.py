@@ -113,7 +113,8 @@ async def test_only_the_administrator_may_see_or_make_keys(gateway: Gateway) -> 
     for headers, status in (
         ({}, 401),
         ({"authorization": "Bearer wrong-key"}, 401),
-        ({"authorization": f"Bearer {created.key}"}, 401),
+        ({"authorization": "Bearer sk-slc-unknown"}, 401),
+        ({"authorization": f"Bearer {created.key}"}, 403),
         (service_headers("gateway", role="member"), 403),
         (service_headers("gateway"), 403),
         (service_headers("router"), 401),

@@ -5,6 +5,7 @@ from typing import Any
 
 import jwt
 import pytest
+from tests.unit.gateway.keys.tenants import PEPPER, directory, lineage, stored
 
 from sluice.auth import ServiceTokens
 from sluice.testing import FakeClock
@@ -15,20 +16,18 @@ from sluice_gateway.domain.keys import StoredKey, digest_of
 from sluice_gateway.domain.ring import MemoryKeyRing
 
 SECRET = "a-secret-that-is-long-enough-for-hs256"
-PEPPER = b"pepper"
 NOW = time.time()
 ASKED: dict[str, Any] = {"tenant": "acme", "subject": "eval-worker", "key_id": "key_1"}
 
 
 def ring() -> MemoryKeyRing:
     found = MemoryKeyRing(PEPPER, ServiceDelegations(ServiceTokens(SECRET, "gateway")))
-    found.replace([key("key_1"), key("key_2", tenant="other")])
+    found.replace(directory(key("key_1"), key("key_2", tenant="other")))
     return found
 
 
 def key(key_id: str, **fields: Any) -> StoredKey:
-    values = {"tenant": "acme", "models": ("a",), "prefix": "sk", "name": key_id, "created_at": 0, **fields}
-    return StoredKey(id=key_id, digest=digest_of(PEPPER, f"sk-{key_id}".encode()), **values)
+    return stored(0, **{"id": key_id, "digest": digest_of(PEPPER, f"sk-{key_id}".encode()), "models": ("a",), **fields})
 
 
 def token(secret: str = SECRET, audience: str = "gateway", now: float = NOW, **changes: Any) -> bytes:
@@ -46,10 +45,10 @@ def test_the_evaluation_workers_token_has_the_rights_of_the_key_that_it_names() 
 def test_a_revoked_or_expired_key_ends_its_tokens_at_once() -> None:
     keys = ring()
     assert authenticate(keys, token(), NOW).key_id == "key_1"
-    keys.put(key("key_1", revoked_at=1))
+    keys.put(lineage(key("key_1", revoked_at=1)))
     with pytest.raises(InvalidKey, match="disabled"):
         authenticate(keys, token(), NOW)
-    keys.put(key("key_1", expires_at=int(NOW) - 1))
+    keys.put(lineage(key("key_1", expires_at=int(NOW) - 1)))
     with pytest.raises(InvalidKey, match="expired"):
         authenticate(keys, token(), NOW)
 

@@ -4,6 +4,7 @@ import hmac
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.gateway.keys.tenants import stored
 
 from sluice_gateway.domain.keys import (
     StoredKey,
@@ -75,10 +76,12 @@ def test_only_a_bearer_credential_counts(header: bytes, token: bytes | None) -> 
 
 
 def test_status_follows_revocation_first_and_then_expiry() -> None:
-    def key(**times: int) -> StoredKey:
-        return StoredKey(id="key_1", digest=b"", prefix="", name="", tenant="t", created_at=0, **times)
+    def key(**fields: int) -> StoredKey:
+        return stored(1, **fields)
 
     assert key().status(100) == "active"
     assert key(expires_at=101).status(100) == "active"
     assert key(expires_at=100).status(100) == "expired"
-    assert key(expires_at=50, revoked_at=60).status(100) == "revoked"
+    assert key(disabled=True).status(100) == "disabled"
+    assert key(disabled=True, expires_at=100).status(100) == "expired"
+    assert key(expires_at=50, revoked_at=60, disabled=True).status(100) == "revoked"

@@ -1,28 +1,11 @@
-from sluice_gateway.domain.keys import StoredKey, digest_of
+from tests.unit.gateway.keys.tenants import PEPPER, directory, header, lineage, stored
+
 from sluice_gateway.domain.ring import Delegation, MemoryKeyRing
-
-PEPPER = b"pepper"
-
-
-def stored(number: int, **fields: object) -> StoredKey:
-    return StoredKey(
-        id=f"key_{number}",
-        digest=digest_of(PEPPER, b"sk-%d" % number),
-        prefix="sk",
-        name=f"key {number}",
-        tenant="acme",
-        created_at=0,
-        **fields,  # type: ignore[arg-type]
-    )
-
-
-def header(number: int) -> bytes:
-    return b"Bearer sk-%d" % number
 
 
 def test_a_key_is_found_by_its_whole_header_and_nothing_else_is() -> None:
     ring = MemoryKeyRing(PEPPER)
-    ring.replace([stored(1, models=("a", "b"), policy="strict", expires_at=9)])
+    ring.replace(directory(stored(1, models=("a", "b"), policy="strict", expires_at=9)))
     found = ring.lookup(header(1))
     assert found is not None
     assert (found.key_id, found.tenant, found.models, found.policy, found.expires_at, found.disabled) == (
@@ -40,28 +23,28 @@ def test_a_key_is_found_by_its_whole_header_and_nothing_else_is() -> None:
 
 def test_a_ring_under_another_pepper_knows_no_key() -> None:
     ring = MemoryKeyRing(b"another")
-    ring.replace([stored(1)])
+    ring.replace(directory(stored(1)))
     assert ring.lookup(header(1)) is None
 
 
 def test_a_change_reaches_headers_that_were_seen_before() -> None:
     ring = MemoryKeyRing(PEPPER)
-    ring.replace([stored(1), stored(2)])
+    ring.replace(directory(stored(1), stored(2)))
     assert ring.lookup(header(1)) is not None
-    ring.put(stored(1, revoked_at=5))
+    ring.put(lineage(stored(1, revoked_at=5)))
     found = ring.lookup(header(1))
     assert found is not None
     assert found.disabled
     ring.drop("key_1")
     assert ring.lookup(header(1)) is None
-    ring.replace([stored(1)])
+    ring.replace(directory(stored(1)))
     assert ring.lookup(header(1)) is not None
     assert ring.lookup(header(2)) is None
 
 
 def test_remembered_headers_are_bounded_and_the_least_recent_goes_first() -> None:
     ring = MemoryKeyRing(PEPPER, remembered=2)
-    ring.replace([stored(1), stored(2), stored(3)])
+    ring.replace(directory(stored(1), stored(2), stored(3)))
     for number in (1, 2, 1, 3):
         ring.lookup(header(number))
     assert list(ring._seen) == [header(1), header(3)]
@@ -74,7 +57,7 @@ def test_remembered_headers_are_bounded_and_the_least_recent_goes_first() -> Non
 def test_a_ring_is_loaded_once_keys_were_read_even_if_there_are_none() -> None:
     ring = MemoryKeyRing(PEPPER)
     assert not ring.loaded
-    ring.replace([])
+    ring.replace(directory())
     assert ring.loaded
     assert len(ring) == 0
 
@@ -97,11 +80,11 @@ def bearer(token: str) -> bytes:
 
 def test_a_token_stands_for_the_key_that_it_names_as_the_key_is_now() -> None:
     ring = MemoryKeyRing(PEPPER, Checker(eyJ1=Delegation("acme", "key_1", 100.0)))
-    ring.replace([stored(1, models=("a",))])
+    ring.replace(directory(stored(1, models=("a",))))
     assert ring.lookup(bearer("eyJ1")) is None
     record = ring.on_behalf(bearer("eyJ1"), 50.0)
     assert record is ring.lookup(header(1))
-    ring.put(stored(1, models=("a",), revoked_at=5))
+    ring.put(lineage(stored(1, models=("a",), revoked_at=5)))
     revoked = ring.on_behalf(bearer("eyJ1"), 51.0)
     assert revoked is not None
     assert revoked.disabled
@@ -112,7 +95,7 @@ def test_a_token_stands_for_the_key_that_it_names_as_the_key_is_now() -> None:
 def test_a_token_for_a_key_of_another_tenant_or_none_stands_for_nothing() -> None:
     checker = Checker(eyJ1=Delegation("other", "key_1", 100.0), eyJ2=Delegation("acme", "key_2", 100.0))
     ring = MemoryKeyRing(PEPPER, checker)
-    ring.replace([stored(1)])
+    ring.replace(directory(stored(1)))
     for token in ("eyJ1", "eyJ2", "eyJ3"):
         assert ring.on_behalf(bearer(token), 50.0) is None
 
@@ -120,7 +103,7 @@ def test_a_token_for_a_key_of_another_tenant_or_none_stands_for_nothing() -> Non
 def test_only_what_looks_like_a_token_is_checked() -> None:
     checker = Checker()
     ring = MemoryKeyRing(PEPPER, checker)
-    ring.replace([stored(1)])
+    ring.replace(directory(stored(1)))
     for value in (header(1), header(2), b"", b"Basic eyJ1", b"Bearer eyJ" + b"a" * 5000):
         assert ring.on_behalf(value, 50.0) is None
     assert checker.asked == 0
@@ -132,7 +115,7 @@ def test_only_what_looks_like_a_token_is_checked() -> None:
 def test_a_checked_token_is_remembered_until_it_expires_and_a_wrong_one_never() -> None:
     checker = Checker(eyJ1=Delegation("acme", "key_1", 100.0))
     ring = MemoryKeyRing(PEPPER, checker)
-    ring.replace([stored(1)])
+    ring.replace(directory(stored(1)))
     for now in (50.0, 60.0, 99.9):
         assert ring.on_behalf(bearer("eyJ1"), now) is not None
     assert checker.asked == 1
@@ -146,7 +129,7 @@ def test_a_checked_token_is_remembered_until_it_expires_and_a_wrong_one_never() 
 def test_remembered_tokens_are_bounded() -> None:
     checker = Checker(**{f"eyJ{n}": Delegation("acme", "key_1", 100.0) for n in range(9)})
     ring = MemoryKeyRing(PEPPER, checker, remembered=3)
-    ring.replace([stored(1)])
+    ring.replace(directory(stored(1)))
     for number in (0, 1, 2, 0, 3, 4):
         assert ring.on_behalf(bearer(f"eyJ{number}"), 50.0) is not None
     assert list(ring._checked) == [b"eyJ0", b"eyJ3", b"eyJ4"]

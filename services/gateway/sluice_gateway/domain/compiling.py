@@ -1,0 +1,82 @@
+"""Compiles what a key, its team and its organisation say into the one record that the request path reads."""
+
+from dataclasses import dataclass
+
+from sluice_gateway.domain.keys import StoredKey
+from sluice_gateway.domain.limits import Level, LevelLimits, compiled
+from sluice_gateway.domain.ports import KeyRecord
+from sluice_gateway.domain.tenancy import StoredOrganization, StoredTeam
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """What all keys of an organisation or a team take from it."""
+
+    disabled: bool
+    models: frozenset[str] | None
+    limits: LevelLimits | None
+    regions: frozenset[str] | None = None
+
+
+def organization_parent(organization: StoredOrganization) -> Parent:
+    """Return what keys take from their organisation; a deleted one is as good as disabled."""
+    return Parent(
+        disabled=organization.disabled or organization.deleted_at is not None,
+        models=_set(organization.models),
+        limits=compiled("organization", organization.id, organization.limits),
+        regions=_set(organization.allowed_regions),
+    )
+
+
+def team_parent(team: StoredTeam) -> Parent:
+    """Return what keys take from their team; a deleted one is as good as disabled."""
+    return Parent(
+        disabled=team.disabled or team.deleted_at is not None,
+        models=_set(team.models),
+        limits=compiled("team", team.id, team.limits),
+    )
+
+
+def record_of(
+    key: StoredKey, team: Parent | None, organization: Parent | None, *, until: int | None = None
+) -> KeyRecord:
+    """Return what the request path needs to know of a key; `until` is when one of its secrets ends before the key does.
+
+    A key whose team or organisation is not known is disabled: what is not known may not be taken for no limit.
+    """
+    disabled_by = _disabled_by(key, team, organization)
+    own = compiled("key", key.id, key.limits)
+    levels = (organization.limits if organization else None, team.limits if team else None, own)
+    ends = [end for end in (key.expires_at, until) if end is not None]
+    return KeyRecord(
+        key_id=key.id,
+        tenant=key.tenant,
+        name=key.name,
+        role=key.role,
+        models=_all_of(_set(key.models), team.models if team else None, organization.models if organization else None),
+        policy=key.policy,
+        expires_at=min(ends) if ends else None,
+        disabled=disabled_by is not None,
+        disabled_by=disabled_by,
+        organization_id=key.organization_id,
+        team_id=key.team_id,
+        limits=tuple(level for level in levels if level is not None),
+        regions=organization.regions if organization else None,
+    )
+
+
+def _disabled_by(key: StoredKey, team: Parent | None, organization: Parent | None) -> Level | None:
+    if organization is None or organization.disabled:
+        return "organization"
+    if key.team_id is not None and (team is None or team.disabled):
+        return "team"
+    return "key" if key.disabled or key.revoked_at is not None else None
+
+
+def _all_of(*lists: frozenset[str] | None) -> frozenset[str] | None:
+    given = [names for names in lists if names is not None]
+    return frozenset.intersection(*given) if given else None
+
+
+def _set(names: tuple[str, ...] | None) -> frozenset[str] | None:
+    return None if names is None else frozenset(names)

@@ -1,0 +1,44 @@
+"""Deletes from the gateway's database what is older than it has to be kept."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, select
+
+from sluice.db import Database
+from sluice_gateway.tables import AuditRow, RetiredSecretRow, UsageRow
+
+_BATCH = 2000
+
+
+class RetentionStore:
+    """Deletes old rows, at most 2,000 in one transaction, so that nobody waits long for a lock.
+
+    Every method returns how many rows it deleted; fewer than `batch` means that no more are old. It raises
+    DependencyUnavailable when the database is away.
+    """
+
+    batch = _BATCH
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def delete_usage(self, before: float) -> int:
+        """Delete usage records of requests before a time (unix seconds)."""
+        return await self._delete(UsageRow, UsageRow.event_id, UsageRow.at < before, UsageRow.at)
+
+    async def delete_audit(self, before: float) -> int:
+        """Delete audit records of changes before a time (unix seconds)."""
+        return await self._delete(AuditRow, AuditRow.id, AuditRow.at < before, AuditRow.at)
+
+    async def delete_retired_secrets(self, now: float) -> int:
+        """Delete digests of rotated secrets whose grace is over."""
+        until = RetiredSecretRow.valid_until
+        return await self._delete(RetiredSecretRow, RetiredSecretRow.digest, until < now, until)
+
+    async def _delete(self, table: Any, key: Any, old: ColumnElement[bool], order: Any) -> int:
+        chosen = select(key).where(old).order_by(order).limit(_BATCH)
+        async with self._database.write() as session:
+            ids = list(await session.scalars(chosen))
+            if ids:
+                await session.execute(delete(table).where(key.in_(ids)))
+        return len(ids)
