@@ -92,6 +92,48 @@ def count(found: Json, name: str) -> int:
     return value if type(value) is int and value > 0 else 0
 
 
+def is_chunk(found: Json) -> bool:
+    """Tell whether a provider's chunk has the shape that a translator walks through."""
+    choices = found.get("choices")
+    if choices is None:
+        return True
+    return _objects(choices) and all(
+        type(item.get("delta", {})) is dict
+        and all(_objects(item.get("delta", {}).get(name)) for name in ("tool_calls", "reasoning_details"))
+        for item in choices
+    )
+
+
+def is_answer(found: Json) -> bool:
+    """Tell whether a provider's answer has the shape that a translator walks through."""
+    choices = found.get("choices")
+    return (
+        choices is not None
+        and _objects(choices)
+        and all(
+            type(item.get("message")) is dict
+            and all(_objects(item["message"].get(name)) for name in ("tool_calls", "reasoning_details"))
+            for item in choices
+        )
+    )
+
+
+def _objects(value: object) -> bool:
+    return value is None or (isinstance(value, list) and all(type(item) is dict for item in value))
+
+
+def objects(found: Json, name: str) -> list[Json]:
+    """Return the objects of a list member; none when it is missing or something else."""
+    value = found.get(name)
+    return [item for item in value if type(item) is dict] if type(value) is list else []
+
+
+def word(found: Json, name: str) -> str:
+    """Return a string member, an empty one when it is missing or something else."""
+    value = found.get(name)
+    return value if type(value) is str else ""
+
+
 def tool_call(identity: str, name: str, arguments: str, index: int | None = None) -> Json:
     """Return a tool call, with its place among the calls for a chunk."""
     found: Json = {"id": identity, "type": "function", "function": {"name": name, "arguments": arguments}}

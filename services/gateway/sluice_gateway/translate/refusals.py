@@ -10,8 +10,8 @@ _SHOWN = frozenset({"request", "context", "content"})
 # what a provider's sentence may tell of the operator's account: addresses, resource names, request ids, keys, paths
 _PRIVATE = re.compile(
     r"\b[a-z][a-z0-9+.-]*://\S+"
-    r"|\barn:[\w-]*:\S+"
-    r"|\bprojects/[\w.:-]+(?:/[\w./:-]+)?"
+    r"|\barn:[\w-]*:\S*[\w/]"
+    r"|\bprojects/[\w./:-]*[\w/]"
     r"|\b(?:req|request|org|acct|wrkspc|proj)[_-][A-Za-z0-9_-]{8,}"
     r"|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"
     r"|\b(?:sk|pk|AIza|AKIA|ABSK)[A-Za-z0-9_-]{8,}"

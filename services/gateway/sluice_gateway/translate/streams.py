@@ -8,8 +8,8 @@ from sluice_gateway.translate import hub
 from sluice_gateway.translate.events import EventReader, EventTooLong
 from sluice_gateway.translate.shapes import Asked, FinishReason, Json, Refusal, Usage
 
-CUT = Refusal("failure", "The model's stream ended before its end.")
-BROKEN = Refusal("failure", "The model's stream could not be understood.")
+# a stream that ended before its end, or that could not be understood
+BROKEN = Refusal("failure")
 
 
 class TranslatedStream(ABC):
@@ -39,7 +39,7 @@ class TranslatedStream(ABC):
 
     def _must_be_done(self) -> None:
         if not self.done and self.failure is None:
-            self.failure = CUT
+            self.failure = BROKEN
 
 
 class SseStream(TranslatedStream):
@@ -64,8 +64,6 @@ class SseStream(TranslatedStream):
         chunks: list[Json] = []
         for event in self._reader.finish():
             self._take(event.data, chunks)
-        if self.failure is BROKEN and not self.done:
-            self.failure = CUT
         chunks += self._end()
         self._must_be_done()
         return chunks

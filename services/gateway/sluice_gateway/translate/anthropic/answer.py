@@ -7,7 +7,7 @@ from sluice_gateway.translate.anthropic import content
 from sluice_gateway.translate.anthropic.errors import refused
 from sluice_gateway.translate.anthropic.request import JSON_TOOL
 from sluice_gateway.translate.errors import BadAnswer
-from sluice_gateway.translate.hub import count, details
+from sluice_gateway.translate.hub import count, details, objects, word
 from sluice_gateway.translate.shapes import Asked, FinishReason, Json, Usage
 from sluice_gateway.translate.streams import SseStream
 
@@ -44,16 +44,15 @@ def finish_of(reason: object) -> FinishReason:
 
 def answer(found: Json, asked: Asked) -> Json:
     """Return the hub's answer for a message."""
-    blocks = found.get("content")
-    if found.get("type") != "message" or type(blocks) is not list:
+    if found.get("type") != "message" or type(found.get("content")) is not list:
         raise BadAnswer("no message")
     texts: list[str] = []
     thoughts: list[str] = []
     signed: list[Json] = []
     calls: list[Json] = []
     finish = finish_of(found.get("stop_reason"))
-    for block in blocks:
-        kind = block.get("type") if type(block) is dict else None
+    for block in objects(found, "content"):
+        kind = block.get("type")
         if kind == "text":
             texts.append(str(block.get("text", "")))
         elif kind == "tool_use" and block.get("name") == JSON_TOOL:
@@ -135,7 +134,7 @@ class MessageStream(SseStream):
             return self._arguments(place, str(delta.get("partial_json", "")))
         if kind == "thinking_delta" and place in self._thoughts:
             seen = str(delta.get("thinking", ""))
-            self._thoughts[place]["thinking"] = self._thoughts[place].get("thinking", "") + seen
+            self._thoughts[place]["thinking"] = word(self._thoughts[place], "thinking") + seen
             return [self._chunk({"reasoning_content": seen})]
         if kind == "signature_delta" and place in self._thoughts:
             self._thoughts[place]["signature"] = delta.get("signature")

@@ -38,7 +38,7 @@ class Anthropic:
 
     def count_request(self, fields: Json, upstream_model: str) -> UpstreamRequest:
         """Return the request that counts the tokens of a hub request's prompt."""
-        body, _ = requests.prompt(fields, upstream_model)
+        body = requests.prompt(fields, upstream_model)
         return UpstreamRequest("/messages/count_tokens", (("anthropic-version", requests.VERSION),), orjson.dumps(body))
 
     def count_answer(self, found: Json) -> int:

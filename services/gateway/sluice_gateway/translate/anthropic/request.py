@@ -39,7 +39,7 @@ _EFFORTS: dict[Effort, str] = {"minimal": "low", "low": "low", "medium": "medium
 def build(fields: Json, upstream_model: str, max_output_tokens: int | None) -> UpstreamRequest:
     """Return the request for one message."""
     only(fields, _HANDLED | {"user", "safety_identifier"}, _NEUTRAL, NAME)
-    body, _ = prompt(fields, upstream_model)
+    body = prompt(fields, upstream_model)
     body["max_tokens"] = options.limit(fields) or max_output_tokens or DEFAULT_MAX_TOKENS
     body |= _sampling(fields)
     stops = options.stops(fields)
@@ -55,7 +55,7 @@ def build(fields: Json, upstream_model: str, max_output_tokens: int | None) -> U
     return UpstreamRequest("/messages", (("anthropic-version", version),), orjson.dumps(body))
 
 
-def prompt(fields: Json, upstream_model: str) -> tuple[Json, Conversation]:
+def prompt(fields: Json, upstream_model: str) -> Json:
     """Return the part of the body that is read by the model, which is also what its tokens are counted of."""
     talk = conversation.read(fields)
     body: Json = {"model": upstream_model, "messages": content.messages(talk)}
@@ -63,7 +63,7 @@ def prompt(fields: Json, upstream_model: str) -> tuple[Json, Conversation]:
         body["system"] = content.system(talk)
     _use_tools(body, fields, talk)
     _shape(body, fields)
-    return body, talk
+    return body
 
 
 def _use_tools(body: Json, fields: Json, talk: Conversation) -> None:

@@ -2,6 +2,7 @@
 
 from urllib.parse import quote, urlencode
 
+from sluice_gateway.translate import hub
 from sluice_gateway.translate.errors import BadAnswer
 from sluice_gateway.translate.openai.errors import refused
 from sluice_gateway.translate.openai.request import plain
@@ -22,7 +23,7 @@ class OpenAI:
 
     def answer(self, found: Json, asked: Asked) -> Json:
         """Return the answer, which is the hub's already."""
-        if type(found.get("choices")) is not list:
+        if not hub.is_answer(found):
             raise BadAnswer("no choices")
         return found
 

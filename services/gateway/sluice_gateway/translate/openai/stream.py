@@ -3,7 +3,7 @@
 from sluice_gateway.translate import hub
 from sluice_gateway.translate.openai.errors import refused
 from sluice_gateway.translate.shapes import FinishReason, Json
-from sluice_gateway.translate.streams import SseStream
+from sluice_gateway.translate.streams import BROKEN, SseStream
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -20,6 +20,9 @@ class ChunkStream(SseStream):
     def _event(self, found: Json) -> list[Json]:
         if "error" in found and not found.get("choices"):
             self.failure = refused(None, found)
+            return []
+        if not hub.is_chunk(found):
+            self.failure = BROKEN
             return []
         self.usage = hub.read_usage(found) or self.usage
         for choice in found.get("choices") or ():
