@@ -30,6 +30,7 @@ def main() -> int:
     try:
         engine.prepare()
         stack = Stack(engine, install_tools(options.state))
+        _make_room(stack, logs)
         _bases(engine, options.bases, logs / "bases.log")
         stack.build(IMAGES, logs / "build.log")
         return _run(stack, logs, keep=options.keep, tests=options.tests)
@@ -41,10 +42,14 @@ def main() -> int:
         return 130
 
 
-def _run(stack: Stack, logs: Path, *, keep: bool, tests: str) -> int:
+def _make_room(stack: Stack, logs: Path) -> None:
     if stack.containers():
         say("removing what an earlier run left")
         stack.down(logs / "compose.log")
+    stack.refuse_taken_ports()
+
+
+def _run(stack: Stack, logs: Path, *, keep: bool, tests: str) -> int:
     try:
         stack.up(logs / "compose.log")
         stack.wait(seconds=300)

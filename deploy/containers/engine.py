@@ -11,6 +11,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 TOOLS = ("podman", "buildah", "runc", "debootstrap", "iptables", "catatonit")
+# Health checks are run by `stack.py`, with and without systemd; podman and podman-compose warn of it for every container.
+NOISE = ("unable to get systemd connection", "condition check due to podman")
 PACKAGES = "podman buildah runc debootstrap netavark aardvark-dns iptables catatonit uidmap"
 
 
@@ -116,8 +118,9 @@ def uv(*arguments: str) -> None:
 
 
 def tail(log: Path, lines: int = 30) -> str:
-    """Return the last lines of a log file."""
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+    """Return the last lines of a log file, without what podman always says here."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    return "\n".join([line for line in text.splitlines() if not any(part in line for part in NOISE)][-lines:])
 
 
 def _sentence(arguments: Sequence[str], status: int, log: Path | None) -> str:

@@ -2,9 +2,11 @@
 
 import json
 import secrets
+import socket
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +72,18 @@ class Stack:
         for number, name in enumerate(images, 1):
             say(f"image {number} of {len(images)}: {name}")
             self.run("--podman-build-args=--network host --format docker", "build", name, log=log)
+
+    def refuse_taken_ports(self) -> None:
+        """Look whether the ports that this project publishes are free.
+
+        Raises:
+            Failed: something else listens on one of them.
+        """
+        for url in (BASE_URL, RECORDER_URL):
+            address = urllib.parse.urlsplit(url)
+            with socket.socket() as probe:
+                if probe.connect_ex((address.hostname, address.port)) == 0:
+                    raise Failed(f"Port {address.port} is in use: stop what listens there, then run it again.")
 
     def up(self, log: Path) -> None:
         """Start the containers of the core profile."""
