@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import uvicorn
+from lease_bank import Bank
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sluice.clock import SystemClock
@@ -30,7 +31,7 @@ from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.dataplane.asgi import Receive, Scope, Send
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
 from sluice_gateway.dataplane.wire import GatewayProtocol
-from sluice_gateway.domain.ports import KeyRecord, UsageFields
+from sluice_gateway.domain.ports import KeyRecord, LeaseStore, UsageFields
 from sluice_gateway.metrics import GatewayMetrics
 
 SECRET = "ada@example.org"
@@ -60,6 +61,7 @@ class Usage:
 
     events: list[UsageFields] = field(default_factory=list)
     accepting: bool = True
+    life: str = "life_test"
     failing: SluiceError | None = None
 
     def record(self, event: UsageFields) -> None:
@@ -173,6 +175,7 @@ class Parts:
 
     keys: Keys = field(default_factory=Keys)
     usage: Usage = field(default_factory=Usage)
+    leases: LeaseStore = field(default_factory=lambda: Bank().opened("life_test"))
     guard: Guard = field(default_factory=Guard)
     router: Router = field(default_factory=Router)
     retrieval: Retrieval = field(default_factory=Retrieval)
@@ -185,7 +188,7 @@ class Parts:
         """Return the dependencies."""
         tracing = Tracing("gateway", PlatformSettings(env="dev", trace_file_dir=self.trace_dir))
         return DataPlaneDeps(
-            self.keys, self.usage, Secrets(), self.guard, self.router, self.retrieval,
+            self.keys, self.usage, self.leases, Secrets(), self.guard, self.router, self.retrieval,
             tracing, GatewayMetrics(self.registry), SystemClock(), self.options,
         )  # fmt: skip
 
@@ -241,6 +244,7 @@ async def serving(parts: Parts, routing: RoutingSnapshot | None) -> AsyncIterato
         )
     )
     task = asyncio.create_task(server.serve())
+    leases = asyncio.create_task(plane.leases.run())
     while not server.started:
         await asyncio.sleep(0.005)
     try:
@@ -248,6 +252,7 @@ async def serving(parts: Parts, routing: RoutingSnapshot | None) -> AsyncIterato
     finally:
         server.should_exit = True
         await task
+        leases.cancel()
         await plane.close()
         deps.tracing.close()
 
