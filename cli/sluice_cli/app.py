@@ -7,7 +7,8 @@ from collections.abc import Callable
 import typer
 from pydantic import ValidationError
 
-from sluice_cli.commands import data, jobs, keys, lifecycle, talk
+from sluice.sentences import faults
+from sluice_cli.commands import audit, data, jobs, keys, lifecycle, orgs, talk, teams
 from sluice_cli.platform.errors import CommandFailed
 
 app = typer.Typer(
@@ -24,7 +25,10 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
 )
 for command in _COMMANDS:
     app.command()(command)
+app.add_typer(orgs.app, name="orgs")
+app.add_typer(teams.app, name="teams")
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.add_typer(jobs.eval_app, name="eval")
 app.add_typer(jobs.finetune_app, name="finetune")
 
@@ -44,6 +48,6 @@ def run() -> None:
         print(f"{exc.filename or 'sluice'}: {exc.strerror or exc}", file=sys.stderr)
         sys.exit(1)
     except ValidationError as exc:
-        for problem in exc.errors():
-            print(f"SLUICE_{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}", file=sys.stderr)
+        for fault in faults([{**problem, "loc": (f"SLUICE_{problem['loc'][0]}".upper(),)} for problem in exc.errors()]):
+            print(fault.sentence, file=sys.stderr)
         sys.exit(2)
