@@ -11,26 +11,33 @@ from sluice.sentences import faults
 from sluice_cli.commands import audit, data, jobs, keys, lifecycle, orgs, talk, teams
 from sluice_cli.platform.errors import CommandFailed
 
-app = typer.Typer(
-    name="sluice",
-    help="Start the Sluice platform on this machine and talk to it.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.logs),
     *(talk.chat, talk.models, talk.usage, talk.trace),
     *(data.ingest, data.search, data.feedback),
 )
-for command in _COMMANDS:
-    app.command()(command)
-app.add_typer(orgs.app, name="orgs")
-app.add_typer(teams.app, name="teams")
-app.add_typer(keys.app, name="keys")
-app.add_typer(audit.app, name="audit")
-app.add_typer(jobs.eval_app, name="eval")
-app.add_typer(jobs.finetune_app, name="finetune")
+_GROUPS: tuple[tuple[str, typer.Typer], ...] = (
+    *(("orgs", orgs.app), ("teams", teams.app), ("keys", keys.app), ("audit", audit.app)),
+    *(("eval", jobs.eval_app), ("finetune", jobs.finetune_app)),
+)
+
+
+def _application() -> typer.Typer:
+    made = typer.Typer(
+        name="sluice",
+        help="Start the Sluice platform on this machine and talk to it.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    for command in _COMMANDS:
+        made.command()(command)
+    for name, group in _GROUPS:
+        made.add_typer(group, name=name)
+    return made
+
+
+app = _application()
 
 
 def run() -> None:
