@@ -6,6 +6,7 @@ the host's own podman or Docker storage is never used.
 
 import argparse
 import contextlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -82,7 +83,7 @@ def _bases(engine: Engine, choice: str, log: Path) -> None:
 def _end_to_end(stack: Stack, tests: str) -> int:
     say(f"end-to-end tests against {BASE_URL}")
     environment = {
-        **stack.engine.environment,
+        **os.environ,  # noqa: TID251 - pytest inherits the caller's environment
         "SLUICE_E2E_BASE_URL": BASE_URL,
         "SLUICE_E2E_API_KEY": stack.make_key("tests"),
         "SLUICE_E2E_ADMIN_KEY": stack.read_secrets()["SLUICE_ADMIN_KEY"],

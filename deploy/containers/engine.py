@@ -39,6 +39,7 @@ class Engine:
             "CONTAINERS_CONF": str(HERE / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(self.state / "storage.conf"),
             "BUILDAH_FORMAT": "docker",
+            "TMPDIR": str(self.state / "tmp"),  # buildah keeps pip's cache there
         }
 
     def prepare(self) -> None:
@@ -54,7 +55,7 @@ class Engine:
             raise Failed(
                 f"{', '.join(missing)} not found. On Debian: apt-get install --no-install-recommends {PACKAGES}"
             )
-        self.state.mkdir(parents=True, exist_ok=True)
+        (self.state / "tmp").mkdir(parents=True, exist_ok=True)
         storage = self.state / "storage.conf"
         storage.write_text(
             f'[storage]\ndriver = "overlay"\ngraphroot = "{self.state}/storage"\nrunroot = "/run/sluice-containers"\n',

@@ -12,7 +12,7 @@ from sluice.contracts.usage import UsageGroup, UsageRecord, UsageStatus, UsageSu
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
 from sluice_gateway.domain.errors import CursorUnknown, UsageNotFound
 from sluice_gateway.domain.usage import UsageFilter
-from sluice_gateway.routes.admin import TenantDep
+from sluice_gateway.routes.admin import PathId, TenantDep
 from sluice_gateway.routes.public import PublicRoute, ReaderDep
 from sluice_gateway.wiring import DepsDep
 
@@ -73,7 +73,7 @@ async def summarise_usage(query: Annotated[SummaryQuery, Query()], deps: DepsDep
 
 
 @admin.get("/{request_id}", summary="Get one request", responses=problem_responses(UsageNotFound))
-async def get_usage(request_id: str, deps: DepsDep, bound: TenantDep) -> UsageRecord:
+async def get_usage(request_id: PathId, deps: DepsDep, bound: TenantDep) -> UsageRecord:
     """Return one request by its `x-request-id`."""
     return await deps.usage.get(request_id, bound)
 
@@ -86,7 +86,7 @@ async def list_own_usage(query: Annotated[OwnUsageQuery, Query()], deps: DepsDep
 
 
 @own.get("/{request_id}", summary="Get one of your requests")
-async def get_own_usage(request_id: str, deps: DepsDep, key: ReaderDep) -> UsageRecord:
+async def get_own_usage(request_id: PathId, deps: DepsDep, key: ReaderDep) -> UsageRecord:
     """Return one request of your key's tenant by its `x-request-id`."""
     return await deps.usage.get(request_id, key.tenant)
 
