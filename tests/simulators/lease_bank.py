@@ -10,7 +10,7 @@ from sluice_gateway.domain.ports import Exchange
 
 @dataclass
 class Bank:
-    """The counters; each has, for each life, what it was granted and what of that lies idle."""
+    """The counters; each has, for each life, what it was granted and what of that may come back."""
 
     counters: dict[CounterName, dict[str, tuple[int, int]]] = field(default_factory=dict)
     spent: dict[CounterName, dict[str, int]] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Bank:
         earlier = fields.get(life, (0, 0))[0]
         mine = earlier if ask.mine is None else ask.mine
         others = sum(amount for other, (amount, _) in fields.items() if other != life)
-        elsewhere = sum(idle for other, (_, idle) in fields.items() if other != life)
+        elsewhere = sum(back for other, (_, back) in fields.items() if other != life)
         left = max(0, ask.limit - others - mine)
         seeded = ask.name.kind not in BUDGETS or ask.name in self.seeded
         amount = 0
@@ -41,7 +41,7 @@ class Bank:
             self.wanted[ask.name] = life
         elif self.wanted.get(ask.name) == life:
             del self.wanted[ask.name]
-        fields[life] = (mine + amount, ask.idle + max(0, amount - ask.need))
+        fields[life] = (mine + amount, ask.open + amount)
         return Grant(amount, earlier if ask.mine is None else 0, left - amount, elsewhere, wanted, seeded)
 
 

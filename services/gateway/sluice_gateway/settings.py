@@ -60,7 +60,10 @@ class Settings(ServiceSettings):
         description="entries of the usage stream that the consumer writes in one transaction; an entry has up to 128 KiB of records",
     )
     limits_queue: int = Field(
-        100, ge=0, le=100_000, description="requests that may wait, per limit of concurrent requests, for another to end"
+        100,
+        ge=0,
+        le=100_000,
+        description="requests that may wait, per limit of concurrent requests, for another to end",
     )
     limits_queue_wait_s: float = Field(
         10.0, ge=0, le=3600, description="longest wait of such a request, in seconds, before it is refused with 429"

@@ -46,7 +46,7 @@ end
 local reply = {run, settling and 1 or 0, lives}
 for c = 4, #KEYS do
   local at, key = 5 + (c - 4) * 9, KEYS[c]
-  local kind, told, idle = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  local kind, told, open = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
   local need, least, want = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
   local limit, ttl, quiet = tonumber(ARGV[at + 6]), ARGV[at + 7], ARGV[at + 8] == '1'
   local others, elsewhere, wanted, earlier, seeded = 0, 0, 0, nil, kind ~= 'budget'
@@ -72,7 +72,7 @@ for c = 4, #KEYS do
   end
   if need > grant and seeded and not settling then redis.call('HSET', key, '?', whole(now) .. ':' .. life) end
   if mine + grant > 0 or earlier then
-    redis.call('HSET', key, life, whole(mine + grant) .. ':' .. whole(idle + math.max(0, grant - need)))
+    redis.call('HSET', key, life, whole(mine + grant) .. ':' .. whole(open + grant))
     redis.call('PEXPIRE', key, ttl)
   end
   if not earlier and not quiet then redis.call('SADD', KEYS[3], key) end
@@ -159,7 +159,7 @@ def _arguments(ask: Ask) -> tuple[str | int, ...]:
     return (
         word,
         "" if ask.mine is None else ask.mine,
-        ask.idle,
+        ask.open,
         ask.need,
         ask.least,
         ask.want,

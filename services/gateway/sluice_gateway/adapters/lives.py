@@ -80,8 +80,7 @@ class Clearing:
         for life in self._book.earlier:
             await self._until_done(lambda life=life: self._free_places(life))  # type: ignore[misc] # the loop's own value
         if self._book.earlier:
-            while self._journal.recalling:
-                await asyncio.sleep(_LOOK_S)
+            await _until(self._is_shipped)
             await self._until_done(self._until_stored)
         for life in self._book.earlier:
             await self._until_done(lambda life=life: self._replace_budgets(life))  # type: ignore[misc] # as above
@@ -108,8 +107,10 @@ class Clearing:
         if not await self._redis.exists(self._stream.name):
             return
         last = _place((await self._redis.xinfo_stream(self._stream.name))["last-generated-id"])
-        while not await self._all_beyond(last):
-            await asyncio.sleep(_LOOK_S)
+        await _until(lambda: self._all_beyond(last))
+
+    async def _is_shipped(self) -> bool:
+        return not self._journal.recalling
 
     async def _all_beyond(self, last: tuple[int, ...]) -> bool:
         groups = await self._redis.xinfo_groups(self._stream.name)
@@ -134,6 +135,13 @@ class Clearing:
     async def _counters(self, life: str) -> list[str]:
         found = await self._redis.smembers(counters_of(life))
         return [key.decode() if isinstance(key, bytes) else key for key in found]
+
+
+async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
+    while True:
+        if await holds():
+            return
+        await asyncio.sleep(_LOOK_S)
 
 
 def _read(path: Path) -> tuple[str, ...]:

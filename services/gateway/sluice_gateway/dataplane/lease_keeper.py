@@ -36,6 +36,7 @@ class LeaseKeeper:
         self._needs: dict[Lease, list[int]] = {}
         self._round: asyncio.Future[None] | None = None
         self._queued: set[Lease] = set()
+        self._eased: set[Lease] = set()
         self._contended: set[Lease] = set()
         self._seeding: dict[CounterName, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
@@ -53,7 +54,7 @@ class LeaseKeeper:
         name = CounterName(level, holder, kind, window.number)
         found = self._leases.get(name)
         if found is None:
-            found = self._leases[name] = Lease(name, limit, window.ends, self._dry)
+            found = self._leases[name] = Lease(name, limit, window.ends, self)
             if kind in RATES:
                 before = self._leases.get(name._replace(window=window.number - 1))
                 if before is not None:
@@ -76,6 +77,18 @@ class LeaseKeeper:
     def watch(self, lease: Lease) -> None:
         """Look after the queue of a lease from now on, until it is empty."""
         self._queued.add(lease)
+        self._wake.set()
+
+    def dry(self, lease: Lease, amount: int) -> None:
+        """Ask for more of a lease that runs low."""
+        if not self.degraded:
+            self._needs.setdefault(lease, []).append(0)
+            lease.amount = amount
+            self._wake.set()
+
+    def eased(self, lease: Lease) -> None:
+        """Give back what is not needed of a counter of which little is left."""
+        self._eased.add(lease)
         self._wake.set()
 
     def part_of(self, lease: Lease) -> int:
@@ -112,12 +125,6 @@ class LeaseKeeper:
     def _pause(self) -> float:
         return _QUEUE_TICK_S if self._queued and not self.degraded else _TICK_S
 
-    def _dry(self, lease: Lease, amount: int) -> None:
-        if not self.degraded:
-            self._needs.setdefault(lease, []).append(0)
-            lease.size = max(lease.size, amount)
-            self._wake.set()
-
     async def _go_round(self) -> None:
         needs, waiting = self._needs, self._round
         self._needs, self._round = {}, None
@@ -126,8 +133,10 @@ class LeaseKeeper:
             self._queued = {lease for lease in self._queued if lease.queue}
             for lease in self._queued:
                 needs.setdefault(lease, []).extend([1] * len(lease.queue))
-            for lease in self._contended:
-                self._share_out(lease, needs)
+            if not self.degraded:
+                for lease in self._contended | self._eased:
+                    self._share_out(lease, needs)
+                self._eased = set()
             asks = {lease: lease.asking(amounts, now) for lease, amounts in needs.items()}
             if now - self._ticked >= _TICK_S - _QUEUE_TICK_S:
                 self._ticked = now
@@ -153,8 +162,10 @@ class LeaseKeeper:
                 self._active[lease] = quiet + 1
 
     def _share_out(self, lease: Lease, needs: dict[Lease, list[int]]) -> None:
-        # Others wait: what is free here goes to them, as far as this process has more than its part.
-        surplus = min(lease.held, lease.granted - self.part_of(lease))
+        # Others wait, or may soon: what is free here goes to them; of places, as far as this process has more than its part.
+        surplus = lease.held
+        if lease.name.kind == "concurrent":
+            surplus = min(surplus, lease.granted - self.part_of(lease))
         if surplus > 0:
             lease.give_up(surplus)
             needs.setdefault(lease, [])

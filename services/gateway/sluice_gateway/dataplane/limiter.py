@@ -21,7 +21,7 @@ from sluice_gateway.domain.limits import LevelLimits
 from sluice_gateway.domain.ports import KeyRecord
 from sluice_gateway.metrics import GatewayMetrics
 
-_PATIENCE_S = 2.0
+_PATIENCE_S = 1.5
 _AGAIN_S = 0.05
 _MAX_GATES = 50_000
 _UNAVAILABLE = 503
@@ -226,4 +226,5 @@ def _worst(ctx: RequestContext, model: ModelEntry | None, gate: _Gate) -> WorstC
 
 
 def _is_hopeless(lease: Lease, amount: int) -> bool:
-    return lease.seeded and lease.held + lease.left + lease.elsewhere < amount
+    # What is reserved, here or elsewhere, may turn out smaller in a moment.
+    return lease.seeded and lease.open + lease.left + lease.elsewhere < amount

@@ -7,7 +7,7 @@ of it: what it has spent, what its requests have reserved, and what it holds idl
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from sluice_gateway.domain.limits import Level
 
@@ -91,13 +91,13 @@ def nano_dollars(dollars: float) -> int:
 class Ask(NamedTuple):
     """What a process tells and asks of the store about one counter.
 
-    `mine` is what it was granted in all, None when it does not know of an earlier figure; `idle` is the part that it does not use;
-    `need` is what waits, `least` the smallest piece of that which helps, `want` what would be good to have.
+    `mine` is what it was granted in all, None when it does not know of an earlier figure; `open` is the part that is not spent for good
+    and may come back; `need` is what waits, `least` the smallest piece of that which helps, `want` what would be good to have.
     """
 
     name: CounterName
     mine: int | None
-    idle: int
+    open: int
     need: int
     least: int
     want: int
@@ -108,7 +108,7 @@ class Grant(NamedTuple):
     """What the store answers.
 
     `amount` comes on top of what was told; `earlier` is the figure that the store had for a process that told none; `left` is what
-    nobody holds, `elsewhere` what others hold idle; `wanted` says that others wait. A counter that is not `seeded` gives nothing yet.
+    nobody holds, `elsewhere` what may come back from others; `wanted` says that others wait. A counter that is not `seeded` gives nothing yet.
     """
 
     amount: int
@@ -119,26 +119,39 @@ class Grant(NamedTuple):
     seeded: bool
 
 
+class LeaseOwner(Protocol):
+    """Who sees to it that leases are filled."""
+
+    def dry(self, lease: "Lease", amount: int) -> None:
+        """Note that a lease runs low; the last request took `amount`."""
+        ...
+
+    def eased(self, lease: "Lease") -> None:
+        """Note that something came back to a lease of a counter of which little is left."""
+        ...
+
+
 class Lease:
     """This process's part of one counter, in whole units: requests, tokens, slots or nano-dollars.
 
     `free` may be taken at once. `back` is held as well; taking from it asks for more, so that a busy lease is filled before it is
-    empty. An amount that turns out larger than what was reserved makes `free` negative: a debt, which the next report tells.
+    empty. An amount that turns out larger than what was reserved makes `free` negative: a debt, which the next report tells. `tight` says that little is
+    left of the whole counter: nothing is held then that no request needs, so that the last units go to whoever asks.
     """
 
-    __slots__ = (
-        "__weakref__", "back", "calm", "contended", "dry", "elsewhere", "ends", "free", "granted", "known", "left", "limit", "name",
-        "on_release", "queue", "seeded", "sent", "share", "share_of", "size", "used_before", "asked_at",
-    )  # fmt: skip
+    __slots__ = ("__weakref__", "amount", "asked_at", "back", "calm", "contended", "elsewhere", "ends", "free", "granted", "known", "left",
+                 "limit", "name", "on_release", "owner", "queue", "seeded", "sent", "share", "share_of", "size", "spent", "tight",
+                 "used_before")  # fmt: skip
 
-    def __init__(self, name: CounterName, limit: int, ends: float, dry: Callable[["Lease", int], None]) -> None:
+    def __init__(self, name: CounterName, limit: int, ends: float, owner: LeaseOwner) -> None:
         self.name = name
         self.limit = limit
         self.ends = ends
-        self.dry = dry
-        self.free = self.back = self.granted = self.left = self.elsewhere = self.size = self.used_before = self.calm = 0
+        self.owner = owner
+        self.free = self.back = self.granted = self.spent = 0
+        self.left = self.elsewhere = self.size = self.amount = self.used_before = self.calm = 0
         self.sent: int | None = None
-        self.known = self.contended = False
+        self.known = self.contended = self.tight = False
         self.seeded = True
         self.asked_at = float("-inf")
         self.on_release: Callable[[Lease], None] | None = None
@@ -157,6 +170,13 @@ class Lease:
         return self.granted - self.free - self.back
 
     @property
+    def open(self) -> int:
+        """What may come back: what is idle, and what is reserved and not settled."""
+        if self.name.kind == "requests":
+            return max(0, self.held)
+        return max(0, self.granted - self.spent)
+
+    @property
     def remaining(self) -> int:
         """What this process knows to be left of the limit."""
         return max(0, self.held + self.left)
@@ -167,7 +187,7 @@ class Lease:
             return False
         self.free += self.back
         self.back = 0
-        self.dry(self, amount)
+        self.owner.dry(self, amount)
         return True
 
     def wants(self, amount: int, now: float) -> int:
@@ -179,29 +199,35 @@ class Lease:
         elif since > _SLOW_S:
             self.size //= 2
         self.size = min(self.limit, max(self.size, amount * _HABIT))
-        if self.contended:
+        if self.contended or self.tight:
             return 0
         return 2 * amount if self.name.kind == "concurrent" else self.size
 
     def asking(self, needs: list[int], now: float) -> Ask:
         """Return what is told and asked; `needs` is what requests wait for, 0 of one that only found the lease half empty."""
-        want = self.wants(max(needs), now) if needs else 0
+        want = 0
+        if needs:
+            self.amount = max(needs) or self.amount
+            want = self.wants(self.amount, now)
         least = min((need for need in needs if need), default=0)
         mine = self.granted if self.known else None
-        return Ask(self.name, mine, max(0, self.held), sum(needs), least, want, self.limit)
+        return Ask(self.name, mine, self.open, sum(needs), least, want, self.limit)
 
     def answered(self, told: int, grant: Grant) -> None:
         """Take what the store gives; `told` is what it was told this process has."""
         if not self.known:
             self.granted += grant.earlier
+            self.spent += grant.earlier
             told = grant.earlier
             self.known = True
         self.sent = told + grant.amount
         self.granted += grant.amount
         held = self.held + grant.amount
-        self.back = held // 4 if held > 0 and self.name.kind != "concurrent" else 0
+        whole = held <= 0 or self.name.kind == "concurrent"
+        self.back = 0 if whole else held // 4
         self.free = held - self.back
         self.left, self.elsewhere, self.contended, self.seeded = grant.left, grant.elsewhere, grant.wanted, grant.seeded
+        self.tight = grant.left < self.amount * _HABIT
 
     def settle_down(self) -> bool:
         """Give back what lies idle, and own up to debts; True when the store has to be told. Called twice a second."""
@@ -213,7 +239,7 @@ class Lease:
         grown = used - self.used_before
         self.used_before = used
         self.calm = 0 if grown > 0 else self.calm + 1
-        if self.contended:
+        if self.contended or self.tight:
             keep = 0
         elif grown > 0:
             keep = grown * 2
@@ -278,9 +304,15 @@ class Reservation:
         spare = self.tokens - tokens
         for lease in draws.tokens:
             lease.free += spare
+            lease.spent += tokens
+            if lease.tight:
+                lease.owner.eased(lease)
         spare = self.money - money
         for lease in draws.money:
             lease.free += spare
+            lease.spent += money
+            if lease.tight:
+                lease.owner.eased(lease)
 
 
 def reserve(draws: Draws, tokens: int, money: int) -> Reservation | None:
