@@ -11,6 +11,8 @@ from pydantic import Field, ValidationError
 from sluice.contracts.base import Request
 from sluice.contracts.retrieval import SearchMode
 from sluice_gateway.dataplane.errors import InvalidRequest
+from sluice_gateway.translate.errors import Untranslatable
+from sluice_gateway.translate.shapes import Client
 
 Kind = Literal["chat", "completion", "embedding"]
 Fields = dict[str, Any]
@@ -39,7 +41,7 @@ class ParsedBody(NamedTuple):
     """A body whose types were checked.
 
     `canonical` says that the bytes must be written anew from `fields` (a duplicated or escaped name could mean one thing here
-    and another upstream).
+    and another upstream). `native` holds the fields as they came when the client speaks another API than OpenAI's.
     """
 
     fields: Fields
@@ -49,15 +51,35 @@ class ParsedBody(NamedTuple):
     max_tokens: int | None
     extension: SluiceOptions | None
     canonical: bool
+    native: Fields | None = None
 
 
 def parse(raw: bytes, kind: Kind) -> ParsedBody:
-    """Parse and check a body.
+    """Parse and check a body of OpenAI's API.
 
     Raises:
         InvalidRequest: it is no JSON object, or a field has a wrong type or value.
     """
-    fields = _object(raw)
+    return _checked_body(raw, read_object(raw), kind)
+
+
+def parse_foreign(raw: bytes, client: Client) -> ParsedBody:
+    """Parse a body of another API, and turn it into a chat of OpenAI's, which is what all stages read.
+
+    Raises:
+        InvalidRequest: as `parse`, or something in it has no counterpart.
+    """
+    native = read_object(raw)
+    try:
+        fields = client.request({name: value for name, value in native.items() if name != "sluice"})
+    except Untranslatable as exc:
+        raise InvalidRequest(exc.message, param=exc.param, code=exc.code) from exc
+    if "sluice" in native:
+        fields = {**fields, "sluice": native["sluice"]}
+    return _checked_body(raw, fields, "chat")._replace(wants_usage=True, native=native)
+
+
+def _checked_body(raw: bytes, fields: Fields, kind: Kind) -> ParsedBody:
     model = fields.get("model")
     if type(model) is not str or not model:
         raise _wrong("model", "must be the name of a model, as a string. GET /v1/models lists the names.")
@@ -101,7 +123,8 @@ def upstream_bytes(raw: bytes, parsed: ParsedBody, fields: Fields, upstream_mode
     return orjson.dumps(out)
 
 
-def _object(raw: bytes) -> Fields:
+def read_object(raw: bytes) -> Fields:
+    """Return the JSON object that a body is."""
     try:
         fields = orjson.loads(raw)
     except orjson.JSONDecodeError as exc:

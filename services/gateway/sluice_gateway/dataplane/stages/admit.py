@@ -1,9 +1,10 @@
 """Admit: take the body in, if it is small enough and is what the endpoint reads."""
 
 from sluice_gateway.dataplane.asgi import Receive
-from sluice_gateway.dataplane.body import Kind, ParsedBody, parse
+from sluice_gateway.dataplane.body import ParsedBody, parse, parse_foreign
 from sluice_gateway.dataplane.context import Heads
 from sluice_gateway.dataplane.errors import BodyTooLarge, Gone, UnsupportedBody
+from sluice_gateway.dataplane.table import Endpoint
 
 
 def admit_head(heads: Heads, limit: int) -> None:
@@ -21,9 +22,10 @@ def admit_head(heads: Heads, limit: int) -> None:
         raise too_large(limit)
 
 
-def admit_body(raw: bytes, kind: Kind) -> ParsedBody:
+def admit_body(raw: bytes, endpoint: Endpoint) -> ParsedBody:
     """Parse and check the body."""
-    return parse(raw, kind)
+    client = endpoint.client
+    return parse(raw, endpoint.kind) if client is None else parse_foreign(raw, client)
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:

@@ -1,0 +1,58 @@
+"""Which API a deployment speaks, and where its paths are."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+from urllib.parse import quote, urlencode, urlsplit
+
+from sluice.contracts.routing import Deployment
+from sluice_gateway.translate.anthropic.provider import Anthropic
+from sluice_gateway.translate.bedrock.provider import Bedrock
+from sluice_gateway.translate.gemini.provider import Gemini
+from sluice_gateway.translate.shapes import Provider
+
+AZURE = "azure"
+_FOREIGN: dict[str, Callable[[], Provider]] = {"anthropic": Anthropic, "gemini": Gemini, "bedrock": Bedrock}
+
+
+class Paths(NamedTuple):
+    """Where a deployment's paths are: `before` and `after` what the API itself calls a path."""
+
+    before: str
+    after: str = ""
+
+
+def provider_of(config: Deployment) -> Provider | None:
+    """Return the translator of a deployment whose API is not OpenAI's, None for all others."""
+    make = _FOREIGN.get(config.provider)
+    return None if make is None else make()
+
+
+def credential_header_of(config: Deployment) -> str | None:
+    """Return the header that carries the credential as it is; None means a bearer token in `authorization`.
+
+    Service tokens of Sluice's own services are bearer tokens whatever the provider.
+    """
+    if config.auth.kind != "bearer":
+        return None
+    if config.provider == AZURE:
+        return "api-key"
+    provider = provider_of(config)
+    if provider is None:
+        return None
+    name, _ = provider.credential("")
+    return None if name == "authorization" else name
+
+
+def paths_of(config: Deployment) -> Paths:
+    """Return where a deployment's paths are.
+
+    Azure has OpenAI's API below the resource: with `api_version` in the older form, where the deployment stands in the path,
+    else below `/openai/v1`. Source: https://learn.microsoft.com/azure/ai-services/openai/reference
+    """
+    base = urlsplit(config.base_url).path.rstrip("/")
+    if config.provider != AZURE:
+        return Paths(base)
+    if config.api_version is None:
+        return Paths(base if base.endswith("/openai/v1") else f"{base}/openai/v1")
+    query = urlencode({"api-version": config.api_version})
+    return Paths(f"{base}/openai/deployments/{quote(config.upstream_model, safe='')}", f"?{query}")
