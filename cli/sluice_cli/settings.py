@@ -14,7 +14,12 @@ class CliSettings(BaseSettings):
     )
 
     home: Path = Field(Path(".sluice"), description="folder for data, logs, records and secrets of `sluice up`")
-    port_base: int = Field(8080, ge=1024, le=65000, description="the gateway's port; the other parts follow it; unset means where the platform of this home runs")
+    port_base: int = Field(
+        8080,
+        ge=1024,
+        le=65000,
+        description="the gateway's port; the other parts follow it; unset means where the platform of this home runs",
+    )
     redis_url: str = Field("", description="a Redis to use in place of the embedded Valkey")
     start_timeout_s: float = Field(120.0, gt=0, description="how long `sluice up` waits for all parts to be ready")
     url: str = Field("", description="the gateway to talk to; empty means the one that `sluice up` started")

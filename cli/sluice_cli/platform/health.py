@@ -7,6 +7,8 @@ import httpx
 
 from sluice_cli.platform.parts import Part
 
+SILENT = "does not answer yet"
+
 
 class Answer(NamedTuple):
     """Whether a part is ready, and if not, what it says."""
@@ -31,7 +33,7 @@ def _get(url: str, timeout_s: float) -> Answer:
     try:
         answer = httpx.get(url, timeout=timeout_s)
     except httpx.HTTPError:
-        return Answer(ready=False, detail="does not answer yet")
+        return Answer(ready=False, detail=SILENT)
     if answer.status_code == httpx.codes.OK:
         return Answer(ready=True)
     try:
@@ -51,4 +53,4 @@ def _ping(port: int, timeout_s: float) -> Answer:
             connection.sendall(b"PING\r\n")
             return Answer(ready=connection.recv(16).startswith(b"+PONG"))
     except OSError:
-        return Answer(ready=False, detail="does not answer yet")
+        return Answer(ready=False, detail=SILENT)

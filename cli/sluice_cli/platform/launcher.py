@@ -15,13 +15,13 @@ import psutil
 
 from sluice_cli.platform import records
 from sluice_cli.platform.errors import CommandFailed
-from sluice_cli.platform.health import ask, listening
+from sluice_cli.platform.health import SILENT, ask, listening
 from sluice_cli.platform.home import Home
 from sluice_cli.platform.parts import Part
 
 _LOG_TAIL = 15
 _POLL_S = 0.15
-_TELL_S = 5.0
+_TELL_S = 10.0
 _STOP_S = 30.0
 _BEFORE_THE_REST, _AFTER_THE_REST = ("gateway",), ("valkey",)
 
@@ -133,8 +133,7 @@ class Launcher:
                 )
             if now - told > _TELL_S:
                 told = now
-                for part in waiting:
-                    self.say(f"  waiting for {part.name}: {detail[part.name]}")
+                self.say(f"  waiting for {'; '.join(_wanting(part.name, detail[part.name]) for part in waiting)}")
             time.sleep(_POLL_S)
 
     def _refuse_dead(self, part: Part) -> None:
@@ -257,6 +256,10 @@ def _owner(port: int) -> psutil.Process | None:
     except psutil.Error:
         return None
     return None
+
+
+def _wanting(name: str, detail: str) -> str:
+    return name if detail == SILENT else f"{name} ({detail})"
 
 
 def _by(owner: psutil.Process | None) -> str:

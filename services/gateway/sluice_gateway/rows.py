@@ -10,6 +10,7 @@ from sluice.db import AsyncSession
 from sluice_gateway.audit_store import audit_row
 from sluice_gateway.domain.audit import Audited, Trail
 from sluice_gateway.domain.keys import RetiredSecret, StoredKey
+from sluice_gateway.domain.limits import NO_LIMITS
 from sluice_gateway.tables import ApiKeyRow, OrganizationRow, TeamRow
 
 _COLUMNS = {"metadata": "details"}
@@ -32,7 +33,7 @@ def key_of(row: ApiKeyRow, retired: Iterable[RetiredSecret] = ()) -> StoredKey:
         disabled=row.disabled,
         models=tuple(row.models) if row.models is not None else None,
         policy=row.policy,
-        limits=Limits.model_validate(row.limits),
+        limits=limits_of(row.limits),
         rotated_at=row.rotated_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
@@ -65,6 +66,11 @@ def write(row: ApiKeyRow | OrganizationRow | TeamRow, stored: Audited, at: float
         if item.name not in _ELSEWHERE:
             setattr(row, _COLUMNS.get(item.name, item.name), _as_column(getattr(stored, item.name)))
     row.changed_ms = max(int(at * 1000), (row.changed_ms or 0) + 1)
+
+
+def limits_of(column: dict[str, float]) -> Limits:
+    """Return the limits in a column; most have none."""
+    return Limits.model_validate(column) if column else NO_LIMITS
 
 
 def _as_column(value: Any) -> Any:

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Select, delete, func, select
 from sqlalchemy.exc import IntegrityError
 
-from sluice.contracts.gateway import Limits
 from sluice.contracts.paging import Order
 from sluice.db import AsyncSession, Database, ReadSession
 from sluice_gateway.audit_store import audit_row
@@ -16,7 +15,7 @@ from sluice_gateway.domain.audit import Trail
 from sluice_gateway.domain.errors import NameTaken, NotEmpty, OrganizationNotFound, TeamNotFound
 from sluice_gateway.domain.tenancy import StoredOrganization, StoredTeam
 from sluice_gateway.domain.tenancy_admin import Removal
-from sluice_gateway.rows import key_of, write, write_change
+from sluice_gateway.rows import key_of, limits_of, write, write_change
 from sluice_gateway.tables import ApiKeyRow, OrganizationRow, RetiredSecretRow, TeamRow
 
 _Row = TypeVar("_Row", OrganizationRow, TeamRow)
@@ -176,7 +175,7 @@ def organization_of(row: OrganizationRow) -> StoredOrganization:
         disabled=row.disabled,
         models=_tuple(row.models),
         allowed_regions=_tuple(row.allowed_regions),
-        limits=Limits.model_validate(row.limits),
+        limits=limits_of(row.limits),
         metadata=dict(row.details),
         deleted_at=row.deleted_at,
     )
@@ -201,7 +200,7 @@ def team_of(row: TeamRow) -> StoredTeam:
         created_at=row.created_at,
         disabled=row.disabled,
         models=_tuple(row.models),
-        limits=Limits.model_validate(row.limits),
+        limits=limits_of(row.limits),
         metadata=dict(row.details),
         deleted_at=row.deleted_at,
     )

@@ -1,5 +1,6 @@
 """The frame of every service, and the shared client against a real application over ASGI."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -210,3 +211,14 @@ async def test_an_answer_in_a_foreign_shape_is_an_upstream_failure(tmp_path: Pat
 
 class _Other(Reply):
     needed: int
+
+
+async def test_the_documentation_page_asks_no_other_host_for_anything(tmp_path: Path) -> None:
+    async with asgi_client(_app(tmp_path)) as client:
+        page = await client.get("/docs")
+        assert page.status_code == 200
+        assert re.findall(r"https?://[^\"'\s]+", page.text) == []
+        found = re.findall(r'(?:href|src)="([^"]+)"', page.text)
+        assert len(found) == 3  # style sheet, script, icon
+        for path in [*found, "/openapi.json"]:
+            assert (await client.get(path)).status_code == 200, path

@@ -57,6 +57,7 @@ def record_of(
         policy=key.policy,
         expires_at=min(ends) if ends else None,
         disabled=disabled_by is not None,
+        plain=disabled_by is None and not ends and key.role != "read_only",
         disabled_by=disabled_by,
         organization_id=key.organization_id,
         team_id=key.team_id,

@@ -27,7 +27,7 @@ class LevelLimits:
 
 def compiled(level: Level, holder: str, limits: Limits) -> LevelLimits | None:
     """Return the limits of one level, None when nothing is limited there."""
-    if all(value is None for _, value in limits):
+    if limits is NO_LIMITS or all(value is None for _, value in limits):
         return None
     return LevelLimits(
         level,

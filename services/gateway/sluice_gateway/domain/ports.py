@@ -21,7 +21,8 @@ class KeyRecord:
     `models` is the list of model and route names that key, team and organisation all allow, None for all; `policy`
     replaces the policy of the model or route; `expires_at` is in unix seconds. `disabled` is also true when the team or
     organisation is disabled; `disabled_by` says which. `limits` has the levels at which something is limited, from the
-    organisation to the key; `regions` are those that deployments may be in (`residency.may_use`), None for all.
+    organisation to the key; `regions` are those that deployments may be in (`residency.may_use`), None for all. `plain`
+    says that nothing has to be asked before the key may be used: it is not disabled, never ends and not read-only.
     """
 
     key_id: str
@@ -37,6 +38,7 @@ class KeyRecord:
     team_id: str | None = None
     limits: tuple[LevelLimits, ...] = ()
     regions: frozenset[str] | None = None
+    plain: bool = False
 
 
 class KeyRing(Protocol):

@@ -1,6 +1,6 @@
 """The key ring: every API key in memory, found by the header that proves it."""
 
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from typing import NamedTuple, Protocol
 
 from sluice_gateway.domain.compiling import Parent, organization_parent, record_of, team_parent
@@ -29,11 +29,26 @@ class Delegations(Protocol):
         ...
 
 
+class _Secret:
+    """One secret of a key, its record, and the parents for which that was compiled."""
+
+    __slots__ = ("key", "organization", "record", "team", "until")
+
+    def __init__(self, key: StoredKey, until: int | None) -> None:
+        self.key = key
+        self.until = until
+        self.record: KeyRecord | None = None
+        self.organization: Parent | None = None
+        self.team: Parent | None = None
+
+
 class MemoryKeyRing:
     """Keys by digest, and in front of them the headers that were last seen, so that a known caller costs one dict hit.
 
-    What a key takes from its team and organisation is compiled into its record when any of the three changes, so that a
-    request looks at one record only. A key whose organisation is not known does not work. Remembered headers hold secrets: they live in memory only and are dropped when any key changes. Checked tokens of
+    A request looks at one record, in which everything is compiled that key, team and organisation say. A record is
+    compiled at the key's first request after a change of one of the three: so a change costs the same however many keys
+    an organisation has, and no request waits for the keys of others. A key whose organisation is not known does not
+    work. Remembered headers hold secrets: they live in memory only and are dropped when any key changes. Checked tokens of
     services are remembered until they expire; the key that they name is looked up each time. Without `delegations` no
     token is a credential.
     """
@@ -45,8 +60,7 @@ class MemoryKeyRing:
         self._organizations: dict[str, Parent] = {}
         self._teams: dict[str, Parent] = {}
         self._keys: dict[str, StoredKey] = {}
-        self._keys_of: defaultdict[str, set[str]] = defaultdict(set)
-        self._by_digest: dict[bytes, KeyRecord] = {}
+        self._by_digest: dict[bytes, _Secret] = {}
         self._seen: OrderedDict[bytes, KeyRecord] = OrderedDict()
         self._checked: OrderedDict[bytes, Delegation] = OrderedDict()
         self.loaded = False
@@ -63,9 +77,10 @@ class MemoryKeyRing:
         token = bearer_token(authorization)
         if token is None:
             return None
-        record = self._by_digest.get(digest_of(self._pepper, token))
-        if record is None:
+        secret = self._by_digest.get(digest_of(self._pepper, token))
+        if secret is None:
             return None
+        record = self._compiled(secret)
         if len(self._seen) >= self._limit:
             self._seen.popitem(last=False)
         self._seen[authorization] = record
@@ -80,8 +95,9 @@ class MemoryKeyRing:
         if said is None:
             return None
         key = self._keys.get(said.key_id)
-        record = None if key is None else self._by_digest.get(key.digest)
-        return record if record is not None and record.tenant == said.tenant else None
+        if key is None or key.tenant != said.tenant:
+            return None
+        return self._compiled(self._by_digest[key.digest])
 
     def _delegation(self, token: bytes, now: float) -> Delegation | None:
         known = self._checked.get(token)
@@ -100,7 +116,7 @@ class MemoryKeyRing:
         """Take these organisations, teams and keys instead of all earlier ones."""
         self._organizations = {found.id: organization_parent(found) for found in directory.organizations}
         self._teams = {found.id: team_parent(found) for found in directory.teams}
-        self._keys, self._keys_of, self._by_digest = {}, defaultdict(set), {}
+        self._keys, self._by_digest = {}, {}
         for key in directory.keys:
             self._add(key)
         self._seen.clear()
@@ -120,43 +136,39 @@ class MemoryKeyRing:
         parent = organization_parent(organization)
         if self._organizations.get(organization.id) != parent:
             self._organizations[organization.id] = parent
-            self._compile_again(organization.id)
+            self._seen.clear()
 
     def put_team(self, team: StoredTeam) -> None:
         """Take a team that is new or changed, and with it its keys."""
         parent = team_parent(team)
         if self._teams.get(team.id) != parent:
             self._teams[team.id] = parent
-            self._compile_again(team.organization_id, team.id)
+            self._seen.clear()
 
     def drop(self, key_id: str) -> None:
         """Forget one key."""
         self._remove(key_id)
         self._seen.clear()
 
-    def _compile_again(self, organization_id: str, team_id: str | None = None) -> None:
-        for key_id in self._keys_of.get(organization_id, ()):
-            key = self._keys[key_id]
-            if team_id is None or key.team_id == team_id:
-                self._compile(key)
-        self._seen.clear()
-
     def _add(self, key: StoredKey) -> None:
         self._keys[key.id] = key
-        self._keys_of[key.organization_id].add(key.id)
-        self._compile(key)
+        self._by_digest[key.digest] = _Secret(key, None)
+        for secret in key.retired:
+            self._by_digest[secret.digest] = _Secret(key, secret.valid_until)
 
-    def _compile(self, key: StoredKey) -> None:
+    def _compiled(self, secret: "_Secret") -> KeyRecord:
+        key = secret.key
         organization = self._organizations.get(key.organization_id)
         team = None if key.team_id is None else self._teams.get(key.team_id)
-        self._by_digest[key.digest] = record_of(key, team, organization)
-        for secret in key.retired:
-            self._by_digest[secret.digest] = record_of(key, team, organization, until=secret.valid_until)
+        record = secret.record
+        if record is None or secret.organization is not organization or secret.team is not team:
+            record = secret.record = record_of(key, team, organization, until=secret.until)
+            secret.organization, secret.team = organization, team
+        return record
 
     def _remove(self, key_id: str) -> None:
         key = self._keys.pop(key_id, None)
         if key is None:
             return
-        self._keys_of[key.organization_id].discard(key_id)
         for digest in (key.digest, *(secret.digest for secret in key.retired)):
             self._by_digest.pop(digest, None)

@@ -1,5 +1,7 @@
 """What a key takes from its team and organisation, and how changes reach keys that were seen before."""
 
+from dataclasses import replace
+
 import pytest
 from pydantic import ValidationError
 from tests.unit.gateway.keys.tenants import PEPPER, directory, header, lineage, organization, stored, team
@@ -9,6 +11,7 @@ from sluice.contracts.tenancy import UpdateOrganization
 from sluice_gateway.dataplane.errors import InvalidKey, NotPermitted
 from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.domain.keys import RetiredSecret, digest_of
+from sluice_gateway.domain.ports import KeyRecord
 from sluice_gateway.domain.residency import may_use
 from sluice_gateway.domain.ring import MemoryKeyRing
 from sluice_gateway.domain.roles import PERMITTED, Action
@@ -225,3 +228,38 @@ def test_a_change_merges_limits_field_by_field_and_null_takes_them_away() -> Non
 def test_limits_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         SetLimits.model_validate(wrong)
+
+
+@pytest.mark.parametrize("role", ["read_only", "member", "admin"])
+@pytest.mark.parametrize("fields", [{}, {"disabled": True}, {"revoked_at": 1}, {"expires_at": 100}])
+@pytest.mark.parametrize("action", ["read", "use", "administer"])
+def test_the_short_decision_on_plain_keys_is_the_long_one(role: str, fields: dict[str, int], action: Action) -> None:
+    class Long:
+        """The same ring, which says of no key that it is plain."""
+
+        on_behalf = staticmethod(lambda authorization, now: None)
+
+        def lookup(self, authorization: bytes) -> KeyRecord | None:
+            found = keys.lookup(authorization)
+            return None if found is None else replace(found, plain=False)
+
+    keys = ring(stored(1, role=role, **fields))
+    answers = []
+    for asked in (keys, Long()):
+        for now in (99.0, 100.0):
+            try:
+                answers.append(authenticate(asked, header(1), now, action).key_id)
+            except (InvalidKey, NotPermitted) as exc:
+                answers.append(f"{exc.status} {exc.error_code}")
+    assert answers[:2] == answers[2:]
+
+
+def test_a_change_of_an_organisation_costs_the_same_however_many_keys_it_has() -> None:
+    keys = ring(*(stored(number) for number in range(2000)))
+    records = [keys.lookup(header(number)) for number in range(2000)]
+    keys.put_organization(organization())
+    assert keys.lookup(header(0)) is records[0]
+    keys.put_organization(organization(models=("a",)))
+    compiled = [secret for secret in keys._by_digest.values() if secret.organization is keys._organizations["org_acme"]]
+    assert compiled == []
+    assert keys.lookup(header(7)).models == {"a"}

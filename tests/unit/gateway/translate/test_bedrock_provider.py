@@ -6,12 +6,12 @@ from typing import Any
 
 import botocore.session
 import pytest
+from bedrock_provider import event, exception
 from botocore.eventstream import EventStreamBuffer
 from botocore.model import ServiceModel, StructureShape
 from botocore.parsers import EventStreamJSONParser, RestJSONParser
 from botocore.validate import validate_parameters
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from tests.unit.gateway.translate.frames import event, exception
 from tests.unit.gateway.translate.samples import ASKED, PNG, TALK, TOOLS, joined, run
 
 from sluice_gateway.translate.bedrock.provider import Bedrock

@@ -11,7 +11,7 @@ from sluice_gateway.translate.shapes import Asked, Json, Refusal, Style, Upstrea
 
 
 class Gemini:
-    """`generateContent`; the base URL of a deployment ends in `/v1beta`."""
+    """`generateContent`; the base URL of a deployment ends in `/v1` or `/v1beta`."""
 
     style: Style = "gemini"
     stream_type = b"text/event-stream"
