@@ -14,6 +14,10 @@ DeploymentHealth = Literal["up", "down", "unknown"]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
+# Providers whose API wants a key in a header of its own; all others take a bearer token in `authorization`.
+KEY_HEADERS = {"azure": "api-key", "anthropic": "x-api-key", "gemini": "x-goog-api-key"}
+
+
 class DeploymentAuth(Reply):
     """How a deployment wants to be called; secrets never travel, only the name of the variable that holds one.
 

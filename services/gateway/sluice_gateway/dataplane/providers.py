@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
-from sluice.contracts.routing import Deployment
+from sluice.contracts.routing import KEY_HEADERS, Deployment
 from sluice_gateway.translate.anthropic.provider import Anthropic
 from sluice_gateway.translate.bedrock.provider import Bedrock
 from sluice_gateway.translate.gemini.provider import Gemini
@@ -32,15 +32,7 @@ def credential_header_of(config: Deployment) -> str | None:
 
     Service tokens of Sluice's own services are bearer tokens whatever the provider.
     """
-    if config.auth.kind != "bearer":
-        return None
-    if config.provider == AZURE:
-        return "api-key"
-    provider = provider_of(config)
-    if provider is None:
-        return None
-    name, _ = provider.credential("")
-    return None if name == "authorization" else name
+    return KEY_HEADERS.get(config.provider) if config.auth.kind == "bearer" else None
 
 
 def paths_of(config: Deployment) -> Paths:
