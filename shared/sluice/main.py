@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import logging
+import multiprocessing
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ def _serve(entry: Entry[Settings], platform: PlatformSettings, settings: Setting
     if entry.check:
         entry.check(platform, settings)
     if entry.migrations and platform.auto_migrate:
-        _migrate(entry, platform)
+        _bring_schema(entry, platform, entry.migrations)
     app = entry.create_app(lambda: entry.open_deps(platform, settings))
     served: ASGIApp = entry.wrap(app, platform, settings) if entry.wrap else app
     options: dict[str, Any] = {
@@ -118,10 +119,30 @@ def _serve(entry: Entry[Settings], platform: PlatformSettings, settings: Setting
 def _work(entry: Entry[Settings], platform: PlatformSettings, settings: Settings) -> None:
     assert entry.worker is not None
     if entry.migrations:
-        from sluice.migrations import wait_for_schema  # noqa: PLC0415 - Alembic is loaded by those that migrate only
+        from sluice.schema import wait_for_schema  # noqa: PLC0415 - SQLAlchemy is for services that have a database
 
         asyncio.run(wait_for_schema(platform, entry.name, entry.migrations))
     entry.worker(platform, settings)
+
+
+def _bring_schema(entry: Entry[Settings], platform: PlatformSettings, migrations: Path) -> None:
+    from sluice.schema import is_current  # noqa: PLC0415 - SQLAlchemy is for services that have a database
+
+    if asyncio.run(is_current(platform, entry.name, migrations)):
+        return
+    # In a process of its own, so that what Alembic takes goes with it.
+    child = multiprocessing.get_context("fork").Process(target=_migrate_or_fail, args=(entry, platform))
+    child.start()
+    child.join()
+    if child.exitcode:
+        sys.exit(child.exitcode)
+
+
+def _migrate_or_fail(entry: Entry[Settings], platform: PlatformSettings) -> None:
+    try:
+        _migrate(entry, platform)
+    except SluiceError as exc:
+        _fail(exc.detail)
 
 
 def _migrate(entry: Entry[Settings], platform: PlatformSettings) -> None:

@@ -1,22 +1,17 @@
 """Schema migrations: plain Alembic revisions of one service, run by one process at a time."""
 
-import asyncio
 import fcntl
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from alembic.config import Config
-from alembic.migration import MigrationContext
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import SQLAlchemyError
 
-from sluice.db import Database, open_database
-from sluice.errors import DependencyUnavailable
+from sluice.db import open_database
 from sluice.settings import PlatformSettings
 
 _SHARED_SCRIPT = Path(__file__).parent / "migration_env"
@@ -35,34 +30,6 @@ async def upgrade(platform: PlatformSettings, service: str, migrations: Path, re
                 await connection.commit()
     finally:
         await database.close()
-
-
-async def wait_for_schema(platform: PlatformSettings, service: str, migrations: Path, seconds: float = 60.0) -> None:
-    """Wait until another process has brought the schema up to date.
-
-    Raises:
-        DependencyUnavailable: it was not up to date in time.
-    """
-    head = _script(migrations).get_current_head()
-    database = open_database(platform, service)
-    deadline = time.monotonic() + seconds
-    try:
-        while await _current_revision(database) != head:
-            if time.monotonic() > deadline:
-                raise DependencyUnavailable(
-                    f"The database of {service} is not at revision {head} after {seconds:.0f} s; run `python -m sluice_{service} migrate`."
-                )
-            await asyncio.sleep(0.3)
-    finally:
-        await database.close()
-
-
-async def _current_revision(database: Database) -> str | None:
-    try:
-        async with database.engine.execution_options(sluice_read=True).connect() as connection:
-            return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
-    except (SQLAlchemyError, OSError):
-        return None
 
 
 def _script(migrations: Path) -> ScriptDirectory:

@@ -18,7 +18,8 @@ from tests.bench.procfs import family, read_all_stats
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.platform.home import Home
 from sluice_cli.platform.memory import proportional_memory
-from sluice_cli.platform.parts import Layout, Part, parts
+from sluice_cli.platform.parts import Part, parts
+from sluice_cli.platform.place import layout_of
 from sluice_cli.platform.records import Record, read
 from sluice_cli.settings import CliSettings
 
@@ -66,13 +67,21 @@ def measure(processes: Mapping[str, psutil.Process], seconds: float) -> list[Par
     before, began = cpu_seconds(processes), time.monotonic()
     time.sleep(seconds)
     after, took = cpu_seconds(processes), time.monotonic() - began
-    gone = [name for name, process in processes.items() if not process.is_running()]
+    gone = [name for name, process in processes.items() if not lives(process)]
     if gone:
         raise BenchError(f"These parts ended while they were measured: {', '.join(gone)}.")
     return [
         PartAtRest(name, (after[name] - before[name]) / took * 100, proportional_memory(process) / MIB)
         for name, process in processes.items()
     ]
+
+
+def lives(process: psutil.Process) -> bool:
+    """Tell whether a process has not ended, whether or not somebody has noticed its end."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def total(found: Sequence[PartAtRest]) -> PartAtRest:
@@ -118,7 +127,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         settings = CliSettings()
         home = Home(settings.home)
-        wanted = parts(Layout(settings.port_base), home, settings.redis_url)
+        wanted = parts(layout_of(settings), home, settings.redis_url)
         records = read(home.run)
         processes = running(wanted, records)
         rest = arguments.rested - youngest_s(records, time.time())

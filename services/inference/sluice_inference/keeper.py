@@ -30,6 +30,7 @@ class Pace:
     busy_s: float = 1.0
     drain_s: float = 10.0
     kill_after_s: float = 5.0
+    memory_s: float = 30.0
 
 
 class EngineKeeper:
@@ -67,6 +68,7 @@ class EngineKeeper:
         self._speeds = Speeds(None, None)
         self._generated = 0.0
         self._memory: int | None = None
+        self._weighed_at = float("-inf")
         self._publish()
 
     # What others may ask.
@@ -229,9 +231,16 @@ class EngineKeeper:
             return
         self._life = lifecycle.probe_answered(self._life)
         self._learn(reading)
-        self._memory = await asyncio.to_thread(self._process.memory_bytes) if self._process else None
+        await self._weigh()
         self._launcher.trim_log(self.spec.id)
         self._publish()
+
+    async def _weigh(self) -> None:
+        # Its children are found by going through all processes of the machine, which costs more than all else here.
+        now = self._clock.monotonic()
+        if self._process is not None and now - self._weighed_at >= self._pace.memory_s:
+            self._weighed_at = now
+            self._memory = await asyncio.to_thread(self._process.memory_bytes)
 
     def _learn(self, reading: Reading) -> None:
         before, self._reading = self._reading, reading
@@ -283,6 +292,7 @@ class EngineKeeper:
     def _forget_process(self) -> None:
         self._process = None
         self._memory = None
+        self._weighed_at = float("-inf")
         self._reading = Reading()
 
     def _note(self, life: Life) -> None:

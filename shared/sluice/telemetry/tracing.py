@@ -11,7 +11,6 @@ from google.protobuf.json_format import MessageToDict
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -78,7 +77,7 @@ class Tracing:
         if platform.trace_file_dir:
             self._add(JsonLinesExporter(Path(platform.trace_file_dir) / f"{service}.jsonl"))
         if platform.otlp_endpoint:
-            self._add(OTLPSpanExporter(endpoint=f"{platform.otlp_endpoint.rstrip('/')}/v1/traces", timeout=5))
+            self._add(_to_collector(f"{platform.otlp_endpoint.rstrip('/')}/v1/traces"))
         self.tracer = self._provider.get_tracer("sluice", __version__)
 
     @contextmanager
@@ -144,6 +143,14 @@ def current_trace_id() -> str | None:
     """Return the current trace's id as 32 hex digits, or None outside of a trace."""
     context = trace.get_current_span().get_span_context()
     return f"{context.trace_id:032x}" if context.is_valid else None
+
+
+def _to_collector(endpoint: str) -> SpanExporter:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - an HTTP library of its own
+        OTLPSpanExporter,
+    )
+
+    return OTLPSpanExporter(endpoint=endpoint, timeout=5)
 
 
 def _with_hex_ids(message: dict[str, object]) -> object:

@@ -8,9 +8,11 @@ from sqlalchemy import text
 
 from sluice.contracts.feedback import FeedbackRecorded
 from sluice.db import open_database
-from sluice.migrations import upgrade, wait_for_schema
+from sluice.errors import DependencyUnavailable
+from sluice.migrations import upgrade
 from sluice.queues import FEEDBACK, KEYS_CHANGED, KeysChanged, StreamConsumer, append, publish, subscribe
 from sluice.redis import open_redis
+from sluice.schema import is_current, wait_for_schema
 from sluice.testing import platform_settings, postgres_server, valkey_process, valkey_server
 
 pytestmark = pytest.mark.integration
@@ -43,8 +45,12 @@ async def test_concurrent_transactions_lose_no_update(
     versions = tmp_path / "migrations" / "versions"
     versions.mkdir(parents=True)
     (versions / "0001_counter.py").write_text(REVISION)
+    assert not await is_current(platform, "demo", versions.parent)
+    with pytest.raises(DependencyUnavailable, match="is not at revision 0001"):
+        await wait_for_schema(platform, "demo", versions.parent, seconds=0)
     await upgrade(platform, "demo", versions.parent)
     await upgrade(platform, "demo", versions.parent)
+    assert await is_current(platform, "demo", versions.parent)
     await wait_for_schema(platform, "demo", versions.parent, seconds=2)
     database = open_database(platform, "demo")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 Json = dict[str, Any]
 Style = Literal["openai", "azure", "anthropic", "gemini", "bedrock"]
@@ -109,6 +109,23 @@ class Provider(Protocol):
 
     def credential(self, secret: str) -> tuple[str, str]:
         """Return the header that carries the credential."""
+        ...
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A provider that counts the tokens of a prompt without answering it."""
+
+    def count_request(self, fields: Json, upstream_model: str) -> UpstreamRequest:
+        """Return the request that counts the tokens of a hub request's prompt."""
+        ...
+
+    def count_answer(self, found: Json) -> int:
+        """Return the count.
+
+        Raises:
+            BadAnswer: there is none.
+        """
         ...
 
 

@@ -64,14 +64,14 @@ class MiniLmCounter:
     """Words and tokens as the model's own tokenizer sees them."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
 
     def words(self, text: str) -> list[Word]:
         """Return the words of `text`; it is read in pieces, so that a long text needs little memory."""
         return [word for start, end in _pieces(text) for word in self._words(text[start:end], start)]
 
     def _words(self, piece: str, shift: int) -> Iterator[Word]:
-        encoding = self._tokenizer.encode(piece, add_special_tokens=False)
+        encoding = self.tokenizer.encode(piece, add_special_tokens=False)
         open_id: int | None = None
         start = end = tokens = 0
         for word_id, (begin, stop) in zip(encoding.word_ids, encoding.offsets, strict=True):
@@ -117,7 +117,7 @@ class Model:
     batch_tokens: int
 
     @classmethod
-    def load(cls, files: ModelFiles, threads: int, batch_tokens: int) -> "Model":
+    def load(cls, file: Path, tokenizer: Tokenizer, threads: int, batch_tokens: int) -> "Model":
         """Read the model; it takes a quarter of a second and about 90 MB.
 
         The arena is off: it keeps the largest batch's memory for ever, and costs no speed to speak of at this size.
@@ -131,8 +131,8 @@ class Model:
         options.enable_mem_pattern = False
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(str(files.model), options, providers=["CPUExecutionProvider"])
-        model = cls(open_tokenizer(files), session, batch_tokens)
+        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        model = cls(tokenizer, session, batch_tokens)
         release_free_memory()
         return model
 
@@ -185,7 +185,7 @@ def release_free_memory() -> None:
 class MiniLmEmbedder:
     """The `Embedder` port on the packaged model, loaded at first use and run in threads so that the loop stays free.
 
-    One thread serves each lane. With `idle_s` the model is freed after so long without work.
+    One thread serves each lane. With `idle_s` model and tokenizer are freed after so long without work.
     """
 
     dimensions = DIMENSIONS
@@ -199,11 +199,20 @@ class MiniLmEmbedder:
         self._batch_tokens = batch_tokens
         self._idle_s = idle_s
         self._model: Model | None = None
+        self._counter: MiniLmCounter | None = None
+        self._reading = threading.Lock()
         self._loading = threading.Lock()
         self._used_at = time.monotonic()
         self._running = 0
         self._lanes = {lane: ThreadPoolExecutor(1, thread_name_prefix=f"embed-{lane}") for lane in ("query", "bulk")}
-        self.counter = MiniLmCounter(open_tokenizer(files))
+
+    @property
+    def counter(self) -> MiniLmCounter:
+        """Counts in this model's tokens; the tokenizer, which the model uses too, is read at first use."""
+        with self._reading:
+            if self._counter is None:
+                self._counter = MiniLmCounter(open_tokenizer(self._files))
+            return self._counter
 
     async def load(self) -> None:
         """Load the model now."""
@@ -243,7 +252,7 @@ class MiniLmEmbedder:
         """Free the model if nothing used it for `idle_s` seconds; call it now and then."""
         idle = time.monotonic() - self._used_at
         if self._idle_s and self._model is not None and not self._running and idle > self._idle_s:
-            self._model = None
+            self._model = self._counter = None
             release_free_memory()
 
     async def close(self) -> None:
@@ -256,7 +265,8 @@ class MiniLmEmbedder:
         with self._loading:
             model = self._model
             if model is None:
-                model = self._model = Model.load(self._files, self._threads, self._batch_tokens)
+                tokenizer = self.counter.tokenizer
+                model = self._model = Model.load(self._files.model, tokenizer, self._threads, self._batch_tokens)
             return model
 
 
