@@ -160,6 +160,8 @@ class DataPlane:
         ctx = RequestContext(endpoint, heads, started, opened, raw, body, deadline)
         model = resolved.model
         ctx.model, ctx.route, ctx.plan = resolved
+        if body.untranslatable is not None and not ctx.plan.direct:
+            raise body.untranslatable  # stages read the translation
         if model is not None:
             ctx.chain = (model, *model.fallbacks) if model.fallbacks else (model,)
         return ctx

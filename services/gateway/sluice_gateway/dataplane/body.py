@@ -41,7 +41,8 @@ class ParsedBody(NamedTuple):
     """A body whose types were checked.
 
     `canonical` says that the bytes must be written anew from `fields` (a duplicated or escaped name could mean one thing here
-    and another upstream). `native` holds the fields as they came when the client speaks another API than OpenAI's.
+    and another upstream). `native` holds the fields as they came when the client speaks another API than OpenAI's;
+    `untranslatable` says why `fields` is not a translation of them, so that nothing but such a provider may read them.
     """
 
     fields: Fields
@@ -52,6 +53,7 @@ class ParsedBody(NamedTuple):
     extension: SluiceOptions | None
     canonical: bool
     native: Fields | None = None
+    untranslatable: InvalidRequest | None = None
 
 
 def parse(raw: bytes, kind: Kind) -> ParsedBody:
@@ -70,13 +72,17 @@ def parse_foreign(raw: bytes, client: Client) -> ParsedBody:
         InvalidRequest: as `parse`, or something in it has no counterpart.
     """
     native = read_object(raw)
+    problem: InvalidRequest | None = None
     try:
         fields = client.request({name: value for name, value in native.items() if name != "sluice"})
     except Untranslatable as exc:
-        raise InvalidRequest(exc.message, param=exc.param, code=exc.code) from exc
+        # It may still go to a provider that speaks the same API.
+        problem = InvalidRequest(exc.message, param=exc.param, code=exc.code)
+        fields = {name: native[name] for name in ("model", "stream", "max_tokens") if name in native}
+        fields["messages"] = [{"role": "user", "content": ""}]
     if "sluice" in native:
         fields = {**fields, "sluice": native["sluice"]}
-    return _checked_body(raw, fields, "chat")._replace(wants_usage=True, native=native)
+    return _checked_body(raw, fields, "chat")._replace(wants_usage=True, native=native, untranslatable=problem)
 
 
 def _checked_body(raw: bytes, fields: Fields, kind: Kind) -> ParsedBody:

@@ -13,9 +13,11 @@ from sluice_gateway.dataplane.body import Fields
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError, InvalidRequest, RefusedByUpstream
-from sluice_gateway.dataplane.sse import DONE, EventCutter, Scanner, StreamPiece, StreamScanner, Usage, chunk_of, split
+from sluice_gateway.dataplane.sse import DONE, Scanner, StreamPiece, StreamScanner, Usage, chunk_of, split
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import UpstreamReply
+from sluice_gateway.translate import registry
+from sluice_gateway.translate.anthropic import passing
 from sluice_gateway.translate.errors import BadAnswer, Untranslatable
 from sluice_gateway.translate.events import write
 from sluice_gateway.translate.openai.provider import OpenAI
@@ -52,17 +54,18 @@ def request(ctx: RequestContext, entry: ModelEntry, state: DeploymentState) -> U
             code="model_not_supported",
         )
     model = state.config.upstream_model
-    fields = {name: value for name, value in ctx.fields.items() if name != "sluice"}
-    try:
-        found = provider.request(fields, model, max_output_tokens=entry.config.max_output_tokens)
-    except Untranslatable as exc:
-        raise InvalidRequest(exc.message, param=exc.param, code=exc.code) from exc
     ctx.verbatim = _may_pass(ctx, provider)
     if ctx.verbatim:
-        given = dict(ctx.heads.anthropic)
-        headers = {**dict(found.headers), **given}
-        return UpstreamRequest(found.path, tuple(headers.items()), _native(ctx, model))
-    return found
+        return _as_it_came(ctx, model, "/messages/count_tokens" if ctx.endpoint.counts else "/messages")
+    if ctx.body.untranslatable is not None:
+        raise ctx.body.untranslatable
+    fields = {name: value for name, value in ctx.fields.items() if name != "sluice"}
+    try:
+        if ctx.endpoint.counts:
+            return registry.counting(provider).count_request(fields, model)
+        return provider.request(fields, model, max_output_tokens=entry.config.max_output_tokens)
+    except Untranslatable as exc:
+        raise InvalidRequest(exc.message, param=exc.param, code=exc.code) from exc
 
 
 def _may_pass(ctx: RequestContext, provider: Provider) -> bool:
@@ -74,11 +77,17 @@ def _may_pass(ctx: RequestContext, provider: Provider) -> bool:
     )
 
 
-def _native(ctx: RequestContext, upstream_model: str) -> bytes:
-    native: Fields | None = ctx.body.native
-    if native is None or (upstream_model == ctx.body.model and not ctx.body.canonical):
-        return ctx.raw
-    return orjson.dumps({**native, "model": upstream_model})
+def _as_it_came(ctx: RequestContext, upstream_model: str, path: str) -> UpstreamRequest:
+    native: Fields = ctx.body.native or {}
+    given = dict(ctx.heads.anthropic)
+    return passing.request(
+        orjson.dumps(native) if ctx.body.canonical else ctx.raw,
+        native,
+        upstream_model,
+        version=given.get("anthropic-version"),
+        beta=given.get("anthropic-beta"),
+        path=path,
+    )
 
 
 def answer(ctx: RequestContext, provider: Provider, found: dict[str, Any]) -> dict[str, Any]:
@@ -88,6 +97,8 @@ def answer(ctx: RequestContext, provider: Provider, found: dict[str, Any]) -> di
         ValueError: it makes no sense.
     """
     try:
+        if ctx.endpoint.counts:
+            return {"input_tokens": registry.counting(provider).count_answer(found)}
         return provider.answer(found, asked(ctx))
     except BadAnswer as exc:
         raise ValueError(str(exc)) from exc
@@ -121,15 +132,9 @@ def followed(ctx: RequestContext, provider: Provider | None, reply: UpstreamRepl
     """Return the scanner that turns a reply's stream into OpenAI's events, or that follows one which passes as it comes."""
     if provider is None:
         return Followed(reply, StreamScanner(hide_usage=not ctx.body.wants_usage))
-    stream = provider.stream(asked(ctx))
     if ctx.verbatim:
-        return Followed(reply, _Follower(stream))
-    return Followed(reply, _Translator(stream, hide_usage=not ctx.body.wants_usage))
-
-
-def _usage(stream: ProviderStream) -> Usage | None:
-    found = stream.usage
-    return None if found is None else Usage(found.prompt_tokens, found.completion_tokens)
+        return Followed(reply, _Follower(passing.Relay(asked(ctx))))
+    return Followed(reply, _Translator(provider.stream(asked(ctx)), hide_usage=not ctx.body.wants_usage))
 
 
 class _Translator:
@@ -143,7 +148,8 @@ class _Translator:
     @property
     def usage(self) -> Usage | None:
         """The best count so far."""
-        return _usage(self._stream)
+        found = self._stream.usage
+        return None if found is None else Usage(found.prompt_tokens, found.completion_tokens)
 
     @property
     def failed(self) -> bool:
@@ -165,35 +171,36 @@ class _Translator:
 
 
 class _Follower:
-    """Passes a provider's events as they come, and counts."""
+    """Passes a stream of Anthropic's as it comes, and counts."""
 
-    def __init__(self, stream: ProviderStream) -> None:
-        self._stream = stream
-        self._cutter = EventCutter()
-        self.chunks = 0
-        self._broken = False
+    def __init__(self, relay: passing.Relay) -> None:
+        self._relay = relay
+
+    @property
+    def chunks(self) -> int:
+        """How many pieces of the answer came."""
+        return self._relay.chunks
 
     @property
     def usage(self) -> Usage | None:
         """The best count so far."""
-        return _usage(self._stream)
+        found = self._relay.usage
+        return None if found is None else Usage(found.prompt_tokens, found.completion_tokens)
 
     @property
     def failed(self) -> bool:
-        """Whether the stream ended too early; an error that the provider tells of passes as it comes."""
-        return self._broken
+        """Whether the provider told of a failure."""
+        return self._relay.failure is not None
 
     def feed(self, data: bytes) -> StreamPiece:
         """Take one read of the upstream."""
-        chunks = self._stream.feed(data)
-        self.chunks += sum(1 for chunk in chunks if chunk.get("choices"))
-        return StreamPiece(self._cutter.feed(data), self._stream.done)
+        piece = self._relay.feed(data)
+        return StreamPiece(piece.events, piece.done)
 
     def finish(self) -> StreamPiece:
         """Take the end of the upstream's stream."""
-        self._stream.finish()
-        self._broken = self._stream.failure is not None and not self._stream.done
-        return StreamPiece(self._cutter.rest(), self._stream.done)
+        piece = self._relay.finish()
+        return StreamPiece(piece.events, piece.done)
 
 
 class Writer:

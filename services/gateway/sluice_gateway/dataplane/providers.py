@@ -1,17 +1,14 @@
 """Which API a deployment speaks, and where its paths are."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 from sluice.contracts.routing import KEY_HEADERS, Deployment
-from sluice_gateway.translate.anthropic.provider import Anthropic
-from sluice_gateway.translate.bedrock.provider import Bedrock
-from sluice_gateway.translate.gemini.provider import Gemini
-from sluice_gateway.translate.shapes import Provider
+from sluice_gateway.translate import registry
+from sluice_gateway.translate.shapes import Provider, Style
 
 AZURE = "azure"
-_FOREIGN: dict[str, Callable[[], Provider]] = {"anthropic": Anthropic, "gemini": Gemini, "bedrock": Bedrock}
+_FOREIGN: tuple[Style, ...] = ("anthropic", "gemini", "bedrock")
 
 
 class Paths(NamedTuple):
@@ -23,8 +20,10 @@ class Paths(NamedTuple):
 
 def provider_of(config: Deployment) -> Provider | None:
     """Return the translator of a deployment whose API is not OpenAI's, None for all others."""
-    make = _FOREIGN.get(config.provider)
-    return None if make is None else make()
+    for style in _FOREIGN:
+        if config.provider == style:
+            return registry.provider(style)
+    return None
 
 
 def credential_header_of(config: Deployment) -> str | None:

@@ -111,7 +111,10 @@ class StreamPiece(NamedTuple):
 class Scanner(Protocol):
     """Follows a stream while it is relayed."""
 
-    chunks: int
+    @property
+    def chunks(self) -> int:
+        """How many pieces of the answer came."""
+        ...
 
     @property
     def usage(self) -> Usage | None:

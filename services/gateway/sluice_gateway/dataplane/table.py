@@ -16,7 +16,7 @@ from sluice_gateway.dataplane.plan import Plan, Stages, compile_plan, stricter
 from sluice_gateway.dataplane.providers import paths_of
 from sluice_gateway.dataplane.upstream import Upstream
 from sluice_gateway.metrics import GatewayMetrics, Spread, Tally
-from sluice_gateway.translate.messages.client import Messages
+from sluice_gateway.translate.messages.client import CountTokens, Messages
 from sluice_gateway.translate.responses.client import Responses
 from sluice_gateway.translate.shapes import Client, ClientStyle
 
@@ -40,6 +40,11 @@ class Endpoint(NamedTuple):
         """The API that is spoken here."""
         return "chat" if self.client is None else self.client.style
 
+    @property
+    def counts(self) -> bool:
+        """Whether a prompt is counted here instead of answered."""
+        return self.operation == "count_tokens"
+
     def error_body(self, error: ApiError) -> bytes:
         """Return an error in the shape of this API."""
         return error.body() if self.client is None else orjson.dumps(self.client.error(error.failure()))
@@ -49,8 +54,9 @@ CHAT = Endpoint("/v1/chat/completions", "chat", "/chat/completions", "chat", "ch
 COMPLETIONS = Endpoint("/v1/completions", "completion", "/completions", "chat", "text_completion")
 EMBEDDINGS = Endpoint("/v1/embeddings", "embedding", "/embeddings", "embedding", "embeddings")
 MESSAGES = Endpoint("/v1/messages", "chat", "/chat/completions", "chat", "chat", Messages())
+COUNT_TOKENS = Endpoint("/v1/messages/count_tokens", "chat", "", "chat", "count_tokens", CountTokens())
 RESPONSES = Endpoint("/v1/responses", "chat", "/chat/completions", "chat", "chat", Responses())
-ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES)
+ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, RESPONSES)
 
 
 class ModelMetrics:
