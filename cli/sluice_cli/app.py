@@ -7,26 +7,42 @@ from collections.abc import Callable
 import typer
 from pydantic import ValidationError
 
-from sluice_cli.commands import data, jobs, keys, lifecycle, talk
+from sluice.sentences import faults
+from sluice_cli.commands import audit, data, jobs, keys, lifecycle, orgs, talk, teams
 from sluice_cli.platform.errors import CommandFailed
 
-app = typer.Typer(
-    name="sluice",
-    help="Start the Sluice platform on this machine and talk to it.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.logs),
     *(talk.chat, talk.models, talk.usage, talk.trace),
     *(data.ingest, data.search, data.feedback),
 )
-for command in _COMMANDS:
-    app.command()(command)
-app.add_typer(keys.app, name="keys")
-app.add_typer(jobs.eval_app, name="eval")
-app.add_typer(jobs.finetune_app, name="finetune")
+_GROUPS = {
+    "orgs": orgs.app,
+    "teams": teams.app,
+    "keys": keys.app,
+    "audit": audit.app,
+    "eval": jobs.eval_app,
+    "finetune": jobs.finetune_app,
+}
+
+
+def make_app() -> typer.Typer:
+    """Return the application with all commands."""
+    made = typer.Typer(
+        name="sluice",
+        help="Start the Sluice platform on this machine and talk to it.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    for command in _COMMANDS:
+        made.command()(command)
+    for name, group in _GROUPS.items():
+        made.add_typer(group, name=name)
+    return made
+
+
+app = make_app()
 
 
 def run() -> None:
@@ -44,6 +60,6 @@ def run() -> None:
         print(f"{exc.filename or 'sluice'}: {exc.strerror or exc}", file=sys.stderr)
         sys.exit(1)
     except ValidationError as exc:
-        for problem in exc.errors():
-            print(f"SLUICE_{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}", file=sys.stderr)
+        for fault in faults([{**problem, "loc": (f"SLUICE_{problem['loc'][0]}".upper(),)} for problem in exc.errors()]):
+            print(fault.sentence, file=sys.stderr)
         sys.exit(2)

@@ -1,6 +1,6 @@
 """Talks to the gateway (and, for the administrator, to its admin API) and turns refusals into plain sentences."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,11 +61,11 @@ class Gateway:
         return answer.text
 
 
-def every(call: Callable[..., Any], path: str) -> Iterator[dict[str, Any]]:
+def every(call: Callable[..., Any], path: str, query: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
     """Yield all rows of a list, page by page; `call` is `Gateway.user` or `Gateway.admin`."""
     after: str | None = None
     while True:
-        page = call("GET", path, params={"limit": 100, **({"after": after} if after else {})})
+        page = call("GET", path, params={"limit": 100, **(query or {}), **({"after": after} if after else {})})
         yield from page["data"]
         if not page["has_more"]:
             return

@@ -1,5 +1,6 @@
 """docker-compose.yml: valid for the real Compose, complete, and closed by default."""
 
+import re
 from typing import Any
 
 import pytest
@@ -34,6 +35,14 @@ def test_compose_accepts_it() -> None:
 @pytest.mark.parametrize("override", OVERRIDES)
 def test_compose_accepts_the_overrides(override: str) -> None:
     assert compose(override)["services"]
+
+
+def test_make_containers_publishes_the_ports_that_it_asks_for() -> None:
+    started = compose("deploy/compose/local.yml", "deploy/compose/recorded.yml")["services"].values()
+    ports = [port for service in started if not service.get("profiles") for port in service.get("ports", [])]
+    asked = re.findall(r'"http://127\.0\.0\.1:(\d+)"', (ROOT / "deploy/containers/stack.py").read_text())
+    assert sorted(port["published"] for port in ports) == sorted(asked)
+    assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("missing", sorted(SECRETS))

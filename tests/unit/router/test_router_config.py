@@ -28,6 +28,12 @@ def test_the_shipped_file_is_right_and_offers_vllm_only_when_it_is_there(monkeyp
     assert [model.name for model in config.models] == ["smollm2", "minilm", "vllm"]
 
 
+def test_a_deployment_says_where_it_is_or_nothing() -> None:
+    deployments = [{"base_url": "http://a/v1", "region": "eu"}, {"base_url": "http://b/v1"}]
+    made = snapshot(parse(_file(deployments=deployments), "models.yaml"), {}, version=1, now=0.0)
+    assert [deployment.region for deployment in made.models[0].deployments] == ["eu", None]
+
+
 @pytest.mark.parametrize(
     ("raw", "sentence"),
     [
@@ -46,6 +52,7 @@ def test_the_shipped_file_is_right_and_offers_vllm_only_when_it_is_there(monkeyp
             _file(deployments=[{"id": "d1"}]),
             "models[0] (m).deployments[0] (d1).base_url: this field is missing; add it",
         ),
+        (_file(deployments=[{"base_url": "http://a", "region": "EU west"}]), "models[0] (m).deployments[0].region"),
         (_file(deployments=[{"base_url": "http://a", "auth": {"kind": "bearer"}}]), ".auth: kind 'bearer' needs 'env'"),
         (_file(deployments=[{"base_url": "http://a", "auth": {"kind": "service"}}]), "needs 'audience'"),
         (_file(deployments=[{"base_url": "http://a", "auth": {"key": "sk-1"}}]), ".auth.key: there is no such field"),

@@ -1,0 +1,66 @@
+"""The options that organisations, teams and keys share: models, limits, and how to take them away."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+
+class Limit(StrEnum):
+    """A limit, as its option is called."""
+
+    REQUESTS_PER_MINUTE = "requests-per-minute"
+    TOKENS_PER_MINUTE = "tokens-per-minute"
+    MAX_CONCURRENT = "max-concurrent"
+    BUDGET_PER_DAY_USD = "budget-per-day-usd"
+    BUDGET_PER_MONTH_USD = "budget-per-month-usd"
+
+
+Models = Annotated[
+    list[str] | None, typer.Option("--model", help="a model that may be used; repeat for several; none means all")
+]
+AllModels = Annotated[bool, typer.Option("--all-models", help="allow every model again")]
+PerMinute = Annotated[int | None, typer.Option("--requests-per-minute", min=1, help="requests a minute")]
+TokensPerMinute = Annotated[int | None, typer.Option("--tokens-per-minute", min=1, help="tokens a minute")]
+Concurrent = Annotated[int | None, typer.Option("--max-concurrent", min=1, help="requests at the same time")]
+PerDay = Annotated[float | None, typer.Option("--budget-per-day-usd", min=0, help="US dollars a day (UTC)")]
+PerMonth = Annotated[float | None, typer.Option("--budget-per-month-usd", min=0, help="US dollars a month (UTC)")]
+NoLimit = Annotated[
+    list[Limit] | None,
+    typer.Option("--no-limit", metavar="LIMIT", help="a limit to take away, by its option's name; repeat for several"),
+]
+Shown = ("requests_per_minute", "tokens_per_minute", "max_concurrent", "budget_per_day_usd", "budget_per_month_usd")
+
+
+def limits(
+    requests_per_minute: int | None,
+    tokens_per_minute: int | None,
+    max_concurrent: int | None,
+    budget_per_day_usd: float | None,
+    budget_per_month_usd: float | None,
+    no_limit: list[Limit] | None = None,
+) -> dict[str, Any]:
+    """Return the body's `limits` with what was given; a limit to take away is null."""
+    given = dict(
+        zip(
+            Shown,
+            (requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd),
+            strict=True,
+        )
+    )
+    found: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    found |= {name.replace("-", "_"): None for name in no_limit or ()}
+    return {"limits": found} if found else {}
+
+
+def models(chosen: list[str] | None, *, every: bool = False) -> dict[str, Any]:
+    """Return the body's `models` with what was given; null allows every model."""
+    if every:
+        return {"models": None}
+    return {"models": chosen} if chosen else {}
+
+
+def one_line(row: dict[str, Any]) -> str:
+    """Return the limits of a row in one line."""
+    found = row.get("limits") or {}
+    return ", ".join(f"{name} {found[name]:g}" for name in Shown if found.get(name) is not None)

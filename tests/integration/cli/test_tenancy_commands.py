@@ -1,0 +1,120 @@
+"""`sluice orgs`, `teams`, `keys` and `audit` as a person types them, against a real gateway."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from sluice.testing import ADMIN_KEY, ServiceProcess, environment_of, free_port, platform_settings, valkey_server
+from sluice_cli.app import app
+from sluice_cli.platform.errors import CommandFailed
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+
+class Cli(NamedTuple):
+    """The command, with a gateway to talk to."""
+
+    url: str
+    credential: str = ADMIN_KEY
+
+    def run(self, *arguments: str) -> Any:
+        """Run it in this process, which saves the start of forty."""
+        values = {"SLUICE_URL": self.url, "SLUICE_ADMIN_KEY": self.credential, "COLUMNS": "200"}
+        return CliRunner(env=values).invoke(app, arguments)
+
+    def ok(self, *arguments: str) -> str:
+        """Run it, and return what it printed if it ended well."""
+        done = self.run(*arguments)
+        assert done.exit_code == 0, repr(done.exception)
+        return done.stdout.strip()
+
+    def json(self, *arguments: str) -> Any:
+        """Run it, and return what it printed as JSON."""
+        return json.loads(self.ok(*arguments))
+
+    def refused(self, *arguments: str) -> str:
+        """Run it, and return the sentence with which it is refused."""
+        done = self.run(*arguments)
+        assert isinstance(done.exception, CommandFailed), repr(done)
+        assert done.stdout == ""
+        return str(done.exception)
+
+    def works(self, secret: str) -> int:
+        """Return the status with which a key is answered."""
+        return httpx.get(f"{self.url}/v1/usage", headers={"authorization": f"Bearer {secret}"}).status_code
+
+
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+    folder, port = tmp_path_factory.mktemp("cli"), free_port()
+    with valkey_server() as valkey:
+        platform = platform_settings(folder, redis_url=valkey, router_url="http://127.0.0.1:9")
+        environment = {**environment_of(platform), "SLUICE_GATEWAY_PORT": str(port)}
+        with ServiceProcess("sluice_gateway", ["serve"], environment, folder / "log", cwd=folder) as process:
+            process.wait_ready(f"http://127.0.0.1:{port}/healthz")
+            yield Cli(f"http://127.0.0.1:{port}")
+
+
+def test_an_organisation_with_a_team_and_a_key_from_first_to_last(cli: Cli) -> None:
+    limits = ("--requests-per-minute", "600", "--budget-per-month-usd", "200.5")
+    assert "(tenant acme)" in cli.ok("orgs", "create", "acme", "--region", "eu", "--region", "ch", *limits)
+    cli.ok("teams", "create", "search", "--org", "acme", "--model", "smollm2", "--max-concurrent", "4")
+    secret = cli.ok("keys", "create", "web", "--team", "search", "--org", "acme", "--days", "30").splitlines()[0]
+    assert cli.works(secret) == 200
+
+    row = next(line for line in cli.ok("orgs", "list").splitlines() if " acme " in line)
+    assert "eu, ch" in row
+    assert "requests_per_minute 600, budget_per_month_usd 200.5" in row
+    assert "max_concurrent 4" in cli.ok("teams", "list", "--org", "acme")
+    key = cli.json("keys", "list", "--team", "search", "--json")[0]
+    assert secret.startswith(key["prefix"])
+
+    changed = cli.json("orgs", "change", "acme", "--no-limit", "requests-per-minute", "--anywhere", "--name", "Acme")
+    assert (changed["limits"]["requests_per_minute"], changed["allowed_regions"]) == (None, None)
+    assert changed["limits"]["budget_per_month_usd"] == 200.5
+    assert cli.json("teams", "change", "search", "--all-models")["models"] is None
+    assert cli.json("keys", "change", key["id"], "--team", "none", "--role", "admin")["role"] == "admin"
+
+    for what, called in (("orgs", "Acme"), ("keys", key["id"])):
+        cli.ok(what, "disable", called)
+        assert cli.works(secret) == 401
+        cli.ok(what, "enable", called)
+        assert cli.works(secret) == 200
+    renewed = cli.ok("keys", "rotate", key["id"], "--grace", "600").splitlines()[0]
+    assert [cli.works(found) for found in (secret, renewed)] == [200, 200]
+    own = cli._replace(credential=renewed)
+    assert [row["name"] for row in own.json("orgs", "list", "--json")] == ["Acme"]
+    assert "403" in own.refused("orgs", "create", "another")
+
+    assert "--cascade" not in cli.refused("orgs", "delete", "Acme")
+    assert "1 teams; 1 keys are revoked" in cli.ok("orgs", "delete", "Acme", "--cascade")
+    assert [cli.works(found) for found in (secret, renewed)] == [401, 401]
+
+
+def test_the_audit_log_is_listed_and_filtered(cli: Cli) -> None:
+    cli.ok("orgs", "create", "audited")
+    cli.ok("orgs", "change", "audited", "--max-concurrent", "3")
+    found = cli.json("audit", "list", "--org", "audited", "--days", "1", "--json")
+    assert [record["action"] for record in found] == ["change", "create"]
+    assert found[0]["after"]["limits"]["max_concurrent"] == 3
+    assert len(cli.json("audit", "list", "--limit", "1", "--json")) == 1
+    assert cli.json("audit", "list", "--org", "audited", "--action", "create", "--json") == found[1:]
+    assert '"max_concurrent": 3' in cli.ok("audit", "list", "--target", found[0]["target_id"])
+    assert cli.json("audit", "show", found[0]["id"]) == found[0]
+
+
+def test_what_cannot_be_done_is_one_sentence(cli: Cli) -> None:
+    assert "no organisation 'nobody'" in cli.refused("orgs", "show", "nobody")
+    assert "no team 'nobody'" in cli.refused("teams", "show", "nobody")
+    assert "Say what to change" in cli.refused("keys", "change", "key_1")
+    cli.ok("orgs", "create", "one")
+    cli.ok("orgs", "create", "two")
+    for org in ("one", "two"):
+        cli.ok("teams", "create", "same", "--org", org)
+    assert "--org" in cli.refused("teams", "show", "same")
+    assert cli.json("teams", "show", "same", "--org", "two")["name"] == "same"
+    assert "409" in cli.refused("teams", "create", "same", "--org", "two")
