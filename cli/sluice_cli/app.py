@@ -16,18 +16,13 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     *(talk.chat, talk.models, talk.usage, talk.trace),
     *(data.ingest, data.search, data.feedback),
 )
-_GROUPS = {
-    "orgs": orgs.app,
-    "teams": teams.app,
-    "keys": keys.app,
-    "audit": audit.app,
-    "eval": jobs.eval_app,
-    "finetune": jobs.finetune_app,
-}
+_GROUPS: tuple[tuple[str, typer.Typer], ...] = (
+    *(("orgs", orgs.app), ("teams", teams.app), ("keys", keys.app), ("audit", audit.app)),
+    *(("eval", jobs.eval_app), ("finetune", jobs.finetune_app)),
+)
 
 
-def make_app() -> typer.Typer:
-    """Return the application with all commands."""
+def _application() -> typer.Typer:
     made = typer.Typer(
         name="sluice",
         help="Start the Sluice platform on this machine and talk to it.",
@@ -37,12 +32,12 @@ def make_app() -> typer.Typer:
     )
     for command in _COMMANDS:
         made.command()(command)
-    for name, group in _GROUPS.items():
+    for name, group in _GROUPS:
         made.add_typer(group, name=name)
     return made
 
 
-app = make_app()
+app = _application()
 
 
 def run() -> None:

@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from sluice.contracts.base import Reply, Request
 
 Item = TypeVar("Item", bound=Reply)
 Order = Literal["asc", "desc"]
+Cursor = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f]*$")]
 
 
 class PageQuery(Request):
     """Which part of a list: at most `limit` rows that come after the row with id `after`."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20
-    after: str | None = None
+    after: Cursor | None = None
     order: Order = "desc"
 
 

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 
 from sluice.auth import CallerDep
 from sluice.contracts.finetune import DatasetReport, FileDeleted, FileObject
-from sluice.contracts.paging import Order, Page, PageQuery
+from sluice.contracts.paging import Cursor, Order, Page, PageQuery
 from sluice.errors import Unauthorized, problem_responses
 from sluice.ids import new_id
 from sluice_finetune.adapters.blobs import BlobWriter
@@ -74,7 +74,7 @@ async def list_files(
     caller: CallerDep,
     deps: DepsDep,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after: Annotated[str | None, Query(max_length=64)] = None,
+    after: Annotated[Cursor | None, Query(max_length=64)] = None,
     order: Order = "desc",
     purpose: Annotated[str | None, Query(max_length=64)] = None,
 ) -> Page[FileObject]:

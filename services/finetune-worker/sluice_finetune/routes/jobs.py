@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from sluice.auth import CallerDep
 from sluice.contracts.finetune import FineTuningJob, JobCreate, JobEvent
-from sluice.contracts.paging import Order, Page, PageQuery
+from sluice.contracts.paging import Cursor, Order, Page, PageQuery
 from sluice.errors import Unauthorized, problem_responses
 from sluice.ids import new_id
 from sluice_finetune.domain.errors import CursorNotFound, JobHasEnded, JobNotFound, UnknownTrainingFile
@@ -17,7 +17,7 @@ from sluice_finetune.wiring import DepsDep
 router = APIRouter(prefix="/v1/fine_tuning/jobs", tags=["fine-tuning"])
 
 Limit = Annotated[int, Query(ge=1, le=100)]
-After = Annotated[str | None, Query(max_length=64)]
+After = Annotated[Cursor | None, Query(max_length=64)]
 
 
 @router.post("", summary="Create a job", responses=problem_responses(Unauthorized, UnknownTrainingFile))

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials
 
 from sluice.auth import Caller, Doorkeeper, bearer
@@ -15,6 +15,7 @@ from sluice_gateway.domain.audit import ADMINISTRATOR, Actor, Trail
 from sluice_gateway.domain.keys import KEY_BRAND
 from sluice_gateway.wiring import Deps, DepsDep
 
+PathId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
 _Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 

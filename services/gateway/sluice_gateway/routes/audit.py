@@ -11,7 +11,7 @@ from sluice.contracts.tenancy import AuditRecord, AuditTarget, AuditVerb
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
 from sluice_gateway.domain.audit import AuditFilter
 from sluice_gateway.domain.errors import AuditRecordNotFound, OrganizationNotFound
-from sluice_gateway.routes.admin import OperatorDep
+from sluice_gateway.routes.admin import OperatorDep, PathId
 from sluice_gateway.routes.usage import At
 from sluice_gateway.wiring import DepsDep
 
@@ -51,6 +51,6 @@ async def list_audit(query: Annotated[AuditQuery, Query()], deps: DepsDep, actor
 
 
 @router.get("/{record_id}", summary="Get one change", responses=problem_responses(AuditRecordNotFound))
-async def get_audit(record_id: str, deps: DepsDep, actor: OperatorDep) -> AuditRecord:
+async def get_audit(record_id: PathId, deps: DepsDep, actor: OperatorDep) -> AuditRecord:
     """Return one record of the audit log."""
     return await deps.audit_store.get(record_id, actor.organization_id)

@@ -17,7 +17,7 @@ from sluice_gateway.domain.errors import (
     TeamNotFound,
 )
 from sluice_gateway.domain.key_admin import MadeKey
-from sluice_gateway.routes.admin import OperatorDep, OperatorsTrailDep
+from sluice_gateway.routes.admin import OperatorDep, OperatorsTrailDep, PathId
 from sluice_gateway.wiring import DepsDep
 
 router = APIRouter(
@@ -80,7 +80,7 @@ async def list_keys(query: Annotated[KeyQuery, Query()], deps: DepsDep, actor: O
 
 
 @router.get("/{key_id}", summary="Get an API key", responses=problem_responses(KeyNotFound))
-async def get_key(key_id: str, deps: DepsDep, actor: OperatorDep) -> ApiKey:
+async def get_key(key_id: PathId, deps: DepsDep, actor: OperatorDep) -> ApiKey:
     """Return one key without its secret."""
     return (await deps.key_store.get(key_id, actor.organization_id)).shown(deps.clock.now())
 
@@ -90,21 +90,21 @@ async def get_key(key_id: str, deps: DepsDep, actor: OperatorDep) -> ApiKey:
     summary="Change an API key",
     responses=problem_responses(KeyNotFound, KeyRevoked, TeamNotFound, PolicyUnknown, PlacementRefused),
 )
-async def change_key(key_id: str, body: UpdateApiKey, deps: DepsDep, trail: OperatorsTrailDep) -> ApiKey:
+async def change_key(key_id: PathId, body: UpdateApiKey, deps: DepsDep, trail: OperatorsTrailDep) -> ApiKey:
     """Change what is given; all gateway processes follow within a second. `disabled` stops the key until it is enabled."""
     return (await deps.keys.change(key_id, body, trail)).shown(trail.at)
 
 
 @router.post("/{key_id}/rotate", summary="Rotate an API key", responses=problem_responses(KeyNotFound, KeyRevoked))
 async def rotate_key(
-    key_id: str, deps: DepsDep, trail: OperatorsTrailDep, response: Response, body: RotateApiKey | None = None
+    key_id: PathId, deps: DepsDep, trail: OperatorsTrailDep, response: Response, body: RotateApiKey | None = None
 ) -> CreatedApiKey:
     """Give a key a new secret, shown this once; the old one works for another `grace_s` seconds, by default not at all."""
     return _with_secret(await deps.keys.rotate(key_id, body or RotateApiKey(), trail), response, trail.at)
 
 
 @router.delete("/{key_id}", summary="Revoke an API key", responses=problem_responses(KeyNotFound))
-async def revoke_key(key_id: str, deps: DepsDep, trail: OperatorsTrailDep) -> ApiKey:
+async def revoke_key(key_id: PathId, deps: DepsDep, trail: OperatorsTrailDep) -> ApiKey:
     """Revoke a key for good; all gateway processes refuse it within a second. Its usage stays."""
     return (await deps.keys.revoke(key_id, trail)).shown(trail.at)
 

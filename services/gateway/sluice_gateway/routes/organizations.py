@@ -10,7 +10,7 @@ from sluice.contracts.paging import Page, PageQuery
 from sluice.contracts.tenancy import CreateOrganization, Deleted, Organization, UpdateOrganization
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
 from sluice_gateway.domain.errors import NameTaken, NotEmpty, OrganizationNotFound
-from sluice_gateway.routes.admin import AdministratorsTrailDep, OperatorDep
+from sluice_gateway.routes.admin import AdministratorsTrailDep, OperatorDep, PathId
 from sluice_gateway.wiring import DepsDep
 
 router = APIRouter(
@@ -54,7 +54,7 @@ async def list_organizations(
 
 
 @router.get("/{organization_id}", summary="Get an organisation", responses=problem_responses(OrganizationNotFound))
-async def get_organization(organization_id: str, deps: DepsDep, actor: OperatorDep) -> Organization:
+async def get_organization(organization_id: PathId, deps: DepsDep, actor: OperatorDep) -> Organization:
     """Return one organisation."""
     return (await deps.tenancy_store.organization(organization_id, actor.organization_id)).shown()
 
@@ -65,7 +65,7 @@ async def get_organization(organization_id: str, deps: DepsDep, actor: OperatorD
     responses=problem_responses(OrganizationNotFound, NameTaken),
 )
 async def change_organization(
-    organization_id: str, body: UpdateOrganization, deps: DepsDep, trail: AdministratorsTrailDep
+    organization_id: PathId, body: UpdateOrganization, deps: DepsDep, trail: AdministratorsTrailDep
 ) -> Organization:
     """Change what is given; its keys follow in all gateway processes within a second. `disabled` stops them all."""
     return (await deps.tenancy.change_organization(organization_id, body, trail)).shown()
@@ -77,7 +77,7 @@ async def change_organization(
     responses=problem_responses(OrganizationNotFound, NotEmpty),
 )
 async def delete_organization(
-    organization_id: str, deps: DepsDep, trail: AdministratorsTrailDep, cascade: Cascade = False
+    organization_id: PathId, deps: DepsDep, trail: AdministratorsTrailDep, cascade: Cascade = False
 ) -> Deleted:
     """Delete an organisation for good. Its usage and audit records stay, and its tenant is never given to another."""
     removal = await deps.tenancy.delete_organization(organization_id, cascade=cascade, trail=trail)

@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.contracts.retrieval import Citation
+from sluice_gateway.routes.public import ErrorReply
 
 _api_key = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key of the gateway (`sk-…`)")
 
@@ -214,21 +215,6 @@ class ResponseReply(Open):
     status: str
     output: list[dict[str, Any]]
     usage: dict[str, Any] | None = None
-
-
-class ErrorFields(BaseModel):
-    """What is wrong and what to change."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class ErrorReply(BaseModel):
-    """An error in OpenAI's shape."""
-
-    error: ErrorFields
 
 
 _ERRORS: dict[int | str, dict[str, Any]] = {

@@ -9,7 +9,7 @@ from sluice.contracts.paging import Page, PageQuery
 from sluice.contracts.tenancy import CreateTeam, Deleted, Team, UpdateTeam
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
 from sluice_gateway.domain.errors import NameTaken, NotEmpty, OrganizationNotFound, PlacementRefused, TeamNotFound
-from sluice_gateway.routes.admin import OperatorDep, OperatorsTrailDep
+from sluice_gateway.routes.admin import OperatorDep, OperatorsTrailDep, PathId
 from sluice_gateway.routes.organizations import Cascade
 from sluice_gateway.wiring import DepsDep
 
@@ -50,19 +50,19 @@ async def list_teams(query: Annotated[TeamQuery, Query()], deps: DepsDep, actor:
 
 
 @router.get("/{team_id}", summary="Get a team", responses=problem_responses(TeamNotFound))
-async def get_team(team_id: str, deps: DepsDep, actor: OperatorDep) -> Team:
+async def get_team(team_id: PathId, deps: DepsDep, actor: OperatorDep) -> Team:
     """Return one team."""
     return (await deps.tenancy_store.team(team_id, actor.organization_id)).shown()
 
 
 @router.patch("/{team_id}", summary="Change a team", responses=problem_responses(TeamNotFound, NameTaken))
-async def change_team(team_id: str, body: UpdateTeam, deps: DepsDep, trail: OperatorsTrailDep) -> Team:
+async def change_team(team_id: PathId, body: UpdateTeam, deps: DepsDep, trail: OperatorsTrailDep) -> Team:
     """Change what is given; its keys follow in all gateway processes within a second. `disabled` stops them all."""
     return (await deps.tenancy.change_team(team_id, body, trail)).shown()
 
 
 @router.delete("/{team_id}", summary="Delete a team", responses=problem_responses(TeamNotFound, NotEmpty))
-async def delete_team(team_id: str, deps: DepsDep, trail: OperatorsTrailDep, cascade: Cascade = False) -> Deleted:
+async def delete_team(team_id: PathId, deps: DepsDep, trail: OperatorsTrailDep, cascade: Cascade = False) -> Deleted:
     """Delete a team for good. Its usage and audit records stay."""
     removal = await deps.tenancy.delete_team(team_id, cascade=cascade, trail=trail)
     return Deleted(id=removal.deleted.id, object="team.deleted", keys_revoked=removal.keys)

@@ -12,14 +12,25 @@ from sluice.contracts.usage import UsageGroup, UsageRecord, UsageStatus, UsageSu
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
 from sluice_gateway.domain.errors import CursorUnknown, UsageNotFound
 from sluice_gateway.domain.usage import UsageFilter
-from sluice_gateway.routes.admin import TenantDep
-from sluice_gateway.routes.public import PublicRoute, ReaderDep
+from sluice_gateway.routes.admin import PathId, TenantDep
+from sluice_gateway.routes.public import ErrorReply, PublicRoute, ReaderDep
 from sluice_gateway.wiring import DepsDep
 
 admin = APIRouter(
     prefix="/admin/usage", tags=["usage"], responses=problem_responses(Unauthorized, Forbidden, DependencyUnavailable)
 )
-own = APIRouter(prefix="/v1/usage", tags=["usage"], route_class=PublicRoute)
+own = APIRouter(
+    prefix="/v1/usage",
+    tags=["usage"],
+    route_class=PublicRoute,
+    responses={
+        400: {"model": ErrorReply, "description": "A filter that cannot be read"},
+        401: {"model": ErrorReply, "description": "No API key, or not a valid one"},
+        403: {"model": ErrorReply, "description": "The key may not read usage"},
+        404: {"model": ErrorReply, "description": "No such request"},
+        503: {"model": ErrorReply, "description": "The database is away"},
+    },
+)
 
 KeyId = Annotated[str, Field(max_length=64, description="id of an API key")]
 At = Annotated[float, Field(ge=0, le=253_402_300_799, description="unix seconds")]
@@ -73,7 +84,7 @@ async def summarise_usage(query: Annotated[SummaryQuery, Query()], deps: DepsDep
 
 
 @admin.get("/{request_id}", summary="Get one request", responses=problem_responses(UsageNotFound))
-async def get_usage(request_id: str, deps: DepsDep, bound: TenantDep) -> UsageRecord:
+async def get_usage(request_id: PathId, deps: DepsDep, bound: TenantDep) -> UsageRecord:
     """Return one request by its `x-request-id`."""
     return await deps.usage.get(request_id, bound)
 
@@ -86,7 +97,7 @@ async def list_own_usage(query: Annotated[OwnUsageQuery, Query()], deps: DepsDep
 
 
 @own.get("/{request_id}", summary="Get one of your requests")
-async def get_own_usage(request_id: str, deps: DepsDep, key: ReaderDep) -> UsageRecord:
+async def get_own_usage(request_id: PathId, deps: DepsDep, key: ReaderDep) -> UsageRecord:
     """Return one request of your key's tenant by its `x-request-id`."""
     return await deps.usage.get(request_id, key.tenant)
 

@@ -1,0 +1,18 @@
+"""Texts that a database cannot hold, in paths and queries of the admin API."""
+
+import pytest
+from tests.integration.gateway.control_plane import Gateway
+
+from sluice.testing import admin_headers
+
+pytestmark = pytest.mark.integration
+LISTS = ("organizations", "teams", "keys", "audit", "usage")
+
+
+@pytest.mark.parametrize("odd", ["a%00b", "%ED%A0%80", "%FF", "%F0%9F%98%80"])
+async def test_an_odd_id_or_cursor_is_not_found_or_refused(gateway: Gateway, odd: str) -> None:
+    for name in LISTS:
+        one = await gateway.client.get(f"/admin/{name}/{odd}", headers=admin_headers())
+        assert one.status_code in (404, 422), (name, one.text)
+        listed = await gateway.client.get(f"/admin/{name}?after={odd}", headers=admin_headers())
+        assert listed.status_code in (200, 422), (name, listed.text)
