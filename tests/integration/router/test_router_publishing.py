@@ -210,7 +210,7 @@ async def test_a_wrong_change_is_shown_and_a_reload_answers_with_the_sentence(pl
         assert (await client.get("/v1/config")).json().get("problem") is None
         path.write_text(right.replace("base_url", "bass_url"))
         refused = await client.post("/v1/reload")
-        assert (refused.status_code, refused.json()["code"]) == (500, "models_file_error")
+        assert (refused.status_code, refused.json()["code"]) == (409, "models_file_error")
         assert "did you mean 'base_url'?" in refused.json()["detail"]
         assert "bass_url" in (await client.get("/v1/config")).json()["problem"]
         assert "sluice_router_config_valid 0.0" in (await client.get("/metrics")).text
