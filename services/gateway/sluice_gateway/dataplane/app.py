@@ -29,7 +29,7 @@ from sluice_gateway.dataplane.errors import (
 )
 from sluice_gateway.dataplane.listing import MODELS, listed
 from sluice_gateway.dataplane.plan import Stage, Stages
-from sluice_gateway.dataplane.stages.admit import admit_body, admit_head, read_body, too_large
+from sluice_gateway.dataplane.stages.admit import admit_body, admit_head, admit_links, read_body, too_large
 from sluice_gateway.dataplane.stages.attempt import Attempts
 from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.dataplane.stages.build_context import with_context
@@ -155,6 +155,8 @@ class DataPlane:
             ApiError: the request is refused.
         """
         body = admit_body(raw, endpoint)
+        if body.links:
+            admit_links(body, self._options)
         resolved = resolve(opened.table, opened.key, endpoint, body, len(raw))
         deadline = None if heads.deadline_s is None else self._loop.time() + heads.deadline_s
         ctx = RequestContext(endpoint, heads, started, opened, raw, body, deadline)

@@ -25,6 +25,8 @@ class Options:
     upstream_idle_s: float = 30.0
     upstream_max_idle: int = 256
     max_bytes_per_token: int = 128
+    private_links: bool = False
+    link_hosts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
