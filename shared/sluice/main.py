@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from starlette.types import ASGIApp
 
 from sluice.errors import SluiceError
+from sluice.sentences import faults
 from sluice.server import RestingServer
 from sluice.service import OpenDeps
 from sluice.settings import PlatformSettings, ServiceSettings
@@ -77,10 +78,8 @@ def run(entry: Entry[Settings], arguments: list[str] | None = None) -> None:
         logs.configure(entry.name if command != "worker" else f"{entry.name}-worker", platform.log_level)
         _commands(entry, platform, settings)[command]()
     except ValidationError as exc:
-        problems = "; ".join(
-            f"{_variable(entry, item)}: {item['msg'].removeprefix('Value error, ')}" for item in exc.errors()
-        )
-        _fail(f"The settings of {entry.name} are not right: {problems}")
+        told = faults([{**item, "loc": _variable(entry, item["loc"])} for item in exc.errors()])
+        _fail(f"The settings of {entry.name} are not right: {' '.join(fault.sentence for fault in told)}")
     except SluiceError as exc:
         _fail(exc.detail)
 
@@ -166,12 +165,14 @@ def _openapi(entry: Entry[Settings]) -> dict[str, Any]:
     return entry.create_app(closed).openapi()
 
 
-def _variable(entry: Entry[Settings], item: Any) -> str:
-    name = str(item["loc"][0]) if item["loc"] else "settings"
+def _variable(entry: Entry[Settings], loc: tuple[str | int, ...]) -> tuple[str, ...]:
+    if not loc:
+        return ()
+    name = str(loc[0])
     prefix = (
         str(entry.settings.model_config.get("env_prefix", "")) if name in entry.settings.model_fields else "SLUICE_"
     )
-    return f"{prefix}{name.upper()}"
+    return (f"{prefix}{name.upper()}",)
 
 
 def _fail(sentence: str) -> None:

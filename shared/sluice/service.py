@@ -22,6 +22,8 @@ from sluice.contracts.health import Health, Readiness
 from sluice.errors import Problem, SluiceError
 from sluice.health import Probe, failing
 from sluice.ids import new_id
+from sluice.openapi import with_real_errors
+from sluice.sentences import faults, is_broken_json
 from sluice.settings import PlatformSettings
 from sluice.telemetry import names
 from sluice.telemetry.metrics import MetricRegistry
@@ -31,6 +33,7 @@ _log = logging.getLogger(__name__)
 _OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_TOLD = 3  # faults in the sentence; all are in the list
 PROBLEM_JSON = "application/problem+json"
 
 _INTERNAL_ERROR = Problem(
@@ -114,6 +117,8 @@ def create_service(
     app.include_router(_health_routes(name))
     for router in routers:
         app.include_router(router)
+    drafted = app.openapi
+    app.openapi = lambda: with_real_errors(drafted())  # type: ignore[method-assign] # FastAPI's documented way
     return app
 
 
@@ -273,19 +278,18 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, exc: RequestValidationError) -> JSONResponse:
-        errors = tuple(
-            {"loc": ".".join(str(part) for part in item["loc"]), "msg": item["msg"]} for item in exc.errors()
-        )
-        first = errors[0] if errors else {"loc": "body", "msg": "invalid"}
+        found = faults(exc.errors())
+        unreadable = is_broken_json(exc.errors())
+        code = "invalid_json" if unreadable else "invalid_request"
         return problem(
             request,
             Problem(
-                type="urn:sluice:error:invalid_request",
+                type=f"urn:sluice:error:{code}",
                 title="Invalid request",
-                status=422,
-                code="invalid_request",
-                detail=f"{first['loc']}: {first['msg']}",
-                errors=errors,
+                status=400 if unreadable else 422,
+                code=code,
+                detail=" ".join(fault.sentence for fault in found[:_TOLD]),
+                errors=tuple({"loc": fault.place, "msg": fault.sentence} for fault in found),
             ),
         )
 

@@ -34,3 +34,16 @@ def test_every_operation_is_described_and_every_service_has_the_health_endpoints
         if isinstance(operation, dict) and not operation.get("summary")
     ]
     assert silent == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_documented_errors_have_the_shapes_that_are_answered(service: str) -> None:
+    document = json.loads((DOCS / f"{service}.json").read_text())
+    assert "HTTPValidationError" not in json.dumps(document)
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if "application/json" in operation.get("requestBody", {}).get("content", {}):
+                assert "400" in operation["responses"], f"{method} {path} says nothing of a body that is not JSON"
+            for status, answer in operation["responses"].items():
+                plain = answer.get("content", {}).get("application/json", {})
+                assert plain.get("schema") != {"$ref": "#/components/schemas/Problem"}, f"{method} {path} {status}"

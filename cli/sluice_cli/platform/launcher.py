@@ -44,7 +44,8 @@ class Launcher:
         try:
             yield
         except BaseException:
-            begun = [name for name in self._running() if name not in before]
+            # Those that ended by themselves, too: their records go with the rest.
+            begun = [name for name in records.read(self.home.run) if name not in before]
             if begun:
                 self._tell("Stopping what was started …")
                 self.stop(begun)

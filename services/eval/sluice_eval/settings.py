@@ -21,6 +21,8 @@ class Settings(ServiceSettings):
     max_tries: int = Field(4, ge=1, le=20, description="how often an item is asked when the gateway is busy or away")
     first_pause_s: float = Field(0.5, gt=0, le=60, description="pause before the second try; it doubles")
     lease_s: float = Field(12.0, gt=0, le=600, description="a worker that is silent for so long has lost its run")
-    sweep_s: float = Field(2.0, gt=0, le=600, description="pause between two sweeps for runs that wait")
+    sweep_s: float = Field(
+        2.0, gt=0, le=600, description="pause between two sweeps for runs that wait; five times as long while none does"
+    )
     resend_s: float = Field(60.0, gt=0, description="a queued run is sent to the workers again after so long")
     max_attempts: int = Field(10, ge=1, description="a run is given up after so many workers were lost over it")

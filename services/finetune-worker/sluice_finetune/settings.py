@@ -18,5 +18,9 @@ class Settings(ServiceSettings):
     max_line_bytes: int = Field(1024 * 1024, ge=100, description="longest line of a training file")
     lease_s: float = Field(20.0, gt=0, description="a worker that is silent for so long loses its job to another")
     max_attempts: int = Field(5, ge=1, description="how often an interrupted job is begun again")
-    sweep_s: float = Field(2.0, gt=0, description="seconds between two looks for jobs that wait for a worker")
+    sweep_s: float = Field(
+        2.0,
+        gt=0,
+        description="seconds between two looks for jobs that wait for a worker; five times as many while none does",
+    )
     resend_s: float = Field(15.0, gt=0, description="seconds after which a waiting job is put into the queue again")

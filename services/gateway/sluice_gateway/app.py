@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from sluice.openapi import is_drafted, operations, with_real_errors
 from sluice.service import OpenDeps, create_service
 from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.routes import audit, forward, keys, organizations, request_path, teams, usage
@@ -81,16 +82,26 @@ def _answer_public_paths_as_openai_does(app: FastAPI) -> None:
 def _describe_request_path(app: FastAPI) -> None:
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = get_openapi(
+            drafted = get_openapi(
                 title=app.title,
                 version=app.version,
                 description=app.description,
                 license_info=app.license_info,
                 routes=[*request_path.router.routes, *app.routes],
             )
+            app.openapi_schema = with_real_errors(_public_errors_first(drafted))
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign] # FastAPI's documented way to extend the document
+
+
+def _public_errors_first(document: dict[str, Any]) -> dict[str, Any]:
+    # What is wrong with a request to a public path is 400 in OpenAI's shape, never FastAPI's 422.
+    public = {path: operations for path, operations in document["paths"].items() if path.startswith("/v1/")}
+    for operation in operations({"paths": public}):
+        if is_drafted(operation["responses"].get("422", {})):
+            del operation["responses"]["422"]
+    return document
 
 
 def _settle_memory() -> None:

@@ -39,6 +39,12 @@ class Settings(ServiceSettings):
         le=1,
         description="share of requests traced among those that go straight to a model, unless the caller decided",
     )
+    private_links: bool = Field(
+        default=False, description="whether requests may have a model's server fetch links into private networks"
+    )
+    link_hosts: tuple[str, ...] = Field(
+        (), description="hosts whose links are fetched although their addresses are private, as a JSON array"
+    )
     forward_timeout_s: float = Field(
         120.0, gt=0, description="longest time that a service behind the gateway may take, in seconds"
     )

@@ -168,6 +168,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 clock=clock,
                 options=Options(
                     max_body_bytes=settings.max_body_bytes,
+                    private_links=settings.private_links,
+                    link_hosts=frozenset(host.lower() for host in settings.link_hosts),
                     trace_ratio=platform.trace_ratio,
                     trace_ratio_direct=settings.trace_ratio_direct,
                     limit_queue=settings.limits_queue,

@@ -34,5 +34,7 @@ class RetrievalSettings(ServiceSettings):
     )
     lease_s: float = Field(12, gt=0, description="a worker that is silent for so long has lost its document")
     resend_s: float = Field(300, gt=0, description="a queued document is sent again after so long")
-    sweep_s: float = Field(2, gt=0, description="pause between two sweeps for documents that wait")
+    sweep_s: float = Field(
+        2, gt=0, description="pause between two sweeps for documents that wait; five times as long while none does"
+    )
     max_attempts: int = Field(5, ge=1, description="a document is given up after so many runs that never ended")

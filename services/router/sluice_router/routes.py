@@ -16,7 +16,7 @@ from sluice.contracts.routing import (
 )
 from sluice.errors import Forbidden, SluiceError, Unauthorized, Unprocessable, problem_responses
 from sluice_router.domain.choice import Load, decide
-from sluice_router.domain.errors import ModelNotFound, ModelsFileError, NoDeployment
+from sluice_router.domain.errors import ModelNotFound, ModelsFileError, NoDeployment, ReloadRefused
 from sluice_router.wiring import DepsDep
 
 router = APIRouter(tags=["router"], responses=problem_responses(Unauthorized, Forbidden))
@@ -78,10 +78,13 @@ async def read_config(deps: DepsDep, _: AdminDep) -> ConfigStatus:
     return deps.file.status()
 
 
-@router.post("/v1/reload", summary="Read models.yaml now", responses=problem_responses(ModelsFileError))
+@router.post("/v1/reload", summary="Read models.yaml now", responses=problem_responses(ReloadRefused))
 async def reload(deps: DepsDep, _: AdminDep) -> ReloadReply:
     """Take a changed file into force at once; a wrong one is refused and the old stays."""
-    changed = deps.file.reload()
+    try:
+        changed = deps.file.reload()
+    except ModelsFileError as exc:
+        raise ReloadRefused(exc.detail) from exc
     if changed:
         await deps.prober.round()
         await deps.publisher.refresh()

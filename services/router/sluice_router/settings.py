@@ -13,6 +13,11 @@ class Settings(ServiceSettings):
 
     port: int = Field(8081, ge=1, le=65535, description="port of the REST API")
     probe_interval_s: float = Field(5.0, gt=0, le=300, description="seconds between two probes of a deployment")
-    reload_s: float = Field(3.0, gt=0, le=3600, description="seconds between two looks at models.yaml")
+    reload_s: float = Field(2.0, gt=0, le=3600, description="seconds between two looks at models.yaml")
     publish_s: float = Field(2.0, gt=0, le=5, description="seconds between two looks at the published snapshot")
-    loads_s: float = Field(2.0, gt=0, le=300, description="seconds between two questions to the inference service")
+    loads_s: float = Field(
+        2.0,
+        gt=0,
+        le=300,
+        description="seconds between two questions to the inference service; five times as many while nothing is going on",
+    )

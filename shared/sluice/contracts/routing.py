@@ -14,6 +14,10 @@ DeploymentHealth = Literal["up", "down", "unknown"]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
+# Providers whose API wants a key in a header of its own; all others take a bearer token in `authorization`.
+KEY_HEADERS = {"azure": "api-key", "anthropic": "x-api-key", "gemini": "x-goog-api-key"}
+
+
 class DeploymentAuth(Reply):
     """How a deployment wants to be called; secrets never travel, only the name of the variable that holds one.
 
@@ -32,6 +36,8 @@ class Deployment(Reply):
     `base_url` ends before `/chat/completions` (as in the `openai` client); `max_in_flight` and `timeout_s` bound
     what one gateway process sends; `tokens_per_second` is what the inference service measured, if it knows.
     `region` says where the data goes; a tenant that is bound to regions never reaches a deployment without one.
+    `provider` names the API that is spoken there: `anthropic`, `gemini`, `bedrock` and `azure` have their own, every other
+    name means OpenAI's. `api_version` is Azure's.
     """
 
     id: str
@@ -39,6 +45,7 @@ class Deployment(Reply):
     base_url: str
     upstream_model: str
     region: str | None = None
+    api_version: str | None = None
     auth: DeploymentAuth = DeploymentAuth()
     weight: Annotated[float, Field(gt=0)] = 1.0
     max_in_flight: Annotated[int, Field(ge=1)] = 64

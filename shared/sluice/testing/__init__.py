@@ -7,6 +7,7 @@ from sluice.testing.apps import (
     asgi_client,
     environment_of,
     platform_settings,
+    service_client,
     service_headers,
 )
 from sluice.testing.clock import FakeClock
@@ -25,6 +26,7 @@ __all__ = [
     "free_port",
     "platform_settings",
     "postgres_server",
+    "service_client",
     "service_headers",
     "valkey_process",
     "valkey_server",

@@ -10,8 +10,9 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from sluice.auth import Role, ServiceTokens
-from sluice.clients.http import HttpAnswer
+from sluice.clients.http import HttpAnswer, ServiceClient
 from sluice.settings import PlatformSettings
+from sluice.telemetry.tracing import Tracing
 
 ADMIN_KEY = "admin-key-for-tests-0123456789"
 _TEST_RUN_S = 24 * 3600  # headers made when tests are collected are used until the run ends
@@ -88,3 +89,14 @@ class AsgiTransport:
     async def close(self) -> None:
         """Close the client."""
         await self._client.aclose()
+
+
+@asynccontextmanager
+async def service_client(service: str, app: ASGIApp, platform: PlatformSettings) -> AsyncIterator[ServiceClient]:
+    """Yield the client with which the gateway asks a service, bound to an application that runs in process."""
+    transport = AsgiTransport(app)
+    tokens = ServiceTokens(platform.service_secret.get_secret_value(), "gateway")
+    try:
+        yield ServiceClient(service, "http://test", tokens, transport, Tracing("gateway", platform))
+    finally:
+        await transport.close()

@@ -6,15 +6,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sluice.auth import ServiceTokens
 from sluice.clients.evals import EvalClient
-from sluice.clients.http import ServiceClient
 from sluice.contracts.evals import CreateEval, CreateEvalRun, EvalItemQuery
 from sluice.contracts.paging import PageQuery
 from sluice.errors import BadRequest, Conflict, NotFound
 from sluice.migrations import upgrade
-from sluice.telemetry.tracing import Tracing
-from sluice.testing import AsgiTransport, asgi_client, platform_settings, service_headers, valkey_server
+from sluice.testing import asgi_client, platform_settings, service_client, service_headers, valkey_server
 from sluice_eval.app import create_app
 from sluice_eval.settings import Settings
 from sluice_eval.wiring import open_deps
@@ -36,12 +33,8 @@ async def served(tmp_path: Path, redis_url: str) -> AsyncIterator[tuple[EvalClie
     platform = platform_settings(tmp_path, redis_url=redis_url)
     await upgrade(platform, "eval", MIGRATIONS)
     app = create_app(lambda: open_deps(platform, Settings(_env_file=None, max_suite_bytes=4096)))
-    transport = AsgiTransport(app)
-    tokens = ServiceTokens(platform.service_secret.get_secret_value(), "test")
-    client = EvalClient(ServiceClient("eval", "http://eval", tokens, transport, Tracing("test", platform)))
-    async with asgi_client(app) as raw:
-        yield client, raw
-    await transport.close()
+    async with asgi_client(app) as raw, service_client("eval", app, platform) as called:
+        yield EvalClient(called), raw
 
 
 async def test_client_and_service_understand_each_other(served: tuple[EvalClient, httpx.AsyncClient]) -> None:
@@ -73,7 +66,7 @@ async def test_client_and_service_understand_each_other(served: tuple[EvalClient
     ("content_type", "body", "status", "code"),
     [
         ("text/plain", b"name: s", 415, "eval_media_type"),
-        ("application/json", b"{", 422, "invalid_request"),
+        ("application/json", b"{", 400, "invalid_json"),
         ("application/json", b'{"name": "s", "items": [], "more": 1}', 422, "invalid_request"),
         ("application/json", b"x" * 5000, 413, "eval_too_large"),
         ("application/yaml", b"name: [", 400, "eval_invalid"),

@@ -9,16 +9,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sluice.auth import ServiceTokens
 from sluice.clients.finetune import FinetuneClient
-from sluice.clients.http import ServiceClient
 from sluice.contracts.finetune import JobCreate
 from sluice.contracts.paging import PageQuery
 from sluice.errors import BadRequest, NotFound
 from sluice.migrations import upgrade
 from sluice.settings import PlatformSettings
-from sluice.telemetry.tracing import Tracing
-from sluice.testing import AsgiTransport, asgi_client, platform_settings, service_headers, valkey_server
+from sluice.testing import asgi_client, platform_settings, service_client, service_headers, valkey_server
 from sluice_finetune.adapters.blobs import FolderBlobs
 from sluice_finetune.app import create_app
 from sluice_finetune.domain.errors import BlobMissing
@@ -58,13 +55,9 @@ async def upload(http: httpx.AsyncClient, content: bytes = ROW, name: str = "t.j
 
 async def test_the_shared_client_makes_and_follows_a_job(platform: PlatformSettings) -> None:
     app = create_app(lambda: open_deps(platform, Settings()))
-    async with asgi_client(app) as http:
+    async with asgi_client(app) as http, service_client("finetune", app, platform) as called:
         file_id = (await upload(http)).json()["id"]
-        transport = AsgiTransport(app)
-        tokens = ServiceTokens(platform.service_secret.get_secret_value(), "gateway")
-        client = FinetuneClient(
-            ServiceClient("finetune", "http://test", tokens, transport, Tracing("gateway", platform))
-        )
+        client = FinetuneClient(called)
         assert [file.id for file in (await client.files(PageQuery(), tenant="acme")).data] == [file_id]
         assert (await client.validation(file_id, tenant="acme")).format == "alpaca"
         job = await client.create_job(JobCreate(model="llama-7b", training_file=file_id), tenant="acme")
@@ -77,7 +70,6 @@ async def test_the_shared_client_makes_and_follows_a_job(platform: PlatformSetti
         with pytest.raises(BadRequest, match="there is no file 'file_x'"):
             await client.create_job(JobCreate(model="m", training_file="file_x"), tenant="acme")
         assert (await client.delete_file(file_id, tenant="acme")).deleted
-        await transport.close()
 
 
 async def test_the_file_may_stand_before_the_purpose_and_come_in_small_pieces(http: httpx.AsyncClient) -> None:
@@ -131,7 +123,7 @@ async def test_uploads_that_are_refused_leave_nothing_behind(
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        (b"{", 422),
+        (b"{", 400),
         (b"{}", 422),
         (b'{"model": "m", "training_file": "file_none"}', 400),
         (b'{"model": "", "training_file": "x"}', 422),

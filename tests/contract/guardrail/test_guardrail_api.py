@@ -13,7 +13,7 @@ from sluice.contracts.guard import CheckRequest, Segment
 from sluice.errors import DependencyUnavailable, NotFound, Unprocessable
 from sluice.settings import PlatformSettings
 from sluice.telemetry.tracing import Tracing
-from sluice.testing import AsgiTransport, admin_headers, asgi_client, platform_settings, service_headers
+from sluice.testing import admin_headers, asgi_client, platform_settings, service_client, service_headers
 from sluice_guardrail.app import create_app
 from sluice_guardrail.settings import Settings
 from sluice_guardrail.wiring import open_deps
@@ -35,12 +35,8 @@ async def http(platform: PlatformSettings) -> AsyncIterator[httpx.AsyncClient]:
 
 async def test_the_shared_client_gets_typed_verdicts(platform: PlatformSettings) -> None:
     app = create_app(lambda: open_deps(platform, Settings()))
-    tokens = ServiceTokens(platform.service_secret.get_secret_value(), "gateway")
-    async with asgi_client(app):
-        transport = AsgiTransport(app)
-        client = GuardrailClient(
-            ServiceClient("guardrail", "http://test", tokens, transport, Tracing("gateway", platform))
-        )
+    async with asgi_client(app), service_client("guardrail", app, platform) as called:
+        client = GuardrailClient(called)
         sent = CheckRequest(stage="input", segments=(Segment(id="m0", text="a@b.org"),))
         verdict = await client.check_input(sent, tenant="acme")
         assert verdict.filtered_segments == (Segment(id="m0", text="[EMAIL]"),)
@@ -52,7 +48,6 @@ async def test_the_shared_client_gets_typed_verdicts(platform: PlatformSettings)
             await client.check_input(CheckRequest(stage="input", text="x", policy="nope"), tenant="acme")
         with pytest.raises(Unprocessable, match="exactly one"):
             await client.check_input(CheckRequest(stage="input"), tenant="acme")
-        await transport.close()
 
 
 async def test_a_guardrail_that_is_away_is_an_error_and_never_a_pass(platform: PlatformSettings) -> None:
@@ -71,7 +66,7 @@ async def test_a_guardrail_that_is_away_is_an_error_and_never_a_pass(platform: P
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        (b"{", 422),
+        (b"{", 400),
         (b"[]", 422),
         (b'{"stage": "input"}', 422),
         (b'{"stage": "input", "text": "a", "segments": []}', 422),

@@ -5,13 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sluice.auth import ServiceTokens
-from sluice.clients.http import ServiceClient
 from sluice.clients.inference import InferenceClient
 from sluice.errors import Conflict, NotFound, Unprocessable
 from sluice.settings import ConfigError
-from sluice.telemetry.tracing import Tracing
-from sluice.testing import AsgiTransport, platform_settings
+from sluice.testing import platform_settings, service_client
 from sluice_inference.app import create_app
 from sluice_inference.settings import Settings
 from sluice_inference.wiring import load_engines, open_deps
@@ -32,12 +29,8 @@ async def test_client_and_service_understand_each_other(tmp_path: Path) -> None:
     platform = platform_settings(tmp_path, config_dir=tmp_path / "config")
     settings = Settings(_env_file=None, log_dir=tmp_path / "logs")
     app = create_app(lambda: open_deps(platform, settings))
-    transport = AsgiTransport(app)
-    tokens = ServiceTokens(platform.service_secret.get_secret_value(), "test")
-    client = InferenceClient(
-        ServiceClient("inference", "http://inference", tokens, transport, Tracing("test", platform))
-    )
-    async with app.router.lifespan_context(app):
+    async with app.router.lifespan_context(app), service_client("inference", app, platform) as called:
+        client = InferenceClient(called)
         listed = await client.engines()
         assert [(engine.id, engine.backend) for engine in listed.data] == [("local", "llamacpp"), ("far", "remote")]
         assert (await client.engine("far")).slots == 3
@@ -49,7 +42,6 @@ async def test_client_and_service_understand_each_other(tmp_path: Path) -> None:
             await client.engine("nothing")
         with pytest.raises(Unprocessable):
             await client.engine("NOT AN ID")
-    await transport.close()
 
 
 def test_a_wrong_file_is_a_sentence_with_the_place(tmp_path: Path) -> None:

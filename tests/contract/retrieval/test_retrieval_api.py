@@ -6,8 +6,6 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from sluice.auth import ServiceTokens
-from sluice.clients.http import ServiceClient
 from sluice.clients.retrieval import RetrievalClient
 from sluice.contracts.retrieval import (
     ContextRequest,
@@ -18,8 +16,7 @@ from sluice.contracts.retrieval import (
 )
 from sluice.errors import NotFound
 from sluice.settings import PlatformSettings
-from sluice.telemetry.tracing import Tracing
-from sluice.testing import AsgiTransport, admin_headers, service_headers
+from sluice.testing import admin_headers, service_client, service_headers
 from sluice_retrieval.domain.points import Selector
 
 ACME = service_headers("retrieval", "acme", role="member")
@@ -161,13 +158,13 @@ async def test_files_that_cannot_be_ingested(
 @pytest.mark.parametrize(
     ("content_type", "body", "status"),
     [
-        ("application/json", b"{", 422),
+        ("application/json", b"{", 400),
         ("application/json", b'{"name": "a", "text": 5}', 422),
         ("application/json", b'{"name": "a", "text": "b", "colour": "red"}', 422),
         ("application/json", b'{"name": "", "text": "b"}', 422),
-        ("application/json", b'{"name": "a", "text": "\\ud800"}', 422),
+        ("application/json", b'{"name": "a", "text": "\\ud800"}', 400),
         ("application/json", b'{"name": "a\\u0000", "text": "b"}', 400),
-        ("application/json", b'{"name": "a", "text": "\xff"}', 422),
+        ("application/json", b'{"name": "a", "text": "\xff"}', 400),
         ("application/json", b'{"name": "a", "text": "' + b"x" * 2001 + b'"}', 413),
         ("text/plain", b"hello", 415),
         ("multipart/form-data", b"hello", 400),
@@ -218,27 +215,23 @@ async def test_readiness_names_each_dependency(api: httpx.AsyncClient) -> None:
 async def test_the_typed_client_speaks_with_the_real_service(
     api: httpx.AsyncClient, app: FastAPI, platform: PlatformSettings
 ) -> None:
-    tokens = ServiceTokens(platform.service_secret.get_secret_value(), "gateway")
-    transport = AsgiTransport(app)
-    client = RetrievalClient(
-        ServiceClient("retrieval", "http://test", tokens, transport, Tracing("test", platform), subject="gateway")
-    )
-    store = await client.create_store(VectorStoreCreate(name="by client"), tenant="client")
-    document = await client.add_document(store.id, DocumentCreate(name="a", text="b"), tenant="client")
-    assert (await client.document(store.id, document.id, tenant="client")) == document
-    assert (await client.documents(store.id, tenant="client", status="queued")).data == (document,)
-    assert (await client.stores(tenant="client")).data[0].id == store.id
-    assert (await client.store(store.id, tenant="client")).documents == 1
-    assert (await client.search(store.id, SearchRequest(query="b"), tenant="client")).data == ()
-    context = ContextRequest(query="b", vector_store_ids=(store.id,), placement="edges")
-    assert (await client.context(context, tenant="client")).text == ""
-    embedded = await client.embed(EmbeddingRequest(model="minilm", input="b"), tenant="client")
-    assert len(embedded.data[0].embedding) == 384
-    with pytest.raises(NotFound, match="no vector store"):
-        await client.store("vs_none", tenant="client")
-    assert (await client.delete_document(store.id, document.id, tenant="client")).deleted
-    assert (await client.delete_store(store.id, tenant="client")).deleted
-    await transport.close()
+    async with service_client("retrieval", app, platform) as called:
+        client = RetrievalClient(called)
+        store = await client.create_store(VectorStoreCreate(name="by client"), tenant="client")
+        document = await client.add_document(store.id, DocumentCreate(name="a", text="b"), tenant="client")
+        assert (await client.document(store.id, document.id, tenant="client")) == document
+        assert (await client.documents(store.id, tenant="client", status="queued")).data == (document,)
+        assert (await client.stores(tenant="client")).data[0].id == store.id
+        assert (await client.store(store.id, tenant="client")).documents == 1
+        assert (await client.search(store.id, SearchRequest(query="b"), tenant="client")).data == ()
+        context = ContextRequest(query="b", vector_store_ids=(store.id,), placement="edges")
+        assert (await client.context(context, tenant="client")).text == ""
+        embedded = await client.embed(EmbeddingRequest(model="minilm", input="b"), tenant="client")
+        assert len(embedded.data[0].embedding) == 384
+        with pytest.raises(NotFound, match="no vector store"):
+            await client.store("vs_none", tenant="client")
+        assert (await client.delete_document(store.id, document.id, tenant="client")).deleted
+        assert (await client.delete_store(store.id, tenant="client")).deleted
 
 
 async def test_a_deleted_store_leaves_the_index(api: httpx.AsyncClient, app: FastAPI) -> None:

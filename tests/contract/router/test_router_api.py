@@ -6,14 +6,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sluice.auth import ServiceTokens
-from sluice.clients.http import ServiceClient
 from sluice.clients.router import RouterClient
 from sluice.contracts.routing import RouteDecision, RouteRequest, RoutingSnapshot
 from sluice.errors import NotFound
 from sluice.settings import PlatformSettings
-from sluice.telemetry.tracing import Tracing
-from sluice.testing import AsgiTransport, admin_headers, asgi_client, platform_settings, service_headers
+from sluice.testing import admin_headers, asgi_client, platform_settings, service_client, service_headers
 from sluice_router.app import create_app
 from sluice_router.settings import Settings
 from sluice_router.wiring import open_deps
@@ -43,10 +40,8 @@ async def http(platform: PlatformSettings) -> AsyncIterator[httpx.AsyncClient]:
 
 async def test_the_shared_client_gets_decisions_and_the_snapshot(platform: PlatformSettings) -> None:
     app = create_app(lambda: open_deps(platform, Settings()))
-    tokens = ServiceTokens(platform.service_secret.get_secret_value(), "gateway")
-    async with asgi_client(app):
-        transport = AsgiTransport(app)
-        client = RouterClient(ServiceClient("router", "http://test", tokens, transport, Tracing("gateway", platform)))
+    async with asgi_client(app), service_client("router", app, platform) as called:
+        client = RouterClient(called)
         snapshot = await client.snapshot()
         assert {model.name: model.kind for model in snapshot.models} == {"smollm2": "chat", "minilm": "embedding"}
         assert [policy.name for policy in snapshot.policies] == ["direct", "default", "observe"]
@@ -57,7 +52,6 @@ async def test_the_shared_client_gets_decisions_and_the_snapshot(platform: Platf
         assert decision.candidates
         with pytest.raises(NotFound, match="no model or route named 'nope'"):
             await client.route(RouteRequest(model="nope"), tenant="acme")
-        await transport.close()
 
 
 def test_the_route_result_has_the_handbooks_fields() -> None:
@@ -89,17 +83,17 @@ async def test_no_secret_and_no_health_check_is_in_the_snapshot(http: httpx.Asyn
 
 
 @pytest.mark.parametrize(
-    ("body", "place"),
+    ("body", "status", "sentence"),
     [
-        (b"{", "body"),
-        (b"{}", "body.model"),
-        (b'{"model":""}', "body.model"),
-        (b'{"model":"auto","prompt_tokens":-1}', "body.prompt_tokens"),
-        (b'{"model":"auto","temperature":1}', "body.temperature"),
+        (b"{", 400, "The body is not valid JSON: "),
+        (b"{}", 422, "`model` is missing; add it."),
+        (b'{"model":""}', 422, "`model` must not be empty."),
+        (b'{"model":"auto","prompt_tokens":-1}', 422, "`prompt_tokens` must be 0 or more."),
+        (b'{"model":"auto","temperature":1}', 422, "`temperature` is not known here; remove it."),
     ],
 )
-async def test_what_is_no_question_is_refused(http: httpx.AsyncClient, body: bytes, place: str) -> None:
+async def test_what_is_no_question_is_refused(http: httpx.AsyncClient, body: bytes, status: int, sentence: str) -> None:
     headers = {**admin_headers(), "content-type": "application/json"}
     answer = await http.post("/route", content=body, headers=headers)
-    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
-    assert answer.json()["detail"].startswith(place)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert answer.json()["detail"].startswith(sentence)

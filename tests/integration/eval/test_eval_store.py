@@ -1,19 +1,18 @@
 """The library and the run book on both databases."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from tests.integration.gateway.control_plane import fresh_database
 
 from sluice.contracts.evals import CreateEval, EvalItemQuery, EvalItemResult
 from sluice.contracts.paging import PageQuery
 from sluice.db import Database, open_database
 from sluice.migrations import upgrade
 from sluice.settings import PlatformSettings
-from sluice.testing import platform_settings, postgres_server
+from sluice.testing import platform_settings
 from sluice_eval.domain.errors import RunEnded, RunNotFound, SuiteBusy, SuiteNotFound
 from sluice_eval.domain.runs import OnBehalf, RunKey
 from sluice_eval.domain.suites import finished
@@ -26,16 +25,9 @@ NEW = NewRun("m", "key_1", 2, {})
 T0 = 1_800_000_000.0
 
 
-@pytest.fixture(scope="module")
-def postgres_url() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
-    platform = platform_settings(tmp_path, database_url=url)
+@pytest.fixture
+async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+    platform = platform_settings(tmp_path, database_url=database_url)
     await upgrade(platform, "eval", MIGRATIONS)
     database = open_database(platform, "eval")
     yield database
@@ -189,12 +181,8 @@ async def test_pages_hold_every_row_once(database: Database) -> None:
     assert [row.position for row in await library.items("pages", made.id, runs[0], backwards)] == [2, 1]
 
 
-@pytest.mark.parametrize("server", ["sqlite", "postgres"])
-def test_runs_from_before_keys_were_noted_outlive_the_migration(
-    request: pytest.FixtureRequest, tmp_path: Path, server: str
-) -> None:
-    url = fresh_database(request.getfixturevalue("postgres_url")) if server == "postgres" else ""
-    asyncio.run(_migrated(platform_settings(tmp_path, database_url=url)))
+def test_runs_from_before_keys_were_noted_outlive_the_migration(tmp_path: Path, database_url: str) -> None:
+    asyncio.run(_migrated(platform_settings(tmp_path, database_url=database_url)))
 
 
 async def _migrated(platform: PlatformSettings) -> None:

@@ -1,7 +1,7 @@
 """The finetune-worker on real databases."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -9,28 +9,15 @@ import pytest
 from sluice.db import Database, open_database
 from sluice.migrations import upgrade
 from sluice.settings import PlatformSettings
-from sluice.testing import platform_settings, postgres_server, valkey_server
+from sluice.testing import platform_settings
 
 MIGRATIONS = Path(__file__).parents[3] / "services" / "finetune-worker" / "migrations"
 
 
-@pytest.fixture(scope="module")
-def redis_url() -> Iterator[str]:
-    with valkey_server() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def postgres_url() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def sql_platform(request: pytest.FixtureRequest, tmp_path: Path) -> PlatformSettings:
+@pytest.fixture
+def sql_platform(database_url: str, tmp_path: Path) -> PlatformSettings:
     """Settings for one database of each kind, brought up to date."""
-    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
-    platform = platform_settings(tmp_path, database_url=url)
+    platform = platform_settings(tmp_path, database_url=database_url)
     asyncio.run(upgrade(platform, "finetune", MIGRATIONS))
     return platform
 
@@ -43,8 +30,8 @@ async def database(sql_platform: PlatformSettings) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def migrated(tmp_path: Path, redis_url: str) -> PlatformSettings:
+def migrated(tmp_path: Path, flushed_valkey: str) -> PlatformSettings:
     """Settings with a real Valkey and an up-to-date SQLite file."""
-    platform = platform_settings(tmp_path, redis_url=redis_url)
+    platform = platform_settings(tmp_path, redis_url=flushed_valkey)
     asyncio.run(upgrade(platform, "finetune", MIGRATIONS))
     return platform

@@ -1,42 +1,13 @@
-"""What the gateway's integration tests share: a real Valkey and both databases."""
+"""What the gateway's integration tests share."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import redis
-from tests.integration.gateway.control_plane import Gateway, fresh_database, running_gateway
+from tests.integration.gateway.control_plane import Gateway, running_gateway
 
 from sluice.settings import PlatformSettings
-from sluice.testing import platform_settings, postgres_server, valkey_server
-
-
-@pytest.fixture(scope="session")
-def valkey() -> Iterator[str]:
-    with valkey_server() as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Empty for SQLite; a database of its own in the PostgreSQL server."""
-    if request.param == "sqlite":
-        yield ""
-        return
-    yield fresh_database(request.getfixturevalue("postgres"))
-
-
-@pytest.fixture
-def flushed_valkey(valkey: str) -> str:
-    with redis.Redis.from_url(valkey) as client:
-        client.flushall()
-    return valkey
+from sluice.testing import platform_settings
 
 
 @pytest.fixture

@@ -1,12 +1,9 @@
 """The gateway's control plane under test: started in process, with real servers behind it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
-from uuid import uuid4
 
-import asyncpg
 import httpx
 
 from sluice.clock import SystemClock
@@ -19,21 +16,6 @@ from sluice_gateway.app import create_app, in_front
 from sluice_gateway.domain.audit import ADMINISTRATOR, Trail
 from sluice_gateway.settings import Settings
 from sluice_gateway.wiring import MIGRATIONS, Deps, open_deps
-
-
-def fresh_database(server: str) -> str:
-    """Make a database of its own in the server and return its URL."""
-    name = f"test_{uuid4().hex[:12]}"
-
-    async def make() -> None:
-        connection = await asyncpg.connect(server)
-        await connection.execute(f'CREATE DATABASE "{name}"')
-        await connection.close()
-
-    asyncio.run(make())
-    base, _, query = server.partition("?")
-    url = f"{base.rsplit('/', 1)[0]}/{name}"
-    return f"{url}?{query}" if query else url
 
 
 class Gateway(NamedTuple):

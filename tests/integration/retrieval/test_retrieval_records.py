@@ -9,7 +9,7 @@ from sluice.contracts.paging import PageQuery
 from sluice.contracts.retrieval import ChunkingOptions, Document, VectorStore
 from sluice.db import Database, open_database
 from sluice.migrations import upgrade
-from sluice.testing import platform_settings, postgres_server
+from sluice.testing import platform_settings
 from sluice_retrieval.__main__ import MIGRATIONS
 from sluice_retrieval.domain.errors import StoreNotFound
 from sluice_retrieval.domain.library import Job
@@ -21,21 +21,13 @@ pytestmark = pytest.mark.integration
 NOW = 1_800_000_000.0
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    if request.param == "sqlite":
-        platform = platform_settings(tmp_path)
-        await upgrade(platform, "retrieval", MIGRATIONS)
-        opened = open_database(platform, "retrieval")
-        yield opened
-        await opened.close()
-        return
-    with postgres_server() as url:
-        platform = platform_settings(tmp_path, database_url=url)
-        await upgrade(platform, "retrieval", MIGRATIONS)
-        opened = open_database(platform, "retrieval")
-        yield opened
-        await opened.close()
+@pytest.fixture
+async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+    platform = platform_settings(tmp_path, database_url=database_url)
+    await upgrade(platform, "retrieval", MIGRATIONS)
+    opened = open_database(platform, "retrieval")
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from sluice.migrations import upgrade
 from sluice.queues import FEEDBACK, KEYS_CHANGED, KeysChanged, StreamConsumer, append, publish, subscribe
 from sluice.redis import open_redis
 from sluice.schema import is_current, wait_for_schema
-from sluice.testing import platform_settings, postgres_server, valkey_process, valkey_server
+from sluice.testing import platform_settings, valkey_process, valkey_server
 
 pytestmark = pytest.mark.integration
 
@@ -30,18 +30,8 @@ def downgrade():
 """
 
 
-@pytest.fixture(scope="module")
-def postgres_url():
-    with postgres_server() as url:
-        yield url
-
-
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-async def test_concurrent_transactions_lose_no_update(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    url = request.getfixturevalue("postgres_url") if kind == "postgres" else ""
-    platform = platform_settings(tmp_path, database_url=url)
+async def test_concurrent_transactions_lose_no_update(database_url: str, tmp_path: Path) -> None:
+    platform = platform_settings(tmp_path, database_url=database_url)
     versions = tmp_path / "migrations" / "versions"
     versions.mkdir(parents=True)
     (versions / "0001_counter.py").write_text(REVISION)

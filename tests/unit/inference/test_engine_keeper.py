@@ -27,6 +27,7 @@ class ScriptedProcess:
     over: asyncio.Event = field(default_factory=asyncio.Event)
     status: int = 0
     grace: float | None = None
+    weighed: int = 0
 
     async def ended(self) -> ProcessEnd:
         await self.over.wait()
@@ -37,7 +38,8 @@ class ScriptedProcess:
         self.over.set()
 
     def memory_bytes(self) -> int | None:
-        return 1000
+        self.weighed += 1
+        return 10 * self.pid
 
     def crash(self, status: int = -9) -> None:
         self.status = status
@@ -119,6 +121,16 @@ async def test_ready_only_after_a_token_was_generated() -> None:
         await until(lambda: keeper.status().state == "ready")
         assert world.generated == 1
         await until(lambda: keeper.status().memory_bytes == 1000)
+
+
+async def test_memory_is_read_once_in_a_while_and_anew_for_a_new_process() -> None:
+    world = ScriptedWorld()
+    async with kept(world) as keeper:
+        await until(lambda: keeper.status().memory_bytes == 1000)
+        await asyncio.sleep(0.1)  # ten looks
+        assert world.processes[0].weighed == 1
+        world.processes[0].crash()
+        await until(lambda: keeper.status().memory_bytes == 1010)
 
 
 async def test_an_engine_that_cannot_generate_is_not_ready() -> None:

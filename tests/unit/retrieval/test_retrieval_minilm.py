@@ -90,8 +90,12 @@ async def test_an_idle_model_is_freed_and_comes_back() -> None:
     first = await embedder.embed(["hello"], "query")
     assert embedder.loaded()
     await asyncio.sleep(0.05)
+    counted = embedder.counter
+    assert embedder.counter is counted
     embedder.free_if_idle()
     assert not embedder.loaded()
+    assert embedder.counter is not counted, "the tokenizer goes with the model"
+    assert count_tokens("hello world", embedder.counter) == 2
     assert await embedder.embed(["hello"], "query") == first
     await embedder.close()
 

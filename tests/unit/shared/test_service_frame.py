@@ -116,6 +116,20 @@ async def test_errors_have_one_shape_and_leak_nothing(tmp_path: Path) -> None:
         assert (await client.get("/v1/echo/x")).headers["allow"] == "POST"
 
 
+async def test_a_body_that_cannot_be_read_is_a_bad_request_that_says_why(tmp_path: Path) -> None:
+    json_type = {"content-type": "application/json"}
+    async with asgi_client(_app(tmp_path)) as client:
+        broken = await client.post("/v1/echo/x", content=b'{"n":', headers=service_headers("demo") | json_type)
+        assert (broken.status_code, broken.json()["code"]) == (400, "invalid_json")
+        assert broken.json()["detail"].startswith("The body is not valid JSON: ")
+        no_json = await client.post("/v1/echo/x", content=b"n=1", headers=service_headers("demo"))
+        assert no_json.status_code == 422
+        assert "`Content-Type: application/json`" in no_json.json()["detail"]
+        wrong = await client.post("/v1/echo/x", json={"n": "a", "m": 1}, headers=service_headers("demo"))
+        assert wrong.json()["detail"] == "`n` must be a whole number. `m` is not known here; remove it."
+        assert [fault["loc"] for fault in wrong.json()["errors"]] == ["body.n", "body.m"]
+
+
 async def test_request_ids_are_taken_over_only_when_they_are_harmless(tmp_path: Path) -> None:
     async with asgi_client(_app(tmp_path)) as client:
         given = await client.get("/v1/nothing", headers={"x-request-id": "my-request-0001"})

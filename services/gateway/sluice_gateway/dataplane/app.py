@@ -31,7 +31,7 @@ from sluice_gateway.dataplane.lease_keeper import LeaseKeeper
 from sluice_gateway.dataplane.limiter import Limiter, Queueing
 from sluice_gateway.dataplane.listing import MODELS, listed
 from sluice_gateway.dataplane.plan import Stage, Stages
-from sluice_gateway.dataplane.stages.admit import admit_body, admit_head, read_body, too_large
+from sluice_gateway.dataplane.stages.admit import admit_body, admit_head, admit_links, read_body, too_large
 from sluice_gateway.dataplane.stages.attempt import Attempts
 from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.dataplane.stages.build_context import with_context
@@ -43,7 +43,7 @@ from sluice_gateway.dataplane.stages.resolve import resolve
 from sluice_gateway.dataplane.stages.respond import Respond, decision_headers, unaccounted
 from sluice_gateway.dataplane.stages.retrieve import Retrieve
 from sluice_gateway.dataplane.stages.route import AskRouter
-from sluice_gateway.dataplane.table import ENDPOINTS, Compiler, Endpoint, ModelMetrics, Table
+from sluice_gateway.dataplane.table import CHAT, ENDPOINTS, Compiler, Endpoint, ModelMetrics, Table
 from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.upstreams import Upstreams
 
@@ -130,7 +130,7 @@ class DataPlane:
             ctx = self.admit(endpoint, heads, started, opened, raw)
         except ApiError as exc:
             self.count_refusal(endpoint, exc, started)
-            await _refuse(send, exc, [(b"x-request-id", heads.request_id.encode())])
+            await _refuse(send, endpoint, exc, [(b"x-request-id", heads.request_id.encode())])
         except Gone:
             return
         else:
@@ -159,12 +159,16 @@ class DataPlane:
         Raises:
             ApiError: the request is refused.
         """
-        body = admit_body(raw, endpoint.kind)
+        body = admit_body(raw, endpoint)
+        if body.links:
+            admit_links(body, self._options)
         resolved = resolve(opened.table, opened.key, endpoint, body, len(raw))
         deadline = None if heads.deadline_s is None else self._loop.time() + heads.deadline_s
         ctx = RequestContext(endpoint, heads, started, opened, raw, body, deadline)
         model = resolved.model
         ctx.model, ctx.route, ctx.plan = resolved
+        if body.untranslatable is not None and not ctx.plan.direct:
+            raise body.untranslatable  # stages read the translation
         if model is not None:
             ctx.chain = (model, *model.fallbacks) if model.fallbacks else (model,)
         return ctx
@@ -187,7 +191,7 @@ class DataPlane:
             await _send(send, 200, headers, body)
             status = 200
         except ApiError as exc:
-            await _refuse(send, exc, headers)
+            await _refuse(send, CHAT, exc, headers)
             status = exc.status
         self._other.observe(MODELS, status, self.clock.monotonic() - started)
 
@@ -214,7 +218,7 @@ class DataPlane:
             await self.limits.enter(ctx)
         except ApiError as exc:
             self.count_refusal(ctx.endpoint, exc, ctx.started)
-            await _refuse(ctx.send, exc, decision_headers(ctx))
+            await _refuse(ctx.send, ctx.endpoint, exc, decision_headers(ctx))
         except Gone:
             return False
         except asyncio.CancelledError:
@@ -321,7 +325,7 @@ class DataPlane:
             await ctx.observer
         self.failed(ctx, error)
         if not ctx.answering or not ctx.body.stream:
-            await _refuse(ctx.send, error, decision_headers(ctx))
+            await _refuse(ctx.send, ctx.endpoint, error, decision_headers(ctx))
 
     def failed(self, ctx: RequestContext, error: ApiError) -> None:
         """Record an admitted request that is answered with an error."""
@@ -371,8 +375,8 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return leaf
 
 
-async def _refuse(send: Send, error: ApiError, headers: Headers) -> None:
-    await _send(send, error.status, [*headers, *error.headers], error.body())
+async def _refuse(send: Send, endpoint: Endpoint, error: ApiError, headers: Headers) -> None:
+    await _send(send, error.status, [*headers, *error.headers], endpoint.error_body(error))
 
 
 async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:

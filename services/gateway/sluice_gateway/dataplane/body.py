@@ -11,6 +11,8 @@ from pydantic import Field, ValidationError
 from sluice.contracts.base import Request
 from sluice.contracts.retrieval import SearchMode
 from sluice_gateway.dataplane.errors import InvalidRequest
+from sluice_gateway.translate.errors import Untranslatable
+from sluice_gateway.translate.shapes import Client
 
 Kind = Literal["chat", "completion", "embedding"]
 Fields = dict[str, Any]
@@ -39,7 +41,9 @@ class ParsedBody(NamedTuple):
     """A body whose types were checked.
 
     `canonical` says that the bytes must be written anew from `fields` (a duplicated or escaped name could mean one thing here
-    and another upstream).
+    and another upstream). `native` holds the fields as they came when the client speaks another API than OpenAI's;
+    `untranslatable` says why `fields` is not a translation of them, so that nothing but such a provider may read them.
+    `links` are the addresses that the model's server will fetch.
     """
 
     fields: Fields
@@ -49,21 +53,47 @@ class ParsedBody(NamedTuple):
     max_tokens: int | None
     extension: SluiceOptions | None
     canonical: bool
+    native: Fields | None = None
+    untranslatable: InvalidRequest | None = None
+    links: tuple[str, ...] = ()
 
 
 def parse(raw: bytes, kind: Kind) -> ParsedBody:
-    """Parse and check a body.
+    """Parse and check a body of OpenAI's API.
 
     Raises:
         InvalidRequest: it is no JSON object, or a field has a wrong type or value.
     """
-    fields = _object(raw)
+    return _checked_body(raw, read_object(raw), kind)
+
+
+def parse_foreign(raw: bytes, client: Client) -> ParsedBody:
+    """Parse a body of another API, and turn it into a chat of OpenAI's, which is what all stages read.
+
+    Raises:
+        InvalidRequest: as `parse`, or something in it has no counterpart.
+    """
+    native = read_object(raw)
+    problem: InvalidRequest | None = None
+    try:
+        fields = client.request({name: value for name, value in native.items() if name != "sluice"})
+    except Untranslatable as exc:
+        # It may still go to a provider that speaks the same API.
+        problem = InvalidRequest(exc.message, param=exc.param, code=exc.code)
+        fields = {name: native[name] for name in ("model", "stream", "max_tokens") if name in native}
+        fields["messages"] = [{"role": "user", "content": ""}]
+    if "sluice" in native:
+        fields = {**fields, "sluice": native["sluice"]}
+    return _checked_body(raw, fields, "chat")._replace(wants_usage=True, native=native, untranslatable=problem)
+
+
+def _checked_body(raw: bytes, fields: Fields, kind: Kind) -> ParsedBody:
     model = fields.get("model")
     if type(model) is not str or not model:
         raise _wrong("model", "must be the name of a model, as a string. GET /v1/models lists the names.")
     if len(model) > 200:
         raise _wrong("model", "must be at most 200 characters long.")
-    _CONTENT[kind](fields)
+    has_parts = _CONTENT[kind](fields)
     stream, max_tokens = False, None
     if not _CHECKED.isdisjoint(fields):
         stream, max_tokens = _checked(fields)
@@ -79,6 +109,7 @@ def parse(raw: bytes, kind: Kind) -> ParsedBody:
         _extension(fields) if "sluice" in fields else None,
         # Searching from the end is three times as fast as counting, and a prompt may be long.
         raw.find(b'"model"') != raw.rfind(b'"model"') or raw.rfind(b"\\u006") >= 0,
+        links=_links(fields) if has_parts else (),
     )
 
 
@@ -101,7 +132,8 @@ def upstream_bytes(raw: bytes, parsed: ParsedBody, fields: Fields, upstream_mode
     return orjson.dumps(out)
 
 
-def _object(raw: bytes) -> Fields:
+def read_object(raw: bytes) -> Fields:
+    """Return the JSON object that a body is."""
     try:
         fields = orjson.loads(raw)
     except orjson.JSONDecodeError as exc:
@@ -142,13 +174,17 @@ def _flag(value: object) -> bool:
     return value
 
 
-def _check_messages(fields: Fields) -> None:
+def _check_messages(fields: Fields) -> bool:
+    # Tells whether a message has content parts.
     messages = fields.get("messages")
     if type(messages) is not list or not messages:
         raise _wrong("messages", "must be a list with at least one message.")
+    has_parts = False
     for message in messages:
         if type(message) is not dict or type(message.get("role")) is not str or type(message.get("content")) is not str:
             _check_message(message, messages)
+            has_parts = True
+    return has_parts
 
 
 def _check_message(message: Any, messages: list[Any]) -> None:
@@ -172,14 +208,30 @@ def _check_parts(content: object, index: int) -> None:
             raise _wrong(f"messages[{index}].content[{place}].text", "must be a string.")
 
 
-def _check_prompt(fields: Fields) -> None:
+def _links(fields: Fields) -> tuple[str, ...]:
+    # An image, sound, film or file by its address: `image_url` and the like, as an object or as the address itself.
+    found: list[str] = []
+    for message in fields["messages"]:
+        content = message.get("content")
+        for part in content if type(content) is list else ():
+            for name, value in part.items():
+                if name.endswith("_url"):
+                    link = value.get("url") if type(value) is dict else value
+                    if type(link) is str:
+                        found.append(link)
+    return tuple(found)
+
+
+def _check_prompt(fields: Fields) -> bool:
     if not _is_text_or_tokens(fields.get("prompt")):
         raise _wrong("prompt", "must be a string, a list of strings, or lists of token numbers.")
+    return False
 
 
-def _check_input(fields: Fields) -> None:
+def _check_input(fields: Fields) -> bool:
     if not _is_text_or_tokens(fields.get("input")):
         raise _wrong("input", "must be a string, a list of strings, or lists of token numbers, and not empty.")
+    return False
 
 
 def _is_text_or_tokens(value: object) -> bool:

@@ -12,10 +12,9 @@ import httptools
 
 from sluice_gateway.dataplane.stream import PlainStream
 from sluice_gateway.dataplane.timers import Limits
-from sluice_gateway.dataplane.upstream import Call, Reason, Receiver, UpstreamReply
+from sluice_gateway.dataplane.upstream import EVENT_STREAMS, Call, Reason, Receiver, UpstreamReply
 
 _JOIN_LIMIT = 64 * 1024
-_EVENT_STREAM = b"text/event-stream"
 
 
 class Owner(Protocol):
@@ -166,7 +165,7 @@ class Connection(asyncio.Protocol):
         """The head is complete: it tells whether an event stream follows."""
         status = self._status = self._parser.get_status_code()
         self._keep = self._parser.should_keep_alive()
-        if status >= 200 and self._content_type.startswith(_EVENT_STREAM):
+        if status >= 200 and self._content_type.startswith(EVENT_STREAMS):
             self._opening = True
 
     def on_body(self, body: bytes) -> None:

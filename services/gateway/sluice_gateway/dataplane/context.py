@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from opentelemetry.trace import Span
@@ -39,6 +40,7 @@ class Heads(NamedTuple):
     named_by_client: bool
     traceparent: str | None
     deadline_s: float | None
+    anthropic: tuple[tuple[str, str], ...] = ()
 
 
 class Opened(NamedTuple):
@@ -57,14 +59,26 @@ def read_heads(headers: Headers) -> Heads:
     parent = get(b"traceparent")
     deadline = get(b"x-sluice-deadline-ms")
     return Heads(
-        get(b"authorization", b""),
+        get(b"authorization") or _bearer(get(b"x-api-key")),
         get(b"content-encoding"),
         get(b"content-length"),
         given.decode() if named and given is not None else "req_" + random_hex(),
         named,
         parent.decode() if parent is not None and _TRACEPARENT.fullmatch(parent) else None,
         None if deadline is None else _deadline(deadline),
+        () if get(b"anthropic-version") is None else _anthropic(get),
     )
+
+
+def _anthropic(get: Callable[[bytes], bytes | None]) -> tuple[tuple[str, str], ...]:
+    # What says how the body is meant goes on to a provider that reads the body as it came.
+    named = ((name.decode(), get(name)) for name in (b"anthropic-version", b"anthropic-beta"))
+    return tuple((name, value.decode("latin-1")) for name, value in named if value is not None)
+
+
+def _bearer(key: bytes | None) -> bytes:
+    # Anthropic's clients send their key in a header of its own.
+    return b"" if key is None else b"Bearer " + key
 
 
 def _deadline(value: bytes) -> float | None:
@@ -102,7 +116,8 @@ class RequestContext:
     citations: tuple[Citation, ...] = ()
     context_text = ""
     observer: asyncio.Task[None] | None = None
-    # dispatch
+    # dispatch (`verbatim`: client and provider speak the same API that is not OpenAI's, and bytes pass as they come)
+    verbatim = False
     tried: frozenset[str] | None = None
     failure: ApiError | None = None
     deployment: DeploymentState | None = None

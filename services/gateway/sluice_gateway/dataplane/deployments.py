@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 
 from sluice.contracts.routing import Deployment
 from sluice_gateway.dataplane.asgi import header_value
+from sluice_gateway.dataplane.providers import Paths, credential_header_of, provider_of
 from sluice_gateway.dataplane.upstream import Upstream
 
 
@@ -16,30 +17,43 @@ class DeploymentState:
 
     __slots__ = (
         "auth",
-        "base_path",
         "config",
+        "credential_header",
         "failures",
         "header",
         "header_line",
         "in_flight",
+        "paths",
         "paused_until",
+        "provider",
         "upstream",
     )
 
-    def __init__(self, config: Deployment, base_path: str, upstream: Upstream) -> None:
+    def __init__(self, config: Deployment, paths: Paths, upstream: Upstream) -> None:
         self.in_flight = 0
         self.failures = 0
         self.paused_until = 0.0
-        self.describe(config, base_path, upstream)
+        self.describe(config, paths, upstream)
 
-    def describe(self, config: Deployment, base_path: str, upstream: Upstream) -> None:
-        """Take over the description of a new snapshot."""
+    def describe(self, config: Deployment, paths: Paths, upstream: Upstream) -> None:
+        """Take over the description of a new snapshot.
+
+        `provider` translates for a deployment whose API is not OpenAI's, None for all others.
+        """
         self.config = config
         self.auth = config.auth
-        self.base_path = base_path
+        self.paths = paths
         self.upstream = upstream
+        self.provider = provider_of(config)
+        self.credential_header = credential_header_of(config)
         self.header = (b"x-sluice-deployment", header_value(config.id))
         self.header_line = b"%b: %b\r\n" % self.header
+
+    def credential(self, secret: str) -> tuple[str, str]:
+        """Return the header that carries the credential."""
+        if self.credential_header is None:
+            return "authorization", f"Bearer {secret}"
+        return self.credential_header, secret
 
     def succeeded(self) -> None:
         """Note an answer: earlier failures are forgiven."""

@@ -27,6 +27,8 @@ class Options:
     max_bytes_per_token: int = 128
     limit_queue: int = 100
     limit_queue_wait_s: float = 10.0
+    private_links: bool = False
+    link_hosts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -282,8 +282,10 @@ class DirectRequest:
         state = choose(entry.open_to(ctx.key.regions), plane.clock.monotonic())
         if state is None:
             return False
+        if state.provider is not None or ctx.endpoint.client is not None:
+            return False  # translation belongs to the other way
         try:
-            call = plane.attempts.call(ctx, state, ctx.heads.traceparent)
+            call = plane.attempts.call(ctx, entry, state, ctx.heads.traceparent)
         except AttemptFailed:
             return False  # the other way meets it again, and goes on from there
         if not state.upstream.submit(call, self):
@@ -357,7 +359,7 @@ class DirectRequest:
         plane.count(ctx)
 
     def _refuse(self, error: ApiError, headers: Headers) -> None:
-        body = error.body()
+        body = self._endpoint.error_body(error)
         self._client.answer(error.status, lines((*headers, *error.headers)) + _JSON_HEAD % len(body), body)
 
     # Streaming.

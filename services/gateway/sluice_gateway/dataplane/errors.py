@@ -11,6 +11,7 @@ from typing import ClassVar
 import orjson
 
 from sluice.errors import DeadlineExceeded, DependencyUnavailable, NotFound, SluiceError, TooManyRequests
+from sluice_gateway.translate.shapes import Failure
 
 _log = logging.getLogger(__name__)
 INVALID_REQUEST = "invalid_request_error"
@@ -36,6 +37,10 @@ class ApiError(Exception):
         self.param = param
         self.error_code = code or self.code
         self.headers = tuple(headers)
+
+    def failure(self) -> Failure:
+        """Return the error for a translator."""
+        return Failure(self.status, self.type, self.message, self.param, self.error_code)
 
     def body(self) -> bytes:
         """Return the error as JSON."""

@@ -15,7 +15,7 @@ from sluice_gateway.dataplane.errors import ApiError, Gone
 from sluice_gateway.dataplane.lease_keeper import LeaseKeeper
 from sluice_gateway.dataplane.limit_refusals import queue_full, refused, too_many, unknown
 from sluice_gateway.dataplane.table import ModelEntry
-from sluice_gateway.dataplane.worst_case import NOTHING, WorstCase, worst_case
+from sluice_gateway.dataplane.worst_case import NOTHING, UNKNOWN, WorstCase, worst_case
 from sluice_gateway.domain.leases import RATES, Draws, Lease, Reservation, lacking, nano_dollars, reserve, take
 from sluice_gateway.domain.limits import LevelLimits
 from sluice_gateway.domain.ports import KeyRecord
@@ -215,9 +215,12 @@ class Limiter:
 
 
 def _worst(ctx: RequestContext, model: ModelEntry | None, gate: _Gate) -> WorstCase:
-    if model is None or not gate.priced:
+    if model is None or not gate.priced or ctx.endpoint.counts:
         return NOTHING
-    size = len(orjson.dumps(ctx.fields)) if ctx.changed else len(ctx.raw)
+    if ctx.body.untranslatable is not None:
+        size = UNKNOWN  # the bytes go on as they came, and what is in them is not known here
+    else:
+        size = len(orjson.dumps(ctx.fields)) if ctx.changed else len(ctx.raw)
     worst = worst_case(model, ctx.endpoint.kind, ctx.fields, size)
     most = gate.most_tokens
     if most is not None and worst.tokens > most and not worst.chosen and worst.prompt <= most:

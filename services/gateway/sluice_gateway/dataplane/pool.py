@@ -72,7 +72,7 @@ class HttpPool:
 
     def _head(self, call: Call) -> bytes:
         fixed = self._fixed.get(call.path) or self._fix(call.path)
-        lines = b"" if call.bearer is None and call.traceparent is None else _optional(call)
+        lines = _lines(call.headers) if call.headers else b""
         return _VARYING % (fixed, call.request_id.encode(), lines, len(call.body))
 
     def _fix(self, path: str) -> bytes:
@@ -143,10 +143,5 @@ class _Waiter:
             self.future.set_result(None)
 
 
-def _optional(call: Call) -> bytes:
-    lines = b""
-    if call.bearer is not None:
-        lines = b"authorization: Bearer %b\r\n" % call.bearer.encode()
-    if call.traceparent is not None:
-        lines += b"traceparent: %b\r\n" % call.traceparent.encode()
-    return lines
+def _lines(headers: tuple[tuple[str, str], ...]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % (name.encode(), value.encode("latin-1")) for name, value in headers)

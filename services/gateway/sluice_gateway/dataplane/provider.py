@@ -4,7 +4,7 @@ import asyncio
 
 import aiohttp
 
-from sluice_gateway.dataplane.upstream import Call, Reason, Receiver, UpstreamError, UpstreamReply
+from sluice_gateway.dataplane.upstream import EVENT_STREAMS, Call, Reason, Receiver, UpstreamError, UpstreamReply
 
 _READ_SIZE = 64 * 1024
 
@@ -48,11 +48,8 @@ class ProviderClient:
             "content-type": "application/json",
             "accept": "application/json, text/event-stream",
             "x-request-id": call.request_id,
+            **dict(call.headers),
         }
-        if call.bearer is not None:
-            headers["authorization"] = f"Bearer {call.bearer}"
-        if call.traceparent is not None:
-            headers["traceparent"] = call.traceparent
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=call.connect_timeout_s)
         try:
             response = await self._session.post(
@@ -68,7 +65,7 @@ class ProviderClient:
         content_type = response.headers.get("content-type", "").encode()
         retry_after = response.headers.get("retry-after")
         after = retry_after.encode() if retry_after is not None else None
-        if content_type.startswith(b"text/event-stream"):
+        if content_type.startswith(EVENT_STREAMS):
             stream = ProviderStream(call, response)
             call.on_cancel(stream.cancel)
             return UpstreamReply(response.status, content_type, after, b"", stream)

@@ -4,7 +4,7 @@ The relay forwards whole events only, so that an error event can always be added
 event that carries nothing but usage can be left out for a client that did not ask for it.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -106,6 +106,33 @@ class StreamPiece(NamedTuple):
 
     events: bytes
     done: bool
+
+
+class Scanner(Protocol):
+    """Follows a stream while it is relayed."""
+
+    @property
+    def chunks(self) -> int:
+        """How many pieces of the answer came."""
+        ...
+
+    @property
+    def usage(self) -> Usage | None:
+        """The token counts, as far as they are known."""
+        ...
+
+    @property
+    def failed(self) -> bool:
+        """Whether the upstream told of a failure."""
+        ...
+
+    def feed(self, data: bytes) -> StreamPiece:
+        """Take one read of the upstream and return what goes to the client now, without the final `[DONE]`."""
+        ...
+
+    def finish(self) -> StreamPiece:
+        """Return what is left when the upstream has closed its stream."""
+        ...
 
 
 class StreamScanner:

@@ -5,14 +5,21 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import orjson
+
 from sluice.contracts.routing import Deployment, Model, ModelKind, Policy, Route, RoutingSnapshot
 from sluice_gateway.dataplane.asgi import header_value
 from sluice_gateway.dataplane.body import Kind
 from sluice_gateway.dataplane.deployments import DeploymentState
+from sluice_gateway.dataplane.errors import ApiError
 from sluice_gateway.dataplane.plan import Plan, Stages, compile_plan, stricter
+from sluice_gateway.dataplane.providers import paths_of
 from sluice_gateway.dataplane.upstream import Upstream
 from sluice_gateway.domain.residency import may_use
 from sluice_gateway.metrics import GatewayMetrics, Spread, Tally
+from sluice_gateway.translate.messages.client import CountTokens, Messages
+from sluice_gateway.translate.responses.client import Responses
+from sluice_gateway.translate.shapes import Client, ClientStyle
 
 _log = logging.getLogger(__name__)
 AUTO = "auto"
@@ -20,19 +27,37 @@ _MAX_PLANS = 4096
 
 
 class Endpoint(NamedTuple):
-    """One public path of the request path."""
+    """One public path of the request path; `client` translates for those whose API is not OpenAI's own of that kind."""
 
     path: str
     kind: Kind
     upstream_path: str
     model_kind: ModelKind
     operation: str
+    client: Client | None = None
+
+    @property
+    def style(self) -> ClientStyle:
+        """The API that is spoken here."""
+        return "chat" if self.client is None else self.client.style
+
+    @property
+    def counts(self) -> bool:
+        """Whether a prompt is counted here instead of answered."""
+        return self.operation == "count_tokens"
+
+    def error_body(self, error: ApiError) -> bytes:
+        """Return an error in the shape of this API."""
+        return error.body() if self.client is None else orjson.dumps(self.client.error(error.failure()))
 
 
 CHAT = Endpoint("/v1/chat/completions", "chat", "/chat/completions", "chat", "chat")
 COMPLETIONS = Endpoint("/v1/completions", "completion", "/completions", "chat", "text_completion")
 EMBEDDINGS = Endpoint("/v1/embeddings", "embedding", "/embeddings", "embedding", "embeddings")
-ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS)
+MESSAGES = Endpoint("/v1/messages", "chat", "/chat/completions", "chat", "chat", Messages())
+COUNT_TOKENS = Endpoint("/v1/messages/count_tokens", "chat", "", "chat", "count_tokens", CountTokens())
+RESPONSES = Endpoint("/v1/responses", "chat", "/chat/completions", "chat", "chat", Responses())
+ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, RESPONSES)
 
 
 class ModelMetrics:
@@ -230,11 +255,10 @@ class Compiler:
 
     def _deployment(self, key: tuple[str, str], config: Deployment) -> DeploymentState:
         upstream = self._upstream_for(_origin(config.base_url))
-        base_path = urlsplit(config.base_url).path.rstrip("/")
         state = self._deployments.get(key)
         if state is None:
-            return DeploymentState(config, base_path, upstream)
-        state.describe(config, base_path, upstream)
+            return DeploymentState(config, paths_of(config), upstream)
+        state.describe(config, paths_of(config), upstream)
         return state
 
 

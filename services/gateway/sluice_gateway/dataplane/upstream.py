@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol
 
+# what a stream may be sent as: server-sent events, and the frames of AWS
+EVENT_STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream")
+
 Reason = Literal["connect", "reset", "protocol", "timeout", "too_large", "cancelled"]
 
 
@@ -15,31 +18,29 @@ class UpstreamError(Exception):
 
 
 class Call:
-    """One POST to an upstream.
+    """One POST to an upstream; `headers` are those that not every call has.
 
     `timeout_s` bounds the wait for a whole answer, for the head of a stream, and for each pause inside a stream;
     `deadline` (the loop's clock) bounds everything. `cancel` may be called at any time, from any callback.
     """
 
-    __slots__ = ("_abort", "bearer", "body", "cancelled", "connect_timeout_s", "deadline", "path", "request_id",
-                 "timeout_s", "traceparent")  # fmt: skip
+    __slots__ = ("_abort", "body", "cancelled", "connect_timeout_s", "deadline", "headers", "path", "request_id",
+                 "timeout_s")  # fmt: skip
 
     def __init__(
         self,
         path: str,
         body: bytes,
-        bearer: str | None,
+        headers: tuple[tuple[str, str], ...],
         request_id: str,
-        traceparent: str | None,
         connect_timeout_s: float,
         timeout_s: float,
         deadline: float | None,
     ) -> None:
         self.path = path
         self.body = body
-        self.bearer = bearer
+        self.headers = headers
         self.request_id = request_id
-        self.traceparent = traceparent
         self.connect_timeout_s = connect_timeout_s
         self.timeout_s = timeout_s
         self.deadline = deadline

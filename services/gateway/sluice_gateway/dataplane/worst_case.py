@@ -17,6 +17,7 @@ class WorstCase(NamedTuple):
 
 
 NOTHING = WorstCase(0, 0, 0)
+UNKNOWN = 1 << 62  # a size larger than any context
 
 
 def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int) -> WorstCase:

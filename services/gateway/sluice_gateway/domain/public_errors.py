@@ -50,6 +50,6 @@ def public_error(status: int, detail: str, problem: Problem | None, service: str
     param = None
     if problem and problem.errors:
         loc = str(problem.errors[0].get("loc", ""))
-        param = loc.split(".", 1)[1] if "." in loc else loc or None
+        param = loc.partition(".")[2] or None
     code = problem.code if problem else {404: "not_found", 405: "method_not_allowed"}.get(status, "service_error")
     return PublicError(status, detail, type_of(status), param, code)

@@ -8,9 +8,11 @@ from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from sluice.errors import SluiceError
+from sluice.sentences import faults, is_broken_json
 from sluice_gateway.dataplane.errors import ApiError
 from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.domain.errors import ServiceRefused
@@ -43,6 +45,21 @@ KeyDep = Annotated[KeyRecord, Depends(require_key)]
 ReaderDep = Annotated[KeyRecord, Depends(require_reader)]
 
 
+class ErrorFields(BaseModel):
+    """What is wrong and what to change."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorReply(BaseModel):
+    """An error in OpenAI's shape."""
+
+    error: ErrorFields
+
+
 class PublicRoute(APIRoute):
     """A route whose errors have OpenAI's shape instead of being problems."""
 
@@ -72,9 +89,9 @@ def rendered(exc: ApiError | SluiceError | RequestValidationError | HTTPExceptio
 
 def _converted(exc: SluiceError | RequestValidationError | HTTPException) -> PublicError:
     if isinstance(exc, RequestValidationError):
-        first = exc.errors()[0]
-        param = ".".join(str(part) for part in first["loc"][1:]) or None
-        return PublicError(400, f"{param or 'The request'}: {first['msg']}.", type_of(400), param, "invalid_value")
+        first = faults(exc.errors())[0]
+        code = "invalid_json" if is_broken_json(exc.errors()) else "invalid_value"
+        return PublicError(400, first.sentence, type_of(400), first.field or None, code)
     if isinstance(exc, HTTPException):
         code = {404: "not_found", 405: "method_not_allowed"}.get(exc.status_code, "http_error")
         sentence = {

@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.contracts.retrieval import Citation
+from sluice_gateway.routes.public import ErrorReply
 
 _api_key = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key of the gateway (`sk-…`)")
 
@@ -149,19 +150,71 @@ class ModelList(BaseModel):
     data: list[ModelObject]
 
 
-class ErrorFields(BaseModel):
-    """What is wrong and what to change."""
+class MessagesRequest(Open):
+    """A conversation in Anthropic's shape."""
 
-    message: str
-    type: str
-    param: str | None
-    code: str | None
+    model: str = Field(description="a model, a route, or `auto`; of any provider")
+    max_tokens: int
+    messages: list[dict[str, Any]]
+    system: str | list[dict[str, Any]] | None = None
+    stream: bool = False
+    tools: list[dict[str, Any]] | None = None
+    sluice: SluiceOptions | None = None
 
 
-class ErrorReply(BaseModel):
-    """An error in OpenAI's shape."""
+class MessageReply(Open):
+    """An answer in Anthropic's shape; with `stream` it comes as Anthropic's events."""
 
-    error: ErrorFields
+    id: str
+    type: Literal["message"]
+    role: str
+    model: str
+    content: list[dict[str, Any]]
+    stop_reason: str | None
+    usage: dict[str, Any]
+
+
+class CountTokensRequest(Open):
+    """A prompt in Anthropic's shape."""
+
+    model: str
+    messages: list[dict[str, Any]]
+
+
+class TokenCount(Open):
+    """How many tokens a prompt has."""
+
+    input_tokens: int
+
+
+class MessagesErrorReply(BaseModel):
+    """An error in Anthropic's shape."""
+
+    type: Literal["error"]
+    error: dict[str, Any]
+
+
+class ResponsesRequest(Open):
+    """A request of OpenAI's Responses API; nothing is kept, so `previous_response_id` is refused."""
+
+    model: str = Field(description="a model, a route, or `auto`; of any provider")
+    input: str | list[dict[str, Any]]
+    instructions: str | None = None
+    stream: bool = False
+    tools: list[dict[str, Any]] | None = None
+    max_output_tokens: int | None = None
+    sluice: SluiceOptions | None = None
+
+
+class ResponseReply(Open):
+    """An answer of OpenAI's Responses API; with `stream` it comes as its events."""
+
+    id: str
+    object: Literal["response"]
+    model: str
+    status: str
+    output: list[dict[str, Any]]
+    usage: dict[str, Any] | None = None
 
 
 _TEXT = {"schema": {"type": "string"}}
@@ -203,6 +256,10 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 _STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
 
+_MESSAGES_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {**described, "model": MessagesErrorReply} for status, described in _ERRORS.items()
+}
+
 
 def _answered_before() -> NoReturn:
     raise AssertionError("the data plane answers this path in front of FastAPI")
@@ -220,6 +277,26 @@ async def create_chat_completion(body: ChatCompletionRequest) -> CompletionReply
 @router.post("/v1/completions", summary="Continue a text", responses=_STREAM)
 async def create_completion(body: CompletionRequest) -> CompletionReply:
     """As OpenAI's."""
+    _answered_before()
+
+
+@router.post("/v1/responses", summary="Answer a conversation, as OpenAI's Responses API does", responses=_STREAM)
+async def create_response(body: ResponsesRequest) -> ResponseReply:
+    """As OpenAI's, with a model of any provider; what has no counterpart there is a 400 that names the field."""
+    _answered_before()
+
+
+@router.post(
+    "/v1/messages", summary="Answer a conversation, as Anthropic's API does", responses=_STREAM | _MESSAGES_ERRORS
+)
+async def create_message(body: MessagesRequest) -> MessageReply:
+    """As Anthropic's, with a model of any provider; the key may also come in `x-api-key`."""
+    _answered_before()
+
+
+@router.post("/v1/messages/count_tokens", summary="Count the tokens of a prompt", responses=_MESSAGES_ERRORS)
+async def count_message_tokens(body: CountTokensRequest) -> TokenCount:
+    """As Anthropic's; providers that cannot count are a 400."""
     _answered_before()
 
 

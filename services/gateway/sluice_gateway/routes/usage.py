@@ -13,13 +13,24 @@ from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, proble
 from sluice_gateway.domain.errors import CursorUnknown, UsageNotFound
 from sluice_gateway.domain.usage import UsageFilter
 from sluice_gateway.routes.admin import PathId, TenantDep
-from sluice_gateway.routes.public import PublicRoute, ReaderDep
+from sluice_gateway.routes.public import ErrorReply, PublicRoute, ReaderDep
 from sluice_gateway.wiring import DepsDep
 
 admin = APIRouter(
     prefix="/admin/usage", tags=["usage"], responses=problem_responses(Unauthorized, Forbidden, DependencyUnavailable)
 )
-own = APIRouter(prefix="/v1/usage", tags=["usage"], route_class=PublicRoute)
+own = APIRouter(
+    prefix="/v1/usage",
+    tags=["usage"],
+    route_class=PublicRoute,
+    responses={
+        400: {"model": ErrorReply, "description": "A filter that cannot be read"},
+        401: {"model": ErrorReply, "description": "No API key, or not a valid one"},
+        403: {"model": ErrorReply, "description": "The key may not read usage"},
+        404: {"model": ErrorReply, "description": "No such request"},
+        503: {"model": ErrorReply, "description": "The database is away"},
+    },
+)
 
 KeyId = Annotated[str, Field(max_length=64, description="id of an API key")]
 At = Annotated[float, Field(ge=0, le=253_402_300_799, description="unix seconds")]

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from sluice.auth import CallerDep
 from sluice.contracts.retrieval import EmbeddingReply, EmbeddingRequest
 from sluice.errors import SluiceError
+from sluice.sentences import faults
 from sluice_retrieval.domain.openai import check_tokens, lane_of, reply_of, texts_of
 from sluice_retrieval.wiring import DepsDep
 
@@ -29,9 +30,8 @@ class OpenAIErrorRoute(APIRoute):
             try:
                 return await handle(request)
             except RequestValidationError as exc:
-                first = exc.errors()[0]
-                where = ".".join(str(part) for part in first["loc"] if part != "body")
-                return _error(_FIRST_CLIENT_ERROR, f"{where or 'body'}: {first['msg']}", where or None, "invalid_value")
+                first = faults(exc.errors())[0]
+                return _error(_FIRST_CLIENT_ERROR, first.sentence, first.field or None, "invalid_value")
             except SluiceError as exc:
                 return _error(exc.status, exc.detail, None, exc.code)
 

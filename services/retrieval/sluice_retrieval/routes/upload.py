@@ -84,5 +84,5 @@ async def _from_fields(form: FormData, max_bytes: int) -> DocumentCreate:
 
 
 def _invalid(exc: ValidationError, where: str) -> RequestValidationError:
-    errors = exc.errors(include_url=False, include_context=False)
+    errors = exc.errors(include_url=False)
     return RequestValidationError([{**error, "loc": (where, *error["loc"])} for error in errors])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sluice.auth import ServiceTokens
 from sluice.clients.http import Transport
+from sluice.contracts.routing import KEY_HEADERS
 from sluice.settings import secret_from_environment
 from sluice_router.domain.config import Probed
 from sluice_router.domain.health import HealthBook
@@ -15,6 +16,7 @@ _ANY_TENANT = "default"
 _CLIENT_ERROR = 400
 _TOO_MANY = 429
 _STARTING_S = 1.0
+_ANTHROPIC_VERSION = "2023-06-01"
 
 
 @dataclass(slots=True)
@@ -61,7 +63,7 @@ class Prober:
             secret = secret_from_environment(target.auth.env)
             if secret is None:
                 return f"the variable {target.auth.env}, which should hold its key, is not set"
-            headers["authorization"] = f"Bearer {secret}"
+            headers |= _key(target, secret)
         elif target.auth.kind == "service" and target.auth.audience:
             token = self.tokens.mint(target.auth.audience, tenant=_ANY_TENANT, subject="router")
             headers["authorization"] = f"Bearer {token}"
@@ -74,3 +76,11 @@ class Prober:
         # A provider that is busy is alive: the gateway rests a deployment that answers 429 by itself.
         alive = answer.status < _CLIENT_ERROR or answer.status == _TOO_MANY
         return None if alive else f"GET {target.check.path} answered {answer.status}"
+
+
+def _key(target: Probed, secret: str) -> dict[str, str]:
+    name = KEY_HEADERS.get(target.provider)
+    if name is None:
+        return {"authorization": f"Bearer {secret}"}
+    version = {"anthropic-version": _ANTHROPIC_VERSION} if target.provider == "anthropic" else {}
+    return {name: secret, **version}

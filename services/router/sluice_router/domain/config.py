@@ -56,6 +56,9 @@ class PolicyConfig(Policy, frozen=True, extra="forbid"):
     retrieval: RetrievalConfig | None = None
 
 
+ProviderName = Literal["openai", "azure", "anthropic", "gemini", "bedrock"]
+
+
 class HealthCheck(_Section):
     """How a deployment is probed: GET `path` must answer with a status below 400.
 
@@ -72,10 +75,11 @@ class DeploymentConfig(_Section):
     """One place that serves a model; see `sluice.contracts.routing.Deployment` for the fields that are passed on."""
 
     id: Name | None = None
-    provider: Literal["openai"] = "openai"
+    provider: ProviderName = "openai"
     base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$", max_length=2000)]
     upstream_model: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
     region: Region | None = None
+    api_version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,50}$")] | None = None
     auth: AuthConfig = AuthConfig()
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     max_in_flight: Annotated[int, Field(ge=1)] = 64
@@ -170,6 +174,7 @@ class Probed(_Section):
     url: str
     auth: DeploymentAuth
     check: HealthCheck
+    provider: ProviderName = "openai"
 
 
 class HealthNote(_Section):
@@ -204,11 +209,22 @@ def parse(raw: Any, where: str) -> ModelsFile:
 def probed(config: ModelsFile) -> tuple[Probed, ...]:
     """Return every deployment that is to be probed."""
     return tuple(
-        Probed(id=deployment_id, url=_probe_url(deployment), auth=deployment.auth, check=deployment.health)
+        Probed(
+            id=deployment_id,
+            url=_probe_url(deployment),
+            auth=deployment.auth,
+            check=deployment.health,
+            provider=deployment.provider,
+        )
         for model in config.models
         for deployment_id, deployment in with_ids(model)
-        if deployment.health.enabled
+        if _is_probed(deployment)
     )
+
+
+def _is_probed(config: DeploymentConfig) -> bool:
+    # Bedrock's runtime endpoint has nothing that could be asked for free.
+    return config.health.enabled and config.provider != "bedrock"
 
 
 def snapshot(config: ModelsFile, notes: Mapping[str, HealthNote], *, version: int, now: float) -> RoutingSnapshot:
@@ -249,13 +265,14 @@ def _model(model: ModelConfig, notes: Mapping[str, HealthNote]) -> Model:
 def _deployment(
     deployment_id: str, config: DeploymentConfig, model: str, notes: Mapping[str, HealthNote]
 ) -> Deployment:
-    note = notes.get(deployment_id, HealthNote()) if config.health.enabled else HealthNote(health="up")
+    note = notes.get(deployment_id, HealthNote()) if _is_probed(config) else HealthNote(health="up")
     return Deployment(
         id=deployment_id,
         provider=config.provider,
         base_url=config.base_url.rstrip("/"),
         upstream_model=config.upstream_model or model,
         region=config.region,
+        api_version=config.api_version,
         auth=DeploymentAuth.model_validate(config.auth.model_dump()),
         weight=config.weight,
         max_in_flight=config.max_in_flight,
@@ -283,6 +300,8 @@ def _probe_url(deployment: DeploymentConfig) -> str:
     if deployment.health.at == "host":
         scheme, _, rest = base.partition("://")
         base = f"{scheme}://{rest.partition('/')[0]}"
+    elif deployment.provider == "azure" and not base.endswith("/openai/v1"):
+        base += "/openai/v1"
     return base + deployment.health.path
 
 

@@ -1,6 +1,6 @@
 """What can go wrong in the router."""
 
-from sluice.errors import DependencyUnavailable, NotFound
+from sluice.errors import Conflict, DependencyUnavailable, NotFound
 from sluice.settings import ConfigError
 
 
@@ -18,5 +18,11 @@ class NoDeployment(DependencyUnavailable):
 
 class ModelsFileError(ConfigError):
     """models.yaml is not right."""
+
+    code, title = "models_file_error", "models.yaml is not right"
+
+
+class ReloadRefused(Conflict):
+    """models.yaml is not right, so what was in force stays."""
 
     code, title = "models_file_error", "models.yaml is not right"

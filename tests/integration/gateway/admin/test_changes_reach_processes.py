@@ -12,7 +12,8 @@ import asyncpg
 import httpx
 import pytest
 import redis
-from tests.integration.gateway.control_plane import fresh_database, snapshot
+from tests.integration.databases import fresh_database
+from tests.integration.gateway.control_plane import snapshot
 
 from sluice.contracts.routing import SNAPSHOT_KEY
 from sluice.testing import ServiceProcess, admin_headers, environment_of, free_port, platform_settings

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from tests.integration.gateway.control_plane import fresh_database, running_gateway, snapshot, trail
+from tests.integration.databases import fresh_database
+from tests.integration.gateway.control_plane import running_gateway, snapshot, trail
 
 from sluice.contracts.gateway import CreateApiKey
 from sluice.contracts.routing import SNAPSHOT_KEY, RoutingSnapshot

@@ -33,7 +33,8 @@ def make(kind: str, port: int, session: aiohttp.ClientSession) -> Upstream:
 def call(*, stream: bool = False, timeout_s: float = 5.0, deadline_s: float | None = None) -> Call:
     deadline = None if deadline_s is None else asyncio.get_running_loop().time() + deadline_s
     body = json.dumps({**BODY, "stream": stream}).encode()
-    return Call("/v1/chat/completions", body, "token", "req-12345678", "00-a-b-01", 1.0, timeout_s, deadline)
+    headers = (("authorization", "Bearer token"), ("traceparent", "00-a-b-01"))
+    return Call("/v1/chat/completions", body, headers, "req-12345678", 1.0, timeout_s, deadline)
 
 
 async def read_all(reply: object) -> bytes:

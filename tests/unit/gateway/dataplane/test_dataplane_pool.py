@@ -68,9 +68,8 @@ def call(body: bytes = b"{}", timeout_s: float = 5.0) -> Call:
     return Call(
         "/v1/x",
         body,
-        bearer="secret",
+        (("authorization", "Bearer secret"),),
         request_id="req-12345",
-        traceparent=None,
         connect_timeout_s=1.0,
         timeout_s=timeout_s,
         deadline=None,

@@ -1,9 +1,12 @@
 """Admit: take the body in, if it is small enough and is what the endpoint reads."""
 
 from sluice_gateway.dataplane.asgi import Receive
-from sluice_gateway.dataplane.body import Kind, ParsedBody, parse
+from sluice_gateway.dataplane.body import ParsedBody, parse, parse_foreign
 from sluice_gateway.dataplane.context import Heads
-from sluice_gateway.dataplane.errors import BodyTooLarge, Gone, UnsupportedBody
+from sluice_gateway.dataplane.deps import Options
+from sluice_gateway.dataplane.errors import BodyTooLarge, Gone, InvalidRequest, UnsupportedBody
+from sluice_gateway.dataplane.table import Endpoint
+from sluice_gateway.domain.addresses import is_allowed
 
 
 def admit_head(heads: Heads, limit: int) -> None:
@@ -21,9 +24,32 @@ def admit_head(heads: Heads, limit: int) -> None:
         raise too_large(limit)
 
 
-def admit_body(raw: bytes, kind: Kind) -> ParsedBody:
+def admit_body(raw: bytes, endpoint: Endpoint) -> ParsedBody:
     """Parse and check the body."""
-    return parse(raw, kind)
+    client = endpoint.client
+    return parse(raw, endpoint.kind) if client is None else parse_foreign(raw, client)
+
+
+def admit_links(body: ParsedBody, options: Options) -> None:
+    """Refuse links into the operator's own network, which the model's server would fetch.
+
+    Raises:
+        InvalidRequest: there is one.
+    """
+    if options.private_links:
+        return
+    for link in body.links:
+        try:
+            allowed = is_allowed(link, options.link_hosts)
+        except ValueError:
+            allowed = False
+        if not allowed:
+            raise InvalidRequest(
+                "A link in `messages` leads to an address that is not public, so it is not fetched. Send the content as a data "
+                "URL, or ask your administrator to allow the host (SLUICE_GATEWAY_LINK_HOSTS).",
+                param="messages",
+                code="link_not_allowed",
+            )
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:

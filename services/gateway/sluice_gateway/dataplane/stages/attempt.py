@@ -1,11 +1,13 @@
 """One attempt on a deployment: the call that goes out, and what its outcome means. Both ways of the request path share it."""
 
 import asyncio
-from typing import Any, Literal
+import math
+from typing import Any, Literal, NoReturn
 
 import orjson
 
 from sluice.errors import DependencyUnavailable
+from sluice_gateway.dataplane import foreign
 from sluice_gateway.dataplane.body import upstream_bytes
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deployments import DeploymentState
@@ -14,6 +16,7 @@ from sluice_gateway.dataplane.errors import ApiError, Gone, OutOfTime, RateLimit
 from sluice_gateway.dataplane.refusals import refusal
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import Call, Reason, UpstreamReply
+from sluice_gateway.translate.shapes import Provider, Refusal
 
 _DEFAULT_RETRY_S = 1.0
 
@@ -67,19 +70,30 @@ class Attempts:
     def __init__(self, deps: DataPlaneDeps) -> None:
         self._deps = deps
 
-    def call(self, ctx: RequestContext, state: DeploymentState, traceparent: str | None) -> Call:
+    def call(self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState, traceparent: str | None) -> Call:
         """Return the call to a deployment.
 
         Raises:
             AttemptFailed: the deployment's credential is not set.
+            InvalidRequest: something in the request has no counterpart in the deployment's API.
         """
         config = state.config
+        headers: tuple[tuple[str, str], ...] = ()
+        if state.provider is None and ctx.endpoint.client is None:
+            path = ctx.endpoint.upstream_path
+            body = upstream_bytes(ctx.raw, ctx.body, ctx.fields, config.upstream_model, changed=ctx.changed)
+        else:
+            path, headers, body = foreign.request(ctx, entry, state)
+        if state.auth.kind != "none":
+            headers = (*headers, self._credential(ctx, state))
+        if traceparent is not None:
+            headers = (*headers, ("traceparent", traceparent))
+        before, after = state.paths
         return Call(
-            state.base_path + ctx.endpoint.upstream_path,
-            upstream_bytes(ctx.raw, ctx.body, ctx.fields, config.upstream_model, changed=ctx.changed),
-            None if state.auth.kind == "none" else self._bearer(ctx, state),
+            before + path + after,
+            body,
+            headers,
             ctx.heads.request_id,
-            traceparent,
             config.connect_timeout_s,
             config.timeout_s,
             ctx.deadline,
@@ -100,9 +114,12 @@ class Attempts:
             if stream is not None and ctx.body.stream:
                 return None
             if stream is None and not ctx.body.stream:
-                return _json(reply.body)
+                found = _json(reply.body)
+                return found if state.provider is None else _translated(ctx, state.provider, found)
         if stream is not None:
             stream.close()
+        if state.provider is not None and kind != "answer":
+            self._refused(state, state.provider.refusal(reply.status, reply.body), reply, entry)
         if kind == "refusal":
             raise refusal(reply.status, reply.body, model=entry.name, upstream_model=state.config.upstream_model)
         if kind == "limit":
@@ -130,13 +147,22 @@ class Attempts:
             options = self._deps.options
             state.failed(self._deps.clock.monotonic(), options.cooldown_s, options.max_cooldown_s)
 
-    def _bearer(self, ctx: RequestContext, state: DeploymentState) -> str | None:
+    def _credential(self, ctx: RequestContext, state: DeploymentState) -> tuple[str, str]:
         try:
-            return self._deps.credentials.bearer(state.auth, ctx.key.tenant)
+            secret = self._deps.credentials.bearer(state.auth, ctx.key.tenant)
+            return state.credential(secret or "")
         except DependencyUnavailable as exc:
             raise AttemptFailed(
                 Unavailable("The provider of this model is not set up. Ask your administrator."), "credential"
             ) from exc
+
+    def _refused(self, state: DeploymentState, said: Refusal, reply: UpstreamReply, entry: ModelEntry) -> NoReturn:
+        if said.kind in ("request", "context", "content"):
+            raise foreign.refusal(said, entry.name)
+        if said.kind == "limit":
+            header = None if said.retry_after_s is None else str(math.ceil(said.retry_after_s)).encode()
+            raise self._limited(reply if header is None else reply._replace(retry_after=header), state)
+        raise failed(f"status_{reply.status // 100}xx")
 
     def _limited(self, reply: UpstreamReply, state: DeploymentState) -> AttemptFailed:
         wait = retry_after_s(reply.retry_after, self._deps.options.max_cooldown_s)
@@ -149,6 +175,13 @@ class Attempts:
             ),
             "rate_limit",
         )
+
+
+def _translated(ctx: RequestContext, provider: Provider, found: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return foreign.answer(ctx, provider, found)
+    except ValueError:
+        raise failed("protocol") from None
 
 
 def _json(body: bytes) -> dict[str, Any]:

@@ -11,12 +11,13 @@ from opentelemetry.trace import SpanKind
 
 from sluice.telemetry import names
 from sluice.telemetry.tracing import inject
+from sluice_gateway.dataplane import foreign
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deployments import DeploymentState, are_full, choose, choose_resting
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import ApiError, Gone, NotPermitted, Overloaded, RateLimited, Unavailable
 from sluice_gateway.dataplane.limiter import Limiter
-from sluice_gateway.dataplane.sse import EventTooLong, StreamPiece, StreamScanner, usage_of
+from sluice_gateway.dataplane.sse import EventTooLong, Scanner, StreamPiece, usage_of
 from sluice_gateway.dataplane.stages.attempt import AttemptFailed, Attempts, failed, is_late
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import UpstreamError, UpstreamReply
@@ -29,7 +30,7 @@ class Answer(NamedTuple):
 
     reply: UpstreamReply
     json: dict[str, Any] | None
-    scanner: StreamScanner | None
+    scanner: Scanner | None
     first: StreamPiece | None
 
 
@@ -139,7 +140,7 @@ class Dispatch:
     async def _exchange(
         self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState, traceparent: str | None
     ) -> Answer:
-        call = ctx.call = self._attempts.call(ctx, state, traceparent)
+        call = ctx.call = self._attempts.call(ctx, entry, state, traceparent)
         if ctx.gone:
             raise Gone
         ctx.dispatched = True
@@ -148,14 +149,13 @@ class Dispatch:
             found = self._attempts.judge(ctx, entry, state, reply)
             if found is not None:
                 return Answer(reply, found, None, None)
-            return await self._streamed(ctx, reply)
+            return await self._streamed(ctx, *foreign.followed(ctx, state.provider, reply))
         except UpstreamError as exc:
             raise self._attempts.broken(ctx, exc.reason) from exc
 
-    async def _streamed(self, ctx: RequestContext, reply: UpstreamReply) -> Answer:
+    async def _streamed(self, ctx: RequestContext, reply: UpstreamReply, scanner: Scanner) -> Answer:
         stream = reply.stream
         assert stream is not None
-        scanner = StreamScanner(hide_usage=not ctx.body.wants_usage)
         try:
             while True:
                 data = await stream.read()

@@ -10,16 +10,16 @@ import orjson
 
 from sluice.contracts.retrieval import Citation
 from sluice.errors import DependencyUnavailable
+from sluice_gateway.dataplane import foreign
 from sluice_gateway.dataplane.asgi import Headers, Message, header_value
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.conversation import send_whole
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import ApiError, Gone, Unavailable, UpstreamBroken
 from sluice_gateway.dataplane.sse import (
-    DONE,
     EventTooLong,
+    Scanner,
     StreamPiece,
-    StreamScanner,
     chunk_of,
     split,
     usage_of,
@@ -180,13 +180,14 @@ class Respond:
         """Send a whole answer."""
         found = answer.json
         assert found is not None
-        body = answer.reply.body
         ctx.usage = usage_of(found)
         ctx.answering = True
+        shown = found
         if not ctx.plan.direct:
-            body = await self._processed(ctx, found, body)
+            shown = await self._processed(ctx, found)
         elif ctx.body.extension is not None:
-            body = orjson.dumps(with_citations(found, ctx))
+            shown = with_citations(found, ctx)
+        body = _body(ctx, answer, shown)
         bill = record(ctx, self._deps.usage, self._deps.clock.monotonic())
         if ctx.cycle is not None and send_whole(ctx.cycle, head_of_whole(ctx, bill.cost_usd, len(body)), body):
             return
@@ -197,16 +198,14 @@ class Respond:
         await ctx.send({"type": "http.response.start", "status": 200, "headers": headers})
         await ctx.send({"type": "http.response.body", "body": body})
 
-    async def _processed(self, ctx: RequestContext, found: dict[str, Any], body: bytes) -> bytes:
+    async def _processed(self, ctx: RequestContext, found: dict[str, Any]) -> dict[str, Any]:
         shown = found
         if ctx.plan.guard_output != "off" and ctx.endpoint.kind != "embedding":
             shown = await self._guard.check_whole(ctx, found)
             if ctx.guard == "blocked" and ctx.plan.guard_output == "enforce":
                 ctx.status, ctx.error_code = "blocked", "content_filter"
         await join_observer(ctx)
-        if wants_sluice_object(ctx):
-            shown = with_citations(shown, ctx)
-        return body if shown is found else orjson.dumps(shown)
+        return with_citations(shown, ctx) if wants_sluice_object(ctx) else shown
 
     async def stream(self, ctx: RequestContext, answer: Answer) -> None:
         """Relay a stream until its end, its failure, or the client's departure."""
@@ -237,7 +236,7 @@ class _Relay:
         deps: DataPlaneDeps,
         guard: GuardOutput,
         ctx: RequestContext,
-        scanner: StreamScanner,
+        scanner: Scanner,
         stream: ReplyStream,
         before_end: Callable[[RequestContext], None],
     ) -> None:
@@ -247,6 +246,7 @@ class _Relay:
         self._stream = stream
         self._guard = guard
         self._before_end = before_end
+        self._writer = foreign.Writer(ctx)
         self._seen = ""
         self._windows: StreamGuard | None = None
         if ctx.plan.guard_output == "enforce":
@@ -266,10 +266,10 @@ class _Relay:
         try:
             tail = await self._forward(piece)
             tail += await self._last_checks()
-            end = tail + last_event(ctx, self._skeleton) + DONE
+            end = self._writer.events(tail + last_event(ctx, self._skeleton)) + self._writer.end()
             self._finish()
         except ApiError as exc:
-            end = b"data: " + exc.body() + b"\n\n"
+            end = self._writer.error(exc)
             ctx.status, ctx.error_code = "error", exc.error_code
             self._note_failure()
         self._before_end(ctx)
@@ -285,8 +285,9 @@ class _Relay:
                 events = await self._checked(events)
             if piece.done or self._blocked:
                 return events
-            if events:
-                await _write(ctx, {"type": "http.response.body", "body": events, "more_body": True})
+            shown = self._writer.events(events) if events else b""
+            if shown:
+                await _write(ctx, {"type": "http.response.body", "body": shown, "more_body": True})
             piece = await self._next()
 
     async def _next(self) -> StreamPiece:
@@ -366,6 +367,19 @@ class _Relay:
                     pass
         except (TimeoutError, UpstreamError):
             self._stream.close()
+
+
+def _body(ctx: RequestContext, answer: Answer, shown: dict[str, Any]) -> bytes:
+    # What nothing has changed leaves as the bytes that came.
+    foreign_side = ctx.endpoint.client is not None or (
+        ctx.deployment is not None and ctx.deployment.provider is not None
+    )
+    if shown is answer.json and not foreign_side:
+        return answer.reply.body
+    try:
+        return foreign.whole(ctx, shown, answer.reply.body)
+    except ValueError as exc:
+        raise UpstreamBroken("The model's answer makes no sense in the API that was called. Try again.") from exc
 
 
 async def join_observer(ctx: RequestContext) -> None:

@@ -36,6 +36,7 @@ def settle_request(ctx: RequestContext) -> Settlement:
     """Return the bill of a request; one that never reached a model costs nothing, and that is exact."""
     if (
         ctx.model is None
+        or ctx.endpoint.counts
         or not ctx.dispatched
         or (ctx.usage is None and ctx.status != "cancelled" and not ctx.answering)
     ):

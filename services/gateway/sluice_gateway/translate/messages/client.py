@@ -37,3 +37,15 @@ class Messages:
     def error(self, error: Failure) -> Json:
         """Return an error in Anthropic's shape."""
         return to_error(error)
+
+
+class CountTokens(Messages):
+    """`POST /v1/messages/count_tokens`: the prompt of a message, without the wish for an answer."""
+
+    def request(self, fields: Json) -> Json:
+        """Return the hub request whose prompt is to be counted."""
+        return self.count_request(fields)
+
+    def answer(self, found: Json, asked: Asked) -> Json:
+        """Return the count, which is in its own shape already."""
+        return found

@@ -1,0 +1,249 @@
+"""Requests and answers that are not OpenAI's on both sides: where the request path meets the translators.
+
+Inside the request path a chat is always OpenAI's chat, and a stream always OpenAI's events: a provider's are translated where
+they come in, a client's where they go out. Where both sides speak the same other API and nothing has to be changed, bytes
+pass as they come, and the translator only follows them to count.
+"""
+
+from typing import Any, NamedTuple
+
+import orjson
+
+from sluice_gateway.dataplane.body import Fields
+from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.deployments import DeploymentState
+from sluice_gateway.dataplane.errors import ApiError, InvalidRequest, RefusedByUpstream
+from sluice_gateway.dataplane.sse import DONE, Scanner, StreamPiece, StreamScanner, Usage, chunk_of, split
+from sluice_gateway.dataplane.table import ModelEntry
+from sluice_gateway.dataplane.upstream import UpstreamReply
+from sluice_gateway.translate import registry
+from sluice_gateway.translate.anthropic import passing
+from sluice_gateway.translate.errors import BadAnswer, Untranslatable
+from sluice_gateway.translate.events import write
+from sluice_gateway.translate.openai.provider import OpenAI
+from sluice_gateway.translate.pairing import is_same
+from sluice_gateway.translate.shapes import Asked, ClientStream, Provider, ProviderStream, Refusal, UpstreamRequest
+
+_OPENAI = OpenAI()
+_IDS = {"chat": "chatcmpl-", "messages": "msg_", "responses": "resp_"}
+
+
+def asked(ctx: RequestContext) -> Asked:
+    """Return what a translator has to know of a request."""
+    style = ctx.endpoint.style
+    return Asked(
+        _IDS[style] + ctx.heads.request_id.removeprefix("req_"),
+        ctx.body.model,
+        int(ctx.at),
+        include_usage=True,
+        fields=ctx.body.native if ctx.body.native is not None else ctx.body.fields,
+    )
+
+
+def request(ctx: RequestContext, entry: ModelEntry, state: DeploymentState) -> UpstreamRequest:
+    """Return the request to a deployment, and note whether answers pass as they come.
+
+    Raises:
+        InvalidRequest: something in the request has no counterpart in the deployment's API.
+    """
+    provider = state.provider or _OPENAI
+    if ctx.endpoint.kind != "chat":
+        raise InvalidRequest(
+            f"The model `{entry.name}` does not serve {ctx.endpoint.path}. Use POST /v1/chat/completions with it.",
+            param="model",
+            code="model_not_supported",
+        )
+    model = state.config.upstream_model
+    ctx.verbatim = _may_pass(ctx, provider)
+    if ctx.verbatim:
+        return _as_it_came(ctx, model, "/messages/count_tokens" if ctx.endpoint.counts else "/messages")
+    if ctx.body.untranslatable is not None:
+        raise ctx.body.untranslatable
+    fields = {name: value for name, value in ctx.fields.items() if name != "sluice"}
+    try:
+        if ctx.endpoint.counts:
+            return registry.counting(provider).count_request(fields, model)
+        return provider.request(fields, model, max_output_tokens=entry.config.max_output_tokens)
+    except Untranslatable as exc:
+        raise InvalidRequest(exc.message, param=exc.param, code=exc.code) from exc
+
+
+def _may_pass(ctx: RequestContext, provider: Provider) -> bool:
+    return (
+        is_same(ctx.endpoint.style, provider.style)
+        and not ctx.changed
+        and ctx.body.extension is None
+        and ctx.plan.guard_output == "off"
+    )
+
+
+def _as_it_came(ctx: RequestContext, upstream_model: str, path: str) -> UpstreamRequest:
+    native: Fields = ctx.body.native or {}
+    given = dict(ctx.heads.anthropic)
+    return passing.request(
+        orjson.dumps(native) if ctx.body.canonical else ctx.raw,
+        native,
+        upstream_model,
+        version=given.get("anthropic-version"),
+        beta=given.get("anthropic-beta"),
+        path=path,
+    )
+
+
+def answer(ctx: RequestContext, provider: Provider, found: dict[str, Any]) -> dict[str, Any]:
+    """Return a provider's whole answer as OpenAI's.
+
+    Raises:
+        ValueError: it makes no sense.
+    """
+    try:
+        if ctx.endpoint.counts:
+            return {"input_tokens": registry.counting(provider).count_answer(found)}
+        return provider.answer(found, asked(ctx))
+    except BadAnswer as exc:
+        raise ValueError(str(exc)) from exc
+
+
+def refusal(said: Refusal, model: str) -> ApiError:
+    """Return the public error for a provider that refused the caller's own parameters."""
+    if said.kind == "context":
+        return RefusedByUpstream(
+            f"The request does not fit into the context of {model}. Shorten the messages or lower `max_tokens`.",
+            param="messages",
+            code="context_length_exceeded",
+        )
+    what = said.message or "it gave no reason"
+    code = "content_filter" if said.kind == "content" else None
+    return RefusedByUpstream(
+        f"The model {model} refused the request: {what.rstrip('.')}. Correct the request and send it again.",
+        param=said.param,
+        code=code,
+    )
+
+
+class Followed(NamedTuple):
+    """A streamed reply, and what follows it."""
+
+    reply: UpstreamReply
+    scanner: Scanner
+
+
+def followed(ctx: RequestContext, provider: Provider | None, reply: UpstreamReply) -> Followed:
+    """Return the scanner that turns a reply's stream into OpenAI's events, or that follows one which passes as it comes."""
+    if provider is None:
+        return Followed(reply, StreamScanner(hide_usage=not ctx.body.wants_usage))
+    if ctx.verbatim:
+        return Followed(reply, _Follower(passing.Relay(asked(ctx))))
+    return Followed(reply, _Translator(provider.stream(asked(ctx)), hide_usage=not ctx.body.wants_usage))
+
+
+class _Translator:
+    """Reads a provider's stream and writes OpenAI's events."""
+
+    def __init__(self, stream: ProviderStream, *, hide_usage: bool) -> None:
+        self._stream = stream
+        self._hide_usage = hide_usage
+        self.chunks = 0
+
+    @property
+    def usage(self) -> Usage | None:
+        """The best count so far."""
+        found = self._stream.usage
+        return None if found is None else Usage(found.prompt_tokens, found.completion_tokens)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the provider told of a failure."""
+        return self._stream.failure is not None
+
+    def feed(self, data: bytes) -> StreamPiece:
+        """Take one read of the upstream."""
+        return self._written(self._stream.feed(data))
+
+    def finish(self) -> StreamPiece:
+        """Take the end of the upstream's stream."""
+        return self._written(self._stream.finish())
+
+    def _written(self, chunks: list[dict[str, Any]]) -> StreamPiece:
+        self.chunks += sum(1 for chunk in chunks if chunk.get("choices"))
+        shown = [chunk for chunk in chunks if chunk.get("choices") or not self._hide_usage]
+        return StreamPiece(b"".join(write(chunk) for chunk in shown), self._stream.done)
+
+
+class _Follower:
+    """Passes a stream of Anthropic's as it comes, and counts."""
+
+    def __init__(self, relay: passing.Relay) -> None:
+        self._relay = relay
+
+    @property
+    def chunks(self) -> int:
+        """How many pieces of the answer came."""
+        return self._relay.chunks
+
+    @property
+    def usage(self) -> Usage | None:
+        """The best count so far."""
+        found = self._relay.usage
+        return None if found is None else Usage(found.prompt_tokens, found.completion_tokens)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the provider told of a failure."""
+        return self._relay.failure is not None
+
+    def feed(self, data: bytes) -> StreamPiece:
+        """Take one read of the upstream."""
+        piece = self._relay.feed(data)
+        return StreamPiece(piece.events, piece.done)
+
+    def finish(self) -> StreamPiece:
+        """Take the end of the upstream's stream."""
+        piece = self._relay.finish()
+        return StreamPiece(piece.events, piece.done)
+
+
+class Writer:
+    """Writes a stream to the client: OpenAI's events in the client's own API, or as they are."""
+
+    def __init__(self, ctx: RequestContext) -> None:
+        client = ctx.endpoint.client
+        self._endpoint = ctx.endpoint
+        self._verbatim = ctx.verbatim
+        self._out: ClientStream | None = None if client is None else client.stream(asked(ctx))
+
+    def events(self, events: bytes) -> bytes:
+        """Return what goes to the client for some events."""
+        if self._out is None or self._verbatim:
+            return events
+        chunks = [chunk for event in split(events) if (chunk := chunk_of(event)) is not None]
+        return self._out.feed(chunks)
+
+    def end(self) -> bytes:
+        """Return what ends a complete stream."""
+        if self._verbatim:
+            return b""
+        return DONE if self._out is None else self._out.finish()
+
+    def error(self, error: ApiError) -> bytes:
+        """Return what ends a broken stream."""
+        if self._out is None:
+            return b"data: " + error.body() + b"\n\n"
+        return self._out.fail(error.failure())
+
+
+def whole(ctx: RequestContext, found: dict[str, Any], body: bytes) -> bytes:
+    """Return a whole answer as the client reads it; `body` is the provider's own.
+
+    Raises:
+        ValueError: the answer makes no sense in the client's API.
+    """
+    client = ctx.endpoint.client
+    if ctx.verbatim:
+        return body
+    if client is None:
+        return orjson.dumps(found)
+    try:
+        return orjson.dumps(client.answer(found, asked(ctx)))
+    except BadAnswer as exc:
+        raise ValueError(str(exc)) from exc

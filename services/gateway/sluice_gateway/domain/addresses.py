@@ -1,0 +1,61 @@
+"""Which addresses a request may have a model's server fetch: none inside the operator's network, unless he allows it.
+
+A model's server fetches images and files by the links in a request. Without this check a caller could have it read cloud metadata
+or services that only it can reach (server-side request forgery, OWASP). Names are not looked up here: what they resolve to
+may change until they are fetched, so a self-hosted engine needs a firewall too.
+"""
+
+import ipaddress
+from collections.abc import Set as AbstractSet
+from urllib.parse import urlsplit
+
+_PRIVATE_ENDINGS = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa", ".svc", ".cluster.local")
+_SCHEMES = frozenset({"http", "https"})
+
+
+def is_allowed(link: str, allowed_hosts: AbstractSet[str]) -> bool:
+    """Tell whether a model's server may be told to fetch a link; data URLs and other schemes fetch nothing over the network."""
+    parts = urlsplit(link.strip())
+    if parts.scheme.lower() not in _SCHEMES:
+        return True
+    host = (parts.hostname or "").rstrip(".").lower()
+    return host in allowed_hosts or is_public(host)
+
+
+def is_public(host: str) -> bool:
+    """Tell whether a host is outside: a global address, or a name that is no local one."""
+    address = _address(host)
+    if address is not None:
+        mapped = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
+        return bool((mapped or address).is_global) and not address.is_multicast
+    return "." in host and not host.endswith(_PRIVATE_ENDINGS)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return _loose(host)
+
+
+def _loose(host: str) -> ipaddress.IPv4Address | None:
+    # The forms that inet_aton takes, and so most clients: fewer than four parts, hexadecimal, octal.
+    parts = host.split(".")
+    if not 1 <= len(parts) <= 4:
+        return None
+    numbers = [_number(part) for part in parts]
+    if any(number is None for number in numbers):
+        return None
+    *heads, last = (number for number in numbers if number is not None)
+    if any(head > 255 for head in heads) or last >= 256 ** (4 - len(heads)):
+        return None
+    return ipaddress.IPv4Address(sum(head << (24 - 8 * place) for place, head in enumerate(heads)) + last)
+
+
+def _number(part: str) -> int | None:
+    try:
+        if part.startswith("0x"):
+            return int(part[2:] or "0", 16)
+        return int(part, 8 if part.startswith("0") and len(part) > 1 else 10)
+    except ValueError:
+        return None

@@ -1,0 +1,48 @@
+"""Schemathesis against a running service: every answer is one that its OpenAPI document declares, and none is a 500."""
+
+from collections.abc import Callable, Mapping
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+def assert_answers_as_declared(
+    base: str,
+    wanted: Callable[[str], bool],
+    headers: Mapping[str, str],
+    *,
+    least: int,
+    examples: int = 40,
+    change: Callable[[schemathesis.Case], None] = lambda case: None,
+) -> None:
+    """Try each operation whose path is wanted with many requests; `least` guards against a filter that finds too few.
+
+    `change` may turn a made-up request into one that finds something.
+    """
+    schema = schemathesis.openapi.from_url(f"{base}/openapi.json")
+    operations = [found.ok() for found in schema.get_all_operations()]
+    tried = [operation for operation in operations if wanted(operation.path)]
+    assert len(tried) >= least
+    for operation in tried:
+
+        @given(case=operation.as_strategy())
+        @settings(
+            max_examples=examples,
+            deadline=None,
+            database=None,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        def holds(case: schemathesis.Case) -> None:
+            change(case)
+            case.call_and_validate(headers=dict(headers), checks=CHECKS)
+
+        holds()

@@ -1,0 +1,233 @@
+"""Requests that are answered by callbacks: they end as those do that a coroutine answers, whatever happens on the way.
+
+The first request of a gateway opens a connection, which takes a coroutine; those that follow find it open.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from gateway_parts import Parts, Served, deployment, model, serving, snapshot
+from openai_provider import Behaviour, Provider
+
+from sluice.errors import DependencyUnavailable
+from sluice_gateway.dataplane.app import DataPlane
+from sluice_gateway.dataplane.deps import Options
+
+CHAT = "/v1/chat/completions"
+BODY: dict[str, Any] = {"model": "small", "messages": [{"role": "user", "content": "What is a fox?"}]}
+STREAM = {**BODY, "stream": True}
+KEY = {"authorization": "Bearer sk-test"}
+
+
+class Coroutines:
+    """Counts the requests that a coroutine answered."""
+
+    def __init__(self, plane: DataPlane) -> None:
+        self.count = 0
+        self._run = plane.run
+        plane.run = self._counted  # type: ignore[method-assign]
+
+    def _counted(self, ctx: Any) -> Any:
+        self.count += 1
+        return self._run(ctx)
+
+
+@asynccontextmanager
+async def warm(provider: Provider, parts: Parts | None = None, *more: Any, **changes: Any) -> AsyncIterator[Served]:
+    """Serve a gateway that has an open connection to its provider."""
+    routing = snapshot(model("small", deployment("d1", provider.base_url, **changes), *more))
+    parts = parts or Parts(options=Options(trace_ratio_direct=0.0, cooldown_s=0.0))
+    async with serving(parts, routing) as gateway:
+        async with httpx.AsyncClient(headers=KEY) as client:
+            assert (await client.post(gateway.url + CHAT, json=BODY)).status_code == 200
+        provider.seen.clear()
+        parts.usage.events.clear()
+        yield gateway
+        states = [state for entry in gateway.plane._table.models.values() for state in entry.deployments]
+        assert [state.in_flight for state in states] == [0] * len(states)
+        assert gateway.plane.direct == 0
+
+
+async def outcome(client: httpx.AsyncClient, gateway: Served, body: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what a client sees of a request, and what is recorded of it."""
+    try:
+        answer = await client.post(gateway.url + CHAT, json=body, headers={"x-request-id": "the-same-id"})
+    except httpx.HTTPError as exc:
+        return (type(exc).__name__,)
+    headers = sorted((name, value) for name, value in answer.headers.items() if name != "date")
+    event = gateway.parts.usage.events[-1]
+    kept = event._replace(event_id="", at=0.0, duration_ms=0.0, ttft_ms=event.ttft_ms is None)
+    return answer.status_code, headers, answer.content, kept
+
+
+FAULTS = {
+    "fine": Behaviour(),
+    "500": Behaviour(status=500, body=b"secret"),
+    "401": Behaviour(status=401, body=b"{}"),
+    "400": Behaviour(status=400, body=b'{"error":{"message":"top_k must be positive"}}'),
+    "429": Behaviour(status=429, retry_after="3", body=b"{}"),
+    "no json": Behaviour(body=b"{not json"),
+    "no object": Behaviour(body=b"[1]"),
+    "cut body": Behaviour(cut_after=10),
+    "cut stream": Behaviour(cut_after=3),
+    "cut at once": Behaviour(cut_after=0),
+    "error event": Behaviour(stream_error_after=2),
+    "error event at once": Behaviour(stream_error_after=0),
+    "empty stream": Behaviour(body=b"", content_type="text/event-stream"),
+    "no done": Behaviour(done=False),
+    "no usage": Behaviour(usage=False),
+    "crlf": Behaviour(crlf=True),
+    "interim": Behaviour(interim=True),
+    "no length": Behaviour(no_length=True),
+    "closes": Behaviour(close=True),
+    "one write": Behaviour(one_write=True),
+    "split": Behaviour(split=7),
+    "silent": Behaviour(stall_s=2.0),
+}
+
+
+@pytest.mark.parametrize("body", [BODY, STREAM], ids=["whole", "stream"])
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_both_ways_end_the_same(fault: str, body: dict[str, Any], client: httpx.AsyncClient) -> None:
+    async with Provider() as provider:
+        async with warm(provider, timeout_s=0.4) as gateway:
+            coroutines = Coroutines(gateway.plane)
+            provider.default = FAULTS[fault]
+            direct = await outcome(client, gateway, body)
+            calls = len(provider.seen)
+            if fault == "fine":
+                assert coroutines.count == 0, "it was to be answered by callbacks"
+        provider.default = Behaviour()
+        async with warm(provider, timeout_s=0.4) as gateway:
+            provider.default = FAULTS[fault]
+            gateway.plane._upstreams._clients[provider.base_url.removesuffix("/v1")]._idle.clear()
+            again = await outcome(client, gateway, body)
+    assert direct == again
+    assert calls == len(provider.seen)
+
+
+async def test_a_client_that_leaves_a_stream_is_billed_and_its_upstream_closed_at_once(provider: Provider) -> None:
+    provider.default = Behaviour(repeat=100, chunk_delay_s=0.01)
+    for leave_after in (0, 1, 2, 5, 20):
+        async with warm(provider) as gateway:
+            coroutines = Coroutines(gateway.plane)
+            sent_before, open_before = provider.events_sent, provider.open
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rsplit(":", 1)[1]))
+            writer.write(request(STREAM))
+            await reader.readuntil(b"\r\n\r\n")
+            for _ in range(leave_after):
+                await reader.readuntil(b"data: ")
+            writer.transport.abort()
+            async with asyncio.timeout(1):
+                while not gateway.parts.usage.events or provider.open >= open_before:
+                    await asyncio.sleep(0.01)
+            event = gateway.parts.usage.events[0]
+            assert (event.status, event.http_status) == ("cancelled", 499)
+            assert leave_after <= event.completion_tokens <= provider.events_sent - sent_before + 1
+            assert coroutines.count == 0
+
+
+async def test_a_client_that_leaves_before_the_answer_frees_the_upstream(provider: Provider) -> None:
+    async with warm(provider) as gateway:
+        provider.default = Behaviour(stall_s=5.0)
+        _, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rsplit(":", 1)[1]))
+        writer.write(request(BODY))
+        async with asyncio.timeout(1):
+            while not provider.seen:
+                await asyncio.sleep(0.01)
+        writer.transport.abort()
+        async with asyncio.timeout(1):
+            while not gateway.parts.usage.events:
+                await asyncio.sleep(0.01)
+        assert gateway.parts.usage.events[0].status == "cancelled"
+
+
+async def test_a_slow_reader_slows_the_upstream_down(provider: Provider) -> None:
+    async with warm(provider) as gateway:
+        provider.default = Behaviour(text="x" * 50_000 + " y", repeat=400)
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rsplit(":", 1)[1]), limit=2**16)
+        writer.write(request(STREAM))
+        await asyncio.sleep(1.0)
+        waiting = provider.events_sent
+        await asyncio.sleep(0.5)
+        assert provider.events_sent == waiting, "nothing more is read from the upstream while the client reads nothing"
+        async with asyncio.timeout(20):
+            while not (await reader.read(2**20)).endswith(b"0\r\n\r\n"):
+                pass
+        writer.close()
+        assert gateway.parts.usage.events[0].status == "ok"
+
+
+async def test_a_connection_that_the_upstream_closed_is_replaced(provider: Provider, client: httpx.AsyncClient) -> None:
+    async with warm(provider) as gateway:
+        provider.close_idle()
+        answer = await client.post(gateway.url + CHAT, json=BODY)
+        assert answer.status_code == 200
+        provider.next(Behaviour(drop=True))  # it closes when the request comes, as if it had crossed with it
+        answer = await client.post(gateway.url + CHAT, json=BODY)
+        assert answer.status_code == 200
+    assert [event.status for event in gateway.parts.usage.events] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("body", [BODY, STREAM], ids=["whole", "stream"])
+async def test_another_deployment_takes_over_before_the_first_byte(
+    body: dict[str, Any], client: httpx.AsyncClient
+) -> None:
+    async with (
+        Provider() as good,
+        Provider() as bad,
+        warm(bad, None, deployment("good", good.base_url, weight=0.01)) as gateway,
+    ):
+        for fault in ("500", "no json", "cut at once", "429"):
+            gateway.plane._table.models["small"].deployments[0].succeeded()
+            gateway.plane._table.models["small"].deployments[0].paused_until = 0.0
+            bad.default = FAULTS[fault]
+            answer = await client.post(gateway.url + CHAT, json=body)
+            assert (answer.status_code, answer.headers["x-sluice-deployment"]) == (200, "good"), fault
+            bad.default = Behaviour()
+            gateway.plane._table.models["small"].deployments[0].paused_until = 0.0
+            assert (await client.post(gateway.url + CHAT, json=BODY)).status_code == 200
+
+
+async def test_a_deadline_of_the_caller_holds(provider: Provider, client: httpx.AsyncClient) -> None:
+    async with warm(provider) as gateway:
+        provider.default = Behaviour(stall_s=3.0)
+        answer = await client.post(gateway.url + CHAT, json=BODY, headers={"x-sluice-deadline-ms": "150"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline_exceeded")
+        assert answer.elapsed.total_seconds() < 1.5
+
+
+async def test_an_answer_that_cannot_be_recorded_is_not_given(provider: Provider, client: httpx.AsyncClient) -> None:
+    async with warm(provider) as gateway:
+        gateway.parts.usage.failing = DependencyUnavailable("The usage journal cannot be written.")
+        answer = await client.post(gateway.url + CHAT, json=BODY)
+        assert answer.status_code == 503
+        streamed = await client.post(gateway.url + CHAT, json=STREAM)
+        assert b"dependency_unavailable" in streamed.content
+        assert b"[DONE]" not in streamed.content
+
+
+async def test_pipelined_requests_are_answered_in_order(provider: Provider) -> None:
+    async with warm(provider) as gateway:
+        provider.next(Behaviour(stall_s=0.3, text="first"), Behaviour(text="second"), Behaviour(text="third"))
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rsplit(":", 1)[1]))
+        writer.write(request(BODY) * 2 + request(BODY, close=True))
+        async with asyncio.timeout(10):
+            answers = await reader.read(-1)
+        writer.close()
+    places = [answers.index(word) for word in (b"first", b"second", b"third")]
+    assert places == sorted(places)
+    assert answers.count(b"HTTP/1.1 200 OK") == 3
+
+
+def request(body: dict[str, Any], *, close: bool = False) -> bytes:
+    """Return a request as it stands on the wire."""
+    raw = json.dumps(body).encode()
+    end = b"connection: close\r\n" if close else b""
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer sk-test\r\n"
+    return head + end + b"content-length: %d\r\n\r\n" % len(raw) + raw
