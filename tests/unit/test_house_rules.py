@@ -114,10 +114,25 @@ def test_blind_excepts_give_their_reason() -> None:
     assert found == []
 
 
+def test_tests_inject_and_never_patch() -> None:
+    """`monkeypatch.setenv` is fine: the environment is not our code."""
+    found = []
+    for name, tree in _trees(sorted(ROOT.glob("tests/**/*.py"))):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr in ("setattr", "setitem", "delattr"):
+                found.append(f"{name}:{node.lineno} {node.attr}")
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            found += [f"{name} {module}" for module in modules if module.split(".")[0] in ("mock", "pytest_mock")]
+            found += [f"{name} {module}" for module in modules if module.startswith("unittest")]
+    assert found == []
+
+
 def test_nothing_of_this_machine_is_committed() -> None:
     hosts = re.compile(
         r"(^|[^A-Za-z0-9_])/(work|farm)/|py" r"pi\.org|python" r"hosted|registry\.npm" r"js|deb\.deb" r"ian"
     )
+    tickets = re.compile(r"\bissue #?\d", re.IGNORECASE)
     found = []
     for pattern in (
         "**/*.py",
@@ -134,6 +149,7 @@ def test_nothing_of_this_machine_is_committed() -> None:
             relative = path.relative_to(ROOT)
             if relative.parts[0] in (".venv", ".sluice", ".git") or "node_modules" in relative.parts:
                 continue
-            if hosts.search(path.read_text(encoding="utf-8", errors="replace")):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            if hosts.search(text) or tickets.search(text):
                 found.append(str(relative))
     assert found == []
