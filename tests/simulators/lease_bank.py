@@ -27,7 +27,8 @@ class Bank:
     def grant(self, life: str, ask: Ask) -> Grant:
         """Answer one ask."""
         fields = self.counters.setdefault(ask.name, {})
-        earlier = fields.get(life, (0, 0))[0]
+        granted, back_from_it = fields.get(life, (0, 0))
+        earlier = max(0, granted - back_from_it)
         mine = earlier if ask.mine is None else ask.mine
         others = sum(amount for other, (amount, _) in fields.items() if other != life)
         elsewhere = sum(back for other, (_, back) in fields.items() if other != life)

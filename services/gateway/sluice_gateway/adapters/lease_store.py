@@ -17,8 +17,9 @@ _RATE_KEPT_MS = 3 * 60_000
 _KEPT_MS = 35 * 86_400_000
 
 # Each process's own figure is the true one: it is written, and only the others' are summed. A field holds what a process was granted,
-# and of that what lies idle. "." says that a budget was seeded, "?" who was last told that there is too little. After Redis was
-# started anew nothing is granted for a moment, in which all processes tell what they have: it may have lost what came last.
+# and of that what is not spent for good. A process that knows no figure of its own takes over the difference, in which a grant of
+# which it never heard is not contained. "." says that a budget was seeded, "?" who was last told that there is too little. After
+# Redis was started anew nothing is granted for a moment, in which all processes tell what they have: it may have lost what came last.
 _EXCHANGE = """
 local life, seq, grace, dead = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local function whole(n) return string.format('%.0f', n) end
@@ -54,7 +55,7 @@ for c = 4, #KEYS do
   for i = 1, #flat, 2 do
     local field, value = flat[i], flat[i + 1]
     local a, b = string.match(value, '^(%d+):(.*)$')
-    if field == life then earlier = tonumber(a)
+    if field == life then earlier = math.max(0, tonumber(a) - tonumber(b))
     elseif field == '.' then seeded = true
     elseif field == '?' then
       if b ~= life and now - tonumber(a) < 1000 then wanted = 1 end

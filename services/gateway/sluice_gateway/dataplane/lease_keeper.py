@@ -130,13 +130,14 @@ class LeaseKeeper:
         self._needs, self._round = {}, None
         try:
             now = self._loop.time()
-            self._queued = {lease for lease in self._queued if lease.queue}
-            for lease in self._queued:
-                needs.setdefault(lease, []).extend([1] * len(lease.queue))
             if not self.degraded:
                 for lease in self._contended | self._eased:
                     self._share_out(lease, needs)
                 self._eased = set()
+            self._queued = {lease for lease in self._queued if lease.queue}
+            for lease in self._queued:
+                most = max(0, self.part_of(lease) - lease.granted) if lease.contended else len(lease.queue)
+                needs.setdefault(lease, []).extend([1] * min(most, len(lease.queue)))
             asks = {lease: lease.asking(amounts, now) for lease, amounts in needs.items()}
             if now - self._ticked >= _TICK_S - _QUEUE_TICK_S:
                 self._ticked = now

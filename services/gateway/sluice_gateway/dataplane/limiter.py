@@ -11,7 +11,7 @@ import orjson
 
 from sluice.clock import Clock
 from sluice_gateway.dataplane.context import RequestContext
-from sluice_gateway.dataplane.errors import ApiError, Gone
+from sluice_gateway.dataplane.errors import ApiError, Gone, LimitReached
 from sluice_gateway.dataplane.lease_keeper import LeaseKeeper
 from sluice_gateway.dataplane.limit_refusals import queue_full, refused, too_many, unknown
 from sluice_gateway.dataplane.table import ModelEntry
@@ -76,8 +76,7 @@ class Limiter:
                 await self._place(ctx, lease)
                 places.append(lease)
             gate = self._gate(ctx.key, self._clock.now())
-            worst = _worst(ctx, ctx.model, gate)
-            await self._obtain(gate.draws, 1, worst.tokens, worst.money)
+            worst = await self._obtain_all(ctx, gate)
         except BaseException:
             for lease in places:
                 lease.free += 1
@@ -147,6 +146,19 @@ class Limiter:
             if not place.done():
                 lease.free -= 1
                 place.set_result(None)
+
+    async def _obtain_all(self, ctx: RequestContext, gate: _Gate) -> WorstCase:
+        worst = _worst(ctx, ctx.model, gate)
+        try:
+            await self._obtain(gate.draws, 1, worst.tokens, worst.money)
+        except LimitReached:
+            # Without a bound of its own it takes what is left of the minute, and now it is known what that is.
+            less = _worst(ctx, ctx.model, gate)
+            if less.tokens >= worst.tokens:
+                raise
+            await self._obtain(gate.draws, 1, less.tokens, less.money)
+            return less
+        return worst
 
     async def _obtain(self, draws: Draws, requests: int, tokens: int, money: int) -> None:
         loop, keeper = asyncio.get_running_loop(), self._keeper
@@ -224,7 +236,9 @@ def _worst(ctx: RequestContext, model: ModelEntry | None, gate: _Gate) -> WorstC
     worst = worst_case(model, ctx.endpoint.kind, ctx.fields, size)
     most = gate.most_tokens
     if most is not None and worst.tokens > most and not worst.chosen and worst.prompt <= most:
-        return worst._replace(tokens=most)  # a caller who set no bound gets the whole minute at most
+        # Its answer may be longer than a minute allows, and nobody said so: it takes what is left of the minute.
+        left = min((lease.remaining for lease in gate.draws.tokens if lease.known), default=most)
+        return worst._replace(tokens=max(worst.prompt, min(left, most)))
     return worst
 
 

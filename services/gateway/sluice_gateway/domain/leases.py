@@ -107,7 +107,7 @@ class Ask(NamedTuple):
 class Grant(NamedTuple):
     """What the store answers.
 
-    `amount` comes on top of what was told; `earlier` is the figure that the store had for a process that told none; `left` is what
+    `amount` comes on top of what was told; `earlier` is what the store knows to be spent by a process that told no figure; `left` is what
     nobody holds, `elsewhere` what may come back from others; `wanted` says that others wait. A counter that is not `seeded` gives nothing yet.
     """
 
@@ -210,8 +210,8 @@ class Lease:
             self.amount = max(needs) or self.amount
             want = self.wants(self.amount, now)
         least = min((need for need in needs if need), default=0)
-        mine = self.granted if self.known else None
-        return Ask(self.name, mine, self.open, sum(needs), least, want, self.limit)
+        mine, open_ = (self.granted, self.open) if self.known else (None, 0)
+        return Ask(self.name, mine, open_, sum(needs), least, want, self.limit)
 
     def answered(self, told: int, grant: Grant) -> None:
         """Take what the store gives; `told` is what it was told this process has."""

@@ -1,0 +1,314 @@
+"""What requests take of limits, what they wait for, and what they are told."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+from gateway_parts import Parts, deployment, model, snapshot
+from lease_bank import Bank, Counter
+
+from sluice.errors import DependencyUnavailable
+from sluice_gateway.dataplane.app import DataPlane
+from sluice_gateway.dataplane.context import RequestContext, read_heads
+from sluice_gateway.dataplane.deps import Options
+from sluice_gateway.dataplane.errors import ApiError, Gone, LimitReached, QuotaUsedUp, Unavailable
+from sluice_gateway.dataplane.limit_refusals import dollars
+from sluice_gateway.dataplane.sse import Usage
+from sluice_gateway.dataplane.stages.record import record
+from sluice_gateway.dataplane.table import CHAT, COUNT_TOKENS, Endpoint
+from sluice_gateway.domain.limits import LevelLimits
+from sluice_gateway.domain.ports import KeyRecord
+
+URL = "http://127.0.0.1:9/v1"
+BODY = {"model": "small", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}
+
+
+def limits(level: Any = "key", **values: float) -> LevelLimits:
+    names = (
+        "requests_per_minute",
+        "tokens_per_minute",
+        "max_concurrent",
+        "budget_per_day_usd",
+        "budget_per_month_usd",
+    )
+    return LevelLimits(level, f"{level}_1", *(values.get(name) for name in names))  # type: ignore[arg-type]
+
+
+class Run:
+    """A request path without a server, one process of those at a bank."""
+
+    def __init__(self, bank: Bank, life: str, *levels: LevelLimits, **options: Any) -> None:
+        self.store: Counter = bank.opened(life)
+        self.parts = Parts(leases=self.store, options=Options(**options))
+        self.parts.keys.known[b"Bearer sk-test"] = KeyRecord("key_1", "tenant-a", "test", limits=levels)
+        self.plane = DataPlane(self.parts.deps(), None)  # type: ignore[arg-type]
+        self.plane.use(snapshot(*(model(name, deployment(name, URL), price=price) for name, price in PRICES.items())))
+        self.limits = self.plane.limits
+
+    def context(self, endpoint: Endpoint = CHAT, **changes: Any) -> RequestContext:
+        heads = read_heads([(b"authorization", b"Bearer sk-test")])
+        return self.plane.admit(endpoint, heads, 0.0, self.plane.open(heads), orjson.dumps(BODY | changes))
+
+    async def enter(self, **changes: Any) -> RequestContext:
+        ctx = self.context(**changes)
+        await self.limits.enter(ctx)
+        return ctx
+
+    def end(self, ctx: RequestContext, prompt: int = 10, completion: int = 5) -> None:
+        ctx.dispatched, ctx.usage = True, Usage(prompt, completion)
+        record(ctx, self.parts.usage, 1.0)
+
+
+PRICES = {"small": {"input": 1.0, "output": 2.0}, "dear": {"input": 100.0, "output": 200.0}}
+
+
+@asynccontextmanager
+async def running(
+    *levels: LevelLimits, bank: Bank | None = None, life: str = "a", **options: Any
+) -> AsyncIterator[Run]:
+    run = Run(bank or Bank(), life, *levels, **options)
+    loop = asyncio.create_task(run.plane.leases.run())
+    try:
+        yield run
+    finally:
+        loop.cancel()
+        await run.plane.close()
+
+
+async def refusal(run: Run, **changes: Any) -> ApiError:
+    with pytest.raises(ApiError) as caught:
+        await run.enter(**changes)
+    return caught.value
+
+
+async def test_a_key_without_limits_reserves_nothing_and_asks_nothing() -> None:
+    async with running() as run:
+        ctx = run.context()
+        assert not ctx.key.limits
+        assert ctx.reservation is None
+        assert run.store.asked == []
+
+
+async def test_the_first_request_waits_for_one_answer_and_the_next_ones_for_none() -> None:
+    async with running(limits(requests_per_minute=1000, budget_per_day_usd=100)) as run:
+        assert not run.limits.admit(run.context())
+        await run.enter()
+        asked = len(run.store.asked)
+        assert all(run.limits.admit(run.context()) for _ in range(5))
+        assert len(run.store.asked) == asked
+
+
+async def test_a_budget_is_reserved_at_the_dearest_end_and_settled_to_the_cost() -> None:
+    async with running(limits(budget_per_day_usd=0.001)) as run:
+        ctx = await run.enter()
+        size = len(ctx.raw)
+        assert ctx.reservation is not None
+        assert ctx.reservation.money == size * 1000 + 100 * 2000
+        (lease,) = ctx.reservation.draws.money
+        run.end(ctx)
+        assert lease.used == 10 * 1000 + 5 * 2000
+        assert ctx.reservation is None
+        run.end(ctx)  # a second record changes nothing
+        assert lease.used == lease.spent == 20_000
+
+
+async def test_several_choices_are_reserved_for_all() -> None:
+    async with running(limits(budget_per_day_usd=1)) as run:
+        one, three = await run.enter(), await run.enter(n=3)
+        assert one.reservation is not None
+        assert three.reservation is not None
+        assert three.reservation.money - one.reservation.money > 2 * 100 * 2000
+
+
+async def test_a_journal_that_refuses_does_not_keep_the_reservation() -> None:
+    async with running(limits(budget_per_day_usd=0.001)) as run:
+        ctx = await run.enter()
+        assert ctx.reservation is not None
+        (lease,) = ctx.reservation.draws.money
+        run.parts.usage.failing = DependencyUnavailable("The disk is full.")
+        with pytest.raises(DependencyUnavailable):
+            run.end(ctx)
+        assert lease.used == 20_000
+
+
+async def test_a_used_up_budget_names_level_limit_and_what_is_left() -> None:
+    async with running(limits("team", budget_per_month_usd=0.0001)) as run:
+        error = await refusal(run)
+        assert isinstance(error, QuotaUsedUp)
+        assert (error.status, error.type, error.error_code) == (429, "insufficient_quota", "insufficient_quota")
+        assert error.message.startswith("The team of this API key may spend $0.0001 a month (UTC).")
+        assert dict(error.headers)[b"x-should-retry"] == b"false"
+
+
+async def test_a_used_up_rate_says_when_to_come_again() -> None:
+    async with running(limits(requests_per_minute=3, tokens_per_minute=100_000)) as run:
+        for _ in range(3):
+            run.end(await run.enter())
+        error = await refusal(run)
+        assert isinstance(error, LimitReached)
+        said = dict(error.headers)
+        assert (said[b"x-ratelimit-limit-requests"], said[b"x-ratelimit-remaining-requests"]) == (b"3", b"0")
+        assert said[b"x-ratelimit-limit-tokens"] == b"100000"
+        assert 1 <= int(said[b"retry-after"]) <= 60
+        assert float(said[b"x-ratelimit-reset-requests"][:-1]) <= 60
+
+
+async def test_tokens_that_were_not_used_can_be_used_by_the_next() -> None:
+    async with running(limits(tokens_per_minute=300)) as run:
+        for _ in range(5):
+            run.end(await run.enter())
+        error = await refusal(run, max_tokens=4000)
+        assert "may use" in error.message
+        assert "300 a minute" in error.message
+        unbounded = await run.enter(max_tokens=None)  # it gets all that the minute has, as soon as nothing else has it
+        assert unbounded.reservation is not None
+
+
+async def test_counting_tokens_is_a_request_that_costs_nothing() -> None:
+    async with running(limits(requests_per_minute=9, tokens_per_minute=1, budget_per_day_usd=0)) as run:
+        ctx = run.context(COUNT_TOKENS)
+        await run.limits.enter(ctx)
+        assert ctx.reservation is not None
+        assert (ctx.reservation.tokens, ctx.reservation.money) == (0, 0)
+
+
+async def test_another_model_is_covered_before_it_is_asked() -> None:
+    async with running(limits(budget_per_day_usd=0.05)) as run:
+        ctx = await run.enter()
+        heads = read_heads([(b"authorization", b"Bearer sk-test")])
+        dear = run.plane.open(heads).table.models["dear"]
+        assert ctx.reservation is not None
+        before = ctx.reservation.money
+        await run.limits.cover(ctx, dear)
+        assert ctx.reservation.money == before * 100
+        with pytest.raises(QuotaUsedUp):
+            await run.limits.cover(await run.enter(), dear)
+
+
+async def test_places_go_to_those_who_wait_in_the_order_in_which_they_came() -> None:
+    async with running(limits(max_concurrent=1)) as run:
+        first = await run.enter()
+        order: list[int] = []
+
+        async def wait(number: int) -> None:
+            ctx = await run.enter()
+            order.append(number)
+            await asyncio.sleep(0)
+            run.end(ctx)
+
+        waiting = [asyncio.create_task(wait(number)) for number in range(4)]
+        await asyncio.sleep(0.1)
+        assert order == []
+        run.end(first)
+        await asyncio.gather(*waiting)
+        assert order == [0, 1, 2, 3]
+
+
+async def test_the_queue_for_a_place_is_bounded_in_length_and_time() -> None:
+    async with running(limits(max_concurrent=1), limit_queue=1, limit_queue_wait_s=0.2) as run:
+        await run.enter()
+        waiting = asyncio.create_task(refusal(run))
+        await asyncio.sleep(0.05)
+        full = await refusal(run)
+        assert (full.error_code, "1 more wait already" in full.message) == ("concurrency_limit_exceeded", True)
+        late = await waiting
+        assert (late.error_code, "within 0.2 s" in late.message) == ("concurrency_limit_exceeded", True)
+
+
+async def test_a_client_that_leaves_the_queue_takes_no_place() -> None:
+    async with running(limits("team", max_concurrent=1), limits(max_concurrent=1)) as run:
+        first = await run.enter()
+        ctx = run.context()
+        waiting = asyncio.create_task(run.limits.enter(ctx))
+        await asyncio.sleep(0.05)
+        ctx.gone = True
+        assert ctx.waits_for is not None
+        ctx.waits_for.cancel()
+        with pytest.raises(Gone):
+            await waiting
+        run.end(first)
+        run.end(await run.enter())
+        assert all(lease.used == 0 for lease in run.plane.leases._leases.values())
+
+
+async def test_places_are_shared_by_processes_that_both_wait() -> None:
+    bank = Bank()
+    async with (
+        running(limits(max_concurrent=4), bank=bank) as a,
+        running(limits(max_concurrent=4), bank=bank, life="b") as b,
+    ):
+        held = [await a.enter() for _ in range(4)]
+        served: list[str] = []
+
+        async def wait(run: Run, name: str) -> None:
+            ctx = await run.enter()
+            served.append(name)
+            await asyncio.sleep(0.02)
+            run.end(ctx)
+
+        waiting = [asyncio.create_task(wait(run, name)) for run, name in ((a, "a"), (b, "b")) for _ in range(12)]
+        await asyncio.sleep(0.2)
+        for ctx in held:
+            a.end(ctx)
+        async with asyncio.timeout(5):
+            await asyncio.gather(*waiting)
+        assert "b" in served[:12]
+
+
+async def test_while_the_store_is_away_nothing_is_opened_and_all_answers_say_so() -> None:
+    async with running(limits(requests_per_minute=10_000)) as run:
+        run.end(await run.enter())
+        run.store.away = True
+        served = 0
+        while True:
+            ctx = run.context()
+            try:
+                await run.limits.enter(ctx)
+            except ApiError as exc:
+                error = exc
+                break
+            served += 1
+        assert 0 < served < 10_000
+        assert ctx.degraded
+        assert isinstance(error, LimitReached)
+        text = "\n".join(str(metric.samples) for metric in run.parts.registry.registry.collect())
+        assert "sluice_gateway_limits_degraded" in text
+        run.store.away = False
+        await asyncio.sleep(1.2)
+        assert not (await run.enter()).degraded
+
+
+async def test_without_a_lease_and_without_the_store_a_limited_key_is_refused() -> None:
+    for kind in ("requests_per_minute", "max_concurrent", "budget_per_day_usd"):
+        async with running(limits(**{kind: 100}), limit_queue_wait_s=0.1) as run:
+            run.store.away = True
+            error = await refusal(run)
+            assert isinstance(error, Unavailable)
+            assert error.error_code == "limits_unavailable"
+
+
+async def test_what_a_store_that_starts_anew_has_lost_is_told_again() -> None:
+    bank = Bank()
+    async with running(limits(budget_per_day_usd=1), bank=bank) as run:
+        ctx = await run.enter()
+        assert ctx.reservation is not None
+        (lease,) = ctx.reservation.draws.money
+        bank.counters.clear()
+        bank.run += 1
+        await asyncio.sleep(1.2)
+        assert bank.counters[lease.name]["a"][0] == lease.granted
+
+
+async def test_at_the_end_everything_idle_is_given_back() -> None:
+    bank = Bank()
+    async with running(limits(requests_per_minute=100, budget_per_day_usd=1), bank=bank) as run:
+        run.end(await run.enter())
+        assert await run.plane.leases.finish()
+        assert {fields["a"] for fields in bank.counters.values()} == {(1, 0), (20_000, 0)}
+
+
+def test_dollars_are_written_without_needless_zeros() -> None:
+    assert [dollars(n) for n in (0, 10**9, 1_500_000_000, 123)] == ["0.00", "1.00", "1.50", "0.000000123"]
