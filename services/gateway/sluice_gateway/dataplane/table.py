@@ -96,7 +96,7 @@ class ModelMetrics:
 class ModelEntry:
     """A model that callers can name."""
 
-    __slots__ = ("_within", "config", "deployments", "fallbacks", "header", "header_line", "input_price", "metrics", "name",
+    __slots__ = ("_within", "config", "context_tokens", "deployments", "fallbacks", "header", "header_line", "input_price", "longest_answer", "metrics", "name",
                  "output_price", "plan", "policy", "prompt_limit_bytes")  # fmt: skip
 
     def __init__(
@@ -120,6 +120,8 @@ class ModelEntry:
         self.header_line = b"%b: %b\r\n" % self.header
         self.input_price = config.price.input / 1e6
         self.output_price = config.price.output / 1e6
+        self.context_tokens = config.context_tokens
+        self.longest_answer = min(config.max_output_tokens or config.context_tokens, config.context_tokens)
         self._within: dict[frozenset[str], tuple[DeploymentState, ...]] = {}
 
     def open_to(self, regions: frozenset[str] | None) -> tuple[DeploymentState, ...]:

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from sluice_gateway.dataplane.body import Fields, Kind
 from sluice_gateway.dataplane.table import ModelEntry
-from sluice_gateway.domain.leases import nano_dollars
+from sluice_gateway.domain.leases import NANO, nano_dollars
 
 
 class WorstCase(NamedTuple):
@@ -27,30 +27,22 @@ def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int) -> Wors
     not show: such a prompt counts as the whole context. The answer is as long as the caller allows, else as long as the model's can
     be, times the number of choices.
     """
-    config = entry.config
-    context = config.context_tokens
     if kind == "embedding":
         return WorstCase(size, size, nano_dollars(size * entry.input_price))
+    context, answer = entry.context_tokens, entry.longest_answer
     prompt = context if size > context or (kind == "chat" and _has_media(fields["messages"])) else size
-    answer = min(context if config.max_output_tokens is None else config.max_output_tokens, context)
-    asked = _asked(fields)
+    asked, newer = fields.get("max_tokens"), fields.get("max_completion_tokens")
+    if newer is not None:  # where both stand, providers differ in which one counts
+        asked = newer if asked is None else max(asked, newer)
     if asked is not None and asked < answer:
         answer = asked
     choices = fields.get("n") or 1
     if kind == "completion":
-        choices = max(choices, _number(fields.get("best_of"))) * _prompts(fields["prompt"])
         prompt = size
+        choices = max(choices, _number(fields.get("best_of"))) * _prompts(fields["prompt"])
     answer *= choices
-    cost = nano_dollars(prompt * entry.input_price + answer * entry.output_price)
+    cost = int((prompt * entry.input_price + answer * entry.output_price) * NANO + 0.999)
     return WorstCase(prompt, prompt + answer, cost, asked is not None)
-
-
-def _asked(fields: Fields) -> int | None:
-    # Where both stand, providers differ in which one counts.
-    old, new = fields.get("max_tokens"), fields.get("max_completion_tokens")
-    if old is None or new is None:
-        return new if old is None else old
-    return int(max(old, new))
 
 
 def _has_media(messages: list[dict[str, Any]]) -> bool:

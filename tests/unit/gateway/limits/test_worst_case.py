@@ -45,6 +45,7 @@ class Nowhere:
         ("chat", IMAGE, 50, 1000, 400),
         ("chat", TEXT_PARTS, 50, 50, 400),
         ("completion", {"prompt": "hi", "max_tokens": 5, "best_of": 4}, 50, 50, 20),
+        ("completion", {"prompt": "hi", "max_tokens": 5, "best_of": 5, "n": 2}, 50, 50, 25),
         ("completion", {"prompt": ["a", "b"], "max_tokens": 5, "n": 2}, 50, 50, 20),
         ("completion", {"prompt": [1, 2, 3], "max_tokens": 5}, 50, 50, 5),
         ("embedding", {"input": "hi"}, 5000, 5000, 0),
