@@ -19,6 +19,7 @@ from sluice.testing.servers import Valkey
 
 INPUT, OUTPUT = 100.0, 1000.0  # dollars per million tokens
 CHAT, EMBEDDINGS = "/v1/chat/completions", "/v1/embeddings"
+MESSAGES, RESPONSES = "/v1/messages", "/v1/responses"
 
 
 def models(base_url: str) -> RoutingSnapshot:
@@ -72,7 +73,7 @@ class Fleet:
         """Send one request to the next gateway, or to a certain one."""
         self.spread += 1
         url = self.urls[(self.spread if at is None else at) % len(self.urls)]
-        body = {**({"model": "embed", "input": "hi"} if path == EMBEDDINGS else question()), **fields}
+        body = {**question(path), **fields}
         return await self.client.post(f"{url}{path}", json=body, headers=key)
 
     async def ask_many(self, count: int, key: dict[str, str], path: str = CHAT, **fields: Any) -> list[httpx.Response]:
@@ -104,8 +105,12 @@ class Fleet:
         self.gateways[at].wait_ready(f"{self.urls[at]}/readyz")
 
 
-def question() -> dict[str, Any]:
-    """Return a chat request whose answer is bounded."""
+def question(path: str = CHAT) -> dict[str, Any]:
+    """Return a request whose answer is bounded."""
+    if path == EMBEDDINGS:
+        return {"model": "embed", "input": "hi"}
+    if path == RESPONSES:
+        return {"model": "chat", "max_output_tokens": 20, "input": "hi"}
     return {"model": "chat", "max_tokens": 20, "messages": [{"role": "user", "content": "hi"}]}
 
 

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from openai_provider import Behaviour
-from tests.integration.gateway.limits.fleet import CHAT, EMBEDDINGS, Fleet, eventually, fleet, statuses
+from tests.integration.gateway.limits.fleet import (
+    CHAT,
+    EMBEDDINGS,
+    MESSAGES,
+    RESPONSES,
+    Fleet,
+    eventually,
+    fleet,
+    statuses,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 
@@ -24,25 +33,31 @@ def run(started: Fleet) -> Fleet:
     return started
 
 
-async def test_200_requests_at_once_on_a_budget_for_10_never_overspend(run: Fleet) -> None:
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [(CHAT, {}), (CHAT, {"stream": True}), (EMBEDDINGS, {}), (MESSAGES, {"stream": True}), (RESPONSES, {})],
+    ids=["chat", "chat-stream", "embeddings", "messages", "responses"],
+)
+async def test_200_requests_at_once_on_a_budget_for_10_never_overspend(
+    run: Fleet, path: str, fields: dict[str, Any]
+) -> None:
     run.provider.default = Behaviour(text="one two three four five", stall_s=0.3)
-    for path, fields in ((CHAT, {}), (CHAT, {"stream": True}), (EMBEDDINGS, {})):
-        free = await run.key()
-        await run.ask(free, path, **fields)
-        price = await eventually(lambda: run.spent(run.made[-1]), what="the price of one request")
-        key = await run.key(budget_per_day_usd=10 * price)
-        answers = await run.ask_many(200, key, path, **fields)
-        found = statuses(answers)
-        assert set(found) == {200, 429}, found
-        assert 1 <= found[200] <= 10
-        refused = next(answer for answer in answers if answer.status_code == 429)
-        assert refused.json()["error"]["code"] == "insufficient_quota"
-        assert "This API key may spend $" in refused.json()["error"]["message"]
-        while (await run.ask(key, path, **fields)).status_code == 200:
-            found[200] += 1
-        assert found[200] <= 10
-        await all_stored(run, found[200])
-        assert await run.spent(run.made[-1]) <= 10 * price * (1 + 1e-9)
+    free = await run.key()
+    await run.ask(free, path, **fields)
+    price = await eventually(lambda: run.spent(run.made[-1]), what="the price of one request")
+    key = await run.key(budget_per_day_usd=10 * price)
+    answers = await run.ask_many(200, key, path, **fields)
+    found = statuses(answers)
+    assert set(found) == {200, 429}, found
+    assert 1 <= found[200] <= 10
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.json()["error"].get("code", "insufficient_quota") == "insufficient_quota"
+    assert "This API key may spend $" in refused.json()["error"]["message"]
+    while (await run.ask(key, path, **fields)).status_code == 200:
+        found[200] += 1
+    assert found[200] <= 10
+    await all_stored(run, found[200])
+    assert await run.spent(run.made[-1]) <= 10 * price * (1 + 1e-9)
 
 
 async def all_stored(run: Fleet, count: int) -> None:
