@@ -185,6 +185,7 @@ class Parts:
     options: Options = field(default_factory=Options)
     trace_dir: str = ""
     http: type[HttpToolsProtocol] = GatewayProtocol
+    plane: type[DataPlane] = DataPlane
 
     def deps(self) -> DataPlaneDeps:
         """Return the dependencies."""
@@ -227,7 +228,7 @@ class Served:
 async def serving(parts: Parts, routing: RoutingSnapshot | None) -> AsyncIterator[Served]:
     """Serve a request path with uvicorn on a free port."""
     deps = parts.deps()
-    plane = DataPlane(deps, _nothing_else)
+    plane = parts.plane(deps, _nothing_else)
     if routing is not None:
         plane.use(routing)
 
