@@ -80,12 +80,20 @@ docs: openapi ## write the pages that are made from the code
 	@$(BIN)/python deploy/configuration_page.py
 
 .PHONY: bench
-bench: install ## measure the gateway against its floor and its peers (loopback only)
+bench: install ## measure the gateway against its floor, its peers and the bars (loopback only)
 	@$(BIN)/python -m tests.bench.run
 
 .PHONY: bench-peers
 bench-peers: install ## install the peers that `make bench` compares with, each in its own environment
 	@$(BIN)/python -m tests.bench.peers
+
+.PHONY: bench-stages
+bench-stages: install ## measure where a request's time goes inside the gateway
+	@$(BIN)/python -m tests.bench.stages
+
+.PHONY: bench-soak
+bench-soak: install ## see that the gateway's memory stays flat over 500,000 requests and 2,000 aborted streams
+	@$(BIN)/python -m tests.bench.soak
 
 .PHONY: quality
 quality: install ## measure guardrail and retrieval on labelled sets

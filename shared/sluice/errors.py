@@ -84,6 +84,12 @@ class UnsupportedMediaType(SluiceError):
     status, code, title = 415, "unsupported_media_type", "Unsupported media type"
 
 
+class RangeNotSatisfiable(SluiceError):
+    """The wanted part lies outside of the thing."""
+
+    status, code, title = 416, "range_not_satisfiable", "Range not satisfiable"
+
+
 class Unprocessable(SluiceError):
     """The request is well formed and its values are not acceptable."""
 

@@ -98,8 +98,13 @@ def work_on(
     opened: AbstractAsyncContextManager[Deps],
     task: Task[Payload],
     do: Callable[[Deps, Payload], Awaitable[None]],
+    *,
+    stop: Callable[[Deps], None] | None = None,
 ) -> None:
-    """Do a service's jobs until told to stop (SIGTERM: those in work are finished first), and tell health and metrics."""
+    """Do a service's jobs until told to stop (SIGTERM: those in work are finished first), and tell health and metrics.
+
+    `stop` is called on SIGTERM, in the loop that does the jobs: where jobs may be long, it has them end early.
+    """
     loop = LoopThread()
     stack = AsyncExitStack()
     deps: Deps = loop.run(stack.enter_async_context(opened))
@@ -115,8 +120,9 @@ def work_on(
     register(celery, task, handle)
     status = WorkerStatusServer(f"{service}-worker", platform.host, settings.worker_port, deps.registry, wrong)
     status.start()
+    told = (lambda: loop.call(stop, deps)) if stop is not None else None
     try:
-        run_worker(service, celery, concurrency=settings.worker_concurrency)
+        run_worker(service, celery, concurrency=settings.worker_concurrency, told=told)
     finally:
         status.close()
         loop.run(stack.aclose())

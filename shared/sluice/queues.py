@@ -68,6 +68,14 @@ class RunEval(Reply):
     run_id: str
 
 
+class RunBatch(Reply):
+    """Answer the requests of a batch."""
+
+    v: int = 1
+    tenant: str
+    batch_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Stream(Generic[Payload]):
     """An append-only Redis stream; `keep` bounds its length in entries.
@@ -115,10 +123,12 @@ CHANNELS: tuple[Channel[RoutingChanged] | Channel[KeysChanged], ...] = (ROUTING_
 INGEST_DOCUMENT = Task("retrieval.ingest_document", "retrieval", IngestDocument)
 RUN_FINETUNE_JOB = Task("finetune.run_job", "finetune", RunFinetuneJob)
 RUN_EVAL = Task("eval.run", "eval", RunEval)
-TASKS: tuple[Task[IngestDocument] | Task[RunFinetuneJob] | Task[RunEval], ...] = (
+RUN_BATCH = Task("gateway.run_batch", "gateway", RunBatch)
+TASKS: tuple[Task[IngestDocument] | Task[RunFinetuneJob] | Task[RunEval] | Task[RunBatch], ...] = (
     INGEST_DOCUMENT,
     RUN_FINETUNE_JOB,
     RUN_EVAL,
+    RUN_BATCH,
 )
 
 

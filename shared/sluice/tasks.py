@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from celery import Celery
+from celery.signals import worker_shutting_down
 from kombu.exceptions import OperationalError
 
 from sluice.contracts.base import Reply
@@ -110,6 +111,10 @@ class LoopThread:
 
         return asyncio.run_coroutine_threadsafe(awaited(), self.loop).result()
 
+    def call(self, function: Callable[..., object], *arguments: object) -> None:
+        """Have the loop call a function soon; does not wait."""
+        self.loop.call_soon_threadsafe(function, *arguments)
+
     def close(self) -> None:
         """Stop the loop and wait for its thread."""
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -117,9 +122,11 @@ class LoopThread:
         self.loop.close()
 
 
-def run_worker(service: str, celery: Celery, *, concurrency: int = 2) -> None:
-    """Run a worker in this process until it is told to stop (SIGTERM: finish running tasks first)."""
+def run_worker(service: str, celery: Celery, *, concurrency: int = 2, told: Callable[[], None] | None = None) -> None:
+    """Run a worker in this process until it is told to stop (SIGTERM: finish running tasks first; `told` hears of it)."""
     _log.info("worker of %s starts", service)
+    if told is not None:
+        worker_shutting_down.connect(lambda **_: told(), weak=False)
     celery.worker_main(
         [
             "worker",

@@ -50,6 +50,7 @@ class RowFigures(NamedTuple):
     added_p95_ms: Figure | None
     added_p99_ms: Figure | None
     rss_mib: Figure | None
+    long_prompt_cpu_per_1000: Figure | None
     streams_per_second: Figure | None
     stream_cpu_per_1000: Figure | None
     stream_cpu_ratio: Figure | None
@@ -115,6 +116,7 @@ class _RowRuns:
 def row_figures(row: str, runs: Sequence[Run]) -> RowFigures:
     """Sum up one row over all rounds; ratios and differences are taken inside a round, then the median of them."""
     mine = _RowRuns(row, runs)
+    long = mine.own("json-34k")
     many, streams, paced = mine.own("json-32"), mine.own("stream-32"), mine.own("stream-paced")
     latency, first_word = mine.added_latency("json-1"), mine.added_first_word("stream-paced")
     complaints = (
@@ -132,6 +134,7 @@ def row_figures(row: str, runs: Sequence[Run]) -> RowFigures:
         added_p95_ms=figure(found.p95 for found in latency),
         added_p99_ms=figure(found.p99 for found in latency),
         rss_mib=figure(None if run.rss_bytes is None else run.rss_bytes / 2**20 for run in many),
+        long_prompt_cpu_per_1000=figure(run.cpu_per_1000 for run in long),
         streams_per_second=figure(run.per_second for run in streams),
         stream_cpu_per_1000=figure(run.cpu_per_1000 for run in streams),
         stream_cpu_ratio=mine.cpu_ratio("stream-32"),

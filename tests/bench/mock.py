@@ -19,6 +19,14 @@ class Timing(NamedTuple):
     gap_us: int = 0
 
 
+class Counters(NamedTuple):
+    """What the mock has begun to answer, and how many of the streams were closed before their end."""
+
+    json: int
+    streams: int
+    unfinished_streams: int
+
+
 class MockUpstream:
     """A running mock; `port` is where it listens on the loopback address."""
 
@@ -44,8 +52,13 @@ class MockUpstream:
 
     def completions_served(self) -> int:
         """Return how many completions, streamed or not, it has begun to answer."""
-        counters = self._http.get("/mock/counters").raise_for_status().json()
-        return int(counters["json"]) + int(counters["streams"])
+        counters = self.counters()
+        return counters.json + counters.streams
+
+    def counters(self) -> Counters:
+        """Return what it has served."""
+        found = self._http.get("/mock/counters").raise_for_status().json()
+        return Counters(int(found["json"]), int(found["streams"]), int(found["unfinished_streams"]))
 
     def __enter__(self) -> Self:
         return self

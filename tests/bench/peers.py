@@ -1,32 +1,24 @@
 """Installs the gateways that Sluice is compared with, each into an environment of its own: python -m tests.bench.peers."""
 
 import shutil
-import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 
+from tests.bench.environments import PYTHON_PEERS, PythonPeer, run_step
 from tests.bench.errors import BenchError
 from tests.bench.paths import PEER_INPUTS, PEERS
+from tests.bench.rows import nginx
 
 
 def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def run_step(command: list[str], folder: Path | None = None) -> None:
-    """Run one installation step and show its output; a failure ends the installation with a sentence."""
-    if subprocess.run(command, cwd=folder, check=False).returncode != 0:
-        raise BenchError(f"This step failed: {' '.join(command)}")
-
-
-def install_litellm() -> None:
-    """Make a virtual environment and install the locked, hashed packages into it."""
-    target = PEERS / "litellm"
-    say("Installing LiteLLM's proxy (about 500 MB) …")
-    run_step([sys.executable, "-m", "venv", "--without-pip", "--clear", str(target)])
-    python = str(target / "bin" / "python")
-    lock = str(PEER_INPUTS / "litellm.txt")
-    run_step([sys.executable, "-m", "uv", "pip", "install", "--quiet", "-p", python, "--require-hashes", "-r", lock])
+def install_python(peer: PythonPeer) -> None:
+    """Make the environment of a peer that comes from a Python package index."""
+    say(f"Installing {peer.package} {peer.pinned()} ({peer.size}) …")
+    peer.install()
 
 
 def install_portkey() -> None:
@@ -42,12 +34,26 @@ def install_portkey() -> None:
     run_step([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder=target)
 
 
+def find_nginx() -> None:
+    """See that nginx is there: it comes from the machine's own packages."""
+    if nginx.program() is None:
+        raise BenchError(f"The nginx row cannot be: {nginx.NOT_INSTALLED}.")
+    say(f"nginx {nginx.version()} is there.")
+
+
+STEPS: tuple[Callable[[], None], ...] = (
+    *(partial(install_python, peer) for peer in PYTHON_PEERS),
+    install_portkey,
+    find_nginx,
+)
+
+
 def main() -> int:
-    """Install both; one that fails does not keep the other away."""
+    """Install all; one that fails does not keep the others away."""
     failed = False
-    for install in (install_litellm, install_portkey):
+    for step in STEPS:
         try:
-            install()
+            step()
         except BenchError as error:
             say(str(error))
             failed = True

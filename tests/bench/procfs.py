@@ -1,6 +1,8 @@
 """Reads what processes used from /proc: CPU seconds and resident memory, for a process and all that it started."""
 
 import os
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,37 +13,61 @@ PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 # Fields of /proc/<pid>/stat, counted from the state that follows the command name (proc_pid_stat(5)).
 _PARENT, _UTIME, _STIME, _CUTIME, _CSTIME, _RSS = 1, 11, 12, 13, 14, 21
 
+_CPU_CLOCK = 2  # in a clock's number: the scheduler's time of a whole process
+
 
 class ProcessStat(NamedTuple):
-    """One line of /proc/<pid>/stat; CPU time counts the process, its threads, and children it has waited for."""
+    """One line of /proc/<pid>/stat, where time comes in ticks; `cpu_seconds` counts the process, its threads, and the
+    children it has waited for, which are `children_seconds`."""
 
     pid: int
     parent: int
     cpu_seconds: float
+    children_seconds: float
     rss_bytes: int
 
 
 class TreeUse(NamedTuple):
     """What a process and its living descendants have used so far.
 
-    `waited_seconds` is how long the process' first thread was ready to run while others had its core: on a machine
-    that others use as well it tells how far a figure can be trusted.
+    `waits` tells for each thread how long it ran and how long it was ready to run while others had its core: on a
+    machine that others use as well it tells how far a figure can be trusted.
     """
 
     cpu_seconds: float
     rss_bytes: int
+    waits: Mapping[int, "ThreadTime"]
+
+    def waited_since(self, before: "TreeUse") -> float:
+        """Return how long the thread that has run most since `before` was kept waiting since then."""
+        times = [spent.since(before.waits.get(thread, NOTHING)) for thread, spent in self.waits.items()]
+        return max(times, default=NOTHING).waited_seconds
+
+
+class ThreadTime(NamedTuple):
+    """How long a thread ran, and how long it waited for a core."""
+
+    ran_seconds: float
     waited_seconds: float
+
+    def since(self, before: "ThreadTime") -> "ThreadTime":
+        """Return the difference."""
+        return ThreadTime(self.ran_seconds - before.ran_seconds, self.waited_seconds - before.waited_seconds)
+
+
+NOTHING = ThreadTime(0.0, 0.0)
 
 
 def parse_stat(line: str, ticks_per_second: int = TICKS_PER_SECOND, page_size: int = PAGE_SIZE) -> ProcessStat:
     """Read one stat line; the command name may hold blanks and brackets, so fields count from its last bracket."""
     pid, _, rest = line.partition(" ")
     fields = rest[rest.rindex(")") + 1 :].split()
-    ticks = sum(int(fields[index]) for index in (_UTIME, _STIME, _CUTIME, _CSTIME))
+    own, children = (sum(int(fields[index]) for index in pair) for pair in ((_UTIME, _STIME), (_CUTIME, _CSTIME)))
     return ProcessStat(
         pid=int(pid),
         parent=int(fields[_PARENT]),
-        cpu_seconds=ticks / ticks_per_second,
+        cpu_seconds=(own + children) / ticks_per_second,
+        children_seconds=children / ticks_per_second,
         rss_bytes=int(fields[_RSS]) * page_size,
     )
 
@@ -70,20 +96,50 @@ def read_all_stats(proc: Path = PROC) -> list[ProcessStat]:
     return stats
 
 
+def cpu_clock(pid: int) -> float | None:
+    """Return the CPU seconds of a process and all its threads, to the nanosecond; None when it has ended.
+
+    The clock's number is made from the process id as clock_getcpuclockid(3) makes it on Linux. Ticks of /proc, ten
+    milliseconds each, would be too coarse for a few dozen slow streams.
+    """
+    try:
+        return time.clock_gettime(~pid << 3 | _CPU_CLOCK)
+    except OSError:
+        return None
+
+
 def tree_use(root: int) -> TreeUse:
     """Sum CPU time and resident memory over a process and its descendants."""
     members = family(root, read_all_stats())
-    return TreeUse(
-        cpu_seconds=sum(member.cpu_seconds for member in members),
-        rss_bytes=sum(member.rss_bytes for member in members),
-        waited_seconds=waited_seconds(root),
-    )
+    waits: dict[int, ThreadTime] = {}
+    cpu = 0.0
+    for member in members:
+        own = cpu_clock(member.pid)
+        cpu += member.cpu_seconds if own is None else own + member.children_seconds
+        waits |= thread_times(member.pid)
+    return TreeUse(cpu, sum(member.rss_bytes for member in members), waits)
 
 
-def waited_seconds(pid: int, proc: Path = PROC) -> float:
-    """Read how long a process' first thread has waited for a core (0 where the kernel does not tell)."""
+def thread_times(pid: int, proc: Path = PROC) -> dict[int, ThreadTime]:
+    """Read the times of each thread of a process (none where the kernel does not tell)."""
+    found = {}
+    for thread in (proc / str(pid) / "task").glob("*"):
+        try:
+            ran, waited, _ = (thread / "schedstat").read_text().split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended between the listing and the reading
+        found[int(thread.name)] = ThreadTime(int(ran) / 1e9, int(waited) / 1e9)
+    return found
+
+
+def anonymous_bytes(root: int, proc: Path = PROC) -> int:
+    """Sum the resident memory of a process and its descendants that is no file's (RssAnon of proc_pid_status(5))."""
+    return sum(_anonymous(member.pid, proc) for member in family(root, read_all_stats(proc)))
+
+
+def _anonymous(pid: int, proc: Path) -> int:
     try:
-        line = (proc / str(pid) / "schedstat").read_text()
+        lines = (proc / str(pid) / "status").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
-        return 0.0
-    return int(line.split()[1]) / 1e9
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:")), 0)

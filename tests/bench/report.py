@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.bench import bars
+from tests.bench.bars import Held
 from tests.bench.errors import BenchError
 from tests.bench.figures import Figure, RowFigures, Run
 
 EMPTY = "–"
-BEGIN = "<!-- figures: begin -->"
-END = "<!-- figures: end -->"
+FIGURES = "figures"
 
 
 class Machine(NamedTuple):
@@ -33,6 +34,7 @@ class Header(NamedTuple):
     load_core: int
     load_average: float
     goes_first: bool
+    releases: tuple[str, ...]
 
 
 class Column(NamedTuple):
@@ -79,6 +81,7 @@ JSON_COLUMNS = (
         "added ms at 1, p50 / p95 / p99",
         lambda row: triple(row.added_p50_ms, row.added_p95_ms, row.added_p99_ms),
     ),
+    Column("34 KB prompt: CPU s per 1,000", lambda row: with_spread(row.long_prompt_cpu_per_1000, 3)),
     Column("RSS MiB", lambda row: number(row.rss_mib, 0)),
 )
 
@@ -108,8 +111,8 @@ def table(columns: Sequence[Column], rows: Sequence[RowFigures]) -> str:
     return "\n".join(lines)
 
 
-def markdown(header: Header, rows: Sequence[RowFigures]) -> str:
-    """Return the whole report: both tables, then what went wrong, if anything."""
+def markdown(header: Header, rows: Sequence[RowFigures], held: Sequence[Held]) -> str:
+    """Return the whole report: both tables, the bars, then what went wrong, if anything."""
     machine = header.machine
     introduction = (
         f"Taken {header.taken_at} on {machine.processor}, {machine.cores} cores, Linux {machine.kernel}, Python "
@@ -118,31 +121,35 @@ def markdown(header: Header, rows: Sequence[RowFigures]) -> str:
         f"{header.load_average:.2f}; "
         f"the benchmark's processes {'went before others' if header.goes_first else 'had the usual priority'}."
     )
-    parts = [introduction, table(JSON_COLUMNS, rows), table(STREAM_COLUMNS, rows)]
+    if header.releases:
+        introduction += f" Releases: {', '.join(header.releases)}."
+    parts = [introduction, table(JSON_COLUMNS, rows), table(STREAM_COLUMNS, rows), bars.table(held)]
     complaints = [f"- {row.row}, {complaint}" for row in rows for complaint in row.complaints]
     if complaints:
         parts.append("Failed, so these figures do not count:\n\n" + "\n".join(complaints))
     return "\n\n".join(parts) + "\n"
 
 
-def into_page(page: str, figures: str) -> str:
-    """Return a documentation page with the text between its two figure marks replaced.
+def into_page(page: str, text: str, name: str = FIGURES) -> str:
+    """Return a documentation page with what stands between the two marks of this name replaced.
 
     Raises:
-        BenchError: the page has not exactly one pair of marks.
+        BenchError: the page has not exactly one pair of the marks.
     """
-    if page.count(BEGIN) != 1 or page.count(END) != 1:
-        raise BenchError(f"The page needs the marks {BEGIN} and {END} once each, around the figures.")
-    before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}\n{figures.strip()}\n{END}{rest.split(END)[1]}"
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    if page.count(begin) != 1 or page.count(end) != 1:
+        raise BenchError(f"The page needs the marks {begin} and {end} once each, around the {name}.")
+    before, rest = page.split(begin)
+    return f"{before}{begin}\n{text.strip()}\n{end}{rest.split(end)[1]}"
 
 
-def write(folder: Path, header: Header, rows: Sequence[RowFigures], runs: Sequence[Run]) -> Path:
+def write(folder: Path, header: Header, rows: Sequence[RowFigures], runs: Sequence[Run], held: Sequence[Held]) -> Path:
     """Write latest.md and latest.json, and keep a dated copy of the JSON; returns the Markdown file."""
     folder.mkdir(parents=True, exist_ok=True)
     document = {
         "header": {**header._asdict(), "machine": header.machine._asdict()},
         "rows": [_plain(row) for row in rows],
+        "bars": [_plain_bar(one) for one in held],
         "runs": [_plain(run) for run in runs],
     }
     text = json.dumps(document, indent=1)
@@ -150,9 +157,21 @@ def write(folder: Path, header: Header, rows: Sequence[RowFigures], runs: Sequen
     (folder / f"{stamp}.json").write_text(text)
     (folder / "latest.json").write_text(text)
     page = folder / "latest.md"
-    page.write_text(markdown(header, rows))
+    page.write_text(markdown(header, rows, held))
     return page
 
 
 def _plain(record: RowFigures | Run) -> dict[str, object]:
     return {name: value._asdict() if hasattr(value, "_asdict") else value for name, value in record._asdict().items()}
+
+
+def _plain_bar(held: Held) -> dict[str, object]:
+    bar = held.bar
+    return {
+        "bar": bar.title,
+        "scenario": bar.scenario,
+        "limit": bar.wording,
+        "measured": held.value,
+        "margin": held.margin,
+        "verdict": held.verdict,
+    }

@@ -12,12 +12,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
-from tests.bench import report
+from tests.bench import bars, report
+from tests.bench.bars import Held
+from tests.bench.environments import LITELLM, SMG, VLLM_ROUTER
 from tests.bench.errors import BenchError
-from tests.bench.figures import Run, row_figures
+from tests.bench.figures import RowFigures, Run, row_figures
 from tests.bench.mock import MockUpstream
 from tests.bench.paths import DOCUMENT, LOGS, RESULTS
-from tests.bench.rows import direct, floor, litellm, portkey, sluice
+from tests.bench.rows import direct, floor, litellm, nginx, portkey, sluice, smg, vllm_router
 from tests.bench.rows.base import Gateway, Place, Row
 from tests.bench.scenarios import SCENARIOS, Scenario, write_bodies
 from tests.bench.session import Session, measure, try_rows
@@ -27,8 +29,11 @@ ROWS = (
     Row("direct", direct.missing, direct.open_direct),
     Row("sluice", sluice.missing, sluice.open_sluice),
     Row("floor/f4", floor.missing, floor.open_floor),
-    Row("litellm", litellm.missing, litellm.open_litellm),
-    Row("portkey", portkey.missing, portkey.open_portkey),
+    Row("nginx", nginx.missing, nginx.open_nginx, nginx.version),
+    Row("vllm-router", vllm_router.missing, vllm_router.open_vllm_router, VLLM_ROUTER.installed),
+    Row("smg", smg.missing, smg.open_smg, SMG.installed),
+    Row("portkey", portkey.missing, portkey.open_portkey, portkey.version),
+    Row("litellm", litellm.missing, litellm.open_litellm, LITELLM.installed),
 )
 
 
@@ -53,7 +58,7 @@ def parse_arguments(words: Sequence[str] | None, environment: Mapping[str, str])
         help="folder that holds the floor's f3_asgi.py (default: SLUICE_BENCH_FLOOR)",
     )
     parser.add_argument(
-        "--write-docs", action="store_true", help="put the figures into docs/benchmarks.md, if nothing failed"
+        "--write-docs", action="store_true", help="put the figures into docs/benchmarks.md, unless a row answered wrong"
     )
     found = parser.parse_args(words)
     if found.rounds < 1 or not 1 <= found.seconds <= 60:
@@ -100,7 +105,7 @@ def open_rows(rows: Sequence[Row], place: Place, stack: ExitStack, *, named: boo
         if reason:
             say(f"Row {row.name} is left out: {reason}.")
             continue
-        say(f"Starting {row.name} …")
+        say(f"Starting {row.title} …")
         gateways[row.name] = stack.enter_context(row.open(place))
     return gateways
 
@@ -145,19 +150,31 @@ def benchmark(arguments: argparse.Namespace) -> int:
         load_core=load_core,
         load_average=load_average,
         goes_first=upstream.goes_first,
+        releases=tuple(row.title for row in rows if row.version and row.name in gateways),
     )
     figures = [row_figures(name, runs) for name in gateways]
-    page = report.write(RESULTS, header, figures, runs)
+    held = bars.hold(runs)
+    page = report.write(RESULTS, header, figures, runs, held)
     print(page.read_text())
     say(f"Written to {page} and beside it as JSON.")
+    return conclude(unfinished, figures, held, page, write_docs=arguments.write_docs)
+
+
+def conclude(
+    unfinished: Sequence[str], figures: Sequence[RowFigures], held: Sequence[Held], page: Path, *, write_docs: bool
+) -> int:
+    """Say what failed, put good figures into the documentation if wanted, and return the exit status."""
     for complaint in unfinished:
         say(f"Failed: {complaint}.")
     if unfinished or any(row.complaints for row in figures):
         return 1
-    if arguments.write_docs:
+    if write_docs:
         DOCUMENT.write_text(report.into_page(DOCUMENT.read_text(), page.read_text()))
         say(f"Put into {DOCUMENT}.")
-    return 0
+    late = bars.behind(held)
+    for one in late:
+        say(f"Behind the bar: {one.bar.title} in {one.bar.scenario} is not {one.bar.wording}.")
+    return 1 if late else 0
 
 
 def main() -> int:

@@ -76,7 +76,7 @@ def _measure_once(session: Session, name: str, gateway: Gateway, scenario: Scena
     if complaint is None and served < report.ok:
         complaint = f"{report.ok} answers came from only {served} upstream requests: something was cached"
     cpu = _difference(before, after)
-    waited = None if before is None or after is None else after.waited_seconds - before.waited_seconds
+    waited = None if before is None or after is None else after.waited_since(before)
     return Run(
         row=name,
         scenario=scenario.name,
@@ -102,7 +102,7 @@ def settle(gateway: Gateway) -> None:
         before = [use() for use in uses]
         time.sleep(QUIET_LOOK_SECONDS)
         spent = sum(_difference(old, use()) or 0.0 for old, use in zip(before, uses, strict=True))
-        if spent <= QUIET_SHARE * QUIET_LOOK_SECONDS + 0.01:  # one clock tick is the finest that /proc shows
+        if spent <= QUIET_SHARE * QUIET_LOOK_SECONDS + 0.01:  # looking at it costs a little too
             return
 
 

@@ -52,8 +52,8 @@ def _services() -> Iterator[Part]:
 
 def _workers() -> Iterator[Part]:
     ports = {part.service: part.port for part in SERVICE_PARTS}
-    # The gateway's worker consumes the usage stream; the others run the tasks of their service's queue.
-    for name in ("gateway", *sorted({task.queue for task in TASKS})):
+    # A worker runs the tasks of its service's queue.
+    for name in sorted({task.queue for task in TASKS}):
         yield Part(f"{name}-worker", name, ports[name] + 100)
 
 

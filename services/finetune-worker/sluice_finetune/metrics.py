@@ -9,8 +9,6 @@ class ApiMetrics:
     """Counts what the API takes in."""
 
     def __init__(self, registry: MetricRegistry) -> None:
-        self.uploads = registry.counter("sluice_finetune_uploads_total", "Files stored")
-        self.uploaded_bytes = registry.counter("sluice_finetune_uploaded_bytes_total", "Bytes of files stored")
         self.created = registry.counter("sluice_finetune_jobs_created_total", "Jobs created")
         self.cancelled = registry.counter("sluice_finetune_jobs_cancelled_total", "Jobs cancelled by their owners")
         self.sent = registry.counter("sluice_finetune_jobs_sent_total", "Waiting jobs put into the queue by the sweep")

@@ -14,8 +14,11 @@ class Settings(ServiceSettings):
     port: int = Field(8085, ge=1, le=65535, description="port of the REST API")
     worker_port: int = Field(8185, ge=1, le=65535, description="port of the worker's health and metrics")
     worker_concurrency: int = Field(2, ge=1, le=64, description="jobs that one worker process runs at once")
-    max_file_bytes: int = Field(512 * 1024 * 1024, ge=1, description="largest file that may be uploaded")
+    max_file_bytes: int = Field(512 * 1024 * 1024, ge=1, description="largest training file")
     max_line_bytes: int = Field(1024 * 1024, ge=100, description="longest line of a training file")
+    copy_timeout_s: float = Field(
+        300.0, gt=0, description="longest time for copying a training file from the gateway, in seconds"
+    )
     lease_s: float = Field(20.0, gt=0, description="a worker that is silent for so long loses its job to another")
     max_attempts: int = Field(5, ge=1, description="how often an interrupted job is begun again")
     sweep_s: float = Field(

@@ -10,21 +10,6 @@ class Base(DeclarativeBase):
     """The base of the finetune-worker's tables."""
 
 
-class FileRow(Base):
-    """An uploaded file; `blob` is the key of its content."""
-
-    __tablename__ = "files"
-
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    tenant: Mapped[str] = mapped_column(String(128))
-    filename: Mapped[str] = mapped_column(String(255))
-    purpose: Mapped[str] = mapped_column(String(32))
-    bytes: Mapped[int] = mapped_column(BigInteger)
-    sha256: Mapped[str] = mapped_column(String(64))
-    blob: Mapped[str] = mapped_column(String(128))
-    created_at: Mapped[int] = mapped_column(BigInteger)
-
-
 class JobRow(Base):
     """A job; who holds the lease may change it until `lease_until`, and the sweep sends it from `next_send_at` on."""
 

@@ -3,11 +3,12 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from os import getpid
 from typing import Annotated, Final
 
+import aiohttp
 from fastapi import Depends
 
 from sluice.auth import ServiceTokens
@@ -21,13 +22,13 @@ from sluice.service import deps_of
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
-from sluice_finetune.adapters.blobs import FolderBlobs
+from sluice_finetune.adapters.blobs import Copies
+from sluice_finetune.adapters.files import GatewayFiles
 from sluice_finetune.adapters.queue import JobQueue
 from sluice_finetune.adapters.training import NoTrainingBackend
 from sluice_finetune.domain.runner import JobRunner
 from sluice_finetune.metrics import ApiMetrics, WorkerMetrics
 from sluice_finetune.settings import Settings
-from sluice_finetune.store.files import Files
 from sluice_finetune.store.jobs import Jobs
 
 SERVICE: Final = "finetune"
@@ -45,9 +46,9 @@ class Deps:
     tokens: ServiceTokens
     tracing: Tracing
     clock: Clock
-    files: Files
+    files: GatewayFiles
     jobs: Jobs
-    blobs: FolderBlobs
+    copies: Copies
     queue: JobQueue
     sweep: Rounds
     probes: Mapping[str, Probe]
@@ -59,12 +60,23 @@ DepsDep = Annotated[Deps, Depends(deps_of)]
 @asynccontextmanager
 async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIterator[Deps]:
     """Open what the API process needs, and keep waiting jobs in the queue."""
-    async with open_job_service(SERVICE, platform, waits="new jobs") as service:
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(open_job_service(SERVICE, platform, waits="new jobs"))
         metrics = ApiMetrics(service.registry)
         clock = service.clock
-        blobs = open_blobs(platform, settings)
-        await asyncio.to_thread(blobs.remove_unfinished, clock.now() - _UNFINISHED_AFTER_S)
         jobs = Jobs(service.database)
+        copies = open_copies(platform, settings)
+        await asyncio.to_thread(copies.keep_only, await jobs.open_ids(), clock.now() - _UNFINISHED_AFTER_S)
+        session = aiohttp.ClientSession()
+        stack.push_async_callback(session.close)
+        files = GatewayFiles(
+            session,
+            platform.service_url("gateway"),
+            service.tokens,
+            copies,
+            settings.max_file_bytes,
+            settings.copy_timeout_s,
+        )
         queue = JobQueue(service.sender)
 
         async def sweep() -> bool:
@@ -86,9 +98,9 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             tokens=service.tokens,
             tracing=service.tracing,
             clock=clock,
-            files=Files(service.database),
+            files=files,
             jobs=jobs,
-            blobs=blobs,
+            copies=copies,
             queue=queue,
             sweep=rounds,
             probes=service.probes,
@@ -116,8 +128,7 @@ async def open_worker(platform: PlatformSettings, settings: Settings) -> AsyncIt
         yield WorkerDeps(
             runner=JobRunner(
                 record=Jobs(database),
-                files=Files(database),
-                blobs=open_blobs(platform, settings),
+                copies=open_copies(platform, settings),
                 backend=NoTrainingBackend(),
                 clock=clock,
                 owner=f"{socket.gethostname()[:60]}-{getpid()}-{new_id('w')}",
@@ -133,6 +144,6 @@ async def open_worker(platform: PlatformSettings, settings: Settings) -> AsyncIt
         await database.close()
 
 
-def open_blobs(platform: PlatformSettings, settings: Settings) -> FolderBlobs:
-    """Return the store of files' content."""
-    return FolderBlobs(platform.data_dir.absolute() / "finetune" / "files", settings.max_line_bytes)
+def open_copies(platform: PlatformSettings, settings: Settings) -> Copies:
+    """Return the folder of jobs' own copies of their files."""
+    return Copies(platform.data_dir.absolute() / "finetune" / "files", settings.max_line_bytes)

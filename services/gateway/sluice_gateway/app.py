@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sluice.openapi import is_drafted, operations, with_real_errors
 from sluice.service import OpenDeps, create_service
 from sluice_gateway.dataplane.app import DataPlane
-from sluice_gateway.routes import audit, forward, keys, organizations, request_path, teams, usage
+from sluice_gateway.routes import audit, batches, files, forward, keys, organizations, request_path, teams, usage
 from sluice_gateway.routes.public import rendered
 from sluice_gateway.wiring import CONTROL_PLANE
 
@@ -20,7 +20,7 @@ _GC_THRESHOLD = 20_000
 _DESCRIPTION = """The one public door of Sluice: an OpenAI-compatible API over all models, and the admin API for organisations, teams, keys
 and usage, with its audit log.
 
-Paths below `/v1/vector_stores`, `/v1/context`, `/v1/feedback`, `/v1/fine_tuning`, `/v1/files` and `/v1/evals` are passed on to
+Paths below `/v1/vector_stores`, `/v1/context`, `/v1/feedback`, `/v1/fine_tuning` and `/v1/evals` are passed on to
 the services that own them, on behalf of the API key's tenant; those services' own documents describe them."""
 
 
@@ -29,7 +29,17 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
     app = create_service(
         "gateway",
         open_deps,
-        [organizations.router, teams.router, keys.router, audit.router, usage.admin, usage.own, forward.router],
+        [
+            organizations.router,
+            teams.router,
+            keys.router,
+            audit.router,
+            usage.admin,
+            usage.own,
+            files.router,
+            batches.router,
+            forward.router,
+        ],
         title="Sluice gateway",
         description=_DESCRIPTION,
     )

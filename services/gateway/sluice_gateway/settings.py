@@ -16,9 +16,8 @@ class Settings(ServiceSettings):
     )
 
     port: int = Field(8080, ge=0, le=65535, description="port that the gateway listens on")
-    worker_port: int = Field(
-        8180, ge=0, le=65535, description="port of the usage consumer's /healthz, /readyz and /metrics"
-    )
+    worker_port: int = Field(8180, ge=0, le=65535, description="port of the worker's /healthz, /readyz and /metrics")
+    worker_concurrency: int = Field(4, ge=1, le=64, description="batches that one worker has in hand at once")
     key_pepper: SecretStr = Field(
         SecretStr(""),
         description="secret under which API keys are stored as digests; changing it makes all keys unknown; required in production",
@@ -74,6 +73,60 @@ class Settings(ServiceSettings):
     retention_every_s: float = Field(
         3600.0, gt=0, description="seconds between looks of the worker for records that are too old"
     )
+    files_url: str = Field(
+        "",
+        description="where files' content lies: a folder that gateways and workers share, or s3://bucket/prefix; "
+        "empty takes gateway/files in the data folder",
+    )
+    files_s3_endpoint: str = Field("", description="endpoint of an S3-compatible store; empty is Amazon's")
+    files_s3_region: str = Field("", description="region of the bucket; empty takes AWS_REGION")
+    files_s3_access_key_id: str = Field(
+        "", description="access key of the bucket; empty takes what the machine has (AWS_… variables, a role)"
+    )
+    files_s3_secret_access_key: SecretStr = Field(SecretStr(""), description="secret of the access key")
+    max_file_bytes: int = Field(512 * _MIB, ge=1024, description="longest file that may be uploaded, in bytes")
+    batch_keep_s: int = Field(
+        30 * 86_400,
+        ge=3600,
+        description="seconds for which a batch's input and output files are kept, unless it says so",
+    )
+    batch_max_bytes: int = Field(200 * _MIB, ge=1024, description="longest input of a batch, in bytes")
+    batch_max_requests: int = Field(50_000, ge=1, description="requests that one batch may have")
+    batch_lanes: int = Field(8, ge=1, le=1000, description="requests of one batch that are asked at once, at most")
+    batch_lanes_in_all: int = Field(
+        16, ge=1, le=10_000, description="requests of all batches that one worker asks at once, at most"
+    )
+    batch_busy_share: float = Field(
+        0.8,
+        gt=0,
+        description="share of a model's capacity in use from which on batches wait, so that people find room; 2 never waits",
+    )
+    batch_request_timeout_s: float = Field(
+        600.0, gt=0, description="longest time for one request of a batch, in seconds"
+    )
+    batch_max_tries: int = Field(
+        4,
+        ge=1,
+        le=20,
+        description="how often a request of a batch is asked that breaks; one that finds no room always waits",
+    )
+    batch_first_pause_s: float = Field(
+        1.0, gt=0, le=60, description="seconds before a broken request is asked again; they double"
+    )
+    batch_grace_s: float = Field(
+        10.0,
+        ge=0,
+        le=600,
+        description="seconds for requests under way when a batch is cancelled or the worker is stopped",
+    )
+    batch_turn_s: float = Field(
+        60.0, gt=0, description="seconds after which a worker gives a batch back when others wait for their turn"
+    )
+    batch_lease_s: float = Field(
+        12.0, gt=0, le=600, description="a worker that is silent for so long has lost its batch"
+    )
+    batch_sweep_s: float = Field(2.0, gt=0, le=600, description="seconds between two sweeps for batches that wait")
+    batch_resend_s: float = Field(30.0, gt=0, description="a waiting batch is sent to the workers again after so long")
     consumer_name: str = Field(
         "", description="name of this usage consumer in its group, stable over restarts; empty takes the host name"
     )

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends
-from redis.asyncio import Redis
 
 from sluice.auth import ServiceTokens
 from sluice.clients.guardrail import GuardrailClient
@@ -18,30 +17,38 @@ from sluice.clients.http import AiohttpTransport, ServiceClient
 from sluice.clients.retrieval import RetrievalClient
 from sluice.clients.router import RouterClient
 from sluice.clock import Clock, SystemClock
-from sluice.db import Database, open_database
+from sluice.db import open_database
 from sluice.health import Probe
 from sluice.ids import new_id
-from sluice.loops import Supervisor
+from sluice.loops import Rounds, Supervisor
 from sluice.queues import USAGE
 from sluice.redis import open_redis
 from sluice.service import deps_of
 from sluice.settings import ConfigError, PlatformSettings, ServiceName
+from sluice.tasks import TaskSender, make_celery
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
+from sluice_gateway.adapters.batch_queue import CeleryBatchQueue
+from sluice_gateway.adapters.blob_store import open_blobs
 from sluice_gateway.adapters.credentials import EnvironmentCredentials
 from sluice_gateway.adapters.delegation import ServiceDelegations
 from sluice_gateway.adapters.forwarding import Forwarder, Limits
 from sluice_gateway.adapters.key_ring import KeyRingKeeper
 from sluice_gateway.adapters.routing import SnapshotHolder
 from sluice_gateway.audit_store import AuditStore
+from sluice_gateway.batches.metrics import BatchApiMetrics
+from sluice_gateway.batches.store import BatchStore
+from sluice_gateway.batches.sweep import Sweep
 from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.dataplane.asgi import Receive, Scope, Send
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
+from sluice_gateway.domain.batches import BatchQueue
 from sluice_gateway.domain.key_admin import KeyAdmin
 from sluice_gateway.domain.ring import MemoryKeyRing
 from sluice_gateway.domain.tenancy_admin import TenancyAdmin
+from sluice_gateway.files.opening import open_shelf
+from sluice_gateway.files.shelf import Shelf
 from sluice_gateway.metrics import GatewayMetrics
-from sluice_gateway.retention_store import RetentionStore
 from sluice_gateway.settings import Settings
 from sluice_gateway.store import KeyStore
 from sluice_gateway.tenancy_store import TenancyStore
@@ -77,14 +84,20 @@ class Deps:
     routing: SnapshotHolder
     forwarder: Forwarder
     data_plane: DataPlane
+    files: Shelf
+    batches: BatchStore
+    batch_queue: BatchQueue
+    batch_metrics: BatchApiMetrics
+    sweep: Rounds
 
 
 DepsDep = Annotated[Deps, Depends(deps_of)]
 
 
 def check_config(platform: PlatformSettings, settings: Settings) -> None:
-    """Raise if the pepper of API keys is missing where it must be set."""
+    """Raise if the pepper of API keys is missing where it must be set, or files have no place."""
     pepper_of(platform, settings)
+    open_blobs(platform, settings)
 
 
 def pepper_of(platform: PlatformSettings, settings: Settings) -> bytes:
@@ -166,7 +179,15 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         stack.push_async_callback(data_plane.close)
         holder = SnapshotHolder(redis, router, data_plane.use, reload_s=settings.snapshot_reload_s)
 
+        shelf = open_shelf(platform, settings, database, clock)
+        batches = BatchStore(database, settings.batch_max_bytes, settings.batch_keep_s)
+        batch_queue = CeleryBatchQueue(TaskSender(make_celery("gateway", platform)))
+        batch_metrics = BatchApiMetrics(registry)
+        sweep = Sweep(batches, shelf, batch_queue, batch_metrics, clock, settings.batch_resend_s)
+        rounds = Rounds(sweep.round, settings.batch_sweep_s)
+
         stack.push_async_callback(loops.close)
+        loops.start("batch-sweep", rounds.run)
         loops.start("usage-shipper", shipper.run)
         loops.start("keys-follow", keeper.follow)
         loops.start("keys-look", keeper.look)
@@ -197,6 +218,11 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             routing=holder,
             forwarder=forwarder,
             data_plane=data_plane,
+            files=shelf,
+            batches=batches,
+            batch_queue=batch_queue,
+            batch_metrics=batch_metrics,
+            sweep=rounds,
         )
 
 
@@ -212,25 +238,3 @@ def _open_journal(platform: PlatformSettings, settings: Settings, stack: AsyncEx
 
 async def _to_control_plane(scope: Scope, receive: Receive, send: Send) -> None:
     await scope[CONTROL_PLANE](scope, receive, send)
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerDeps:
-    """What the worker uses: the usage consumer, and what deletes old records."""
-
-    registry: MetricRegistry
-    database: Database
-    redis: Redis
-    usage: UsageStore
-    old_rows: RetentionStore
-
-
-@asynccontextmanager
-async def open_worker_deps(platform: PlatformSettings) -> AsyncIterator[WorkerDeps]:
-    """Open the usage consumer's dependencies, and close them at the end."""
-    async with AsyncExitStack() as stack:
-        database = open_database(platform, "gateway")
-        stack.push_async_callback(database.close)
-        redis = open_redis(platform)
-        stack.push_async_callback(redis.aclose)
-        yield WorkerDeps(MetricRegistry(process=True), database, redis, UsageStore(database), RetentionStore(database))

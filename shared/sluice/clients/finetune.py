@@ -6,8 +6,6 @@ from urllib.parse import quote, urlencode
 from sluice.clients.http import ServiceClient
 from sluice.contracts.finetune import (
     DatasetReport,
-    FileDeleted,
-    FileObject,
     FineTuningJob,
     JobCreate,
     JobEvent,
@@ -17,27 +15,14 @@ from sluice.contracts.paging import Page, PageQuery
 
 @dataclass(frozen=True, slots=True)
 class FinetuneClient:
-    """Reads files, and makes and follows jobs. Files are uploaded as a form, through the gateway."""
+    """Checks training files, and makes and follows jobs. The files themselves are the gateway's."""
 
     http: ServiceClient
-
-    async def files(self, page: PageQuery, *, tenant: str) -> Page[FileObject]:
-        """Return one page of files."""
-        return await self.http.request("GET", f"/v1/files?{_query(page)}", reply=Page[FileObject], tenant=tenant)
-
-    async def file(self, file_id: str, *, tenant: str) -> FileObject:
-        """Return a file's record."""
-        return await self.http.request("GET", f"/v1/files/{quote(file_id, safe='')}", reply=FileObject, tenant=tenant)
 
     async def validation(self, file_id: str, *, tenant: str, timeout_s: float = 120.0) -> DatasetReport:
         """Read a training file through and return what it holds."""
         path = f"/v1/files/{quote(file_id, safe='')}/validation"
         return await self.http.request("GET", path, reply=DatasetReport, tenant=tenant, timeout_s=timeout_s)
-
-    async def delete_file(self, file_id: str, *, tenant: str) -> FileDeleted:
-        """Remove a file."""
-        path = f"/v1/files/{quote(file_id, safe='')}"
-        return await self.http.request("DELETE", path, reply=FileDeleted, tenant=tenant)
 
     async def create_job(self, job: JobCreate, *, tenant: str) -> FineTuningJob:
         """Make a job."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sluice.clients.http import ServiceClient
-from sluice.contracts.routing import RouteDecision, RouteRequest, RoutingSnapshot
+from sluice.contracts.routing import DeploymentList, RouteDecision, RouteList, RouteRequest, RoutingSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +21,13 @@ class RouterClient:
     async def snapshot(self, *, tenant: str = "default", timeout_s: float | None = None) -> RoutingSnapshot:
         """Return the snapshot that is in force."""
         return await self.http.request("GET", "/v1/snapshot", reply=RoutingSnapshot, tenant=tenant, timeout_s=timeout_s)
+
+    async def deployments(self, *, tenant: str = "default", timeout_s: float | None = None) -> DeploymentList:
+        """Return every deployment with its load."""
+        return await self.http.request(
+            "GET", "/v1/deployments", reply=DeploymentList, tenant=tenant, timeout_s=timeout_s
+        )
+
+    async def routes(self, *, tenant: str = "default", timeout_s: float | None = None) -> RouteList:
+        """Return the virtual models."""
+        return await self.http.request("GET", "/v1/routes", reply=RouteList, tenant=tenant, timeout_s=timeout_s)

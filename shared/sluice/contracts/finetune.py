@@ -1,4 +1,4 @@
-"""Files and fine-tuning jobs in OpenAI's shapes, with Sluice's reports as further fields."""
+"""Fine-tuning jobs in OpenAI's shapes, with Sluice's reports as further fields."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,29 +11,6 @@ JobStatus = Literal["validating_files", "queued", "running", "succeeded", "faile
 EventLevel = Literal["info", "warn", "error"]
 TaskKind = Literal["classification", "ner", "qa", "summarisation", "code"]
 MAX_LINE_ERRORS = 100
-
-
-class FileObject(Reply):
-    """An uploaded file (OpenAI's shape; `sha256` is ours)."""
-
-    id: str
-    object: Literal["file"] = "file"
-    bytes: int
-    created_at: int
-    filename: str
-    purpose: str
-    status: Literal["uploaded", "processed", "error"] = "processed"
-    status_details: str | None = None
-    expires_at: int | None = None
-    sha256: str
-
-
-class FileDeleted(Reply):
-    """A file that is gone."""
-
-    id: str
-    object: Literal["file"] = "file"
-    deleted: bool = True
 
 
 class LineError(Reply):

@@ -42,11 +42,19 @@ class Gateway(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One line of the table: `missing` says in a sentence why it cannot run here, or None; `open` runs it."""
+    """One line of the table: `missing` says in a sentence why it cannot run here, or None; `open` runs it; `version`
+    tells which release of a foreign gateway that is."""
 
     name: str
     missing: Callable[[Place], str | None]
     open: Callable[[Place], AbstractContextManager[Gateway]]
+    version: Callable[[], str | None] | None = None
+
+    @property
+    def title(self) -> str:
+        """The row with its release."""
+        version = self.version() if self.version else None
+        return self.name if version is None else f"{self.name} {version}"
 
 
 Opened = Iterator[Gateway]

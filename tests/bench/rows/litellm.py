@@ -3,14 +3,13 @@
 from contextlib import contextmanager
 
 from tests.bench.children import Child
+from tests.bench.environments import LITELLM
 from tests.bench.loadgen import Target
 from tests.bench.mock import MODEL
-from tests.bench.paths import PEERS
 from tests.bench.rows.base import READY_SECONDS, Gateway, Opened, Place, answers
 
 from sluice.testing import free_port
 
-PROGRAM = PEERS / "litellm" / "bin" / "litellm"
 KEY = "sk-bench"
 
 _CONFIG = """\
@@ -28,7 +27,7 @@ litellm_settings:
 
 
 def missing(_place: Place) -> str | None:
-    return None if PROGRAM.exists() else "it is not installed (make bench-peers installs it)"
+    return LITELLM.missing()
 
 
 @contextmanager
@@ -36,7 +35,17 @@ def open_litellm(place: Place) -> Opened:
     port = free_port()
     config = place.folder / "litellm.yaml"
     config.write_text(_CONFIG.format(model=MODEL, base_url=place.upstream.base_url, key=KEY))
-    command = [str(PROGRAM), "--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
+    command = [
+        str(LITELLM.path),
+        "--config",
+        str(config),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--num_workers",
+        "1",
+    ]
     environment = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}  # its price list from its wheel, not from the network
     log = place.logs / "litellm.log"
     with Child(

@@ -1,5 +1,6 @@
 """Portkey's open-source gateway: it proxies to the provider that each request's headers name, and checks no key."""
 
+import json
 import shutil
 from contextlib import contextmanager
 
@@ -10,13 +11,19 @@ from tests.bench.rows.base import READY_SECONDS, Gateway, Opened, Place, answers
 
 from sluice.testing import free_port
 
-SERVER = PEERS / "portkey" / "node_modules" / "@portkey-ai" / "gateway" / "build" / "start-server.js"
+PACKAGE = PEERS / "portkey" / "node_modules" / "@portkey-ai" / "gateway"
+SERVER = PACKAGE / "build" / "start-server.js"
 
 
 def missing(_place: Place) -> str | None:
     if not SERVER.exists():
         return "it is not installed (make bench-peers installs it)"
     return None if shutil.which("node") else "Node.js is not installed"
+
+
+def version() -> str | None:
+    """Return the release that is installed."""
+    return str(json.loads((PACKAGE / "package.json").read_text())["version"])
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""Sluice's own gateway as users run it: one key, usage recorded, a named model without a policy.
+"""Sluice's own gateway with all that belongs to a request switched on: one key with a limit and a budget of every kind
+(none of which is reached), a price, usage recorded, metrics, and the default share of requests traced; the model has no policy.
 
 A real Valkey, the gateway (`python -m sluice_gateway serve`) and its usage consumer (`python -m sluice_gateway worker`)
 run from a data folder of their own. Valkey and the consumer share the core of mock and load, so that the gateway has
@@ -20,12 +21,20 @@ from tests.bench.loadgen import Target
 from tests.bench.mock import MODEL
 from tests.bench.rows.base import READY_SECONDS, Gateway, Opened, Place, answers
 
-from sluice.contracts.gateway import CreateApiKey, CreatedApiKey
-from sluice.contracts.routing import SNAPSHOT_KEY, Deployment, Model, RoutingSnapshot
+from sluice.contracts.gateway import CreateApiKey, CreatedApiKey, SetLimits
+from sluice.contracts.routing import SNAPSHOT_KEY, Deployment, Model, Price, RoutingSnapshot
 from sluice.contracts.usage import UsageSummary
 from sluice.testing import Valkey, free_port, valkey_process
 
 USAGE_SECONDS = 120.0
+LIMITS = SetLimits(
+    requests_per_minute=1_000_000_000,
+    tokens_per_minute=1_000_000_000_000,
+    max_concurrent=1_000_000,
+    budget_per_day_usd=1e9,
+    budget_per_month_usd=1e9,
+)
+PRICE = Price(input=0.5, output=1.5)
 
 
 def missing(_place: Place) -> str | None:
@@ -43,6 +52,7 @@ def open_sluice(place: Place) -> Opened:
             "SLUICE_ADMIN_KEY": admin_key,
             "SLUICE_SERVICE_SECRET": secrets.token_hex(24),
             "SLUICE_DATA_DIR": str(place.folder / "data"),
+            "SLUICE_TRACE_FILE_DIR": str(place.folder / "traces"),
             "SLUICE_REDIS_URL": valkey.url,
             "SLUICE_GATEWAY_PORT": str(port),
             "SLUICE_GATEWAY_WORKER_PORT": str(worker_port),
@@ -68,7 +78,7 @@ class _Admin:
         self._headers = {"authorization": f"Bearer {admin_key}"}
 
     def create_key(self) -> str:
-        body = CreateApiKey(name="bench").model_dump(mode="json")
+        body = CreateApiKey(name="bench", limits=LIMITS).model_dump(mode="json")
         answer = httpx.post(f"{self._base_url}/admin/keys", json=body, headers=self._headers, trust_env=False)
         return CreatedApiKey.model_validate(answer.raise_for_status().json()).key
 
@@ -112,7 +122,7 @@ def _valkey(place: Place) -> Iterator[Valkey]:
 def _publish_snapshot(redis_url: str, base_url: str) -> None:
     deployment = Deployment(id="bench", base_url=base_url, upstream_model=MODEL, max_in_flight=1024, health="up")
     snapshot = RoutingSnapshot(
-        version=1, published_at=time.time(), models=(Model(name=MODEL, deployments=(deployment,)),)
+        version=1, published_at=time.time(), models=(Model(name=MODEL, deployments=(deployment,), price=PRICE),)
     )
     with Redis.from_url(redis_url) as redis:
         redis.set(SNAPSHOT_KEY, snapshot.model_dump_json())

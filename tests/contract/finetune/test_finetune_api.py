@@ -8,17 +8,25 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.integration.finetune.front_gateway import Front, front_gateway
 
+from sluice.blobs import BlobMissing
 from sluice.clients.finetune import FinetuneClient
 from sluice.contracts.finetune import JobCreate
 from sluice.contracts.paging import PageQuery
 from sluice.errors import BadRequest, NotFound
 from sluice.migrations import upgrade
 from sluice.settings import PlatformSettings
-from sluice.testing import asgi_client, platform_settings, service_client, service_headers, valkey_server
-from sluice_finetune.adapters.blobs import FolderBlobs
+from sluice.testing import (
+    asgi_client,
+    free_port,
+    platform_settings,
+    service_client,
+    service_headers,
+    valkey_server,
+)
+from sluice_finetune.adapters.blobs import Copies
 from sluice_finetune.app import create_app
-from sluice_finetune.domain.errors import BlobMissing
 from sluice_finetune.domain.validation import LineTooLong
 from sluice_finetune.settings import Settings
 from sluice_finetune.wiring import open_deps
@@ -34,9 +42,19 @@ def redis_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Front]:
+    """A gateway that keeps the files."""
+    folder = tmp_path_factory.mktemp("front")
+    url = f"http://127.0.0.1:{free_port()}"
+    platform = platform_settings(folder, redis_url=redis_url, gateway_url=url, router_url="http://127.0.0.1:9")
+    with front_gateway(platform, folder / "gateway.log") as gateway:
+        yield gateway
+
+
 @pytest.fixture
-def platform(tmp_path: Path, redis_url: str) -> PlatformSettings:
-    made = platform_settings(tmp_path, redis_url=redis_url)
+def platform(tmp_path: Path, redis_url: str, front: Front) -> PlatformSettings:
+    made = platform_settings(tmp_path, redis_url=redis_url, gateway_url=front.url)
     asyncio.run(upgrade(made, "finetune", MIGRATIONS))
     return made
 
@@ -48,17 +66,15 @@ async def http(platform: PlatformSettings) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def upload(http: httpx.AsyncClient, content: bytes = ROW, name: str = "t.jsonl") -> httpx.Response:
-    files = {"file": (name, content, "application/jsonl")}
-    return await http.post("/v1/files", headers=HEADERS, data={"purpose": "fine-tune"}, files=files)
+def upload(front: Front, content: bytes = ROW, purpose: str = "fine-tune", tenant: str = "acme") -> str:
+    return front.upload(front.key(tenant), content, purpose)
 
 
-async def test_the_shared_client_makes_and_follows_a_job(platform: PlatformSettings) -> None:
+async def test_the_shared_client_makes_and_follows_a_job(platform: PlatformSettings, front: Front) -> None:
     app = create_app(lambda: open_deps(platform, Settings()))
-    async with asgi_client(app) as http, service_client("finetune", app, platform) as called:
-        file_id = (await upload(http)).json()["id"]
+    async with asgi_client(app), service_client("finetune", app, platform) as called:
+        file_id = upload(front)
         client = FinetuneClient(called)
-        assert [file.id for file in (await client.files(PageQuery(), tenant="acme")).data] == [file_id]
         assert (await client.validation(file_id, tenant="acme")).format == "alpaca"
         job = await client.create_job(JobCreate(model="llama-7b", training_file=file_id), tenant="acme")
         assert (await client.job(job.id, tenant="acme")).status == "validating_files"
@@ -69,55 +85,55 @@ async def test_the_shared_client_makes_and_follows_a_job(platform: PlatformSetti
             await client.job(job.id, tenant="other")
         with pytest.raises(BadRequest, match="there is no file 'file_x'"):
             await client.create_job(JobCreate(model="m", training_file="file_x"), tenant="acme")
-        assert (await client.delete_file(file_id, tenant="acme")).deleted
 
 
-async def test_the_file_may_stand_before_the_purpose_and_come_in_small_pieces(http: httpx.AsyncClient) -> None:
-    body = (
-        b'--B\r\nContent-Disposition: form-data; name="file"; filename="../../x\xc3\xa9.jsonl"\r\n\r\n'
-        + ROW * 50
-        + b'\r\n--B\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nfine-tune\r\n--B--\r\n'
-    )
-
-    async def pieces() -> AsyncIterator[bytes]:
-        for at in range(0, len(body), 7):
-            yield body[at : at + 7]
-
-    headers = {**HEADERS, "content-type": "multipart/form-data; boundary=B"}
-    answer = await http.post("/v1/files", headers=headers, content=pieces())
-    assert answer.status_code == 200
-    assert answer.json()["filename"] == "xé.jsonl"
-    content = await http.get(f"/v1/files/{answer.json()['id']}/content", headers=HEADERS)
-    assert content.content == ROW * 50
-
-
-async def test_uploads_that_are_refused_leave_nothing_behind(
-    http: httpx.AsyncClient, platform: PlatformSettings
+async def test_a_job_has_copies_of_its_files_from_the_start(
+    http: httpx.AsyncClient, platform: PlatformSettings, front: Front
 ) -> None:
-    async def endless() -> AsyncIterator[bytes]:
-        yield b'--B\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
-        for _ in range(100):
-            yield b"x" * 10_000
+    wish = {"model": "m", "training_file": upload(front), "validation_file": upload(front, ROW * 2)}
+    made = (await http.post("/v1/fine_tuning/jobs", json=wish, headers=HEADERS)).json()
+    folder = platform.data_dir / "finetune" / "files"
+    copies = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert copies == {f"{made['id']}.training_file": ROW, f"{made['id']}.validation_file": ROW * 2}
+    await http.post(f"/v1/fine_tuning/jobs/{made['id']}/cancel", headers=HEADERS)
+    assert list(folder.iterdir()) == []
 
-    form = {**HEADERS, "content-type": "multipart/form-data; boundary=B"}
-    part = b'--B\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\nabc\r\n--B'
-    answers = [
-        (await http.post("/v1/files", headers=form, content=endless()), 413, "file_too_large"),
-        (await upload(http, b"x" * 200_000), 413, "file_too_large"),
-        (await http.post("/v1/files", headers=form, content=part), 400, "invalid_form"),
-        (await http.post("/v1/files", headers=form, content=part + b"--\r\n"), 400, "invalid_form"),
-        (await http.post("/v1/files", headers=form, content=b"nonsense"), 400, "invalid_form"),
-        (await http.post("/v1/files", headers={**HEADERS, "content-type": "multipart/form-data"}, content=b"x"), 400, "invalid_form"),
-        (await http.post("/v1/files", headers=HEADERS, json={}), 415, "not_a_form"),
-        (await upload(http, b""), 400, "invalid_form"),
-        (await http.post("/v1/files", headers=HEADERS, data={"purpose": "batch"}, files={"file": ("x", b"x")}), 400, "unknown_purpose"),
-        (await http.post("/v1/files", headers=HEADERS, data={"purpose": "x" * 20_000}, files={"file": ("x", b"x")}), 400, "invalid_form"),
-    ]  # fmt: skip
-    for answer, status, code in answers:
-        assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
-        assert answer.headers["content-type"] == "application/problem+json"
-    assert (await http.get("/v1/files", headers=HEADERS)).json()["data"] == []
+
+async def test_files_that_cannot_be_trained_on_are_refused_and_leave_nothing(
+    http: httpx.AsyncClient, platform: PlatformSettings, front: Front
+) -> None:
+    good = upload(front)
+    for wish, code in (
+        ({"training_file": upload(front, purpose="batch")}, "unsuitable_file"),
+        ({"training_file": upload(front, b"x" * 200_000)}, "unsuitable_file"),
+        ({"training_file": upload(front, tenant="rival")}, "unknown_training_file"),
+        ({"training_file": good, "validation_file": "../../etc"}, "unknown_training_file"),
+    ):
+        answer = await http.post("/v1/fine_tuning/jobs", json={"model": "m", **wish}, headers=HEADERS)
+        assert (answer.status_code, answer.json()["code"]) == (400, code), answer.text
+    assert (await http.get("/v1/fine_tuning/jobs", headers=HEADERS)).json()["data"] == []
+    folder = platform.data_dir / "finetune" / "files"
+    assert not folder.exists() or list(folder.iterdir()) == []
+
+
+async def test_a_check_names_the_lines_and_leaves_nothing(
+    http: httpx.AsyncClient, platform: PlatformSettings, front: Front
+) -> None:
+    found = (await http.get(f"/v1/files/{upload(front, ROW + b'nope')}/validation", headers=HEADERS)).json()
+    assert (found["format"], found["examples"], found["errors"][0]["line"]) == ("alpaca", 1, 2)
+    missing = await http.get("/v1/files/file_none/validation", headers=HEADERS)
+    assert (missing.status_code, missing.json()["code"]) == (404, "file_not_found")
     assert list((platform.data_dir / "finetune" / "files").iterdir()) == []
+
+
+async def test_no_job_is_made_while_the_gateway_is_away(tmp_path: Path, redis_url: str) -> None:
+    platform = platform_settings(tmp_path, redis_url=redis_url, gateway_url=f"http://127.0.0.1:{free_port()}")
+    await upgrade(platform, "finetune", MIGRATIONS)
+    async with asgi_client(create_app(lambda: open_deps(platform, Settings()))) as http:
+        wish = {"model": "m", "training_file": "file_x"}
+        answer = await http.post("/v1/fine_tuning/jobs", json=wish, headers=HEADERS)
+        assert (answer.status_code, answer.json()["code"]) == (503, "dependency_unavailable")
+        assert (await http.get("/v1/fine_tuning/jobs", headers=HEADERS)).json()["data"] == []
 
 
 @pytest.mark.parametrize(
@@ -141,35 +157,35 @@ async def test_a_job_that_makes_no_sense_is_refused(http: httpx.AsyncClient, bod
 
 
 async def test_without_a_credential_nothing_is_answered(http: httpx.AsyncClient) -> None:
-    for method, path in (("GET", "/v1/files"), ("POST", "/v1/files"), ("GET", "/v1/fine_tuning/jobs")):
+    for method, path in (("GET", "/v1/files/file_x/validation"), ("GET", "/v1/fine_tuning/jobs")):
         assert (await http.request(method, path)).status_code == 401
 
 
-async def test_a_job_is_kept_while_the_queue_is_away(tmp_path: Path) -> None:
-    platform = platform_settings(tmp_path, redis_url="redis://127.0.0.1:1/0")
+async def test_a_job_is_kept_while_the_queue_is_away(tmp_path: Path, front: Front) -> None:
+    platform = platform_settings(tmp_path, redis_url="redis://127.0.0.1:1/0", gateway_url=front.url)
     await upgrade(platform, "finetune", MIGRATIONS)
     async with asgi_client(create_app(lambda: open_deps(platform, Settings()))) as http:
-        file_id = (await upload(http)).json()["id"]
+        file_id = upload(front)
         answer = await http.post("/v1/fine_tuning/jobs", json={"model": "m", "training_file": file_id}, headers=HEADERS)
         assert answer.status_code == 200
         assert (await http.get("/readyz")).status_code == 503
 
 
 def test_a_line_over_the_limit_is_skipped_and_the_next_is_read(tmp_path: Path) -> None:
-    blobs = FolderBlobs(tmp_path, max_line_bytes=10)
+    blobs = Copies(tmp_path, max_line_bytes=10)
     (tmp_path / "k").write_bytes(b"short\n" + b"x" * 35 + b"\nnext\n" + b"0123456789" + b"\n" + b"y" * 11)
     lines = [line if isinstance(line, bytes) else type(line) for line in blobs.lines("k")]
     assert lines == [b"short\n", LineTooLong, b"next\n", b"0123456789\n", LineTooLong]
 
 
-async def test_what_a_crash_left_is_cleared_and_a_lost_content_is_said(tmp_path: Path) -> None:
-    blobs = FolderBlobs(tmp_path, max_line_bytes=10)
-    for name, age in (("old.part", 7200), ("new.part", 0)):
+async def test_copies_of_ended_jobs_are_cleared_and_a_lost_content_is_said(tmp_path: Path) -> None:
+    copies = Copies(tmp_path, max_line_bytes=10)
+    for name, age in (("ended.training_file", 7200), ("open.training_file", 7200), ("new.training_file.part", 0)):
         (tmp_path / name).write_bytes(b"x")
         os.utime(tmp_path / name, (time.time() - age,) * 2)
-    assert blobs.remove_unfinished(time.time() - 3600) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["new.part"]
+    assert copies.keep_only({"open"}, time.time() - 3600) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.training_file.part", "open.training_file"]
     with pytest.raises(BlobMissing):
-        list(blobs.lines("gone"))
+        list(copies.lines("gone"))
     with pytest.raises(BlobMissing):
-        await blobs.size("gone")
+        await copies.size("gone")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from sluice.contracts.finetune import FileObject, JobCreate, JobError
+from sluice.contracts.finetune import JobCreate, JobError
 from sluice.contracts.paging import PageQuery
 from sluice.db import Database
 from sluice.ids import new_id
@@ -15,34 +15,22 @@ from sluice.testing import FakeClock
 from sluice_finetune.adapters.training import NoTrainingBackend
 from sluice_finetune.domain.errors import (
     CursorNotFound,
-    FileInUse,
-    FileNotFound,
     JobHasEnded,
     JobLost,
     JobNotFound,
-    UnknownTrainingFile,
 )
-from sluice_finetune.domain.jobs import Change, Event, Job
+from sluice_finetune.domain.jobs import Change, Event, Job, copy_of
 from sluice_finetune.domain.runner import JobRunner
 from sluice_finetune.domain.submission import created, new_job
 from sluice_finetune.domain.validation import LineTooLong
-from sluice_finetune.store.files import Files
 from sluice_finetune.store.jobs import Jobs
 
 pytestmark = pytest.mark.integration
 PAGE = PageQuery(order="asc", limit=100)
 
 
-async def add_file(database: Database, tenant: str = "a") -> str:
-    file_id = new_id("file")
-    file = FileObject(id=file_id, bytes=3, created_at=1, filename="x.jsonl", purpose="fine-tune", sha256="0" * 64)
-    await Files(database).add(tenant, file, file_id)
-    return file_id
-
-
-async def add_job(database: Database, tenant: str = "a", file_id: str | None = None, now: float = 1000.0) -> Job:
-    training_file = file_id or await add_file(database, tenant)
-    job = new_job(new_id("ftjob"), tenant, JobCreate(model="llama-7b", training_file=training_file), 7, now)
+async def add_job(database: Database, tenant: str = "a", now: float = 1000.0) -> Job:
+    job = new_job(new_id("ftjob"), tenant, JobCreate(model="llama-7b", training_file=new_id("file")), 7, now)
     await Jobs(database).add(job, created(job), next_send_at=now)
     return job
 
@@ -52,33 +40,13 @@ async def keys(database: Database, job: Job) -> list[str]:
 
 
 async def test_tenants_never_meet(database: Database) -> None:
-    files, jobs = Files(database), Jobs(database)
+    jobs = Jobs(database)
     job = await add_job(database, "a")
-    file_id = job.wish.training_file
-    for question in (
-        files.get("b", file_id),
-        files.remove("b", file_id),
-    ):
-        with pytest.raises(FileNotFound):
-            await question
     for ask in (jobs.get("b", job.id), jobs.cancel("b", job.id, 1.0), jobs.events("b", job.id, PAGE)):
         with pytest.raises(JobNotFound):
             await ask
-    assert await files.blob_of("b", file_id) is None
     assert await jobs.claim("b", job.id, "w", 1.0, 10.0) is None
-    other = await add_file(database, "b")
-    assert file_id not in {file.id for file in (await files.list("b", PAGE, None)).data}
     assert job.id not in {found.id for found in (await jobs.list("b", PAGE)).jobs}
-    with pytest.raises(UnknownTrainingFile):
-        await add_job(database, "a", file_id=other)
-
-
-async def test_a_file_that_an_open_job_needs_is_not_removed(database: Database) -> None:
-    job = await add_job(database)
-    with pytest.raises(FileInUse, match=job.id):
-        await Files(database).remove("a", job.wish.training_file)
-    await Jobs(database).cancel("a", job.id, 2.0)
-    assert await Files(database).remove("a", job.wish.training_file) == job.wish.training_file
 
 
 async def test_a_lease_has_one_holder_and_ends(database: Database) -> None:
@@ -164,7 +132,7 @@ async def test_events_are_read_page_by_page(database: Database) -> None:
 
 
 @dataclass
-class MemoryBlobs:
+class MemoryCopies:
     """Lines by key."""
 
     lines_by_key: dict[str, list[bytes]]
@@ -172,19 +140,21 @@ class MemoryBlobs:
     def lines(self, key: str) -> Iterator[bytes | LineTooLong]:
         yield from self.lines_by_key[key]
 
+    async def remove(self, key: str) -> None:
+        self.lines_by_key.pop(key, None)
+
 
 def runner(
     database: Database,
     content: list[bytes],
-    file_id: str,
+    job_id: str,
     owner: str = "w",
     clock: FakeClock | None = None,
     record: Jobs | None = None,
 ) -> JobRunner:
     return JobRunner(
         record=record or Jobs(database),
-        files=Files(database),
-        blobs=MemoryBlobs({file_id: content}),
+        copies=MemoryCopies({copy_of(job_id, "training_file"): content}),
         backend=NoTrainingBackend(),
         clock=clock or FakeClock(),
         owner=owner,
@@ -198,7 +168,7 @@ EXAMPLE = json.dumps({"instruction": "q", "output": "a"}).encode()
 
 async def test_a_job_is_checked_and_then_fails_honestly(database: Database) -> None:
     job = await add_job(database)
-    run = runner(database, [EXAMPLE, EXAMPLE], job.wish.training_file)
+    run = runner(database, [EXAMPLE, EXAMPLE], job.id)
     assert await run.run("a", job.id) == "ended"
     ended = await Jobs(database).get("a", job.id)
     assert ended.status == "failed"
@@ -226,7 +196,7 @@ async def test_a_wrong_file_fails_the_job_with_its_lines(
     database: Database, content: list[bytes], sentence: str
 ) -> None:
     job = await add_job(database)
-    await runner(database, content, job.wish.training_file).run("a", job.id)
+    await runner(database, content, job.id).run("a", job.id)
     ended = await Jobs(database).get("a", job.id)
     assert ended.error is not None
     assert (ended.status, ended.error.code, ended.error.param) == ("failed", "invalid_training_file", "training_file")
@@ -238,19 +208,18 @@ async def test_a_wrong_file_fails_the_job_with_its_lines(
 
 async def test_a_run_that_was_cut_off_anywhere_goes_on_without_repeating_events(database: Database) -> None:
     straight = await add_job(database)
-    await runner(database, [EXAMPLE], straight.wish.training_file).run("a", straight.id)
+    await runner(database, [EXAMPLE], straight.id).run("a", straight.id)
     expected = await keys(database, straight)
 
     job = await add_job(database)
     clock = FakeClock()
-    file_id = job.wish.training_file
     for attempt, steps in enumerate((0, 1, 2, 1)):
         cut = CutOff(database, steps)
         with pytest.raises(ConnectionError):
-            await runner(database, [EXAMPLE], file_id, f"w{attempt}", clock, record=cut).run("a", job.id)
+            await runner(database, [EXAMPLE], job.id, f"w{attempt}", clock, record=cut).run("a", job.id)
         clock.advance(30.0)
     assert (await Jobs(database).get("a", job.id)).status == "running"
-    whole = runner(database, [EXAMPLE], file_id, "w9", clock)
+    whole = runner(database, [EXAMPLE], job.id, "w9", clock)
     assert await whole.run("a", job.id) == "ended"
     told = [message for message in await keys(database, job) if "goes on after" not in message]
     assert [message.replace(job.id, straight.id) for message in told][1:] == [
@@ -264,7 +233,7 @@ async def test_a_job_that_is_interrupted_again_and_again_is_given_up(database: D
     for attempt in range(3):
         assert await Jobs(database).claim("a", job.id, f"dead{attempt}", clock.now(), 5.0)
         clock.advance(10.0)
-    assert await runner(database, [EXAMPLE], job.wish.training_file, clock=clock).run("a", job.id) == "given_up"
+    assert await runner(database, [EXAMPLE], job.id, clock=clock).run("a", job.id) == "given_up"
     ended = await Jobs(database).get("a", job.id)
     assert ended.error is not None
     assert ended.error.code == "interrupted_too_often"

@@ -62,17 +62,22 @@ def test_rows_keep_the_order_of_the_table() -> None:
 
 
 def test_an_unknown_row_or_scenario_is_named() -> None:
-    with pytest.raises(BenchError, match="no row nginx"):
-        chosen_rows("direct,nginx")
+    with pytest.raises(BenchError, match="no row apache"):
+        chosen_rows("direct,apache")
     with pytest.raises(BenchError, match="no scenario json-64"):
         chosen_scenarios("json-64")
 
 
-def test_bodies_differ_only_in_streaming(tmp_path: Path) -> None:
+def test_bodies_differ_only_in_streaming_and_in_length(tmp_path: Path) -> None:
     bodies = write_bodies(tmp_path)
-    plain, streamed = json.loads(bodies.json.read_text()), json.loads(bodies.stream.read_text())
+    plain, long, streamed = (json.loads(path.read_text()) for path in bodies)
     assert streamed == {**plain, "stream": True}
-    assert {bodies.of(scenario) for scenario in SCENARIOS} == {bodies.json, bodies.stream}
+    evidence = long["messages"].pop(1)
+    assert long == plain
+    assert len(evidence["content"]) == 34 * 1024
+    lines = evidence["content"].splitlines()
+    assert len(set(lines)) == len(lines)
+    assert {bodies.of(scenario) for scenario in SCENARIOS} == set(bodies)
 
 
 def test_without_a_compiler_a_sentence_says_what_to_install(tmp_path: Path) -> None:

@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.bench.bars import hold
 from tests.bench.errors import BenchError
 from tests.bench.figures import DIRECT, FLOOR, Figure, Run, row_figures
 from tests.bench.loadgen import Percentiles
 from tests.bench.report import (
-    BEGIN,
     EMPTY,
-    END,
     JSON_COLUMNS,
     Header,
     Machine,
@@ -32,7 +31,9 @@ HEADER = Header(
     load_core=1,
     load_average=0.25,
     goes_first=False,
+    releases=("nginx 1.2.3",),
 )
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 def one_run(row: str, *, cpu: float | None, complaint: str | None = None) -> Run:
@@ -64,13 +65,28 @@ def test_every_line_of_the_table_has_as_many_cells_as_the_heading() -> None:
 
 def test_a_failed_row_is_named_below_the_tables() -> None:
     runs = [one_run("sluice", cpu=0.1, complaint="7 refused (first: 500 oops)")]
-    page = markdown(HEADER, [row_figures("sluice", runs)])
+    page = markdown(HEADER, [row_figures("sluice", runs)], hold(runs))
     assert "these figures do not count" in page
     assert "- sluice, json-32, round 1: 7 refused (first: 500 oops)" in page
 
 
 def test_a_clean_report_speaks_of_no_failure() -> None:
-    assert "do not count" not in markdown(HEADER, [row_figures("sluice", [one_run("sluice", cpu=0.1)])])
+    page = markdown(HEADER, [row_figures("sluice", [one_run("sluice", cpu=0.1)])], [])
+    assert "do not count" not in page
+
+
+def test_the_report_names_the_releases_and_the_bars() -> None:
+    runs = [one_run("sluice", cpu=0.1), one_run("nginx", cpu=0.02)]
+    page = markdown(HEADER, [row_figures("sluice", runs)], hold(runs))
+    assert "Releases: nginx 1.2.3." in page
+    assert "| CPU a request (`json-32`) | ≤ 4 × nginx | 5.00× | -25% | **behind** |" in page
+
+
+def test_marks_of_another_name_enclose_another_text() -> None:
+    page = f"{BEGIN}\nold\n{END}\n<!-- stages: begin -->\n<!-- stages: end -->\n"
+    assert into_page(page, "new", "stages") == (
+        f"{BEGIN}\nold\n{END}\n<!-- stages: begin -->\nnew\n<!-- stages: end -->\n"
+    )
 
 
 def test_figures_replace_what_stands_between_the_marks() -> None:
@@ -87,10 +103,11 @@ def test_a_page_without_marks_is_refused() -> None:
 
 def test_written_json_holds_every_run_and_figure(tmp_path: Path) -> None:
     runs = [one_run("sluice", cpu=0.1)]
-    page = write(tmp_path, HEADER, [row_figures("sluice", runs)], runs)
+    page = write(tmp_path, HEADER, [row_figures("sluice", runs)], runs, hold(runs))
     document = json.loads((tmp_path / "latest.json").read_text())
     assert page.read_text().startswith("Taken 2026-11-23 12:00:00 UTC on Some Processor, 2 cores")
     assert document["header"]["machine"]["cores"] == 2
     assert document["rows"][0]["cpu_per_1000"] == {"median": 0.1, "spread": 0.0}
+    assert document["bars"][0]["verdict"] == "not measured"
     assert document["runs"][0]["latency"] == {"p50": 1.0, "p95": 2.0, "p99": 3.0}
     assert (tmp_path / "2026-11-23-120000-UTC.json").exists()

@@ -1,6 +1,6 @@
 """Errors of files and jobs."""
 
-from sluice.errors import BadRequest, Conflict, NotFound, PayloadTooLarge, SluiceError, UnsupportedMediaType
+from sluice.errors import BadRequest, Conflict, NotFound, SluiceError
 
 
 class FileNotFound(NotFound):
@@ -9,34 +9,10 @@ class FileNotFound(NotFound):
     code, title = "file_not_found", "File not found"
 
 
-class FileInUse(Conflict):
-    """A job that has not ended needs the file."""
+class UnsuitableFile(BadRequest):
+    """The file was not uploaded for training, or is too long for it."""
 
-    code, title = "file_in_use", "File in use"
-
-
-class FileTooLarge(PayloadTooLarge):
-    """The upload is over the configured size."""
-
-    code, title = "file_too_large", "File too large"
-
-
-class FormUnreadable(BadRequest):
-    """The upload's form is broken, or a part of it is missing."""
-
-    code, title = "invalid_form", "Invalid form"
-
-
-class NotAForm(UnsupportedMediaType):
-    """The upload is not multipart/form-data."""
-
-    code, title = "not_a_form", "Not a form"
-
-
-class UnknownPurpose(BadRequest):
-    """The purpose is not one that this service knows."""
-
-    code, title = "unknown_purpose", "Unknown purpose"
+    code, title = "unsuitable_file", "Unsuitable file"
 
 
 class UnknownTrainingFile(BadRequest):
@@ -61,12 +37,6 @@ class CursorNotFound(BadRequest):
     """`after` names nothing in this list."""
 
     code, title = "unknown_cursor", "Unknown cursor"
-
-
-class BlobMissing(SluiceError):
-    """A file is known and its content is not where it should be."""
-
-    code, title = "file_content_missing", "File content missing"
 
 
 class JobLost(SluiceError):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from sluice.contracts.finetune import (
     DatasetReport,
@@ -15,6 +15,8 @@ from sluice.contracts.finetune import (
 )
 from sluice_finetune.domain.validation import LineTooLong
 
+FileParam = Literal["training_file", "validation_file"]
+FILE_PARAMS: Final[tuple[FileParam, ...]] = ("training_file", "validation_file")
 ENDED: Final[frozenset[JobStatus]] = frozenset({"succeeded", "failed", "cancelled"})
 
 
@@ -98,16 +100,18 @@ class JobRecord(Protocol):
         ...
 
 
-class TrainingFiles(Protocol):
-    """Where the content of training files is read."""
-
-    async def blob_of(self, tenant: str, file_id: str) -> str | None:
-        """Return the key of a file's content, or None if there is no such file."""
-        ...
+def copy_of(job_id: str, param: FileParam) -> str:
+    """Return the key of a job's own copy of a file."""
+    return f"{job_id}.{param}"
 
 
-class BlobReader(Protocol):
-    """Reads stored content."""
+def job_of_copy(key: str) -> str:
+    """Return the job to which a copy belongs."""
+    return key.partition(".")[0]
+
+
+class CopyReader(Protocol):
+    """Reads and removes a job's own copies of its files."""
 
     def lines(self, key: str) -> Iterator[bytes | LineTooLong]:
         """Yield the lines without reading the whole; blocks, so it is called from a thread.
@@ -115,6 +119,10 @@ class BlobReader(Protocol):
         Raises:
             BlobMissing: the content is not there.
         """
+        ...
+
+    async def remove(self, key: str) -> None:
+        """Remove a copy; one that is gone already is no error."""
         ...
 
 

@@ -7,10 +7,22 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from sluice.blobs import BlobMissing
 from sluice.clock import Clock
 from sluice.contracts.finetune import DatasetReport, JobError
-from sluice_finetune.domain.errors import BlobMissing, JobLost, TrainingUnavailable
-from sluice_finetune.domain.jobs import ENDED, BlobReader, Change, Event, Job, JobRecord, TrainingBackend, TrainingFiles
+from sluice_finetune.domain.errors import JobLost, TrainingUnavailable
+from sluice_finetune.domain.jobs import (
+    ENDED,
+    FILE_PARAMS,
+    Change,
+    CopyReader,
+    Event,
+    FileParam,
+    Job,
+    JobRecord,
+    TrainingBackend,
+    copy_of,
+)
 from sluice_finetune.domain.preflight import preflight
 from sluice_finetune.domain.validation import validate
 
@@ -30,8 +42,7 @@ class JobRunner:
     """Runs jobs as `owner`; `max_attempts` bounds how often an interrupted job is begun again."""
 
     record: JobRecord
-    files: TrainingFiles
-    blobs: BlobReader
+    copies: CopyReader
     backend: TrainingBackend
     clock: Clock
     owner: str
@@ -46,10 +57,12 @@ class JobRunner:
         try:
             if job.attempts > self.max_attempts:
                 await self._fail(job, "interrupted_too_often", f"The job was interrupted {self.max_attempts} times.")
+                await self._forget_copies(job)
                 return "given_up"
             async with self._lease(job) as lost:
                 while job.status not in ENDED:
                     job = await self._step(job, lost)
+            await self._forget_copies(job)
         except JobLost:
             return "lost"
         return "ended"
@@ -89,17 +102,15 @@ class JobRunner:
         )
         return await self._advance(job, change)
 
-    async def _read(self, job: Job, param: str, file_id: str, lost: threading.Event) -> DatasetReport:
-        key = await self.files.blob_of(job.tenant, file_id)
-        if key is None:
-            raise InvalidFile(param, f"The file {file_id} is gone.")
+    async def _read(self, job: Job, param: FileParam, file_id: str, lost: threading.Event) -> DatasetReport:
+        key = copy_of(job.id, param)
 
         def checkpoint() -> None:
             if lost.is_set():
                 raise JobLost("The job was cancelled or taken over.")
 
         try:
-            report = await asyncio.to_thread(lambda: validate(self.blobs.lines(key), checkpoint))
+            report = await asyncio.to_thread(lambda: validate(self.copies.lines(key), checkpoint))
         except BlobMissing as exc:
             raise InvalidFile(param, exc.detail) from exc
         if report.error_count:
@@ -134,6 +145,10 @@ class JobRunner:
             return await self._fail(job, exc.code, exc.detail)
         ended = Event("succeeded", "info", f"The model {name} is trained")
         return await self._advance(job, Change(status="succeeded", events=[ended]))
+
+    async def _forget_copies(self, job: Job) -> None:
+        for param in FILE_PARAMS:
+            await self.copies.remove(copy_of(job.id, param))
 
     async def _fail(self, job: Job, code: str, message: str, param: str | None = None) -> Job:
         change = Change(

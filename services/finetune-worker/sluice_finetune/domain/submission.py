@@ -1,40 +1,21 @@
-"""Turns what a caller sends into a file or a job that can be kept."""
+"""Turns what a caller sends into a job that can be kept."""
 
-from sluice.contracts.finetune import FileObject, FineTuningJob, JobCreate
-from sluice_finetune.domain.errors import FormUnreadable, UnknownPurpose
+from sluice.contracts.files import FileObject
+from sluice.contracts.finetune import FineTuningJob, JobCreate
+from sluice_finetune.domain.errors import UnsuitableFile
 from sluice_finetune.domain.jobs import Event, Job
 
 PURPOSE = "fine-tune"
-_MAX_FILENAME = 255
 
 
-def check_purpose(purpose: str | None) -> str:
-    """Return the purpose.
-
-    Raises:
-        FormUnreadable: there is none.
-        UnknownPurpose: it is another than `fine-tune`.
-    """
-    if purpose is None:
-        raise FormUnreadable("The form has no field `purpose`; send `fine-tune`.")
-    if purpose != PURPOSE:
-        raise UnknownPurpose(f"The purpose {purpose[:40]!r} is not known here; send `{PURPOSE}`.")
-    return purpose
-
-
-def new_file(file_id: str, filename: str, purpose: str | None, size: int, sha256: str, now: float) -> FileObject:
-    """Return the record of an upload.
-
-    Raises:
-        FormUnreadable: the form had no file, an empty one, or no purpose.
-        UnknownPurpose: the purpose is not `fine-tune`.
-    """
-    known = check_purpose(purpose)
-    if not size:
-        raise FormUnreadable("The form has no file, or an empty one; send it in a part named `file`.")
-    # A name is shown, never opened: only its last part is kept.
-    shown = filename.replace("\\", "/").rpartition("/")[2].strip()[:_MAX_FILENAME] or "file.jsonl"
-    return FileObject(id=file_id, bytes=size, created_at=int(now), filename=shown, purpose=known, sha256=sha256)
+def check_file(file: FileObject, max_bytes: int) -> None:
+    """Raise UnsuitableFile if a file cannot be a training file."""
+    if file.purpose != PURPOSE:
+        raise UnsuitableFile(f"The file {file.id} has the purpose `{file.purpose}`; upload it with `{PURPOSE}`.")
+    if file.bytes > max_bytes:
+        raise UnsuitableFile(
+            f"A training file may have {max_bytes} bytes. Send less, or have SLUICE_FINETUNE_MAX_FILE_BYTES raised."
+        )
 
 
 def new_job(job_id: str, tenant: str, wish: JobCreate, seed: int, now: float) -> Job:

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query
 from sluice.auth import CallerDep
 from sluice.contracts.finetune import FineTuningJob, JobCreate, JobEvent
 from sluice.contracts.paging import Cursor, Order, Page, PageQuery
-from sluice.errors import Unauthorized, problem_responses
+from sluice.errors import DependencyUnavailable, Unauthorized, problem_responses
 from sluice.ids import new_id
-from sluice_finetune.domain.errors import CursorNotFound, JobHasEnded, JobNotFound, UnknownTrainingFile
+from sluice_finetune.domain.errors import CursorNotFound, JobHasEnded, JobNotFound, UnknownTrainingFile, UnsuitableFile
 from sluice_finetune.domain.submission import created, new_job, shown
 from sluice_finetune.wiring import DepsDep
 
@@ -20,12 +20,17 @@ Limit = Annotated[int, Query(ge=1, le=100)]
 After = Annotated[Cursor | None, Query(max_length=64)]
 
 
-@router.post("", summary="Create a job", responses=problem_responses(Unauthorized, UnknownTrainingFile))
+@router.post(
+    "",
+    summary="Create a job",
+    responses=problem_responses(Unauthorized, UnknownTrainingFile, UnsuitableFile, DependencyUnavailable),
+)
 async def create(body: JobCreate, caller: CallerDep, deps: DepsDep) -> FineTuningJob:
-    """Keep the job and put it into the workers' queue; it is kept also while the queue is away."""
+    """Copy the files, keep the job and put it into the workers' queue; it is kept also while the queue is away."""
     now = deps.clock.now()
     job = new_job(new_id("ftjob"), caller.tenant, body, secrets.randbelow(2**31), now)
-    await deps.jobs.add(job, created(job), next_send_at=now + deps.settings.resend_s)
+    async with deps.files.copied(job):
+        await deps.jobs.add(job, created(job), next_send_at=now + deps.settings.resend_s)
     deps.metrics.created.inc()
     deps.sweep.wake()
     if not await deps.queue.send(job.tenant, job.id):
@@ -60,6 +65,7 @@ async def get_job(job_id: str, caller: CallerDep, deps: DepsDep) -> FineTuningJo
 async def cancel(job_id: str, caller: CallerDep, deps: DepsDep) -> FineTuningJob:
     """End a job that has not ended; its worker stops at its next step."""
     job = await deps.jobs.cancel(caller.tenant, job_id, deps.clock.now())
+    await deps.files.forget(job)
     deps.metrics.cancelled.inc()
     return shown(job)
 

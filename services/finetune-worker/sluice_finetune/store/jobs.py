@@ -19,9 +19,9 @@ from sluice.contracts.finetune import (
 from sluice.contracts.paging import Page, PageQuery
 from sluice.db import Database
 from sluice.ids import new_id
-from sluice_finetune.domain.errors import CursorNotFound, JobHasEnded, JobLost, JobNotFound, UnknownTrainingFile
+from sluice_finetune.domain.errors import CursorNotFound, JobHasEnded, JobLost, JobNotFound
 from sluice_finetune.domain.jobs import ENDED, Change, Event, Job
-from sluice_finetune.tables import EventRow, FileRow, JobRow
+from sluice_finetune.tables import EventRow, JobRow
 
 _RAREST_SEND_S = 600.0
 
@@ -47,14 +47,8 @@ class Jobs:
         self._database = database
 
     async def add(self, job: Job, created: Event, next_send_at: float) -> None:
-        """Keep a new job.
-
-        Raises:
-            UnknownTrainingFile: the tenant has no such file.
-        """
+        """Keep a new job."""
         async with self._database.write() as session:
-            for param in ("training_file", "validation_file"):
-                await _require_file(session, job.tenant, param, getattr(job.wish, param))
             session.add(
                 JobRow(
                     id=job.id,
@@ -193,18 +187,15 @@ class Jobs:
         async with self._database.write() as session:
             await session.execute(update(JobRow).where(JobRow.id == job_id).values(next_send_at=now))
 
+    async def open_ids(self) -> set[str]:
+        """Return the ids of all jobs that have not ended."""
+        async with self._database.read() as session:
+            return set(await session.scalars(select(JobRow.id).where(JobRow.status.not_in(ENDED))))
+
     async def count_open(self) -> int:
         """Return how many jobs have not ended."""
         async with self._database.read() as session:
             return int(await session.scalar(select(func.count()).where(JobRow.status.not_in(ENDED))))
-
-
-async def _require_file(session: AsyncSession, tenant: str, param: str, file_id: str | None) -> None:
-    if file_id is None:
-        return
-    query = select(FileRow.id).where(FileRow.id == file_id, FileRow.tenant == tenant)
-    if await session.scalar(query) is None:
-        raise UnknownTrainingFile(f"`{param}`: there is no file {file_id!r}. Upload it with POST /v1/files.")
 
 
 async def _tell(session: AsyncSession, job_id: str, events: Sequence[Event], now: int) -> None:

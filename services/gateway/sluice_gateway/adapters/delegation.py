@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from sluice.auth import ServiceTokens
 from sluice.errors import Unauthorized
+from sluice_gateway.domain.batches import WORKER_SUBJECT
 from sluice_gateway.domain.ring import Delegation
 
 _AUDIENCE = "gateway"
-_MAY_ASK_FOR_KEYS = frozenset({"eval-worker"})
+_MAY_ASK_FOR_KEYS = frozenset({"eval-worker", WORKER_SUBJECT})
 
 
 @dataclass(frozen=True, slots=True)

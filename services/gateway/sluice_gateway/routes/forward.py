@@ -19,7 +19,6 @@ OWNERS: Mapping[str, ServiceName] = {
     "/v1/context": "retrieval",
     "/v1/feedback": "feedback",
     "/v1/fine_tuning": "finetune",
-    "/v1/files": "finetune",
     "/v1/evals": "eval",
 }
 
@@ -65,7 +64,11 @@ class ForwardEndpoint:
         await deps.forwarder.forward(target, request, receive, send)
 
 
+_PARTS: Mapping[str, ServiceName] = {"/v1/files/{file_id}/validation": "finetune"}
+
 router = APIRouter()
+for _path, _service in _PARTS.items():
+    router.routes.append(Route(_path, ForwardEndpoint(_service), include_in_schema=False))
 for _path, _service in OWNERS.items():
     for _pattern in (_path, f"{_path}/{{rest:path}}"):
         router.routes.append(Route(_pattern, ForwardEndpoint(_service), include_in_schema=False))

@@ -56,7 +56,7 @@ class Owner:
         if name == "slow":
             await asyncio.sleep(5)
         if name == "moved":
-            raise web.HTTPTemporaryRedirect(f"http://{request.host}/v1/files/there")
+            raise web.HTTPTemporaryRedirect(f"http://{request.host}/v1/feedback/there")
         if name == "stream":
             return await self._stream(request)
         return web.json_response(
@@ -151,7 +151,7 @@ async def running(tmp_path: Path, flushed_valkey: str) -> AsyncIterator[Running]
         ("/v1/context", "retrieval"),
         ("/v1/feedback/fb_1", "feedback"),
         ("/v1/fine_tuning/jobs", "finetune"),
-        ("/v1/files", "finetune"),
+        ("/v1/files/file_1/validation", "finetune"),
         ("/v1/evals/runs", "eval"),
     ],
 )
@@ -186,14 +186,14 @@ async def test_the_owner_learns_for_which_tenant_and_key_and_nothing_of_the_key_
 async def test_without_a_valid_key_nothing_is_passed_on(running: Running) -> None:
     async with httpx.AsyncClient() as client:
         for headers in ({}, {"authorization": "Bearer sk-slc-wrong"}, admin_headers()):
-            answer = await client.get(f"{running.url}/v1/files", headers=headers)
+            answer = await client.get(f"{running.url}/v1/feedback", headers=headers)
             assert (answer.status_code, answer.json()["error"]["type"]) == (401, "authentication_error")
     assert not running.owner.seen
 
 
 async def test_a_problem_becomes_an_openai_error(running: Running) -> None:
     async with httpx.AsyncClient(headers=running.headers) as client:
-        answer = await client.post(f"{running.url}/v1/files/problem", json={})
+        answer = await client.post(f"{running.url}/v1/feedback/problem", json={})
     assert answer.status_code == 422
     assert answer.json() == {
         "error": {
@@ -210,7 +210,7 @@ async def test_other_errors_keep_their_meaning_and_show_nothing_of_the_inside(
     running: Running, status: int, shown: int
 ) -> None:
     async with httpx.AsyncClient(headers=running.headers) as client:
-        answer = await client.get(f"{running.url}/v1/files/{status}")
+        answer = await client.get(f"{running.url}/v1/feedback/{status}")
     assert answer.status_code == shown
     assert answer.headers["retry-after"] == "7"
     assert answer.json()["error"]["message"]
@@ -219,8 +219,8 @@ async def test_other_errors_keep_their_meaning_and_show_nothing_of_the_inside(
 
 async def test_a_redirect_never_names_the_inside(running: Running) -> None:
     async with httpx.AsyncClient(headers=running.headers) as client:
-        answer = await client.get(f"{running.url}/v1/files/moved")
-    assert (answer.status_code, answer.headers["location"]) == (307, "/v1/files/there")
+        answer = await client.get(f"{running.url}/v1/feedback/moved")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/v1/feedback/there")
 
 
 async def test_bodies_are_limited_announced_or_not_and_uploads_may_be_longer(running: Running) -> None:
@@ -229,7 +229,7 @@ async def test_bodies_are_limited_announced_or_not_and_uploads_may_be_longer(run
             yield b"x" * 1000
 
     async with httpx.AsyncClient(headers=running.headers) as client:
-        path = f"{running.url}/v1/files"
+        path = f"{running.url}/v1/feedback"
         announced = await client.post(path, content=b"x" * 4097)
         streamed = await client.post(path, content=chunks())
         exact = await client.post(path, content=b"x" * 4096)
@@ -260,13 +260,13 @@ async def test_a_stream_comes_as_it_is_made_and_ends_when_the_caller_goes(runnin
 
 async def test_an_owner_that_is_slow_is_said_in_a_sentence(running: Running) -> None:
     async with httpx.AsyncClient(headers=running.headers) as client:
-        slow = await client.get(f"{running.url}/v1/files/slow")
+        slow = await client.get(f"{running.url}/v1/feedback/slow")
         assert (slow.status_code, slow.json()["error"]["type"]) == (504, "timeout_error")
 
 
 async def test_a_path_cannot_climb_out(running: Running) -> None:
     async with httpx.AsyncClient(headers=running.headers) as client:
-        for path in ("/v1/files/%2e%2e/%2e%2e/internal", "/v1/files/./x"):
+        for path in ("/v1/feedback/%2e%2e/%2e%2e/internal", "/v1/feedback/./x"):
             reader, writer = await asyncio.open_connection("127.0.0.1", int(running.url.rsplit(":", 1)[1]))
             auth = running.headers["authorization"]
             writer.write(

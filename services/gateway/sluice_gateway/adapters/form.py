@@ -8,7 +8,7 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
-from sluice_finetune.domain.errors import FormUnreadable, NotAForm
+from sluice_gateway.domain.file_errors import FormUnreadable, NotAForm
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks  # a name for type checkers only

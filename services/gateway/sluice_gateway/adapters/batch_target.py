@@ -1,0 +1,75 @@
+"""The gateway's own request path as a batch asks it: over HTTP, with the rights of the API key that made the batch."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import orjson
+
+from sluice.auth import ServiceTokens
+from sluice.clients.deadline import DEADLINE_HEADER
+from sluice_gateway.domain.batches import WORKER_SUBJECT, KeyRefused, NotAnswered, OnBehalf, Said
+
+_BUSY = frozenset({429, 503})
+_BROKEN = frozenset({408, 500, 502, 504})
+_SPENT = frozenset({"insufficient_quota", "budget_exceeded"})
+_CONNECT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayTarget:
+    """Asks over HTTP with a service token that names the key; the gateway applies that key's limits and books usage on it."""
+
+    session: aiohttp.ClientSession
+    base_url: str
+    tokens: ServiceTokens
+    max_answer_bytes: int
+
+    async def ask(self, who: OnBehalf, endpoint: str, body: bytes, timeout_s: float) -> Said:
+        """Ask one request and return what was answered, also when that is a refusal."""
+        token = self.tokens.mint("gateway", tenant=who.tenant, subject=WORKER_SUBJECT, key_id=who.key_id)
+        headers = {
+            "authorization": f"Bearer {token}",
+            "content-type": "application/json",
+            DEADLINE_HEADER: str(max(1, int(timeout_s * 1000))),
+        }
+        timeout = aiohttp.ClientTimeout(total=timeout_s + _CONNECT_S, sock_connect=_CONNECT_S)
+        try:
+            async with self.session.post(
+                f"{self.base_url}{endpoint}", data=body, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                said = Said(response.status, response.headers.get("x-request-id", ""), await self._read(response))
+                return _judged(said, response.headers.get("retry-after"))
+        except aiohttp.ClientConnectorError as exc:
+            raise NotAnswered("The gateway cannot be reached.", busy=True) from exc
+        except TimeoutError as exc:
+            raise NotAnswered(f"No answer within {timeout_s:.0f} s.") from exc
+        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as exc:
+            raise NotAnswered(f"The connection to the gateway broke ({type(exc).__name__}).") from exc
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        async for part in response.content.iter_any():
+            body += part
+            if len(body) > self.max_answer_bytes:
+                raise NotAnswered(f"The answer is larger than {self.max_answer_bytes} bytes.")
+        return bytes(body)
+
+
+def _judged(said: Said, retry_after: str | None) -> Said:
+    if said.status == 401:
+        raise KeyRefused
+    if said.status in _BUSY and _code(said.body) not in _SPENT:
+        after = float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else None
+        raise NotAnswered(f"The gateway answered with status {said.status}.", busy=True, after_s=after, said=said)
+    if said.status in _BROKEN:
+        raise NotAnswered(f"The gateway answered with status {said.status}.", said=said)
+    return said
+
+
+def _code(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)["error"]["code"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None

@@ -1,0 +1,49 @@
+"""What gateways do beside the path: wake workers for batches that wait, and remove files whose time is over."""
+
+import logging
+from dataclasses import dataclass
+
+from sluice.clock import Clock
+from sluice.errors import DependencyUnavailable
+from sluice_gateway.batches.metrics import BatchApiMetrics
+from sluice_gateway.batches.store import BatchStore
+from sluice_gateway.domain.batches import BatchQueue
+from sluice_gateway.files.shelf import Shelf
+
+_log = logging.getLogger(__name__)
+_FILES_EVERY_S = 60.0
+
+
+@dataclass(slots=True)
+class Sweep:
+    """One per gateway process; several do no harm, since rows are taken under a lock."""
+
+    batches: BatchStore
+    files: Shelf
+    queue: BatchQueue
+    metrics: BatchApiMetrics
+    clock: Clock
+    resend_s: float
+    _files_at: float = float("-inf")
+
+    async def round(self) -> bool:
+        """Look once; True while a batch is open."""
+        try:
+            if self.clock.monotonic() - self._files_at >= _FILES_EVERY_S:
+                self._files_at = self.clock.monotonic()
+                self.metrics.removed.inc(await self.files.sweep())
+            waiting = await self.batches.unfinished()
+            self.metrics.open.set(waiting)
+            if waiting:
+                await self._send()
+        except DependencyUnavailable as exc:
+            _log.warning("files and batches are not looked at now: %s", exc.detail)
+            return True
+        return waiting > 0
+
+    async def _send(self) -> None:
+        now = self.clock.now()
+        for key in await self.batches.due(now, now + self.resend_s):
+            if not await self.queue.send(key):
+                return
+            self.metrics.sent.inc()

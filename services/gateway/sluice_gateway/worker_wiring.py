@@ -1,0 +1,176 @@
+"""Opens what the gateway's worker needs for its three duties: usage is written, old records are deleted, batches are done."""
+
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+from redis.asyncio import Redis
+
+from sluice.auth import ServiceTokens
+from sluice.clients.http import AiohttpTransport, ServiceClient
+from sluice.clients.router import RouterClient
+from sluice.clock import SystemClock
+from sluice.contracts.usage import UsageRecorded
+from sluice.db import Database, open_database
+from sluice.errors import DependencyUnavailable
+from sluice.health import Probe
+from sluice.ids import new_id
+from sluice.loops import Supervisor
+from sluice.queues import USAGE, StreamConsumer
+from sluice.redis import open_redis
+from sluice.settings import PlatformSettings
+from sluice.telemetry.metrics import MetricRegistry
+from sluice.telemetry.tracing import Tracing
+from sluice_gateway.adapters.batch_target import GatewayTarget
+from sluice_gateway.adapters.loads import ModelLoads
+from sluice_gateway.batches.asker import AskLimits, BatchAsker
+from sluice_gateway.batches.book import SqlBatchBook
+from sluice_gateway.batches.files import BatchPapers
+from sluice_gateway.batches.gate import Gate
+from sluice_gateway.batches.metrics import BatchWorkerMetrics
+from sluice_gateway.batches.runner import BatchRunner, RunLimits
+from sluice_gateway.domain.batches import WORKER_SUBJECT
+from sluice_gateway.files.opening import open_shelf
+from sluice_gateway.retention import Keep, Retention
+from sluice_gateway.retention_store import RetentionStore
+from sluice_gateway.settings import Settings
+from sluice_gateway.usage.consumer import UsageWriter
+from sluice_gateway.usage.metrics import ConsumerMetrics
+from sluice_gateway.usage_store import UsageStore
+
+SERVICE = "gateway"
+_USAGE_GROUP = "gateway-usage"
+_USAGE_LOOP = "usage-consumer"
+_DEAD_LETTERS_KEPT = 100_000
+_LOADS_KEPT_S = 2.0
+_MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDeps:
+    """What the worker process has open."""
+
+    runner: BatchRunner
+    registry: MetricRegistry
+    probes: Mapping[str, Probe]
+
+
+@asynccontextmanager
+async def open_worker(platform: PlatformSettings, settings: Settings) -> AsyncIterator[WorkerDeps]:
+    """Open what the worker needs; usage is consumed and old records are deleted as long as it is open."""
+    async with AsyncExitStack() as stack:
+        registry = MetricRegistry(process=True)
+        tracing = Tracing(WORKER_SUBJECT, platform)
+        stack.callback(tracing.close)
+        database = open_database(platform, SERVICE)
+        stack.push_async_callback(database.close)
+        redis = open_redis(platform)
+        stack.push_async_callback(redis.aclose)
+        transport = AiohttpTransport()
+        stack.push_async_callback(transport.close)
+        connector = aiohttp.TCPConnector(limit=0)
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        tokens = ServiceTokens(platform.service_secret.get_secret_value(), SERVICE)
+        router = RouterClient(
+            ServiceClient("router", platform.service_url("router"), tokens, transport, tracing, subject=WORKER_SUBJECT)
+        )
+        target = GatewayTarget(session, platform.service_url("gateway"), tokens, _MAX_ANSWER_BYTES)
+        loops = Supervisor(registry)
+        stack.push_async_callback(loops.close)
+        loops.start(_USAGE_LOOP, usage_consumer(redis, database, registry, settings).run)
+        loops.start("retention", retention(database, registry, settings).run)
+
+        async def consuming() -> None:
+            if not loops.is_running(_USAGE_LOOP):
+                raise DependencyUnavailable("The usage consumer has ended; see the log.")
+
+        yield WorkerDeps(
+            runner=_runner(
+                platform, settings, database, target, ModelLoads(router, SystemClock(), _LOADS_KEPT_S), registry
+            ),
+            registry=registry,
+            probes={_USAGE_LOOP: consuming},
+        )
+
+
+def retention(database: Database, registry: MetricRegistry, settings: Settings) -> Retention:
+    """Return what deletes records that are older than they are kept."""
+    keep = Keep(settings.usage_retention_days, settings.audit_retention_days)
+    return Retention(RetentionStore(database), keep, SystemClock(), registry, every_s=settings.retention_every_s)
+
+
+def usage_consumer(
+    redis: Redis, database: Database, registry: MetricRegistry, settings: Settings
+) -> StreamConsumer[UsageRecorded]:
+    """Return the consumer of the usage stream; its name must be the same after a restart, see `StreamConsumer`."""
+    metrics = ConsumerMetrics(registry)
+
+    async def bury(events: Sequence[UsageRecorded]) -> None:
+        async with redis.pipeline(transaction=True) as pipe:
+            for event in events:
+                pipe.xadd(
+                    USAGE.dead_letters, {b"d": event.model_dump_json()}, maxlen=_DEAD_LETTERS_KEPT, approximate=True
+                )
+            await pipe.execute()
+
+    return StreamConsumer(
+        redis=redis,
+        stream=USAGE,
+        group=_USAGE_GROUP,
+        consumer=settings.consumer_name or socket.gethostname(),
+        handle=UsageWriter(UsageStore(database), metrics, bury).handle,
+        batch=settings.usage_batch,
+        on_dead_letter=metrics.dead.inc,
+    )
+
+
+def _runner(
+    platform: PlatformSettings,
+    settings: Settings,
+    database: Database,
+    target: GatewayTarget,
+    loads: ModelLoads,
+    registry: MetricRegistry,
+) -> BatchRunner:
+    clock = SystemClock()
+    book = SqlBatchBook(database)
+    papers = BatchPapers(open_shelf(platform, settings, database, clock), book, clock, new_id)
+    metrics = BatchWorkerMetrics(registry)
+    asker = BatchAsker(
+        book=book,
+        papers=papers,
+        target=target,
+        gate=Gate(
+            clock=clock,
+            busy=loads.share,
+            busy_share=settings.batch_busy_share,
+            most=settings.batch_lanes,
+            most_in_all=settings.batch_lanes_in_all,
+        ),
+        clock=clock,
+        metrics=metrics,
+        limits=AskLimits(
+            lanes=settings.batch_lanes,
+            max_tries=settings.batch_max_tries,
+            request_s=settings.batch_request_timeout_s,
+            first_pause_s=settings.batch_first_pause_s,
+            grace_s=settings.batch_grace_s,
+        ),
+        new_id=new_id,
+    )
+    return BatchRunner(
+        book=book,
+        papers=papers,
+        asker=asker,
+        clock=clock,
+        metrics=metrics,
+        limits=RunLimits(
+            lease_s=settings.batch_lease_s,
+            turn_s=settings.batch_turn_s,
+            max_lines=settings.batch_max_requests,
+            max_line_bytes=settings.max_body_bytes,
+        ),
+        new_owner=lambda: new_id("worker"),
+    )
