@@ -34,6 +34,7 @@ def main() -> int:
         _make_room(stack, logs)
         _bases(engine, options.bases, logs / "bases.log")
         stack.build(IMAGES, logs / "build.log")
+        stack.forget_old_images(logs / "build.log")
         return _run(stack, logs, keep=options.keep, tests=options.tests)
     except Failed as error:
         say(f"failed: {error}")

@@ -21,6 +21,7 @@ BASE_URL = "http://127.0.0.1:18080"
 RECORDER_URL = "http://127.0.0.1:18090"
 RECORDER_INSIDE = "http://recorder:9000"
 MAX_ENDS = 5
+KEEP_LAYERS = "72h"
 SECRETS = (
     "SLUICE_ADMIN_KEY",
     "SLUICE_SERVICE_SECRET",
@@ -72,6 +73,10 @@ class Stack:
         for number, name in enumerate(images, 1):
             say(f"image {number} of {len(images)}: {name}")
             self.run("--podman-build-args=--network host --format docker", "build", name, log=log)
+
+    def forget_old_images(self, log: Path) -> None:
+        """Remove layers that no image uses any more and that are too old to be of use to the next build."""
+        self.engine.run("podman", "image", "prune", "--force", "--filter", f"until={KEEP_LAYERS}", log=log)
 
     def refuse_taken_ports(self) -> None:
         """Look whether the ports that this project publishes are free.

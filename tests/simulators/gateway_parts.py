@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import uvicorn
+from lease_bank import Bank
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sluice.clock import SystemClock
@@ -30,7 +31,7 @@ from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.dataplane.asgi import Receive, Scope, Send
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
 from sluice_gateway.dataplane.wire import GatewayProtocol
-from sluice_gateway.domain.ports import KeyRecord, UsageFields
+from sluice_gateway.domain.ports import KeyRecord, LeaseStore, UsageFields
 from sluice_gateway.metrics import GatewayMetrics
 
 SECRET = "ada@example.org"
@@ -60,6 +61,7 @@ class Usage:
 
     events: list[UsageFields] = field(default_factory=list)
     accepting: bool = True
+    life: str = "life_test"
     failing: SluiceError | None = None
 
     def record(self, event: UsageFields) -> None:
@@ -177,6 +179,7 @@ class Parts:
 
     keys: Keys = field(default_factory=Keys)
     usage: Usage = field(default_factory=Usage)
+    leases: LeaseStore = field(default_factory=lambda: Bank().opened("life_test"))
     secrets: Secrets = field(default_factory=Secrets)
     guard: Guard = field(default_factory=Guard)
     router: Router = field(default_factory=Router)
@@ -191,7 +194,7 @@ class Parts:
         """Return the dependencies."""
         tracing = Tracing("gateway", PlatformSettings(env="dev", trace_file_dir=self.trace_dir))
         return DataPlaneDeps(
-            self.keys, self.usage, self.secrets, self.guard, self.router, self.retrieval,
+            self.keys, self.usage, self.leases, self.secrets, self.guard, self.router, self.retrieval,
             tracing, GatewayMetrics(self.registry), SystemClock(), self.options,
         )  # fmt: skip
 
@@ -247,6 +250,7 @@ async def serving(parts: Parts, routing: RoutingSnapshot | None) -> AsyncIterato
         )
     )
     task = asyncio.create_task(server.serve())
+    leases = asyncio.create_task(plane.leases.run())
     while not server.started:
         await asyncio.sleep(0.005)
     try:
@@ -254,6 +258,7 @@ async def serving(parts: Parts, routing: RoutingSnapshot | None) -> AsyncIterato
     finally:
         server.should_exit = True
         await task
+        leases.cancel()
         await plane.close()
         deps.tracing.close()
 

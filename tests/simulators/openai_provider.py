@@ -72,6 +72,7 @@ class Provider:
 
     default: Behaviour = field(default_factory=Behaviour)
     seen: list[Seen] = field(default_factory=list)
+    answered: int = 0
     aborted: int = 0
     events_sent: int = 0
     connections: int = 0
@@ -129,7 +130,11 @@ class Provider:
                 seen = await self._read(reader, number)
                 self.seen.append(seen)
                 behaviour = self._next.popleft() if self._next else self.default
-                if not await self._answer(reader, writer, seen, behaviour):
+                try:
+                    keep = await self._answer(reader, writer, seen, behaviour)
+                finally:
+                    self.answered += 1
+                if not keep:
                     break
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass

@@ -159,6 +159,22 @@ class GatewayMetrics:
             "Calls of the request path to other services that failed, by stage.",
             ("stage",),
         )
+        self.limits_degraded: Gauge = registry.gauge(
+            "sluice_gateway_limits_degraded", "1 while limits cannot be shared with other gateways, else 0."
+        )
+        self.lease_rounds: Counter = registry.counter(
+            "sluice_gateway_lease_rounds_total",
+            "Questions to Redis for leases of limits, by outcome (answered, failed).",
+            ("outcome",),
+        )
+        self.limit_refusals: Counter = registry.counter(
+            "sluice_gateway_limit_refusals_total",
+            "Requests refused by a limit, by its level and kind (unavailable: it could not be looked up).",
+            ("level", "limit"),
+        )
+        self.limit_queue: Gauge = registry.gauge(
+            "sluice_gateway_limit_queue_requests", "Requests that wait for one of the concurrent requests to end."
+        )
         self.snapshot_version: Gauge = registry.gauge(
             "sluice_gateway_routing_snapshot_version", "Version of the routing snapshot in use."
         )

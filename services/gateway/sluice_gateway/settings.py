@@ -64,6 +64,27 @@ class Settings(ServiceSettings):
         le=1000,
         description="entries of the usage stream that the consumer writes in one transaction; an entry has up to 128 KiB of records",
     )
+    limits_queue: int = Field(
+        100,
+        ge=0,
+        le=100_000,
+        description="requests that may wait, per limit of concurrent requests, for another to end",
+    )
+    limits_queue_wait_s: float = Field(
+        10.0, ge=0, le=3600, description="longest wait of such a request, in seconds, before it is refused with 429"
+    )
+    limits_grace_s: float = Field(
+        1.0,
+        ge=0.6,
+        le=60,
+        description="seconds after a start of Redis in which it grants nothing of limits, so that all gateways can tell what they hold",
+    )
+    limits_dead_after_s: float = Field(
+        5.0,
+        ge=2,
+        le=3600,
+        description="seconds without a sign of life after which other gateways may have the concurrent requests of a gateway",
+    )
     usage_retention_days: int = Field(
         400, ge=0, le=36_500, description="days that usage records are kept; 0 keeps them for ever"
     )

@@ -184,3 +184,4 @@ class UsageRow(Base):
     guard_issues: Mapped[list[str]] = mapped_column(JSON)
     citations: Mapped[int] = mapped_column(Integer)
     trace_id: Mapped[str | None] = mapped_column(Text)
+    life: Mapped[str] = mapped_column(String(32), server_default="")

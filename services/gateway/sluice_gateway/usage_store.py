@@ -12,8 +12,9 @@ from sluice.contracts.paging import Order
 from sluice.contracts.usage import UsageGroup, UsageGroupTotals, UsageRecord, UsageRecorded, UsageTotals
 from sluice.db import Database, ReadSession
 from sluice_gateway.domain.errors import CursorUnknown, UsageNotFound
+from sluice_gateway.domain.leases import CounterName, window_of
 from sluice_gateway.domain.usage import Inserted, RowsRefused, UsageFilter, day_name, day_of, fitted
-from sluice_gateway.tables import UsageRow
+from sluice_gateway.tables import ApiKeyRow, OrganizationRow, UsageRow
 
 _GROUPS = 1000
 _ROW_ERRORS = ("22", "23")  # SQLSTATE classes "data exception" and "integrity constraint violation"
@@ -88,6 +89,22 @@ class UsageStore:
             row = (await session.execute(select(*_SUMS).where(*_conditions(wanted)))).one()
         return UsageTotals(**_sums(row))
 
+    async def spent(self, name: CounterName, life: str | None = None) -> dict[str, float]:
+        """Return the dollars spent in the window of a budget, for each life of a gateway process, or for one.
+
+        A team's are those of the keys that it has now.
+        """
+        window = window_of(name)
+        query = (
+            select(UsageRow.life, func.sum(UsageRow.cost_usd))
+            .where(_of_holder(name), UsageRow.at >= window.begins, UsageRow.at < window.ends)
+            .group_by(UsageRow.life)
+        )
+        if life is not None:
+            query = query.where(UsageRow.life == life)
+        async with self._database.read() as session:
+            return {found: float(dollars) for found, dollars in (await session.execute(query)).all()}
+
     async def groups(self, wanted: UsageFilter, group_by: UsageGroup) -> list[UsageGroupTotals]:
         """Return the sums of each group, at most 1,000: days in order, others from the dearest and largest down."""
         columns: dict[UsageGroup, Any] = {
@@ -157,6 +174,14 @@ def _conditions(wanted: UsageFilter) -> list[ColumnElement[bool]]:
     if wanted.until is not None:
         found.append(UsageRow.at < wanted.until)
     return found
+
+
+def _of_holder(name: CounterName) -> ColumnElement[bool]:
+    if name.level == "key":
+        return UsageRow.key_id == name.holder
+    if name.level == "team":
+        return UsageRow.key_id.in_(select(ApiKeyRow.id).where(ApiKeyRow.team_id == name.holder))
+    return UsageRow.tenant.in_(select(OrganizationRow.tenant).where(OrganizationRow.id == name.holder))
 
 
 async def _place_of(session: ReadSession, event_id: str) -> Any:

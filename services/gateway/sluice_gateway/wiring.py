@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends
+from redis.asyncio import Redis
 
 from sluice.auth import ServiceTokens
 from sluice.clients.guardrail import GuardrailClient
@@ -34,6 +35,8 @@ from sluice_gateway.adapters.credentials import EnvironmentCredentials
 from sluice_gateway.adapters.delegation import ServiceDelegations
 from sluice_gateway.adapters.forwarding import Forwarder, Limits
 from sluice_gateway.adapters.key_ring import KeyRingKeeper
+from sluice_gateway.adapters.lease_store import RedisLeaseStore
+from sluice_gateway.adapters.lives import Clearing, LifeBook
 from sluice_gateway.adapters.routing import SnapshotHolder
 from sluice_gateway.audit_store import AuditStore
 from sluice_gateway.batches.metrics import BatchApiMetrics
@@ -149,6 +152,16 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             journal, RedisEventStream(redis, USAGE), UsageMetrics(registry, journal), linger_s=settings.usage_linger_s
         )
         stack.push_async_callback(shipper.finish)
+        usage = UsageStore(database)
+        book = LifeBook(platform.data_dir / "gateway" / "lives.json", new_id("life"))
+        leases = RedisLeaseStore(
+            _lease_redis(platform, stack),
+            usage,
+            book.life,
+            grace_s=settings.limits_grace_s,
+            dead_after_s=settings.limits_dead_after_s,
+        )
+        clearing = Clearing(book, redis, journal, USAGE, usage)
 
         ring = MemoryKeyRing(pepper, ServiceDelegations(tokens))
         key_store, tenancy_store = KeyStore(database), TenancyStore(database)
@@ -158,7 +171,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         data_plane = DataPlane(
             DataPlaneDeps(
                 keys=ring,
-                usage=JournalSink(journal),
+                usage=JournalSink(journal, book.life),
+                leases=leases,
                 credentials=EnvironmentCredentials(tokens),
                 guard=GuardrailClient(client("guardrail")),
                 router=router,
@@ -172,10 +186,13 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                     link_hosts=frozenset(host.lower() for host in settings.link_hosts),
                     trace_ratio=platform.trace_ratio,
                     trace_ratio_direct=settings.trace_ratio_direct,
+                    limit_queue=settings.limits_queue,
+                    limit_queue_wait_s=settings.limits_queue_wait_s,
                 ),
             ),
             _to_control_plane,
         )
+        stack.push_async_callback(_leave, data_plane, book)
         stack.push_async_callback(data_plane.close)
         holder = SnapshotHolder(redis, router, data_plane.use, reload_s=settings.snapshot_reload_s)
 
@@ -189,6 +206,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         stack.push_async_callback(loops.close)
         loops.start("batch-sweep", rounds.run)
         loops.start("usage-shipper", shipper.run)
+        loops.start("limits-leases", data_plane.leases.run)
+        loops.start("limits-clearing", clearing.run)
         loops.start("keys-follow", keeper.follow)
         loops.start("keys-look", keeper.look)
         loops.start("routing-follow", holder.follow)
@@ -214,7 +233,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             tenancy=TenancyAdmin(tenancy_store, keeper, new_id),
             tenancy_store=tenancy_store,
             audit_store=AuditStore(database),
-            usage=UsageStore(database),
+            usage=usage,
             routing=holder,
             forwarder=forwarder,
             data_plane=data_plane,
@@ -234,6 +253,18 @@ def _open_journal(platform: PlatformSettings, settings: Settings, stack: AsyncEx
     journal.open()
     stack.callback(journal.close)
     return journal
+
+
+def _lease_redis(platform: PlatformSettings, stack: AsyncExitStack) -> Redis:
+    # Without retries: a question for leases is asked again with newer figures, and nobody waits for a Redis that is away.
+    redis = open_redis(platform, retries=0)
+    stack.push_async_callback(redis.aclose)
+    return redis
+
+
+async def _leave(data_plane: DataPlane, book: LifeBook) -> None:
+    if await data_plane.leases.finish():
+        book.forget(book.life)
 
 
 async def _to_control_plane(scope: Scope, receive: Receive, send: Send) -> None:

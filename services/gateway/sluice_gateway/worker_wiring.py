@@ -24,6 +24,7 @@ from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_gateway.adapters.batch_target import GatewayTarget
+from sluice_gateway.adapters.key_check import StoredKeys
 from sluice_gateway.adapters.loads import ModelLoads
 from sluice_gateway.batches.asker import AskLimits, BatchAsker
 from sluice_gateway.batches.book import SqlBatchBook
@@ -36,6 +37,7 @@ from sluice_gateway.files.opening import open_shelf
 from sluice_gateway.retention import Keep, Retention
 from sluice_gateway.retention_store import RetentionStore
 from sluice_gateway.settings import Settings
+from sluice_gateway.store import KeyStore
 from sluice_gateway.usage.consumer import UsageWriter
 from sluice_gateway.usage.metrics import ConsumerMetrics
 from sluice_gateway.usage_store import UsageStore
@@ -142,6 +144,7 @@ def _runner(
         book=book,
         papers=papers,
         target=target,
+        keys=StoredKeys(KeyStore(database), clock),
         gate=Gate(
             clock=clock,
             busy=loads.share,

@@ -12,7 +12,8 @@ class UsageRecorded(Reply):
 
     `event_id` is unique and makes consumers idempotent; `request_id` is the interaction id that feedback refers to.
     Times are unix seconds and milliseconds; `cost_usd` is exact from `prompt_tokens`, `completion_tokens` and price.
-    `tokens_exact` is False when the upstream reported no usage and the gateway had to count itself.
+    `tokens_exact` is False when the upstream reported no usage and the gateway had to count itself. `life` is the run of the gateway
+    process that answered.
     """
 
     v: Literal[1] = 1
@@ -38,6 +39,7 @@ class UsageRecorded(Reply):
     guard_issues: tuple[str, ...] = ()
     citations: int = 0
     trace_id: str | None = None
+    life: str = ""
 
 
 class UsageRecord(UsageRecorded):

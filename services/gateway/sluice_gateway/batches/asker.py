@@ -10,7 +10,7 @@ from sluice_gateway.batches.gate import Gate, Stop
 from sluice_gateway.batches.metrics import BatchWorkerMetrics
 from sluice_gateway.batches.writer import AnswerWriter
 from sluice_gateway.domain.batch_lines import RequestLine, answered, unanswered
-from sluice_gateway.domain.batches import BatchBook, BatchTarget, KeyRefused, LineAnswer, NotAnswered, Work
+from sluice_gateway.domain.batches import BatchBook, BatchTarget, KeyCheck, KeyRefused, LineAnswer, NotAnswered, Work
 
 _LOOK_S = 0.5
 _AT_ONCE = frozenset({"lost", "expired", "key_refused"})
@@ -35,6 +35,7 @@ class BatchAsker:
     book: BatchBook
     papers: BatchPapers
     target: BatchTarget
+    keys: KeyCheck
     gate: Gate
     clock: Clock
     metrics: BatchWorkerMetrics
@@ -70,8 +71,10 @@ class BatchAsker:
     async def _let_end(self, lanes: set[asyncio.Task[None]], stop: Stop) -> None:
         # A batch whose turn is over waits for what it has begun, since that is paid for; the other reasons allow less.
         while lanes and stop.why == "turn":
-            await asyncio.wait(lanes, timeout=_LOOK_S)
-            lanes -= {task for task in lanes if task.done()}
+            ended, _ = await asyncio.wait(lanes, timeout=_LOOK_S)
+            for task in ended:
+                lanes.discard(task)
+                task.result()
         if lanes and stop.why not in _AT_ONCE:
             await asyncio.wait(lanes, timeout=self.limits.grace_s)
 
@@ -88,17 +91,20 @@ class BatchAsker:
             try:
                 return await self._once(work, line, stop)
             except KeyRefused:
-                stop.tell("key_refused")
-                return None
+                if not await self.keys.works(work.on_behalf):
+                    stop.tell("key_refused")
+                    return None
+                self.metrics.retries.labels("key").inc()
             except NotAnswered as exc:
                 self.metrics.retries.labels("busy" if exc.busy else "broken").inc()
-                if exc.busy:
-                    continue  # the gate holds it back
-                broken += 1
-                if broken >= self.limits.max_tries:
-                    return self._given_up(line, exc)
-            if await stop.wait(self.limits.first_pause_s * 2.0 ** (broken - 1)):
+                if not exc.busy:
+                    broken += 1
+                    if broken >= self.limits.max_tries:
+                        return self._given_up(line, exc)
+                    await stop.wait(self.limits.first_pause_s * 2.0 ** (broken - 1))
+            if stop.why is not None:
                 return None
+            # What was refused for want of room waits at the gate.
 
     async def _once(self, work: Work, line: RequestLine, stop: Stop) -> LineAnswer | None:
         async with self.gate.passing(work.on_behalf, line.model, stop) as pace:
@@ -111,6 +117,9 @@ class BatchAsker:
             except NotAnswered as exc:
                 if exc.busy:
                     pace.refused(self.clock.monotonic(), exc.after_s)
+                raise
+            except KeyRefused:
+                pace.refused(self.clock.monotonic(), None)
                 raise
             finally:
                 self.metrics.under_way.dec()

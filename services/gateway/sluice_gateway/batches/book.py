@@ -22,7 +22,7 @@ from sluice_gateway.domain.batches import (
 from sluice_gateway.domain.file_errors import BatchLost
 from sluice_gateway.files.store import finish_file
 
-_PAGE = 200
+_PAGE = 50
 
 
 class SqlBatchBook:

@@ -1,8 +1,9 @@
 """Batches as the API and the sweep read and change them."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from sluice.contracts.batches import (
@@ -34,6 +35,7 @@ from sluice_gateway.domain.file_errors import BatchHasEnded, BatchNotFound, Batc
 from sluice_gateway.files.store import ready_file, shown_file
 
 _TRIES = 3
+_RAREST_SEND_S = 600.0
 
 
 class Stored(NamedTuple):
@@ -143,15 +145,22 @@ class BatchStore:
                 row.status, row.cancelling_at = "cancelling", int(now)
             return shown_batch(row)
 
+    async def put_off(self, keys: Sequence[BatchKey], look_at: float) -> None:
+        """Have the sweep look again at batches that could not be sent."""
+        ids = [key.batch_id for key in keys]
+        async with self._database.write() as session:
+            waiting = update(BatchRow).where(BatchRow.id.in_(ids), BatchRow.lease_owner.is_(None))
+            await session.execute(waiting.values(look_at=look_at))
+
     async def unfinished(self) -> int:
         """Return how many batches of all tenants have not ended."""
         async with self._database.read() as session:
             return int(await session.scalar(select(func.count(BatchRow.id)).where(BatchRow.status.in_(OPEN))))
 
-    async def due(self, now: float, next_look: float, limit: int = 50) -> list[BatchKey]:
-        """Return batches that wait too long or whose worker was lost, and look at them again at `next_look`.
+    async def due(self, now: float, resend_s: float, limit: int = 50) -> list[BatchKey]:
+        """Return batches that wait too long or whose worker was lost, and look at them again after `resend_s` or more.
 
-        The lease of a lost worker is taken from it, so that it can write no more, should it live. A batch that lost several
+        The longer a batch waits, the more seldom it is sent again: it is in the queue already. The lease of a lost worker is taken from it, so that it can write no more, should it live. A batch that lost several
         in a row rests before it is sent again.
         """
         query = (
@@ -163,11 +172,11 @@ class BatchStore:
         )
         async with self._database.write() as session:
             rows = list(await session.scalars(query))
-            return [BatchKey(row.tenant, row.id) for row in rows if _is_sent(row, now, next_look)]
+            return [BatchKey(row.tenant, row.id) for row in rows if _is_sent(row, now, resend_s)]
 
 
-def _is_sent(row: BatchRow, now: float, next_look: float) -> bool:
-    row.look_at = next_look
+def _is_sent(row: BatchRow, now: float, resend_s: float) -> bool:
+    row.look_at = now + max(resend_s, min((now - row.created_at) / 10, _RAREST_SEND_S))
     if row.lease_owner is None:
         return True
     row.lease_owner = None

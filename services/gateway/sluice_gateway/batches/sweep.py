@@ -42,8 +42,9 @@ class Sweep:
         return waiting > 0
 
     async def _send(self) -> None:
-        now = self.clock.now()
-        for key in await self.batches.due(now, now + self.resend_s):
+        due = await self.batches.due(self.clock.now(), self.resend_s)
+        for number, key in enumerate(due):
             if not await self.queue.send(key):
+                await self.batches.put_off(due[number:], self.clock.now() + self.resend_s)
                 return
             self.metrics.sent.inc()

@@ -27,6 +27,8 @@ from sluice_gateway.dataplane.errors import (
     mistake,
     starting,
 )
+from sluice_gateway.dataplane.lease_keeper import LeaseKeeper
+from sluice_gateway.dataplane.limiter import Limiter, Queueing
 from sluice_gateway.dataplane.listing import MODELS, listed
 from sluice_gateway.dataplane.plan import Stage, Stages
 from sluice_gateway.dataplane.stages.admit import admit_body, admit_head, admit_links, read_body, too_large
@@ -71,7 +73,10 @@ class DataPlane:
         output = GuardOutput(deps)
         self.attempts = Attempts(deps)
         self.usage = deps.usage
-        self._dispatch = Dispatch(deps, self.attempts)
+        self.leases = LeaseKeeper(deps.leases, deps.clock, deps.metrics)
+        queueing = Queueing(deps.options.limit_queue, deps.options.limit_queue_wait_s)
+        self.limits = Limiter(self.leases, deps.clock, deps.metrics, queueing)
+        self._dispatch = Dispatch(deps, self.attempts, self.limits)
         self._upstreams = Upstreams(deps.options)
         self._compiler = Compiler(
             Stages(guard.enforce, guard.observe, AskRouter(deps), Retrieve(deps)),
@@ -191,8 +196,11 @@ class DataPlane:
         self._other.observe(MODELS, status, self.clock.monotonic() - started)
 
     async def run(self, ctx: RequestContext) -> None:
-        """Answer an admitted request."""
+        """Answer an admitted request, if its key's limits allow it."""
         self._disconnects.begin(ctx)
+        if ctx.key.limits and ctx.reservation is None and not await self._within_limits(ctx):
+            self._disconnects.end(ctx)
+            return
         try:
             if self.is_traced(ctx):
                 await self._traced(ctx)
@@ -203,6 +211,20 @@ class DataPlane:
             if ctx.deployment is not None:
                 ctx.deployment.in_flight -= 1
             self.count(ctx)
+
+    async def _within_limits(self, ctx: RequestContext) -> bool:
+        # What a limit refuses leaves no record: it was not admitted.
+        try:
+            await self.limits.enter(ctx)
+        except ApiError as exc:
+            self.count_refusal(ctx.endpoint, exc, ctx.started)
+            await _refuse(ctx.send, ctx.endpoint, exc, decision_headers(ctx))
+        except Gone:
+            return False
+        except asyncio.CancelledError:
+            self._disconnects.end(ctx)
+            raise
+        return ctx.reservation is not None
 
     def count(self, ctx: RequestContext) -> None:
         """Count an admitted request that has ended."""

@@ -20,6 +20,7 @@ from sluice_gateway.dataplane.sse import Usage
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry, RouteEntry, Table
 from sluice_gateway.dataplane.texts import Piece
 from sluice_gateway.dataplane.upstream import Call
+from sluice_gateway.domain.leases import Reservation
 from sluice_gateway.domain.ports import KeyRecord
 
 GuardOutcome = Literal["passed", "redacted", "flagged", "blocked", "unchecked"]
@@ -100,6 +101,10 @@ class RequestContext:
     model: ModelEntry | None
     route: RouteEntry | None
     plan: Plan
+    # limits: what the request holds of them, what it waits for, and whether they are kept without Redis
+    reservation: Reservation | None = None
+    waits_for: asyncio.Future[None] | None = None
+    degraded = False
     # guard_input, route, retrieve, build_context
     ran: tuple[Stage, ...] = ()
     changed = False

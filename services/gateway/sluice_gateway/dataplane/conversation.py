@@ -68,6 +68,8 @@ async def _listen(ctx: RequestContext) -> None:
     ctx.gone = True
     if ctx.call is not None:
         ctx.call.cancel()
+    if ctx.waits_for is not None:
+        ctx.waits_for.cancel()
 
 
 def send_whole(cycle: RequestResponseCycle, head: bytes, body: bytes) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sluice.clock import Clock
 from sluice.telemetry.tracing import Tracing
-from sluice_gateway.domain.ports import Credentials, Guard, KeyRing, Retrieval, Router, UsageSink
+from sluice_gateway.domain.ports import Credentials, Guard, KeyRing, LeaseStore, Retrieval, Router, UsageSink
 from sluice_gateway.metrics import GatewayMetrics
 
 
@@ -25,6 +25,8 @@ class Options:
     upstream_idle_s: float = 30.0
     upstream_max_idle: int = 256
     max_bytes_per_token: int = 128
+    limit_queue: int = 100
+    limit_queue_wait_s: float = 10.0
     private_links: bool = False
     link_hosts: frozenset[str] = frozenset()
 
@@ -35,6 +37,7 @@ class DataPlaneDeps:
 
     keys: KeyRing
     usage: UsageSink
+    leases: LeaseStore
     credentials: Credentials
     guard: Guard
     router: Router

@@ -17,6 +17,7 @@ from sluice_gateway.dataplane.asgi import Headers, Receive, Send
 from sluice_gateway.dataplane.context import Heads, Opened, RequestContext, read_heads
 from sluice_gateway.dataplane.deployments import DeploymentState, choose
 from sluice_gateway.dataplane.errors import ApiError, Gone, mistake
+from sluice_gateway.dataplane.limiter import Limiter
 from sluice_gateway.dataplane.sse import DONE, EventTooLong, StreamPiece, StreamScanner, usage_of
 from sluice_gateway.dataplane.stages.attempt import AttemptFailed, Attempts, failed
 from sluice_gateway.dataplane.stages.record import record
@@ -79,6 +80,7 @@ class Plane(Protocol):
     clock: Clock
     attempts: Attempts
     usage: UsageSink
+    limits: Limiter
     max_body_bytes: int
     direct: int
 
@@ -274,8 +276,10 @@ class DirectRequest:
 
     def _submit(self, ctx: RequestContext) -> bool:
         plane = self._plane
+        if ctx.key.limits and not plane.limits.admit(ctx):
+            return False  # the other way waits for what is missing
         entry = ctx.chain[0]
-        state = choose(entry.deployments, plane.clock.monotonic())
+        state = choose(entry.open_to(ctx.key.regions), plane.clock.monotonic())
         if state is None:
             return False
         if state.provider is not None or ctx.endpoint.client is not None:

@@ -118,6 +118,18 @@ class RateLimited(ApiError):
     status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
 
 
+class LimitReached(ApiError):
+    """A limit of the key, its team or its organisation is reached."""
+
+    status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
+
+
+class QuotaUsedUp(ApiError):
+    """A budget of the key, its team or its organisation does not cover this request."""
+
+    status, type, code = 429, "insufficient_quota", "insufficient_quota"
+
+
 class UpstreamBroken(ApiError):
     """Every deployment that could answer failed."""
 

@@ -15,6 +15,7 @@ from sluice_gateway.dataplane.errors import ApiError
 from sluice_gateway.dataplane.plan import Plan, Stages, compile_plan, stricter
 from sluice_gateway.dataplane.providers import paths_of
 from sluice_gateway.dataplane.upstream import Upstream
+from sluice_gateway.domain.residency import may_use
 from sluice_gateway.metrics import GatewayMetrics, Spread, Tally
 from sluice_gateway.translate.messages.client import CountTokens, Messages
 from sluice_gateway.translate.responses.client import Responses
@@ -95,8 +96,8 @@ class ModelMetrics:
 class ModelEntry:
     """A model that callers can name."""
 
-    __slots__ = ("config", "deployments", "fallbacks", "header", "header_line", "input_price", "metrics", "name", "output_price", "plan",
-                 "policy", "prompt_limit_bytes")  # fmt: skip
+    __slots__ = ("_within", "config", "deployments", "fallbacks", "header", "header_line", "input_price", "metrics", "name",
+                 "output_price", "plan", "policy", "prompt_limit_bytes")  # fmt: skip
 
     def __init__(
         self,
@@ -119,6 +120,17 @@ class ModelEntry:
         self.header_line = b"%b: %b\r\n" % self.header
         self.input_price = config.price.input / 1e6
         self.output_price = config.price.output / 1e6
+        self._within: dict[frozenset[str], tuple[DeploymentState, ...]] = {}
+
+    def open_to(self, regions: frozenset[str] | None) -> tuple[DeploymentState, ...]:
+        """Return the deployments that a request may reach whose key is bound to these regions (None: to none)."""
+        if regions is None:
+            return self.deployments
+        found = self._within.get(regions)
+        if found is None:
+            allowed = (state for state in self.deployments if may_use(state.config.region, regions))
+            found = self._within[regions] = tuple(allowed)
+        return found
 
 
 class RouteEntry:

@@ -178,7 +178,7 @@ class NotAnswered(Exception):
 
 
 class KeyRefused(Exception):
-    """The API key of a batch is revoked, disabled or expired: no line would fare better."""
+    """The gateway does not know the API key of a batch, or not any more."""
 
 
 class BatchTarget(Protocol):
@@ -189,8 +189,16 @@ class BatchTarget(Protocol):
 
         Raises:
             NotAnswered: there is no answer that counts.
-            KeyRefused: the key works no more.
+            KeyRefused: the gateway does not take the key.
         """
+        ...
+
+
+class KeyCheck(Protocol):
+    """Says whether a key that a gateway refused works after all: one that has just started may not have read it yet."""
+
+    async def works(self, who: OnBehalf) -> bool:
+        """Tell whether the key works; True while nobody knows."""
         ...
 
 

@@ -3,6 +3,7 @@
 Each port says what happens when the thing behind it is away.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -11,6 +12,7 @@ from sluice.contracts.guard import CheckRequest, InputVerdict, OutputVerdict
 from sluice.contracts.retrieval import ContextReply, ContextRequest
 from sluice.contracts.routing import DeploymentAuth, RouteDecision, RouteRequest
 from sluice.contracts.usage import UsageStatus
+from sluice_gateway.domain.leases import Ask, CounterName, Grant
 from sluice_gateway.domain.limits import Level, LevelLimits
 
 
@@ -92,6 +94,7 @@ class UsageFields(NamedTuple):
     citations: int = 0
     trace_id: str | None = None
     v: int = 1
+    life: str = ""
 
 
 class UsageSink(Protocol):
@@ -104,12 +107,50 @@ class UsageSink(Protocol):
     """
 
     @property
+    def life(self) -> str:
+        """The id of this process's life, which stands in each of its events."""
+        ...
+
+    @property
     def accepting(self) -> bool:
         """Whether new requests may be admitted: False while the journal is nearly full or the disk refuses."""
         ...
 
     def record(self, event: UsageFields) -> None:
         """Append one event."""
+        ...
+
+
+class Exchange(NamedTuple):
+    """What the store of leases answers to one round: a grant for each ask, in order.
+
+    `run` changes whenever the store was started anew. While it is `settling` after that it grants nothing, so that every process
+    can first tell what it has. `lives` is how many processes share the limits now.
+    """
+
+    run: str
+    settling: bool
+    lives: int
+    grants: tuple[Grant, ...]
+
+
+class LeaseStore(Protocol):
+    """Where all gateway processes meet to share limits.
+
+    Degraded mode: while it is away, `exchange` raises `DependencyUnavailable`, and each process goes on with what it holds and
+    grants itself no more of a rate than it had in the last whole minute: limits are never opened.
+    """
+
+    async def exchange(self, asks: Sequence[Ask]) -> Exchange:
+        """Tell what this process has of these counters, and ask for more."""
+        ...
+
+    async def seed(self, name: CounterName) -> None:
+        """Bring what is recorded as spent of a budget into a counter that does not have it yet.
+
+        Raises:
+            DependencyUnavailable: the store or the records are away; the counter goes on giving nothing.
+        """
         ...
 
 

@@ -17,6 +17,7 @@ _LENGTHS = {
     "route": 200,
     "deployment": 200,
     "error_code": 100,
+    "life": 32,
 }
 
 

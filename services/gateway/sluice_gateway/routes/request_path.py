@@ -217,16 +217,38 @@ class ResponseReply(Open):
     usage: dict[str, Any] | None = None
 
 
+_TEXT = {"schema": {"type": "string"}}
+_LIMIT_HEADERS: dict[str, dict[str, Any]] = {
+    "retry-after": {"description": "Seconds after which it may be tried again", "schema": {"type": "integer"}},
+    **{
+        f"x-ratelimit-{what}-{kind}": {"description": f"{meaning} (only where {kind} a minute are limited)", **_TEXT}
+        for kind in ("requests", "tokens")
+        for what, meaning in (
+            ("limit", f"{kind.capitalize()} that are allowed in a minute"),
+            ("remaining", f"{kind.capitalize()} that are left in this minute"),
+            ("reset", "Time until they are all there again, such as `12.5s`"),
+        )
+    },
+    "x-sluice-limits": {"description": "`degraded` while limits cannot be shared with other gateways", **_TEXT},
+}
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorReply, "description": "Malformed body, context too long, or refused by a guard"},
     401: {"model": ErrorReply, "description": "No API key, or not a valid one"},
-    403: {"model": ErrorReply, "description": "The key may not use this model"},
+    403: {
+        "model": ErrorReply,
+        "description": "The key may not use this model, or its organisation none of the model's regions",
+    },
     404: {"model": ErrorReply, "description": "No such model"},
     405: {"model": ErrorReply, "description": "Wrong method"},
     413: {"model": ErrorReply, "description": "Body over the limit"},
     415: {"model": ErrorReply, "description": "Body is not plain JSON"},
     422: {"model": ErrorReply, "description": "The provider refuses a parameter"},
-    429: {"model": ErrorReply, "description": "A limit is reached"},
+    429: {
+        "model": ErrorReply,
+        "description": "A limit of the key, its team or its organisation is reached, or the provider's: `rate_limit_exceeded`, "
+        "`concurrency_limit_exceeded`, or `insufficient_quota` for a budget",
+        "headers": _LIMIT_HEADERS,
+    },
     500: {"model": ErrorReply, "description": "A mistake of the gateway"},
     502: {"model": ErrorReply, "description": "Every deployment failed"},
     503: {"model": ErrorReply, "description": "Overloaded, or something that the request needs is away"},

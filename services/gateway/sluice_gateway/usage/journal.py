@@ -138,6 +138,11 @@ class Journal:
         return len(self._used())
 
     @property
+    def recalling(self) -> bool:
+        """Whether records of earlier processes wait to be shipped."""
+        return bool(self._recalled)
+
+    @property
     def has_pending(self) -> bool:
         """Whether records wait to be shipped."""
         return self.pending_bytes > 0

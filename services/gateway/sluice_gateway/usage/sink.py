@@ -9,8 +9,9 @@ from sluice_gateway.usage.journal import Journal
 class JournalSink:
     """Serialises usage and appends it to the journal; see the port for what happens when it cannot."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, life: str) -> None:
         self._journal = journal
+        self.life = life
 
     @property
     def accepting(self) -> bool:

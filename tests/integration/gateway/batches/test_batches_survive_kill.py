@@ -9,6 +9,8 @@ from openai_provider import Behaviour
 from tests.integration.gateway.batches.batch_platform import batch_platform, chat_line, jsonl, lines_of, submit
 from tests.integration.gateway.batches.conftest import Wait
 
+from sluice.testing import valkey_process
+
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 LANES = 8
@@ -93,3 +95,17 @@ async def test_a_gateway_killed_in_mid_batch(tmp_path: Path, valkey: str, wait_f
         assert (ended.status, ended.error_file_id) == ("completed", None)
         output = await lines_of(client, ended.output_file_id)
         assert [line["custom_id"] for line in output] == [f"c{n}" for n in range(100)]
+
+
+async def test_a_batch_made_while_redis_is_away_is_done_when_it_is_back(tmp_path: Path, wait_for: Wait) -> None:
+    with valkey_process(tmp_path / "valkey") as server:
+        async with batch_platform(tmp_path, server.url) as run:
+            client = run.client()
+            run.worker()
+            server.kill()
+            batch = await submit(client, jsonl(*(chat_line(n) for n in range(5))))
+            assert batch.status == "validating"
+            await asyncio.sleep(1)
+            server.start()
+            ended = await wait_for(client, batch, seconds=90)
+            assert (ended.status, len(await lines_of(client, ended.output_file_id))) == ("completed", 5)

@@ -15,7 +15,8 @@ from sluice_gateway.dataplane import foreign
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deployments import DeploymentState, are_full, choose, choose_resting
 from sluice_gateway.dataplane.deps import DataPlaneDeps
-from sluice_gateway.dataplane.errors import ApiError, Gone, Overloaded, RateLimited, Unavailable
+from sluice_gateway.dataplane.errors import ApiError, Gone, NotPermitted, Overloaded, RateLimited, Unavailable
+from sluice_gateway.dataplane.limiter import Limiter
 from sluice_gateway.dataplane.sse import EventTooLong, Scanner, StreamPiece, usage_of
 from sluice_gateway.dataplane.stages.attempt import AttemptFailed, Attempts, failed, is_late
 from sluice_gateway.dataplane.table import ModelEntry
@@ -33,9 +34,15 @@ class Answer(NamedTuple):
     first: StreamPiece | None
 
 
-def exhausted(chain: tuple[ModelEntry, ...], now: float) -> ApiError:
+def exhausted(chain: tuple[ModelEntry, ...], now: float, regions: frozenset[str] | None = None) -> ApiError:
     """Return the error for a request that no deployment could even be asked for."""
-    states = [state for entry in chain for state in entry.deployments]
+    states = [state for entry in chain for state in entry.open_to(regions)]
+    if not states and any(entry.deployments for entry in chain):
+        return NotPermitted(
+            "This model runs in no region that your organisation allows. Use another model, or ask your administrator.",
+            param="model",
+            code="region_not_allowed",
+        )
     if not states:
         return Unavailable("No deployment serves this model now. Ask your administrator, or use another model.")
     if are_full(states):
@@ -52,9 +59,10 @@ def exhausted(chain: tuple[ModelEntry, ...], now: float) -> ApiError:
 class Dispatch:
     """The stage."""
 
-    def __init__(self, deps: DataPlaneDeps, attempts: Attempts) -> None:
+    def __init__(self, deps: DataPlaneDeps, attempts: Attempts, limits: Limiter) -> None:
         self._deps = deps
         self._attempts = attempts
+        self._limits = limits
 
     async def __call__(self, ctx: RequestContext) -> Answer:
         """Return the answer of the first deployment that gives one; what the short way tried is not tried again.
@@ -65,7 +73,7 @@ class Dispatch:
         """
         clock = self._deps.clock
         for entry in ctx.chain:
-            while (state := choose(entry.deployments, clock.monotonic(), ctx.tried)) is not None:
+            while (state := choose(entry.open_to(ctx.key.regions), clock.monotonic(), ctx.tried)) is not None:
                 if ctx.failure is not None and (len(ctx.tried or ()) >= _MAX_ATTEMPTS or is_late(ctx)):
                     raise ctx.failure
                 answer = await self._attempt(ctx, entry, state)
@@ -78,14 +86,16 @@ class Dispatch:
     async def _last_resort(self, ctx: RequestContext) -> Answer:
         # Everything that is left rests after failures: asking one of them beats refusing.
         for entry in ctx.chain:
-            state = choose_resting(entry.deployments, ctx.tried or frozenset())
+            state = choose_resting(entry.open_to(ctx.key.regions), ctx.tried or frozenset())
             if state is not None:
                 answer = await self._attempt(ctx, entry, state)
                 if answer is not None:
                     return answer
-        raise ctx.failure or exhausted(ctx.chain, self._deps.clock.monotonic())
+        raise ctx.failure or exhausted(ctx.chain, self._deps.clock.monotonic(), ctx.key.regions)
 
     async def _attempt(self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState) -> Answer | None:
+        if ctx.reservation is not None:
+            await self._limits.cover(ctx, entry)
         state.in_flight += 1
         kept = False
         try:

@@ -3,6 +3,7 @@
 from sluice_gateway.dataplane.context import Heads, RequestContext
 from sluice_gateway.dataplane.randomness import random_hex
 from sluice_gateway.dataplane.stages.settle import Settlement, settle_request
+from sluice_gateway.domain.leases import nano_dollars
 from sluice_gateway.domain.ports import UsageFields, UsageSink
 
 
@@ -11,8 +12,8 @@ def event_id(heads: Heads) -> str:
     return "evt_" + (random_hex() if heads.named_by_client else heads.request_id[4:])
 
 
-def event_of(ctx: RequestContext, bill: Settlement, ended: float) -> UsageFields:
-    """Return the usage event of a request that ends at `ended` (the clock of `ctx.started`)."""
+def event_of(ctx: RequestContext, bill: Settlement, ended: float, life: str) -> UsageFields:
+    """Return the usage event of a request that ends at `ended` (the clock of `ctx.started`) in a life of this process."""
     key = ctx.key
     deployment = ctx.deployment
     # By position: with names, building this object takes twice as long.
@@ -39,6 +40,8 @@ def event_of(ctx: RequestContext, bill: Settlement, ended: float) -> UsageFields
         ctx.guard_issues,
         len(ctx.citations),
         ctx.trace_id,
+        1,
+        life,
     )
 
 
@@ -51,7 +54,10 @@ def record(ctx: RequestContext, usage: UsageSink, ended: float) -> Settlement:
     bill = settle_request(ctx)
     if ctx.recorded:
         return bill
-    usage.record(event_of(ctx, bill, ended))
+    if ctx.reservation is not None:  # also when the journal refuses: the model has done its work
+        ctx.reservation.settle(bill.prompt_tokens + bill.completion_tokens, nano_dollars(bill.cost_usd))
+        ctx.reservation = None
+    usage.record(event_of(ctx, bill, ended, usage.life))
     ctx.recorded = True
     ctx.cost = bill.cost_usd
     if ctx.model is not None and (bill.prompt_tokens or bill.completion_tokens):

@@ -25,9 +25,9 @@ def take(decision: RouteDecision, table: Table, route: RouteEntry) -> tuple[Mode
     return tuple(dict.fromkeys((*found, *route.fallbacks)))
 
 
-def stand_in(route: RouteEntry, now: float) -> tuple[ModelEntry, ...]:
+def stand_in(route: RouteEntry, now: float, regions: frozenset[str] | None = None) -> tuple[ModelEntry, ...]:
     """Return the order to try without the router: candidates that can answer now first, then the route's fallbacks."""
-    ready = [entry for entry in route.candidates if choose(entry.deployments, now) is not None]
+    ready = [entry for entry in route.candidates if choose(entry.open_to(regions), now) is not None]
     return tuple(dict.fromkeys((*ready, *route.candidates, *route.fallbacks)))
 
 
@@ -60,7 +60,7 @@ class AskRouter:
                 policy = decision.policy
             except (DependencyUnavailable, UpstreamFailed, DeadlineExceeded):
                 self._deps.metrics.stage_errors.labels("route").inc()
-                ctx.chain = stand_in(route, self._deps.clock.monotonic())
+                ctx.chain = stand_in(route, self._deps.clock.monotonic(), ctx.key.regions)
                 ctx.route_reason = "router_unavailable"
             except NotFound as exc:
                 raise UnknownModel(

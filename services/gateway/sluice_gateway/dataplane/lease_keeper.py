@@ -1,0 +1,220 @@
+"""Keeps this process's leases filled: one loop that asks the store for all of them at once, beside the requests."""
+
+import asyncio
+import logging
+from weakref import WeakValueDictionary
+
+from sluice.clock import Clock
+from sluice.errors import DependencyUnavailable
+from sluice_gateway.domain.leases import BUDGETS, RATES, Ask, CounterName, Kind, Lease, window_at
+from sluice_gateway.domain.limits import Level
+from sluice_gateway.domain.ports import Exchange, LeaseStore
+from sluice_gateway.metrics import GatewayMetrics
+
+_log = logging.getLogger(__name__)
+_TICK_S = 0.5
+_QUEUE_TICK_S = 0.05
+_ASK_WITHIN_S = 1.0
+_QUIET_TICKS = 120
+_MINUTE_S = 60
+
+
+class LeaseKeeper:
+    """Asks for what requests wait for as soon as they do, and twice a second tells the store of what lies idle.
+
+    There is one question to the store at a time; what comes in between goes into the next one. `degraded` says that the store did
+    not answer the last one: leases then last as long as they last.
+    """
+
+    def __init__(self, store: LeaseStore, clock: Clock, metrics: GatewayMetrics) -> None:
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._loop = asyncio.get_running_loop()
+        self._leases: WeakValueDictionary[CounterName, Lease] = WeakValueDictionary()
+        self._active: dict[Lease, int] = {}  # how many ticks ago each was used
+        self._needs: dict[Lease, list[int]] = {}
+        self._round: asyncio.Future[None] | None = None
+        self._queued: set[Lease] = set()
+        self._eased: set[Lease] = set()
+        self._contended: set[Lease] = set()
+        self._seeding: dict[CounterName, asyncio.Task[None]] = {}
+        self._wake = asyncio.Event()
+        self._run = ""
+        self._ticked = 0.0
+        self._contact_minute = int(clock.now() // _MINUTE_S)
+        self.lives = 1
+        self.degraded = False
+        self.settling = False
+        metrics.limits_degraded.set_function(lambda: float(self.degraded))
+
+    def lease(self, level: Level, holder: str, kind: Kind, limit: int, at: float) -> Lease:
+        """Return the lease of a counter in the window of `at`; a changed limit holds from now on."""
+        window = window_at(kind, at)
+        name = CounterName(level, holder, kind, window.number)
+        found = self._leases.get(name)
+        if found is None:
+            found = self._leases[name] = Lease(name, limit, window.ends, self)
+            if kind in RATES:
+                before = self._leases.get(name._replace(window=window.number - 1))
+                if before is not None:
+                    found.follows(before)
+                if self.degraded:
+                    found.grant_share(self._contact_minute)
+        found.limit = limit
+        self._active[found] = 0
+        return found
+
+    async def refill(self, wanted: list[tuple[Lease, int]]) -> None:
+        """Wait until the store was asked for these amounts, whatever it says."""
+        for lease, amount in wanted:
+            self._needs.setdefault(lease, []).append(amount)
+        if self._round is None:
+            self._round = self._loop.create_future()
+        self._wake.set()
+        await asyncio.shield(self._round)
+
+    def watch(self, lease: Lease) -> None:
+        """Look after the queue of a lease from now on, until it is empty."""
+        self._queued.add(lease)
+        self._wake.set()
+
+    def dry(self, lease: Lease, amount: int) -> None:
+        """Ask for more of a lease that runs low."""
+        if not self.degraded:
+            self._needs.setdefault(lease, []).append(0)
+            lease.amount = amount
+            self._wake.set()
+
+    def eased(self, lease: Lease) -> None:
+        """Give back what is not needed of a counter of which little is left."""
+        self._eased.add(lease)
+        self._wake.set()
+
+    def part_of(self, lease: Lease) -> int:
+        """Return this process's part of a limit when all processes want it."""
+        return max(1, lease.limit // self.lives)
+
+    def give_back(self) -> None:
+        """Give back now what others wait for."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Go round until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(self._pause()):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            await self._go_round()
+
+    async def finish(self) -> bool:
+        """Give back everything that is idle, for the end of the process; True when the store has taken it."""
+        for task in self._seeding.values():
+            task.cancel()
+        for lease in self._leases.values():
+            if lease.held > 0:
+                lease.give_up(lease.held)
+        asks = {lease: lease.asking([], 0.0) for lease in self._leases.values() if lease.granted != lease.sent}
+        if asks:
+            await self._ask(asks)
+        return not self.degraded
+
+    def _pause(self) -> float:
+        return _QUEUE_TICK_S if self._queued and not self.degraded else _TICK_S
+
+    async def _go_round(self) -> None:
+        needs, waiting = self._needs, self._round
+        self._needs, self._round = {}, None
+        try:
+            now = self._loop.time()
+            self._queued = {lease for lease in self._queued if lease.queue}
+            for lease in self._queued:
+                needs.setdefault(lease, []).extend([1] * len(lease.queue))
+            if not self.degraded:
+                for lease in self._contended | self._eased:
+                    self._share_out(lease, needs)
+                self._eased = set()
+            asks = {lease: lease.asking(amounts, now) for lease, amounts in needs.items()}
+            if now - self._ticked >= _TICK_S - _QUEUE_TICK_S:
+                self._ticked = now
+                self._tick(asks)
+            await self._ask(asks)
+        finally:
+            if waiting is not None and not waiting.done():
+                waiting.set_result(None)
+
+    def _tick(self, asks: dict[Lease, Ask]) -> None:
+        wall = self._clock.now()
+        for lease in list(self._leases.values()):
+            over = lease.ends + _MINUTE_S < wall
+            if lease not in asks and not self.degraded and (lease.settle_down() or lease.sent is None) and not over:
+                asks[lease] = lease.asking([], 0.0)
+            quiet = self._active.get(lease)
+            if quiet is None:
+                continue
+            idle = lease.held == 0 and not lease.queue and lease.granted == lease.sent
+            if over or (idle and quiet >= _QUIET_TICKS):
+                del self._active[lease]  # it goes, unless a request that is under way still has it
+            else:
+                self._active[lease] = quiet + 1
+
+    def _share_out(self, lease: Lease, needs: dict[Lease, list[int]]) -> None:
+        # Others wait, or may soon: what is free here goes to them; of places, as far as this process has more than its part.
+        surplus = lease.held
+        if lease.name.kind == "concurrent":
+            surplus = min(surplus, lease.granted - self.part_of(lease))
+        if surplus > 0:
+            lease.give_up(surplus)
+            needs.setdefault(lease, [])
+
+    async def _ask(self, asks: dict[Lease, Ask]) -> None:
+        told = {lease: ask.mine or 0 for lease, ask in asks.items()}
+        try:
+            async with asyncio.timeout(_ASK_WITHIN_S):
+                answer = await self._store.exchange(tuple(asks.values()))
+        except (DependencyUnavailable, TimeoutError) as exc:
+            self._lost(exc)
+            return
+        self._found(answer)
+        for lease, grant in zip(asks, answer.grants, strict=True):
+            lease.answered(told[lease], grant)
+            (self._contended.add if lease.contended else self._contended.discard)(lease)
+            if not grant.seeded:
+                self._seed(lease.name)
+            if lease.on_release is not None and lease.free > 0:
+                lease.on_release(lease)
+
+    def _lost(self, reason: Exception) -> None:
+        self._metrics.lease_rounds.labels("failed").inc()
+        if not self.degraded:
+            _log.error("limits cannot be shared with other gateways (%s); this one keeps to what it holds", reason)
+        self.degraded = True
+
+    def _found(self, answer: Exchange) -> None:
+        self._metrics.lease_rounds.labels("answered").inc()
+        if self.degraded:
+            _log.warning("limits are shared with other gateways again")
+        anew = self._run not in ("", answer.run)
+        if anew or self.degraded:  # what the store has lost is told again, in the next round
+            for lease in self._leases.values():
+                lease.sent = None
+            self._ticked = 0.0
+            self._wake.set()
+        self._run, self.lives, self.settling = answer.run, answer.lives, answer.settling
+        self.degraded = False
+        self._contact_minute = int(self._clock.now() // _MINUTE_S)
+
+    def _seed(self, name: CounterName) -> None:
+        if name.kind in BUDGETS and name not in self._seeding:
+            task = self._seeding[name] = self._loop.create_task(self._seed_one(name))
+            task.add_done_callback(lambda _: self._seeding.pop(name, None))
+
+    async def _seed_one(self, name: CounterName) -> None:
+        try:
+            await self._store.seed(name)
+        except DependencyUnavailable as exc:
+            _log.warning("a budget cannot be read from the records (%s); it gives nothing until it can", exc)
+            await asyncio.sleep(_TICK_S)

@@ -1,0 +1,108 @@
+"""What a caller is told when a limit refuses its request: which limit of which level it was, and when to come again."""
+
+import math
+from collections.abc import Iterable
+
+from sluice_gateway.dataplane.errors import ApiError, LimitReached, QuotaUsedUp, Unavailable
+from sluice_gateway.domain.leases import NANO, Draws, Lease
+from sluice_gateway.domain.limits import Level
+
+_WHOSE: dict[Level, str] = {
+    "organization": "The organisation of this API key",
+    "team": "The team of this API key",
+    "key": "This API key",
+}
+_NO_RETRY = (b"x-should-retry", b"false")  # the official clients heed it
+
+
+def whose(lease: Lease) -> str:
+    """Return whose limit it is, as the beginning of a sentence."""
+    return _WHOSE[lease.name.level]
+
+
+def refused(draws: Draws, lease: Lease, amount: int, now: float) -> ApiError:
+    """Return the refusal of a request that needs more than a lease can get."""
+    if lease.name.kind in ("day", "month"):
+        return _over_budget(lease, amount, now)
+    return _over_rate(draws, lease, amount, now)
+
+
+def too_many(lease: Lease, wait_s: float) -> LimitReached:
+    """Return the refusal of a request for which no place became free."""
+    return LimitReached(
+        f"{whose(lease)} may have {lease.limit} requests in progress at a time, and none has ended within {wait_s:g} s. Send it again "
+        "when one has.",
+        code="concurrency_limit_exceeded",
+        headers=((b"retry-after", b"1"),),
+    )
+
+
+def queue_full(lease: Lease, waiting: int) -> LimitReached:
+    """Return the refusal of a request when enough others wait already."""
+    return LimitReached(
+        f"{whose(lease)} may have {lease.limit} requests in progress at a time, and {waiting} more wait already. Send it again later.",
+        code="concurrency_limit_exceeded",
+        headers=((b"retry-after", b"1"),),
+    )
+
+
+def unknown(lease: Lease) -> Unavailable:
+    """Return the refusal of a request whose limits cannot be looked up, when nothing is held of them here."""
+    return Unavailable(
+        f"{whose(lease)} has limits, and how much of them is used cannot be looked up now. Try again in a few seconds.",
+        code="limits_unavailable",
+        headers=((b"retry-after", b"2"),),
+    )
+
+
+def rate_headers(draws: Draws, now: float) -> tuple[tuple[bytes, bytes], ...]:
+    """Return OpenAI's rate-limit headers: of each kind, for the level of which the least is left."""
+    found: list[tuple[bytes, bytes]] = []
+    for name, leases in ((b"requests", draws.requests), (b"tokens", draws.tokens)):
+        lease = _tightest(leases)
+        if lease is not None:
+            found += (
+                (b"x-ratelimit-limit-" + name, b"%d" % lease.limit),
+                (b"x-ratelimit-remaining-" + name, b"%d" % lease.remaining),
+                (b"x-ratelimit-reset-" + name, b"%.3fs" % max(0.0, lease.ends - now)),
+            )
+    return tuple(found)
+
+
+def _tightest(leases: Iterable[Lease]) -> Lease | None:
+    return min(leases, key=lambda lease: lease.remaining, default=None)
+
+
+def _over_rate(draws: Draws, lease: Lease, amount: int, now: float) -> LimitReached:
+    wait = max(1, math.ceil(lease.ends - now))
+    headers = ((b"retry-after", b"%d" % wait), *rate_headers(draws, now))
+    if lease.name.kind == "requests":
+        return LimitReached(
+            f"{whose(lease)} may send {lease.limit} requests a minute, and has. Try again in {wait} s.", headers=headers
+        )
+    if amount > lease.limit:
+        return LimitReached(
+            f"This request may use {amount} tokens; {whose(lease).lower()} may use {lease.limit} a minute. Shorten it or lower "
+            "`max_tokens`.",
+            headers=(*headers, _NO_RETRY),
+        )
+    return LimitReached(
+        f"{whose(lease)} may use {lease.limit} tokens a minute, and too few are left: this request may use {amount}, {lease.remaining} "
+        f"are left. Try again in {wait} s, or lower `max_tokens`.",
+        headers=headers,
+    )
+
+
+def _over_budget(lease: Lease, amount: int, now: float) -> QuotaUsedUp:
+    return QuotaUsedUp(
+        f"{whose(lease)} may spend ${dollars(lease.limit)} a {lease.name.kind} (UTC). This request may cost ${dollars(amount)}, and "
+        f"${dollars(lease.remaining)} is left. Lower `max_tokens`, or ask your administrator for a larger budget.",
+        headers=((b"retry-after", b"%d" % max(1, math.ceil(lease.ends - now))), _NO_RETRY),
+    )
+
+
+def dollars(nano: int) -> str:
+    """Return an amount of nano-dollars in dollars, without needless zeros."""
+    whole, rest = divmod(nano, NANO)
+    digits = f"{rest:09d}".rstrip("0")
+    return f"{whole}.{digits.ljust(2, '0')}"

@@ -1,0 +1,233 @@
+"""Limits of organisations, teams and keys on the request path: what a request takes of them, and what it waits for.
+
+A key without limits costs one comparison. With limits a request takes from leases in memory; only when one of them has too little it
+waits, as a coroutine, while the keeper asks for more.
+"""
+
+import asyncio
+from typing import NamedTuple
+
+import orjson
+
+from sluice.clock import Clock
+from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.errors import ApiError, Gone
+from sluice_gateway.dataplane.lease_keeper import LeaseKeeper
+from sluice_gateway.dataplane.limit_refusals import queue_full, refused, too_many, unknown
+from sluice_gateway.dataplane.table import ModelEntry
+from sluice_gateway.dataplane.worst_case import NOTHING, UNKNOWN, WorstCase, worst_case
+from sluice_gateway.domain.leases import RATES, Draws, Lease, Reservation, lacking, nano_dollars, reserve, take
+from sluice_gateway.domain.limits import LevelLimits
+from sluice_gateway.domain.ports import KeyRecord
+from sluice_gateway.metrics import GatewayMetrics
+
+_PATIENCE_S = 1.5
+_AGAIN_S = 0.05
+_MAX_GATES = 50_000
+_UNAVAILABLE = 503
+
+
+class Queueing(NamedTuple):
+    """How many requests may wait for a place at each level, and how long."""
+
+    longest: int
+    wait_s: float
+
+
+class _Gate(NamedTuple):
+    limits: tuple[LevelLimits, ...]
+    draws: Draws
+    most_tokens: int | None  # the smallest limit of tokens a minute
+    priced: bool  # whether it matters how much a request may use
+
+
+class Limiter:
+    """Reserves before a request goes out, for the dearest end that it can come to; `record` settles."""
+
+    def __init__(self, keeper: LeaseKeeper, clock: Clock, metrics: GatewayMetrics, queueing: Queueing) -> None:
+        self._keeper = keeper
+        self._clock = clock
+        self._metrics = metrics
+        self._queueing = queueing
+        self._gates: dict[str, _Gate] = {}
+        self._waiting = 0
+        metrics.limit_queue.set_function(lambda: float(self._waiting))
+
+    def admit(self, ctx: RequestContext) -> bool:
+        """Reserve all that a request may need, if the leases have it; False says that it has to wait for that."""
+        gate = self._gate(ctx.key, ctx.at)
+        worst = _worst(ctx, ctx.model, gate) if gate.priced else NOTHING
+        found = ctx.reservation = reserve(gate.draws, worst.tokens, worst.money)
+        ctx.degraded = self._keeper.degraded
+        return found is not None
+
+    async def enter(self, ctx: RequestContext) -> None:
+        """Reserve as `admit` does, and wait for what is missing: in a queue for a place, or while the keeper asks for more.
+
+        Raises:
+            LimitReached, QuotaUsedUp, Unavailable: there is no more.
+            Gone: the client went away while it waited.
+        """
+        if self.admit(ctx):
+            return
+        places: list[Lease] = []
+        try:
+            for lease in reversed(self._gate(ctx.key, ctx.at).draws.slots):  # the narrowest level first
+                await self._place(ctx, lease)
+                places.append(lease)
+            gate = self._gate(ctx.key, self._clock.now())
+            worst = _worst(ctx, ctx.model, gate)
+            await self._obtain(gate.draws, 1, worst.tokens, worst.money)
+        except BaseException:
+            for lease in places:
+                lease.free += 1
+                self._released(lease)
+            raise
+        finally:
+            ctx.degraded = self._keeper.degraded
+        ctx.reservation = Reservation(gate.draws, worst.tokens, worst.money)
+
+    async def cover(self, ctx: RequestContext, entry: ModelEntry) -> None:
+        """See to it that the reservation also covers this model, and a body that has grown since.
+
+        Raises:
+            LimitReached, QuotaUsedUp, Unavailable: there is too little for it.
+        """
+        reservation = ctx.reservation
+        if reservation is None:
+            return
+        worst = _worst(ctx, entry, self._gate(ctx.key, ctx.at))
+        tokens, money = max(0, worst.tokens - reservation.tokens), max(0, worst.money - reservation.money)
+        if tokens or money:
+            await self._obtain(reservation.draws, 0, tokens, money)
+            reservation.tokens += tokens
+            reservation.money += money
+
+    async def _place(self, ctx: RequestContext, lease: Lease) -> None:
+        if lease.free >= 1:
+            lease.free -= 1
+            return
+        if self._keeper.degraded and not lease.known:
+            raise self._counted(lease, unknown(lease))
+        if len(lease.queue) >= self._queueing.longest:
+            raise self._counted(lease, queue_full(lease, len(lease.queue)))
+        place = ctx.waits_for = asyncio.get_running_loop().create_future()
+        lease.queue.append(place)
+        self._keeper.watch(lease)
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._queueing.wait_s):
+                await place
+        except TimeoutError:
+            if place.cancelled():
+                away = self._keeper.degraded and not lease.known
+                error = unknown(lease) if away else too_many(lease, self._queueing.wait_s)
+                raise self._counted(lease, error) from None
+        except asyncio.CancelledError:
+            if not place.cancelled() and place.done():
+                lease.free += 1
+                self._released(lease)
+            if ctx.gone:
+                raise Gone from None
+            raise
+        finally:
+            self._waiting -= 1
+            ctx.waits_for = None
+            if place in lease.queue:
+                lease.queue.remove(place)
+
+    def _released(self, lease: Lease) -> None:
+        # To those who wait here, unless others wait and this process has more than its part.
+        if lease.contended and lease.granted > self._keeper.part_of(lease):
+            self._keeper.give_back()
+            return
+        queue = lease.queue
+        while queue and lease.free >= 1:
+            place = queue.popleft()
+            if not place.done():
+                lease.free -= 1
+                place.set_result(None)
+
+    async def _obtain(self, draws: Draws, requests: int, tokens: int, money: int) -> None:
+        loop, keeper = asyncio.get_running_loop(), self._keeper
+        until = loop.time() + _PATIENCE_S
+        while short := lacking(draws, requests, tokens, money):
+            lease, amount = next((one for one in short if one[1] > one[0].limit), short[0])
+            if amount > lease.limit:
+                raise self._counted(lease, refused(draws, lease, amount, self._clock.now()))
+            if keeper.degraded:
+                raise self._away(draws, lease, amount)
+            await keeper.refill(short)
+            short = lacking(draws, requests, tokens, money)
+            if not short or keeper.degraded:
+                continue
+            hopeless = None if keeper.settling else next((one for one in short if _is_hopeless(*one)), None)
+            late = loop.time() >= until
+            if hopeless is not None or late:
+                lease, amount = hopeless or short[0]
+                if late and (keeper.settling or not lease.seeded):
+                    raise self._counted(lease, unknown(lease))
+                raise self._counted(lease, refused(draws, lease, amount, self._clock.now()))
+            await asyncio.sleep(_AGAIN_S)
+        take(draws, requests, tokens, money)
+
+    def _away(self, draws: Draws, lease: Lease, amount: int) -> ApiError:
+        # A share of a rate that is used up comes again with the next minute; what else is away may be back at any time.
+        if lease.name.kind in RATES and lease.granted > 0:
+            return self._counted(lease, refused(draws, lease, amount, self._clock.now()))
+        return self._counted(lease, unknown(lease))
+
+    def _counted(self, lease: Lease, error: ApiError) -> ApiError:
+        kind = "unavailable" if error.status == _UNAVAILABLE else lease.name.kind
+        self._metrics.limit_refusals.labels(lease.name.level, kind).inc()
+        return error
+
+    def _gate(self, key: KeyRecord, at: float) -> _Gate:
+        gate = self._gates.get(key.key_id)
+        if gate is None or at >= gate.draws.until or (gate.limits is not key.limits and gate.limits != key.limits):
+            gate = self._gates[key.key_id] = self._open(key, at)
+            if len(self._gates) > _MAX_GATES:
+                self._gates = {name: one for name, one in self._gates.items() if at < one.draws.until}
+        return gate
+
+    def _open(self, key: KeyRecord, at: float) -> _Gate:
+        lease = self._keeper.lease
+        requests, tokens, slots, money = [], [], [], []
+        for one in key.limits:
+            level, holder = one.level, one.id
+            if one.requests_per_minute is not None:
+                requests.append(lease(level, holder, "requests", one.requests_per_minute, at))
+            if one.tokens_per_minute is not None:
+                tokens.append(lease(level, holder, "tokens", one.tokens_per_minute, at))
+            if one.max_concurrent is not None:
+                found = lease(level, holder, "concurrent", one.max_concurrent, at)
+                found.on_release = self._released
+                slots.append(found)
+            if one.budget_per_day_usd is not None:
+                money.append(lease(level, holder, "day", nano_dollars(one.budget_per_day_usd), at))
+            if one.budget_per_month_usd is not None:
+                money.append(lease(level, holder, "month", nano_dollars(one.budget_per_month_usd), at))
+        units = (*requests, *slots)
+        until = (int(at // 60) + 1) * 60.0
+        draws = Draws(until, units, tuple(requests), tuple(slots), tuple(tokens), tuple(money))
+        most = min((found.limit for found in tokens), default=None)
+        return _Gate(key.limits, draws, most, bool(tokens or money))
+
+
+def _worst(ctx: RequestContext, model: ModelEntry | None, gate: _Gate) -> WorstCase:
+    if model is None or not gate.priced or ctx.endpoint.counts:
+        return NOTHING
+    if ctx.body.untranslatable is not None:
+        size = UNKNOWN  # the bytes go on as they came, and what is in them is not known here
+    else:
+        size = len(orjson.dumps(ctx.fields)) if ctx.changed else len(ctx.raw)
+    worst = worst_case(model, ctx.endpoint.kind, ctx.fields, size)
+    most = gate.most_tokens
+    if most is not None and worst.tokens > most and not worst.chosen and worst.prompt <= most:
+        return worst._replace(tokens=most)  # a caller who set no bound gets the whole minute at most
+    return worst
+
+
+def _is_hopeless(lease: Lease, amount: int) -> bool:
+    # What is reserved, here or elsewhere, may turn out smaller in a moment.
+    return lease.seeded and lease.open + lease.left + lease.elsewhere < amount

@@ -1,0 +1,69 @@
+"""The most that a request can cost before it is known what it costs: what is reserved of budgets and of tokens a minute."""
+
+from typing import Any, NamedTuple
+
+from sluice_gateway.dataplane.body import Fields, Kind
+from sluice_gateway.dataplane.table import ModelEntry
+from sluice_gateway.domain.leases import nano_dollars
+
+
+class WorstCase(NamedTuple):
+    """Tokens of the prompt, tokens in all, and nano-dollars; `chosen` says that the caller bounded the answer."""
+
+    prompt: int
+    tokens: int
+    money: int
+    chosen: bool = True
+
+
+NOTHING = WorstCase(0, 0, 0)
+UNKNOWN = 1 << 62  # a size larger than any context
+
+
+def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int) -> WorstCase:
+    """Return the most that a body of `size` bytes can come to on a model.
+
+    A tokenizer makes at most one token of a byte, and no prompt is longer than the model's context. Media cost what their bytes do
+    not show: such a prompt counts as the whole context. The answer is as long as the caller allows, else as long as the model's can
+    be, times the number of choices.
+    """
+    config = entry.config
+    context = config.context_tokens
+    if kind == "embedding":
+        return WorstCase(size, size, nano_dollars(size * entry.input_price))
+    prompt = context if size > context or (kind == "chat" and _has_media(fields["messages"])) else size
+    answer = min(context if config.max_output_tokens is None else config.max_output_tokens, context)
+    asked = _asked(fields)
+    if asked is not None and asked < answer:
+        answer = asked
+    choices = fields.get("n") or 1
+    if kind == "completion":
+        choices = max(choices, _number(fields.get("best_of"))) * _prompts(fields["prompt"])
+        prompt = size
+    answer *= choices
+    cost = nano_dollars(prompt * entry.input_price + answer * entry.output_price)
+    return WorstCase(prompt, prompt + answer, cost, asked is not None)
+
+
+def _asked(fields: Fields) -> int | None:
+    # Where both stand, providers differ in which one counts.
+    old, new = fields.get("max_tokens"), fields.get("max_completion_tokens")
+    if old is None or new is None:
+        return new if old is None else old
+    return int(max(old, new))
+
+
+def _has_media(messages: list[dict[str, Any]]) -> bool:
+    for message in messages:
+        content = message.get("content")
+        if type(content) is list and any(part.get("type") != "text" for part in content):
+            return True
+    return False
+
+
+def _prompts(prompt: object) -> int:
+    return len(prompt) if type(prompt) is list and type(prompt[0]) is not int else 1
+
+
+def _number(value: object) -> int:
+    return value if type(value) is int else 1
