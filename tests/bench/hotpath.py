@@ -38,6 +38,7 @@ PEPPER = bytes(range(32))
 KEY = make_key(bytes(32))
 ENGINE = "http://127.0.0.1:1/v1"  # nothing connects to it: the one connection is handed to the pool
 MAX_REPLY_BYTES = 64 * 1024 * 1024
+LIFE = "life_of_the_benchmark"
 WORD = "~lorem "
 
 
@@ -181,7 +182,7 @@ def hot_path(folder: Path) -> Iterator[HotPath]:
     # Tracing is on, and each request is asked whether it is traced; one that were would need a task.
     parts = Parts(trace_dir=str(folder / "traces"), options=Options(trace_ratio_direct=0.0))
     ring = key_ring()
-    deps = dataclasses.replace(parts.deps(), keys=ring, usage=JournalSink(journal))
+    deps = dataclasses.replace(parts.deps(), keys=ring, usage=JournalSink(journal, LIFE))
     plane = DataPlane(deps, _nothing_else)
     plane.use(_snapshot())
     try:

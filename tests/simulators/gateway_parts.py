@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import uvicorn
-from lease_bank import Bank
+from tests.simulators.lease_bank import Bank
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sluice.clock import SystemClock
