@@ -280,7 +280,7 @@ def stream_table(costs: StreamCosts) -> str:
 async def tables(folder: Path, batches: int) -> str:
     """Measure, and return the text with all tables."""
     bodies = write_bodies(folder)
-    with hot_path(folder) as path:
+    async with hot_path(folder) as path:
         costs, whole = measure(path, exchange_of(bodies.json.read_bytes()), batches)
         long = exchange_of(bodies.long.read_bytes())
         check(path, long)
