@@ -19,6 +19,7 @@ import orjson
 import uvloop
 from tests.bench.errors import BenchError
 from tests.bench.hotpath import (
+    LIFE,
     Exchange,
     HotPath,
     StreamExchange,
@@ -34,6 +35,7 @@ from tests.bench.report import into_page
 from tests.bench.scenarios import write_bodies
 
 from sluice_gateway.dataplane import body as request_body
+from sluice_gateway.dataplane.answers import head_of_whole
 from sluice_gateway.dataplane.asgi import Headers
 from sluice_gateway.dataplane.context import RequestContext, read_heads
 from sluice_gateway.dataplane.deployments import DeploymentState, choose
@@ -42,7 +44,6 @@ from sluice_gateway.dataplane.sse import usage_of
 from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.dataplane.stages.record import event_of, record
 from sluice_gateway.dataplane.stages.resolve import resolve
-from sluice_gateway.dataplane.stages.respond import head_of_whole
 from sluice_gateway.dataplane.stages.settle import settle_request
 from sluice_gateway.dataplane.table import CHAT
 from sluice_gateway.dataplane.timers import Limits
@@ -130,8 +131,8 @@ def stages_of(path: HotPath, exchange: Exchange) -> list[Stage]:
     answer = orjson.loads(exchange.reply_body)
     _answered(ctx, state, answer)
     bill = settle_request(ctx)
-    event = event_of(ctx, bill, ctx.started)
-    sink, nobody, now = JournalSink(path.journal), _Nobody(), plane.clock.monotonic()
+    event = event_of(ctx, bill, ctx.started, LIFE)
+    sink, nobody, now = JournalSink(path.journal, LIFE), _Nobody(), plane.clock.monotonic()
     head = head_of_whole(ctx, bill.cost_usd, len(exchange.reply_body))
     client, client_wire = client_connection(_AnswerAtOnce(plane.idle, head, exchange.reply_body))
 
@@ -279,7 +280,7 @@ def stream_table(costs: StreamCosts) -> str:
 async def tables(folder: Path, batches: int) -> str:
     """Measure, and return the text with all tables."""
     bodies = write_bodies(folder)
-    with hot_path(folder) as path:
+    async with hot_path(folder) as path:
         costs, whole = measure(path, exchange_of(bodies.json.read_bytes()), batches)
         long = exchange_of(bodies.long.read_bytes())
         check(path, long)

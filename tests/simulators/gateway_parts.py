@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import uvicorn
-from lease_bank import Bank
+from tests.simulators.lease_bank import Bank
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sluice.clock import SystemClock
@@ -188,6 +188,7 @@ class Parts:
     options: Options = field(default_factory=Options)
     trace_dir: str = ""
     http: type[HttpToolsProtocol] = GatewayProtocol
+    plane: type[DataPlane] = DataPlane
 
     def deps(self) -> DataPlaneDeps:
         """Return the dependencies."""
@@ -230,7 +231,7 @@ class Served:
 async def serving(parts: Parts, routing: RoutingSnapshot | None) -> AsyncIterator[Served]:
     """Serve a request path with uvicorn on a free port."""
     deps = parts.deps()
-    plane = DataPlane(deps, _nothing_else)
+    plane = parts.plane(deps, _nothing_else)
     if routing is not None:
         plane.use(routing)
 

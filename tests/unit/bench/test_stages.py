@@ -22,7 +22,7 @@ def usual_collector() -> Iterator[None]:
 
 
 async def test_every_stage_can_be_called_and_none_is_free(tmp_path: Path, usual_collector: None) -> None:
-    with hot_path(tmp_path) as path:
+    async with hot_path(tmp_path) as path:
         costs, whole = measure(path, exchange_of(BODY), batches=2)
         await path.plane.close()
     assert all(cost.microseconds > 0 for cost in costs)
@@ -32,7 +32,7 @@ async def test_every_stage_can_be_called_and_none_is_free(tmp_path: Path, usual_
 
 
 async def test_an_answer_that_is_not_right_is_not_measured(tmp_path: Path) -> None:
-    with hot_path(tmp_path) as path:
+    async with hot_path(tmp_path) as path:
         with pytest.raises(BenchError, match="did not reach the engine"):
             check(path, exchange_of(BODY.replace(MODEL.encode(), b"unknown")))
         await path.plane.close()
@@ -40,7 +40,7 @@ async def test_an_answer_that_is_not_right_is_not_measured(tmp_path: Path) -> No
 
 async def test_a_stream_is_taken_apart(tmp_path: Path) -> None:
     streamed = BODY.replace(b"{", b'{"stream": true, ', 1)
-    with hot_path(tmp_path) as path:
+    async with hot_path(tmp_path) as path:
         before = path.journal.appended
         found = stream_costs(path, stream_exchange_of(streamed), rounds=3)
         assert path.journal.appended == before + 3

@@ -1,6 +1,7 @@
 """The gateway's own request path as a batch asks it: over HTTP, with the rights of the API key that made the batch."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from sluice_gateway.domain.batches import WORKER_SUBJECT, KeyRefused, NotAnswere
 
 _BUSY = frozenset({429, 503})
 _BROKEN = frozenset({408, 500, 502, 504})
-_SPENT = frozenset({"insufficient_quota", "budget_exceeded"})
+_SPENT = "insufficient_quota"
 _CONNECT_S = 5.0
 
 
@@ -40,7 +41,7 @@ class GatewayTarget:
                 f"{self.base_url}{endpoint}", data=body, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 said = Said(response.status, response.headers.get("x-request-id", ""), await self._read(response))
-                return _judged(said, response.headers.get("retry-after"))
+                return _judged(said, response.headers)
         except aiohttp.ClientConnectorError as exc:
             raise NotAnswered("The gateway cannot be reached.", busy=True) from exc
         except TimeoutError as exc:
@@ -57,12 +58,21 @@ class GatewayTarget:
         return bytes(body)
 
 
-def _judged(said: Said, retry_after: str | None) -> Said:
+def _judged(said: Said, headers: Mapping[str, str]) -> Said:
     if said.status == 401:
         raise KeyRefused
-    if said.status in _BUSY and _code(said.body) not in _SPENT:
-        after = float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else None
-        raise NotAnswered(f"The gateway answered with status {said.status}.", busy=True, after_s=after, said=said)
+    if said.status in _BUSY:
+        spent = _code(said.body) == _SPENT
+        if headers.get("x-should-retry") == "false" and not spent:
+            return said  # more than the limit itself: it would never have room
+        after = headers.get("retry-after", "")
+        raise NotAnswered(
+            f"The gateway answered with status {said.status}.",
+            busy=True,
+            spent=spent,
+            after_s=float(after) if after.isascii() and after.isdigit() else None,
+            said=said,
+        )
     if said.status in _BROKEN:
         raise NotAnswered(f"The gateway answered with status {said.status}.", said=said)
     return said

@@ -115,6 +115,8 @@ class BatchAsker:
             try:
                 said = await self.target.ask(work.on_behalf, work.endpoint, line.body, self.limits.request_s)
             except NotAnswered as exc:
+                if exc.said is not None and exc.spent and not self._may_be_covered(work, exc):
+                    return self._given_up(line, exc)
                 if exc.busy:
                     pace.refused(self.clock.monotonic(), exc.after_s)
                 raise
@@ -126,6 +128,13 @@ class BatchAsker:
             pace.answered()
         self.metrics.seconds.observe(self.clock.monotonic() - began)
         return answered(said.request_id, line, said.status, said.body, self.new_id("batch_req"))
+
+    def _may_be_covered(self, work: Work, refusal: NotAnswered) -> bool:
+        # What is reserved for others of this key may come back when they end; and a new day or month has a new budget.
+        if self.gate.under_way_of(work.on_behalf) > 1:
+            refusal.after_s = None
+            return True
+        return refusal.after_s is not None and self.clock.now() + refusal.after_s <= work.expires_at
 
     def _given_up(self, line: RequestLine, exc: NotAnswered) -> LineAnswer:
         answer_id = self.new_id("batch_req")

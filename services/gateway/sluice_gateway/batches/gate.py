@@ -85,6 +85,10 @@ class Gate:
             self.under_way -= 1
             self._left.set()
 
+    def under_way_of(self, who: OnBehalf) -> int:
+        """Return how many requests of a key are under way, whatever the model."""
+        return sum(way.under_way for (key, _), way in self._ways.items() if key == who)
+
     async def _has_room(self, way: _Way, model: str) -> bool:
         if self.under_way >= self.most_in_all or not way.pace.allows(way.under_way, self.clock.monotonic()):
             return False

@@ -12,11 +12,12 @@ from sluice.contracts.routing import RoutingSnapshot
 from sluice.errors import DeadlineExceeded, DependencyUnavailable
 from sluice.telemetry import names
 from sluice.telemetry.tracing import current_trace_id, extract
+from sluice_gateway.dataplane.answers import decision_headers, unaccounted
 from sluice_gateway.dataplane.asgi import Application, Headers, Receive, Scope, Send
 from sluice_gateway.dataplane.context import Heads, Opened, RequestContext, read_heads
 from sluice_gateway.dataplane.conversation import Disconnects
 from sluice_gateway.dataplane.deps import DataPlaneDeps
-from sluice_gateway.dataplane.direct import Client, DirectRequest
+from sluice_gateway.dataplane.direct import DirectRequest
 from sluice_gateway.dataplane.errors import (
     ApiError,
     Blocked,
@@ -31,6 +32,7 @@ from sluice_gateway.dataplane.lease_keeper import LeaseKeeper
 from sluice_gateway.dataplane.limiter import Limiter, Queueing
 from sluice_gateway.dataplane.listing import MODELS, listed
 from sluice_gateway.dataplane.plan import Stage, Stages
+from sluice_gateway.dataplane.short_way import Client
 from sluice_gateway.dataplane.stages.admit import admit_body, admit_head, admit_links, read_body, too_large
 from sluice_gateway.dataplane.stages.attempt import Attempts
 from sluice_gateway.dataplane.stages.authenticate import authenticate
@@ -40,7 +42,7 @@ from sluice_gateway.dataplane.stages.guard_input import GuardInput
 from sluice_gateway.dataplane.stages.guard_output import GuardOutput
 from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.dataplane.stages.resolve import resolve
-from sluice_gateway.dataplane.stages.respond import Respond, decision_headers, unaccounted
+from sluice_gateway.dataplane.stages.respond import Respond
 from sluice_gateway.dataplane.stages.retrieve import Retrieve
 from sluice_gateway.dataplane.stages.route import AskRouter
 from sluice_gateway.dataplane.table import CHAT, ENDPOINTS, Compiler, Endpoint, ModelMetrics, Table

@@ -5,23 +5,12 @@ needs to wait for more (another stage, a new connection, a second deployment, a 
 sent to the client then.
 """
 
-from collections.abc import Coroutine
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import orjson
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from sluice.clock import Clock
 from sluice.errors import DependencyUnavailable
-from sluice_gateway.dataplane.asgi import Headers, Receive, Send
-from sluice_gateway.dataplane.context import Heads, Opened, RequestContext, read_heads
-from sluice_gateway.dataplane.deployments import DeploymentState, choose
-from sluice_gateway.dataplane.errors import ApiError, Gone, mistake
-from sluice_gateway.dataplane.limiter import Limiter
-from sluice_gateway.dataplane.sse import DONE, EventTooLong, StreamPiece, StreamScanner, usage_of
-from sluice_gateway.dataplane.stages.attempt import AttemptFailed, Attempts, failed
-from sluice_gateway.dataplane.stages.record import record
-from sluice_gateway.dataplane.stages.respond import (
+from sluice_gateway.dataplane.answers import (
     DRAIN_S,
     decision_headers,
     head_of_stream,
@@ -34,95 +23,18 @@ from sluice_gateway.dataplane.stages.respond import (
     wants_sluice_object,
     with_citations,
 )
+from sluice_gateway.dataplane.asgi import Headers, Receive, Send
+from sluice_gateway.dataplane.context import Opened, RequestContext, read_heads
+from sluice_gateway.dataplane.deployments import DeploymentState, choose
+from sluice_gateway.dataplane.errors import ApiError, Gone, mistake
+from sluice_gateway.dataplane.short_way import Client, Plane
+from sluice_gateway.dataplane.sse import DONE, EventTooLong, StreamPiece, StreamScanner, usage_of
+from sluice_gateway.dataplane.stages.attempt import AttemptFailed, failed
+from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry
 from sluice_gateway.dataplane.upstream import DirectStream, Reason, UpstreamReply
-from sluice_gateway.domain.ports import UsageSink
 
 _JSON_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\n"
-
-
-class Client(Protocol):
-    """The client's connection, as a request uses it."""
-
-    @property
-    def slow(self) -> bool:
-        """Whether the client takes less than it is sent; `DirectRequest.resumed` tells when that has changed."""
-        ...
-
-    def answer(self, status: int, head: bytes, body: bytes) -> None:
-        """Send a whole answer; `head` holds finished header lines."""
-        ...
-
-    def begin_stream(self, head: bytes) -> None:
-        """Send the head of a streamed answer."""
-        ...
-
-    def send_part(self, data: bytes) -> None:
-        """Send a part of a stream."""
-        ...
-
-    def end_stream(self, data: bytes) -> None:
-        """Send the last part of a stream."""
-        ...
-
-    def converse(self) -> RequestResponseCycle:
-        """Return what a coroutine hears and answers the client with; the request leaves the short way."""
-        ...
-
-    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run the coroutine that answers."""
-        ...
-
-
-class Plane(Protocol):
-    """What a request uses of the request path."""
-
-    clock: Clock
-    attempts: Attempts
-    usage: UsageSink
-    limits: Limiter
-    max_body_bytes: int
-    direct: int
-
-    def open(self, heads: Heads) -> Opened:
-        """Decide on the head of a request."""
-        ...
-
-    def admit(self, endpoint: Endpoint, heads: Heads, started: float, opened: Opened, raw: bytes) -> RequestContext:
-        """Decide on the body of a request."""
-        ...
-
-    def too_large(self) -> ApiError:
-        """Return the refusal of a body over the limit."""
-        ...
-
-    def count_refusal(self, endpoint: Endpoint, error: ApiError, started: float) -> None:
-        """Count a request that was not admitted."""
-        ...
-
-    def is_traced(self, ctx: RequestContext) -> bool:
-        """Tell whether spans are made of this request."""
-        ...
-
-    def run(self, ctx: RequestContext) -> Coroutine[Any, Any, None]:
-        """Return the coroutine that answers an admitted request."""
-        ...
-
-    def failed(self, ctx: RequestContext, error: ApiError) -> None:
-        """Record a request that is answered with an error."""
-        ...
-
-    def left(self, ctx: RequestContext) -> None:
-        """Record a request whose client has gone."""
-        ...
-
-    def record_anyway(self, ctx: RequestContext) -> None:
-        """Record a request whose client is told of a failure already."""
-        ...
-
-    def count(self, ctx: RequestContext) -> None:
-        """Count an admitted request that has ended."""
-        ...
 
 
 class DirectRequest:

@@ -164,15 +164,23 @@ class NotAnswered(Exception):
     """A request has no answer that counts.
 
     `busy`: the gateway or the model has no room, or the gateway cannot be reached; to be asked again, after `after_s` if that is
-    given. Else something broke; `said` is what was answered all the same.
+    given. `spent`: the room that is missing is in a budget, whose period ends after `after_s`. Else something broke. `said` is
+    what was answered all the same.
     """
 
     def __init__(
-        self, reason: str, *, busy: bool = False, after_s: float | None = None, said: Said | None = None
+        self,
+        reason: str,
+        *,
+        busy: bool = False,
+        spent: bool = False,
+        after_s: float | None = None,
+        said: Said | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.busy = busy
+        self.spent = spent
         self.after_s = after_s
         self.said = said
 

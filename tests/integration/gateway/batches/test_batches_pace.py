@@ -9,8 +9,17 @@ from pathlib import Path
 import httpx
 import pytest
 from aiohttp import web
+from openai.types import Batch
 from openai_provider import Behaviour
-from tests.integration.gateway.batches.batch_platform import batch_platform, chat_line, jsonl, lines_of, submit
+from tests.integration.gateway.batches.batch_platform import (
+    CHAT,
+    batch_platform,
+    chat_line,
+    jsonl,
+    lines_of,
+    submit,
+    upload,
+)
 from tests.integration.gateway.batches.conftest import Wait
 
 from sluice.testing import free_port
@@ -120,6 +129,36 @@ async def test_batches_take_turns_when_more_wait_than_a_worker_has_hands(
         assert (await client.batches.retrieve(long.id)).status == "in_progress"
         assert (await wait_for(client, long)).status == "completed"
         assert max(run.asked().values()) == 1
+
+
+async def test_a_budget_is_used_up_to_the_last_request_and_never_overspent(
+    tmp_path: Path, valkey: str, wait_for: Wait
+) -> None:
+    budget, reserved = 0.001, 0.00015
+    async with batch_platform(tmp_path, valkey, behaviour=Behaviour(stall_s=0.02)) as run:
+        key = run.key(limits={"budget_per_month_usd": budget})
+        client = run.client(key["key"])
+        run.worker()
+        body = {"model": "mock", "max_tokens": 10, "messages": [{"role": "user", "content": "x"}]}
+        file_id = await upload(client, jsonl(*(chat_line(n, body=body) for n in range(80))))
+        batch = await client.post(
+            "/batches",
+            body={"input_file_id": file_id, "endpoint": CHAT, "completion_window": "1h"},
+            cast_to=Batch,
+        )
+        ended = await wait_for(client, batch)
+        counts = ended.request_counts
+        assert counts is not None
+        assert 10 < counts.completed < 80
+        assert counts.completed + counts.failed == 80
+        errors = await lines_of(client, ended.error_file_id)
+        assert {(line["response"]["status_code"], line["response"]["body"]["error"]["code"]) for line in errors} == {
+            (429, "insufficient_quota")
+        }
+        usage = ended.usage
+        assert usage is not None
+        spent = (usage.input_tokens + 2 * usage.output_tokens) / 1e6
+        assert budget - reserved < spent <= budget
 
 
 async def test_usage_and_limits_are_the_keys_own(tmp_path: Path, valkey: str, wait_for: Wait) -> None:

@@ -152,3 +152,18 @@ async def test_a_key_that_works_no_more_ends_the_batch() -> None:
     book, target = Book(), Target({n: [KeyRefused()] for n in (b"1", b"2", b"3")})
     assert (await ask(book, target, Keys(working=False))).why == "key_refused"
     assert book.kept == []
+
+
+def quota(after_s: float) -> NotAnswered:
+    """The refusal of a budget whose period ends after so many seconds."""
+    return NotAnswered("x", busy=True, spent=True, after_s=after_s, said=Said(429, "req_2", b"{}"))
+
+
+async def test_a_budget_that_is_used_up_is_waited_for_only_if_it_is_new_within_the_window() -> None:
+    never, soon = 2.0**50, 1.0
+    book, target = Book(done={1, 2}), Target({b"3": [quota(soon), quota(soon)]})
+    await ask(book, target)
+    assert shown(book) == {3: (True, 200)}
+    book, target = Book(done={1, 2}), Target({b"3": [quota(never)]})
+    await ask(book, target)
+    assert shown(book) == {3: (False, 429)}

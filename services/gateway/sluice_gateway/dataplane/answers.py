@@ -1,0 +1,150 @@
+"""What an answer carries besides the model's words: its headers, the `sluice` object, citations."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from sluice.contracts.retrieval import Citation
+from sluice_gateway.dataplane.asgi import Headers, header_value
+from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.errors import Unavailable, UpstreamBroken
+from sluice_gateway.dataplane.sse import chunk_of, split
+
+SSE: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\nx-sluice-cost: %b\r\n%b%b"
+_SSE_LINES = b"".join(b"%b: %b\r\n" % pair for pair in SSE)
+DRAIN_S = 1.0
+_MARK = re.compile(r"\[(\d{1,4})\]")
+
+
+def decision_headers(ctx: RequestContext) -> Headers:
+    """Return the headers that tell what was decided: id, model, deployment, route, guard."""
+    headers: Headers = [(b"x-request-id", ctx.heads.request_id.encode())]
+    if ctx.model is not None:
+        headers.append(ctx.model.header)
+    if ctx.deployment is not None:
+        headers.append(ctx.deployment.header)
+    if ctx.route is not None:
+        reason = f"{ctx.route.name}; {ctx.route_reason}" if ctx.route_reason else ctx.route.name
+        headers.append((b"x-sluice-route", header_value(reason)))
+    if ctx.guard is not None:
+        headers.append((b"x-sluice-guard", ctx.guard.encode()))
+    if ctx.degraded:
+        headers.append((b"x-sluice-limits", b"degraded"))
+    return headers
+
+
+def cost(cost_usd: float) -> bytes:
+    """Return the exact cost in dollars as a header's value."""
+    return b"%.9f" % cost_usd if cost_usd else b"0"
+
+
+def sluice_object(ctx: RequestContext) -> dict[str, Any]:
+    """Return the `sluice` object of an answer."""
+    return {
+        "request_id": ctx.heads.request_id,
+        "model": ctx.model.name if ctx.model is not None else None,
+        "route": ctx.route.name if ctx.route is not None else None,
+        "guard_issues": list(ctx.guard_issues),
+        "citations": [citation.model_dump(mode="json") for citation in ctx.citations],
+    }
+
+
+def wants_sluice_object(ctx: RequestContext) -> bool:
+    """Tell whether the answer carries a `sluice` object: when the request had one, or has citations."""
+    return ctx.body.extension is not None or bool(ctx.citations)
+
+
+def annotations(text: str, citations: tuple[Citation, ...]) -> list[dict[str, Any]]:
+    """Return an annotation for each `[n]` in the text that names a citation, in OpenAI's `url_citation` shape."""
+    by_index = {citation.index: citation for citation in citations}
+    found = []
+    for match in _MARK.finditer(text):
+        citation = by_index.get(int(match.group(1)))
+        if citation is not None:
+            place = {
+                "start_index": match.start(),
+                "end_index": match.end(),
+                "title": citation.source,
+                "url": f"urn:sluice:chunk:{citation.chunk_id}",
+            }
+            found.append({"type": "url_citation", "url_citation": place})
+    return found
+
+
+def with_citations(answer: dict[str, Any], ctx: RequestContext) -> dict[str, Any]:
+    """Return a whole answer with the `sluice` object and its messages annotated."""
+    choices = []
+    for choice in answer.get("choices") or ():
+        message = choice.get("message")
+        if isinstance(message, dict) and isinstance(message.get("content"), str) and ctx.citations:
+            choice = {**choice, "message": {**message, "annotations": annotations(message["content"], ctx.citations)}}
+        choices.append(choice)
+    out = {**answer, "sluice": sluice_object(ctx)}
+    if "choices" in answer:
+        out["choices"] = choices
+    return out
+
+
+def lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return headers as the lines of a head."""
+    return b"".join(b"%b: %b\r\n" % pair for pair in headers)
+
+
+def head_of_whole(ctx: RequestContext, cost_usd: float, length: int) -> bytes:
+    """Return the header lines of a whole answer: what `decision_headers` gives, and those of the body."""
+    model, deployment = ctx.model, ctx.deployment
+    assert model is not None
+    assert deployment is not None
+    head = _HEAD % (length, ctx.heads.request_id.encode(), cost(cost_usd), model.header_line, deployment.header_line)
+    if ctx.route is None and ctx.guard is None and not ctx.degraded:
+        return head
+    known = (b"x-request-id", b"x-sluice-model", b"x-sluice-deployment")
+    return head + lines(pair for pair in decision_headers(ctx) if pair[0] not in known)
+
+
+def head_of_stream(ctx: RequestContext) -> bytes:
+    """Return the header lines of a streamed answer."""
+    return lines(decision_headers(ctx)) + _SSE_LINES
+
+
+def stream_broken(ctx: RequestContext, reason: str) -> UpstreamBroken:
+    """Count a stream that broke after its first event, and return what the client is told."""
+    if ctx.model is not None:
+        ctx.model.metrics.upstream_error(reason)
+    return UpstreamBroken(
+        "The model stopped in the middle of its answer. What was received so far is not complete; send the request again.",
+        code="stream_timeout" if reason == "timeout" else "stream_interrupted",
+    )
+
+
+def last_event(ctx: RequestContext, skeleton: dict[str, Any]) -> bytes:
+    """Return the event with the `sluice` object that goes before the end of a stream, b"" when the request has none."""
+    if not wants_sluice_object(ctx):
+        return b""
+    return event({**skeleton, "choices": [], "sluice": sluice_object(ctx)})
+
+
+def unaccounted() -> Unavailable:
+    """Return the refusal of a request that could not be recorded."""
+    return Unavailable("The request could not be accounted for. Try again in a few seconds.")
+
+
+def event(data: object) -> bytes:
+    """Return one server-sent event."""
+    return b"data: " + orjson.dumps(data) + b"\n\n"
+
+
+def skeleton_of(events: bytes) -> dict[str, Any]:
+    """Return id, object, creation time and model of the first chunk in a piece of a stream."""
+    for one in split(events):
+        chunk = chunk_of(one)
+        if chunk is not None:
+            return {name: chunk[name] for name in ("id", "object", "created", "model") if name in chunk}
+    return {}

@@ -1,0 +1,98 @@
+"""What a request on the short way uses: the client's connection, and the request path."""
+
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from sluice.clock import Clock
+from sluice_gateway.dataplane.context import Heads, Opened, RequestContext
+from sluice_gateway.dataplane.errors import ApiError
+from sluice_gateway.dataplane.limiter import Limiter
+from sluice_gateway.dataplane.stages.attempt import Attempts
+from sluice_gateway.dataplane.table import Endpoint
+from sluice_gateway.domain.ports import UsageSink
+
+
+class Client(Protocol):
+    """The client's connection, as a request uses it."""
+
+    @property
+    def slow(self) -> bool:
+        """Whether the client takes less than it is sent; `DirectRequest.resumed` tells when that has changed."""
+        ...
+
+    def answer(self, status: int, head: bytes, body: bytes) -> None:
+        """Send a whole answer; `head` holds finished header lines."""
+        ...
+
+    def begin_stream(self, head: bytes) -> None:
+        """Send the head of a streamed answer."""
+        ...
+
+    def send_part(self, data: bytes) -> None:
+        """Send a part of a stream."""
+        ...
+
+    def end_stream(self, data: bytes) -> None:
+        """Send the last part of a stream."""
+        ...
+
+    def converse(self) -> RequestResponseCycle:
+        """Return what a coroutine hears and answers the client with; the request leaves the short way."""
+        ...
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run the coroutine that answers."""
+        ...
+
+
+class Plane(Protocol):
+    """What a request uses of the request path."""
+
+    clock: Clock
+    attempts: Attempts
+    usage: UsageSink
+    limits: Limiter
+    max_body_bytes: int
+    direct: int
+
+    def open(self, heads: Heads) -> Opened:
+        """Decide on the head of a request."""
+        ...
+
+    def admit(self, endpoint: Endpoint, heads: Heads, started: float, opened: Opened, raw: bytes) -> RequestContext:
+        """Decide on the body of a request."""
+        ...
+
+    def too_large(self) -> ApiError:
+        """Return the refusal of a body over the limit."""
+        ...
+
+    def count_refusal(self, endpoint: Endpoint, error: ApiError, started: float) -> None:
+        """Count a request that was not admitted."""
+        ...
+
+    def is_traced(self, ctx: RequestContext) -> bool:
+        """Tell whether spans are made of this request."""
+        ...
+
+    def run(self, ctx: RequestContext) -> Coroutine[Any, Any, None]:
+        """Return the coroutine that answers an admitted request."""
+        ...
+
+    def failed(self, ctx: RequestContext, error: ApiError) -> None:
+        """Record a request that is answered with an error."""
+        ...
+
+    def left(self, ctx: RequestContext) -> None:
+        """Record a request whose client has gone."""
+        ...
+
+    def record_anyway(self, ctx: RequestContext) -> None:
+        """Record a request whose client is told of a failure already."""
+        ...
+
+    def count(self, ctx: RequestContext) -> None:
+        """Count an admitted request that has ended."""
+        ...
