@@ -9,6 +9,7 @@ from sluice.contracts.routing import Deployment
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_gateway.dataplane.body import Kind
 from sluice_gateway.dataplane.plan import Stages
+from sluice_gateway.dataplane.stages.dispatch import exhausted
 from sluice_gateway.dataplane.table import Compiler, ModelEntry
 from sluice_gateway.dataplane.worst_case import UNKNOWN, worst_case
 from sluice_gateway.metrics import GatewayMetrics
@@ -71,3 +72,9 @@ def test_a_key_bound_to_regions_reaches_only_deployments_that_say_that_they_are_
     assert names(None) == ["de", "us", "anywhere"]
     assert names(frozenset({"eu"})) == ["de"]
     assert names(frozenset({"asia"})) == []
+
+
+def test_a_model_that_runs_in_none_of_them_is_refused_with_that_reason() -> None:
+    found = entry(deployment("us", "http://b/v1", region="us"))
+    error = exhausted((found,), 0.0, frozenset({"eu"}))
+    assert (error.status, error.error_code) == (403, "region_not_allowed")
