@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 from e2e_config import config_with_recorded_model
-from e2e_platform import Platform, clean_environment, free_port_base, run_sluice, running_platform
+from e2e_platform import Platform, clean_environment, run_sluice, running_platform
 from e2e_recorder import Recorder
+
+from sluice.testing import free_port_base
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,6 @@ from pathlib import Path
 import httpx
 from openai import OpenAI
 
-from sluice.testing import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SLUICE = Path(sys.executable).parent / "sluice"
@@ -78,17 +77,6 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "COV_"))} | {
         "COLUMNS": "200"
     }
-
-
-def free_port_base() -> int:
-    """A base from which all ports of a platform are free (gateway +0…+11, workers +100…+106)."""
-    from sluice_cli.platform.health import listening
-
-    while True:
-        base = free_port()
-        offsets = (*range(12), *range(100, 108))
-        if base < 60000 and not any(listening(base + offset) for offset in offsets):
-            return base
 
 
 def running_platform() -> Platform:

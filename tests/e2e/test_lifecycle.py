@@ -8,7 +8,9 @@ import sys
 
 import psutil
 import pytest
-from e2e_platform import clean_environment, free_port_base, run_sluice
+from e2e_platform import clean_environment, run_sluice
+
+from sluice.testing import free_port_base
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 

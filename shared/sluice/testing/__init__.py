@@ -11,7 +11,7 @@ from sluice.testing.apps import (
     service_headers,
 )
 from sluice.testing.clock import FakeClock
-from sluice.testing.processes import ServiceProcess, free_port, wait_until
+from sluice.testing.processes import ServiceProcess, free_port, free_port_base, wait_until
 from sluice.testing.servers import Valkey, postgres_server, valkey_process, valkey_server
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "asgi_client",
     "environment_of",
     "free_port",
+    "free_port_base",
     "platform_settings",
     "postgres_server",
     "service_client",

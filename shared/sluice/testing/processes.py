@@ -1,6 +1,7 @@
 """Real processes in tests: started, waited for, killed."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -21,6 +22,24 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def free_port_base() -> int:
+    """Return a base from which all ports of a platform are free: gateway +0 to engine +11, the workers +100 to +107.
+
+    It lies below the ports that Linux gives to outgoing connections (32768 and up, `ip_local_port_range`), so that no
+    connection of another test takes one of them before the platform does.
+    """
+    while True:
+        base = random.randrange(10_000, 32_000)
+        try:
+            for offset in (*range(12), *range(100, 108)):
+                with socket.socket() as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(("127.0.0.1", base + offset))
+        except OSError:
+            continue
+        return base
 
 
 def wait_until(

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sluice.testing import free_port, wait_until
+from sluice.testing import free_port_base, wait_until
 from sluice_cli.platform import records
 from sluice_cli.platform.home import Home
 from sluice_cli.platform.launcher import Launcher
@@ -37,10 +37,7 @@ time.sleep(60)
 
 @pytest.fixture
 def base() -> int:
-    while True:
-        port = free_port()
-        if port < 60_000:
-            return port
+    return free_port_base()
 
 
 @pytest.fixture
@@ -83,12 +80,14 @@ def test_the_engines_port_is_looked_at_before_anything_starts(
 def test_an_interrupted_start_leaves_nothing_behind_though_nobody_reads_its_output(
     environment: dict[str, str], base: int, tmp_path: Path, number: signal.Signals
 ) -> None:
-    command = subprocess.Popen(
-        [str(SLUICE), "up"], env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+    complaints = tmp_path / "stderr"
+    with complaints.open("w") as errors:
+        command = subprocess.Popen(
+            [str(SLUICE), "up"], env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
     assert command.stdout is not None
     with command, command.stdout as lines:
-        assert any("valkey is ready" in line for line in lines)
+        assert any("valkey is ready" in line for line in lines), complaints.read_text()
         wait_until(lambda: len(list((tmp_path / "home/run").glob("*.json"))) > 5, what="the services")
         lines.close()
         command.send_signal(number)

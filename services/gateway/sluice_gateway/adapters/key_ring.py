@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from typing import NamedTuple, Protocol
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, Protocol, TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -16,6 +17,7 @@ from sluice_gateway.domain.tenancy import Directory, Lineage, StoredOrganization
 _log = logging.getLogger(__name__)
 _UNTIL_LOADED_S = 1.0
 _EVERYTHING = KeysChanged()
+_Read = TypeVar("_Read")
 
 
 class KeySource(Protocol):
@@ -47,6 +49,9 @@ class KeyRingKeeper:
 
     Degraded mode: while the database or Redis is away the ring keeps the keys that it has. A key revoked in another
     process then goes on working here until Redis is back, or until the next look at the database.
+
+    Reads overlap: a slow one must not put an older state over a newer. So what was read is taken only when nothing else
+    was taken while it was read; else it is read again.
     """
 
     def __init__(self, source: KeySource, ring: MemoryKeyRing, redis: Redis, *, reload_s: float) -> None:
@@ -61,12 +66,9 @@ class KeyRingKeeper:
         """Read everything if anything changed since the last time; without the database the ring stays as it is."""
         try:
             mark = await self._source.mark()
-            while mark != self._mark:
-                changes = self._changes
-                directory = await self._source.all()
-                if changes == self._changes:  # else a change came in between, which these keys may not have
-                    self._ring.replace(directory)
-                    self._mark = mark
+            if mark != self._mark:
+                self._ring.replace(await self._newest(self._source.all))
+                self._mark = mark
         except DependencyUnavailable as exc:
             _log.warning("API keys cannot be read (%s); %d keys stay in use", exc.detail, len(self._ring))
 
@@ -83,28 +85,28 @@ class KeyRingKeeper:
 
     async def key_changed(self, lineage: Lineage) -> None:
         """Take over a key changed in this process and announce it to the others."""
-        self._changes += 1
-        self._ring.put(lineage)
-        await self._announce(KeysChanged(key_id=lineage.key.id))
+        await self._changed(KeysChanged(key_id=lineage.key.id), lambda: self._ring.put(lineage))
 
     async def team_changed(self, team: StoredTeam) -> None:
         """Take over a team changed in this process and announce it to the others."""
-        self._changes += 1
-        self._ring.put_team(team)
-        await self._announce(KeysChanged(team_id=team.id))
+        await self._changed(KeysChanged(team_id=team.id), lambda: self._ring.put_team(team))
 
     async def organization_changed(self, organization: StoredOrganization) -> None:
         """Take over an organisation changed in this process and announce it to the others."""
-        self._changes += 1
-        self._ring.put_organization(organization)
-        await self._announce(KeysChanged(organization_id=organization.id))
+        message = KeysChanged(organization_id=organization.id)
+        await self._changed(message, lambda: self._ring.put_organization(organization))
 
     async def probe(self) -> None:
         """Raise until the keys were read once."""
         if not self._ring.loaded:
             raise KeyRingMissing("The API keys have not been read from the database yet.")
 
-    async def _announce(self, message: KeysChanged) -> None:
+    async def _changed(self, message: KeysChanged, put: Callable[[], None]) -> None:
+        try:
+            await self._take_over(message)  # it may have changed again, in another process, since it was written here
+        except DependencyUnavailable:
+            self._changes += 1
+            put()
         try:
             await publish(self._redis, KEYS_CHANGED, message)
         except (RedisError, OSError) as exc:
@@ -119,7 +121,6 @@ class KeyRingKeeper:
             self._mark = None
             await self.load()
             return
-        self._changes += 1
         try:
             await self._take_over(message)
         except DependencyUnavailable as exc:
@@ -129,16 +130,26 @@ class KeyRingKeeper:
             )
 
     async def _take_over(self, message: KeysChanged) -> None:
-        if message.organization_id is not None:
-            organization = await self._source.organization(message.organization_id)
+        if (organization_id := message.organization_id) is not None:
+            organization = await self._newest(lambda: self._source.organization(organization_id))
             if organization is not None:
                 self._ring.put_organization(organization)
-        if message.team_id is not None:
-            team = await self._source.team(message.team_id)
+        if (team_id := message.team_id) is not None:
+            team = await self._newest(lambda: self._source.team(team_id))
             if team is not None:
                 self._ring.put_team(team)
-        if message.key_id is not None:
+        if (key_id := message.key_id) is not None:
             try:
-                self._ring.put(await self._source.lineage(message.key_id))
+                self._ring.put(await self._newest(lambda: self._source.lineage(key_id)))
             except KeyNotFound:
-                self._ring.drop(message.key_id)
+                self._changes += 1
+                self._ring.drop(key_id)
+
+    async def _newest(self, read: Callable[[], Awaitable[_Read]]) -> _Read:
+        """Return what was read while nothing was taken over; the caller takes it over before it awaits anything."""
+        while True:
+            changes = self._changes
+            found = await read()
+            if changes == self._changes:
+                self._changes += 1
+                return found

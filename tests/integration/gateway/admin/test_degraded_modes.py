@@ -155,7 +155,7 @@ async def test_the_stream_takes_no_more_than_its_slowest_consumers_can_still_rea
         assert len(json.loads(rest[0][1][b"columns"])) == len(UsageFields._fields)
         await redis.xack(stream.name, "slow", *[entry[0] for entry in rest])
         assert await target.append(b"[1001]")
-        assert await redis.xlen(stream.name) <= 10, "what every group has handled is trimmed"
+        assert await redis.xlen(stream.name) < 50, "what every group has handled is trimmed, block by block"
 
 
 async def test_a_stream_that_nobody_reads_is_bounded(flushed_valkey: str) -> None:
