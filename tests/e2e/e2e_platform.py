@@ -15,7 +15,6 @@ from pathlib import Path
 import httpx
 from openai import OpenAI
 
-
 ROOT = Path(__file__).resolve().parents[2]
 SLUICE = Path(sys.executable).parent / "sluice"
 
