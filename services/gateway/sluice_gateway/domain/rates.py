@@ -1,6 +1,5 @@
 """Prices, made ready for multiplication with token counts."""
 
-from operator import mul
 from typing import NamedTuple
 
 from sluice.contracts.routing import Price
@@ -48,4 +47,4 @@ def rates_of(price: Price) -> Rates:
 
 def surcharge(details: TokenDetails, differences: tuple[float, ...]) -> float:
     """Return the dollars that special kinds of tokens add to a bill, or take off it."""
-    return sum(map(mul, details, differences))
+    return sum(count * difference for count, difference in zip(details, differences, strict=True))
