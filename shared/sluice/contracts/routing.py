@@ -59,10 +59,17 @@ class Deployment(Reply):
 
 
 class Price(Reply):
-    """US dollars per million tokens."""
+    """US dollars per million tokens, and for each request; a kind of token without a price costs as `input` or `output`."""
 
     input: Annotated[float, Field(ge=0)] = 0.0
     output: Annotated[float, Field(ge=0)] = 0.0
+    cached_input: Annotated[float, Field(ge=0)] | None = None
+    cache_write: Annotated[float, Field(ge=0)] | None = None
+    audio_input: Annotated[float, Field(ge=0)] | None = None
+    image_input: Annotated[float, Field(ge=0)] | None = None
+    reasoning: Annotated[float, Field(ge=0)] | None = None
+    audio_output: Annotated[float, Field(ge=0)] | None = None
+    request: Annotated[float, Field(ge=0)] = 0.0
 
 
 class Model(Reply):
