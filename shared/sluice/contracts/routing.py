@@ -72,6 +72,17 @@ class Price(Reply):
     request: Annotated[float, Field(ge=0)] = 0.0
 
 
+class FallbacksOn(Reply):
+    """Models to try instead when one failed for this reason; None leaves it to `fallbacks`, and passes a refusal on.
+
+    `timeout`: no answer in time. `context`: the prompt is too long for the model. `content`: its content policy refused.
+    """
+
+    timeout: tuple[str, ...] | None = None
+    context: tuple[str, ...] | None = None
+    content: tuple[str, ...] | None = None
+
+
 class Model(Reply):
     """A model that callers can name; lengths are tokens.
 
@@ -98,6 +109,7 @@ class Model(Reply):
     capabilities: tuple[Capability, ...] | None = None
     policy: str | None = None
     fallbacks: tuple[str, ...] = ()
+    fallbacks_on: FallbacksOn = FallbacksOn()
     deployments: tuple[Deployment, ...]
 
 
@@ -115,6 +127,7 @@ class Policy(Reply):
 
     `on_guard_error` says what a guardrail that cannot be reached means: `closed` refuses the request (default),
     `open` lets it pass. With guards `off` and no retrieval a request makes no hop but the upstream.
+    `deadline_s` bounds all attempts together for requests that bring no deadline of their own.
     """
 
     name: str
@@ -123,6 +136,7 @@ class Policy(Reply):
     guard_policy: str = "default"
     on_guard_error: Literal["closed", "open"] = "closed"
     retrieval: RetrievalPolicy | None = None
+    deadline_s: Annotated[float, Field(gt=0, le=3600)] | None = None
 
 
 class Share(Reply):
@@ -145,6 +159,7 @@ class Route(Reply):
     name: str
     candidates: tuple[str, ...]
     fallbacks: tuple[str, ...] = ()
+    fallbacks_on: FallbacksOn = FallbacksOn()
     policy: str | None = None
     prefer: Prefer = "least_loaded"
     split: tuple[Share, ...] = ()
