@@ -8,7 +8,7 @@ from sluice.contracts.base import Reply, Request
 
 SNAPSHOT_KEY = "sluice:routing:snapshot"
 
-ModelKind = Literal["chat", "embedding"]
+ModelKind = Literal["chat", "embedding", "rerank", "image", "transcription", "speech"]
 GuardMode = Literal["off", "observe", "enforce"]
 DeploymentHealth = Literal["up", "down", "unknown"]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]

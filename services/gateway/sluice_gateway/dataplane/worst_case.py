@@ -29,6 +29,9 @@ def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int) -> Wors
     """
     if kind == "embedding":
         return WorstCase(size, size, nano_dollars(size * entry.input_price))
+    if kind == "rerank":
+        size += len(fields["query"].encode()) * len(fields["documents"])  # it is read anew with each document
+        return WorstCase(size, size, nano_dollars(size * entry.input_price))
     context, answer = entry.context_tokens, entry.longest_answer
     prompt = context if size > context or (kind == "chat" and _has_media(fields["messages"])) else size
     asked, newer = fields.get("max_tokens"), fields.get("max_completion_tokens")
