@@ -8,7 +8,7 @@ from sluice.contracts.base import Reply, Request
 
 SNAPSHOT_KEY = "sluice:routing:snapshot"
 
-ModelKind = Literal["chat", "embedding", "rerank", "image", "transcription", "speech"]
+ModelKind = Literal["chat", "embedding", "rerank"]
 GuardMode = Literal["off", "observe", "enforce"]
 DeploymentHealth = Literal["up", "down", "unknown"]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -56,10 +56,17 @@ class Deployment(Reply):
 
 
 class Price(Reply):
-    """US dollars per million tokens."""
+    """US dollars per million tokens, and for each request; a kind of token without a price costs as `input` or `output`."""
 
     input: Annotated[float, Field(ge=0)] = 0.0
     output: Annotated[float, Field(ge=0)] = 0.0
+    cached_input: Annotated[float, Field(ge=0)] | None = None
+    cache_write: Annotated[float, Field(ge=0)] | None = None
+    audio_input: Annotated[float, Field(ge=0)] | None = None
+    image_input: Annotated[float, Field(ge=0)] | None = None
+    reasoning: Annotated[float, Field(ge=0)] | None = None
+    audio_output: Annotated[float, Field(ge=0)] | None = None
+    request: Annotated[float, Field(ge=0)] = 0.0
 
 
 class Model(Reply):

@@ -91,16 +91,16 @@ def test_a_killed_worker_leaves_one_ready_document_with_all_its_chunks(retrieval
     retrieval.serve()
     worker = retrieval.work()
     store = retrieval.store(chunking={"max_tokens": 128})
-    document = retrieval.add(store, "long.txt", long_text(240))
+    document = retrieval.add(store, "long.txt", long_text(160))
     wait_until(lambda: indexed(retrieval) > 0, seconds=60, every=0.02, what="the first chunks in the index")
     worker.kill()
     assert retrieval.document(store, document)["status"] == "processing"
     assert retrieval.search(store, "topic") == []  # nothing of a half-ingested document is shown
     retrieval.work()
     ready = retrieval.wait_for(store, document, seconds=90)
-    assert ready["chunks"] == 240
+    assert ready["chunks"] == 160
     assert [item["status"] for item in retrieval.documents(store)] == ["ready"]
-    wait_until(lambda: indexed(retrieval) == 240, what="all chunks in the index")
+    wait_until(lambda: indexed(retrieval) == 160, what="all chunks in the index")
     assert len(retrieval.search(store, "topic", top_k=50, mode="bm25")) == 50
 
 

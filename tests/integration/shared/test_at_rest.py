@@ -41,9 +41,9 @@ def times_woken(pid: int) -> int:
 )
 def test_a_service_without_work_wakes_seldom(service: str, most_a_second: int, tmp_path: Path) -> None:
     with started(service, tmp_path) as process:
-        time.sleep(4)
+        time.sleep(3)
         before, began = times_woken(process.pid), time.monotonic()
-        time.sleep(10)
+        time.sleep(5)
         woken = (times_woken(process.pid) - before) / (time.monotonic() - began)
     assert woken < most_a_second
 

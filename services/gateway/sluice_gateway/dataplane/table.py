@@ -16,6 +16,7 @@ from sluice_gateway.dataplane.plan import Plan, Stages, compile_plan, stricter
 from sluice_gateway.dataplane.providers import paths_of
 from sluice_gateway.dataplane.ranking import ranked
 from sluice_gateway.dataplane.upstream import Upstream
+from sluice_gateway.domain.rates import rates_of
 from sluice_gateway.domain.residency import may_use
 from sluice_gateway.metrics import GatewayMetrics, Spread, Tally
 from sluice_gateway.translate.messages.client import CountTokens, Messages
@@ -104,8 +105,8 @@ class ModelMetrics:
 class ModelEntry:
     """A model that callers can name."""
 
-    __slots__ = ("_within", "config", "context_tokens", "deployments", "fallbacks", "header", "header_line", "input_price", "longest_answer", "metrics", "name",
-                 "output_price", "plan", "policy", "prompt_limit_bytes")  # fmt: skip
+    __slots__ = ("_within", "config", "context_tokens", "dearest_input", "dearest_output", "deployments", "differences", "fallbacks", "header", "header_line", "input_price", "longest_answer", "metrics", "name",
+                 "output_price", "plan", "policy", "prompt_limit_bytes", "request_fee")  # fmt: skip
 
     def __init__(
         self,
@@ -126,8 +127,9 @@ class ModelEntry:
         self.fallbacks: tuple[ModelEntry, ...] = ()
         self.header = (b"x-sluice-model", header_value(config.name))
         self.header_line = b"%b: %b\r\n" % self.header
-        self.input_price = config.price.input / 1e6
-        self.output_price = config.price.output / 1e6
+        rates = rates_of(config.price)
+        self.input_price, self.output_price, self.request_fee, self.differences = rates
+        self.dearest_input, self.dearest_output = rates.dearest_input, rates.dearest_output
         self.context_tokens = config.context_tokens
         self.longest_answer = min(config.max_output_tokens or config.context_tokens, config.context_tokens)
         self._within: dict[frozenset[str], tuple[DeploymentState, ...]] = {}

@@ -27,11 +27,10 @@ def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int) -> Wors
     not show: such a prompt counts as the whole context. The answer is as long as the caller allows, else as long as the model's can
     be, times the number of choices.
     """
-    if kind == "embedding":
-        return WorstCase(size, size, nano_dollars(size * entry.input_price))
-    if kind == "rerank":
-        size += len(fields["query"].encode()) * len(fields["documents"])  # it is read anew with each document
-        return WorstCase(size, size, nano_dollars(size * entry.input_price))
+    if kind in ("embedding", "rerank"):
+        if kind == "rerank":
+            size += len(fields["query"].encode()) * len(fields["documents"])  # it is read anew with each document
+        return WorstCase(size, size, nano_dollars(size * entry.dearest_input + entry.request_fee))
     context, answer = entry.context_tokens, entry.longest_answer
     prompt = context if size > context or (kind == "chat" and _has_media(fields["messages"])) else size
     asked, newer = fields.get("max_tokens"), fields.get("max_completion_tokens")
@@ -44,7 +43,7 @@ def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int) -> Wors
         prompt = size
         choices = max(choices, _number(fields.get("best_of"))) * _prompts(fields["prompt"])
     answer *= choices
-    cost = int((prompt * entry.input_price + answer * entry.output_price) * NANO + 0.999)
+    cost = int((prompt * entry.dearest_input + answer * entry.dearest_output + entry.request_fee) * NANO + 0.999)
     return WorstCase(prompt, prompt + answer, cost, asked is not None)
 
 

@@ -16,12 +16,13 @@ async def test_a_gateway_killed_after_and_during_uploads(tmp_path: Path, valkey:
     async with batch_platform(tmp_path, valkey) as run:
         client = run.client()
         kept = await client.files.create(file=("kept.bin", content), purpose="user_data")
-        half_sent = asyncio.Event()
+        half_sent, killed = asyncio.Event(), asyncio.Event()
 
         async def half() -> AsyncIterator[bytes]:
             yield b'--B\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n' + content
             half_sent.set()
-            await asyncio.sleep(30)
+            await killed.wait()
+            yield content
 
         headers = {**client.auth_headers, "content-type": "multipart/form-data; boundary=B"}
         async with httpx.AsyncClient() as http:
@@ -29,6 +30,7 @@ async def test_a_gateway_killed_after_and_during_uploads(tmp_path: Path, valkey:
             await half_sent.wait()
             await asyncio.sleep(0.3)
             run.gateway.kill()
+            killed.set()
             with pytest.raises(httpx.HTTPError):
                 await sending
         run.gateway.start()

@@ -15,9 +15,6 @@ _SERVED: dict[ModelKind, str] = {
     "chat": "/v1/chat/completions",
     "embedding": "/v1/embeddings",
     "rerank": "/v1/rerank",
-    "image": "/v1/images/generations",
-    "transcription": "/v1/audio/transcriptions",
-    "speech": "/v1/audio/speech",
 }
 
 
