@@ -81,6 +81,6 @@ def _tokens(found: dict[str, Any]) -> int | None:
     counted = meta.get("tokens") if type(meta) is dict else None
     for where, name in ((usage, "prompt_tokens"), (usage, "total_tokens"), (counted, "input_tokens")):
         value = where.get(name) if type(where) is dict else None
-        if type(value) in (int, float) and value >= 0:
+        if isinstance(value, int | float) and value >= 0:
             return int(value)
     return None
