@@ -1,6 +1,6 @@
 """PDF as Markdown: a section for each page."""
 
-import pypdfium2
+import pypdfium2  # type: ignore[import-untyped]
 
 from sluice_retrieval.adapters.extract.markdown import TooLarge, Unreadable, Writer, heading, plain
 

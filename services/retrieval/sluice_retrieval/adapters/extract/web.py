@@ -1,6 +1,6 @@
 """HTML as Markdown: headings, paragraphs, lists, rows of tables; scripts and styles are left out."""
 
-from lxml import etree, html
+from lxml import etree, html  # type: ignore[import-untyped]
 
 from sluice_retrieval.adapters.extract.markdown import Unreadable, Writer, heading, inline, plain
 
