@@ -8,7 +8,7 @@ from sluice.contracts.base import Reply, Request
 
 SNAPSHOT_KEY = "sluice:routing:snapshot"
 
-ModelKind = Literal["chat", "embedding"]
+ModelKind = Literal["chat", "embedding", "rerank"]
 Modality = Literal["text", "image", "audio", "video", "file"]
 Capability = Literal["tools", "json_schema", "logprobs", "reasoning"]
 Prefer = Literal["least_loaded", "cheapest"]
