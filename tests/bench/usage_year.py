@@ -85,7 +85,7 @@ async def _slowest(store: UsageStore, days: int) -> float:
             for _ in range(_ROUNDS):
                 began = time.perf_counter()
                 await store.totals(wanted)
-                await store.groups(wanted, group)  # type: ignore[arg-type] # each is a UsageGroup
+                await store.groups(wanted, group)
                 times.append(time.perf_counter() - began)
             middle = statistics.median(times)
             slowest = max(slowest, middle)

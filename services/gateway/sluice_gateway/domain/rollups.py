@@ -36,6 +36,10 @@ class RollupSums(NamedTuple):
     reasoning_tokens: int
     cost_usd: float
 
+    def plus(self, other: "RollupSums") -> "RollupSums":
+        """Return both together."""
+        return RollupSums._make(mine + others for mine, others in zip(self, other, strict=True))
+
 
 def rolled_up(events: Iterable[UsageRecorded]) -> list[tuple[RollupKey, RollupSums]]:
     """Return what events add to the sums of their hours and days, in the order of the keys.
@@ -67,7 +71,7 @@ def rolled_up(events: Iterable[UsageRecorded]) -> list[tuple[RollupKey, RollupSu
                 event.status,
             )
             known = found.get(key)
-            found[key] = one if known is None else RollupSums(*map(sum, zip(known, one, strict=True)))
+            found[key] = one if known is None else known.plus(one)
     return sorted(found.items())
 
 
