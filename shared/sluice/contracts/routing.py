@@ -69,6 +69,17 @@ class Price(Reply):
     request: Annotated[float, Field(ge=0)] = 0.0
 
 
+class FallbacksOn(Reply):
+    """Models to try instead when one failed for this reason; None leaves it to `fallbacks`, and passes a refusal on.
+
+    `timeout`: no answer in time. `context`: the prompt is too long for the model. `content`: its content policy refused.
+    """
+
+    timeout: tuple[str, ...] | None = None
+    context: tuple[str, ...] | None = None
+    content: tuple[str, ...] | None = None
+
+
 class Model(Reply):
     """A model that callers can name; lengths are tokens."""
 
@@ -82,6 +93,7 @@ class Model(Reply):
     price: Price = Price()
     policy: str | None = None
     fallbacks: tuple[str, ...] = ()
+    fallbacks_on: FallbacksOn = FallbacksOn()
     deployments: tuple[Deployment, ...]
 
 
@@ -99,6 +111,7 @@ class Policy(Reply):
 
     `on_guard_error` says what a guardrail that cannot be reached means: `closed` refuses the request (default),
     `open` lets it pass. With guards `off` and no retrieval a request makes no hop but the upstream.
+    `deadline_s` bounds all attempts together for requests that bring no deadline of their own.
     """
 
     name: str
@@ -107,6 +120,7 @@ class Policy(Reply):
     guard_policy: str = "default"
     on_guard_error: Literal["closed", "open"] = "closed"
     retrieval: RetrievalPolicy | None = None
+    deadline_s: Annotated[float, Field(gt=0, le=3600)] | None = None
 
 
 class Route(Reply):
@@ -119,6 +133,7 @@ class Route(Reply):
     name: str
     candidates: tuple[str, ...]
     fallbacks: tuple[str, ...] = ()
+    fallbacks_on: FallbacksOn = FallbacksOn()
     policy: str | None = None
     when_all_down: Literal["try", "refuse"] = "try"
 
@@ -134,11 +149,15 @@ class RoutingSnapshot(Reply):
 
 
 class RouteRequest(Request):
-    """Which model shall answer; `model` is a route's name or a model's, `text` the last user message (may be cut)."""
+    """Which model shall answer; `model` is a route's name or a model's, `text` the last user message (may be cut).
+
+    `regions` are those that the caller is bound to: deployments elsewhere cannot answer it. None binds to none.
+    """
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
     text: Annotated[str, Field(max_length=20_000)] = ""
     prompt_tokens: Annotated[int, Field(ge=0)] = 0
+    regions: tuple[str, ...] | None = None
     explain: bool = False
 
 

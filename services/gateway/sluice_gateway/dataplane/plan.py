@@ -47,6 +47,7 @@ class Plan:
     retrieval: RetrievalPlan | None
     groups: tuple[tuple[Stage, ...], ...]
     direct: bool
+    deadline_s: float | None = None
 
     def following(self, ran: Sequence[Stage]) -> tuple[Stage, ...]:
         """Return the stages that run next, given those that ran; an empty tuple means that all have run."""
@@ -84,6 +85,7 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
         retrieval=retrieval,
         groups=groups,
         direct=not groups and effective.guard_output == "off",
+        deadline_s=effective.deadline_s,
     )
 
 
@@ -99,6 +101,7 @@ def stricter(one: Policy | None, other: Policy | None) -> Policy | None:
         guard_policy=leader.guard_policy,
         on_guard_error="closed" if "closed" in (one.on_guard_error, other.on_guard_error) else "open",
         retrieval=one.retrieval or other.retrieval,
+        deadline_s=min((s for s in (one.deadline_s, other.deadline_s) if s is not None), default=None),
     )
 
 
