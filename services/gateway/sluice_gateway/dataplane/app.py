@@ -16,6 +16,7 @@ from sluice_gateway.dataplane.answers import decision_headers, unaccounted
 from sluice_gateway.dataplane.asgi import Application, Headers, Receive, Scope, Send
 from sluice_gateway.dataplane.context import Heads, Opened, RequestContext, read_heads
 from sluice_gateway.dataplane.conversation import Disconnects
+from sluice_gateway.dataplane.cooldowns import Cooldowns
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.direct import DirectRequest
 from sluice_gateway.dataplane.errors import (
@@ -31,6 +32,7 @@ from sluice_gateway.dataplane.errors import (
 from sluice_gateway.dataplane.lease_keeper import LeaseKeeper
 from sluice_gateway.dataplane.limiter import Limiter, Queueing
 from sluice_gateway.dataplane.listing import MODELS, listed
+from sluice_gateway.dataplane.moderation import Moderate, admit_moderation
 from sluice_gateway.dataplane.plan import Stage, Stages
 from sluice_gateway.dataplane.short_way import Client
 from sluice_gateway.dataplane.stages.admit import admit_body, admit_head, admit_links, read_body, too_large
@@ -45,13 +47,27 @@ from sluice_gateway.dataplane.stages.resolve import open_to, resolve
 from sluice_gateway.dataplane.stages.respond import Respond
 from sluice_gateway.dataplane.stages.retrieve import Retrieve
 from sluice_gateway.dataplane.stages.route import AskRouter
-from sluice_gateway.dataplane.table import CHAT, ENDPOINTS, Compiler, Endpoint, ModelMetrics, Table
+from sluice_gateway.dataplane.table import (
+    CHAT,
+    COMPLETIONS,
+    COUNT_TOKENS,
+    EMBEDDINGS,
+    ENDPOINTS,
+    MESSAGES,
+    MODERATIONS,
+    RESPONSES,
+    Compiler,
+    Endpoint,
+    ModelMetrics,
+    Table,
+)
 from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.upstreams import Upstreams
 
 _log = logging.getLogger(__name__)
 _BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
-_BY_URL = {endpoint.path.encode(): endpoint for endpoint in ENDPOINTS}
+_SHORT = (CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, RESPONSES)
+_BY_URL = {endpoint.path.encode(): endpoint for endpoint in _SHORT}
 _IDLE_TICK_S = 1.0
 _OTHER = "other"
 _CLIENT_GONE = 499
@@ -73,7 +89,8 @@ class DataPlane:
         self._options = deps.options
         guard = GuardInput(deps)
         output = GuardOutput(deps)
-        self.attempts = Attempts(deps)
+        self.cooldowns = Cooldowns(deps.clock, deps.options, deps.metrics)
+        self.attempts = Attempts(deps, self.cooldowns)
         self.usage = deps.usage
         self.leases = LeaseKeeper(deps.leases, deps.clock, deps.metrics)
         queueing = Queueing(deps.options.limit_queue, deps.options.limit_queue_wait_s)
@@ -89,6 +106,7 @@ class DataPlane:
         self._table: Table | None = None
         self._other = ModelMetrics(deps.metrics, _OTHER)
         self._disconnects = Disconnects(self._loop, deps.options.watch_disconnect_after_s)
+        self._moderate = Moderate(deps)
         self._respond = Respond(deps, output, self._disconnects.stop)
         self.direct = 0
         deps.metrics.in_flight.set_function(lambda: len(self._disconnects) + self.direct)
@@ -96,6 +114,7 @@ class DataPlane:
     def use(self, snapshot: RoutingSnapshot) -> None:
         """Route by this snapshot from now on; requests that are under way keep the one that they began with."""
         self._table = self._compiler.compile(snapshot)
+        self.cooldowns.use(self._compiler.states())
         self._upstreams.keep_only(self._compiler.origins())
         self._deps.metrics.snapshot_version.set(snapshot.version)
 
@@ -129,7 +148,10 @@ class DataPlane:
                 raise WrongMethod(f"{endpoint.path} takes POST requests only.", headers=((b"allow", b"POST"),))
             opened = self.open(heads)
             raw = await read_body(receive, self.max_body_bytes)
-            ctx = self.admit(endpoint, heads, started, opened, raw)
+            if endpoint is MODERATIONS:
+                ctx = admit_moderation(endpoint, heads, started, opened, raw)
+            else:
+                ctx = self.admit(endpoint, heads, started, opened, raw)
         except ApiError as exc:
             self.count_refusal(endpoint, exc, started)
             await _refuse(send, endpoint, exc, [(b"x-request-id", heads.request_id.encode())])
@@ -312,6 +334,9 @@ class DataPlane:
             await self._generate(ctx)
 
     async def _generate(self, ctx: RequestContext) -> None:
+        if ctx.endpoint is MODERATIONS:
+            await self._respond.made(ctx, await self._moderate(ctx))
+            return
         answer = await self._dispatch(ctx)
         try:
             if answer.scanner is None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_gateway.dataplane.sse import EventTooLong, StreamScanner, chunk_of, split, usage_of
+from sluice_gateway.dataplane.sse import EventTooLong, StreamScanner, Usage, chunk_of, split, usage_of
 
 
 def chunk(content: str, **more: Any) -> bytes:
@@ -45,7 +45,7 @@ def test_however_it_is_cut_the_client_sees_the_same(
     out, done = run(scanner, data, cuts)
     assert out == shown
     assert done
-    assert scanner.usage == (5, 2)
+    assert scanner.usage == Usage(5, 2)
 
 
 @given(st.lists(st.binary(max_size=40), max_size=8))
@@ -69,7 +69,7 @@ def test_usage_beside_a_choice_is_kept() -> None:
     scanner = StreamScanner(hide_usage=True)
     data = chunk("x", usage={"prompt_tokens": 1, "completion_tokens": 2})
     assert scanner.feed(data).events == data
-    assert scanner.usage == (1, 2)
+    assert scanner.usage == Usage(1, 2)
 
 
 def test_an_error_event_is_noticed_and_not_shown() -> None:
@@ -92,7 +92,7 @@ def test_an_event_without_end_is_given_up() -> None:
 
 
 @pytest.mark.parametrize(("usage", "expected"), [
-    ({"prompt_tokens": 3, "completion_tokens": 4}, (3, 4)), ({"prompt_tokens": 3}, (3, 0)), (None, None), (3, None),
+    ({"prompt_tokens": 3, "completion_tokens": 4}, Usage(3, 4)), ({"prompt_tokens": 3}, Usage(3, 0)), (None, None), (3, None),
     ({"prompt_tokens": "3"}, None), ({"prompt_tokens": -1}, None), ({"prompt_tokens": True}, None),
 ])  # fmt: skip
 def test_usage_must_make_sense(usage: object, expected: object) -> None:
@@ -104,3 +104,15 @@ def test_events_of_many_lines() -> None:
     assert chunk_of(b'data: {"a":\ndata: 1}\n\n') == {"a": 1}
     assert chunk_of(b"data: [1]\n\n") is None
     assert split(b"data: 1\n\n\n\ndata: 2\n\n") == [b"data: 1\n\n", b"data: 2\n\n"]
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_cut_at_every_byte_with_comments_names_and_data_on_many_lines(newline: bytes) -> None:
+    usage = b'data: {"choices": [],\ndata: "usage": {"prompt_tokens": 5,\ndata: "completion_tokens": 2}}\n\n'
+    first = b": keep-alive\nevent: x\nid: 1\n" + chunk("one")
+    data = (b": ping\n\n" + first + chunk("two") + usage + DONE).replace(b"\n", newline)
+    for size in range(1, len(data) + 1):
+        scanner = StreamScanner(hide_usage=True)
+        out, done = run(scanner, data, list(range(0, len(data), size)))
+        assert out == (b": ping\n\n" + first + chunk("two")).replace(b"\n", newline), size
+        assert (done, scanner.usage, scanner.chunks) == (True, Usage(5, 2), 2), size
