@@ -164,7 +164,7 @@ async def get_own_usage(request_id: PathId, deps: DepsDep, key: ReaderDep) -> Us
 
 async def _written(pages: AsyncIterator[list[UsageRecord]], kind: ExportFormat) -> StreamingResponse:
     # The first page is read before the answer begins, so that a database that is away is a clear error.
-    first = await anext(pages, [])
+    first: list[UsageRecord] = await anext(pages, [])
 
     async def parts() -> AsyncIterator[bytes]:
         yield head(kind) + lines(first, kind)
