@@ -20,7 +20,7 @@ from sluice_guardrail.domain.findings import Finding, merge_overlaps
 from sluice_guardrail.domain.folding import Folded, fold
 from sluice_guardrail.domain.injection import score_injection
 from sluice_guardrail.domain.ngrams import LinearHead
-from sluice_guardrail.domain.output_filter import UNSAFE_KINDS, find_output_marks, find_verbatim_leaks
+from sluice_guardrail.domain.output_filter import UNSAFE_KINDS, find_hidden_leaks, find_output_marks
 from sluice_guardrail.domain.policy import FilterRules, InjectionRules, NamedPolicy, PiiRules
 from sluice_guardrail.domain.redaction import Labels, redact
 
@@ -176,7 +176,7 @@ def _injection(folded: Folded, rules: InjectionRules, head: LinearHead | None) -
 
 def _marks(folded: Folded, system_texts: Sequence[str], rules: FilterRules) -> list[Decided]:
     actions: dict[str, IssueAction] = {"refuse": "block", "redact": "redact", "flag": "flag"}
-    found = [*find_output_marks(folded.text), *find_verbatim_leaks(folded.text, system_texts)]
+    found = [*find_output_marks(folded.text), *find_hidden_leaks(folded.text, system_texts, rules.canaries)]
     decided: list[Decided] = []
     for finding in merge_overlaps(found):
         action = actions.get(rules.action_for(finding.kind))

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from sluice_guardrail.domain.disguises import readings
 from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.folding import lowered
 
@@ -14,8 +15,8 @@ _PROMPT = (
     r"(?:(?:system|initial|hidden|secret|original|internal|developer) (?:prompt|instructions?|message|directives?))"
 )
 
-MarkKind = Literal["prompt_leak", "instruction_ignored", "template_token", "delimiter", "verbatim_prompt"]
-UNSAFE_KINDS: frozenset[str] = frozenset({"prompt_leak", "instruction_ignored", "verbatim_prompt"})
+MarkKind = Literal["prompt_leak", "instruction_ignored", "template_token", "delimiter", "verbatim_prompt", "canary"]
+UNSAFE_KINDS: frozenset[str] = frozenset({"prompt_leak", "instruction_ignored", "verbatim_prompt", "canary"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,35 @@ def find_verbatim_leaks(text: str, system_texts: Sequence[str]) -> Iterator[Find
         last = at + LEAK_WORDS
     if first is not None:
         yield _leak(matches[first].start(), matches[last - 1].end())
+
+
+def find_hidden_leaks(text: str, system_texts: Sequence[str], canaries: Sequence[str]) -> Iterator[Finding]:
+    """Yield canaries, and runs of a system prompt, in a folded answer as it stands and under every disguise that is read.
+
+    A canary is compared by its letters and digits alone, so that spacing, dashes and capitals do not hide it.
+    """
+    yield from find_verbatim_leaks(text, system_texts)
+    yield from _canaries(text, canaries)
+    if not system_texts and not canaries:
+        return
+    for reading in readings(text):
+        for leak in (*find_verbatim_leaks(reading.text, system_texts), *_canaries(reading.text, canaries)):
+            start, end = reading.span(leak.start, leak.end)
+            yield replace(leak, start=start, end=end)
+
+
+def _canaries(text: str, canaries: Sequence[str]) -> Iterator[Finding]:
+    if not canaries:
+        return
+    places = [at for at, char in enumerate(text) if char.isalnum()]
+    bare = lowered("".join(text[at] for at in places))
+    for canary in canaries:
+        wanted = lowered("".join(char for char in canary if char.isalnum()))
+        at = bare.find(wanted)
+        while at != -1:
+            last = at + len(wanted) - 1
+            yield Finding("output_filter", "output_filter", "canary", places[at], places[last] + 1, 1.0)
+            at = bare.find(wanted, last + 1)
 
 
 def _leak(start: int, end: int) -> Finding:

@@ -17,6 +17,7 @@ PiiAction = Literal["redact", "block", "flag", "allow"]
 InjectionAction = Literal["block", "sanitise", "flag", "allow"]
 FilterAction = Literal["refuse", "redact", "flag", "allow"]
 PolicyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+Canary = Annotated[str, StringConstraints(pattern=r"^(?:[^A-Za-z0-9]*[A-Za-z0-9]){10}", max_length=200)]
 Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 
 REFUSAL = "I can't provide that information."
@@ -58,6 +59,11 @@ class FilterRules(_Section):
     kinds: dict[MarkKind, FilterAction] = Field(default_factory=dict)
     threshold: float = Field(0.7, ge=0, le=1)
     refusal: str = Field(REFUSAL, min_length=1, max_length=2000)
+    canaries: tuple[Canary, ...] = Field(
+        (),
+        max_length=50,
+        description="strings of system prompts that must never come out, each of 10 letters or digits at least",
+    )
 
     def action_for(self, kind: str) -> FilterAction:
         """Return what to do about a mark of this kind."""

@@ -6,7 +6,7 @@ something that was found. So a finding that is still growing is not let out by h
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sluice.contracts.guard import MAX_TEXT, CheckRequest, IssueDetail, OutputVerdict, Segment
 from sluice.errors import SluiceError
@@ -56,6 +56,14 @@ def cut_before(text: str, limit: int, details: Sequence[IssueDetail]) -> int:
             if detail.start < cut < detail.end:
                 cut, moved = detail.start, True
     return cut
+
+
+class Checks(Protocol):
+    """Says what may be shown in place of a text; it raises where the policy forbids to go on unchecked."""
+
+    async def check(self, ctx: RequestContext, text: str) -> Checked:
+        """Return what may be shown in place of `text`."""
+        ...
 
 
 class GuardOutput:
@@ -159,7 +167,7 @@ class StreamGuard:
     released whole at the end, since half of a JSON document cannot be judged.
     """
 
-    def __init__(self, guard: GuardOutput, ctx: RequestContext, *, window: int, holdback: int) -> None:
+    def __init__(self, guard: Checks, ctx: RequestContext, *, window: int, holdback: int) -> None:
         self._guard = guard
         self._ctx = ctx
         self._window = window
@@ -203,12 +211,21 @@ class StreamGuard:
         out: list[dict[str, Any]] = []
         if rest.get("delta"):
             out.append(self._chunk({**choice, **rest, "logprobs": None}))
-        for place in [place for place in self._held if place[0] == index and place[1] != "arguments"]:
-            if len(self._held[place]) >= self._due.get(place, self._window):
-                released = await self._release(place, final=False)
-                out += released.chunks
-                if released.blocked:
-                    return Released(out, blocked=True)
+        for place in [place for place in self._held if place[0] == index]:
+            released = await self._full_windows(place)
+            out += released.chunks
+            if released.blocked:
+                return Released(out, blocked=True)
+        return Released(out, blocked=False)
+
+    async def _full_windows(self, place: Place) -> Released:
+        # Looks at the text at places that its length alone decides: how the upstream cut it into chunks changes nothing.
+        out: list[dict[str, Any]] = []
+        while place[1] != "arguments" and len(self._held.get(place, "")) >= self._due.get(place, self._window):
+            released = await self._release(place, self._due.get(place, self._window))
+            out += released.chunks
+            if released.blocked:
+                return Released(out, blocked=True)
         return Released(out, blocked=False)
 
     def _hold(self, index: int, choice: dict[str, Any], delta: dict[str, Any] | None) -> dict[str, Any]:
@@ -237,32 +254,39 @@ class StreamGuard:
     async def _flush(self, index: int) -> Released:
         out: list[dict[str, Any]] = []
         for place in sorted(place for place in self._held if place[0] == index):
-            released = await self._release(place, final=True)
+            released = await self._full_windows(place)
             out += released.chunks
+            if not released.blocked:
+                released = await self._rest(place)
+                out += released.chunks
             if released.blocked:
                 return Released(out, blocked=True)
         return Released(out, blocked=False)
 
-    async def _release(self, place: Place, *, final: bool) -> Released:
+    async def _rest(self, place: Place) -> Released:
         text = self._held.pop(place)
+        self._due.pop(place, None)
         checked = await self._guard.check(self._ctx, text)
         if checked.blocked:
             return Released([self._stop(place, checked.text)], blocked=True)
-        if final:
-            return Released([self._text(place, checked.text)], blocked=False)
+        return Released([self._text(place, checked.text)] if text else [], blocked=False)
+
+    async def _release(self, place: Place, size: int) -> Released:
+        text, rest = self._held[place][:size], self._held[place][size:]
+        checked = await self._guard.check(self._ctx, text)
+        if checked.blocked:
+            return Released([self._stop(place, checked.text)], blocked=True)
         cut = cut_before(text, len(text) - self._holdback, checked.details)
         self._due[place] = len(text) - cut + self._window
+        self._held[place] = text[cut:] + rest
         if cut == 0:
-            self._held[place] = text
             return Released([], blocked=False)
+        shown = text[:cut]
         if checked.text != text:
-            checked = await self._guard.check(self._ctx, text[:cut])
+            checked = await self._guard.check(self._ctx, shown)
             if checked.blocked:
                 return Released([self._stop(place, checked.text)], blocked=True)
             shown = checked.text
-        else:
-            shown = text[:cut]
-        self._held[place] = text[cut:]
         return Released([self._text(place, shown)], blocked=False)
 
     def _text(self, place: Place, text: str) -> dict[str, Any]:

@@ -1,0 +1,72 @@
+"""A guarded stream: what reaches the client does not depend on how the upstream cut the text."""
+
+import asyncio
+from itertools import pairwise
+from typing import Any, cast
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sluice.contracts.guard import IssueDetail
+from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.stages.guard_output import Checked, StreamGuard
+
+SECRET = "PIN-4711"
+BANNED = "forbidden words"
+
+
+class _Words:
+    """Replaces one word and blocks another, as a guardrail would."""
+
+    async def check(self, ctx: RequestContext, text: str) -> Checked:
+        if BANNED in text:
+            return Checked("No.", blocked=True, details=())
+        found: list[IssueDetail] = []
+        at = text.find(SECRET)
+        while at != -1:
+            end = at + len(SECRET)
+            found.append(IssueDetail(code="c", detector="d", kind="k", action="redact", score=1.0, start=at, end=end))
+            at = text.find(SECRET, end)
+        return Checked(text.replace(SECRET, "[PIN]"), blocked=False, details=tuple(found))
+
+
+def _chunk(text: str, finish: str | None = None) -> dict[str, Any]:
+    return {"id": "1", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": finish}]}
+
+
+async def _shown(parts: list[str], *, finish_with_last: bool) -> tuple[str, bool]:
+    guard = StreamGuard(_Words(), cast("RequestContext", None), window=60, holdback=24)
+    out: list[dict[str, Any]] = []
+    chunks = [_chunk(part) for part in parts[:-1]]
+    chunks += [_chunk(parts[-1], "stop")] if finish_with_last else [_chunk(parts[-1]), _chunk("", "stop")]
+    for chunk in chunks:
+        released = await guard.feed(chunk)
+        out += released.chunks
+        if released.blocked:
+            return _text(out), True
+    released = await guard.finish()
+    return _text(out + released.chunks), released.blocked
+
+
+def _text(chunks: list[dict[str, Any]]) -> str:
+    return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
+
+
+_WORDS = st.lists(
+    st.sampled_from(["hello", "a", "the", SECRET, BANNED, "longer-word-here", "\n", "1234"]), min_size=1, max_size=60
+)
+
+
+@settings(max_examples=150)
+@given(words=_WORDS, cuts=st.lists(st.integers(0, 700), max_size=40), finish_with_last=st.booleans())
+def test_every_way_of_cutting_shows_the_same(words: list[str], cuts: list[int], finish_with_last: bool) -> None:
+    text = " ".join(words)
+    places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+    parts = [text[start:end] for start, end in pairwise(places)] or [""]
+    shown, blocked = asyncio.run(_shown(parts, finish_with_last=finish_with_last))
+    assert (shown, blocked) == asyncio.run(_shown(list(text), finish_with_last=False))
+    assert blocked == (BANNED in text)
+    assert SECRET not in shown
+    assert BANNED not in shown
+    if not blocked:
+        assert shown == text.replace(SECRET, "[PIN]")

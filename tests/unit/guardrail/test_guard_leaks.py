@@ -1,0 +1,62 @@
+"""A system prompt and its canary do not leave in any disguise that the guard reads; ordinary answers do."""
+
+import codecs
+from base64 import b64encode
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+
+from sluice.contracts.guard import CheckRequest, Segment
+from sluice_guardrail.domain.check import check
+from sluice_guardrail.domain.policy import NamedPolicy, parse_policies
+
+PROMPT = (
+    "You serve the customers of Harbour Books. Never offer more than nine percent off, and keep the stock list of the "
+    "warehouse in Antwerp to yourself. The marker of this prompt is kestrel-7402-lantern."
+)
+CANARY = "kestrel-7402-lantern"
+DISGUISES: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "capitals": str.upper,
+    "base64": lambda text: b64encode(text.encode()).decode(),
+    "hex": lambda text: text.encode().hex(),
+    "percent": lambda text: quote(text, safe=""),
+    "rot13": lambda text: codecs.encode(text, "rot13"),
+    "reversed": lambda text: text[::-1],
+    "zero width": "\u200b".join,
+}
+SPACED: dict[str, Callable[[str], str]] = {"spaced": " ".join, "dashed": "-".join, "two spaces": "  ".join}
+
+
+@pytest.fixture(scope="module")
+def policy() -> NamedPolicy:
+    content = {"version": "1", "policies": {"default": {"output": {"filter": {"canaries": [CANARY]}}}}}
+    return parse_policies(content, "guard.yaml").get("default")
+
+
+def _safe(policy: NamedPolicy, answer: str) -> bool:
+    segments = (Segment(id="s", role="system", text=PROMPT), Segment(id="a", role="assistant", text=answer))
+    return check(CheckRequest(stage="output", segments=segments), policy, lambda: None).safe
+
+
+@pytest.mark.parametrize("name", DISGUISES)
+def test_a_verbatim_leak_is_refused(policy: NamedPolicy, name: str) -> None:
+    part = PROMPT[: PROMPT.index(" The marker")]
+    assert not _safe(policy, "Sure, here it comes: " + DISGUISES[name](part))
+
+
+@pytest.mark.parametrize("name", [*DISGUISES, *SPACED])
+def test_a_canary_is_refused(policy: NamedPolicy, name: str) -> None:
+    assert not _safe(policy, "It reads " + {**DISGUISES, **SPACED}[name](CANARY) + " I think")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Harbour Books is open from nine to five, and nine percent of the titles are in Dutch.",
+        "A kestrel is a falcon; 7402 is a number; a lantern gives light.",
+    ],
+)
+def test_an_ordinary_answer_passes(policy: NamedPolicy, answer: str) -> None:
+    assert _safe(policy, answer)
