@@ -31,6 +31,14 @@ class RoutingChanged(Reply):
     version: int
 
 
+class CacheInvalidated(Reply):
+    """Kept answers that are older than `at` (unix seconds) count no more; `scope` is all, tenant:…, model:… or key:…."""
+
+    v: int = 1
+    scope: str
+    at: float
+
+
 class KeysChanged(Reply):
     """A key of the gateway changed, or a team or organisation and with it its keys; none of the three means all.
 
@@ -118,7 +126,12 @@ STREAMS: tuple[Stream[UsageRecorded] | Stream[FeedbackRecorded], ...] = (USAGE, 
 
 ROUTING_CHANGED = Channel("sluice:routing:changed", RoutingChanged)
 KEYS_CHANGED = Channel("sluice:keys:changed", KeysChanged)
-CHANNELS: tuple[Channel[RoutingChanged] | Channel[KeysChanged], ...] = (ROUTING_CHANGED, KEYS_CHANGED)
+CACHE_INVALIDATED = Channel("sluice:cache:invalidated", CacheInvalidated)
+CHANNELS: tuple[Channel[RoutingChanged] | Channel[KeysChanged] | Channel[CacheInvalidated], ...] = (
+    ROUTING_CHANGED,
+    KEYS_CHANGED,
+    CACHE_INVALIDATED,
+)
 
 INGEST_DOCUMENT = Task("retrieval.ingest_document", "retrieval", IngestDocument)
 RUN_FINETUNE_JOB = Task("finetune.run_job", "finetune", RunFinetuneJob)

@@ -45,6 +45,7 @@ from sluice_gateway.dataplane.stages.resolve import resolve
 from sluice_gateway.dataplane.stages.respond import Respond
 from sluice_gateway.dataplane.stages.retrieve import Retrieve
 from sluice_gateway.dataplane.stages.route import AskRouter
+from sluice_gateway.dataplane.stages.use_cache import Caching
 from sluice_gateway.dataplane.table import CHAT, ENDPOINTS, Compiler, Endpoint, ModelMetrics, Table
 from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.upstreams import Upstreams
@@ -90,6 +91,7 @@ class DataPlane:
         self._other = ModelMetrics(deps.metrics, _OTHER)
         self._disconnects = Disconnects(self._loop, deps.options.watch_disconnect_after_s)
         self._respond = Respond(deps, output, self._disconnects.stop)
+        self.caching = Caching(deps, self._disconnects.stop)
         self.direct = 0
         deps.metrics.in_flight.set_function(lambda: len(self._disconnects) + self.direct)
 
@@ -311,6 +313,12 @@ class DataPlane:
             await self._generate(ctx)
 
     async def _generate(self, ctx: RequestContext) -> None:
+        if ctx.plan.cache is None:
+            await self._ask_model(ctx)
+        else:
+            await self.caching.run(ctx, self._ask_model)
+
+    async def _ask_model(self, ctx: RequestContext) -> None:
         answer = await self._dispatch(ctx)
         try:
             if answer.scanner is None:

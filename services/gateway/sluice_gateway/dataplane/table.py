@@ -96,7 +96,7 @@ class ModelMetrics:
 class ModelEntry:
     """A model that callers can name."""
 
-    __slots__ = ("_within", "config", "context_tokens", "deployments", "fallbacks", "header", "header_line", "input_price", "longest_answer", "metrics", "name",
+    __slots__ = ("_within", "config", "context_tokens", "deployments", "fallbacks", "fingerprint", "header", "header_line", "input_price", "longest_answer", "metrics", "name",
                  "output_price", "plan", "policy", "prompt_limit_bytes")  # fmt: skip
 
     def __init__(
@@ -116,6 +116,8 @@ class ModelEntry:
         self.metrics = metrics
         self.prompt_limit_bytes = prompt_limit_bytes
         self.fallbacks: tuple[ModelEntry, ...] = ()
+        places = sorted(f"{one.provider} {one.base_url} {one.upstream_model}" for one in config.deployments)
+        self.fingerprint = "\n".join((config.name, *places))
         self.header = (b"x-sluice-model", header_value(config.name))
         self.header_line = b"%b: %b\r\n" % self.header
         self.input_price = config.price.input / 1e6
