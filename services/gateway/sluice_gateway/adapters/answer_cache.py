@@ -40,8 +40,8 @@ class RedisAnswers:
 
     async def get(self, key: bytes) -> Entry | None:
         """Return the entry of this key."""
-        data: bytes | None = await self._ask(lambda: self._redis.get(_ENTRY + key))
-        return None if data is None else unpacked(data)
+        data = await self._ask(lambda: self._redis.get(_ENTRY + key))
+        return unpacked(data) if type(data) is bytes else None
 
     async def put(self, key: bytes, entry: Entry, now: float) -> None:
         """Keep an entry until it expires."""
@@ -90,7 +90,7 @@ class Invalidations:
         self._answers.invalidate({scope: at})
         try:
             async with asyncio.timeout(2.0):
-                await self._redis.hset(_TIMES, scope, repr(at))  # type: ignore[misc] # redis types it for both kinds of client
+                await self._redis.hset(_TIMES, scope, repr(at))
                 await publish(self._redis, CACHE_INVALIDATED, CacheInvalidated(scope=scope, at=at))
         except (RedisError, OSError, TimeoutError) as exc:
             raise DependencyUnavailable("Redis is away: other gateways still use what they keep. Try again.") from exc
@@ -104,12 +104,12 @@ class Invalidations:
     async def _read(self) -> None:
         # Those that are older than anything kept can be are no longer needed.
         try:
-            found: dict[bytes, bytes] = await self._redis.hgetall(_TIMES)  # type: ignore[misc]
-            times = {scope.decode(): float(at) for scope, at in found.items()}
+            found = await self._redis.hgetall(_TIMES)
+            times = {scope.decode(): float(at) for scope, at in found.items() if type(scope) is bytes}
             oldest = self._clock.now() - _LONGEST_KEPT_S
             self._answers.invalidate({scope: at for scope, at in times.items() if at >= oldest})
             old = [scope for scope, at in times.items() if at < oldest]
             if old:
-                await self._redis.hdel(_TIMES, *old)  # type: ignore[misc]
+                await self._redis.hdel(_TIMES, *old)
         except (RedisError, OSError) as exc:
             _log.warning("invalidations of the cache cannot be read (%s)", type(exc).__name__)
