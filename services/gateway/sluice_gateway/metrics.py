@@ -158,6 +158,11 @@ class GatewayMetrics:
             "Requests that were answered by another deployment or model than the first choice.",
             ("model",),
         )
+        self.retries: Counter = registry.counter(
+            "sluice_gateway_retries_total",
+            "Times that a request might have been sent to the same deployments again, by outcome (made, no_budget, no_time).",
+            ("model", "outcome"),
+        )
         self.stage_errors: Counter = registry.counter(
             "sluice_gateway_stage_errors_total",
             "Calls of the request path to other services that failed, by stage.",

@@ -73,6 +73,18 @@ class Settings(ServiceSettings):
     limits_queue_wait_s: float = Field(
         10.0, ge=0, le=3600, description="longest wait of such a request, in seconds, before it is refused with 429"
     )
+    retries: int = Field(
+        2,
+        ge=0,
+        le=5,
+        description="how often a request is sent again after every deployment that may answer it has failed",
+    )
+    retry_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="retries of a model that one process may make, as a share of the model's requests in the last ten seconds; ten are always allowed",
+    )
     limits_grace_s: float = Field(
         1.0,
         ge=0.6,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, case, cast, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, String, case, cast, func, literal_column, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
@@ -111,6 +111,12 @@ class UsageStore:
             "model": UsageRow.model,
             "key": UsageRow.key_id,
             "tenant": UsageRow.tenant,
+            "organization": UsageRow.organization_id,
+            "team": func.coalesce(UsageRow.team_id, literal_column("''")),
+            "end_user": func.coalesce(UsageRow.end_user, literal_column("''")),
+            "deployment": func.coalesce(UsageRow.deployment, literal_column("''")),
+            "endpoint": UsageRow.endpoint,
+            "status": UsageRow.status,
             "day": cast(UsageRow.day, String),
         }
         column = columns[group_by]
@@ -135,6 +141,9 @@ _SUMS = (
     func.coalesce(func.sum(UsageRow.prompt_tokens), 0).label("prompt_tokens"),
     func.coalesce(func.sum(UsageRow.completion_tokens), 0).label("completion_tokens"),
     _TOKENS.label("total_tokens"),
+    func.coalesce(func.sum(UsageRow.cached_tokens), 0).label("cached_tokens"),
+    func.coalesce(func.sum(UsageRow.cache_write_tokens), 0).label("cache_write_tokens"),
+    func.coalesce(func.sum(UsageRow.reasoning_tokens), 0).label("reasoning_tokens"),
     _COST.label("cost_usd"),
 )
 
@@ -152,10 +161,7 @@ def _refusals() -> Iterator[None]:
 
 
 def _sums(row: Any) -> dict[str, Any]:
-    whole = {
-        name: int(getattr(row, name))
-        for name in ("requests", "errors", "prompt_tokens", "completion_tokens", "total_tokens")
-    }
+    whole = {name: int(getattr(row, name)) for name in UsageTotals.model_fields if name != "cost_usd"}
     return {**whole, "cost_usd": float(row.cost_usd)}
 
 
@@ -166,6 +172,9 @@ def _conditions(wanted: UsageFilter) -> list[ColumnElement[bool]]:
         (UsageRow.key_id, wanted.key_id),
         (UsageRow.model, wanted.model),
         (UsageRow.status, wanted.status),
+        (UsageRow.organization_id, wanted.organization_id),
+        (UsageRow.team_id, wanted.team_id),
+        (UsageRow.end_user, wanted.end_user),
     ):
         if value is not None:
             found.append(column == value)

@@ -196,6 +196,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                     link_hosts=frozenset(host.lower() for host in settings.link_hosts),
                     trace_ratio=platform.trace_ratio,
                     trace_ratio_direct=settings.trace_ratio_direct,
+                    retries=settings.retries,
+                    retry_share=settings.retry_share,
                     limit_queue=settings.limits_queue,
                     limit_queue_wait_s=settings.limits_queue_wait_s,
                 ),

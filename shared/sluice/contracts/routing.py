@@ -56,10 +56,28 @@ class Deployment(Reply):
 
 
 class Price(Reply):
-    """US dollars per million tokens."""
+    """US dollars per million tokens, and for each request; a kind of token without a price costs as `input` or `output`."""
 
     input: Annotated[float, Field(ge=0)] = 0.0
     output: Annotated[float, Field(ge=0)] = 0.0
+    cached_input: Annotated[float, Field(ge=0)] | None = None
+    cache_write: Annotated[float, Field(ge=0)] | None = None
+    audio_input: Annotated[float, Field(ge=0)] | None = None
+    image_input: Annotated[float, Field(ge=0)] | None = None
+    reasoning: Annotated[float, Field(ge=0)] | None = None
+    audio_output: Annotated[float, Field(ge=0)] | None = None
+    request: Annotated[float, Field(ge=0)] = 0.0
+
+
+class FallbacksOn(Reply):
+    """Models to try instead when one failed for this reason; None leaves it to `fallbacks`, and passes a refusal on.
+
+    `timeout`: no answer in time. `context`: the prompt is too long for the model. `content`: its content policy refused.
+    """
+
+    timeout: tuple[str, ...] | None = None
+    context: tuple[str, ...] | None = None
+    content: tuple[str, ...] | None = None
 
 
 class Model(Reply):
@@ -75,6 +93,7 @@ class Model(Reply):
     price: Price = Price()
     policy: str | None = None
     fallbacks: tuple[str, ...] = ()
+    fallbacks_on: FallbacksOn = FallbacksOn()
     deployments: tuple[Deployment, ...]
 
 
@@ -107,6 +126,7 @@ class Policy(Reply):
 
     `on_guard_error` says what a guardrail that cannot be reached means: `closed` refuses the request (default),
     `open` lets it pass. With guards `off` and no retrieval a request makes no hop but the upstream.
+    `deadline_s` bounds all attempts together for requests that bring no deadline of their own.
     """
 
     name: str
@@ -116,6 +136,7 @@ class Policy(Reply):
     on_guard_error: Literal["closed", "open"] = "closed"
     retrieval: RetrievalPolicy | None = None
     cache: CachePolicy | None = None
+    deadline_s: Annotated[float, Field(gt=0, le=3600)] | None = None
 
 
 class Route(Reply):
@@ -128,6 +149,7 @@ class Route(Reply):
     name: str
     candidates: tuple[str, ...]
     fallbacks: tuple[str, ...] = ()
+    fallbacks_on: FallbacksOn = FallbacksOn()
     policy: str | None = None
     when_all_down: Literal["try", "refuse"] = "try"
 
@@ -143,11 +165,15 @@ class RoutingSnapshot(Reply):
 
 
 class RouteRequest(Request):
-    """Which model shall answer; `model` is a route's name or a model's, `text` the last user message (may be cut)."""
+    """Which model shall answer; `model` is a route's name or a model's, `text` the last user message (may be cut).
+
+    `regions` are those that the caller is bound to: deployments elsewhere cannot answer it. None binds to none.
+    """
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
     text: Annotated[str, Field(max_length=20_000)] = ""
     prompt_tokens: Annotated[int, Field(ge=0)] = 0
+    regions: tuple[str, ...] | None = None
     explain: bool = False
 
 

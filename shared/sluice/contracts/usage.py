@@ -1,19 +1,33 @@
 """The usage event that the gateway writes once for every request that it admitted."""
 
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import model_validator
 
 from sluice.contracts.base import Reply
 
 UsageStatus = Literal["ok", "error", "blocked", "cancelled"]
 
 
+_DETAILS = (
+    "cached_tokens",
+    "cache_write_tokens",
+    "audio_input_tokens",
+    "image_input_tokens",
+    "reasoning_tokens",
+    "audio_output_tokens",
+)
+
+
 class UsageRecorded(Reply):
     """One request: who, what, how many tokens, how long, how it ended.
 
     `event_id` is unique and makes consumers idempotent; `request_id` is the interaction id that feedback refers to.
-    Times are unix seconds and milliseconds; `cost_usd` is exact from `prompt_tokens`, `completion_tokens` and price.
+    Times are unix seconds and milliseconds; `cost_usd` is exact from the counts and the price of each kind of token.
     `tokens_exact` is False when the upstream reported no usage and the gateway had to count itself. `life` is the run of the gateway
-    process that answered.
+    process that answered. `prompt_tokens` include the cached ones, those written to a cache, and those of sound and images;
+    `completion_tokens` include those of thinking and of sound. `end_user` is the request's `user`. On its way these six counts are
+    one array, `token_details`, which most requests have none of.
     """
 
     v: Literal[1] = 1
@@ -40,6 +54,22 @@ class UsageRecorded(Reply):
     citations: int = 0
     trace_id: str | None = None
     life: str = ""
+    organization_id: str = ""
+    team_id: str | None = None
+    end_user: str | None = None
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    audio_input_tokens: int = 0
+    image_input_tokens: int = 0
+    reasoning_tokens: int = 0
+    audio_output_tokens: int = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unfold(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not data.get("token_details"):
+            return data
+        return {**data, **dict(zip(_DETAILS, data["token_details"], strict=False))}
 
 
 class UsageRecord(UsageRecorded):
@@ -50,7 +80,9 @@ class UsageRecord(UsageRecorded):
     total_tokens: int
 
 
-UsageGroup = Literal["model", "key", "day", "tenant"]
+UsageGroup = Literal[
+    "model", "key", "day", "tenant", "organization", "team", "end_user", "deployment", "endpoint", "status"
+]
 
 
 class UsageTotals(Reply):
@@ -61,11 +93,14 @@ class UsageTotals(Reply):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
     cost_usd: float = 0.0
 
 
 class UsageGroupTotals(UsageTotals):
-    """Sums of one group: a model, a key id, a tenant, or a day (UTC, YYYY-MM-DD)."""
+    """Sums of one group: a model, a key id and so on, or a day (UTC, YYYY-MM-DD); an empty name holds those without one."""
 
     group: str
 

@@ -42,6 +42,9 @@ def test_a_deployment_says_where_it_is_or_nothing() -> None:
             "models[0] (m).fallbacks names ghost, which is not defined in this file (defined: m)",
         ),
         (_file(fallbacks=["m"]), "models[0] (m).fallbacks names the model itself"),
+        (_file(fallbacks_on={"context": ["ghost"]}), "models[0] (m).fallbacks_on.context names ghost"),
+        (_file(fallbacks_on={"timeout": ["m"]}), "models[0] (m).fallbacks_on.timeout names the model itself"),
+        (_file(fallbacks_on={"contxt": []}), "fallbacks_on.contxt: there is no such field; did you mean 'context'?"),
         (_file(policy="ghost"), "models[0] (m).policy names ghost"),
         (_file(deployments=[]), "models[0] (m).deployments: tuple should have at least 1 item"),
         (

@@ -41,7 +41,7 @@ from sluice_gateway.dataplane.stages.dispatch import Dispatch
 from sluice_gateway.dataplane.stages.guard_input import GuardInput
 from sluice_gateway.dataplane.stages.guard_output import GuardOutput
 from sluice_gateway.dataplane.stages.record import record
-from sluice_gateway.dataplane.stages.resolve import resolve
+from sluice_gateway.dataplane.stages.resolve import open_to, resolve
 from sluice_gateway.dataplane.stages.respond import Respond
 from sluice_gateway.dataplane.stages.retrieve import Retrieve
 from sluice_gateway.dataplane.stages.route import AskRouter
@@ -167,14 +167,15 @@ class DataPlane:
         if body.links:
             admit_links(body, self._options)
         resolved = resolve(opened.table, opened.key, endpoint, body, len(raw))
-        deadline = None if heads.deadline_s is None else self._loop.time() + heads.deadline_s
+        allowed_s = resolved.plan.deadline_s if heads.deadline_s is None else heads.deadline_s
+        deadline = None if allowed_s is None else self._loop.time() + allowed_s
         ctx = RequestContext(endpoint, heads, started, opened, raw, body, deadline)
         model = resolved.model
         ctx.model, ctx.route, ctx.plan = resolved
         if body.untranslatable is not None and not ctx.plan.direct:
             raise body.untranslatable  # stages read the translation
         if model is not None:
-            ctx.chain = (model, *model.fallbacks) if model.fallbacks else (model,)
+            ctx.chain = (model, *open_to(ctx.key, model.fallbacks)) if model.fallbacks else (model,)
         return ctx
 
     def too_large(self) -> ApiError:

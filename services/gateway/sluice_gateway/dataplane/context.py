@@ -122,7 +122,10 @@ class RequestContext:
     cache: bytes | None = None
     # dispatch (`verbatim`: client and provider speak the same API that is not OpenAI's, and bytes pass as they come)
     verbatim = False
+    attempts = 0
+    first: str | None = None
     tried: frozenset[str] | None = None
+    hopeless: frozenset[str] = frozenset()
     failure: ApiError | None = None
     deployment: DeploymentState | None = None
     call: Call | None = None

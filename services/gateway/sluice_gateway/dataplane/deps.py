@@ -19,6 +19,11 @@ class Options:
     trace_ratio: float = 1.0
     cooldown_s: float = 2.0
     max_cooldown_s: float = 30.0
+    retries: int = 0
+    retry_base_s: float = 0.1
+    retry_cap_s: float = 2.0
+    retry_patience_s: float = 10.0
+    retry_share: float = 0.2
     stage_timeout_s: float = 5.0
     watch_disconnect_after_s: float = 0.2
     guard_window_chars: int = 240

@@ -224,9 +224,8 @@ class DirectRequest:
 
     def _try_another(self, ctx: RequestContext, failure: AttemptFailed) -> None:
         state, stream = self._state_in_use, self._stream
-        self._plane.attempts.note(self._entry, state, failure)
-        ctx.failure = failure.error
-        ctx.tried = frozenset((state.config.id,))
+        ctx.attempts = 1
+        self._plane.attempts.note(ctx, self._entry, state, failure)
         self._let_go(ctx)
         if stream is not None:
             stream.close()

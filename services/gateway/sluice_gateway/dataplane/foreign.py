@@ -16,7 +16,9 @@ from sluice_gateway.dataplane.errors import ApiError, InvalidRequest, RefusedByU
 from sluice_gateway.dataplane.sse import DONE, Scanner, StreamPiece, StreamScanner, Usage, chunk_of, split
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import UpstreamReply
+from sluice_gateway.domain.tokens import TokenDetails
 from sluice_gateway.translate import registry
+from sluice_gateway.translate import shapes as translated
 from sluice_gateway.translate.anthropic import passing
 from sluice_gateway.translate.errors import BadAnswer, Untranslatable
 from sluice_gateway.translate.events import write
@@ -148,8 +150,7 @@ class _Translator:
     @property
     def usage(self) -> Usage | None:
         """The best count so far."""
-        found = self._stream.usage
-        return None if found is None else Usage(found.prompt_tokens, found.completion_tokens)
+        return _counted(self._stream.usage, self.chunks, done=self._stream.finish_reason is not None)
 
     @property
     def failed(self) -> bool:
@@ -184,8 +185,7 @@ class _Follower:
     @property
     def usage(self) -> Usage | None:
         """The best count so far."""
-        found = self._relay.usage
-        return None if found is None else Usage(found.prompt_tokens, found.completion_tokens)
+        return _counted(self._relay.usage, self._relay.chunks, done=self._relay.finish_reason is not None)
 
     @property
     def failed(self) -> bool:
@@ -201,6 +201,15 @@ class _Follower:
         """Take the end of the upstream's stream."""
         piece = self._relay.finish()
         return StreamPiece(piece.events, piece.done)
+
+
+def _counted(found: translated.Usage | None, chunks: int, *, done: bool) -> Usage | None:
+    # A provider counts the answer when it is complete: of a stream that was left early, what came counts if it is more.
+    if found is None:
+        return None
+    details = TokenDetails(found.cached_tokens, found.cache_write_tokens, reasoning=found.reasoning_tokens)
+    completion = found.completion_tokens if done else max(found.completion_tokens, chunks)
+    return Usage(found.prompt_tokens, completion, details if any(details) else None, done)
 
 
 class Writer:

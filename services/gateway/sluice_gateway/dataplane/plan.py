@@ -51,6 +51,7 @@ class Plan:
     cache: CachePolicy | None = None
     # what of the plan changes an answer, for the keys of cached ones
     marks: str = ""
+    deadline_s: float | None = None
 
     def following(self, ran: Sequence[Stage]) -> tuple[Stage, ...]:
         """Return the stages that run next, given those that ran; an empty tuple means that all have run."""
@@ -89,7 +90,8 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
         groups=groups,
         direct=not groups and effective.guard_output == "off",
         cache=effective.cache,
-        marks=effective.model_dump_json(exclude={"name", "cache"}),
+        marks=effective.model_dump_json(exclude={"name", "cache", "deadline_s"}),
+        deadline_s=effective.deadline_s,
     )
 
 
@@ -105,6 +107,7 @@ def stricter(one: Policy | None, other: Policy | None) -> Policy | None:
         guard_policy=leader.guard_policy,
         on_guard_error="closed" if "closed" in (one.on_guard_error, other.on_guard_error) else "open",
         retrieval=one.retrieval or other.retrieval,
+        deadline_s=min((s for s in (one.deadline_s, other.deadline_s) if s is not None), default=None),
         cache=_narrower(one.cache, other.cache),
     )
 

@@ -115,7 +115,7 @@ class HttpPool:
                 )
         except TimeoutError as exc:
             raise UpstreamError(
-                "timeout" if call.deadline is not None and limit < call.connect_timeout_s else "connect"
+                "timeout" if call.deadline is not None and limit < call.connect_timeout_s else "connect_timeout"
             ) from exc
         except OSError as exc:
             raise UpstreamError("connect") from exc

@@ -57,7 +57,7 @@ class ProviderClient:
             )
             return await self._reply(call, response)
         except aiohttp.ServerTimeoutError as exc:
-            raise UpstreamError("connect") from exc
+            raise UpstreamError("connect_timeout") from exc
         except aiohttp.ClientError as exc:
             raise UpstreamError(_reason(exc)) from exc
 

@@ -11,7 +11,7 @@ _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?
 _FILE = re.compile(r"(?<![\w.])/(?:[\w.-]+/)+[\w.-]+")
 _SECRET = re.compile(r"\b(?:sk|pk|key|Bearer)[-_ ][A-Za-z0-9_*.-]{8,}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
-_CONTEXT = re.compile(r"context (?:length|size|window)|maximum context|too many tokens", re.IGNORECASE)
+_CONTEXT = re.compile(r"context (?:length|size|window)|maximum (?:context|model length)|too many tokens", re.IGNORECASE)
 _MAX_MESSAGE = 300
 _HINT = {
     400: "Correct the request and send it again.",
@@ -40,7 +40,9 @@ def read(body: bytes) -> Said:
     error = outer.get("error", outer)
     fields: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
     message = next((fields[name] for name in ("message", "detail") if isinstance(fields.get(name), str)), "")
-    code = " ".join(str(fields[name]) for name in ("code", "type") if isinstance(fields.get(name), str))
+    inner = fields.get("innererror")
+    named = [fields.get("code"), fields.get("type"), inner.get("code") if isinstance(inner, dict) else None]
+    code = " ".join(name for name in named if isinstance(name, str))
     param = fields.get("param")
     return Said(
         message,
@@ -56,12 +58,13 @@ def refusal(status: int, body: bytes, *, model: str, upstream_model: str) -> Ref
     said = read(body)
     if "context_length_exceeded" in said.code or "exceed_context_size" in said.code or _CONTEXT.search(said.message):
         return _overflow(said, model)
+    filtered = "content_filter" in said.code or "content_policy" in said.code or "ResponsibleAI" in said.code
     message = clean(said.message, model=model, upstream_model=upstream_model)
     sentence = (
         f"The model {model} refused the request: {message}" if message else f"The model {model} refused the request."
     )
     kind = UnprocessableByUpstream if status == 422 else RefusedByUpstream
-    return kind(f"{sentence} {_HINT[status]}", param=said.param)
+    return kind(f"{sentence} {_HINT[status]}", param=said.param, code="content_filter" if filtered else None)
 
 
 def clean(message: str, *, model: str, upstream_model: str) -> str:

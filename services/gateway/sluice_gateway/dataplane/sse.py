@@ -8,15 +8,22 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
+from sluice_gateway.domain.tokens import TokenDetails, details_of
+
 DONE = b"data: [DONE]\n\n"
 _MAX_EVENT = 8 * 1024 * 1024
 
 
 class Usage(NamedTuple):
-    """Token counts as an upstream reported them."""
+    """Token counts as an upstream reported them; `details` is None unless it told of a special kind of token.
+
+    `final` is False for the counts of an unfinished stream that the provider would have gone on counting.
+    """
 
     prompt_tokens: int
     completion_tokens: int
+    details: TokenDetails | None = None
+    final: bool = True
 
 
 class EventTooLong(Exception):
@@ -98,6 +105,8 @@ def usage_of(answer: dict[str, Any]) -> Usage | None:
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
     if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
         return None
+    if "prompt_tokens_details" in usage or "completion_tokens_details" in usage:
+        return Usage(prompt, completion, details_of(usage))
     return Usage(prompt, completion)
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from sluice.contracts.routing import Deployment, Model, ModelKind, Policy, Route, RoutingSnapshot
+from sluice.contracts.routing import Deployment, FallbacksOn, Model, ModelKind, Policy, Route, RoutingSnapshot
 from sluice_gateway.dataplane.asgi import header_value
 from sluice_gateway.dataplane.body import Kind
 from sluice_gateway.dataplane.deployments import DeploymentState
@@ -15,7 +15,9 @@ from sluice_gateway.dataplane.errors import ApiError
 from sluice_gateway.dataplane.plan import Plan, Stages, compile_plan, stricter
 from sluice_gateway.dataplane.providers import paths_of
 from sluice_gateway.dataplane.upstream import Upstream
+from sluice_gateway.domain.rates import rates_of
 from sluice_gateway.domain.residency import may_use
+from sluice_gateway.domain.retries import RetryBudget, RetryOutcome
 from sluice_gateway.metrics import GatewayMetrics, Spread, Tally
 from sluice_gateway.translate.messages.client import CountTokens, Messages
 from sluice_gateway.translate.responses.client import Responses
@@ -63,7 +65,7 @@ ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, RESPONSES)
 class ModelMetrics:
     """The metric children of one model, looked up once instead of for every request."""
 
-    __slots__ = ("_metrics", "_name", "_requests", "input_tokens", "output_tokens", "ttft")
+    __slots__ = ("_metrics", "_name", "_requests", "input_tokens", "output_tokens", "retries", "ttft")
 
     def __init__(self, metrics: GatewayMetrics, name: str) -> None:
         self._metrics = metrics
@@ -72,6 +74,7 @@ class ModelMetrics:
         self.ttft = metrics.ttft.labels(name)
         self.input_tokens = metrics.tokens.labels(name, "input")
         self.output_tokens = metrics.tokens.labels(name, "output")
+        self.retries = RetryBudget()
 
     def observe(self, endpoint: str, status: int, seconds: float) -> None:
         """Count one answered request."""
@@ -88,6 +91,14 @@ class ModelMetrics:
         """Count one failed attempt."""
         self._metrics.upstream_errors.labels(self._name, reason).inc()
 
+    def answered(self) -> float:
+        """Return how many requests were answered since the start."""
+        return sum(tally.value for tally, _ in self._requests.values())
+
+    def retry(self, outcome: RetryOutcome) -> None:
+        """Count one retry, or why there was none."""
+        self._metrics.retries.labels(self._name, outcome).inc()
+
     def fallback(self) -> None:
         """Count one request that another deployment or model answered than the first choice."""
         self._metrics.fallbacks.labels(self._name).inc()
@@ -96,8 +107,8 @@ class ModelMetrics:
 class ModelEntry:
     """A model that callers can name."""
 
-    __slots__ = ("_within", "config", "context_tokens", "deployments", "fallbacks", "fingerprint", "header", "header_line", "input_price", "longest_answer", "metrics", "name",
-                 "output_price", "plan", "policy", "prompt_limit_bytes")  # fmt: skip
+    __slots__ = ("_within", "config", "context_tokens", "dearest_input", "dearest_output", "deployments", "differences", "fallbacks", "fingerprint", "header", "header_line", "input_price", "longest_answer", "metrics", "name",
+                 "on", "output_price", "plan", "policy", "prompt_limit_bytes", "request_fee")  # fmt: skip
 
     def __init__(
         self,
@@ -118,10 +129,12 @@ class ModelEntry:
         self.fallbacks: tuple[ModelEntry, ...] = ()
         places = sorted(f"{one.provider} {one.base_url} {one.upstream_model}" for one in config.deployments)
         self.fingerprint = "\n".join((config.name, *places))
+        self.on: Chains = {}
         self.header = (b"x-sluice-model", header_value(config.name))
         self.header_line = b"%b: %b\r\n" % self.header
-        self.input_price = config.price.input / 1e6
-        self.output_price = config.price.output / 1e6
+        rates = rates_of(config.price)
+        self.input_price, self.output_price, self.request_fee, self.differences = rates
+        self.dearest_input, self.dearest_output = rates.dearest_input, rates.dearest_output
         self.context_tokens = config.context_tokens
         self.longest_answer = min(config.max_output_tokens or config.context_tokens, config.context_tokens)
         self._within: dict[frozenset[str], tuple[DeploymentState, ...]] = {}
@@ -140,7 +153,7 @@ class ModelEntry:
 class RouteEntry:
     """A virtual model: the router picks one of its candidates."""
 
-    __slots__ = ("candidates", "config", "fallbacks", "name", "plan", "policy")
+    __slots__ = ("candidates", "config", "fallbacks", "name", "on", "plan", "policy")
 
     def __init__(
         self,
@@ -149,13 +162,18 @@ class RouteEntry:
         fallbacks: tuple[ModelEntry, ...],
         policy: Policy | None,
         plan: Plan,
+        on: "Chains",
     ) -> None:
         self.name = config.name
         self.config = config
+        self.on = on
         self.candidates = candidates
         self.fallbacks = fallbacks
         self.policy = policy
         self.plan = plan
+
+
+Chains = dict[str, tuple[ModelEntry, ...]]
 
 
 class Table:
@@ -225,6 +243,7 @@ class Compiler:
                 table.models[model.name] = self._model(model, table, kept)
         for entry in table.models.values():
             entry.fallbacks = _named(entry.config.fallbacks, table, entry.config.kind)
+            entry.on = _chains(entry.config.fallbacks_on, table, entry.config.kind)
         for route in snapshot.routes:
             if _policy_exists(route, table):
                 table.routes[route.name] = _route(route, table)
@@ -290,6 +309,11 @@ def _named(names: tuple[str, ...], table: Table, kind: ModelKind) -> tuple[Model
     return tuple(entry for entry in found if entry is not None and entry.config.kind == kind)
 
 
+def _chains(on: FallbacksOn, table: Table, kind: ModelKind) -> Chains:
+    given = (("timeout", on.timeout), ("context", on.context), ("content", on.content))
+    return {reason: _named(names, table, kind) for reason, names in given if names is not None}
+
+
 def _route(route: Route, table: Table) -> RouteEntry:
     policy = table.policy(route.policy)
     candidates = tuple(table.models[name] for name in route.candidates if name in table.models)
@@ -300,4 +324,5 @@ def _route(route: Route, table: Table) -> RouteEntry:
         _named(route.fallbacks, table, kind),
         policy,
         table.plan(policy, virtual=True, retrieval=False),
+        _chains(route.fallbacks_on, table, kind),
     )

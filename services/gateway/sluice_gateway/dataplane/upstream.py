@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, Protocol
 # what a stream may be sent as: server-sent events, and the frames of AWS
 EVENT_STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream")
 
-Reason = Literal["connect", "reset", "protocol", "timeout", "too_large", "cancelled"]
+Reason = Literal["connect", "connect_timeout", "reset", "protocol", "timeout", "too_large", "cancelled"]
 
 
 class UpstreamError(Exception):

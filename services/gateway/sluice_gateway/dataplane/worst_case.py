@@ -28,7 +28,7 @@ def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int) -> Wors
     be, times the number of choices.
     """
     if kind == "embedding":
-        return WorstCase(size, size, nano_dollars(size * entry.input_price))
+        return WorstCase(size, size, nano_dollars(size * entry.dearest_input + entry.request_fee))
     context, answer = entry.context_tokens, entry.longest_answer
     prompt = context if size > context or (kind == "chat" and _has_media(fields["messages"])) else size
     asked, newer = fields.get("max_tokens"), fields.get("max_completion_tokens")
@@ -41,7 +41,7 @@ def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int) -> Wors
         prompt = size
         choices = max(choices, _number(fields.get("best_of"))) * _prompts(fields["prompt"])
     answer *= choices
-    cost = int((prompt * entry.input_price + answer * entry.output_price) * NANO + 0.999)
+    cost = int((prompt * entry.dearest_input + answer * entry.dearest_output + entry.request_fee) * NANO + 0.999)
     return WorstCase(prompt, prompt + answer, cost, asked is not None)
 
 

@@ -66,7 +66,7 @@ class KeyRing(Protocol):
 
 
 class UsageFields(NamedTuple):
-    """One request for the usage journal; the same fields as `sluice.contracts.usage.UsageRecorded`.
+    """One request for the usage journal; `sluice.contracts.usage.UsageRecorded` reads it.
 
     It is a named tuple because one is made for every request: building and writing it costs a microsecond. New fields go to the end.
     """
@@ -95,6 +95,10 @@ class UsageFields(NamedTuple):
     trace_id: str | None = None
     v: int = 1
     life: str = ""
+    organization_id: str = ""
+    team_id: str | None = None
+    end_user: str | None = None
+    token_details: tuple[int, ...] | None = None  # of `TokenDetails`, which most requests have none of
 
 
 class UsageSink(Protocol):

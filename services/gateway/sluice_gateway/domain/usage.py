@@ -18,6 +18,9 @@ _LENGTHS = {
     "deployment": 200,
     "error_code": 100,
     "life": 32,
+    "organization_id": 40,
+    "team_id": 40,
+    "end_user": 128,
 }
 
 
@@ -29,6 +32,9 @@ class UsageFilter:
     key_id: str | None = None
     model: str | None = None
     status: UsageStatus | None = None
+    organization_id: str | None = None
+    team_id: str | None = None
+    end_user: str | None = None
     since: float | None = None
     until: float | None = None
 

@@ -33,6 +33,9 @@ own = APIRouter(
 )
 
 KeyId = Annotated[str, Field(max_length=64, description="id of an API key")]
+TeamId = Annotated[str, Field(max_length=40, description="id of a team")]
+OrganizationId = Annotated[str, Field(max_length=40, description="id of an organisation")]
+EndUser = Annotated[str, Field(max_length=128, description="the request's `user`")]
 At = Annotated[float, Field(ge=0, le=253_402_300_799, description="unix seconds")]
 
 
@@ -42,6 +45,8 @@ class OwnUsageQuery(PageQuery):
     key_id: KeyId | None = None
     model: ModelName | None = None
     status: UsageStatus | None = None
+    team_id: TeamId | None = None
+    end_user: EndUser | None = None
     since: At | None = Field(None, alias="from")
     until: At | None = Field(None, alias="to")
 
@@ -50,6 +55,7 @@ class UsageQuery(OwnUsageQuery):
     """Which requests are wanted."""
 
     tenant: Tenant | None = None
+    organization_id: OrganizationId | None = None
 
 
 class SummaryQuery(Request):
@@ -57,9 +63,12 @@ class SummaryQuery(Request):
 
     group_by: UsageGroup = "model"
     tenant: Tenant | None = None
+    organization_id: OrganizationId | None = None
     key_id: KeyId | None = None
     model: ModelName | None = None
     status: UsageStatus | None = None
+    team_id: TeamId | None = None
+    end_user: EndUser | None = None
     since: At | None = Field(None, alias="from")
     until: At | None = Field(None, alias="to")
 
@@ -67,15 +76,15 @@ class SummaryQuery(Request):
 @admin.get("", summary="List requests", responses=problem_responses(CursorUnknown))
 async def list_usage(query: Annotated[UsageQuery, Query()], deps: DepsDep, bound: TenantDep) -> Page[UsageRecord]:
     """List requests, newest first, with exact token counts."""
-    wanted = _filter(query, query.tenant if bound is None else bound)
+    wanted = _filter(query, query.tenant if bound is None else bound, query.organization_id)
     rows = await deps.usage.page(wanted, limit=query.limit, after=query.after, order=query.order)
     return Page[UsageRecord].of(rows, query.limit)
 
 
 @admin.get("/summary", summary="Sum up requests")
 async def summarise_usage(query: Annotated[SummaryQuery, Query()], deps: DepsDep, bound: TenantDep) -> UsageSummary:
-    """Return totals of a period, and the same by model, key, tenant or day (UTC)."""
-    wanted = _filter(query, query.tenant if bound is None else bound)
+    """Return totals of a period, and the same by model, key, tenant, organisation, team, end user, deployment, endpoint, status or day (UTC)."""
+    wanted = _filter(query, query.tenant if bound is None else bound, query.organization_id)
     return UsageSummary(
         group_by=query.group_by,
         totals=await deps.usage.totals(wanted),
@@ -102,12 +111,15 @@ async def get_own_usage(request_id: PathId, deps: DepsDep, key: ReaderDep) -> Us
     return await deps.usage.get(request_id, key.tenant)
 
 
-def _filter(query: OwnUsageQuery | SummaryQuery, tenant: str | None) -> UsageFilter:
+def _filter(query: OwnUsageQuery | SummaryQuery, tenant: str | None, organization_id: str | None = None) -> UsageFilter:
     return UsageFilter(
         tenant=tenant,
         key_id=query.key_id,
         model=query.model,
         status=query.status,
+        organization_id=organization_id,
+        team_id=query.team_id,
+        end_user=query.end_user,
         since=query.since,
         until=query.until,
     )

@@ -10,6 +10,7 @@ from sluice.contracts.routing import (
     Deployment,
     DeploymentAuth,
     DeploymentHealth,
+    FallbacksOn,
     Model,
     ModelKind,
     Policy,
@@ -94,6 +95,24 @@ class DeploymentConfig(_Section):
     health: HealthCheck = HealthCheck()
 
 
+class FallbacksOnConfig(_Section):
+    """Models to try instead when one failed for a reason."""
+
+    timeout: tuple[str, ...] | None = None
+    context: tuple[str, ...] | None = None
+    content: tuple[str, ...] | None = None
+
+    def chains(self) -> Iterable[tuple[str, tuple[str, ...]]]:
+        """Return each chain that is set, with its reason."""
+        given = (("timeout", self.timeout), ("context", self.context), ("content", self.content))
+        return ((reason, chain) for reason, chain in given if chain is not None)
+
+    def only(self, names: set[str]) -> Self:
+        """Return the chains without the models that are switched off."""
+        kept = {reason: tuple(name for name in chain if name in names) for reason, chain in self.chains()}
+        return self.model_copy(update=kept)
+
+
 class ModelConfig(_Section):
     """A model that callers can name.
 
@@ -111,6 +130,7 @@ class ModelConfig(_Section):
     price: PriceConfig = PriceConfig()
     policy: str | None = None
     fallbacks: tuple[str, ...] = ()
+    fallbacks_on: FallbacksOnConfig = FallbacksOnConfig()
     deployments: Annotated[tuple[DeploymentConfig, ...], Field(min_length=1)]
 
 
@@ -120,6 +140,7 @@ class RouteConfig(_Section):
     name: Name
     candidates: Annotated[tuple[str, ...], Field(min_length=1)]
     fallbacks: tuple[str, ...] = ()
+    fallbacks_on: FallbacksOnConfig = FallbacksOnConfig()
     policy: str | None = None
     when_all_down: Literal["try", "refuse"] = "try"
 
@@ -157,6 +178,12 @@ class ModelsFile(_Section):
             yield from _other_kind(f"{where}.fallbacks", model.fallbacks, kinds, model.kind)
             if model.name in model.fallbacks:
                 yield f"{where}.fallbacks names the model itself; remove it"
+            for reason, chain in model.fallbacks_on.chains():
+                there = f"{where}.fallbacks_on.{reason}"
+                yield from _unknown(there, chain, kinds)
+                yield from _other_kind(there, chain, kinds, model.kind)
+                if model.name in chain:
+                    yield f"{there} names the model itself; remove it"
         for at, route in enumerate(self.routes):
             where = f"routes[{at}] ({route.name})"
             yield from _unknown(f"{where}.candidates", route.candidates, kinds)
@@ -164,10 +191,13 @@ class ModelsFile(_Section):
             yield from _unknown(f"{where}.policy", (route.policy,) if route.policy else (), policies)
             kind = kinds.get(route.candidates[0], "chat")
             yield from _other_kind(where, (*route.candidates, *route.fallbacks), kinds, kind)
+            for reason, chain in route.fallbacks_on.chains():
+                yield from _unknown(f"{where}.fallbacks_on.{reason}", chain, kinds)
+                yield from _other_kind(f"{where}.fallbacks_on.{reason}", chain, kinds, kind)
 
 
 _SECTIONS: tuple[type[BaseModel], ...] = (
-    *(ModelsFile, ModelConfig, DeploymentConfig, HealthCheck, RouteConfig),
+    *(ModelsFile, ModelConfig, DeploymentConfig, HealthCheck, RouteConfig, FallbacksOnConfig),
     *(AuthConfig, PriceConfig, PolicyConfig, RetrievalConfig),
 )
 _FIELDS = frozenset(name for section in _SECTIONS for name in section.model_fields)
@@ -202,7 +232,12 @@ def parse(raw: Any, where: str) -> ModelsFile:
         names = {model.name for model in kept}
         return ModelsFile(
             models=tuple(
-                model.model_copy(update={"fallbacks": tuple(name for name in model.fallbacks if name in names)})
+                model.model_copy(
+                    update={
+                        "fallbacks": tuple(name for name in model.fallbacks if name in names),
+                        "fallbacks_on": model.fallbacks_on.only(names),
+                    }
+                )
                 for model in kept
             ),
             routes=tuple(route for route in (_only(route, names) for route in whole.routes) if route is not None),
@@ -262,6 +297,7 @@ def _model(model: ModelConfig, notes: Mapping[str, HealthNote]) -> Model:
         price=Price.model_validate(model.price.model_dump()),
         policy=model.policy,
         fallbacks=model.fallbacks,
+        fallbacks_on=FallbacksOn.model_validate(model.fallbacks_on.model_dump()),
         deployments=tuple(
             _deployment(deployment_id, deployment, model.name, notes) for deployment_id, deployment in with_ids(model)
         ),
@@ -298,7 +334,8 @@ def with_ids(model: ModelConfig) -> Iterable[tuple[str, DeploymentConfig]]:
 def _only(route: RouteConfig, names: set[str]) -> RouteConfig | None:
     candidates = tuple(name for name in route.candidates if name in names)
     fallbacks = tuple(name for name in route.fallbacks if name in names)
-    return route.model_copy(update={"candidates": candidates, "fallbacks": fallbacks}) if candidates else None
+    changes = {"candidates": candidates, "fallbacks": fallbacks, "fallbacks_on": route.fallbacks_on.only(names)}
+    return route.model_copy(update=changes) if candidates else None
 
 
 def _probe_url(deployment: DeploymentConfig) -> str:

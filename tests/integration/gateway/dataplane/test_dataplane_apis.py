@@ -203,6 +203,16 @@ async def test_an_answer_that_breaks_off_is_told_and_billed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("client", ["chat", "messages"])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_cached_tokens_are_recorded_of_every_provider(name: str, client: str, stream: bool) -> None:
+    async with world() as on:
+        on.answer(name, cached=7)
+        await ask(on, client, name, stream=stream)
+        assert on.served.parts.usage.events[0].token_details == (7, 0, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("name", FOREIGN)
 async def test_a_client_that_leaves_is_billed_what_was_counted_and_the_upstream_is_closed(name: str) -> None:
     async with world() as on:
         on.answer(name, repeat=50, chunk_delay_s=0.02)
@@ -214,6 +224,8 @@ async def test_a_client_that_leaves_is_billed_what_was_counted_and_the_upstream_
             while not on.usage:
                 await asyncio.sleep(0.02)
         assert on.usage[0][:2] == (name, "cancelled")
+        assert on.usage[0][3] > 0
+        assert on.usage[0][4] is False, "the provider had not counted to the end"
         async with asyncio.timeout(1):
             while on.simulators[name].open:
                 await asyncio.sleep(0.02)

@@ -77,6 +77,15 @@ async def test_every_field_comes_back_and_tokens_are_exact(gateway: Gateway) -> 
         guard_issues=("pii:email",),
         citations=2,
         trace_id="a" * 32,
+        organization_id="org_1",
+        team_id="team_1",
+        end_user="user-7",
+        cached_tokens=2**33,
+        cache_write_tokens=2,
+        audio_input_tokens=3,
+        image_input_tokens=4,
+        reasoning_tokens=1,
+        audio_output_tokens=1,
         status="error",
         http_status=502,
         error_code="upstream_failed",
@@ -98,15 +107,18 @@ async def test_every_field_comes_back_and_tokens_are_exact(gateway: Gateway) -> 
         ({"from": NOON + 1, "to": NOON + 3}, [2, 1]),
         ({"tenant": "acme", "status": "ok", "to": NOON + 1}, [0]),
         ({"tenant": "nobody"}, []),
+        ({"team_id": "team_2"}, [1]),
+        ({"organization_id": "org_2"}, [2]),
+        ({"end_user": "ann"}, [3]),
     ],
 )
 async def test_filters(gateway: Gateway, params: dict[str, Any], expected: list[int]) -> None:
     await gateway.deps.usage.insert(
         [
             event(0),
-            event(1, tenant="other"),
-            event(2, tenant="other", key_id="key_2"),
-            event(3, model="big"),
+            event(1, tenant="other", team_id="team_2"),
+            event(2, tenant="other", key_id="key_2", organization_id="org_2"),
+            event(3, model="big", end_user="ann"),
             event(4, status="error", http_status=500),
         ]
     )
@@ -131,8 +143,10 @@ async def test_text_that_a_caller_chose_cannot_keep_a_batch_from_being_stored(ga
 async def test_summaries_by_model_key_tenant_and_day(gateway: Gateway) -> None:
     await gateway.deps.usage.insert(
         [
-            event(1, completion_tokens=5, cost_usd=1.5),
-            event(2, completion_tokens=7, cost_usd=0.25, at=NOON + DAY, status="error", http_status=502),
+            event(1, completion_tokens=5, cost_usd=1.5, team_id="team_1", end_user="ann"),
+            event(
+                2, completion_tokens=7, cost_usd=0.25, at=NOON + DAY, status="error", http_status=502, cached_tokens=4
+            ),
             event(3, completion_tokens=1, cost_usd=4.0, model="big", key_id="key_2", tenant="other", at=NOON + DAY),
         ]
     )
@@ -152,6 +166,10 @@ async def test_summaries_by_model_key_tenant_and_day(gateway: Gateway) -> None:
         ("key_1", 1.75),
     ]
     assert [row.group for row in (await summary(group_by="tenant")).data] == ["other", "acme"]
+    assert [(row.group, row.requests) for row in (await summary(group_by="team")).data] == [("", 2), ("team_1", 1)]
+    assert [row.group for row in (await summary(group_by="status")).data] == ["ok", "error"]
+    by_user = await summary(group_by="end_user")
+    assert [(row.group, row.cached_tokens) for row in by_user.data] == [("", 4), ("ann", 0)]
     days = await summary(group_by="day", tenant="acme")
     assert [(row.group, row.completion_tokens, row.errors) for row in days.data] == [
         ("2026-01-01", 5, 0),

@@ -195,10 +195,15 @@ def test_what_a_status_means(status: int, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds"), [(None, 1.0), (b"3", 3.0), (b"999", 30.0), (b"Fri, 31 Dec", 1.0), (b"-1", 1.0)]
-)
+    ("header", "seconds"),
+    [
+        (None, 1.0), (b"3", 3.0), (b" 3 ", 3.0), (b"999", 30.0), (b"Fri, 31 Dec", 1.0), (b"-1", 1.0), (b"\xff", 1.0),
+        (b"Thu, 01 Jan 1970 00:01:07 GMT", 7.0), (b"Thursday, 01-Jan-70 00:01:07 GMT", 7.0), (b"Thu Jan  1 00:01:07 1970", 7.0),
+        (b"Thu, 01 Jan 1970 00:00:00 GMT", 0.0), (b"Fri, 02 Jan 2970 00:00:00 GMT", 30.0),
+    ],
+)  # fmt: skip
 def test_how_long_to_wait(header: bytes | None, seconds: float) -> None:
-    assert retry_after_s(header, 30.0) == seconds
+    assert retry_after_s(header, 30.0, 60.0) == seconds
 
 
 def test_nobody_to_ask() -> None:

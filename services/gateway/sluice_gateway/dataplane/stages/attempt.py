@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal, NoReturn
 
 import orjson
@@ -14,11 +16,18 @@ from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import ApiError, Gone, OutOfTime, RateLimited, Unavailable, UpstreamBroken
 from sluice_gateway.dataplane.refusals import refusal
+from sluice_gateway.dataplane.stages.resolve import open_to
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import Call, Reason, UpstreamReply
 from sluice_gateway.translate.shapes import Provider, Refusal
 
 _DEFAULT_RETRY_S = 1.0
+
+_REFUSED_AS = {"context_length_exceeded": "context", "content_filter": "content"}
+_REFUSALS = frozenset(_REFUSED_AS.values())
+# what the same deployment would answer again
+_HOPELESS = _REFUSALS | {"credential", "status_3xx", "status_4xx"}
+_WHY = {"timeout": "timeout", "connect_timeout": "timeout", "context": "context", "content": "content"}
 
 StatusClass = Literal["answer", "refusal", "limit", "failure"]
 
@@ -44,11 +53,20 @@ def classify(status: int) -> StatusClass:
     return "limit" if status == 429 else "failure"
 
 
-def retry_after_s(header: bytes | None, longest: float) -> float:
-    """Return the seconds of a Retry-After header, at most `longest`; a date or nonsense counts as one second."""
-    if header is None or not header.strip().isdigit():
+def retry_after_s(header: bytes | None, longest: float, now: float) -> float:
+    """Return the seconds of a Retry-After header (RFC 9110: seconds or an HTTP date), at most `longest`.
+
+    Nonsense counts as one second; `now` is Unix time.
+    """
+    said = b"" if header is None else header.strip()
+    if said.isdigit():
+        return min(float(said), longest)
+    try:
+        at = parsedate_to_datetime(said.decode("latin-1"))
+    except ValueError:
         return min(_DEFAULT_RETRY_S, longest)
-    return min(float(header), longest)
+    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return min(max(0.0, at.timestamp() - now), longest)
 
 
 def failed(reason: str) -> AttemptFailed:
@@ -57,6 +75,25 @@ def failed(reason: str) -> AttemptFailed:
         UpstreamBroken("The model could not answer: its server failed. Try again; if it goes on, use another model."),
         reason,
     )
+
+
+def elsewhere(ctx: RequestContext, entry: ModelEntry, why: str) -> tuple[ModelEntry, ...] | None:
+    """Return the models to try after a failure of this kind, None when there is no chain of its own for it.
+
+    The route's chain comes before the model's; models that the key may not use are left out.
+    """
+    chain = None if ctx.route is None else ctx.route.on.get(why)
+    if chain is None:
+        chain = entry.on.get(why)
+    return None if chain is None else open_to(ctx.key, chain)
+
+
+def _refused_or_elsewhere(ctx: RequestContext, entry: ModelEntry, said: ApiError) -> Exception:
+    # A refusal is the caller's to hear, unless another model is set for just this case.
+    why = _REFUSED_AS.get(said.error_code or "")
+    if why is not None and elsewhere(ctx, entry, why):
+        return AttemptFailed(said, why)
+    return said
 
 
 def is_late(ctx: RequestContext) -> bool:
@@ -119,9 +156,10 @@ class Attempts:
         if stream is not None:
             stream.close()
         if state.provider is not None and kind != "answer":
-            self._refused(state, state.provider.refusal(reply.status, reply.body), reply, entry)
+            self._refused(ctx, state, state.provider.refusal(reply.status, reply.body), reply, entry)
         if kind == "refusal":
-            raise refusal(reply.status, reply.body, model=entry.name, upstream_model=state.config.upstream_model)
+            said = refusal(reply.status, reply.body, model=entry.name, upstream_model=state.config.upstream_model)
+            raise _refused_or_elsewhere(ctx, entry, said)
         if kind == "limit":
             raise self._limited(reply, state)
         raise failed("protocol" if kind == "answer" else f"status_{reply.status // 100}xx")
@@ -130,6 +168,13 @@ class Attempts:
         """Return what a broken exchange means: an AttemptFailed, an ApiError, or Gone."""
         if reason == "cancelled" or ctx.gone:
             return Gone()
+        if reason == "connect_timeout":
+            return AttemptFailed(
+                OutOfTime(
+                    "The model's server took no connection in time. Try again, or use another model.", code=reason
+                ),
+                reason,
+            )
         if reason != "timeout":
             return failed(reason)
         if is_late(ctx):
@@ -137,13 +182,26 @@ class Attempts:
                 "The answer was not ready by the caller's deadline. Allow more time with x-sluice-deadline-ms."
             )
         return AttemptFailed(
-            OutOfTime("The model did not answer in time. Try again, or ask for a shorter answer."), "timeout"
+            OutOfTime(
+                "The model did not answer in time. Try again, or ask for a shorter answer.",
+                code="first_byte_timeout" if ctx.body.stream else "answer_timeout",
+            ),
+            "timeout",
         )
 
-    def note(self, entry: ModelEntry, state: DeploymentState, failure: AttemptFailed) -> None:
-        """Count a failed attempt; the deployment rests for a while, unless it only asked for a pause."""
-        entry.metrics.upstream_error(failure.reason)
-        if failure.reason != "rate_limit":
+    def note(self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState, failure: AttemptFailed) -> None:
+        """Count a failed attempt and set what is tried next; the deployment rests, unless it only refused or asked for a pause."""
+        reason, name = failure.reason, state.config.id
+        entry.metrics.upstream_error(reason)
+        ctx.failure = failure.error
+        ctx.first = ctx.first or name
+        ctx.tried = (ctx.tried or frozenset()) | {name}
+        if reason in _HOPELESS:
+            ctx.hopeless |= {name}
+        onward = elsewhere(ctx, entry, _WHY.get(reason, "error"))
+        if onward is not None:
+            ctx.chain = onward if reason in _REFUSALS else (entry, *onward)
+        if reason != "rate_limit" and reason not in _REFUSALS:
             options = self._deps.options
             state.failed(self._deps.clock.monotonic(), options.cooldown_s, options.max_cooldown_s)
 
@@ -156,16 +214,18 @@ class Attempts:
                 Unavailable("The provider of this model is not set up. Ask your administrator."), "credential"
             ) from exc
 
-    def _refused(self, state: DeploymentState, said: Refusal, reply: UpstreamReply, entry: ModelEntry) -> NoReturn:
+    def _refused(
+        self, ctx: RequestContext, state: DeploymentState, said: Refusal, reply: UpstreamReply, entry: ModelEntry
+    ) -> NoReturn:
         if said.kind in ("request", "context", "content"):
-            raise foreign.refusal(said, entry.name)
+            raise _refused_or_elsewhere(ctx, entry, foreign.refusal(said, entry.name))
         if said.kind == "limit":
             header = None if said.retry_after_s is None else str(math.ceil(said.retry_after_s)).encode()
             raise self._limited(reply if header is None else reply._replace(retry_after=header), state)
         raise failed(f"status_{reply.status // 100}xx")
 
     def _limited(self, reply: UpstreamReply, state: DeploymentState) -> AttemptFailed:
-        wait = retry_after_s(reply.retry_after, self._deps.options.max_cooldown_s)
+        wait = retry_after_s(reply.retry_after, self._deps.options.max_cooldown_s, self._deps.clock.now())
         state.rate_limited(self._deps.clock.monotonic(), wait)
         after = str(max(1, round(wait))).encode()
         return AttemptFailed(

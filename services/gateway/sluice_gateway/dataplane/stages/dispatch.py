@@ -19,6 +19,7 @@ from sluice_gateway.dataplane.errors import ApiError, Gone, NotPermitted, Overlo
 from sluice_gateway.dataplane.limiter import Limiter
 from sluice_gateway.dataplane.sse import EventTooLong, Scanner, StreamPiece, usage_of
 from sluice_gateway.dataplane.stages.attempt import AttemptFailed, Attempts, failed, is_late
+from sluice_gateway.dataplane.stages.retry import Retries
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import UpstreamError, UpstreamReply
 
@@ -63,6 +64,7 @@ class Dispatch:
         self._deps = deps
         self._attempts = attempts
         self._limits = limits
+        self._retries = Retries(deps)
 
     async def __call__(self, ctx: RequestContext) -> Answer:
         """Return the answer of the first deployment that gives one; what the short way tried is not tried again.
@@ -71,31 +73,47 @@ class Dispatch:
             ApiError: none did, or the caller's parameters were refused.
             Gone: the client went away.
         """
-        clock = self._deps.clock
-        for entry in ctx.chain:
-            while (state := choose(entry.open_to(ctx.key.regions), clock.monotonic(), ctx.tried)) is not None:
-                if ctx.failure is not None and (len(ctx.tried or ()) >= _MAX_ATTEMPTS or is_late(ctx)):
-                    raise ctx.failure
-                answer = await self._attempt(ctx, entry, state)
-                if answer is not None:
-                    if ctx.tried is not None or entry is not ctx.chain[0]:
-                        entry.metrics.fallback()
-                    return answer
-        return await self._last_resort(ctx)
+        first = ctx.chain[0]
+        tries = 0
+        while (answer := await self._round(ctx)) is None:
+            await self._retries.wait(ctx, tries)
+            tries += 1
+        state = ctx.deployment
+        assert state is not None
+        assert ctx.model is not None
+        if ctx.model is not first or ctx.first not in (None, state.config.id):
+            ctx.model.metrics.fallback()
+        return answer
 
-    async def _last_resort(self, ctx: RequestContext) -> Answer:
+    async def _round(self, ctx: RequestContext) -> Answer | None:
+        # Asks every deployment that may be asked, each once; a failure may change the chain.
+        while (found := self._next(ctx)) is not None:
+            if ctx.failure is not None and (ctx.attempts >= _MAX_ATTEMPTS or is_late(ctx)):
+                raise ctx.failure
+            answer = await self._attempt(ctx, *found)
+            if answer is not None:
+                return answer
+        if ctx.failure is None:
+            raise exhausted(ctx.chain, self._deps.clock.monotonic(), ctx.key.regions)
+        return None
+
+    def _next(self, ctx: RequestContext) -> tuple[ModelEntry, DeploymentState] | None:
+        now, regions, tried = self._deps.clock.monotonic(), ctx.key.regions, ctx.tried
+        for entry in ctx.chain:
+            state = choose(entry.open_to(regions), now, tried)
+            if state is not None:
+                return entry, state
         # Everything that is left rests after failures: asking one of them beats refusing.
         for entry in ctx.chain:
-            state = choose_resting(entry.open_to(ctx.key.regions), ctx.tried or frozenset())
+            state = choose_resting(entry.open_to(regions), tried or frozenset())
             if state is not None:
-                answer = await self._attempt(ctx, entry, state)
-                if answer is not None:
-                    return answer
-        raise ctx.failure or exhausted(ctx.chain, self._deps.clock.monotonic(), ctx.key.regions)
+                return entry, state
+        return None
 
     async def _attempt(self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState) -> Answer | None:
         if ctx.reservation is not None:
             await self._limits.cover(ctx, entry)
+        ctx.attempts += 1
         state.in_flight += 1
         kept = False
         try:
@@ -105,9 +123,7 @@ class Dispatch:
                 answer = await self._traced(ctx, entry, state)
             kept = True
         except AttemptFailed as exc:
-            self._attempts.note(entry, state, exc)
-            ctx.failure = exc.error
-            ctx.tried = (ctx.tried or frozenset()) | {state.config.id}
+            self._attempts.note(ctx, entry, state, exc)
             return None
         finally:
             if not kept:

@@ -67,7 +67,8 @@ def check_model(model: ModelEntry, endpoint: Endpoint, body: ParsedBody, raw_siz
             code="invalid_value",
         )
     # The upstream counts exactly; this only spares it what no tokenizer could make fit.
-    if raw_size > model.prompt_limit_bytes and endpoint.kind != "embedding":
+    # A chain for prompts that are too long begins where the upstream says so.
+    if raw_size > model.prompt_limit_bytes and not model.on.get("context") and endpoint.kind != "embedding":
         length = size(pieces(body.fields, endpoint.kind))
         if length > model.prompt_limit_bytes:
             raise InvalidRequest(
@@ -76,6 +77,11 @@ def check_model(model: ModelEntry, endpoint: Endpoint, body: ParsedBody, raw_siz
                 param="messages" if endpoint.kind == "chat" else "prompt",
                 code="context_length_exceeded",
             )
+
+
+def open_to(key: KeyRecord, models: tuple[ModelEntry, ...]) -> tuple[ModelEntry, ...]:
+    """Return those fallbacks that the key may use."""
+    return models if key.models is None else tuple(entry for entry in models if entry.name in key.models)
 
 
 def shown(name: str) -> str:

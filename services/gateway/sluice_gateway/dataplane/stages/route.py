@@ -10,6 +10,7 @@ from sluice_gateway.dataplane.plan import Plan
 from sluice_gateway.dataplane.stages.resolve import check_model, shown
 from sluice_gateway.dataplane.table import ModelEntry, RouteEntry, Table
 from sluice_gateway.dataplane.texts import pieces, question, size
+from sluice_gateway.domain.ports import KeyRecord
 
 _MAX_TEXT = 20_000
 
@@ -23,6 +24,21 @@ def take(decision: RouteDecision, table: Table, route: RouteEntry) -> tuple[Mode
     kind = route.candidates[0].config.kind
     found = [table.models[name] for name in names if name in table.models and table.models[name].config.kind == kind]
     return tuple(dict.fromkeys((*found, *route.fallbacks)))
+
+
+def permitted(chain: tuple[ModelEntry, ...], key: KeyRecord, route: RouteEntry) -> tuple[ModelEntry, ...]:
+    """Return the models of a route that the key may reach.
+
+    An allow-list that names models of the route permits those only, whatever the router chose. One that names the route and none of its models
+    permits what the route is made of, and nothing that these fall back to.
+    """
+    listed = key.models
+    if listed is None:
+        return chain
+    made_of = (*route.candidates, *route.fallbacks)
+    if any(entry.name in listed for entry in made_of):
+        return tuple(dict.fromkeys(entry for entry in (*chain, *made_of) if entry.name in listed))
+    return tuple(entry for entry in chain if entry in made_of)
 
 
 def stand_in(route: RouteEntry, now: float, regions: frozenset[str] | None = None) -> tuple[ModelEntry, ...]:
@@ -51,7 +67,12 @@ class AskRouter:
         with self._deps.tracing.span("route", attributes={"sluice.route": route.name}) as span:
             try:
                 decision = await self._deps.router.route(
-                    RouteRequest(model=route.name, text=text, prompt_tokens=size(found) // 4),
+                    RouteRequest(
+                        model=route.name,
+                        text=text,
+                        prompt_tokens=size(found) // 4,
+                        regions=None if ctx.key.regions is None else tuple(sorted(ctx.key.regions)),
+                    ),
                     tenant=ctx.key.tenant,
                     timeout_s=self._deps.options.stage_timeout_s,
                 )
@@ -73,6 +94,7 @@ class AskRouter:
         self._adopt(ctx, route, policy)
 
     def _adopt(self, ctx: RequestContext, route: RouteEntry, policy: str | None) -> None:
+        ctx.chain = permitted(ctx.chain, ctx.key, route)
         if not ctx.chain:
             raise Overloaded("No model of this route can answer now. Try again in a few seconds.")
         model = ctx.model = ctx.chain[0]

@@ -6,6 +6,8 @@ from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.sse import Usage
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.texts import pieces, size
+from sluice_gateway.domain.rates import surcharge
+from sluice_gateway.domain.tokens import TokenDetails
 
 _BYTES_PER_TOKEN = 4
 
@@ -17,6 +19,7 @@ class Settlement(NamedTuple):
     completion_tokens: int
     exact: bool
     cost_usd: float
+    details: TokenDetails | None = None
 
 
 def settle(model: ModelEntry, usage: Usage | None, *, prompt_bytes: int, chunks: int) -> Settlement:
@@ -25,11 +28,15 @@ def settle(model: ModelEntry, usage: Usage | None, *, prompt_bytes: int, chunks:
     Without counts the prompt is taken as one token for four bytes of text, and the answer as one token for each
     chunk of the stream, which is how engines send them.
     """
+    details: TokenDetails | None = None
     if usage is not None:
-        prompt, completion, exact = usage.prompt_tokens, usage.completion_tokens, True
+        prompt, completion, details, exact = usage
     else:
         prompt, completion, exact = -(-prompt_bytes // _BYTES_PER_TOKEN), chunks, False
-    return Settlement(prompt, completion, exact, prompt * model.input_price + completion * model.output_price)
+    cost_usd = prompt * model.input_price + completion * model.output_price + model.request_fee
+    if details is not None:
+        cost_usd = max(0.0, cost_usd + surcharge(details, model.differences))
+    return Settlement(prompt, completion, exact, cost_usd, details)
 
 
 def settle_request(ctx: RequestContext) -> Settlement:

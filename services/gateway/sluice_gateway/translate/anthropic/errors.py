@@ -18,6 +18,7 @@ _KINDS: dict[str, Kind] = {
 _STATUSES: dict[int, Kind] = {400: "request", 413: "request", 422: "request", 429: "limit", 529: "overloaded", 503: "overloaded",
                               401: "credential", 402: "credential", 403: "credential", 404: "credential"}  # fmt: skip
 _CONTEXT = ("prompt is too long", "exceed context limit", "context window")
+_CONTENT = ("content filtering policy",)
 _BILLING = ("credit balance is too low",)
 
 
@@ -32,6 +33,8 @@ def refused(status: int | None, found: Json) -> Refusal:
     message = said if isinstance(said, str) else ""
     if kind == "request" and any(phrase in message for phrase in _CONTEXT):
         kind = "context"
+    elif kind == "request" and any(phrase in message for phrase in _CONTENT):
+        kind = "content"
     elif kind == "request" and any(phrase in message for phrase in _BILLING):
         kind = "credential"
     return for_caller(kind, message)

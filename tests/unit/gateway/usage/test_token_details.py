@@ -1,0 +1,142 @@
+"""Kinds of tokens with a count and a price of their own: from an upstream's answer to the row."""
+
+import json
+from typing import Any
+
+import orjson
+import pytest
+from gateway_parts import deployment, model, snapshot
+
+from sluice.contracts.routing import Price
+from sluice.contracts.usage import UsageRecorded
+from sluice.telemetry.metrics import MetricRegistry
+from sluice_gateway.dataplane.plan import Stages
+from sluice_gateway.dataplane.sse import Usage, usage_of
+from sluice_gateway.dataplane.stages.settle import settle
+from sluice_gateway.dataplane.table import Compiler, ModelEntry
+from sluice_gateway.dataplane.worst_case import worst_case
+from sluice_gateway.domain.ports import UsageFields
+from sluice_gateway.domain.rates import rates_of
+from sluice_gateway.domain.tokens import TokenDetails
+from sluice_gateway.metrics import GatewayMetrics
+
+PRICE: dict[str, float] = {
+    "input": 2.0,
+    "output": 8.0,
+    "cached_input": 0.5,
+    "cache_write": 2.5,
+    "audio_input": 40.0,
+    "image_input": 3.0,
+    "reasoning": 9.0,
+    "audio_output": 80.0,
+    "request": 0.01,
+}
+MILLION = 1_000_000
+
+
+def entry(price: dict[str, float]) -> ModelEntry:
+    config = model("small", deployment("d", "http://h/v1"), context_tokens=1000).model_copy(
+        update={"price": Price.model_validate(price)}
+    )
+    compiler = Compiler(Stages(*[_nothing] * 4), GatewayMetrics(MetricRegistry()), lambda origin: Nowhere(), 1)
+    return compiler.compile(snapshot(config)).models["small"]
+
+
+async def _nothing(ctx: object) -> None:
+    """A stage that is never run."""
+
+
+class Nowhere:
+    """An upstream that is never asked."""
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({}, None),
+        ({"prompt_tokens_details": None, "completion_tokens_details": {}}, None),
+        ({"prompt_tokens_details": {"cached_tokens": 0}}, None),
+        ({"prompt_tokens_details": {"cached_tokens": "7", "audio_tokens": -1}}, None),
+        ({"prompt_tokens_details": {"cached_tokens": 7, "cache_write_tokens": 2}}, TokenDetails(7, 2)),
+        (
+            {
+                "prompt_tokens_details": {"audio_tokens": 3, "image_tokens": 4},
+                "completion_tokens_details": {"reasoning_tokens": 5, "audio_tokens": 6},
+            },
+            TokenDetails(0, 0, 3, 4, 5, 6),
+        ),
+    ],
+)
+def test_what_an_answer_tells_of(usage: dict[str, Any], expected: TokenDetails | None) -> None:
+    assert usage_of({"usage": {"prompt_tokens": 20, "completion_tokens": 11, **usage}}) == Usage(20, 11, expected)
+
+
+@pytest.mark.parametrize(
+    ("details", "dollars"),
+    [
+        (None, 10.01),
+        (TokenDetails(cached=MILLION), 8.51),
+        (TokenDetails(cache_write=MILLION), 10.51),
+        (TokenDetails(cached=MILLION // 2, cache_write=MILLION // 2), 9.51),
+        (TokenDetails(audio_input=MILLION), 48.01),
+        (TokenDetails(image_input=MILLION), 11.01),
+        (TokenDetails(reasoning=MILLION), 11.01),
+        (TokenDetails(audio_output=MILLION), 82.01),
+    ],
+)
+def test_each_kind_costs_its_own_price(details: TokenDetails | None, dollars: float) -> None:
+    bill = settle(entry(PRICE), Usage(MILLION, MILLION, details), prompt_bytes=0, chunks=0)
+    assert (bill.cost_usd, bill.details) == (pytest.approx(dollars), details)
+
+
+def test_a_kind_without_a_price_costs_as_its_side() -> None:
+    details = TokenDetails(*[1000] * 6)
+    bill = settle(entry({"input": 2.0, "output": 8.0}), Usage(9000, 9000, details), prompt_bytes=0, chunks=0)
+    assert bill.cost_usd == pytest.approx(0.09)
+
+
+def test_a_provider_that_counts_more_cached_tokens_than_tokens_does_not_pay_us() -> None:
+    bill = settle(entry(PRICE), Usage(10, 0, TokenDetails(cached=MILLION)), prompt_bytes=0, chunks=0)
+    assert bill.cost_usd == 0.0
+
+
+def test_the_counts_of_a_stream_left_early_are_not_called_exact() -> None:
+    bill = settle(entry(PRICE), Usage(10, 3, None, final=False), prompt_bytes=0, chunks=0)
+    assert (bill.completion_tokens, bill.exact) == (3, False)
+
+
+def test_the_worst_case_has_the_dearest_kinds_and_the_fee() -> None:
+    messages = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 10}
+    worst = worst_case(entry(PRICE), "chat", messages, 100)
+    assert worst.money == pytest.approx((100 * 40.0 + 10 * 80.0) * 1000 + 0.01 * 1e9, abs=1)
+    rates = rates_of(Price(input=2.0, output=8.0, cached_input=0.5))
+    assert (rates.dearest_input, rates.dearest_output) == (2e-6, 8e-6)
+
+
+def row(**fields: Any) -> UsageFields:
+    head = ("evt_1", "req_1", 1.0, "acme", "key_1", "/v1/chat/completions", "m", "ok", 200)
+    return UsageFields(*head, **fields)  # type: ignore[arg-type] # head is the fields without defaults
+
+
+def read(columns: tuple[str, ...], written: bytes) -> UsageRecorded:
+    return UsageRecorded.model_validate(dict(zip(columns, json.loads(written), strict=False)))
+
+
+def test_a_row_with_details_is_read_as_it_was_written() -> None:
+    details = TokenDetails(1, 2, 3, 4, 5, 6)
+    event = row(organization_id="org_1", team_id="team_1", end_user="u", token_details=details[:])
+    found = read(UsageFields._fields, orjson.dumps(event[:]))
+    assert (found.organization_id, found.team_id, found.end_user) == ("org_1", "team_1", "u")
+    assert (found.cached_tokens, found.cache_write_tokens, found.audio_input_tokens) == (1, 2, 3)
+    assert (found.image_input_tokens, found.reasoning_tokens, found.audio_output_tokens) == (4, 5, 6)
+
+
+def test_a_row_of_an_earlier_version_is_read_with_defaults() -> None:
+    earlier = UsageFields._fields.index("organization_id")
+    found = read(UsageFields._fields, orjson.dumps(row(prompt_tokens=5, life="l")[:earlier]))
+    assert (found.prompt_tokens, found.life, found.team_id, found.cached_tokens) == (5, "l", None, 0)
+
+
+def test_a_record_of_the_api_is_read_by_its_names() -> None:
+    event = UsageRecorded.model_validate({**row()._asdict(), "cached_tokens": 9})
+    assert UsageRecorded.model_validate_json(event.model_dump_json()).cached_tokens == 9
