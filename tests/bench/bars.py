@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from tests.bench.figures import DIRECT, Run
+from tests.bench.figures import DIRECT, FLOOR, Run
 from tests.bench.scenarios import ScenarioName
 
 SLUICE = "sluice"
@@ -91,6 +91,7 @@ def _first_word_p50(run: Run) -> float | None:
 
 
 BARS = (
+    Bar("CPU a request", "json-32", _cpu, FLOOR, "times", "at most", 2.0),
     Bar("CPU a request", "json-32", _cpu, VLLM_ROUTER, "times", "at most", 1.0),
     Bar("CPU a request", "json-32", _cpu, NGINX, "times", "at most", 4.0),
     Bar("requests a second, 32 connections", "json-32", _per_second, VLLM_ROUTER, "times", "at least", 1.0),

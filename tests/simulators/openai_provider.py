@@ -264,6 +264,8 @@ def _whole(seen: Seen, behaviour: Behaviour) -> dict[str, Any]:
             "data": [{"object": "embedding", "index": i, "embedding": [0.1, 0.2]} for i in range(len(texts))],
             "usage": {"prompt_tokens": 4 * len(texts), "total_tokens": 4 * len(texts)},
         }
+    if seen.path.endswith("/rerank"):
+        return _ranking(fields)
     answer: dict[str, Any] = {"id": "chatcmpl-1", "created": 1_763_900_000, "model": fields["model"]}
     text = behaviour.text * behaviour.repeat
     if seen.path.endswith("/chat/completions"):
@@ -283,6 +285,24 @@ def _whole(seen: Seen, behaviour: Behaviour) -> dict[str, Any]:
     if behaviour.usage:
         answer["usage"] = usage_for(seen, behaviour)
     return answer
+
+
+def _ranking(fields: dict[str, Any]) -> dict[str, Any]:
+    # As vLLM answers: in the order of the documents' scores, with the documents, and with the total only.
+    texts = [one if isinstance(one, str) else one["text"] for one in fields["documents"]]
+    asked = set(fields["query"].lower().split())
+    scores = [len(asked & set(text.lower().split())) / len(asked) for text in texts]
+    rows = [
+        {"index": index, "document": {"text": texts[index]}, "relevance_score": score}
+        for index, score in enumerate(scores)
+    ]
+    rows.sort(key=lambda row: -row["relevance_score"])
+    return {
+        "id": "rerank-1",
+        "model": fields["model"],
+        "usage": {"total_tokens": sum(len(text.split()) for text in texts)},
+        "results": rows[: fields.get("top_n") or len(rows)],
+    }
 
 
 def _events(seen: Seen, behaviour: Behaviour) -> Any:

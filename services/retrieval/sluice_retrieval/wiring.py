@@ -21,11 +21,13 @@ from sluice.service import deps_of
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
+from sluice_retrieval.adapters.extract.sandbox import ParseLimits, ProcessExtractor
 from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
 from sluice_retrieval.adapters.queue import CeleryIngestQueue
 from sluice_retrieval.adapters.remote import RemoteVectorStore
 from sluice_retrieval.domain.bm25 import Bm25Parameters
 from sluice_retrieval.domain.embedding import Embedder
+from sluice_retrieval.domain.extraction import Extractor
 from sluice_retrieval.domain.fusion import Fusion
 from sluice_retrieval.domain.ingest import AWAY, Ingestor
 from sluice_retrieval.domain.openai import EmbeddingLimits
@@ -55,6 +57,7 @@ class Deps:
     library: Library
     vectors: OwnedVectorStore
     embedder: Embedder
+    extractor: Extractor
     sweep: Sweep
     sending: Rounds
     removing: Rounds
@@ -100,6 +103,7 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
             library=Library(service.database),
             vectors=vectors,
             embedder=embedder,
+            extractor=_extractor(settings),
             sweep=sweep,
             sending=sending,
             removing=removing,
@@ -188,6 +192,13 @@ def _embedder(settings: RetrievalSettings, metrics: Metrics, idle_s: float) -> M
         batch_tokens=settings.embed_batch_tokens,
         idle_s=idle_s,
     )
+
+
+def _extractor(settings: RetrievalSettings) -> ProcessExtractor:
+    limits = ParseLimits(
+        settings.max_document_bytes, settings.parse_max_pages, settings.parse_cpu_s, settings.parse_memory_mb
+    )
+    return ProcessExtractor(limits, settings.parse_at_once)
 
 
 def _tokens(platform: PlatformSettings) -> ServiceTokens:

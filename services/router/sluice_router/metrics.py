@@ -1,15 +1,28 @@
 """The router's metrics."""
 
+from typing import get_args
+
+from sluice.contracts.routing import SignalName
 from sluice.telemetry.metrics import MetricRegistry
 
 OUTCOMES = ("candidate", "fallback", "largest_context", "last_resort", "refused")
 
 
 class RouterMetrics:
-    """Decisions, probes, publications and reloads."""
+    """Decisions, signals, splits, probes, publications and reloads."""
 
     def __init__(self, registry: MetricRegistry) -> None:
         self.decisions = registry.counter("sluice_router_decisions_total", "Answers to POST /route", ("outcome",))
+        self.signals = registry.counter(
+            "sluice_router_signals_against_total",
+            "Deployments not taken, by the signal that spoke against",
+            ("signal",),
+        )
+        self.splits = registry.counter(
+            "sluice_router_split_total",
+            "Decisions of routes with a split, by the model assigned and whether it was the one named",
+            ("route", "assigned", "result"),
+        )
         self.probes = registry.counter("sluice_router_probes_total", "Health probes of deployments", ("result",))
         self.deployments = registry.gauge("sluice_router_deployments", "Deployments by health", ("health",))
         self.publications = registry.counter("sluice_router_publications_total", "Snapshots published", ("result",))
@@ -21,6 +34,8 @@ class RouterMetrics:
         self.publishes = registry.gauge("sluice_router_publisher", "1 while this router is the one that publishes")
         for outcome in OUTCOMES:
             self.decisions.labels(outcome)
+        for signal in get_args(SignalName):
+            self.signals.labels(signal)
         for result in ("ok", "failed"):
             self.probes.labels(result)
             self.publications.labels(result)

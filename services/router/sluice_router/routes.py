@@ -1,6 +1,8 @@
 """The router's REST API."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from sluice.auth import AdminDep, CallerDep
 from sluice.contracts.routing import (
@@ -15,8 +17,9 @@ from sluice.contracts.routing import (
     RoutingSnapshot,
 )
 from sluice.errors import Forbidden, SluiceError, Unauthorized, Unprocessable, problem_responses
+from sluice.ids import new_id
 from sluice_router.domain.choice import Load, decide
-from sluice_router.domain.errors import ModelNotFound, ModelsFileError, NoDeployment, ReloadRefused
+from sluice_router.domain.errors import ModelNotFound, ModelsFileError, NoDeployment, NothingSuits, ReloadRefused
 from sluice_router.wiring import DepsDep
 
 router = APIRouter(tags=["router"], responses=problem_responses(Unauthorized, Forbidden))
@@ -25,18 +28,28 @@ router = APIRouter(tags=["router"], responses=problem_responses(Unauthorized, Fo
 @router.post(
     "/route",
     summary="Which model and deployment answers this request, and why?",
-    responses=problem_responses(ModelNotFound, NoDeployment, Unprocessable),
+    responses=problem_responses(ModelNotFound, NoDeployment, NothingSuits, Unprocessable),
 )
-async def route(request: RouteRequest, deps: DepsDep, _: CallerDep) -> RouteDecision:
-    """Choose for one request; with `explain` the answer lists every candidate with its reason."""
+async def route(
+    request: RouteRequest, deps: DepsDep, _: CallerDep, *, explain: Annotated[bool, Query()] = False
+) -> RouteDecision:
+    """Choose for one request; with `explain` the answer lists every candidate with its reason and every signal's value."""
+    asked = request.model_copy(
+        update={"explain": request.explain or explain, "subject": request.subject or new_id("draw")}
+    )
     try:
-        decision, outcome = decide(deps.publisher.current, request, deps.loads.now())
+        choice = decide(deps.publisher.current, asked, deps.loads.now())
     except SluiceError:
         deps.metrics.decisions.labels("refused").inc()
         raise
-    deps.loads.decided(decision.instance)
-    deps.metrics.decisions.labels(outcome).inc()
-    return decision
+    deps.loads.decided(choice.decision.instance)
+    deps.metrics.decisions.labels(choice.outcome).inc()
+    for signal in choice.against:
+        deps.metrics.signals.labels(signal).inc()
+    if choice.assigned is not None and choice.decision.route is not None:
+        result = "taken" if choice.decision.model == choice.assigned else "passed_over"
+        deps.metrics.splits.labels(choice.decision.route, choice.assigned, result).inc()
+    return choice.decision
 
 
 @router.get("/v1/snapshot", summary="The routing snapshot that the gateways hold")

@@ -8,7 +8,10 @@ from sluice.contracts.base import Reply, Request
 
 SNAPSHOT_KEY = "sluice:routing:snapshot"
 
-ModelKind = Literal["chat", "embedding"]
+ModelKind = Literal["chat", "embedding", "rerank"]
+Modality = Literal["text", "image", "audio", "video", "file"]
+Capability = Literal["tools", "json_schema", "logprobs", "reasoning"]
+Prefer = Literal["least_loaded", "cheapest"]
 GuardMode = Literal["off", "observe", "enforce"]
 DeploymentHealth = Literal["up", "down", "unknown"]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -81,7 +84,12 @@ class FallbacksOn(Reply):
 
 
 class Model(Reply):
-    """A model that callers can name; lengths are tokens."""
+    """A model that callers can name; lengths are tokens.
+
+    What describes it (`version` to `capabilities`) is as its operator says. `input_modalities` and `capabilities` None
+    means that nobody said: such a model is asked for anything, while one that lists them is asked for those only.
+    `parameters_b` is its size in billions of parameters.
+    """
 
     name: str
     kind: ModelKind = "chat"
@@ -91,6 +99,14 @@ class Model(Reply):
     max_output_tokens: int | None = None
     embedding_dimensions: int | None = None
     price: Price = Price()
+    version: str | None = None
+    architecture: str | None = None
+    parameters_b: Annotated[float, Field(gt=0)] | None = None
+    licence: str | None = None
+    domains: tuple[str, ...] = ()
+    input_modalities: tuple[Modality, ...] | None = None
+    output_modalities: tuple[Modality, ...] | None = None
+    capabilities: tuple[Capability, ...] | None = None
     policy: str | None = None
     fallbacks: tuple[str, ...] = ()
     fallbacks_on: FallbacksOn = FallbacksOn()
@@ -139,8 +155,18 @@ class Policy(Reply):
     deadline_s: Annotated[float, Field(gt=0, le=3600)] | None = None
 
 
+class Share(Reply):
+    """The share of a route's callers that goes to one candidate: its weight out of the sum of all weights."""
+
+    model: str
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class Route(Reply):
     """A virtual model: the router picks one of `candidates`; `fallbacks` are tried in order when that one fails.
+
+    `prefer` says by what it picks. With a `split` each caller is assigned one candidate, always the same one, by weight:
+    a canary or an A/B test.
 
     `when_all_down` says what the router does when no deployment is healthy: `try` names one all the same, as a last
     resort, `refuse` answers 503.
@@ -151,6 +177,8 @@ class Route(Reply):
     fallbacks: tuple[str, ...] = ()
     fallbacks_on: FallbacksOn = FallbacksOn()
     policy: str | None = None
+    prefer: Prefer = "least_loaded"
+    split: tuple[Share, ...] = ()
     when_all_down: Literal["try", "refuse"] = "try"
 
 
@@ -167,23 +195,39 @@ class RoutingSnapshot(Reply):
 class RouteRequest(Request):
     """Which model shall answer; `model` is a route's name or a model's, `text` the last user message (may be cut).
 
-    `regions` are those that the caller is bound to: deployments elsewhere cannot answer it. None binds to none.
+    `modalities` and `capabilities` are what the request needs, `regions` where its data may go (None: anywhere), and
+    `subject` stands for the caller in a split: the same subject gets the same model; without one each request falls anew.
     """
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
     text: Annotated[str, Field(max_length=20_000)] = ""
     prompt_tokens: Annotated[int, Field(ge=0)] = 0
-    regions: tuple[str, ...] | None = None
+    modalities: Annotated[tuple[Modality, ...], Field(max_length=5)] = ()
+    capabilities: Annotated[tuple[Capability, ...], Field(max_length=4)] = ()
+    regions: Annotated[tuple[Region, ...], Field(max_length=100)] | None = None
+    subject: Annotated[str, Field(max_length=200)] = ""
     explain: bool = False
 
 
+SignalName = Literal["residency", "modality", "capability", "context", "health", "load", "cost"]
+
+
+class SignalValue(Reply):
+    """What one signal said of a deployment; `against` is true when that spoke against taking it."""
+
+    signal: SignalName
+    value: str
+    against: bool = False
+
+
 class RouteCandidate(Reply):
-    """One deployment that was looked at and why it was or was not taken."""
+    """One deployment that was looked at, why it was or was not taken, and what every signal said of it."""
 
     model: str
     deployment: str
     chosen: bool
     reason: str
+    signals: tuple[SignalValue, ...] = ()
 
 
 class RouteDecision(Reply):

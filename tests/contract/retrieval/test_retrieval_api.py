@@ -132,6 +132,9 @@ async def test_files_are_uploaded(api: httpx.AsyncClient) -> None:
     assert markdown.json()["bytes"] == len("# Güide".encode())
     named = await upload(api, store, "notes.TXT", b"plain", name="renamed")
     assert (named.json()["name"], named.json()["media_type"]) == ("renamed", "text/plain")
+    table = await upload(api, store, "people.csv", b"name,age\nAda,36\n")
+    assert (table.status_code, table.json()["media_type"]) == (202, "text/markdown")
+    assert table.json()["bytes"] == len("- name; age\n\n- name: Ada; age: 36\n")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +143,8 @@ async def test_files_are_uploaded(api: httpx.AsyncClient) -> None:
         ("a.txt", b"caf\xe9", 400, "not UTF-8 text: byte 3"),
         ("a.txt", b"  \n ", 400, "The document is empty"),
         ("a.txt", b"bin\x00ary", 400, "NUL"),
-        ("a.pdf", b"%PDF-1.7", 415, "not plain text (.txt) or Markdown (.md)"),
+        ("a.exe", b"MZ", 415, "of no supported type"),
+        ("a.pdf", b"%PDF-1.7", 400, "cannot be opened"),
         ("a.txt", b"x" * 2001, 413, "more than 2000 bytes"),
         ("a.txt", b"x" * 200_000, 413, "SLUICE_RETRIEVAL_MAX_DOCUMENT_BYTES"),
     ],

@@ -23,7 +23,7 @@ from sluice_retrieval.adapters.edge import EdgeVectorStore
 from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
 from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vector, terms
 from sluice_retrieval.domain.chunking import Chunk, chunk_document
-from sluice_retrieval.domain.documents import media_type_of
+from sluice_retrieval.domain.documents import MARKDOWN
 from sluice_retrieval.domain.fusion import Fusion
 from sluice_retrieval.domain.points import Passage, Point, Scope, Scored
 from sluice_retrieval.domain.search import search
@@ -71,7 +71,7 @@ async def index(
 ) -> int:
     found: list[tuple[str, Chunk, list[str]]] = []
     for source, text in corpus.items():
-        chunks = chunk_document(text, media_type_of(source, ""), options, embedder.counter)
+        chunks = chunk_document(text, MARKDOWN, options, embedder.counter)
         found += [(source, chunk, terms(chunk.embedded_text())) for chunk in chunks]
     average = sum(len(bag) for _, _, bag in found) / len(found)
     vectors = (await embedder.embed([chunk.embedded_text() for _, chunk, _ in found], "bulk")).vectors

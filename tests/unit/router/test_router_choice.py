@@ -144,7 +144,7 @@ def test_whatever_the_state_the_answer_is_a_deployment_of_the_route_and_the_reas
         ),
         routes=(Route(name="auto", candidates=tuple(candidates), fallbacks=fallbacks),),
     )
-    found, outcome = choose(snapshot, RouteRequest(model="auto", prompt_tokens=tokens, explain=True), loads)
+    found, outcome, *_ = choose(snapshot, RouteRequest(model="auto", prompt_tokens=tokens, explain=True), loads)
     by_id = {d.id: (model, d) for model in snapshot.models for d in model.deployments}
     model, deployment = by_id[found.instance]
     assert model.name == found.model

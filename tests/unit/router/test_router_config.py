@@ -19,6 +19,32 @@ def _file(**changes: Any) -> dict[str, Any]:
     return {"models": [model], "policies": [{"name": "p"}], "routes": [{"name": "auto", "candidates": ["m"]}]}
 
 
+def _routed(**changes: Any) -> dict[str, Any]:
+    return _file() | {"routes": [{"name": "auto", "candidates": ["m"]} | changes]}
+
+
+def test_what_describes_a_model_reaches_the_snapshot() -> None:
+    said = {
+        "version": "2026-10",
+        "architecture": "mamba",
+        "parameters_b": 2.8,
+        "licence": "Apache-2.0",
+        "domains": ["medicine"],
+        "input_modalities": ["text", "image"],
+        "output_modalities": ["text"],
+        "capabilities": ["tools"],
+    }
+    config = parse(_file(**said), "models.yaml")
+    model = snapshot(config, {}, version=1, now=0.0).models[0].model_dump(mode="json")
+    assert {name: model[name] for name in said} == said
+
+
+def test_a_split_forgets_a_model_that_is_switched_off() -> None:
+    raw = _routed(candidates=["m", "off"], split=[{"model": "m", "weight": 0}, {"model": "off", "weight": 1}])
+    raw["models"].append({"name": "off", "only_if": "", "deployments": [{"base_url": "http://b"}]})
+    assert parse(raw, "models.yaml").routes[0].split == ()
+
+
 def test_the_shipped_file_is_right_and_offers_vllm_only_when_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     text = SHIPPED.read_text()
     config = parse(yaml.safe_load(expand_variables(text, "models.yaml")), "models.yaml")
@@ -88,6 +114,10 @@ def test_a_deployment_says_where_it_is_or_nothing() -> None:
         ({"models": "none"}, "models: input should be a valid"),
         ("just text", "the file"),
         (None, "the file"),
+        (_routed(split=[{"model": "x", "weight": 1}]), "routes[0] (auto): split names x, which is no candidate"),
+        (_routed(split=[{"model": "m", "weight": 0}]), "routes[0] (auto): split gives no model a weight above 0"),
+        (_routed(split=[{"model": "m", "weight": 1}] * 2), "split names a model twice"),
+        (_file(input_modalities=["smell"]), "models[0] (m).input_modalities[0]"),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_place(raw: Any, sentence: str) -> None:

@@ -31,6 +31,7 @@ from sluice_gateway.dataplane.errors import (
 from sluice_gateway.dataplane.lease_keeper import LeaseKeeper
 from sluice_gateway.dataplane.limiter import Limiter, Queueing
 from sluice_gateway.dataplane.listing import MODELS, listed
+from sluice_gateway.dataplane.moderation import Moderate, admit_moderation
 from sluice_gateway.dataplane.plan import Stage, Stages
 from sluice_gateway.dataplane.short_way import Client
 from sluice_gateway.dataplane.stages.admit import admit_body, admit_head, admit_links, read_body, too_large
@@ -45,14 +46,32 @@ from sluice_gateway.dataplane.stages.resolve import open_to, resolve
 from sluice_gateway.dataplane.stages.respond import Respond
 from sluice_gateway.dataplane.stages.retrieve import Retrieve
 from sluice_gateway.dataplane.stages.route import AskRouter
+<<<<<<< HEAD
 from sluice_gateway.dataplane.stages.use_cache import Caching
 from sluice_gateway.dataplane.table import CHAT, ENDPOINTS, Compiler, Endpoint, ModelMetrics, Table
+=======
+from sluice_gateway.dataplane.table import (
+    CHAT,
+    COMPLETIONS,
+    COUNT_TOKENS,
+    EMBEDDINGS,
+    ENDPOINTS,
+    MESSAGES,
+    MODERATIONS,
+    RESPONSES,
+    Compiler,
+    Endpoint,
+    ModelMetrics,
+    Table,
+)
+>>>>>>> main
 from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.upstreams import Upstreams
 
 _log = logging.getLogger(__name__)
 _BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
-_BY_URL = {endpoint.path.encode(): endpoint for endpoint in ENDPOINTS}
+_SHORT = (CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, RESPONSES)
+_BY_URL = {endpoint.path.encode(): endpoint for endpoint in _SHORT}
 _IDLE_TICK_S = 1.0
 _OTHER = "other"
 _CLIENT_GONE = 499
@@ -90,6 +109,7 @@ class DataPlane:
         self._table: Table | None = None
         self._other = ModelMetrics(deps.metrics, _OTHER)
         self._disconnects = Disconnects(self._loop, deps.options.watch_disconnect_after_s)
+        self._moderate = Moderate(deps)
         self._respond = Respond(deps, output, self._disconnects.stop)
         self.caching = Caching(deps, self._disconnects.stop)
         self.direct = 0
@@ -131,7 +151,10 @@ class DataPlane:
                 raise WrongMethod(f"{endpoint.path} takes POST requests only.", headers=((b"allow", b"POST"),))
             opened = self.open(heads)
             raw = await read_body(receive, self.max_body_bytes)
-            ctx = self.admit(endpoint, heads, started, opened, raw)
+            if endpoint is MODERATIONS:
+                ctx = admit_moderation(endpoint, heads, started, opened, raw)
+            else:
+                ctx = self.admit(endpoint, heads, started, opened, raw)
         except ApiError as exc:
             self.count_refusal(endpoint, exc, started)
             await _refuse(send, endpoint, exc, [(b"x-request-id", heads.request_id.encode())])
@@ -314,12 +337,18 @@ class DataPlane:
             await self._generate(ctx)
 
     async def _generate(self, ctx: RequestContext) -> None:
+<<<<<<< HEAD
         if ctx.plan.cache is None:
             await self._ask_model(ctx)
         else:
             await self.caching.run(ctx, self._ask_model)
 
     async def _ask_model(self, ctx: RequestContext) -> None:
+=======
+        if ctx.endpoint is MODERATIONS:
+            await self._respond.made(ctx, await self._moderate(ctx))
+            return
+>>>>>>> main
         answer = await self._dispatch(ctx)
         try:
             if answer.scanner is None:

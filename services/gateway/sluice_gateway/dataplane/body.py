@@ -10,11 +10,12 @@ from pydantic import Field, ValidationError
 
 from sluice.contracts.base import Request
 from sluice.contracts.retrieval import SearchMode
-from sluice_gateway.dataplane.errors import InvalidRequest
+from sluice_gateway.dataplane.errors import InvalidRequest, wrong_value
+from sluice_gateway.dataplane.ranking import check_ranking
 from sluice_gateway.translate.errors import Untranslatable
 from sluice_gateway.translate.shapes import Client
 
-Kind = Literal["chat", "completion", "embedding"]
+Kind = Literal["chat", "completion", "embedding", "rerank", "moderation"]
 Fields = dict[str, Any]
 
 _STREAM_TAIL = b',"stream_options":{"include_usage":true}}'
@@ -90,15 +91,15 @@ def parse_foreign(raw: bytes, client: Client) -> ParsedBody:
 def _checked_body(raw: bytes, fields: Fields, kind: Kind) -> ParsedBody:
     model = fields.get("model")
     if type(model) is not str or not model:
-        raise _wrong("model", "must be the name of a model, as a string. GET /v1/models lists the names.")
+        raise wrong_value("model", "must be the name of a model, as a string. GET /v1/models lists the names.")
     if len(model) > 200:
-        raise _wrong("model", "must be at most 200 characters long.")
+        raise wrong_value("model", "must be at most 200 characters long.")
     has_parts = _CONTENT[kind](fields)
     stream, max_tokens = False, None
     if not _CHECKED.isdisjoint(fields):
         stream, max_tokens = _checked(fields)
-    if stream and kind == "embedding":
-        raise _wrong("stream", "must not be true: embeddings are not streamed.")
+    if stream and kind in _WHOLE:
+        raise wrong_value("stream", f"must not be true: {_WHOLE[kind]} are not streamed.")
     options = fields.get("stream_options")
     return ParsedBody(
         fields,
@@ -148,10 +149,6 @@ def read_object(raw: bytes) -> Fields:
     return fields
 
 
-def _wrong(param: str, rule: str) -> InvalidRequest:
-    return InvalidRequest(f"`{param}` {rule}", param=param, code="invalid_value")
-
-
 def _checked(fields: Fields) -> tuple[bool, int | None]:
     # In the order of the body, so that its first mistake is the one that is told of.
     stream = False
@@ -170,7 +167,7 @@ def _checked(fields: Fields) -> tuple[bool, int | None]:
 
 def _flag(value: object) -> bool:
     if type(value) is not bool:
-        raise _wrong("stream", "must be true or false.")
+        raise wrong_value("stream", "must be true or false.")
     return value
 
 
@@ -178,7 +175,7 @@ def _check_messages(fields: Fields) -> bool:
     # Tells whether a message has content parts.
     messages = fields.get("messages")
     if type(messages) is not list or not messages:
-        raise _wrong("messages", "must be a list with at least one message.")
+        raise wrong_value("messages", "must be a list with at least one message.")
     has_parts = False
     for message in messages:
         if type(message) is not dict or type(message.get("role")) is not str or type(message.get("content")) is not str:
@@ -190,9 +187,9 @@ def _check_messages(fields: Fields) -> bool:
 def _check_message(message: Any, messages: list[Any]) -> None:
     index = next(place for place, other in enumerate(messages) if other is message)
     if type(message) is not dict:
-        raise _wrong(f"messages[{index}]", "must be an object with `role` and `content`.")
+        raise wrong_value(f"messages[{index}]", "must be an object with `role` and `content`.")
     if type(message.get("role")) is not str:
-        raise _wrong(f"messages[{index}].role", 'must be a string such as "user".')
+        raise wrong_value(f"messages[{index}].role", 'must be a string such as "user".')
     content = message.get("content")
     if content is not None:
         _check_parts(content, index)
@@ -200,12 +197,12 @@ def _check_message(message: Any, messages: list[Any]) -> None:
 
 def _check_parts(content: object, index: int) -> None:
     if type(content) is not list:
-        raise _wrong(f"messages[{index}].content", "must be a string or a list of content parts.")
+        raise wrong_value(f"messages[{index}].content", "must be a string or a list of content parts.")
     for place, part in enumerate(content):
         if type(part) is not dict or type(part.get("type")) is not str:
-            raise _wrong(f"messages[{index}].content[{place}]", "must be an object with a `type`.")
+            raise wrong_value(f"messages[{index}].content[{place}]", "must be an object with a `type`.")
         if part["type"] == "text" and type(part.get("text")) is not str:
-            raise _wrong(f"messages[{index}].content[{place}].text", "must be a string.")
+            raise wrong_value(f"messages[{index}].content[{place}].text", "must be a string.")
 
 
 def _links(fields: Fields) -> tuple[str, ...]:
@@ -224,13 +221,13 @@ def _links(fields: Fields) -> tuple[str, ...]:
 
 def _check_prompt(fields: Fields) -> bool:
     if not _is_text_or_tokens(fields.get("prompt")):
-        raise _wrong("prompt", "must be a string, a list of strings, or lists of token numbers.")
+        raise wrong_value("prompt", "must be a string, a list of strings, or lists of token numbers.")
     return False
 
 
 def _check_input(fields: Fields) -> bool:
     if not _is_text_or_tokens(fields.get("input")):
-        raise _wrong("input", "must be a string, a list of strings, or lists of token numbers, and not empty.")
+        raise wrong_value("input", "must be a string, a list of strings, or lists of token numbers, and not empty.")
     return False
 
 
@@ -250,17 +247,17 @@ def _are_tokens(value: list[object]) -> bool:
 
 def _check_temperature(value: object) -> None:
     if not (_is_number(value) and 0 <= value <= 2):
-        raise _wrong("temperature", "must be a number from 0 to 2.")
+        raise wrong_value("temperature", "must be a number from 0 to 2.")
 
 
 def _check_top_p(value: object) -> None:
     if not (_is_number(value) and 0 < value <= 1):
-        raise _wrong("top_p", "must be a number above 0 and at most 1.")
+        raise wrong_value("top_p", "must be a number above 0 and at most 1.")
 
 
 def _check_count(value: object) -> None:
     if type(value) is not int or not 1 <= value <= 128:
-        raise _wrong("n", "must be a whole number from 1 to 128.")
+        raise wrong_value("n", "must be a whole number from 1 to 128.")
 
 
 def _is_number(value: object) -> TypeGuard[float]:
@@ -270,18 +267,18 @@ def _is_number(value: object) -> TypeGuard[float]:
 def _positive(name: str, value: object, other: int | None) -> int:
     # `max_tokens` and its newer name: the smaller counts where both stand.
     if type(value) is not int or value < 1:
-        raise _wrong(name, "must be a whole number of at least 1.")
+        raise wrong_value(name, "must be a whole number of at least 1.")
     return value if other is None else min(value, other)
 
 
 def _stream_options(options: object, *, stream: bool) -> bool:
     if type(options) is not dict:
-        raise _wrong("stream_options", 'must be an object such as {"include_usage": true}.')
+        raise wrong_value("stream_options", 'must be an object such as {"include_usage": true}.')
     if not stream:
-        raise _wrong("stream_options", 'goes only with "stream": true. Leave it out or set stream to true.')
+        raise wrong_value("stream_options", 'goes only with "stream": true. Leave it out or set stream to true.')
     wanted = options.get("include_usage")
     if wanted is not None and type(wanted) is not bool:
-        raise _wrong("stream_options.include_usage", "must be true or false.")
+        raise wrong_value("stream_options.include_usage", "must be true or false.")
     return bool(wanted)
 
 
@@ -291,10 +288,16 @@ def _extension(fields: Fields) -> SluiceOptions:
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(["sluice", *(str(part) for part in first["loc"])])
-        raise _wrong(where, f"is not acceptable: {first['msg']}.") from exc
+        raise wrong_value(where, f"is not acceptable: {first['msg']}.") from exc
 
 
-_CONTENT = {"chat": _check_messages, "completion": _check_prompt, "embedding": _check_input}
+_CONTENT = {
+    "chat": _check_messages,
+    "completion": _check_prompt,
+    "embedding": _check_input,
+    "rerank": check_ranking,
+}
+_WHOLE = {"embedding": "embeddings", "rerank": "rankings"}
 _SAMPLING = {"temperature": _check_temperature, "top_p": _check_top_p, "n": _check_count}
 _MAX_TOKENS = frozenset({"max_tokens", "max_completion_tokens"})
 _CHECKED = frozenset({"stream", *_MAX_TOKENS, *_SAMPLING})

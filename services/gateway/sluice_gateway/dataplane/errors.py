@@ -55,6 +55,11 @@ class InvalidRequest(ApiError):
     status, type, code = 400, INVALID_REQUEST, None
 
 
+def wrong_value(param: str, rule: str) -> InvalidRequest:
+    """Return the refusal of a field: its name, and the rule that it breaks."""
+    return InvalidRequest(f"`{param}` {rule}", param=param, code="invalid_value")
+
+
 class InvalidKey(ApiError):
     """No API key came, or none that works."""
 

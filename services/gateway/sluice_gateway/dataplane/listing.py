@@ -10,6 +10,7 @@ from sluice_gateway.dataplane.table import ModelEntry, RouteEntry, Table
 from sluice_gateway.domain.ports import KeyRecord
 
 MODELS = "/v1/models"
+_PATHS = {"embedding": "embeddings", "rerank": "rerank"}
 
 
 def listed(table: Table | None, key: KeyRecord, path: str, method: str) -> bytes:
@@ -47,6 +48,19 @@ def one_model(table: Table, key: KeyRecord, name: str) -> bytes:
     return orjson.dumps(_row(entry))
 
 
+def endpoints_of(entry: ModelEntry) -> list[str]:
+    """Return the paths that a model serves: its kind's, as far as one of its deployments speaks an API that has them."""
+    translated = [state.provider is not None for state in entry.deployments]
+    if entry.config.kind != "chat":
+        return [f"/v1/{_PATHS[entry.config.kind]}"] if not all(translated) else []
+    found = ["/v1/chat/completions", "/v1/messages", "/v1/responses"]
+    if not all(translated):
+        found.append("/v1/completions")
+    if any(translated):
+        found.append("/v1/messages/count_tokens")
+    return found
+
+
 def _may_use(key: KeyRecord, name: str) -> bool:
     return key.models is None or name in key.models
 
@@ -56,7 +70,17 @@ def _row(entry: ModelEntry | RouteEntry) -> dict[str, Any]:
         extra: dict[str, Any] = {"kind": "route", "candidates": [candidate.name for candidate in entry.candidates]}
         return {"id": entry.name, "object": "model", "created": 0, "owned_by": "sluice", "sluice": extra}
     config = entry.config
-    extra = {"kind": config.kind, "context_tokens": config.context_tokens}
+    extra = {
+        "kind": config.kind,
+        "context_tokens": config.context_tokens,
+        "max_output_tokens": config.max_output_tokens,
+        "embedding_dimensions": config.embedding_dimensions,
+        "price": config.price.model_dump(exclude_none=True),
+        "input_modalities": config.input_modalities,
+        "output_modalities": config.output_modalities,
+        "capabilities": config.capabilities,
+        "endpoints": endpoints_of(entry),
+    }
     return {
         "id": config.name,
         "object": "model",

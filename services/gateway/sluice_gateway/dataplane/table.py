@@ -9,11 +9,12 @@ import orjson
 
 from sluice.contracts.routing import Deployment, FallbacksOn, Model, ModelKind, Policy, Route, RoutingSnapshot
 from sluice_gateway.dataplane.asgi import header_value
-from sluice_gateway.dataplane.body import Kind
+from sluice_gateway.dataplane.body import Fields, Kind
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError
 from sluice_gateway.dataplane.plan import Plan, Stages, compile_plan, stricter
 from sluice_gateway.dataplane.providers import paths_of
+from sluice_gateway.dataplane.ranking import ranked
 from sluice_gateway.dataplane.upstream import Upstream
 from sluice_gateway.domain.rates import rates_of
 from sluice_gateway.domain.residency import may_use
@@ -29,7 +30,11 @@ _MAX_PLANS = 4096
 
 
 class Endpoint(NamedTuple):
-    """One public path of the request path; `client` translates for those whose API is not OpenAI's own of that kind."""
+    """One public path of the request path.
+
+    `client` translates for those whose API is not OpenAI's own of that kind; `shape` makes one answer of what engines answer
+    differently, given the request.
+    """
 
     path: str
     kind: Kind
@@ -37,6 +42,7 @@ class Endpoint(NamedTuple):
     model_kind: ModelKind
     operation: str
     client: Client | None = None
+    shape: Callable[[Fields, Fields], Fields] | None = None
 
     @property
     def style(self) -> ClientStyle:
@@ -59,7 +65,9 @@ EMBEDDINGS = Endpoint("/v1/embeddings", "embedding", "/embeddings", "embedding",
 MESSAGES = Endpoint("/v1/messages", "chat", "/chat/completions", "chat", "chat", Messages())
 COUNT_TOKENS = Endpoint("/v1/messages/count_tokens", "chat", "", "chat", "count_tokens", CountTokens())
 RESPONSES = Endpoint("/v1/responses", "chat", "/chat/completions", "chat", "chat", Responses())
-ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, RESPONSES)
+RERANK = Endpoint("/v1/rerank", "rerank", "/rerank", "rerank", "rerank", shape=ranked)
+MODERATIONS = Endpoint("/v1/moderations", "moderation", "", "chat", "moderation")
+ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, RESPONSES, RERANK, MODERATIONS)
 
 
 class ModelMetrics:

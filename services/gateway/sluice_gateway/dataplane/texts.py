@@ -18,6 +18,8 @@ class Piece(NamedTuple):
 
 def pieces(fields: Fields, kind: Kind) -> list[Piece]:
     """Return every text that a model will read as words: messages, tool results and arguments, prompts and inputs."""
+    if kind == "rerank":
+        return list(_of_ranking(fields))
     if kind == "chat":
         return [piece for index, message in enumerate(fields["messages"]) for piece in _of_message(index, message)]
     name = "prompt" if kind == "completion" else "input"
@@ -64,6 +66,15 @@ def _of_message(index: int, message: dict[str, Any]) -> Iterator[Piece]:
             arguments = function.get("arguments") if isinstance(function, dict) else None
             if isinstance(arguments, str):
                 yield Piece(("messages", index, "tool_calls", place, "function", "arguments"), role, arguments)
+
+
+def _of_ranking(fields: Fields) -> Iterator[Piece]:
+    yield Piece(("query",), "user", fields["query"])
+    for place, document in enumerate(fields["documents"]):
+        if isinstance(document, str):
+            yield Piece(("documents", place), "tool", document)
+        else:
+            yield Piece(("documents", place, "text"), "tool", document["text"])
 
 
 def _put(target: Any, path: Path, text: str) -> None:

@@ -27,7 +27,9 @@ def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int) -> Wors
     not show: such a prompt counts as the whole context. The answer is as long as the caller allows, else as long as the model's can
     be, times the number of choices.
     """
-    if kind == "embedding":
+    if kind in ("embedding", "rerank"):
+        if kind == "rerank":
+            size += len(fields["query"].encode()) * len(fields["documents"])  # it is read anew with each document
         return WorstCase(size, size, nano_dollars(size * entry.dearest_input + entry.request_fee))
     context, answer = entry.context_tokens, entry.longest_answer
     prompt = context if size > context or (kind == "chat" and _has_media(fields["messages"])) else size

@@ -81,6 +81,50 @@ class EmbeddingRequest(Open):
     dimensions: int | None = None
 
 
+class RerankRequest(Open):
+    """Documents to rank by a query, in the shape of Cohere's, Jina's and vLLM's clients."""
+
+    model: str
+    query: str
+    documents: Annotated[list[str | dict[str, Any]], Field(min_length=1, max_length=10_000)]
+    top_n: Annotated[int, Field(ge=1)] | None = None
+    return_documents: bool | None = Field(
+        None, description="true: always, false: never, left out: as the engine does it by itself"
+    )
+
+
+class RankedDocument(Open):
+    """One document of a ranking; `index` is its place in the request."""
+
+    index: int
+    relevance_score: float
+    document: dict[str, Any] | None = None
+
+
+class ModerationRequest(Open):
+    """Texts to judge: a list of strings is many inputs, a list of text parts is one."""
+
+    input: str | list[str] | list[dict[str, Any]]
+    model: str | None = Field(None, description="any name: the guardrail answers")
+
+
+class ModerationResult(Open):
+    """What was found in one input."""
+
+    flagged: bool
+    categories: dict[str, bool]
+    category_scores: dict[str, float]
+    category_applied_input_types: dict[str, list[str]]
+
+
+class ModerationReply(Open):
+    """A result for each input, in order."""
+
+    id: str
+    model: str
+    results: list[ModerationResult]
+
+
 class TokenUsage(Open):
     """Exact token counts."""
 
@@ -131,6 +175,14 @@ class EmbeddingReply(Open):
     object: Literal["list"]
     model: str
     data: list[Embedding]
+    usage: TokenUsage | None = None
+
+
+class RerankReply(Open):
+    """The ranking, best first; fields of the engine that are not listed pass through."""
+
+    model: str
+    results: list[RankedDocument]
     usage: TokenUsage | None = None
 
 
@@ -303,6 +355,18 @@ async def count_message_tokens(body: CountTokensRequest) -> TokenCount:
 @router.post("/v1/embeddings", summary="Embed texts")
 async def create_embedding(body: EmbeddingRequest) -> EmbeddingReply:
     """As OpenAI's."""
+    _answered_before()
+
+
+@router.post("/v1/rerank", summary="Rank documents by a query")
+async def create_ranking(body: RerankRequest) -> RerankReply:
+    """As Cohere's, Jina's and vLLM's, with models of kind `rerank`."""
+    _answered_before()
+
+
+@router.post("/v1/moderations", summary="Judge texts")
+async def create_moderation(body: ModerationRequest) -> ModerationReply:
+    """As OpenAI's; the guardrail judges, by the guard policy of the key's policy. Images are a 400."""
     _answered_before()
 
 

@@ -1,28 +1,9 @@
-"""What may become a document, and which of its two types it is."""
-
-from pathlib import PurePosixPath
+"""What may become a document."""
 
 from sluice.contracts.retrieval import DocumentCreate
-from sluice_retrieval.domain.errors import DocumentTooLarge, DocumentTypeUnknown, DocumentUnreadable
+from sluice_retrieval.domain.errors import DocumentTooLarge, DocumentUnreadable
 
 PLAIN, MARKDOWN = "text/plain", "text/markdown"
-_BY_SUFFIX = {".txt": PLAIN, ".text": PLAIN, ".md": MARKDOWN, ".markdown": MARKDOWN}
-_BY_MEDIA_TYPE = {PLAIN: PLAIN, MARKDOWN: MARKDOWN, "text/x-markdown": MARKDOWN}
-
-
-def media_type_of(filename: str, declared: str) -> str:
-    """Return the type of an uploaded file, by its name's ending, else by what the sender declared.
-
-    Raises:
-        DocumentTypeUnknown: it is neither plain text nor Markdown.
-    """
-    by_name = _BY_SUFFIX.get(PurePosixPath(filename.lower()).suffix)
-    found = by_name or _BY_MEDIA_TYPE.get(declared.split(";", maxsplit=1)[0].strip().lower())
-    if found is None:
-        raise DocumentTypeUnknown(
-            f"{filename or 'The file'} is not plain text (.txt) or Markdown (.md). Convert it to one of them first."
-        )
-    return found
 
 
 def decoded(raw: bytes, max_bytes: int) -> str:

@@ -16,19 +16,19 @@ class DocumentNotFound(NotFound):
 
 
 class DocumentUnreadable(BadRequest):
-    """The document is empty or is not UTF-8 text."""
+    """The document is empty, broken, or needs more time or memory to parse than it may."""
 
     code, title = "document_unreadable", "Document unreadable"
 
 
 class DocumentTooLarge(PayloadTooLarge):
-    """The document is over the configured size."""
+    """The document, its text or its number of pages is over the configured size."""
 
     code, title = "document_too_large", "Document too large"
 
 
 class DocumentTypeUnknown(UnsupportedMediaType):
-    """The document is neither plain text nor Markdown."""
+    """There is no parser for documents of this type."""
 
     code, title = "document_type_unknown", "Document type not supported"
 

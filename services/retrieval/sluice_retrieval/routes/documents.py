@@ -24,6 +24,7 @@ from sluice_retrieval.wiring import DepsDep
 
 _log = logging.getLogger(__name__)
 _GRACE_S = 5.0
+_FORMATS = "text, Markdown, code, JSON (all UTF-8), HTML, PDF, DOCX, PPTX, XLSX or CSV"
 _UPLOAD: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -34,7 +35,7 @@ _UPLOAD: dict[str, Any] = {
                     "type": "object",
                     "required": ["file"],
                     "properties": {
-                        "file": {"type": "string", "format": "binary", "description": "a .txt or .md file in UTF-8"},
+                        "file": {"type": "string", "format": "binary", "description": _FORMATS},
                         "name": {"type": "string", "description": "the file's name if left out"},
                         "metadata": {"type": "string", "description": "a JSON object of strings"},
                     },
@@ -70,7 +71,7 @@ async def add_document(store_id: str, request: Request, caller: CallerDep, deps:
     Once this is answered the document survives a crash, also when the queue is away: it is sent when the queue is back.
     """
     limit = deps.settings.max_document_bytes
-    body = await read_document(request, limit)
+    body = await read_document(request, limit, deps.extractor)
     now = deps.clock.now()
     document = Document(
         id=new_id("doc"),

@@ -11,21 +11,22 @@ from starlette.types import Message
 
 from sluice.contracts.base import Metadata
 from sluice.contracts.retrieval import DocumentCreate
-from sluice_retrieval.domain.documents import check_size, decoded, media_type_of
+from sluice_retrieval.domain.documents import MARKDOWN, PLAIN, check_size, decoded
 from sluice_retrieval.domain.errors import DocumentTypeUnknown, DocumentUnreadable
+from sluice_retrieval.domain.extraction import AS_TEXT, Extractor, FileFormat, format_of
 
 _ESCAPED = 6  # JSON may write one byte as \u00xx
 _OVERHEAD = 64 * 1024
 _METADATA: TypeAdapter[Any] = TypeAdapter(Json[Metadata])
 
 
-async def read_document(request: Request, max_bytes: int) -> DocumentCreate:
+async def read_document(request: Request, max_bytes: int, extractor: Extractor) -> DocumentCreate:
     """Return the document that a request brings.
 
     Raises:
-        DocumentTypeUnknown: the body is neither JSON nor a form, or the file neither text nor Markdown.
+        DocumentTypeUnknown: the body is neither JSON nor a form, or there is no parser for the file.
         DocumentTooLarge: the body is over the limit; it is not read to its end.
-        DocumentUnreadable: the form cannot be parsed, or the file is not UTF-8.
+        DocumentUnreadable: the form or the file cannot be read.
         RequestValidationError: the JSON is not a `DocumentCreate`.
     """
     media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -36,7 +37,8 @@ async def read_document(request: Request, max_bytes: int) -> DocumentCreate:
         except ValidationError as exc:
             raise _invalid(exc, "body") from exc
     if media_type == "multipart/form-data":
-        return await _from_form(request, await _read(request, max_bytes, max_bytes + _OVERHEAD), max_bytes)
+        whole = await _read(request, max_bytes, max_bytes + _OVERHEAD)
+        return await _from_form(request, whole, max_bytes, extractor)
     raise DocumentTypeUnknown("Send the document as application/json, or as a file in multipart/form-data.")
 
 
@@ -52,7 +54,7 @@ async def _read(request: Request, max_bytes: int, limit: int) -> bytes:
     return bytes(body)
 
 
-async def _from_form(request: Request, body: bytes, max_bytes: int) -> DocumentCreate:
+async def _from_form(request: Request, body: bytes, max_bytes: int, extractor: Extractor) -> DocumentCreate:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
@@ -61,24 +63,32 @@ async def _from_form(request: Request, body: bytes, max_bytes: int) -> DocumentC
     except (MultiPartException, KeyError) as exc:
         raise DocumentUnreadable("The form cannot be read; send multipart/form-data with a part named `file`.") from exc
     try:
-        return await _from_fields(form, max_bytes)
+        return await _from_fields(form, max_bytes, extractor)
     except ValidationError as exc:
         raise _invalid(exc, "form") from exc
     finally:
         await form.close()
 
 
-async def _from_fields(form: FormData, max_bytes: int) -> DocumentCreate:
+async def _from_fields(form: FormData, max_bytes: int, extractor: Extractor) -> DocumentCreate:
     file = form.get("file")
     if not isinstance(file, UploadFile):
         raise DocumentUnreadable("The form has no file; send it in a part named `file`.")
     filename = file.filename or ""
+    file_format = format_of(filename, file.content_type or "")
+    metadata = _METADATA.validate_python(form.get("metadata") or "{}")
+    raw = await file.read()
+    if file_format in AS_TEXT:
+        text = decoded(raw, max_bytes)
+    else:
+        check_size(len(raw), max_bytes)
+        text = await extractor.extract(raw, file_format)
     return DocumentCreate.model_validate(
         {
             "name": form.get("name") or filename,
-            "text": decoded(await file.read(), max_bytes),
-            "media_type": media_type_of(filename, file.content_type or ""),
-            "metadata": _METADATA.validate_python(form.get("metadata") or "{}"),
+            "text": text,
+            "media_type": PLAIN if file_format is FileFormat.PLAIN else MARKDOWN,
+            "metadata": metadata,
         }
     )
 

@@ -4,8 +4,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from sluice.contracts.routing import Deployment, Model, RouteCandidate, RouteDecision, RouteRequest, RoutingSnapshot
-from sluice_router.domain.errors import ModelNotFound, NoDeployment
+from sluice.contracts.routing import (
+    Deployment,
+    Model,
+    Prefer,
+    Route,
+    RouteCandidate,
+    RouteDecision,
+    RouteRequest,
+    RoutingSnapshot,
+    SignalName,
+    SignalValue,
+)
+from sluice_router.domain.errors import ModelNotFound, NoDeployment, NothingSuits
+from sluice_router.domain.signals.capability import capability
+from sluice_router.domain.signals.context import context
+from sluice_router.domain.signals.cost import ANSWER_TOKENS, expected_cost
+from sluice_router.domain.signals.health import health
+from sluice_router.domain.signals.modality import modality
+from sluice_router.domain.signals.residency import residency
+from sluice_router.domain.signals.split import assigned
 
 _RETRY_AFTER_S = "5"
 Outcome = Literal["candidate", "fallback", "largest_context", "last_resort"]
@@ -27,10 +45,16 @@ class Load:
 
 
 class Choice(NamedTuple):
-    """A decision and how it came about, as a value for metrics."""
+    """A decision and how it came about, as values for metrics.
+
+    `against` names for each deployment that could not be taken the first signal that spoke against it; `assigned` is the
+    model that a split gave to this caller.
+    """
 
     decision: RouteDecision
     outcome: Outcome
+    against: tuple[SignalName, ...] = ()
+    assigned: str | None = None
 
 
 class _Place(NamedTuple):
@@ -38,7 +62,21 @@ class _Place(NamedTuple):
     model: Model
     deployment: Deployment
     load: float
-    fits: bool
+    cost: float
+    prefer: Prefer
+    signals: tuple[SignalValue, ...]
+
+    @property
+    def refusal(self) -> SignalValue | None:
+        return next((signal for signal in self.signals if signal.against), None)
+
+    @property
+    def suits(self) -> bool:
+        return not any(signal.against for signal in self.signals[:_ABSOLUTE])
+
+    @property
+    def fits(self) -> bool:
+        return not any(signal.against and signal.signal == "context" for signal in self.signals)
 
     @property
     def is_down(self) -> bool:
@@ -46,11 +84,17 @@ class _Place(NamedTuple):
 
     @property
     def usable(self) -> bool:
-        return self.fits and not self.is_down
+        return self.refusal is None
 
-    def order(self) -> tuple[bool, float]:
-        # What was seen up comes before what was not probed yet, then the lower load; then the order of the file.
-        return self.deployment.health != "up", self.load
+    def order(self) -> tuple[bool, bool, float, float]:
+        # What was seen up comes before what was not probed yet; then the lower price, unless all its places are taken,
+        # when the route prefers it; then the lower load; then the order of the file.
+        cheap = self.prefer == "cheapest"
+        return self.deployment.health != "up", cheap and self.load >= 1, self.cost if cheap else 0.0, self.load
+
+
+# The first three signals of a place are absolute: residency, modality, capability.
+_ABSOLUTE = 3
 
 
 class _Wish(NamedTuple):
@@ -59,6 +103,8 @@ class _Wish(NamedTuple):
     route: str | None = None
     policy: str | None = None
     refuse_when_down: bool = False
+    prefer: Prefer = "least_loaded"
+    assigned: str | None = None
 
 
 class _Pick(NamedTuple):
@@ -71,7 +117,8 @@ def decide(snapshot: RoutingSnapshot, request: RouteRequest, loads: Mapping[str,
     """Return which model and deployment answers, why, and what to try next.
 
     Among the healthy deployments of all candidate models whose context holds the prompt, the one with the lowest load
-    is taken; equal loads fall to the order of the file. When none is left, the fallback models are looked at in
+    is taken, or the cheapest with a free place when the route prefers that; equal ones fall to the order of the file.
+    In a split the caller's model comes first, then the other candidates. When none is left, the fallback models are looked at in
     order (F276). `prompt_tokens` is an estimate, so that a prompt which seems to fit nowhere goes to the longest healthy
     context, where it is counted exactly. When everything is down, the first deployment that fits is named as a last
     resort (it may have come back since the last probe), unless the route says `refuse`.
@@ -79,57 +126,96 @@ def decide(snapshot: RoutingSnapshot, request: RouteRequest, loads: Mapping[str,
     Raises:
         ModelNotFound: neither a route nor a model has this name.
         NoDeployment: every deployment is down, and the route refuses then.
+        NothingSuits: no deployment may or can take such a request.
     """
-    wish = _wish(snapshot, request.model)
-    groups = [list(_places(number, models, request, loads)) for number, models in enumerate(wish.groups)]
+    wish = _wish(snapshot, request)
+    looked_at = [list(_places(number, wish, request, loads)) for number in range(len(wish.groups))]
+    groups = [[place for place in places if place.suits] for places in looked_at]
     seen = [place for places in groups for place in places]
-    pick = _usable(groups) or _longest_context(seen, request) or _last_resort(seen, request, wish)
+    everything = [place for places in looked_at for place in places]
+    if everything and not seen:
+        raise NothingSuits(_unsuitable(request, everything))
+    pick = _usable(groups, wish) or _longest_context(seen, request) or _last_resort(seen, request, wish)
     decision = RouteDecision(
         model=pick.place.model.name,
         instance=pick.place.deployment.id,
         route=wish.route,
         reason=pick.reason,
-        fallbacks=_next(groups, pick.place.model, snapshot),
+        fallbacks=_next(groups, pick.place.model, snapshot, request),
         policy=wish.policy or pick.place.model.policy,
         snapshot_version=snapshot.version,
-        candidates=_explained(seen, pick, request) if request.explain else None,
+        candidates=_explained(everything, pick) if request.explain else None,
     )
-    return Choice(decision, pick.outcome)
+    refusals = (place.refusal for place in everything if place is not pick.place)
+    return Choice(decision, pick.outcome, tuple(found.signal for found in refusals if found), wish.assigned)
 
 
-def _wish(snapshot: RoutingSnapshot, name: str) -> _Wish:
+def _wish(snapshot: RoutingSnapshot, request: RouteRequest) -> _Wish:
+    name = request.model
     models = {model.name: model for model in snapshot.models}
     for route in snapshot.routes:
         if route.name == name:
+            mine = assigned(route.name, route.split, request.subject)
+            first = _candidates(models, route, mine)
             fallbacks = ((model,) for model in _named(models, route.fallbacks))
-            groups = (tuple(_named(models, route.candidates)), *fallbacks)
-            return _Wish(groups, route.name, route.policy, route.when_all_down == "refuse")
+            refuse = route.when_all_down == "refuse"
+            return _Wish((*first, *fallbacks), route.name, route.policy, refuse, route.prefer, mine)
     model = models.get(name)
     if model is None:
         raise ModelNotFound(f"There is no model or route named {name[:100]!r}. GET /v1/models lists the models.")
     return _Wish(((model,), *((other,) for other in _named(models, model.fallbacks))))
 
 
+def _candidates(models: Mapping[str, Model], route: Route, mine: str | None) -> Iterator[tuple[Model, ...]]:
+    if mine is not None and mine in models:
+        yield (models[mine],)
+    others = tuple(_named(models, (name for name in route.candidates if name != mine)))
+    if others or mine not in models:
+        yield others
+
+
 def _named(models: Mapping[str, Model], names: Iterable[str]) -> Iterator[Model]:
     return (models[name] for name in names if name in models)
 
 
-def _places(group: int, models: Iterable[Model], request: RouteRequest, loads: Mapping[str, Load]) -> Iterator[_Place]:
-    for model in models:
+def _places(group: int, wish: _Wish, request: RouteRequest, loads: Mapping[str, Load]) -> Iterator[_Place]:
+    for model in wish.groups[group]:
+        cost = expected_cost(model, request)
         for deployment in model.deployments:
             load = loads.get(deployment.id, Load()).share(deployment)
-            yield _Place(group, model, deployment, load, request.prompt_tokens < model.context_tokens)
+            signals = _signals(model, deployment, request)
+            yield _Place(group, model, deployment, load, cost, wish.prefer, signals)
 
 
-def _usable(groups: list[list[_Place]]) -> _Pick | None:
+def _signals(model: Model, deployment: Deployment, request: RouteRequest) -> tuple[SignalValue, ...]:
+    return (
+        residency(deployment, request),
+        modality(model, request),
+        capability(model, request),
+        health(deployment),
+        context(model, request),
+    )
+
+
+def _unsuitable(request: RouteRequest, places: list[_Place]) -> str:
+    reasons = {f"{place.model.name}: {place.refusal.value}": None for place in places if place.refusal}
+    return f"No model of {request.model!r} may or can take this request ({'; '.join(reasons)})."
+
+
+def _usable(groups: list[list[_Place]], wish: _Wish) -> _Pick | None:
     for places in groups:
         usable = [place for place in places if place.usable]
         if usable:
             best = min(usable, key=_Place.order)
+            if best.model.name == wish.assigned:
+                return _Pick(best, "candidate", f"split: {best.model.name} is assigned to this caller")
             if best.group:
                 return _Pick(best, "fallback", f"fallback: no deployment before {best.model.name} can answer")
             if len(places) == 1:
                 return _Pick(best, "candidate", "the only candidate")
+            if wish.prefer == "cheapest":
+                said = f"cheapest of {len(usable)} (about ${best.cost:.6f}, load {best.load:.2f})"
+                return _Pick(best, "candidate", said)
             return _Pick(best, "candidate", f"least loaded of {len(usable)} ({best.load:.2f})")
     return None
 
@@ -158,35 +244,47 @@ def _last_resort(seen: list[_Place], request: RouteRequest, wish: _Wish) -> _Pic
     return _Pick(first, "last_resort", "last resort: every deployment that could answer is down")
 
 
-def _next(groups: list[list[_Place]], chosen: Model, snapshot: RoutingSnapshot) -> tuple[str, ...]:
+def _next(
+    groups: list[list[_Place]], chosen: Model, snapshot: RoutingSnapshot, request: RouteRequest
+) -> tuple[str, ...]:
     # What can answer now comes first; the rest stays in the list, because it may be back by then.
     first, *later = groups
     others = [*sorted(first, key=_Place.order), *(place for places in later for place in places)]
     others.sort(key=lambda place: not place.usable)
-    known = {model.name for model in snapshot.models}
+    known = {model.name for model in snapshot.models if _can_take(model, request)}
     names = [*(place.model.name for place in others), *(name for name in chosen.fallbacks if name in known)]
     return tuple(dict.fromkeys(name for name in names if name != chosen.name))
 
 
-def _explained(seen: list[_Place], pick: _Pick, request: RouteRequest) -> tuple[RouteCandidate, ...]:
+def _can_take(model: Model, request: RouteRequest) -> bool:
+    signals = (_signals(model, deployment, request)[:_ABSOLUTE] for deployment in model.deployments)
+    return any(not any(signal.against for signal in values) for values in signals)
+
+
+def _explained(seen: list[_Place], pick: _Pick) -> tuple[RouteCandidate, ...]:
     return tuple(
         RouteCandidate(
             model=place.model.name,
             deployment=place.deployment.id,
             chosen=place is pick.place,
-            reason=pick.reason if place is pick.place else _why_not(place, pick, request),
+            reason=pick.reason if place is pick.place else _why_not(place, pick),
+            signals=(
+                *place.signals,
+                SignalValue(signal="load", value=f"{place.load:.2f} of its capacity"),
+                SignalValue(signal="cost", value=f"about ${place.cost:.6f} with {ANSWER_TOKENS} tokens of answer"),
+            ),
         )
         for place in seen
     )
 
 
-def _why_not(place: _Place, pick: _Pick, request: RouteRequest) -> str:
-    if place.is_down:
-        return f"it is down ({place.deployment.health_reason or 'no reason known'})"
-    if not place.fits:
-        return f"its context of {place.model.context_tokens} does not hold the prompt of about {request.prompt_tokens} tokens"
+def _why_not(place: _Place, pick: _Pick) -> str:
+    if place.refusal is not None:
+        return place.refusal.value
     if place.group > pick.place.group:
         return "an earlier choice can answer"
     if place.deployment.health == "unknown" and pick.place.deployment.health == "up":
         return "it was not probed yet"
+    if place.prefer == "cheapest" and place.cost > pick.place.cost:
+        return f"it costs more (about ${place.cost:.6f})"
     return f"its load of {place.load:.2f} is not lower than {pick.place.load:.2f}"

@@ -7,23 +7,29 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from sluice.contracts.routing import (
     CachePolicy,
+    Capability,
     Deployment,
     DeploymentAuth,
     DeploymentHealth,
     FallbacksOn,
+    Modality,
     Model,
     ModelKind,
     Policy,
+    Prefer,
     Price,
     Region,
     RetrievalPolicy,
     Route,
     RoutingSnapshot,
+    Share,
 )
 from sluice_router.domain.errors import ModelsFileError
 from sluice_router.domain.sentences import described
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
+Tag = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class _Section(BaseModel):
@@ -128,10 +134,22 @@ class ModelConfig(_Section):
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None
     embedding_dimensions: Annotated[int, Field(ge=1)] | None = None
     price: PriceConfig = PriceConfig()
+    version: Words | None = None
+    architecture: Words | None = None
+    parameters_b: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    licence: Words | None = None
+    domains: Annotated[tuple[Tag, ...], Field(max_length=50)] = ()
+    input_modalities: Annotated[tuple[Modality, ...], Field(min_length=1)] | None = None
+    output_modalities: Annotated[tuple[Modality, ...], Field(min_length=1)] | None = None
+    capabilities: tuple[Capability, ...] | None = None
     policy: str | None = None
     fallbacks: tuple[str, ...] = ()
     fallbacks_on: FallbacksOnConfig = FallbacksOnConfig()
     deployments: Annotated[tuple[DeploymentConfig, ...], Field(min_length=1)]
+
+
+class ShareConfig(Share, frozen=True, extra="forbid"):
+    """The weight of one candidate."""
 
 
 class RouteConfig(_Section):
@@ -142,7 +160,20 @@ class RouteConfig(_Section):
     fallbacks: tuple[str, ...] = ()
     fallbacks_on: FallbacksOnConfig = FallbacksOnConfig()
     policy: str | None = None
+    prefer: Prefer = "least_loaded"
+    split: tuple[ShareConfig, ...] = ()
     when_all_down: Literal["try", "refuse"] = "try"
+
+    @model_validator(mode="after")
+    def _splits_its_candidates(self) -> Self:
+        names = [share.model for share in self.split]
+        if unknown := sorted(set(names) - set(self.candidates)):
+            raise ValueError(f"split names {', '.join(unknown)}, which is no candidate of this route; add it there")
+        if len(set(names)) < len(names):
+            raise ValueError("split names a model twice; give each one weight")
+        if names and not any(share.weight for share in self.split):
+            raise ValueError("split gives no model a weight above 0")
+        return self
 
 
 class ModelsFile(_Section):
@@ -197,7 +228,7 @@ class ModelsFile(_Section):
 
 
 _SECTIONS: tuple[type[BaseModel], ...] = (
-    *(ModelsFile, ModelConfig, DeploymentConfig, HealthCheck, RouteConfig, FallbacksOnConfig),
+    *(ModelsFile, ModelConfig, DeploymentConfig, HealthCheck, RouteConfig, ShareConfig, FallbacksOnConfig),
     *(AuthConfig, PriceConfig, PolicyConfig, RetrievalConfig),
 )
 _FIELDS = frozenset(name for section in _SECTIONS for name in section.model_fields)
@@ -295,6 +326,14 @@ def _model(model: ModelConfig, notes: Mapping[str, HealthNote]) -> Model:
         max_output_tokens=model.max_output_tokens,
         embedding_dimensions=model.embedding_dimensions,
         price=Price.model_validate(model.price.model_dump()),
+        version=model.version,
+        architecture=model.architecture,
+        parameters_b=model.parameters_b,
+        licence=model.licence,
+        domains=model.domains,
+        input_modalities=model.input_modalities,
+        output_modalities=model.output_modalities,
+        capabilities=model.capabilities,
         policy=model.policy,
         fallbacks=model.fallbacks,
         fallbacks_on=FallbacksOn.model_validate(model.fallbacks_on.model_dump()),
@@ -334,8 +373,16 @@ def with_ids(model: ModelConfig) -> Iterable[tuple[str, DeploymentConfig]]:
 def _only(route: RouteConfig, names: set[str]) -> RouteConfig | None:
     candidates = tuple(name for name in route.candidates if name in names)
     fallbacks = tuple(name for name in route.fallbacks if name in names)
-    changes = {"candidates": candidates, "fallbacks": fallbacks, "fallbacks_on": route.fallbacks_on.only(names)}
-    return route.model_copy(update=changes) if candidates else None
+    split = tuple(share for share in route.split if share.model in names)
+    if not any(share.weight for share in split):
+        split = ()
+    left = {
+        "candidates": candidates,
+        "fallbacks": fallbacks,
+        "fallbacks_on": route.fallbacks_on.only(names),
+        "split": split,
+    }
+    return route.model_copy(update=left) if candidates else None
 
 
 def _probe_url(deployment: DeploymentConfig) -> str:

@@ -1,6 +1,6 @@
 """What can go wrong in the router."""
 
-from sluice.errors import Conflict, DependencyUnavailable, NotFound
+from sluice.errors import Conflict, DependencyUnavailable, NotFound, Unprocessable
 from sluice.settings import ConfigError
 
 
@@ -14,6 +14,12 @@ class NoDeployment(DependencyUnavailable):
     """Every deployment that could answer is down, and the route says that none is to be tried then."""
 
     code, title = "no_deployment", "No deployment available"
+
+
+class NothingSuits(Unprocessable):
+    """No model of the route may or can take such a request, however long one waits."""
+
+    code, title = "no_suitable_model", "No suitable model"
 
 
 class ModelsFileError(ConfigError):

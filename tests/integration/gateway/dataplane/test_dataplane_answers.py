@@ -152,6 +152,31 @@ async def test_models_lists_what_the_key_may_use(provider: Provider, client: htt
     assert provider.seen == []
 
 
+async def test_a_model_says_what_it_is_and_what_it_serves(provider: Provider, client: httpx.AsyncClient) -> None:
+    told = {"input_modalities": ["text", "image"], "capabilities": ["tools", "json_schema"]}
+    anthropic = deployment("d2", provider.base_url, provider="anthropic")
+    routing = snapshot(
+        model("small", deployment("d1", provider.base_url), context_tokens=4096, max_output_tokens=512, **told),
+        model("claude", anthropic),
+        model("ranker", deployment("d3", provider.base_url), kind="rerank"),
+        model("no-ranker", anthropic.model_copy(update={"id": "d4"}), kind="rerank"),
+    )
+    async with serving(Parts(), routing) as gateway:
+        rows = (await client.get(gateway.url + "/v1/models")).json()["data"]
+        one = (await client.get(gateway.url + "/v1/models/small")).json()
+    found = {row["id"]: row["sluice"] for row in rows}
+    assert one["sluice"] == found["small"]
+    assert told.items() <= found["small"].items()
+    assert (found["small"]["context_tokens"], found["small"]["max_output_tokens"]) == (4096, 512)
+    assert (found["small"]["price"]["input"], found["small"]["price"]["output"]) == (1.0, 2.0)
+    assert "/v1/completions" in found["small"]["endpoints"]
+    assert "/v1/messages/count_tokens" not in found["small"]["endpoints"]
+    assert "/v1/completions" not in found["claude"]["endpoints"]
+    assert "/v1/messages/count_tokens" in found["claude"]["endpoints"]
+    assert found["claude"]["capabilities"] is None, "nobody said"
+    assert (found["ranker"]["endpoints"], found["no-ranker"]["endpoints"]) == (["/v1/rerank"], [])
+
+
 async def test_connections_are_kept_and_a_stale_one_costs_nothing(
     provider: Provider, client: httpx.AsyncClient
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_gateway.dataplane.sse import EventTooLong, StreamScanner, chunk_of, split, usage_of
+from sluice_gateway.dataplane.sse import EventTooLong, StreamScanner, Usage, chunk_of, split, usage_of
 
 
 def chunk(content: str, **more: Any) -> bytes:
@@ -45,7 +45,7 @@ def test_however_it_is_cut_the_client_sees_the_same(
     out, done = run(scanner, data, cuts)
     assert out == shown
     assert done
-    assert scanner.usage == (5, 2)
+    assert scanner.usage == Usage(5, 2)
 
 
 @given(st.lists(st.binary(max_size=40), max_size=8))
@@ -69,7 +69,7 @@ def test_usage_beside_a_choice_is_kept() -> None:
     scanner = StreamScanner(hide_usage=True)
     data = chunk("x", usage={"prompt_tokens": 1, "completion_tokens": 2})
     assert scanner.feed(data).events == data
-    assert scanner.usage == (1, 2)
+    assert scanner.usage == Usage(1, 2)
 
 
 def test_an_error_event_is_noticed_and_not_shown() -> None:
@@ -92,7 +92,7 @@ def test_an_event_without_end_is_given_up() -> None:
 
 
 @pytest.mark.parametrize(("usage", "expected"), [
-    ({"prompt_tokens": 3, "completion_tokens": 4}, (3, 4)), ({"prompt_tokens": 3}, (3, 0)), (None, None), (3, None),
+    ({"prompt_tokens": 3, "completion_tokens": 4}, Usage(3, 4)), ({"prompt_tokens": 3}, Usage(3, 0)), (None, None), (3, None),
     ({"prompt_tokens": "3"}, None), ({"prompt_tokens": -1}, None), ({"prompt_tokens": True}, None),
 ])  # fmt: skip
 def test_usage_must_make_sense(usage: object, expected: object) -> None:

@@ -50,6 +50,7 @@ class Nowhere:
         ("completion", {"prompt": ["a", "b"], "max_tokens": 5, "n": 2}, 50, 50, 20),
         ("completion", {"prompt": [1, 2, 3], "max_tokens": 5}, 50, 50, 5),
         ("embedding", {"input": "hi"}, 5000, 5000, 0),
+        ("rerank", {"query": "four", "documents": ["a", "b", "c"]}, 5000, 5012, 0),
     ],
 )
 def test_prompt_and_answer_are_bounded(kind: Kind, fields: dict[str, Any], size: int, prompt: int, answer: int) -> None:

@@ -69,7 +69,7 @@ def refuse_unreadable(fields: Fields, kind: Kind) -> None:
     Raises:
         InvalidRequest: the prompt or input holds token numbers.
     """
-    if kind == "chat":
+    if kind not in ("completion", "embedding"):
         return
     name = "prompt" if kind == "completion" else "input"
     value = fields[name]

@@ -2,12 +2,20 @@
 
 from typing import NamedTuple
 
+from sluice.contracts.routing import ModelKind
 from sluice_gateway.dataplane.body import ParsedBody
 from sluice_gateway.dataplane.errors import InvalidRequest, NotPermitted, Unavailable, UnknownModel
 from sluice_gateway.dataplane.plan import Plan
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry, RouteEntry, Table
 from sluice_gateway.dataplane.texts import pieces, size
 from sluice_gateway.domain.ports import KeyRecord
+
+_PROMPTED = frozenset({"chat", "completion"})
+_SERVED: dict[ModelKind, str] = {
+    "chat": "/v1/chat/completions",
+    "embedding": "/v1/embeddings",
+    "rerank": "/v1/rerank",
+}
 
 
 class Resolved(NamedTuple):
@@ -45,7 +53,7 @@ def resolve(table: Table, key: KeyRecord, endpoint: Endpoint, body: ParsedBody, 
             f"The model `{shown(name)}` does not exist. GET /v1/models lists the models you can use.", param="model"
         )
     if not route.candidates or route.candidates[0].config.kind != endpoint.model_kind:
-        raise _wrong_kind(name, endpoint)
+        raise _wrong_kind(name, route.candidates[0].config.kind if route.candidates else "chat", endpoint)
     if key.policy is None and body.extension is None:
         return Resolved(None, route, route.plan)
     return Resolved(None, route, _plan(table, key, body, route))
@@ -58,7 +66,7 @@ def check_model(model: ModelEntry, endpoint: Endpoint, body: ParsedBody, raw_siz
         InvalidRequest: the wrong endpoint, more output tokens than the model gives, or a prompt that cannot fit.
     """
     if model.config.kind != endpoint.model_kind:
-        raise _wrong_kind(model.name, endpoint)
+        raise _wrong_kind(model.name, model.config.kind, endpoint)
     most = model.config.max_output_tokens
     if most is not None and body.max_tokens is not None and body.max_tokens > most:
         raise InvalidRequest(
@@ -68,7 +76,7 @@ def check_model(model: ModelEntry, endpoint: Endpoint, body: ParsedBody, raw_siz
         )
     # The upstream counts exactly; this only spares it what no tokenizer could make fit.
     # A chain for prompts that are too long begins where the upstream says so.
-    if raw_size > model.prompt_limit_bytes and not model.on.get("context") and endpoint.kind != "embedding":
+    if raw_size > model.prompt_limit_bytes and not model.on.get("context") and endpoint.kind in _PROMPTED:
         length = size(pieces(body.fields, endpoint.kind))
         if length > model.prompt_limit_bytes:
             raise InvalidRequest(
@@ -111,10 +119,9 @@ def _plan(table: Table, key: KeyRecord, body: ParsedBody, entry: ModelEntry | Ro
     return table.plan(base, added, virtual=isinstance(entry, RouteEntry), retrieval=retrieval)
 
 
-def _wrong_kind(name: str, endpoint: Endpoint) -> InvalidRequest:
-    wanted = "POST /v1/chat/completions" if endpoint.model_kind == "embedding" else "POST /v1/embeddings"
+def _wrong_kind(name: str, kind: ModelKind, endpoint: Endpoint) -> InvalidRequest:
     return InvalidRequest(
-        f"The model `{shown(name)}` does not serve {endpoint.path}. Use {wanted} with it, or another model.",
+        f"The model `{shown(name)}` does not serve {endpoint.path}. Use POST {_SERVED[kind]} with it, or another model.",
         param="model",
         code="model_not_supported",
     )

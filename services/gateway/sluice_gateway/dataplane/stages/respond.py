@@ -39,6 +39,7 @@ from sluice_gateway.dataplane.stages.guard_output import GuardOutput, StreamGuar
 from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.dataplane.upstream import ReplyStream, UpstreamError
 
+_WRITTEN = frozenset({"chat", "completion"})
 _JSON = (b"content-type", b"application/json")
 
 
@@ -54,6 +55,8 @@ class Respond:
         """Send a whole answer."""
         found = answer.json
         assert found is not None
+        if ctx.endpoint.shape is not None:
+            found = ctx.endpoint.shape(found, ctx.fields)
         ctx.usage = usage_of(found)
         ctx.answering = True
         shown = found
@@ -61,7 +64,17 @@ class Respond:
             shown = await self._processed(ctx, found)
         elif ctx.body.extension is not None:
             shown = with_citations(found, ctx)
-        body = _body(ctx, answer, shown)
+        await self._send(ctx, _body(ctx, answer, shown))
+
+    async def made(self, ctx: RequestContext, body: bytes) -> None:
+        """Send an answer that was made here, without a model."""
+        ctx.answering = True
+        try:
+            await self._send(ctx, body)
+        except DependencyUnavailable as exc:
+            raise unaccounted() from exc
+
+    async def _send(self, ctx: RequestContext, body: bytes) -> None:
         bill = record(ctx, self._deps.usage, self._deps.clock.monotonic())
         if ctx.cycle is not None and send_whole(ctx.cycle, head_of_whole(ctx, bill.cost_usd, len(body)), body):
             return
@@ -74,7 +87,7 @@ class Respond:
 
     async def _processed(self, ctx: RequestContext, found: dict[str, Any]) -> dict[str, Any]:
         shown = found
-        if ctx.plan.guard_output != "off" and ctx.endpoint.kind != "embedding":
+        if ctx.plan.guard_output != "off" and ctx.endpoint.kind in _WRITTEN:
             shown = await self._guard.check_whole(ctx, found)
             if ctx.guard == "blocked" and ctx.plan.guard_output == "enforce":
                 ctx.status, ctx.error_code = "blocked", "content_filter"

@@ -10,6 +10,7 @@ from sluice_gateway.dataplane.plan import Plan
 from sluice_gateway.dataplane.stages.resolve import check_model, shown
 from sluice_gateway.dataplane.table import ModelEntry, RouteEntry, Table
 from sluice_gateway.dataplane.texts import pieces, question, size
+from sluice_gateway.dataplane.wants import capabilities, modalities, subject
 from sluice_gateway.domain.ports import KeyRecord
 
 _MAX_TEXT = 20_000
@@ -71,7 +72,10 @@ class AskRouter:
                         model=route.name,
                         text=text,
                         prompt_tokens=size(found) // 4,
+                        modalities=modalities(ctx.fields),
+                        capabilities=capabilities(ctx.fields),
                         regions=None if ctx.key.regions is None else tuple(sorted(ctx.key.regions)),
+                        subject=subject(ctx.fields, ctx.key.tenant),
                     ),
                     tenant=ctx.key.tenant,
                     timeout_s=self._deps.options.stage_timeout_s,

@@ -1,0 +1,54 @@
+"""What a request for a route needs of a model, and whom it comes from, as the router is told."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+from sluice.contracts.routing import Capability, Modality
+from sluice_gateway.dataplane.body import Fields
+
+_PARTS: dict[str, Modality] = {
+    "image_url": "image",
+    "input_image": "image",
+    "input_audio": "audio",
+    "video_url": "video",
+    "file": "file",
+    "input_file": "file",
+}
+
+
+def modalities(fields: Fields) -> tuple[Modality, ...]:
+    """Return what besides text the messages hold, in the order of the alphabet."""
+    found = {_PARTS[part] for part in _part_types(fields.get("messages")) if part in _PARTS}
+    return tuple(sorted(found))
+
+
+def capabilities(fields: Fields) -> tuple[Capability, ...]:
+    """Return which abilities the request asks for."""
+    found: list[Capability] = []
+    if fields.get("tools"):
+        found.append("tools")
+    form = fields.get("response_format")
+    if isinstance(form, dict) and form.get("type") == "json_schema":
+        found.append("json_schema")
+    if fields.get("logprobs"):
+        found.append("logprobs")
+    return tuple(found)
+
+
+def subject(fields: Fields, tenant: str) -> str:
+    """Return a stand-in for the end user, the same for all his requests; empty when the request names none."""
+    user = fields.get("safety_identifier") or fields.get("user")
+    if not isinstance(user, str) or not user:
+        return ""
+    text = f"{tenant}\0{user}".encode(errors="surrogatepass")
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def _part_types(messages: Any) -> Iterator[str]:
+    for message in messages if isinstance(messages, list) else ():
+        content = message.get("content") if isinstance(message, dict) else None
+        for part in content if isinstance(content, list) else ():
+            kind = part.get("type") if isinstance(part, dict) else None
+            if isinstance(kind, str):
+                yield kind

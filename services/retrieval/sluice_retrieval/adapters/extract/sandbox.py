@@ -1,0 +1,70 @@
+"""Parsing in a process of its own: a hostile file can cost its time and memory, and nothing else."""
+
+import asyncio
+import signal
+import sys
+from dataclasses import dataclass
+
+from sluice_retrieval.adapters.extract.__main__ import OUT_OF_MEMORY, TOO_LARGE, UNREADABLE
+from sluice_retrieval.domain.errors import DocumentTooLarge, DocumentUnreadable
+from sluice_retrieval.domain.extraction import FileFormat
+
+_MIB = 1024 * 1024
+_WALL_FACTOR = 3  # a busy machine may give a parser a third of a core
+
+
+@dataclass(frozen=True, slots=True)
+class ParseLimits:
+    """What one file may cost: bytes of text, pages, seconds of processor time, MiB of address space."""
+
+    max_bytes: int
+    max_pages: int
+    cpu_s: int
+    memory_mb: int
+
+
+class ProcessExtractor:
+    """Parses each file in a fresh process without the service's environment; `at_once` of them run beside each other."""
+
+    def __init__(self, limits: ParseLimits, at_once: int) -> None:
+        self._limits = limits
+        self._slots = asyncio.Semaphore(at_once)
+
+    async def extract(self, raw: bytes, file_format: FileFormat) -> str:
+        """Return the text of a file as Markdown."""
+        async with self._slots:
+            status, output = await self._run(raw, file_format)
+        if status == 0:
+            return output
+        if status == TOO_LARGE:
+            raise DocumentTooLarge(output)
+        raise DocumentUnreadable(output if status == UNREADABLE else self._reason(status))
+
+    async def _run(self, raw: bytes, file_format: FileFormat) -> tuple[int, str]:
+        limits = self._limits
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-I", "-B", "-m", "sluice_retrieval.adapters.extract", file_format.value),
+            *map(str, (limits.max_bytes, limits.max_pages, limits.cpu_s, limits.memory_mb * _MIB)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={},
+        )
+        try:
+            async with asyncio.timeout(_WALL_FACTOR * limits.cpu_s):
+                output, _ = await process.communicate(raw)
+        except TimeoutError:
+            return -signal.SIGXCPU, ""
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return process.returncode or 0, output.decode(errors="replace")
+
+    def _reason(self, status: int) -> str:
+        if status in {-signal.SIGXCPU, -signal.SIGKILL}:
+            return f"The file takes more than {self._limits.cpu_s} s to parse. Split it."
+        if status == OUT_OF_MEMORY:
+            return f"The file needs more than {self._limits.memory_mb} MiB to parse. Split it."
+        return "The file is broken: its parser ended without a result."

@@ -1,0 +1,87 @@
+"""The port that turns a file into text, and the formats it knows."""
+
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from sluice_retrieval.domain.errors import DocumentTypeUnknown
+
+
+class FileFormat(StrEnum):
+    """How the bytes of an uploaded file are read."""
+
+    PLAIN = "plain"
+    MARKDOWN = "markdown"
+    HTML = "html"
+    PDF = "pdf"
+    DOCX = "docx"
+    PPTX = "pptx"
+    XLSX = "xlsx"
+    CSV = "csv"
+
+
+AS_TEXT = frozenset({FileFormat.PLAIN, FileFormat.MARKDOWN})
+"""Formats that are text already: kept to the character."""
+
+_CODE = (
+    "bash c cc cfg cpp cs css go h hpp ini java js json jsonl jsx kt log lua php pl ps1 py r rb rs rst scala sh sql "
+    "swift tex text toml ts tsx txt xml yaml yml"
+)
+_BY_SUFFIX = {
+    **{f".{suffix}": FileFormat.PLAIN for suffix in _CODE.split()},
+    ".md": FileFormat.MARKDOWN,
+    ".markdown": FileFormat.MARKDOWN,
+    ".html": FileFormat.HTML,
+    ".htm": FileFormat.HTML,
+    ".xhtml": FileFormat.HTML,
+    ".pdf": FileFormat.PDF,
+    ".docx": FileFormat.DOCX,
+    ".pptx": FileFormat.PPTX,
+    ".xlsx": FileFormat.XLSX,
+    ".xlsm": FileFormat.XLSX,
+    ".csv": FileFormat.CSV,
+    ".tsv": FileFormat.CSV,
+}
+_OFFICE = "application/vnd.openxmlformats-officedocument"
+_BY_MEDIA_TYPE = {
+    "text/plain": FileFormat.PLAIN,
+    "application/json": FileFormat.PLAIN,
+    "text/markdown": FileFormat.MARKDOWN,
+    "text/x-markdown": FileFormat.MARKDOWN,
+    "text/html": FileFormat.HTML,
+    "application/xhtml+xml": FileFormat.HTML,
+    "application/pdf": FileFormat.PDF,
+    f"{_OFFICE}.wordprocessingml.document": FileFormat.DOCX,
+    f"{_OFFICE}.presentationml.presentation": FileFormat.PPTX,
+    f"{_OFFICE}.spreadsheetml.sheet": FileFormat.XLSX,
+    "text/csv": FileFormat.CSV,
+    "text/tab-separated-values": FileFormat.CSV,
+}
+
+
+class Extractor(Protocol):
+    """Turns a file into Markdown, with a heading for each page, slide or sheet."""
+
+    async def extract(self, raw: bytes, file_format: FileFormat) -> str:
+        """Return the text of a file.
+
+        Raises:
+            DocumentUnreadable: it is broken, needs a password, holds no text, or needs more time or memory than allowed.
+            DocumentTooLarge: its text, or its number of pages, is over the limit.
+        """
+        ...
+
+
+def format_of(filename: str, declared: str) -> FileFormat:
+    """Return the format of an uploaded file, by its name's ending, else by what the sender declared.
+
+    Raises:
+        DocumentTypeUnknown: there is no parser for it.
+    """
+    by_name = _BY_SUFFIX.get(PurePosixPath(filename.lower()).suffix)
+    found = by_name or _BY_MEDIA_TYPE.get(declared.split(";", maxsplit=1)[0].strip().lower())
+    if found is None:
+        raise DocumentTypeUnknown(
+            f"{filename or 'The file'} is of no supported type. Send text, Markdown, HTML, PDF, DOCX, PPTX, XLSX, CSV, JSON or code."
+        )
+    return found
