@@ -46,10 +46,7 @@ from sluice_gateway.dataplane.stages.resolve import open_to, resolve
 from sluice_gateway.dataplane.stages.respond import Respond
 from sluice_gateway.dataplane.stages.retrieve import Retrieve
 from sluice_gateway.dataplane.stages.route import AskRouter
-<<<<<<< HEAD
 from sluice_gateway.dataplane.stages.use_cache import Caching
-from sluice_gateway.dataplane.table import CHAT, ENDPOINTS, Compiler, Endpoint, ModelMetrics, Table
-=======
 from sluice_gateway.dataplane.table import (
     CHAT,
     COMPLETIONS,
@@ -64,7 +61,6 @@ from sluice_gateway.dataplane.table import (
     ModelMetrics,
     Table,
 )
->>>>>>> main
 from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.upstreams import Upstreams
 
@@ -337,18 +333,15 @@ class DataPlane:
             await self._generate(ctx)
 
     async def _generate(self, ctx: RequestContext) -> None:
-<<<<<<< HEAD
         if ctx.plan.cache is None:
             await self._ask_model(ctx)
         else:
             await self.caching.run(ctx, self._ask_model)
 
     async def _ask_model(self, ctx: RequestContext) -> None:
-=======
         if ctx.endpoint is MODERATIONS:
             await self._respond.made(ctx, await self._moderate(ctx))
             return
->>>>>>> main
         answer = await self._dispatch(ctx)
         try:
             if answer.scanner is None:
