@@ -5,9 +5,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, select
 
 from sluice.db import Database
-from sluice_gateway.tables import AuditRow, RetiredSecretRow, UsageRow
+from sluice_gateway.tables import AuditRow, RetiredSecretRow, UsageRollupRow, UsageRow
 
 _BATCH = 2000
+_DAY_S = 86_400
 
 
 class RetentionStore:
@@ -23,8 +24,12 @@ class RetentionStore:
         self._database = database
 
     async def delete_usage(self, before: float) -> int:
-        """Delete usage records of requests before a time (unix seconds)."""
-        return await self._delete(UsageRow, UsageRow.event_id, UsageRow.at < before, UsageRow.at)
+        """Delete usage records of requests before a time (unix seconds), then the sums of hours and days that ended before it."""
+        deleted = await self._delete(UsageRow, UsageRow.event_id, UsageRow.at < before, UsageRow.at)
+        if deleted < _BATCH:
+            async with self._database.write() as session:
+                await session.execute(delete(UsageRollupRow).where(UsageRollupRow.starts < before - _DAY_S))
+        return deleted
 
     async def delete_audit(self, before: float) -> int:
         """Delete audit records of changes before a time (unix seconds)."""

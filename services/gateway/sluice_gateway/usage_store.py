@@ -4,13 +4,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, case, cast, func, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.sql.selectable import Subquery
 
 from sluice.contracts.paging import Order
 from sluice.contracts.usage import UsageGroup, UsageGroupTotals, UsageRecord, UsageRecorded, UsageTotals
 from sluice.db import Database, ReadSession
+from sluice_gateway import rollup_store
 from sluice_gateway.domain.errors import CursorUnknown, UsageNotFound
 from sluice_gateway.domain.leases import CounterName, window_of
 from sluice_gateway.domain.usage import Inserted, RowsRefused, UsageFilter, day_name, day_of, fitted
@@ -39,8 +41,12 @@ class UsageStore:
         )
         with _refusals():
             async with self._database.write() as session:
-                added = await session.execute(statement, [_values(fitted(event)) for event in events])
-                return len(added.all())
+                # In the order of their ids: two writers that bring the same events wait for each other, and do not block each other.
+                kept = dict(sorted({event.event_id: event for event in map(fitted, events)}.items()))
+                added = await session.execute(statement, [_values(event) for event in kept.values()])
+                new = [kept[event_id] for event_id in added.scalars()]
+                await rollup_store.add(self._database, session, new)
+                return len(new)
 
     async def insert_each(self, events: Sequence[UsageRecorded]) -> Inserted:
         """Add rows one by one; those that the database refuses come back."""
@@ -85,9 +91,13 @@ class UsageStore:
 
     async def totals(self, wanted: UsageFilter) -> UsageTotals:
         """Return the sums of all matching requests."""
+        rows = rollup_store.source(wanted, raw=wanted.end_user is not None)
         async with self._database.read() as session:
-            row = (await session.execute(select(*_SUMS).where(*_conditions(wanted)))).one()
-        return UsageTotals(**_sums(row))
+            return UsageTotals(**_sums((await session.execute(select(*_totals(rows)))).one()))
+
+    async def rebuild(self) -> int:
+        """Make the sums of hours and days again from the records; return how many there are."""
+        return await rollup_store.rebuild(self._database)
 
     async def spent(self, name: CounterName, life: str | None = None) -> dict[str, float]:
         """Return the dollars spent in the window of a budget, for each life of a gateway process, or for one.
@@ -107,45 +117,29 @@ class UsageStore:
 
     async def groups(self, wanted: UsageFilter, group_by: UsageGroup) -> list[UsageGroupTotals]:
         """Return the sums of each group, at most 1,000: days in order, others from the dearest and largest down."""
-        columns: dict[UsageGroup, Any] = {
-            "model": UsageRow.model,
-            "key": UsageRow.key_id,
-            "tenant": UsageRow.tenant,
-            "organization": UsageRow.organization_id,
-            "team": func.coalesce(UsageRow.team_id, literal_column("''")),
-            "end_user": func.coalesce(UsageRow.end_user, literal_column("''")),
-            "deployment": func.coalesce(UsageRow.deployment, literal_column("''")),
-            "endpoint": UsageRow.endpoint,
-            "status": UsageRow.status,
-            "day": cast(UsageRow.day, String),
-        }
-        column = columns[group_by]
-        query: Select[Any] = select(column.label("group"), *_SUMS).where(*_conditions(wanted)).limit(_GROUPS)
+        rows = rollup_store.source(wanted, raw=wanted.end_user is not None or group_by in ("end_user", "endpoint"))
+        column, totals = rows.c[_COLUMNS.get(group_by, group_by)], _totals(rows)
+        query: Select[Any] = select(column.label("group"), *totals).group_by(column).limit(_GROUPS)
         if group_by == "day":
-            query = query.group_by(UsageRow.day).order_by(UsageRow.day.asc())
+            query = query.order_by(column.asc())
         else:
-            query = query.group_by(column).order_by(_COST.desc(), _TOKENS.desc(), column.asc())
+            query = query.order_by(totals[-1].desc(), totals[-2].desc(), column.asc())
         async with self._database.read() as session:
-            rows = (await session.execute(query)).all()
+            found = (await session.execute(query)).all()
         return [
             UsageGroupTotals(group=day_name(int(row.group)) if group_by == "day" else row.group, **_sums(row))
-            for row in rows
+            for row in found
         ]
 
 
-_COST = func.coalesce(func.sum(UsageRow.cost_usd), 0.0)
-_TOKENS = func.coalesce(func.sum(UsageRow.prompt_tokens + UsageRow.completion_tokens), 0)
-_SUMS = (
-    func.count().label("requests"),
-    func.coalesce(func.sum(case((UsageRow.status == "ok", 0), else_=1)), 0).label("errors"),
-    func.coalesce(func.sum(UsageRow.prompt_tokens), 0).label("prompt_tokens"),
-    func.coalesce(func.sum(UsageRow.completion_tokens), 0).label("completion_tokens"),
-    _TOKENS.label("total_tokens"),
-    func.coalesce(func.sum(UsageRow.cached_tokens), 0).label("cached_tokens"),
-    func.coalesce(func.sum(UsageRow.cache_write_tokens), 0).label("cache_write_tokens"),
-    func.coalesce(func.sum(UsageRow.reasoning_tokens), 0).label("reasoning_tokens"),
-    _COST.label("cost_usd"),
-)
+_COLUMNS: dict[UsageGroup, str] = {"key": "key_id", "organization": "organization_id", "team": "team_id"}
+_COUNTS = ("requests", "errors", "prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")  # fmt: skip
+
+
+def _totals(rows: Subquery) -> list[Any]:
+    counts = [func.coalesce(func.sum(rows.c[name]), 0).label(name) for name in _COUNTS]
+    tokens = func.coalesce(func.sum(rows.c.prompt_tokens + rows.c.completion_tokens), 0)
+    return [*counts, tokens.label("total_tokens"), func.coalesce(func.sum(rows.c.cost_usd), 0.0).label("cost_usd")]
 
 
 @contextmanager

@@ -112,3 +112,10 @@ class UsageSummary(Reply):
     group_by: UsageGroup
     totals: UsageTotals
     data: tuple[UsageGroupTotals, ...]
+
+
+class UsageRebuilt(Reply):
+    """How many sums of hours and days there are after they were made again."""
+
+    object: Literal["usage.rebuilt"] = "usage.rebuilt"
+    sums: int

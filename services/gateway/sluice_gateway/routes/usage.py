@@ -8,7 +8,7 @@ from pydantic import Field
 from sluice.contracts.base import Request
 from sluice.contracts.gateway import ModelName, Tenant
 from sluice.contracts.paging import Page, PageQuery
-from sluice.contracts.usage import UsageGroup, UsageRecord, UsageStatus, UsageSummary
+from sluice.contracts.usage import UsageGroup, UsageRebuilt, UsageRecord, UsageStatus, UsageSummary
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
 from sluice_gateway.domain.errors import CursorUnknown, UsageNotFound
 from sluice_gateway.domain.usage import UsageFilter
@@ -90,6 +90,14 @@ async def summarise_usage(query: Annotated[SummaryQuery, Query()], deps: DepsDep
         totals=await deps.usage.totals(wanted),
         data=tuple(await deps.usage.groups(wanted, query.group_by)),
     )
+
+
+@admin.post("/rebuild", summary="Sum up all records again")
+async def rebuild_usage(deps: DepsDep, bound: TenantDep) -> UsageRebuilt:
+    """Make the sums of hours and days again from the records, as after a restore; for the administrator only."""
+    if bound is not None:
+        raise Forbidden("The sums are of all tenants: only the administrator can make them again.")
+    return UsageRebuilt(sums=await deps.usage.rebuild())
 
 
 @admin.get("/{request_id}", summary="Get one request", responses=problem_responses(UsageNotFound))

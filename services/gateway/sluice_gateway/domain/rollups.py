@@ -1,0 +1,115 @@
+"""Sums of usage by hour and day: how events are summed up, and which sums cover a period."""
+
+import math
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from sluice.contracts.usage import UsageRecorded
+
+Grain = Literal["hour", "day"]
+SECONDS: dict[Grain, int] = {"hour": 3600, "day": 86_400}
+
+
+class RollupKey(NamedTuple):
+    """What is summed up together; an empty text stands for none."""
+
+    grain: Grain
+    starts: int
+    tenant: str
+    organization_id: str
+    team_id: str
+    key_id: str
+    model: str
+    deployment: str
+    status: str
+
+
+class RollupSums(NamedTuple):
+    """Sums over requests."""
+
+    requests: int
+    errors: int
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    cost_usd: float
+
+    def plus(self, other: "RollupSums") -> "RollupSums":
+        """Return both together."""
+        return RollupSums._make(mine + others for mine, others in zip(self, other, strict=True))
+
+
+def rolled_up(events: Iterable[UsageRecorded]) -> list[tuple[RollupKey, RollupSums]]:
+    """Return what events add to the sums of their hours and days, in the order of the keys.
+
+    Always the same order, so that two writers that meet the same rows wait for each other and do not block each other.
+    """
+    found: dict[RollupKey, RollupSums] = {}
+    for event in events:
+        one = RollupSums(
+            1,
+            int(event.status != "ok"),
+            event.prompt_tokens,
+            event.completion_tokens,
+            event.cached_tokens,
+            event.cache_write_tokens,
+            event.reasoning_tokens,
+            event.cost_usd,
+        )
+        for grain, seconds in SECONDS.items():
+            key = RollupKey(
+                grain,
+                int(event.at // seconds) * seconds,
+                event.tenant,
+                event.organization_id,
+                event.team_id or "",
+                event.key_id,
+                event.model,
+                event.deployment or "",
+                event.status,
+            )
+            known = found.get(key)
+            found[key] = one if known is None else known.plus(one)
+    return sorted(found.items())
+
+
+class Span(NamedTuple):
+    """A part of a period, and where its sums are: in rows of a grain, or (None) in the records themselves."""
+
+    grain: Grain | None
+    since: float | None
+    until: float | None
+
+
+def spans(since: float | None, until: float | None) -> list[Span]:
+    """Return the parts that a period is summed from: whole days, whole hours at its ends, records at its edges."""
+    day, hour = SECONDS["day"], SECONDS["hour"]
+    first_hour, last_hour = _up(since, hour), _down(until, hour)
+    if first_hour is not None and last_hour is not None and first_hour >= last_hour:
+        return [Span(None, since, until)]
+    first_day, last_day = _up(since, day), _down(until, day)
+    if first_day is not None and last_day is not None and first_day >= last_day:
+        middle = [Span("hour", first_hour, last_hour)]
+    else:
+        middle = [
+            Span("hour", first_hour, first_day),
+            Span("day", first_day, last_day),
+            Span("hour", last_day, last_hour),
+        ]
+    found = [Span(None, since, first_hour), *middle, Span(None, last_hour, until)]
+    return [span for span in found if not _is_empty(span)]
+
+
+def _is_empty(span: Span) -> bool:
+    # A period that is open at an end has no edge there; the span in the middle is open itself.
+    return span.grain != "day" and (span.since is None or span.until is None or span.since >= span.until)
+
+
+def _up(at: float | None, seconds: int) -> int | None:
+    return None if at is None else math.ceil(at / seconds) * seconds
+
+
+def _down(at: float | None, seconds: int) -> int | None:
+    return None if at is None else int(at // seconds) * seconds
