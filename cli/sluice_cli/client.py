@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -46,6 +47,30 @@ class Gateway:
             )
         return self._call(method, path, self.admin_key, **options)
 
+    def download(self, path: str, into: Path, query: Mapping[str, Any], *, as_administrator: bool) -> int:
+        """Write an answer into a new file as it comes and return its size in bytes; of a failed one nothing is left."""
+        credential = self.admin_key if as_administrator else self.api_key
+        if not credential:
+            raise CommandFailed("No key is known. Set SLUICE_API_KEY or, for --all, SLUICE_ADMIN_KEY.")
+        headers = {"authorization": f"Bearer {credential}"}
+        try:
+            file = into.open("xb")
+        except OSError as exc:
+            raise CommandFailed(f"{into} cannot be written ({exc.strerror}).") from exc
+        try:
+            with (
+                file,
+                httpx.stream("GET", self.url + path, params=dict(query), headers=headers, timeout=_TIMEOUT_S) as answer,
+            ):
+                _check(answer)
+                return sum(file.write(part) for part in answer.iter_bytes())
+        except httpx.HTTPError as exc:
+            into.unlink()
+            raise CommandFailed(f"The answer of {self.url} broke off ({type(exc).__name__}). Try again.") from exc
+        except BaseException:
+            into.unlink()
+            raise
+
     def _call(self, method: str, path: str, credential: str, **options: Any) -> Any:
         headers = {"authorization": f"Bearer {credential}", **options.pop("headers", {})}
         try:
@@ -54,8 +79,7 @@ class Gateway:
             raise CommandFailed(
                 f"{self.url} cannot be reached ({type(exc).__name__}). Is the platform up? Try `sluice status`."
             ) from exc
-        if answer.status_code >= httpx.codes.BAD_REQUEST:
-            raise CommandFailed(f"{method} {path} was refused with {answer.status_code}: {_sentence(answer)}")
+        _check(answer)
         if "json" in answer.headers.get("content-type", ""):
             return answer.json()
         return answer.text
@@ -70,6 +94,16 @@ def every(call: Callable[..., Any], path: str, query: Mapping[str, Any] | None =
         if not page["has_more"]:
             return
         after = page["last_id"]
+
+
+def _check(answer: httpx.Response) -> None:
+    if answer.status_code < httpx.codes.BAD_REQUEST:
+        return
+    answer.read()
+    request = answer.request
+    raise CommandFailed(
+        f"{request.method} {request.url.path} was refused with {answer.status_code}: {_sentence(answer)}"
+    )
 
 
 def _sentence(answer: httpx.Response) -> str:

@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 from redis.asyncio import Redis
@@ -49,6 +49,22 @@ class KeysChanged(Reply):
     key_id: str | None = None
     team_id: str | None = None
     organization_id: str | None = None
+
+
+class DeploymentRested(Reply):
+    """A gateway process leaves a deployment alone until `until` (Unix time), and the others shall too.
+
+    `opened`: it failed `failures` times in a row. `limited`: it asked for the pause. `trial`: its rest is over and `sender`,
+    a gateway process, tries it now. `closed`: it has answered, and nobody needs to leave it alone. What is in force also lies in
+    `rest_key(deployment)`, which expires with it.
+    """
+
+    v: int = 1
+    deployment: str
+    event: Literal["opened", "limited", "trial", "closed"]
+    until: float
+    failures: int = 0
+    sender: str = ""
 
 
 class IngestDocument(Reply):
@@ -126,12 +142,17 @@ STREAMS: tuple[Stream[UsageRecorded] | Stream[FeedbackRecorded], ...] = (USAGE, 
 
 ROUTING_CHANGED = Channel("sluice:routing:changed", RoutingChanged)
 KEYS_CHANGED = Channel("sluice:keys:changed", KeysChanged)
+DEPLOYMENT_RESTED = Channel("sluice:deployments:rested", DeploymentRested)
 CACHE_INVALIDATED = Channel("sluice:cache:invalidated", CacheInvalidated)
-CHANNELS: tuple[Channel[RoutingChanged] | Channel[KeysChanged] | Channel[CacheInvalidated], ...] = (
-    ROUTING_CHANGED,
-    KEYS_CHANGED,
-    CACHE_INVALIDATED,
-)
+CHANNELS: tuple[
+    Channel[RoutingChanged] | Channel[KeysChanged] | Channel[DeploymentRested] | Channel[CacheInvalidated], ...
+] = (ROUTING_CHANGED, KEYS_CHANGED, DEPLOYMENT_RESTED, CACHE_INVALIDATED)
+
+
+def rest_key(deployment: str) -> str:
+    """Return the Redis key with the last `DeploymentRested` of a deployment, as long as it rests."""
+    return f"sluice:deployment:rest:{deployment}"
+
 
 INGEST_DOCUMENT = Task("retrieval.ingest_document", "retrieval", IngestDocument)
 RUN_FINETUNE_JOB = Task("finetune.run_job", "finetune", RunFinetuneJob)

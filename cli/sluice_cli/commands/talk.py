@@ -1,4 +1,4 @@
-"""`sluice chat`, `models`, `usage` and `trace`."""
+"""`sluice chat`, `models` and `trace`."""
 
 from typing import Annotated
 
@@ -54,28 +54,6 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="print JSON")] =
         show_json(page)
         return
     show_table(("model", "owned by"), [(row["id"], row.get("owned_by")) for row in page["data"]])
-
-
-def usage(
-    limit: Annotated[int, typer.Option(min=1, max=100, help="how many requests")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
-) -> None:
-    """Show the last requests of the key's tenant with their tokens and cost."""
-    page = Gateway.from_settings(CliSettings()).user("GET", "/v1/usage", params={"limit": limit})
-    if as_json:
-        show_json(page)
-        return
-    columns = (
-        "request_id",
-        "model",
-        "status",
-        "prompt_tokens",
-        "completion_tokens",
-        "cost_usd",
-        "duration_ms",
-        "trace_id",
-    )
-    show_table(columns, [[row.get(column) for column in columns] for row in page["data"]])
 
 
 def trace(trace_id: Annotated[str, typer.Argument(help="a trace's id, as `sluice usage` shows it")]) -> None:

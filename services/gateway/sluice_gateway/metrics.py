@@ -163,6 +163,18 @@ class GatewayMetrics:
             "Times that a request might have been sent to the same deployments again, by outcome (made, no_budget, no_time).",
             ("model", "outcome"),
         )
+        self.breaker_events: Counter = registry.counter(
+            "sluice_gateway_breaker_events_total",
+            "Changes of deployments that are left alone, by event (opened, limited, trial, closed) and whether this process made it.",
+            ("event", "origin"),
+        )
+        self.breaker_shared: Gauge = registry.gauge(
+            "sluice_gateway_breaker_shared",
+            "1 while deployments are left alone by all gateways together, 0 without Redis.",
+        )
+        self.resting: Gauge = registry.gauge(
+            "sluice_gateway_resting_deployments", "Deployments that this process leaves alone now."
+        )
         self.stage_errors: Counter = registry.counter(
             "sluice_gateway_stage_errors_total",
             "Calls of the request path to other services that failed, by stage.",

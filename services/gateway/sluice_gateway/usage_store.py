@@ -1,6 +1,6 @@
 """Queries on the gateway's database: usage."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from sluice_gateway.domain.usage import Inserted, RowsRefused, UsageFilter, day_
 from sluice_gateway.tables import ApiKeyRow, OrganizationRow, UsageRow
 
 _GROUPS = 1000
+_PAGE = 1000
 _ROW_ERRORS = ("22", "23")  # SQLSTATE classes "data exception" and "integrity constraint violation"
 
 
@@ -75,6 +76,20 @@ class UsageStore:
             else:
                 query = query.order_by(UsageRow.at.desc(), UsageRow.event_id.desc())
             return [_record(row) for row in await session.scalars(query)]
+
+    async def pages(self, wanted: UsageFilter, size: int = _PAGE) -> AsyncIterator[list[UsageRecord]]:
+        """Yield all matching records by time, oldest first, some at a time; no transaction stays open in between."""
+        place = tuple_(UsageRow.at, UsageRow.event_id)
+        query = select(UsageRow).where(*_conditions(wanted)).order_by(UsageRow.at, UsageRow.event_id).limit(size)
+        following = query
+        while True:
+            async with self._database.read() as session:
+                found = [_record(row) for row in await session.scalars(following)]
+            if found:
+                yield found
+            if len(found) < size:
+                return
+            following = query.where(place > tuple_(found[-1].at, found[-1].id))
 
     async def get(self, request_id: str, tenant: str | None) -> UsageRecord:
         """Return the record of one request; with a tenant, only if it is that tenant's."""

@@ -32,6 +32,7 @@ from sluice.telemetry.tracing import Tracing
 from sluice_gateway.adapters.answer_cache import Invalidations, RedisAnswers
 from sluice_gateway.adapters.batch_queue import CeleryBatchQueue
 from sluice_gateway.adapters.blob_store import open_blobs
+from sluice_gateway.adapters.cooldown_channel import CooldownChannel
 from sluice_gateway.adapters.credentials import EnvironmentCredentials
 from sluice_gateway.adapters.delegation import ServiceDelegations
 from sluice_gateway.adapters.forwarding import Forwarder, Limits
@@ -207,6 +208,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         )
         stack.push_async_callback(_leave, data_plane, book)
         stack.push_async_callback(data_plane.close)
+        cooldowns = CooldownChannel(redis, data_plane.cooldowns, clock)
         holder = SnapshotHolder(redis, router, data_plane.use, reload_s=settings.snapshot_reload_s)
 
         shelf = open_shelf(platform, settings, database, clock)
@@ -222,6 +224,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         loops.start("limits-leases", data_plane.leases.run)
         loops.start("limits-clearing", clearing.run)
         loops.start("cache-invalidations", invalidations.follow)
+        loops.start("cooldowns-send", cooldowns.send)
+        loops.start("cooldowns-follow", cooldowns.follow)
         loops.start("keys-follow", keeper.follow)
         loops.start("keys-look", keeper.look)
         loops.start("routing-follow", holder.follow)

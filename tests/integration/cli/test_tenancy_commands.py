@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -118,3 +119,14 @@ def test_what_cannot_be_done_is_one_sentence(cli: Cli) -> None:
     assert "--org" in cli.refused("teams", "show", "same")
     assert cli.json("teams", "show", "same", "--org", "two")["name"] == "same"
     assert "409" in cli.refused("teams", "create", "same", "--org", "two")
+
+
+def test_usage_is_written_into_a_new_file(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "usage.csv"
+    said = cli.ok("usage", "export", str(file), "--all")
+    assert said.endswith(f"{file.stat().st_size} bytes")
+    assert file.read_text().startswith("event_id,request_id,at,tenant,")
+    assert "cannot be written" in cli.refused("usage", "export", str(file), "--all")
+    refused = tmp_path / "refused.csv"
+    assert "was refused with 401" in cli._replace(credential="wrong").refused("usage", "export", str(refused), "--all")
+    assert not refused.exists()

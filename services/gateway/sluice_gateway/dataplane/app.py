@@ -16,6 +16,7 @@ from sluice_gateway.dataplane.answers import decision_headers, unaccounted
 from sluice_gateway.dataplane.asgi import Application, Headers, Receive, Scope, Send
 from sluice_gateway.dataplane.context import Heads, Opened, RequestContext, read_heads
 from sluice_gateway.dataplane.conversation import Disconnects
+from sluice_gateway.dataplane.cooldowns import Cooldowns
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.direct import DirectRequest
 from sluice_gateway.dataplane.errors import (
@@ -89,7 +90,8 @@ class DataPlane:
         self._options = deps.options
         guard = GuardInput(deps)
         output = GuardOutput(deps)
-        self.attempts = Attempts(deps)
+        self.cooldowns = Cooldowns(deps.clock, deps.options, deps.metrics)
+        self.attempts = Attempts(deps, self.cooldowns)
         self.usage = deps.usage
         self.leases = LeaseKeeper(deps.leases, deps.clock, deps.metrics)
         queueing = Queueing(deps.options.limit_queue, deps.options.limit_queue_wait_s)
@@ -114,6 +116,7 @@ class DataPlane:
     def use(self, snapshot: RoutingSnapshot) -> None:
         """Route by this snapshot from now on; requests that are under way keep the one that they began with."""
         self._table = self._compiler.compile(snapshot)
+        self.cooldowns.use(self._compiler.states())
         self._upstreams.keep_only(self._compiler.origins())
         self._deps.metrics.snapshot_version.set(snapshot.version)
 

@@ -1,6 +1,6 @@
 """What the gateway knows of each deployment while it runs, and how it chooses one."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 
 from sluice.contracts.routing import Deployment
@@ -26,6 +26,7 @@ class DeploymentState:
         "paths",
         "paused_until",
         "provider",
+        "tell",
         "upstream",
     )
 
@@ -33,6 +34,7 @@ class DeploymentState:
         self.in_flight = 0
         self.failures = 0
         self.paused_until = 0.0
+        self.tell: Callable[[DeploymentState], None] | None = None
         self.describe(config, paths, upstream)
 
     def describe(self, config: Deployment, paths: Paths, upstream: Upstream) -> None:
@@ -56,10 +58,13 @@ class DeploymentState:
         return self.credential_header, secret
 
     def succeeded(self) -> None:
-        """Note an answer: earlier failures are forgiven."""
+        """Note an answer: earlier failures are forgiven, and whoever was told of them hears of it."""
         if self.failures:
             self.failures = 0
             self.paused_until = 0.0
+            tell, self.tell = self.tell, None
+            if tell is not None:
+                tell(self)
 
     def failed(self, now: float, cooldown_s: float, longest_s: float) -> None:
         """Note a failure: the deployment rests, twice as long with each failure in a row."""

@@ -19,6 +19,9 @@ class Options:
     trace_ratio: float = 1.0
     cooldown_s: float = 2.0
     max_cooldown_s: float = 30.0
+    breaker_failures: int = 3
+    trial_s: float = 2.0
+    trial_grace_s: float = 1.0
     retries: int = 0
     retry_base_s: float = 0.1
     retry_cap_s: float = 2.0

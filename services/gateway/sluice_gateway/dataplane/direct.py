@@ -210,6 +210,8 @@ class DirectRequest:
             return False
         ctx.call = call
         ctx.dispatched = True
+        if state.failures:
+            plane.attempts.trying(state)
         state.in_flight += 1
         plane.direct += 1
         self._state = state

@@ -261,6 +261,10 @@ class Compiler:
         self._deployments = kept
         return table
 
+    def states(self) -> tuple[DeploymentState, ...]:
+        """Return the deployments of the last table."""
+        return tuple(self._deployments.values())
+
     def origins(self) -> set[str]:
         """Return the origins that the last table uses."""
         return {_origin(state.config.base_url) for state in self._deployments.values()}

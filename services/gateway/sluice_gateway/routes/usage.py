@@ -1,8 +1,10 @@
 """Usage: /admin/usage for the administrator and services, /v1/usage for the holder of an API key."""
 
-from typing import Annotated
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from sluice.contracts.base import Request
@@ -12,6 +14,7 @@ from sluice.contracts.usage import UsageGroup, UsageRebuilt, UsageRecord, UsageS
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
 from sluice_gateway.domain.errors import CursorUnknown, UsageNotFound
 from sluice_gateway.domain.usage import UsageFilter
+from sluice_gateway.domain.usage_export import MEDIA_TYPES, ExportFormat, head, lines
 from sluice_gateway.routes.admin import PathId, TenantDep
 from sluice_gateway.routes.public import ErrorReply, PublicRoute, ReaderDep
 from sluice_gateway.wiring import DepsDep
@@ -31,6 +34,13 @@ own = APIRouter(
         503: {"model": ErrorReply, "description": "The database is away"},
     },
 )
+
+_WRITTEN: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {kind: {"schema": {"type": "string"}} for kind in ("text/csv", "application/jsonl")},
+        "description": "One record a line; CSV begins with the names of its columns",
+    }
+}
 
 KeyId = Annotated[str, Field(max_length=64, description="id of an API key")]
 TeamId = Annotated[str, Field(max_length=40, description="id of a team")]
@@ -58,12 +68,9 @@ class UsageQuery(OwnUsageQuery):
     organization_id: OrganizationId | None = None
 
 
-class SummaryQuery(Request):
-    """Which requests are summed up, and how they are split."""
+class Filters(Request):
+    """Which requests are meant; `from` is included, `to` is not."""
 
-    group_by: UsageGroup = "model"
-    tenant: Tenant | None = None
-    organization_id: OrganizationId | None = None
     key_id: KeyId | None = None
     model: ModelName | None = None
     status: UsageStatus | None = None
@@ -71,6 +78,27 @@ class SummaryQuery(Request):
     end_user: EndUser | None = None
     since: At | None = Field(None, alias="from")
     until: At | None = Field(None, alias="to")
+
+
+class SummaryQuery(Filters):
+    """Which requests are summed up, and how they are split."""
+
+    group_by: UsageGroup = "model"
+    tenant: Tenant | None = None
+    organization_id: OrganizationId | None = None
+
+
+class OwnExportQuery(Filters):
+    """Which of the tenant's requests are written out, and how."""
+
+    format: ExportFormat = "csv"
+
+
+class ExportQuery(OwnExportQuery):
+    """Which requests are written out, and how."""
+
+    tenant: Tenant | None = None
+    organization_id: OrganizationId | None = None
 
 
 @admin.get("", summary="List requests", responses=problem_responses(CursorUnknown))
@@ -90,6 +118,13 @@ async def summarise_usage(query: Annotated[SummaryQuery, Query()], deps: DepsDep
         totals=await deps.usage.totals(wanted),
         data=tuple(await deps.usage.groups(wanted, query.group_by)),
     )
+
+
+@admin.get("/export", summary="Write out requests", response_class=StreamingResponse, responses=_WRITTEN)
+async def export_usage(query: Annotated[ExportQuery, Query()], deps: DepsDep, bound: TenantDep) -> StreamingResponse:
+    """Return all matching records, oldest first, as CSV or JSON lines. An answer that breaks off is not complete."""
+    wanted = _filter(query, query.tenant if bound is None else bound, query.organization_id)
+    return await _written(deps.usage.pages(wanted), query.format)
 
 
 @admin.post("/rebuild", summary="Sum up all records again")
@@ -113,13 +148,34 @@ async def list_own_usage(query: Annotated[OwnUsageQuery, Query()], deps: DepsDep
     return Page[UsageRecord].of(rows, query.limit)
 
 
+@own.get("/export", summary="Write out your requests", response_class=StreamingResponse, responses=_WRITTEN)
+async def export_own_usage(
+    query: Annotated[OwnExportQuery, Query()], deps: DepsDep, key: ReaderDep
+) -> StreamingResponse:
+    """Return all matching records of your key's tenant, oldest first, as CSV or JSON lines. An answer that breaks off is not complete."""
+    return await _written(deps.usage.pages(_filter(query, key.tenant)), query.format)
+
+
 @own.get("/{request_id}", summary="Get one of your requests")
 async def get_own_usage(request_id: PathId, deps: DepsDep, key: ReaderDep) -> UsageRecord:
     """Return one request of your key's tenant by its `x-request-id`."""
     return await deps.usage.get(request_id, key.tenant)
 
 
-def _filter(query: OwnUsageQuery | SummaryQuery, tenant: str | None, organization_id: str | None = None) -> UsageFilter:
+async def _written(pages: AsyncIterator[list[UsageRecord]], kind: ExportFormat) -> StreamingResponse:
+    # The first page is read before the answer begins, so that a database that is away is a clear error.
+    first: list[UsageRecord] = await anext(pages, [])
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield head(kind) + lines(first, kind)
+        async for page in pages:
+            yield lines(page, kind)
+
+    name = {"content-disposition": f'attachment; filename="usage.{kind}"'}
+    return StreamingResponse(parts(), media_type=MEDIA_TYPES[kind], headers=name)
+
+
+def _filter(query: OwnUsageQuery | Filters, tenant: str | None, organization_id: str | None = None) -> UsageFilter:
     return UsageFilter(
         tenant=tenant,
         key_id=query.key_id,

@@ -104,3 +104,15 @@ def test_events_of_many_lines() -> None:
     assert chunk_of(b'data: {"a":\ndata: 1}\n\n') == {"a": 1}
     assert chunk_of(b"data: [1]\n\n") is None
     assert split(b"data: 1\n\n\n\ndata: 2\n\n") == [b"data: 1\n\n", b"data: 2\n\n"]
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_cut_at_every_byte_with_comments_names_and_data_on_many_lines(newline: bytes) -> None:
+    usage = b'data: {"choices": [],\ndata: "usage": {"prompt_tokens": 5,\ndata: "completion_tokens": 2}}\n\n'
+    first = b": keep-alive\nevent: x\nid: 1\n" + chunk("one")
+    data = (b": ping\n\n" + first + chunk("two") + usage + DONE).replace(b"\n", newline)
+    for size in range(1, len(data) + 1):
+        scanner = StreamScanner(hide_usage=True)
+        out, done = run(scanner, data, list(range(0, len(data), size)))
+        assert out == (b": ping\n\n" + first + chunk("two")).replace(b"\n", newline), size
+        assert (done, scanner.usage, scanner.chunks) == (True, Usage(5, 2), 2), size

@@ -12,6 +12,7 @@ from sluice.errors import DependencyUnavailable
 from sluice_gateway.dataplane import foreign
 from sluice_gateway.dataplane.body import upstream_bytes
 from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.cooldowns import Cooldowns
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import ApiError, Gone, OutOfTime, RateLimited, Unavailable, UpstreamBroken
@@ -104,8 +105,13 @@ def is_late(ctx: RequestContext) -> bool:
 class Attempts:
     """Makes calls and judges their outcome."""
 
-    def __init__(self, deps: DataPlaneDeps) -> None:
+    def __init__(self, deps: DataPlaneDeps, cooldowns: Cooldowns) -> None:
         self._deps = deps
+        self._cooldowns = cooldowns
+
+    def trying(self, state: DeploymentState) -> None:
+        """Note that a deployment that has failed is tried: until the outcome is known nobody else needs to."""
+        self._cooldowns.trying(state)
 
     def call(self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState, traceparent: str | None) -> Call:
         """Return the call to a deployment.
@@ -158,6 +164,7 @@ class Attempts:
         if state.provider is not None and kind != "answer":
             self._refused(ctx, state, state.provider.refusal(reply.status, reply.body), reply, entry)
         if kind == "refusal":
+            state.succeeded()  # a refusal is a sign of life
             said = refusal(reply.status, reply.body, model=entry.name, upstream_model=state.config.upstream_model)
             raise _refused_or_elsewhere(ctx, entry, said)
         if kind == "limit":
@@ -204,6 +211,7 @@ class Attempts:
         if reason != "rate_limit" and reason not in _REFUSALS:
             options = self._deps.options
             state.failed(self._deps.clock.monotonic(), options.cooldown_s, options.max_cooldown_s)
+            self._cooldowns.failed(state)
 
     def _credential(self, ctx: RequestContext, state: DeploymentState) -> tuple[str, str]:
         try:
@@ -218,6 +226,7 @@ class Attempts:
         self, ctx: RequestContext, state: DeploymentState, said: Refusal, reply: UpstreamReply, entry: ModelEntry
     ) -> NoReturn:
         if said.kind in ("request", "context", "content"):
+            state.succeeded()
             raise _refused_or_elsewhere(ctx, entry, foreign.refusal(said, entry.name))
         if said.kind == "limit":
             header = None if said.retry_after_s is None else str(math.ceil(said.retry_after_s)).encode()
@@ -227,6 +236,7 @@ class Attempts:
     def _limited(self, reply: UpstreamReply, state: DeploymentState) -> AttemptFailed:
         wait = retry_after_s(reply.retry_after, self._deps.options.max_cooldown_s, self._deps.clock.now())
         state.rate_limited(self._deps.clock.monotonic(), wait)
+        self._cooldowns.limited(state)
         after = str(max(1, round(wait))).encode()
         return AttemptFailed(
             RateLimited(

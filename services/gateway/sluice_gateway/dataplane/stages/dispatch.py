@@ -114,6 +114,8 @@ class Dispatch:
         if ctx.reservation is not None:
             await self._limits.cover(ctx, entry)
         ctx.attempts += 1
+        if state.failures:
+            self._attempts.trying(state)
         state.in_flight += 1
         kept = False
         try:

@@ -1,0 +1,55 @@
+"""`sluice usage`: requests with their tokens and cost."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from sluice_cli.client import Gateway
+from sluice_cli.output import show_json, show_table
+from sluice_cli.settings import CliSettings
+
+app = typer.Typer(help="Requests with their tokens and cost.")
+_COLUMNS = (
+    "request_id",
+    "model",
+    "status",
+    "prompt_tokens",
+    "completion_tokens",
+    "cost_usd",
+    "duration_ms",
+    "trace_id",
+)
+
+
+@app.callback(invoke_without_command=True)
+def usage(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="how many requests")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Show the last requests of the key's tenant with their tokens and cost."""
+    if context.invoked_subcommand is not None:
+        return
+    page = Gateway.from_settings(CliSettings()).user("GET", "/v1/usage", params={"limit": limit})
+    if as_json:
+        show_json(page)
+        return
+    show_table(_COLUMNS, [[row.get(column) for column in _COLUMNS] for row in page["data"]])
+
+
+@app.command()
+def export(
+    output: Annotated[Path, typer.Argument(help="the file to write; one that exists is kept")],
+    kind: Annotated[Literal["csv", "jsonl"], typer.Option("--format", help="how records are written")] = "csv",
+    since: Annotated[float | None, typer.Option("--from", min=0, help="requests from then on, unix seconds")] = None,
+    until: Annotated[float | None, typer.Option("--to", min=0, help="requests before then, unix seconds")] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="of all tenants, as the administrator")] = False,
+) -> None:
+    """Write all records of the key's tenant into a file, oldest first."""
+    given = {"format": kind, "from": since, "to": until}
+    query = {name: value for name, value in given.items() if value is not None}
+    size = Gateway.from_settings(CliSettings()).download(
+        "/admin/usage/export" if everybody else "/v1/usage/export", output, query, as_administrator=everybody
+    )
+    typer.echo(f"{output}: {size} bytes")
