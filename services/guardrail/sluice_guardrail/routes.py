@@ -33,9 +33,9 @@ async def check_text(body: CheckRequest, caller: CallerDep, deps: DepsDep) -> Re
         deps.tracing.span(f"guard {body.stage}", attributes={names.TENANT: caller.tenant}) as span,
     ):
         if size > deps.settings.thread_characters:
-            verdict = await asyncio.to_thread(check, body, policy, _checkpoint)
+            verdict = await asyncio.to_thread(check, body, policy, _checkpoint, deps.head)
         else:
-            verdict = check(body, policy, _checkpoint)
+            verdict = check(body, policy, _checkpoint, deps.head)
         span.set_attribute(names.GUARD_ISSUES, verdict.issues)
     deps.metrics.checked(verdict, size, time.perf_counter() - started)
     return Response(verdict.model_dump_json(), media_type="application/json")

@@ -14,8 +14,10 @@ from sluice.service import deps_of
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
+from sluice_guardrail.adapters.head_file import load_head
 from sluice_guardrail.adapters.policy_file import PolicyFile, load_policies
 from sluice_guardrail.domain.contact import find_phones
+from sluice_guardrail.domain.ngrams import LinearHead
 from sluice_guardrail.domain.policy import PolicySet
 from sluice_guardrail.metrics import GuardMetrics
 from sluice_guardrail.settings import Settings
@@ -32,6 +34,7 @@ class Deps:
     tracing: Tracing
     probes: Mapping[str, Probe]
     policies: PolicyFile
+    head: LinearHead
     metrics: GuardMetrics
 
 
@@ -57,6 +60,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             tracing=tracing,
             probes={},
             policies=policies,
+            head=load_head("injection"),
             metrics=metrics,
         )
     finally:

@@ -19,12 +19,14 @@ from pathlib import Path
 import yaml
 
 from sluice.contracts.guard import CheckRequest
+from sluice_guardrail.adapters.head_file import load_head
 from sluice_guardrail.domain.check import check
 from sluice_guardrail.domain.policy import NamedPolicy, parse_policies
 
 HERE = Path(__file__).parent
 POLICY_FILE = HERE.parents[2] / "deploy" / "config" / "guard.yaml"
 KILOBYTE = 1024
+HEAD = load_head("injection")
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def load_policy(name: str = "default") -> NamedPolicy:
 
 
 def blocks(text: str, policy: NamedPolicy) -> bool:
-    verdict = check(CheckRequest(stage="input", text=text), policy, lambda: None)
+    verdict = check(CheckRequest(stage="input", text=text), policy, lambda: None, HEAD)
     return "prompt_injection" in verdict.issues
 
 
@@ -114,11 +116,11 @@ def chat_text(size: int) -> str:
 def latencies(policy: NamedPolicy, size: int, repeats: int) -> Sequence[float]:
     """Return the CPU milliseconds of checks of one text of `size` characters."""
     request = CheckRequest(stage="input", text=chat_text(size))
-    check(request, policy, lambda: None)
+    check(request, policy, lambda: None, HEAD)
     times = []
     for _ in range(repeats):
         started = time.process_time()
-        check(request, policy, lambda: None)
+        check(request, policy, lambda: None, HEAD)
         times.append((time.process_time() - started) * 1000)
     return sorted(times)
 

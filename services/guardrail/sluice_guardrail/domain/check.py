@@ -19,6 +19,7 @@ from sluice_guardrail.domain.errors import AmbiguousText, TooMuchText
 from sluice_guardrail.domain.findings import Finding, merge_overlaps
 from sluice_guardrail.domain.folding import Folded, fold
 from sluice_guardrail.domain.injection import score_injection
+from sluice_guardrail.domain.ngrams import LinearHead
 from sluice_guardrail.domain.output_filter import UNSAFE_KINDS, find_output_marks, find_verbatim_leaks
 from sluice_guardrail.domain.policy import FilterRules, InjectionRules, NamedPolicy, PiiRules
 from sluice_guardrail.domain.redaction import Labels, redact
@@ -47,8 +48,10 @@ class _Piece:
         return any(item.action == "block" for item in self.decided)
 
 
-def check(request: CheckRequest, policy: NamedPolicy, checkpoint: Checkpoint) -> InputVerdict | OutputVerdict:
-    """Return the verdict on a request.
+def check(
+    request: CheckRequest, policy: NamedPolicy, checkpoint: Checkpoint, head: LinearHead | None = None
+) -> InputVerdict | OutputVerdict:
+    """Return the verdict on a request; without a trained `head` phrases alone tell an injection.
 
     Raises:
         AmbiguousText: not exactly one of `text` and `segments` is given.
@@ -59,7 +62,7 @@ def check(request: CheckRequest, policy: NamedPolicy, checkpoint: Checkpoint) ->
     role = "user" if request.stage == "input" else "assistant"
     segments = (Segment(id="", role=role, text=request.text or ""),) if single else request.segments or ()
     if request.stage == "input":
-        return _check_input(segments, policy, checkpoint, single=single)
+        return _check_input(segments, policy, checkpoint, head, single=single)
     return _check_output(segments, policy, checkpoint, single=single)
 
 
@@ -79,7 +82,7 @@ def require_size(request: CheckRequest, max_characters: int) -> int:
 
 
 def _check_input(
-    segments: Sequence[Segment], policy: NamedPolicy, checkpoint: Checkpoint, *, single: bool
+    segments: Sequence[Segment], policy: NamedPolicy, checkpoint: Checkpoint, head: LinearHead | None, *, single: bool
 ) -> InputVerdict:
     rules = policy.rules.input
     pieces: list[_Piece] = []
@@ -88,7 +91,7 @@ def _check_input(
         folded = fold(segment.text)
         decided = _personal_data(segment, folded, rules.pii, checkpoint)
         if segment.role not in rules.injection.trusted_roles:
-            decided += _injection(folded, rules.injection)
+            decided += _injection(folded, rules.injection, head)
         pieces.append(_finish(segment, folded, decided, observe=policy.rules.mode == "observe"))
     blocked = any(piece.blocked for piece in pieces)
     labels = Labels(rules.pii.numbered)
@@ -157,10 +160,10 @@ def _policy_kind(finding: Finding) -> PiiKind:
     return next((kind for kind in DETECTORS if kind == finding.detector), "secret")
 
 
-def _injection(folded: Folded, rules: InjectionRules) -> list[Decided]:
+def _injection(folded: Folded, rules: InjectionRules, head: LinearHead | None) -> list[Decided]:
     if rules.action == "allow":
         return []
-    result = score_injection(folded.text)
+    result = score_injection(folded.text, head if rules.classifier else None)
     if result.score <= rules.threshold:
         return []
     action: IssueAction = "redact" if rules.action == "sanitise" else rules.action

@@ -3,15 +3,14 @@
 Asking about a system prompt is not an attack; ordering the model to reveal or ignore its own is (handbook F127, F267).
 """
 
-import binascii
 import re
-from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from sluice_guardrail.domain.disguises import Reading, readings
 from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.folding import lowered
-from sluice_guardrail.domain.gates import PatternGate
+from sluice_guardrail.domain.ngrams import LinearHead
 from sluice_guardrail.domain.phrases import NEEDLES, RULES, Rule
 
 _REACH = 160
@@ -50,10 +49,9 @@ _MENTION = 0.5
 _NEGATION = 0.3
 _OWN_REQUEST = 0.6
 
-_BASE64 = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{24,4000}={0,2}")
-_ENCODED_GATE = PatternGate(r"[A-Za-z0-9+/]{24}")
-_MAX_DECODED = 8
-_ENCODED_FACTOR = 0.95
+_DISGUISE_FACTOR = 0.95
+LEARNED = "learned"
+_WORTH_NAMING = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +62,41 @@ class InjectionResult:
     findings: tuple[Finding, ...]
 
 
-def score_injection(text: str) -> InjectionResult:
+def score_injection(text: str, head: LinearHead | None = None) -> InjectionResult:
     """Return the score of a folded text; spans count its characters.
 
-    Phrases of different kinds add up as independent evidence (1 − ∏(1 − w)); of one kind only the strongest counts.
+    Phrases of different kinds add up as independent evidence (1 − ∏(1 − w)); of one kind only the strongest counts. The
+    trained head reads the text, its windows and what disguises hide; the surer of phrases and head decides.
     """
-    low = lowered(text)
-    findings = list(_find(low))
-    findings.extend(_find_encoded(text))
+    found = list(_find(lowered(text)))
+    if head is not None:
+        found.extend(_learned(head, text))
+    for reading in readings(text):
+        found.extend(_disguised(reading, head))
     strongest: dict[str, float] = {}
-    for finding in findings:
+    for finding in found:
         strongest[finding.kind] = max(strongest.get(finding.kind, 0.0), finding.score)
+    learned = strongest.pop(LEARNED, 0.0)
     doubt = 1.0
     for weight in strongest.values():
         doubt *= 1.0 - weight
-    return InjectionResult(round(1.0 - doubt, 4), tuple(findings))
+    return InjectionResult(round(max(1.0 - doubt, learned), 4), tuple(found))
+
+
+def _learned(head: LinearHead, text: str) -> Iterator[Finding]:
+    best = head.best_window(text)
+    if best.score >= _WORTH_NAMING:
+        yield Finding("injection", "prompt_injection", LEARNED, best.start, best.end, round(best.score, 4))
+
+
+def _disguised(reading: Reading, head: LinearHead | None) -> Iterator[Finding]:
+    found = list(_find(lowered(reading.text)))
+    # Mirrored plain text is no language: only phrases say something about it.
+    if head is not None and not reading.mirrored:
+        found.extend(_learned(head, reading.text))
+    for finding in found:
+        start, end = reading.span(finding.start, finding.end)
+        yield replace(finding, start=start, end=end, score=round(finding.score * _DISGUISE_FACTOR, 4))
 
 
 def _find(low: str) -> Iterator[Finding]:
@@ -88,23 +106,6 @@ def _find(low: str) -> Iterator[Finding]:
             for match in rule.pattern.finditer(low):
                 weight = rule.weight * _context(low, match.start(), match.end(), rule)
                 yield Finding("injection", "prompt_injection", rule.name, match.start(), match.end(), round(weight, 4))
-
-
-def _find_encoded(text: str) -> Iterator[Finding]:
-    if not _ENCODED_GATE.open_for(text):
-        return
-    decoded = 0
-    for match in _BASE64.finditer(text):
-        if decoded >= _MAX_DECODED:
-            return
-        try:
-            hidden = b64decode(match.group() + "=" * (-len(match.group()) % 4), validate=True).decode("utf-8")
-        except (binascii.Error, UnicodeDecodeError):
-            continue
-        decoded += 1
-        inner = max(_find(lowered(hidden)), key=lambda found: found.score, default=None)
-        if inner is not None:
-            yield replace(inner, start=match.start(), end=match.end(), score=inner.score * _ENCODED_FACTOR)
 
 
 def _context(low: str, start: int, end: int, rule: Rule) -> float:

@@ -47,6 +47,7 @@ class InjectionRules(_Section):
 
     action: InjectionAction = "block"
     threshold: float = Field(0.7, ge=0, le=1)
+    classifier: bool = Field(default=True, description="ask the trained head besides the phrases")
     trusted_roles: frozenset[str] = frozenset({"system", "developer", "assistant"})
 
 

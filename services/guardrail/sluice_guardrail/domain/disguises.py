@@ -1,0 +1,111 @@
+"""Reads a text through the disguises that hide an order from a pattern and not from a model.
+
+Each reading leads back to the original: one of equal length character by character, a decoded one to the span that it
+was decoded from. A disguise is looked for only where its marks occur, so a plain text pays a few scans.
+"""
+
+import binascii
+import codecs
+import re
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+_MAX_DECODED = 8
+_MAX_MIRRORED = 20_000
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24,4000}={0,2}")
+_HEX = re.compile(r"(?<![0-9A-Za-z])(?:(?:\\x|0x)?[0-9A-Fa-f]{2}[ ,:]?){10,4000}(?![0-9A-Za-z])")
+_HEX_NOISE = re.compile(r"\\x|0x|[ ,:]")
+_PERCENT = re.compile(r"[A-Za-z]{0,20}(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~+-]{0,20}){3,400}")
+_SPACED = re.compile(r"(?<!\w)(?:\w[ .\-_*|/]{1,3}){7,2000}\w(?!\w)")
+_GAP = re.compile(r"[ .\-_*|/]{2,3}")
+_LEET_MARK = re.compile(r"[A-Za-z][013457@$][A-Za-z]|(?<![0-9])[013457@$][A-Za-z]{2}|[A-Za-z]{2}[013457@$](?![0-9])")
+_LEET = str.maketrans("013457@$", "oieastas")
+_FOREIGN_LETTER = re.compile(r"[\u0370-\u03ff\u0400-\u04ff]")
+_LOOKALIKES = str.maketrans(
+    "аеорсухіјѕһԁԛԝкмтвнАВЕКМНОРСТУХІЈЅαοινρτυκεχγωΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
+    "aeopcyxijshdqwkmtbhABEKMHOPCTYXIJSaoivptukexywABEZHIKMNOPTYX",
+)
+_JOINED = re.compile(
+    r"(ignore|disregard|forget|override|bypass|reveal|print|repeat|show|output|all|any|the|your|my|of|and|to|previous|prior"
+    r"|above|earlier|system|hidden|secret|initial|prompt|instructions?|rules|guidelines|restrictions|safety|now|you|are|me)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text as a model may read it; `aligned` says that its characters stand where those of the original stand."""
+
+    text: str
+    start: int
+    end: int
+    aligned: bool = False
+    mirrored: bool = False
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Return the span of the original text for reading[start:end]."""
+        return (start, end) if self.aligned else (self.start, self.end)
+
+
+def readings(text: str) -> Iterator[Reading]:
+    """Yield what a folded text says when its disguises are taken off; nothing for a text that wears none."""
+    yield from _aligned(text)
+    for pattern, decode in _DECODERS:
+        yield from _decoded(text, pattern, decode)
+    if len(text) <= _MAX_MIRRORED:
+        yield Reading(codecs.encode(text, "rot13"), 0, len(text), aligned=True, mirrored=True)
+        yield Reading(text[::-1], 0, len(text), mirrored=True)
+
+
+def _aligned(text: str) -> Iterator[Reading]:
+    if _LEET_MARK.search(text) is not None:
+        yield Reading(text.translate(_LEET), 0, len(text), aligned=True)
+    if not text.isascii() and _FOREIGN_LETTER.search(text) is not None:
+        yield Reading(text.translate(_LOOKALIKES), 0, len(text), aligned=True)
+
+
+def _decoded(text: str, pattern: re.Pattern[str], decode: Callable[[str], str | None]) -> Iterator[Reading]:
+    count = 0
+    for match in pattern.finditer(text):
+        hidden = decode(match.group())
+        if hidden is not None and hidden.strip():
+            yield Reading(hidden, match.start(), match.start() + len(match.group().rstrip(" ,:")))
+            count += 1
+            if count == _MAX_DECODED:
+                return
+
+
+def _from_base64(written: str) -> str | None:
+    plain = written.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return b64decode(plain + "=" * (-len(plain) % 4), validate=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def _from_hex(written: str) -> str | None:
+    try:
+        return bytes.fromhex(_HEX_NOISE.sub("", written)).decode("utf-8")
+    except ValueError:
+        return None
+
+
+def _from_percent(written: str) -> str | None:
+    return unquote(written.replace("+", " "))
+
+
+def _from_spaced(written: str) -> str | None:
+    # Words are told apart by wider gaps; without any, by the words that orders are made of.
+    words = [re.sub(r"[ .\-_*|/]", "", word) for word in _GAP.split(written)]
+    if len(words) > 1 and max(map(len, words)) > 1:
+        return " ".join(words)
+    return re.sub(r"\s+", " ", _JOINED.sub(r" \1 ", "".join(words).lower())).strip()
+
+
+_DECODERS: tuple[tuple[re.Pattern[str], Callable[[str], str | None]], ...] = (
+    (_BASE64, _from_base64),
+    (_HEX, _from_hex),
+    (_PERCENT, _from_percent),
+    (_SPACED, _from_spaced),
+)
