@@ -31,6 +31,14 @@ class RoutingChanged(Reply):
     version: int
 
 
+class CacheInvalidated(Reply):
+    """Kept answers that are older than `at` (unix seconds) count no more; `scope` is all, tenant:…, model:… or key:…."""
+
+    v: int = 1
+    scope: str
+    at: float
+
+
 class KeysChanged(Reply):
     """A key of the gateway changed, or a team or organisation and with it its keys; none of the three means all.
 
@@ -135,11 +143,10 @@ STREAMS: tuple[Stream[UsageRecorded] | Stream[FeedbackRecorded], ...] = (USAGE, 
 ROUTING_CHANGED = Channel("sluice:routing:changed", RoutingChanged)
 KEYS_CHANGED = Channel("sluice:keys:changed", KeysChanged)
 DEPLOYMENT_RESTED = Channel("sluice:deployments:rested", DeploymentRested)
-CHANNELS: tuple[Channel[RoutingChanged] | Channel[KeysChanged] | Channel[DeploymentRested], ...] = (
-    ROUTING_CHANGED,
-    KEYS_CHANGED,
-    DEPLOYMENT_RESTED,
-)
+CACHE_INVALIDATED = Channel("sluice:cache:invalidated", CacheInvalidated)
+CHANNELS: tuple[
+    Channel[RoutingChanged] | Channel[KeysChanged] | Channel[DeploymentRested] | Channel[CacheInvalidated], ...
+] = (ROUTING_CHANGED, KEYS_CHANGED, DEPLOYMENT_RESTED, CACHE_INVALIDATED)
 
 
 def rest_key(deployment: str) -> str:

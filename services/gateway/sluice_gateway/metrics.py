@@ -25,6 +25,10 @@ class Tally:
     def __init__(self) -> None:
         self.value = 0.0
 
+    def increase(self, by: float) -> None:
+        """Add to it where a statement cannot stand."""
+        self.value += by
+
 
 class Spread:
     """How measured values spread over buckets."""
@@ -191,6 +195,35 @@ class GatewayMetrics:
         )
         self.limit_queue: Gauge = registry.gauge(
             "sluice_gateway_limit_queue_requests", "Requests that wait for one of the concurrent requests to end."
+        )
+        self.cache_requests = plain.counter(
+            "sluice_gateway_cache_requests_total",
+            "Requests that a policy lets be answered from the cache, by outcome (l1, l2, l3: answered from that level; miss; bypass).",
+            ("outcome",),
+        )
+        self.cache_saved_usd = plain.counter(
+            "sluice_gateway_cache_saved_usd_total", "US dollars that answers from the cache would have cost.", ()
+        )
+        self.cache_saved_tokens = plain.counter(
+            "sluice_gateway_cache_saved_tokens_total",
+            "Tokens that answers from the cache would have used, by direction (input, output).",
+            ("direction",),
+        )
+        self.cache_evictions = plain.counter(
+            "sluice_gateway_cache_evictions_total",
+            "Answers that left the memory of this process, by reason (size, expired, invalidated).",
+            ("reason",),
+        )
+        self.cache_errors = plain.counter(
+            "sluice_gateway_cache_errors_total",
+            "Calls to a level of the cache that failed and were skipped, by level (l2, l3).",
+            ("level",),
+        )
+        self.cache_bytes: Gauge = registry.gauge(
+            "sluice_gateway_cache_bytes", "Memory of this process that kept answers take up, in bytes."
+        )
+        self.cache_entries: Gauge = registry.gauge(
+            "sluice_gateway_cache_entries", "Answers that are kept in the memory of this process."
         )
         self.snapshot_version: Gauge = registry.gauge(
             "sluice_gateway_routing_snapshot_version", "Version of the routing snapshot in use."

@@ -97,6 +97,9 @@ class Settings(ServiceSettings):
         le=3600,
         description="seconds without a sign of life after which other gateways may have the concurrent requests of a gateway",
     )
+    cache_memory_bytes: int = Field(
+        64 * _MIB, ge=0, description="memory for kept answers in each gateway process, in bytes; 0 keeps none in memory"
+    )
     usage_retention_days: int = Field(
         400, ge=0, le=36_500, description="days that usage records are kept; 0 keeps them for ever"
     )

@@ -29,6 +29,7 @@ from sluice.settings import ConfigError, PlatformSettings, ServiceName
 from sluice.tasks import TaskSender, make_celery
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
+from sluice_gateway.adapters.answer_cache import Invalidations, RedisAnswers
 from sluice_gateway.adapters.batch_queue import CeleryBatchQueue
 from sluice_gateway.adapters.blob_store import open_blobs
 from sluice_gateway.adapters.cooldown_channel import CooldownChannel
@@ -43,6 +44,8 @@ from sluice_gateway.audit_store import AuditStore
 from sluice_gateway.batches.metrics import BatchApiMetrics
 from sluice_gateway.batches.store import BatchStore
 from sluice_gateway.batches.sweep import Sweep
+from sluice_gateway.cache.levels import AnswerCache
+from sluice_gateway.cache.memory import MemoryCache
 from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.dataplane.asgi import Receive, Scope, Send
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
@@ -93,6 +96,8 @@ class Deps:
     batch_queue: BatchQueue
     batch_metrics: BatchApiMetrics
     sweep: Rounds
+    answers: AnswerCache
+    invalidations: Invalidations
 
 
 DepsDep = Annotated[Deps, Depends(deps_of)]
@@ -156,7 +161,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         usage = UsageStore(database)
         book = LifeBook(platform.data_dir / "gateway" / "lives.json", new_id("life"))
         leases = RedisLeaseStore(
-            _lease_redis(platform, stack),
+            _impatient_redis(platform, stack),
             usage,
             book.life,
             grace_s=settings.limits_grace_s,
@@ -168,6 +173,11 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         key_store, tenancy_store = KeyStore(database), TenancyStore(database)
         keeper = KeyRingKeeper(key_store, ring, redis, reload_s=settings.keys_reload_s)
         await keeper.load()
+
+        far = RedisAnswers(_impatient_redis(platform, stack), clock)
+        answers = AnswerCache(MemoryCache(settings.cache_memory_bytes), (far,), far)
+        invalidations = Invalidations(redis, answers, clock)
+        stack.push_async_callback(answers.close)
 
         data_plane = DataPlane(
             DataPlaneDeps(
@@ -192,6 +202,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                     limit_queue=settings.limits_queue,
                     limit_queue_wait_s=settings.limits_queue_wait_s,
                 ),
+                answers=answers,
             ),
             _to_control_plane,
         )
@@ -212,6 +223,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         loops.start("usage-shipper", shipper.run)
         loops.start("limits-leases", data_plane.leases.run)
         loops.start("limits-clearing", clearing.run)
+        loops.start("cache-invalidations", invalidations.follow)
         loops.start("cooldowns-send", cooldowns.send)
         loops.start("cooldowns-follow", cooldowns.follow)
         loops.start("keys-follow", keeper.follow)
@@ -248,6 +260,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             batch_queue=batch_queue,
             batch_metrics=batch_metrics,
             sweep=rounds,
+            answers=answers,
+            invalidations=invalidations,
         )
 
 
@@ -261,8 +275,9 @@ def _open_journal(platform: PlatformSettings, settings: Settings, stack: AsyncEx
     return journal
 
 
-def _lease_redis(platform: PlatformSettings, stack: AsyncExitStack) -> Redis:
-    # Without retries: a question for leases is asked again with newer figures, and nobody waits for a Redis that is away.
+def _impatient_redis(platform: PlatformSettings, stack: AsyncExitStack) -> Redis:
+    # Without retries: a question for leases is asked again with newer figures, a cache is skipped, and nobody waits for a
+    # Redis that is away.
     redis = open_redis(platform, retries=0)
     stack.push_async_callback(redis.aclose)
     return redis

@@ -122,6 +122,21 @@ class RetrievalPolicy(Reply):
     on_error: Literal["fail", "continue"] = "fail"
 
 
+class CachePolicy(Reply):
+    """Answers that are kept, and given again to requests that ask for the same.
+
+    `use` says whether every request may be answered so or only one that asks for it with `x-sluice-cache: on`. `scope` says
+    who shares an answer: the keys of a tenant, of a team, or one key alone. Answers that are drawn by chance (a temperature
+    above 0) are kept only with `any_temperature` or when a request asks for it, answers that call tools only with `tool_calls`.
+    """
+
+    use: Literal["always", "on_request"] = "always"
+    ttl_s: Annotated[int, Field(ge=1, le=604_800)] = 86_400
+    scope: Literal["tenant", "team", "key"] = "tenant"
+    any_temperature: bool = False
+    tool_calls: bool = False
+
+
 class Policy(Reply):
     """What happens to a request besides being answered.
 
@@ -136,6 +151,7 @@ class Policy(Reply):
     guard_policy: str = "default"
     on_guard_error: Literal["closed", "open"] = "closed"
     retrieval: RetrievalPolicy | None = None
+    cache: CachePolicy | None = None
     deadline_s: Annotated[float, Field(gt=0, le=3600)] | None = None
 
 

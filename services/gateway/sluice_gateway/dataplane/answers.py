@@ -35,6 +35,8 @@ def decision_headers(ctx: RequestContext) -> Headers:
         headers.append((b"x-sluice-route", header_value(reason)))
     if ctx.guard is not None:
         headers.append((b"x-sluice-guard", ctx.guard.encode()))
+    if ctx.cache is not None:
+        headers.append((b"x-sluice-cache", ctx.cache))
     if ctx.degraded:
         headers.append((b"x-sluice-limits", b"degraded"))
     if ctx.attempts > 1:
@@ -105,7 +107,7 @@ def head_of_whole(ctx: RequestContext, cost_usd: float, length: int) -> bytes:
     assert model is not None
     assert deployment is not None
     head = _HEAD % (length, ctx.heads.request_id.encode(), cost(cost_usd), model.header_line, deployment.header_line)
-    if ctx.route is None and ctx.guard is None and not ctx.degraded and ctx.attempts < 2:
+    if ctx.route is None and ctx.guard is None and ctx.cache is None and not ctx.degraded and ctx.attempts < 2:
         return head
     known = (b"x-request-id", b"x-sluice-model", b"x-sluice-deployment")
     return head + lines(pair for pair in decision_headers(ctx) if pair[0] not in known)

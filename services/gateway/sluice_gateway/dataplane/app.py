@@ -47,6 +47,7 @@ from sluice_gateway.dataplane.stages.resolve import open_to, resolve
 from sluice_gateway.dataplane.stages.respond import Respond
 from sluice_gateway.dataplane.stages.retrieve import Retrieve
 from sluice_gateway.dataplane.stages.route import AskRouter
+from sluice_gateway.dataplane.stages.use_cache import Caching
 from sluice_gateway.dataplane.table import (
     CHAT,
     COMPLETIONS,
@@ -108,6 +109,7 @@ class DataPlane:
         self._disconnects = Disconnects(self._loop, deps.options.watch_disconnect_after_s)
         self._moderate = Moderate(deps)
         self._respond = Respond(deps, output, self._disconnects.stop)
+        self.caching = Caching(deps, self._disconnects.stop)
         self.direct = 0
         deps.metrics.in_flight.set_function(lambda: len(self._disconnects) + self.direct)
 
@@ -334,6 +336,12 @@ class DataPlane:
             await self._generate(ctx)
 
     async def _generate(self, ctx: RequestContext) -> None:
+        if ctx.plan.cache is None:
+            await self._ask_model(ctx)
+        else:
+            await self.caching.run(ctx, self._ask_model)
+
+    async def _ask_model(self, ctx: RequestContext) -> None:
         if ctx.endpoint is MODERATIONS:
             await self._respond.made(ctx, await self._moderate(ctx))
             return

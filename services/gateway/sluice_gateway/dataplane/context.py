@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from opentelemetry.trace import Span
@@ -41,6 +41,7 @@ class Heads(NamedTuple):
     traceparent: str | None
     deadline_s: float | None
     anthropic: tuple[tuple[str, str], ...] = ()
+    all: Sequence[tuple[bytes, bytes]] = ()
 
 
 class Opened(NamedTuple):
@@ -67,6 +68,7 @@ def read_heads(headers: Headers) -> Heads:
         parent.decode() if parent is not None and _TRACEPARENT.fullmatch(parent) else None,
         None if deadline is None else _deadline(deadline),
         () if get(b"anthropic-version") is None else _anthropic(get),
+        headers,
     )
 
 
@@ -116,6 +118,8 @@ class RequestContext:
     citations: tuple[Citation, ...] = ()
     context_text = ""
     observer: asyncio.Task[None] | None = None
+    # cache: what the client is told of it
+    cache: bytes | None = None
     # dispatch (`verbatim`: client and provider speak the same API that is not OpenAI's, and bytes pass as they come)
     verbatim = False
     attempts = 0

@@ -1,9 +1,10 @@
 """What the request path is built from: its collaborators and its limits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sluice.clock import Clock
 from sluice.telemetry.tracing import Tracing
+from sluice_gateway.cache.levels import AnswerCache
 from sluice_gateway.domain.ports import Credentials, Guard, KeyRing, LeaseStore, Retrieval, Router, UsageSink
 from sluice_gateway.metrics import GatewayMetrics
 
@@ -54,3 +55,4 @@ class DataPlaneDeps:
     metrics: GatewayMetrics
     clock: Clock
     options: Options = Options()
+    answers: AnswerCache = field(default_factory=AnswerCache)

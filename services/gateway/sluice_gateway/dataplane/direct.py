@@ -80,7 +80,13 @@ class DirectRequest:
             plane.count_refusal(self._endpoint, exc, self._started)
             self._refuse(exc, [(b"x-request-id", self._heads.request_id.encode())])
             return
-        if not ctx.plan.direct or plane.is_traced(ctx) or not self._submit(ctx):
+        if not ctx.plan.direct or plane.is_traced(ctx):
+            self._go_on(ctx)
+        elif ctx.plan.cache is not None and self._from_memory(ctx):
+            return
+        elif ctx.plan.cache is not None and ctx.cache is None:
+            self._go_on(ctx)  # the other way asks the other levels, and keeps what the model answers
+        elif not self._submit(ctx):
             self._go_on(ctx)
 
     def gone(self) -> None:
@@ -235,6 +241,30 @@ class DirectRequest:
         client.start(self._plane.run(ctx))
 
     # Answering.
+
+    def _from_memory(self, ctx: RequestContext) -> bool:
+        plane, client = self._plane, self._client
+        found = plane.caching.at_hand(ctx)
+        if found is None or (ctx.key.limits and not plane.limits.admit(ctx)):
+            return False
+        self._over = True
+        try:
+            head = plane.caching.hit(ctx, found)
+        except DependencyUnavailable:
+            error = unaccounted()
+            plane.failed(ctx, error)
+            self._refuse(error, decision_headers(ctx))
+        else:
+            pieces = found.entry.pieces
+            if ctx.body.stream:
+                client.begin_stream(lines(head))
+                for piece in pieces[:-1]:
+                    client.send_part(piece)
+                client.end_stream(pieces[-1])
+            else:
+                client.answer(200, lines(head), pieces[0])
+        plane.count(ctx)
+        return True
 
     def _answer(self, ctx: RequestContext, found: dict[str, Any], body: bytes) -> None:
         plane = self._plane

@@ -4,13 +4,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from sluice.contracts.routing import GuardMode, Policy
+from sluice.contracts.routing import CachePolicy, GuardMode, Policy
 
 if TYPE_CHECKING:
     from sluice_gateway.dataplane.context import RequestContext
 
 Stage = Callable[["RequestContext"], Awaitable[None]]
 _STRICTNESS: dict[GuardMode, int] = {"off": 0, "observe": 1, "enforce": 2}
+_SCOPES = ("tenant", "team", "key")
 
 
 class Stages(NamedTuple):
@@ -47,6 +48,9 @@ class Plan:
     retrieval: RetrievalPlan | None
     groups: tuple[tuple[Stage, ...], ...]
     direct: bool
+    cache: CachePolicy | None = None
+    # what of the plan changes an answer, for the keys of cached ones
+    marks: str = ""
     deadline_s: float | None = None
 
     def following(self, ran: Sequence[Stage]) -> tuple[Stage, ...]:
@@ -85,6 +89,8 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
         retrieval=retrieval,
         groups=groups,
         direct=not groups and effective.guard_output == "off",
+        cache=effective.cache,
+        marks=effective.model_dump_json(exclude={"name", "cache", "deadline_s"}),
         deadline_s=effective.deadline_s,
     )
 
@@ -102,6 +108,19 @@ def stricter(one: Policy | None, other: Policy | None) -> Policy | None:
         on_guard_error="closed" if "closed" in (one.on_guard_error, other.on_guard_error) else "open",
         retrieval=one.retrieval or other.retrieval,
         deadline_s=min((s for s in (one.deadline_s, other.deadline_s) if s is not None), default=None),
+        cache=_narrower(one.cache, other.cache),
+    )
+
+
+def _narrower(one: CachePolicy | None, other: CachePolicy | None) -> CachePolicy | None:
+    if one is None or other is None:
+        return one or other
+    return CachePolicy(
+        use="on_request" if "on_request" in (one.use, other.use) else "always",
+        ttl_s=min(one.ttl_s, other.ttl_s),
+        scope=max(one.scope, other.scope, key=_SCOPES.index),
+        any_temperature=one.any_temperature and other.any_temperature,
+        tool_calls=one.tool_calls and other.tool_calls,
     )
 
 

@@ -10,6 +10,7 @@ from sluice_gateway.dataplane.context import Heads, Opened, RequestContext
 from sluice_gateway.dataplane.errors import ApiError
 from sluice_gateway.dataplane.limiter import Limiter
 from sluice_gateway.dataplane.stages.attempt import Attempts
+from sluice_gateway.dataplane.stages.use_cache import Caching
 from sluice_gateway.dataplane.table import Endpoint
 from sluice_gateway.domain.ports import UsageSink
 
@@ -56,6 +57,7 @@ class Plane(Protocol):
     limits: Limiter
     max_body_bytes: int
     direct: int
+    caching: Caching
 
     def open(self, heads: Heads) -> Opened:
         """Decide on the head of a request."""

@@ -115,7 +115,7 @@ class ModelMetrics:
 class ModelEntry:
     """A model that callers can name."""
 
-    __slots__ = ("_within", "config", "context_tokens", "dearest_input", "dearest_output", "deployments", "differences", "fallbacks", "header", "header_line", "input_price", "longest_answer", "metrics", "name",
+    __slots__ = ("_within", "config", "context_tokens", "dearest_input", "dearest_output", "deployments", "differences", "fallbacks", "fingerprint", "header", "header_line", "input_price", "longest_answer", "metrics", "name",
                  "on", "output_price", "plan", "policy", "prompt_limit_bytes", "request_fee")  # fmt: skip
 
     def __init__(
@@ -135,6 +135,8 @@ class ModelEntry:
         self.metrics = metrics
         self.prompt_limit_bytes = prompt_limit_bytes
         self.fallbacks: tuple[ModelEntry, ...] = ()
+        places = sorted(f"{one.provider} {one.base_url} {one.upstream_model}" for one in config.deployments)
+        self.fingerprint = "\n".join((config.name, *places))
         self.on: Chains = {}
         self.header = (b"x-sluice-model", header_value(config.name))
         self.header_line = b"%b: %b\r\n" % self.header

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from sluice.contracts.routing import (
+    CachePolicy,
     Capability,
     Deployment,
     DeploymentAuth,
@@ -56,11 +57,16 @@ class RetrievalConfig(RetrievalPolicy, frozen=True, extra="forbid"):
     """Retrieval that a policy switches on."""
 
 
+class CacheConfig(CachePolicy, frozen=True, extra="forbid"):
+    """Answers that are kept, and given again to requests that ask for the same."""
+
+
 class PolicyConfig(Policy, frozen=True, extra="forbid"):
     """What happens to a request besides being answered."""
 
     name: Name
     retrieval: RetrievalConfig | None = None
+    cache: CacheConfig | None = None
 
 
 ProviderName = Literal["openai", "azure", "anthropic", "gemini", "bedrock"]
