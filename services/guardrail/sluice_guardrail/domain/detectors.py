@@ -10,6 +10,7 @@ from sluice_guardrail.domain.financial import find_cards, find_crypto_addresses,
 from sluice_guardrail.domain.findings import Finding, merge_overlaps
 from sluice_guardrail.domain.gates import Gates
 from sluice_guardrail.domain.identifiers import find_ip_addresses, find_mac_addresses, find_ssns
+from sluice_guardrail.domain.national import find_aadhaar_numbers, find_nhs_numbers, find_ninos, find_pans
 
 PiiKind = Literal[
     "email",
@@ -17,6 +18,10 @@ PiiKind = Literal[
     "credit_card",
     "iban",
     "us_ssn",
+    "uk_nhs",
+    "uk_nino",
+    "in_aadhaar",
+    "in_pan",
     "ip_address",
     "mac_address",
     "crypto_address",
@@ -31,6 +36,10 @@ DETECTORS: Mapping[PiiKind, Detector] = {
     "credit_card": lambda text, regions: find_cards(text),
     "iban": lambda text, regions: find_ibans(text),
     "us_ssn": lambda text, regions: find_ssns(text),
+    "uk_nhs": lambda text, regions: find_nhs_numbers(text),
+    "uk_nino": lambda text, regions: find_ninos(text),
+    "in_aadhaar": lambda text, regions: find_aadhaar_numbers(text),
+    "in_pan": lambda text, regions: find_pans(text),
     "ip_address": lambda text, regions: find_ip_addresses(text),
     "mac_address": lambda text, regions: find_mac_addresses(text),
     "crypto_address": lambda text, regions: find_crypto_addresses(text),
@@ -47,6 +56,10 @@ _GATES = Gates(
         "credit_card": r"[0-9](?:[ \-.]?[0-9]){12}",
         "iban": r"[A-Za-z]{2}[0-9]{2}[ -]?[A-Za-z0-9]{2}",
         "us_ssn": r"[0-9]{3}[- ][0-9]{2}[- ][0-9]{4}|[0-9]{9}",
+        "uk_nhs": "(?i:nhs)",
+        "uk_nino": "[A-Z]{2} ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-D]",
+        "in_aadhaar": "[2-9][0-9]{3}[ -]?[0-9]{4}[ -]?[0-9]{4}",
+        "in_pan": "[A-Z]{5}[0-9]{4}[A-Z]",
         "ip_address": r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|::|(?::[0-9A-Fa-f]{1,4}){7}",
         "mac_address": rf"(?:{_HEX_PAIR}[:-]){{5}}|(?:[0-9A-Fa-f]{{4}}\.){{2}}[0-9A-Fa-f]{{4}}",
         "crypto_address": r"[13][1-9A-HJ-NP-Za-km-z]{25}|bc1|BC1",
