@@ -82,8 +82,10 @@ def extra_cases(path: Path) -> list[Case]:
     return [Case(f"extra {n}", "extra", "extra", row["text"], attack=bool(row["label"])) for n, row in enumerate(rows)]
 
 
-def load_policy(name: str = "default") -> NamedPolicy:
-    return parse_policies(yaml.safe_load(POLICY_FILE.read_text(encoding="utf-8")), str(POLICY_FILE)).get(name)
+def load_policy(name: str = "default", *, head: bool = False) -> NamedPolicy:
+    content = yaml.safe_load(POLICY_FILE.read_text(encoding="utf-8"))
+    content["policies"][name]["input"]["injection"]["classifier"] = head
+    return parse_policies(content, str(POLICY_FILE)).get(name)
 
 
 def blocks(text: str, policy: NamedPolicy) -> bool:
@@ -133,9 +135,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bipia", type=Path, help="text_attack_*.json.gz of BIPIA")
     parser.add_argument("--extra", type=Path, help='JSON lines of {"text", "label"}')
+    parser.add_argument("--head", action="store_true", help="ask the trained head besides the phrases")
     parser.add_argument("--misses", action="store_true", help="name the cases that were decided wrongly")
     arguments = parser.parse_args()
-    policy = load_policy()
+    policy = load_policy(head=arguments.head)
     cases = own_cases()
     groups = [(split, [case for case in cases if case.split == split]) for split in ("dev", "held_out")]
     if arguments.bipia:

@@ -48,7 +48,7 @@ class InjectionRules(_Section):
 
     action: InjectionAction = "block"
     threshold: float = Field(0.7, ge=0, le=1)
-    classifier: bool = Field(default=True, description="ask the trained head besides the phrases")
+    classifier: bool = Field(default=False, description="ask the trained head besides the phrases")
     trusted_roles: frozenset[str] = frozenset({"system", "developer", "assistant"})
 
 
