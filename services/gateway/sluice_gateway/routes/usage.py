@@ -42,10 +42,11 @@ _WRITTEN: dict[int | str, dict[str, Any]] = {
     }
 }
 
-KeyId = Annotated[str, Field(max_length=64, description="id of an API key")]
-TeamId = Annotated[str, Field(max_length=40, description="id of a team")]
-OrganizationId = Annotated[str, Field(max_length=40, description="id of an organisation")]
-EndUser = Annotated[str, Field(max_length=128, description="the request's `user`")]
+_NO_NUL = r"^[^\x00]*$"  # PostgreSQL holds none, and refuses to look for one
+KeyId = Annotated[str, Field(max_length=64, pattern=_NO_NUL, description="id of an API key")]
+TeamId = Annotated[str, Field(max_length=40, pattern=_NO_NUL, description="id of a team")]
+OrganizationId = Annotated[str, Field(max_length=40, pattern=_NO_NUL, description="id of an organisation")]
+EndUser = Annotated[str, Field(max_length=128, pattern=_NO_NUL, description="the request's `user`")]
 At = Annotated[float, Field(ge=0, le=253_402_300_799, description="unix seconds")]
 
 

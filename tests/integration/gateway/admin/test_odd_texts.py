@@ -16,3 +16,7 @@ async def test_an_odd_id_or_cursor_is_not_found_or_refused(gateway: Gateway, odd
         assert one.status_code in (404, 422), (name, one.text)
         listed = await gateway.client.get(f"/admin/{name}?after={odd}", headers=admin_headers())
         assert listed.status_code in (200, 422), (name, listed.text)
+    for name in ("key_id", "team_id", "organization_id", "tenant", "model", "end_user"):
+        for path in ("usage", "usage/summary", "usage/export"):
+            found = await gateway.client.get(f"/admin/{path}?{name}={odd}", headers=admin_headers())
+            assert found.status_code in (200, 422), (path, name, found.text)
