@@ -118,8 +118,10 @@ async def test_a_batch_waits_while_the_model_is_busy(tmp_path: Path, valkey: str
 async def test_batches_take_turns_when_more_wait_than_a_worker_has_hands(
     tmp_path: Path, valkey: str, wait_for: Wait
 ) -> None:
+    # With a lease that a busy machine keeps: the open lines of a lost one are asked again.
     hands = {"SLUICE_GATEWAY_WORKER_CONCURRENCY": "1", "SLUICE_GATEWAY_BATCH_TURN_S": "0.5"}
-    async with batch_platform(tmp_path, valkey, behaviour=Behaviour(stall_s=0.1), **hands) as run:
+    lease = {"SLUICE_GATEWAY_BATCH_LEASE_S": "8"}
+    async with batch_platform(tmp_path, valkey, behaviour=Behaviour(stall_s=0.1), **hands, **lease) as run:
         client = run.client()
         run.worker()
         long = await submit(client, jsonl(*(chat_line(n) for n in range(400))))
