@@ -4,6 +4,7 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests on one worker: they share servers."""
+    """Keep a file's tests on one worker, since they share servers; all end-to-end tests, which share a platform, on one."""
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(str(item.path)))
+        group = "e2e" if item.get_closest_marker("e2e") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
