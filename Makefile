@@ -49,7 +49,8 @@ status: install ## show each part, its health and its address
 
 .PHONY: test
 test: install ## run the whole suite that needs no container and no GPU
-	@$(BIN)/pytest -n 4 --dist loadgroup
+	@$(BIN)/pytest -n 4 --dist loadgroup -m "not e2e"
+	@$(BIN)/pytest -m e2e
 
 .PHONY: format
 format: install ## format the code

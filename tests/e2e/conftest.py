@@ -12,13 +12,6 @@ from e2e_recorder import Recorder
 from sluice.testing import free_port_base
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the end-to-end tests on one worker, where they share one platform, while others run the rest."""
-    for item in items:
-        if item.get_closest_marker("e2e"):
-            item.add_marker(pytest.mark.xdist_group("e2e"))
-
-
 @pytest.fixture(scope="session")
 def platform(request: pytest.FixtureRequest) -> Iterator[Platform]:
     if not os.environ.get("SLUICE_E2E_BASE_URL"):
