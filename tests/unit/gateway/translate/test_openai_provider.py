@@ -7,7 +7,7 @@ import pytest
 from tests.unit.gateway.translate.samples import ASKED, run, sse
 
 from sluice_gateway.translate.chat.client import Chat
-from sluice_gateway.translate.errors import BadAnswer
+from sluice_gateway.translate.errors import BadAnswer, Untranslatable
 from sluice_gateway.translate.openai.provider import Azure, OpenAI
 from sluice_gateway.translate.pairing import Pair, is_same
 from sluice_gateway.translate.shapes import Asked, Failure, Usage
@@ -16,6 +16,22 @@ Json = dict[str, Any]
 _CHUNK: Json = {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": None}]}
 _LAST: Json = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 _USAGE: Json = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"tools": "text"}, "tools"),
+        ({"tools": 3}, "tools"),
+        ({"tools": ["text"]}, r"tools\[0\]"),
+        ({"stream": True, "stream_options": 3}, "stream_options"),
+        ({"messages": [{"role": "tool", "content": ["text"]}]}, "tool"),
+        ({"messages": [{"role": "tool", "content": [{"type": "text", "text": 3}]}]}, "tool"),
+    ],
+)
+def test_a_wrong_shape_is_refused_by_name(fields: Json, named: str) -> None:
+    with pytest.raises(Untranslatable, match=named):
+        OpenAI().request({"messages": [{"role": "user", "content": "q"}], **fields}, "gpt-5")
 
 
 def test_azure_names_the_deployment_in_the_path_and_the_version_in_the_query() -> None:

@@ -6,7 +6,7 @@ import orjson
 
 from sluice_gateway.translate import options
 from sluice_gateway.translate.options import Thinking
-from sluice_gateway.translate.reading import items, mapping
+from sluice_gateway.translate.reading import items, mapping, text
 from sluice_gateway.translate.shapes import Json
 
 # models of OpenAI that think: they refuse `max_tokens` and take `reasoning_effort`
@@ -20,7 +20,8 @@ def plain(fields: Json, upstream_model: str) -> bytes:
     out: Json = {**fields, "model": upstream_model, "messages": _messages(fields)}
     out.pop("sluice", None)
     if fields.get("tools"):
-        out["tools"] = [{name: value for name, value in tool.items() if name not in _OWN} for tool in fields["tools"]]
+        tools = [mapping(tool, f"tools[{index}]") for index, tool in enumerate(items(fields["tools"], "tools"))]
+        out["tools"] = [_plain(tool) for tool in tools]
     thinking = options.thinking(fields)
     out.pop("thinking", None)
     out.pop("reasoning_effort", None)
@@ -31,7 +32,7 @@ def plain(fields: Json, upstream_model: str) -> bytes:
         if effort is not None:
             out["reasoning_effort"] = effort
     if fields.get("stream") is True:
-        out["stream_options"] = {**(fields.get("stream_options") or {}), "include_usage": True}
+        out["stream_options"] = {**mapping(fields.get("stream_options") or {}, "stream_options"), "include_usage": True}
     return orjson.dumps(out)
 
 
@@ -62,14 +63,18 @@ def _messages(fields: Json) -> list[Json]:
 
 
 def _message(given: Json) -> Json:
-    found = {name: value for name, value in given.items() if name not in _OWN}
+    found = _plain(given)
     if type(found.get("content")) is list:
         found["content"] = [_part(part) for part in found["content"]]
     return found
 
 
 def _part(part: object) -> object:
-    return {name: value for name, value in part.items() if name not in _OWN} if isinstance(part, dict) else part
+    return _plain(part) if isinstance(part, dict) else part
+
+
+def _plain(given: Json) -> Json:
+    return {name: value for name, value in given.items() if name not in _OWN}
 
 
 def _tool(given: Json, shown: list[Json]) -> Json:
@@ -77,8 +82,9 @@ def _tool(given: Json, shown: list[Json]) -> Json:
     found = _message(given)
     content = found.get("content")
     if type(content) is list:
-        words = [part.get("text", "") for part in content if part.get("type") == "text"]
-        others = [part for part in content if part.get("type") != "text"]
+        parts = [mapping(part, "a part of a tool's result") for part in content]
+        words = [text(part.get("text"), "the text of a tool's result") for part in parts if part.get("type") == "text"]
+        others = [part for part in parts if part.get("type") != "text"]
         if others:
             shown.append({"type": "text", "text": f"Shown by the tool call {given.get('tool_call_id')}:"})
             shown.extend(others)
