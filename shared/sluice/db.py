@@ -1,5 +1,6 @@
 """SQL: one database of one service, on SQLite or PostgreSQL, with separate sessions for reading and writing."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol, TypeVar
@@ -8,6 +9,7 @@ from sqlalchemy import Connection, Executable, Result, ScalarResult, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from sluice.errors import DependencyUnavailable
 from sluice.settings import PlatformSettings
@@ -46,6 +48,8 @@ class Database:
         self._read = async_sessionmaker(
             engine.execution_options(sluice_read=True), expire_on_commit=False, autoflush=False
         )
+        self._closed = False
+        event.listen(engine.sync_engine, "checkin", self._close_what_comes_back)
 
     @property
     def is_sqlite(self) -> bool:
@@ -92,8 +96,19 @@ class Database:
             ) from exc
 
     async def close(self) -> None:
-        """Close all connections."""
-        await self.engine.dispose()
+        """Close all connections, also when the caller is cancelled; one that is in use ends when its session does."""
+        self._closed = True
+        closing = asyncio.create_task(self.engine.dispose())
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await closing
+            raise
+
+    def _close_what_comes_back(self, _connection: object, record: ConnectionPoolEntry) -> None:
+        # the pool that `dispose` leaves behind would keep it open until the garbage collector finds it
+        if self._closed:
+            record.invalidate()
 
 
 @contextmanager

@@ -1,0 +1,89 @@
+"""A database that is closed leaves no connection behind, whatever was going on when it was closed."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from sluice.db import Database, open_database
+from sluice.testing import platform_settings
+
+pytestmark = pytest.mark.integration
+
+
+class Watched:
+    """A database on a file of its own, and every driver connection that it opened."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.opened: list[Any] = []
+        event.listen(database.engine.sync_engine, "connect", lambda adapted, _: self._note(adapted))
+
+    def _note(self, adapted: Any) -> None:
+        self.opened.append(adapted.driver_connection)
+
+    def still_open(self) -> int:
+        """Return how many connections are open: a closed one answers no question about itself."""
+        count = 0
+        for connection in self.opened:
+            with contextlib.suppress(ValueError):
+                _ = connection.in_transaction
+                count += 1
+        return count
+
+
+@pytest.fixture
+async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
+    watched = Watched(open_database(platform_settings(tmp_path, redis_url="redis://unused"), "gateway"))
+    yield watched
+    await watched.database.close()
+
+
+async def _ask(database: Database) -> None:
+    async with database.read() as session:
+        await session.execute(text("SELECT 1"))
+
+
+async def test_idle_connections_are_closed(watched: Watched) -> None:
+    await asyncio.gather(*(_ask(watched.database) for _ in range(4)))
+    assert watched.still_open() > 0
+    await watched.database.close()
+    assert watched.still_open() == 0
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_connection_in_use_is_closed_when_its_session_ends(watched: Watched, cancelled: bool) -> None:
+    inside, finish = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> int:
+        async with watched.database.read() as session:
+            await session.execute(text("SELECT 1"))
+            inside.set()
+            await finish.wait()
+            return int(await session.scalar(text("SELECT 7")))
+
+    holder = asyncio.create_task(hold())
+    await inside.wait()
+    await watched.database.close()
+    if cancelled:
+        holder.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await holder
+    else:
+        finish.set()
+        assert await holder == 7
+    assert watched.still_open() == 0
+
+
+async def test_closing_ends_though_its_caller_is_cancelled(watched: Watched) -> None:
+    await asyncio.gather(*(_ask(watched.database) for _ in range(4)))
+    closing = asyncio.create_task(watched.database.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert watched.still_open() == 0
