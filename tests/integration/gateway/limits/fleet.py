@@ -1,6 +1,7 @@
 """Several real gateway processes and a worker on one Valkey and one database, in front of the provider simulator."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -80,6 +81,36 @@ class Fleet:
         """Send requests at once, spread over the gateways."""
         return list(await asyncio.gather(*(self.ask(key, path, **fields) for _ in range(count))))
 
+    async def batch(self, key: dict[str, str], count: int, **fields: Any) -> dict[str, Any]:
+        """Run a batch of equal requests on the first gateway and return it when it has ended."""
+        lines = [
+            {"custom_id": f"c{number}", "method": "POST", "url": CHAT, "body": {**question(), **fields}}
+            for number in range(count)
+        ]
+        url = self.urls[0]
+        form = {"file": ("in.jsonl", b"\n".join(json.dumps(line).encode() for line in lines))}
+        file = await self.client.post(f"{url}/v1/files", data={"purpose": "batch"}, files=form, headers=key)
+        assert file.status_code == 200, file.text
+        wish = {"input_file_id": file.json()["id"], "endpoint": CHAT, "completion_window": "24h"}
+        made = await self.client.post(f"{url}/v1/batches", json=wish, headers=key)
+        assert made.status_code == 200, made.text
+
+        async def ended() -> dict[str, Any] | None:
+            found: dict[str, Any] = (
+                await self.client.get(f"{url}/v1/batches/{made.json()['id']}", headers=key)
+            ).json()
+            return found if found["status"] in ("completed", "failed", "expired", "cancelled") else None
+
+        found: dict[str, Any] = await eventually(ended, seconds=90, what="the end of the batch")
+        return found
+
+    async def lines(self, key: dict[str, str], file_id: str | None) -> list[dict[str, Any]]:
+        """Return the lines of a file, none of no file."""
+        if file_id is None:
+            return []
+        answer = await self.client.get(f"{self.urls[0]}/v1/files/{file_id}/content", headers=key)
+        return [json.loads(line) for line in answer.text.splitlines()]
+
     async def spent(self, key_id: str) -> float:
         """Return the dollars in the records of a key, when all that its gateways wrote down is there."""
         answer = await self.client.get(
@@ -144,6 +175,7 @@ async def fleet(tmp_path: Path, gateways: int = 2, **extra: str) -> AsyncIterato
             port, worker_port = free_port(), free_port()
             environment = {
                 **environment_of(platform),
+                "SLUICE_GATEWAY_URL": f"http://127.0.0.1:{port}",
                 "SLUICE_GATEWAY_PORT": str(port),
                 "SLUICE_GATEWAY_WORKER_PORT": str(worker_port),
                 "SLUICE_GATEWAY_USAGE_LINGER_S": "0.02",

@@ -10,6 +10,8 @@ import redis
 from openai_provider import Behaviour
 from tests.integration.gateway.limits.fleet import Fleet, eventually, fleet, statuses
 
+from sluice.contracts.routing import SNAPSHOT_KEY
+
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 DEGRADED = "sluice_gateway_limits_degraded"
 
@@ -82,6 +84,39 @@ async def test_a_redis_that_lost_everything_learns_from_the_records_what_was_spe
     more = [await run.ask(key) for _ in range(25)]
     assert 1 <= statuses(more)[200] <= 15
     assert statuses(more)[429] >= 10
+
+
+async def test_a_redis_that_is_emptied_under_load_opens_no_budget(run: Fleet) -> None:
+    run.provider.default = Behaviour(text="one two three four five", stall_s=0.02)
+    price = await price_of_one(run)
+    key = await run.key(budget_per_day_usd=100 * price)
+    answers: list[httpx.Response] = []
+
+    async def load() -> None:
+        while (answer := await run.ask(key)).status_code == 200:
+            answers.append(answer)
+        answers.append(answer)
+
+    clients = [asyncio.create_task(load()) for _ in range(8)]
+    with redis.Redis.from_url(run.valkey.url) as direct:
+        for count in (20, 50):
+            await eventually(lambda count=count: _count(answers, count), what="some answers")
+            snapshot = direct.get(SNAPSHOT_KEY)
+            direct.flushall()
+            direct.set(SNAPSHOT_KEY, snapshot)
+    await asyncio.gather(*clients)
+    assert {answer.json()["error"]["code"] for answer in answers if answer.status_code != 200} == {"insufficient_quota"}
+    for gateway in run.gateways:
+        gateway.kill()
+    for at in range(2):
+        await asyncio.to_thread(run.start, at)
+    while (answer := await run.ask(key)).status_code == 200:
+        answers.append(answer)
+    assert answer.json()["error"]["code"] == "insufficient_quota", answer.text
+    served = statuses(answers)[200]
+    assert 50 <= served <= 100
+    spent = sum(float(one.headers["x-sluice-cost"]) for one in answers if one.status_code == 200)
+    assert spent <= 100 * price * (1 + 1e-9)
 
 
 async def test_a_gateway_killed_under_load_overspends_nothing_and_after_its_restart_the_budget_is_exact(
