@@ -81,12 +81,9 @@ class Fleet:
         """Send requests at once, spread over the gateways."""
         return list(await asyncio.gather(*(self.ask(key, path, **fields) for _ in range(count))))
 
-    async def batch(self, key: dict[str, str], count: int, **fields: Any) -> dict[str, Any]:
-        """Run a batch of equal requests on the first gateway and return it when it has ended."""
-        lines = [
-            {"custom_id": f"c{number}", "method": "POST", "url": CHAT, "body": {**question(), **fields}}
-            for number in range(count)
-        ]
+    async def batch(self, key: dict[str, str], count: int) -> str:
+        """Submit a batch of equal requests to the first gateway and return its id."""
+        lines = [{"custom_id": f"c{n}", "method": "POST", "url": CHAT, "body": question()} for n in range(count)]
         url = self.urls[0]
         form = {"file": ("in.jsonl", b"\n".join(json.dumps(line).encode() for line in lines))}
         file = await self.client.post(f"{url}/v1/files", data={"purpose": "batch"}, files=form, headers=key)
@@ -94,22 +91,19 @@ class Fleet:
         wish = {"input_file_id": file.json()["id"], "endpoint": CHAT, "completion_window": "24h"}
         made = await self.client.post(f"{url}/v1/batches", json=wish, headers=key)
         assert made.status_code == 200, made.text
+        return str(made.json()["id"])
+
+    async def end_batch(self, key: dict[str, str], batch_id: str) -> dict[str, Any]:
+        """Cancel a batch and return it when it has ended."""
+        where = f"{self.urls[0]}/v1/batches/{batch_id}"
+        assert (await self.client.post(f"{where}/cancel", headers=key)).status_code == 200
 
         async def ended() -> dict[str, Any] | None:
-            found: dict[str, Any] = (
-                await self.client.get(f"{url}/v1/batches/{made.json()['id']}", headers=key)
-            ).json()
-            return found if found["status"] in ("completed", "failed", "expired", "cancelled") else None
+            found: dict[str, Any] = (await self.client.get(where, headers=key)).json()
+            return found if found["status"] == "cancelled" else None
 
-        found: dict[str, Any] = await eventually(ended, seconds=90, what="the end of the batch")
+        found: dict[str, Any] = await eventually(ended, seconds=60, what="the end of the batch")
         return found
-
-    async def lines(self, key: dict[str, str], file_id: str | None) -> list[dict[str, Any]]:
-        """Return the lines of a file, none of no file."""
-        if file_id is None:
-            return []
-        answer = await self.client.get(f"{self.urls[0]}/v1/files/{file_id}/content", headers=key)
-        return [json.loads(line) for line in answer.text.splitlines()]
 
     async def spent(self, key_id: str) -> float:
         """Return the dollars in the records of a key, when all that its gateways wrote down is there."""
@@ -126,9 +120,9 @@ class Fleet:
         return list(answer.json()["data"])
 
     async def metric(self, at: int, name: str) -> float:
-        """Return the value of a metric without labels."""
+        """Return the value of a metric, 0 when there is none; labels stand in its name."""
         text = (await self.client.get(f"{self.urls[at]}/metrics")).text
-        return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
+        return next((float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} ")), 0.0)
 
     def start(self, at: int) -> None:
         """Start a gateway and wait until it is ready."""
