@@ -12,9 +12,7 @@ _OPENING, _CLOSING = r"(?:<|\\u003[cC])", r"(?:>|\\u003[eE])"
 # Models change the case, escape the underscore as Markdown wants it, and write the brackets as JSON may.
 PLACEHOLDER = re.compile(rf"{_OPENING}({_NAME}){_CLOSING}")
 _HALF_ESCAPE = r"\\(?:u(?:0(?:0(?:3)?)?)?)?"
-_UNFINISHED = re.compile(
-    rf"{_OPENING}(?:[A-Za-z](?:[A-Za-z0-9]|\\?_){{0,47}}(?:{_HALF_ESCAPE})?)?\Z|{_HALF_ESCAPE}\Z"
-)
+_UNFINISHED = re.compile(rf"{_OPENING}(?:[A-Za-z](?:[A-Za-z0-9]|\\?_){{0,47}}(?:{_HALF_ESCAPE})?)?\Z|{_HALF_ESCAPE}\Z")
 _LONGEST = 120
 SPECIAL = re.compile(r'["\\\x00-\x1f]')
 _FENCE, _JSON_FENCE = "```", "```json"

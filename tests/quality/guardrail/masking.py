@@ -25,7 +25,33 @@ from sluice_guardrail.domain.policy import parse_policies
 from sluice_guardrail.domain.redacting import masked
 
 POLICY_FILE = Path(__file__).resolve().parents[3] / "deploy" / "config" / "guard.yaml"
-WORDS = "please send the report to our office and tell them that it is about “last year” — naïve 東京 🙂 a\\b 1<2 x>y &amp; \"so\"".split()
+WORDS = [
+    "please",
+    "send",
+    "the",
+    "report",
+    "to",
+    "our",
+    "office",
+    "and",
+    "tell",
+    "them",
+    "that",
+    "it",
+    "is",
+    "about",
+    "“last",
+    "year”",
+    "—",
+    "naïve",
+    "東京",
+    "🙂",
+    "a\\b",
+    "1<2",
+    "x>y",
+    "&amp;",
+    '"so"',
+]
 LURES = ("<EMAIL_1>", "<PHONE_2>", "<email_1>", "<", "\\u003cEMAIL_3\\u003e", "EMAIL_1", "<EMAIL", "<A_1><", "\\")
 
 
@@ -120,7 +146,7 @@ def written_by_a_model(verdict: InputVerdict, cuts: random.Random) -> bool:
     written = json.dumps({"args": names, "body": json.dumps({"values": names})})
     said = json.loads(in_pieces(vault, written, cuts))
     values = [wanted[name] for name in names]
-    return said["args"] == values and json.loads(said["body"])["values"] == values
+    return bool(said["args"] == values and json.loads(said["body"])["values"] == values)
 
 
 def run(texts: int, seed: int) -> Counter[str]:

@@ -22,9 +22,7 @@ def masked(request: RedactRequest, policy: NamedPolicy, checkpoint: Checkpoint) 
     rules = InputRules(
         pii=pii.model_copy(update={"action": "mask", "kinds": allowed}), injection=InjectionRules(action="allow")
     )
-    masking = NamedPolicy(
-        policy.name, policy.hash, policy.rules.model_copy(update={"mode": "enforce", "input": rules})
-    )
+    masking = NamedPolicy(policy.name, policy.hash, policy.rules.model_copy(update={"mode": "enforce", "input": rules}))
     asked = CheckRequest(stage="input", text=request.text, segments=request.segments)
     verdict = check(asked, masking, checkpoint)
     assert isinstance(verdict, InputVerdict)

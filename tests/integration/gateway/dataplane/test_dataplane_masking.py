@@ -35,11 +35,18 @@ async def masking(tmp_path: Path, provider: Provider, **policy: Any) -> AsyncIte
     (tmp_path / "guard.yaml").write_text(RULES)
     platform = platform_settings(tmp_path, config_dir=tmp_path)
     rules = Policy(name="masks", guard_input="enforce", guard_policy="masks", **policy)
-    routing = snapshot(model("small", deployment("d1", provider.base_url), policy="masks"), policies=(rules,))
+    routing = snapshot(
+        model("small", deployment("d1", provider.base_url), policy="masks"),
+        model("ranker", deployment("d2", provider.base_url), kind="rerank", policy="masks"),
+        policies=(rules,),
+    )
     app = create_app(lambda: open_deps(platform, Settings(_env_file=None)))
-    async with asgi_client(app), service_client("guardrail", app, platform) as called:
-        async with serving(Parts(guard=GuardrailClient(called)), routing) as gateway:  # type: ignore[arg-type]
-            yield gateway
+    async with (
+        asgi_client(app),
+        service_client("guardrail", app, platform) as called,
+        serving(Parts(guard=GuardrailClient(called)), routing) as gateway,  # type: ignore[arg-type]
+    ):
+        yield gateway
 
 
 def ask(text: str, **more: object) -> dict[str, object]:
@@ -49,7 +56,11 @@ def ask(text: str, **more: object) -> dict[str, object]:
 def events(deltas: list[dict[str, Any]], *, finish_with_last: bool) -> bytes:
     def event(delta: dict[str, Any], finish: str | None) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        return b"data: " + json.dumps({"id": "c", "object": "chat.completion.chunk", "choices": [choice]}).encode() + b"\n\n"
+        return (
+            b"data: "
+            + json.dumps({"id": "c", "object": "chat.completion.chunk", "choices": [choice]}).encode()
+            + b"\n\n"
+        )
 
     found = [event(delta, "stop" if finish_with_last and delta is deltas[-1] else None) for delta in deltas]
     if not finish_with_last:
@@ -126,7 +137,7 @@ async def test_other_apis_get_their_values_too(tmp_path: Path, provider: Provide
     async with masking(tmp_path, provider) as gateway:
         whole = await client.post(gateway.url + "/v1/messages", json=body)
         stream = await client.post(gateway.url + "/v1/messages", json={**body, "stream": True})
-        documents = {"model": "small", "query": f"of {EMAIL}", "documents": [f"from {EMAIL}", "else"]}
+        documents = {"model": "ranker", "query": f"of {EMAIL}", "documents": [f"from {EMAIL}", "else"]}
         ranked = await client.post(gateway.url + "/v1/rerank", json={**documents, "return_documents": True})
     assert whole.json()["content"][0]["text"] == f"Hello {EMAIL}"
     lines = [json.loads(line[6:]) for line in stream.text.splitlines() if line.startswith("data: ")]

@@ -11,6 +11,8 @@ from sluice_gateway.dataplane.answers import event
 from sluice_gateway.dataplane.sse import chunk_of, split
 
 _TEXT_FIELDS = ("content", "reasoning_content", "refusal")
+_NO_TEXT: dict[str, Any] = {"text": ""}
+_NO_DELTA: dict[str, Any] = {"delta": {}}
 Place = tuple[int, str, int]
 """Choice index, field, and the number of the tool call (0 for other fields)."""
 
@@ -93,8 +95,12 @@ class StreamUnmasking:
             return [chunk]
         bare = [{**choice, "finish_reason": None} for choice in chunk["choices"]]
         ends = [
-            {"index": choice.get("index", 0), "logprobs": None, "finish_reason": choice["finish_reason"]}
-            | ({"text": ""} if "text" in choice else {"delta": {}})
+            {
+                "index": choice.get("index", 0),
+                "logprobs": None,
+                "finish_reason": choice["finish_reason"],
+                **(_NO_TEXT if "text" in choice else _NO_DELTA),
+            }
             for choice in chunk["choices"]
             if choice.get("finish_reason") is not None
         ]
