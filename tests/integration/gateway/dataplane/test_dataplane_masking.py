@@ -79,14 +79,14 @@ async def test_the_provider_sees_placeholders_and_the_client_his_values(
 ) -> None:
     provider.next(
         Behaviour(text="I wrote to <EMAIL_1>, not to <EMAIL_2>; card <credit_card_1>."),
-        Behaviour(tool_arguments='{"to": "<EMAIL_1>", "url": "postgres://app:<URL_PASSWORD_1>@db.example/x"}'),
+        Behaviour(tool_arguments='{"to": "<EMAIL_1>", "url": "postgres://app:<URL_PASSWORD_1>/x"}'),
     )
     async with masking(tmp_path, provider) as gateway:
         text = f"Mail {EMAIL} about {CARD} and {URL}"
         answer = await client.post(gateway.url + CHAT, json=ask(text, n=1))
         tool = await client.post(gateway.url + CHAT, json=ask(text))
     asked = provider.seen[0].json["messages"][0]["content"]
-    assert asked == "Mail <EMAIL_1> about <CREDIT_CARD_1> and postgres://app:<URL_PASSWORD_1>@db.example/x"
+    assert asked == "Mail <EMAIL_1> about <CREDIT_CARD_1> and postgres://app:<URL_PASSWORD_1>/x"
     assert answer.headers["x-sluice-guard"] == "masked"
     shown = answer.json()["choices"][0]["message"]["content"]
     assert shown == f"I wrote to {EMAIL}, not to <EMAIL_2>; card {CARD}."
@@ -113,7 +113,10 @@ async def test_a_stream_gives_the_values_back_wherever_it_is_cut(
     text = "".join(choice["delta"].get("content") or "" for choice in found)
     calls = [call for choice in found for call in choice["delta"].get("tool_calls", ())]
     assert text == said.replace("<EMAIL_1>", EMAIL).replace("<CREDIT_CARD_1>", CARD)
-    assert json.loads("".join(call["function"]["arguments"] for call in calls)) == {"pw": 'p"w', "to": [EMAIL]}
+    assert json.loads("".join(call["function"]["arguments"] for call in calls)) == {
+        "pw": 'p"w@db.example',
+        "to": [EMAIL],
+    }
     assert [choice["finish_reason"] for choice in found if choice["finish_reason"]] == ["stop"]
     assert found[-1]["finish_reason"] == "stop"
 
