@@ -178,7 +178,7 @@ class UsageRow(Base):
     prompt_tokens: Mapped[int] = mapped_column(BigInteger)
     completion_tokens: Mapped[int] = mapped_column(BigInteger)
     tokens_exact: Mapped[bool] = mapped_column(Boolean)
-    cost_usd: Mapped[float] = mapped_column(Float(53))
+    cost_usd: Mapped[float | None] = mapped_column(Float(53))
     ttft_ms: Mapped[float | None] = mapped_column(Float(53))
     duration_ms: Mapped[float] = mapped_column(Float(53))
     guard_issues: Mapped[list[str]] = mapped_column(JSON)
@@ -194,6 +194,7 @@ class UsageRow(Base):
     image_input_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     reasoning_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     audio_output_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    price_source: Mapped[str | None] = mapped_column(String(100))
 
 
 class UsageRollupRow(Base):

@@ -201,6 +201,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                     retry_share=settings.retry_share,
                     limit_queue=settings.limits_queue,
                     limit_queue_wait_s=settings.limits_queue_wait_s,
+                    unpriced_models=settings.unpriced_models,
                 ),
                 answers=answers,
             ),

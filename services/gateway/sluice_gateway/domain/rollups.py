@@ -56,7 +56,7 @@ def rolled_up(events: Iterable[UsageRecorded]) -> list[tuple[RollupKey, RollupSu
             event.cached_tokens,
             event.cache_write_tokens,
             event.reasoning_tokens,
-            event.cost_usd,
+            event.cost_usd or 0.0,
         )
         for grain, seconds in SECONDS.items():
             key = RollupKey(
