@@ -40,15 +40,16 @@ _PER_REQUESTS = 1000
 
 def listing_of(wanted: Wanted) -> Listing:
     """Return what the list says of a place, nothing when it does not know the provider or the model."""
-    model = _model(wanted)
+    model = model_of(wanted)
     if model is None:
         return ()
     prices = model.prices if isinstance(model.prices, list) else [ConditionalPrice(prices=model.prices)]
-    found = [(one.constraint, _price(one.prices)) for one in prices]
+    found = [(one.constraint, price_of(one.prices)) for one in prices]
     return tuple(_dated(constraint, price) for constraint, price in found if price is not None)
 
 
-def _model(wanted: Wanted) -> ModelInfo | None:
+def model_of(wanted: Wanted) -> ModelInfo | None:
+    """Return the package's entry for a place: by its address, else by the provider whose own API is spoken there."""
     snapshot = get_snapshot()
     own = _OWN_APIS.get(wanted.provider)
     for provider_id, url in ((None, wanted.base_url), (own, None)):
@@ -60,7 +61,8 @@ def _model(wanted: Wanted) -> ModelInfo | None:
     return None
 
 
-def _price(prices: ModelPrice) -> Price | None:
+def price_of(prices: ModelPrice) -> Price | None:
+    """Return one of the package's prices as ours, None when it is by neither tokens nor requests."""
     per_request = prices.requests_kcount
     request = float(per_request) / _PER_REQUESTS if per_request is not None and not _is_tiered(per_request) else 0.0
     if prices.input_mtok is None and prices.output_mtok is None and not request:
