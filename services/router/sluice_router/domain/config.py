@@ -28,7 +28,7 @@ from sluice.contracts.routing import (
     Share,
 )
 from sluice_router.domain.errors import ModelsFileError
-from sluice_router.domain.sentences import described
+from sluice_router.domain.sentences import Lines, described
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
 Tag = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -281,7 +281,7 @@ class HealthNote(_Section):
     reason: str | None = None
 
 
-def parse(raw: Any, where: str) -> ModelsFile:
+def parse(raw: Any, where: str, line_of: Lines = lambda _: "") -> ModelsFile:
     """Check the content of models.yaml and drop the models that are switched off.
 
     Raises:
@@ -305,7 +305,7 @@ def parse(raw: Any, where: str) -> ModelsFile:
             policies=whole.policies,
         )
     except ValidationError as exc:
-        raise ModelsFileError(f"{where} is not right: {described(exc, raw, _FIELDS)}") from exc
+        raise ModelsFileError(f"{where} is not right: {described(exc, raw, _FIELDS, line_of)}") from exc
 
 
 def probed(config: ModelsFile) -> tuple[Probed, ...]:
