@@ -1,5 +1,6 @@
 """Opens what the router needs."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_router.adapters.loads import Loads
 from sluice_router.adapters.models_file import WatchedFile, load
+from sluice_router.adapters.price_catalogue import PriceCatalogue
 from sluice_router.adapters.prober import Prober
 from sluice_router.adapters.publisher import Notes, Publisher
 from sluice_router.domain.config import probed, snapshot
@@ -41,12 +43,14 @@ class Deps:
     tracing: Tracing
     probes: Mapping[str, Probe]
     file: WatchedFile
+    catalogue: PriceCatalogue
     prober: Prober
     publisher: Publisher
     loads: Loads
     metrics: RouterMetrics
 
 
+_PRICES_S = 10.0
 DepsDep = Annotated[Deps, Depends(deps_of)]
 
 
@@ -65,6 +69,7 @@ async def open_deps(
     network = AiohttpTransport()
     redis = open_redis(platform)
     book = HealthBook()
+    catalogue = PriceCatalogue()
 
     def note_reload(right: bool) -> None:  # noqa: FBT001 - a callback with one meaning
         metrics.reloads.labels("ok" if right else "failed").inc()
@@ -74,7 +79,7 @@ async def open_deps(
     file = WatchedFile(platform, time, note_reload)
 
     def build(version: int, now: float) -> RoutingSnapshot:
-        made = snapshot(file.current, book.notes, version=version, now=now)
+        made = snapshot(file.current, book.notes, version=version, now=now, catalogue=catalogue.price)
         healths = [deployment.health for model in made.models for deployment in model.deployments]
         for health in ("up", "down", "unknown"):
             metrics.deployments.labels(health).set(healths.count(health))
@@ -87,11 +92,28 @@ async def open_deps(
         build,
         Notes(lambda result: metrics.publications.labels(result).inc(), metrics.publishes.set, metrics.version.set),
     )
+    async def refresh() -> None:
+        # Before the list of prices was read, models would be published whose price is known in a moment.
+        await catalogue.ready.wait()
+        await publisher.refresh()
+
+    async def reloaded() -> None:
+        await catalogue.learn(file.current)
+        await publisher.refresh()
+
+    async def turn_prices() -> None:
+        while True:
+            now = time.now()
+            turn = catalogue.next_turn(file.current, now)
+            await asyncio.sleep(_PRICES_S if turn is None else min(_PRICES_S, max(0.05, turn - now)))
+            if turn is not None and turn <= time.now():
+                await publisher.refresh()
+
     prober = Prober(
         transport=transport or network,
         tokens=tokens,
         targets=lambda: probed(file.current),
-        changed=publisher.refresh,
+        changed=refresh,
         counted=lambda result: metrics.probes.labels(result).inc(),
         every_s=settings.probe_interval_s,
         book=book,
@@ -112,13 +134,19 @@ async def open_deps(
     async def publish() -> None:
         # A router that comes back has seen nothing yet: it must not replace a snapshot that knows who is healthy.
         await prober.first_round.wait()
+        await refresh()
         await publisher.keep(settings.publish_s)
 
+    async def first_prices() -> None:
+        await catalogue.learn(file.current)
+
     loops = Supervisor(registry)
+    loops.start("prices-first", first_prices)
     loops.start("probes", prober.run)
     loops.start("publish", publish)
     loops.start("loads", loads.run)
-    loops.start("models-file", lambda: file.watch(settings.reload_s, publisher.refresh))
+    loops.start("prices", turn_prices)
+    loops.start("models-file", lambda: file.watch(settings.reload_s, reloaded))
     try:
         yield Deps(
             platform=platform,
@@ -128,6 +156,7 @@ async def open_deps(
             tracing=tracing,
             probes={},
             file=file,
+            catalogue=catalogue,
             prober=prober,
             publisher=publisher,
             loads=loads,

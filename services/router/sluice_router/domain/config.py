@@ -1,6 +1,8 @@
 """The shape of models.yaml, its checks, and the snapshot that it makes."""
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -18,6 +20,7 @@ from sluice.contracts.routing import (
     Policy,
     Prefer,
     Price,
+    PriceTier,
     Region,
     RetrievalPolicy,
     Route,
@@ -25,7 +28,7 @@ from sluice.contracts.routing import (
     Share,
 )
 from sluice_router.domain.errors import ModelsFileError
-from sluice_router.domain.sentences import described
+from sluice_router.domain.sentences import Lines, described
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
 Tag = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -49,8 +52,34 @@ class AuthConfig(DeploymentAuth, frozen=True, extra="forbid"):
         return self
 
 
+class PriceTierConfig(PriceTier, frozen=True, extra="forbid"):
+    """What all tokens of a request cost whose prompt has more than `above` tokens."""
+
+
 class PriceConfig(Price, frozen=True, extra="forbid"):
-    """US dollars per million tokens."""
+    """US dollars per million tokens; `tiers` for long prompts. `source` is not for the file."""
+
+    tiers: tuple[PriceTierConfig, ...] = ()
+    source: Literal["config"] = "config"
+
+    @model_validator(mode="after")
+    def _tiers_rise(self) -> Self:
+        starts = [tier.above for tier in self.tiers]
+        if starts != sorted(set(starts)):
+            raise ValueError("tiers must stand from the shortest prompts up, each with another `above`")
+        return self
+
+
+class PriceChange(_Section):
+    """A price that holds from a day on (UTC), or from a time with its zone."""
+
+    valid_from: Annotated[datetime, Field(alias="from")]
+    price: PriceConfig
+
+    @property
+    def at(self) -> float:
+        """When it begins, in unix seconds."""
+        return (self.valid_from if self.valid_from.tzinfo else self.valid_from.replace(tzinfo=UTC)).timestamp()
 
 
 class RetrievalConfig(RetrievalPolicy, frozen=True, extra="forbid"):
@@ -133,7 +162,8 @@ class ModelConfig(_Section):
     context_tokens: Annotated[int, Field(ge=1)] = 8192
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None
     embedding_dimensions: Annotated[int, Field(ge=1)] | None = None
-    price: PriceConfig = PriceConfig()
+    price: PriceConfig | None = None
+    price_changes: tuple[PriceChange, ...] = ()
     version: Words | None = None
     architecture: Words | None = None
     parameters_b: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -229,7 +259,7 @@ class ModelsFile(_Section):
 
 _SECTIONS: tuple[type[BaseModel], ...] = (
     *(ModelsFile, ModelConfig, DeploymentConfig, HealthCheck, RouteConfig, ShareConfig, FallbacksOnConfig),
-    *(AuthConfig, PriceConfig, PolicyConfig, RetrievalConfig),
+    *(AuthConfig, PriceConfig, PriceTierConfig, PolicyConfig, RetrievalConfig),
 )
 _FIELDS = frozenset(name for section in _SECTIONS for name in section.model_fields)
 
@@ -251,7 +281,7 @@ class HealthNote(_Section):
     reason: str | None = None
 
 
-def parse(raw: Any, where: str) -> ModelsFile:
+def parse(raw: Any, where: str, line_of: Lines = lambda _: "") -> ModelsFile:
     """Check the content of models.yaml and drop the models that are switched off.
 
     Raises:
@@ -275,7 +305,7 @@ def parse(raw: Any, where: str) -> ModelsFile:
             policies=whole.policies,
         )
     except ValidationError as exc:
-        raise ModelsFileError(f"{where} is not right: {described(exc, raw, _FIELDS)}") from exc
+        raise ModelsFileError(f"{where} is not right: {described(exc, raw, _FIELDS, line_of)}") from exc
 
 
 def probed(config: ModelsFile) -> tuple[Probed, ...]:
@@ -299,12 +329,24 @@ def _is_probed(config: DeploymentConfig) -> bool:
     return config.health.enabled and config.provider != "bedrock"
 
 
-def snapshot(config: ModelsFile, notes: Mapping[str, HealthNote], *, version: int, now: float) -> RoutingSnapshot:
-    """Return the snapshot that the data plane gets; a deployment that is not probed counts as up."""
+def snapshot(
+    config: ModelsFile,
+    notes: Mapping[str, HealthNote],
+    *,
+    version: int,
+    now: float,
+    catalogue: Callable[[ModelConfig, float], Price | None] = lambda _model, _now: None,
+) -> RoutingSnapshot:
+    """Return the snapshot that the data plane gets; a deployment that is not probed counts as up.
+
+    A model whose price the file does not say has the catalogue's, if it knows one.
+    """
     return RoutingSnapshot(
         version=version,
         published_at=now,
-        models=tuple(_model(model, notes) for model in config.models),
+        models=tuple(
+            _model(model, notes, price_at(model, now) or catalogue(model, now)) for model in config.models
+        ),
         routes=tuple(Route.model_validate(route.model_dump()) for route in config.routes),
         policies=tuple(Policy.model_validate(policy.model_dump()) for policy in config.policies),
     )
@@ -316,7 +358,20 @@ def same_content(left: RoutingSnapshot, right: RoutingSnapshot) -> bool:
     return left.model_copy(update=ignored) == right.model_copy(update=ignored)
 
 
-def _model(model: ModelConfig, notes: Mapping[str, HealthNote]) -> Model:
+def price_at(model: ModelConfig, now: float) -> Price | None:
+    """Return what the file says that a model costs at a time: the newest change that has begun, else its `price`."""
+    begun = [change for change in model.price_changes if change.at <= now]
+    given = max(begun, key=lambda change: change.at).price if begun else model.price
+    if given is None:
+        return None
+    content = given.model_dump_json(exclude={"source"})
+    # Which of the file's prices it was can be told from a usage record, also when the file says another one today.
+    return Price.model_validate_json(content).model_copy(
+        update={"source": f"config {hashlib.sha256(content.encode()).hexdigest()[:8]}"}
+    )
+
+
+def _model(model: ModelConfig, notes: Mapping[str, HealthNote], price: Price | None) -> Model:
     return Model(
         name=model.name,
         kind=model.kind,
@@ -325,7 +380,7 @@ def _model(model: ModelConfig, notes: Mapping[str, HealthNote]) -> Model:
         context_tokens=model.context_tokens,
         max_output_tokens=model.max_output_tokens,
         embedding_dimensions=model.embedding_dimensions,
-        price=Price.model_validate(model.price.model_dump()),
+        price=price,
         version=model.version,
         architecture=model.architecture,
         parameters_b=model.parameters_b,
