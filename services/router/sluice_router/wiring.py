@@ -44,6 +44,7 @@ class Deps:
     probes: Mapping[str, Probe]
     file: WatchedFile
     catalogue: PriceCatalogue
+    clock: Clock
     prober: Prober
     publisher: Publisher
     loads: Loads
@@ -98,7 +99,7 @@ async def open_deps(
         await publisher.refresh()
 
     async def reloaded() -> None:
-        await catalogue.learn(file.current)
+        await catalogue.learn(file.current, time.now())
         await publisher.refresh()
 
     async def turn_prices() -> None:
@@ -138,7 +139,7 @@ async def open_deps(
         await publisher.keep(settings.publish_s)
 
     async def first_prices() -> None:
-        await catalogue.learn(file.current)
+        await catalogue.learn(file.current, time.now())
 
     loops = Supervisor(registry)
     loops.start("prices-first", first_prices)
@@ -157,6 +158,7 @@ async def open_deps(
             probes={},
             file=file,
             catalogue=catalogue,
+            clock=time,
             prober=prober,
             publisher=publisher,
             loads=loads,

@@ -63,12 +63,11 @@ def test_a_request_costs_what_the_package_itself_works_out(
     "one",
     [
         wanted("gpt-4o-mini", "http://127.0.0.1:8000/v1"),
-        wanted("gpt-4o-mini", "https://api.openai.com.evil.example/v1"),
         wanted("no-such-model-anywhere"),
     ],
 )
 def test_what_the_package_does_not_know_has_no_price(one: Wanted) -> None:
-    assert listing_of(one) == () or one.base_url.startswith("https://api.openai.com.evil")
+    assert listing_of(one) == ()
 
 
 def test_every_rate_and_every_tier_is_taken_over() -> None:
@@ -112,7 +111,20 @@ def test_the_file_comes_first_and_says_which_price_it_was() -> None:
     assert given.source != priced(price={"input": 3.5}).source  # type: ignore[union-attr]
     assert wanted_of(file(price={"input": 0}).models[0]) == ()
     assert priced() is None
-    assert wanted_of(file().models[0]) == (wanted("m", "http://h/v1"),)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "provider", "count"),
+    [
+        ("https://api.openai.com/v1", "openai", 1),
+        ("http://vllm:8000/v1", "openai", 0),
+        ("http://127.0.0.1:8090/v1", "openai", 0),
+        ("http://[::1]:8090/v1", "openai", 0),
+        ("http://proxy:8000", "anthropic", 1),
+    ],
+)
+def test_engines_at_home_are_looked_up_in_no_list(base_url: str, provider: str, count: int) -> None:
+    assert len(wanted_of(file(deployments=[{"base_url": base_url, "provider": provider}]).models[0])) == count
 
 
 def test_a_price_in_the_file_changes_on_its_day() -> None:

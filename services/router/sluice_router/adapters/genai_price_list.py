@@ -7,6 +7,7 @@ not charged; a model that is sold by such units only counts as unknown.
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, time
+from decimal import Decimal
 from importlib.metadata import version
 
 from genai_prices.data_snapshot import get_snapshot
@@ -64,7 +65,7 @@ def model_of(wanted: Wanted) -> ModelInfo | None:
 def price_of(prices: ModelPrice) -> Price | None:
     """Return one of the package's prices as ours, None when it is by neither tokens nor requests."""
     per_request = prices.requests_kcount
-    request = float(per_request) / _PER_REQUESTS if per_request is not None and not _is_tiered(per_request) else 0.0
+    request = float(per_request) / _PER_REQUESTS if isinstance(per_request, Decimal) else 0.0
     if prices.input_mtok is None and prices.output_mtok is None and not request:
         return None
     values = [getattr(prices, name) for name in _RATES.values()]
@@ -75,10 +76,6 @@ def price_of(prices: ModelPrice) -> Price | None:
         tiers=tuple(PriceTier(above=start, **_rates(prices, start + 1)) for start in starts if start > 0),
         source=f"{_PACKAGE} {version(_PACKAGE)}",
     )
-
-
-def _is_tiered(value: object) -> bool:
-    return isinstance(value, TieredPrices)
 
 
 def _rates(prices: ModelPrice, prompt_tokens: int) -> dict[str, float]:

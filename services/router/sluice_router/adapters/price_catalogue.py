@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pydantic import TypeAdapter, ValidationError
 
 from sluice.contracts.routing import Price
-from sluice_router.domain.config import ModelConfig, ModelsFile
+from sluice_router.domain.config import ModelConfig, ModelsFile, price_at
 from sluice_router.domain.price_list import Listing, Wanted, listed_at, wanted_of
 
 _log = logging.getLogger(__name__)
@@ -31,12 +31,17 @@ class PriceCatalogue:
         self._known: dict[Wanted, Listing] = {}
         self.ready = asyncio.Event()
 
-    async def learn(self, config: ModelsFile) -> None:
-        """Look up what is not known yet of a file's models."""
+    async def learn(self, config: ModelsFile, now: float) -> None:
+        """Look up what is not known yet of a file's models, and log which have no price at a time."""
         wanted = {one for model in config.models for one in wanted_of(model)} - self._known.keys()
-        if wanted:
-            await self._look_up(sorted(wanted, key=str))
-        self.ready.set()
+        try:
+            if wanted:
+                await self._look_up(sorted(wanted, key=str))
+        finally:
+            self.ready.set()  # whatever happened: models without a price are better than none
+        unknown = [one.name for one in config.models if (price_at(one, now) or self.price(one, now)) is None]
+        if unknown:
+            _log.warning("nobody knows what %s cost: give them a `price` in models.yaml", ", ".join(unknown))
 
     def price(self, model: ModelConfig, now: float) -> Price | None:
         """Return what the first of a model's places costs that the list knows."""
@@ -62,9 +67,6 @@ class PriceCatalogue:
             _log.error("the list of prices cannot be read (%s); models without a price in the file have none", exc)
             return
         self._known |= dict(zip(wanted, found, strict=True))
-        unknown = [one.upstream_model for one, listing in zip(wanted, found, strict=True) if not listing]
-        if unknown:
-            _log.warning("no price is known for %s: set `price` in models.yaml", ", ".join(unknown))
 
 
 async def _asked(question: bytes) -> bytes:

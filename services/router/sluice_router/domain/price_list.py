@@ -1,5 +1,8 @@
 """Prices from a list with dates: what a provider asks for a model, since when, and at which time of the day."""
 
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
 from sluice.contracts.base import Reply
 from sluice.contracts.routing import Price
 from sluice_router.domain.config import ModelConfig
@@ -54,10 +57,20 @@ def listed_at(listing: Listing, now: float) -> Price | None:
 
 
 def wanted_of(model: ModelConfig) -> tuple[Wanted, ...]:
-    """Return the places of a model whose price the file does not say."""
+    """Return the places of a model whose price the file does not say and a list may know: those of providers, with a public name."""
     if model.price is not None:
         return ()
     return tuple(
         Wanted(provider=one.provider, base_url=one.base_url, upstream_model=one.upstream_model or model.name)
         for one in model.deployments
+        if one.provider != "openai" or _is_public(urlsplit(one.base_url).hostname or "")
     )
+
+
+def _is_public(host: str) -> bool:
+    # An engine at home has an address, or a name of one word.
+    try:
+        ip_address(host)
+    except ValueError:
+        return "." in host
+    return False
