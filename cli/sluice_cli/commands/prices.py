@@ -84,7 +84,10 @@ def overrides(
     if as_json:
         show_json(found)
         return
-    rows = [{**row, **row["price"], "valid_from": _day(row["valid_from"]), "deleted_at": _day(row["deleted_at"])} for row in found]
+    rows = [
+        {**row, **row["price"], "valid_from": _day(row["valid_from"]), "deleted_at": _day(row["deleted_at"])}
+        for row in found
+    ]
     show_table(_OWN_COLUMNS, [[row.get(column) for column in _OWN_COLUMNS] for row in rows])
 
 
@@ -101,7 +104,11 @@ def _gateway() -> Gateway:
 
 def _row(row: dict[str, Any]) -> list[object]:
     price = row["price"] or {}
-    shown = {**price, "model": row["model"], "tiers": ", ".join(f"> {tier['above']}" for tier in price.get("tiers", ()))}
+    shown = {
+        **price,
+        "model": row["model"],
+        "tiers": ", ".join(f"> {tier['above']}" for tier in price.get("tiers", ())),
+    }
     return [shown.get(column) for column in _COLUMNS]
 
 
@@ -117,7 +124,9 @@ def _moment(text: str) -> float:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise CommandFailed(f"--from {text} is no date or time, such as 2027-01-01 or 2027-01-01T08:00+01:00.") from None
+        raise CommandFailed(
+            f"--from {text} is no date or time, such as 2027-01-01 or 2027-01-01T08:00+01:00."
+        ) from None
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 

@@ -10,9 +10,7 @@ from sluice_cli.output import progress, say, show_json, show_table
 from sluice_cli.settings import CliSettings
 
 app = typer.Typer(help="Requests with their tokens and cost.")
-Group = Literal[
-    "model", "key", "day", "tenant", "organization", "team", "end_user", "deployment", "endpoint", "status"
-]
+Group = Literal["model", "key", "day", "tenant", "organization", "team", "end_user", "deployment", "endpoint", "status"]
 _SUMS = ("requests", "errors", "prompt_tokens", "completion_tokens", "cost_usd")
 _COLUMNS = (
     "request_id",

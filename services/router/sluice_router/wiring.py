@@ -1,6 +1,5 @@
 """Opens what the router needs."""
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -51,7 +50,6 @@ class Deps:
     metrics: RouterMetrics
 
 
-_PRICES_S = 10.0
 DepsDep = Annotated[Deps, Depends(deps_of)]
 
 
@@ -93,6 +91,7 @@ async def open_deps(
         build,
         Notes(lambda result: metrics.publications.labels(result).inc(), metrics.publishes.set, metrics.version.set),
     )
+
     async def refresh() -> None:
         # Before the list of prices was read, models would be published whose price is known in a moment.
         await catalogue.ready.wait()
@@ -101,14 +100,6 @@ async def open_deps(
     async def reloaded() -> None:
         await catalogue.learn(file.current, time.now())
         await publisher.refresh()
-
-    async def turn_prices() -> None:
-        while True:
-            now = time.now()
-            turn = catalogue.next_turn(file.current, now)
-            await asyncio.sleep(_PRICES_S if turn is None else min(_PRICES_S, max(0.05, turn - now)))
-            if turn is not None and turn <= time.now():
-                await publisher.refresh()
 
     prober = Prober(
         transport=transport or network,
@@ -138,15 +129,11 @@ async def open_deps(
         await refresh()
         await publisher.keep(settings.publish_s)
 
-    async def first_prices() -> None:
-        await catalogue.learn(file.current, time.now())
-
     loops = Supervisor(registry)
-    loops.start("prices-first", first_prices)
     loops.start("probes", prober.run)
     loops.start("publish", publish)
     loops.start("loads", loads.run)
-    loops.start("prices", turn_prices)
+    loops.start("prices", lambda: catalogue.follow(lambda: file.current, time, publisher.refresh))
     loops.start("models-file", lambda: file.watch(settings.reload_s, reloaded))
     try:
         yield Deps(

@@ -28,18 +28,38 @@ policies:
     guard_input: enforce
 """
 MISTAKES = (
-    ("context_tokens:", "contex_tokens:", "line 3: models[0] (small).contex_tokens: there is no such field; did you mean"),
+    (
+        "context_tokens:",
+        "contex_tokens:",
+        "line 3: models[0] (small).contex_tokens: there is no such field; did you mean",
+    ),
     ("8192", "lots", "line 3: models[0] (small).context_tokens: must be a whole number"),
     ("8192", "0", "line 3: models[0] (small).context_tokens: must be 1 or more"),
-    ("{input: 1, ", "{imput: 1, ", "line 4: models[0] (small).price.imput: there is no such field; did you mean 'input'?"),
+    (
+        "{input: 1, ",
+        "{imput: 1, ",
+        "line 4: models[0] (small).price.imput: there is no such field; did you mean 'input'?",
+    ),
     ("input: 1", "input: -1", "line 4: models[0] (small).price.input: must be 0 or more"),
     ("http://127", "127", "line 6: models[0] (small).deployments[0].base_url: this must be an http:// or https:// URL"),
     ("timeout_s: 30", "timeout_s: 30s", "line 7: models[0] (small).deployments[0].timeout_s: must be a number"),
     ("kind: chat", "kind: chatty", "line 9: models[1] (big).kind: must be 'chat', 'embedding' or 'rerank'"),
-    ("base_url: https://api.example/v1", "url: x", "line 11: models[1] (big).deployments[0] (big-1).base_url: this field is missing"),
-    ("- {id: big-1, base_url: https://api.example/v1}", "[]", "line 10: models[1] (big).deployments: must not be empty"),
+    (
+        "base_url: https://api.example/v1",
+        "url: x",
+        "line 11: models[1] (big).deployments[0] (big-1).base_url: this field is missing",
+    ),
+    (
+        "- {id: big-1, base_url: https://api.example/v1}",
+        "[]",
+        "line 10: models[1] (big).deployments: must not be empty",
+    ),
     ("candidates: [small, big]", "candidates: small", "line 14: routes[0] (auto).candidates: must be a list"),
-    ("[small, big]", "[small, bigg]", "line 14: routes[0] (auto).candidates names bigg, which is not defined in this file"),
+    (
+        "[small, big]",
+        "[small, bigg]",
+        "line 14: routes[0] (auto).candidates names bigg, which is not defined in this file",
+    ),
     ("fallbacks: [big]", "fallbacks: [gone]", "line 15: routes[0] (auto).fallbacks names gone, which is not defined"),
     ("  - name: default", "  - nam: default", "line 17: policies[0].nam: there is no such field; did you mean 'name'?"),
     ("enforce", "on", "line 18: policies[0] (default).guard_input: must be 'off', 'observe' or 'enforce'"),

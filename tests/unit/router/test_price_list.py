@@ -95,7 +95,11 @@ def test_a_model_that_is_sold_by_other_units_is_unknown() -> None:
 
 def test_a_price_of_the_list_changes_on_its_day_and_by_the_hour() -> None:
     old, new, night = (Price(input=number) for number in (1.0, 2.0, 0.5))
-    listing = (DatedPrice(price=old), DatedPrice(since=1000.0, price=new), DatedPrice(daily=(82_800, 3600), price=night))
+    listing = (
+        DatedPrice(price=old),
+        DatedPrice(since=1000.0, price=new),
+        DatedPrice(daily=(82_800, 3600), price=night),
+    )
     moments = (990.0, 3600.0, 82_799.0, 82_800.0, 86_400.0 + 3599, 86_400.0 + 3600)
     assert [listed_at(listing, at).input for at in moments] == [0.5, 2.0, 2.0, 0.5, 0.5, 2.0]  # type: ignore[union-attr]
     assert listed_at((), 5.0) is None
@@ -128,7 +132,10 @@ def test_engines_at_home_are_looked_up_in_no_list(base_url: str, provider: str, 
 
 
 def test_a_price_in_the_file_changes_on_its_day() -> None:
-    changes = [{"from": "2026-12-01", "price": {"input": 2}}, {"from": "2026-06-01T12:00:00+02:00", "price": {"input": 1}}]
+    changes = [
+        {"from": "2026-12-01", "price": {"input": 2}},
+        {"from": "2026-06-01T12:00:00+02:00", "price": {"input": 1}},
+    ]
     fields: dict[str, Any] = {"price": {"input": 9}, "price_changes": changes}
     day = {name: datetime.fromisoformat(f"{name}T00:00:00+00:00").timestamp() for name in ("2026-05-31", "2026-12-01")}
     assert [priced(at, **fields).input for at in (day["2026-05-31"], NOW, day["2026-12-01"])] == [9, 1, 2]  # type: ignore[union-attr]
@@ -136,7 +143,9 @@ def test_a_price_in_the_file_changes_on_its_day() -> None:
 
 def test_tiers_of_the_file_must_rise() -> None:
     tiers = [{"above": 200, "input": 1}, {"above": 100, "input": 2}]
-    with pytest.raises(ModelsFileError, match=r"models\[0\] \(m\).price: tiers must stand from the shortest prompts up"):
+    with pytest.raises(
+        ModelsFileError, match=r"models\[0\] \(m\).price: tiers must stand from the shortest prompts up"
+    ):
         file(price={"input": 1, "tiers": tiers})
 
 

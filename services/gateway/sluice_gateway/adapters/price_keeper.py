@@ -38,7 +38,13 @@ class PriceKeeper:
     """
 
     def __init__(
-        self, source: PriceSource, redis: Redis, clock: Clock, use: Callable[[RoutingSnapshot], None], *, reload_s: float
+        self,
+        source: PriceSource,
+        redis: Redis,
+        clock: Clock,
+        use: Callable[[RoutingSnapshot], None],
+        *,
+        reload_s: float,
     ) -> None:
         self._source = source
         self._redis = redis

@@ -25,7 +25,9 @@ _PATIENCE_S = 1.5
 _AGAIN_S = 0.05
 _MAX_GATES = 50_000
 _UNAVAILABLE = 503
-Unpriced = Literal["refuse", "allow"]  # what happens to a request of a key with a budget to a model without a known price
+Unpriced = Literal[
+    "refuse", "allow"
+]  # what happens to a request of a key with a budget to a model without a known price
 
 
 class Queueing(NamedTuple):

@@ -145,7 +145,10 @@ class ModelEntry:
         self.price_source = config.price.source if config.price is not None else None
         card = self.card = card_of(config.price or Price())
         self.input_price, self.output_price, self.differences = card.rates
-        self.request_fee, self.long_above = card.request, card.long_above if self.priced else -1  # -1: no prompt has these rates
+        self.request_fee, self.long_above = (
+            card.request,
+            card.long_above if self.priced else -1,
+        )  # -1: no prompt has these rates
         self.dearest_input, self.dearest_output = card.dearest(0)
         self.context_tokens = config.context_tokens
         self.longest_answer = min(config.max_output_tokens or config.context_tokens, config.context_tokens)

@@ -53,7 +53,9 @@ def with_overrides(snapshot: RoutingSnapshot, overrides: Sequence[StoredPrice], 
             holding[one.model] = one
     if not holding:
         return snapshot
-    return snapshot.model_copy(update={"models": tuple(_with(model, holding.get(model.name)) for model in snapshot.models)})
+    return snapshot.model_copy(
+        update={"models": tuple(_with(model, holding.get(model.name)) for model in snapshot.models)}
+    )
 
 
 def next_turn(overrides: Iterable[StoredPrice], now: float) -> float | None:

@@ -4,16 +4,19 @@ import asyncio
 import logging
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from pydantic import TypeAdapter, ValidationError
 
+from sluice.clock import Clock
 from sluice.contracts.routing import Price
 from sluice_router.domain.config import ModelConfig, ModelsFile, price_at
 from sluice_router.domain.price_list import Listing, Wanted, listed_at, wanted_of
 
 _log = logging.getLogger(__name__)
 _WITHIN_S = 60.0
+_LOOK_S = 10.0
+_SHORTEST_S = 0.05
 _MODULE = "sluice_router.adapters.genai_price_list"
 _LISTINGS = TypeAdapter(tuple[Listing, ...])
 _WANTED = TypeAdapter(tuple[Wanted, ...])
@@ -42,6 +45,17 @@ class PriceCatalogue:
         unknown = [one.name for one in config.models if (price_at(one, now) or self.price(one, now)) is None]
         if unknown:
             _log.warning("nobody knows what %s cost: give them a `price` in models.yaml", ", ".join(unknown))
+
+    async def follow(
+        self, current: Callable[[], ModelsFile], clock: Clock, turned: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Learn of the file in force, and then tell whenever a price begins or ends to hold, until cancelled."""
+        await self.learn(current(), clock.now())
+        while True:
+            turn = self.next_turn(current(), clock.now())
+            await asyncio.sleep(_LOOK_S if turn is None else min(_LOOK_S, max(_SHORTEST_S, turn - clock.now())))
+            if turn is not None and turn <= clock.now():
+                await turned()
 
     def price(self, model: ModelConfig, now: float) -> Price | None:
         """Return what the first of a model's places costs that the list knows."""

@@ -344,9 +344,7 @@ def snapshot(
     return RoutingSnapshot(
         version=version,
         published_at=now,
-        models=tuple(
-            _model(model, notes, price_at(model, now) or catalogue(model, now)) for model in config.models
-        ),
+        models=tuple(_model(model, notes, price_at(model, now) or catalogue(model, now)) for model in config.models),
         routes=tuple(Route.model_validate(route.model_dump()) for route in config.routes),
         policies=tuple(Policy.model_validate(policy.model_dump()) for policy in config.policies),
     )

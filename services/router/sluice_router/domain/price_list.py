@@ -42,7 +42,9 @@ class DatedPrice(Reply):
         if self.daily is None:
             return None
         today = now - now % _DAY_S
-        return min(at for day in (today, today + _DAY_S) for at in (day + self.daily[0], day + self.daily[1]) if at > now)
+        return min(
+            at for day in (today, today + _DAY_S) for at in (day + self.daily[0], day + self.daily[1]) if at > now
+        )
 
 
 Listing = tuple[DatedPrice, ...]  # of those that hold the last counts; when none does, the first

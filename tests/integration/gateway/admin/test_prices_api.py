@@ -96,7 +96,9 @@ async def test_a_price_holds_in_another_process_within_a_second_and_when_its_tim
         admin, now = Admin(one.client), one.deps.clock.now()
         await admin.ask("POST", "/admin/prices/overrides", 201, {"model": "unpriced", "input": 4})
         await _costs(two, 4)
-        await admin.ask("POST", "/admin/prices/overrides", 201, {"model": "unpriced", "input": 5, "valid_from": now + 1.5})
+        await admin.ask(
+            "POST", "/admin/prices/overrides", 201, {"model": "unpriced", "input": 5, "valid_from": now + 1.5}
+        )
         await _costs(two, 5)
         assert one.deps.clock.now() >= now + 1.5
         two.deps.routing.offer(routing().model_copy(update={"version": 2}))
@@ -120,7 +122,9 @@ async def test_usage_says_at_which_price_it_was_charged_and_a_new_price_changes_
         assert (unpriced.status_code, "x-sluice-cost" in unpriced.headers) == (200, False)
         refused = await ask("unpriced", rich["key"])
         assert (refused.status_code, refused.json()["error"]["code"]) == (403, "price_unknown")
-        made = await admin.ask("POST", "/admin/prices/overrides", 201, {"model": "unpriced", "input": 7, "request": 0.5})
+        made = await admin.ask(
+            "POST", "/admin/prices/overrides", 201, {"model": "unpriced", "input": 7, "request": 0.5}
+        )
         assert (await ask("unpriced", rich["key"])).status_code == 200
         page = (await gateway.client.get("/metrics")).text
         assert 'sluice_gateway_unpriced_requests_total{model="unpriced"} 1.0' in page
@@ -157,9 +161,7 @@ async def _costs(gateway: Gateway, dollars: float) -> None:
 async def _stored(gateway: Gateway, count: int) -> list[dict[str, Any]]:
     platform = gateway.deps.platform
     database, redis = open_database(platform, "gateway"), open_redis(platform)
-    consumer = asyncio.create_task(
-        usage_consumer(redis, database, MetricRegistry(), Settings(_env_file=None)).run()
-    )
+    consumer = asyncio.create_task(usage_consumer(redis, database, MetricRegistry(), Settings(_env_file=None)).run())
     try:
         async with asyncio.timeout(30):
             while True:

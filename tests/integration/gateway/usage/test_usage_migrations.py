@@ -50,7 +50,18 @@ async def before(platform: PlatformSettings, revision: str) -> None:
 
 async def sums(database: Database) -> dict[str, list[tuple[Any, ...]]]:
     table = UsageRollupRow.__table__
-    columns = ("grain", "starts", "team_id", "deployment", "status", "day", "requests", "errors", "prompt_tokens", "cost_usd")
+    columns = (
+        "grain",
+        "starts",
+        "team_id",
+        "deployment",
+        "status",
+        "day",
+        "requests",
+        "errors",
+        "prompt_tokens",
+        "cost_usd",
+    )
     async with database.read() as session:
         found = (await session.execute(table.select().order_by("starts", "team_id", "deployment", "status"))).mappings()
         rows = [tuple(row[name] for name in columns) for row in found]

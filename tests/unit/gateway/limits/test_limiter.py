@@ -119,7 +119,11 @@ async def test_a_budget_does_not_pay_for_a_model_of_which_nobody_knows_the_price
     async with running(limits(budget_per_month_usd=5, max_concurrent=1)) as run:
         assert not run.limits.admit(run.context(model="unpriced"))
         error = await refusal(run, model="unpriced")
-        assert (error.status, error.error_code, error.headers) == (403, "price_unknown", ((b"x-should-retry", b"false"),))
+        assert (error.status, error.error_code, error.headers) == (
+            403,
+            "price_unknown",
+            ((b"x-should-retry", b"false"),),
+        )
         assert "This API key has a budget" in error.message
         assert "`sluice prices set unpriced --input" in error.message
         ctx = await run.enter()  # the refused ones hold no place
@@ -132,7 +136,11 @@ async def test_a_key_without_a_budget_may_use_an_unpriced_model_and_others_where
     async with running(limits(tokens_per_minute=10_000)) as run:
         ctx = await run.enter(model="unpriced")
         run.end(ctx)
-        assert (ctx.cost, run.parts.usage.events[-1].cost_usd, run.parts.usage.events[-1].price_source) == (None, None, None)
+        assert (ctx.cost, run.parts.usage.events[-1].cost_usd, run.parts.usage.events[-1].price_source) == (
+            None,
+            None,
+            None,
+        )
     async with running(limits(budget_per_month_usd=5), unpriced_models="allow") as run:
         ctx = await run.enter(model="unpriced")
         (lease,) = ctx.reservation.draws.money  # type: ignore[union-attr] # it was let in
