@@ -10,7 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from sluice.clock import Clock
 from sluice.contracts.routing import Price
-from sluice_router.domain.config import ModelConfig, ModelsFile, price_at
+from sluice_router.domain.config import ModelConfig, ModelsFile
+from sluice_router.domain.price_config import price_at
 from sluice_router.domain.price_list import Listing, Wanted, listed_at, wanted_of
 
 _log = logging.getLogger(__name__)
@@ -42,7 +43,11 @@ class PriceCatalogue:
                 await self._look_up(sorted(wanted, key=str))
         finally:
             self.ready.set()  # whatever happened: models without a price are better than none
-        unknown = [one.name for one in config.models if (price_at(one, now) or self.price(one, now)) is None]
+        unknown = [
+            one.name
+            for one in config.models
+            if (price_at(one.price, one.price_changes, now) or self.price(one, now)) is None
+        ]
         if unknown:
             _log.warning("nobody knows what %s cost: give them a `price` in models.yaml", ", ".join(unknown))
 

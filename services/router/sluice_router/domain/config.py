@@ -1,8 +1,6 @@
 """The shape of models.yaml, its checks, and the snapshot that it makes."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -20,7 +18,6 @@ from sluice.contracts.routing import (
     Policy,
     Prefer,
     Price,
-    PriceTier,
     Region,
     RetrievalPolicy,
     Route,
@@ -28,6 +25,7 @@ from sluice.contracts.routing import (
     Share,
 )
 from sluice_router.domain.errors import ModelsFileError
+from sluice_router.domain.price_config import PriceChange, PriceConfig, PriceTierConfig, price_at
 from sluice_router.domain.sentences import Lines, described
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
@@ -50,36 +48,6 @@ class AuthConfig(DeploymentAuth, frozen=True, extra="forbid"):
         if self.kind == "service" and not self.audience:
             raise ValueError("kind 'service' needs 'audience', the name of the Sluice service")
         return self
-
-
-class PriceTierConfig(PriceTier, frozen=True, extra="forbid"):
-    """What all tokens of a request cost whose prompt has more than `above` tokens."""
-
-
-class PriceConfig(Price, frozen=True, extra="forbid"):
-    """US dollars per million tokens; `tiers` for long prompts. `source` is not for the file."""
-
-    tiers: tuple[PriceTierConfig, ...] = ()
-    source: Literal["config"] = "config"
-
-    @model_validator(mode="after")
-    def _tiers_rise(self) -> Self:
-        starts = [tier.above for tier in self.tiers]
-        if starts != sorted(set(starts)):
-            raise ValueError("tiers must stand from the shortest prompts up, each with another `above`")
-        return self
-
-
-class PriceChange(_Section):
-    """A price that holds from a day on (UTC), or from a time with its zone."""
-
-    valid_from: Annotated[datetime, Field(alias="from")]
-    price: PriceConfig
-
-    @property
-    def at(self) -> float:
-        """When it begins, in unix seconds."""
-        return (self.valid_from if self.valid_from.tzinfo else self.valid_from.replace(tzinfo=UTC)).timestamp()
 
 
 class RetrievalConfig(RetrievalPolicy, frozen=True, extra="forbid"):
@@ -344,7 +312,10 @@ def snapshot(
     return RoutingSnapshot(
         version=version,
         published_at=now,
-        models=tuple(_model(model, notes, price_at(model, now) or catalogue(model, now)) for model in config.models),
+        models=tuple(
+            _model(model, notes, price_at(model.price, model.price_changes, now) or catalogue(model, now))
+            for model in config.models
+        ),
         routes=tuple(Route.model_validate(route.model_dump()) for route in config.routes),
         policies=tuple(Policy.model_validate(policy.model_dump()) for policy in config.policies),
     )
@@ -354,19 +325,6 @@ def same_content(left: RoutingSnapshot, right: RoutingSnapshot) -> bool:
     """Tell whether two snapshots differ in nothing that the data plane acts on."""
     ignored = {"version": 0, "published_at": 0.0}
     return left.model_copy(update=ignored) == right.model_copy(update=ignored)
-
-
-def price_at(model: ModelConfig, now: float) -> Price | None:
-    """Return what the file says that a model costs at a time: the newest change that has begun, else its `price`."""
-    begun = [change for change in model.price_changes if change.at <= now]
-    given = max(begun, key=lambda change: change.at).price if begun else model.price
-    if given is None:
-        return None
-    content = given.model_dump_json(exclude={"source"})
-    # Which of the file's prices it was can be told from a usage record, also when the file says another one today.
-    return Price.model_validate_json(content).model_copy(
-        update={"source": f"config {hashlib.sha256(content.encode()).hexdigest()[:8]}"}
-    )
 
 
 def _model(model: ModelConfig, notes: Mapping[str, HealthNote], price: Price | None) -> Model:
