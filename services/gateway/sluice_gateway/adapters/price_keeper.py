@@ -53,6 +53,7 @@ class PriceKeeper:
         self._reload_s = reload_s
         self._snapshot: RoutingSnapshot | None = None
         self._mark: tuple[int, int] | None = None
+        self._read = asyncio.Event()
         self.overrides: tuple[StoredPrice, ...] = ()
 
     def use(self, snapshot: RoutingSnapshot) -> None:
@@ -67,6 +68,7 @@ class PriceKeeper:
             if mark != self._mark:
                 self.overrides = await self._source.all()
                 self._mark = mark
+                self._read.set()
                 self._again()
         except DependencyUnavailable as exc:
             _log.warning("prices cannot be read (%s); %d stay in use", exc.detail, len(self.overrides))
@@ -81,11 +83,16 @@ class PriceKeeper:
         while True:
             now = self._clock.now()
             turn = next_turn(self.overrides, now)
-            await asyncio.sleep(self._reload_s if turn is None else min(self._reload_s, max(_SHORTEST_S, turn - now)))
-            if turn is not None and turn <= self._clock.now():
-                self._again()
-            else:
-                await self.load()
+            pause = self._reload_s if turn is None else min(self._reload_s, max(_SHORTEST_S, turn - now))
+            self._read.clear()
+            try:
+                async with asyncio.timeout(pause):
+                    await self._read.wait()  # other prices may begin to hold sooner
+            except TimeoutError:
+                if turn is not None and turn <= self._clock.now():
+                    self._again()
+                else:
+                    await self.load()
 
     async def changed(self) -> None:
         """Take over a change made in this process, and announce it to the others."""
