@@ -19,9 +19,10 @@ def line_of(text: str, place: Sequence[str | int]) -> int | None:
     line: int = node.start_mark.line
     for step in place:
         found = _inside(node, step)
-        if found is None:
-            break
-        node, line = found
+        if (
+            found is not None
+        ):  # else a field that is missing, or the name of a kind, which pydantic puts into its places
+            node, line = found
     return line + 1
 
 
