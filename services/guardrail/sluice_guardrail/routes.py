@@ -27,8 +27,8 @@ from sluice.contracts.guard import (
 from sluice.errors import DeadlineExceeded, Unauthorized, problem_responses
 from sluice.telemetry import names
 from sluice_guardrail.domain.check import check, require_size
-from sluice_guardrail.domain.errors import AmbiguousText, TooMuchText, UnknownPolicy, UnreadableVault, WrongPolicy
 from sluice_guardrail.domain.dry_run import dry_run, tried_policy
+from sluice_guardrail.domain.errors import AmbiguousText, TooMuchText, UnknownPolicy, UnreadableVault, WrongPolicy
 from sluice_guardrail.domain.policy import NamedPolicy
 from sluice_guardrail.domain.redacting import counted, masked, restored
 from sluice_guardrail.domain.scanning import Tools

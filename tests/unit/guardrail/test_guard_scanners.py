@@ -158,8 +158,7 @@ def test_a_broken_or_late_scanner_counts_as_the_policy_says(on_error: str, safe:
         broken = check(request, rules, lambda: None, None, Tools(_Broken()))
         assert (broken.safe, broken.issues[0]) == (safe, "check_failed")
         assert [(detail.detector, detail.kind) for detail in broken.details] == [("language", "broken")]
-        answers = _late()
-        late = check(request, rules, lambda: None, None, Tools(LANGID, lambda: next(answers)))
+        late = check(request, rules, lambda: None, None, Tools(LANGID, _late().__next__))
         assert (late.safe, late.details[0].kind) == (safe, "late")
     assert check(CheckRequest(stage="input", text=text), rules, lambda: None, None, Tools(LANGID)).issues == ()
 

@@ -43,7 +43,7 @@ def _zero_width_score(text: str, match: re.Match[str]) -> float:
         return 1.0
     if set(match.group()) == {"\u00ad"}:
         return 0.3
-    inside = 0 < match.start() and match.end() < len(text)
+    inside = match.start() > 0 and match.end() < len(text)
     return 0.7 if inside and text[match.start() - 1].isalnum() and text[match.end()].isalnum() else 0.4
 
 
