@@ -152,29 +152,27 @@ class Generator:
 
     def _lookalike(self) -> Value:
         fake = self._any()
-        wrong = self.random.choice(
-            (
-                lambda: self._broken(self._card().text, luhn.is_valid),
-                lambda: self._broken(self._iban().text, lambda text: iban.is_valid(text, check_country=False)),
-                lambda: "Aadhaar " + self._broken(self._valid(aadhaar.is_valid, 12), aadhaar.is_valid),
-                lambda: str(fake.date()),
-                lambda: fake.date_time().strftime("%d.%m.%Y %H:%M:%S"),
-                lambda: f"v{self._digits(1)}.{self._digits(2)}.{self._digits(1)}",
-                lambda: f"version 1.{self._digits(1)}.{self._digits(1)}.{self._digits(2)}",
-                lambda: str(fake.sha256()),
-                lambda: str(fake.md5()),
-                lambda: str(fake.uuid4()),
-                lambda: str(fake.isbn13()),
-                lambda: f"order {self._digits(8)}",
-                lambda: f"{self._digits(3)},{self._digits(3)}.{self._digits(2)} EUR",
-                lambda: f"{self._digits(2)}:{self._digits(2)}:{self._digits(2)}",
-                lambda: f"@{fake.user_name()}",
-                lambda: f"000-{self._digits(2)}-{self._digits(4)}",
-                lambda: f"ticket #{self._digits(10)}",
-                lambda: f"AB-{self._digits(6)}-X",
-            )
+        makers: tuple[Callable[[], str], ...] = (
+            lambda: self._broken(self._card().text, luhn.is_valid),
+            lambda: self._broken(self._iban().text, lambda text: iban.is_valid(text, check_country=False)),
+            lambda: "Aadhaar " + self._broken(self._valid(aadhaar.is_valid, 12), aadhaar.is_valid),
+            lambda: str(fake.date()),
+            lambda: fake.date_time().strftime("%d.%m.%Y %H:%M:%S"),
+            lambda: f"v{self._digits(1)}.{self._digits(2)}.{self._digits(1)}",
+            lambda: f"version 1.{self._digits(1)}.{self._digits(1)}.{self._digits(2)}",
+            lambda: str(fake.sha256()),
+            lambda: str(fake.md5()),
+            lambda: str(fake.uuid4()),
+            lambda: str(fake.isbn13()),
+            lambda: f"order {self._digits(8)}",
+            lambda: f"{self._digits(3)},{self._digits(3)}.{self._digits(2)} EUR",
+            lambda: f"{self._digits(2)}:{self._digits(2)}:{self._digits(2)}",
+            lambda: f"@{fake.user_name()}",
+            lambda: f"000-{self._digits(2)}-{self._digits(4)}",
+            lambda: f"ticket #{self._digits(10)}",
+            lambda: f"AB-{self._digits(6)}-X",
         )
-        return Value("", wrong())
+        return Value("", self.random.choice(makers)())
 
     def _broken(self, text: str, valid: Callable[[str], bool]) -> str:
         at = max(index for index, char in enumerate(text) if char.isdigit())

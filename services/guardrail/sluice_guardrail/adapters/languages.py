@@ -1,6 +1,6 @@
 """Tells the language of a text with py3langid's model, which is part of its wheel."""
 
-from py3langid.langid import MODEL_FILE, LanguageIdentifier
+from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
 
 
 class Langid:
