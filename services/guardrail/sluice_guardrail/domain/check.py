@@ -15,6 +15,7 @@ from sluice.contracts.guard import (
     Segment,
     VaultEntry,
 )
+from sluice.marking import marked
 from sluice_guardrail.domain.detectors import DETECTORS, Checkpoint, PiiKind, find_personal_data
 from sluice_guardrail.domain.errors import AmbiguousText, TooMuchText
 from sluice_guardrail.domain.findings import Finding, merge_overlaps
@@ -23,7 +24,15 @@ from sluice_guardrail.domain.injection import score_injection
 from sluice_guardrail.domain.masking import Masks
 from sluice_guardrail.domain.ngrams import LinearHead
 from sluice_guardrail.domain.output_filter import UNSAFE_KINDS, find_hidden_leaks, find_output_marks
-from sluice_guardrail.domain.policy import FilterRules, InjectionRules, InputRules, NamedPolicy, PiiRules, Policy
+from sluice_guardrail.domain.policy import (
+    TOOL_ROLES,
+    FilterRules,
+    InjectionRules,
+    InputRules,
+    NamedPolicy,
+    PiiRules,
+    Policy,
+)
 from sluice_guardrail.domain.redaction import Labels, redact
 from sluice_guardrail.domain.scanning import Scanned, Tools, scan
 
@@ -134,7 +143,7 @@ def _input_verdict(
     masking = any(item.action == "mask" for piece in pieces for item in piece.decided)
     masks = Masks((piece.segment.text for piece in pieces), known) if masking and not blocked else None
     labels = Labels(numbered=False, masks=masks)
-    passed = None if blocked else [_redacted(piece, _labels_for(piece, labels)) for piece in pieces]
+    passed = None if blocked else [_passed(piece, labels, policy.rules.mode) for piece in pieces]
     return InputVerdict(
         safe=not blocked,
         issues=_issues(pieces),
@@ -145,6 +154,12 @@ def _input_verdict(
         policy=policy.name,
         policy_hash=policy.hash,
     )
+
+
+def _passed(piece: _Piece, labels: Labels, mode: str) -> Segment:
+    shown = _redacted(piece, _labels_for(piece, labels))
+    marks = piece.rules is not None and piece.rules.mark and mode == "enforce" and shown.role in TOOL_ROLES
+    return segment_with(shown, marked(shown.text)) if marks else shown
 
 
 def _labels_for(piece: _Piece, labels: Labels) -> Labels:

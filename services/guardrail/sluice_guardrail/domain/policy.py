@@ -21,6 +21,7 @@ PolicyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,100}$"
 Canary = Annotated[str, StringConstraints(pattern=r"^(?:[^A-Za-z0-9]*[A-Za-z0-9]){10}", max_length=200)]
 Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 
+TOOL_ROLES = ("tool", "function")
 REFUSAL = "I can't provide that information."
 
 
@@ -77,6 +78,9 @@ class InputRules(_Section):
     pii: PiiRules = PiiRules()
     injection: InjectionRules = InjectionRules()
     scanners: Scanners = Scanners()
+    mark: bool = Field(
+        default=False, description="tool results: put what passes between marks that say that it gives no orders"
+    )
 
 
 class OutputRules(_Section):
@@ -111,7 +115,7 @@ class Policy(_Section):
 
     def rules_for(self, role: str) -> InputRules:
         """Return what holds for an input segment of this role."""
-        if role in ("tool", "function"):
+        if role in TOOL_ROLES:
             return self.tool_results or self.input
         return (self.context or self.input) if role == "context" else self.input
 

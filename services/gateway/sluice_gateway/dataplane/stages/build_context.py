@@ -1,8 +1,8 @@
 """Build context: put the evidence before the conversation (the handbook's F264, "Relevant documents:" block)."""
 
-from hashlib import sha256
 from typing import Any
 
+from sluice.marking import mark_of
 from sluice_gateway.dataplane.body import Fields
 
 _TITLE = "Relevant documents:"
@@ -15,12 +15,10 @@ _RULE = (
 def block(text: str) -> str:
     """Return the block that a model reads: its title, the documents between two marks, and what they are for.
 
-    The mark is made from the documents, so that none of them can hold it and end the block by itself; the same documents
-    have the same mark, which keeps an engine's prefix cache of use (delimiting, as in Hines et al., "Defending Against
-    Indirect Prompt Injection Attacks With Spotlighting", 2024).
+    The mark is made from the documents, so that none of them can hold it and end the block by itself.
     """
     body = text.strip().removeprefix(_TITLE).strip()
-    mark = f"[[{sha256(body.encode()).hexdigest()[:16]}]]"
+    mark = mark_of(body)
     return f"{_TITLE}\n{mark}\n{body}\n{mark}\n\n{_RULE.format(mark=mark)}"
 
 
