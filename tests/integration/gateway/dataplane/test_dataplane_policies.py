@@ -317,4 +317,4 @@ async def test_a_traced_request_shows_every_stage(provider: Provider, client: ht
     ]
     root = next(span for span in spans if span["name"] == "POST /v1/chat/completions")
     children = {span["name"] for span in spans if span.get("parentSpanId") == root["spanId"]}
-    assert children == {"guard input", "route", "retrieve", "chat large", "guard output"}
+    assert children == {"guard input", "route", "retrieve", "guard context", "chat large", "guard output"}
