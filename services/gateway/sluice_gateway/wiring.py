@@ -228,7 +228,9 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
 
         stack.push_async_callback(loops.close)
         loops.start("batch-sweep", rounds.run)
+        data_plane.leases.on_loss = shipper.lost
         loops.start("usage-shipper", shipper.run)
+        loops.start("usage-repeat", shipper.repeat)
         loops.start("limits-leases", data_plane.leases.run)
         loops.start("limits-clearing", clearing.run)
         loops.start("cache-invalidations", invalidations.follow)
