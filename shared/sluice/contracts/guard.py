@@ -1,6 +1,6 @@
 """Questions to the guardrail service and its verdicts (result shapes F268 and F272)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -11,8 +11,23 @@ MAX_TEXT = 1_000_000
 MAX_DETAILS = 1000
 """A verdict names at most so many findings; `issues` and the filtered text take account of all of them."""
 
+MAX_BATCH = 64
+MAX_VAULT = 20_000
+MAX_TRIED = 1000
+
 Stage = Literal["input", "output"]
-IssueAction = Literal["redact", "block", "flag"]
+IssueAction = Literal["redact", "mask", "block", "flag"]
+
+
+class VaultEntry(Request):
+    """A placeholder and the value that it stands for; the value is not shown when the entry is printed.
+
+    A `verbatim` value is put back as it is, also into a JSON string where others are escaped.
+    """
+
+    placeholder: Annotated[str, Field(pattern=r"^<[A-Z][A-Z0-9_]{1,47}>$")]
+    value: Annotated[str, Field(max_length=MAX_TEXT, repr=False)]
+    verbatim: bool = False
 
 
 class Segment(Request):
@@ -24,16 +39,26 @@ class Segment(Request):
 
 
 class CheckRequest(Request):
-    """Check one text or many segments of one request; exactly one of `text` and `segments` is given."""
+    """Check one text or many segments of one request; exactly one of `text` and `segments` is given.
+
+    `vault` holds the placeholders that earlier questions about the same request led to: the same value keeps its placeholder.
+    """
 
     stage: Stage
     text: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
     segments: Annotated[tuple[Segment, ...], Field(max_length=MAX_SEGMENTS)] | None = None
     policy: Annotated[str, Field(max_length=100)] = "default"
+    vault: Annotated[tuple[VaultEntry, ...], Field(max_length=MAX_VAULT)] = ()
+
+
+class BatchCheckRequest(Request):
+    """Check several texts or requests at once; each is answered on its own."""
+
+    checks: Annotated[tuple[CheckRequest, ...], Field(min_length=1, max_length=MAX_BATCH)]
 
 
 class IssueDetail(Reply):
-    """One finding: `code` as in `issues`, the detector that found it, a score 0–1, and the span it covers.
+    """One finding: `code` as in `issues`, the detector that found it, its category and reason, a score 0–1, and the span it covers.
 
     `start` and `end` count characters of the original text of segment `segment_id` (None for a single text).
     The matched text itself is never returned, so that a verdict can be logged.
@@ -42,6 +67,8 @@ class IssueDetail(Reply):
     code: str
     detector: str
     kind: str
+    category: str = ""
+    reason: str = ""
     action: IssueAction
     score: Annotated[float, Field(ge=0, le=1)]
     segment_id: str | None = None
@@ -53,6 +80,8 @@ class InputVerdict(Reply):
     """The handbook's input result: `safe`, `issues`, `filtered_input` (the text that may go on, or None if blocked).
 
     With segments, `filtered_segments` holds every segment in order, changed or not, and `filtered_input` is None.
+    Where the policy masks, `vault` says what the placeholders stand for: it is for putting the values back into the answer,
+    and for nothing else.
     """
 
     stage: Literal["input"] = "input"
@@ -60,6 +89,7 @@ class InputVerdict(Reply):
     issues: tuple[str, ...]
     filtered_input: str | None = None
     filtered_segments: tuple[Segment, ...] | None = None
+    vault: tuple[VaultEntry, ...] = ()
     details: tuple[IssueDetail, ...] = ()
     policy: str
     policy_hash: str
@@ -80,6 +110,80 @@ class OutputVerdict(Reply):
     details: tuple[IssueDetail, ...] = ()
     policy: str
     policy_hash: str
+
+
+class BatchVerdicts(Reply):
+    """The verdicts of a batch, in the order of its checks."""
+
+    data: tuple[InputVerdict | OutputVerdict, ...]
+
+
+class DryRunRequest(Request):
+    """Try a policy on texts: `policy` is what would stand below a name in guard.yaml; nothing of it is taken over."""
+
+    policy: dict[str, Any]
+    checks: Annotated[tuple[CheckRequest, ...], Field(min_length=1, max_length=MAX_TRIED)]
+
+
+class DryRunCounts(Reply):
+    """What a policy did: checks in all, blocked and changed ones, issues, and findings by detector and action."""
+
+    checks: int
+    blocked: int
+    changed: int
+    issues: dict[str, int]
+    findings: dict[str, dict[str, int]]
+
+
+class DryRunReply(Reply):
+    """What the tried policy and the one in force do with the same checks, and which checks (by number) end otherwise."""
+
+    policy_hash: str
+    tried: DryRunCounts
+    in_force: DryRunCounts
+    different: tuple[int, ...]
+
+
+class RedactRequest(Request):
+    """Mask the personal data and secrets of one text or many segments; exactly one of the two is given.
+
+    `policy` says which kinds are looked for; every kind that it does not allow is masked.
+    """
+
+    text: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
+    segments: Annotated[tuple[Segment, ...], Field(max_length=MAX_SEGMENTS)] | None = None
+    policy: Annotated[str, Field(max_length=100)] = "default"
+
+
+class RedactReply(Reply):
+    """The masked text or segments, how many placeholders of each kind there are, and the sealed `vault`.
+
+    The vault is encrypted and nothing of it is kept: keep it yourself until you restore. It opens for the same tenant
+    until `expires_at` (unix seconds).
+    """
+
+    text: str | None = None
+    segments: tuple[Segment, ...] | None = None
+    counts: dict[str, int]
+    vault: str
+    expires_at: float
+    policy: str
+    policy_hash: str
+
+
+class RestoreRequest(Request):
+    """Put the values of a vault back into one text or many segments; exactly one of the two is given."""
+
+    text: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
+    segments: Annotated[tuple[Segment, ...], Field(max_length=MAX_SEGMENTS)] | None = None
+    vault: Annotated[str, Field(min_length=1, max_length=16_000_000)]
+
+
+class RestoreReply(Reply):
+    """The texts with their values; placeholders that the vault does not know stay as they are."""
+
+    text: str | None = None
+    segments: tuple[Segment, ...] | None = None
 
 
 class PolicySummary(Reply):

@@ -49,6 +49,8 @@ def wish_of(ctx: RequestContext) -> Wish | None:
     model = ctx.chain[0] if ctx.chain else None
     if policy is None or model is None or ctx.endpoint.counts or wants_sluice_object(ctx):
         return None
+    if ctx.vault is not None:
+        return None  # the answer holds the user's own values, which are nobody else's and are not stored
     get = dict(ctx.heads.all).get
     asked = (get(b"x-sluice-cache") or b"").strip().lower()
     control = (get(b"cache-control") or b"").lower()
@@ -276,7 +278,7 @@ class Caching:
             ttl_s=wish.policy.ttl_s,
             prompt_tokens=usage.prompt_tokens if usage else 0,
             completion_tokens=usage.completion_tokens if usage else 0,
-            cost_usd=ctx.cost,
+            cost_usd=ctx.cost or 0.0,
         )
 
     async def _replay(self, ctx: RequestContext, found: Found) -> None:
