@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from gateway_parts import Parts, Served, deployment, model, serving, snapshot
 from openai_provider import Behaviour, Provider
@@ -95,7 +96,7 @@ async def test_every_api_is_kept(
 async def test_what_changes_the_answer_is_another_answer(provider: Provider, client: httpx.AsyncClient) -> None:
     async with cached(provider) as gateway:
         await ask(client, gateway)
-        for changes in ({"top_p": 0.5}, {"seed": 1}, {"max_tokens": 5}, {"model": "guarded"}, {"stream": True}):
+        for changes in ({"top_p": 0.5}, {"seed": 1}, {"max_tokens": 5}, {"model": "guarded"}):
             assert said(await ask(client, gateway, **changes)) == "miss", changes
         assert said(await ask(client, gateway)) == "hit"
         assert said(await ask(client, gateway, model="plain")) == "none"
@@ -143,8 +144,8 @@ async def test_errors_and_broken_streams_are_never_kept(provider: Provider, clie
         assert (await client.post(gateway.url + CHAT, json=BODY)).status_code == 400
         assert said(await ask(client, gateway)) == "miss"
         provider.next(Behaviour(cut_after=3))
-        await ask(client, gateway, stream=True)
-        assert said(await ask(client, gateway, stream=True)) == "miss"
+        await ask(client, gateway, stream=True, seed=9)
+        assert said(await ask(client, gateway, stream=True, seed=9)) == "miss"
         tools = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
         for _ in range(2):
             provider.next(Behaviour(tool_arguments='{"a": 1}'))
@@ -161,3 +162,76 @@ async def test_equal_requests_at_once_ask_the_model_once(provider: Provider, cli
         provider.next(Behaviour(status=400))
         outcomes = await asyncio.gather(*(client.post(gateway.url + CHAT, json={**BODY, "seed": 7}) for _ in range(5)))
     assert sorted(answer.status_code for answer in outcomes) == [200, 200, 200, 200, 400]
+
+
+def events(answer: httpx.Response) -> list[dict[str, Any]]:
+    lines = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
+    assert lines.pop() == "[DONE]"
+    return [orjson.loads(line) for line in lines]
+
+
+def text_of(chunks: list[dict[str, Any]]) -> str:
+    return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
+
+
+@pytest.mark.parametrize("http", [GatewayProtocol, HttpToolsProtocol])
+async def test_a_kept_stream_answers_a_whole_request(
+    provider: Provider, client: httpx.AsyncClient, http: type[HttpToolsProtocol]
+) -> None:
+    async with cached(provider, Parts(http=http, options=Options(trace_ratio_direct=0.0))) as gateway:
+        streamed = await ask(client, gateway, stream=True)
+        whole = await ask(client, gateway)
+        counted = await ask(client, gateway, stream=True, stream_options={"include_usage": True})
+        asked = await ask(client, gateway, headers={"x-sluice-cache": "bypass"})
+    assert [said(answer) for answer in (streamed, whole, counted)] == ["miss", "hit", "hit"]
+    found, expected = whole.json(), asked.json()
+    assert found["object"] == "chat.completion"
+    assert found["choices"][0]["message"]["content"] == text_of(events(streamed))
+    assert found["choices"][0]["finish_reason"] == "stop"
+    assert {name: found["usage"][name] for name in ("prompt_tokens", "completion_tokens", "total_tokens")} == {
+        name: expected["usage"][name] for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+    }
+    *chunks, last = events(counted)
+    assert chunks == events(streamed)
+    assert (last["choices"], last["usage"]) == ([], found["usage"])
+
+
+async def test_a_kept_whole_answer_answers_a_stream(provider: Provider, client: httpx.AsyncClient) -> None:
+    async with cached(provider) as gateway:
+        whole = await ask(client, gateway)
+        plain = await ask(client, gateway, stream=True)
+        counted = await ask(client, gateway, stream=True, stream_options={"include_usage": True})
+    assert [said(answer) for answer in (whole, plain, counted)] == ["miss", "hit", "hit"]
+    assert plain.headers["content-type"].startswith("text/event-stream")
+    chunks = events(plain)
+    assert chunks[0]["choices"][0]["delta"]["role"] == "assistant"
+    assert len(chunks) > 4
+    assert text_of(chunks) == whole.json()["choices"][0]["message"]["content"]
+    assert [chunk["choices"][0]["finish_reason"] for chunk in chunks][-2:] == [None, "stop"]
+    assert {(chunk["id"], chunk["object"]) for chunk in chunks} == {(whole.json()["id"], "chat.completion.chunk")}
+    *before, last = events(counted)
+    assert before == chunks
+    assert (last["choices"], last["usage"]) == ([], whole.json()["usage"])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_request_with_a_sluice_object_shares_answers_and_gets_an_object_of_its_own(
+    provider: Provider, client: httpx.AsyncClient, *, stream: bool
+) -> None:
+    async with cached(provider) as gateway:
+        first = await ask(client, gateway, stream=stream, sluice={}, headers={"x-request-id": "first-request"})
+        again = await ask(client, gateway, stream=stream, sluice={}, headers={"x-request-id": "second-request"})
+        plain = await ask(client, gateway, stream=stream)
+        guarded = await ask(client, gateway, stream=stream, sluice={"policy": "guarded"})
+    assert [said(answer) for answer in (first, again, plain, guarded)] == ["miss", "hit", "hit", "miss"]
+    if stream:
+        (*_, one), (*_, other) = events(first), events(again)
+        assert not any("sluice" in chunk for chunk in events(plain))
+        assert events(first)[:-1] == events(again)[:-1] == events(plain)
+    else:
+        one, other = first.json(), again.json()
+        assert {**one, "sluice": None} == {**other, "sluice": None} == {**plain.json(), "sluice": None}
+        assert "sluice" not in plain.json()
+    assert one["sluice"] == {**other["sluice"], "request_id": "first-request"}
+    assert other["sluice"]["request_id"] == "second-request"
+    assert other["sluice"]["model"] == "small"

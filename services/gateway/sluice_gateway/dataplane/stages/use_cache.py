@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from sluice.contracts.routing import CachePolicy
 from sluice.errors import DependencyUnavailable
-from sluice_gateway.dataplane.answers import SSE, cost, decision_headers, unaccounted, wants_sluice_object
+from sluice_gateway.dataplane.answers import SSE, cost, decision_headers, unaccounted
 from sluice_gateway.dataplane.asgi import Headers, Message, Send
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import Gone
+from sluice_gateway.dataplane.replay import kept_of, serves_both, shown
 from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.domain.cached import Entry, Found, Level, key_of
@@ -34,6 +35,20 @@ _OK = 200
 _FOREVER = float("inf")
 
 
+class Hit(NamedTuple):
+    """What answers a request from the cache: the headers, and the bytes in the form that the request asks for."""
+
+    headers: Headers
+    pieces: tuple[bytes, ...]
+
+
+class Ready(NamedTuple):
+    """An entry that was found, and its bytes in the form that the request asks for."""
+
+    found: Found
+    pieces: tuple[bytes, ...]
+
+
 class Wish(NamedTuple):
     """What a request may have of the cache: its key, whether it reads and writes, and the age that it accepts in seconds."""
 
@@ -47,7 +62,7 @@ def wish_of(ctx: RequestContext) -> Wish | None:
     """Return what a request wants of the cache, None when it wants or gets nothing of it."""
     policy = ctx.plan.cache
     model = ctx.chain[0] if ctx.chain else None
-    if policy is None or model is None or ctx.endpoint.counts or wants_sluice_object(ctx):
+    if policy is None or model is None or ctx.endpoint.counts:
         return None
     get = dict(ctx.heads.all).get
     asked = (get(b"x-sluice-cache") or b"").strip().lower()
@@ -73,13 +88,16 @@ def _key(ctx: RequestContext, policy: CachePolicy, model: ModelEntry) -> bytes:
     key, body = ctx.key, ctx.body
     holder = key.key_id if policy.scope == "key" else (key.team_id or key.key_id) if policy.scope == "team" else ""
     native = body.native
+    both = serves_both(ctx)
     return key_of(
         key.tenant,
         policy.scope,
         holder,
         ctx.endpoint.path,
-        body.stream,
-        body.wants_usage,
+        both or body.stream,
+        both or body.wants_usage,
+        # with the same text but from elsewhere an answer would cite what was not found for this request
+        [citation.model_dump(mode="json") for citation in ctx.citations],
         model.fingerprint,
         ctx.plan.marks,
         None if key.regions is None else sorted(key.regions),
@@ -123,7 +141,7 @@ class Caching:
         """Return what answers from the cache would have cost."""
         return self._saved_usd.value
 
-    def at_hand(self, ctx: RequestContext) -> Found | None:
+    def at_hand(self, ctx: RequestContext) -> Ready | None:
         """Return the answer if it is in the memory of this process; a request that gets nothing of the cache is marked so."""
         wish = wish_of(ctx)
         if wish is None:
@@ -131,21 +149,21 @@ class Caching:
         if wish is None or not wish.reads:
             return None
         entry = self._answers.at_hand(wish.key, ctx.at)
-        return Found(entry, "l1") if entry is not None and ctx.at - entry.stored_at <= wish.max_age else None
+        return None if entry is None else _ready(ctx, wish, Found(entry, "l1"), ctx.at)
 
     def _bypass(self, ctx: RequestContext) -> None:
         if ctx.cache is None:
             self._outcomes["bypass"].value += 1
             ctx.cache = b"bypass"
 
-    def hit(self, ctx: RequestContext, found: Found) -> Headers:
-        """Record a request that is answered with what was found, and return the headers of its answer.
+    def hit(self, ctx: RequestContext, ready: Ready) -> Hit:
+        """Record a request that is answered with what was found, and return its answer.
 
         Raises:
             DependencyUnavailable: it cannot be recorded; it must not end as a success.
         """
+        found, pieces = ready
         entry = found.entry
-        ctx.model = ctx.chain[0]
         ctx.cache = b"hit; level=%b; age=%d" % (found.level.encode(), max(0, int(ctx.at - entry.stored_at)))
         now = self._clock.monotonic()
         if ctx.body.stream:
@@ -162,9 +180,9 @@ class Caching:
         else:
             headers += (
                 (b"content-type", b"application/json"),
-                (b"content-length", b"%d" % len(entry.pieces[0])),
+                (b"content-length", b"%d" % len(pieces[0])),
             )
-        return headers
+        return Hit(headers, pieces)
 
     async def run(self, ctx: RequestContext, generate: Generate) -> None:
         """Answer from the cache, or let `generate` answer and keep that."""
@@ -198,13 +216,13 @@ class Caching:
                 if not kept:
                     self._answers.free_soon(wish.key)
 
-    async def _look(self, ctx: RequestContext, wish: Wish) -> Found | None:
+    async def _look(self, ctx: RequestContext, wish: Wish) -> Ready | None:
         now = self._clock.now()
         found = await self._answers.find(wish.key, now)
         if found is None:  # another request may have kept it meanwhile
             entry = self._answers.at_hand(wish.key, now)
             found = None if entry is None else Found(entry, "l1")
-        return found if found is not None and now - found.entry.stored_at <= wish.max_age else None
+        return None if found is None else _ready(ctx, wish, found, now)
 
     async def _wait(self, ctx: RequestContext, waiting: list[asyncio.Future[None]]) -> None:
         loop = asyncio.get_running_loop()
@@ -223,7 +241,7 @@ class Caching:
         finally:
             ctx.waits_for = None
 
-    async def _from_others(self, ctx: RequestContext, wish: Wish) -> Found | None:
+    async def _from_others(self, ctx: RequestContext, wish: Wish) -> Ready | None:
         # None: this process asks the model.
         if await self._answers.take(wish.key):
             return None
@@ -266,26 +284,27 @@ class Caching:
         calls = not _TOOLS.isdisjoint(ctx.body.native or ctx.fields) and any(mark in data for mark in _CALLS)
         if calls and not wish.policy.tool_calls:
             return None
-        usage = ctx.usage
+        usage, kept = ctx.usage, kept_of(ctx, recorder.pieces)
         return Entry(
             tenant=ctx.key.tenant,
             model=asked.name,
             key_id=ctx.key.key_id,
-            pieces=tuple(recorder.pieces),
+            pieces=kept.pieces,
             stored_at=ctx.at,
             ttl_s=wish.policy.ttl_s,
             prompt_tokens=usage.prompt_tokens if usage else 0,
             completion_tokens=usage.completion_tokens if usage else 0,
             cost_usd=ctx.cost,
+            streamed=ctx.body.stream,
+            usage=kept.usage,
         )
 
-    async def _replay(self, ctx: RequestContext, found: Found) -> None:
+    async def _replay(self, ctx: RequestContext, ready: Ready) -> None:
         try:
-            headers = self.hit(ctx, found)
+            headers, pieces = self.hit(ctx, ready)
         except DependencyUnavailable as exc:
             raise unaccounted() from exc
         self._before_end(ctx)
-        pieces = found.entry.pieces
         try:
             await ctx.send({"type": "http.response.start", "status": _OK, "headers": headers})
             for piece in pieces[:-1]:
@@ -293,6 +312,14 @@ class Caching:
             await ctx.send({"type": "http.response.body", "body": pieces[-1]})
         except OSError as exc:
             raise Gone from exc
+
+
+def _ready(ctx: RequestContext, wish: Wish, found: Found, now: float) -> Ready | None:
+    if now - found.entry.stored_at > wish.max_age:
+        return None
+    ctx.model = ctx.chain[0]
+    pieces = shown(ctx, found.entry)
+    return None if pieces is None else Ready(found, pieces)
 
 
 class Recorder:
