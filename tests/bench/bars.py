@@ -104,7 +104,9 @@ BARS = (
     Bar("CPU a paced stream", "stream-paced", _cpu, VLLM_ROUTER, "times", "at most", 1.0),
     Bar("time to the first word p50", "stream-paced", _first_word_p50, DIRECT, "added", "at most", 1.0),
     Bar("CPU a request, 34 KB prompt", "json-34k", _cpu, VLLM_ROUTER, "times", "at most", 1.0),
-    Bar("answers from the cache a second, 32 connections", "cache-hit", _per_second, SLUICE, "alone", "at least", 10_000),
+    Bar(
+        "answers from the cache a second, 32 connections", "cache-hit", _per_second, SLUICE, "alone", "at least", 10_000
+    ),
 )
 
 Found = Mapping[tuple[str, ScenarioName, int], Run]

@@ -223,6 +223,10 @@ def as_whole(entry: Entry) -> dict[str, Any] | None:
                 return None
     if not choices or any(choice.finish_reason is None for choice in choices.values()):
         return None
-    answer = {**head, "object": "chat.completion", "choices": [choices[place].choice(place) for place in sorted(choices)]}
+    answer = {
+        **head,
+        "object": "chat.completion",
+        "choices": [choices[place].choice(place) for place in sorted(choices)],
+    }
     counts = chunk_of(entry.usage)
     return answer if counts is None else {**answer, "usage": counts["usage"]}

@@ -28,7 +28,9 @@ _TOKEN = st.fixed_dictionaries({"token": st.text(), "logprob": st.floats(-9, 0)}
 def answers(draw: st.DrawFn) -> dict[str, Any]:
     choices = [
         {"index": index, "message": message, "logprobs": logprobs, "finish_reason": "stop"}
-        for index, (message, logprobs) in enumerate(draw(st.lists(st.tuples(_MESSAGE, st.none()), min_size=1, max_size=3)))
+        for index, (message, logprobs) in enumerate(
+            draw(st.lists(st.tuples(_MESSAGE, st.none()), min_size=1, max_size=3))
+        )
     ]
     if choices[0]["message"]["content"]:  # type: ignore[index]
         tokens = draw(st.lists(_TOKEN, min_size=1, max_size=3))
