@@ -222,6 +222,10 @@ class GatewayMetrics:
         self.cache_bytes: Gauge = registry.gauge(
             "sluice_gateway_cache_bytes", "Memory of this process that kept answers take up, in bytes."
         )
+        self.cache_database_bytes: Gauge = registry.gauge(
+            "sluice_gateway_cache_database_bytes",
+            "Size of kept answers in the database when it was last cleaned, in bytes.",
+        )
         self.cache_entries: Gauge = registry.gauge(
             "sluice_gateway_cache_entries", "Answers that are kept in the memory of this process."
         )

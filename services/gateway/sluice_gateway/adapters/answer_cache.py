@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol, TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -72,19 +72,32 @@ class RedisAnswers:
             raise DependencyUnavailable("The cache in Redis does not answer.") from exc
 
 
-class Invalidations:
-    """Invalidates in all processes: the times stand in Redis, and a message tells of a new one."""
+class Lasting(Protocol):
+    """Where answers and invalidations outlive Redis; its methods raise DependencyUnavailable while it is away."""
 
-    def __init__(self, redis: Redis, answers: AnswerCache, clock: Clock) -> None:
+    async def forget(self, scope: str, at: float) -> None:
+        """Delete what is of this scope and not younger than `at`, and keep in mind that it counts no more."""
+        ...
+
+    async def forgotten(self) -> Mapping[str, float]:
+        """Return until when (unix seconds) what is of a scope counts no more."""
+        ...
+
+
+class Invalidations:
+    """Invalidates in all processes: the times stand in Redis and in the database, and a message tells of a new one."""
+
+    def __init__(self, redis: Redis, answers: AnswerCache, clock: Clock, lasting: Lasting | None = None) -> None:
         self._redis = redis
         self._answers = answers
         self._clock = clock
+        self._lasting = lasting
 
     async def invalidate(self, scope: str) -> float:
         """Let all that is kept of this scope count no more, and return since when (unix seconds).
 
         Raises:
-            DependencyUnavailable: Redis is away; this process has forgotten the answers, the others have not.
+            DependencyUnavailable: Redis or the database is away; this process has forgotten the answers, others may not have.
         """
         at = self._clock.now()
         self._answers.invalidate({scope: at})
@@ -94,12 +107,22 @@ class Invalidations:
                 await publish(self._redis, CACHE_INVALIDATED, CacheInvalidated(scope=scope, at=at))
         except (RedisError, OSError, TimeoutError) as exc:
             raise DependencyUnavailable("Redis is away: other gateways still use what they keep. Try again.") from exc
+        if self._lasting is not None:
+            await self._lasting.forget(scope, at)
         return at
 
     async def follow(self) -> None:
         """Take over invalidations as they are announced, until cancelled."""
+        if self._lasting is not None:
+            await self._recall(self._lasting)
         async for message in subscribe(self._redis, CACHE_INVALIDATED, on_connect=self._read):
             self._answers.invalidate({message.scope: message.at})
+
+    async def _recall(self, lasting: Lasting) -> None:
+        try:
+            self._answers.invalidate(await lasting.forgotten())
+        except DependencyUnavailable as exc:
+            _log.warning("invalidations of the cache in the database cannot be read (%s)", exc.detail)
 
     async def _read(self) -> None:
         # Those that are older than anything kept can be are no longer needed.

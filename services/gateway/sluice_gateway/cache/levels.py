@@ -62,12 +62,15 @@ class AnswerCache:
         """Return what is in memory."""
         return self.memory.get(key, now)
 
-    async def find(self, key: bytes, now: float) -> Found | None:
-        """Return what the fastest level has that has it; faster levels have it from then on."""
+    async def find(self, key: bytes, now: float, *, news: bool = False) -> Found | None:
+        """Return what the fastest level has that has it; faster levels have it from then on.
+
+        `news` says that only what was kept a moment ago can be there: levels that get it late are not asked.
+        """
         entry = self.memory.get(key, now)
         if entry is not None:
             return Found(entry, "l1")
-        for place, far in enumerate(self._far):
+        for place, far in enumerate(self._far[:1] if news else self._far):
             entry = await self._get(far, key)
             if entry is not None and now < entry.ends and not is_invalidated(entry, self._invalidated):
                 self.memory.put(key, entry)

@@ -201,7 +201,7 @@ class Caching:
                 waiting = self._flights.get(wish.key)
                 if found is None and waiting is not None:
                     await self._wait(ctx, waiting)
-                    found = await self._look(ctx, wish)
+                    found = await self._look(ctx, wish, news=True)
                 elif found is None:
                     leads = True
                     self._flights[wish.key] = []
@@ -218,9 +218,9 @@ class Caching:
                 if not kept:
                     self._answers.free_soon(wish.key)
 
-    async def _look(self, ctx: RequestContext, wish: Wish) -> Ready | None:
+    async def _look(self, ctx: RequestContext, wish: Wish, *, news: bool = False) -> Ready | None:
         now = self._clock.now()
-        found = await self._answers.find(wish.key, now)
+        found = await self._answers.find(wish.key, now, news=news)
         if found is None:  # another request may have kept it meanwhile
             entry = self._answers.at_hand(wish.key, now)
             found = None if entry is None else Found(entry, "l1")
@@ -255,7 +255,7 @@ class Caching:
             if ctx.gone:
                 raise Gone
             busy = await self._answers.taken(wish.key)
-            found = await self._look(ctx, wish)
+            found = await self._look(ctx, wish, news=True)
             if found is not None or not busy:
                 return found
             await asyncio.sleep(_LOOK_S)
