@@ -20,11 +20,17 @@ class AnswerStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def get(self, key: bytes) -> Entry | None:
-        """Return the entry of this key, also one that has expired."""
+    async def get(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        """Return the entries of these keys, as far as there are any, also those that have expired."""
+        found: dict[bytes, Entry] = {}
         async with self._database.read() as session:
-            body = await session.scalar(select(AnswerRow.body).where(AnswerRow.key == key))
-        return None if body is None else unpacked(body)
+            for start in range(0, len(keys), _BATCH):
+                wanted = AnswerRow.key.in_(keys[start : start + _BATCH])
+                for key, body in await session.execute(select(AnswerRow.key, AnswerRow.body).where(wanted)):
+                    entry = unpacked(body)
+                    if entry is not None:
+                        found[key] = entry
+        return found
 
     async def put(self, entries: Sequence[tuple[bytes, Entry]]) -> None:
         """Keep entries, in one transaction; of two with the same key the later one counts."""

@@ -198,7 +198,7 @@ class GatewayMetrics:
         )
         self.cache_requests = plain.counter(
             "sluice_gateway_cache_requests_total",
-            "Requests that a policy lets be answered from the cache, by outcome (l1, l2, l3: answered from that level; miss; bypass).",
+            "Requests that a policy lets be answered from the cache, by outcome (l1, l2, l3: answered from that level; partial: some inputs of a list; miss; bypass).",
             ("outcome",),
         )
         self.cache_saved_usd = plain.counter(

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from redis.asyncio import Redis
@@ -38,16 +38,21 @@ class RedisAnswers:
         self._token = secrets.token_bytes(12)
         self._rests_until = 0.0
 
-    async def get(self, key: bytes) -> Entry | None:
-        """Return the entry of this key."""
-        data = await self._ask(lambda: self._redis.get(_ENTRY + key))
-        return unpacked(data) if type(data) is bytes else None
+    async def get(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        """Return the entries of these keys, as far as there are any."""
+        found = await self._ask(lambda: self._redis.mget([_ENTRY + key for key in keys]))
+        entries = ((key, unpacked(data)) for key, data in zip(keys, found, strict=True) if type(data) is bytes)
+        return {key: entry for key, entry in entries if entry is not None}
 
-    async def put(self, key: bytes, entry: Entry, now: float) -> None:
-        """Keep an entry until it expires."""
-        left_ms = int((entry.ends - now) * 1000)
-        if left_ms > 0:
-            await self._ask(lambda: self._redis.set(_ENTRY + key, packed(entry), px=left_ms))
+    async def put(self, entries: Mapping[bytes, Entry], now: float) -> None:
+        """Keep entries until they expire."""
+        lasting = {key: entry for key, entry in entries.items() if entry.ends - now >= 0.001}
+        if not lasting:
+            return
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for key, entry in lasting.items():
+                pipe.set(_ENTRY + key, packed(entry), px=int((entry.ends - now) * 1000))
+            await self._ask(pipe.execute)
 
     async def take(self, key: bytes) -> bool:
         """Tell whether this process may ask the model; it loses that right after 30 seconds."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from sluice.clock import Clock
@@ -23,8 +23,8 @@ _GOODBYE_S = 5.0
 class AnswerRows(Protocol):
     """Where kept answers lie; its methods raise DependencyUnavailable while it is away."""
 
-    async def get(self, key: bytes) -> Entry | None:
-        """Return the entry of this key, also one that has expired."""
+    async def get(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        """Return the entries of these keys, as far as there are any, also those that have expired."""
         ...
 
     async def put(self, entries: Sequence[tuple[bytes, Entry]]) -> None:
@@ -56,25 +56,30 @@ class LastingAnswers:
         self._waiting: dict[bytes, Entry] = {}
         self._waiting_bytes = 0
         self._put = asyncio.Event()
-        self._reads: set[asyncio.Task[Entry | None]] = set()
+        self._reads: set[asyncio.Task[dict[bytes, Entry]]] = set()
         self._rests_until = 0.0
         self.on_size: Callable[[int], None] = lambda _size: None
 
-    async def get(self, key: bytes) -> Entry | None:
-        """Return the entry of this key."""
-        waiting = self._waiting.get(key)
-        if waiting is not None:
+    async def get(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        """Return the entries of these keys, as far as there are any."""
+        waiting = {key: self._waiting[key] for key in keys if key in self._waiting}
+        missing = [key for key in keys if key not in waiting]
+        if not missing:
             return waiting
         if self._clock.monotonic() < self._rests_until:
             raise DependencyUnavailable("The cache in the database is left alone for a moment.")
         try:
-            return await self._read(self._rows.get(key))
+            return waiting | await self._read(self._rows.get(missing))
         except DependencyUnavailable:
             self._rests_until = self._clock.monotonic() + _REST_S
             raise
 
-    async def put(self, key: bytes, entry: Entry, now: float) -> None:
-        """Keep an entry, with the next round."""
+    async def put(self, entries: Mapping[bytes, Entry], now: float) -> None:
+        """Keep entries, with the next round."""
+        for key, entry in entries.items():
+            self._put_one(key, entry, now)
+
+    def _put_one(self, key: bytes, entry: Entry, now: float) -> None:
         old = self._waiting.pop(key, None)
         self._waiting_bytes += entry.size - (old.size if old is not None else 0)
         if now >= entry.ends or self._waiting_bytes > _WAITING_BYTES:
@@ -134,7 +139,7 @@ class LastingAnswers:
         except TimeoutError:
             return
 
-    async def _read(self, reading: Coroutine[Any, Any, Entry | None]) -> Entry | None:
+    async def _read(self, reading: Coroutine[Any, Any, dict[bytes, Entry]]) -> dict[bytes, Entry]:
         # A query that takes too long is left to end by itself: to cancel it would cost its connection.
         task = asyncio.get_running_loop().create_task(reading)
         self._reads.add(task)
@@ -144,7 +149,7 @@ class LastingAnswers:
             raise DependencyUnavailable("The cache in the database takes too long.")
         return task.result()
 
-    def _over(self, task: asyncio.Task[Entry | None]) -> None:
+    def _over(self, task: asyncio.Task[dict[bytes, Entry]]) -> None:
         self._reads.discard(task)
         if not task.cancelled():
             task.exception()  # whoever still waits for it gets it; nobody else has to hear of it

@@ -235,3 +235,76 @@ async def test_a_request_with_a_sluice_object_shares_answers_and_gets_an_object_
     assert one["sluice"] == {**other["sluice"], "request_id": "first-request"}
     assert other["sluice"]["request_id"] == "second-request"
     assert other["sluice"]["model"] == "small"
+
+
+async def embed(client: httpx.AsyncClient, gateway: Served, inputs: object, **changes: Any) -> httpx.Response:
+    body = {"model": "vectors", "input": inputs, **changes}
+    answer = await client.post(gateway.url + "/v1/embeddings", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def lengths(answer: httpx.Response) -> list[tuple[int, int]]:
+    return [(one["index"], one["embedding"][1]) for one in answer.json()["data"]]
+
+
+@pytest.mark.parametrize("http", [GatewayProtocol, HttpToolsProtocol])
+async def test_of_a_list_of_inputs_only_the_missing_ones_go_to_the_model(
+    provider: Provider, client: httpx.AsyncClient, http: type[HttpToolsProtocol]
+) -> None:
+    async with cached(provider, Parts(http=http, options=Options(trace_ratio_direct=0.0))) as gateway:
+        first = await embed(client, gateway, ["a", "bbb"])
+        mixed = await embed(client, gateway, ["cc", "bbb", "dddd", "cc", "a"], user="somebody")
+        again = await embed(client, gateway, ["bbb", "dddd"])
+        single = await embed(client, gateway, "cc")
+        other = await embed(client, gateway, ["a", "cc"], dimensions=1)
+    assert [seen.json["input"] for seen in provider.seen] == [["a", "bbb"], ["cc", "dddd"], ["a", "cc"]]
+    assert [said(answer) for answer in (first, mixed, again, single, other)] == [
+        "miss",
+        "partial",
+        "hit",
+        "hit",
+        "miss",
+    ]
+    assert mixed.headers["x-sluice-cache"] == "partial; hits=2; of=5"
+    assert lengths(mixed) == [(0, 2), (1, 3), (2, 4), (3, 2), (4, 1)]
+    assert lengths(again) == [(0, 3), (1, 4)]
+    assert lengths(single) == [(0, 2)]
+    # 8 tokens for each two inputs that the model read, shared by length: a 2, bbb 6; cc 2, dddd 6
+    assert mixed.json()["usage"] == {"prompt_tokens": 18, "total_tokens": 18}
+    assert again.json()["usage"] == {"prompt_tokens": 12, "total_tokens": 12}
+    assert [event.prompt_tokens for event in gateway.parts.usage.events] == [8, 8, 0, 0, 8]
+    assert float(mixed.headers["x-sluice-cost"]) == float(first.headers["x-sluice-cost"]) > 0
+    assert float(mixed.headers["x-sluice-saved-cost"]) == pytest.approx(float(first.headers["x-sluice-cost"]))
+    assert again.headers["x-sluice-cost"] == "0"
+
+
+async def test_lists_of_tokens_are_kept_by_the_input_too(provider: Provider, client: httpx.AsyncClient) -> None:
+    async with cached(provider) as gateway:
+        assert said(await embed(client, gateway, [[1, 2], [3]])) == "miss"
+        assert said(await embed(client, gateway, [1, 2])) == "hit"
+        assert said(await embed(client, gateway, [[3], [1, 2], [3]])) == "hit"
+        assert said(await embed(client, gateway, ["1", "2"])) == "miss"
+
+
+async def test_an_answer_to_another_number_of_inputs_is_an_error_and_not_kept(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
+    vector = {"object": "embedding", "index": 0, "embedding": [0.5]}
+    async with cached(provider) as gateway:
+        provider.next(Behaviour(body=orjson.dumps({"object": "list", "data": [vector], "usage": {"prompt_tokens": 1}})))
+        body = {"model": "vectors", "input": ["a", "b"]}
+        answer = await client.post(gateway.url + "/v1/embeddings", json=body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (502, "wrong_number_of_answers")
+        provider.next(Behaviour(status=400))
+        assert (await client.post(gateway.url + "/v1/embeddings", json=body)).status_code == 400
+        assert said(await embed(client, gateway, ["a", "b"])) == "miss"
+
+
+async def test_equal_lists_at_once_ask_the_model_once(provider: Provider, client: httpx.AsyncClient) -> None:
+    provider.default = Behaviour(stall_s=0.3)
+    async with cached(provider) as gateway:
+        answers = await asyncio.gather(*(embed(client, gateway, ["a", "bb"]) for _ in range(5)))
+    assert sorted(map(said, answers)) == ["hit"] * 4 + ["miss"]
+    assert len({answer.content for answer in answers}) == 1
+    assert len(provider.seen) == 1

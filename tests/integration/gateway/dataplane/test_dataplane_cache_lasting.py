@@ -92,16 +92,16 @@ async def test_the_younger_answer_counts_and_tenants_are_forgotten_one_by_one(da
     store = AnswerStore(database)
     await store.put([(b"a", entry(1)), (b"b", entry(2, tenant="other")), (b"c", entry(3, at=NOW + 5))])
     await store.put([(b"a", entry(4, at=NOW - 1)), (b"c", entry(5, at=NOW + 6))])
-    assert await store.get(b"a") == entry(1)
-    assert await store.get(b"c") == entry(5, at=NOW + 6)
+    assert await store.get([b"a"]) == {b"a": entry(1)}
+    assert await store.get([b"c"]) == {b"c": entry(5, at=NOW + 6)}
     await store.forget("tenant:acme", NOW + 1)
-    assert await store.get(b"a") is None
-    assert await store.get(b"b") == entry(2, tenant="other")
-    assert await store.get(b"c") is not None
+    assert await store.get([b"a"]) == {}
+    assert await store.get([b"b"]) == {b"b": entry(2, tenant="other")}
+    assert await store.get([b"c"]) != {}
     await store.forget("tenant:acme", NOW)  # an earlier one, told of late
     assert await store.forgotten() == {"tenant:acme": NOW + 1}
     await store.forget("all", NOW + 9)
-    assert await store.get(b"b") is None
+    assert await store.get([b"b"]) == {}
 
 
 async def test_cleaning_takes_what_is_of_no_use_and_then_the_oldest(database: Database) -> None:
@@ -111,13 +111,13 @@ async def test_cleaning_takes_what_is_of_no_use_and_then_the_oldest(database: Da
     await store.put([(b"old", entry(at=NOW, ttl_s=1)), (b"late", entry(tenant="gone"))])
     await store.forget("tenant:gone", NOW - 1)
     assert await store.clean(NOW + 2, most_bytes=10**9) == await store.clean(NOW + 2, most_bytes=10**9)
-    assert await store.get(b"old") is None
-    assert await store.get(b"late") is not None
+    assert await store.get([b"old"]) == {}
+    assert await store.get([b"late"]) != {}
     await store.forget("tenant:gone", NOW)
     await store.put([(b"late", entry(tenant="gone"))])  # written by a process that had not heard of it yet
     await store.clean(NOW + 2, most_bytes=10**9)
-    assert await store.get(b"late") is None
+    assert await store.get([b"late"]) == {}
     left = await store.clean(NOW + 2, most_bytes=20 * one)
     assert 18 * one < left <= 20 * one
-    assert await store.get(b"k1199") is not None
-    assert await store.get(b"k1000") is None
+    assert await store.get([b"k1199"]) != {}
+    assert await store.get([b"k1000"]) == {}

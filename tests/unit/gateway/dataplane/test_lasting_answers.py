@@ -21,13 +21,13 @@ class Rows:
         self.asked = 0
         self.cleaned = 0
 
-    async def get(self, key: bytes) -> Entry | None:
+    async def get(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
         self.asked += 1
         if self.slow is not None:
             await self.slow.wait()
         if self.away:
             raise DependencyUnavailable("The database does not answer.")
-        return self.kept.get(key)
+        return {key: self.kept[key] for key in keys if key in self.kept}
 
     async def put(self, entries: Sequence[tuple[bytes, Entry]]) -> None:
         if self.away:
@@ -50,9 +50,9 @@ def lasting(rows: Rows, clock: FakeClock) -> LastingAnswers:
 async def test_what_waits_is_found_and_written_with_the_next_round() -> None:
     rows = Rows()
     level = lasting(rows, FakeClock())
-    await level.put(b"a", entry(), 100.0)
-    await level.put(b"late", entry(), 160.0)
-    assert await level.get(b"a") == entry()
+    await level.put({b"a": entry()}, 100.0)
+    await level.put({b"late": entry()}, 160.0)
+    assert await level.get([b"a"]) == {b"a": entry()}
     assert (rows.asked, rows.kept) == (0, {})
     sizes: list[int] = []
     level.on_size = sizes.append
@@ -64,7 +64,7 @@ async def test_what_waits_is_found_and_written_with_the_next_round() -> None:
     await asyncio.wait([running])
     assert rows.kept == {b"a": entry()}
     assert sizes[0] == 1000
-    assert await level.get(b"a") == entry()
+    assert await level.get([b"a"]) == {b"a": entry()}
     assert rows.asked == 1
 
 
@@ -72,28 +72,28 @@ async def test_while_the_database_is_away_answers_wait_and_reads_are_skipped() -
     rows, clock = Rows(), FakeClock()
     level = lasting(rows, clock)
     rows.away = True
-    await level.put(b"a", entry(), 100.0)
+    await level.put({b"a": entry()}, 100.0)
     with pytest.raises(DependencyUnavailable):
         await level.write()
     for _ in range(3):
         with pytest.raises(DependencyUnavailable):
-            await level.get(b"b")
+            await level.get([b"b"])
     assert rows.asked == 1
     rows.away = False
     clock.advance(2.0)
-    assert await level.get(b"b") is None
+    assert await level.get([b"b"]) == {}
     await level.close()
     assert rows.kept == {b"a": entry()}
 
 
 async def test_what_waits_takes_bounded_room() -> None:
     level = lasting(Rows(), FakeClock())
-    await level.put(b"a", entry(20 * 2**20), 100.0)
+    await level.put({b"a": entry(20 * 2**20)}, 100.0)
     with pytest.raises(DependencyUnavailable, match="keep up"):
-        await level.put(b"b", entry(20 * 2**20), 100.0)
-    await level.put(b"a", entry(10), 100.0)
-    await level.put(b"b", entry(20 * 2**20), 100.0)
-    assert await level.get(b"b") is not None
+        await level.put({b"b": entry(20 * 2**20)}, 100.0)
+    await level.put({b"a": entry(10)}, 100.0)
+    await level.put({b"b": entry(20 * 2**20)}, 100.0)
+    assert await level.get([b"b"]) != {}
 
 
 async def test_a_read_that_takes_too_long_is_left_to_end_by_itself() -> None:
@@ -101,7 +101,7 @@ async def test_a_read_that_takes_too_long_is_left_to_end_by_itself() -> None:
     level = lasting(rows, FakeClock())
     rows.slow = asyncio.Event()
     with pytest.raises(DependencyUnavailable, match="too long"):
-        await level.get(b"a")
+        await level.get([b"a"])
     rows.slow.set()
     await level.close()
     assert rows.asked == 1

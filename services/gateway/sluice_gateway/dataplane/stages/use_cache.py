@@ -13,6 +13,8 @@ from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import Gone
 from sluice_gateway.dataplane.replay import kept_of, serves_both, shown
+from sluice_gateway.dataplane.stages import cache_items
+from sluice_gateway.dataplane.stages.cache_items import Items
 from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.domain.cached import Entry, Found, Level, key_of
@@ -35,6 +37,9 @@ _OK = 200
 _FOREVER = float("inf")
 
 
+_OUTCOMES = ("l1", "l2", "l3", "partial", "miss", "bypass")
+
+
 class Hit(NamedTuple):
     """What answers a request from the cache: the headers, and the bytes in the form that the request asks for."""
 
@@ -50,12 +55,16 @@ class Ready(NamedTuple):
 
 
 class Wish(NamedTuple):
-    """What a request may have of the cache: its key, whether it reads and writes, and the age that it accepts in seconds."""
+    """What a request may have of the cache: its key, whether it reads, and the age that it accepts in seconds.
+
+    `items` are those of a list of which each is kept by itself.
+    """
 
     key: bytes
     reads: bool
     max_age: float
     policy: CachePolicy
+    items: Items | None = None
 
 
 def wish_of(ctx: RequestContext) -> Wish | None:
@@ -79,7 +88,12 @@ def wish_of(ctx: RequestContext) -> Wish | None:
         return None
     aged = _MAX_AGE.search(control)
     reads = asked != b"refresh" and b"no-cache" not in control
-    return Wish(_key(ctx, policy, model), reads, _FOREVER if aged is None else float(aged[1]), policy)
+    key, items = _key(ctx, policy, model), None
+    if ctx.endpoint.kind == "embedding":
+        inputs = cache_items.inputs_of(ctx.fields["input"])
+        items = cache_items.items_of(key, inputs)
+        key, items = (items.keys[0], None) if len(inputs) == 1 else (key_of(*(one.hex() for one in items.keys)), items)
+    return Wish(key, reads, _FOREVER if aged is None else float(aged[1]), policy, items)
 
 
 def _is_certain(ctx: RequestContext) -> bool:
@@ -91,6 +105,7 @@ def _key(ctx: RequestContext, policy: CachePolicy, model: ModelEntry) -> bytes:
     holder = key.key_id if policy.scope == "key" else (key.team_id or key.key_id) if policy.scope == "team" else ""
     native = body.native
     both = serves_both(ctx)
+    left_out = _NO_PART | {"input"} if ctx.endpoint.kind == "embedding" else _NO_PART
     return key_of(
         key.tenant,
         policy.scope,
@@ -107,7 +122,7 @@ def _key(ctx: RequestContext, policy: CachePolicy, model: ModelEntry) -> bytes:
         None if native is None else {name: value for name, value in native.items() if name not in _NO_PART},
         None
         if native is not None and not ctx.changed
-        else {name: value for name, value in ctx.fields.items() if name not in _NO_PART},
+        else {name: value for name, value in ctx.fields.items() if name not in left_out},
     )
 
 
@@ -121,7 +136,7 @@ class Caching:
         self._before_end = before_end
         self._flights: dict[bytes, list[asyncio.Future[None]]] = {}
         metrics = deps.metrics
-        self._outcomes = {name: metrics.cache_requests.labels(name) for name in ("l1", "l2", "l3", "miss", "bypass")}
+        self._outcomes = {name: metrics.cache_requests.labels(name) for name in _OUTCOMES}
         self._saved_usd = metrics.cache_saved_usd.labels()
         self._saved_input = metrics.cache_saved_tokens.labels("input")
         self._saved_output = metrics.cache_saved_tokens.labels("output")
@@ -150,6 +165,9 @@ class Caching:
             self._bypass(ctx)
         if wish is None or not wish.reads:
             return None
+        if wish.items is not None:
+            cache_items.look_at_hand(self._answers, wish.items, ctx.at, wish.max_age)
+            return _ready_list(ctx, wish.items)
         entry = self._answers.at_hand(wish.key, ctx.at)
         return None if entry is None else _ready(ctx, wish, Found(entry, "l1"), ctx.at)
 
@@ -172,9 +190,7 @@ class Caching:
             ctx.ttft = now - ctx.started
         record(ctx, self._usage, now)
         self._outcomes[found.level].value += 1
-        self._saved_usd.value += entry.cost_usd
-        self._saved_input.value += entry.prompt_tokens
-        self._saved_output.value += entry.completion_tokens
+        self._save(entry)
         headers = decision_headers(ctx)
         headers += ((b"x-sluice-cost", b"0"), (b"x-sluice-saved-cost", cost(entry.cost_usd)))
         if ctx.body.stream:
@@ -185,6 +201,11 @@ class Caching:
                 (b"content-length", b"%d" % len(pieces[0])),
             )
         return Hit(headers, pieces)
+
+    def _save(self, entry: Entry) -> None:
+        self._saved_usd.value += entry.cost_usd
+        self._saved_input.value += entry.prompt_tokens
+        self._saved_output.value += entry.completion_tokens
 
     async def run(self, ctx: RequestContext, generate: Generate) -> None:
         """Answer from the cache, or let `generate` answer and keep that."""
@@ -209,9 +230,8 @@ class Caching:
             if found is not None:
                 await self._replay(ctx, found)
                 return
-            self._outcomes["miss"].value += 1
-            ctx.cache = b"miss"
-            kept = await self._ask(ctx, wish, generate)
+            ask = self._ask if wish.items is None else self._ask_items
+            kept = await ask(ctx, wish, generate)
         finally:
             if leads:
                 self._land(wish.key)
@@ -220,6 +240,9 @@ class Caching:
 
     async def _look(self, ctx: RequestContext, wish: Wish, *, news: bool = False) -> Ready | None:
         now = self._clock.now()
+        if wish.items is not None:
+            await cache_items.look(self._answers, wish.items, now, wish.max_age, news=news)
+            return _ready_list(ctx, wish.items)
         found = await self._answers.find(wish.key, now, news=news)
         if found is None:  # another request may have kept it meanwhile
             entry = self._answers.at_hand(wish.key, now)
@@ -262,14 +285,30 @@ class Caching:
         return None
 
     async def _ask(self, ctx: RequestContext, wish: Wish, generate: Generate) -> bool:
+        self._outcomes["miss"].value += 1
+        ctx.cache = b"miss"
         asked = ctx.chain[0]
         recorder = ctx.send = Recorder(ctx.send)
         ctx.cycle = None  # what is answered goes through the recorder
         await generate(ctx)
         entry = self._entry(ctx, wish, recorder, asked)
         if entry is not None:
-            self._answers.keep(wish.key, entry, self._clock.now())
+            self._answers.keep(wish.key, {wish.key: entry}, self._clock.now())
         return entry is not None
+
+    async def _ask_items(self, ctx: RequestContext, wish: Wish, generate: Generate) -> bool:
+        items, asked = wish.items, ctx.chain[0]
+        assert items is not None
+        hits = sum(key in items.found for key in items.keys)
+        self._outcomes["partial" if hits else "miss"].value += 1
+        ctx.cache = b"partial; hits=%d; of=%d" % (hits, len(items.keys)) if hits else b"miss"
+        new = await cache_items.ask(ctx, items, generate)
+        for found in items.found.values():
+            self._save(found.entry)
+        kept = ctx.status == "ok" and not ctx.gone and ctx.model is asked
+        if kept:
+            self._answers.keep(wish.key, cache_items.entries(ctx, new, wish.policy.ttl_s), self._clock.now())
+        return kept
 
     def _land(self, key: bytes) -> None:
         for place in self._flights.pop(key, ()):
@@ -282,6 +321,8 @@ class Caching:
             return None
         data = b"".join(recorder.pieces)
         if _UNFINISHED.search(data) or not (ctx.body.stream or len(recorder.pieces) == 1):
+            return None
+        if ctx.endpoint.kind == "embedding" and not cache_items.is_part(data):
             return None
         calls = not _TOOLS.isdisjoint(ctx.body.native or ctx.fields) and any(mark in data for mark in _CALLS)
         if calls and not wish.policy.tool_calls:
@@ -322,6 +363,12 @@ def _ready(ctx: RequestContext, wish: Wish, found: Found, now: float) -> Ready |
     ctx.model = ctx.chain[0]
     pieces = shown(ctx, found.entry)
     return None if pieces is None else Ready(found, pieces)
+
+
+def _ready_list(ctx: RequestContext, items: Items) -> Ready | None:
+    ctx.model = ctx.chain[0]
+    found = cache_items.whole(ctx, items)
+    return None if found is None else Ready(*found)
 
 
 class Recorder:
