@@ -1,4 +1,4 @@
-"""`sluice orgs`, `teams`, `keys` and `audit` as a person types them, against a real gateway."""
+"""`sluice orgs`, `teams`, `keys`, `audit` and `cache` as a person types them, against a real gateway."""
 
 import json
 from collections.abc import Iterator
@@ -130,3 +130,13 @@ def test_usage_is_written_into_a_new_file(cli: Cli, tmp_path: Path) -> None:
     refused = tmp_path / "refused.csv"
     assert "was refused with 401" in cli._replace(credential="wrong").refused("usage", "export", str(refused), "--all")
     assert not refused.exists()
+
+
+def test_kept_answers_are_counted_and_forgotten(cli: Cli) -> None:
+    found = cli.json("cache", "stats", "--json")
+    assert (found["entries"], found["hit_rate"], found["saved_usd"]) == (0, None, 0.0)
+    assert "requests: partial" in cli.ok("cache", "stats")
+    assert cli.ok("cache", "purge", "--model", "small") == "Forgotten: model:small"
+    assert cli.ok("cache", "purge", "--all") == "Forgotten: all"
+    assert "exactly one of" in cli.refused("cache", "purge")
+    assert "exactly one of" in cli.refused("cache", "purge", "--all", "--tenant", "acme")
