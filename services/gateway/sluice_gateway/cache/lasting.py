@@ -46,13 +46,21 @@ class LastingAnswers:
     level: Level = "l3"
 
     def __init__(
-        self, rows: AnswerRows, clock: Clock, *, most_bytes: int, linger_s: float = _LINGER_S, clean_s: float = _CLEAN_S
+        self,
+        rows: AnswerRows,
+        clock: Clock,
+        *,
+        most_bytes: int,
+        linger_s: float = _LINGER_S,
+        clean_s: float = _CLEAN_S,
+        patience_s: float = _PATIENCE_S,
     ) -> None:
         self._rows = rows
         self._clock = clock
         self._most_bytes = most_bytes
         self._linger_s = linger_s
         self._clean_s = clean_s
+        self._patience_s = patience_s
         self._waiting: dict[bytes, Entry] = {}
         self._waiting_bytes = 0
         self._put = asyncio.Event()
@@ -144,7 +152,7 @@ class LastingAnswers:
         task = asyncio.get_running_loop().create_task(reading)
         self._reads.add(task)
         task.add_done_callback(self._over)
-        await asyncio.wait({task}, timeout=_PATIENCE_S)
+        await asyncio.wait({task}, timeout=self._patience_s)
         if not task.done():
             raise DependencyUnavailable("The cache in the database takes too long.")
         return task.result()

@@ -48,7 +48,7 @@ async def redis(flushed_valkey: str) -> AsyncIterator[Redis]:
 async def gateway(provider: Provider, redis: Redis, database: Database) -> AsyncIterator[Served]:
     """One life of a gateway process."""
     parts, clock, store = Sharing(options=Options(trace_ratio_direct=0.0)), SystemClock(), AnswerStore(database)
-    far, lasting = RedisAnswers(redis, clock), LastingAnswers(store, clock, most_bytes=2**20)
+    far, lasting = RedisAnswers(redis, clock), LastingAnswers(store, clock, most_bytes=2**20, patience_s=30)
     parts.answers = AnswerCache(None, (far, lasting), far)
     invalidations = Invalidations(redis, parts.answers, clock, store)
     following = asyncio.create_task(invalidations.follow())
