@@ -38,7 +38,9 @@ def purge(
     everything: Annotated[bool, typer.Option("--all", help="all answers")] = False,
 ) -> None:
     """Forget kept answers, in all gateways and all levels: those of one tenant, model or key, or all."""
-    named = {name: value for name, value in (("tenant", tenant), ("model", model), ("key_id", key_id)) if value}
+    named: dict[str, object] = {
+        name: value for name, value in (("tenant", tenant), ("model", model), ("key_id", key_id)) if value
+    }
     if len(named) + everything != 1:
         raise CommandFailed("Say what to forget: exactly one of --tenant, --model, --key and --all.")
     body = named or {"all": True}

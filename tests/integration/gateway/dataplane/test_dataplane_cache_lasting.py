@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from gateway_parts import Served, deployment, model, serving, snapshot
+from gateway_parts import Parts, Served, deployment, model, serving, snapshot
 from openai_provider import Provider
 from redis.asyncio import Redis
-from test_dataplane_cache_levels import BODY, CHAT, Sharing, said
 
 from sluice.clock import SystemClock
 from sluice.contracts.routing import CachePolicy, Policy
@@ -21,11 +22,28 @@ from sluice_gateway.adapters.answer_cache import Invalidations, RedisAnswers
 from sluice_gateway.answer_store import AnswerStore
 from sluice_gateway.cache.lasting import LastingAnswers
 from sluice_gateway.cache.levels import AnswerCache
-from sluice_gateway.dataplane.deps import Options
+from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
 from sluice_gateway.domain.cached import Entry, packed
 from sluice_gateway.wiring import MIGRATIONS
 
 NOW = 1_800_000_000.0
+CHAT = "/v1/chat/completions"
+BODY: dict[str, Any] = {"model": "small", "messages": [{"role": "user", "content": "What is a fox?"}], "temperature": 0}
+
+
+class Sharing(Parts):
+    """A gateway's parts with a cache that has far levels."""
+
+    answers: AnswerCache
+
+    def deps(self) -> DataPlaneDeps:
+        return replace(super().deps(), answers=self.answers)
+
+
+async def said(client: httpx.AsyncClient, served: Served) -> str:
+    answer = await client.post(served.url + CHAT, json=BODY)
+    assert answer.status_code == 200, answer.text
+    return answer.headers["x-sluice-cache"].rsplit("; age", 1)[0]
 
 
 @pytest.fixture
