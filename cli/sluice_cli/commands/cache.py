@@ -1,48 +1,34 @@
-"""`sluice cache`: what kept answers save, and forgetting them."""
+"""`sluice cache`: what the gateway keeps of answers, and forgetting it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from sluice_cli.client import Gateway
-from sluice_cli.output import say, show_json, show_table
+from sluice_cli.output import say, show_json
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.settings import CliSettings
 
-app = typer.Typer(help="Kept answers.", no_args_is_help=True)
+app = typer.Typer(help="Answers that the gateway keeps and gives again.", no_args_is_help=True)
 
 
 @app.command()
-def stats(as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
-    """Show what the gateway process that answers keeps in memory, and how often it answered from the cache."""
-    found = Gateway.from_settings(CliSettings()).admin("GET", "/admin/cache")
-    if as_json:
-        show_json(found)
-        return
-    rate = found["hit_rate"]
-    rows = [
-        ("answers in memory", found["entries"]),
-        ("bytes in memory", found["bytes"]),
-        *((f"requests: {outcome}", count) for outcome, count in found["requests"].items()),
-        ("hit rate", "-" if rate is None else f"{rate:.1%}"),
-        ("saved, US dollars", found["saved_usd"]),
-    ]
-    show_table(("what", "value"), rows)
+def show() -> None:
+    """Show what one gateway process holds, and how often it answered from it, as JSON; the metrics have all processes."""
+    show_json(Gateway.from_settings(CliSettings()).admin("GET", "/admin/cache"))
 
 
 @app.command()
-def purge(
-    tenant: Annotated[str | None, typer.Option(help="answers of this tenant")] = None,
-    model: Annotated[str | None, typer.Option(help="answers of this model")] = None,
-    key_id: Annotated[str | None, typer.Option("--key", help="answers that the API key with this id asked for")] = None,
+def forget(
+    tenant: Annotated[str | None, typer.Option(help="all answers of this tenant")] = None,
+    model: Annotated[str | None, typer.Option(help="all answers of this model")] = None,
+    key: Annotated[str | None, typer.Option(help="all answers that this key's requests made, by its id")] = None,
     everything: Annotated[bool, typer.Option("--all", help="all answers")] = False,
 ) -> None:
-    """Forget kept answers, in all gateways and all levels: those of one tenant, model or key, or all."""
-    named: dict[str, object] = {
-        name: value for name, value in (("tenant", tenant), ("model", model), ("key_id", key_id)) if value
-    }
-    if len(named) + everything != 1:
-        raise CommandFailed("Say what to forget: exactly one of --tenant, --model, --key and --all.")
-    body = named or {"all": True}
-    done = Gateway.from_settings(CliSettings()).admin("POST", "/admin/cache/invalidations", json=body)
-    say(f"Forgotten: {done['scope']}")
+    """Let kept answers count no more, in all gateways within a second."""
+    given: dict[str, Any] = {"tenant": tenant, "model": model, "key_id": key, "all": everything or None}
+    body = {name: value for name, value in given.items() if value is not None}
+    if len(body) != 1:
+        raise CommandFailed("Say which: one of --tenant, --model, --key and --all.")
+    gone = Gateway.from_settings(CliSettings()).admin("POST", "/admin/cache/invalidations", json=body)
+    say(f"Answers kept so far ({gone['scope']}) count no more.")

@@ -192,7 +192,8 @@ def entries(ctx: RequestContext, new: dict[bytes, bytes], ttl_s: int) -> dict[by
     counts = {key: orjson.loads(body)["usage"]["prompt_tokens"] for key, body in new.items()}
     total = sum(counts.values())
     share = {key: count / total if total else 1 / len(new) for key, count in counts.items()}
+    cost_usd = ctx.cost or 0.0
     return {
-        key: Entry(ctx.key.tenant, model, ctx.key.key_id, (body,), ctx.at, ttl_s, counts[key], 0, ctx.cost * share[key])
+        key: Entry(ctx.key.tenant, model, ctx.key.key_id, (body,), ctx.at, ttl_s, counts[key], 0, cost_usd * share[key])
         for key, body in new.items()
     }
