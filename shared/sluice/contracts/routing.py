@@ -12,6 +12,7 @@ ModelKind = Literal["chat", "embedding", "rerank"]
 Modality = Literal["text", "image", "audio", "video", "file"]
 Capability = Literal["tools", "json_schema", "logprobs", "reasoning"]
 Prefer = Literal["least_loaded", "cheapest"]
+Balance = Literal["least_loaded", "two_choices", "session", "prefix"]
 GuardMode = Literal["off", "observe", "enforce"]
 DeploymentHealth = Literal["up", "down", "unknown"]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -88,7 +89,7 @@ class Model(Reply):
 
     What describes it (`version` to `capabilities`) is as its operator says. `input_modalities` and `capabilities` None
     means that nobody said: such a model is asked for anything, while one that lists them is asked for those only.
-    `parameters_b` is its size in billions of parameters.
+    `parameters_b` is its size in billions of parameters. `balance` says how one of its deployments is chosen.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Model(Reply):
     policy: str | None = None
     fallbacks: tuple[str, ...] = ()
     fallbacks_on: FallbacksOn = FallbacksOn()
+    balance: Balance = "least_loaded"
     deployments: tuple[Deployment, ...]
 
 

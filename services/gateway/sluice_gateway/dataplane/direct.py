@@ -197,7 +197,11 @@ class DirectRequest:
         if ctx.key.limits and not plane.limits.admit(ctx):
             return False  # the other way waits for what is missing
         entry = ctx.chain[0]
-        state = choose(entry.open_to(ctx.key.regions), plane.clock.monotonic())
+        states, balancer = entry.open_to(ctx.key.regions), entry.balancer
+        if balancer is None:
+            state = choose(states, plane.clock.monotonic())
+        else:
+            state = balancer.choose(states, plane.clock.monotonic(), None, ctx.fields, ctx.key.tenant)
         if state is None:
             return False
         if state.provider is not None or ctx.endpoint.client is not None:

@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from sluice.contracts.routing import Deployment, FallbacksOn, Model, ModelKind, Policy, Route, RoutingSnapshot
+from sluice.contracts.routing import Balance, Deployment, FallbacksOn, Model, ModelKind, Policy, Route, RoutingSnapshot
 from sluice_gateway.dataplane.asgi import header_value
+from sluice_gateway.dataplane.balance import Balancer, balancer_of
 from sluice_gateway.dataplane.body import Fields, Kind
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError
@@ -115,7 +116,7 @@ class ModelMetrics:
 class ModelEntry:
     """A model that callers can name."""
 
-    __slots__ = ("_within", "config", "context_tokens", "dearest_input", "dearest_output", "deployments", "differences", "fallbacks", "fingerprint", "header", "header_line", "input_price", "longest_answer", "metrics", "name",
+    __slots__ = ("_within", "balancer", "config", "context_tokens", "dearest_input", "dearest_output", "deployments", "differences", "fallbacks", "fingerprint", "header", "header_line", "input_price", "longest_answer", "metrics", "name",
                  "on", "output_price", "plan", "policy", "prompt_limit_bytes", "request_fee")  # fmt: skip
 
     def __init__(
@@ -126,6 +127,7 @@ class ModelEntry:
         plan: Plan,
         metrics: ModelMetrics,
         prompt_limit_bytes: int,
+        balancer: Balancer | None = None,
     ) -> None:
         self.name = config.name
         self.config = config
@@ -134,6 +136,7 @@ class ModelEntry:
         self.plan = plan
         self.metrics = metrics
         self.prompt_limit_bytes = prompt_limit_bytes
+        self.balancer = balancer
         self.fallbacks: tuple[ModelEntry, ...] = ()
         places = sorted(f"{one.provider} {one.base_url} {one.upstream_model}" for one in config.deployments)
         self.fingerprint = "\n".join((config.name, *places))
@@ -240,6 +243,7 @@ class Compiler:
         self._max_bytes_per_token = max_bytes_per_token
         self._deployments: dict[tuple[str, str], DeploymentState] = {}
         self._model_metrics: dict[str, ModelMetrics] = {}
+        self._balancers: dict[tuple[str, Balance], Balancer | None] = {}
 
     def compile(self, snapshot: RoutingSnapshot) -> Table:
         """Return the table of a snapshot."""
@@ -259,6 +263,8 @@ class Compiler:
             chat = tuple(entry.name for entry in table.models.values() if entry.config.kind == "chat")
             table.routes[AUTO] = _route(Route(name=AUTO, candidates=chat), table)
         self._deployments = kept
+        there = {(model.name, model.balance) for model in snapshot.models}
+        self._balancers = {key: found for key, found in self._balancers.items() if key in there}
         return table
 
     def states(self) -> tuple[DeploymentState, ...]:
@@ -286,7 +292,18 @@ class Compiler:
             table.plan(policy, virtual=False, retrieval=False),
             metrics,
             model.context_tokens * self._max_bytes_per_token,
+            self._balancer(model, states),
         )
+
+    def _balancer(self, model: Model, states: list[DeploymentState]) -> Balancer | None:
+        # What it knows of the replicas' caches outlives a snapshot.
+        key = (model.name, model.balance)
+        if key not in self._balancers:
+            self._balancers[key] = balancer_of(model.balance, model.name, self._metrics)
+        found = self._balancers[key]
+        if found is not None:
+            found.use(states)
+        return found
 
     def _deployment(self, key: tuple[str, str], config: Deployment) -> DeploymentState:
         upstream = self._upstream_for(_origin(config.base_url))

@@ -45,6 +45,14 @@ def subject(fields: Fields, tenant: str) -> str:
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
+def session(fields: Fields, tenant: str) -> str:
+    """Return a stand-in for the session whose requests belong together; empty when the request names none."""
+    key = fields.get("prompt_cache_key")
+    if isinstance(key, str) and key:
+        return subject({"user": f"session\0{key}"}, tenant)
+    return subject(fields, tenant)
+
+
 def _part_types(messages: Any) -> Iterator[str]:
     for message in messages if isinstance(messages, list) else ():
         content = message.get("content") if isinstance(message, dict) else None

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from sluice.contracts.routing import (
+    Balance,
     CachePolicy,
     Capability,
     Deployment,
@@ -145,6 +146,7 @@ class ModelConfig(_Section):
     policy: str | None = None
     fallbacks: tuple[str, ...] = ()
     fallbacks_on: FallbacksOnConfig = FallbacksOnConfig()
+    balance: Balance = "least_loaded"
     deployments: Annotated[tuple[DeploymentConfig, ...], Field(min_length=1)]
 
 
@@ -337,6 +339,7 @@ def _model(model: ModelConfig, notes: Mapping[str, HealthNote]) -> Model:
         policy=model.policy,
         fallbacks=model.fallbacks,
         fallbacks_on=FallbacksOn.model_validate(model.fallbacks_on.model_dump()),
+        balance=model.balance,
         deployments=tuple(
             _deployment(deployment_id, deployment, model.name, notes) for deployment_id, deployment in with_ids(model)
         ),

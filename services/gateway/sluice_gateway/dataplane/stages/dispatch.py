@@ -100,7 +100,10 @@ class Dispatch:
     def _next(self, ctx: RequestContext) -> tuple[ModelEntry, DeploymentState] | None:
         now, regions, tried = self._deps.clock.monotonic(), ctx.key.regions, ctx.tried
         for entry in ctx.chain:
-            state = choose(entry.open_to(regions), now, tried)
+            if entry.balancer is None:
+                state = choose(entry.open_to(regions), now, tried)
+            else:
+                state = entry.balancer.choose(entry.open_to(regions), now, tried, ctx.fields, ctx.key.tenant)
             if state is not None:
                 return entry, state
         # Everything that is left rests after failures: asking one of them beats refusing.
