@@ -35,10 +35,10 @@ from sluice_gateway.dataplane.upstreams import Upstreams
 from sluice_gateway.metrics import GatewayMetrics
 
 REPLICAS = 3
-SLOTS = 10
-PREFIXES = 24
-QUESTIONS = 8
-CONCURRENT = 6
+SLOTS = 15
+PREFIXES = 36
+QUESTIONS = 6
+CONCURRENT = 4
 CONTEXT_TOKENS = 512
 PREFIX_CHARS = 900
 ANSWER_TOKENS = 4

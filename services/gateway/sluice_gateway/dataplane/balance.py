@@ -19,7 +19,7 @@ from sluice_gateway.dataplane.wants import session
 from sluice_gateway.metrics import GatewayMetrics
 
 BOUND = 1.25
-"""A replica is preferred for its cache only while it has at most this share of the load that would be its own."""
+"""A replica is preferred for its cache only while it has at most this share of its fair load, and one request more."""
 WORTH = 0.25
 """A replica counts as having a prompt when it has this share of what was looked at."""
 
@@ -96,7 +96,7 @@ class _Bounded:
     def _within_bound(free: list[DeploymentState]) -> list[DeploymentState]:
         # Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam 2018), here for any preference.
         share = BOUND * (sum(state.in_flight for state in free) + 1) / sum(state.config.weight for state in free)
-        return [state for state in free if state.in_flight + 1 <= math.ceil(share * state.config.weight)]
+        return [state for state in free if state.in_flight <= math.ceil(share * state.config.weight)]
 
     def _of_session(self, free: list[DeploymentState], key: str) -> DeploymentState:
         # Weighted rendezvous hashing: each process comes to the same replica, and few sessions move when replicas do.

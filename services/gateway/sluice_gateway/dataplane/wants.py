@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from sluice.contracts.routing import Capability, Modality
+from sluice.contracts.routing import Capability, Modality, Model
 from sluice_gateway.dataplane.body import Fields
 
 _PARTS: dict[str, Modality] = {
@@ -34,6 +34,14 @@ def capabilities(fields: Fields) -> tuple[Capability, ...]:
     if fields.get("logprobs"):
         found.append("logprobs")
     return tuple(found)
+
+
+def can_take(model: Model, fields: Fields) -> bool:
+    """Tell whether a model takes what the request holds and can do what it asks for; one that lists nothing is asked for anything."""
+    takes, can = model.input_modalities, model.capabilities
+    return (takes is None or set(modalities(fields)) <= {*takes}) and (
+        can is None or set(capabilities(fields)) <= {*can}
+    )
 
 
 def subject(fields: Fields, tenant: str) -> str:
