@@ -102,17 +102,23 @@ class ForeignProvider(Provider):
 
     async def _pieces(self, writer: asyncio.StreamWriter, seen: Seen, behaviour: Behaviour) -> bool:
         writer.write(self._head(200, self.stream_type, {"Transfer-Encoding": "chunked"}))
-        for number, piece in enumerate(self.events(seen, behaviour)):
+        pieces = list(self.events(seen, behaviour))
+        for number, piece in enumerate(pieces):
             if behaviour.cut_after == number:
                 await writer.drain()
                 writer.transport.abort()
                 return False
             if behaviour.crlf:
                 piece = piece.replace(b"\n", b"\r\n")
-            await _send(writer, b"%x\r\n%b\r\n" % (len(piece), piece), behaviour.split)
+            chunk = b"%x\r\n%b\r\n" % (len(piece), piece)
+            if behaviour.hold_after == number:
+                await self.hold(writer, seen, chunk if behaviour.hold_within else b"")
+            await _send(writer, chunk, behaviour.split)
             self.events_sent += 1
             if behaviour.chunk_delay_s:
                 await asyncio.sleep(behaviour.chunk_delay_s)
+        if behaviour.hold_after == len(pieces):
+            await self.hold(writer, seen)
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         return True

@@ -75,7 +75,9 @@ class GeminiProvider(ForeignProvider):
                 yield _event(self.error(503, None, "projects/123 on secret-host is overloaded")[0])
                 return
             last = number == len(pieces) - 1 and behaviour.done
-            yield _event(_content([piece], "STOP" if last else None, seen, behaviour))
+            yield _event(
+                _content([piece], "STOP" if last else None, seen, behaviour, so_far=None if last else number + 1)
+            )
 
     def error(self, status: int, kind: str | None, message: str) -> tuple[Json, dict[str, str]]:
         """Return an error in Google's shape; a limit says how long to wait."""
@@ -129,13 +131,16 @@ def _cut(part: Json) -> list[Json]:
     return [{**part, "text": word} for word in words(part["text"])] if "text" in part else [part]
 
 
-def _content(parts: list[Json], finish: str | None, seen: Seen, behaviour: Behaviour) -> Json:
+def _content(
+    parts: list[Json], finish: str | None, seen: Seen, behaviour: Behaviour, *, so_far: int | None = None
+) -> Json:
     match = _PATH.fullmatch(seen.path)
     assert match is not None
     candidate: Json = {"content": {"parts": parts, "role": "model"}, "index": 0}
     if finish is not None:
         candidate["finishReason"] = finish
     prompt, output = len(seen.body.split()), len(words(behaviour.text)) * behaviour.repeat
+    output = output if so_far is None else min(output, so_far)
     usage = {"promptTokenCount": prompt, "candidatesTokenCount": output, "totalTokenCount": prompt + output}
     if behaviour.cached:
         usage["cachedContentTokenCount"] = behaviour.cached

@@ -47,6 +47,8 @@ class Behaviour:
     tool_arguments: str | None = None
     stream_error_after: int | None = None
     split: int | None = None
+    hold_after: int | None = None  # so many chunks of a stream come, and then nothing until the caller leaves
+    hold_within: bool = False  # of the next chunk half comes as well
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,12 @@ class Seen:
 
 @dataclass
 class Provider:
-    """The server; `default` answers whatever no `next` was set for."""
+    """The server; `default` answers whatever neither `for_request` nor `next` was set for."""
 
     default: Behaviour = field(default_factory=Behaviour)
     seen: list[Seen] = field(default_factory=list)
+    for_request: dict[str, Behaviour] = field(default_factory=dict)  # by `x-request-id`
+    held: set[str] = field(default_factory=set)  # the requests that get nothing more
     answered: int = 0
     aborted: int = 0
     events_sent: int = 0
@@ -129,7 +133,7 @@ class Provider:
             while True:
                 seen = await self._read(reader, number)
                 self.seen.append(seen)
-                behaviour = self._next.popleft() if self._next else self.default
+                behaviour = self._behaviour(seen)
                 try:
                     keep = await self._answer(reader, writer, seen, behaviour)
                 finally:
@@ -144,6 +148,12 @@ class Provider:
             with suppress(ConnectionError):
                 await writer.wait_closed()
             self.open -= 1
+
+    def _behaviour(self, seen: Seen) -> Behaviour:
+        named = self.for_request.get(seen.headers.get("x-request-id", ""))
+        if named is not None:
+            return named
+        return self._next.popleft() if self._next else self.default
 
     async def _read(self, reader: asyncio.StreamReader, number: int) -> Seen:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -217,14 +227,25 @@ class Provider:
                 await writer.drain()
                 writer.transport.abort()
                 return False
+            if behaviour.hold_after == number:
+                await self.hold(writer, seen, _chunked(event) if behaviour.hold_within else b"")
             await _send(writer, _chunked(event), behaviour.split)
             await writer.drain()
             self.events_sent += 1
             if behaviour.chunk_delay_s:
                 await asyncio.sleep(behaviour.chunk_delay_s)
+        if behaviour.hold_after == len(events):
+            await self.hold(writer, seen)
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         return True
+
+    async def hold(self, writer: asyncio.StreamWriter, seen: Seen, following: bytes = b"") -> None:
+        """Send half of what follows, then nothing, and wait until the caller leaves."""
+        writer.write(following[: len(following) // 2])
+        await writer.drain()
+        self.held.add(seen.headers.get("x-request-id", ""))
+        await asyncio.Event().wait()
 
 
 async def _send(writer: asyncio.StreamWriter, data: bytes, split: int | None) -> None:

@@ -31,6 +31,7 @@ from sluice_gateway.dataplane.short_way import Client, Plane
 from sluice_gateway.dataplane.sse import DONE, EventTooLong, StreamPiece, StreamScanner, usage_of
 from sluice_gateway.dataplane.stages.attempt import AttemptFailed, failed
 from sluice_gateway.dataplane.stages.record import record
+from sluice_gateway.dataplane.stages.settle import take_counts
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry
 from sluice_gateway.dataplane.upstream import DirectStream, Reason, UpstreamReply
 
@@ -98,7 +99,7 @@ class DirectRequest:
         stream, call = self._stream, ctx.call
         self._end(ctx)
         if stream is not None:
-            ctx.usage, ctx.chunks = self._scanner.usage, self._scanner.chunks
+            take_counts(ctx, self._scanner)
             stream.close()
         elif call is not None:
             call.cancel()
@@ -339,7 +340,7 @@ class DirectRequest:
     def _close_stream(self, ctx: RequestContext, tail: bytes) -> None:
         # The row is written before the last bytes go out.
         plane, stream = self._plane, self._stream
-        ctx.usage, ctx.chunks = self._scanner.usage, self._scanner.chunks
+        take_counts(ctx, self._scanner)
         try:
             record(ctx, plane.usage, plane.clock.monotonic())
         except DependencyUnavailable as exc:
@@ -367,7 +368,7 @@ class DirectRequest:
             self._fail(ctx, error)
             return
         plane, stream = self._plane, self._stream
-        ctx.usage, ctx.chunks = self._scanner.usage, self._scanner.chunks
+        take_counts(ctx, self._scanner)
         ctx.status, ctx.error_code = "error", error.error_code
         plane.record_anyway(ctx)
         self._end(ctx)

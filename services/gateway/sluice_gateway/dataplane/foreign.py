@@ -13,7 +13,7 @@ from sluice_gateway.dataplane.body import Fields
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError, InvalidRequest, RefusedByUpstream
-from sluice_gateway.dataplane.sse import DONE, Scanner, StreamPiece, StreamScanner, Usage, chunk_of, split
+from sluice_gateway.dataplane.sse import DONE, Scanner, StreamPiece, StreamScanner, Usage, carries, chunk_of, split
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import UpstreamReply
 from sluice_gateway.domain.tokens import TokenDetails
@@ -166,7 +166,7 @@ class _Translator:
         return self._written(self._stream.finish())
 
     def _written(self, chunks: list[dict[str, Any]]) -> StreamPiece:
-        self.chunks += sum(1 for chunk in chunks if chunk.get("choices"))
+        self.chunks += sum(1 for chunk in chunks if carries(chunk))
         shown = [chunk for chunk in chunks if chunk.get("choices") or not self._hide_usage]
         return StreamPiece(b"".join(write(chunk) for chunk in shown), self._stream.done)
 

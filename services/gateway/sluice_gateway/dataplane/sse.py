@@ -110,6 +110,19 @@ def usage_of(answer: dict[str, Any]) -> Usage | None:
     return Usage(prompt, completion)
 
 
+def carries(chunk: dict[str, Any]) -> bool:
+    """Tell whether a chunk carries a piece of the answer, not only who speaks, why it ended, or the counts."""
+    choices = chunk.get("choices")
+    return isinstance(choices, list) and any(isinstance(choice, dict) and _says(choice) for choice in choices)
+
+
+def _says(choice: dict[str, Any]) -> bool:
+    delta = choice.get("delta")
+    if isinstance(delta, dict):
+        return any(value for name, value in delta.items() if name != "role")
+    return bool(choice.get("text"))
+
+
 class StreamPiece(NamedTuple):
     """What one read of a stream comes to: bytes for the client, and whether the stream said that it is done."""
 
@@ -147,14 +160,26 @@ class Scanner(Protocol):
 class StreamScanner:
     """Follows a stream that is relayed as it came: finds its usage, counts its chunks, leaves out what was not asked for."""
 
-    __slots__ = ("_cutter", "_hide_usage", "chunks", "failed", "usage")
+    __slots__ = ("_count", "_cutter", "_first", "_hide_usage", "_last", "failed", "usage")
 
     def __init__(self, *, hide_usage: bool) -> None:
         self._cutter = EventCutter()
         self._hide_usage = hide_usage
         self.usage: Usage | None = None
-        self.chunks = 0
         self.failed = False
+        self._count = 0
+        self._first = self._last = b""
+
+    @property
+    def chunks(self) -> int:
+        """How many pieces of the answer came.
+
+        All events are counted as they pass. The first may say no more than who speaks, and the last no more than why it
+        ended; that is looked at only when somebody asks, which is when the upstream did not count itself.
+        """
+        ends = split(self._first)[:1] if self._count else []
+        ends += split(self._last)[-1:] if self._count > 1 else []
+        return self._count - sum(1 for one in ends if (chunk := chunk_of(one)) is not None and not carries(chunk))
 
     def feed(self, data: bytes) -> StreamPiece:
         """Take one read of the upstream and return what goes to the client now, without the final `[DONE]`."""
@@ -167,7 +192,10 @@ class StreamScanner:
 
     def _scan(self, events: bytes) -> StreamPiece:
         if b'"usage"' not in events and b"[DONE]" not in events and b'"error"' not in events:
-            self.chunks += events.count(b"data:")
+            if events:
+                self._count += events.count(b"\ndata:") + events.startswith(b"data:")
+                self._last = events
+                self._first = self._first or events
             return StreamPiece(events, done=False)
         return self._scan_each(split(events))
 
@@ -179,6 +207,8 @@ class StreamScanner:
                 done = True
             elif self._keeps(event):
                 kept.append(event)
+                self._last = event
+                self._first = self._first or event
         return StreamPiece(b"".join(kept), done)
 
     def _keeps(self, event: bytes) -> bool:
@@ -192,6 +222,6 @@ class StreamScanner:
         if usage is not None:
             self.usage = usage
         if chunk.get("choices"):
-            self.chunks += 1
+            self._count += 1
             return True
         return not (self._hide_usage and usage is not None)

@@ -217,8 +217,9 @@ async def test_a_client_that_leaves_is_billed_what_was_counted_and_the_upstream_
     async with world() as on:
         on.answer(name, repeat=50, chunk_delay_s=0.02)
         stream = await on.openai.chat.completions.create(model=name, messages=QUESTION, stream=True)
-        async for _ in stream:
-            break
+        async for chunk in stream:
+            if chunk.choices[0].delta.content:
+                break
         await stream.close()
         async with asyncio.timeout(3):
             while not on.usage:

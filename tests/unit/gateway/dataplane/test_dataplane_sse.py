@@ -116,3 +116,18 @@ def test_cut_at_every_byte_with_comments_names_and_data_on_many_lines(newline: b
         out, done = run(scanner, data, list(range(0, len(data), size)))
         assert out == (b": ping\n\n" + first + chunk("two")).replace(b"\n", newline), size
         assert (done, scanner.usage, scanner.chunks) == (True, Usage(5, 2), 2), size
+
+
+def test_only_pieces_of_the_answer_are_counted() -> None:
+    speaker = b'data: {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}\n\n'
+    ended = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n'
+    pieces = [speaker, chunk("a line\ndata: of an event"), chunk("two"), ended]
+    scanner = StreamScanner(hide_usage=True)
+    seen = []
+    for piece in pieces:
+        scanner.feed(piece)
+        seen.append(scanner.chunks)
+    assert seen == [0, 1, 2, 2]
+    at_once = StreamScanner(hide_usage=True)
+    at_once.feed(b"".join(pieces))
+    assert at_once.chunks == 2

@@ -37,6 +37,7 @@ from sluice_gateway.dataplane.sse import (
 from sluice_gateway.dataplane.stages.dispatch import Answer
 from sluice_gateway.dataplane.stages.guard_output import GuardOutput, StreamGuard
 from sluice_gateway.dataplane.stages.record import record
+from sluice_gateway.dataplane.stages.settle import take_counts
 from sluice_gateway.dataplane.upstream import ReplyStream, UpstreamError
 
 _WRITTEN = frozenset({"chat", "completion"})
@@ -108,8 +109,7 @@ class Respond:
             await _write(ctx, {"type": "http.response.start", "status": 200, "headers": [*decision_headers(ctx), *SSE]})
             await relay.run(first)
         finally:
-            ctx.usage = scanner.usage
-            ctx.chunks = scanner.chunks
+            take_counts(ctx, scanner)
             stream.close()
 
 
@@ -230,8 +230,7 @@ class _Relay:
     def _finish(self) -> None:
         # The row is written before the last bytes go out.
         ctx = self._ctx
-        ctx.usage = self._scanner.usage
-        ctx.chunks = self._scanner.chunks
+        take_counts(ctx, self._scanner)
         try:
             record(ctx, self._deps.usage, self._deps.clock.monotonic())
         except DependencyUnavailable as exc:

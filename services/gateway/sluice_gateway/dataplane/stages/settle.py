@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from sluice_gateway.dataplane.context import RequestContext
-from sluice_gateway.dataplane.sse import Usage
+from sluice_gateway.dataplane.sse import Scanner, Usage
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.texts import pieces, size
 from sluice_gateway.domain.rates import surcharge
@@ -22,11 +22,18 @@ class Settlement(NamedTuple):
     details: TokenDetails | None = None
 
 
+def take_counts(ctx: RequestContext, scanner: Scanner) -> None:
+    """Take over what a stream was counted to; without the upstream's own counts, how many pieces of the answer came."""
+    ctx.usage = scanner.usage
+    if ctx.usage is None:
+        ctx.chunks = scanner.chunks
+
+
 def settle(model: ModelEntry, usage: Usage | None, *, prompt_bytes: int, chunks: int) -> Settlement:
     """Return the bill: from the upstream's own counts if it gave them, else from what was seen.
 
     Without counts the prompt is taken as one token for four bytes of text, and the answer as one token for each
-    chunk of the stream, which is how engines send them.
+    piece that came of it in the stream, which is how engines send them.
     """
     details: TokenDetails | None = None
     if usage is not None:
