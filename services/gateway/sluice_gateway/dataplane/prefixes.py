@@ -25,7 +25,7 @@ def prompt_text(fields: dict[str, Any], chars: int = READ_CHARS) -> str:
     It is for comparing only: strings and token numbers in the order in which they stand, without the names of fields.
     """
     # A stack instead of recursion: a body may be nested as deep as its parser allows.
-    left = [fields.get("prompt"), fields.get("messages"), fields.get("tools")]
+    left: list[Any] = [fields.get("prompt"), fields.get("messages"), fields.get("tools")]
     found: list[str] = []
     while left and chars > 0:
         value = left.pop()
