@@ -19,7 +19,7 @@ from sluice_router.domain.classify.head import (
 
 Ints = NDArray[np.int64]
 
-REJECTED_SHARE = 0.015
+REJECTED_SHARE = 0.01
 """Of texts that are in scope, so many may be taken for out of scope when the floor is set."""
 FOLDS = 5
 MANY = 3000
