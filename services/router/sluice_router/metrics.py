@@ -4,6 +4,7 @@ from typing import get_args
 
 from sluice.contracts.routing import SignalName
 from sluice.telemetry.metrics import MetricRegistry
+from sluice_router.domain.classify.reading import OUTCOMES as READINGS
 
 OUTCOMES = ("candidate", "fallback", "largest_context", "last_resort", "refused")
 
@@ -23,6 +24,13 @@ class RouterMetrics:
             "Decisions of routes with a split, by the model assigned and whether it was the one named",
             ("route", "assigned", "result"),
         )
+        self.readings = registry.counter(
+            "sluice_router_intents_total",
+            "Texts whose intent was asked for, by what the classifier said (broken: it gave no answer)",
+            ("outcome",),
+        )
+        for reading in READINGS:
+            self.readings.labels(reading)
         self.probes = registry.counter("sluice_router_probes_total", "Health probes of deployments", ("result",))
         self.deployments = registry.gauge("sluice_router_deployments", "Deployments by health", ("health",))
         self.publications = registry.counter("sluice_router_publications_total", "Snapshots published", ("result",))

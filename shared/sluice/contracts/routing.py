@@ -164,11 +164,18 @@ class Share(Reply):
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+class Rule(Reply):
+    """Requests with one of these intents go to the models of `use` first; the route's candidates answer when those cannot."""
+
+    intents: Annotated[tuple[str, ...], Field(min_length=1)]
+    use: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
 class Route(Reply):
     """A virtual model: the router picks one of `candidates`; `fallbacks` are tried in order when that one fails.
 
     `prefer` says by what it picks. With a `split` each caller is assigned one candidate, always the same one, by weight:
-    a canary or an A/B test.
+    a canary or an A/B test. The first of `rules` that fits the request's intent comes before all of that.
 
     `when_all_down` says what the router does when no deployment is healthy: `try` names one all the same, as a last
     resort, `refuse` answers 503.
@@ -181,6 +188,7 @@ class Route(Reply):
     policy: str | None = None
     prefer: Prefer = "least_loaded"
     split: tuple[Share, ...] = ()
+    rules: tuple[Rule, ...] = ()
     when_all_down: Literal["try", "refuse"] = "try"
 
 
@@ -211,7 +219,7 @@ class RouteRequest(Request):
     explain: bool = False
 
 
-SignalName = Literal["residency", "modality", "capability", "context", "health", "load", "cost"]
+SignalName = Literal["residency", "modality", "capability", "context", "health", "load", "cost", "intent"]
 
 
 class SignalValue(Reply):
@@ -233,7 +241,11 @@ class RouteCandidate(Reply):
 
 
 class RouteDecision(Reply):
-    """The handbook's route result (F278): model, instance, intent, confidence; plus what to try next."""
+    """The handbook's route result (F278): model, instance, intent, confidence; plus what to try next.
+
+    `intent` and `confidence` are null where the route has no rules, or the classifier gave no answer; an intent is named only when
+    it was recognised. `signals` are those of the request, which all candidates share.
+    """
 
     model: str
     instance: str
@@ -245,6 +257,54 @@ class RouteDecision(Reply):
     policy: str | None = None
     snapshot_version: int
     candidates: tuple[RouteCandidate, ...] | None = None
+    signals: tuple[SignalValue, ...] | None = None
+
+
+class ClassWorth(Reply):
+    """What a classifier is worth for one class, on examples that it was not trained on.
+
+    `taken_for` counts what its examples were taken for instead; `(out of scope)` stands for none of the classes.
+    """
+
+    name: str
+    examples: int
+    precision: float | None
+    recall: float
+    taken_for: dict[str, int]
+
+
+class CalibrationBin(Reply):
+    """Of texts with about this confidence, the share that was right."""
+
+    confidence: float
+    accuracy: float
+    count: int
+
+
+class FloorPoint(Reply):
+    """What one floor would do: texts in scope that are right, and texts out of scope that are found."""
+
+    floor: float
+    in_scope_right: float
+    out_of_scope_found: float | None
+
+
+class TrainingReport(Reply):
+    """What a classifier is worth, measured on examples that were left out of the training, and where it stands now."""
+
+    object: Literal["router.training"] = "router.training"
+    classifier: str
+    examples: int
+    accuracy: float
+    rejected: float
+    out_of_scope_found: float | None
+    calibration_error: float
+    temperature: float
+    floor: float
+    sha256: str
+    classes: tuple[ClassWorth, ...]
+    calibration: tuple[CalibrationBin, ...]
+    curve: tuple[FloorPoint, ...]
 
 
 class ModelList(Reply):

@@ -164,7 +164,7 @@ class ModelEntry:
 class RouteEntry:
     """A virtual model: the router picks one of its candidates."""
 
-    __slots__ = ("candidates", "config", "fallbacks", "name", "on", "plan", "policy")
+    __slots__ = ("candidates", "config", "fallbacks", "made_of", "name", "on", "plan", "policy")
 
     def __init__(
         self,
@@ -174,12 +174,14 @@ class RouteEntry:
         policy: Policy | None,
         plan: Plan,
         on: "Chains",
+        ruled: tuple[ModelEntry, ...] = (),
     ) -> None:
         self.name = config.name
         self.config = config
         self.on = on
         self.candidates = candidates
         self.fallbacks = fallbacks
+        self.made_of = tuple(dict.fromkeys((*candidates, *ruled, *fallbacks)))
         self.policy = policy
         self.plan = plan
 
@@ -354,4 +356,5 @@ def _route(route: Route, table: Table) -> RouteEntry:
         policy,
         table.plan(policy, virtual=True, retrieval=False),
         _chains(route.fallbacks_on, table, kind),
+        tuple(entry for rule in route.rules for entry in _named(rule.use, table, kind)),
     )

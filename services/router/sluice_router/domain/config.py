@@ -23,6 +23,7 @@ from sluice.contracts.routing import (
     RetrievalPolicy,
     Route,
     RoutingSnapshot,
+    Rule,
     Share,
 )
 from sluice_router.domain.errors import ModelsFileError
@@ -154,6 +155,10 @@ class ShareConfig(Share, frozen=True, extra="forbid"):
     """The weight of one candidate."""
 
 
+class RuleConfig(Rule, frozen=True, extra="forbid"):
+    """Which models requests with some intents go to first."""
+
+
 class RouteConfig(_Section):
     """A virtual model."""
 
@@ -164,6 +169,7 @@ class RouteConfig(_Section):
     policy: str | None = None
     prefer: Prefer = "least_loaded"
     split: tuple[ShareConfig, ...] = ()
+    rules: tuple[RuleConfig, ...] = ()
     when_all_down: Literal["try", "refuse"] = "try"
 
     @model_validator(mode="after")
@@ -223,6 +229,9 @@ class ModelsFile(_Section):
             yield from _unknown(f"{where}.fallbacks", route.fallbacks, kinds)
             yield from _unknown(f"{where}.policy", (route.policy,) if route.policy else (), policies)
             kind = kinds.get(route.candidates[0], "chat")
+            for rule in route.rules:
+                yield from _unknown(f"{where}.rules", rule.use, kinds)
+                yield from _other_kind(f"{where}.rules", rule.use, kinds, kind)
             yield from _other_kind(where, (*route.candidates, *route.fallbacks), kinds, kind)
             for reason, chain in route.fallbacks_on.chains():
                 yield from _unknown(f"{where}.fallbacks_on.{reason}", chain, kinds)
@@ -230,7 +239,7 @@ class ModelsFile(_Section):
 
 
 _SECTIONS: tuple[type[BaseModel], ...] = (
-    *(ModelsFile, ModelConfig, DeploymentConfig, HealthCheck, RouteConfig, ShareConfig, FallbacksOnConfig),
+    *(ModelsFile, ModelConfig, DeploymentConfig, HealthCheck, RouteConfig, ShareConfig, RuleConfig, FallbacksOnConfig),
     *(AuthConfig, PriceConfig, PolicyConfig, RetrievalConfig),
 )
 _FIELDS = frozenset(name for section in _SECTIONS for name in section.model_fields)
@@ -379,11 +388,16 @@ def _only(route: RouteConfig, names: set[str]) -> RouteConfig | None:
     split = tuple(share for share in route.split if share.model in names)
     if not any(share.weight for share in split):
         split = ()
+
+    def rule_only(rule: RuleConfig) -> RuleConfig:
+        return rule.model_copy(update={"use": tuple(name for name in rule.use if name in names)})
+
     left = {
         "candidates": candidates,
         "fallbacks": fallbacks,
         "fallbacks_on": route.fallbacks_on.only(names),
         "split": split,
+        "rules": tuple(rule for rule in map(rule_only, route.rules) if rule.use),
     }
     return route.model_copy(update=left) if candidates else None
 

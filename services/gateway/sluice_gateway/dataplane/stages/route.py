@@ -36,7 +36,7 @@ def permitted(chain: tuple[ModelEntry, ...], key: KeyRecord, route: RouteEntry) 
     listed = key.models
     if listed is None:
         return chain
-    made_of = (*route.candidates, *route.fallbacks)
+    made_of = route.made_of
     if any(entry.name in listed for entry in made_of):
         return tuple(dict.fromkeys(entry for entry in (*chain, *made_of) if entry.name in listed))
     return tuple(entry for entry in chain if entry in made_of)

@@ -4,38 +4,16 @@ import itertools
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Outcome = Literal["recognised", "out_of_scope", "not_confident", "broken"]
+from sluice_router.domain.classify.reading import Reading
 
-OUTCOMES: tuple[Outcome, ...] = ("recognised", "out_of_scope", "not_confident", "broken")
+Floats = NDArray[np.float32]
 WORD_BITS = 12
 READ_CHARS = 2000
 _GRAMS = (3, 4)
-
-
-class Reading(NamedTuple):
-    """What a classifier says of one text.
-
-    `label` is the likeliest class, and counts only when it was `recognised`. `confidence` is its calibrated probability,
-    None when the classifier is broken: that is another thing than not being confident.
-    """
-
-    outcome: Outcome
-    label: str | None = None
-    confidence: float | None = None
-
-    @property
-    def recognised(self) -> str | None:
-        """The class, if it may be acted on."""
-        return self.label if self.outcome == "recognised" else None
-
-
-BROKEN = Reading("broken")
 
 
 def word_features(text: str) -> list[int]:

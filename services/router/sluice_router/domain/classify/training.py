@@ -58,7 +58,7 @@ class Bin(NamedTuple):
 
     confidence: float
     accuracy: float
-    count: int
+    texts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def assess(head: Head, scores: Floats, labels: Ints, strange: Floats | None = No
         strangers_found=None if strange is None else float((energies(strange) < head.floor).mean()),
         confusion=confusion,
         calibration=bins,
-        calibration_error=sum(abs(one.confidence - one.accuracy) * one.count for one in bins) / len(labels),
+        calibration_error=sum(abs(one.confidence - one.accuracy) * one.texts for one in bins) / len(labels),
         curve=_curve(scores, labels, strange),
     )
 
