@@ -4,9 +4,10 @@ from typing import get_args
 
 from sluice.contracts.routing import SignalName
 from sluice.telemetry.metrics import MetricRegistry
-from sluice_router.domain.classify.reading import OUTCOMES as READINGS
 
 OUTCOMES = ("candidate", "fallback", "largest_context", "last_resort", "refused")
+
+READINGS = ("recognised", "out_of_scope", "not_confident", "broken")
 
 
 class RouterMetrics:

@@ -53,7 +53,7 @@ class Intents:
             self.head = head_file.load(self.path)
         except FileNotFoundError:
             self.head = None
-        except (OSError, ValueError, zipfile.BadZipFile) as exc:
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile) as exc:
             _log.error("the intent classifier cannot be read and is not used: %s", exc)
             self.head = None
 

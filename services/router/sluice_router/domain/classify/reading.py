@@ -3,7 +3,6 @@
 from typing import Literal, NamedTuple
 
 Outcome = Literal["recognised", "out_of_scope", "not_confident", "broken"]
-OUTCOMES: tuple[Outcome, ...] = ("recognised", "out_of_scope", "not_confident", "broken")
 
 
 class Reading(NamedTuple):
