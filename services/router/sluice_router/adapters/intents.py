@@ -88,7 +88,11 @@ class Intents:
                 trained = await asyncio.to_thread(train, examples)
             except ValueError as exc:
                 raise TrainingRefused(str(exc)) from exc
-            kept = await asyncio.to_thread(head_file.save, trained.head, self.path)
+            try:
+                kept = await asyncio.to_thread(head_file.save, trained.head, self.path)
+            except OSError as exc:
+                said = f"The classifier cannot be kept in {self.path} ({exc.strerror}). Give the router a SLUICE_DATA_DIR that it may write."
+                raise TrainingRefused(said) from exc
             self.head = trained.head
             return Kept(trained, kept)
 
