@@ -113,6 +113,12 @@ async def test_a_broken_classifier_is_another_thing_than_an_unsure_one(tmp_path:
         head_file.load(mine.path)
 
 
+async def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "deep").write_text("a file where the folder should be")
+    with pytest.raises(TrainingRefused, match="SLUICE_DATA_DIR"):
+        await intents(tmp_path).train(FILE)
+
+
 async def test_too_few_examples_are_refused(tmp_path: Path) -> None:
     few = IntentsFile.model_construct(intents={"a": ("one",), "b": ("two",)}, out_of_scope=())
     with pytest.raises(TrainingRefused, match="at least 5 examples"):
