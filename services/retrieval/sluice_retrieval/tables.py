@@ -36,12 +36,13 @@ class DocumentRow(Base):
     status: Mapped[str] = mapped_column(String(16))
     error: Mapped[str | None] = mapped_column(Text)
     bytes: Mapped[int] = mapped_column(Integer)
+    sha256: Mapped[str | None] = mapped_column(String(64))
     chunks: Mapped[int] = mapped_column(Integer)
     terms: Mapped[int] = mapped_column(Integer)
     attempts: Mapped[int] = mapped_column(Integer)
     next_send_at: Mapped[float] = mapped_column(Float)
     created_at: Mapped[float] = mapped_column(Float)
-    details: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
+    details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
 
 
 class TextRow(Base):

@@ -62,8 +62,9 @@ def judge(found: Sequence[Piece], verdicts: Sequence[InputVerdict]) -> Judgement
     changes = [
         (piece.path, filtered[str(index)]) for index, piece in enumerate(found) if filtered[str(index)] != piece.text
     ]
-    # Each question knows the placeholders of those before it, so the last verdict knows all.
-    return Judgement(blocked=False, issues=issues, changes=changes, vault=verdicts[-1].vault if verdicts else ())
+    # Each question knows the placeholders of those before it, so the last verdict that masks knows all.
+    vault = next((verdict.vault for verdict in reversed(verdicts) if verdict.vault), ())
+    return Judgement(blocked=False, issues=issues, changes=changes, vault=vault)
 
 
 def reserved(found: Sequence[Piece]) -> tuple[VaultEntry, ...]:
@@ -131,6 +132,42 @@ class GuardInput:
         if judgement.changes:
             ctx.fields = replaced(ctx.fields, judgement.changes)
             ctx.pieces = pieces(ctx.fields, ctx.endpoint.kind)
+
+    async def context(self, ctx: RequestContext) -> None:
+        """Check what retrieval found before it enters the prompt: changed, or left out where the policy blocks it.
+
+        A poisoned document costs the answer its evidence, and not the user his answer.
+
+        Raises:
+            Unavailable: the guardrail could not be asked, and the policy fails closed.
+        """
+        segment = Segment(id="0", role="context", text=ctx.context_text[:MAX_TEXT])
+        known = reserved(ctx.pieces or ()) if ctx.vault is None else ctx.vault.entries
+        asked = CheckRequest(stage="input", segments=(segment,), policy=ctx.plan.guard_policy, vault=known)
+        try:
+            with self._deps.tracing.span("guard context"):
+                verdict = await self._deps.guard.check_input(
+                    asked, tenant=ctx.key.tenant, timeout_s=self._deps.options.stage_timeout_s
+                )
+        except SluiceError as exc:
+            self._deps.metrics.stage_errors.labels("guard_input").inc()
+            if ctx.plan.fail_open:
+                ctx.guard = "unchecked"
+                return
+            raise Unavailable(
+                "The evidence could not be checked, and the policy of this model demands it. Try again in a few seconds."
+            ) from exc
+        ctx.flag(verdict.issues)
+        if not verdict.safe or not verdict.filtered_segments:
+            ctx.context_text, ctx.citations, ctx.guard = "", (), "redacted"
+            return
+        shown = verdict.filtered_segments[0].text
+        if verdict.vault:
+            ctx.vault = Vault(verdict.vault)
+        if shown != ctx.context_text:
+            ctx.context_text, ctx.guard = shown, "masked" if verdict.vault else "redacted"
+        elif verdict.issues and ctx.guard in (None, "passed"):
+            ctx.guard = "flagged"
 
     async def observe(self, ctx: RequestContext) -> None:
         """Start asking and go on; the end of the request waits for the issues."""
