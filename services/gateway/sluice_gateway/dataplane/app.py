@@ -113,6 +113,10 @@ class DataPlane:
         self.direct = 0
         deps.metrics.in_flight.set_function(lambda: len(self._disconnects) + self.direct)
 
+    def give_up(self) -> None:
+        """End the requests that coroutines answer, since the process is being stopped; their clients are told so."""
+        self._disconnects.give_up()
+
     def use(self, snapshot: RoutingSnapshot) -> None:
         """Route by this snapshot from now on; requests that are under way keep the one that they began with."""
         self._table = self._compiler.compile(snapshot)

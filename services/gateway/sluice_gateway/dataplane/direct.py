@@ -106,6 +106,11 @@ class DirectRequest:
         self._plane.left(ctx)
         self._plane.count(ctx)
 
+    def give_up(self) -> None:
+        """The process is being stopped: end the answer, and say so."""
+        if self._state is not None and not self._over and self._ctx.call is not None:
+            self._ctx.call.cancel()
+
     def resumed(self) -> None:
         """The client has taken what it was sent."""
         if self._stream is not None and not self._over:

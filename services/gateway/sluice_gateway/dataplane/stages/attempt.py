@@ -15,7 +15,15 @@ from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.cooldowns import Cooldowns
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.deps import DataPlaneDeps
-from sluice_gateway.dataplane.errors import ApiError, Gone, OutOfTime, RateLimited, Unavailable, UpstreamBroken
+from sluice_gateway.dataplane.errors import (
+    ApiError,
+    Gone,
+    OutOfTime,
+    RateLimited,
+    Unavailable,
+    UpstreamBroken,
+    stopping,
+)
 from sluice_gateway.dataplane.refusals import refusal
 from sluice_gateway.dataplane.stages.resolve import open_to
 from sluice_gateway.dataplane.table import ModelEntry
@@ -173,8 +181,10 @@ class Attempts:
 
     def broken(self, ctx: RequestContext, reason: Reason) -> Exception:
         """Return what a broken exchange means: an AttemptFailed, an ApiError, or Gone."""
-        if reason == "cancelled" or ctx.gone:
+        if ctx.gone:
             return Gone()
+        if reason == "cancelled":
+            return stopping()
         if reason == "connect_timeout":
             return AttemptFailed(
                 OutOfTime(

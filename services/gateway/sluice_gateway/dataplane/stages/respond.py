@@ -191,7 +191,7 @@ class _Relay:
 
     def _broken(self, cause: Exception | None) -> Exception:
         ctx = self._ctx
-        if ctx.gone or (isinstance(cause, UpstreamError) and cause.reason == "cancelled"):
+        if ctx.gone:
             return Gone()
         return stream_broken(ctx, cause.reason if isinstance(cause, UpstreamError) else "stream_error")
 
