@@ -48,8 +48,7 @@ class Disconnects:
     def give_up(self) -> None:
         """End the calls of all requests that are not answered yet."""
         for ctx in list(self._waiting):
-            if ctx.call is not None:
-                ctx.call.cancel()
+            ctx.stop()
 
     def close(self) -> None:
         """Stop looking."""
@@ -73,8 +72,7 @@ async def _listen(ctx: RequestContext) -> None:
     while (await ctx.receive())["type"] != "http.disconnect":
         pass
     ctx.gone = True
-    if ctx.call is not None:
-        ctx.call.cancel()
+    ctx.stop()
     if ctx.waits_for is not None:
         ctx.waits_for.cancel()
 

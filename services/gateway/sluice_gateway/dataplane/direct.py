@@ -206,8 +206,8 @@ class DirectRequest:
         state = choose(entry.open_to(ctx.key.regions), plane.clock.monotonic())
         if state is None:
             return False
-        if state.provider is not None or ctx.endpoint.client is not None:
-            return False  # translation belongs to the other way
+        if not state.short or ctx.endpoint.client is not None:
+            return False  # translation and hedging belong to the other way
         try:
             call = plane.attempts.call(ctx, entry, state, ctx.heads.traceparent)
         except AttemptFailed:

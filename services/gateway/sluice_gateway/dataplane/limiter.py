@@ -102,6 +102,19 @@ class Limiter:
             reservation.tokens += tokens
             reservation.money += money
 
+    def again(self, ctx: RequestContext, entry: ModelEntry) -> bool:
+        """Reserve as much once more, for a second deployment, if it is at hand; tells whether it was."""
+        reservation = ctx.reservation
+        if reservation is None:
+            return True
+        worst = _worst(ctx, entry, self._gate(ctx.key, ctx.at))
+        if lacking(reservation.draws, 0, worst.tokens, worst.money):
+            return False
+        take(reservation.draws, 0, worst.tokens, worst.money)
+        reservation.tokens += worst.tokens
+        reservation.money += worst.money
+        return True
+
     async def _place(self, ctx: RequestContext, lease: Lease) -> None:
         if lease.free >= 1:
             lease.free -= 1

@@ -71,7 +71,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
         valkey = stack.enter_context(valkey_process(tmp_path / "valkey"))
         provider = await stack.enter_async_context(Provider(Behaviour(chunk_delay_s=0.01)))
         platform = platform_settings(
-            tmp_path, redis_url=valkey.url, router_url="http://127.0.0.1:9", drain_s=3.0, finish_s=2.0, log_level="info"
+            tmp_path, redis_url=valkey.url, router_url="http://127.0.0.1:9", drain_s=2.0, finish_s=2.0, log_level="info"
         )
         port = free_port()
         environment = {**environment_of(platform), "SLUICE_GATEWAY_PORT": str(port)}

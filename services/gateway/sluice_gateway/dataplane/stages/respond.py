@@ -34,7 +34,7 @@ from sluice_gateway.dataplane.sse import (
     split,
     usage_of,
 )
-from sluice_gateway.dataplane.stages.dispatch import Answer
+from sluice_gateway.dataplane.stages.attempt import Answer
 from sluice_gateway.dataplane.stages.guard_output import GuardOutput, StreamGuard
 from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.dataplane.stages.settle import take_counts
