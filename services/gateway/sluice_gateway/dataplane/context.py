@@ -10,12 +10,13 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from sluice.contracts.retrieval import Citation
 from sluice.contracts.usage import UsageStatus
+from sluice.masking import Vault
 from sluice_gateway.dataplane.asgi import Headers, Receive, Send
 from sluice_gateway.dataplane.body import Fields, ParsedBody
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError
 from sluice_gateway.dataplane.plan import Plan, Stage
-from sluice_gateway.dataplane.randomness import random_hex
+from sluice_gateway.dataplane.randomness import fresh_hex
 from sluice_gateway.dataplane.sse import Usage
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry, RouteEntry, Table
 from sluice_gateway.dataplane.texts import Piece
@@ -37,7 +38,7 @@ class Race(Protocol):
         ...
 
 
-GuardOutcome = Literal["passed", "redacted", "flagged", "blocked", "unchecked"]
+GuardOutcome = Literal["passed", "masked", "redacted", "flagged", "blocked", "unchecked"]
 
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -78,7 +79,7 @@ def read_heads(headers: Headers) -> Heads:
         get(b"authorization") or _bearer(get(b"x-api-key")),
         get(b"content-encoding"),
         get(b"content-length"),
-        given.decode() if named and given is not None else "req_" + random_hex(),
+        given.decode() if named and given is not None else "req_" + fresh_hex(),
         named,
         parent.decode() if parent is not None and _TRACEPARENT.fullmatch(parent) else None,
         None if deadline is None else _deadline(deadline),
@@ -131,6 +132,8 @@ class RequestContext:
     pieces: list[Piece] | None = None
     guard_issues: tuple[str, ...] = ()
     guard: GuardOutcome | None = None
+    # what the placeholders stand for that the model sees: for this request alone, and never recorded or kept
+    vault: Vault | None = None
     chain: tuple[ModelEntry, ...] = ()
     route_reason: str | None = None
     citations: tuple[Citation, ...] = ()

@@ -2,7 +2,7 @@
 
 from sluice_gateway.dataplane.context import Heads, RequestContext
 from sluice_gateway.dataplane.deployments import DeploymentState
-from sluice_gateway.dataplane.randomness import random_hex
+from sluice_gateway.dataplane.randomness import fresh_hex
 from sluice_gateway.dataplane.stages.settle import Settlement, settle_request
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.domain.leases import nano_dollars
@@ -15,7 +15,7 @@ _CLIENT_GONE = 499
 
 def event_id(heads: Heads) -> str:
     """Return the event's id, which must be unique: it follows from a request id of ours, but not from one of the client's."""
-    return "evt_" + (random_hex() if heads.named_by_client else heads.request_id[4:])
+    return "evt_" + (fresh_hex() if heads.named_by_client else heads.request_id[4:])
 
 
 def event_of(ctx: RequestContext, bill: Settlement, ended: float, life: str) -> UsageFields:
@@ -71,7 +71,7 @@ def record_lost(
     event = event_of(ctx, bill, ended, usage.life)
     usage.record(
         event._replace(
-            event_id="evt_" + random_hex(),
+            event_id="evt_" + fresh_hex(),
             request_id=ctx.heads.request_id[:_LONGEST_NAMED] + "-hedge",
             model=model.name,
             deployment=state.config.id,
