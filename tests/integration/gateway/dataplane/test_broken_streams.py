@@ -116,7 +116,7 @@ def check_end(path: str, text: str, code: str) -> None:
     [
         ("first-byte-ms=300", True, "first_byte_timeout"),
         ("timeout-ms=300", False, "answer_timeout"),
-        (" idle-ms=300 ,first-byte-ms=60000", True, "stream_timeout"),
+        ("idle-ms=300 , first-byte-ms=60000", True, "stream_timeout"),
     ],
 )
 async def test_a_caller_may_wait_for_less(header: str, stream: bool, code: str) -> None:
