@@ -96,14 +96,14 @@ class DataPlane:
         self.max_body_bytes = deps.options.max_body_bytes
         self.idle = Limits(self._loop, _IDLE_TICK_S)
         self._options = deps.options
-        guard = GuardInput(deps)
+        guard = self._guard = GuardInput(deps)
         output = GuardOutput(deps)
         self.cooldowns = Cooldowns(deps.clock, deps.options, deps.metrics)
         self.attempts = Attempts(deps, self.cooldowns)
         self.usage = deps.usage
         self.leases = LeaseKeeper(deps.leases, deps.clock, deps.metrics)
         queueing = Queueing(deps.options.limit_queue, deps.options.limit_queue_wait_s)
-        self.limits = Limiter(self.leases, deps.clock, deps.metrics, queueing)
+        self.limits = Limiter(self.leases, deps.clock, deps.metrics, queueing, deps.options.unpriced_models)
         self._dispatch = Dispatch(deps, self.attempts, self.limits)
         self._upstreams = Upstreams(deps.options)
         self._compiler = Compiler(
@@ -346,6 +346,8 @@ class DataPlane:
                 await _together(following, ctx)
                 if ctx.gone:
                     raise Gone
+            if ctx.context_text and ctx.plan.guard_input == "enforce":
+                await self._guard.context(ctx)
             if ctx.context_text:
                 ctx.fields = with_context(ctx.fields, ctx.context_text)
                 ctx.changed = True

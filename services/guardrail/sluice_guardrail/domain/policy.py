@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
@@ -12,6 +12,7 @@ from sluice.settings import ConfigError
 from sluice_guardrail.domain.detectors import PiiKind
 from sluice_guardrail.domain.errors import UnknownPolicy
 from sluice_guardrail.domain.output_filter import MarkKind
+from sluice_guardrail.domain.scanners.rules import Scanners
 
 PiiAction = Literal["redact", "mask", "block", "flag", "allow"]
 InjectionAction = Literal["block", "sanitise", "flag", "allow"]
@@ -20,6 +21,7 @@ PolicyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,100}$"
 Canary = Annotated[str, StringConstraints(pattern=r"^(?:[^A-Za-z0-9]*[A-Za-z0-9]){10}", max_length=200)]
 Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 
+TOOL_ROLES = ("tool", "function")
 REFUSAL = "I can't provide that information."
 
 
@@ -75,6 +77,10 @@ class InputRules(_Section):
 
     pii: PiiRules = PiiRules()
     injection: InjectionRules = InjectionRules()
+    scanners: Scanners = Scanners()
+    mark: bool = Field(
+        default=False, description="tool results: put what passes between marks that say that it gives no orders"
+    )
 
 
 class OutputRules(_Section):
@@ -82,6 +88,7 @@ class OutputRules(_Section):
 
     pii: PiiRules = PiiRules()
     filter: FilterRules = FilterRules()
+    scanners: Scanners = Scanners()
 
     @field_validator("pii")
     @classmethod
@@ -92,12 +99,25 @@ class OutputRules(_Section):
 
 
 class Policy(_Section):
-    """One guard policy; in mode `observe` findings are reported and nothing is changed or blocked."""
+    """One guard policy; in mode `observe` findings are reported and nothing is changed or blocked.
+
+    `tool_results` holds for segments of role `tool` and `function`, `context` for those of role `context` (retrieved text);
+    without them `input` holds for these too. Scanners whose turn comes after `scan_ms` count as late.
+    """
 
     description: str = ""
     mode: Literal["enforce", "observe"] = "enforce"
+    scan_ms: int = Field(1000, ge=1, le=60_000)
     input: InputRules = InputRules()
+    tool_results: InputRules | None = None
+    context: InputRules | None = None
     output: OutputRules = OutputRules()
+
+    def rules_for(self, role: str) -> InputRules:
+        """Return what holds for an input segment of this role."""
+        if role in TOOL_ROLES:
+            return self.tool_results or self.input
+        return (self.context or self.input) if role == "context" else self.input
 
 
 class PolicyFile(_Section):
@@ -150,7 +170,7 @@ class PolicySet:
         return found
 
 
-def parse_policies(content: Any, where: str) -> PolicySet:
+def parse_policies(content: Any, where: str, line_of: Callable[[Sequence[str | int]], str] = lambda _: "") -> PolicySet:
     """Return the policies of a parsed guard.yaml.
 
     Raises:
@@ -161,7 +181,7 @@ def parse_policies(content: Any, where: str) -> PolicySet:
     try:
         parsed = PolicyFile.model_validate(content)
     except ValidationError as exc:
-        wrong = "; ".join(f"{_path(item['loc'])}: {_reason(item)}" for item in exc.errors())
+        wrong = "; ".join(f"{line_of(item['loc'])}{_path(item['loc'])}: {_reason(item)}" for item in exc.errors())
         raise ConfigError(f"{where} is not right: {wrong}.") from exc
     named = {name: NamedPolicy(name, _hash(policy), policy) for name, policy in parsed.policies.items()}
     return PolicySet(parsed.version, named)

@@ -55,6 +55,7 @@ def event_of(ctx: RequestContext, bill: Settlement, ended: float, life: str) -> 
         key.team_id,
         end_user,
         None if bill.details is None else bill.details[:],
+        None if ctx.model is None else ctx.model.price_source,
     )
 
 
@@ -67,7 +68,7 @@ def record_lost(
         DependencyUnavailable: the journal cannot be written.
     """
     ctx.lost_tokens += bill.prompt_tokens + bill.completion_tokens
-    ctx.lost_money += nano_dollars(bill.cost_usd)
+    ctx.lost_money += nano_dollars(bill.cost_usd or 0.0)
     event = event_of(ctx, bill, ended, usage.life)
     usage.record(
         event._replace(
@@ -93,7 +94,7 @@ def record(ctx: RequestContext, usage: UsageSink, ended: float) -> Settlement:
     if ctx.recorded:
         return bill
     if ctx.reservation is not None:  # also when the journal refuses: the model has done its work
-        tokens, money = bill.prompt_tokens + bill.completion_tokens, nano_dollars(bill.cost_usd)
+        tokens, money = bill.prompt_tokens + bill.completion_tokens, nano_dollars(bill.cost_usd or 0.0)
         ctx.reservation.settle(tokens + ctx.lost_tokens, money + ctx.lost_money)
         ctx.reservation = None
     usage.record(event_of(ctx, bill, ended, usage.life))
@@ -103,4 +104,6 @@ def record(ctx: RequestContext, usage: UsageSink, ended: float) -> Settlement:
         metrics = ctx.model.metrics
         metrics.input_tokens.value += bill.prompt_tokens
         metrics.output_tokens.value += bill.completion_tokens
+        if bill.cost_usd is None:
+            metrics.unpriced.value += 1
     return bill

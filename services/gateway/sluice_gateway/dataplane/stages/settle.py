@@ -13,12 +13,12 @@ _BYTES_PER_TOKEN = 4
 
 
 class Settlement(NamedTuple):
-    """What a request is billed."""
+    """What a request is billed; the cost is None when nobody knows the model's price."""
 
     prompt_tokens: int
     completion_tokens: int
     exact: bool
-    cost_usd: float
+    cost_usd: float | None
     details: TokenDetails | None = None
 
 
@@ -40,10 +40,21 @@ def settle(model: ModelEntry, usage: Usage | None, *, prompt_bytes: int, chunks:
         prompt, completion, details, exact = usage
     else:
         prompt, completion, exact = -(-prompt_bytes // _BYTES_PER_TOKEN), chunks, False
+    if prompt > model.long_above:
+        return Settlement(prompt, completion, exact, _rarely(model, prompt, completion, details), details)
     cost_usd = prompt * model.input_price + completion * model.output_price + model.request_fee
     if details is not None:
         cost_usd = max(0.0, cost_usd + surcharge(details, model.differences))
     return Settlement(prompt, completion, exact, cost_usd, details)
+
+
+def _rarely(model: ModelEntry, prompt: int, completion: int, details: TokenDetails | None) -> float | None:
+    # A prompt so long that other rates hold for it, or a model without a price.
+    if not model.priced:
+        return None
+    rates = model.card.of(prompt)
+    cost_usd = prompt * rates.input + completion * rates.output + model.request_fee
+    return cost_usd if details is None else max(0.0, cost_usd + surcharge(details, rates.differences))
 
 
 def settle_request(ctx: RequestContext) -> Settlement:
