@@ -9,11 +9,22 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from sluice_gateway.dataplane.answers import stream_broken
 from sluice_gateway.dataplane.body import Fields
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError, InvalidRequest, RefusedByUpstream
-from sluice_gateway.dataplane.sse import DONE, Scanner, StreamPiece, StreamScanner, Usage, carries, chunk_of, split
+from sluice_gateway.dataplane.sse import (
+    DONE,
+    Scanner,
+    StreamPiece,
+    StreamScanner,
+    Usage,
+    carries,
+    chunk_of,
+    payload,
+    split,
+)
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import UpstreamReply
 from sluice_gateway.domain.tokens import TokenDetails
@@ -217,15 +228,25 @@ class Writer:
 
     def __init__(self, ctx: RequestContext) -> None:
         client = ctx.endpoint.client
-        self._endpoint = ctx.endpoint
+        self._ctx = ctx
         self._verbatim = ctx.verbatim
         self._out: ClientStream | None = None if client is None else client.stream(asked(ctx))
 
     def events(self, events: bytes) -> bytes:
-        """Return what goes to the client for some events."""
+        """Return what goes to the client for some events.
+
+        Raises:
+            ApiError: one of them is no chunk.
+        """
         if self._out is None or self._verbatim:
             return events
-        chunks = [chunk for event in split(events) if (chunk := chunk_of(event)) is not None]
+        chunks = []
+        for event in split(events):
+            chunk = chunk_of(event)
+            if chunk is not None:
+                chunks.append(chunk)
+            elif payload(event):
+                raise stream_broken(self._ctx, "protocol")
         return self._out.feed(chunks)
 
     def end(self) -> bytes:

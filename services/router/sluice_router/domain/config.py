@@ -97,6 +97,8 @@ class DeploymentConfig(_Section):
     max_in_flight: Annotated[int, Field(ge=1)] = 64
     timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
     connect_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
+    first_byte_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+    idle_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     health: HealthCheck = HealthCheck()
 
 
@@ -146,6 +148,7 @@ class ModelConfig(_Section):
     fallbacks: tuple[str, ...] = ()
     fallbacks_on: FallbacksOnConfig = FallbacksOnConfig()
     balance: Balance = "least_loaded"
+    hedge_after_ms: Annotated[int, Field(ge=1, le=3_600_000)] | None = None
     deployments: Annotated[tuple[DeploymentConfig, ...], Field(min_length=1)]
 
 
@@ -360,6 +363,7 @@ def _model(model: ModelConfig, notes: Mapping[str, HealthNote], price: Price | N
         fallbacks=model.fallbacks,
         fallbacks_on=FallbacksOn.model_validate(model.fallbacks_on.model_dump()),
         balance=model.balance,
+        hedge_after_ms=model.hedge_after_ms,
         deployments=tuple(
             _deployment(deployment_id, deployment, model.name, notes) for deployment_id, deployment in with_ids(model)
         ),
@@ -382,6 +386,8 @@ def _deployment(
         max_in_flight=config.max_in_flight,
         timeout_s=config.timeout_s,
         connect_timeout_s=config.connect_timeout_s,
+        first_byte_timeout_s=config.first_byte_timeout_s,
+        idle_timeout_s=config.idle_timeout_s,
         health=note.health,
         health_reason=note.reason,
     )
