@@ -16,6 +16,7 @@ from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError
 from sluice_gateway.dataplane.plan import Plan, Stage
 from sluice_gateway.dataplane.randomness import random_hex
+from sluice_gateway.dataplane.rate_headers import RateHeaders
 from sluice_gateway.dataplane.sse import Usage
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry, RouteEntry, Table
 from sluice_gateway.dataplane.texts import Piece
@@ -103,10 +104,11 @@ class RequestContext:
     model: ModelEntry | None
     route: RouteEntry | None
     plan: Plan
-    # limits: what the request holds of them, what it waits for, and whether they are kept without Redis
+    # limits: what the request holds of them, what it waits for, whether they are kept without Redis, and what is left
     reservation: Reservation | None = None
     waits_for: asyncio.Future[None] | None = None
     degraded = False
+    rates: RateHeaders | None = None
     # guard_input, route, retrieve, build_context
     ran: tuple[Stage, ...] = ()
     changed = False

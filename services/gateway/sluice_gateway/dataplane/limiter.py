@@ -5,6 +5,7 @@ waits, as a coroutine, while the keeper asks for more.
 """
 
 import asyncio
+from functools import partial
 from typing import NamedTuple
 
 import orjson
@@ -14,6 +15,7 @@ from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.errors import ApiError, Gone, LimitReached
 from sluice_gateway.dataplane.lease_keeper import LeaseKeeper
 from sluice_gateway.dataplane.limit_refusals import queue_full, refused, too_many, unknown
+from sluice_gateway.dataplane.rate_headers import RateHeaders
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.worst_case import NOTHING, UNKNOWN, WorstCase, worst_case
 from sluice_gateway.domain.leases import RATES, Draws, Lease, Reservation, lacking, nano_dollars, reserve, take
@@ -39,6 +41,7 @@ class _Gate(NamedTuple):
     draws: Draws
     most_tokens: int | None  # the smallest limit of tokens a minute
     priced: bool  # whether it matters how much a request may use
+    rates: RateHeaders | None  # None without limits of a minute
 
 
 class Limiter:
@@ -58,6 +61,7 @@ class Limiter:
         gate = self._gate(ctx.key, ctx.at)
         worst = _worst(ctx, ctx.model, gate) if gate.priced else NOTHING
         found = ctx.reservation = reserve(gate.draws, worst.tokens, worst.money)
+        ctx.rates = gate.rates
         ctx.degraded = self._keeper.degraded
         return found is not None
 
@@ -166,9 +170,9 @@ class Limiter:
         while short := lacking(draws, requests, tokens, money):
             lease, amount = next((one for one in short if one[1] > one[0].limit), short[0])
             if amount > lease.limit:
-                raise self._counted(lease, refused(draws, lease, amount, self._clock.now()))
+                raise self._counted(lease, refused(lease, amount, self._clock.now()))
             if keeper.degraded:
-                raise self._away(draws, lease, amount)
+                raise self._away(lease, amount)
             await keeper.refill(short)
             short = lacking(draws, requests, tokens, money)
             if not short or keeper.degraded:
@@ -179,14 +183,14 @@ class Limiter:
                 lease, amount = hopeless or short[0]
                 if late and (keeper.settling or not lease.seeded):
                     raise self._counted(lease, unknown(lease))
-                raise self._counted(lease, refused(draws, lease, amount, self._clock.now()))
+                raise self._counted(lease, refused(lease, amount, self._clock.now()))
             await asyncio.sleep(_AGAIN_S)
         take(draws, requests, tokens, money)
 
-    def _away(self, draws: Draws, lease: Lease, amount: int) -> ApiError:
+    def _away(self, lease: Lease, amount: int) -> ApiError:
         # A share of a rate that is used up comes again with the next minute; what else is away may be back at any time.
         if lease.name.kind in RATES and lease.granted > 0:
-            return self._counted(lease, refused(draws, lease, amount, self._clock.now()))
+            return self._counted(lease, refused(lease, amount, self._clock.now()))
         return self._counted(lease, unknown(lease))
 
     def _counted(self, lease: Lease, error: ApiError) -> ApiError:
@@ -201,6 +205,10 @@ class Limiter:
             if len(self._gates) > _MAX_GATES:
                 self._gates = {name: one for name, one in self._gates.items() if at < one.draws.until}
         return gate
+
+    def _rates(self, key_id: str) -> RateHeaders | None:
+        gate = self._gates.get(key_id)
+        return None if gate is None else gate.rates
 
     def _open(self, key: KeyRecord, at: float) -> _Gate:
         lease = self._keeper.lease
@@ -223,7 +231,8 @@ class Limiter:
         until = (int(at // 60) + 1) * 60.0
         draws = Draws(until, units, tuple(requests), tuple(slots), tuple(tokens), tuple(money))
         most = min((found.limit for found in tokens), default=None)
-        return _Gate(key.limits, draws, most, bool(tokens or money))
+        rates = RateHeaders(draws, self._clock, partial(self._rates, key.key_id)) if requests or tokens else None
+        return _Gate(key.limits, draws, most, bool(tokens or money), rates)
 
 
 def _worst(ctx: RequestContext, model: ModelEntry | None, gate: _Gate) -> WorstCase:

@@ -270,19 +270,30 @@ class ResponseReply(Open):
 
 
 _TEXT = {"schema": {"type": "string"}}
-_LIMIT_HEADERS: dict[str, dict[str, Any]] = {
-    "retry-after": {"description": "Seconds after which it may be tried again", "schema": {"type": "integer"}},
+_LEFT_HEADERS: dict[str, dict[str, Any]] = {
     **{
         f"x-ratelimit-{what}-{kind}": {"description": f"{meaning} (only where {kind} a minute are limited)", **_TEXT}
         for kind in ("requests", "tokens")
         for what, meaning in (
             ("limit", f"{kind.capitalize()} that are allowed in a minute"),
             ("remaining", f"{kind.capitalize()} that are left in this minute"),
-            ("reset", "Time until they are all there again, such as `12.5s`"),
+            ("reset", "Time until they are all there again, such as `12s`"),
         )
     },
     "x-sluice-limits": {"description": "`degraded` while limits cannot be shared with other gateways", **_TEXT},
 }
+_LIMIT_HEADERS: dict[str, dict[str, Any]] = {
+    "retry-after": {"description": "Seconds after which it may be tried again", "schema": {"type": "integer"}},
+    **_LEFT_HEADERS,
+}
+_ANSWER_HEADERS: dict[str, dict[str, Any]] = {
+    "x-sluice-cost": {
+        "description": "US dollars (of a stream: `usage.sluice.cost_usd` beside its last counts)",
+        **_TEXT,
+    },
+    **_LEFT_HEADERS,
+}
+_ANSWER: dict[int | str, dict[str, Any]] = {200: {"headers": _ANSWER_HEADERS}}
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorReply, "description": "Malformed body, context too long, or refused by a guard"},
     401: {"model": ErrorReply, "description": "No API key, or not a valid one"},
@@ -306,7 +317,9 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     503: {"model": ErrorReply, "description": "Overloaded, or something that the request needs is away"},
     504: {"model": ErrorReply, "description": "Out of time"},
 }
-_STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "headers": _ANSWER_HEADERS}
+}
 
 _MESSAGES_ERRORS: dict[int | str, dict[str, Any]] = {
     status: {**described, "model": MessagesErrorReply} for status, described in _ERRORS.items()
@@ -346,25 +359,25 @@ async def create_message(body: MessagesRequest) -> MessageReply:
     _answered_before()
 
 
-@router.post("/v1/messages/count_tokens", summary="Count the tokens of a prompt", responses=_MESSAGES_ERRORS)
+@router.post("/v1/messages/count_tokens", summary="Count the tokens of a prompt", responses=_ANSWER | _MESSAGES_ERRORS)
 async def count_message_tokens(body: CountTokensRequest) -> TokenCount:
     """As Anthropic's; providers that cannot count are a 400."""
     _answered_before()
 
 
-@router.post("/v1/embeddings", summary="Embed texts")
+@router.post("/v1/embeddings", summary="Embed texts", responses=_ANSWER)
 async def create_embedding(body: EmbeddingRequest) -> EmbeddingReply:
     """As OpenAI's."""
     _answered_before()
 
 
-@router.post("/v1/rerank", summary="Rank documents by a query")
+@router.post("/v1/rerank", summary="Rank documents by a query", responses=_ANSWER)
 async def create_ranking(body: RerankRequest) -> RerankReply:
     """As Cohere's, Jina's and vLLM's, with models of kind `rerank`."""
     _answered_before()
 
 
-@router.post("/v1/moderations", summary="Judge texts")
+@router.post("/v1/moderations", summary="Judge texts", responses=_ANSWER)
 async def create_moderation(body: ModerationRequest) -> ModerationReply:
     """As OpenAI's; the guardrail judges, by the guard policy of the key's policy. Images are a 400."""
     _answered_before()

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from sluice_gateway.dataplane.context import RequestContext
-from sluice_gateway.dataplane.sse import Scanner, Usage
+from sluice_gateway.dataplane.sse import Price, Scanner, Usage
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.texts import pieces, size
 from sluice_gateway.domain.rates import surcharge
@@ -44,6 +44,13 @@ def settle(model: ModelEntry, usage: Usage | None, *, prompt_bytes: int, chunks:
     if details is not None:
         cost_usd = max(0.0, cost_usd + surcharge(details, model.differences))
     return Settlement(prompt, completion, exact, cost_usd, details)
+
+
+def price_of(ctx: RequestContext, model: ModelEntry) -> Price | None:
+    """Return what tells the cost of a streamed answer, None for a client that did not ask for its usage."""
+    if not ctx.body.wants_usage:
+        return None
+    return lambda usage: settle(model, usage, prompt_bytes=0, chunks=0).cost_usd
 
 
 def settle_request(ctx: RequestContext) -> Settlement:

@@ -26,6 +26,8 @@ _CALLS = (b'"tool_calls"', b'"tool_use"', b'"function_call"')
 _UNFINISHED = re.compile(
     rb'"(?:finish_reason|stop_reason|status)":\s*"(?:length|max_tokens|incomplete|content_filter|refusal|failed)"'
 )
+_COST = re.compile(rb'"sluice":\{"cost_usd":[0-9.e+-]+\}')
+_FREE = b'"sluice":{"cost_usd":0.0}'
 _MAX_AGE = re.compile(rb"max-age=(\d{1,9})")
 _MOST_BYTES = 1024 * 1024
 _LONGEST_WAIT_S = 60.0
@@ -271,7 +273,10 @@ class Caching:
             tenant=ctx.key.tenant,
             model=asked.name,
             key_id=ctx.key.key_id,
-            pieces=tuple(recorder.pieces),
+            # an answer that is given again costs nothing
+            pieces=tuple(_COST.sub(_FREE, piece) for piece in recorder.pieces)
+            if ctx.body.stream
+            else tuple(recorder.pieces),
             stored_at=ctx.at,
             ttl_s=wish.policy.ttl_s,
             prompt_tokens=usage.prompt_tokens if usage else 0,
