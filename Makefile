@@ -95,6 +95,10 @@ bench-stages: install ## measure where a request's time goes inside the gateway
 bench-soak: install ## see that the gateway's memory stays flat over 500,000 requests and 2,000 aborted streams
 	@$(BIN)/python -m tests.bench.soak
 
+.PHONY: bench-survive
+bench-survive: install ## kill gateways and Redis under load: nothing lost, counted twice or opened, and how long it shows
+	@$(BIN)/python -m tests.bench.survive
+
 .PHONY: quality
 quality: install ## measure guardrail and retrieval on labelled sets
 	@$(BIN)/python tests/quality/guardrail/run.py && $(BIN)/python tests/quality/retrieval/run.py

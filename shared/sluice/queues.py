@@ -7,9 +7,9 @@ payload ever released keeps parsing.
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 from redis.asyncio import Redis
@@ -22,6 +22,8 @@ from sluice.redis import REDIS_DOWN
 
 _log = logging.getLogger(__name__)
 Payload = TypeVar("Payload", bound=Reply)
+Item = TypeVar("Item")
+Entry = Mapping[bytes, bytes]
 
 
 class RoutingChanged(Reply):
@@ -100,6 +102,13 @@ class RunBatch(Reply):
     batch_id: str
 
 
+class Found(NamedTuple, Generic[Item]):
+    """What an entry of a stream holds: items for its handler, and rows that are none."""
+
+    items: list[Item]
+    unreadable: list[bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class Stream(Generic[Payload]):
     """An append-only Redis stream; `keep` bounds its length in entries.
@@ -116,6 +125,20 @@ class Stream(Generic[Payload]):
     def dead_letters(self) -> str:
         """The stream that takes what could not be handled."""
         return f"{self.name}.dead"
+
+    def read(self, entry: Entry) -> Found[Payload]:
+        """Return an entry's payloads; raises ValueError, KeyError or TypeError when it is none."""
+        if b"rows" not in entry:
+            return Found([self.payload.model_validate_json(entry[b"d"])], [])
+        columns = json.loads(entry[b"columns"])
+        found: Found[Payload] = Found([], [])
+        for row in json.loads(entry[b"rows"]):
+            try:
+                # A newer producer's further columns are ignored, an older one's missing ones have their defaults.
+                found.items.append(self.payload.model_validate(dict(zip(columns, row, strict=False))))
+            except (ValidationError, TypeError):
+                found.unreadable.append(json.dumps(row).encode())
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,31 +274,27 @@ async def subscribe(
             await pubsub.aclose()  # type: ignore[no-untyped-call]
 
 
-class _Parsed(NamedTuple, Generic[Payload]):
-    """What an entry holds: payloads, and rows that are none."""
-
-    payloads: list[Payload]
-    unreadable: list[bytes]
-
-
-Handler = Callable[[Sequence[Payload]], Awaitable[None]]
+Handler = Callable[[Sequence[Item]], Awaitable[None]]
 
 
 @dataclass(slots=True)
-class StreamConsumer(Generic[Payload]):
+class StreamConsumer(Generic[Item]):
     """Reads a stream as one consumer of a group and hands batches to `handle`, which must be idempotent.
 
-    A batch is acknowledged when `handle` returns. When it raises, the entries stay pending, are delivered again, and
+    `read` tells what an entry holds (`stream.read`: its payloads). The first entry after a pause waits `gather_s` for others, so
+    that a batch under load is large. A batch is acknowledged when `handle` returns. When it raises, the entries stay pending, are delivered again, and
     after `max_deliveries` go to the stream's dead-letter stream. Entries of a consumer that died are taken over after
     `claim_after_ms`. When Redis is away it waits and goes on where it was.
     """
 
     redis: Redis
-    stream: Stream[Payload]
+    stream: Stream[Any]
+    read: Callable[[Entry], Found[Item]]
     group: str
     consumer: str
-    handle: Handler[Payload]
+    handle: Handler[Item]
     batch: int = 200
+    gather_s: float = 0.0
     block_ms: int = 5000
     claim_after_ms: int = 15_000
     max_deliveries: int = 5
@@ -325,8 +344,15 @@ class StreamConsumer(Generic[Payload]):
             self.group, self.consumer, {self.stream.name: b">"}, count=self.batch, block=self.block_ms
         )
         entries = _entries(reply)
-        if entries:
-            await self._process(entries)
+        if not entries:
+            return
+        if self.gather_s and len(entries) < self.batch:
+            await asyncio.sleep(self.gather_s)
+            more = self.batch - len(entries)
+            entries += _entries(
+                await self.redis.xreadgroup(self.group, self.consumer, {self.stream.name: b">"}, count=more)
+            )
+        await self._process(entries)
 
     async def _take_over(self) -> None:
         reply = await self.redis.xautoclaim(
@@ -346,16 +372,16 @@ class StreamConsumer(Generic[Payload]):
         await self._process([entry for entry in claimed if entry[0] not in gone])
 
     async def _process(self, entries: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> None:
-        good: list[Payload] = []
+        good: list[Item] = []
         bad: list[tuple[bytes, dict[bytes, bytes]]] = []
         bad_rows: list[tuple[bytes, dict[bytes, bytes]]] = []
         for entry_id, values in entries:
             try:
-                found = self._parsed(values)
+                found = self.read(values)
             except (ValueError, KeyError, TypeError):
                 bad.append((entry_id, values))
                 continue
-            good += found.payloads
+            good += found.items
             bad_rows += [(entry_id, {b"d": row}) for row in found.unreadable]
         if bad:
             await self._bury(bad)
@@ -374,20 +400,6 @@ class StreamConsumer(Generic[Payload]):
             await self._bury(bad_rows, acknowledge=False)
         if left:
             await self.redis.xack(self.stream.name, self.group, *left)
-
-    def _parsed(self, values: dict[bytes, bytes]) -> _Parsed[Payload]:
-        payload = self.stream.payload
-        if b"rows" not in values:
-            return _Parsed([payload.model_validate_json(values[b"d"])], [])
-        columns = json.loads(values[b"columns"])
-        found: _Parsed[Payload] = _Parsed([], [])
-        for row in json.loads(values[b"rows"]):
-            try:
-                # A newer producer's further columns are ignored, an older one's missing ones have their defaults.
-                found.payloads.append(payload.model_validate(dict(zip(columns, row, strict=False))))
-            except (ValidationError, TypeError):
-                found.unreadable.append(json.dumps(row).encode())
-        return found
 
     async def _bury(self, entries: Sequence[tuple[bytes, dict[bytes, bytes]]], *, acknowledge: bool = True) -> None:
         async with self.redis.pipeline(transaction=True) as pipe:

@@ -108,6 +108,7 @@ def _usage(
     return StreamConsumer(
         redis,
         USAGE,
+        USAGE.read,
         GROUP,
         _consumer(settings),
         patient(handle),
@@ -121,6 +122,7 @@ def _feedback(
     return StreamConsumer(
         redis,
         FEEDBACK,
+        FEEDBACK.read,
         GROUP,
         _consumer(settings),
         patient(handle),

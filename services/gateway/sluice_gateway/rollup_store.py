@@ -1,6 +1,5 @@
 """Queries on the sums of usage: adding to them, reading them for a period, and making them again."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -21,10 +20,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.selectable import Subquery
 
-from sluice.contracts.usage import UsageRecorded
 from sluice.db import AsyncSession, Database
 from sluice_gateway.domain.rollups import SECONDS, Grain, RollupKey, RollupSums, Span, rolled_up, spans
 from sluice_gateway.domain.usage import UsageFilter, day_of
+from sluice_gateway.domain.usage_rows import UsageRows
 from sluice_gateway.tables import UsageRollupRow, UsageRow
 
 _KEYS = RollupKey._fields
@@ -34,12 +33,12 @@ _AT_ONCE = 1000
 _LOCK = text("LOCK TABLE usage_rollups IN EXCLUSIVE MODE")
 
 
-async def add(database: Database, session: AsyncSession, events: Sequence[UsageRecorded]) -> None:
-    """Add new events to the sums of their hours and days, in the transaction that stores them."""
+async def add(database: Database, session: AsyncSession, new: UsageRows) -> None:
+    """Add new records to the sums of their hours and days, in the transaction that stores them."""
     statement: Any = (sqlite.insert if database.is_sqlite else postgresql.insert)(UsageRollupRow)
     grown = {name: getattr(UsageRollupRow, name) + statement.excluded[name] for name in RollupSums._fields}
     statement = statement.on_conflict_do_update(index_elements=list(_KEYS), set_=grown)
-    rows = [{**key._asdict(), **sums._asdict(), "day": day_of(key.starts)} for key, sums in rolled_up(events)]
+    rows = [{**key._asdict(), **sums._asdict(), "day": day_of(key.starts)} for key, sums in rolled_up(new)]
     for start in range(0, len(rows), _AT_ONCE):
         await session.execute(statement, rows[start : start + _AT_ONCE])
 

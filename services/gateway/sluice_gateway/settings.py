@@ -58,8 +58,11 @@ class Settings(ServiceSettings):
     usage_linger_s: float = Field(
         0.1, ge=0, le=10, description="seconds that usage waits for company before it is shipped to Redis"
     )
+    usage_gather_s: float = Field(
+        0.2, ge=0, le=10, description="seconds that the first entry of usage waits for others before it is written"
+    )
     usage_batch: int = Field(
-        4,
+        16,
         ge=1,
         le=1000,
         description="entries of the usage stream that the consumer writes in one transaction; an entry has up to 128 KiB of records",

@@ -1,21 +1,21 @@
 """Queries on the gateway's database: usage."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.sql.selectable import Subquery
 
 from sluice.contracts.paging import Order
 from sluice.contracts.usage import UsageGroup, UsageGroupTotals, UsageRecord, UsageRecorded, UsageTotals
 from sluice.db import Database, ReadSession
-from sluice_gateway import rollup_store
+from sluice_gateway import rollup_store, usage_rows_store
 from sluice_gateway.domain.errors import CursorUnknown, UsageNotFound
 from sluice_gateway.domain.leases import CounterName, window_of
-from sluice_gateway.domain.usage import Inserted, RowsRefused, UsageFilter, day_name, day_of, fitted
+from sluice_gateway.domain.usage import Inserted, RowsRefused, UsageFilter, day_name
+from sluice_gateway.domain.usage_rows import UsageRows
 from sluice_gateway.tables import ApiKeyRow, OrganizationRow, UsageRow
 
 _GROUPS = 1000
@@ -28,33 +28,27 @@ class UsageStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._insert = sqlite.insert if database.is_sqlite else postgresql.insert
 
-    async def insert(self, events: Sequence[UsageRecorded]) -> int:
+    async def insert(self, *parts: UsageRows) -> int:
         """Add rows and return how many are new; events that are there already change nothing.
 
         Raises:
             DependencyUnavailable: the database is away; nothing was written.
             RowsRefused: the database refuses one of the rows; nothing was written.
         """
-        statement = (
-            self._insert(UsageRow).on_conflict_do_nothing(index_elements=["event_id"]).returning(UsageRow.event_id)
-        )
+        rows = UsageRows.together(parts)
         with _refusals():
             async with self._database.write() as session:
-                # In the order of their ids: two writers that bring the same events wait for each other, and do not block each other.
-                kept = dict(sorted({event.event_id: event for event in map(fitted, events)}.items()))
-                added = await session.execute(statement, [_values(event) for event in kept.values()])
-                new = [kept[event_id] for event_id in added.scalars()]
+                new = await usage_rows_store.add(self._database, session, rows)
                 await rollup_store.add(self._database, session, new)
                 return len(new)
 
-    async def insert_each(self, events: Sequence[UsageRecorded]) -> Inserted:
+    async def insert_each(self, *parts: UsageRows) -> Inserted:
         """Add rows one by one; those that the database refuses come back."""
         added, refused = 0, []
-        for event in events:
+        for event in UsageRows.together(parts).events():
             try:
-                added += await self.insert([event])
+                added += await self.insert(UsageRows.of([event]))
             except RowsRefused:
                 refused.append(event)
         return Inserted(added, tuple(refused))
@@ -207,11 +201,6 @@ async def _place_of(session: ReadSession, event_id: str) -> Any:
     if row is None:
         raise CursorUnknown(f"`after` is {event_id}, which names no record; use `last_id` of the page before.")
     return tuple_(row.at, row.event_id)
-
-
-def _values(event: UsageRecorded) -> dict[str, Any]:
-    values = event.model_dump(exclude={"v"})
-    return values | {"day": day_of(event.at), "guard_issues": list(event.guard_issues)}
 
 
 def _record(row: UsageRow) -> UsageRecord:

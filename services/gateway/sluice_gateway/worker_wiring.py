@@ -33,12 +33,14 @@ from sluice_gateway.batches.gate import Gate
 from sluice_gateway.batches.metrics import BatchWorkerMetrics
 from sluice_gateway.batches.runner import BatchRunner, RunLimits
 from sluice_gateway.domain.batches import WORKER_SUBJECT
+from sluice_gateway.domain.usage_rows import UsageRows
 from sluice_gateway.files.opening import open_shelf
 from sluice_gateway.retention import Keep, Retention
 from sluice_gateway.retention_store import RetentionStore
 from sluice_gateway.settings import Settings
 from sluice_gateway.store import KeyStore
 from sluice_gateway.usage.consumer import UsageWriter
+from sluice_gateway.usage.entries import usage_rows
 from sluice_gateway.usage.metrics import ConsumerMetrics
 from sluice_gateway.usage_store import UsageStore
 
@@ -105,7 +107,7 @@ def retention(database: Database, registry: MetricRegistry, settings: Settings) 
 
 def usage_consumer(
     redis: Redis, database: Database, registry: MetricRegistry, settings: Settings
-) -> StreamConsumer[UsageRecorded]:
+) -> StreamConsumer[UsageRows]:
     """Return the consumer of the usage stream; its name must be the same after a restart, see `StreamConsumer`."""
     metrics = ConsumerMetrics(registry)
 
@@ -120,10 +122,12 @@ def usage_consumer(
     return StreamConsumer(
         redis=redis,
         stream=USAGE,
+        read=usage_rows,
         group=_USAGE_GROUP,
         consumer=settings.consumer_name or socket.gethostname(),
         handle=UsageWriter(UsageStore(database), metrics, bury).handle,
         batch=settings.usage_batch,
+        gather_s=settings.usage_gather_s,
         on_dead_letter=metrics.dead.inc,
     )
 

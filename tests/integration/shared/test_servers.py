@@ -79,7 +79,7 @@ async def test_a_batch_that_fails_comes_again_and_bad_entries_are_buried(tmp_pat
                 raise RuntimeError("first try fails")
             seen.extend(event.event_id for event in events)
 
-        consumer = StreamConsumer(redis, FEEDBACK, "g", "c", handle, block_ms=50, claim_after_ms=10)
+        consumer = StreamConsumer(redis, FEEDBACK, FEEDBACK.read, "g", "c", handle, block_ms=50, claim_after_ms=10)
         task = asyncio.create_task(consumer.run())
         async with asyncio.timeout(10):
             while len(seen) < 2:

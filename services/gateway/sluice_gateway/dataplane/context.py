@@ -15,7 +15,7 @@ from sluice_gateway.dataplane.body import Fields, ParsedBody
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError
 from sluice_gateway.dataplane.plan import Plan, Stage
-from sluice_gateway.dataplane.randomness import random_hex
+from sluice_gateway.dataplane.randomness import fresh_hex
 from sluice_gateway.dataplane.rate_headers import RateHeaders
 from sluice_gateway.dataplane.sse import Usage
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry, RouteEntry, Table
@@ -64,7 +64,7 @@ def read_heads(headers: Headers) -> Heads:
         get(b"authorization") or _bearer(get(b"x-api-key")),
         get(b"content-encoding"),
         get(b"content-length"),
-        given.decode() if named and given is not None else "req_" + random_hex(),
+        given.decode() if named and given is not None else "req_" + fresh_hex(),
         named,
         parent.decode() if parent is not None and _TRACEPARENT.fullmatch(parent) else None,
         None if deadline is None else _deadline(deadline),

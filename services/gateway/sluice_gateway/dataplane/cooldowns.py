@@ -14,7 +14,7 @@ from sluice.clock import Clock
 from sluice.queues import DeploymentRested
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.deps import Options
-from sluice_gateway.dataplane.randomness import random_hex
+from sluice_gateway.dataplane.randomness import fresh_hex
 from sluice_gateway.metrics import GatewayMetrics
 
 _LOOK_EVERY_S = 5.0
@@ -35,7 +35,7 @@ class Cooldowns:
         self._states: dict[str, DeploymentState] = {}
         self._pending: dict[str, DeploymentRested] = {}
         self._unread: set[str] = set()
-        self._name = random_hex()
+        self._name = fresh_hex()
         self._wake = asyncio.Event()
         self.shared = False
         metrics.breaker_shared.set_function(lambda: float(self.shared))

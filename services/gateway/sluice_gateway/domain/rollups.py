@@ -1,10 +1,9 @@
 """Sums of usage by hour and day: how events are summed up, and which sums cover a period."""
 
 import math
-from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from sluice.contracts.usage import UsageRecorded
+from sluice_gateway.domain.usage_rows import UsageRows
 
 Grain = Literal["hour", "day"]
 SECONDS: dict[Grain, int] = {"hour": 3600, "day": 86_400}
@@ -41,37 +40,25 @@ class RollupSums(NamedTuple):
         return RollupSums._make(mine + others for mine, others in zip(self, other, strict=True))
 
 
-def rolled_up(events: Iterable[UsageRecorded]) -> list[tuple[RollupKey, RollupSums]]:
-    """Return what events add to the sums of their hours and days, in the order of the keys.
+def rolled_up(rows: UsageRows) -> list[tuple[RollupKey, RollupSums]]:
+    """Return what records add to the sums of their hours and days, in the order of the keys.
 
     Always the same order, so that two writers that meet the same rows wait for each other and do not block each other.
     """
+    columns, hour = rows.columns, SECONDS["hour"]
+    hours = [int(at // hour) * hour for at in columns["at"]]
+    places: dict[tuple[Any, ...], list[int]] = {}
+    for place, key in enumerate(zip(hours, *(columns[name] for name in RollupKey._fields[2:]), strict=True)):
+        places.setdefault(key, []).append(place)
     found: dict[RollupKey, RollupSums] = {}
-    for event in events:
-        one = RollupSums(
-            1,
-            int(event.status != "ok"),
-            event.prompt_tokens,
-            event.completion_tokens,
-            event.cached_tokens,
-            event.cache_write_tokens,
-            event.reasoning_tokens,
-            event.cost_usd,
-        )
+    for (starts, *names), where in places.items():
+        texts = [text or "" for text in names]
+        failed = 0 if texts[-1] == "ok" else len(where)
+        added = (sum(map(columns[name].__getitem__, where)) for name in RollupSums._fields[2:])
+        sums = RollupSums(len(where), failed, *added)
         for grain, seconds in SECONDS.items():
-            key = RollupKey(
-                grain,
-                int(event.at // seconds) * seconds,
-                event.tenant,
-                event.organization_id,
-                event.team_id or "",
-                event.key_id,
-                event.model,
-                event.deployment or "",
-                event.status,
-            )
-            known = found.get(key)
-            found[key] = one if known is None else known.plus(one)
+            key = RollupKey(grain, starts // seconds * seconds, *texts)
+            found[key] = found[key].plus(sums) if key in found else sums
     return sorted(found.items())
 
 

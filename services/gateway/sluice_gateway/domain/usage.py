@@ -1,4 +1,4 @@
-"""Usage: what can be asked for, and how a record is made to fit its row."""
+"""Usage: what can be asked for, what storing it comes to, and its days."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -7,21 +7,6 @@ from typing import NamedTuple
 from sluice.contracts.usage import UsageRecorded, UsageStatus
 
 _EPOCH = date(1970, 1, 1)
-_LENGTHS = {
-    "event_id": 64,
-    "request_id": 64,
-    "tenant": 63,
-    "key_id": 64,
-    "endpoint": 64,
-    "model": 200,
-    "route": 200,
-    "deployment": 200,
-    "error_code": 100,
-    "life": 32,
-    "organization_id": 40,
-    "team_id": 40,
-    "end_user": 128,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +43,3 @@ def day_of(at: float) -> int:
 def day_name(day: int) -> str:
     """Return a day as YYYY-MM-DD."""
     return (_EPOCH + timedelta(days=day)).isoformat()
-
-
-def fitted(event: UsageRecorded) -> UsageRecorded:
-    """Return the event with every text cut to its column and without NUL characters, which PostgreSQL refuses.
-
-    Texts such as a model's name come from callers; one that does not fit must not keep a whole batch from being stored.
-    """
-    changed = {}
-    for name, length in _LENGTHS.items():
-        text = getattr(event, name)
-        if text is not None and (len(text) > length or "\x00" in text):
-            changed[name] = text.replace("\x00", "")[:length]
-    return event.model_copy(update=changed) if changed else event

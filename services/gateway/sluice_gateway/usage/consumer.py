@@ -8,6 +8,7 @@ from typing import Protocol
 from sluice.contracts.usage import UsageRecorded
 from sluice.errors import DependencyUnavailable
 from sluice_gateway.domain.usage import Inserted, RowsRefused
+from sluice_gateway.domain.usage_rows import UsageRows
 from sluice_gateway.usage.metrics import ConsumerMetrics
 
 _log = logging.getLogger(__name__)
@@ -21,11 +22,11 @@ class UsageTable(Protocol):
     Degraded mode: while the database is away, methods raise DependencyUnavailable and the batch waits.
     """
 
-    async def insert(self, events: Sequence[UsageRecorded]) -> int:
+    async def insert(self, *parts: UsageRows) -> int:
         """Add rows and return how many are new; raises RowsRefused, with nothing written, when one cannot be stored."""
         ...
 
-    async def insert_each(self, events: Sequence[UsageRecorded]) -> Inserted:
+    async def insert_each(self, *parts: UsageRows) -> Inserted:
         """Add rows one by one."""
         ...
 
@@ -50,15 +51,16 @@ class UsageWriter:
         self._bury = bury
         self._first_pause_s = first_pause_s
 
-    async def handle(self, events: Sequence[UsageRecorded]) -> None:
+    async def handle(self, parts: Sequence[UsageRows]) -> None:
         """Store a batch; returns when every event is stored or buried."""
+        events = sum(map(len, parts))
         pause = self._first_pause_s
         while True:
             try:
-                added, refused = await self._insert(events)
+                added, refused = await self._insert(parts)
                 break
             except DependencyUnavailable as exc:
-                _log.warning("%d usage events wait: %s", len(events), exc.detail)
+                _log.warning("%d usage events wait: %s", events, exc.detail)
                 self._metrics.database_waits.inc()
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
@@ -67,10 +69,10 @@ class UsageWriter:
             await self._bury(refused)
             self._metrics.dead.inc(len(refused))
         self._metrics.stored.inc(added)
-        self._metrics.repeated.inc(len(events) - added - len(refused))
+        self._metrics.repeated.inc(events - added - len(refused))
 
-    async def _insert(self, events: Sequence[UsageRecorded]) -> Inserted:
+    async def _insert(self, parts: Sequence[UsageRows]) -> Inserted:
         try:
-            return Inserted(await self._table.insert(events))
+            return Inserted(await self._table.insert(*parts))
         except RowsRefused:
-            return await self._table.insert_each(events)
+            return await self._table.insert_each(*parts)

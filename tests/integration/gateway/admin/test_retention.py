@@ -16,6 +16,7 @@ from sluice.testing import FakeClock
 from sluice_gateway.audit_store import AuditStore
 from sluice_gateway.domain.audit import AuditFilter
 from sluice_gateway.domain.usage import UsageFilter
+from sluice_gateway.domain.usage_rows import UsageRows
 from sluice_gateway.retention import Keep, Retention
 from sluice_gateway.retention_store import RetentionStore
 from sluice_gateway.usage_store import UsageStore
@@ -49,8 +50,8 @@ async def test_old_usage_goes_in_steps_and_young_usage_stays(database: Database)
     usage = UsageStore(database)
     old = [event(number, NOW - 31 * DAY) for number in range(2500)]
     for start in range(0, len(old), 500):
-        await usage.insert(old[start : start + 500])
-    await usage.insert([event(9001, NOW - 29 * DAY), event(9002, NOW)])
+        await usage.insert(UsageRows.of(old[start : start + 500]))
+    await usage.insert(UsageRows.of([event(9001, NOW - 29 * DAY), event(9002, NOW)]))
     sweeper, registry = retention(database, 30, 0)
     await sweeper.delete_old()
     rows = await usage.page(UsageFilter(), limit=100, after=None, order="asc")
@@ -77,7 +78,7 @@ async def test_old_audit_records_and_spent_secrets_go(gateway: Gateway, database
 
 async def test_zero_days_keep_for_ever(gateway: Gateway, database: Database) -> None:
     usage = UsageStore(database)
-    await usage.insert([event(1, 0.0)])
+    await usage.insert(UsageRows.of([event(1, 0.0)]))
     await gateway.deps.keys.create(CreateApiKey(name="old"), trail(0.0))
     sweeper, _ = retention(database, 0, 0)
     await sweeper.delete_old()

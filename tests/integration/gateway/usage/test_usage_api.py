@@ -10,6 +10,7 @@ from sluice.contracts.gateway import CreatedApiKey
 from sluice.contracts.paging import Page
 from sluice.contracts.usage import UsageRecord, UsageRecorded, UsageSummary
 from sluice.testing import admin_headers, service_headers
+from sluice_gateway.domain.usage_rows import UsageRows
 
 pytestmark = pytest.mark.integration
 
@@ -49,7 +50,7 @@ def numbers(page: Page[UsageRecord]) -> list[int]:
 
 
 async def test_rows_come_newest_first_page_by_page_also_when_times_are_equal(gateway: Gateway) -> None:
-    await gateway.deps.usage.insert([event(number, at=NOON + number // 3) for number in range(10)])
+    await gateway.deps.usage.insert(UsageRows.of([event(number, at=NOON + number // 3) for number in range(10)]))
     seen: list[int] = []
     after: dict[str, str] = {}
     while True:
@@ -90,7 +91,7 @@ async def test_every_field_comes_back_and_tokens_are_exact(gateway: Gateway) -> 
         http_status=502,
         error_code="upstream_failed",
     )
-    assert await gateway.deps.usage.insert([written]) == 1
+    assert await gateway.deps.usage.insert(UsageRows.of([written])) == 1
     answer = await gateway.client.get("/admin/usage/req_007", headers=admin_headers())
     record = UsageRecord.model_validate_json(answer.content)
     assert record == UsageRecord(**written.model_dump(), id="evt_007", total_tokens=2**40 + 3)
@@ -114,41 +115,51 @@ async def test_every_field_comes_back_and_tokens_are_exact(gateway: Gateway) -> 
 )
 async def test_filters(gateway: Gateway, params: dict[str, Any], expected: list[int]) -> None:
     await gateway.deps.usage.insert(
-        [
-            event(0),
-            event(1, tenant="other", team_id="team_2"),
-            event(2, tenant="other", key_id="key_2", organization_id="org_2"),
-            event(3, model="big", end_user="ann"),
-            event(4, status="error", http_status=500),
-        ]
+        UsageRows.of(
+            [
+                event(0),
+                event(1, tenant="other", team_id="team_2"),
+                event(2, tenant="other", key_id="key_2", organization_id="org_2"),
+                event(3, model="big", end_user="ann"),
+                event(4, status="error", http_status=500),
+            ]
+        )
     )
     assert numbers(await listed(gateway, **params)) == expected
 
 
 async def test_an_event_is_stored_once_however_often_it_comes(gateway: Gateway) -> None:
-    assert await gateway.deps.usage.insert([event(1), event(2), event(1)]) == 2
-    assert await gateway.deps.usage.insert([event(2), event(3)]) == 1
+    assert await gateway.deps.usage.insert(UsageRows.of([event(1), event(2), event(1)])) == 2
+    assert await gateway.deps.usage.insert(UsageRows.of([event(2), event(3)])) == 1
     added = await asyncio.gather(
-        *(gateway.deps.usage.insert([event(number) for number in range(50)]) for _ in range(4))
+        *(gateway.deps.usage.insert(UsageRows.of([event(number) for number in range(50)])) for _ in range(4))
     )
     assert sum(added) == 47
     assert len((await listed(gateway, limit=100)).data) == 50
 
 
 async def test_text_that_a_caller_chose_cannot_keep_a_batch_from_being_stored(gateway: Gateway) -> None:
-    assert await gateway.deps.usage.insert([event(1, model="m\x00" + "é" * 300), event(2)]) == 2
+    assert await gateway.deps.usage.insert(UsageRows.of([event(1, model="m\x00" + "é" * 300), event(2)])) == 2
     assert (await listed(gateway)).data[1].model == "m" + "é" * 199
 
 
 async def test_summaries_by_model_key_tenant_and_day(gateway: Gateway) -> None:
     await gateway.deps.usage.insert(
-        [
-            event(1, completion_tokens=5, cost_usd=1.5, team_id="team_1", end_user="ann"),
-            event(
-                2, completion_tokens=7, cost_usd=0.25, at=NOON + DAY, status="error", http_status=502, cached_tokens=4
-            ),
-            event(3, completion_tokens=1, cost_usd=4.0, model="big", key_id="key_2", tenant="other", at=NOON + DAY),
-        ]
+        UsageRows.of(
+            [
+                event(1, completion_tokens=5, cost_usd=1.5, team_id="team_1", end_user="ann"),
+                event(
+                    2,
+                    completion_tokens=7,
+                    cost_usd=0.25,
+                    at=NOON + DAY,
+                    status="error",
+                    http_status=502,
+                    cached_tokens=4,
+                ),
+                event(3, completion_tokens=1, cost_usd=4.0, model="big", key_id="key_2", tenant="other", at=NOON + DAY),
+            ]
+        )
     )
 
     async def summary(**params: Any) -> UsageSummary:
@@ -180,7 +191,7 @@ async def test_summaries_by_model_key_tenant_and_day(gateway: Gateway) -> None:
 
 
 async def test_a_key_sees_its_own_tenant_only(gateway: Gateway) -> None:
-    await gateway.deps.usage.insert([event(1), event(2, tenant="other")])
+    await gateway.deps.usage.insert(UsageRows.of([event(1), event(2, tenant="other")]))
     made = await gateway.client.post("/admin/keys", json={"name": "k", "tenant": "acme"}, headers=admin_headers())
     own = {"authorization": f"Bearer {CreatedApiKey.model_validate_json(made.content).key}"}
     assert numbers(await listed(gateway, "/v1/usage", own)) == [1]
@@ -202,7 +213,7 @@ async def test_a_key_sees_its_own_tenant_only(gateway: Gateway) -> None:
 
 
 async def test_a_service_sees_the_tenant_that_it_asks_for(gateway: Gateway) -> None:
-    await gateway.deps.usage.insert([event(1), event(2, tenant="other")])
+    await gateway.deps.usage.insert(UsageRows.of([event(1), event(2, tenant="other")]))
     headers = service_headers("gateway", "other")
     assert numbers(await listed(gateway, headers=headers, tenant="acme")) == [2]
     assert (await gateway.client.get("/admin/usage/req_001", headers=headers)).status_code == 404
@@ -213,7 +224,7 @@ async def test_a_service_sees_the_tenant_that_it_asks_for(gateway: Gateway) -> N
 
 async def test_a_list_of_many_rows_is_quick(gateway: Gateway) -> None:
     for start in range(0, 5000, 500):
-        await gateway.deps.usage.insert([event(number) for number in range(start, start + 500)])
+        await gateway.deps.usage.insert(UsageRows.of([event(number) for number in range(start, start + 500)]))
     began = time.perf_counter()
     page = await listed(gateway, tenant="acme", limit=100)
     assert time.perf_counter() - began < 1.0

@@ -11,6 +11,7 @@ from tests.integration.gateway.control_plane import Gateway
 from sluice.contracts.gateway import CreatedApiKey
 from sluice.contracts.usage import UsageRecorded
 from sluice.testing import admin_headers, service_headers
+from sluice_gateway.domain.usage_rows import UsageRows
 
 pytestmark = pytest.mark.integration
 
@@ -33,7 +34,7 @@ def event(number: int, **fields: Any) -> UsageRecorded:
 async def test_every_record_is_written_once_in_order(gateway: Gateway) -> None:
     written = [event(number) for number in range(2500)]
     for start in range(0, 2500, 500):
-        await gateway.deps.usage.insert(written[start : start + 500])
+        await gateway.deps.usage.insert(UsageRows.of(written[start : start + 500]))
     answer = await gateway.client.get("/admin/usage/export", headers=admin_headers())
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
@@ -47,7 +48,7 @@ async def test_every_record_is_written_once_in_order(gateway: Gateway) -> None:
 
 
 async def test_a_key_and_a_service_get_their_own_tenant_only(gateway: Gateway) -> None:
-    await gateway.deps.usage.insert([event(1), event(2)])
+    await gateway.deps.usage.insert(UsageRows.of([event(1), event(2)]))
     made = await gateway.client.post("/admin/keys", json={"name": "k", "tenant": "acme"}, headers=admin_headers())
     own = {"authorization": f"Bearer {CreatedApiKey.model_validate_json(made.content).key}"}
     for path, headers in (

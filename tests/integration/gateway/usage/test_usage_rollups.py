@@ -11,6 +11,7 @@ from tests.integration.gateway.control_plane import Gateway
 
 from sluice.contracts.usage import UsageRecorded, UsageSummary
 from sluice.testing import admin_headers, service_headers
+from sluice_gateway.domain.usage_rows import UsageRows
 from sluice_gateway.retention_store import RetentionStore
 from sluice_gateway.tables import UsageRollupRow
 
@@ -66,7 +67,7 @@ def read(sums: Any) -> tuple[int, int, int, int, float]:
 async def test_sums_are_what_the_records_come_to(gateway: Gateway) -> None:
     written = events(300)
     for start in range(0, 300, 40):
-        await gateway.deps.usage.insert(written[max(0, start - 10) : start + 40])  # some come again
+        await gateway.deps.usage.insert(UsageRows.of(written[max(0, start - 10) : start + 40]))  # some come again
     dice = random.Random(2)
     edges = [
         START + dice.choice([dice.uniform(0, 4 * DAY), dice.randrange(96) * 3600.0, DAY, 2 * DAY]) for _ in "12345678"
@@ -88,7 +89,7 @@ async def test_sums_are_what_the_records_come_to(gateway: Gateway) -> None:
 
 async def test_writers_at_the_same_time_add_each_event_once(gateway: Gateway) -> None:
     written = events(120)
-    await asyncio.gather(*(gateway.deps.usage.insert(dice_order(written, seed)) for seed in range(4)))
+    await asyncio.gather(*(gateway.deps.usage.insert(UsageRows.of(dice_order(written, seed))) for seed in range(4)))
     assert read((await summary(gateway)).totals) == added(written)
 
 
@@ -98,7 +99,7 @@ def dice_order(written: list[UsageRecorded], seed: int) -> list[UsageRecorded]:
 
 async def test_sums_are_made_again_from_the_records(gateway: Gateway) -> None:
     written = events(200)
-    await gateway.deps.usage.insert(written)
+    await gateway.deps.usage.insert(UsageRows.of(written))
     database = gateway.deps.usage._database
     async with database.write() as session:
         await session.execute(update(UsageRollupRow).values(requests=0, cost_usd=99.0))
@@ -114,7 +115,7 @@ async def test_sums_are_made_again_from_the_records(gateway: Gateway) -> None:
 
 async def test_sums_go_with_their_records_and_a_rebuild_keeps_those_before(gateway: Gateway) -> None:
     written = events(100)
-    await gateway.deps.usage.insert(written)
+    await gateway.deps.usage.insert(UsageRows.of(written))
     before = START + 2 * DAY
     await RetentionStore(gateway.deps.usage._database).delete_usage(before)
     kept = [one for one in written if one.at >= before]

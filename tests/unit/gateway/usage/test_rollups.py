@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from sluice.contracts.usage import UsageRecorded
 from sluice_gateway.domain.rollups import SECONDS, RollupSums, rolled_up, spans
+from sluice_gateway.domain.usage_rows import UsageRows
 
 DAY = 86_400.0
 TIMES = st.one_of(
@@ -61,7 +62,7 @@ def test_events_are_summed_up_by_hour_and_day_in_one_order() -> None:
         event(3, at=10.0, prompt_tokens=100, cost_usd=0.25),
         event(4, at=10.0, team_id="t", cache_write_tokens=4),
     ]
-    found = [((key.grain, key.starts, key.team_id, key.status), sums) for key, sums in rolled_up(events)]
+    found = [((key.grain, key.starts, key.team_id, key.status), sums) for key, sums in rolled_up(UsageRows.of(events))]
     assert found == [
         (("day", 0, "", "error"), RollupSums(1, 1, 10, 0, 0, 0, 3, 0.0)),
         (("day", 0, "", "ok"), RollupSums(2, 0, 101, 2, 1, 0, 0, 0.75)),
@@ -70,4 +71,4 @@ def test_events_are_summed_up_by_hour_and_day_in_one_order() -> None:
         (("hour", 0, "t", "ok"), RollupSums(1, 0, 0, 0, 0, 4, 0, 0.0)),
         (("hour", 3600, "", "error"), RollupSums(1, 1, 10, 0, 0, 0, 3, 0.0)),
     ]
-    assert rolled_up(reversed(events)) == rolled_up(events)
+    assert rolled_up(UsageRows.of(reversed(events))) == rolled_up(UsageRows.of(events))

@@ -5,7 +5,8 @@ import pytest
 from sluice.contracts.usage import UsageRecorded
 from sluice.errors import DependencyUnavailable
 from sluice.telemetry.metrics import MetricRegistry
-from sluice_gateway.domain.usage import Inserted, RowsRefused, day_name, day_of, fitted
+from sluice_gateway.domain.usage import Inserted, RowsRefused, day_name, day_of
+from sluice_gateway.domain.usage_rows import UsageRows
 from sluice_gateway.usage.consumer import UsageWriter
 from sluice_gateway.usage.metrics import ConsumerMetrics
 
@@ -33,11 +34,10 @@ def test_days_are_counted_in_utc() -> None:
 
 
 def test_texts_are_cut_to_their_column_and_lose_nul() -> None:
-    long = fitted(event(model="m\x00" + "x" * 500, error_code="e" * 101))
+    long, same = UsageRows.of([event(1, model="m\x00" + "x" * 500, error_code="e" * 101), event(2)]).events()
     assert long.model == "m" + "x" * 199
     assert long.error_code == "e" * 100
-    same = event()
-    assert fitted(same) is same
+    assert same == event(2)
 
 
 class Table:
@@ -47,21 +47,22 @@ class Table:
         self.rows: dict[str, UsageRecorded] = {}
         self.away = away
 
-    async def insert(self, events: Sequence[UsageRecorded]) -> int:
+    async def insert(self, *parts: UsageRows) -> int:
+        rows = UsageRows.together(parts)
         if self.away:
             self.away -= 1
             raise DependencyUnavailable("The database of gateway does not answer.")
-        if any(item.tenant == "bad" for item in events):
+        if "bad" in rows.columns["tenant"]:
             raise RowsRefused
         before = len(self.rows)
-        self.rows |= {item.event_id: item for item in events}
+        self.rows |= {item.event_id: item for item in rows.events()}
         return len(self.rows) - before
 
-    async def insert_each(self, events: Sequence[UsageRecorded]) -> Inserted:
+    async def insert_each(self, *parts: UsageRows) -> Inserted:
         added, refused = 0, []
-        for item in events:
+        for item in UsageRows.together(parts).events():
             try:
-                added += await self.insert([item])
+                added += await self.insert(UsageRows.of([item]))
             except RowsRefused:
                 refused.append(item)
         return Inserted(added, tuple(refused))
@@ -78,7 +79,9 @@ async def test_a_batch_waits_for_a_database_that_is_away(metrics: ConsumerMetric
     async def bury(events: Sequence[UsageRecorded]) -> None:
         buried.extend(events)
 
-    await UsageWriter(table, metrics, bury, first_pause_s=0.001).handle([event(1), event(2)])
+    await UsageWriter(table, metrics, bury, first_pause_s=0.001).handle(
+        [UsageRows.of([event(1)]), UsageRows.of([event(2)])]
+    )
     assert set(table.rows) == {"evt_1", "evt_2"}
     assert not buried
     assert metrics.database_waits._value.get() == 3
@@ -92,8 +95,8 @@ async def test_only_the_refused_event_is_buried_and_repeats_are_counted(metrics:
         buried.extend(events)
 
     writer = UsageWriter(table, metrics, bury)
-    await writer.handle([event(1)])
-    await writer.handle([event(1), event(2, tenant="bad"), event(3)])
+    await writer.handle([UsageRows.of([event(1)])])
+    await writer.handle([UsageRows.of([event(1), event(2, tenant="bad"), event(3)])])
     assert set(table.rows) == {"evt_1", "evt_3"}
     assert [item.event_id for item in buried] == ["evt_2"]
     assert (metrics.stored._value.get(), metrics.repeated._value.get(), metrics.dead._value.get()) == (2, 1, 1)

@@ -1,7 +1,7 @@
 """Record: write the request's usage into the journal, before the last bytes of its answer go out."""
 
 from sluice_gateway.dataplane.context import Heads, RequestContext
-from sluice_gateway.dataplane.randomness import random_hex
+from sluice_gateway.dataplane.randomness import fresh_hex
 from sluice_gateway.dataplane.stages.settle import Settlement, settle_request
 from sluice_gateway.domain.leases import nano_dollars
 from sluice_gateway.domain.ports import UsageFields, UsageSink
@@ -11,7 +11,7 @@ _LONGEST_USER = 128
 
 def event_id(heads: Heads) -> str:
     """Return the event's id, which must be unique: it follows from a request id of ours, but not from one of the client's."""
-    return "evt_" + (random_hex() if heads.named_by_client else heads.request_id[4:])
+    return "evt_" + (fresh_hex() if heads.named_by_client else heads.request_id[4:])
 
 
 def event_of(ctx: RequestContext, bill: Settlement, ended: float, life: str) -> UsageFields:

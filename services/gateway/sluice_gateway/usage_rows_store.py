@@ -1,0 +1,73 @@
+"""Writing usage rows: one statement for a whole batch, compiled once and given to the driver as it is."""
+
+from functools import cache
+from typing import Any
+
+import orjson
+from sqlalchemy import ARRAY, JSON, Dialect, Table, Text, cast, func, select
+from sqlalchemy import bindparam as bind
+from sqlalchemy import column as named
+from sqlalchemy.dialects import postgresql, sqlite
+
+from sluice.db import AsyncSession, Database
+from sluice_gateway.domain.usage import day_of
+from sluice_gateway.domain.usage_rows import UsageRows
+from sluice_gateway.tables import UsageRow
+
+_TABLE: Table = UsageRow.metadata.tables[UsageRow.__tablename__]
+_IDS = bind("ids", type_=Text)
+_KNOWN = select(UsageRow.event_id).where(
+    UsageRow.event_id.in_(select(func.json_each(_IDS).table_valued("value").c.value))
+)
+
+
+async def add(database: Database, session: AsyncSession, rows: UsageRows) -> UsageRows:
+    """Add rows, which are each event once and in the order of their ids, and return those that are new.
+
+    The order lets two writers that bring the same events wait for each other, instead of blocking each other.
+    """
+    connection = await session.connection()
+    if not database.is_sqlite:
+        statement = _insert_arrays(database.engine.dialect)
+        added = set((await connection.exec_driver_sql(statement, tuple(_columns(rows)))).scalars())
+        return rows.without([event_id for event_id in rows.columns["event_id"] if event_id not in added])
+    # The transaction has the write lock, so nobody adds one of them in between.
+    ids = orjson.dumps(rows.columns["event_id"]).decode()
+    new = rows.without(set((await session.execute(_KNOWN, {"ids": ids})).scalars()))
+    if len(new):
+        values = list(zip(*_columns(new), strict=True))
+        await connection.exec_driver_sql(_insert_row(database.engine.dialect), values)
+    return new
+
+
+def _columns(rows: UsageRows) -> list[Any]:
+    # In the order of the table, as the drivers take them.
+    given = rows.columns
+    made = {
+        "day": [day_of(at) for at in given["at"]],
+        "guard_issues": [orjson.dumps(issues).decode() if issues else "[]" for issues in given["guard_issues"]],
+    }
+    return [made.get(one.name) or given[one.name] for one in _TABLE.columns]
+
+
+@cache
+def _insert_row(dialect: Dialect) -> str:
+    return str(sqlite.insert(_TABLE).compile(dialect=dialect))
+
+
+@cache
+def _insert_arrays(dialect: Dialect) -> str:
+    # One array for each column; the server makes rows of them.
+    types = {one.name: Text() if isinstance(one.type, JSON) else one.type for one in _TABLE.columns}
+    arrays = [bind(name, type_=ARRAY(kind)) for name, kind in types.items()]
+    given = func.unnest(*arrays).table_valued(*(named(name, kind) for name, kind in types.items())).render_derived()
+    values = [
+        cast(given.c[one.name], JSON) if isinstance(one.type, JSON) else given.c[one.name] for one in _TABLE.columns
+    ]
+    statement = (
+        postgresql.insert(_TABLE)
+        .from_select(list(types), select(*values).order_by(given.c.event_id))
+        .on_conflict_do_nothing(index_elements=["event_id"])
+        .returning(_TABLE.c.event_id)
+    )
+    return str(statement.compile(dialect=dialect))
