@@ -36,6 +36,7 @@ from sluice_gateway.adapters.cooldown_channel import CooldownChannel
 from sluice_gateway.adapters.credentials import EnvironmentCredentials
 from sluice_gateway.adapters.delegation import ServiceDelegations
 from sluice_gateway.adapters.forwarding import Forwarder, Limits
+from sluice_gateway.adapters.host_names import SystemNames
 from sluice_gateway.adapters.key_ring import KeyRingKeeper
 from sluice_gateway.adapters.lease_store import RedisLeaseStore
 from sluice_gateway.adapters.lives import Clearing, LifeBook
@@ -203,6 +204,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                     limit_queue_wait_s=settings.limits_queue_wait_s,
                 ),
                 answers=answers,
+                names=SystemNames(),
             ),
             _to_control_plane,
         )

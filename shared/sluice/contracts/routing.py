@@ -8,7 +8,7 @@ from sluice.contracts.base import Reply, Request
 
 SNAPSHOT_KEY = "sluice:routing:snapshot"
 
-ModelKind = Literal["chat", "embedding", "rerank"]
+ModelKind = Literal["chat", "embedding", "rerank", "image", "speech"]
 Modality = Literal["text", "image", "audio", "video", "file"]
 Capability = Literal["tools", "json_schema", "logprobs", "reasoning"]
 Prefer = Literal["least_loaded", "cheapest"]
@@ -59,7 +59,10 @@ class Deployment(Reply):
 
 
 class Price(Reply):
-    """US dollars per million tokens, and for each request; a kind of token without a price costs as `input` or `output`."""
+    """US dollars per million tokens, and for each request; a kind of token without a price costs as `input` or `output`.
+
+    `image` is dollars for each image that is made, `characters` dollars per million characters that are spoken.
+    """
 
     input: Annotated[float, Field(ge=0)] = 0.0
     output: Annotated[float, Field(ge=0)] = 0.0
@@ -70,6 +73,8 @@ class Price(Reply):
     reasoning: Annotated[float, Field(ge=0)] | None = None
     audio_output: Annotated[float, Field(ge=0)] | None = None
     request: Annotated[float, Field(ge=0)] = 0.0
+    image: Annotated[float, Field(ge=0)] | None = None
+    characters: Annotated[float, Field(ge=0)] | None = None
 
 
 class FallbacksOn(Reply):

@@ -28,14 +28,16 @@ from sluice_gateway.dataplane.errors import (
     WrongMethod,
     mistake,
     starting,
+    unchecked,
 )
 from sluice_gateway.dataplane.lease_keeper import LeaseKeeper
 from sluice_gateway.dataplane.limiter import Limiter, Queueing
 from sluice_gateway.dataplane.listing import MODELS, listed
+from sluice_gateway.dataplane.media import most_units
 from sluice_gateway.dataplane.moderation import Moderate, admit_moderation
 from sluice_gateway.dataplane.plan import Stage, Stages
 from sluice_gateway.dataplane.short_way import Client
-from sluice_gateway.dataplane.stages.admit import admit_body, admit_head, admit_links, read_body, too_large
+from sluice_gateway.dataplane.stages.admit import admit_body, admit_head, admit_links, admit_names, read_body, too_large
 from sluice_gateway.dataplane.stages.attempt import Attempts
 from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.dataplane.stages.build_context import with_context
@@ -198,6 +200,8 @@ class DataPlane:
             raise body.untranslatable  # stages read the translation
         if model is not None:
             ctx.chain = (model, *open_to(ctx.key, model.fallbacks)) if model.fallbacks else (model,)
+        if body.links:
+            ctx.plan = ctx.plan.waiting()  # for what the names in them lead to
         return ctx
 
     def too_large(self) -> ApiError:
@@ -325,6 +329,8 @@ class DataPlane:
         heads = ctx.heads
         milliseconds = None if heads.deadline_s is None else str(int(heads.deadline_s * 1000))
         with deadline_after(milliseconds):
+            if ctx.body.links:
+                await admit_names(ctx.body, self._options, self._deps.names)
             while following := ctx.plan.following(ctx.ran):
                 ctx.ran = (*ctx.ran, *following)
                 await _together(following, ctx)
@@ -345,6 +351,10 @@ class DataPlane:
         if ctx.endpoint is MODERATIONS:
             await self._respond.made(ctx, await self._moderate(ctx))
             return
+        if ctx.endpoint.is_media and ctx.plan.guard_output == "enforce" and not ctx.plan.fail_open:
+            raise unchecked()
+        if ctx.endpoint.kind == "speech":
+            ctx.units = most_units("speech", ctx.fields)
         answer = await self._dispatch(ctx)
         try:
             if answer.scanner is None:

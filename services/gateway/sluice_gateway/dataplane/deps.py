@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from sluice.clock import Clock
 from sluice.telemetry.tracing import Tracing
 from sluice_gateway.cache.levels import AnswerCache
-from sluice_gateway.domain.ports import Credentials, Guard, KeyRing, LeaseStore, Retrieval, Router, UsageSink
+from sluice_gateway.domain.ports import Credentials, Guard, KeyRing, LeaseStore, Names, Retrieval, Router, UsageSink
 from sluice_gateway.metrics import GatewayMetrics
 
 
@@ -55,4 +55,5 @@ class DataPlaneDeps:
     metrics: GatewayMetrics
     clock: Clock
     options: Options = Options()
+    names: Names = field(kw_only=True)
     answers: AnswerCache = field(default_factory=AnswerCache)

@@ -172,6 +172,14 @@ def starting() -> Unavailable:
     return Unavailable("The gateway is starting: its routing table has not arrived yet. Try again in a few seconds.")
 
 
+def unchecked() -> InvalidRequest:
+    """Return the refusal of an answer that the policy wants checked and that no guard can read."""
+    return InvalidRequest(
+        "The policy of this model has answers checked, and images and sound cannot be. Use a model whose policy does not, or ask your administrator.",
+        code="unsupported_content",
+    )
+
+
 def mistake(request_id: str) -> Internal:
     """Log the exception that is being handled, and return what the client is told of it."""
     _log.exception("a request failed", extra={"request_id": request_id})

@@ -5,6 +5,7 @@ they come in, a client's where they go out. Where both sides speak the same othe
 pass as they come, and the translator only follows them to count.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -13,6 +14,7 @@ from sluice_gateway.dataplane.body import Fields
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError, InvalidRequest, RefusedByUpstream
+from sluice_gateway.dataplane.media import AsItComes, Units
 from sluice_gateway.dataplane.sse import (
     DONE,
     Price,
@@ -146,11 +148,22 @@ def followed(ctx: RequestContext, provider: Provider | None, reply: UpstreamRepl
 
     `price` is None when the client did not ask for the usage.
     """
+    if ctx.endpoint.is_media:
+        return Followed(reply, AsItComes(price, partial(_add_image, ctx), events=is_event_stream(reply)))
     if provider is None:
         return Followed(reply, StreamScanner(price))
     if ctx.verbatim:
         return Followed(reply, _Follower(asked(ctx), price))
     return Followed(reply, _Translator(provider.stream(asked(ctx)), price))
+
+
+def _add_image(ctx: RequestContext) -> None:
+    ctx.units = Units(images=1 if ctx.units is None else ctx.units.images + 1)
+
+
+def is_event_stream(reply: UpstreamReply) -> bool:
+    """Tell whether a stream is one of server-sent events, and not sound."""
+    return reply.content_type.startswith(b"text/event-stream")
 
 
 class _Translator:
@@ -258,7 +271,7 @@ class Writer:
 
     def end(self) -> bytes:
         """Return what ends a complete stream."""
-        if self._verbatim:
+        if self._verbatim or self._endpoint.is_media:
             return b""
         return DONE if self._out is None else self._out.finish()
 

@@ -1,7 +1,7 @@
 """What happens to a request besides being answered, compiled from policies into the stages that run."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sluice.contracts.routing import CachePolicy, GuardMode, Policy
@@ -52,6 +52,10 @@ class Plan:
     # what of the plan changes an answer, for the keys of cached ones
     marks: str = ""
     deadline_s: float | None = None
+
+    def waiting(self) -> "Plan":
+        """Return the same plan for a request that has to wait before the model is asked."""
+        return replace(self, direct=False) if self.direct else self
 
     def following(self, ran: Sequence[Stage]) -> tuple[Stage, ...]:
         """Return the stages that run next, given those that ran; an empty tuple means that all have run."""

@@ -108,11 +108,22 @@ def usage_of(answer: dict[str, Any]) -> Usage | None:
     if type(usage) is not dict:
         return None
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
+    if prompt is None and "input_tokens" in usage:
+        return _usage_of_media(usage)
     if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
         return None
     if "prompt_tokens_details" in usage or "completion_tokens_details" in usage:
         return Usage(prompt, completion, details_of(usage))
     return Usage(prompt, completion)
+
+
+def _usage_of_media(usage: dict[str, Any]) -> Usage | None:
+    # Images and speech are counted under other names.
+    prompt, completion = usage["input_tokens"], usage.get("output_tokens", 0)
+    if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
+        return None
+    details = {"prompt_tokens_details": usage.get("input_tokens_details") or usage.get("input_token_details")}
+    return Usage(prompt, completion, details_of(details))
 
 
 def is_last(chunk: dict[str, Any]) -> bool:

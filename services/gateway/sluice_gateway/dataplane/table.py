@@ -12,6 +12,7 @@ from sluice_gateway.dataplane.asgi import header_value
 from sluice_gateway.dataplane.body import Fields, Kind
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError
+from sluice_gateway.dataplane.media import MEDIA, unit_prices
 from sluice_gateway.dataplane.plan import Plan, Stages, compile_plan, stricter
 from sluice_gateway.dataplane.providers import paths_of
 from sluice_gateway.dataplane.ranking import ranked
@@ -54,6 +55,11 @@ class Endpoint(NamedTuple):
         """Whether a prompt is counted here instead of answered."""
         return self.operation == "count_tokens"
 
+    @property
+    def is_media(self) -> bool:
+        """Whether images or sound are answered."""
+        return self.kind in MEDIA
+
     def error_body(self, error: ApiError) -> bytes:
         """Return an error in the shape of this API."""
         return error.body() if self.client is None else orjson.dumps(self.client.error(error.failure()))
@@ -67,7 +73,9 @@ COUNT_TOKENS = Endpoint("/v1/messages/count_tokens", "chat", "", "chat", "count_
 RESPONSES = Endpoint("/v1/responses", "chat", "/chat/completions", "chat", "chat", Responses())
 RERANK = Endpoint("/v1/rerank", "rerank", "/rerank", "rerank", "rerank", shape=ranked)
 MODERATIONS = Endpoint("/v1/moderations", "moderation", "", "chat", "moderation")
-ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, RESPONSES, RERANK, MODERATIONS)
+IMAGES = Endpoint("/v1/images/generations", "image", "/images/generations", "image", "generate_image")
+SPEECH = Endpoint("/v1/audio/speech", "speech", "/audio/speech", "speech", "generate_speech")
+ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, RESPONSES, RERANK, MODERATIONS, IMAGES, SPEECH)
 
 
 class ModelMetrics:
@@ -116,7 +124,7 @@ class ModelEntry:
     """A model that callers can name."""
 
     __slots__ = ("_within", "config", "context_tokens", "dearest_input", "dearest_output", "deployments", "differences", "fallbacks", "fingerprint", "header", "header_line", "input_price", "longest_answer", "metrics", "name",
-                 "on", "output_price", "plan", "policy", "prompt_limit_bytes", "request_fee")  # fmt: skip
+                 "on", "output_price", "plan", "policy", "prompt_limit_bytes", "request_fee", "unit_prices")  # fmt: skip
 
     def __init__(
         self,
@@ -143,6 +151,7 @@ class ModelEntry:
         rates = rates_of(config.price)
         self.input_price, self.output_price, self.request_fee, self.differences = rates
         self.dearest_input, self.dearest_output = rates.dearest_input, rates.dearest_output
+        self.unit_prices = unit_prices(config.price)
         self.context_tokens = config.context_tokens
         self.longest_answer = min(config.max_output_tokens or config.context_tokens, config.context_tokens)
         self._within: dict[frozenset[str], tuple[DeploymentState, ...]] = {}

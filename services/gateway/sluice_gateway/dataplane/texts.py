@@ -22,7 +22,7 @@ def pieces(fields: Fields, kind: Kind) -> list[Piece]:
         return list(_of_ranking(fields))
     if kind == "chat":
         return [piece for index, message in enumerate(fields["messages"]) for piece in _of_message(index, message)]
-    name = "prompt" if kind == "completion" else "input"
+    name = "prompt" if kind in ("completion", "image") else "input"
     value = fields[name]
     if isinstance(value, str):
         return [Piece((name,), "user", value)]

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from sluice_gateway.dataplane.body import Fields, Kind
+from sluice_gateway.dataplane.media import MEDIA, most_units
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.domain.leases import NANO, nano_dollars
 
@@ -31,6 +32,13 @@ def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int) -> Wors
         if kind == "rerank":
             size += len(fields["query"].encode()) * len(fields["documents"])  # it is read anew with each document
         return WorstCase(size, size, nano_dollars(size * entry.dearest_input + entry.request_fee))
+    if kind in MEDIA:
+        units = most_units(kind, fields)
+        answer = entry.longest_answer * max(1, units.images)
+        cost = size * entry.dearest_input + answer * entry.dearest_output + entry.request_fee
+        if entry.unit_prices is not None:
+            cost += entry.unit_prices.cost(units)
+        return WorstCase(size, size + answer, nano_dollars(cost))
     context, answer = entry.context_tokens, entry.longest_answer
     prompt = context if size > context or (kind == "chat" and _has_media(fields["messages"])) else size
     asked, newer = fields.get("max_tokens"), fields.get("max_completion_tokens")

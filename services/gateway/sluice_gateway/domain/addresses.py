@@ -1,11 +1,12 @@
 """Which addresses a request may have a model's server fetch: none inside the operator's network, unless he allows it.
 
 A model's server fetches images and files by the links in a request. Without this check a caller could have it read cloud metadata
-or services that only it can reach (server-side request forgery, OWASP). Names are not looked up here: what they resolve to
-may change until they are fetched, so a self-hosted engine needs a firewall too.
+or services that only it can reach (server-side request forgery, OWASP). What names resolve to is checked too, once; it may change
+until the model's server fetches them, so a self-hosted engine needs a firewall as well.
 """
 
 import ipaddress
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from urllib.parse import urlsplit
 
@@ -20,6 +21,17 @@ def is_allowed(link: str, allowed_hosts: AbstractSet[str]) -> bool:
         return True
     host = (parts.hostname or "").rstrip(".").lower()
     return host in allowed_hosts or is_public(host)
+
+
+def names_in(links: Iterable[str], allowed_hosts: AbstractSet[str]) -> tuple[str, ...]:
+    """Return the host names in links whose addresses have to be looked up, each once."""
+    found: dict[str, None] = {}
+    for link in links:
+        parts = urlsplit(link.strip())
+        host = (parts.hostname or "").rstrip(".").lower()
+        if parts.scheme.lower() in _SCHEMES and host not in allowed_hosts and _address(host) is None:
+            found[host] = None
+    return tuple(found)
 
 
 def is_public(host: str) -> bool:

@@ -5,7 +5,7 @@ The operations here are never mounted: they exist so that the document, and clie
 
 from typing import Annotated, Any, Literal, NoReturn
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -269,6 +269,32 @@ class ResponseReply(Open):
     usage: dict[str, Any] | None = None
 
 
+class ImageRequest(Open):
+    """What an image shall show; `size`, `quality` and the like pass through."""
+
+    model: str = Field(description="a model of kind `image`, or a route of such")
+    prompt: Annotated[str, Field(min_length=1, max_length=100_000)]
+    n: Annotated[int, Field(ge=1, le=128)] | None = None
+    stream: bool = False
+    sluice: SluiceOptions | None = None
+
+
+class ImageReply(Open):
+    """The images; with `stream` they come as events."""
+
+    created: int
+    data: list[dict[str, Any]]
+    usage: dict[str, Any] | None = None
+
+
+class SpeechRequest(Open):
+    """What shall be spoken; `voice`, `response_format`, `speed` and the like pass through."""
+
+    model: str = Field(description="a model of kind `speech`, or a route of such")
+    input: Annotated[str, Field(min_length=1, max_length=100_000)]
+    sluice: SluiceOptions | None = None
+
+
 _TEXT = {"schema": {"type": "string"}}
 _LEFT_HEADERS: dict[str, dict[str, Any]] = {
     **{
@@ -319,6 +345,15 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "headers": _ANSWER_HEADERS}
+}
+_SOUND: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            "audio/*": {"schema": {"type": "string", "format": "binary"}},
+            "text/event-stream": {"schema": {"type": "string"}},
+        },
+        "headers": _LEFT_HEADERS,
+    }
 }
 
 _MESSAGES_ERRORS: dict[int | str, dict[str, Any]] = {
@@ -380,6 +415,18 @@ async def create_ranking(body: RerankRequest) -> RerankReply:
 @router.post("/v1/moderations", summary="Judge texts", responses=_ANSWER)
 async def create_moderation(body: ModerationRequest) -> ModerationReply:
     """As OpenAI's; the guardrail judges, by the guard policy of the key's policy. Images are a 400."""
+    _answered_before()
+
+
+@router.post("/v1/images/generations", summary="Make images", responses=_STREAM)
+async def create_image(body: ImageRequest) -> ImageReply:
+    """As OpenAI's, with models of kind `image`."""
+    _answered_before()
+
+
+@router.post("/v1/audio/speech", summary="Speak a text", responses=_SOUND, response_class=Response)
+async def create_speech(body: SpeechRequest) -> None:
+    """As OpenAI's, with models of kind `speech`; the sound passes as it comes, `stream_format: sse` gives events."""
     _answered_before()
 
 

@@ -26,6 +26,7 @@ from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.conversation import send_whole
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import ApiError, Gone, Unavailable, UpstreamBroken
+from sluice_gateway.dataplane.media import Units
 from sluice_gateway.dataplane.sse import (
     EventTooLong,
     Scanner,
@@ -60,6 +61,8 @@ class Respond:
             found = ctx.endpoint.shape(found, ctx.fields)
         ctx.usage = usage_of(found)
         ctx.answering = True
+        if ctx.endpoint.kind == "image":
+            ctx.units = Units(images=len(found.get("data") or ()))
         shown = found
         if not ctx.plan.direct:
             shown = await self._processed(ctx, found)
@@ -101,12 +104,16 @@ class Respond:
         assert scanner is not None
         assert first is not None
         assert stream is not None
-        relay = _Relay(self._deps, self._guard, ctx, scanner, stream, self._before_end)
+        sound = ctx.endpoint.is_media and not foreign.is_event_stream(answer.reply)
+        relay = _Relay(self._deps, self._guard, ctx, scanner, stream, self._before_end, sound=sound)
+        kind = [(b"content-type", answer.reply.content_type)] if sound else SSE
         ctx.answering = True
         if ctx.guard is None and ctx.plan.guard_output == "enforce":
             ctx.guard = "passed"
         try:
-            await _write(ctx, {"type": "http.response.start", "status": 200, "headers": [*decision_headers(ctx), *SSE]})
+            await _write(
+                ctx, {"type": "http.response.start", "status": 200, "headers": [*decision_headers(ctx), *kind]}
+            )
             await relay.run(first)
         finally:
             take_counts(ctx, scanner)
@@ -124,9 +131,12 @@ class _Relay:
         scanner: Scanner,
         stream: ReplyStream,
         before_end: Callable[[RequestContext], None],
+        *,
+        sound: bool,
     ) -> None:
         self._deps = deps
         self._ctx = ctx
+        self._sound = sound
         self._scanner = scanner
         self._stream = stream
         self._guard = guard
@@ -157,6 +167,8 @@ class _Relay:
             end = self._writer.error(exc)
             ctx.status, ctx.error_code = "error", exc.error_code
             self._note_failure()
+            if self._sound:  # it has no place for a sentence: the connection breaks instead
+                raise Gone from exc
         self._before_end(ctx)
         await _write(ctx, {"type": "http.response.body", "body": end})
         await self._drain()

@@ -50,7 +50,7 @@ def price_of(ctx: RequestContext, model: ModelEntry) -> Price | None:
     """Return what tells the cost of a streamed answer, None for a client that did not ask for its usage."""
     if not ctx.body.wants_usage:
         return None
-    return lambda usage: settle(model, usage, prompt_bytes=0, chunks=0).cost_usd
+    return lambda usage: settle(model, usage, prompt_bytes=0, chunks=0).cost_usd + _of_units(ctx, model)
 
 
 def settle_request(ctx: RequestContext) -> Settlement:
@@ -62,6 +62,16 @@ def settle_request(ctx: RequestContext) -> Settlement:
         or (ctx.usage is None and ctx.status != "cancelled" and not ctx.answering)
     ):
         return Settlement(0, 0, exact=True, cost_usd=0.0)
+    bill, fee = _of_tokens(ctx, ctx.model), _of_units(ctx, ctx.model)
+    return bill._replace(cost_usd=bill.cost_usd + fee) if fee else bill
+
+
+def _of_units(ctx: RequestContext, model: ModelEntry) -> float:
+    prices = model.unit_prices
+    return 0.0 if prices is None or ctx.units is None else prices.cost(ctx.units)
+
+
+def _of_tokens(ctx: RequestContext, model: ModelEntry) -> Settlement:
     if ctx.usage is not None:
-        return settle(ctx.model, ctx.usage, prompt_bytes=0, chunks=0)
-    return settle(ctx.model, None, prompt_bytes=size(pieces(ctx.fields, ctx.endpoint.kind)), chunks=ctx.chunks)
+        return settle(model, ctx.usage, prompt_bytes=0, chunks=0)
+    return settle(model, None, prompt_bytes=size(pieces(ctx.fields, ctx.endpoint.kind)), chunks=ctx.chunks)

@@ -49,7 +49,7 @@ def wish_of(ctx: RequestContext) -> Wish | None:
     """Return what a request wants of the cache, None when it wants or gets nothing of it."""
     policy = ctx.plan.cache
     model = ctx.chain[0] if ctx.chain else None
-    if policy is None or model is None or ctx.endpoint.counts or wants_sluice_object(ctx):
+    if policy is None or model is None or ctx.endpoint.counts or ctx.endpoint.is_media or wants_sluice_object(ctx):
         return None
     get = dict(ctx.heads.all).get
     asked = (get(b"x-sluice-cache") or b"").strip().lower()
