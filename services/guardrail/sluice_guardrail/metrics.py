@@ -67,4 +67,4 @@ class GuardMetrics:
 def _result(verdict: InputVerdict | OutputVerdict) -> Result:
     if not verdict.safe:
         return "blocked"
-    return "changed" if any(detail.action == "redact" for detail in verdict.details) else "passed"
+    return "changed" if any(detail.action in ("redact", "mask") for detail in verdict.details) else "passed"

@@ -2,17 +2,35 @@
 
 import asyncio
 import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from fastapi import APIRouter, Response
 
-from sluice.auth import CallerDep
+from sluice.auth import Caller, CallerDep
 from sluice.clients.deadline import deadline_in, remaining
-from sluice.contracts.guard import CheckRequest, InputVerdict, OutputVerdict, PolicyListing, PolicySummary
+from sluice.contracts.guard import (
+    BatchCheckRequest,
+    BatchVerdicts,
+    CheckRequest,
+    InputVerdict,
+    OutputVerdict,
+    PolicyListing,
+    PolicySummary,
+    RedactReply,
+    RedactRequest,
+    RestoreReply,
+    RestoreRequest,
+)
 from sluice.errors import DeadlineExceeded, Unauthorized, problem_responses
 from sluice.telemetry import names
 from sluice_guardrail.domain.check import check, require_size
-from sluice_guardrail.domain.errors import AmbiguousText, TooMuchText, UnknownPolicy
-from sluice_guardrail.wiring import DepsDep
+from sluice_guardrail.domain.errors import AmbiguousText, TooMuchText, UnknownPolicy, UnreadableVault
+from sluice_guardrail.domain.policy import NamedPolicy
+from sluice_guardrail.domain.redacting import counted, masked, restored
+from sluice_guardrail.wiring import Deps, DepsDep
+
+T = TypeVar("T")
 
 router = APIRouter(tags=["guardrail"])
 
@@ -25,20 +43,55 @@ router = APIRouter(tags=["guardrail"])
 )
 async def check_text(body: CheckRequest, caller: CallerDep, deps: DepsDep) -> Response:
     """Check an input before a model sees it, or an output before the caller does, against a policy of guard.yaml."""
+    (verdict,) = await _verdicts((body,), caller, deps)
+    return Response(verdict.model_dump_json(), media_type="application/json")
+
+
+@router.post(
+    "/check/batch",
+    summary="May these texts go on?",
+    response_model=BatchVerdicts,
+    responses=problem_responses(Unauthorized, UnknownPolicy, AmbiguousText, TooMuchText, DeadlineExceeded),
+)
+async def check_batch(body: BatchCheckRequest, caller: CallerDep, deps: DepsDep) -> Response:
+    """Check up to 64 inputs and outputs at once; the limits on size and time are for all of them together."""
+    reply = BatchVerdicts(data=await _verdicts(body.checks, caller, deps))
+    return Response(reply.model_dump_json(), media_type="application/json")
+
+
+@router.post(
+    "/redact",
+    summary="Put placeholders in the place of personal data and secrets",
+    responses=problem_responses(Unauthorized, UnknownPolicy, AmbiguousText, TooMuchText, DeadlineExceeded),
+)
+async def redact_text(body: RedactRequest, caller: CallerDep, deps: DepsDep) -> RedactReply:
+    """Mask what the policy's detectors find, and return the values in a sealed vault that POST /restore opens."""
     policy = deps.policies.current.get(body.policy)
     size = require_size(body, deps.settings.max_characters)
-    started = time.perf_counter()
-    with (
-        deadline_in(deps.settings.max_check_s),
-        deps.tracing.span(f"guard {body.stage}", attributes={names.TENANT: caller.tenant}) as span,
-    ):
-        if size > deps.settings.thread_characters:
-            verdict = await asyncio.to_thread(check, body, policy, _checkpoint, deps.head)
-        else:
-            verdict = check(body, policy, _checkpoint, deps.head)
-        span.set_attribute(names.GUARD_ISSUES, verdict.issues)
-    deps.metrics.checked(verdict, size, time.perf_counter() - started)
-    return Response(verdict.model_dump_json(), media_type="application/json")
+    with deadline_in(deps.settings.max_check_s), deps.tracing.span("redact", attributes={names.TENANT: caller.tenant}):
+        verdict = await _run(size, deps, lambda: masked(body, policy, _checkpoint))
+    sealed = deps.seal.seal(verdict.vault, caller.tenant)
+    return RedactReply(
+        text=verdict.filtered_input,
+        segments=verdict.filtered_segments,
+        counts=counted(verdict.vault),
+        vault=sealed.token,
+        expires_at=sealed.expires_at,
+        policy=policy.name,
+        policy_hash=policy.hash,
+    )
+
+
+@router.post(
+    "/restore",
+    summary="Put the values of a vault back",
+    responses=problem_responses(Unauthorized, AmbiguousText, TooMuchText, UnreadableVault),
+)
+async def restore_text(body: RestoreRequest, caller: CallerDep, deps: DepsDep) -> RestoreReply:
+    """Put the values back into a text with placeholders; in JSON strings they are escaped."""
+    size = require_size(body, deps.settings.max_characters)
+    entries = deps.seal.open(body.vault, caller.tenant)
+    return await _run(size, deps, lambda: restored(body, entries))
 
 
 @router.get(
@@ -60,6 +113,38 @@ async def list_policies(caller: CallerDep, deps: DepsDep) -> PolicyListing:
         ),
         reload_error=deps.policies.error,
     )
+
+
+async def _verdicts(
+    checks: Sequence[CheckRequest], caller: Caller, deps: Deps
+) -> tuple[InputVerdict | OutputVerdict, ...]:
+    policies = [deps.policies.current.get(one.policy) for one in checks]
+    left = deps.settings.max_characters
+    sizes = []
+    for one in checks:
+        sizes.append(require_size(one, left))
+        left -= sizes[-1]
+    verdicts = []
+    with deadline_in(deps.settings.max_check_s):
+        for one, policy, size in zip(checks, policies, sizes, strict=True):
+            verdicts.append(await _verdict(one, policy, size, caller, deps))
+    return tuple(verdicts)
+
+
+async def _verdict(
+    body: CheckRequest, policy: NamedPolicy, size: int, caller: Caller, deps: Deps
+) -> InputVerdict | OutputVerdict:
+    started = time.perf_counter()
+    with deps.tracing.span(f"guard {body.stage}", attributes={names.TENANT: caller.tenant}) as span:
+        verdict = await _run(size, deps, lambda: check(body, policy, _checkpoint, deps.head))
+        span.set_attribute(names.GUARD_ISSUES, verdict.issues)
+    deps.metrics.checked(verdict, size, time.perf_counter() - started)
+    return verdict
+
+
+async def _run(size: int, deps: Deps, work: Callable[[], T]) -> T:
+    # What takes long runs in a thread, so that short questions need not wait for it.
+    return await asyncio.to_thread(work) if size > deps.settings.thread_characters else work()
 
 
 def _checkpoint() -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends
 
 from sluice.auth import ServiceTokens
+from sluice.clock import SystemClock
 from sluice.health import Probe
 from sluice.loops import Supervisor
 from sluice.service import deps_of
@@ -16,6 +17,7 @@ from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_guardrail.adapters.head_file import load_head
 from sluice_guardrail.adapters.policy_file import PolicyFile, load_policies
+from sluice_guardrail.adapters.vault_seal import VaultSeal
 from sluice_guardrail.domain.contact import find_phones
 from sluice_guardrail.domain.ngrams import LinearHead
 from sluice_guardrail.domain.policy import PolicySet
@@ -35,6 +37,7 @@ class Deps:
     probes: Mapping[str, Probe]
     policies: PolicyFile
     head: LinearHead
+    seal: VaultSeal
     metrics: GuardMetrics
 
 
@@ -61,6 +64,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             probes={},
             policies=policies,
             head=load_head("injection"),
+            seal=VaultSeal(platform.service_secret.get_secret_value(), SystemClock(), settings.vault_ttl_s),
             metrics=metrics,
         )
     finally:

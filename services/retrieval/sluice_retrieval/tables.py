@@ -41,7 +41,7 @@ class DocumentRow(Base):
     attempts: Mapped[int] = mapped_column(Integer)
     next_send_at: Mapped[float] = mapped_column(Float)
     created_at: Mapped[float] = mapped_column(Float)
-    details: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
+    details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
 
 
 class TextRow(Base):

@@ -11,8 +11,22 @@ MAX_TEXT = 1_000_000
 MAX_DETAILS = 1000
 """A verdict names at most so many findings; `issues` and the filtered text take account of all of them."""
 
+MAX_BATCH = 64
+MAX_VAULT = 20_000
+
 Stage = Literal["input", "output"]
-IssueAction = Literal["redact", "block", "flag"]
+IssueAction = Literal["redact", "mask", "block", "flag"]
+
+
+class VaultEntry(Request):
+    """A placeholder and the value that it stands for; the value is not shown when the entry is printed.
+
+    A `verbatim` value is put back as it is, also into a JSON string where others are escaped.
+    """
+
+    placeholder: Annotated[str, Field(pattern=r"^<[A-Z][A-Z0-9_]{1,47}>$")]
+    value: Annotated[str, Field(max_length=MAX_TEXT, repr=False)]
+    verbatim: bool = False
 
 
 class Segment(Request):
@@ -24,12 +38,22 @@ class Segment(Request):
 
 
 class CheckRequest(Request):
-    """Check one text or many segments of one request; exactly one of `text` and `segments` is given."""
+    """Check one text or many segments of one request; exactly one of `text` and `segments` is given.
+
+    `vault` holds the placeholders that earlier questions about the same request led to: the same value keeps its placeholder.
+    """
 
     stage: Stage
     text: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
     segments: Annotated[tuple[Segment, ...], Field(max_length=MAX_SEGMENTS)] | None = None
     policy: Annotated[str, Field(max_length=100)] = "default"
+    vault: Annotated[tuple[VaultEntry, ...], Field(max_length=MAX_VAULT)] = ()
+
+
+class BatchCheckRequest(Request):
+    """Check several texts or requests at once; each is answered on its own."""
+
+    checks: Annotated[tuple[CheckRequest, ...], Field(min_length=1, max_length=MAX_BATCH)]
 
 
 class IssueDetail(Reply):
@@ -53,6 +77,8 @@ class InputVerdict(Reply):
     """The handbook's input result: `safe`, `issues`, `filtered_input` (the text that may go on, or None if blocked).
 
     With segments, `filtered_segments` holds every segment in order, changed or not, and `filtered_input` is None.
+    Where the policy masks, `vault` says what the placeholders stand for: it is for putting the values back into the answer,
+    and for nothing else.
     """
 
     stage: Literal["input"] = "input"
@@ -60,6 +86,7 @@ class InputVerdict(Reply):
     issues: tuple[str, ...]
     filtered_input: str | None = None
     filtered_segments: tuple[Segment, ...] | None = None
+    vault: tuple[VaultEntry, ...] = ()
     details: tuple[IssueDetail, ...] = ()
     policy: str
     policy_hash: str
@@ -80,6 +107,54 @@ class OutputVerdict(Reply):
     details: tuple[IssueDetail, ...] = ()
     policy: str
     policy_hash: str
+
+
+class BatchVerdicts(Reply):
+    """The verdicts of a batch, in the order of its checks."""
+
+    data: tuple[InputVerdict | OutputVerdict, ...]
+
+
+class RedactRequest(Request):
+    """Mask the personal data and secrets of one text or many segments; exactly one of the two is given.
+
+    `policy` says which kinds are looked for; every kind that it does not allow is masked.
+    """
+
+    text: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
+    segments: Annotated[tuple[Segment, ...], Field(max_length=MAX_SEGMENTS)] | None = None
+    policy: Annotated[str, Field(max_length=100)] = "default"
+
+
+class RedactReply(Reply):
+    """The masked text or segments, how many placeholders of each kind there are, and the sealed `vault`.
+
+    The vault is encrypted and nothing of it is kept: keep it yourself until you restore. It opens for the same tenant
+    until `expires_at` (unix seconds).
+    """
+
+    text: str | None = None
+    segments: tuple[Segment, ...] | None = None
+    counts: dict[str, int]
+    vault: str
+    expires_at: float
+    policy: str
+    policy_hash: str
+
+
+class RestoreRequest(Request):
+    """Put the values of a vault back into one text or many segments; exactly one of the two is given."""
+
+    text: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
+    segments: Annotated[tuple[Segment, ...], Field(max_length=MAX_SEGMENTS)] | None = None
+    vault: Annotated[str, Field(min_length=1, max_length=16_000_000)]
+
+
+class RestoreReply(Reply):
+    """The texts with their values; placeholders that the vault does not know stay as they are."""
+
+    text: str | None = None
+    segments: tuple[Segment, ...] | None = None
 
 
 class PolicySummary(Reply):

@@ -1,15 +1,22 @@
 """Vector stores, documents, search and context, as the retrieval service speaks them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
-from sluice.contracts.base import Metadata, Reply, Request
+from sluice.contracts.base import Metadata, MetadataKey, MetadataValue, Reply, Request
 
 SearchMode = Literal["hybrid", "dense", "bm25"]
 DocumentStatus = Literal["queued", "processing", "ready", "failed"]
 ContextPlacement = Literal["ranked", "edges"]
 """`ranked`: best evidence first. `edges`: the best first, the second best last, the weakest in the middle."""
+
+
+FusionMethod = Literal["rrf", "weighted"]
+Attribute = StrictBool | StrictInt | StrictFloat | MetadataValue
+Attributes = Annotated[dict[MetadataKey, Attribute], Field(max_length=16)]
+_FILTER_DEPTH = 5
+_FILTER_PARTS = 50
 
 
 class ChunkingOptions(Request):
@@ -54,7 +61,7 @@ class DocumentCreate(Request):
     name: Annotated[str, Field(min_length=1, max_length=500)]
     text: str
     media_type: Literal["text/plain", "text/markdown"] = "text/plain"
-    metadata: Metadata = {}
+    metadata: Attributes = {}
 
 
 class Document(Reply):
@@ -70,15 +77,92 @@ class Document(Reply):
     bytes: int
     chunks: int
     created_at: int
-    metadata: Metadata = {}
+    metadata: Attributes = {}
 
 
-class SearchRequest(Request):
-    """Search one store."""
+class Comparison(Request):
+    """Compare one value of a document's metadata, or `document.name` or `document.created_at` (unix seconds).
+
+    A document without the key matches `ne` and `nin` only. Larger and smaller compare numbers with numbers and texts
+    with texts, by code point.
+    """
+
+    type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
+    key: Annotated[str, Field(min_length=1, max_length=64, pattern=r'^[^"\\\x00]+$')]
+    value: Attribute | Annotated[tuple[Attribute, ...], Field(min_length=1, max_length=100)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.type in ("in", "nin")) != isinstance(self.value, tuple):
+            raise ValueError(f"`{self.type}` takes {'a list' if self.type in ('in', 'nin') else 'one value'}")
+        if self.type in ("gt", "gte", "lt", "lte") and isinstance(self.value, bool):
+            raise ValueError(f"`{self.type}` takes a number or a text")
+        return self
+
+
+class Compound(Request):
+    """Join filters: all of them hold, or at least one."""
+
+    type: Literal["and", "or"]
+    filters: "Annotated[tuple[SearchFilter, ...], Field(min_length=1, max_length=20)]"
+
+    def size(self) -> tuple[int, int]:
+        """Return how deep it is and how many parts it has, itself counted."""
+        sizes = [part.size() if isinstance(part, Compound) else (1, 1) for part in self.filters]
+        return 1 + max(depth for depth, _ in sizes), 1 + sum(parts for _, parts in sizes)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        depth, parts = self.size()
+        if depth > _FILTER_DEPTH or parts > _FILTER_PARTS:
+            raise ValueError(f"a filter may be {_FILTER_DEPTH} levels deep and have {_FILTER_PARTS} parts")
+        return self
+
+
+SearchFilter = Annotated[Comparison | Compound, Field(discriminator="type")]
+
+
+class Query(Request):
+    """What is searched for, and how what is found is ranked."""
 
     query: Annotated[str, Field(min_length=1, max_length=20_000)]
     top_k: Annotated[int, Field(ge=1, le=50)] = 5
     mode: SearchMode = "hybrid"
+    fusion: Annotated[
+        FusionMethod,
+        Field(description="how `hybrid` joins both rankings: by ranks, or by scores brought to one scale"),
+    ] = "rrf"
+    alpha: Annotated[float, Field(ge=0, le=1, description="share of BM25 in `weighted` fusion")] = 0.5
+    diversity: Annotated[
+        float, Field(ge=0, le=1, description="0: by score alone; nearer to 1: unlike what stands above (MMR)")
+    ] = 0.0
+    deduplicate: Annotated[bool, Field(description="give the same text once")] = False
+    min_score: Annotated[float | None, Field(description="leave out what scores less; scales differ by mode")] = None
+    filters: Annotated[SearchFilter | None, Field(description="which documents to search")] = None
+
+
+class SearchRequest(Query):
+    """Search one store."""
+
+    explain: Annotated[bool, Field(description="say of every hit how its score came about")] = False
+
+
+class RankedScore(Reply):
+    """Where one ranking put a chunk, from 1, and its own score."""
+
+    rank: int
+    score: float
+
+
+class Explanation(Reply):
+    """How a hit came to its place; a ranking that did not have it among its candidates is null."""
+
+    dense: RankedScore | None = None
+    bm25: RankedScore | None = None
+    joined: RankedScore
+    likeness: Annotated[
+        float | None, Field(description="cosine to the most similar hit above it; null without `diversity`")
+    ] = None
 
 
 class SearchHit(Reply):
@@ -93,6 +177,8 @@ class SearchHit(Reply):
     score: float
     start: int
     end: int
+    metadata: Attributes = {}
+    explanation: Explanation | None = None
 
 
 class SearchReply(Reply):
@@ -103,13 +189,10 @@ class SearchReply(Reply):
     data: tuple[SearchHit, ...]
 
 
-class ContextRequest(Request):
+class ContextRequest(Query):
     """Evidence for a question out of several stores, cut to a token budget."""
 
-    query: Annotated[str, Field(min_length=1, max_length=20_000)]
     vector_store_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=20)]
-    top_k: Annotated[int, Field(ge=1, le=50)] = 5
-    mode: SearchMode = "hybrid"
     budget_tokens: Annotated[int, Field(ge=16, le=100_000)] = 1500
     placement: ContextPlacement = "ranked"
 

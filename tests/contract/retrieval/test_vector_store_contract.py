@@ -196,6 +196,25 @@ async def test_hidden_documents_are_not_found(vectors: VectorStore) -> None:
         assert [hit.passage.document_id for hit in hits] == ["doc_1"]
 
 
+async def test_only_named_documents_are_searched(vectors: VectorStore) -> None:
+    await vectors.upsert([point(1), point(2, document="doc_2"), point(3, document="doc_3")])
+    for probe in (Dense(unit(2)), Sparse(query_vector(terms("passage")))):
+        only = Scope("acme", ("vs_1",), ("doc_3",), ("doc_1", "doc_3", "doc_7"))
+        (hits,) = await vectors.search(only, [probe], 9)
+        assert [hit.passage.document_id for hit in hits] == ["doc_1"]
+
+
+async def test_vectors_come_when_asked_for(vectors: VectorStore) -> None:
+    await vectors.upsert([point(1, text="one word"), point(2, text="other text")])
+    rankings = await vectors.search(scope(), [Dense(unit(1)), Sparse(query_vector(["word"]))], 9, with_vectors=True)
+    for ranking in rankings:
+        for hit in ranking:
+            number = 1 if hit.passage.text == "one word" else 2
+            assert hit.dense == pytest.approx(unit(number), abs=1e-6)
+    ((first, *_),) = await vectors.search(scope(), [Dense(unit(1))], 9)
+    assert first.dense is None
+
+
 async def test_the_same_chunk_is_replaced(vectors: VectorStore) -> None:
     await vectors.upsert([point(1)])
     await vectors.upsert([point(1, text="another text")])

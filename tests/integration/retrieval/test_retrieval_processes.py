@@ -43,7 +43,12 @@ def indexed(retrieval: Any) -> int:
 
 def settled(retrieval: Any) -> int:
     """Return the number of chunks in the index once all removals are done and the gauge has followed."""
-    time.sleep(1.5)
+
+    def shown() -> int:
+        stores = retrieval.client.get("/v1/vector_stores", params={"limit": 100}).json()["data"]
+        return sum(store["chunks"] for store in stores)
+
+    wait_until(lambda: indexed(retrieval) == shown(), seconds=60, what="the index holding what the stores show")
     return indexed(retrieval)
 
 
@@ -67,6 +72,39 @@ def test_a_document_is_ingested_found_and_cited(shared: Any) -> None:
     assert (shown["documents"], shown["chunks"]) == (1, 3)
     worker_metrics = httpx.get(f"http://127.0.0.1:{shared.worker_port}/metrics").text
     assert re.search(r'sluice_retrieval_documents_ingested_total{status="ready"} [1-9]', worker_metrics)
+
+
+def test_a_search_is_filtered_spread_and_explained(shared: Any) -> None:
+    store = shared.store()
+    for name, text, year in (
+        ("old.txt", "The bridge was painted red.", 1999),
+        ("copy.txt", "The bridge was  painted RED.", 2000),
+        ("new.txt", "Today the bridge is blue and carries trams.", 2024),
+    ):
+        shared.wait_for(store, shared.add(store, name, text, metadata={"year": year, "kind": "note"}))
+    recent = {"type": "gte", "key": "year", "value": 2000}
+    hits = shared.search(store, "colour of the bridge", filters=recent)
+    assert {(hit["source"], hit["metadata"]["year"]) for hit in hits} == {("copy.txt", 2000), ("new.txt", 2024)}
+    assert shared.search(store, "bridge", filters={"type": "eq", "key": "kind", "value": "letter"}) == []
+    once = shared.search(store, "the bridge was painted red", deduplicate=True)
+    assert [hit["source"] for hit in once].count("new.txt") == 1
+    assert len(once) == 2
+    best = shared.search(store, "the bridge was painted red", fusion="weighted", alpha=0.3, diversity=0.8, explain=True)
+    assert len(best) == 3
+    assert best[0]["explanation"]["joined"]["rank"] == 1
+    assert best[0]["explanation"]["bm25"]["rank"] in (1, 2)
+    assert best[0]["explanation"]["likeness"] is None
+    assert best[1]["source"] == "new.txt"  # before the copy of the first
+    assert best[1]["explanation"]["likeness"] < best[2]["explanation"]["likeness"]
+    context = shared.client.post(
+        "/v1/context", json={"query": "bridge", "vector_store_ids": [store], "filters": recent, "top_k": 3}
+    ).json()
+    assert "old.txt" not in context["text"]
+    assert "new.txt" in context["text"]
+    refused = shared.client.post(
+        f"/v1/vector_stores/{store}/search", json={"query": "x", "filters": {"type": "in", "key": "a", "value": 3}}
+    )
+    assert (refused.status_code, "takes a list" in refused.text) == (422, True)
 
 
 def test_a_replaced_document_gives_way_in_one_step(shared: Any) -> None:

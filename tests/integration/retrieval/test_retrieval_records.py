@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from sluice.contracts.paging import PageQuery
-from sluice.contracts.retrieval import ChunkingOptions, Document, VectorStore
+from sluice.contracts.retrieval import Attributes, ChunkingOptions, Document, SearchFilter, VectorStore
 from sluice.db import Database, open_database
 from sluice.migrations import upgrade
 from sluice.testing import platform_settings
@@ -40,7 +41,9 @@ async def library(database: Database) -> Library:
     return made
 
 
-async def add(library: Library, document: str, name: str = "a.txt") -> None:
+async def add(
+    library: Library, document: str, name: str = "a.txt", metadata: Attributes | None = None, created_at: float = NOW
+) -> None:
     row = Document(
         id=document,
         vector_store_id="vs_1",
@@ -49,7 +52,8 @@ async def add(library: Library, document: str, name: str = "a.txt") -> None:
         status="queued",
         bytes=5,
         chunks=0,
-        created_at=int(NOW),
+        created_at=int(created_at),
+        metadata=metadata or {},
     )
     await library.add_document("acme", row, "héllo", NOW)
 
@@ -168,3 +172,61 @@ async def test_a_deleted_store_takes_its_documents_along(library: Library, datab
     with pytest.raises(StoreNotFound):
         await library.scope("acme", ["vs_1"])
     assert await jobs.waiting() == 0
+
+
+FILTERS: TypeAdapter[SearchFilter] = TypeAdapter(SearchFilter)
+LIBRARY: dict[str, Attributes] = {
+    "doc_a": {"lang": "de", "year": 2021, "draft": True},
+    "doc_b": {"lang": "en", "year": 2024.5, "draft": False},
+    "doc_c": {"lang": "5", "year": "2030", "odd key": "it's"},
+    "doc_d": {},
+}
+
+
+def compare(kind: str, key: str, value: object) -> dict[str, object]:
+    return {"type": kind, "key": key, "value": value}
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        (compare("eq", "lang", "de"), "a"),
+        (compare("ne", "lang", "de"), "bcd"),
+        (compare("in", "lang", ["de", "en", "fr"]), "ab"),
+        (compare("nin", "lang", ["de", "en"]), "cd"),
+        (compare("eq", "lang", 5), ""),
+        (compare("gte", "year", 2021), "ab"),
+        (compare("gt", "year", 2021), "b"),
+        (compare("lt", "year", 2024.6), "ab"),
+        (compare("lte", "year", 2021), "a"),
+        (compare("gt", "year", "2029"), "c"),
+        (compare("eq", "draft", True), "a"),
+        (compare("eq", "draft", False), "b"),
+        (compare("ne", "draft", True), "bcd"),
+        (compare("eq", "draft", 1), ""),
+        (compare("eq", "odd key", "it's"), "c"),
+        (compare("eq", "year", 2**70), ""),
+        (compare("eq", "no.such-key", "x"), ""),
+        (compare("eq", "document.name", "doc_d.md"), "d"),
+        (compare("gt", "document.created_at", NOW + 1), "cd"),
+        (compare("eq", "document.created_at", "soon"), ""),
+        ({"type": "and", "filters": [compare("gte", "year", 2000), compare("ne", "lang", "de")]}, "b"),
+        ({"type": "or", "filters": [compare("eq", "lang", "de"), compare("eq", "year", "2030")]}, "ac"),
+    ],
+    ids=str,
+)
+async def test_a_filter_chooses_documents(
+    library: Library, database: Database, filters: dict[str, object], expected: str
+) -> None:
+    jobs = IngestJobs(database, max_attempts=5)
+    for number, (document, metadata) in enumerate(LIBRARY.items()):
+        await add(library, document, f"{document}.md", metadata, NOW + number)
+        job = await jobs.claim("acme", document, NOW, NOW + 10)
+        assert isinstance(job, Job)
+        await jobs.finish(job, chunks=1, terms=3)
+    await add(library, "doc_waiting", "w.md", {"lang": "de", "year": 2021, "draft": True})
+    scope = await library.scope("acme", ["vs_1"], FILTERS.validate_python(filters))
+    seen = set(LIBRARY) if scope.document_ids is None else set(scope.document_ids)
+    assert seen - set(scope.hidden_document_ids) == {f"doc_{letter}" for letter in expected}
+    assert await library.attributes("acme", ["doc_a", "doc_none"]) == {"doc_a": LIBRARY["doc_a"]}
+    assert await library.attributes("other", ["doc_a"]) == {}

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from sluice.contracts.retrieval import ChunkingOptions, SearchMode
+from sluice.contracts.retrieval import ChunkingOptions, Query, SearchMode
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_retrieval.adapters.edge import EdgeVectorStore
 from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
@@ -25,8 +25,8 @@ from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vector, terms
 from sluice_retrieval.domain.chunking import Chunk, chunk_document
 from sluice_retrieval.domain.documents import MARKDOWN
 from sluice_retrieval.domain.fusion import Fusion
-from sluice_retrieval.domain.points import Passage, Point, Scope, Scored
-from sluice_retrieval.domain.search import search
+from sluice_retrieval.domain.points import Passage, Point, Scope
+from sluice_retrieval.domain.search import Hit, search
 from sluice_retrieval.metrics import Metrics
 
 HERE = Path(__file__).parent
@@ -92,7 +92,7 @@ async def index(
     return len(points)
 
 
-def rank_of(hits: Sequence[Scored], question: Question) -> int | None:
+def rank_of(hits: Sequence[Hit], question: Question) -> int | None:
     for rank, hit in enumerate(hits, start=1):
         if hit.passage.source == question.source and question.answer in hit.passage.text:
             return rank
@@ -107,7 +107,8 @@ async def measure(
     for mode in get_args(SearchMode):
         ranks, started = [], time.perf_counter()
         for item in questions:
-            hits = await search(item.question, Scope("quality", (strategy,)), DEPTH, mode, embedder, store, Fusion())
+            query = Query(query=item.question, top_k=DEPTH, mode=mode)
+            hits = await search(query, Scope("quality", (strategy,)), embedder, store, Fusion())
             ranks.append(rank_of(hits, item))
         elapsed = time.perf_counter() - started
         rows.append(

@@ -17,7 +17,8 @@ from sluice_retrieval.domain.bm25 import (
 )
 from sluice_retrieval.domain.context import CUT_NOTE, assemble
 from sluice_retrieval.domain.fusion import reciprocal_rank_fusion
-from sluice_retrieval.domain.points import Passage, Scored
+from sluice_retrieval.domain.points import Passage
+from sluice_retrieval.domain.search import Hit, Place
 from sluice_retrieval.domain.tokens import Word
 
 rankings = st.lists(st.lists(st.sampled_from("abcdefghij"), unique=True), max_size=4)
@@ -35,8 +36,10 @@ class WordCounter:
         return found
 
 
-def hit(number: int, text: str, heading: str | None = None) -> Scored:
-    return Scored(Passage(f"doc.{number}", "doc", "vs", "guide.md", heading, text, 0, len(text)), 1 / (number + 1))
+def hit(number: int, text: str, heading: str | None = None) -> Hit:
+    score = 1 / (number + 1)
+    passage = Passage(f"doc.{number}", "doc", "vs", "guide.md", heading, text, 0, len(text))
+    return Hit(passage, score, {}, Place(number + 1, score))
 
 
 def test_terms_are_folded_stemmed_and_split_at_underscores() -> None:

@@ -19,7 +19,7 @@ _KEPT_MS = 35 * 86_400_000
 # Each process's own figure is the true one: it is written, and only the others' are summed. A field holds what a process was granted,
 # and of that what is not spent for good. A process that knows no figure of its own takes over the difference, in which a grant of
 # which it never heard is not contained. "." says that a budget was seeded, "?" who was last told that there is too little. After
-# Redis was started anew nothing is granted for a moment, in which all processes tell what they have: it may have lost what came last.
+# Redis was started anew, or emptied, nothing is granted for a moment, in which all processes tell what they have: it may have lost it.
 _EXCHANGE = """
 local life, seq, grace, dead = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local function whole(n) return string.format('%.0f', n) end
@@ -44,7 +44,7 @@ for i = 1, #flat, 2 do
     lives = lives + 1
   elseif age > 86400000 then redis.call('HDEL', KEYS[2], flat[i]) end
 end
-local reply = {run, settling and 1 or 0, lives}
+local reply = {run .. ':' .. whole(since), settling and 1 or 0, lives}
 for c = 4, #KEYS do
   local at, key = 5 + (c - 4) * 9, KEYS[c]
   local kind, told, open = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])

@@ -10,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from sluice.contracts.retrieval import Citation
 from sluice.contracts.usage import UsageStatus
+from sluice.masking import Vault
 from sluice_gateway.dataplane.asgi import Headers, Receive, Send
 from sluice_gateway.dataplane.body import Fields, ParsedBody
 from sluice_gateway.dataplane.deployments import DeploymentState
@@ -25,7 +26,7 @@ from sluice_gateway.dataplane.upstream import Call
 from sluice_gateway.domain.leases import Reservation
 from sluice_gateway.domain.ports import KeyRecord
 
-GuardOutcome = Literal["passed", "redacted", "flagged", "blocked", "unchecked"]
+GuardOutcome = Literal["passed", "masked", "redacted", "flagged", "blocked", "unchecked"]
 
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -116,6 +117,8 @@ class RequestContext:
     pieces: list[Piece] | None = None
     guard_issues: tuple[str, ...] = ()
     guard: GuardOutcome | None = None
+    # what the placeholders stand for that the model sees: for this request alone, and never recorded or kept
+    vault: Vault | None = None
     chain: tuple[ModelEntry, ...] = ()
     route_reason: str | None = None
     citations: tuple[Citation, ...] = ()

@@ -128,7 +128,7 @@ class UsageSink(Protocol):
 class Exchange(NamedTuple):
     """What the store of leases answers to one round: a grant for each ask, in order.
 
-    `run` changes whenever the store was started anew. While it is `settling` after that it grants nothing, so that every process
+    `run` changes whenever the store was started anew or lost its data. While it is `settling` after that it grants nothing, so that every process
     can first tell what it has. `lives` is how many processes share the limits now.
     """
 

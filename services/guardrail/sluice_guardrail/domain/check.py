@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from sluice.contracts.guard import (
     MAX_DETAILS,
@@ -13,12 +13,14 @@ from sluice.contracts.guard import (
     IssueDetail,
     OutputVerdict,
     Segment,
+    VaultEntry,
 )
 from sluice_guardrail.domain.detectors import DETECTORS, Checkpoint, PiiKind, find_personal_data
 from sluice_guardrail.domain.errors import AmbiguousText, TooMuchText
 from sluice_guardrail.domain.findings import Finding, merge_overlaps
 from sluice_guardrail.domain.folding import Folded, fold
 from sluice_guardrail.domain.injection import score_injection
+from sluice_guardrail.domain.masking import Masks
 from sluice_guardrail.domain.ngrams import LinearHead
 from sluice_guardrail.domain.output_filter import UNSAFE_KINDS, find_hidden_leaks, find_output_marks
 from sluice_guardrail.domain.policy import FilterRules, InjectionRules, NamedPolicy, PiiRules
@@ -26,6 +28,20 @@ from sluice_guardrail.domain.redaction import Labels, redact
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
 ISSUES = ("pii_detected", "secret_detected", "prompt_injection", "unsafe_content", "content_filtered")
+
+
+class Texts(Protocol):
+    """One text or many segments."""
+
+    @property
+    def text(self) -> str | None:
+        """The one text."""
+        ...
+
+    @property
+    def segments(self) -> tuple[Segment, ...] | None:
+        """The segments."""
+        ...
 
 
 class Decided(NamedTuple):
@@ -62,11 +78,11 @@ def check(
     role = "user" if request.stage == "input" else "assistant"
     segments = (Segment(id="", role=role, text=request.text or ""),) if single else request.segments or ()
     if request.stage == "input":
-        return _check_input(segments, policy, checkpoint, head, single=single)
+        return _check_input(segments, policy, checkpoint, head, known=request.vault, single=single)
     return _check_output(segments, policy, checkpoint, single=single)
 
 
-def require_size(request: CheckRequest, max_characters: int) -> int:
+def require_size(request: Texts, max_characters: int) -> int:
     """Return the number of characters of a request.
 
     Raises:
@@ -82,7 +98,13 @@ def require_size(request: CheckRequest, max_characters: int) -> int:
 
 
 def _check_input(
-    segments: Sequence[Segment], policy: NamedPolicy, checkpoint: Checkpoint, head: LinearHead | None, *, single: bool
+    segments: Sequence[Segment],
+    policy: NamedPolicy,
+    checkpoint: Checkpoint,
+    head: LinearHead | None,
+    *,
+    known: Sequence[VaultEntry],
+    single: bool,
 ) -> InputVerdict:
     rules = policy.rules.input
     pieces: list[_Piece] = []
@@ -94,13 +116,16 @@ def _check_input(
             decided += _injection(folded, rules.injection, head)
         pieces.append(_finish(segment, folded, decided, observe=policy.rules.mode == "observe"))
     blocked = any(piece.blocked for piece in pieces)
-    labels = Labels(rules.pii.numbered)
+    masked = frozenset(kind for kind in DETECTORS if rules.pii.action_for(kind) == "mask")
+    masks = Masks((segment.text for segment in segments), known) if masked and not blocked else None
+    labels = Labels(rules.pii.numbered, masks, masked)
     passed = None if blocked else [_redacted(piece, labels) for piece in pieces]
     return InputVerdict(
         safe=not blocked,
         issues=_issues(pieces),
         filtered_input=passed[0].text if passed and single else None,
         filtered_segments=tuple(passed) if passed is not None and not single else None,
+        vault=() if masks is None else masks.vault,
         details=_details(pieces, single=single),
         policy=policy.name,
         policy_hash=policy.hash,
@@ -196,7 +221,7 @@ def _finish(segment: Segment, folded: Folded, decided: Iterable[Decided], *, obs
 
 
 def _redacted(piece: _Piece, labels: Labels) -> Segment:
-    spans = merge_overlaps(item.finding for item in piece.decided if item.action == "redact")
+    spans = merge_overlaps(item.finding for item in piece.decided if item.action in ("redact", "mask"))
     return segment_with(piece.segment, redact(piece.segment.text, spans, labels)) if spans else piece.segment
 
 

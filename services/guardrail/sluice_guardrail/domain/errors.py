@@ -19,3 +19,9 @@ class TooMuchText(PayloadTooLarge):
     """The segments together are over the configured number of characters."""
 
     code, title = "too_much_text", "Too much text"
+
+
+class UnreadableVault(Unprocessable):
+    """A sealed vault does not open."""
+
+    code, title = "vault_unreadable", "The vault does not open"

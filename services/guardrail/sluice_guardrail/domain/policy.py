@@ -13,7 +13,7 @@ from sluice_guardrail.domain.detectors import PiiKind
 from sluice_guardrail.domain.errors import UnknownPolicy
 from sluice_guardrail.domain.output_filter import MarkKind
 
-PiiAction = Literal["redact", "block", "flag", "allow"]
+PiiAction = Literal["redact", "mask", "block", "flag", "allow"]
 InjectionAction = Literal["block", "sanitise", "flag", "allow"]
 FilterAction = Literal["refuse", "redact", "flag", "allow"]
 PolicyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
@@ -82,6 +82,13 @@ class OutputRules(_Section):
 
     pii: PiiRules = PiiRules()
     filter: FilterRules = FilterRules()
+
+    @field_validator("pii")
+    @classmethod
+    def _nothing_is_masked(cls, value: PiiRules) -> PiiRules:
+        if "mask" in (value.action, *value.kinds.values()):
+            raise ValueError("`mask` is for inputs: what a model wrote has no values to put back; use `redact`")
+        return value
 
 
 class Policy(_Section):

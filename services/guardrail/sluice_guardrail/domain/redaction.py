@@ -1,9 +1,10 @@
 """Writes the text that may go on: each span replaced by a label such as [EMAIL]."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from sluice_guardrail.domain.findings import Finding
+from sluice_guardrail.domain.masking import Masks
 
 REMOVED = "[REMOVED]"
 
@@ -13,12 +14,14 @@ class Labels:
     """Names the replacements of one request; numbered ones give the same value the same number everywhere in it."""
 
     numbered: bool
+    masks: Masks | None = None
+    masked: Collection[str] = ()
     _numbers: dict[tuple[str, str], int] = field(default_factory=dict)
     _counts: dict[str, int] = field(default_factory=dict)
 
     def label(self, finding: Finding, value: str) -> str:
         """Return the replacement of `value`."""
-        if finding.category in ("injection", "output_filter"):
+        if not is_personal(finding):
             return REMOVED
         name = finding.kind.upper()
         if not self.numbered:
@@ -29,15 +32,24 @@ class Labels:
         return f"[{name}_{self._numbers[key]}]"
 
 
+def is_personal(finding: Finding) -> bool:
+    """Say whether a finding is personal data or a secret: what is masked or named by its kind."""
+    return finding.category in ("pii", "secret")
+
+
 def redact(text: str, findings: Sequence[Finding], labels: Labels) -> str:
     """Return the text with each finding replaced; findings are in order, do not overlap and count its characters."""
     if not findings:
         return text
+    masked = labels.masks.within(text) if labels.masks is not None else None
     parts: list[str] = []
     end = 0
     for finding in findings:
         parts.append(text[end : finding.start])
-        parts.append(labels.label(finding, text[finding.start : finding.end]))
+        if masked is not None and is_personal(finding) and finding.detector in labels.masked:
+            parts.append(masked.placeholder(finding.kind, finding.start, finding.end))
+        else:
+            parts.append(labels.label(finding, text[finding.start : finding.end]))
         end = finding.end
     parts.append(text[end:])
     return "".join(parts)

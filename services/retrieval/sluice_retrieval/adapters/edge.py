@@ -73,12 +73,14 @@ class EdgeVectorStore:
         self._removed += await self.count(selector)
         await self._change(qdrant.UpdateOperation.delete_points_by_filter(_selected(selector)))
 
-    async def search(self, scope: Scope, probes: Sequence[Probe], limit: int) -> list[list[Scored]]:
+    async def search(
+        self, scope: Scope, probes: Sequence[Probe], limit: int, *, with_vectors: bool = False
+    ) -> list[list[Scored]]:
         """Return one ranking for each probe."""
         self._searched_at = time.monotonic()
-        requests = [_query(scope, probe, limit) for probe in probes]
+        requests = [_query(scope, probe, limit, with_vectors=with_vectors) for probe in probes]
         rankings = await self._call(lambda: [self._shard.query(request) for request in requests])
-        return [[Scored(passage_of(hit.payload), hit.score) for hit in ranking] for ranking in rankings]
+        return [[_scored(hit, with_vectors=with_vectors) for hit in ranking] for ranking in rankings]
 
     async def count(self, selector: Selector) -> int:
         """Return how many points there are."""
@@ -186,9 +188,14 @@ def _edge_point(point: Point) -> Any:
     )
 
 
-def _query(scope: Scope, probe: Probe, limit: int) -> Any:
+def _scored(hit: Any, *, with_vectors: bool) -> Scored:
+    return Scored(passage_of(hit.payload), hit.score, tuple(hit.vector[_DENSE]) if with_vectors else None)
+
+
+def _query(scope: Scope, probe: Probe, limit: int, *, with_vectors: bool) -> Any:
     corpus = [_equals("tenant", scope.tenant), _one_of("store", scope.store_ids)]
     hidden = [_one_of("document", scope.hidden_document_ids)] if scope.hidden_document_ids else None
+    only = [] if scope.document_ids is None else [_one_of("document", scope.document_ids)]
     if isinstance(probe, Dense):
         query = qdrant.Query.Nearest(list(probe.vector), using=_DENSE)
         params = qdrant.SearchParams(exact=True)
@@ -197,7 +204,12 @@ def _query(scope: Scope, probe: Probe, limit: int) -> Any:
         query = qdrant.Query.Nearest(sparse, using=_SPARSE)
         params = qdrant.SearchParams(idf=qdrant.IdfParams(corpus=qdrant.Filter(must=corpus)))
     return qdrant.QueryRequest(
-        limit=limit, query=query, filter=qdrant.Filter(must=corpus, must_not=hidden), params=params, with_payload=True
+        limit=limit,
+        query=query,
+        filter=qdrant.Filter(must=corpus + only, must_not=hidden),
+        params=params,
+        with_payload=True,
+        with_vector=[_DENSE] if with_vectors else False,
     )
 
 

@@ -38,14 +38,18 @@ class RemoteVectorStore:
         """Remove points."""
         await self._select("/internal/points/delete", selector)
 
-    async def search(self, scope: Scope, probes: Sequence[Probe], limit: int) -> list[list[Scored]]:
+    async def search(
+        self, scope: Scope, probes: Sequence[Probe], limit: int, *, with_vectors: bool = False
+    ) -> list[list[Scored]]:
         """Return one ranking for each probe."""
         body = SearchPoints(
             tenant=scope.tenant,
             store_ids=scope.store_ids,
             hidden_document_ids=scope.hidden_document_ids,
+            document_ids=scope.document_ids,
             probes=tuple(WireProbe.of(probe) for probe in probes),
             limit=limit,
+            with_vectors=with_vectors,
         )
         answer = await self._ask("/internal/points/search", body, Rankings, scope.tenant)
         return [[item.scored() for item in ranking] for ranking in answer.rankings]

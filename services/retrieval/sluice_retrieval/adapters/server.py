@@ -42,12 +42,14 @@ class ServerVectorStore:
         async with self._collection() as client:
             await client.delete(_COLLECTION, points_selector=chosen, wait=True)
 
-    async def search(self, scope: Scope, probes: Sequence[Probe], limit: int) -> list[list[Scored]]:
+    async def search(
+        self, scope: Scope, probes: Sequence[Probe], limit: int, *, with_vectors: bool = False
+    ) -> list[list[Scored]]:
         """Return one ranking for each probe."""
-        requests = [_query(scope, probe, limit) for probe in probes]
+        requests = [_query(scope, probe, limit, with_vectors=with_vectors) for probe in probes]
         async with self._collection() as client:
             answers = await client.query_batch_points(_COLLECTION, requests=requests)
-        return [[Scored(passage_of(hit.payload), hit.score) for hit in answer.points] for answer in answers]
+        return [[_scored(hit) for hit in answer.points] for answer in answers]
 
     async def count(self, selector: Selector) -> int:
         """Return how many points there are."""
@@ -106,11 +108,23 @@ def _server_point(point: Point) -> models.PointStruct:
     )
 
 
-def _query(scope: Scope, probe: Probe, limit: int) -> models.QueryRequest:
+def _scored(hit: models.ScoredPoint) -> Scored:
+    vectors = hit.vector if isinstance(hit.vector, dict) else {}
+    dense = vectors.get(_DENSE)
+    vector = (
+        tuple(float(number) for number in dense if isinstance(number, int | float)) if isinstance(dense, list) else None
+    )
+    return Scored(passage_of(hit.payload), hit.score, vector)
+
+
+def _query(scope: Scope, probe: Probe, limit: int, *, with_vectors: bool) -> models.QueryRequest:
     corpus: list[models.Condition] = [_equals("tenant", scope.tenant), _one_of("store", scope.store_ids)]
     hidden: list[models.Condition] | None = None
     if scope.hidden_document_ids:
         hidden = [_one_of("document", scope.hidden_document_ids)]
+    only: list[models.Condition] = []
+    if scope.document_ids is not None:
+        only = [_one_of("document", scope.document_ids)]
     params = None
     query: models.NearestQuery
     if isinstance(probe, Dense):
@@ -122,10 +136,11 @@ def _query(scope: Scope, probe: Probe, limit: int) -> models.QueryRequest:
     return models.QueryRequest(
         query=query,
         using=_DENSE if isinstance(probe, Dense) else _SPARSE,
-        filter=models.Filter(must=corpus, must_not=hidden),
+        filter=models.Filter(must=corpus + only, must_not=hidden),
         params=params,
         limit=limit,
         with_payload=True,
+        with_vector=[_DENSE] if with_vectors else False,
     )
 
 

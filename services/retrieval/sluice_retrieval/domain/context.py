@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sluice.contracts.retrieval import Citation, ContextPlacement, ContextReply
-from sluice_retrieval.domain.points import Scored
+from sluice_retrieval.domain.search import Hit
 from sluice_retrieval.domain.tokens import TokenCounter, count_tokens
 
 CUT_NOTE = " […] (cut to fit)"
@@ -13,13 +13,13 @@ _GAP = "\n\n"
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    scored: Scored
+    hit: Hit
     text: str
     truncated: bool
 
 
 def assemble(
-    hits: Sequence[Scored], budget_tokens: int, placement: ContextPlacement, counter: TokenCounter
+    hits: Sequence[Hit], budget_tokens: int, placement: ContextPlacement, counter: TokenCounter
 ) -> ContextReply:
     """Return the block of evidence for hits that come best first.
 
@@ -38,7 +38,7 @@ def assemble(
         chosen = _shortened(distinct[0], budget_tokens, counter)
     left_out = len(distinct) - len(chosen)
     placed = _at_edges(chosen) if placement == "edges" else chosen
-    parts = [_rendered(index, entry.scored, entry.text) for index, entry in enumerate(placed, start=1)]
+    parts = [_rendered(index, entry.hit, entry.text) for index, entry in enumerate(placed, start=1)]
     text = _GAP.join(parts)
     return ContextReply(
         text=text,
@@ -48,12 +48,12 @@ def assemble(
     )
 
 
-def _rendered(index: int, hit: Scored, text: str) -> str:
+def _rendered(index: int, hit: Hit, text: str) -> str:
     source = hit.passage.source if not hit.passage.heading else f"{hit.passage.source} — {hit.passage.heading}"
     return f"[{index}] {source}\n{text}"
 
 
-def _shortened(best: Scored, budget_tokens: int, counter: TokenCounter) -> list[_Entry]:
+def _shortened(best: Hit, budget_tokens: int, counter: TokenCounter) -> list[_Entry]:
     room = budget_tokens - count_tokens(_rendered(1, best, CUT_NOTE), counter)
     end = 0
     for word in counter.words(best.passage.text):
@@ -70,7 +70,7 @@ def _at_edges(entries: Sequence[_Entry]) -> list[_Entry]:
 
 
 def _citation(index: int, entry: _Entry) -> Citation:
-    passage = entry.scored.passage
+    passage = entry.hit.passage
     return Citation(
         index=index,
         chunk_id=passage.chunk_id,
@@ -78,6 +78,6 @@ def _citation(index: int, entry: _Entry) -> Citation:
         vector_store_id=passage.store_id,
         source=passage.source,
         heading=passage.heading,
-        score=entry.scored.score,
+        score=entry.hit.score,
         truncated=entry.truncated,
     )

@@ -39,7 +39,8 @@ def checked_bytes(document: DocumentCreate, max_bytes: int) -> int:
     """
     if not document.text.strip():
         raise DocumentUnreadable("The document is empty. Send one that has text.")
-    check_plain(document.name, document.text, *document.metadata, *document.metadata.values())
+    texts = (value for value in document.metadata.values() if isinstance(value, str))
+    check_plain(document.name, document.text, *document.metadata, *texts)
     size = len(document.text.encode())
     check_size(size, max_bytes)
     return size

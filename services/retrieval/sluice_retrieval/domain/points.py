@@ -38,11 +38,15 @@ class Selector(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """What a search may see: stores of one tenant, without documents that are not (or no longer) complete."""
+    """What a search may see: stores of one tenant, without documents that are not (or no longer) complete.
+
+    With `document_ids` only those documents are searched; None means all of the stores.
+    """
 
     tenant: str
     store_ids: tuple[str, ...]
     hidden_document_ids: tuple[str, ...] = ()
+    document_ids: tuple[str, ...] | None = None
 
 
 class Dense(NamedTuple):
@@ -62,10 +66,11 @@ Probe = Dense | Sparse
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A passage that was found; `score` is a cosine or a BM25 score, by the probe."""
+    """A passage that was found; `score` is a cosine or a BM25 score, by the probe. The vector comes when asked for."""
 
     passage: Passage
     score: float
+    dense: tuple[float, ...] | None = None
 
 
 class VectorStore(Protocol):
@@ -83,8 +88,10 @@ class VectorStore(Protocol):
         """Remove points; none there is no error."""
         ...
 
-    async def search(self, scope: Scope, probes: Sequence[Probe], limit: int) -> list[list[Scored]]:
-        """Return one ranking for each probe, best first, of at most `limit` passages."""
+    async def search(
+        self, scope: Scope, probes: Sequence[Probe], limit: int, *, with_vectors: bool = False
+    ) -> list[list[Scored]]:
+        """Return one ranking for each probe, best first, of at most `limit` passages, with dense vectors if asked."""
         ...
 
     async def count(self, selector: Selector) -> int:

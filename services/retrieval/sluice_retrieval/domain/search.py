@@ -1,59 +1,150 @@
-"""Search: dense, BM25, or both joined by reciprocal rank fusion (F133, F134, F136, F139)."""
+"""Search: dense, BM25, or both joined; then spread and cut as the query asks (F133, F134, F136, F138, F139)."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
-from sluice.contracts.retrieval import SearchMode
+import numpy as np
+
+from sluice.contracts.retrieval import Query, SearchFilter
 from sluice_retrieval.domain.bm25 import query_terms, query_vector
+from sluice_retrieval.domain.diversity import maximal_marginal_relevance
 from sluice_retrieval.domain.embedding import Embedder
-from sluice_retrieval.domain.fusion import Fusion, reciprocal_rank_fusion
-from sluice_retrieval.domain.points import Dense, Probe, Scope, Scored, Sparse, VectorStore
+from sluice_retrieval.domain.fusion import Fused, Fusion, reciprocal_rank_fusion, scaled, weighted_fusion
+from sluice_retrieval.domain.points import Dense, Passage, Probe, Scope, Scored, Sparse, VectorStore
 
 _POOL_FACTOR = 2
+_SPREAD_FACTOR = 4
 _POOL_MIN = 20
 
 
 class ScopeReader(Protocol):
     """Tells what a search over stores may see; raises `StoreNotFound` for a store that is not the tenant's."""
 
-    async def scope(self, tenant: str, store_ids: Sequence[str]) -> Scope:
+    async def scope(self, tenant: str, store_ids: Sequence[str], filters: SearchFilter | None = None) -> Scope:
         """Return the scope."""
         ...
 
 
-async def search(
-    query: str,
-    scope: Scope,
-    top_k: int,
-    mode: SearchMode,
-    embedder: Embedder,
-    vectors: VectorStore,
-    fusion: Fusion,
-) -> list[Scored]:
-    """Return the best passages; a score is a cosine, a BM25 score or a fused one, by the mode."""
-    probes: list[Probe] = []
-    if mode != "bm25":
-        embedded = await embedder.embed([query], "query")
-        probes.append(Dense(embedded.vectors[0]))
-    if mode != "dense":
-        weights = query_vector(query_terms(query))
-        if weights.indices:
-            probes.append(Sparse(weights))
+class Place(NamedTuple):
+    """Where a ranking put a passage, from 1, and its score there."""
+
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage that was found, and how it came to its place."""
+
+    passage: Passage
+    score: float
+    places: Mapping[str, Place]
+    joined: Place
+    likeness: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    found: Mapping[str, Scored]
+    places: Mapping[str, Mapping[str, Place]]
+    fused: Sequence[Fused]
+
+
+async def search(query: Query, scope: Scope, embedder: Embedder, vectors: VectorStore, fusion: Fusion) -> list[Hit]:
+    """Return the best passages; a score is a cosine, a BM25 score or a joint one, by the query's mode."""
+    if scope.document_ids == ():
+        return []
+    probes = await _probes(query, embedder)
     if not probes:
         return []
-    pool = top_k if len(probes) == 1 else max(_POOL_FACTOR * top_k, _POOL_MIN)
-    rankings = await vectors.search(scope, probes, pool)
-    return _joined(rankings, top_k, fusion) if mode == "hybrid" else rankings[0][:top_k]
+    spread = query.diversity > 0
+    rankings = await vectors.search(scope, list(probes.values()), _pool(query, len(probes)), with_vectors=spread)
+    candidates = _candidates(query, dict(zip(probes, rankings, strict=True)), fusion)
+    return _diverse(query, candidates) if spread else _hits(query, candidates)[: query.top_k]
 
 
-def _joined(rankings: Sequence[Sequence[Scored]], top_k: int, fusion: Fusion) -> list[Scored]:
-    passages = {scored.passage.chunk_id: scored.passage for ranking in rankings for scored in ranking}
-    weights = (1.0, fusion.bm25_weight)
-    fused = reciprocal_rank_fusion(
-        [
-            (weight, [scored.passage.chunk_id for scored in ranking])
-            for weight, ranking in zip(weights, rankings, strict=False)
-        ],
+async def _probes(query: Query, embedder: Embedder) -> dict[str, Probe]:
+    probes: dict[str, Probe] = {}
+    if query.mode != "bm25":
+        embedded = await embedder.embed([query.query], "query")
+        probes["dense"] = Dense(embedded.vectors[0])
+    if query.mode != "dense":
+        weights = query_vector(query_terms(query.query))
+        if weights.indices:
+            probes["bm25"] = Sparse(weights)
+    return probes
+
+
+def _pool(query: Query, rankings: int) -> int:
+    if query.diversity > 0:
+        return max(_SPREAD_FACTOR * query.top_k, _POOL_MIN)
+    if rankings > 1 or query.deduplicate:
+        return max(_POOL_FACTOR * query.top_k, _POOL_MIN)
+    return query.top_k
+
+
+def _candidates(query: Query, rankings: Mapping[str, Sequence[Scored]], fusion: Fusion) -> _Candidates:
+    if query.deduplicate:
+        rankings = _once(rankings)
+    found = {scored.passage.chunk_id: scored for ranking in rankings.values() for scored in ranking}
+    places: dict[str, dict[str, Place]] = {chunk_id: {} for chunk_id in found}
+    for name, ranking in rankings.items():
+        for rank, scored in enumerate(ranking, start=1):
+            places[scored.passage.chunk_id][name] = Place(rank, scored.score)
+    return _Candidates(found, places, _joined(query, rankings, fusion))
+
+
+def _joined(query: Query, rankings: Mapping[str, Sequence[Scored]], fusion: Fusion) -> list[Fused]:
+    if query.mode != "hybrid":
+        return [Fused(scored.passage.chunk_id, scored.score) for ranking in rankings.values() for scored in ranking]
+    if query.fusion == "weighted":
+        shares = {"dense": 1 - query.alpha, "bm25": query.alpha}
+        return weighted_fusion(
+            [
+                (shares[name], {scored.passage.chunk_id: scored.score for scored in ranking})
+                for name, ranking in rankings.items()
+            ]
+        )
+    weights = {"dense": 1.0, "bm25": fusion.bm25_weight}
+    return reciprocal_rank_fusion(
+        [(weights[name], [scored.passage.chunk_id for scored in ranking]) for name, ranking in rankings.items()],
         fusion.k,
     )
-    return [Scored(passages[item.id], item.score) for item in fused[:top_k]]
+
+
+def _once(rankings: Mapping[str, Sequence[Scored]]) -> dict[str, list[Scored]]:
+    """Keep one passage of each text, the same one in every ranking: the first that any ranking has."""
+    keeper: dict[str, str] = {}
+    for ranking in rankings.values():
+        for scored in ranking:
+            keeper.setdefault(_plain(scored.passage.text), scored.passage.chunk_id)
+    return {
+        name: [scored for scored in ranking if keeper[_plain(scored.passage.text)] == scored.passage.chunk_id]
+        for name, ranking in rankings.items()
+    }
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _hits(query: Query, candidates: _Candidates) -> list[Hit]:
+    least = float("-inf") if query.min_score is None else query.min_score
+    return [
+        Hit(candidates.found[item.id].passage, item.score, candidates.places[item.id], Place(rank, item.score))
+        for rank, item in enumerate(candidates.fused, start=1)
+        if item.score >= least
+    ]
+
+
+def _diverse(query: Query, candidates: _Candidates) -> list[Hit]:
+    hits = _hits(query, candidates)
+    if not hits:
+        return []
+    relevance = scaled({hit.passage.chunk_id: hit.score for hit in hits})
+    vectors = np.array([candidates.found[hit.passage.chunk_id].dense for hit in hits], dtype=np.float32)
+    chosen = maximal_marginal_relevance(list(relevance.values()), vectors, query.diversity, query.top_k)
+    return [
+        Hit(hits[at].passage, hits[at].score, hits[at].places, hits[at].joined, likeness) for at, likeness in chosen
+    ]

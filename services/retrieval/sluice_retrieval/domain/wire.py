@@ -111,12 +111,14 @@ class SearchPoints(Request):
     tenant: str
     store_ids: tuple[str, ...]
     hidden_document_ids: tuple[str, ...] = ()
+    document_ids: tuple[str, ...] | None = None
     probes: tuple[WireProbe, ...]
     limit: int
+    with_vectors: bool = False
 
     def scope(self) -> Scope:
         """Return the scope."""
-        return Scope(self.tenant, self.store_ids, self.hidden_document_ids)
+        return Scope(self.tenant, self.store_ids, self.hidden_document_ids, self.document_ids)
 
 
 class WireScored(Reply):
@@ -124,15 +126,18 @@ class WireScored(Reply):
 
     passage: WirePassage
     score: float
+    dense: str | None = None
 
     @classmethod
     def of(cls, scored: Scored) -> "WireScored":
         """Return the wire form."""
-        return cls(passage=WirePassage(**scored.passage._asdict()), score=scored.score)
+        dense = None if scored.dense is None else pack(scored.dense)
+        return cls(passage=WirePassage(**scored.passage._asdict()), score=scored.score, dense=dense)
 
     def scored(self) -> Scored:
         """Return the scored passage."""
-        return Scored(Passage(**self.passage.model_dump()), self.score)
+        dense = None if self.dense is None else unpack(self.dense)
+        return Scored(Passage(**self.passage.model_dump()), self.score, dense)
 
 
 class Rankings(Reply):

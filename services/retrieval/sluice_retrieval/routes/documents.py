@@ -37,7 +37,7 @@ _UPLOAD: dict[str, Any] = {
                     "properties": {
                         "file": {"type": "string", "format": "binary", "description": _FORMATS},
                         "name": {"type": "string", "description": "the file's name if left out"},
-                        "metadata": {"type": "string", "description": "a JSON object of strings"},
+                        "metadata": {"type": "string", "description": "a JSON object of texts, numbers and booleans"},
                     },
                 }
             },

@@ -53,5 +53,6 @@ async def count(body: SelectPoints, deps: DepsDep) -> PointCount:
 @router.post("/search", summary="Rank points")
 async def search(body: SearchPoints, deps: DepsDep) -> Rankings:
     """Rank points."""
-    rankings = await deps.vectors.search(body.scope(), [probe.probe() for probe in body.probes], body.limit)
+    probes = [probe.probe() for probe in body.probes]
+    rankings = await deps.vectors.search(body.scope(), probes, body.limit, with_vectors=body.with_vectors)
     return Rankings(rankings=tuple(tuple(WireScored.of(item) for item in ranking) for ranking in rankings))

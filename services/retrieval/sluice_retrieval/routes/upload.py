@@ -9,15 +9,14 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.types import Message
 
-from sluice.contracts.base import Metadata
-from sluice.contracts.retrieval import DocumentCreate
+from sluice.contracts.retrieval import Attributes, DocumentCreate
 from sluice_retrieval.domain.documents import MARKDOWN, PLAIN, check_size, decoded
 from sluice_retrieval.domain.errors import DocumentTypeUnknown, DocumentUnreadable
 from sluice_retrieval.domain.extraction import AS_TEXT, Extractor, FileFormat, format_of
 
 _ESCAPED = 6  # JSON may write one byte as \u00xx
 _OVERHEAD = 64 * 1024
-_METADATA: TypeAdapter[Any] = TypeAdapter(Json[Metadata])
+_METADATA: TypeAdapter[Any] = TypeAdapter(Json[Attributes])
 
 
 async def read_document(request: Request, max_bytes: int, extractor: Extractor) -> DocumentCreate:

@@ -6,10 +6,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, case, delete, func, select
 
 from sluice.contracts.paging import PageQuery
-from sluice.contracts.retrieval import ChunkingOptions, Document, DocumentStatus, VectorStore
+from sluice.contracts.retrieval import (
+    Attributes,
+    ChunkingOptions,
+    Document,
+    DocumentStatus,
+    SearchFilter,
+    VectorStore,
+)
 from sluice.db import AsyncSession, Database, ReadSession
 from sluice_retrieval.domain.errors import DocumentNotFound, StoreNotFound
 from sluice_retrieval.domain.points import Scope
+from sluice_retrieval.store.filters import matches
 from sluice_retrieval.tables import DocumentRow, RemovalRow, StoreRow, TextRow
 
 READY: DocumentStatus = "ready"
@@ -110,8 +118,8 @@ class Library:
                 raise _no_document(document_id, store_id)
             session.add(RemovalRow(tenant=tenant, store_id=store_id, document_id=document_id))
 
-    async def scope(self, tenant: str, store_ids: Sequence[str]) -> Scope:
-        """Return what a search over these stores may see.
+    async def scope(self, tenant: str, store_ids: Sequence[str], filters: SearchFilter | None = None) -> Scope:
+        """Return what a search over these stores, and in them over documents that match, may see.
 
         Hidden are documents whose ingestion has begun and not ended, and those whose points are still to be removed, so
         that a replaced document gives way to the new one in one step.
@@ -134,7 +142,27 @@ class Library:
                     RemovalRow.store_id.in_(wanted), RemovalRow.document_id.is_not(None)
                 )
             )
-            return Scope(tenant, wanted, tuple(begun) + tuple(leaving))
+            hidden = tuple(begun) + tuple(leaving)
+            if filters is None:
+                return Scope(tenant, wanted, hidden)
+            condition = matches(filters, sqlite=self._database.is_sqlite)
+            ready = select(DocumentRow.id, condition).where(
+                DocumentRow.tenant == tenant, DocumentRow.store_id.in_(wanted), DocumentRow.status == READY
+            )
+            asked = [(document_id, bool(fits)) for document_id, fits in await session.execute(ready)]
+        inside = tuple(document_id for document_id, fits in asked if fits)
+        outside = tuple(document_id for document_id, fits in asked if not fits)
+        if not inside or len(inside) <= len(outside):
+            return Scope(tenant, wanted, hidden, inside)
+        return Scope(tenant, wanted, hidden + outside)
+
+    async def attributes(self, tenant: str, document_ids: Sequence[str]) -> dict[str, Attributes]:
+        """Return the metadata of documents; one that is gone meanwhile is left out."""
+        query = select(DocumentRow.id, DocumentRow.details).where(
+            DocumentRow.tenant == tenant, DocumentRow.id.in_(set(document_ids))
+        )
+        async with self._database.read() as session:
+            return {row.id: row.details for row in await session.execute(query)}
 
     async def ping(self) -> None:
         """Raise `DependencyUnavailable` if the database does not answer."""

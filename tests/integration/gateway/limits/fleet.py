@@ -1,6 +1,7 @@
 """Several real gateway processes and a worker on one Valkey and one database, in front of the provider simulator."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -80,6 +81,30 @@ class Fleet:
         """Send requests at once, spread over the gateways."""
         return list(await asyncio.gather(*(self.ask(key, path, **fields) for _ in range(count))))
 
+    async def batch(self, key: dict[str, str], count: int) -> str:
+        """Submit a batch of equal requests to the first gateway and return its id."""
+        lines = [{"custom_id": f"c{n}", "method": "POST", "url": CHAT, "body": question()} for n in range(count)]
+        url = self.urls[0]
+        form = {"file": ("in.jsonl", b"\n".join(json.dumps(line).encode() for line in lines))}
+        file = await self.client.post(f"{url}/v1/files", data={"purpose": "batch"}, files=form, headers=key)
+        assert file.status_code == 200, file.text
+        wish = {"input_file_id": file.json()["id"], "endpoint": CHAT, "completion_window": "24h"}
+        made = await self.client.post(f"{url}/v1/batches", json=wish, headers=key)
+        assert made.status_code == 200, made.text
+        return str(made.json()["id"])
+
+    async def end_batch(self, key: dict[str, str], batch_id: str) -> dict[str, Any]:
+        """Cancel a batch and return it when it has ended."""
+        where = f"{self.urls[0]}/v1/batches/{batch_id}"
+        assert (await self.client.post(f"{where}/cancel", headers=key)).status_code == 200
+
+        async def ended() -> dict[str, Any] | None:
+            found: dict[str, Any] = (await self.client.get(where, headers=key)).json()
+            return found if found["status"] == "cancelled" else None
+
+        found: dict[str, Any] = await eventually(ended, seconds=60, what="the end of the batch")
+        return found
+
     async def spent(self, key_id: str) -> float:
         """Return the dollars in the records of a key, when all that its gateways wrote down is there."""
         answer = await self.client.get(
@@ -95,9 +120,9 @@ class Fleet:
         return list(answer.json()["data"])
 
     async def metric(self, at: int, name: str) -> float:
-        """Return the value of a metric without labels."""
+        """Return the value of a metric, 0 when there is none; labels stand in its name."""
         text = (await self.client.get(f"{self.urls[at]}/metrics")).text
-        return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
+        return next((float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} ")), 0.0)
 
     def start(self, at: int) -> None:
         """Start a gateway and wait until it is ready."""
@@ -144,6 +169,7 @@ async def fleet(tmp_path: Path, gateways: int = 2, **extra: str) -> AsyncIterato
             port, worker_port = free_port(), free_port()
             environment = {
                 **environment_of(platform),
+                "SLUICE_GATEWAY_URL": f"http://127.0.0.1:{port}",
                 "SLUICE_GATEWAY_PORT": str(port),
                 "SLUICE_GATEWAY_WORKER_PORT": str(worker_port),
                 "SLUICE_GATEWAY_USAGE_LINGER_S": "0.02",

@@ -1,7 +1,7 @@
 """The store of leases in Redis and the one in memory that tests use: one set of rules."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -136,7 +136,21 @@ async def test_a_question_that_comes_late_changes_nothing(redis: Redis) -> None:
     assert (await granted(opener(redis)("b"), ask(need=60, least=60))).left == 50
 
 
-async def test_after_a_start_of_redis_all_tell_what_they_have_before_anything_is_granted() -> None:
+async def restarted_without_data(valkey: Valkey, redis: Redis) -> None:
+    await redis.delete(RUN, "sluice:limit:key:key_1:requests:7")
+    await asyncio.to_thread(valkey.kill)
+    await redis.connection_pool.disconnect()
+    await asyncio.to_thread(valkey.start)
+
+
+async def flushed(_valkey: Valkey, redis: Redis) -> None:
+    await redis.flushall()
+
+
+@pytest.mark.parametrize("emptied", [restarted_without_data, flushed])
+async def test_after_redis_lost_its_data_all_tell_what_they_have_before_anything_is_granted(
+    emptied: Callable[[Valkey, Redis], Awaitable[None]],
+) -> None:
     with valkey_process() as valkey:
         redis = Redis.from_url(valkey.url)
         a, b = opener(redis, grace_s=1.0)("a"), opener(redis, grace_s=1.0)("b")
@@ -144,20 +158,13 @@ async def test_after_a_start_of_redis_all_tell_what_they_have_before_anything_is
         assert (first.settling, first.grants[0].amount) == (True, 0)
         await asyncio.sleep(1.1)
         assert (await granted(a, ask(need=60, least=60))).amount == 60
-        await restart_without_data(valkey, redis)
+        await emptied(valkey, redis)
         told = await b.exchange([ask(need=100, least=100)])
         assert (told.settling, told.run != first.run, told.grants[0].amount) == (True, True, 0)
         await a.exchange([ask(mine=60)])
         await asyncio.sleep(1.1)
         assert (await granted(b, ask(need=100, least=1))).amount == 40
         await redis.aclose()
-
-
-async def restart_without_data(valkey: Valkey, redis: Redis) -> None:
-    await redis.delete(RUN, "sluice:limit:key:key_1:requests:7")
-    await asyncio.to_thread(valkey.kill)
-    await redis.connection_pool.disconnect()
-    await asyncio.to_thread(valkey.start)
 
 
 async def test_a_redis_that_is_away_is_told_as_such() -> None:

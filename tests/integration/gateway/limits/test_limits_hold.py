@@ -23,7 +23,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(180), pytest.mark.asy
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", name="started")
 async def _started(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
-    async with fleet(tmp_path_factory.mktemp("fleet")) as started:
+    # A batch begins with half of its lanes.
+    lanes = {"SLUICE_GATEWAY_BATCH_LANES": "400", "SLUICE_GATEWAY_BATCH_LANES_IN_ALL": "400"}
+    async with fleet(tmp_path_factory.mktemp("fleet"), **lanes) as started:
         yield started
 
 
@@ -58,6 +60,32 @@ async def test_200_requests_at_once_on_a_budget_for_10_never_overspend(
     assert found[200] <= 10
     await all_stored(run, found[200])
     assert await run.spent(run.made[-1]) <= 10 * price * (1 + 1e-9)
+
+
+async def test_a_batch_of_200_at_once_shares_a_budget_for_10_with_the_requests_beside_it(run: Fleet) -> None:
+    run.provider.default = Behaviour(text="one two three four five", stall_s=0.3)
+    free = await run.key()
+    await run.ask(free)
+    price = await eventually(lambda: run.spent(run.made[-1]), what="the price of one request")
+    key = await run.key(budget_per_day_usd=10 * price)
+    refusals = 'sluice_gateway_limit_refusals_total{level="key",limit="day"}'
+    before = await run.metric(0, refusals)
+    batch = await run.batch(key, 200)
+
+    async def all_asked() -> bool:
+        return await run.metric(0, refusals) - before >= 190
+
+    await eventually(all_asked, seconds=60, what="all lines of the batch")
+    served = 0
+    while (await run.ask(key)).status_code == 200:
+        served += 1
+    ended = await run.end_batch(key, batch)
+    served += ended["request_counts"]["completed"]
+    assert 1 <= served <= 10
+    await all_stored(run, served)
+    rows = await run.rows(run.made[-1])
+    assert len(rows) == served
+    assert sum(row["cost_usd"] for row in rows) <= 10 * price * (1 + 1e-9)
 
 
 async def all_stored(run: Fleet, count: int) -> None:

@@ -10,6 +10,8 @@ import redis
 from openai_provider import Behaviour
 from tests.integration.gateway.limits.fleet import Fleet, eventually, fleet, statuses
 
+from sluice.contracts.routing import SNAPSHOT_KEY
+
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 DEGRADED = "sluice_gateway_limits_degraded"
 
@@ -74,14 +76,39 @@ async def test_a_redis_that_lost_everything_learns_from_the_records_what_was_spe
     answers = [await run.ask(key) for _ in range(5)]
     assert statuses(answers) == {200: 5}
     await eventually(lambda: _rows(run, 5), what="the rows")
-    run.gateways[1].kill()
-    with redis.Redis.from_url(run.valkey.url) as direct:
-        for name in direct.scan_iter("sluice:limit*"):
-            direct.delete(name)
-    await asyncio.to_thread(run.start, 1)
+    for gateway in run.gateways:
+        gateway.kill()
+    empty(run)
+    for at in range(2):
+        await asyncio.to_thread(run.start, at)
     more = [await run.ask(key) for _ in range(25)]
     assert 1 <= statuses(more)[200] <= 15
     assert statuses(more)[429] >= 10
+
+
+async def test_a_redis_that_is_emptied_under_load_opens_no_budget(run: Fleet) -> None:
+    run.provider.default = Behaviour(text="one two three four five", stall_s=0.02)
+    price = await price_of_one(run)
+    key = await run.key(budget_per_day_usd=100 * price)
+    answers: list[httpx.Response] = []
+
+    async def load() -> None:
+        while (answer := await run.ask(key)).status_code != 429:
+            answers.append(answer)
+        answers.append(answer)
+
+    clients = [asyncio.create_task(load()) for _ in range(8)]
+    for count in (20, 50):
+        await eventually(lambda count=count: _served(answers, count), what="some answers")
+        empty(run)
+    await asyncio.gather(*clients)
+    codes = {(answer.status_code, answer.json()["error"]["code"]) for answer in answers if answer.status_code != 200}
+    assert (429, "insufficient_quota") in codes
+    assert codes <= {(429, "insufficient_quota"), (503, "limits_unavailable")}
+    served = statuses(answers)[200]
+    assert 50 <= served <= 100
+    spent = sum(float(one.headers["x-sluice-cost"]) for one in answers if one.status_code == 200)
+    assert spent <= 100 * price * (1 + 1e-9)
 
 
 async def test_a_gateway_killed_under_load_overspends_nothing_and_after_its_restart_the_budget_is_exact(
@@ -134,6 +161,15 @@ async def test_places_of_a_killed_gateway_come_back(tmp_path: Any) -> None:
         assert (await run.ask(key, at=1)).status_code == 200  # it waits until the two count no more
 
 
+def empty(run: Fleet) -> None:
+    """Let Redis lose everything but the routing snapshot, which its router would publish again."""
+    with redis.Redis.from_url(run.valkey.url) as direct:
+        snapshot = direct.get(SNAPSHOT_KEY)
+        assert isinstance(snapshot, bytes)
+        direct.flushall()
+        direct.set(SNAPSHOT_KEY, snapshot)
+
+
 async def price_of_one(run: Fleet) -> float:
     """Return what one request costs."""
     answer = await run.ask(await run.key())
@@ -143,6 +179,10 @@ async def price_of_one(run: Fleet) -> float:
 
 async def _count(answers: list[httpx.Response], count: int) -> bool:
     return len(answers) >= count
+
+
+async def _served(answers: list[httpx.Response], count: int) -> bool:
+    return statuses(answers)[200] >= count
 
 
 async def _marked(answers: list[httpx.Response]) -> bool:

@@ -290,7 +290,7 @@ def test_judging_verdicts() -> None:
         segments = tuple(Segment(id=str(index), text=text) for index, text in enumerate(texts))
         return InputVerdict(safe=safe, issues=("i",), filtered_segments=segments, policy="p", policy_hash="h")
 
-    assert judge(found, [verdict("x", "y")]) == (False, ("i",), [])
+    assert judge(found, [verdict("x", "y")]) == (False, ("i",), [], ())
     assert judge(found, [verdict("x", "z")]).changes == [(found[1].path, "z")]
     assert judge(found, [verdict("x", "y", safe=False)]).blocked
     assert judge(found, [verdict("x")]).blocked, "a text without a verdict does not pass"

@@ -9,10 +9,11 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sluice.contracts.guard import MAX_SEGMENTS, MAX_TEXT, CheckRequest, InputVerdict, Segment
+from sluice.contracts.guard import MAX_SEGMENTS, MAX_TEXT, MAX_VAULT, CheckRequest, InputVerdict, Segment, VaultEntry
 from sluice.errors import SluiceError
+from sluice.masking import Vault, names_in
 from sluice_gateway.dataplane.body import Fields, Kind
-from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.context import GuardOutcome, RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import Blocked, InvalidRequest, Unavailable
 from sluice_gateway.dataplane.texts import Path, Piece, pieces, replaced
@@ -26,6 +27,7 @@ class Judgement(NamedTuple):
     blocked: bool
     issues: tuple[str, ...]
     changes: list[tuple[Path, str]]
+    vault: tuple[VaultEntry, ...] = ()
 
 
 def requests_for(found: Sequence[Piece], policy: str) -> list[CheckRequest]:
@@ -60,7 +62,14 @@ def judge(found: Sequence[Piece], verdicts: Sequence[InputVerdict]) -> Judgement
     changes = [
         (piece.path, filtered[str(index)]) for index, piece in enumerate(found) if filtered[str(index)] != piece.text
     ]
-    return Judgement(blocked=False, issues=issues, changes=changes)
+    # Each question knows the placeholders of those before it, so the last verdict knows all.
+    return Judgement(blocked=False, issues=issues, changes=changes, vault=verdicts[-1].vault if verdicts else ())
+
+
+def reserved(found: Sequence[Piece]) -> tuple[VaultEntry, ...]:
+    """Return what looks like a placeholder in the texts of a request as standing for itself: for texts that several questions carry."""
+    names = sorted(names_in(piece.text for piece in found))[:MAX_VAULT]
+    return tuple(VaultEntry(placeholder=f"<{name}>", value=f"<{name}>") for name in names)
 
 
 def refuse_unreadable(fields: Fields, kind: Kind) -> None:
@@ -114,9 +123,11 @@ class GuardInput:
         if judgement.blocked:
             ctx.guard = "blocked"
             raise blocked_error(judgement.issues)
-        ctx.guard = "redacted" if judgement.changes else "flagged" if judgement.issues else "passed"
+        ctx.guard = _outcome(judgement)
         # What was checked is what is sent: the bytes are written anew from the checked texts.
         ctx.changed = True
+        if judgement.vault:
+            ctx.vault = Vault(judgement.vault)
         if judgement.changes:
             ctx.fields = replaced(ctx.fields, judgement.changes)
             ctx.pieces = pieces(ctx.fields, ctx.endpoint.kind)
@@ -138,12 +149,23 @@ class GuardInput:
 
     async def _ask(self, ctx: RequestContext, found: list[Piece]) -> Judgement:
         with self._deps.tracing.span("guard input", attributes={"sluice.guard.policy": ctx.plan.guard_policy}) as span:
-            verdicts = [
-                await self._deps.guard.check_input(
-                    request, tenant=ctx.key.tenant, timeout_s=self._deps.options.stage_timeout_s
+            requests = requests_for(found, ctx.plan.guard_policy)
+            verdicts: list[InputVerdict] = []
+            vault = reserved(found) if len(requests) > 1 else ()
+            for request in requests:
+                asked = request.model_copy(update={"vault": vault}) if vault else request
+                verdicts.append(
+                    await self._deps.guard.check_input(
+                        asked, tenant=ctx.key.tenant, timeout_s=self._deps.options.stage_timeout_s
+                    )
                 )
-                for request in requests_for(found, ctx.plan.guard_policy)
-            ]
+                vault = verdicts[-1].vault or vault
             judgement = judge(found, verdicts)
             span.set_attribute("sluice.guard.issues", judgement.issues)
             return judgement
+
+
+def _outcome(judgement: Judgement) -> GuardOutcome:
+    if judgement.changes:
+        return "masked" if judgement.vault else "redacted"
+    return "flagged" if judgement.issues else "passed"

@@ -39,6 +39,7 @@ from sluice_gateway.dataplane.stages.dispatch import Answer
 from sluice_gateway.dataplane.stages.guard_output import GuardOutput, StreamGuard
 from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.dataplane.stages.settle import take_counts
+from sluice_gateway.dataplane.stages.unmask import StreamUnmasking, unmasked
 from sluice_gateway.dataplane.upstream import ReplyStream, UpstreamError
 
 _WRITTEN = frozenset({"chat", "completion"})
@@ -95,6 +96,8 @@ class Respond:
             shown = await self._guard.check_whole(ctx, found)
             if ctx.guard == "blocked" and ctx.plan.guard_output == "enforce":
                 ctx.status, ctx.error_code = "blocked", "content_filter"
+        if ctx.vault is not None:
+            shown = unmasked(shown, ctx.vault)
         await join_observer(ctx)
         return with_citations(shown, ctx) if wants_sluice_object(ctx) else shown
 
@@ -149,6 +152,7 @@ class _Relay:
             self._windows = StreamGuard(
                 guard, ctx, window=options.guard_window_chars, holdback=options.guard_holdback_chars
             )
+        self._unmasking = None if ctx.vault is None else StreamUnmasking(ctx.vault)
         self._observing = ctx.plan.guard_output == "observe"
         self._blocked = False
         self._ended = False
@@ -160,7 +164,7 @@ class _Relay:
             self._skeleton = skeleton_of(piece.events)
         try:
             tail = await self._forward(piece)
-            tail += await self._last_checks()
+            tail += self._unmasked(await self._last_checks())
             end = self._writer.events(tail + last_event(ctx, self._skeleton)) + self._writer.end()
             self._finish()
         except ApiError as exc:
@@ -180,6 +184,8 @@ class _Relay:
             events = piece.events
             if self._windows is not None or self._observing:
                 events = await self._checked(events)
+            if self._unmasking is not None:
+                events = self._unmasking.feed(events)
             if piece.done or self._blocked:
                 return events
             shown = self._writer.events(events) if events else b""
@@ -238,6 +244,10 @@ class _Relay:
         if ctx.observer is not None:
             await join_observer(ctx)
         return tail
+
+    def _unmasked(self, tail: bytes) -> bytes:
+        unmasking = self._unmasking
+        return tail if unmasking is None else unmasking.feed(tail) + unmasking.finish()
 
     def _finish(self) -> None:
         # The row is written before the last bytes go out.

@@ -51,6 +51,8 @@ def wish_of(ctx: RequestContext) -> Wish | None:
     model = ctx.chain[0] if ctx.chain else None
     if policy is None or model is None or ctx.endpoint.counts or ctx.endpoint.is_media or wants_sluice_object(ctx):
         return None
+    if ctx.vault is not None:
+        return None  # the answer holds the user's own values, which are nobody else's and are not stored
     get = dict(ctx.heads.all).get
     asked = (get(b"x-sluice-cache") or b"").strip().lower()
     control = (get(b"cache-control") or b"").lower()

@@ -1,0 +1,163 @@
+"""Masked requests with the real guardrail: the provider sees placeholders, the client his own values."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from gateway_parts import Parts, Served, deployment, model, serving, snapshot
+from openai_provider import Behaviour, Provider
+
+from sluice.clients.guardrail import GuardrailClient
+from sluice.contracts.guard import MAX_SEGMENTS
+from sluice.contracts.routing import CachePolicy, Policy
+from sluice.testing import asgi_client, platform_settings, service_client
+from sluice_guardrail.app import create_app
+from sluice_guardrail.settings import Settings
+from sluice_guardrail.wiring import open_deps
+
+CHAT = "/v1/chat/completions"
+EMAIL, CARD = "ada@example.org", "4111 1111 1111 1111"
+URL = 'postgres://app:p"w@db.example/x'
+RULES = """
+version: 1
+policies:
+  default: {}
+  masks: {input: {pii: {action: mask}}}
+"""
+
+
+@asynccontextmanager
+async def masking(tmp_path: Path, provider: Provider, **policy: Any) -> AsyncIterator[Served]:
+    (tmp_path / "guard.yaml").write_text(RULES)
+    platform = platform_settings(tmp_path, config_dir=tmp_path)
+    rules = Policy(name="masks", guard_input="enforce", guard_policy="masks", **policy)
+    routing = snapshot(
+        model("small", deployment("d1", provider.base_url), policy="masks"),
+        model("ranker", deployment("d2", provider.base_url), kind="rerank", policy="masks"),
+        policies=(rules,),
+    )
+    app = create_app(lambda: open_deps(platform, Settings(_env_file=None)))
+    async with (
+        asgi_client(app),
+        service_client("guardrail", app, platform) as called,
+        serving(Parts(guard=GuardrailClient(called)), routing) as gateway,  # type: ignore[arg-type]
+    ):
+        yield gateway
+
+
+def ask(text: str, **more: object) -> dict[str, object]:
+    return {"model": "small", "messages": [{"role": "user", "content": text}], **more}
+
+
+def events(deltas: list[dict[str, Any]], *, finish_with_last: bool) -> bytes:
+    def event(delta: dict[str, Any], finish: str | None) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        return (
+            b"data: "
+            + json.dumps({"id": "c", "object": "chat.completion.chunk", "choices": [choice]}).encode()
+            + b"\n\n"
+        )
+
+    found = [event(delta, "stop" if finish_with_last and delta is deltas[-1] else None) for delta in deltas]
+    if not finish_with_last:
+        found.append(event({}, "stop"))
+    return b"".join(found) + b"data: [DONE]\n\n"
+
+
+def chunks(answer: httpx.Response) -> Iterator[dict[str, Any]]:
+    for line in answer.text.splitlines():
+        if line.startswith("data: {"):
+            yield from json.loads(line[6:])["choices"]
+
+
+async def test_the_provider_sees_placeholders_and_the_client_his_values(
+    tmp_path: Path, provider: Provider, client: httpx.AsyncClient
+) -> None:
+    provider.next(
+        Behaviour(text="I wrote to <EMAIL_1>, not to <EMAIL_2>; card <credit_card_1>."),
+        Behaviour(tool_arguments='{"to": "<EMAIL_1>", "url": "postgres://app:<URL_PASSWORD_1>/x"}'),
+    )
+    async with masking(tmp_path, provider) as gateway:
+        text = f"Mail {EMAIL} about {CARD} and {URL}"
+        answer = await client.post(gateway.url + CHAT, json=ask(text, n=1))
+        tool = await client.post(gateway.url + CHAT, json=ask(text))
+    asked = provider.seen[0].json["messages"][0]["content"]
+    assert asked == "Mail <EMAIL_1> about <CREDIT_CARD_1> and postgres://app:<URL_PASSWORD_1>/x"
+    assert answer.headers["x-sluice-guard"] == "masked"
+    shown = answer.json()["choices"][0]["message"]["content"]
+    assert shown == f"I wrote to {EMAIL}, not to <EMAIL_2>; card {CARD}."
+    call = tool.json()["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"]
+    assert json.loads(call) == {"to": EMAIL, "url": URL}
+    assert gateway.parts.usage.events[0].guard_issues == ("pii_detected", "secret_detected")
+    assert EMAIL not in repr(gateway.parts.usage.events)
+
+
+@pytest.mark.parametrize("finish_with_last", [True, False])
+@pytest.mark.parametrize("output", ["off", "enforce", "observe"])
+async def test_a_stream_gives_the_values_back_wherever_it_is_cut(
+    output: str, finish_with_last: bool, tmp_path: Path, provider: Provider, client: httpx.AsyncClient
+) -> None:
+    said = "Dear <EMAIL_1>, " + "word " * 60 + "<CREDIT_CARD_1> is yours. <EMAIL_1>"
+    arguments = '{"pw": "<URL_PASSWORD_1>", "to": ["<EMAIL_1>"]}'
+    deltas: list[dict[str, Any]] = [{"content": char} for char in said]
+    deltas += [{"tool_calls": [{"index": 0, "function": {"arguments": char}}]} for char in arguments]
+    stream = events(deltas, finish_with_last=finish_with_last)
+    provider.default = Behaviour(body=stream, content_type="text/event-stream")
+    async with masking(tmp_path, provider, guard_output=output) as gateway:
+        answer = await client.post(gateway.url + CHAT, json=ask(f"{EMAIL} {CARD} {URL}", stream=True))
+    found = list(chunks(answer))
+    text = "".join(choice["delta"].get("content") or "" for choice in found)
+    calls = [call for choice in found for call in choice["delta"].get("tool_calls", ())]
+    assert text == said.replace("<EMAIL_1>", EMAIL).replace("<CREDIT_CARD_1>", CARD)
+    assert json.loads("".join(call["function"]["arguments"] for call in calls)) == {
+        "pw": 'p"w@db.example',
+        "to": [EMAIL],
+    }
+    assert [choice["finish_reason"] for choice in found if choice["finish_reason"]] == ["stop"]
+    assert found[-1]["finish_reason"] == "stop"
+
+
+async def test_an_answer_with_somebodys_values_is_not_kept(
+    tmp_path: Path, provider: Provider, client: httpx.AsyncClient
+) -> None:
+    provider.default = Behaviour(text="Hello <EMAIL_1>")
+    cache = CachePolicy(use="always", any_temperature=True)
+    async with masking(tmp_path, provider, cache=cache) as gateway:
+        for name in ("ada", "bob"):
+            answer = await client.post(gateway.url + CHAT, json=ask(f"I am {name}@example.org"))
+            assert answer.json()["choices"][0]["message"]["content"] == f"Hello {name}@example.org"
+            assert answer.headers["x-sluice-cache"] == "bypass"
+    assert len(provider.seen) == 2
+
+
+async def test_other_apis_get_their_values_too(tmp_path: Path, provider: Provider, client: httpx.AsyncClient) -> None:
+    provider.default = Behaviour(text="Hello <EMAIL_1>")
+    body = {"model": "small", "max_tokens": 50, "messages": [{"role": "user", "content": f"I am {EMAIL}"}]}
+    async with masking(tmp_path, provider) as gateway:
+        whole = await client.post(gateway.url + "/v1/messages", json=body)
+        stream = await client.post(gateway.url + "/v1/messages", json={**body, "stream": True})
+        documents = {"model": "ranker", "query": f"of {EMAIL}", "documents": [f"from {EMAIL}", "else"]}
+        ranked = await client.post(gateway.url + "/v1/rerank", json={**documents, "return_documents": True})
+    assert whole.json()["content"][0]["text"] == f"Hello {EMAIL}"
+    lines = [json.loads(line[6:]) for line in stream.text.splitlines() if line.startswith("data: ")]
+    assert "".join(line["delta"].get("text", "") for line in lines if "delta" in line) == f"Hello {EMAIL}"
+    assert ranked.json()["results"][0]["document"]["text"] == f"from {EMAIL}"
+    assert EMAIL not in provider.seen[-1].body.decode()
+
+
+async def test_a_request_of_many_texts_has_one_vault(
+    tmp_path: Path, provider: Provider, client: httpx.AsyncClient
+) -> None:
+    provider.default = Behaviour(text="<EMAIL_1> <EMAIL_2> <EMAIL_3>")
+    parts = [{"type": "text", "text": f"part {number}"} for number in range(MAX_SEGMENTS)]
+    content = [{"type": "text", "text": "a@b.org"}, *parts, {"type": "text", "text": "c@d.org a@b.org <EMAIL_2>"}]
+    async with masking(tmp_path, provider) as gateway:
+        body = {"model": "small", "messages": [{"role": "user", "content": content}]}
+        answer = await client.post(gateway.url + CHAT, json=body)
+    sent = provider.seen[0].json["messages"][0]["content"]
+    assert (sent[0]["text"], sent[-1]["text"]) == ("<EMAIL_1>", "<EMAIL_3> <EMAIL_1> <EMAIL_2>")
+    assert answer.json()["choices"][0]["message"]["content"] == "a@b.org <EMAIL_2> c@d.org"
