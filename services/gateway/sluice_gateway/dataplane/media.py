@@ -22,6 +22,7 @@ from sluice_gateway.dataplane.sse import (
 
 MEDIA = frozenset({"image", "speech"})
 _MOST_TEXT = 100_000
+_MOST_EVENT = 64 * 1024 * 1024  # an event may hold a whole picture
 _PER = 1e6
 
 
@@ -85,7 +86,7 @@ class AsItComes:
     def __init__(self, price: CostOf | None, on_image: Callable[[], None], *, events: bool) -> None:
         self._price = price
         self._on_image = on_image
-        self._cutter = EventCutter() if events else None
+        self._cutter = EventCutter(_MOST_EVENT) if events else None
         self.chunks = 0
         self.usage: Usage | None = None
         self.failed = False

@@ -38,9 +38,10 @@ class EventTooLong(Exception):
 class EventCutter:
     """Collects bytes and gives back whole events."""
 
-    __slots__ = ("_rest", "crlf")
+    __slots__ = ("_most", "_rest", "crlf")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = _MAX_EVENT) -> None:
+        self._most = most
         self._rest = b""
         self.crlf: bool | None = None
 
@@ -60,7 +61,7 @@ class EventCutter:
             cut = data.rfind(b"\n\n")
             end = cut + 2 if cut >= 0 else 0
         self._rest = data[end:]
-        if len(self._rest) > _MAX_EVENT:
+        if len(self._rest) > self._most:
             raise EventTooLong
         return data[:end]
 
