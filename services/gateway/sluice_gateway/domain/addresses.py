@@ -10,7 +10,10 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from urllib.parse import urlsplit
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 _PRIVATE_ENDINGS = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa", ".svc", ".cluster.local")
+_NAT64 = int(ipaddress.IPv6Address("64:ff9b::")) >> 32
 _SCHEMES = frozenset({"http", "https"})
 
 
@@ -38,12 +41,20 @@ def is_public(host: str) -> bool:
     """Tell whether a host is outside: a global address, or a name that is no local one."""
     address = _address(host)
     if address is not None:
-        mapped = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
-        return bool((mapped or address).is_global) and not address.is_multicast
+        return _within(address).is_global and not address.is_multicast
     return "." in host and not host.endswith(_PRIVATE_ENDINGS)
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _within(address: Address) -> Address:
+    # The IPv4 address that a mapped, 6to4, NAT64 (RFC 6052) or IPv4-compatible one leads to.
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if int(address) >> 32 in (_NAT64, 0):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+def _address(host: str) -> Address | None:
     try:
         return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

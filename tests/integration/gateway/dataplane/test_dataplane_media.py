@@ -72,7 +72,7 @@ async def test_an_image_is_made_and_billed_by_its_tokens() -> None:
         row = on.row
         assert (row.endpoint, row.status, row.tokens_exact) == ("/v1/images/generations", "ok", True)
         assert (row.prompt_tokens, row.completion_tokens) == (14, 1056)
-        assert row.details[3] == 4, "tokens of images in the prompt"
+        assert row.token_details[3] == 4, "tokens of images in the prompt"
         assert row.cost_usd == pytest.approx((14 * 5 + 4 * 5 + 1056 * 40) / 1e6)
         assert float(answer.headers["x-sluice-cost"]) == pytest.approx(row.cost_usd)
 

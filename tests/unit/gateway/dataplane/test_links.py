@@ -17,9 +17,9 @@ from sluice_gateway.domain.addresses import is_allowed, is_public
 INSIDE = [
     "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "0", "10.1.2.3", "172.16.0.1", "192.168.1.1",
     "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1",
-    "2002:7f00:1::", "localhost", "redis", "api.svc", "metadata.google.internal", "x.localhost", "db.default.svc.cluster.local", "",
+    "2002:7f00:1::", "64:ff9b::a9fe:a9fe", "::7f00:1", "localhost", "redis", "api.svc", "metadata.google.internal", "x.localhost", "db.default.svc.cluster.local", "",
 ]  # fmt: skip
-OUTSIDE = ["example.com", "8.8.8.8", "134744072", "2606:4700::1111", "a.b.c.example"]
+OUTSIDE = ["example.com", "8.8.8.8", "134744072", "2606:4700::1111", "64:ff9b::808:808", "a.b.c.example"]
 
 
 @pytest.mark.parametrize("host", INSIDE)
