@@ -6,6 +6,8 @@ Source: https://platform.openai.com/docs/api-reference/images and /audio
 import asyncio
 import base64
 import json
+from email.parser import BytesParser
+from email.policy import HTTP
 from typing import Any
 
 from tests.simulators.openai_provider import Behaviour, Provider, Seen
@@ -19,6 +21,27 @@ IMAGE_USAGE = {
     "input_tokens_details": {"text_tokens": 10, "image_tokens": 4},
 }
 SPEECH_USAGE = {"input_tokens": 14, "output_tokens": 101, "total_tokens": 115}
+TRANSCRIPT_USAGE = {
+    "type": "tokens",
+    "input_tokens": 20,
+    "input_token_details": {"text_tokens": 2, "audio_tokens": 18},
+    "output_tokens": 4,
+    "total_tokens": 24,
+}
+SUBTITLES = "1\n00:00:00,000 --> 00:00:01,500\nThe fox\n"
+
+
+def parts_of(seen: Seen) -> dict[str, bytes]:
+    """Return the parts of a form by their names, a file's by `name:filename`."""
+    head = f"Content-Type: {seen.headers['content-type']}\r\n\r\n".encode()
+    found = {}
+    for part in BytesParser(policy=HTTP).parsebytes(head + seen.body).iter_parts():
+        name = str(part.get_param("name", header="content-disposition"))
+        filename = part.get_filename()
+        content = part.get_payload(decode=True)
+        assert isinstance(content, bytes)
+        found[name if filename is None else f"{name}:{filename}"] = content
+    return found
 
 
 class MediaProvider(Provider):
@@ -27,6 +50,8 @@ class MediaProvider(Provider):
     async def _reply(self, writer: asyncio.StreamWriter, seen: Seen, behaviour: Behaviour) -> bool:
         if behaviour.status != 200 or behaviour.body is not None or behaviour.drop or behaviour.stall_s:
             return await super()._reply(writer, seen, behaviour)
+        if seen.headers["content-type"].startswith("multipart/form-data"):
+            return await self._answer_form(writer, seen, behaviour)
         fields = seen.json
         if seen.path.endswith("/audio/speech"):
             if fields.get("stream_format") == "sse":
@@ -38,6 +63,25 @@ class MediaProvider(Provider):
         if behaviour.usage:
             answer["usage"] = IMAGE_USAGE
         return await super()._reply(writer, seen, Behaviour(body=json.dumps(answer).encode()))
+
+    async def _answer_form(self, writer: asyncio.StreamWriter, seen: Seen, behaviour: Behaviour) -> bool:
+        parts = parts_of(seen)
+        if seen.path.startswith("/v1/images"):
+            answer = {"created": 1_763_900_000, "data": [{"b64_json": PICTURE}], "usage": IMAGE_USAGE}
+            return await super()._reply(writer, seen, Behaviour(body=json.dumps(answer).encode()))
+        if parts.get("stream") == b"true":
+            events = [
+                {"type": "transcript.text.delta", "delta": "The fox"},
+                {"type": "transcript.text.done", "text": "The fox", "usage": TRANSCRIPT_USAGE},
+            ]
+            return await self._send_events(writer, seen, behaviour, events)
+        if parts.get("response_format") == b"srt":
+            body = SUBTITLES.encode()
+            return await super()._reply(writer, seen, Behaviour(body=body, content_type="text/plain; charset=utf-8"))
+        usage = TRANSCRIPT_USAGE if behaviour.usage else {"type": "duration", "seconds": 90}
+        return await super()._reply(
+            writer, seen, Behaviour(body=json.dumps({"text": "The fox", "usage": usage}).encode())
+        )
 
     async def _send_sound(self, writer: asyncio.StreamWriter, behaviour: Behaviour) -> bool:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -194,6 +194,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 clock=clock,
                 options=Options(
                     max_body_bytes=settings.max_body_bytes,
+                    max_form_bytes=settings.max_upload_bytes,
                     private_links=settings.private_links,
                     link_hosts=frozenset(host.lower() for host in settings.link_hosts),
                     trace_ratio=platform.trace_ratio,

@@ -8,7 +8,7 @@ from sluice.contracts.base import Reply, Request
 
 SNAPSHOT_KEY = "sluice:routing:snapshot"
 
-ModelKind = Literal["chat", "embedding", "rerank", "image", "speech"]
+ModelKind = Literal["chat", "embedding", "rerank", "image", "speech", "transcription"]
 Modality = Literal["text", "image", "audio", "video", "file"]
 Capability = Literal["tools", "json_schema", "logprobs", "reasoning"]
 Prefer = Literal["least_loaded", "cheapest"]
@@ -61,7 +61,8 @@ class Deployment(Reply):
 class Price(Reply):
     """US dollars per million tokens, and for each request; a kind of token without a price costs as `input` or `output`.
 
-    `image` is dollars for each image that is made, `characters` dollars per million characters that are spoken.
+    `image` is dollars for each image that is made, `characters` dollars per million characters that are spoken, `minute` dollars for each
+    minute of sound that is written down.
     """
 
     input: Annotated[float, Field(ge=0)] = 0.0
@@ -75,6 +76,7 @@ class Price(Reply):
     request: Annotated[float, Field(ge=0)] = 0.0
     image: Annotated[float, Field(ge=0)] | None = None
     characters: Annotated[float, Field(ge=0)] | None = None
+    minute: Annotated[float, Field(ge=0)] | None = None
 
 
 class FallbacksOn(Reply):

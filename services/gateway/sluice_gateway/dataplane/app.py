@@ -14,6 +14,7 @@ from sluice.telemetry import names
 from sluice.telemetry.tracing import current_trace_id, extract
 from sluice_gateway.dataplane.answers import decision_headers, unaccounted
 from sluice_gateway.dataplane.asgi import Application, Headers, Receive, Scope, Send
+from sluice_gateway.dataplane.body import parse_fields
 from sluice_gateway.dataplane.context import Heads, Opened, RequestContext, read_heads
 from sluice_gateway.dataplane.conversation import Disconnects
 from sluice_gateway.dataplane.cooldowns import Cooldowns
@@ -30,6 +31,7 @@ from sluice_gateway.dataplane.errors import (
     starting,
     unchecked,
 )
+from sluice_gateway.dataplane.form import Form, read_form
 from sluice_gateway.dataplane.lease_keeper import LeaseKeeper
 from sluice_gateway.dataplane.limiter import Limiter, Queueing
 from sluice_gateway.dataplane.listing import MODELS, listed
@@ -150,12 +152,7 @@ class DataPlane:
         try:
             if scope["method"] != "POST":
                 raise WrongMethod(f"{endpoint.path} takes POST requests only.", headers=((b"allow", b"POST"),))
-            opened = self.open(heads)
-            raw = await read_body(receive, self.max_body_bytes)
-            if endpoint is MODERATIONS:
-                ctx = admit_moderation(endpoint, heads, started, opened, raw)
-            else:
-                ctx = self.admit(endpoint, heads, started, opened, raw)
+            ctx = await self._take_in(endpoint, heads, started, receive)
         except ApiError as exc:
             self.count_refusal(endpoint, exc, started)
             await _refuse(send, endpoint, exc, [(b"x-request-id", heads.request_id.encode())])
@@ -163,9 +160,34 @@ class DataPlane:
             return
         else:
             ctx.talk(receive, send, None)
-            await self.run(ctx)
+            try:
+                await self.run(ctx)
+            finally:
+                if ctx.form is not None:
+                    ctx.form.close()
 
-    def open(self, heads: Heads) -> Opened:
+    async def _take_in(self, endpoint: Endpoint, heads: Heads, started: float, receive: Receive) -> RequestContext:
+        if endpoint.takes_form:
+            return await self._take_form(endpoint, heads, started, receive)
+        opened = self.open(heads)
+        raw = await read_body(receive, self.max_body_bytes)
+        if endpoint is MODERATIONS:
+            return admit_moderation(endpoint, heads, started, opened, raw)
+        return self.admit(endpoint, heads, started, opened, raw)
+
+    async def _take_form(self, endpoint: Endpoint, heads: Heads, started: float, receive: Receive) -> RequestContext:
+        limit = self._options.max_form_bytes
+        opened = self.open(heads, limit)
+        form = await read_form(receive, dict(heads.all).get(b"content-type"), limit)
+        try:
+            ctx = self.admit(endpoint, heads, started, opened, b"", form)
+        except ApiError:
+            form.close()
+            raise
+        ctx.form = form
+        return ctx
+
+    def open(self, heads: Heads, limit: int | None = None) -> Opened:
         """Decide on the head of a request: authenticate it, and refuse what needs no body to be refused.
 
         Raises:
@@ -173,7 +195,7 @@ class DataPlane:
         """
         at = self.clock.now()
         key = authenticate(self._deps.keys, heads.authorization, at)
-        admit_head(heads, self.max_body_bytes)
+        admit_head(heads, limit or self.max_body_bytes)
         table = self._table
         if table is None:
             raise starting()
@@ -181,13 +203,15 @@ class DataPlane:
             raise Unavailable("The gateway cannot account for requests now. Try again in a few seconds.")
         return Opened(key, table, at)
 
-    def admit(self, endpoint: Endpoint, heads: Heads, started: float, opened: Opened, raw: bytes) -> RequestContext:
+    def admit(
+        self, endpoint: Endpoint, heads: Heads, started: float, opened: Opened, raw: bytes, form: Form | None = None
+    ) -> RequestContext:
         """Decide on the body of a request.
 
         Raises:
             ApiError: the request is refused.
         """
-        body = admit_body(raw, endpoint)
+        body = admit_body(raw, endpoint) if form is None else parse_fields(form.fields, endpoint.kind)
         if body.links:
             admit_links(body, self._options)
         resolved = resolve(opened.table, opened.key, endpoint, body, len(raw))

@@ -12,12 +12,12 @@ from pydantic import Field, ValidationError
 from sluice.contracts.base import Request
 from sluice.contracts.retrieval import SearchMode
 from sluice_gateway.dataplane.errors import InvalidRequest, wrong_value
-from sluice_gateway.dataplane.media import check_image, check_speech
+from sluice_gateway.dataplane.media import FORMS, check_form, check_image, check_speech
 from sluice_gateway.dataplane.ranking import check_ranking
 from sluice_gateway.translate.errors import Untranslatable
 from sluice_gateway.translate.shapes import Client
 
-Kind = Literal["chat", "completion", "embedding", "rerank", "moderation", "image", "speech"]
+Kind = Literal["chat", "completion", "embedding", "rerank", "moderation", "image", "speech", "edit", "transcription"]
 Fields = dict[str, Any]
 
 _STREAM_TAIL = b',"stream_options":{"include_usage":true}}'
@@ -73,6 +73,16 @@ def parse(raw: bytes, kind: Kind) -> ParsedBody:
     return body._replace(wants_usage=True) if kind == "image" else body
 
 
+def parse_fields(fields: Fields, kind: Kind) -> ParsedBody:
+    """Check the texts of a form.
+
+    Raises:
+        InvalidRequest: as `parse`.
+    """
+    body = _checked_body(b"", fields, kind)
+    return body._replace(stream=fields.get("stream") == "true", wants_usage=True)
+
+
 def parse_foreign(raw: bytes, client: Client) -> ParsedBody:
     """Parse a body of another API, and turn it into a chat of OpenAI's, which is what all stages read.
 
@@ -105,7 +115,7 @@ def _checked_body(raw: bytes, fields: Fields, kind: Kind) -> ParsedBody:
         raise wrong_value("model", "must be at most 200 characters long.")
     has_parts = _CONTENT[kind](fields)
     stream, max_tokens = False, None
-    if not _CHECKED.isdisjoint(fields):
+    if kind not in FORMS and not _CHECKED.isdisjoint(fields):  # a form has texts only, which the provider judges
         stream, max_tokens = _checked(fields)
     if stream and kind in _WHOLE:
         raise wrong_value("stream", f"must not be true: {_WHOLE[kind]} are not streamed.")
@@ -322,6 +332,8 @@ _CONTENT = {
     "rerank": check_ranking,
     "image": check_image,
     "speech": check_speech,
+    "edit": check_form,
+    "transcription": check_form,
 }
 _WHOLE = {"embedding": "embeddings", "rerank": "rankings"}
 _SAMPLING = {"temperature": _check_temperature, "top_p": _check_top_p, "n": _check_count}

@@ -15,6 +15,7 @@ from sluice_gateway.dataplane.asgi import Headers, Receive, Send
 from sluice_gateway.dataplane.body import Fields, ParsedBody
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError
+from sluice_gateway.dataplane.form import Form
 from sluice_gateway.dataplane.media import Units
 from sluice_gateway.dataplane.plan import Plan, Stage
 from sluice_gateway.dataplane.randomness import fresh_hex
@@ -141,6 +142,7 @@ class RequestContext:
     usage: Usage | None = None
     chunks = 0
     units: Units | None = None
+    form: Form | None = None
     ttft: float | None = None
     status: UsageStatus = "ok"
     http_status = 200

@@ -14,6 +14,7 @@ class Options:
     """Limits and habits of the request path; sizes are bytes, times seconds."""
 
     max_body_bytes: int = 10 * 1024 * 1024
+    max_form_bytes: int = 64 * 1024 * 1024
     max_reply_bytes: int = 64 * 1024 * 1024
     trace_ratio_direct: float = 0.01
     trace_ratio: float = 1.0

@@ -173,9 +173,9 @@ def starting() -> Unavailable:
 
 
 def unchecked() -> InvalidRequest:
-    """Return the refusal of an answer that the policy wants checked and that no guard can read."""
+    """Return the refusal of pictures and sound that the policy wants checked: no guard can read them."""
     return InvalidRequest(
-        "The policy of this model has answers checked, and images and sound cannot be. Use a model whose policy does not, or ask your administrator.",
+        "The policy of this model has everything checked, and images and sound cannot be. Use a model whose policy does not, or ask your administrator.",
         code="unsupported_content",
     )
 

@@ -240,6 +240,8 @@ def _worst(ctx: RequestContext, model: ModelEntry | None, gate: _Gate) -> WorstC
         return NOTHING
     if ctx.body.untranslatable is not None:
         size = UNKNOWN  # the bytes go on as they came, and what is in them is not known here
+    elif ctx.form is not None:
+        size = ctx.form.size
     else:
         size = len(orjson.dumps(ctx.fields)) if ctx.changed else len(ctx.raw)
     worst = worst_case(model, ctx.endpoint.kind, ctx.fields, size)

@@ -20,7 +20,10 @@ from sluice_gateway.dataplane.sse import (
     Price as CostOf,
 )
 
-MEDIA = frozenset({"image", "speech"})
+FORMS = frozenset({"edit", "transcription"})
+MEDIA = FORMS | {"image", "speech"}
+_LEAST_BYTES_PER_S = 750  # no codec of these APIs has a smaller rate in use (6 kbit/s)
+_USUAL_BYTES_PER_S = 4_000
 _MOST_TEXT = 100_000
 _MOST_EVENT = 64 * 1024 * 1024  # an event may hold a whole picture
 _PER = 1e6
@@ -31,24 +34,26 @@ class Units(NamedTuple):
 
     images: int = 0
     characters: int = 0
+    seconds: float = 0.0
 
 
 class UnitPrices(NamedTuple):
-    """US dollars for an image and for a character."""
+    """US dollars for an image, a character and a second."""
 
     image: float
     character: float
+    second: float
 
     def cost(self, units: Units) -> float:
         """Return what so many units cost."""
-        return units.images * self.image + units.characters * self.character
+        return units.images * self.image + units.characters * self.character + units.seconds * self.second
 
 
 def unit_prices(price: Price) -> UnitPrices | None:
-    """Return the prices of images and characters, None for a model that has neither."""
-    if not (price.image or price.characters):
+    """Return the prices of images, characters and sound, None for a model that has none of them."""
+    if not (price.image or price.characters or price.minute):
         return None
-    return UnitPrices(price.image or 0.0, (price.characters or 0.0) / _PER)
+    return UnitPrices(price.image or 0.0, (price.characters or 0.0) / _PER, (price.minute or 0.0) / 60)
 
 
 def check_image(fields: dict[str, Any]) -> bool:
@@ -63,6 +68,13 @@ def check_speech(fields: dict[str, Any]) -> bool:
     return False
 
 
+def check_form(fields: dict[str, Any]) -> bool:
+    """Check the prompt of a form, which may be left out."""
+    if fields.get("prompt"):
+        _check_text("prompt", fields["prompt"])
+    return False
+
+
 def _check_text(name: str, value: object) -> None:
     if type(value) is not str or not value:
         raise wrong_value(name, "must be a text, and not empty.")
@@ -70,11 +82,29 @@ def _check_text(name: str, value: object) -> None:
         raise wrong_value(name, f"must be at most {_MOST_TEXT} characters long.")
 
 
-def most_units(kind: str, fields: dict[str, Any]) -> Units:
-    """Return the most that a request can be charged for."""
+def most_units(kind: str, fields: dict[str, Any], size: int = 0) -> Units:
+    """Return the most that a request can be charged for; `size` is that of its files."""
     if kind == "image":
         return Units(images=fields.get("n") or 1)
+    if kind == "edit":
+        asked = fields.get("n", "1")
+        return Units(images=int(asked) if asked.isdigit() and len(asked) < 4 else 1)
+    if kind == "transcription":
+        return Units(seconds=size / _LEAST_BYTES_PER_S)
     return Units(characters=len(fields["input"])) if kind == "speech" else Units()
+
+
+def units_of(kind: str, found: dict[str, Any], size: int) -> Units | None:
+    """Return what a whole answer is charged for besides tokens; sound whose length nobody says counts as 4,000 bytes a second."""
+    if kind in ("image", "edit"):
+        return Units(images=len(found.get("data") or ()))
+    if kind != "transcription":
+        return None
+    usage = found.get("usage")
+    said = usage.get("seconds") if isinstance(usage, dict) else None
+    seconds = said if isinstance(said, int | float) else found.get("duration")
+    known = isinstance(seconds, int | float) and seconds >= 0
+    return Units(seconds=float(seconds) if known else size / _USUAL_BYTES_PER_S)  # type: ignore[arg-type] # a number by now
 
 
 class AsItComes:

@@ -12,7 +12,7 @@ from sluice_gateway.dataplane.asgi import header_value
 from sluice_gateway.dataplane.body import Fields, Kind
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError
-from sluice_gateway.dataplane.media import MEDIA, unit_prices
+from sluice_gateway.dataplane.media import FORMS, MEDIA, unit_prices
 from sluice_gateway.dataplane.plan import Plan, Stages, compile_plan, stricter
 from sluice_gateway.dataplane.providers import paths_of
 from sluice_gateway.dataplane.ranking import ranked
@@ -60,6 +60,11 @@ class Endpoint(NamedTuple):
         """Whether images or sound are answered."""
         return self.kind in MEDIA
 
+    @property
+    def takes_form(self) -> bool:
+        """Whether the body is a form with files."""
+        return self.kind in FORMS
+
     def error_body(self, error: ApiError) -> bytes:
         """Return an error in the shape of this API."""
         return error.body() if self.client is None else orjson.dumps(self.client.error(error.failure()))
@@ -74,8 +79,29 @@ RESPONSES = Endpoint("/v1/responses", "chat", "/chat/completions", "chat", "chat
 RERANK = Endpoint("/v1/rerank", "rerank", "/rerank", "rerank", "rerank", shape=ranked)
 MODERATIONS = Endpoint("/v1/moderations", "moderation", "", "chat", "moderation")
 IMAGES = Endpoint("/v1/images/generations", "image", "/images/generations", "image", "generate_image")
+EDITS = Endpoint("/v1/images/edits", "edit", "/images/edits", "image", "edit_image")
+VARIATIONS = Endpoint("/v1/images/variations", "edit", "/images/variations", "image", "vary_image")
+TRANSCRIPTIONS = Endpoint(
+    "/v1/audio/transcriptions", "transcription", "/audio/transcriptions", "transcription", "transcribe"
+)
+TRANSLATIONS = Endpoint("/v1/audio/translations", "transcription", "/audio/translations", "transcription", "translate")
 SPEECH = Endpoint("/v1/audio/speech", "speech", "/audio/speech", "speech", "generate_speech")
-ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, RESPONSES, RERANK, MODERATIONS, IMAGES, SPEECH)
+ENDPOINTS = (
+    CHAT,
+    COMPLETIONS,
+    EMBEDDINGS,
+    MESSAGES,
+    COUNT_TOKENS,
+    RESPONSES,
+    RERANK,
+    MODERATIONS,
+    IMAGES,
+    SPEECH,
+    EDITS,
+    VARIATIONS,
+    TRANSCRIPTIONS,
+    TRANSLATIONS,
+)
 
 
 class ModelMetrics:

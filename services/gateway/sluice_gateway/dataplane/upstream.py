@@ -30,7 +30,7 @@ class Call:
     def __init__(
         self,
         path: str,
-        body: bytes,
+        body: bytes | memoryview,
         headers: tuple[tuple[str, str], ...],
         request_id: str,
         connect_timeout_s: float,
@@ -56,6 +56,13 @@ class Call:
     def on_cancel(self, abort: Callable[[], None] | None) -> None:
         """Set what closes the connection that carries the call at the moment."""
         self._abort = abort
+
+
+class FormCall(Call):
+    """A call whose body is a form: `lead` goes out first, and then the files in `body`."""
+
+    __slots__ = ("lead",)
+    lead: bytes
 
 
 class StreamSink(Protocol):

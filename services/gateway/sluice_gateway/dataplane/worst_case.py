@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from sluice_gateway.dataplane.body import Fields, Kind
-from sluice_gateway.dataplane.media import MEDIA, most_units
+from sluice_gateway.dataplane.media import FORMS, MEDIA, most_units
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.domain.leases import NANO, nano_dollars
 
@@ -33,7 +33,9 @@ def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int) -> Wors
             size += len(fields["query"].encode()) * len(fields["documents"])  # it is read anew with each document
         return WorstCase(size, size, nano_dollars(size * entry.dearest_input + entry.request_fee))
     if kind in MEDIA:
-        units = most_units(kind, fields)
+        units = most_units(kind, fields, size)
+        if kind in FORMS:
+            size = entry.context_tokens  # how many tokens files come to, their bytes do not show
         answer = entry.longest_answer * max(1, units.images)
         cost = size * entry.dearest_input + answer * entry.dearest_output + entry.request_fee
         if entry.unit_prices is not None:

@@ -9,11 +9,12 @@ import httpx
 import openai
 import pytest
 from gateway_parts import POISON, SECRET, Parts, Served, deployment, model, serving, snapshot
-from media_provider import IMAGE_USAGE, PICTURE, SOUND, SPEECH_USAGE, MediaProvider
+from media_provider import IMAGE_USAGE, PICTURE, SOUND, SPEECH_USAGE, SUBTITLES, MediaProvider, parts_of
 from openai_provider import Behaviour
 
 from sluice.contracts.routing import Policy
 from sluice.errors import DependencyUnavailable
+from sluice_gateway.dataplane.deps import Options
 from sluice_gateway.domain.limits import LevelLimits
 from sluice_gateway.domain.ports import KeyRecord
 
@@ -54,6 +55,14 @@ async def world(parts: Parts | None = None) -> AsyncIterator[World]:
             model("abroad", place.model_copy(update={"region": "us"}), kind="image"),
             model("first", deployment("d3", "http://127.0.0.1:9/v1"), kind="speech", fallbacks=("voice",)),
             model("chat", place),
+            model(
+                "ears",
+                deployment("d4", provider.base_url, upstream_model="whisper-1"),
+                kind="transcription",
+                price={"input": 1.0, "audio_input": 6.0, "output": 5.0, "minute": 0.006},
+            ),
+            model("ears-checked", voice, kind="transcription", policy="checked"),
+            model("deaf", deployment("d5", "http://127.0.0.1:9/v1"), kind="transcription", fallbacks=("ears",)),
             policies=POLICIES,
         )
         async with (
@@ -179,4 +188,87 @@ async def test_budgets_and_regions_hold() -> None:
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "region_not_allowed")
         answer = await on.http.post("/v1/images/generations", json={"model": "dall-e", "prompt": "x", "n": 3})
         assert (answer.status_code, answer.json()["error"]["code"]) == (429, "insufficient_quota")
+        assert not on.provider.seen
+
+
+@pytest.mark.parametrize("size", [3_000, 3_000_000], ids=["memory", "file"])
+async def test_a_recording_is_sent_on_byte_by_byte_and_billed_by_its_counts(size: int) -> None:
+    recording = bytes(range(256)) * (size // 256) + b"\r\n--\r\n"
+    async with world() as on:
+        answer = await on.api.audio.transcriptions.create(
+            model="ears", file=("fox.mp3", recording), prompt="Grüße", timestamp_granularities=["word", "segment"]
+        )
+        assert answer.text == "The fox"
+        parts = parts_of(on.provider.seen[0])
+        assert parts["file:fox.mp3"] == recording
+        assert (parts["model"], parts["prompt"].decode()) == (b"whisper-1", "Grüße")
+        assert on.provider.seen[0].body.count(b'name="timestamp_granularities[]"') == 2
+        row = on.row
+        assert (row.endpoint, row.prompt_tokens, row.completion_tokens) == ("/v1/audio/transcriptions", 20, 4)
+        assert row.token_details[2] == 18, "tokens of sound"
+        on.provider.default = Behaviour(usage=False)
+        await on.api.audio.translations.create(model="ears", file=("fox.mp3", recording))
+        assert on.row.cost_usd == pytest.approx(0.009, abs=1e-4), "90 seconds at a price for each minute"
+
+
+async def test_subtitles_and_streams_of_transcripts_pass_as_they_come() -> None:
+    async with world() as on:
+        form = {"model": "ears", "response_format": "srt"}
+        answer = await on.http.post("/v1/audio/transcriptions", data=form, files={"file": ("a.wav", b"RIFF")})
+        assert (answer.text, answer.headers["content-type"]) == (SUBTITLES, "text/plain; charset=utf-8")
+        stream = await on.api.audio.transcriptions.create(model="ears", file=("a.wav", b"RIFF"), stream=True)
+        events = [event async for event in stream]
+        assert [event.type for event in events] == ["transcript.text.delta", "transcript.text.done"]
+        assert (on.row.prompt_tokens, on.row.completion_tokens) == (20, 4)
+
+
+async def test_a_picture_is_edited_and_varied() -> None:
+    async with world() as on:
+        await on.api.images.edit(model="image", image=[("a.png", b"one"), ("b.png", b"two")], prompt="a hat")
+        parts = parts_of(on.provider.seen[0])
+        assert (parts["model"], parts["image[]:a.png"], parts["image[]:b.png"]) == (b"gpt-image-1", b"one", b"two")
+        assert on.row.cost_usd == pytest.approx((14 * 5 + 4 * 5 + 1056 * 40) / 1e6)
+        await on.api.images.create_variation(model="dall-e", image=("a.png", b"one"))
+        assert on.row.cost_usd == pytest.approx(0.04)
+
+
+async def test_a_form_is_sent_again_to_the_next_model() -> None:
+    async with world() as on:
+        on.provider.next(Behaviour(status=500))
+        answer = await on.api.audio.transcriptions.with_raw_response.create(
+            model="deaf", file=("a.wav", b"RIFF" * 500_000)
+        )
+        assert answer.headers["x-sluice-model"] == "ears"
+        assert [parts_of(seen)["file:a.wav"] for seen in on.provider.seen] == [b"RIFF" * 500_000] * 2
+
+
+@pytest.mark.parametrize(
+    ("model_name", "content_type", "body", "status", "code"),
+    [
+        ("ears", "application/json", b"{}", 415, "unsupported_media_type"),
+        (
+            "ears",
+            "multipart/form-data; boundary=b",
+            b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n',
+            400,
+            "invalid_form",
+        ),
+        ("ears", "multipart/form-data; boundary=b", b"nonsense", 400, "invalid_form"),
+        ("ears", "multipart/form-data; boundary=b", b"x" * 70_000, 413, "request_too_large"),
+    ],
+)
+async def test_forms_that_cannot_be_read(
+    model_name: str, content_type: str, body: bytes, status: int, code: str
+) -> None:
+    async with world(Parts(options=Options(max_form_bytes=60_000))) as on:
+        answer = await on.http.post("/v1/audio/transcriptions", content=body, headers={"content-type": content_type})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+        form = {"model": "chat"}
+        wrong = await on.http.post("/v1/audio/transcriptions", data=form, files={"file": ("a", b"x")})
+        assert (wrong.status_code, wrong.json()["error"]["code"]) == (400, "model_not_supported")
+        none = await on.http.post("/v1/audio/transcriptions", files={"file": ("a", b"x")})
+        assert (none.status_code, none.json()["error"]["param"]) == (400, "model")
+        sound = {"file": ("a", b"x")}
+        closed = await on.http.post("/v1/audio/transcriptions", data={"model": "ears-checked"}, files=sound)
+        assert (closed.status_code, closed.json()["error"]["code"]) == (400, "unsupported_content")
         assert not on.provider.seen

@@ -17,6 +17,7 @@ _SERVED: dict[ModelKind, str] = {
     "rerank": "/v1/rerank",
     "image": "/v1/images/generations",
     "speech": "/v1/audio/speech",
+    "transcription": "/v1/audio/transcriptions",
 }
 
 

@@ -26,7 +26,7 @@ from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.conversation import send_whole
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import ApiError, Gone, Unavailable, UpstreamBroken
-from sluice_gateway.dataplane.media import Units
+from sluice_gateway.dataplane.media import units_of
 from sluice_gateway.dataplane.sse import (
     EventTooLong,
     Scanner,
@@ -62,14 +62,15 @@ class Respond:
             found = ctx.endpoint.shape(found, ctx.fields)
         ctx.usage = usage_of(found)
         ctx.answering = True
-        if ctx.endpoint.kind == "image":
-            ctx.units = Units(images=len(found.get("data") or ()))
+        if ctx.endpoint.is_media:
+            ctx.units = units_of(ctx.endpoint.kind, found, 0 if ctx.form is None else ctx.form.size)
         shown = found
         if not ctx.plan.direct:
             shown = await self._processed(ctx, found)
         elif ctx.body.extension is not None:
             shown = with_citations(found, ctx)
-        await self._send(ctx, _body(ctx, answer, shown))
+        kind = answer.reply.content_type if ctx.form is not None else _JSON[1]
+        await self._send(ctx, _body(ctx, answer, shown), kind)
 
     async def made(self, ctx: RequestContext, body: bytes) -> None:
         """Send an answer that was made here, without a model."""
@@ -79,12 +80,12 @@ class Respond:
         except DependencyUnavailable as exc:
             raise unaccounted() from exc
 
-    async def _send(self, ctx: RequestContext, body: bytes) -> None:
+    async def _send(self, ctx: RequestContext, body: bytes, kind: bytes = _JSON[1]) -> None:
         bill = record(ctx, self._deps.usage, self._deps.clock.monotonic())
         if ctx.cycle is not None and send_whole(ctx.cycle, head_of_whole(ctx, bill.cost_usd, len(body)), body):
             return
         headers = decision_headers(ctx)
-        headers.append(_JSON)
+        headers.append((_JSON[0], kind))
         headers.append((b"content-length", b"%d" % len(body)))
         headers.append((b"x-sluice-cost", cost(bill.cost_usd)))
         await ctx.send({"type": "http.response.start", "status": 200, "headers": headers})
