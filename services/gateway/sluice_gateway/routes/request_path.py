@@ -5,7 +5,7 @@ The operations here are never mounted: they exist so that the document, and clie
 
 from typing import Annotated, Any, Literal, NoReturn
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Form, Response
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -295,6 +295,31 @@ class SpeechRequest(Open):
     sluice: SluiceOptions | None = None
 
 
+class EditRequest(Open):
+    """Images and what shall become of them, as a form; fields that are not listed pass through."""
+
+    model: str = Field(description="a model of kind `image`, or a route of such")
+    image: Annotated[str, Field(json_schema_extra={"format": "binary"})]
+    prompt: Annotated[str, Field(max_length=100_000)] | None = None
+
+
+class TranscriptionRequest(Open):
+    """A recording that shall be written down, as a form; fields that are not listed pass through."""
+
+    model: str = Field(description="a model of kind `transcription`, or a route of such")
+    file: Annotated[str, Field(json_schema_extra={"format": "binary"})]
+    prompt: Annotated[str, Field(max_length=100_000)] | None = None
+    response_format: str | None = None
+    stream: bool = False
+
+
+class TranscriptionReply(Open):
+    """What was said; with another `response_format` it is text or subtitles, with `stream` events."""
+
+    text: str
+    usage: dict[str, Any] | None = None
+
+
 _TEXT = {"schema": {"type": "string"}}
 _LEFT_HEADERS: dict[str, dict[str, Any]] = {
     **{
@@ -345,6 +370,12 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "headers": _ANSWER_HEADERS}
+}
+_WRITTEN_DOWN: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"text/plain": {"schema": {"type": "string"}}, "text/event-stream": {"schema": {"type": "string"}}},
+        "headers": _ANSWER_HEADERS,
+    }
 }
 _SOUND: dict[int | str, dict[str, Any]] = {
     200: {
@@ -421,6 +452,34 @@ async def create_moderation(body: ModerationRequest) -> ModerationReply:
 @router.post("/v1/images/generations", summary="Make images", responses=_STREAM)
 async def create_image(body: ImageRequest) -> ImageReply:
     """As OpenAI's, with models of kind `image`."""
+    _answered_before()
+
+
+@router.post("/v1/images/edits", summary="Edit images", responses=_STREAM)
+async def edit_image(body: Annotated[EditRequest, Form(media_type="multipart/form-data")]) -> ImageReply:
+    """As OpenAI's, with models of kind `image`; the files go on as they came."""
+    _answered_before()
+
+
+@router.post("/v1/images/variations", summary="Vary an image", responses=_ANSWER)
+async def vary_image(body: Annotated[EditRequest, Form(media_type="multipart/form-data")]) -> ImageReply:
+    """As OpenAI's, with models of kind `image`."""
+    _answered_before()
+
+
+@router.post("/v1/audio/transcriptions", summary="Write a recording down", responses=_WRITTEN_DOWN)
+async def create_transcription(
+    body: Annotated[TranscriptionRequest, Form(media_type="multipart/form-data")],
+) -> TranscriptionReply:
+    """As OpenAI's, with models of kind `transcription`."""
+    _answered_before()
+
+
+@router.post("/v1/audio/translations", summary="Write a recording down in English", responses=_WRITTEN_DOWN)
+async def create_translation(
+    body: Annotated[TranscriptionRequest, Form(media_type="multipart/form-data")],
+) -> TranscriptionReply:
+    """As OpenAI's, with models of kind `transcription`."""
     _answered_before()
 
 
