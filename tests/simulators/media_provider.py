@@ -48,9 +48,12 @@ class MediaProvider(Provider):
     """The server; what `Behaviour` says of failures holds here too, `text` and `usage` say nothing but whether counts are sent."""
 
     async def _reply(self, writer: asyncio.StreamWriter, seen: Seen, behaviour: Behaviour) -> bool:
+        form = seen.headers["content-type"].startswith("multipart/form-data")
+        if form and behaviour.status != 200:
+            return await self._whole(writer, seen, Behaviour(status=behaviour.status, body=b"{}"))
         if behaviour.status != 200 or behaviour.body is not None or behaviour.drop or behaviour.stall_s:
             return await super()._reply(writer, seen, behaviour)
-        if seen.headers["content-type"].startswith("multipart/form-data"):
+        if form:
             return await self._answer_form(writer, seen, behaviour)
         fields = seen.json
         if seen.path.endswith("/audio/speech"):
@@ -68,7 +71,7 @@ class MediaProvider(Provider):
         parts = parts_of(seen)
         if seen.path.startswith("/v1/images"):
             answer = {"created": 1_763_900_000, "data": [{"b64_json": PICTURE}], "usage": IMAGE_USAGE}
-            return await super()._reply(writer, seen, Behaviour(body=json.dumps(answer).encode()))
+            return await self._whole(writer, seen, Behaviour(body=json.dumps(answer).encode()))
         if parts.get("stream") == b"true":
             events = [
                 {"type": "transcript.text.delta", "delta": "The fox"},
@@ -77,11 +80,9 @@ class MediaProvider(Provider):
             return await self._send_events(writer, seen, behaviour, events)
         if parts.get("response_format") == b"srt":
             body = SUBTITLES.encode()
-            return await super()._reply(writer, seen, Behaviour(body=body, content_type="text/plain; charset=utf-8"))
+            return await self._whole(writer, seen, Behaviour(body=body, content_type="text/plain; charset=utf-8"))
         usage = TRANSCRIPT_USAGE if behaviour.usage else {"type": "duration", "seconds": 90}
-        return await super()._reply(
-            writer, seen, Behaviour(body=json.dumps({"text": "The fox", "usage": usage}).encode())
-        )
+        return await self._whole(writer, seen, Behaviour(body=json.dumps({"text": "The fox", "usage": usage}).encode()))
 
     async def _send_sound(self, writer: asyncio.StreamWriter, behaviour: Behaviour) -> bool:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\nTransfer-Encoding: chunked\r\n\r\n")
