@@ -35,7 +35,7 @@ from sluice_gateway.dataplane.form import Form, read_form
 from sluice_gateway.dataplane.lease_keeper import LeaseKeeper
 from sluice_gateway.dataplane.limiter import Limiter, Queueing
 from sluice_gateway.dataplane.listing import MODELS, listed
-from sluice_gateway.dataplane.media import most_units
+from sluice_gateway.dataplane.media import units_of
 from sluice_gateway.dataplane.moderation import Moderate, admit_moderation
 from sluice_gateway.dataplane.plan import Stage, Stages
 from sluice_gateway.dataplane.short_way import Client
@@ -377,8 +377,8 @@ class DataPlane:
             return
         if ctx.endpoint.is_media and ctx.plan.guard_output == "enforce" and not ctx.plan.fail_open:
             raise unchecked()
-        if ctx.endpoint.kind == "speech":
-            ctx.units = most_units("speech", ctx.fields)
+        if ctx.endpoint.is_media:
+            ctx.units = units_of(ctx.endpoint.kind, ctx.fields, {}, 0 if ctx.form is None else ctx.form.size)
         answer = await self._dispatch(ctx)
         try:
             if answer.scanner is None:

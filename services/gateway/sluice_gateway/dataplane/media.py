@@ -94,12 +94,15 @@ def most_units(kind: str, fields: dict[str, Any], size: int = 0) -> Units:
     return Units(characters=len(fields["input"])) if kind == "speech" else Units()
 
 
-def units_of(kind: str, found: dict[str, Any], size: int) -> Units | None:
-    """Return what a whole answer is charged for besides tokens; sound whose length nobody says counts as 4,000 bytes a second."""
+def units_of(kind: str, fields: dict[str, Any], found: dict[str, Any], size: int) -> Units:
+    """Return what a request with this answer is charged for besides tokens, or when there is none yet, with an empty one.
+
+    `size` is that of its files. Sound whose length nobody says counts as 4,000 bytes a second.
+    """
     if kind in ("image", "edit"):
         return Units(images=len(found.get("data") or ()))
-    if kind != "transcription":
-        return None
+    if kind == "speech":
+        return Units(characters=len(fields["input"]))
     usage = found.get("usage")
     said = usage.get("seconds") if isinstance(usage, dict) else None
     seconds = said if isinstance(said, int | float) else found.get("duration")

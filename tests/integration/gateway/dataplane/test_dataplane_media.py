@@ -206,6 +206,7 @@ async def test_a_recording_is_sent_on_byte_by_byte_and_billed_by_its_counts(size
         row = on.row
         assert (row.endpoint, row.prompt_tokens, row.completion_tokens) == ("/v1/audio/transcriptions", 20, 4)
         assert row.token_details[2] == 18, "tokens of sound"
+        assert row.cost_usd == pytest.approx((2 * 1 + 18 * 6 + 4 * 5) / 1e6)
         on.provider.default = Behaviour(usage=False)
         await on.api.audio.translations.create(model="ears", file=("fox.mp3", recording))
         assert on.row.cost_usd == pytest.approx(0.009, abs=1e-4), "90 seconds at a price for each minute"

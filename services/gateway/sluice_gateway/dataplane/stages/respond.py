@@ -63,7 +63,7 @@ class Respond:
         ctx.usage = usage_of(found)
         ctx.answering = True
         if ctx.endpoint.is_media:
-            ctx.units = units_of(ctx.endpoint.kind, found, 0 if ctx.form is None else ctx.form.size)
+            ctx.units = units_of(ctx.endpoint.kind, ctx.fields, found, 0 if ctx.form is None else ctx.form.size)
         shown = found
         if not ctx.plan.direct:
             shown = await self._processed(ctx, found)

@@ -68,7 +68,11 @@ def settle_request(ctx: RequestContext) -> Settlement:
 
 def _of_units(ctx: RequestContext, model: ModelEntry) -> float:
     prices = model.unit_prices
-    return 0.0 if prices is None or ctx.units is None else prices.cost(ctx.units)
+    if prices is None or ctx.units is None:
+        return 0.0
+    if ctx.usage is not None and ctx.endpoint.kind == "transcription":
+        return 0.0  # counted in tokens; by the minute is charged what is not
+    return prices.cost(ctx.units)
 
 
 def _of_tokens(ctx: RequestContext, model: ModelEntry) -> Settlement:
