@@ -37,6 +37,11 @@ class Vault:
         self._values: Mapping[str, VaultEntry] = {name_of(entry.placeholder[1:-1]): entry for entry in entries}
         self.needs_escaping = any(SPECIAL.search(entry.value) for entry in self._values.values())
 
+    @property
+    def entries(self) -> tuple[VaultEntry, ...]:
+        """All placeholders with their values."""
+        return tuple(self._values.values())
+
     def __len__(self) -> int:
         return len(self._values)
 

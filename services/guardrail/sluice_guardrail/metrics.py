@@ -6,7 +6,23 @@ from sluice.contracts.guard import InputVerdict, OutputVerdict
 from sluice.telemetry.metrics import MetricRegistry, closed
 
 Result = Literal["passed", "changed", "blocked"]
-_CODES = frozenset({"pii_detected", "secret_detected", "prompt_injection", "unsafe_content", "content_filtered"})
+_SCANNERS = frozenset({"invisible_text", "urls", "language", "topics", "code", "length"})
+_CODES = frozenset(
+    {
+        "pii_detected",
+        "secret_detected",
+        "prompt_injection",
+        "unsafe_content",
+        "content_filtered",
+        "invisible_text",
+        "url_detected",
+        "language_detected",
+        "topic_detected",
+        "code_detected",
+        "too_long",
+        "check_failed",
+    }
+)
 _DETECTORS = frozenset(
     {
         "email",
@@ -24,8 +40,10 @@ _DETECTORS = frozenset(
         "secret",
         "prompt_injection",
         "output_filter",
+        *_SCANNERS,
     }
 )
+_FAILURES = frozenset({"broken", "late"})
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
 
 
@@ -45,6 +63,9 @@ class GuardMetrics:
         self._reloads = registry.counter(
             "sluice_guard_policy_reloads_total", "Changes of guard.yaml taken or refused", ("result",)
         )
+        self._failures = registry.counter(
+            "sluice_guard_scanner_failures_total", "Scanners that gave no verdict", ("scanner", "reason")
+        )
         for result in ("taken", "refused"):
             self._reloads.labels(result)
 
@@ -57,6 +78,8 @@ class GuardMetrics:
         for code in verdict.issues:
             self._issues.labels(stage, closed(code, _CODES)).inc()
         for detail in verdict.details:
+            if detail.code == "check_failed":
+                self._failures.labels(closed(detail.detector, _DETECTORS), closed(detail.kind, _FAILURES)).inc()
             self._findings.labels(stage, closed(detail.detector, _DETECTORS), detail.action).inc()
 
     def reloaded(self, result: Literal["taken", "refused"]) -> None:

@@ -19,3 +19,4 @@ class Settings(ServiceSettings):
         16_000, ge=0, description="longer requests are checked in a thread, so that short ones need not wait"
     )
     vault_ttl_s: int = Field(900, ge=1, le=86_400, description="seconds that a vault of POST /redact can be opened")
+    max_dry_run_s: float = Field(30.0, gt=0, description="seconds that the dry run of a policy may take")

@@ -16,11 +16,13 @@ from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_guardrail.adapters.head_file import load_head
+from sluice_guardrail.adapters.languages import Langid
 from sluice_guardrail.adapters.policy_file import PolicyFile, load_policies
 from sluice_guardrail.adapters.vault_seal import VaultSeal
 from sluice_guardrail.domain.contact import find_phones
 from sluice_guardrail.domain.ngrams import LinearHead
 from sluice_guardrail.domain.policy import PolicySet
+from sluice_guardrail.domain.scanners.language import Languages
 from sluice_guardrail.metrics import GuardMetrics
 from sluice_guardrail.settings import Settings
 
@@ -38,6 +40,7 @@ class Deps:
     policies: PolicyFile
     head: LinearHead
     seal: VaultSeal
+    languages: Languages
     metrics: GuardMetrics
 
 
@@ -64,6 +67,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             probes={},
             policies=policies,
             head=load_head("injection"),
+            languages=Langid(),
             seal=VaultSeal(platform.service_secret.get_secret_value(), SystemClock(), settings.vault_ttl_s),
             metrics=metrics,
         )

@@ -1,6 +1,6 @@
 """Questions to the guardrail service and its verdicts (result shapes F268 and F272)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ MAX_DETAILS = 1000
 
 MAX_BATCH = 64
 MAX_VAULT = 20_000
+MAX_TRIED = 1000
 
 Stage = Literal["input", "output"]
 IssueAction = Literal["redact", "mask", "block", "flag"]
@@ -57,7 +58,7 @@ class BatchCheckRequest(Request):
 
 
 class IssueDetail(Reply):
-    """One finding: `code` as in `issues`, the detector that found it, a score 0–1, and the span it covers.
+    """One finding: `code` as in `issues`, the detector that found it, its category and reason, a score 0–1, and the span it covers.
 
     `start` and `end` count characters of the original text of segment `segment_id` (None for a single text).
     The matched text itself is never returned, so that a verdict can be logged.
@@ -66,6 +67,8 @@ class IssueDetail(Reply):
     code: str
     detector: str
     kind: str
+    category: str = ""
+    reason: str = ""
     action: IssueAction
     score: Annotated[float, Field(ge=0, le=1)]
     segment_id: str | None = None
@@ -113,6 +116,32 @@ class BatchVerdicts(Reply):
     """The verdicts of a batch, in the order of its checks."""
 
     data: tuple[InputVerdict | OutputVerdict, ...]
+
+
+class DryRunRequest(Request):
+    """Try a policy on texts: `policy` is what would stand below a name in guard.yaml; nothing of it is taken over."""
+
+    policy: dict[str, Any]
+    checks: Annotated[tuple[CheckRequest, ...], Field(min_length=1, max_length=MAX_TRIED)]
+
+
+class DryRunCounts(Reply):
+    """What a policy did: checks in all, blocked and changed ones, issues, and findings by detector and action."""
+
+    checks: int
+    blocked: int
+    changed: int
+    issues: dict[str, int]
+    findings: dict[str, dict[str, int]]
+
+
+class DryRunReply(Reply):
+    """What the tried policy and the one in force do with the same checks, and which checks (by number) end otherwise."""
+
+    policy_hash: str
+    tried: DryRunCounts
+    in_force: DryRunCounts
+    different: tuple[int, ...]
 
 
 class RedactRequest(Request):

@@ -150,3 +150,40 @@ async def test_a_batch_is_answered_check_by_check(http: httpx.AsyncClient) -> No
         refused = await http.post("/check/batch", json={"checks": wrong}, headers=headers)
         assert refused.status_code == status
         assert refused.json()["detail"]
+
+
+async def test_a_policy_is_tried_without_being_in_force(http: httpx.AsyncClient) -> None:
+    headers = service_headers("guardrail")
+    policy = {"input": {"pii": {"action": "flag"}, "scanners": {"language": {"action": "block", "deny": ["de"]}}}}
+    checks = [
+        {"stage": "input", "text": "a@b.org"},
+        {"stage": "input", "text": "Das ist ein langer deutscher Satz ohne alles."},
+        {"stage": "input", "text": "fine"},
+    ]
+    answer = await http.post("/policies/dry-run", json={"policy": policy, "checks": checks}, headers=headers)
+    reply = answer.json()
+    assert (reply["tried"]["blocked"], reply["tried"]["changed"]) == (1, 0)
+    assert (reply["in_force"]["blocked"], reply["in_force"]["changed"]) == (0, 1)
+    assert reply["tried"]["findings"] == {"email": {"flag": 1}, "language": {"block": 1}}
+    assert reply["different"] == [0, 1]
+    for wrong, status in (({"inptu": {}}, 422), ({"output": {"pii": {"action": "mask"}}}, 422)):
+        refused = await http.post("/policies/dry-run", json={"policy": wrong, "checks": checks}, headers=headers)
+        assert refused.status_code == status
+    unknown = {"policy": policy, "checks": [{"stage": "input", "text": "x", "policy": "nope"}]}
+    assert (await http.post("/policies/dry-run", json=unknown, headers=headers)).status_code == 404
+    metrics = (await http.get("/metrics")).text
+    assert "sluice_guard_checks_total{" not in metrics, "what is only tried is not counted"
+
+
+async def test_a_scanner_without_a_verdict_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "guard.yaml").write_text(
+        "version: 1\npolicies: {default: {scan_ms: 1, input: {scanners: {code: {}, language: {deny: [de]}}}}}\n"
+    )
+    platform = platform_settings(tmp_path, config_dir=tmp_path)
+    text = "x = y\n\n" * 60_000
+    async with asgi_client(create_app(lambda: open_deps(platform, Settings(_env_file=None)))) as client:
+        body = {"stage": "input", "text": text}
+        verdict = (await client.post("/check", json=body, headers=service_headers("guardrail"))).json()
+        metrics = (await client.get("/metrics")).text
+    assert (verdict["safe"], verdict["issues"][-1]) == (False, "check_failed")
+    assert 'sluice_guard_scanner_failures_total{reason="late",scanner="language"} 1.0' in metrics

@@ -53,6 +53,6 @@ def test_a_wrong_policy_file_is_said_before_the_start(tmp_path: Path) -> None:
     process = ServiceProcess("sluice_guardrail", ["check-config"], environment, tmp_path / "log", cwd=tmp_path).start()
     wait_until(lambda: not process.alive(), what="the end of check-config")
     assert (
-        "policies.default.input.pii.action: input should be 'redact', 'block', 'flag' or 'allow'"
+        "policies.default.input.pii.action: input should be 'redact', 'mask', 'block', 'flag' or 'allow'"
         in process.log.read_text()
     )

@@ -27,3 +27,12 @@ def test_the_cases_are_decided_as_documented(split: str, head: bool, recall: flo
 def test_a_two_kilobyte_chat_is_checked_in_a_moment() -> None:
     assert min(RUN["latencies"](RUN["load_policy"](), 2048, 20)) < 5.0
     assert min(RUN["latencies"](RUN["load_policy"](head=True), 2048, 20)) < 80.0
+
+
+def test_structured_data_of_other_generators_is_found() -> None:
+    pii = runpy.run_path(str(Path(__file__).parent / "pii.py"))
+    counted = pii["score"](600, 5)
+    assert all(found["found"] for kind, found in counted.items() if kind != "crypto_address")
+    total = pii["totals"](counted)
+    assert pii["ratio"](total["found"], total["found"] + total["false"]) >= 0.97
+    assert pii["ratio"](total["found"], total["found"] + total["missed"]) >= 0.97

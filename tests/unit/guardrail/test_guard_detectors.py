@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice_guardrail.domain.contact import find_phones
 from sluice_guardrail.domain.detectors import DETECTORS, find_personal_data
 from sluice_guardrail.domain.financial import base58check_valid, bech32_valid, iban_valid, luhn_valid
 from sluice_guardrail.domain.findings import Finding, merge_overlaps
@@ -179,3 +180,16 @@ def test_neighbours_are_told_apart(between: str) -> None:
 
 def test_a_card_written_digit_by_digit_is_found() -> None:
     assert found("x 4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 y") == [("credit_card", "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1")]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("phone 805-484-2980x561.", "805-484-2980x561"),
+        ("call +1 610-544-6835 ext. 232 now", "+1 610-544-6835 ext. 232"),
+        ("phone 805-484-2980xyz", None),
+    ],
+)
+def test_a_number_is_found_with_its_extension(text: str, found: str | None) -> None:
+    (span,) = [text[one.start : one.end] for one in find_phones(text, ["US"])] or [None]
+    assert span == found

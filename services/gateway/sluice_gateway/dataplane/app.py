@@ -92,7 +92,7 @@ class DataPlane:
         self.max_body_bytes = deps.options.max_body_bytes
         self.idle = Limits(self._loop, _IDLE_TICK_S)
         self._options = deps.options
-        guard = GuardInput(deps)
+        guard = self._guard = GuardInput(deps)
         output = GuardOutput(deps)
         self.cooldowns = Cooldowns(deps.clock, deps.options, deps.metrics)
         self.attempts = Attempts(deps, self.cooldowns)
@@ -360,6 +360,8 @@ class DataPlane:
                 await _together(following, ctx)
                 if ctx.gone:
                     raise Gone
+            if ctx.context_text and ctx.plan.guard_input == "enforce":
+                await self._guard.context(ctx)
             if ctx.context_text:
                 ctx.fields = with_context(ctx.fields, ctx.context_text)
                 ctx.changed = True

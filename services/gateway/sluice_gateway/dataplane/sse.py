@@ -109,10 +109,8 @@ def usage_of(answer: dict[str, Any]) -> Usage | None:
     if type(usage) is not dict:
         return None
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
-    if prompt is None and "input_tokens" in usage:
-        return _usage_of_media(usage)
     if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
-        return None
+        return _usage_of_media(usage) if prompt is None and "input_tokens" in usage else None
     if "prompt_tokens_details" in usage or "completion_tokens_details" in usage:
         return Usage(prompt, completion, details_of(usage))
     return Usage(prompt, completion)

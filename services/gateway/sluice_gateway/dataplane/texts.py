@@ -72,9 +72,9 @@ def _of_ranking(fields: Fields) -> Iterator[Piece]:
     yield Piece(("query",), "user", fields["query"])
     for place, document in enumerate(fields["documents"]):
         if isinstance(document, str):
-            yield Piece(("documents", place), "tool", document)
+            yield Piece(("documents", place), "context", document)
         else:
-            yield Piece(("documents", place, "text"), "tool", document["text"])
+            yield Piece(("documents", place, "text"), "context", document["text"])
 
 
 def _put(target: Any, path: Path, text: str) -> None:

@@ -15,6 +15,7 @@ from sluice.contracts.guard import (
     Segment,
     VaultEntry,
 )
+from sluice.marking import marked
 from sluice_guardrail.domain.detectors import DETECTORS, Checkpoint, PiiKind, find_personal_data
 from sluice_guardrail.domain.errors import AmbiguousText, TooMuchText
 from sluice_guardrail.domain.findings import Finding, merge_overlaps
@@ -23,11 +24,30 @@ from sluice_guardrail.domain.injection import score_injection
 from sluice_guardrail.domain.masking import Masks
 from sluice_guardrail.domain.ngrams import LinearHead
 from sluice_guardrail.domain.output_filter import UNSAFE_KINDS, find_hidden_leaks, find_output_marks
-from sluice_guardrail.domain.policy import FilterRules, InjectionRules, NamedPolicy, PiiRules
+from sluice_guardrail.domain.policy import (
+    TOOL_ROLES,
+    FilterRules,
+    InjectionRules,
+    InputRules,
+    NamedPolicy,
+    PiiRules,
+    Policy,
+)
 from sluice_guardrail.domain.redaction import Labels, redact
+from sluice_guardrail.domain.scanning import Scanned, Tools, scan
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
-ISSUES = ("pii_detected", "secret_detected", "prompt_injection", "unsafe_content", "content_filtered")
+SCANNED = ("invisible_text", "url_detected", "language_detected", "topic_detected", "code_detected", "too_long")
+ISSUES = (
+    "pii_detected",
+    "secret_detected",
+    "prompt_injection",
+    "unsafe_content",
+    *SCANNED,
+    "check_failed",
+    "content_filtered",
+)
+NO_TOOLS = Tools()
 
 
 class Texts(Protocol):
@@ -57,7 +77,8 @@ class _Piece:
     """One segment, checked: `original` spans are in `decided`, `blocked` if any of them blocks."""
 
     segment: Segment
-    decided: tuple[Decided, ...]
+    decided: tuple[Decided | Scanned, ...]
+    rules: InputRules | None = None
 
     @property
     def blocked(self) -> bool:
@@ -65,7 +86,11 @@ class _Piece:
 
 
 def check(
-    request: CheckRequest, policy: NamedPolicy, checkpoint: Checkpoint, head: LinearHead | None = None
+    request: CheckRequest,
+    policy: NamedPolicy,
+    checkpoint: Checkpoint,
+    head: LinearHead | None = None,
+    tools: Tools = NO_TOOLS,
 ) -> InputVerdict | OutputVerdict:
     """Return the verdict on a request; without a trained `head` phrases alone tell an injection.
 
@@ -78,8 +103,9 @@ def check(
     role = "user" if request.stage == "input" else "assistant"
     segments = (Segment(id="", role=role, text=request.text or ""),) if single else request.segments or ()
     if request.stage == "input":
-        return _check_input(segments, policy, checkpoint, head, known=request.vault, single=single)
-    return _check_output(segments, policy, checkpoint, single=single)
+        pieces = [_input_piece(segment, policy.rules, checkpoint, head, tools) for segment in segments]
+        return _input_verdict(pieces, policy, request.vault, single=single)
+    return _check_output(segments, policy, checkpoint, tools, single=single)
 
 
 def require_size(request: Texts, max_characters: int) -> int:
@@ -97,29 +123,27 @@ def require_size(request: Texts, max_characters: int) -> int:
     return size
 
 
-def _check_input(
-    segments: Sequence[Segment],
-    policy: NamedPolicy,
-    checkpoint: Checkpoint,
-    head: LinearHead | None,
-    *,
-    known: Sequence[VaultEntry],
-    single: bool,
+def _input_piece(
+    segment: Segment, policy: Policy, checkpoint: Checkpoint, head: LinearHead | None, tools: Tools
+) -> _Piece:
+    checkpoint()
+    rules = policy.rules_for(segment.role)
+    folded = fold(segment.text)
+    decided = _personal_data(segment, folded, rules.pii, checkpoint)
+    if segment.role not in rules.injection.trusted_roles:
+        decided += _injection(folded, rules.injection, head)
+    scanned = scan(segment.text, folded, rules.scanners, tools)
+    return replace(_finish(segment, folded, decided, scanned, observe=policy.mode == "observe"), rules=rules)
+
+
+def _input_verdict(
+    pieces: Sequence[_Piece], policy: NamedPolicy, known: Sequence[VaultEntry], *, single: bool
 ) -> InputVerdict:
-    rules = policy.rules.input
-    pieces: list[_Piece] = []
-    for segment in segments:
-        checkpoint()
-        folded = fold(segment.text)
-        decided = _personal_data(segment, folded, rules.pii, checkpoint)
-        if segment.role not in rules.injection.trusted_roles:
-            decided += _injection(folded, rules.injection, head)
-        pieces.append(_finish(segment, folded, decided, observe=policy.rules.mode == "observe"))
     blocked = any(piece.blocked for piece in pieces)
-    masked = frozenset(kind for kind in DETECTORS if rules.pii.action_for(kind) == "mask")
-    masks = Masks((segment.text for segment in segments), known) if masked and not blocked else None
-    labels = Labels(rules.pii.numbered, masks, masked)
-    passed = None if blocked else [_redacted(piece, labels) for piece in pieces]
+    masking = any(item.action == "mask" for piece in pieces for item in piece.decided)
+    masks = Masks((piece.segment.text for piece in pieces), known) if masking and not blocked else None
+    labels = Labels(numbered=False, masks=masks)
+    passed = None if blocked else [_passed(piece, labels, policy.rules.mode) for piece in pieces]
     return InputVerdict(
         safe=not blocked,
         issues=_issues(pieces),
@@ -132,8 +156,23 @@ def _check_input(
     )
 
 
+def _passed(piece: _Piece, labels: Labels, mode: str) -> Segment:
+    shown = _redacted(piece, _labels_for(piece, labels))
+    marks = piece.rules is not None and piece.rules.mark and mode == "enforce" and shown.role in TOOL_ROLES
+    return segment_with(shown, marked(shown.text)) if marks else shown
+
+
+def _labels_for(piece: _Piece, labels: Labels) -> Labels:
+    # Numbers and placeholders are those of the whole request, whatever rules a segment has.
+    if piece.rules is None:
+        return labels
+    pii = piece.rules.pii
+    masked = frozenset(kind for kind in DETECTORS if pii.action_for(kind) == "mask")
+    return replace(labels, numbered=pii.numbered, masked=masked)
+
+
 def _check_output(
-    segments: Sequence[Segment], policy: NamedPolicy, checkpoint: Checkpoint, *, single: bool
+    segments: Sequence[Segment], policy: NamedPolicy, checkpoint: Checkpoint, tools: Tools, *, single: bool
 ) -> OutputVerdict:
     rules = policy.rules.output
     system_texts = [segment.text for segment in segments if segment.role in SYSTEM_ROLES]
@@ -146,7 +185,8 @@ def _check_output(
         folded = fold(segment.text)
         decided = _personal_data(segment, folded, rules.pii, checkpoint)
         decided += _marks(folded, system_texts, rules.filter)
-        pieces.append(_finish(segment, folded, decided, observe=policy.rules.mode == "observe"))
+        scanned = scan(segment.text, folded, rules.scanners, tools)
+        pieces.append(_finish(segment, folded, decided, scanned, observe=policy.rules.mode == "observe"))
     labels = Labels(rules.pii.numbered)
     passed = [
         segment_with(piece.segment, rules.filter.refusal) if piece.blocked else _redacted(piece, labels)
@@ -211,13 +251,15 @@ def _marks(folded: Folded, system_texts: Sequence[str], rules: FilterRules) -> l
     return decided
 
 
-def _finish(segment: Segment, folded: Folded, decided: Iterable[Decided], *, observe: bool) -> _Piece:
-    placed: list[Decided] = []
+def _finish(
+    segment: Segment, folded: Folded, decided: Iterable[Decided], scanned: Iterable[Scanned], *, observe: bool
+) -> _Piece:
+    placed: list[Decided | Scanned] = []
     for item in decided:
         start, end = folded.original_span(item.finding.start, item.finding.end)
-        finding = replace(item.finding, start=start, end=end)
-        placed.append(Decided(finding, item.code, "flag" if observe else item.action))
-    return _Piece(segment, tuple(placed))
+        placed.append(item._replace(finding=replace(item.finding, start=start, end=end)))
+    placed.extend(scanned)
+    return _Piece(segment, tuple(item._replace(action="flag") if observe else item for item in placed))
 
 
 def _redacted(piece: _Piece, labels: Labels) -> Segment:
@@ -237,6 +279,8 @@ def _details(pieces: Iterable[_Piece], *, single: bool) -> tuple[IssueDetail, ..
             code=item.code,
             detector=item.finding.detector,
             kind=item.finding.kind,
+            category=item.finding.category,
+            reason=item.finding.reason,
             action=item.action,
             score=item.finding.score,
             segment_id=None if single else piece.segment.id,

@@ -23,6 +23,7 @@ _CUE = re.compile(
     r"[^\d\n]{0,20}\Z",
     re.IGNORECASE,
 )
+_EXTENSION = re.compile(r"[ ,;]{0,2}(?:x|ext\.?|extension)[ .:]{0,2}[0-9]{1,6}(?![0-9A-Za-z_])", re.IGNORECASE)
 _CUE_REACH = 36
 _NATIONAL_DIGITS = (9, 12)
 _CUED_DIGITS = (7, 15)
@@ -76,7 +77,8 @@ def _phones_in(text: str, floor: int, stop: int, numbering: "_NumberingPlans") -
             taken = _longest_number(text, groups[first:], floor, cued=cued and first == 0, numbering=numbering)
         if taken:
             start, end = _extent(text, groups[first][0], groups[first + taken - 1][1], floor)
-            yield Finding("pii", "phone", "phone", start, end, numbering.certainty)
+            extension = _EXTENSION.match(text, end)
+            yield Finding("pii", "phone", "phone", start, extension.end() if extension else end, numbering.certainty)
         elif first == 0 and text[floor] == "+":
             break  # an international number that is none is not a national one either
         first += taken or 1
@@ -126,7 +128,7 @@ def _extent(text: str, start: int, end: int, floor: int) -> tuple[int, int]:
 
 
 def _shaped(text: str, start: int, end: int, groups: Sequence[tuple[int, int]], *, cued: bool) -> bool:
-    if end < len(text) and ascii_word(text[end]):
+    if end < len(text) and ascii_word(text[end]) and not _EXTENSION.match(text, end):
         return False
     if start and (ascii_word(text[start - 1]) or (text[start - 1] in ".-/" and text[start - 2 : start - 1].isdigit())):
         return False

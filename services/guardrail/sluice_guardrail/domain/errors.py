@@ -25,3 +25,9 @@ class UnreadableVault(Unprocessable):
     """A sealed vault does not open."""
 
     code, title = "vault_unreadable", "The vault does not open"
+
+
+class WrongPolicy(Unprocessable):
+    """A policy that is to be tried is not right."""
+
+    code, title = "wrong_policy", "The policy is not right"

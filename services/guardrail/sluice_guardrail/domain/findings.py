@@ -4,12 +4,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Category = Literal["pii", "secret", "injection", "output_filter"]
+Category = Literal[
+    "pii",
+    "secret",
+    "injection",
+    "output_filter",
+    "invisible_text",
+    "url",
+    "language",
+    "topic",
+    "code",
+    "length",
+    "failure",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One span of a text: `start` and `end` count characters, `kind` names what it is, `score` is 0 to 1."""
+    """One span of a text: `start` and `end` count characters, `kind` names what it is, `score` is 0 to 1, `reason` says why."""
 
     category: Category
     detector: str
@@ -17,6 +29,7 @@ class Finding:
     start: int
     end: int
     score: float
+    reason: str = ""
 
 
 def ascii_word(char: str) -> bool:

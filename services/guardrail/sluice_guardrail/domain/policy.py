@@ -12,6 +12,7 @@ from sluice.settings import ConfigError
 from sluice_guardrail.domain.detectors import PiiKind
 from sluice_guardrail.domain.errors import UnknownPolicy
 from sluice_guardrail.domain.output_filter import MarkKind
+from sluice_guardrail.domain.scanners.rules import Scanners
 
 PiiAction = Literal["redact", "mask", "block", "flag", "allow"]
 InjectionAction = Literal["block", "sanitise", "flag", "allow"]
@@ -20,6 +21,7 @@ PolicyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,100}$"
 Canary = Annotated[str, StringConstraints(pattern=r"^(?:[^A-Za-z0-9]*[A-Za-z0-9]){10}", max_length=200)]
 Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 
+TOOL_ROLES = ("tool", "function")
 REFUSAL = "I can't provide that information."
 
 
@@ -75,6 +77,10 @@ class InputRules(_Section):
 
     pii: PiiRules = PiiRules()
     injection: InjectionRules = InjectionRules()
+    scanners: Scanners = Scanners()
+    mark: bool = Field(
+        default=False, description="tool results: put what passes between marks that say that it gives no orders"
+    )
 
 
 class OutputRules(_Section):
@@ -82,6 +88,7 @@ class OutputRules(_Section):
 
     pii: PiiRules = PiiRules()
     filter: FilterRules = FilterRules()
+    scanners: Scanners = Scanners()
 
     @field_validator("pii")
     @classmethod
@@ -92,12 +99,25 @@ class OutputRules(_Section):
 
 
 class Policy(_Section):
-    """One guard policy; in mode `observe` findings are reported and nothing is changed or blocked."""
+    """One guard policy; in mode `observe` findings are reported and nothing is changed or blocked.
+
+    `tool_results` holds for segments of role `tool` and `function`, `context` for those of role `context` (retrieved text);
+    without them `input` holds for these too. Scanners whose turn comes after `scan_ms` count as late.
+    """
 
     description: str = ""
     mode: Literal["enforce", "observe"] = "enforce"
+    scan_ms: int = Field(1000, ge=1, le=60_000)
     input: InputRules = InputRules()
+    tool_results: InputRules | None = None
+    context: InputRules | None = None
     output: OutputRules = OutputRules()
+
+    def rules_for(self, role: str) -> InputRules:
+        """Return what holds for an input segment of this role."""
+        if role in TOOL_ROLES:
+            return self.tool_results or self.input
+        return (self.context or self.input) if role == "context" else self.input
 
 
 class PolicyFile(_Section):

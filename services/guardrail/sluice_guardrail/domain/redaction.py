@@ -7,6 +7,7 @@ from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.masking import Masks
 
 REMOVED = "[REMOVED]"
+_CUT_OUT = ("invisible_text", "length")
 
 
 @dataclass(slots=True)
@@ -21,6 +22,8 @@ class Labels:
 
     def label(self, finding: Finding, value: str) -> str:
         """Return the replacement of `value`."""
+        if finding.category in _CUT_OUT:
+            return ""
         if not is_personal(finding):
             return REMOVED
         name = finding.kind.upper()

@@ -229,7 +229,8 @@ async def test_evidence_goes_before_the_question_and_citations_come_back(
         text, chunks = await streamed(gateway, sluice={"retrieval": {"vector_store_ids": ["vs_1"]}})
     first = provider.seen[0].json["messages"][0]
     assert first["role"] == "system"
-    assert first["content"].startswith("Relevant documents:\n[1] (manual.md) The port is 8080.")
+    assert first["content"].startswith("Relevant documents:\n[[")
+    assert first["content"].splitlines()[2] == "[1] (manual.md) The port is 8080."
     assert provider.seen[0].json["messages"][1] == {"role": "user", "content": "Which port?"}
     assert "sluice" not in provider.seen[0].json
     assert answer["sluice"]["citations"][0]["chunk_id"] == "chk_1"
@@ -316,4 +317,4 @@ async def test_a_traced_request_shows_every_stage(provider: Provider, client: ht
     ]
     root = next(span for span in spans if span["name"] == "POST /v1/chat/completions")
     children = {span["name"] for span in spans if span.get("parentSpanId") == root["spanId"]}
-    assert children == {"guard input", "route", "retrieve", "chat large", "guard output"}
+    assert children == {"guard input", "route", "retrieve", "guard context", "chat large", "guard output"}

@@ -134,6 +134,42 @@ class GuardInput:
             ctx.fields = replaced(ctx.fields, judgement.changes)
             ctx.pieces = pieces(ctx.fields, ctx.endpoint.kind)
 
+    async def context(self, ctx: RequestContext) -> None:
+        """Check what retrieval found before it enters the prompt: changed, or left out where the policy blocks it.
+
+        A poisoned document costs the answer its evidence, and not the user his answer.
+
+        Raises:
+            Unavailable: the guardrail could not be asked, and the policy fails closed.
+        """
+        segment = Segment(id="0", role="context", text=ctx.context_text[:MAX_TEXT])
+        known = reserved(ctx.pieces or ()) if ctx.vault is None else ctx.vault.entries
+        asked = CheckRequest(stage="input", segments=(segment,), policy=ctx.plan.guard_policy, vault=known)
+        try:
+            with self._deps.tracing.span("guard context"):
+                verdict = await self._deps.guard.check_input(
+                    asked, tenant=ctx.key.tenant, timeout_s=self._deps.options.stage_timeout_s
+                )
+        except SluiceError as exc:
+            self._deps.metrics.stage_errors.labels("guard_input").inc()
+            if ctx.plan.fail_open:
+                ctx.guard = "unchecked"
+                return
+            raise Unavailable(
+                "The evidence could not be checked, and the policy of this model demands it. Try again in a few seconds."
+            ) from exc
+        ctx.flag(verdict.issues)
+        if not verdict.safe or not verdict.filtered_segments:
+            ctx.context_text, ctx.citations, ctx.guard = "", (), "redacted"
+            return
+        shown = verdict.filtered_segments[0].text
+        if verdict.vault:
+            ctx.vault = Vault(verdict.vault)
+        if shown != ctx.context_text:
+            ctx.context_text, ctx.guard = shown, "masked" if verdict.vault else "redacted"
+        elif verdict.issues and ctx.guard in (None, "passed"):
+            ctx.guard = "flagged"
+
     async def observe(self, ctx: RequestContext) -> None:
         """Start asking and go on; the end of the request waits for the issues."""
         found = pieces(ctx.fields, ctx.endpoint.kind)

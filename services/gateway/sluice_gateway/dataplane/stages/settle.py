@@ -62,8 +62,10 @@ def settle_request(ctx: RequestContext) -> Settlement:
         or (ctx.usage is None and ctx.status != "cancelled" and not ctx.answering)
     ):
         return Settlement(0, 0, exact=True, cost_usd=0.0)
-    bill, fee = _of_tokens(ctx, ctx.model), _of_units(ctx, ctx.model)
-    return bill._replace(cost_usd=bill.cost_usd + fee) if fee else bill
+    if ctx.units is not None:
+        bill = _of_tokens(ctx, ctx.model)
+        return bill._replace(cost_usd=bill.cost_usd + _of_units(ctx, ctx.model))
+    return _of_tokens(ctx, ctx.model)
 
 
 def _of_units(ctx: RequestContext, model: ModelEntry) -> float:

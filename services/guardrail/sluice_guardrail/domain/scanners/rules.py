@@ -1,0 +1,79 @@
+"""The rules of the scanners in guard.yaml; a scanner without rules does not run."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+ScanAction = Literal["block", "redact", "flag"]
+Host = Annotated[str, StringConstraints(pattern=r"^[a-z0-9*]([a-z0-9.-]{0,251}[a-z0-9])?$", to_lower=True)]
+LanguageCode = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
+Phrase = Annotated[str, StringConstraints(min_length=2, max_length=100, strip_whitespace=True, to_lower=True)]
+Topic = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,40}$")]
+
+
+class ScannerRules(BaseModel):
+    """What every scanner has: `action` from `threshold` on, and other actions from higher scores on (`severe`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    action: ScanAction = "flag"
+    threshold: float = Field(0.5, ge=0, le=1)
+    severe_from: float = Field(1.0, ge=0, le=1, description="scores above it take `severe_action`")
+    severe_action: ScanAction | None = None
+    on_error: Literal["closed", "open"] = Field(
+        "closed", description="what a scanner that is broken or late means: closed blocks, open flags"
+    )
+
+    def action_for(self, score: float) -> ScanAction | None:
+        """Return what to do about a finding with this score, None below the threshold."""
+        if score < self.threshold:
+            return None
+        return self.severe_action if self.severe_action is not None and score > self.severe_from else self.action
+
+
+class UrlRules(ScannerRules):
+    """Hosts that may stand in a text (all, if the list is empty), and hosts that may not; a host covers its subdomains."""
+
+    allow: tuple[Host, ...] = Field((), max_length=1000)
+    deny: tuple[Host, ...] = Field((), max_length=1000)
+
+
+class LanguageRules(ScannerRules):
+    """Languages (ISO 639-1) that may be used (all, if the list is empty), and those that may not."""
+
+    action: Literal["block", "flag"] = "flag"
+    severe_action: Literal["block", "flag"] | None = None
+    allow: tuple[LanguageCode, ...] = Field((), max_length=200)
+    deny: tuple[LanguageCode, ...] = Field((), max_length=200)
+
+
+class TopicRules(ScannerRules):
+    """Topics by their phrases: each of `deny` is a finding, and so is a text with none of `allow` (if there are any)."""
+
+    allow: dict[Topic, Annotated[tuple[Phrase, ...], Field(min_length=1, max_length=500)]] = Field(
+        default_factory=dict, max_length=50
+    )
+    deny: dict[Topic, Annotated[tuple[Phrase, ...], Field(min_length=1, max_length=500)]] = Field(
+        default_factory=dict, max_length=50
+    )
+
+
+class LengthRules(ScannerRules):
+    """The longest text that may pass."""
+
+    max_characters: int | None = Field(None, ge=1)
+    max_words: int | None = Field(None, ge=1)
+    max_lines: int | None = Field(None, ge=1)
+
+
+class Scanners(BaseModel):
+    """Which scanners run, and by which rules."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    invisible_text: ScannerRules | None = None
+    urls: UrlRules | None = None
+    language: LanguageRules | None = None
+    topics: TopicRules | None = None
+    code: ScannerRules | None = None
+    length: LengthRules | None = None
