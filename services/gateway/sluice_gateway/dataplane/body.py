@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from sluice.contracts.base import Request
 from sluice.contracts.retrieval import SearchMode
 from sluice_gateway.dataplane.errors import InvalidRequest, wrong_value
-from sluice_gateway.dataplane.media import FORMS, check_form, check_image, check_speech
+from sluice_gateway.dataplane.media import check_form, check_image, check_speech
 from sluice_gateway.dataplane.ranking import check_ranking
 from sluice_gateway.translate.errors import Untranslatable
 from sluice_gateway.translate.shapes import Client
@@ -79,8 +79,9 @@ def parse_fields(fields: Fields, kind: Kind) -> ParsedBody:
     Raises:
         InvalidRequest: as `parse`.
     """
-    body = _checked_body(b"", fields, kind)
-    return body._replace(stream=fields.get("stream") == "true", wants_usage=True)
+    # Numbers are texts here, which the provider judges.
+    body = _checked_body(b"", {name: value for name, value in fields.items() if name not in _CHECKED}, kind)
+    return body._replace(fields=fields, stream=fields.get("stream") == "true", wants_usage=True)
 
 
 def parse_foreign(raw: bytes, client: Client) -> ParsedBody:
@@ -115,7 +116,7 @@ def _checked_body(raw: bytes, fields: Fields, kind: Kind) -> ParsedBody:
         raise wrong_value("model", "must be at most 200 characters long.")
     has_parts = _CONTENT[kind](fields)
     stream, max_tokens = False, None
-    if kind not in FORMS and not _CHECKED.isdisjoint(fields):  # a form has texts only, which the provider judges
+    if not _CHECKED.isdisjoint(fields):
         stream, max_tokens = _checked(fields)
     if stream and kind in _WHOLE:
         raise wrong_value("stream", f"must not be true: {_WHOLE[kind]} are not streamed.")
