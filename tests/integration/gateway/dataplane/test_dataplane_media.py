@@ -208,7 +208,7 @@ async def test_a_recording_is_sent_on_byte_by_byte_and_billed_by_its_counts(size
         assert row.token_details[2] == 18, "tokens of sound"
         assert row.cost_usd == pytest.approx((2 * 1 + 18 * 6 + 4 * 5) / 1e6)
         on.provider.default = Behaviour(usage=False)
-        with pytest.warns(DeprecationWarning):  # of the client, which warns of this path
+        with pytest.warns(DeprecationWarning, match="deprecated"):  # of the client, which warns of this path
             await on.api.audio.translations.create(model="ears", file=("fox.mp3", recording))
         assert on.row.cost_usd == pytest.approx(0.009, abs=1e-4), "90 seconds at a price for each minute"
 
@@ -230,7 +230,7 @@ async def test_a_picture_is_edited_and_varied() -> None:
         parts = parts_of(on.provider.seen[0])
         assert (parts["model"], parts["image[]:a.png"], parts["image[]:b.png"]) == (b"gpt-image-1", b"one", b"two")
         assert on.row.cost_usd == pytest.approx((14 * 5 + 4 * 5 + 1056 * 40) / 1e6)
-        with pytest.warns(DeprecationWarning):  # of the client, which warns of this path
+        with pytest.warns(DeprecationWarning, match="deprecated"):  # of the client, which warns of this path
             await on.api.images.create_variation(model="dall-e", image=("a.png", b"one"))
         assert on.row.cost_usd == pytest.approx(0.04)
 
