@@ -74,7 +74,7 @@ class Gateway:
     def _call(self, method: str, path: str, credential: str, **options: Any) -> Any:
         headers = {"authorization": f"Bearer {credential}", **options.pop("headers", {})}
         try:
-            answer = httpx.request(method, self.url + path, headers=headers, timeout=_TIMEOUT_S, **options)
+            answer = httpx.request(method, self.url + path, headers=headers, **{"timeout": _TIMEOUT_S, **options})
         except httpx.HTTPError as exc:
             raise CommandFailed(
                 f"{self.url} cannot be reached ({type(exc).__name__}). Is the platform up? Try `sluice status`."

@@ -1,11 +1,14 @@
 """How commands print: tables for people, JSON for programs."""
 
 import json
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +19,16 @@ _FOLDED_CELLS = 40
 def say(line: str) -> None:
     """Print one line at once."""
     print(line, flush=True)
+
+
+@contextmanager
+def progress(doing: str) -> Iterator[Callable[[], float]]:
+    """Say on a terminal what is being done and for how long, until it ends; yields what returns the seconds so far."""
+    began = time.monotonic()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        shown.add_task(doing, total=None)
+        yield lambda: time.monotonic() - began
 
 
 def show_json(value: Any) -> None:

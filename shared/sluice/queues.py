@@ -41,6 +41,12 @@ class CacheInvalidated(Reply):
     at: float
 
 
+class PricesChanged(Reply):
+    """Administrators set or deleted a price of a model."""
+
+    v: int = 1
+
+
 class KeysChanged(Reply):
     """A key of the gateway changed, or a team or organisation and with it its keys; none of the three means all.
 
@@ -166,10 +172,16 @@ STREAMS: tuple[Stream[UsageRecorded] | Stream[FeedbackRecorded], ...] = (USAGE, 
 ROUTING_CHANGED = Channel("sluice:routing:changed", RoutingChanged)
 KEYS_CHANGED = Channel("sluice:keys:changed", KeysChanged)
 DEPLOYMENT_RESTED = Channel("sluice:deployments:rested", DeploymentRested)
+PRICES_CHANGED = Channel("sluice:prices:changed", PricesChanged)
 CACHE_INVALIDATED = Channel("sluice:cache:invalidated", CacheInvalidated)
 CHANNELS: tuple[
-    Channel[RoutingChanged] | Channel[KeysChanged] | Channel[DeploymentRested] | Channel[CacheInvalidated], ...
-] = (ROUTING_CHANGED, KEYS_CHANGED, DEPLOYMENT_RESTED, CACHE_INVALIDATED)
+    Channel[RoutingChanged]
+    | Channel[KeysChanged]
+    | Channel[DeploymentRested]
+    | Channel[PricesChanged]
+    | Channel[CacheInvalidated],
+    ...,
+] = (ROUTING_CHANGED, KEYS_CHANGED, DEPLOYMENT_RESTED, PRICES_CHANGED, CACHE_INVALIDATED)
 
 
 def rest_key(deployment: str) -> str:

@@ -58,7 +58,7 @@ def faults(errors: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
     found: dict[tuple[str, str], list[str]] = {}
     for error in errors:
         source, field = _place(error["loc"] if error["type"] != "json_invalid" else error["loc"][:1])
-        said = _said(error)
+        said = said_of(error)
         known = found.setdefault((source, field), [])
         if said not in known:
             known.append(said)
@@ -78,7 +78,8 @@ def _place(loc: Sequence[str | int]) -> tuple[str, str]:
     return source, ".".join(parts)
 
 
-def _said(error: Mapping[str, Any]) -> str:
+def said_of(error: Mapping[str, Any]) -> str:
+    """Return what one of pydantic's errors says, in words that follow a field's name; a validator's own sentence begins with a colon."""
     kind, context = error["type"], error.get("ctx") or {}
     if kind == "json_invalid":
         return f"is not valid JSON: {context.get('error', 'it cannot be read')}"

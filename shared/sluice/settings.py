@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -10,6 +11,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sluice.errors import SluiceError
+from sluice.yaml_lines import line_of
 
 ServiceName = Literal["gateway", "router", "guardrail", "retrieval", "inference", "finetune", "eval", "feedback"]
 SERVICES: tuple[ServiceName, ...] = (
@@ -86,6 +88,15 @@ class PlatformSettings(BaseSettings):
         if not self.database_url:
             return f"sqlite+aiosqlite:///{self.data_dir.absolute() / service}.sqlite"
         return re.sub(r"^postgres(ql)?://", "postgresql+asyncpg://", self.database_url)
+
+    def line_of(self, filename: str, place: Sequence[str | int]) -> str:
+        """Return `line 12: ` for a value of a file of the configuration folder, and nothing when its line is not known."""
+        try:
+            text = (self.config_dir / filename).read_text(encoding="utf-8")
+            line = line_of(expand_variables(text, filename), place)
+        except (OSError, ConfigError):
+            return ""
+        return "" if line is None else f"line {line}: "
 
     def load_yaml(self, filename: str) -> Any:
         """Read a file of the configuration folder and expand `${VAR}` and `${VAR:-default}` in its text."""

@@ -60,5 +60,7 @@ def _line(record: dict[str, Any]) -> tuple[str, ...]:
         record["actor_id"],
         record["action"],
         record["target_id"],
-        json.dumps(content, ensure_ascii=False) if record["action"] != "create" else str(content["name"]),
+        json.dumps(content, ensure_ascii=False)
+        if record["action"] != "create"
+        else str(content.get("name") or content["model"]),
     )

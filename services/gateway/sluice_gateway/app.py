@@ -11,7 +11,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sluice.openapi import is_drafted, operations, with_real_errors
 from sluice.service import OpenDeps, create_service
 from sluice_gateway.dataplane.app import DataPlane
-from sluice_gateway.routes import audit, batches, cache, files, forward, keys, organizations, request_path, teams, usage
+from sluice_gateway.routes import (
+    audit,
+    batches,
+    cache,
+    files,
+    forward,
+    keys,
+    organizations,
+    prices,
+    request_path,
+    teams,
+    usage,
+)
 from sluice_gateway.routes.public import rendered
 from sluice_gateway.wiring import CONTROL_PLANE
 
@@ -35,6 +47,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
             keys.router,
             audit.router,
             usage.admin,
+            prices.router,
             cache.router,
             usage.own,
             files.router,

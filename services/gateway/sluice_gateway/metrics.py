@@ -188,9 +188,14 @@ class GatewayMetrics:
             "Questions to Redis for leases of limits, by outcome (answered, failed).",
             ("outcome",),
         )
+        self.unpriced = plain.counter(
+            "sluice_gateway_unpriced_requests_total",
+            "Requests to models of which nobody knows the price; their cost is null.",
+            ("model",),
+        )
         self.limit_refusals: Counter = registry.counter(
             "sluice_gateway_limit_refusals_total",
-            "Requests refused by a limit, by its level and kind (unavailable: it could not be looked up).",
+            "Requests refused by a limit, by its level and kind (unavailable: it could not be looked up; price_unknown: a budget, and no price).",
             ("level", "limit"),
         )
         self.limit_queue: Gauge = registry.gauge(

@@ -90,7 +90,7 @@ def _records(wanted: UsageFilter, span: Span) -> Select[Any]:
         row.day,
         cast(literal(1), BigInteger).label("requests"),
         cast(failed, BigInteger).label("errors"),
-        *(getattr(row, name) for name in _ADDED),
+        *(func.coalesce(getattr(row, name), 0).label(name) for name in _ADDED),
         func.coalesce(row.end_user, "").label("end_user"),
         row.endpoint,
     )
@@ -129,7 +129,7 @@ def _from_records(grain: Grain, begins: int, *, floor: bool) -> Any:
             cast(func.min(row.day), Integer),
             func.count(),
             func.sum(case((row.status == "ok", 0), else_=1)),
-            *(func.sum(getattr(row, name)) for name in _ADDED),
+            *(func.coalesce(func.sum(getattr(row, name)), 0) for name in _ADDED),
         )
         .where(row.at >= begins)
         .group_by(starts, *texts)

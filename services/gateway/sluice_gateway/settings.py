@@ -1,5 +1,7 @@
 """The gateway's own settings."""
 
+from typing import Literal
+
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
@@ -99,6 +101,11 @@ class Settings(ServiceSettings):
         ge=2,
         le=3600,
         description="seconds without a sign of life after which other gateways may have the concurrent requests of a gateway",
+    )
+    unpriced_models: Literal["refuse", "allow"] = Field(
+        "refuse",
+        description="what happens when a key with a budget asks for a model of which nobody knows the price: refuse (403), or allow, "
+        "and then the budget does not count it",
     )
     cache_memory_bytes: int = Field(
         64 * _MIB, ge=0, description="memory for kept answers in each gateway process, in bytes; 0 keeps none in memory"

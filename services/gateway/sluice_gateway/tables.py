@@ -151,6 +151,19 @@ class KeyCreationRow(Base):
     created_at: Mapped[int] = mapped_column(BigInteger, index=True)
 
 
+class PriceOverrideRow(Base):
+    """A price that an administrator set; times are unix seconds. Rows stay: usage names them."""
+
+    __tablename__ = "price_overrides"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    model: Mapped[str] = mapped_column(String(200), index=True)
+    price: Mapped[dict[str, Any]] = mapped_column(JSON)
+    valid_from: Mapped[float] = mapped_column(Float(53))
+    created_at: Mapped[float] = mapped_column(Float(53))
+    deleted_at: Mapped[float | None] = mapped_column(Float(53))
+
+
 class UsageRow(Base):
     """One request; `at` is unix seconds, `day` the number of days since 1970-01-01 (UTC)."""
 
@@ -178,7 +191,7 @@ class UsageRow(Base):
     prompt_tokens: Mapped[int] = mapped_column(BigInteger)
     completion_tokens: Mapped[int] = mapped_column(BigInteger)
     tokens_exact: Mapped[bool] = mapped_column(Boolean)
-    cost_usd: Mapped[float] = mapped_column(Float(53))
+    cost_usd: Mapped[float | None] = mapped_column(Float(53))
     ttft_ms: Mapped[float | None] = mapped_column(Float(53))
     duration_ms: Mapped[float] = mapped_column(Float(53))
     guard_issues: Mapped[list[str]] = mapped_column(JSON)
@@ -194,6 +207,7 @@ class UsageRow(Base):
     image_input_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     reasoning_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     audio_output_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    price_source: Mapped[str | None] = mapped_column(String(100))
 
 
 class UsageRollupRow(Base):

@@ -115,7 +115,7 @@ class UsageStore:
         """
         window = window_of(name)
         query = (
-            select(UsageRow.life, func.sum(UsageRow.cost_usd))
+            select(UsageRow.life, func.coalesce(func.sum(UsageRow.cost_usd), 0.0))
             .where(_of_holder(name), UsageRow.at >= window.begins, UsageRow.at < window.ends)
             .group_by(UsageRow.life)
         )

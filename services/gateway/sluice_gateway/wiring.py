@@ -40,6 +40,7 @@ from sluice_gateway.adapters.host_names import SystemNames
 from sluice_gateway.adapters.key_ring import KeyRingKeeper
 from sluice_gateway.adapters.lease_store import RedisLeaseStore
 from sluice_gateway.adapters.lives import Clearing, LifeBook
+from sluice_gateway.adapters.price_keeper import PriceKeeper
 from sluice_gateway.adapters.routing import SnapshotHolder
 from sluice_gateway.audit_store import AuditStore
 from sluice_gateway.batches.metrics import BatchApiMetrics
@@ -57,6 +58,7 @@ from sluice_gateway.domain.tenancy_admin import TenancyAdmin
 from sluice_gateway.files.opening import open_shelf
 from sluice_gateway.files.shelf import Shelf
 from sluice_gateway.metrics import GatewayMetrics
+from sluice_gateway.price_store import PriceStore
 from sluice_gateway.settings import Settings
 from sluice_gateway.store import KeyStore
 from sluice_gateway.tenancy_store import TenancyStore
@@ -89,6 +91,8 @@ class Deps:
     tenancy_store: TenancyStore
     audit_store: AuditStore
     usage: UsageStore
+    prices: PriceKeeper
+    price_store: PriceStore
     routing: SnapshotHolder
     forwarder: Forwarder
     data_plane: DataPlane
@@ -203,6 +207,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                     retry_share=settings.retry_share,
                     limit_queue=settings.limits_queue,
                     limit_queue_wait_s=settings.limits_queue_wait_s,
+                    unpriced_models=settings.unpriced_models,
                 ),
                 answers=answers,
                 names=SystemNames(),
@@ -212,7 +217,10 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         stack.push_async_callback(_leave, data_plane, book)
         stack.push_async_callback(data_plane.close)
         cooldowns = CooldownChannel(redis, data_plane.cooldowns, clock)
-        holder = SnapshotHolder(redis, router, data_plane.use, reload_s=settings.snapshot_reload_s)
+        price_store = PriceStore(database)
+        prices = PriceKeeper(price_store, redis, clock, data_plane.use, reload_s=settings.keys_reload_s)
+        await prices.load()
+        holder = SnapshotHolder(redis, router, prices.use, reload_s=settings.snapshot_reload_s)
 
         shelf = open_shelf(platform, settings, database, clock)
         batches = BatchStore(database, settings.batch_max_bytes, settings.batch_keep_s)
@@ -223,7 +231,9 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
 
         stack.push_async_callback(loops.close)
         loops.start("batch-sweep", rounds.run)
+        data_plane.leases.on_loss = shipper.lost
         loops.start("usage-shipper", shipper.run)
+        loops.start("usage-repeat", shipper.repeat)
         loops.start("limits-leases", data_plane.leases.run)
         loops.start("limits-clearing", clearing.run)
         loops.start("cache-invalidations", invalidations.follow)
@@ -231,6 +241,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         loops.start("cooldowns-follow", cooldowns.follow)
         loops.start("keys-follow", keeper.follow)
         loops.start("keys-look", keeper.look)
+        loops.start("prices-follow", prices.follow)
+        loops.start("prices-look", prices.look)
         loops.start("routing-follow", holder.follow)
         loops.start("routing-look", holder.look)
         yield Deps(
@@ -255,6 +267,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             tenancy_store=tenancy_store,
             audit_store=AuditStore(database),
             usage=usage,
+            prices=prices,
+            price_store=price_store,
             routing=holder,
             forwarder=forwarder,
             data_plane=data_plane,

@@ -145,7 +145,7 @@ def load_engines(platform: PlatformSettings, settings: Settings) -> EnginesFile:
         return EnginesFile.model_validate(platform.load_yaml(settings.engines_file))
     except ValidationError as exc:
         problems = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg'].removeprefix('Value error, ')}"
+            f"{platform.line_of(settings.engines_file, item['loc'])}{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg'].removeprefix('Value error, ')}"
             for item in exc.errors()
         )
         raise ConfigError(f"{path} is not right: {problems}") from exc

@@ -99,6 +99,7 @@ async def reload(deps: DepsDep, _: AdminDep) -> ReloadReply:
     except ModelsFileError as exc:
         raise ReloadRefused(exc.detail) from exc
     if changed:
+        await deps.catalogue.learn(deps.file.current, deps.clock.now())
         await deps.prober.round()
         await deps.publisher.refresh()
     return ReloadReply(changed=changed, version=deps.publisher.current.version)

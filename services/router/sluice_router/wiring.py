@@ -22,6 +22,7 @@ from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_router.adapters.loads import Loads
 from sluice_router.adapters.models_file import WatchedFile, load
+from sluice_router.adapters.price_catalogue import PriceCatalogue
 from sluice_router.adapters.prober import Prober
 from sluice_router.adapters.publisher import Notes, Publisher
 from sluice_router.domain.config import probed, snapshot
@@ -41,6 +42,8 @@ class Deps:
     tracing: Tracing
     probes: Mapping[str, Probe]
     file: WatchedFile
+    catalogue: PriceCatalogue
+    clock: Clock
     prober: Prober
     publisher: Publisher
     loads: Loads
@@ -65,6 +68,7 @@ async def open_deps(
     network = AiohttpTransport()
     redis = open_redis(platform)
     book = HealthBook()
+    catalogue = PriceCatalogue()
 
     def note_reload(right: bool) -> None:  # noqa: FBT001 - a callback with one meaning
         metrics.reloads.labels("ok" if right else "failed").inc()
@@ -74,7 +78,7 @@ async def open_deps(
     file = WatchedFile(platform, time, note_reload)
 
     def build(version: int, now: float) -> RoutingSnapshot:
-        made = snapshot(file.current, book.notes, version=version, now=now)
+        made = snapshot(file.current, book.notes, version=version, now=now, catalogue=catalogue.price)
         healths = [deployment.health for model in made.models for deployment in model.deployments]
         for health in ("up", "down", "unknown"):
             metrics.deployments.labels(health).set(healths.count(health))
@@ -87,11 +91,21 @@ async def open_deps(
         build,
         Notes(lambda result: metrics.publications.labels(result).inc(), metrics.publishes.set, metrics.version.set),
     )
+
+    async def refresh() -> None:
+        # Before the list of prices was read, models would be published whose price is known in a moment.
+        await catalogue.ready.wait()
+        await publisher.refresh()
+
+    async def reloaded() -> None:
+        await catalogue.learn(file.current, time.now())
+        await publisher.refresh()
+
     prober = Prober(
         transport=transport or network,
         tokens=tokens,
         targets=lambda: probed(file.current),
-        changed=publisher.refresh,
+        changed=refresh,
         counted=lambda result: metrics.probes.labels(result).inc(),
         every_s=settings.probe_interval_s,
         book=book,
@@ -112,13 +126,15 @@ async def open_deps(
     async def publish() -> None:
         # A router that comes back has seen nothing yet: it must not replace a snapshot that knows who is healthy.
         await prober.first_round.wait()
+        await refresh()
         await publisher.keep(settings.publish_s)
 
     loops = Supervisor(registry)
     loops.start("probes", prober.run)
     loops.start("publish", publish)
     loops.start("loads", loads.run)
-    loops.start("models-file", lambda: file.watch(settings.reload_s, publisher.refresh))
+    loops.start("prices", lambda: catalogue.follow(lambda: file.current, time, publisher.refresh))
+    loops.start("models-file", lambda: file.watch(settings.reload_s, reloaded))
     try:
         yield Deps(
             platform=platform,
@@ -128,6 +144,8 @@ async def open_deps(
             tracing=tracing,
             probes={},
             file=file,
+            catalogue=catalogue,
+            clock=time,
             prober=prober,
             publisher=publisher,
             loads=loads,

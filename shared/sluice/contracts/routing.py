@@ -58,12 +58,8 @@ class Deployment(Reply):
     health_reason: str | None = None
 
 
-class Price(Reply):
-    """US dollars per million tokens, and for each request; a kind of token without a price costs as `input` or `output`.
-
-    `image` is dollars for each image that is made, `characters` dollars per million characters that are spoken, `minute` dollars for each
-    minute of sound that is written down.
-    """
+class Rates(Reply):
+    """US dollars per million tokens; a kind of token without a price of its own costs as `input` or `output`."""
 
     input: Annotated[float, Field(ge=0)] = 0.0
     output: Annotated[float, Field(ge=0)] = 0.0
@@ -73,10 +69,28 @@ class Price(Reply):
     image_input: Annotated[float, Field(ge=0)] | None = None
     reasoning: Annotated[float, Field(ge=0)] | None = None
     audio_output: Annotated[float, Field(ge=0)] | None = None
+
+
+class PriceTier(Rates):
+    """What all tokens of a request cost whose prompt has more than `above` tokens."""
+
+    above: Annotated[int, Field(ge=1)]
+
+
+class Price(Rates):
+    """The rates of a model, of long prompts (`tiers`, from the shortest up), and US dollars for each request.
+
+    `image` is dollars for each image that is made, `characters` dollars per million characters that are spoken, `minute` dollars for each
+    minute of sound that is written down. `source` says where it comes from and in which version, such as `genai-prices 0.2.3`; it stands
+    in each usage record.
+    """
+
     request: Annotated[float, Field(ge=0)] = 0.0
     image: Annotated[float, Field(ge=0)] | None = None
     characters: Annotated[float, Field(ge=0)] | None = None
     minute: Annotated[float, Field(ge=0)] | None = None
+    tiers: tuple[PriceTier, ...] = ()
+    source: str = "config"
 
 
 class FallbacksOn(Reply):
@@ -95,7 +109,7 @@ class Model(Reply):
 
     What describes it (`version` to `capabilities`) is as its operator says. `input_modalities` and `capabilities` None
     means that nobody said: such a model is asked for anything, while one that lists them is asked for those only.
-    `parameters_b` is its size in billions of parameters.
+    `parameters_b` is its size in billions of parameters. `price` None means that nobody knows what it costs.
     """
 
     name: str
@@ -105,7 +119,7 @@ class Model(Reply):
     context_tokens: Annotated[int, Field(ge=1)] = 8192
     max_output_tokens: int | None = None
     embedding_dimensions: int | None = None
-    price: Price = Price()
+    price: Price | None = Price()
     version: str | None = None
     architecture: str | None = None
     parameters_b: Annotated[float, Field(gt=0)] | None = None

@@ -120,7 +120,7 @@ class Deleted(Reply):
     keys_revoked: int = 0
 
 
-AuditTarget = Literal["organization", "team", "api_key"]
+AuditTarget = Literal["organization", "team", "api_key", "price"]
 AuditVerb = Literal["create", "change", "rotate", "revoke", "delete"]
 AuditActor = Literal["administrator", "api_key"]
 

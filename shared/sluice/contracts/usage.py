@@ -23,7 +23,8 @@ class UsageRecorded(Reply):
     """One request: who, what, how many tokens, how long, how it ended.
 
     `event_id` is unique and makes consumers idempotent; `request_id` is the interaction id that feedback refers to.
-    Times are unix seconds and milliseconds; `cost_usd` is exact from the counts and the price of each kind of token.
+    Times are unix seconds and milliseconds; `cost_usd` is exact from the counts and the price of each kind of token, and null when
+    nobody knows the model's price. `price_source` says which price that was, such as `genai-prices 0.2.3`.
     `tokens_exact` is False when the upstream reported no usage and the gateway had to count itself. `life` is the run of the gateway
     process that answered. `prompt_tokens` include the cached ones, those written to a cache, and those of sound and images;
     `completion_tokens` include those of thinking and of sound. `end_user` is the request's `user`. On its way these six counts are
@@ -47,7 +48,7 @@ class UsageRecorded(Reply):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     tokens_exact: bool = True
-    cost_usd: float = 0.0
+    cost_usd: float | None = 0.0
     ttft_ms: float | None = None
     duration_ms: float = 0.0
     guard_issues: tuple[str, ...] = ()
@@ -63,6 +64,7 @@ class UsageRecorded(Reply):
     image_input_tokens: int = 0
     reasoning_tokens: int = 0
     audio_output_tokens: int = 0
+    price_source: str | None = None
 
     @model_validator(mode="before")
     @classmethod

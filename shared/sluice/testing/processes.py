@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 import httpx
+
+from sluice.testing.nursery import Forked, Start, this_nursery
 
 Value = TypeVar("Value")
 
@@ -62,7 +65,10 @@ def wait_until(
 
 
 class ServiceProcess:
-    """One service (or any Python module) as an operating-system process with its log in a file."""
+    """One service (or any Python module) as an operating-system process with its log in a file.
+
+    Services are forked from a process that has imported them already (see `nursery`); other modules run by `python -m`.
+    """
 
     def __init__(
         self,
@@ -75,10 +81,11 @@ class ServiceProcess:
     ) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         self.log = log
-        self._command = [sys.executable, "-m", module, *arguments]
+        self._module = module
+        self._arguments = list(arguments)
         self._environment = {**_inherited(), **environment}
         self._cwd = cwd
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forked | None = None
 
     @property
     def pid(self) -> int:
@@ -88,9 +95,13 @@ class ServiceProcess:
 
     def start(self) -> Self:
         """Start it; the log is appended to."""
+        if re.fullmatch(r"sluice_[a-z]+", self._module):
+            wanted = Start(self._module, self._arguments, self._environment, str(self._cwd or Path.cwd()))
+            self._process = this_nursery().start(wanted, self.log)
+            return self
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command,
+                [sys.executable, "-m", self._module, *self._arguments],
                 env=self._environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -105,7 +116,7 @@ class ServiceProcess:
         def ready() -> bool:
             if self._process is not None and self._process.poll() is not None:
                 raise AssertionError(
-                    f"{self._command} ended with {self._process.returncode}:\n{self.log.read_text()[-4000:]}"
+                    f"{self._module} {self._arguments} ended with {self._process.returncode}:\n{self.log.read_text()[-4000:]}"
                 )
             return httpx.get(url, timeout=2.0).status_code == httpx.codes.OK
 

@@ -47,5 +47,7 @@ async def test_client_and_service_understand_each_other(tmp_path: Path) -> None:
 def test_a_wrong_file_is_a_sentence_with_the_place(tmp_path: Path) -> None:
     write(tmp_path, [{**ENGINES[0], "slots": 0}])
     platform = platform_settings(tmp_path, config_dir=tmp_path)
-    with pytest.raises(ConfigError, match=r"engines\.yaml is not right: engines\.0\.llamacpp\.slots: .*greater than"):
+    with pytest.raises(
+        ConfigError, match=r"engines\.yaml is not right: line \d+: engines\.0\.llamacpp\.slots: .*greater than"
+    ):
         load_engines(platform, Settings(_env_file=None))

@@ -1,4 +1,4 @@
-"""`sluice orgs`, `teams`, `keys` and `audit` as a person types them, against a real gateway."""
+"""`sluice orgs`, `teams`, `keys`, `audit`, `prices`, `cache` and `usage` as a person types them, against a real gateway."""
 
 import json
 from collections.abc import Iterator
@@ -7,13 +7,25 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
+import redis
 from typer.testing import CliRunner
 
+from sluice.contracts.routing import SNAPSHOT_KEY, Deployment, Model, Price, RoutingSnapshot
 from sluice.testing import ADMIN_KEY, ServiceProcess, environment_of, free_port, platform_settings, valkey_server
 from sluice_cli.app import app
 from sluice_cli.platform.errors import CommandFailed
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+
+def _model(name: str, source: str) -> Model:
+    place = Deployment(id=name, base_url="http://127.0.0.1:9/v1", upstream_model=name)
+    return Model(name=name, price=Price(input=1.5, output=2.5, source=source), deployments=(place,))
+
+
+MODELS = RoutingSnapshot(
+    version=1, published_at=1.0, models=(_model("listed", "genai-prices 0.2.3"), _model("own", "config 1a2b3c4d"))
+)
 
 
 class Cli(NamedTuple):
@@ -53,6 +65,8 @@ class Cli(NamedTuple):
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     folder, port = tmp_path_factory.mktemp("cli"), free_port()
     with valkey_server() as valkey:
+        with redis.Redis.from_url(valkey) as client:
+            client.set(SNAPSHOT_KEY, MODELS.model_dump_json())
         platform = platform_settings(folder, redis_url=valkey, router_url="http://127.0.0.1:9")
         environment = {**environment_of(platform), "SLUICE_GATEWAY_PORT": str(port)}
         with ServiceProcess("sluice_gateway", ["serve"], environment, folder / "log", cwd=folder) as process:
@@ -130,3 +144,38 @@ def test_usage_is_written_into_a_new_file(cli: Cli, tmp_path: Path) -> None:
     refused = tmp_path / "refused.csv"
     assert "was refused with 401" in cli._replace(credential="wrong").refused("usage", "export", str(refused), "--all")
     assert not refused.exists()
+
+
+def test_prices_are_listed_set_from_a_day_on_and_deleted(cli: Cli) -> None:
+    row = next(line for line in cli.ok("prices", "list").splitlines() if line.startswith("listed"))
+    assert row.split() == ["listed", "1.5", "2.5", "0", "genai-prices", "0.2.3"]
+    tiers = ("--tier", "200000:6:20", "--tier", "400000:8:30")
+    first = cli.ok("prices", "set", "listed", "--input", "3", "--output", "9", "--cached-input", "0.3", *tiers)
+    shown = cli.json("prices", "show", "listed")
+    assert (shown["price"]["source"], shown["price"]["cached_input"]) == (f"override {first}", 0.3)
+    assert [tier["above"] for tier in shown["price"]["tiers"]] == [200_000, 400_000]
+    later = cli.ok("prices", "set", "listed", "--input", "4", "--from", "2999-01-01")
+    assert {row["id"] for row in cli.json("prices", "overrides", "--model", "listed", "--json")} == {first, later}
+    assert "2999-01-01 00:00" in cli.ok("prices", "overrides")
+    assert cli.ok("prices", "delete", first) == f"{first} of listed is deleted."
+    assert cli.json("prices", "show", "listed")["price"]["input"] == 1.5
+    assert "comes before this one" in cli.ok("prices", "set", "own", "--input", "4")
+    assert "There is no model new yet" in cli.ok("prices", "set", "new", "--input", "4")
+    actions = [row["action"] for row in cli.json("audit", "list", "--target", later, "--json")]
+    assert actions == ["create"]
+
+
+def test_what_is_wrong_with_a_price_is_said(cli: Cli) -> None:
+    assert "ABOVE:INPUT:OUTPUT" in cli.refused("prices", "set", "listed", "--input", "1", "--tier", "5:1")
+    assert "is no date or time" in cli.refused("prices", "set", "listed", "--input", "1", "--from", "tomorrow")
+    assert "There is no model ghost" in cli.refused("prices", "show", "ghost")
+    assert "There is no price with id price_x" in cli.refused("prices", "delete", "price_x")
+
+
+def test_caches_and_sums_of_usage(cli: Cli) -> None:
+    assert cli.json("cache", "show")["entries"] == 0
+    assert cli.ok("cache", "forget", "--model", "listed") == "Answers kept so far (model:listed) count no more."
+    assert "Say which" in cli.refused("cache", "forget")
+    assert "all together" in cli.ok("usage", "summary", "--by", "day")
+    assert cli.json("usage", "summary", "--json")["totals"]["requests"] == 0
+    assert "0 sums of hours and days were made in" in cli.ok("usage", "rebuild")

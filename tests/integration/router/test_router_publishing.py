@@ -1,8 +1,10 @@
 """Publication with a real Valkey: one publisher among several routers, versions that grow, loads of engines."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -221,3 +223,32 @@ async def test_a_wrong_change_is_shown_and_a_reload_answers_with_the_sentence(pl
         assert taken["changed"] is True
         assert (await client.post("/route", json={"model": "auto"})).status_code == 404
         assert (await client.get("/v1/routes")).json()["data"][0]["name"] == "other"
+
+
+async def test_prices_come_from_the_list_and_change_at_their_time(
+    platform: PlatformSettings, store: Redis, tmp_path: Path
+) -> None:
+    # The child process that reads the list takes a second or two; what begins in the meantime has begun.
+    begins = datetime.fromtimestamp(time.time() + 5, UTC).isoformat()
+    listed = {"base_url": "https://api.openai.com/v1", "health": {"enabled": False}}
+    changing = {"price": {"input": 1}, "price_changes": [{"from": begins, "price": {"input": 2}}]}
+    places = [{"base_url": "http://one/v1"}]
+    models = [
+        {"name": "gpt-4o-mini", "deployments": [listed]},
+        {"name": "changing", "deployments": places, **changing},
+        {"name": "home", "deployments": places},
+    ]
+    (tmp_path / "models.yaml").write_text(yaml.safe_dump({"models": models}))
+    async with router(platform, Network()):
+        first = await eventually(lambda: published(store), seconds=30)
+        prices = {model.name: model.price for model in first.models}
+        assert prices["home"] is None
+        assert prices["gpt-4o-mini"].source.startswith("genai-prices ")
+        assert prices["gpt-4o-mini"].input > 0
+
+        async def turned() -> bool:
+            found = await published(store)
+            return found is not None and {model.name: model.price for model in found.models}["changing"].input == 2
+
+        await eventually(turned, seconds=30)
+        assert time.time() >= datetime.fromisoformat(begins).timestamp()

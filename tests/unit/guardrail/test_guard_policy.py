@@ -87,3 +87,11 @@ def test_a_change_is_taken_over_and_a_wrong_one_is_not(tmp_path: Path) -> None:
     assert policies.current.version == "d"
     assert not policies.error
     assert results == ["taken", "refused", "refused", "taken"]
+
+
+def test_a_mistake_in_the_file_is_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "guard.yaml").write_text(
+        "version: 1\npolicies:\n  default:\n    input:\n      injection:\n        threshold: ${UNSET_HERE:-7}\n"
+    )
+    with pytest.raises(ConfigError, match=r"is not right: line 6: policies\.default\.input\.injection\.threshold: "):
+        load_policies(platform_settings(tmp_path, config_dir=tmp_path))

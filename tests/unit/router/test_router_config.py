@@ -72,7 +72,7 @@ def test_a_deployment_says_where_it_is_or_nothing() -> None:
         (_file(fallbacks_on={"timeout": ["m"]}), "models[0] (m).fallbacks_on.timeout names the model itself"),
         (_file(fallbacks_on={"contxt": []}), "fallbacks_on.contxt: there is no such field; did you mean 'context'?"),
         (_file(policy="ghost"), "models[0] (m).policy names ghost"),
-        (_file(deployments=[]), "models[0] (m).deployments: tuple should have at least 1 item"),
+        (_file(deployments=[]), "models[0] (m).deployments: must not be empty"),
         (
             _file(deployments=[{"base_url": "ftp://a"}]),
             "models[0] (m).deployments[0].base_url: this must be an http://",
@@ -111,7 +111,7 @@ def test_a_deployment_says_where_it_is_or_nothing() -> None:
             },
             "routes[0] (auto) mixes kinds: e is no chat model",
         ),
-        ({"models": "none"}, "models: input should be a valid"),
+        ({"models": "none"}, "models: must be a list"),
         ("just text", "the file"),
         (None, "the file"),
         (_routed(split=[{"model": "x", "weight": 1}]), "routes[0] (auto): split names x, which is no candidate"),

@@ -18,6 +18,7 @@ SSE: Headers = [
     (b"x-accel-buffering", b"no"),
 ]
 _HEAD = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\nx-sluice-cost: %b\r\n%b%b"
+_HEAD_UNPRICED = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b%b"
 _SSE_LINES = b"".join(b"%b: %b\r\n" % pair for pair in SSE)
 DRAIN_S = 1.0
 _MARK = re.compile(r"\[(\d{1,4})\]")
@@ -103,12 +104,16 @@ def lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join(b"%b: %b\r\n" % pair for pair in headers)
 
 
-def head_of_whole(ctx: RequestContext, cost_usd: float, length: int) -> bytes:
-    """Return the header lines of a whole answer: what `decision_headers` gives, and those of the body."""
+def head_of_whole(ctx: RequestContext, cost_usd: float | None, length: int) -> bytes:
+    """Return the header lines of a whole answer: what `decision_headers` gives, the cost if it is known, and those of the body."""
     model, deployment = ctx.model, ctx.deployment
     assert model is not None
     assert deployment is not None
-    head = _HEAD % (length, ctx.heads.request_id.encode(), cost(cost_usd), model.header_line, deployment.header_line)
+    request_id = ctx.heads.request_id.encode()
+    if cost_usd is None:
+        head = _HEAD_UNPRICED % (length, request_id, model.header_line, deployment.header_line)
+    else:
+        head = _HEAD % (length, request_id, cost(cost_usd), model.header_line, deployment.header_line)
     if ctx.route is None and ctx.guard is None and ctx.cache is None and not ctx.degraded and ctx.attempts < 2:
         return head if ctx.rates is None else head + ctx.rates.lines()
     known = (b"x-request-id", b"x-sluice-model", b"x-sluice-deployment")

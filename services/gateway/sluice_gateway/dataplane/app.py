@@ -99,7 +99,7 @@ class DataPlane:
         self.usage = deps.usage
         self.leases = LeaseKeeper(deps.leases, deps.clock, deps.metrics)
         queueing = Queueing(deps.options.limit_queue, deps.options.limit_queue_wait_s)
-        self.limits = Limiter(self.leases, deps.clock, deps.metrics, queueing)
+        self.limits = Limiter(self.leases, deps.clock, deps.metrics, queueing, deps.options.unpriced_models)
         self._dispatch = Dispatch(deps, self.attempts, self.limits)
         self._upstreams = Upstreams(deps.options)
         self._compiler = Compiler(

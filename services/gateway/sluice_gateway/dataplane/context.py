@@ -147,7 +147,7 @@ class RequestContext:
     status: UsageStatus = "ok"
     http_status = 200
     error_code: str | None = None
-    cost = 0.0
+    cost: float | None = 0.0
     recorded = False
     gone = False
     span: Span | None = None

@@ -1,6 +1,7 @@
 """What the request path is built from: its collaborators and its limits."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from sluice.clock import Clock
 from sluice.telemetry.tracing import Tracing
@@ -37,6 +38,7 @@ class Options:
     max_bytes_per_token: int = 128
     limit_queue: int = 100
     limit_queue_wait_s: float = 10.0
+    unpriced_models: Literal["refuse", "allow"] = "refuse"
     private_links: bool = False
     link_hosts: frozenset[str] = frozenset()
 

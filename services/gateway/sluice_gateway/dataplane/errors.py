@@ -135,6 +135,12 @@ class QuotaUsedUp(ApiError):
     status, type, code = 429, "insufficient_quota", "insufficient_quota"
 
 
+class PriceUnknown(ApiError):
+    """The key has a budget, and nobody knows what the model costs."""
+
+    status, type, code = 403, "permission_error", "price_unknown"
+
+
 class UpstreamBroken(ApiError):
     """Every deployment that could answer failed."""
 

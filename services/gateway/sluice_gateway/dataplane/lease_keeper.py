@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from weakref import WeakValueDictionary
 
 from sluice.clock import Clock
@@ -43,6 +44,7 @@ class LeaseKeeper:
         self._run = ""
         self._ticked = 0.0
         self._contact_minute = int(clock.now() // _MINUTE_S)
+        self.on_loss: Callable[[], None] | None = None  # called when the store was started anew, or emptied
         self.lives = 1
         self.degraded = False
         self.settling = False
@@ -204,6 +206,8 @@ class LeaseKeeper:
         if self.degraded:
             _log.warning("limits are shared with other gateways again")
         anew = self._run not in ("", answer.run)
+        if anew and self.on_loss is not None:
+            self.on_loss()
         if anew or self.degraded:  # what the store has lost is told again, in the next round
             for lease in self._leases.values():
                 lease.sent = None

@@ -2,7 +2,7 @@
 
 import math
 
-from sluice_gateway.dataplane.errors import ApiError, LimitReached, QuotaUsedUp, Unavailable
+from sluice_gateway.dataplane.errors import ApiError, LimitReached, PriceUnknown, QuotaUsedUp, Unavailable
 from sluice_gateway.domain.leases import NANO, Lease
 from sluice_gateway.domain.limits import Level
 
@@ -51,6 +51,16 @@ def unknown(lease: Lease) -> Unavailable:
         f"{whose(lease)} has limits, and how much of them is used cannot be looked up now. Try again in a few seconds.",
         code="limits_unavailable",
         headers=((b"retry-after", b"2"),),
+    )
+
+
+def price_unknown(lease: Lease, model: str) -> PriceUnknown:
+    """Return the refusal of a request that a budget would have to pay, to a model of which nobody knows the price."""
+    return PriceUnknown(
+        f"{whose(lease)} has a budget, and nobody knows what the model `{model}` costs. An administrator can give it a `price` in "
+        f"models.yaml, set one with `sluice prices set {model} --input … --output …`, or let such models be used with "
+        "SLUICE_GATEWAY_UNPRICED_MODELS=allow.",
+        headers=(_NO_RETRY,),
     )
 
 

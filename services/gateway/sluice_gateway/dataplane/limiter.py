@@ -6,7 +6,7 @@ waits, as a coroutine, while the keeper asks for more.
 
 import asyncio
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import orjson
 
@@ -14,7 +14,7 @@ from sluice.clock import Clock
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.errors import ApiError, Gone, LimitReached
 from sluice_gateway.dataplane.lease_keeper import LeaseKeeper
-from sluice_gateway.dataplane.limit_refusals import queue_full, refused, too_many, unknown
+from sluice_gateway.dataplane.limit_refusals import price_unknown, queue_full, refused, too_many, unknown
 from sluice_gateway.dataplane.rate_headers import RateHeaders
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.worst_case import NOTHING, UNKNOWN, WorstCase, worst_case
@@ -27,6 +27,9 @@ _PATIENCE_S = 1.5
 _AGAIN_S = 0.05
 _MAX_GATES = 50_000
 _UNAVAILABLE = 503
+Unpriced = Literal[
+    "refuse", "allow"
+]  # what happens to a request of a key with a budget to a model without a known price
 
 
 class Queueing(NamedTuple):
@@ -47,11 +50,19 @@ class _Gate(NamedTuple):
 class Limiter:
     """Reserves before a request goes out, for the dearest end that it can come to; `record` settles."""
 
-    def __init__(self, keeper: LeaseKeeper, clock: Clock, metrics: GatewayMetrics, queueing: Queueing) -> None:
+    def __init__(
+        self,
+        keeper: LeaseKeeper,
+        clock: Clock,
+        metrics: GatewayMetrics,
+        queueing: Queueing,
+        unpriced: Unpriced = "refuse",
+    ) -> None:
         self._keeper = keeper
         self._clock = clock
         self._metrics = metrics
         self._queueing = queueing
+        self._refuse_unpriced = unpriced == "refuse"
         self._gates: dict[str, _Gate] = {}
         self._waiting = 0
         metrics.limit_queue.set_function(lambda: float(self._waiting))
@@ -59,9 +70,11 @@ class Limiter:
     def admit(self, ctx: RequestContext) -> bool:
         """Reserve all that a request may need, if the leases have it; False says that it has to wait for that."""
         gate = self._gate(ctx.key, ctx.at)
+        ctx.rates = gate.rates
+        if gate.priced and self._is_unaffordable(ctx.model, gate):
+            return False
         worst = _worst(ctx, ctx.model, gate) if gate.priced else NOTHING
         found = ctx.reservation = reserve(gate.draws, worst.tokens, worst.money)
-        ctx.rates = gate.rates
         ctx.degraded = self._keeper.degraded
         return found is not None
 
@@ -70,10 +83,12 @@ class Limiter:
 
         Raises:
             LimitReached, QuotaUsedUp, Unavailable: there is no more.
+            PriceUnknown: there is a budget, and nobody knows what the model costs.
             Gone: the client went away while it waited.
         """
         if self.admit(ctx):
             return
+        self._check_price(ctx.model, self._gate(ctx.key, ctx.at))
         places: list[Lease] = []
         try:
             for lease in reversed(self._gate(ctx.key, ctx.at).draws.slots):  # the narrowest level first
@@ -95,16 +110,28 @@ class Limiter:
 
         Raises:
             LimitReached, QuotaUsedUp, Unavailable: there is too little for it.
+            PriceUnknown: there is a budget, and nobody knows what the model costs.
         """
         reservation = ctx.reservation
         if reservation is None:
             return
+        self._check_price(entry, self._gate(ctx.key, ctx.at))
         worst = _worst(ctx, entry, self._gate(ctx.key, ctx.at))
         tokens, money = max(0, worst.tokens - reservation.tokens), max(0, worst.money - reservation.money)
         if tokens or money:
             await self._obtain(reservation.draws, 0, tokens, money)
             reservation.tokens += tokens
             reservation.money += money
+
+    def _is_unaffordable(self, model: ModelEntry | None, gate: _Gate) -> bool:
+        # A budget cannot hold for what costs nobody knows how much.
+        return model is not None and not model.priced and bool(gate.draws.money) and self._refuse_unpriced
+
+    def _check_price(self, model: ModelEntry | None, gate: _Gate) -> None:
+        if self._is_unaffordable(model, gate):
+            assert model is not None
+            self._metrics.limit_refusals.labels(gate.draws.money[-1].name.level, "price_unknown").inc()
+            raise price_unknown(gate.draws.money[-1], model.name)
 
     async def _place(self, ctx: RequestContext, lease: Lease) -> None:
         if lease.free >= 1:

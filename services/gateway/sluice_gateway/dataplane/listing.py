@@ -81,7 +81,7 @@ def _row(entry: ModelEntry | RouteEntry) -> dict[str, Any]:
         "context_tokens": config.context_tokens,
         "max_output_tokens": config.max_output_tokens,
         "embedding_dimensions": config.embedding_dimensions,
-        "price": config.price.model_dump(exclude_none=True),
+        "price": config.price.model_dump(exclude_none=True) if config.price is not None else None,
         "input_modalities": config.input_modalities,
         "output_modalities": config.output_modalities,
         "capabilities": config.capabilities,

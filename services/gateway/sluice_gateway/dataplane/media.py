@@ -49,9 +49,9 @@ class UnitPrices(NamedTuple):
         return units.images * self.image + units.characters * self.character + units.seconds * self.second
 
 
-def unit_prices(price: Price) -> UnitPrices | None:
+def unit_prices(price: Price | None) -> UnitPrices | None:
     """Return the prices of images, characters and sound, None for a model that has none of them."""
-    if not (price.image or price.characters or price.minute):
+    if price is None or not (price.image or price.characters or price.minute):
         return None
     return UnitPrices(price.image or 0.0, (price.characters or 0.0) / _PER, (price.minute or 0.0) / 60)
 

@@ -27,8 +27,8 @@ class Usage(NamedTuple):
     final: bool = True
 
 
-Price = Callable[[Usage], float]
-"""What counts come to, in dollars."""
+Price = Callable[[Usage], float | None]
+"""What counts come to, in dollars; None when nobody knows."""
 
 
 class EventTooLong(Exception):
@@ -131,7 +131,7 @@ def is_last(chunk: dict[str, Any]) -> bool:
     return not choices or any(isinstance(choice, dict) and choice.get("finish_reason") for choice in choices)
 
 
-def with_cost(chunk: dict[str, Any], cost_usd: float) -> dict[str, Any]:
+def with_cost(chunk: dict[str, Any], cost_usd: float | None) -> dict[str, Any]:
     """Return a chunk whose usage also says what the answer costs."""
     return {**chunk, "usage": {**chunk["usage"], "sluice": {"cost_usd": cost_usd}}}
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from sluice.contracts.routing import Deployment, FallbacksOn, Model, ModelKind, Policy, Route, RoutingSnapshot
+from sluice.contracts.routing import Deployment, FallbacksOn, Model, ModelKind, Policy, Price, Route, RoutingSnapshot
 from sluice_gateway.dataplane.asgi import header_value
 from sluice_gateway.dataplane.body import Fields, Kind
 from sluice_gateway.dataplane.deployments import DeploymentState
@@ -17,7 +17,7 @@ from sluice_gateway.dataplane.plan import Plan, Stages, compile_plan, stricter
 from sluice_gateway.dataplane.providers import paths_of
 from sluice_gateway.dataplane.ranking import ranked
 from sluice_gateway.dataplane.upstream import Upstream
-from sluice_gateway.domain.rates import rates_of
+from sluice_gateway.domain.rates import card_of
 from sluice_gateway.domain.residency import may_use
 from sluice_gateway.domain.retries import RetryBudget, RetryOutcome
 from sluice_gateway.metrics import GatewayMetrics, Spread, Tally
@@ -107,7 +107,7 @@ ENDPOINTS = (
 class ModelMetrics:
     """The metric children of one model, looked up once instead of for every request."""
 
-    __slots__ = ("_metrics", "_name", "_requests", "input_tokens", "output_tokens", "retries", "ttft")
+    __slots__ = ("_metrics", "_name", "_requests", "input_tokens", "output_tokens", "retries", "ttft", "unpriced")
 
     def __init__(self, metrics: GatewayMetrics, name: str) -> None:
         self._metrics = metrics
@@ -116,6 +116,7 @@ class ModelMetrics:
         self.ttft = metrics.ttft.labels(name)
         self.input_tokens = metrics.tokens.labels(name, "input")
         self.output_tokens = metrics.tokens.labels(name, "output")
+        self.unpriced = metrics.unpriced.labels(name)
         self.retries = RetryBudget()
 
     def observe(self, endpoint: str, status: int, seconds: float) -> None:
@@ -149,8 +150,8 @@ class ModelMetrics:
 class ModelEntry:
     """A model that callers can name."""
 
-    __slots__ = ("_within", "config", "context_tokens", "dearest_input", "dearest_output", "deployments", "differences", "fallbacks", "fingerprint", "header", "header_line", "input_price", "longest_answer", "metrics", "name",
-                 "on", "output_price", "plan", "policy", "prompt_limit_bytes", "request_fee", "unit_prices")  # fmt: skip
+    __slots__ = ("_within", "card", "config", "context_tokens", "dearest_input", "dearest_output", "deployments", "differences", "fallbacks", "fingerprint", "header", "header_line", "input_price", "long_above", "longest_answer", "metrics", "name",
+                 "on", "output_price", "plan", "policy", "price_source", "priced", "prompt_limit_bytes", "request_fee", "unit_prices")  # fmt: skip
 
     def __init__(
         self,
@@ -174,9 +175,15 @@ class ModelEntry:
         self.on: Chains = {}
         self.header = (b"x-sluice-model", header_value(config.name))
         self.header_line = b"%b: %b\r\n" % self.header
-        rates = rates_of(config.price)
-        self.input_price, self.output_price, self.request_fee, self.differences = rates
-        self.dearest_input, self.dearest_output = rates.dearest_input, rates.dearest_output
+        self.priced = config.price is not None
+        self.price_source = config.price.source if config.price is not None else None
+        card = self.card = card_of(config.price or Price())
+        self.input_price, self.output_price, self.differences = card.rates
+        self.request_fee, self.long_above = (
+            card.request,
+            card.long_above if self.priced else -1,
+        )  # -1: no prompt has these rates
+        self.dearest_input, self.dearest_output = card.dearest(0)
         self.unit_prices = unit_prices(config.price)
         self.context_tokens = config.context_tokens
         self.longest_answer = min(config.max_output_tokens or config.context_tokens, config.context_tokens)

@@ -31,16 +31,10 @@ def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int) -> Wors
     if kind in ("embedding", "rerank"):
         if kind == "rerank":
             size += len(fields["query"].encode()) * len(fields["documents"])  # it is read anew with each document
-        return WorstCase(size, size, nano_dollars(size * entry.dearest_input + entry.request_fee))
+        dearest = entry.dearest_input if size <= entry.long_above else entry.card.dearest(size)[0]
+        return WorstCase(size, size, nano_dollars(size * dearest + entry.request_fee))
     if kind in MEDIA:
-        units = most_units(kind, fields, size)
-        if kind in FORMS:
-            size = entry.context_tokens  # how many tokens files come to, their bytes do not show
-        answer = entry.longest_answer * max(1, units.images)
-        cost = size * entry.dearest_input + answer * entry.dearest_output + entry.request_fee
-        if entry.unit_prices is not None:
-            cost += entry.unit_prices.cost(units)
-        return WorstCase(size, size + answer, nano_dollars(cost))
+        return _of_media(entry, kind, fields, size)
     context, answer = entry.context_tokens, entry.longest_answer
     prompt = context if size > context or (kind == "chat" and _has_media(fields["messages"])) else size
     asked, newer = fields.get("max_tokens"), fields.get("max_completion_tokens")
@@ -53,8 +47,23 @@ def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int) -> Wors
         prompt = size
         choices = max(choices, _number(fields.get("best_of"))) * _prompts(fields["prompt"])
     answer *= choices
-    cost = int((prompt * entry.dearest_input + answer * entry.dearest_output + entry.request_fee) * NANO + 0.999)
+    dearest_input, dearest_output = entry.dearest_input, entry.dearest_output
+    if prompt > entry.long_above:
+        dearest_input, dearest_output = entry.card.dearest(prompt)
+    cost = int((prompt * dearest_input + answer * dearest_output + entry.request_fee) * NANO + 0.999)
     return WorstCase(prompt, prompt + answer, cost, asked is not None)
+
+
+def _of_media(entry: ModelEntry, kind: Kind, fields: Fields, size: int) -> WorstCase:
+    units = most_units(kind, fields, size)
+    if kind in FORMS:
+        size = entry.context_tokens  # how many tokens files come to, their bytes do not show
+    answer = entry.longest_answer * max(1, units.images)
+    dearest_input, dearest_output = entry.card.dearest(size)
+    cost = size * dearest_input + answer * dearest_output + entry.request_fee
+    if entry.unit_prices is not None:
+        cost += entry.unit_prices.cost(units)
+    return WorstCase(size, size + answer, nano_dollars(cost))
 
 
 def _has_media(messages: list[dict[str, Any]]) -> bool:

@@ -1,4 +1,4 @@
-"""The audit log: who changed what of organisations, teams and keys."""
+"""The audit log: who changed what of organisations, teams, keys and prices."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 from sluice.contracts.tenancy import AuditActor, AuditRecord, AuditTarget, AuditVerb
 from sluice_gateway.domain.errors import OrganizationNotFound
 from sluice_gateway.domain.keys import StoredKey
+from sluice_gateway.domain.prices import StoredPrice
 from sluice_gateway.domain.tenancy import StoredOrganization, StoredTeam, differing
 
-Audited = StoredOrganization | StoredTeam | StoredKey
+Audited = StoredOrganization | StoredTeam | StoredKey | StoredPrice
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,8 @@ class Trail:
 def _target(thing: Audited) -> AuditTarget:
     if isinstance(thing, StoredOrganization):
         return "organization"
+    if isinstance(thing, StoredPrice):
+        return "price"
     return "team" if isinstance(thing, StoredTeam) else "api_key"
 
 

@@ -29,6 +29,12 @@ class TeamNotFound(NotFound):
     code, title = "team_not_found", "No such team"
 
 
+class PriceNotFound(NotFound):
+    """No price override has this id."""
+
+    code, title = "price_not_found", "No such price"
+
+
 class AuditRecordNotFound(NotFound):
     """No record of the audit log has this id."""
 

@@ -87,7 +87,7 @@ class UsageFields(NamedTuple):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     tokens_exact: bool = True
-    cost_usd: float = 0.0
+    cost_usd: float | None = 0.0
     ttft_ms: float | None = None
     duration_ms: float = 0.0
     guard_issues: tuple[str, ...] = ()
@@ -99,6 +99,7 @@ class UsageFields(NamedTuple):
     team_id: str | None = None
     end_user: str | None = None
     token_details: tuple[int, ...] | None = None  # of `TokenDetails`, which most requests have none of
+    price_source: str | None = None
 
 
 class UsageSink(Protocol):

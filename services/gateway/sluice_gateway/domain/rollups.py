@@ -46,6 +46,8 @@ def rolled_up(rows: UsageRows) -> list[tuple[RollupKey, RollupSums]]:
     Always the same order, so that two writers that meet the same rows wait for each other and do not block each other.
     """
     columns, hour = rows.columns, SECONDS["hour"]
+    if None in columns["cost_usd"]:  # of models without a known price
+        columns = columns | {"cost_usd": [dollars or 0.0 for dollars in columns["cost_usd"]]}
     hours = [int(at // hour) * hour for at in columns["at"]]
     places: dict[tuple[Any, ...], list[int]] = {}
     for place, key in enumerate(zip(hours, *(columns[name] for name in RollupKey._fields[2:]), strict=True)):

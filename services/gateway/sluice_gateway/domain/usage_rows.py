@@ -41,6 +41,7 @@ _LENGTHS = {
     "organization_id": 40,
     "team_id": 40,
     "end_user": 128,
+    "price_source": 100,
 }
 
 

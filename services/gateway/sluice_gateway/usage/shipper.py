@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from typing import Protocol
 
 import orjson
@@ -21,6 +22,8 @@ _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
 _FULL_PAUSE_S = 1.0
 _LAST_TRY_S = 2.0
+_RECENT_S = 30.0
+_RECENT_BYTES = 4 * 1024 * 1024
 _COLUMNS = orjson.dumps(UsageFields._fields)
 
 
@@ -50,7 +53,8 @@ class Shipper:
     """Reads batches from the journal, appends them to the stream, then commits.
 
     It sleeps until a record arrives, then waits `linger_s` for company. While Redis is away it tries again with a
-    growing pause of at most 5 s.
+    growing pause of at most 5 s. What it shipped in the last half minute, up to 4 MiB, it can ship again when Redis has lost its
+    data: what the consumer had stored already changes nothing.
     """
 
     def __init__(self, journal: Journal, stream: EventStream, metrics: UsageMetrics, *, linger_s: float = 0.1) -> None:
@@ -58,6 +62,9 @@ class Shipper:
         self._stream = stream
         self._metrics = metrics
         self._linger_s = linger_s
+        self._recent: deque[tuple[float, bytes]] = deque()
+        self._recent_bytes = 0
+        self._lost = asyncio.Event()
 
     async def run(self) -> None:
         """Ship until cancelled."""
@@ -81,6 +88,27 @@ class Shipper:
             if full:
                 await asyncio.sleep(_FULL_PAUSE_S)
 
+    def lost(self) -> None:
+        """Ship again what was shipped last: Redis was started anew, or emptied."""
+        self._lost.set()
+
+    async def repeat(self) -> None:
+        """Wait for losses and make them good, until cancelled."""
+        while True:
+            await self._lost.wait()
+            self._lost.clear()
+            self._forget()
+            again = [rows for _, rows in self._recent]
+            try:
+                for rows in again:
+                    if not await self._stream.append(rows):
+                        break  # a stream that is full has lost nothing
+            except (RedisError, OSError):
+                self._lost.set()
+                await asyncio.sleep(_FIRST_PAUSE_S)
+            else:
+                _log.warning("Redis may have lost data: %d batches of usage are shipped again", len(again))
+
     async def finish(self) -> None:
         """Ship what is left within two seconds; the rest waits in the journal for the next start."""
         try:
@@ -101,8 +129,19 @@ class Shipper:
                     self._journal.pending_bytes,
                 )
                 return True
+            self._remember(batch.records)
             self._journal.commit(batch.end)
             self._metrics.shipped.inc(batch.length)
             if self._journal.pending_bytes <= leave:
                 return False
             await asyncio.sleep(0)
+
+    def _remember(self, rows: bytes) -> None:
+        self._recent.append((asyncio.get_running_loop().time(), rows))
+        self._recent_bytes += len(rows)
+        self._forget()
+
+    def _forget(self) -> None:
+        before = asyncio.get_running_loop().time() - _RECENT_S
+        while self._recent and (self._recent[0][0] < before or self._recent_bytes > _RECENT_BYTES):
+            self._recent_bytes -= len(self._recent.popleft()[1])

@@ -19,7 +19,8 @@ def load_policies(platform: PlatformSettings) -> PolicySet:
     Raises:
         ConfigError: the file cannot be read or is not right; the sentence names the field.
     """
-    return parse_policies(platform.load_yaml(FILENAME), str(platform.config_dir / FILENAME))
+    path = str(platform.config_dir / FILENAME)
+    return parse_policies(platform.load_yaml(FILENAME), path, lambda place: platform.line_of(FILENAME, place))
 
 
 class PolicyFile:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
@@ -170,7 +170,7 @@ class PolicySet:
         return found
 
 
-def parse_policies(content: Any, where: str) -> PolicySet:
+def parse_policies(content: Any, where: str, line_of: Callable[[Sequence[str | int]], str] = lambda _: "") -> PolicySet:
     """Return the policies of a parsed guard.yaml.
 
     Raises:
@@ -181,7 +181,7 @@ def parse_policies(content: Any, where: str) -> PolicySet:
     try:
         parsed = PolicyFile.model_validate(content)
     except ValidationError as exc:
-        wrong = "; ".join(f"{_path(item['loc'])}: {_reason(item)}" for item in exc.errors())
+        wrong = "; ".join(f"{line_of(item['loc'])}{_path(item['loc'])}: {_reason(item)}" for item in exc.errors())
         raise ConfigError(f"{where} is not right: {wrong}.") from exc
     named = {name: NamedPolicy(name, _hash(policy), policy) for name, policy in parsed.policies.items()}
     return PolicySet(parsed.version, named)

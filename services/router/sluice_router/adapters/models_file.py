@@ -21,7 +21,8 @@ def load(platform: PlatformSettings) -> ModelsFile:
     Raises:
         ModelsFileError: with every wrong value, where it stands and what is wrong.
     """
-    return parse(platform.load_yaml(FILENAME), str(platform.config_dir / FILENAME))
+    path = str(platform.config_dir / FILENAME)
+    return parse(platform.load_yaml(FILENAME), path, lambda place: platform.line_of(FILENAME, place))
 
 
 class WatchedFile:

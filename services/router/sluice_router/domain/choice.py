@@ -19,7 +19,7 @@ from sluice.contracts.routing import (
 from sluice_router.domain.errors import ModelNotFound, NoDeployment, NothingSuits
 from sluice_router.domain.signals.capability import capability
 from sluice_router.domain.signals.context import context
-from sluice_router.domain.signals.cost import ANSWER_TOKENS, expected_cost
+from sluice_router.domain.signals.cost import ANSWER_TOKENS, expected_cost, shown_cost
 from sluice_router.domain.signals.health import health
 from sluice_router.domain.signals.modality import modality
 from sluice_router.domain.signals.residency import residency
@@ -214,7 +214,7 @@ def _usable(groups: list[list[_Place]], wish: _Wish) -> _Pick | None:
             if len(places) == 1:
                 return _Pick(best, "candidate", "the only candidate")
             if wish.prefer == "cheapest":
-                said = f"cheapest of {len(usable)} (about ${best.cost:.6f}, load {best.load:.2f})"
+                said = f"cheapest of {len(usable)} ({shown_cost(best.cost)}, load {best.load:.2f})"
                 return _Pick(best, "candidate", said)
             return _Pick(best, "candidate", f"least loaded of {len(usable)} ({best.load:.2f})")
     return None
@@ -271,7 +271,7 @@ def _explained(seen: list[_Place], pick: _Pick) -> tuple[RouteCandidate, ...]:
             signals=(
                 *place.signals,
                 SignalValue(signal="load", value=f"{place.load:.2f} of its capacity"),
-                SignalValue(signal="cost", value=f"about ${place.cost:.6f} with {ANSWER_TOKENS} tokens of answer"),
+                SignalValue(signal="cost", value=f"{shown_cost(place.cost)} with {ANSWER_TOKENS} tokens of answer"),
             ),
         )
         for place in seen
@@ -286,5 +286,5 @@ def _why_not(place: _Place, pick: _Pick) -> str:
     if place.deployment.health == "unknown" and pick.place.deployment.health == "up":
         return "it was not probed yet"
     if place.prefer == "cheapest" and place.cost > pick.place.cost:
-        return f"it costs more (about ${place.cost:.6f})"
+        return f"it costs more ({shown_cost(place.cost)})"
     return f"its load of {place.load:.2f} is not lower than {pick.place.load:.2f}"

@@ -1,6 +1,6 @@
 """The shape of models.yaml, its checks, and the snapshot that it makes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -25,7 +25,8 @@ from sluice.contracts.routing import (
     Share,
 )
 from sluice_router.domain.errors import ModelsFileError
-from sluice_router.domain.sentences import described
+from sluice_router.domain.price_config import PriceChange, PriceConfig, PriceTierConfig, price_at
+from sluice_router.domain.sentences import Lines, described
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
 Tag = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -47,10 +48,6 @@ class AuthConfig(DeploymentAuth, frozen=True, extra="forbid"):
         if self.kind == "service" and not self.audience:
             raise ValueError("kind 'service' needs 'audience', the name of the Sluice service")
         return self
-
-
-class PriceConfig(Price, frozen=True, extra="forbid"):
-    """US dollars per million tokens."""
 
 
 class RetrievalConfig(RetrievalPolicy, frozen=True, extra="forbid"):
@@ -133,7 +130,8 @@ class ModelConfig(_Section):
     context_tokens: Annotated[int, Field(ge=1)] = 8192
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None
     embedding_dimensions: Annotated[int, Field(ge=1)] | None = None
-    price: PriceConfig = PriceConfig()
+    price: PriceConfig | None = None
+    price_changes: tuple[PriceChange, ...] = ()
     version: Words | None = None
     architecture: Words | None = None
     parameters_b: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -229,7 +227,7 @@ class ModelsFile(_Section):
 
 _SECTIONS: tuple[type[BaseModel], ...] = (
     *(ModelsFile, ModelConfig, DeploymentConfig, HealthCheck, RouteConfig, ShareConfig, FallbacksOnConfig),
-    *(AuthConfig, PriceConfig, PolicyConfig, RetrievalConfig),
+    *(AuthConfig, PriceConfig, PriceTierConfig, PolicyConfig, RetrievalConfig),
 )
 _FIELDS = frozenset(name for section in _SECTIONS for name in section.model_fields)
 
@@ -251,7 +249,7 @@ class HealthNote(_Section):
     reason: str | None = None
 
 
-def parse(raw: Any, where: str) -> ModelsFile:
+def parse(raw: Any, where: str, line_of: Lines = lambda _: "") -> ModelsFile:
     """Check the content of models.yaml and drop the models that are switched off.
 
     Raises:
@@ -275,7 +273,7 @@ def parse(raw: Any, where: str) -> ModelsFile:
             policies=whole.policies,
         )
     except ValidationError as exc:
-        raise ModelsFileError(f"{where} is not right: {described(exc, raw, _FIELDS)}") from exc
+        raise ModelsFileError(f"{where} is not right: {described(exc, raw, _FIELDS, line_of)}") from exc
 
 
 def probed(config: ModelsFile) -> tuple[Probed, ...]:
@@ -299,12 +297,25 @@ def _is_probed(config: DeploymentConfig) -> bool:
     return config.health.enabled and config.provider != "bedrock"
 
 
-def snapshot(config: ModelsFile, notes: Mapping[str, HealthNote], *, version: int, now: float) -> RoutingSnapshot:
-    """Return the snapshot that the data plane gets; a deployment that is not probed counts as up."""
+def snapshot(
+    config: ModelsFile,
+    notes: Mapping[str, HealthNote],
+    *,
+    version: int,
+    now: float,
+    catalogue: Callable[[ModelConfig, float], Price | None] = lambda _model, _now: None,
+) -> RoutingSnapshot:
+    """Return the snapshot that the data plane gets; a deployment that is not probed counts as up.
+
+    A model whose price the file does not say has the catalogue's, if it knows one.
+    """
     return RoutingSnapshot(
         version=version,
         published_at=now,
-        models=tuple(_model(model, notes) for model in config.models),
+        models=tuple(
+            _model(model, notes, price_at(model.price, model.price_changes, now) or catalogue(model, now))
+            for model in config.models
+        ),
         routes=tuple(Route.model_validate(route.model_dump()) for route in config.routes),
         policies=tuple(Policy.model_validate(policy.model_dump()) for policy in config.policies),
     )
@@ -316,7 +327,7 @@ def same_content(left: RoutingSnapshot, right: RoutingSnapshot) -> bool:
     return left.model_copy(update=ignored) == right.model_copy(update=ignored)
 
 
-def _model(model: ModelConfig, notes: Mapping[str, HealthNote]) -> Model:
+def _model(model: ModelConfig, notes: Mapping[str, HealthNote], price: Price | None) -> Model:
     return Model(
         name=model.name,
         kind=model.kind,
@@ -325,7 +336,7 @@ def _model(model: ModelConfig, notes: Mapping[str, HealthNote]) -> Model:
         context_tokens=model.context_tokens,
         max_output_tokens=model.max_output_tokens,
         embedding_dimensions=model.embedding_dimensions,
-        price=Price.model_validate(model.price.model_dump()),
+        price=price,
         version=model.version,
         architecture=model.architecture,
         parameters_b=model.parameters_b,

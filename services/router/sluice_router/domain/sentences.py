@@ -1,27 +1,49 @@
 """What is wrong in a configuration file, said with the place and with what to change."""
 
 import difflib
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
+from sluice.sentences import said_of
 
-def described(error: ValidationError, raw: Any, fields: Collection[str]) -> str:
-    """Return all problems in one line: path in the file, name of the entry, what is wrong; `fields` may be suggested."""
-    return "; ".join(_described(item["loc"], item["type"], item["msg"], raw, fields) for item in error.errors())
+Lines = Callable[[Sequence[str | int]], str]
+_PLACE = re.compile(r"(models|routes|policies)\[(\d+)\](?: \([^)]*\))?((?:\.\w+)*)")
 
 
-def _described(place: Sequence[str | int], kind: str, message: str, raw: Any, fields: Collection[str]) -> str:
+def described(error: ValidationError, raw: Any, fields: Collection[str], line_of: Lines = lambda _: "") -> str:
+    """Return all problems: line and path in the file, name of the entry, what is wrong; `fields` may be suggested."""
+    return "; ".join(said for item in error.errors() for said in _described(item, raw, fields, line_of))
+
+
+def _described(item: Mapping[str, Any], raw: Any, fields: Collection[str], line_of: Lines) -> Iterable[str]:
+    place = item["loc"]
+    if place or item["type"] != "value_error":
+        yield line_of(place) + _sentence(place, item, raw, fields)
+        return
+    for said in item["msg"].removeprefix("Value error, ").split("; "):  # of references between the parts of a file
+        found = _PLACE.match(said)
+        yield (line_of(_steps(found)) if found else "") + said
+
+
+def _steps(found: re.Match[str]) -> list[str | int]:
+    section, number, rest = found.groups()
+    return [section, int(number), *rest.split(".")[1:]]
+
+
+def _sentence(place: Sequence[str | int], item: Mapping[str, Any], raw: Any, fields: Collection[str]) -> str:
+    kind = item["type"]
     if kind == "extra_forbidden":
         return f"{_path(place, raw)}: there is no such field{_suggestion(str(place[-1]), fields)}"
     if kind == "missing":
         return f"{_path(place, raw)}: this field is missing; add it"
-    said = message.removeprefix("Value error, ")
+    said = said_of(item).removeprefix(": ")
     if kind == "string_pattern_mismatch" and place and place[-1] == "base_url":
         said = "this must be an http:// or https:// URL without a query, such as https://api.openai.com/v1"
     if not place:
-        return said if kind == "value_error" else f"the file: {said}"
+        return f"the file: {said}"
     return f"{_path(place, raw)}: {said[:1].lower()}{said[1:]}"
 
 

@@ -131,10 +131,15 @@ async def test_no_more_requests_than_allowed_are_in_progress_and_the_rest_waits_
 
 
 async def test_a_queue_has_an_end_and_a_time_limit(tmp_path: Any) -> None:
-    limits = {"SLUICE_GATEWAY_LIMITS_QUEUE": "2", "SLUICE_GATEWAY_LIMITS_QUEUE_WAIT_S": "0.5"}
+    limits = {"SLUICE_GATEWAY_LIMITS_QUEUE": "2", "SLUICE_GATEWAY_LIMITS_QUEUE_WAIT_S": "1"}
     async with fleet(tmp_path, 1, **limits) as run:
-        run.provider.default = Behaviour(stall_s=1.5)
         key = await run.key(max_concurrent=1)
+
+        async def served() -> bool:
+            return (await run.ask(key)).status_code == 200
+
+        await eventually(served, what="the end of the moment in which a new Redis grants nothing")
+        run.provider.default = Behaviour(stall_s=3)
         answers = await run.ask_many(6, key)
         assert statuses(answers) == {200: 1, 429: 5}
         messages = {answer.json()["error"]["message"] for answer in answers if answer.status_code == 429}

@@ -105,6 +105,14 @@ async def test_a_redis_that_is_emptied_under_load_opens_no_budget(run: Fleet) ->
     codes = {(answer.status_code, answer.json()["error"]["code"]) for answer in answers if answer.status_code != 200}
     assert (429, "insufficient_quota") in codes
     assert codes <= {(429, "insufficient_quota"), (503, "limits_unavailable")}
+    await eventually(lambda: _rows(run, statuses(answers)[200]), what="all rows, those that Redis lost included")
+    for gateway in run.gateways:
+        gateway.kill()
+    empty(run)
+    for at in range(2):
+        await asyncio.to_thread(run.start, at)
+    await load()
+    assert answers[-1].json()["error"]["code"] == "insufficient_quota"
     served = statuses(answers)[200]
     assert 50 <= served <= 100
     spent = sum(float(one.headers["x-sluice-cost"]) for one in answers if one.status_code == 200)

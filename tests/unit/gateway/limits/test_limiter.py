@@ -15,7 +15,7 @@ from sluice_gateway.dataplane.answers import decision_headers
 from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.dataplane.context import RequestContext, read_heads
 from sluice_gateway.dataplane.deps import Options
-from sluice_gateway.dataplane.errors import ApiError, Gone, LimitReached, QuotaUsedUp, Unavailable
+from sluice_gateway.dataplane.errors import ApiError, Gone, LimitReached, PriceUnknown, QuotaUsedUp, Unavailable
 from sluice_gateway.dataplane.limit_refusals import dollars
 from sluice_gateway.dataplane.sse import Usage
 from sluice_gateway.dataplane.stages.record import record
@@ -63,7 +63,7 @@ class Run:
         record(ctx, self.parts.usage, 1.0)
 
 
-PRICES = {"small": {"input": 1.0, "output": 2.0}, "dear": {"input": 100.0, "output": 200.0}}
+PRICES = {"small": {"input": 1.0, "output": 2.0}, "dear": {"input": 100.0, "output": 200.0}, "unpriced": None}
 
 
 @asynccontextmanager
@@ -114,6 +114,39 @@ async def test_a_budget_is_reserved_at_the_dearest_end_and_settled_to_the_cost()
         assert ctx.reservation is None
         run.end(ctx)  # a second record changes nothing
         assert lease.used == lease.spent == 20_000
+
+
+async def test_a_budget_does_not_pay_for_a_model_of_which_nobody_knows_the_price() -> None:
+    async with running(limits(budget_per_month_usd=5, max_concurrent=1)) as run:
+        assert not run.limits.admit(run.context(model="unpriced"))
+        error = await refusal(run, model="unpriced")
+        assert (error.status, error.error_code, error.headers) == (
+            403,
+            "price_unknown",
+            ((b"x-should-retry", b"false"),),
+        )
+        assert "This API key has a budget" in error.message
+        assert "`sluice prices set unpriced --input" in error.message
+        ctx = await run.enter()  # the refused ones hold no place
+        with pytest.raises(PriceUnknown):
+            await run.limits.cover(ctx, run.context(model="unpriced").model)  # type: ignore[arg-type] # it is known
+        run.end(ctx)
+
+
+async def test_a_key_without_a_budget_may_use_an_unpriced_model_and_others_where_that_is_allowed() -> None:
+    async with running(limits(tokens_per_minute=10_000)) as run:
+        ctx = await run.enter(model="unpriced")
+        run.end(ctx)
+        assert (ctx.cost, run.parts.usage.events[-1].cost_usd, run.parts.usage.events[-1].price_source) == (
+            None,
+            None,
+            None,
+        )
+    async with running(limits(budget_per_month_usd=5), unpriced_models="allow") as run:
+        ctx = await run.enter(model="unpriced")
+        (lease,) = ctx.reservation.draws.money  # type: ignore[union-attr] # it was let in
+        run.end(ctx)
+        assert lease.used == 0
 
 
 async def test_several_choices_are_reserved_for_all() -> None:

@@ -1,6 +1,7 @@
 """Kinds of tokens with a count and a price of their own: from an upstream's answer to the row."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -34,9 +35,9 @@ PRICE: dict[str, float] = {
 MILLION = 1_000_000
 
 
-def entry(price: dict[str, float]) -> ModelEntry:
-    config = model("small", deployment("d", "http://h/v1"), context_tokens=1000).model_copy(
-        update={"price": Price.model_validate(price)}
+def entry(price: Mapping[str, Any] | None, **fields: Any) -> ModelEntry:
+    config = model("small", deployment("d", "http://h/v1"), **{"context_tokens": 1000, **fields}).model_copy(
+        update={"price": None if price is None else Price.model_validate(price)}
     )
     compiler = Compiler(Stages(*[_nothing] * 4), GatewayMetrics(MetricRegistry()), lambda origin: Nowhere(), 1)
     return compiler.compile(snapshot(config)).models["small"]
@@ -111,6 +112,47 @@ def test_the_worst_case_has_the_dearest_kinds_and_the_fee() -> None:
     assert worst.money == pytest.approx((100 * 40.0 + 10 * 80.0) * 1000 + 0.01 * 1e9, abs=1)
     rates = rates_of(Price(input=2.0, output=8.0, cached_input=0.5))
     assert (rates.dearest_input, rates.dearest_output) == (2e-6, 8e-6)
+
+
+TIERED = {
+    "input": 2.0,
+    "output": 8.0,
+    "cached_input": 0.5,
+    "tiers": [
+        {"above": 200_000, "input": 4.0, "output": 12.0, "cached_input": 1.0},
+        {"above": 400_000, "input": 6.0, "output": 20.0},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "dollars"),
+    [(200_000, 0.4 + 0.008), (200_001, 0.800004 + 0.012), (400_000, 1.6 + 0.012), (400_001, 2.400006 + 0.02)],
+)
+def test_all_tokens_of_a_long_prompt_cost_what_its_tier_says(prompt: int, dollars: float) -> None:
+    bill = settle(entry(TIERED), Usage(prompt, 1000, None), prompt_bytes=0, chunks=0)
+    assert bill.cost_usd == pytest.approx(dollars)
+
+
+def test_special_kinds_have_the_rates_of_the_tier() -> None:
+    bill = settle(entry(TIERED), Usage(300_000, 0, TokenDetails(cached=100_000)), prompt_bytes=0, chunks=0)
+    assert bill.cost_usd == pytest.approx(0.8 + 0.1)
+
+
+def test_the_worst_case_has_the_rates_of_a_tier_only_where_the_prompt_may_reach_it() -> None:
+    messages = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 10}
+    priced = entry(TIERED, context_tokens=1_000_000)
+    assert worst_case(priced, "chat", messages, 200_000).money == pytest.approx(200_000 * 2000 + 10 * 8000, abs=1)
+    assert worst_case(priced, "chat", messages, 200_001).money == pytest.approx(200_001 * 4000 + 10 * 12000, abs=1)
+    assert worst_case(priced, "embedding", {"input": "hi"}, 500_000).money == pytest.approx(500_000 * 6000, abs=1)
+
+
+def test_what_nobody_knows_the_price_of_has_no_cost_instead_of_none() -> None:
+    unpriced = entry(None)
+    bill = settle(unpriced, Usage(10, 5, TokenDetails(cached=1)), prompt_bytes=0, chunks=0)
+    assert (bill.prompt_tokens, bill.completion_tokens, bill.cost_usd) == (10, 5, None)
+    assert (unpriced.priced, unpriced.price_source) == (False, None)
+    assert settle(entry({}), Usage(10, 5, None), prompt_bytes=0, chunks=0).cost_usd == 0.0
 
 
 def row(**fields: Any) -> UsageFields:

@@ -33,15 +33,22 @@ class Stream:
 
 @asynccontextmanager
 async def shipping(folder: Path, stream: Stream) -> AsyncIterator[Journal]:
+    async with a_shipper(folder, stream) as (journal, _):
+        yield journal
+
+
+@asynccontextmanager
+async def a_shipper(folder: Path, stream: Stream) -> AsyncIterator[tuple[Journal, Shipper]]:
     journal = Journal(folder)
     journal.open()
     shipper = Shipper(journal, stream, UsageMetrics(MetricRegistry(), journal), linger_s=0.01)
-    task = asyncio.create_task(shipper.run())
+    tasks = [asyncio.create_task(shipper.run()), asyncio.create_task(shipper.repeat())]
     try:
-        yield journal
+        yield journal, shipper
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await shipper.finish()
         journal.close()
 
@@ -102,3 +109,38 @@ async def test_the_last_records_are_shipped_at_shutdown_and_at_the_latest_by_the
     async with shipping(tmp_path, stream) as journal:
         await shipped(journal)
     assert stream.taken == ["one", "two"]
+
+
+async def test_what_was_shipped_last_is_shipped_again_when_redis_lost_it(tmp_path: Path) -> None:
+    stream = Stream()
+    async with a_shipper(tmp_path, stream) as (journal, shipper):
+        journal.append(b'"one"')
+        await shipped(journal)
+        journal.append(b'"two"')
+        await shipped(journal)
+        stream.taken.clear()
+        stream.away = True
+        shipper.lost()
+        async with asyncio.timeout(5):
+            while stream.calls < 4:
+                await asyncio.sleep(0.01)
+        stream.away = False
+        async with asyncio.timeout(5):
+            while len(stream.taken) < 2:
+                await asyncio.sleep(0.01)
+    assert stream.taken == ["one", "two"]
+
+
+async def test_what_can_be_shipped_again_is_bounded(tmp_path: Path) -> None:
+    stream = Stream()
+    async with a_shipper(tmp_path, stream) as (journal, shipper):
+        for number in range(60):
+            journal.append(b'"%d%b"' % (number, b"x" * 100_000))
+            await shipped(journal)
+        stream.taken.clear()
+        shipper.lost()
+        async with asyncio.timeout(5):
+            while len(stream.taken) < 41:
+                await asyncio.sleep(0.01)
+    assert len(stream.taken) == 41
+    assert str(stream.taken[-1]).startswith("59x")

@@ -51,6 +51,7 @@ def event_of(ctx: RequestContext, bill: Settlement, ended: float, life: str) -> 
         key.team_id,
         end_user,
         None if bill.details is None else bill.details[:],
+        None if ctx.model is None else ctx.model.price_source,
     )
 
 
@@ -64,7 +65,7 @@ def record(ctx: RequestContext, usage: UsageSink, ended: float) -> Settlement:
     if ctx.recorded:
         return bill
     if ctx.reservation is not None:  # also when the journal refuses: the model has done its work
-        ctx.reservation.settle(bill.prompt_tokens + bill.completion_tokens, nano_dollars(bill.cost_usd))
+        ctx.reservation.settle(bill.prompt_tokens + bill.completion_tokens, nano_dollars(bill.cost_usd or 0.0))
         ctx.reservation = None
     usage.record(event_of(ctx, bill, ended, usage.life))
     ctx.recorded = True
@@ -73,4 +74,6 @@ def record(ctx: RequestContext, usage: UsageSink, ended: float) -> Settlement:
         metrics = ctx.model.metrics
         metrics.input_tokens.value += bill.prompt_tokens
         metrics.output_tokens.value += bill.completion_tokens
+        if bill.cost_usd is None:
+            metrics.unpriced.value += 1
     return bill

@@ -87,7 +87,8 @@ class Respond:
         headers = decision_headers(ctx)
         headers.append((_JSON[0], kind))
         headers.append((b"content-length", b"%d" % len(body)))
-        headers.append((b"x-sluice-cost", cost(bill.cost_usd)))
+        if bill.cost_usd is not None:
+            headers.append((b"x-sluice-cost", cost(bill.cost_usd)))
         await ctx.send({"type": "http.response.start", "status": 200, "headers": headers})
         await ctx.send({"type": "http.response.body", "body": body})
 

@@ -13,12 +13,12 @@ _BYTES_PER_TOKEN = 4
 
 
 class Settlement(NamedTuple):
-    """What a request is billed."""
+    """What a request is billed; the cost is None when nobody knows the model's price."""
 
     prompt_tokens: int
     completion_tokens: int
     exact: bool
-    cost_usd: float
+    cost_usd: float | None
     details: TokenDetails | None = None
 
 
@@ -40,6 +40,8 @@ def settle(model: ModelEntry, usage: Usage | None, *, prompt_bytes: int, chunks:
         prompt, completion, details, exact = usage
     else:
         prompt, completion, exact = -(-prompt_bytes // _BYTES_PER_TOKEN), chunks, False
+    if prompt > model.long_above:
+        return Settlement(prompt, completion, exact, _rarely(model, prompt, completion, details), details)
     cost_usd = prompt * model.input_price + completion * model.output_price + model.request_fee
     if details is not None:
         cost_usd = max(0.0, cost_usd + surcharge(details, model.differences))
@@ -50,7 +52,16 @@ def price_of(ctx: RequestContext, model: ModelEntry) -> Price | None:
     """Return what tells the cost of a streamed answer, None for a client that did not ask for its usage."""
     if not ctx.body.wants_usage:
         return None
-    return lambda usage: settle(model, usage, prompt_bytes=0, chunks=0).cost_usd + _of_units(ctx, model)
+    return lambda usage: _with_units(ctx, model, settle(model, usage, prompt_bytes=0, chunks=0)).cost_usd
+
+
+def _rarely(model: ModelEntry, prompt: int, completion: int, details: TokenDetails | None) -> float | None:
+    # A prompt so long that other rates hold for it, or a model without a price.
+    if not model.priced:
+        return None
+    rates = model.card.of(prompt)
+    cost_usd = prompt * rates.input + completion * rates.output + model.request_fee
+    return cost_usd if details is None else max(0.0, cost_usd + surcharge(details, rates.differences))
 
 
 def settle_request(ctx: RequestContext) -> Settlement:
@@ -63,18 +74,17 @@ def settle_request(ctx: RequestContext) -> Settlement:
     ):
         return Settlement(0, 0, exact=True, cost_usd=0.0)
     if ctx.units is not None:
-        bill = _of_tokens(ctx, ctx.model)
-        return bill._replace(cost_usd=bill.cost_usd + _of_units(ctx, ctx.model))
+        return _with_units(ctx, ctx.model, _of_tokens(ctx, ctx.model))
     return _of_tokens(ctx, ctx.model)
 
 
-def _of_units(ctx: RequestContext, model: ModelEntry) -> float:
+def _with_units(ctx: RequestContext, model: ModelEntry, bill: Settlement) -> Settlement:
     prices = model.unit_prices
-    if prices is None or ctx.units is None:
-        return 0.0
+    if prices is None or ctx.units is None or bill.cost_usd is None:
+        return bill
     if ctx.usage is not None and ctx.endpoint.kind == "transcription":
-        return 0.0  # counted in tokens; by the minute is charged what is not
-    return prices.cost(ctx.units)
+        return bill  # counted in tokens; by the minute is charged what is not
+    return bill._replace(cost_usd=bill.cost_usd + prices.cost(ctx.units))
 
 
 def _of_tokens(ctx: RequestContext, model: ModelEntry) -> Settlement:

@@ -283,7 +283,7 @@ class Caching:
             ttl_s=wish.policy.ttl_s,
             prompt_tokens=usage.prompt_tokens if usage else 0,
             completion_tokens=usage.completion_tokens if usage else 0,
-            cost_usd=ctx.cost,
+            cost_usd=ctx.cost or 0.0,
         )
 
     async def _replay(self, ctx: RequestContext, found: Found) -> None:

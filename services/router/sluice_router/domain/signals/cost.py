@@ -1,11 +1,24 @@
 """Cost: what the request will cost at a model's prices."""
 
-from sluice.contracts.routing import Model, RouteRequest
+import math
+
+from sluice.contracts.routing import Model, Rates, RouteRequest
 
 ANSWER_TOKENS = 500
 
 
 def expected_cost(model: Model, request: RouteRequest) -> float:
     """Return US dollars for the prompt as it is and an answer of 500 tokens, whose true length nobody knows yet."""
-    tokens_times_price = request.prompt_tokens * model.price.input + ANSWER_TOKENS * model.price.output
-    return tokens_times_price / 1_000_000 + model.price.request
+    price = model.price
+    if price is None:
+        return math.inf  # what costs nobody knows how much is not the cheapest
+    rates: Rates = price
+    for tier in price.tiers:
+        if request.prompt_tokens > tier.above:
+            rates = tier
+    return (request.prompt_tokens * rates.input + ANSWER_TOKENS * rates.output) / 1_000_000 + price.request
+
+
+def shown_cost(dollars: float) -> str:
+    """Return an expected cost in words."""
+    return f"about ${dollars:.6f}" if math.isfinite(dollars) else "nobody knows how much"
