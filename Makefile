@@ -101,7 +101,7 @@ bench-survive: install ## kill gateways and Redis under load: nothing lost, coun
 
 .PHONY: quality
 quality: install ## measure guardrail and retrieval on labelled sets
-	@$(BIN)/python tests/quality/guardrail/run.py && $(BIN)/python tests/quality/retrieval/run.py
+	@$(BIN)/python tests/quality/guardrail/run.py && $(BIN)/python tests/quality/guardrail/pii.py && $(BIN)/python tests/quality/guardrail/masking.py && $(BIN)/python tests/quality/retrieval/run.py
 
 .PHONY: containers
 containers: install ## build the images and run docker-compose.yml with podman (root, Debian)

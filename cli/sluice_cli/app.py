@@ -8,13 +8,13 @@ import typer
 from pydantic import ValidationError
 
 from sluice.sentences import faults
-from sluice_cli.commands import audit, cache, data, jobs, keys, lifecycle, orgs, prices, talk, teams, usage
+from sluice_cli.commands import audit, cache, data, ingest, jobs, keys, lifecycle, orgs, prices, talk, teams, usage
 from sluice_cli.platform.errors import CommandFailed
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.logs),
     *(talk.chat, talk.models, talk.trace),
-    *(data.ingest, data.search, data.feedback),
+    *(ingest.ingest, data.search, data.feedback),
 )
 _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     *(("orgs", orgs.app), ("teams", teams.app), ("keys", keys.app), ("audit", audit.app), ("usage", usage.app)),

@@ -54,7 +54,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
     metrics = GuardMetrics(registry)
     tracing = Tracing("guardrail", platform)
     policies = PolicyFile(platform, metrics.reloaded)
-    _warm_up(policies.current)
+    languages = Langid()
+    _warm_up(policies.current, languages)
     loops = Supervisor(registry)
     loops.start("policy-reload", lambda: policies.watch(settings.reload_s))
     try:
@@ -67,7 +68,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             probes={},
             policies=policies,
             head=load_head("injection"),
-            languages=Langid(),
+            languages=languages,
             seal=VaultSeal(platform.service_secret.get_secret_value(), SystemClock(), settings.vault_ttl_s),
             metrics=metrics,
         )
@@ -82,12 +83,11 @@ def check_config(platform: PlatformSettings, settings: Settings) -> None:
     load_policies(platform)
 
 
-def _warm_up(policies: PolicySet) -> None:
-    # The numbering plans of a region are read at its first number: better now than in a request.
-    regions = {
-        region
-        for policy in policies.policies.values()
-        for section in (policy.rules.input, policy.rules.output)
-        for region in section.pii.phone_regions
-    }
-    list(find_phones("phone 030 1234567", sorted(regions)))
+def _warm_up(policies: PolicySet, languages: Languages) -> None:
+    # The numbering plans of a region are read at its first number, and the model of languages is opened at its first text:
+    # better now than in a request.
+    rules = [policy.rules for policy in policies.policies.values()]
+    sections = [each for rule in rules for each in (rule.input, rule.tool_results, rule.context, rule.output) if each]
+    list(find_phones("phone 030 1234567", sorted({region for each in sections for region in each.pii.phone_regions})))
+    if any(each.scanners.language for each in sections):
+        languages.best("Which language is this?")

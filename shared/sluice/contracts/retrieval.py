@@ -15,6 +15,19 @@ ContextPlacement = Literal["ranked", "edges"]
 FusionMethod = Literal["rrf", "weighted"]
 Attribute = StrictBool | StrictInt | StrictFloat | MetadataValue
 Attributes = Annotated[dict[MetadataKey, Attribute], Field(max_length=16)]
+DOCUMENT_FORMATS = {
+    "plain": "bash c cc cfg cpp cs css go h hpp ini java js json jsonl jsx kt log lua php pl ps1 py r rb rs rst scala sh "
+    "sql swift tex text toml ts tsx txt xml yaml yml",
+    "markdown": "md markdown",
+    "html": "html htm xhtml",
+    "pdf": "pdf",
+    "docx": "docx",
+    "pptx": "pptx",
+    "xlsx": "xlsx xlsm",
+    "csv": "csv tsv",
+}
+"""The formats of files that can be ingested, with the endings of their names."""
+DOCUMENT_SUFFIXES = {f".{ending}": name for name, endings in DOCUMENT_FORMATS.items() for ending in endings.split()}
 _FILTER_DEPTH = 5
 _FILTER_PARTS = 50
 
@@ -75,6 +88,9 @@ class Document(Reply):
     status: DocumentStatus
     error: str | None = None
     bytes: int
+    sha256: Annotated[
+        str | None, Field(description="of the bytes that were sent; null for documents of older releases")
+    ] = None
     chunks: int
     created_at: int
     metadata: Attributes = {}

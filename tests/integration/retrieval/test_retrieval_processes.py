@@ -2,12 +2,16 @@
 
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from sluice.testing import wait_until
+from sluice_cli.app import app
+from sluice_cli.platform.errors import CommandFailed
 
 pytestmark = pytest.mark.integration
 
@@ -105,6 +109,43 @@ def test_a_search_is_filtered_spread_and_explained(shared: Any) -> None:
         f"/v1/vector_stores/{store}/search", json={"query": "x", "filters": {"type": "in", "key": "a", "value": 3}}
     )
     assert (refused.status_code, "takes a list" in refused.text) == (422, True)
+
+
+def test_a_folder_is_ingested_and_only_what_changed_is_sent_again(shared: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "handbook"
+    (folder / "drafts").mkdir(parents=True)
+    (folder / ".git").mkdir()
+    (folder / "guide.md").write_text(GUIDE)
+    (folder / "prices.csv").write_text("Item,Euro\nBolt,2\n")
+    (folder / "drafts" / "plan.txt").write_text("Nobody has read this draft.")
+    (folder / ".git" / "notes.txt").write_text("hidden")
+    (folder / "photo.jpeg").write_bytes(b"no text")
+    token = shared.client.headers["authorization"].removeprefix("Bearer ")
+    environment = {"SLUICE_URL": f"http://127.0.0.1:{shared.port}", "SLUICE_API_KEY": token, "COLUMNS": "200"}
+
+    def ingest(*arguments: str) -> Any:
+        return CliRunner(env=environment).invoke(app, ["ingest", str(folder), "--store", "folder", *arguments])
+
+    first = ingest("--metadata", "year=2024", "--exclude", "drafts/*")
+    assert first.exit_code == 0, repr(first.exception)
+    assert "2 documents sent, 0 unchanged" in first.stdout
+    store = next(word for word in first.stdout.split() if word.startswith("vs_"))
+    assert {item["name"] for item in shared.documents(store, status="ready")} == {"guide.md", "prices.csv"}
+    assert shared.search(store, "price of a bolt", top_k=1)[0]["metadata"] == {"year": 2024}
+    (folder / "guide.md").write_text(GUIDE.replace("8080", "9090"))
+    second = ingest()
+    assert "2 documents sent, 1 unchanged" in second.stdout
+    found = shared.search(store, "On which port does the gateway listen?", top_k=1)[0]
+    assert (found["source"], "9090" in found["text"]) == ("guide.md", True)
+    (folder / "prices.csv").unlink()
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing else")
+    third = ingest("--delete")
+    assert isinstance(third.exception, CommandFailed)
+    assert "1 of the files could not be ingested" in str(third.exception)
+    assert "broken.pdf" in str(third.exception)
+    assert "0 documents sent, 2 unchanged, 1 deleted" in third.stdout
+    assert {item["name"] for item in shared.documents(store)} == {"guide.md", "drafts/plan.txt"}
+    assert isinstance(ingest("--metadata", "year").exception, CommandFailed)
 
 
 def test_a_replaced_document_gives_way_in_one_step(shared: Any) -> None:

@@ -73,14 +73,30 @@ HOSTILE = [
     "é",
     "İ",
     "no restrictions ",
+    "const a" + "a" * 390 + "\n",
+    "```\n",
+    "![a](https://a?",
+    "a\u200c",
+    "your system ",
 ]
 
 
+LOOKED = {
+    "scanners": {
+        "invisible_text": {},
+        "urls": {"deny": ["evil.example"]},
+        "topics": {"deny": {"t": ["your system", "no restrictions"]}},
+        "code": {},
+        "length": {"max_words": 10_000_000, "max_lines": 10_000_000, "max_characters": 10_000_000},
+    }
+}
 SLOWEST = ["4111 ", "212-555-", "://a:b@", "\U000e0041"]
 
 
 def cpu_seconds(unit: str, size: int, stage: str) -> float:
-    policy = parse_policies({"version": 1, "policies": {"default": {}}}, "guard.yaml").get("default")
+    policy = parse_policies({"version": 1, "policies": {"default": {"input": LOOKED, "output": LOOKED}}}, "x").get(
+        "default"
+    )
     text = (unit * (size // len(unit) + 1))[:size]
     started = time.process_time()
     check(CheckRequest.model_validate({"stage": stage, "text": text}), policy, lambda: None)

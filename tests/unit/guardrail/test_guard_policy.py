@@ -57,7 +57,7 @@ def test_an_unknown_policy_is_named_with_the_known_ones() -> None:
 
 def test_the_shipped_file_is_right(tmp_path: Path) -> None:
     policies = load_policies(platform_settings(tmp_path, config_dir=SHIPPED))
-    assert set(policies.policies) == {"default", "sanitise", "strict", "observe"}
+    assert set(policies.policies) == {"default", "sanitise", "masked", "strict", "observe"}
     assert policies.get("default").rules.input.injection.threshold == 0.7
 
 

@@ -37,7 +37,7 @@ from sluice_gateway.dataplane.limiter import Limiter, Queueing
 from sluice_gateway.dataplane.listing import MODELS, listed
 from sluice_gateway.dataplane.media import units_of
 from sluice_gateway.dataplane.moderation import Moderate, admit_moderation
-from sluice_gateway.dataplane.plan import Stage, Stages
+from sluice_gateway.dataplane.plan import Stages, together
 from sluice_gateway.dataplane.short_way import Client
 from sluice_gateway.dataplane.stages.admit import admit_body, admit_head, admit_links, admit_names, read_body, too_large
 from sluice_gateway.dataplane.stages.attempt import Attempts
@@ -357,7 +357,7 @@ class DataPlane:
                 await admit_names(ctx.body, self._options, self._deps.names)
             while following := ctx.plan.following(ctx.ran):
                 ctx.ran = (*ctx.ran, *following)
-                await _together(following, ctx)
+                await together(following, ctx)
                 if ctx.gone:
                     raise Gone
             if ctx.context_text and ctx.plan.guard_input == "enforce":
@@ -425,26 +425,6 @@ class DataPlane:
 def create(deps: DataPlaneDeps, fallback: Application) -> DataPlane:
     """Return the request path in front of another application."""
     return DataPlane(deps, fallback)
-
-
-async def _together(stages: tuple[Stage, ...], ctx: RequestContext) -> None:
-    # The first stage that fails ends the others: a blocked verdict does not wait for retrieval.
-    if len(stages) == 1:
-        await stages[0](ctx)
-        return
-    try:
-        async with asyncio.TaskGroup() as group:
-            for stage in stages:
-                group.create_task(stage(ctx))  # type: ignore[arg-type] # a stage is a coroutine function
-    except* (ApiError, Gone, DeadlineExceeded) as failed:
-        raise _first(failed) from None
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    leaf: BaseException = group
-    while isinstance(leaf, BaseExceptionGroup):
-        leaf = leaf.exceptions[0]
-    return leaf
 
 
 async def _refuse(send: Send, endpoint: Endpoint, error: ApiError, headers: Headers) -> None:

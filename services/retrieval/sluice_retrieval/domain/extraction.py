@@ -4,6 +4,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from sluice.contracts.retrieval import DOCUMENT_SUFFIXES
 from sluice_retrieval.domain.errors import DocumentTypeUnknown
 
 
@@ -23,25 +24,7 @@ class FileFormat(StrEnum):
 AS_TEXT = frozenset({FileFormat.PLAIN, FileFormat.MARKDOWN})
 """Formats that are text already: kept to the character."""
 
-_CODE = (
-    "bash c cc cfg cpp cs css go h hpp ini java js json jsonl jsx kt log lua php pl ps1 py r rb rs rst scala sh sql "
-    "swift tex text toml ts tsx txt xml yaml yml"
-)
-_BY_SUFFIX = {
-    **{f".{suffix}": FileFormat.PLAIN for suffix in _CODE.split()},
-    ".md": FileFormat.MARKDOWN,
-    ".markdown": FileFormat.MARKDOWN,
-    ".html": FileFormat.HTML,
-    ".htm": FileFormat.HTML,
-    ".xhtml": FileFormat.HTML,
-    ".pdf": FileFormat.PDF,
-    ".docx": FileFormat.DOCX,
-    ".pptx": FileFormat.PPTX,
-    ".xlsx": FileFormat.XLSX,
-    ".xlsm": FileFormat.XLSX,
-    ".csv": FileFormat.CSV,
-    ".tsv": FileFormat.CSV,
-}
+_BY_SUFFIX = {suffix: FileFormat(name) for suffix, name in DOCUMENT_SUFFIXES.items()}
 _OFFICE = "application/vnd.openxmlformats-officedocument"
 _BY_MEDIA_TYPE = {
     "text/plain": FileFormat.PLAIN,

@@ -71,7 +71,7 @@ async def add_document(store_id: str, request: Request, caller: CallerDep, deps:
     Once this is answered the document survives a crash, also when the queue is away: it is sent when the queue is back.
     """
     limit = deps.settings.max_document_bytes
-    body = await read_document(request, limit, deps.extractor)
+    body, sha256 = await read_document(request, limit, deps.extractor)
     now = deps.clock.now()
     document = Document(
         id=new_id("doc"),
@@ -80,6 +80,7 @@ async def add_document(store_id: str, request: Request, caller: CallerDep, deps:
         media_type=body.media_type,
         status="queued",
         bytes=checked_bytes(body, limit),
+        sha256=sha256,
         chunks=0,
         created_at=int(now),
         metadata=body.metadata,

@@ -1,6 +1,7 @@
 """Reading a document from a request: JSON, or a file in a form."""
 
-from typing import Any
+import hashlib
+from typing import Any, NamedTuple
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -19,7 +20,14 @@ _OVERHEAD = 64 * 1024
 _METADATA: TypeAdapter[Any] = TypeAdapter(Json[Attributes])
 
 
-async def read_document(request: Request, max_bytes: int, extractor: Extractor) -> DocumentCreate:
+class Upload(NamedTuple):
+    """A document and the SHA-256 of what it came as: a file's bytes, or a JSON text in UTF-8."""
+
+    document: DocumentCreate
+    sha256: str
+
+
+async def read_document(request: Request, max_bytes: int, extractor: Extractor) -> Upload:
     """Return the document that a request brings.
 
     Raises:
@@ -32,9 +40,10 @@ async def read_document(request: Request, max_bytes: int, extractor: Extractor) 
     if media_type == "application/json":
         body = await _read(request, max_bytes, _ESCAPED * max_bytes + _OVERHEAD)
         try:
-            return DocumentCreate.model_validate_json(body)
+            document = DocumentCreate.model_validate_json(body)
         except ValidationError as exc:
             raise _invalid(exc, "body") from exc
+        return Upload(document, _hashed(document.text.encode(errors="surrogatepass")))
     if media_type == "multipart/form-data":
         whole = await _read(request, max_bytes, max_bytes + _OVERHEAD)
         return await _from_form(request, whole, max_bytes, extractor)
@@ -53,7 +62,7 @@ async def _read(request: Request, max_bytes: int, limit: int) -> bytes:
     return bytes(body)
 
 
-async def _from_form(request: Request, body: bytes, max_bytes: int, extractor: Extractor) -> DocumentCreate:
+async def _from_form(request: Request, body: bytes, max_bytes: int, extractor: Extractor) -> Upload:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
@@ -69,7 +78,7 @@ async def _from_form(request: Request, body: bytes, max_bytes: int, extractor: E
         await form.close()
 
 
-async def _from_fields(form: FormData, max_bytes: int, extractor: Extractor) -> DocumentCreate:
+async def _from_fields(form: FormData, max_bytes: int, extractor: Extractor) -> Upload:
     file = form.get("file")
     if not isinstance(file, UploadFile):
         raise DocumentUnreadable("The form has no file; send it in a part named `file`.")
@@ -82,7 +91,7 @@ async def _from_fields(form: FormData, max_bytes: int, extractor: Extractor) -> 
     else:
         check_size(len(raw), max_bytes)
         text = await extractor.extract(raw, file_format)
-    return DocumentCreate.model_validate(
+    document = DocumentCreate.model_validate(
         {
             "name": form.get("name") or filename,
             "text": text,
@@ -90,6 +99,11 @@ async def _from_fields(form: FormData, max_bytes: int, extractor: Extractor) -> 
             "metadata": metadata,
         }
     )
+    return Upload(document, _hashed(raw))
+
+
+def _hashed(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
 
 
 def _invalid(exc: ValidationError, where: str) -> RequestValidationError:

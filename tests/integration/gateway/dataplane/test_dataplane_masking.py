@@ -165,6 +165,11 @@ async def test_a_request_of_many_texts_has_one_vault(
     async with masking(tmp_path, provider) as gateway:
         body = {"model": "small", "messages": [{"role": "user", "content": content}]}
         answer = await client.post(gateway.url + CHAT, json=body)
+        early = {"model": "small", "messages": [{"role": "user", "content": [*content[:-1], *parts[:2]]}]}
+        first = await client.post(gateway.url + CHAT, json=early)
+    assert first.json()["choices"][0]["message"]["content"] == "a@b.org <EMAIL_2> <EMAIL_3>", (
+        "masked in the first question"
+    )
     sent = provider.seen[0].json["messages"][0]["content"]
     assert (sent[0]["text"], sent[-1]["text"]) == ("<EMAIL_1>", "<EMAIL_3> <EMAIL_1> <EMAIL_2>")
     assert answer.json()["choices"][0]["message"]["content"] == "a@b.org <EMAIL_2> c@d.org"

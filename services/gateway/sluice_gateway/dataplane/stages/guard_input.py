@@ -62,8 +62,9 @@ def judge(found: Sequence[Piece], verdicts: Sequence[InputVerdict]) -> Judgement
     changes = [
         (piece.path, filtered[str(index)]) for index, piece in enumerate(found) if filtered[str(index)] != piece.text
     ]
-    # Each question knows the placeholders of those before it, so the last verdict knows all.
-    return Judgement(blocked=False, issues=issues, changes=changes, vault=verdicts[-1].vault if verdicts else ())
+    # Each question knows the placeholders of those before it, so the last verdict that masks knows all.
+    vault = next((verdict.vault for verdict in reversed(verdicts) if verdict.vault), ())
+    return Judgement(blocked=False, issues=issues, changes=changes, vault=vault)
 
 
 def reserved(found: Sequence[Piece]) -> tuple[VaultEntry, ...]:

@@ -1,0 +1,209 @@
+"""`sluice ingest`: files and folders into a vector store; what has not changed is left alone."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sluice.contracts.retrieval import DOCUMENT_SUFFIXES
+from sluice_cli.client import Gateway, every
+from sluice_cli.output import console, say
+from sluice_cli.platform.errors import CommandFailed
+from sluice_cli.settings import CliSettings
+
+_POLL_S = 0.5
+_UNFINISHED = ("queued", "processing")
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What became of the files."""
+
+    sent: dict[str, str] = field(default_factory=dict)
+    unchanged: int = 0
+    deleted: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def ingest(
+    paths: Annotated[
+        list[Path], typer.Argument(help="files or folders; hidden files and folders are left out", exists=True)
+    ],
+    store: Annotated[
+        str, typer.Option(help="name of the vector store; made if there is none of that name")
+    ] = "default",
+    wait_s: Annotated[
+        float, typer.Option("--wait", min=0, help="seconds to wait until all is indexed; 0 does not wait")
+    ] = 600.0,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(help="leave out names that match this pattern, such as 'drafts/*'; may be repeated"),
+    ] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option("--metadata", help="key=value for every document sent; may be repeated")
+    ] = None,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="delete the store's documents that are not among the files")
+    ] = False,
+) -> None:
+    """Put documents into a vector store and wait until they can be found; what has not changed is not sent again."""
+    gateway = Gateway.from_settings(CliSettings())
+    details = _details(metadata or [])
+    files = _files(paths, exclude or [])
+    if not files:
+        raise CommandFailed("There is no file of a known type in what you named.")
+    store_id = _store_id(gateway, store)
+    known = _documents(gateway, store_id)
+    tally = _Tally()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        _send_all(gateway, store_id, files, known, details, tally, progress)
+        if delete:
+            _delete_others(gateway, store_id, known, files, tally)
+        if wait_s:
+            _wait(gateway, store_id, tally, wait_s, progress)
+    _report(tally, store, store_id)
+
+
+def _report(tally: _Tally, store: str, store_id: str) -> None:
+    gone = f", {tally.deleted} deleted" if tally.deleted else ""
+    say(f"Vector store {store_id} ({store}): {len(tally.sent)} documents sent, {tally.unchanged} unchanged{gone}.")
+    if tally.failed:
+        reasons = "\n".join(f"  {name}: {reason}" for name, reason in sorted(tally.failed.items()))
+        raise CommandFailed(f"{len(tally.failed)} of the files could not be ingested:\n{reasons}")
+
+
+def _details(given: Sequence[str]) -> dict[str, Any]:
+    details: dict[str, Any] = {}
+    for pair in given:
+        key, found, value = pair.partition("=")
+        if not found or not key:
+            raise CommandFailed(f"--metadata takes key=value, not {pair!r}.")
+        details[key] = _value(value)
+    return details
+
+
+def _value(text: str) -> str | int | float | bool:
+    """Return a number or a boolean where the text is written as one."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, int | float) else text
+
+
+def _files(paths: Sequence[Path], exclude: Sequence[str]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for name, path in _walk(paths):
+        if any(PurePosixPath(name).match(pattern) for pattern in exclude):
+            continue
+        if name in found:
+            raise CommandFailed(f"{found[name]} and {path} would both be {name!r} in the store. Ingest them apart.")
+        found[name] = path
+    return found
+
+
+def _walk(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    for path in paths:
+        if not path.is_dir():
+            yield path.name, path
+            continue
+        for member in sorted(path.rglob("*")):
+            name = member.relative_to(path)
+            hidden = any(part.startswith(".") for part in name.parts)
+            if not hidden and member.is_file() and member.suffix.lower() in DOCUMENT_SUFFIXES:
+                yield name.as_posix(), member
+
+
+def _store_id(gateway: Gateway, name: str) -> str:
+    for row in every(gateway.user, "/v1/vector_stores"):
+        if row["name"] == name:
+            return str(row["id"])
+    return str(gateway.user("POST", "/v1/vector_stores", json={"name": name})["id"])
+
+
+def _documents(gateway: Gateway, store_id: str) -> dict[str, dict[str, Any]]:
+    """Return the newest document of each name."""
+    newest: dict[str, dict[str, Any]] = {}
+    for row in every(gateway.user, f"/v1/vector_stores/{store_id}/documents", {"order": "desc"}):
+        newest.setdefault(row["name"], row)
+    return newest
+
+
+def _send_all(
+    gateway: Gateway,
+    store_id: str,
+    files: Mapping[str, Path],
+    known: Mapping[str, Mapping[str, Any]],
+    details: Mapping[str, Any],
+    tally: _Tally,
+    progress: Progress,
+) -> None:
+    task = progress.add_task("sending", total=len(files))
+    for name, path in files.items():
+        raw = path.read_bytes()
+        there = known.get(name)
+        if there is not None and _is_same(there, raw, details):
+            if there["status"] in _UNFINISHED:
+                tally.sent[there["id"]] = name
+            else:
+                tally.unchanged += 1
+        else:
+            try:
+                tally.sent[_send(gateway, store_id, name, path.name, raw, details)] = name
+            except CommandFailed as exc:
+                tally.failed[name] = str(exc)
+        progress.advance(task)
+
+
+def _is_same(there: Mapping[str, Any], raw: bytes, details: Mapping[str, Any]) -> bool:
+    if there["status"] == "failed" or (details and there["metadata"] != details):
+        return False
+    return bool(there["sha256"] == hashlib.sha256(raw).hexdigest())
+
+
+def _send(gateway: Gateway, store_id: str, name: str, filename: str, raw: bytes, details: Mapping[str, Any]) -> str:
+    form = {"name": name, "metadata": json.dumps(details)}
+    path = f"/v1/vector_stores/{store_id}/documents"
+    return str(gateway.user("POST", path, files={"file": (filename, raw)}, data=form)["id"])
+
+
+def _delete_others(
+    gateway: Gateway,
+    store_id: str,
+    known: Mapping[str, Mapping[str, Any]],
+    files: Mapping[str, Path],
+    tally: _Tally,
+) -> None:
+    for name, document in known.items():
+        if name not in files:
+            gateway.user("DELETE", f"/v1/vector_stores/{store_id}/documents/{document['id']}")
+            tally.deleted += 1
+
+
+def _wait(gateway: Gateway, store_id: str, tally: _Tally, wait_s: float, progress: Progress) -> None:
+    task = progress.add_task("indexing", total=len(tally.sent))
+    deadline = time.monotonic() + wait_s
+    waiting = dict(tally.sent)
+    while waiting:
+        for document_id, name in list(waiting.items()):
+            document = gateway.user("GET", f"/v1/vector_stores/{store_id}/documents/{document_id}")
+            if document["status"] in _UNFINISHED:
+                break  # they are taken in order, so those behind it wait as well
+            if document["status"] == "failed":
+                tally.failed[name] = document["error"]
+                del tally.sent[document_id]
+            del waiting[document_id]
+            progress.advance(task)
+        if waiting and time.monotonic() > deadline:
+            raise CommandFailed(
+                f"{len(waiting)} documents were not indexed within {wait_s:.0f} s; they go on in the background."
+            )
+        if waiting:
+            time.sleep(_POLL_S)
