@@ -17,6 +17,9 @@ Role = Literal["admin", "member", "read_only"]
 KeyId = Annotated[str, typer.Argument(help="the key's id")]
 Org = Annotated[str | None, typer.Option(help="its organisation's id, name or tenant")]
 Team = Annotated[str | None, typer.Option(help="its team's id or name")]
+Policy = Annotated[
+    str | None, typer.Option(help="a policy that its requests follow besides their model's; `none` takes it away")
+]
 Days = Annotated[int | None, typer.Option(min=1, help="days until it expires")]
 _COLUMNS = ("id", "name", "tenant", "role", "prefix", "status", "models", "limits")
 
@@ -33,12 +36,14 @@ def create(
         Role, typer.Option(help="read_only lists models and usage; admin also administers its organisation")
     ] = "member",
     model: limits.Models = None,
+    policy: Policy = None,
     days: Days = None,
     requests_per_minute: limits.PerMinute = None,
     tokens_per_minute: limits.TokensPerMinute = None,
     max_concurrent: limits.Concurrent = None,
     budget_per_day_usd: limits.PerDay = None,
     budget_per_month_usd: limits.PerMonth = None,
+    metadata: limits.Metadata = None,
 ) -> None:
     """Make a key; it is shown this once."""
     gateway = _gateway()
@@ -48,6 +53,8 @@ def create(
         body["team_id"] = team_id(gateway, team, org)
     elif org:
         body["organization_id"] = organization_id(gateway, org)
+    body |= {"policy": None if policy == "none" else policy} if policy else {}
+    body |= limits.metadata(metadata)
     body |= limits.limits(
         requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd
     )
@@ -86,12 +93,14 @@ def change(
     team: Annotated[str | None, typer.Option(help="another team of its organisation (id), or `none`")] = None,
     model: limits.Models = None,
     all_models: limits.AllModels = False,
+    policy: Policy = None,
     days: Days = None,
     requests_per_minute: limits.PerMinute = None,
     tokens_per_minute: limits.TokensPerMinute = None,
     max_concurrent: limits.Concurrent = None,
     budget_per_day_usd: limits.PerDay = None,
     budget_per_month_usd: limits.PerMonth = None,
+    metadata: limits.Metadata = None,
     no_limit: limits.NoLimit = None,
 ) -> None:
     """Change what is given; every gateway follows within a second."""
@@ -99,6 +108,8 @@ def change(
     body |= {"name": name} if name else {}
     body |= {"role": role} if role else {}
     body |= {"team_id": None if team == "none" else team} if team else {}
+    body |= {"policy": None if policy == "none" else policy} if policy else {}
+    body |= limits.metadata(metadata)
     body |= limits.limits(
         requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd, no_limit
     )

@@ -1,9 +1,11 @@
-"""The options that organisations, teams and keys share: models, limits, and how to take them away."""
+"""The options that organisations, teams and keys share: models, limits and how to take them away, notes."""
 
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+
+from sluice_cli.platform.errors import CommandFailed
 
 
 class Limit(StrEnum):
@@ -28,6 +30,10 @@ PerMonth = Annotated[float | None, typer.Option("--budget-per-month-usd", min=0,
 NoLimit = Annotated[
     list[Limit] | None,
     typer.Option("--no-limit", metavar="LIMIT", help="a limit to take away, by its option's name; repeat for several"),
+]
+Metadata = Annotated[
+    list[str] | None,
+    typer.Option("--metadata", metavar="NAME=VALUE", help="a note of your own; repeat for all that are to be kept"),
 ]
 Shown = ("requests_per_minute", "tokens_per_minute", "max_concurrent", "budget_per_day_usd", "budget_per_month_usd")
 
@@ -58,6 +64,17 @@ def models(chosen: list[str] | None, *, every: bool = False) -> dict[str, Any]:
     if every:
         return {"models": None}
     return {"models": chosen} if chosen else {}
+
+
+def metadata(pairs: list[str] | None) -> dict[str, Any]:
+    """Return the body's `metadata` with what was given, which replaces what was there."""
+    if not pairs:
+        return {}
+    split = [pair.partition("=") for pair in pairs]
+    wrong = [name for name, equals, _ in split if not equals or not name]
+    if wrong:
+        raise CommandFailed(f"--metadata {wrong[0]} is not NAME=VALUE.")
+    return {"metadata": {name: value for name, _, value in split}}
 
 
 def one_line(row: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import pytest
 import redis
 from typer.testing import CliRunner
 
-from sluice.contracts.routing import SNAPSHOT_KEY, Deployment, Model, Price, RoutingSnapshot
+from sluice.contracts.routing import SNAPSHOT_KEY, Deployment, Model, Policy, Price, RoutingSnapshot
 from sluice.testing import ADMIN_KEY, ServiceProcess, environment_of, free_port, platform_settings, valkey_server
 from sluice_cli.app import app
 from sluice_cli.platform.errors import CommandFailed
@@ -24,7 +24,10 @@ def _model(name: str, source: str) -> Model:
 
 
 MODELS = RoutingSnapshot(
-    version=1, published_at=1.0, models=(_model("listed", "genai-prices 0.2.3"), _model("own", "config 1a2b3c4d"))
+    version=1,
+    published_at=1.0,
+    policies=(Policy(name="direct"),),
+    models=(_model("listed", "genai-prices 0.2.3"), _model("own", "config 1a2b3c4d")),
 )
 
 
@@ -179,3 +182,15 @@ def test_caches_and_sums_of_usage(cli: Cli) -> None:
     assert "all together" in cli.ok("usage", "summary", "--by", "day")
     assert cli.json("usage", "summary", "--json")["totals"]["requests"] == 0
     assert "0 sums of hours and days were made in" in cli.ok("usage", "rebuild")
+
+
+def test_notes_and_policies(cli: Cli) -> None:
+    cli.ok("orgs", "create", "notes", "--metadata", "cost_centre=42", "--metadata", "owner=a=b")
+    assert cli.json("orgs", "show", "notes")["metadata"] == {"cost_centre": "42", "owner": "a=b"}
+    cli.ok("teams", "create", "blue", "--org", "notes", "--metadata", "x=1")
+    assert cli.json("teams", "change", "blue", "--metadata", "y=2")["metadata"] == {"y": "2"}
+    cli.ok("keys", "create", "with-policy", "--org", "notes", "--policy", "direct", "--metadata", "z=3")
+    key = cli.json("keys", "list", "--org", "notes", "--json")[0]
+    assert (key["policy"], key["metadata"]) == ("direct", {"z": "3"})
+    assert cli.json("keys", "change", key["id"], "--policy", "none")["policy"] is None
+    assert "is not NAME=VALUE" in cli.refused("keys", "change", key["id"], "--metadata", "alone")
