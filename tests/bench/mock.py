@@ -9,6 +9,7 @@ from tests.bench.children import Child
 
 GREETING = "listening on "
 MODEL = "bench-model"
+CACHED_MODEL = "bench-cached"  # a row's own name for it, with a cache in front
 WORDS = 64
 
 

@@ -102,6 +102,12 @@ STREAM_COLUMNS = (
     ),
 )
 
+HIT_COLUMNS = (
+    Column("row", lambda row: row.row),
+    Column("answers from the cache a second at 32", lambda row: number(row.hits_per_second, 0)),
+    Column("CPU s per 1,000 of them", lambda row: with_spread(row.hit_cpu_per_1000, 3)),
+)
+
 
 def table(columns: Sequence[Column], rows: Sequence[RowFigures]) -> str:
     """Return a Markdown table."""
@@ -112,7 +118,7 @@ def table(columns: Sequence[Column], rows: Sequence[RowFigures]) -> str:
 
 
 def markdown(header: Header, rows: Sequence[RowFigures], held: Sequence[Held]) -> str:
-    """Return the whole report: both tables, the bars, then what went wrong, if anything."""
+    """Return the whole report: the tables, the bars, then what went wrong, if anything."""
     machine = header.machine
     introduction = (
         f"Taken {header.taken_at} on {machine.processor}, {machine.cores} cores, Linux {machine.kernel}, Python "
@@ -123,7 +129,11 @@ def markdown(header: Header, rows: Sequence[RowFigures], held: Sequence[Held]) -
     )
     if header.releases:
         introduction += f" Releases: {', '.join(header.releases)}."
-    parts = [introduction, table(JSON_COLUMNS, rows), table(STREAM_COLUMNS, rows), bars.table(held)]
+    parts = [introduction, table(JSON_COLUMNS, rows), table(STREAM_COLUMNS, rows)]
+    caching = [row for row in rows if row.hits_per_second is not None]
+    if caching:
+        parts.append(table(HIT_COLUMNS, caching))
+    parts.append(bars.table(held))
     complaints = [f"- {row.row}, {complaint}" for row in rows for complaint in row.complaints]
     if complaints:
         parts.append("Failed, so these figures do not count:\n\n" + "\n".join(complaints))

@@ -1,13 +1,13 @@
-"""What is asked of every row: five scenarios, each with one fixed request body."""
+"""What is asked of every row: six scenarios, each with one fixed request body; the last only of a row that has a cache."""
 
 import json
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tests.bench.mock import MODEL, Timing
+from tests.bench.mock import CACHED_MODEL, MODEL, Timing
 
-ScenarioName = Literal["json-32", "json-1", "json-34k", "stream-32", "stream-paced"]
-BodyName = Literal["json", "long", "stream"]
+ScenarioName = Literal["json-32", "json-1", "json-34k", "stream-32", "stream-paced", "cache-hit"]
+BodyName = Literal["json", "long", "stream", "hit"]
 
 _SYSTEM = {
     "role": "system",
@@ -23,13 +23,14 @@ _FACT = "Fact {number}: replica {number} of shard {shard} was {lag} seconds behi
 
 
 class Scenario(NamedTuple):
-    """One kind of load; `timing` is how the mock upstream answers meanwhile."""
+    """One kind of load; `timing` is how the mock upstream answers meanwhile. With `cached` no answer may come from there."""
 
     name: ScenarioName
     title: str
     connections: int
     body: BodyName
     timing: Timing
+    cached: bool = False
 
 
 SCENARIOS = (
@@ -44,6 +45,7 @@ SCENARIOS = (
         body="stream",
         timing=Timing(first_delay_us=20_000, gap_us=5_000),
     ),
+    Scenario("cache-hit", "answers from the cache, 32 connections", 32, body="hit", timing=Timing(), cached=True),
 )
 
 
@@ -53,6 +55,7 @@ class Bodies(NamedTuple):
     json: Path
     long: Path
     stream: Path
+    hit: Path
 
     def of(self, scenario: Scenario) -> Path:
         found: Path = getattr(self, scenario.body)
@@ -78,4 +81,5 @@ def write_bodies(folder: Path) -> Bodies:
     bodies.json.write_text(json.dumps(_REQUEST))
     bodies.long.write_text(json.dumps({**_REQUEST, "messages": [_SYSTEM, evidence, _QUESTION]}))
     bodies.stream.write_text(json.dumps({**_REQUEST, "stream": True}))
+    bodies.hit.write_text(json.dumps({**_REQUEST, "model": CACHED_MODEL, "temperature": 0}))
     return bodies

@@ -282,7 +282,9 @@ def _whole(seen: Seen, behaviour: Behaviour) -> dict[str, Any]:
         return {
             "object": "list",
             "model": fields["model"],
-            "data": [{"object": "embedding", "index": i, "embedding": [0.1, 0.2]} for i in range(len(texts))],
+            "data": [
+                {"object": "embedding", "index": i, "embedding": [0.1, len(text)]} for i, text in enumerate(texts)
+            ],
             "usage": {"prompt_tokens": 4 * len(texts), "total_tokens": 4 * len(texts)},
         }
     if seen.path.endswith("/rerank"):

@@ -203,7 +203,7 @@ class GatewayMetrics:
         )
         self.cache_requests = plain.counter(
             "sluice_gateway_cache_requests_total",
-            "Requests that a policy lets be answered from the cache, by outcome (l1, l2, l3: answered from that level; miss; bypass).",
+            "Requests that a policy lets be answered from the cache, by outcome (l1, l2, l3: answered from that level; partial: some inputs of a list; miss; bypass).",
             ("outcome",),
         )
         self.cache_saved_usd = plain.counter(
@@ -226,6 +226,10 @@ class GatewayMetrics:
         )
         self.cache_bytes: Gauge = registry.gauge(
             "sluice_gateway_cache_bytes", "Memory of this process that kept answers take up, in bytes."
+        )
+        self.cache_database_bytes: Gauge = registry.gauge(
+            "sluice_gateway_cache_database_bytes",
+            "Size of kept answers in the database when it was last cleaned, in bytes.",
         )
         self.cache_entries: Gauge = registry.gauge(
             "sluice_gateway_cache_entries", "Answers that are kept in the memory of this process."

@@ -110,6 +110,11 @@ class Settings(ServiceSettings):
     cache_memory_bytes: int = Field(
         64 * _MIB, ge=0, description="memory for kept answers in each gateway process, in bytes; 0 keeps none in memory"
     )
+    cache_database_bytes: int = Field(
+        256 * _MIB,
+        ge=0,
+        description="size of kept answers in the database, in bytes; the oldest go beyond it; 0 keeps none there",
+    )
     usage_retention_days: int = Field(
         400, ge=0, le=36_500, description="days that usage records are kept; 0 keeps them for ever"
     )

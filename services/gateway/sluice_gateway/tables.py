@@ -234,3 +234,32 @@ class UsageRollupRow(Base):
     cache_write_tokens: Mapped[int] = mapped_column(BigInteger)
     reasoning_tokens: Mapped[int] = mapped_column(BigInteger)
     cost_usd: Mapped[float] = mapped_column(Float(53))
+
+
+class AnswerRow(Base):
+    """A kept answer; `stored_at` and `ends` are unix seconds, `size` is the length of `body`."""
+
+    __tablename__ = "answers"
+    __table_args__ = (
+        Index("ix_answers_stored_at", "stored_at", "size"),
+        Index("ix_answers_ends", "ends"),
+        Index("ix_answers_tenant", "tenant"),
+    )
+
+    key: Mapped[bytes] = mapped_column(LargeBinary(20), primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(63))
+    model: Mapped[str] = mapped_column(String(200))
+    key_id: Mapped[str] = mapped_column(String(64))
+    stored_at: Mapped[float] = mapped_column(Float(53))
+    ends: Mapped[float] = mapped_column(Float(53))
+    size: Mapped[int] = mapped_column(Integer)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class ForgottenAnswersRow(Base):
+    """Kept answers of a scope (`tenant:acme`, `model:small`, `key:key_1`, `all`) that are not younger than `at` count no more."""
+
+    __tablename__ = "forgotten_answers"
+
+    scope: Mapped[str] = mapped_column(String(220), primary_key=True)
+    at: Mapped[float] = mapped_column(Float(53))

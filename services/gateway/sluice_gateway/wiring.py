@@ -42,10 +42,12 @@ from sluice_gateway.adapters.lease_store import RedisLeaseStore
 from sluice_gateway.adapters.lives import Clearing, LifeBook
 from sluice_gateway.adapters.price_keeper import PriceKeeper
 from sluice_gateway.adapters.routing import SnapshotHolder
+from sluice_gateway.answer_store import AnswerStore
 from sluice_gateway.audit_store import AuditStore
 from sluice_gateway.batches.metrics import BatchApiMetrics
 from sluice_gateway.batches.store import BatchStore
 from sluice_gateway.batches.sweep import Sweep
+from sluice_gateway.cache.lasting import LastingAnswers
 from sluice_gateway.cache.levels import AnswerCache
 from sluice_gateway.cache.memory import MemoryCache
 from sluice_gateway.dataplane.app import DataPlane
@@ -180,9 +182,15 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         await keeper.load()
 
         far = RedisAnswers(_impatient_redis(platform, stack), clock)
-        answers = AnswerCache(MemoryCache(settings.cache_memory_bytes), (far,), far)
-        invalidations = Invalidations(redis, answers, clock)
+        answer_store = AnswerStore(database)
+        lasting = LastingAnswers(answer_store, clock, most_bytes=settings.cache_database_bytes)
+        levels = (far, lasting) if settings.cache_database_bytes else (far,)
+        answers = AnswerCache(MemoryCache(settings.cache_memory_bytes), levels, far)
+        invalidations = Invalidations(redis, answers, clock, answer_store)
+        stack.push_async_callback(lasting.close)
         stack.push_async_callback(answers.close)
+        metrics = GatewayMetrics(registry)
+        lasting.on_size = metrics.cache_database_bytes.set
 
         data_plane = DataPlane(
             DataPlaneDeps(
@@ -194,7 +202,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 router=router,
                 retrieval=RetrievalClient(client("retrieval")),
                 tracing=tracing,
-                metrics=GatewayMetrics(registry),
+                metrics=metrics,
                 clock=clock,
                 options=Options(
                     max_body_bytes=settings.max_body_bytes,
@@ -237,6 +245,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         loops.start("limits-leases", data_plane.leases.run)
         loops.start("limits-clearing", clearing.run)
         loops.start("cache-invalidations", invalidations.follow)
+        loops.start("cache-database", lasting.run)
         loops.start("cooldowns-send", cooldowns.send)
         loops.start("cooldowns-follow", cooldowns.follow)
         loops.start("keys-follow", keeper.follow)

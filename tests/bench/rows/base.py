@@ -27,12 +27,14 @@ class Place(NamedTuple):
 
 class Gateway(NamedTuple):
     """A running row. `consumer` is a second process that works behind the request path; `check` is asked at the end
-    whether the gateway did all of its work, given the number of requests that it answered."""
+    whether the gateway did all of its work, given the number of requests that it answered. `caches` says that it has a model
+    whose answers it keeps."""
 
     target: Target
     process: Child | None = None
     consumer: Child | None = None
     check: Callable[[int], str | None] | None = None
+    caches: bool = False
 
     def use(self) -> TreeUse | None:
         return tree_use(self.process.pid) if self.process else None

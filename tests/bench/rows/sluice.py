@@ -3,7 +3,7 @@
 
 A real Valkey, the gateway (`python -m sluice_gateway serve`) and its usage consumer (`python -m sluice_gateway worker`)
 run from a data folder of their own. Valkey and the consumer share the core of mock and load, so that the gateway has
-its core for itself. At the end the usage API has to know of every request that was answered.
+its core for itself. A second name of the model has a policy that keeps its answers. At the end the usage API has to know of every request that was answered.
 """
 
 import importlib.util
@@ -18,11 +18,11 @@ import httpx
 from redis import Redis
 from tests.bench.children import Child
 from tests.bench.loadgen import Target
-from tests.bench.mock import MODEL
+from tests.bench.mock import CACHED_MODEL, MODEL
 from tests.bench.rows.base import READY_SECONDS, Gateway, Opened, Place, answers
 
 from sluice.contracts.gateway import CreateApiKey, CreatedApiKey, SetLimits
-from sluice.contracts.routing import SNAPSHOT_KEY, Deployment, Model, Price, RoutingSnapshot
+from sluice.contracts.routing import SNAPSHOT_KEY, CachePolicy, Deployment, Model, Policy, Price, RoutingSnapshot
 from sluice.contracts.usage import UsageSummary
 from sluice.testing import Valkey, free_port, valkey_process
 
@@ -67,7 +67,7 @@ def open_sluice(place: Place) -> Opened:
             admin = _Admin(f"http://127.0.0.1:{port}", admin_key)
             key = admin.create_key()
             target = Target(port, headers=(f"Authorization: Bearer {key}",))
-            yield Gateway(target, gateway, consumer, admin.check_usage)
+            yield Gateway(target, gateway, consumer, admin.check_usage, caches=True)
 
 
 class _Admin:
@@ -122,7 +122,13 @@ def _valkey(place: Place) -> Iterator[Valkey]:
 def _publish_snapshot(redis_url: str, base_url: str) -> None:
     deployment = Deployment(id="bench", base_url=base_url, upstream_model=MODEL, max_in_flight=1024, health="up")
     snapshot = RoutingSnapshot(
-        version=1, published_at=time.time(), models=(Model(name=MODEL, deployments=(deployment,), price=PRICE),)
+        version=1,
+        published_at=time.time(),
+        models=(
+            Model(name=MODEL, deployments=(deployment,), price=PRICE),
+            Model(name=CACHED_MODEL, deployments=(deployment,), price=PRICE, policy="kept"),
+        ),
+        policies=(Policy(name="kept", cache=CachePolicy()),),
     )
     with Redis.from_url(redis_url) as redis:
         redis.set(SNAPSHOT_KEY, snapshot.model_dump_json())

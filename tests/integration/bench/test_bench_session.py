@@ -75,3 +75,20 @@ def test_a_child_that_ends_early_shows_its_log(tmp_path: Path) -> None:
         pytest.raises(BenchError, match=r"the gateway ended with status 3:\nthe port is taken"),
     ):
         child.wait_until(lambda: False, 5.0)
+
+
+def test_the_cache_is_asked_only_of_rows_that_have_one_and_has_to_answer_itself(
+    programs: Programs, upstream: MockUpstream, bodies: Bodies, tmp_path: Path
+) -> None:
+    with MockUpstream(programs.mock, core=choose_cores()[1], log=tmp_path / "cache.log") as cache:
+        gateways = {
+            "none": Gateway(Target(upstream.port)),
+            "forgetful": Gateway(Target(upstream.port), caches=True),
+            "cache": Gateway(Target(cache.port), caches=True),
+        }
+        session = session_of(programs, upstream, bodies, gateways, [])
+        forgetful, cached = measure(session, chosen_scenarios("cache-hit"), rounds=1)
+    assert forgetful.complaint is not None
+    assert "answers did not come from the cache" in forgetful.complaint
+    assert (cached.row, cached.complaint) == ("cache", None)
+    assert row_figures("cache", [cached]).hits_per_second is not None

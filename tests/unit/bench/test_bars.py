@@ -141,3 +141,12 @@ def test_the_command_fails_when_a_bar_is_not_kept(
 def test_the_command_fails_when_an_answer_was_wrong(tmp_path: Path) -> None:
     runs = [run("sluice", complaint="3 refused")]
     assert conclude([], [row_figures("sluice", runs)], hold(runs), tmp_path, write_docs=True) == 1
+
+
+def test_answers_from_the_cache_are_held_against_a_number_of_their_own() -> None:
+    one = bar("answers from the cache a second, 32 connections", "sluice")
+    assert verdict(one, run("sluice", "cache-hit", per_second=12_500.0)) == ("kept", 12_500.0, 0.25)
+    assert verdict(one, run("sluice", "cache-hit", per_second=9_000.0)) == ("behind", 9_000.0, pytest.approx(-0.1))
+    assert "| ≥ 10,000 | 9,000.00 | -10% | **behind** |" in table(hold([run("sluice", "cache-hit", per_second=9e3)]))
+    (missing,) = hold([run("sluice")], [one])
+    assert missing.missing == ("sluice",)

@@ -70,8 +70,9 @@ def test_an_unknown_row_or_scenario_is_named() -> None:
 
 def test_bodies_differ_only_in_streaming_and_in_length(tmp_path: Path) -> None:
     bodies = write_bodies(tmp_path)
-    plain, long, streamed = (json.loads(path.read_text()) for path in bodies)
+    plain, long, streamed, hit = (json.loads(path.read_text()) for path in bodies)
     assert streamed == {**plain, "stream": True}
+    assert hit == {**plain, "model": "bench-cached", "temperature": 0}
     evidence = long["messages"].pop(1)
     assert long == plain
     assert len(evidence["content"]) == 34 * 1024

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
@@ -10,10 +11,11 @@ WITH_WORKER = ("gateway", "retrieval", "finetune", "eval")
 HEAVY = ("alembic", "requests", "onnxruntime", "qdrant_edge", "qdrant_client", "xllamacpp", "pytest", "sqlalchemy")
 
 
-def loaded_by(*modules: str) -> set[str]:
+@cache
+def loaded_by(*modules: str) -> frozenset[str]:
     code = f"import sys, {', '.join(modules)}; print(*(n for n in {HEAVY!r} if n in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
+    return frozenset(done.stdout.split())
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -38,16 +38,21 @@ class RedisAnswers:
         self._token = secrets.token_bytes(12)
         self._rests_until = 0.0
 
-    async def get(self, key: bytes) -> Entry | None:
-        """Return the entry of this key."""
-        data = await self._ask(lambda: self._redis.get(_ENTRY + key))
-        return unpacked(data) if type(data) is bytes else None
+    async def get(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        """Return the entries of these keys, as far as there are any."""
+        found = await self._ask(lambda: self._redis.mget([_ENTRY + key for key in keys]))
+        entries = ((key, unpacked(data)) for key, data in zip(keys, found, strict=True) if type(data) is bytes)
+        return {key: entry for key, entry in entries if entry is not None}
 
-    async def put(self, key: bytes, entry: Entry, now: float) -> None:
-        """Keep an entry until it expires."""
-        left_ms = int((entry.ends - now) * 1000)
-        if left_ms > 0:
-            await self._ask(lambda: self._redis.set(_ENTRY + key, packed(entry), px=left_ms))
+    async def put(self, entries: Mapping[bytes, Entry], now: float) -> None:
+        """Keep entries until they expire."""
+        lasting = {key: entry for key, entry in entries.items() if entry.ends - now >= 0.001}
+        if not lasting:
+            return
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for key, entry in lasting.items():
+                pipe.set(_ENTRY + key, packed(entry), px=int((entry.ends - now) * 1000))
+            await self._ask(pipe.execute)
 
     async def take(self, key: bytes) -> bool:
         """Tell whether this process may ask the model; it loses that right after 30 seconds."""
@@ -72,19 +77,32 @@ class RedisAnswers:
             raise DependencyUnavailable("The cache in Redis does not answer.") from exc
 
 
-class Invalidations:
-    """Invalidates in all processes: the times stand in Redis, and a message tells of a new one."""
+class Lasting(Protocol):
+    """Where answers and invalidations outlive Redis; its methods raise DependencyUnavailable while it is away."""
 
-    def __init__(self, redis: Redis, answers: AnswerCache, clock: Clock) -> None:
+    async def forget(self, scope: str, at: float) -> None:
+        """Delete what is of this scope and not younger than `at`, and keep in mind that it counts no more."""
+        ...
+
+    async def forgotten(self) -> Mapping[str, float]:
+        """Return until when (unix seconds) what is of a scope counts no more."""
+        ...
+
+
+class Invalidations:
+    """Invalidates in all processes: the times stand in Redis and in the database, and a message tells of a new one."""
+
+    def __init__(self, redis: Redis, answers: AnswerCache, clock: Clock, lasting: Lasting | None = None) -> None:
         self._redis = redis
         self._answers = answers
         self._clock = clock
+        self._lasting = lasting
 
     async def invalidate(self, scope: str) -> float:
         """Let all that is kept of this scope count no more, and return since when (unix seconds).
 
         Raises:
-            DependencyUnavailable: Redis is away; this process has forgotten the answers, the others have not.
+            DependencyUnavailable: Redis or the database is away; this process has forgotten the answers, others may not have.
         """
         at = self._clock.now()
         self._answers.invalidate({scope: at})
@@ -94,12 +112,22 @@ class Invalidations:
                 await publish(self._redis, CACHE_INVALIDATED, CacheInvalidated(scope=scope, at=at))
         except (RedisError, OSError, TimeoutError) as exc:
             raise DependencyUnavailable("Redis is away: other gateways still use what they keep. Try again.") from exc
+        if self._lasting is not None:
+            await self._lasting.forget(scope, at)
         return at
 
     async def follow(self) -> None:
         """Take over invalidations as they are announced, until cancelled."""
+        if self._lasting is not None:
+            await self._recall(self._lasting)
         async for message in subscribe(self._redis, CACHE_INVALIDATED, on_connect=self._read):
             self._answers.invalidate({message.scope: message.at})
+
+    async def _recall(self, lasting: Lasting) -> None:
+        try:
+            self._answers.invalidate(await lasting.forgotten())
+        except DependencyUnavailable as exc:
+            _log.warning("invalidations of the cache in the database cannot be read (%s)", exc.detail)
 
     async def _read(self) -> None:
         # Those that are older than anything kept can be are no longer needed.

@@ -20,12 +20,12 @@ class FarCache(Protocol):
 
     level: Level
 
-    async def get(self, key: bytes) -> Entry | None:
-        """Return the entry of this key."""
+    async def get(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        """Return the entries of these keys, as far as there are any."""
         ...
 
-    async def put(self, key: bytes, entry: Entry, now: float) -> None:
-        """Keep an entry until it expires."""
+    async def put(self, entries: Mapping[bytes, Entry], now: float) -> None:
+        """Keep entries until they expire."""
         ...
 
 
@@ -62,27 +62,34 @@ class AnswerCache:
         """Return what is in memory."""
         return self.memory.get(key, now)
 
-    async def find(self, key: bytes, now: float) -> Found | None:
-        """Return what the fastest level has that has it; faster levels have it from then on."""
-        entry = self.memory.get(key, now)
-        if entry is not None:
-            return Found(entry, "l1")
-        for place, far in enumerate(self._far):
-            entry = await self._get(far, key)
-            if entry is not None and now < entry.ends and not is_invalidated(entry, self._invalidated):
-                self.memory.put(key, entry)
-                if place:
-                    self._write(self._put(self._far[:place], key, entry, now))
-                return Found(entry, far.level)
-        return None
+    async def find(self, key: bytes, now: float, *, news: bool = False) -> Found | None:
+        """Return what the fastest level has that has it; faster levels have it from then on. `news` as in `find_all`."""
+        return (await self.find_all((key,), now, news=news)).get(key)
 
-    def keep(self, key: bytes, entry: Entry, now: float) -> None:
-        """Put a new answer into all levels, the far ones beside the request; then let other processes know."""
-        if not is_invalidated(entry, self._invalidated):
-            self.memory.put(key, entry)
-            self._write(self._put_and_free(key, entry, now))
-        elif self.lock is not None:
-            self._write(self.free(key))
+    async def find_all(self, keys: Sequence[bytes], now: float, *, news: bool = False) -> dict[bytes, Found]:
+        """Return what there is under these names, each from the fastest level; faster levels have it from then on.
+
+        `news` says that only what was kept a moment ago can be there: levels that get it late are not asked.
+        """
+        found = {key: Found(entry, "l1") for key in keys if (entry := self.memory.get(key, now)) is not None}
+        for place, far in enumerate(self._far[:1] if news else self._far):
+            missing = [key for key in keys if key not in found]
+            if not missing:
+                break
+            valid = {key: entry for key, entry in (await self._get(far, missing)).items() if self._counts(entry, now)}
+            for key, entry in valid.items():
+                self.memory.put(key, entry)
+                found[key] = Found(entry, far.level)
+            if place and valid:
+                self._write(self._put(self._far[:place], valid, now))
+        return found
+
+    def keep(self, key: bytes, entries: Mapping[bytes, Entry], now: float) -> None:
+        """Put new answers into all levels, the far ones beside the request; then let other processes know that `key` was asked."""
+        entries = {name: entry for name, entry in entries.items() if not is_invalidated(entry, self._invalidated)}
+        for name, entry in entries.items():
+            self.memory.put(name, entry)
+        self._write(self._put_and_free(key, entries, now))
 
     def invalidate(self, invalidated: Mapping[str, float]) -> int:
         """Forget what is older than these times (unix seconds, by scope), and return how many entries left memory."""
@@ -126,21 +133,25 @@ class AnswerCache:
         if self._writes:
             await asyncio.wait(self._writes, timeout=2.0)
 
-    async def _get(self, far: FarCache, key: bytes) -> Entry | None:
+    def _counts(self, entry: Entry, now: float) -> bool:
+        return now < entry.ends and not is_invalidated(entry, self._invalidated)
+
+    async def _get(self, far: FarCache, keys: Sequence[bytes]) -> dict[bytes, Entry]:
         try:
-            return await far.get(key)
+            return await far.get(keys)
         except DependencyUnavailable:
             self.on_error(far.level)
-            return None
+            return {}
 
-    async def _put_and_free(self, key: bytes, entry: Entry, now: float) -> None:
-        await self._put(self._far, key, entry, now)
+    async def _put_and_free(self, key: bytes, entries: Mapping[bytes, Entry], now: float) -> None:
+        if entries:
+            await self._put(self._far, entries, now)
         await self.free(key)
 
-    async def _put(self, levels: Sequence[FarCache], key: bytes, entry: Entry, now: float) -> None:
+    async def _put(self, levels: Sequence[FarCache], entries: Mapping[bytes, Entry], now: float) -> None:
         for far in levels:
             try:
-                await far.put(key, entry, now)
+                await far.put(entries, now)
             except DependencyUnavailable:
                 self.on_error(far.level)
 

@@ -250,13 +250,12 @@ class DirectRequest:
             return False
         self._over = True
         try:
-            head = plane.caching.hit(ctx, found)
+            head, pieces = plane.caching.hit(ctx, found)
         except DependencyUnavailable:
             error = unaccounted()
             plane.failed(ctx, error)
             self._refuse(error, decision_headers(ctx))
         else:
-            pieces = found.entry.pieces
             if ctx.body.stream:
                 client.begin_stream(lines(head))
                 for piece in pieces[:-1]:

@@ -14,8 +14,9 @@ _OVERHEAD = 600  # bytes of Python objects around an entry, roughly
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An answer as a client got it: one piece when it was whole, the pieces of its stream otherwise.
+    """An answer as a client got it: one piece when it was whole, the pieces of its stream when it was `streamed`.
 
+    `usage` is the event with the token counts of a stream, which stands beside it since not every client asks for it.
     `stored_at` is when the request came that it answered (unix seconds), so that an answer which was under way while others
     were invalidated counts as older than that.
     """
@@ -29,11 +30,13 @@ class Entry:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_usd: float = 0.0
+    streamed: bool = False
+    usage: bytes = b""
 
     @property
     def size(self) -> int:
         """Bytes that it takes up, with what is around it."""
-        return sum(map(len, self.pieces)) + 50 * len(self.pieces) + _OVERHEAD
+        return sum(map(len, self.pieces)) + 50 * len(self.pieces) + len(self.usage) + _OVERHEAD
 
     @property
     def ends(self) -> float:
@@ -64,23 +67,38 @@ def is_invalidated(entry: Entry, invalidated: Mapping[str, float]) -> bool:
 
 
 def packed(entry: Entry) -> bytes:
-    """Return an entry as bytes: a line of JSON, then its pieces."""
-    head = [1, entry.tenant, entry.model, entry.key_id, entry.stored_at, entry.ttl_s,
-            entry.prompt_tokens, entry.completion_tokens, entry.cost_usd, [len(piece) for piece in entry.pieces]]  # fmt: skip
-    return orjson.dumps(head) + b"\n" + b"".join(entry.pieces)
+    """Return an entry as bytes: a line of JSON, then the event with its token counts and its pieces."""
+    head = [2, entry.tenant, entry.model, entry.key_id, entry.stored_at, entry.ttl_s,
+            entry.prompt_tokens, entry.completion_tokens, entry.cost_usd, entry.streamed,
+            len(entry.usage), [len(piece) for piece in entry.pieces]]  # fmt: skip
+    return orjson.dumps(head) + b"\n" + entry.usage + b"".join(entry.pieces)
 
 
 def unpacked(data: bytes) -> Entry | None:
     """Return the entry of these bytes, None when they are not one that this version can read."""
     head, _, rest = data.partition(b"\n")
     try:
-        version, tenant, model, key_id, stored_at, ttl_s, prompt, completion, cost_usd, lengths = orjson.loads(head)
+        version, tenant, model, key_id, stored_at, ttl_s, prompt, completion, cost_usd, streamed, counts, lengths = (
+            orjson.loads(head)
+        )
     except (orjson.JSONDecodeError, ValueError, TypeError):
         return None
-    if version != 1 or sum(lengths) != len(rest):
+    if version != 2 or counts + sum(lengths) != len(rest):
         return None
-    pieces, at = [], 0
+    pieces, at = [], counts
     for length in lengths:
         pieces.append(rest[at : at + length])
         at += length
-    return Entry(tenant, model, key_id, tuple(pieces), stored_at, ttl_s, prompt, completion, cost_usd)
+    return Entry(
+        tenant,
+        model,
+        key_id,
+        tuple(pieces),
+        stored_at,
+        ttl_s,
+        prompt,
+        completion,
+        cost_usd,
+        streamed,
+        rest[:counts],
+    )

@@ -16,7 +16,7 @@ async def cache_statistics(deps: DepsDep, _actor: AdministratorDep) -> CacheStat
     caching, memory = deps.data_plane.caching, deps.answers.memory
     requests = caching.outcomes()
     hits = sum(count for outcome, count in requests.items() if outcome.startswith("l"))
-    asked = hits + requests["miss"]
+    asked = hits + requests["partial"] + requests["miss"]
     return CacheStatistics(
         entries=len(memory),
         bytes=memory.bytes,

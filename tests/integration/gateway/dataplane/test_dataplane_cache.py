@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from gateway_parts import Parts, Served, deployment, model, serving, snapshot
 from openai_provider import Behaviour, Provider
@@ -98,7 +99,7 @@ async def test_every_api_is_kept(
 async def test_what_changes_the_answer_is_another_answer(provider: Provider, client: httpx.AsyncClient) -> None:
     async with cached(provider) as gateway:
         await ask(client, gateway)
-        for changes in ({"top_p": 0.5}, {"seed": 1}, {"max_tokens": 5}, {"model": "guarded"}, {"stream": True}):
+        for changes in ({"top_p": 0.5}, {"seed": 1}, {"max_tokens": 5}, {"model": "guarded"}):
             assert said(await ask(client, gateway, **changes)) == "miss", changes
         assert said(await ask(client, gateway)) == "hit"
         assert said(await ask(client, gateway, model="plain")) == "none"
@@ -146,8 +147,8 @@ async def test_errors_and_broken_streams_are_never_kept(provider: Provider, clie
         assert (await client.post(gateway.url + CHAT, json=BODY)).status_code == 400
         assert said(await ask(client, gateway)) == "miss"
         provider.next(Behaviour(cut_after=3))
-        await ask(client, gateway, stream=True)
-        assert said(await ask(client, gateway, stream=True)) == "miss"
+        await ask(client, gateway, stream=True, seed=9)
+        assert said(await ask(client, gateway, stream=True, seed=9)) == "miss"
         tools = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
         for _ in range(2):
             provider.next(Behaviour(tool_arguments='{"a": 1}'))
@@ -164,3 +165,149 @@ async def test_equal_requests_at_once_ask_the_model_once(provider: Provider, cli
         provider.next(Behaviour(status=400))
         outcomes = await asyncio.gather(*(client.post(gateway.url + CHAT, json={**BODY, "seed": 7}) for _ in range(5)))
     assert sorted(answer.status_code for answer in outcomes) == [200, 200, 200, 200, 400]
+
+
+def events(answer: httpx.Response) -> list[dict[str, Any]]:
+    lines = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
+    assert lines.pop() == "[DONE]"
+    return [orjson.loads(line) for line in lines]
+
+
+def text_of(chunks: list[dict[str, Any]]) -> str:
+    return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
+
+
+@pytest.mark.parametrize("http", [GatewayProtocol, HttpToolsProtocol])
+async def test_a_kept_stream_answers_a_whole_request(
+    provider: Provider, client: httpx.AsyncClient, http: type[HttpToolsProtocol]
+) -> None:
+    async with cached(provider, Parts(http=http, options=Options(trace_ratio_direct=0.0))) as gateway:
+        streamed = await ask(client, gateway, stream=True)
+        whole = await ask(client, gateway)
+        counted = await ask(client, gateway, stream=True, stream_options={"include_usage": True})
+        asked = await ask(client, gateway, headers={"x-sluice-cache": "bypass"})
+    assert [said(answer) for answer in (streamed, whole, counted)] == ["miss", "hit", "hit"]
+    found, expected = whole.json(), asked.json()
+    assert found["object"] == "chat.completion"
+    assert found["choices"][0]["message"]["content"] == text_of(events(streamed))
+    assert found["choices"][0]["finish_reason"] == "stop"
+    assert {name: found["usage"][name] for name in ("prompt_tokens", "completion_tokens", "total_tokens")} == {
+        name: expected["usage"][name] for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+    }
+    *chunks, last = events(counted)
+    assert chunks == events(streamed)
+    assert (last["choices"], last["usage"]) == ([], found["usage"])
+
+
+async def test_a_kept_whole_answer_answers_a_stream(provider: Provider, client: httpx.AsyncClient) -> None:
+    async with cached(provider) as gateway:
+        whole = await ask(client, gateway)
+        plain = await ask(client, gateway, stream=True)
+        counted = await ask(client, gateway, stream=True, stream_options={"include_usage": True})
+    assert [said(answer) for answer in (whole, plain, counted)] == ["miss", "hit", "hit"]
+    assert plain.headers["content-type"].startswith("text/event-stream")
+    chunks = events(plain)
+    assert chunks[0]["choices"][0]["delta"]["role"] == "assistant"
+    assert len(chunks) > 4
+    assert text_of(chunks) == whole.json()["choices"][0]["message"]["content"]
+    assert [chunk["choices"][0]["finish_reason"] for chunk in chunks][-2:] == [None, "stop"]
+    assert {(chunk["id"], chunk["object"]) for chunk in chunks} == {(whole.json()["id"], "chat.completion.chunk")}
+    *before, last = events(counted)
+    assert before == chunks
+    assert (last["choices"], last["usage"]) == ([], whole.json()["usage"])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_request_with_a_sluice_object_shares_answers_and_gets_an_object_of_its_own(
+    provider: Provider, client: httpx.AsyncClient, *, stream: bool
+) -> None:
+    async with cached(provider) as gateway:
+        first = await ask(client, gateway, stream=stream, sluice={}, headers={"x-request-id": "first-request"})
+        again = await ask(client, gateway, stream=stream, sluice={}, headers={"x-request-id": "second-request"})
+        plain = await ask(client, gateway, stream=stream)
+        guarded = await ask(client, gateway, stream=stream, sluice={"policy": "guarded"})
+    assert [said(answer) for answer in (first, again, plain, guarded)] == ["miss", "hit", "hit", "miss"]
+    if stream:
+        (*_, one), (*_, other) = events(first), events(again)
+        assert not any("sluice" in chunk for chunk in events(plain))
+        assert events(first)[:-1] == events(again)[:-1] == events(plain)
+    else:
+        one, other = first.json(), again.json()
+        assert {**one, "sluice": None} == {**other, "sluice": None} == {**plain.json(), "sluice": None}
+        assert "sluice" not in plain.json()
+    assert one["sluice"] == {**other["sluice"], "request_id": "first-request"}
+    assert other["sluice"]["request_id"] == "second-request"
+    assert other["sluice"]["model"] == "small"
+
+
+async def embed(client: httpx.AsyncClient, gateway: Served, inputs: object, **changes: Any) -> httpx.Response:
+    body = {"model": "vectors", "input": inputs, **changes}
+    answer = await client.post(gateway.url + "/v1/embeddings", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def lengths(answer: httpx.Response) -> list[tuple[int, int]]:
+    return [(one["index"], one["embedding"][1]) for one in answer.json()["data"]]
+
+
+@pytest.mark.parametrize("http", [GatewayProtocol, HttpToolsProtocol])
+async def test_of_a_list_of_inputs_only_the_missing_ones_go_to_the_model(
+    provider: Provider, client: httpx.AsyncClient, http: type[HttpToolsProtocol]
+) -> None:
+    async with cached(provider, Parts(http=http, options=Options(trace_ratio_direct=0.0))) as gateway:
+        first = await embed(client, gateway, ["a", "bbb"])
+        mixed = await embed(client, gateway, ["cc", "bbb", "dddd", "cc", "a"], user="somebody")
+        again = await embed(client, gateway, ["bbb", "dddd"])
+        single = await embed(client, gateway, "cc")
+        other = await embed(client, gateway, ["a", "cc"], dimensions=1)
+    assert [seen.json["input"] for seen in provider.seen] == [["a", "bbb"], ["cc", "dddd"], ["a", "cc"]]
+    assert [said(answer) for answer in (first, mixed, again, single, other)] == [
+        "miss",
+        "partial",
+        "hit",
+        "hit",
+        "miss",
+    ]
+    assert mixed.headers["x-sluice-cache"] == "partial; hits=2; of=5"
+    assert lengths(mixed) == [(0, 2), (1, 3), (2, 4), (3, 2), (4, 1)]
+    assert lengths(again) == [(0, 3), (1, 4)]
+    assert lengths(single) == [(0, 2)]
+    # 8 tokens for each two inputs that the model read, shared by length: a 2, bbb 6; cc 2, dddd 6
+    assert mixed.json()["usage"] == {"prompt_tokens": 18, "total_tokens": 18}
+    assert again.json()["usage"] == {"prompt_tokens": 12, "total_tokens": 12}
+    assert [event.prompt_tokens for event in gateway.parts.usage.events] == [8, 8, 0, 0, 8]
+    assert float(mixed.headers["x-sluice-cost"]) == float(first.headers["x-sluice-cost"]) > 0
+    assert float(mixed.headers["x-sluice-saved-cost"]) == pytest.approx(float(first.headers["x-sluice-cost"]))
+    assert again.headers["x-sluice-cost"] == "0"
+
+
+async def test_lists_of_tokens_are_kept_by_the_input_too(provider: Provider, client: httpx.AsyncClient) -> None:
+    async with cached(provider) as gateway:
+        assert said(await embed(client, gateway, [[1, 2], [3]])) == "miss"
+        assert said(await embed(client, gateway, [1, 2])) == "hit"
+        assert said(await embed(client, gateway, [[3], [1, 2], [3]])) == "hit"
+        assert said(await embed(client, gateway, ["1", "2"])) == "miss"
+
+
+async def test_an_answer_to_another_number_of_inputs_is_an_error_and_not_kept(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
+    vector = {"object": "embedding", "index": 0, "embedding": [0.5]}
+    async with cached(provider) as gateway:
+        provider.next(Behaviour(body=orjson.dumps({"object": "list", "data": [vector], "usage": {"prompt_tokens": 1}})))
+        body = {"model": "vectors", "input": ["a", "b"]}
+        answer = await client.post(gateway.url + "/v1/embeddings", json=body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (502, "wrong_number_of_answers")
+        provider.next(Behaviour(status=400))
+        assert (await client.post(gateway.url + "/v1/embeddings", json=body)).status_code == 400
+        assert said(await embed(client, gateway, ["a", "b"])) == "miss"
+
+
+async def test_equal_lists_at_once_ask_the_model_once(provider: Provider, client: httpx.AsyncClient) -> None:
+    provider.default = Behaviour(stall_s=0.3)
+    async with cached(provider) as gateway:
+        answers = await asyncio.gather(*(embed(client, gateway, ["a", "bb"]) for _ in range(5)))
+    assert sorted(map(said, answers)) == ["hit"] * 4 + ["miss"]
+    assert len({answer.content for answer in answers}) == 1
+    assert len(provider.seen) == 1
