@@ -342,7 +342,7 @@ class Caching:
             completion_tokens=usage.completion_tokens if usage else 0,
             cost_usd=ctx.cost or 0.0,
             streamed=ctx.body.stream,
-            usage=kept.usage,
+            usage=_COST.sub(_FREE, kept.usage),
         )
 
     async def _replay(self, ctx: RequestContext, ready: Ready) -> None:
