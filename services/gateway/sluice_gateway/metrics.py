@@ -158,6 +158,12 @@ class GatewayMetrics:
             "Requests that were answered by another deployment or model than the first choice.",
             ("model",),
         )
+        self.hedges: Counter = registry.counter(
+            "sluice_gateway_hedges_total",
+            "Requests that took so long that a second deployment was wanted, by outcome (won, lost: who answered first was the second, "
+            "the first; no_deployment, no_budget, no_limit: none was asked).",
+            ("model", "outcome"),
+        )
         self.retries: Counter = registry.counter(
             "sluice_gateway_retries_total",
             "Times that a request might have been sent to the same deployments again, by outcome (made, no_budget, no_time).",

@@ -38,6 +38,8 @@ class Deployment(Reply):
 
     `base_url` ends before `/chat/completions` (as in the `openai` client); `max_in_flight` and `timeout_s` bound
     what one gateway process sends; `tokens_per_second` is what the inference service measured, if it knows.
+    `first_byte_timeout_s` bounds the wait for the first event of a stream and `idle_timeout_s` each pause inside one, `timeout_s`
+    where they are None.
     `region` says where the data goes; a tenant that is bound to regions never reaches a deployment without one.
     `provider` names the API that is spoken there: `anthropic`, `gemini`, `bedrock` and `azure` have their own, every other
     name means OpenAI's. `api_version` is Azure's.
@@ -54,6 +56,8 @@ class Deployment(Reply):
     max_in_flight: Annotated[int, Field(ge=1)] = 64
     timeout_s: Annotated[float, Field(gt=0)] = 120.0
     connect_timeout_s: Annotated[float, Field(gt=0)] = 3.0
+    first_byte_timeout_s: Annotated[float, Field(gt=0)] | None = None
+    idle_timeout_s: Annotated[float, Field(gt=0)] | None = None
     health: DeploymentHealth = "unknown"
     health_reason: str | None = None
 
@@ -109,6 +113,7 @@ class Model(Reply):
 
     What describes it (`version` to `capabilities`) is as its operator says. `input_modalities` and `capabilities` None
     means that nobody said: such a model is asked for anything, while one that lists them is asked for those only.
+    A request without an answer after `hedge_after_ms` is sent to a second deployment as well.
     `parameters_b` is its size in billions of parameters. `price` None means that nobody knows what it costs.
     """
 
@@ -131,6 +136,7 @@ class Model(Reply):
     policy: str | None = None
     fallbacks: tuple[str, ...] = ()
     fallbacks_on: FallbacksOn = FallbacksOn()
+    hedge_after_ms: Annotated[int, Field(ge=1, le=3_600_000)] | None = None
     deployments: tuple[Deployment, ...]
 
 

@@ -9,7 +9,7 @@ import orjson
 from sluice.contracts.retrieval import Citation
 from sluice_gateway.dataplane.asgi import Headers, header_value
 from sluice_gateway.dataplane.context import RequestContext
-from sluice_gateway.dataplane.errors import Unavailable, UpstreamBroken
+from sluice_gateway.dataplane.errors import ApiError, Unavailable, UpstreamBroken, stopping
 from sluice_gateway.dataplane.sse import chunk_of, split
 
 SSE: Headers = [
@@ -125,8 +125,10 @@ def head_of_stream(ctx: RequestContext) -> bytes:
     return lines(decision_headers(ctx)) + _SSE_LINES
 
 
-def stream_broken(ctx: RequestContext, reason: str) -> UpstreamBroken:
+def stream_broken(ctx: RequestContext, reason: str) -> ApiError:
     """Count a stream that broke after its first event, and return what the client is told."""
+    if reason == "cancelled":
+        return stopping()
     if ctx.model is not None:
         ctx.model.metrics.upstream_error(reason)
     return UpstreamBroken(

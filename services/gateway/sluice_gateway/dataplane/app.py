@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable
+from dataclasses import replace
 
 from opentelemetry.trace import SpanKind
 
@@ -39,7 +40,15 @@ from sluice_gateway.dataplane.media import units_of
 from sluice_gateway.dataplane.moderation import Moderate, admit_moderation
 from sluice_gateway.dataplane.plan import Stages, together
 from sluice_gateway.dataplane.short_way import Client
-from sluice_gateway.dataplane.stages.admit import admit_body, admit_head, admit_links, admit_names, read_body, too_large
+from sluice_gateway.dataplane.stages.admit import (
+    admit_body,
+    admit_head,
+    admit_links,
+    admit_names,
+    admit_wishes,
+    read_body,
+    too_large,
+)
 from sluice_gateway.dataplane.stages.attempt import Attempts
 from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.dataplane.stages.build_context import with_context
@@ -116,6 +125,10 @@ class DataPlane:
         self.caching = Caching(deps, self._disconnects.stop)
         self.direct = 0
         deps.metrics.in_flight.set_function(lambda: len(self._disconnects) + self.direct)
+
+    def give_up(self) -> None:
+        """End the requests that coroutines answer, since the process is being stopped; their clients are told so."""
+        self._disconnects.give_up()
 
     def use(self, snapshot: RoutingSnapshot) -> None:
         """Route by this snapshot from now on; requests that are under way keep the one that they began with."""
@@ -218,8 +231,12 @@ class DataPlane:
         allowed_s = resolved.plan.deadline_s if heads.deadline_s is None else heads.deadline_s
         deadline = None if allowed_s is None else self._loop.time() + allowed_s
         ctx = RequestContext(endpoint, heads, started, opened, raw, body, deadline)
+        if heads.attempt is not None:
+            ctx.wishes = admit_wishes(heads.attempt)
         model = resolved.model
         ctx.model, ctx.route, ctx.plan = resolved
+        if ctx.wishes is not None and ctx.wishes.hedge_s is not None and ctx.plan.direct:
+            ctx.plan = replace(ctx.plan, direct=False)  # two calls need a coroutine
         if body.untranslatable is not None and not ctx.plan.direct:
             raise body.untranslatable  # stages read the translation
         if model is not None:

@@ -106,6 +106,11 @@ class DirectRequest:
         self._plane.left(ctx)
         self._plane.count(ctx)
 
+    def give_up(self) -> None:
+        """The process is being stopped: end the answer, and say so."""
+        if self._state is not None and not self._over and self._ctx.call is not None:
+            self._ctx.call.cancel()
+
     def resumed(self) -> None:
         """The client has taken what it was sent."""
         if self._stream is not None and not self._over:
@@ -201,8 +206,8 @@ class DirectRequest:
         state = choose(entry.open_to(ctx.key.regions), plane.clock.monotonic())
         if state is None:
             return False
-        if state.provider is not None or ctx.endpoint.client is not None:
-            return False  # translation belongs to the other way
+        if not state.short or ctx.endpoint.client is not None:
+            return False  # translation and hedging belong to the other way
         try:
             call = plane.attempts.call(ctx, entry, state, ctx.heads.traceparent)
         except AttemptFailed:

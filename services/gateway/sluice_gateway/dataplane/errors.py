@@ -186,6 +186,15 @@ def unchecked() -> InvalidRequest:
     )
 
 
+def stopping() -> Unavailable:
+    """Return what clients are told whose answers a gateway that is being stopped could not finish."""
+    return Unavailable(
+        "The gateway is being stopped and could not finish this answer. Send the request again.",
+        code="gateway_stopping",
+        headers=((b"retry-after", b"1"),),
+    )
+
+
 def mistake(request_id: str) -> Internal:
     """Log the exception that is being handled, and return what the client is told of it."""
     _log.exception("a request failed", extra={"request_id": request_id})

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from sluice_gateway.dataplane.answers import stream_broken
 from sluice_gateway.dataplane.body import Fields
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deployments import DeploymentState
@@ -24,6 +25,7 @@ from sluice_gateway.dataplane.sse import (
     Usage,
     carries,
     chunk_of,
+    payload,
     split,
     with_cost,
 )
@@ -258,20 +260,30 @@ class Writer:
 
     def __init__(self, ctx: RequestContext) -> None:
         client = ctx.endpoint.client
-        self._endpoint = ctx.endpoint
+        self._ctx = ctx
         self._verbatim = ctx.verbatim
         self._out: ClientStream | None = None if client is None else client.stream(asked(ctx))
 
     def events(self, events: bytes) -> bytes:
-        """Return what goes to the client for some events."""
+        """Return what goes to the client for some events.
+
+        Raises:
+            ApiError: one of them is no chunk.
+        """
         if self._out is None or self._verbatim:
             return events
-        chunks = [chunk for event in split(events) if (chunk := chunk_of(event)) is not None]
+        chunks = []
+        for event in split(events):
+            chunk = chunk_of(event)
+            if chunk is not None:
+                chunks.append(chunk)
+            elif payload(event):
+                raise stream_broken(self._ctx, "protocol")
         return self._out.feed(chunks)
 
     def end(self) -> bytes:
         """Return what ends a complete stream."""
-        if self._verbatim or self._endpoint.is_media:
+        if self._verbatim or self._ctx.endpoint.is_media:
             return b""
         return DONE if self._out is None else self._out.finish()
 

@@ -123,6 +123,19 @@ class Limiter:
             reservation.tokens += tokens
             reservation.money += money
 
+    def again(self, ctx: RequestContext, entry: ModelEntry) -> bool:
+        """Reserve as much once more, for a second deployment, if it is at hand; tells whether it was."""
+        reservation = ctx.reservation
+        if reservation is None:
+            return True
+        worst = _worst(ctx, entry, self._gate(ctx.key, ctx.at))
+        if lacking(reservation.draws, 0, worst.tokens, worst.money):
+            return False
+        take(reservation.draws, 0, worst.tokens, worst.money)
+        reservation.tokens += worst.tokens
+        reservation.money += worst.money
+        return True
+
     def _is_unaffordable(self, model: ModelEntry | None, gate: _Gate) -> bool:
         # A budget cannot hold for what costs nobody knows how much.
         return model is not None and not model.priced and bool(gate.draws.money) and self._refuse_unpriced

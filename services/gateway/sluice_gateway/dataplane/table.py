@@ -19,7 +19,7 @@ from sluice_gateway.dataplane.ranking import ranked
 from sluice_gateway.dataplane.upstream import Upstream
 from sluice_gateway.domain.rates import card_of
 from sluice_gateway.domain.residency import may_use
-from sluice_gateway.domain.retries import RetryBudget, RetryOutcome
+from sluice_gateway.domain.retries import HedgeOutcome, RetryBudget, RetryOutcome
 from sluice_gateway.metrics import GatewayMetrics, Spread, Tally
 from sluice_gateway.translate.messages.client import CountTokens, Messages
 from sluice_gateway.translate.responses.client import Responses
@@ -142,6 +142,10 @@ class ModelMetrics:
         """Count one retry, or why there was none."""
         self._metrics.retries.labels(self._name, outcome).inc()
 
+    def hedge(self, outcome: HedgeOutcome) -> None:
+        """Count one request that took so long that a second deployment was wanted."""
+        self._metrics.hedges.labels(self._name, outcome).inc()
+
     def fallback(self) -> None:
         """Count one request that another deployment or model answered than the first choice."""
         self._metrics.fallbacks.labels(self._name).inc()
@@ -150,7 +154,7 @@ class ModelMetrics:
 class ModelEntry:
     """A model that callers can name."""
 
-    __slots__ = ("_within", "card", "config", "context_tokens", "dearest_input", "dearest_output", "deployments", "differences", "fallbacks", "fingerprint", "header", "header_line", "input_price", "long_above", "longest_answer", "metrics", "name",
+    __slots__ = ("_within", "card", "config", "context_tokens", "dearest_input", "dearest_output", "deployments", "differences", "fallbacks", "fingerprint", "header", "header_line", "hedge_s", "input_price", "long_above", "longest_answer", "metrics", "name",
                  "on", "output_price", "plan", "policy", "price_source", "priced", "prompt_limit_bytes", "request_fee", "unit_prices")  # fmt: skip
 
     def __init__(
@@ -168,6 +172,7 @@ class ModelEntry:
         self.policy = policy
         self.plan = plan
         self.metrics = metrics
+        self.hedge_s = None if config.hedge_after_ms is None else config.hedge_after_ms / 1000
         self.prompt_limit_bytes = prompt_limit_bytes
         self.fallbacks: tuple[ModelEntry, ...] = ()
         places = sorted(f"{one.provider} {one.base_url} {one.upstream_model}" for one in config.deployments)
@@ -315,7 +320,7 @@ class Compiler:
         states = []
         for config in model.deployments:
             key = (config.id, config.base_url)
-            states.append(self._deployment(key, config))
+            states.append(self._deployment(key, config, hedged=model.hedge_after_ms is not None))
             kept[key] = states[-1]
         policy = table.policy(model.policy)
         metrics = self._model_metrics.get(model.name)
@@ -330,12 +335,12 @@ class Compiler:
             model.context_tokens * self._max_bytes_per_token,
         )
 
-    def _deployment(self, key: tuple[str, str], config: Deployment) -> DeploymentState:
+    def _deployment(self, key: tuple[str, str], config: Deployment, *, hedged: bool) -> DeploymentState:
         upstream = self._upstream_for(_origin(config.base_url))
         state = self._deployments.get(key)
         if state is None:
-            return DeploymentState(config, paths_of(config), upstream)
-        state.describe(config, paths_of(config), upstream)
+            return DeploymentState(config, paths_of(config), upstream, hedged=hedged)
+        state.describe(config, paths_of(config), upstream, hedged=hedged)
         return state
 
 

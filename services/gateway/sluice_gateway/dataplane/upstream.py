@@ -20,11 +20,11 @@ class UpstreamError(Exception):
 class Call:
     """One POST to an upstream; `headers` are those that not every call has.
 
-    `timeout_s` bounds the wait for a whole answer, for the head of a stream, and for each pause inside a stream;
+    `timeout_s` bounds the wait for a whole answer, or for the first bytes of a stream, `idle_s` each pause inside a stream;
     `deadline` (the loop's clock) bounds everything. `cancel` may be called at any time, from any callback.
     """
 
-    __slots__ = ("_abort", "body", "cancelled", "connect_timeout_s", "deadline", "headers", "path", "request_id",
+    __slots__ = ("_abort", "body", "cancelled", "connect_timeout_s", "deadline", "headers", "idle_s", "path", "request_id",
                  "timeout_s")  # fmt: skip
 
     def __init__(
@@ -36,6 +36,7 @@ class Call:
         connect_timeout_s: float,
         timeout_s: float,
         deadline: float | None,
+        idle_s: float | None = None,
     ) -> None:
         self.path = path
         self.body = body
@@ -44,6 +45,7 @@ class Call:
         self.connect_timeout_s = connect_timeout_s
         self.timeout_s = timeout_s
         self.deadline = deadline
+        self.idle_s = timeout_s if idle_s is None else idle_s
         self.cancelled = False
         self._abort: Callable[[], None] | None = None
 

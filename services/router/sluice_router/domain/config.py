@@ -95,6 +95,8 @@ class DeploymentConfig(_Section):
     max_in_flight: Annotated[int, Field(ge=1)] = 64
     timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
     connect_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
+    first_byte_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+    idle_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     health: HealthCheck = HealthCheck()
 
 
@@ -143,6 +145,7 @@ class ModelConfig(_Section):
     policy: str | None = None
     fallbacks: tuple[str, ...] = ()
     fallbacks_on: FallbacksOnConfig = FallbacksOnConfig()
+    hedge_after_ms: Annotated[int, Field(ge=1, le=3_600_000)] | None = None
     deployments: Annotated[tuple[DeploymentConfig, ...], Field(min_length=1)]
 
 
@@ -348,6 +351,7 @@ def _model(model: ModelConfig, notes: Mapping[str, HealthNote], price: Price | N
         policy=model.policy,
         fallbacks=model.fallbacks,
         fallbacks_on=FallbacksOn.model_validate(model.fallbacks_on.model_dump()),
+        hedge_after_ms=model.hedge_after_ms,
         deployments=tuple(
             _deployment(deployment_id, deployment, model.name, notes) for deployment_id, deployment in with_ids(model)
         ),
@@ -370,6 +374,8 @@ def _deployment(
         max_in_flight=config.max_in_flight,
         timeout_s=config.timeout_s,
         connect_timeout_s=config.connect_timeout_s,
+        first_byte_timeout_s=config.first_byte_timeout_s,
+        idle_timeout_s=config.idle_timeout_s,
         health=note.health,
         health_reason=note.reason,
     )

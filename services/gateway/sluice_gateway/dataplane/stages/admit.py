@@ -8,6 +8,7 @@ from sluice_gateway.dataplane.errors import BodyTooLarge, Gone, InvalidRequest, 
 from sluice_gateway.dataplane.table import Endpoint
 from sluice_gateway.domain.addresses import is_allowed, is_public, names_in
 from sluice_gateway.domain.ports import Names
+from sluice_gateway.domain.wishes import Wishes, wishes_of
 
 
 def admit_head(heads: Heads, limit: int) -> None:
@@ -68,6 +69,18 @@ def _leads_inside() -> InvalidRequest:
         param="messages",
         code="link_not_allowed",
     )
+
+
+def admit_wishes(header: bytes) -> Wishes:
+    """Read what the caller wishes for each attempt.
+
+    Raises:
+        InvalidRequest: the header cannot be read.
+    """
+    try:
+        return wishes_of(header)
+    except ValueError as exc:
+        raise InvalidRequest(f"`x-sluice-attempt` {exc}", param="x-sluice-attempt", code="invalid_value") from exc
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:

@@ -35,7 +35,7 @@ from sluice_gateway.dataplane.sse import (
     split,
     usage_of,
 )
-from sluice_gateway.dataplane.stages.dispatch import Answer
+from sluice_gateway.dataplane.stages.attempt import Answer
 from sluice_gateway.dataplane.stages.guard_output import GuardOutput, StreamGuard
 from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.dataplane.stages.settle import take_counts
@@ -211,7 +211,7 @@ class _Relay:
 
     def _broken(self, cause: Exception | None) -> Exception:
         ctx = self._ctx
-        if ctx.gone or (isinstance(cause, UpstreamError) and cause.reason == "cancelled"):
+        if ctx.gone:
             return Gone()
         return stream_broken(ctx, cause.reason if isinstance(cause, UpstreamError) else "stream_error")
 
