@@ -39,6 +39,7 @@ from sluice_gateway.dataplane.listing import MODELS, listed
 from sluice_gateway.dataplane.media import units_of
 from sluice_gateway.dataplane.moderation import Moderate, admit_moderation
 from sluice_gateway.dataplane.plan import Stages, together
+from sluice_gateway.dataplane.sending import refuse, send_json
 from sluice_gateway.dataplane.short_way import Client
 from sluice_gateway.dataplane.stages.admit import (
     admit_body,
@@ -168,7 +169,7 @@ class DataPlane:
             ctx = await self._take_in(endpoint, heads, started, receive)
         except ApiError as exc:
             self.count_refusal(endpoint, exc, started)
-            await _refuse(send, endpoint, exc, [(b"x-request-id", heads.request_id.encode())])
+            await refuse(send, endpoint, exc, [(b"x-request-id", heads.request_id.encode())])
         except Gone:
             return
         else:
@@ -260,10 +261,10 @@ class DataPlane:
         try:
             key = authenticate(self._deps.keys, heads.authorization, self.clock.now(), "read")
             body = listed(self._table, key, path, scope["method"])
-            await _send(send, 200, headers, body)
+            await send_json(send, 200, headers, body)
             status = 200
         except ApiError as exc:
-            await _refuse(send, CHAT, exc, headers)
+            await refuse(send, CHAT, exc, headers)
             status = exc.status
         self._other.observe(MODELS, status, self.clock.monotonic() - started)
 
@@ -290,7 +291,7 @@ class DataPlane:
             await self.limits.enter(ctx)
         except ApiError as exc:
             self.count_refusal(ctx.endpoint, exc, ctx.started)
-            await _refuse(ctx.send, ctx.endpoint, exc, decision_headers(ctx))
+            await refuse(ctx.send, ctx.endpoint, exc, decision_headers(ctx))
         except Gone:
             return False
         except asyncio.CancelledError:
@@ -414,7 +415,7 @@ class DataPlane:
             await ctx.observer
         self.failed(ctx, error)
         if not ctx.answering or not ctx.body.stream:
-            await _refuse(ctx.send, ctx.endpoint, error, decision_headers(ctx))
+            await refuse(ctx.send, ctx.endpoint, error, decision_headers(ctx))
 
     def failed(self, ctx: RequestContext, error: ApiError) -> None:
         """Record an admitted request that is answered with an error."""
@@ -442,16 +443,3 @@ class DataPlane:
 def create(deps: DataPlaneDeps, fallback: Application) -> DataPlane:
     """Return the request path in front of another application."""
     return DataPlane(deps, fallback)
-
-
-async def _refuse(send: Send, endpoint: Endpoint, error: ApiError, headers: Headers) -> None:
-    await _send(send, error.status, [*headers, *error.headers], endpoint.error_body(error))
-
-
-async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:
-    described = [*headers, (b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    try:
-        await send({"type": "http.response.start", "status": status, "headers": described})
-        await send({"type": "http.response.body", "body": body})
-    except OSError:
-        return  # the client has gone
