@@ -8,7 +8,7 @@ from sluice.contracts.base import Reply, Request
 
 SNAPSHOT_KEY = "sluice:routing:snapshot"
 
-ModelKind = Literal["chat", "embedding", "rerank"]
+ModelKind = Literal["chat", "embedding", "rerank", "image", "speech", "transcription"]
 Modality = Literal["text", "image", "audio", "video", "file"]
 Capability = Literal["tools", "json_schema", "logprobs", "reasoning"]
 Prefer = Literal["least_loaded", "cheapest"]
@@ -85,10 +85,15 @@ class PriceTier(Rates):
 class Price(Rates):
     """The rates of a model, of long prompts (`tiers`, from the shortest up), and US dollars for each request.
 
-    `source` says where it comes from and in which version, such as `genai-prices 0.2.3`; it stands in each usage record.
+    `image` is dollars for each image that is made, `characters` dollars per million characters that are spoken, `minute` dollars for each
+    minute of sound that is written down. `source` says where it comes from and in which version, such as `genai-prices 0.2.3`; it stands
+    in each usage record.
     """
 
     request: Annotated[float, Field(ge=0)] = 0.0
+    image: Annotated[float, Field(ge=0)] | None = None
+    characters: Annotated[float, Field(ge=0)] | None = None
+    minute: Annotated[float, Field(ge=0)] | None = None
     tiers: tuple[PriceTier, ...] = ()
     source: str = "config"
 

@@ -25,7 +25,7 @@ _MARK = re.compile(r"\[(\d{1,4})\]")
 
 
 def decision_headers(ctx: RequestContext) -> Headers:
-    """Return the headers that tell what was decided: id, model, deployment, route, guard."""
+    """Return the headers that tell what was decided: id, model, deployment, route, guard, limits."""
     headers: Headers = [(b"x-request-id", ctx.heads.request_id.encode())]
     if ctx.model is not None:
         headers.append(ctx.model.header)
@@ -42,6 +42,8 @@ def decision_headers(ctx: RequestContext) -> Headers:
         headers.append((b"x-sluice-limits", b"degraded"))
     if ctx.attempts > 1:
         headers.append((b"x-sluice-attempts", b"%d" % ctx.attempts))
+    if ctx.rates is not None:
+        headers += ctx.rates.headers()
     return headers
 
 
@@ -113,7 +115,7 @@ def head_of_whole(ctx: RequestContext, cost_usd: float | None, length: int) -> b
     else:
         head = _HEAD % (length, request_id, cost(cost_usd), model.header_line, deployment.header_line)
     if ctx.route is None and ctx.guard is None and ctx.cache is None and not ctx.degraded and ctx.attempts < 2:
-        return head
+        return head if ctx.rates is None else head + ctx.rates.lines()
     known = (b"x-request-id", b"x-sluice-model", b"x-sluice-deployment")
     return head + lines(pair for pair in decision_headers(ctx) if pair[0] not in known)
 

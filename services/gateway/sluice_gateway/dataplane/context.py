@@ -15,8 +15,11 @@ from sluice_gateway.dataplane.asgi import Headers, Receive, Send
 from sluice_gateway.dataplane.body import Fields, ParsedBody
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError
+from sluice_gateway.dataplane.form import Form
+from sluice_gateway.dataplane.media import Units
 from sluice_gateway.dataplane.plan import Plan, Stage
 from sluice_gateway.dataplane.randomness import fresh_hex
+from sluice_gateway.dataplane.rate_headers import RateHeaders
 from sluice_gateway.dataplane.sse import Usage
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry, RouteEntry, Table
 from sluice_gateway.dataplane.texts import Piece
@@ -120,12 +123,13 @@ class RequestContext:
     model: ModelEntry | None
     route: RouteEntry | None
     plan: Plan
-    # limits: what the request holds of them, what it waits for, and whether they are kept without Redis
+    # limits: what the request holds of them, what it waits for, whether they are kept without Redis, and what is left
     reservation: Reservation | None = None
     waits_for: asyncio.Future[None] | None = None
     # what the caller wishes for each attempt
     wishes: Wishes | None = None
     degraded = False
+    rates: RateHeaders | None = None
     # guard_input, route, retrieve, build_context
     ran: tuple[Stage, ...] = ()
     changed = False
@@ -159,6 +163,8 @@ class RequestContext:
     answering = False
     usage: Usage | None = None
     chunks = 0
+    units: Units | None = None
+    form: Form | None = None
     ttft: float | None = None
     status: UsageStatus = "ok"
     http_status = 200

@@ -31,7 +31,7 @@ from sluice_gateway.dataplane.short_way import Client, Plane
 from sluice_gateway.dataplane.sse import DONE, EventTooLong, StreamPiece, StreamScanner, usage_of
 from sluice_gateway.dataplane.stages.attempt import AttemptFailed, failed
 from sluice_gateway.dataplane.stages.record import record
-from sluice_gateway.dataplane.stages.settle import take_counts
+from sluice_gateway.dataplane.stages.settle import price_of, take_counts
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry
 from sluice_gateway.dataplane.upstream import DirectStream, Reason, UpstreamReply
 
@@ -318,7 +318,7 @@ class DirectRequest:
 
     def _begin_stream(self, ctx: RequestContext, reply: UpstreamReply) -> None:
         stream = self._stream = cast("DirectStream", reply.stream)
-        self._scanner = StreamScanner(hide_usage=not ctx.body.wants_usage)
+        self._scanner = StreamScanner(price_of(ctx, self._entry))
         self._skeleton: dict[str, Any] = {}
         stream.attach(self)
 

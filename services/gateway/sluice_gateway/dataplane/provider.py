@@ -1,10 +1,19 @@
 """The client for https providers: one shared aiohttp session behind the same interface as the plain pool."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import aiohttp
 
-from sluice_gateway.dataplane.upstream import EVENT_STREAMS, Call, Reason, Receiver, UpstreamError, UpstreamReply
+from sluice_gateway.dataplane.upstream import (
+    EVENT_STREAMS,
+    Call,
+    FormCall,
+    Reason,
+    Receiver,
+    UpstreamError,
+    UpstreamReply,
+)
 
 _READ_SIZE = 64 * 1024
 
@@ -50,10 +59,14 @@ class ProviderClient:
             "x-request-id": call.request_id,
             **dict(call.headers),
         }
+        data: bytes | memoryview | AsyncIterator[bytes] = call.body
+        if isinstance(call, FormCall):
+            headers["content-length"] = str(len(call.lead) + len(call.body))
+            data = _pieces(call)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=call.connect_timeout_s)
         try:
             response = await self._session.post(
-                self._origin + call.path, data=call.body, headers=headers, timeout=timeout, allow_redirects=False
+                self._origin + call.path, data=data, headers=headers, timeout=timeout, allow_redirects=False
             )
             return await self._reply(call, response, due)
         except aiohttp.ServerTimeoutError as exc:
@@ -128,6 +141,12 @@ class ProviderStream:
         if self._reading is not None:
             self._reading.cancel()
         self._response.close()
+
+
+async def _pieces(call: FormCall) -> AsyncIterator[bytes]:
+    yield call.lead
+    for start in range(0, len(call.body), _READ_SIZE):
+        yield bytes(call.body[start : start + _READ_SIZE])
 
 
 def _cancel(task: asyncio.Task[UpstreamReply]) -> None:

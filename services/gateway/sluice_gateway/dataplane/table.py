@@ -23,6 +23,7 @@ from sluice_gateway.dataplane.balance import Balancer, balancer_of
 from sluice_gateway.dataplane.body import Fields, Kind
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError
+from sluice_gateway.dataplane.media import FORMS, MEDIA, unit_prices
 from sluice_gateway.dataplane.plan import Plan, Stages, compile_plan, stricter
 from sluice_gateway.dataplane.providers import paths_of
 from sluice_gateway.dataplane.ranking import ranked
@@ -65,6 +66,16 @@ class Endpoint(NamedTuple):
         """Whether a prompt is counted here instead of answered."""
         return self.operation == "count_tokens"
 
+    @property
+    def is_media(self) -> bool:
+        """Whether images or sound are answered."""
+        return self.kind in MEDIA
+
+    @property
+    def takes_form(self) -> bool:
+        """Whether the body is a form with files."""
+        return self.kind in FORMS
+
     def error_body(self, error: ApiError) -> bytes:
         """Return an error in the shape of this API."""
         return error.body() if self.client is None else orjson.dumps(self.client.error(error.failure()))
@@ -78,7 +89,30 @@ COUNT_TOKENS = Endpoint("/v1/messages/count_tokens", "chat", "", "chat", "count_
 RESPONSES = Endpoint("/v1/responses", "chat", "/chat/completions", "chat", "chat", Responses())
 RERANK = Endpoint("/v1/rerank", "rerank", "/rerank", "rerank", "rerank", shape=ranked)
 MODERATIONS = Endpoint("/v1/moderations", "moderation", "", "chat", "moderation")
-ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, RESPONSES, RERANK, MODERATIONS)
+IMAGES = Endpoint("/v1/images/generations", "image", "/images/generations", "image", "generate_image")
+EDITS = Endpoint("/v1/images/edits", "edit", "/images/edits", "image", "edit_image")
+VARIATIONS = Endpoint("/v1/images/variations", "edit", "/images/variations", "image", "vary_image")
+TRANSCRIPTIONS = Endpoint(
+    "/v1/audio/transcriptions", "transcription", "/audio/transcriptions", "transcription", "transcribe"
+)
+TRANSLATIONS = Endpoint("/v1/audio/translations", "transcription", "/audio/translations", "transcription", "translate")
+SPEECH = Endpoint("/v1/audio/speech", "speech", "/audio/speech", "speech", "generate_speech")
+ENDPOINTS = (
+    CHAT,
+    COMPLETIONS,
+    EMBEDDINGS,
+    MESSAGES,
+    COUNT_TOKENS,
+    RESPONSES,
+    RERANK,
+    MODERATIONS,
+    IMAGES,
+    SPEECH,
+    EDITS,
+    VARIATIONS,
+    TRANSCRIPTIONS,
+    TRANSLATIONS,
+)
 
 
 class ModelMetrics:
@@ -132,7 +166,7 @@ class ModelEntry:
     """A model that callers can name."""
 
     __slots__ = ("_within", "balancer", "card", "config", "context_tokens", "dearest_input", "dearest_output", "deployments", "differences", "fallbacks", "fingerprint", "header", "header_line", "hedge_s", "input_price", "long_above", "longest_answer", "metrics", "name",
-                 "on", "output_price", "plan", "policy", "price_source", "priced", "prompt_limit_bytes", "request_fee")  # fmt: skip
+                 "on", "output_price", "plan", "policy", "price_source", "priced", "prompt_limit_bytes", "request_fee", "unit_prices")  # fmt: skip
 
     def __init__(
         self,
@@ -168,6 +202,7 @@ class ModelEntry:
             card.long_above if self.priced else -1,
         )  # -1: no prompt has these rates
         self.dearest_input, self.dearest_output = card.dearest(0)
+        self.unit_prices = unit_prices(config.price)
         self.context_tokens = config.context_tokens
         self.longest_answer = min(config.max_output_tokens or config.context_tokens, config.context_tokens)
         self._within: dict[frozenset[str], tuple[DeploymentState, ...]] = {}

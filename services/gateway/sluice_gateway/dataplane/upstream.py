@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol
 
-# what a stream may be sent as: server-sent events, and the frames of AWS
-EVENT_STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream")
+# what a stream may be sent as: server-sent events, the frames of AWS, and sound
+EVENT_STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream", b"audio/", b"application/octet-stream")
 
 Reason = Literal["connect", "connect_timeout", "reset", "protocol", "timeout", "too_large", "cancelled"]
 
@@ -30,7 +30,7 @@ class Call:
     def __init__(
         self,
         path: str,
-        body: bytes,
+        body: bytes | memoryview,
         headers: tuple[tuple[str, str], ...],
         request_id: str,
         connect_timeout_s: float,
@@ -58,6 +58,13 @@ class Call:
     def on_cancel(self, abort: Callable[[], None] | None) -> None:
         """Set what closes the connection that carries the call at the moment."""
         self._abort = abort
+
+
+class FormCall(Call):
+    """A call whose body is a form: `lead` goes out first, and then the files in `body`."""
+
+    __slots__ = ("lead",)
+    lead: bytes
 
 
 class StreamSink(Protocol):

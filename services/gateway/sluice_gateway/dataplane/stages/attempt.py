@@ -28,7 +28,7 @@ from sluice_gateway.dataplane.refusals import refusal
 from sluice_gateway.dataplane.sse import Scanner, StreamPiece
 from sluice_gateway.dataplane.stages.resolve import open_to
 from sluice_gateway.dataplane.table import ModelEntry
-from sluice_gateway.dataplane.upstream import Call, Reason, UpstreamReply
+from sluice_gateway.dataplane.upstream import Call, FormCall, Reason, UpstreamReply
 from sluice_gateway.domain.wishes import Wishes
 from sluice_gateway.translate.shapes import Provider, Refusal
 
@@ -141,7 +141,11 @@ class Attempts:
         """
         config = state.config
         headers: tuple[tuple[str, str], ...] = ()
-        if state.provider is None and ctx.endpoint.client is None:
+        form = ctx.form
+        body: bytes | memoryview
+        if form is not None and state.provider is None:
+            path, headers, body = ctx.endpoint.upstream_path, (("content-type", form.content_type),), form.files()
+        elif state.provider is None and ctx.endpoint.client is None:
             path = ctx.endpoint.upstream_path
             body = upstream_bytes(ctx.raw, ctx.body, ctx.fields, config.upstream_model, changed=ctx.changed)
         else:
@@ -154,7 +158,7 @@ class Attempts:
         if ctx.wishes is not None:
             limit_s, idle_s = _shorter(ctx.wishes, limit_s, idle_s, streamed=ctx.body.stream)
         before, after = state.paths
-        return Call(
+        call = (Call if form is None else FormCall)(
             before + path + after,
             body,
             headers,
@@ -164,6 +168,10 @@ class Attempts:
             ctx.deadline,
             idle_s,
         )
+        if form is not None and isinstance(call, FormCall):
+            texts = {"prompt": ctx.fields["prompt"]} if "prompt" in ctx.fields else {}
+            call.lead = form.texts_with({**texts, "model": config.upstream_model})
+        return call
 
     def judge(
         self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState, reply: UpstreamReply
@@ -180,6 +188,8 @@ class Attempts:
             if stream is not None and ctx.body.stream:
                 return None
             if stream is None and not ctx.body.stream:
+                if ctx.form is not None and not reply.content_type.startswith(b"application/json"):
+                    return {}  # subtitles or text, which pass as they come
                 found = _json(reply.body)
                 return found if state.provider is None else _translated(ctx, state.provider, found)
         if stream is not None:

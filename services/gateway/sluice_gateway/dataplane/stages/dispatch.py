@@ -20,6 +20,7 @@ from sluice_gateway.dataplane.sse import EventTooLong, Scanner, usage_of
 from sluice_gateway.dataplane.stages.attempt import Answer, AttemptFailed, Attempts, failed, is_late
 from sluice_gateway.dataplane.stages.hedge import Hedge, hedge_after
 from sluice_gateway.dataplane.stages.retry import Retries
+from sluice_gateway.dataplane.stages.settle import price_of
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import UpstreamError, UpstreamReply
 
@@ -165,7 +166,7 @@ class Dispatch:
             found = self._attempts.judge(ctx, entry, state, reply)
             if found is not None:
                 return Answer(reply, found, None, None)
-            return await self._streamed(ctx, *foreign.followed(ctx, state.provider, reply))
+            return await self._streamed(ctx, *foreign.followed(ctx, state.provider, reply, price_of(ctx, entry)))
         except UpstreamError as exc:
             raise self._attempts.broken(ctx, exc.reason) from exc
 
