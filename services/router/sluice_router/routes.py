@@ -17,7 +17,7 @@ from sluice.contracts.routing import (
     RoutingSnapshot,
     TrainingReport,
 )
-from sluice.errors import Forbidden, SluiceError, Unauthorized, Unprocessable, problem_responses
+from sluice.errors import DependencyUnavailable, Forbidden, SluiceError, Unauthorized, Unprocessable, problem_responses
 from sluice.ids import new_id
 from sluice.settings import ConfigError
 from sluice_router.adapters import intents_file
@@ -78,7 +78,7 @@ async def _reading(deps: DepsDep, snapshot: RoutingSnapshot, request: RouteReque
 @router.post(
     "/v1/classifiers/intent/train",
     summary="Train the intent classifier from intents.yaml",
-    responses=problem_responses(TrainingRefused),
+    responses=problem_responses(TrainingRefused, DependencyUnavailable),
 )
 async def train(deps: DepsDep, _: AdminDep) -> TrainingReport:
     """Train from the example utterances, use the result from now on, and say what it is worth on examples left out."""
