@@ -8,7 +8,21 @@ import typer
 from pydantic import ValidationError
 
 from sluice.sentences import faults
-from sluice_cli.commands import audit, cache, data, ingest, jobs, keys, lifecycle, orgs, prices, talk, teams, usage
+from sluice_cli.commands import (
+    audit,
+    cache,
+    data,
+    ingest,
+    jobs,
+    keys,
+    lifecycle,
+    orgs,
+    prices,
+    router,
+    talk,
+    teams,
+    usage,
+)
 from sluice_cli.platform.errors import CommandFailed
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
@@ -20,7 +34,7 @@ _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     *(("orgs", orgs.app), ("teams", teams.app), ("keys", keys.app), ("audit", audit.app), ("usage", usage.app)),
     ("prices", prices.app),
     ("cache", cache.app),
-    *(("eval", jobs.eval_app), ("finetune", jobs.finetune_app)),
+    *(("eval", jobs.eval_app), ("finetune", jobs.finetune_app), ("router", router.app)),
 )
 
 

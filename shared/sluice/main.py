@@ -26,7 +26,7 @@ from sluice.telemetry import logs
 _log = logging.getLogger(__name__)
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
-_SHUTDOWN_S = 25
+_CANCEL_S = 2  # after what is still being answered was told to end
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +110,14 @@ def _serve(entry: Entry[Settings], platform: PlatformSettings, settings: Setting
         "lifespan": "on",
         "server_header": False,
         "timeout_keep_alive": 75,
-        "timeout_graceful_shutdown": _SHUTDOWN_S,
+        "timeout_graceful_shutdown": int(platform.finish_s) + _CANCEL_S,
     }
-    RestingServer(uvicorn.Config(served, **options | dict(entry.server_options))).run()
+    RestingServer(
+        uvicorn.Config(served, **options | dict(entry.server_options)),
+        drain_s=platform.drain_s,
+        finish_s=platform.finish_s,
+        leaving=app.state.frame.leave,
+    ).run()
 
 
 def _work(entry: Entry[Settings], platform: PlatformSettings, settings: Settings) -> None:

@@ -139,6 +139,11 @@ class _Frame:
     def __init__(self, service: str) -> None:
         self.service = service
         self.tracing: Tracing | None = None
+        self.leaving = False
+
+    def leave(self) -> None:
+        """Note that the server is being stopped: the service is not ready any more."""
+        self.leaving = True
 
     def begin(self, deps: ServiceDeps) -> None:
         self.tracing = deps.tracing
@@ -244,8 +249,11 @@ def _health_routes(service: str) -> APIRouter:
     async def readyz(request: Request, response: Response) -> Readiness:
         probes = request.app.state.deps.probes
         wrong = await failing(probes)
-        response.status_code = 503 if wrong else 200
         checks = {name: wrong.get(name, "ok") for name in probes}
+        if request.app.state.frame.leaving:
+            wrong = checks | {"server": "It is being stopped."}
+            checks = wrong
+        response.status_code = 503 if wrong else 200
         return Readiness(status="not_ready" if wrong else "ready", service=service, checks=checks)
 
     @router.get("/metrics", summary="Prometheus metrics", response_class=Response)

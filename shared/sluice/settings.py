@@ -53,6 +53,12 @@ class PlatformSettings(BaseSettings):
     admin_key: SecretStr = Field(SecretStr(""), description="credential of the administrator for all admin APIs")
     service_secret: SecretStr = Field(SecretStr(""), description="signs the tokens that services show each other")
     auto_migrate: bool = Field(default=True, description="bring the database schema up to date when a service starts")
+    drain_s: float = Field(
+        0.0, ge=0, le=60, description="seconds that a service told to stop still takes requests, while it is not ready"
+    )
+    finish_s: float = Field(
+        25.0, ge=0, le=3600, description="seconds that a service told to stop gives to what it is still answering"
+    )
     trace_file_dir: str = Field("", description="folder for traces as OTLP JSON lines; empty writes none")
     otlp_endpoint: str = Field(
         "", description="OTLP over HTTP collector, such as http://collector:4318; empty sends none"

@@ -103,6 +103,9 @@ class _AnswerAtOnce:
     def incoming(self, _path: bytes, _headers: Headers, client: GatewayProtocol) -> DirectRequest | None:
         return cast("DirectRequest", _AnsweredAtOnce(client, self._head, self._body))
 
+    def give_up(self) -> None:
+        """Nothing is under way."""
+
 
 class _Nobody:
     """The receiver of a reply that nobody waits for."""

@@ -11,6 +11,7 @@ from openai_provider import Behaviour as OpenAIBehaviour
 from openai_provider import Provider, Seen
 
 Json = dict[str, Any]
+GARBAGE = {"text/event-stream; charset=utf-8": b'data: {"half": \n\n', "application/vnd.amazon.eventstream": b"x" * 64}
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 429: "Too Many Requests",
             500: "Internal Server Error", 503: "Service Unavailable", 529: "Overloaded"}  # fmt: skip
 
@@ -110,6 +111,8 @@ class ForeignProvider(Provider):
                 return False
             if behaviour.crlf:
                 piece = piece.replace(b"\n", b"\r\n")
+            if behaviour.garble_after == number:
+                piece = GARBAGE[self.stream_type]
             chunk = b"%x\r\n%b\r\n" % (len(piece), piece)
             if behaviour.hold_after == number:
                 await self.hold(writer, seen, chunk if behaviour.hold_within else b"")

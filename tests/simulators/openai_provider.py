@@ -48,6 +48,7 @@ class Behaviour:
     stream_error_after: int | None = None
     split: int | None = None
     hold_after: int | None = None  # so many chunks of a stream come, and then nothing until the caller leaves
+    garble_after: int | None = None  # after so many chunks of a stream comes one that is none
     hold_within: bool = False  # of the next chunk half comes as well
 
 
@@ -227,6 +228,8 @@ class Provider:
                 await writer.drain()
                 writer.transport.abort()
                 return False
+            if behaviour.garble_after == number:
+                event = b'data: {"half": \n\n'
             if behaviour.hold_after == number:
                 await self.hold(writer, seen, _chunked(event) if behaviour.hold_within else b"")
             await _send(writer, _chunked(event), behaviour.split)

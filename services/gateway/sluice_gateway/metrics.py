@@ -158,6 +158,17 @@ class GatewayMetrics:
             "Requests that were answered by another deployment or model than the first choice.",
             ("model",),
         )
+        self.replica_choices = plain.counter(
+            "sluice_gateway_replica_choices_total",
+            "Choices of a replica by a model's `balance`, by what decided (prefix, session, least_loaded; over_bound: the preferred one was too busy).",
+            ("model", "reason"),
+        )
+        self.hedges: Counter = registry.counter(
+            "sluice_gateway_hedges_total",
+            "Requests that took so long that a second deployment was wanted, by outcome (won, lost: who answered first was the second, "
+            "the first; no_deployment, no_budget, no_limit: none was asked).",
+            ("model", "outcome"),
+        )
         self.retries: Counter = registry.counter(
             "sluice_gateway_retries_total",
             "Times that a request might have been sent to the same deployments again, by outcome (made, no_budget, no_time).",

@@ -36,6 +36,7 @@ from sluice_gateway.adapters.cooldown_channel import CooldownChannel
 from sluice_gateway.adapters.credentials import EnvironmentCredentials
 from sluice_gateway.adapters.delegation import ServiceDelegations
 from sluice_gateway.adapters.forwarding import Forwarder, Limits
+from sluice_gateway.adapters.host_names import SystemNames
 from sluice_gateway.adapters.key_ring import KeyRingKeeper
 from sluice_gateway.adapters.lease_store import RedisLeaseStore
 from sluice_gateway.adapters.lives import Clearing, LifeBook
@@ -205,6 +206,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 clock=clock,
                 options=Options(
                     max_body_bytes=settings.max_body_bytes,
+                    max_form_bytes=settings.max_upload_bytes,
                     private_links=settings.private_links,
                     link_hosts=frozenset(host.lower() for host in settings.link_hosts),
                     trace_ratio=platform.trace_ratio,
@@ -216,6 +218,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                     unpriced_models=settings.unpriced_models,
                 ),
                 answers=answers,
+                names=SystemNames(),
             ),
             _to_control_plane,
         )

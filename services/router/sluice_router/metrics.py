@@ -7,6 +7,8 @@ from sluice.telemetry.metrics import MetricRegistry
 
 OUTCOMES = ("candidate", "fallback", "largest_context", "last_resort", "refused")
 
+READINGS = ("recognised", "out_of_scope", "not_confident", "broken")
+
 
 class RouterMetrics:
     """Decisions, signals, splits, probes, publications and reloads."""
@@ -23,6 +25,13 @@ class RouterMetrics:
             "Decisions of routes with a split, by the model assigned and whether it was the one named",
             ("route", "assigned", "result"),
         )
+        self.readings = registry.counter(
+            "sluice_router_intents_total",
+            "Texts whose intent was asked for, by what the classifier said (broken: it gave no answer)",
+            ("outcome",),
+        )
+        for reading in READINGS:
+            self.readings.labels(reading)
         self.probes = registry.counter("sluice_router_probes_total", "Health probes of deployments", ("result",))
         self.deployments = registry.gauge("sluice_router_deployments", "Deployments by health", ("health",))
         self.publications = registry.counter("sluice_router_publications_total", "Snapshots published", ("result",))

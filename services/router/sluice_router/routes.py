@@ -15,11 +15,23 @@ from sluice.contracts.routing import (
     RouteList,
     RouteRequest,
     RoutingSnapshot,
+    TrainingReport,
 )
-from sluice.errors import Forbidden, SluiceError, Unauthorized, Unprocessable, problem_responses
+from sluice.errors import DependencyUnavailable, Forbidden, SluiceError, Unauthorized, Unprocessable, problem_responses
 from sluice.ids import new_id
+from sluice.settings import ConfigError
+from sluice_router.adapters import intents_file
 from sluice_router.domain.choice import Load, decide
-from sluice_router.domain.errors import ModelNotFound, ModelsFileError, NoDeployment, NothingSuits, ReloadRefused
+from sluice_router.domain.classify.reading import Reading
+from sluice_router.domain.classify.report import report_of
+from sluice_router.domain.errors import (
+    ModelNotFound,
+    ModelsFileError,
+    NoDeployment,
+    NothingSuits,
+    ReloadRefused,
+    TrainingRefused,
+)
 from sluice_router.wiring import DepsDep
 
 router = APIRouter(tags=["router"], responses=problem_responses(Unauthorized, Forbidden))
@@ -31,14 +43,16 @@ router = APIRouter(tags=["router"], responses=problem_responses(Unauthorized, Fo
     responses=problem_responses(ModelNotFound, NoDeployment, NothingSuits, Unprocessable),
 )
 async def route(
-    request: RouteRequest, deps: DepsDep, _: CallerDep, *, explain: Annotated[bool, Query()] = False
+    request: RouteRequest, deps: DepsDep, caller: CallerDep, *, explain: Annotated[bool, Query()] = False
 ) -> RouteDecision:
     """Choose for one request; with `explain` the answer lists every candidate with its reason and every signal's value."""
     asked = request.model_copy(
         update={"explain": request.explain or explain, "subject": request.subject or new_id("draw")}
     )
     try:
-        choice = decide(deps.publisher.current, asked, deps.loads.now())
+        snapshot = deps.publisher.current
+        reading = await _reading(deps, snapshot, asked, caller.tenant)
+        choice = decide(snapshot, asked, deps.loads.now(), reading)
     except SluiceError:
         deps.metrics.decisions.labels("refused").inc()
         raise
@@ -50,6 +64,29 @@ async def route(
         result = "taken" if choice.decision.model == choice.assigned else "passed_over"
         deps.metrics.splits.labels(choice.decision.route, choice.assigned, result).inc()
     return choice.decision
+
+
+async def _reading(deps: DepsDep, snapshot: RoutingSnapshot, request: RouteRequest, tenant: str) -> Reading | None:
+    # Only a route with rules asks for the intent; all others pay nothing for it.
+    if not any(route.name == request.model and route.rules for route in snapshot.routes):
+        return None
+    reading = await deps.intents.read(request.text, tenant)
+    deps.metrics.readings.labels(reading.outcome).inc()
+    return reading
+
+
+@router.post(
+    "/v1/classifiers/intent/train",
+    summary="Train the intent classifier from intents.yaml",
+    responses=problem_responses(TrainingRefused, DependencyUnavailable),
+)
+async def train(deps: DepsDep, _: AdminDep) -> TrainingReport:
+    """Train from the example utterances, use the result from now on, and say what it is worth on examples left out."""
+    try:
+        file = intents_file.load(deps.platform)
+    except ConfigError as exc:
+        raise TrainingRefused(exc.detail) from exc
+    return report_of(*await deps.intents.train(file))
 
 
 @router.get("/v1/snapshot", summary="The routing snapshot that the gateways hold")

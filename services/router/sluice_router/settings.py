@@ -15,6 +15,10 @@ class Settings(ServiceSettings):
     probe_interval_s: float = Field(5.0, gt=0, le=300, description="seconds between two probes of a deployment")
     reload_s: float = Field(2.0, gt=0, le=3600, description="seconds between two looks at models.yaml")
     publish_s: float = Field(2.0, gt=0, le=5, description="seconds between two looks at the published snapshot")
+    intent_timeout_s: float = Field(
+        1.0, gt=0, le=60, description="longest wait for the embedding of a text whose intent is asked for"
+    )
+    intent_confidence: float = Field(0.5, ge=0, le=1, description="least confidence with which an intent counts")
     loads_s: float = Field(
         2.0,
         gt=0,

@@ -4,13 +4,14 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Depends
 
 from sluice.auth import ServiceTokens
 from sluice.clients.http import AiohttpTransport, ServiceClient, Transport
 from sluice.clients.inference import InferenceClient
+from sluice.clients.retrieval import RetrievalClient
 from sluice.clock import Clock, SystemClock
 from sluice.contracts.routing import RoutingSnapshot
 from sluice.health import Probe
@@ -20,6 +21,8 @@ from sluice.service import deps_of
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
+from sluice_router.adapters import intents_file
+from sluice_router.adapters.intents import Intents
 from sluice_router.adapters.loads import Loads
 from sluice_router.adapters.models_file import WatchedFile, load
 from sluice_router.adapters.price_catalogue import PriceCatalogue
@@ -47,6 +50,7 @@ class Deps:
     prober: Prober
     publisher: Publisher
     loads: Loads
+    intents: Intents
     metrics: RouterMetrics
 
 
@@ -110,17 +114,19 @@ async def open_deps(
         every_s=settings.probe_interval_s,
         book=book,
     )
-    inference = InferenceClient(
-        ServiceClient(
-            "inference",
-            platform.service_url("inference"),
-            tokens,
-            transport or network,
-            tracing,
-            subject="router",
-            retries=0,
-        )
+
+    def asking(service: Literal["inference", "retrieval"]) -> ServiceClient:
+        url = platform.service_url(service)
+        return ServiceClient(service, url, tokens, transport or network, tracing, subject="router", retries=0)
+
+    inference = InferenceClient(asking("inference"))
+    intents = Intents(
+        RetrievalClient(asking("retrieval")),
+        platform.data_dir / "router" / "intents.npz",
+        settings.intent_timeout_s,
+        settings.intent_confidence,
     )
+    intents.load()
     loads = Loads(inference, lambda: publisher.current, settings.loads_s)
 
     async def publish() -> None:
@@ -149,6 +155,7 @@ async def open_deps(
             prober=prober,
             publisher=publisher,
             loads=loads,
+            intents=intents,
             metrics=metrics,
         )
     finally:
@@ -160,6 +167,8 @@ async def open_deps(
 
 
 def check_config(platform: PlatformSettings, settings: Settings) -> None:
-    """Raise if models.yaml is not right."""
+    """Raise if models.yaml, or intents.yaml where there is one, is not right."""
     del settings
     load(platform)
+    if (platform.config_dir / intents_file.FILENAME).exists():
+        intents_file.load(platform)

@@ -2,13 +2,13 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from sluice.contracts.base import Reply, Request
+from sluice.contracts.gateway import ModelName
 from sluice.contracts.routing import Price
 
 Dollars = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
-ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class SetTier(Request):

@@ -8,10 +8,11 @@ from sluice.contracts.base import Reply, Request
 
 SNAPSHOT_KEY = "sluice:routing:snapshot"
 
-ModelKind = Literal["chat", "embedding", "rerank"]
+ModelKind = Literal["chat", "embedding", "rerank", "image", "speech", "transcription"]
 Modality = Literal["text", "image", "audio", "video", "file"]
 Capability = Literal["tools", "json_schema", "logprobs", "reasoning"]
 Prefer = Literal["least_loaded", "cheapest"]
+Balance = Literal["least_loaded", "two_choices", "session", "prefix"]
 GuardMode = Literal["off", "observe", "enforce"]
 DeploymentHealth = Literal["up", "down", "unknown"]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -38,6 +39,8 @@ class Deployment(Reply):
 
     `base_url` ends before `/chat/completions` (as in the `openai` client); `max_in_flight` and `timeout_s` bound
     what one gateway process sends; `tokens_per_second` is what the inference service measured, if it knows.
+    `first_byte_timeout_s` bounds the wait for the first event of a stream and `idle_timeout_s` each pause inside one, `timeout_s`
+    where they are None.
     `region` says where the data goes; a tenant that is bound to regions never reaches a deployment without one.
     `provider` names the API that is spoken there: `anthropic`, `gemini`, `bedrock` and `azure` have their own, every other
     name means OpenAI's. `api_version` is Azure's.
@@ -54,6 +57,8 @@ class Deployment(Reply):
     max_in_flight: Annotated[int, Field(ge=1)] = 64
     timeout_s: Annotated[float, Field(gt=0)] = 120.0
     connect_timeout_s: Annotated[float, Field(gt=0)] = 3.0
+    first_byte_timeout_s: Annotated[float, Field(gt=0)] | None = None
+    idle_timeout_s: Annotated[float, Field(gt=0)] | None = None
     health: DeploymentHealth = "unknown"
     health_reason: str | None = None
 
@@ -80,10 +85,15 @@ class PriceTier(Rates):
 class Price(Rates):
     """The rates of a model, of long prompts (`tiers`, from the shortest up), and US dollars for each request.
 
-    `source` says where it comes from and in which version, such as `genai-prices 0.2.3`; it stands in each usage record.
+    `image` is dollars for each image that is made, `characters` dollars per million characters that are spoken, `minute` dollars for each
+    minute of sound that is written down. `source` says where it comes from and in which version, such as `genai-prices 0.2.3`; it stands
+    in each usage record.
     """
 
     request: Annotated[float, Field(ge=0)] = 0.0
+    image: Annotated[float, Field(ge=0)] | None = None
+    characters: Annotated[float, Field(ge=0)] | None = None
+    minute: Annotated[float, Field(ge=0)] | None = None
     tiers: tuple[PriceTier, ...] = ()
     source: str = "config"
 
@@ -104,7 +114,9 @@ class Model(Reply):
 
     What describes it (`version` to `capabilities`) is as its operator says. `input_modalities` and `capabilities` None
     means that nobody said: such a model is asked for anything, while one that lists them is asked for those only.
-    `parameters_b` is its size in billions of parameters. `price` None means that nobody knows what it costs.
+    A request without an answer after `hedge_after_ms` is sent to a second deployment as well.
+    `parameters_b` is its size in billions of parameters. `price` None means that nobody knows what it costs. `balance` says how
+    one of its deployments is chosen.
     """
 
     name: str
@@ -126,6 +138,8 @@ class Model(Reply):
     policy: str | None = None
     fallbacks: tuple[str, ...] = ()
     fallbacks_on: FallbacksOn = FallbacksOn()
+    balance: Balance = "least_loaded"
+    hedge_after_ms: Annotated[int, Field(ge=1, le=3_600_000)] | None = None
     deployments: tuple[Deployment, ...]
 
 
@@ -178,11 +192,18 @@ class Share(Reply):
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+class Rule(Reply):
+    """Requests with one of these intents go to the models of `use` first; the route's candidates answer when those cannot."""
+
+    intents: Annotated[tuple[str, ...], Field(min_length=1)]
+    use: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
 class Route(Reply):
     """A virtual model: the router picks one of `candidates`; `fallbacks` are tried in order when that one fails.
 
     `prefer` says by what it picks. With a `split` each caller is assigned one candidate, always the same one, by weight:
-    a canary or an A/B test.
+    a canary or an A/B test. The first of `rules` that fits the request's intent comes before all of that.
 
     `when_all_down` says what the router does when no deployment is healthy: `try` names one all the same, as a last
     resort, `refuse` answers 503.
@@ -195,6 +216,7 @@ class Route(Reply):
     policy: str | None = None
     prefer: Prefer = "least_loaded"
     split: tuple[Share, ...] = ()
+    rules: tuple[Rule, ...] = ()
     when_all_down: Literal["try", "refuse"] = "try"
 
 
@@ -225,7 +247,7 @@ class RouteRequest(Request):
     explain: bool = False
 
 
-SignalName = Literal["residency", "modality", "capability", "context", "health", "load", "cost"]
+SignalName = Literal["residency", "modality", "capability", "context", "health", "load", "cost", "intent"]
 
 
 class SignalValue(Reply):
@@ -247,7 +269,11 @@ class RouteCandidate(Reply):
 
 
 class RouteDecision(Reply):
-    """The handbook's route result (F278): model, instance, intent, confidence; plus what to try next."""
+    """The handbook's route result (F278): model, instance, intent, confidence; plus what to try next.
+
+    `intent` and `confidence` are null where the route has no rules, or the classifier gave no answer; an intent is named only when
+    it was recognised. `signals` are those of the request, which all candidates share.
+    """
 
     model: str
     instance: str
@@ -259,6 +285,54 @@ class RouteDecision(Reply):
     policy: str | None = None
     snapshot_version: int
     candidates: tuple[RouteCandidate, ...] | None = None
+    signals: tuple[SignalValue, ...] | None = None
+
+
+class ClassWorth(Reply):
+    """What a classifier is worth for one class, on examples that it was not trained on.
+
+    `taken_for` counts what its examples were taken for instead; `(out of scope)` stands for none of the classes.
+    """
+
+    name: str
+    examples: int
+    precision: float | None
+    recall: float
+    taken_for: dict[str, int]
+
+
+class CalibrationBin(Reply):
+    """Of texts with about this confidence, the share that was right."""
+
+    confidence: float
+    accuracy: float
+    count: int
+
+
+class FloorPoint(Reply):
+    """What one floor would do: texts in scope that are right, and texts out of scope that are found."""
+
+    floor: float
+    in_scope_right: float
+    out_of_scope_found: float | None
+
+
+class TrainingReport(Reply):
+    """What a classifier is worth, measured on examples that were left out of the training, and where it stands now."""
+
+    object: Literal["router.training"] = "router.training"
+    classifier: str
+    examples: int
+    accuracy: float
+    rejected: float
+    out_of_scope_found: float | None
+    calibration_error: float
+    temperature: float
+    floor: float
+    sha256: str
+    classes: tuple[ClassWorth, ...]
+    calibration: tuple[CalibrationBin, ...]
+    curve: tuple[FloorPoint, ...]
 
 
 class ModelList(Reply):

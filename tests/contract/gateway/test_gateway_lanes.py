@@ -10,7 +10,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sluice.contracts.routing import Policy
 from sluice_gateway.dataplane.wire import GatewayProtocol
+from sluice_gateway.domain.limits import LevelLimits
+from sluice_gateway.domain.ports import KeyRecord
 
+LIMIT = LevelLimits("key", "key_2", 60, 90_000, None, None, None)
 CHAT = "/v1/chat/completions"
 MESSAGES = [{"role": "user", "content": "x"}]
 CASES: list[tuple[str, str, dict[str, object]]] = [
@@ -20,6 +23,11 @@ CASES: list[tuple[str, str, dict[str, object]]] = [
     ("guarded", CHAT, {"model": "guarded", "messages": MESSAGES}),
     ("routed", CHAT, {"model": "auto", "messages": MESSAGES}),
     ("streamed", CHAT, {"model": "small", "messages": MESSAGES, "stream": True}),
+    (
+        "streamed, with its cost",
+        CHAT,
+        {"model": "small", "messages": MESSAGES, "stream": True, "stream_options": {"include_usage": True}},
+    ),
     ("embedding", "/v1/embeddings", {"model": "vectors", "input": "x"}),
     ("completion", "/v1/completions", {"model": "small", "prompt": "x"}),
     ("unknown", CHAT, {"model": "nope", "messages": MESSAGES}),
@@ -28,7 +36,12 @@ CASES: list[tuple[str, str, dict[str, object]]] = [
 
 
 async def talk(
-    http: type[HttpToolsProtocol], provider: Provider, version: str, path: str, body: dict[str, object]
+    http: type[HttpToolsProtocol],
+    provider: Provider,
+    version: str,
+    path: str,
+    body: dict[str, object],
+    key: str = "sk-test",
 ) -> list[bytes]:
     routing = snapshot(
         model("small", deployment("d1", provider.base_url), price={"input": 0, "output": 0}),
@@ -38,10 +51,12 @@ async def talk(
         policies=(Policy(name="p", guard_input="enforce", guard_output="enforce"),),
     )
     raw = json.dumps(body).encode()
-    async with serving(Parts(http=http), routing) as gateway:
+    parts = Parts(http=http)
+    parts.keys.known[b"Bearer sk-limited"] = KeyRecord("key_2", "tenant-a", "limited", limits=(LIMIT,))
+    async with serving(parts, routing) as gateway:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rsplit(":", 1)[1]))
         head = (
-            f"POST {path} HTTP/{version}\r\nhost: x\r\nauthorization: Bearer sk-test\r\nx-request-id: same-for-both\r\n"
+            f"POST {path} HTTP/{version}\r\nhost: x\r\nauthorization: Bearer {key}\r\nx-request-id: same-for-both\r\n"
         )
         request = head.encode() + b"content-length: %d\r\n" % len(raw)
         if version == "1.1":  # twice on one connection: the second closes it
@@ -51,7 +66,9 @@ async def talk(
             answer = await reader.read()
         writer.close()
         await writer.wait_closed()
-    return sorted(line for line in answer.split(b"\r\n") if not line.lower().startswith(b"date:"))
+    return sorted(
+        line for line in answer.split(b"\r\n") if not line.lower().startswith((b"date:", b"x-ratelimit-reset"))
+    )
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
@@ -62,6 +79,20 @@ async def test_both_ways_say_the_same(name: str, path: str, body: dict[str, obje
         short = await talk(GatewayProtocol, provider, version, path, body)
     assert short == plain
     assert any(line.startswith(b"HTTP/1.1 ") for line in plain), name
+
+
+@pytest.mark.parametrize(("name", "path", "body"), CASES, ids=[case[0] for case in CASES])
+async def test_both_ways_say_what_is_left(name: str, path: str, body: dict[str, object]) -> None:
+    async with Provider(Behaviour(one_write=True)) as provider:
+        plain = await talk(HttpToolsProtocol, provider, "1.1", path, body, "sk-limited")
+        short = await talk(GatewayProtocol, provider, "1.1", path, body, "sk-limited")
+    assert short == plain
+    told = [line for line in short if line.startswith(b"x-ratelimit-")]
+    assert len(told) == (0 if name in ("unknown", "malformed") else 8), name
+    if told:
+        left = b"x-ratelimit-remaining-requests: "
+        assert [line.removeprefix(left) for line in told if line.startswith(left)] == [b"58", b"59"]
+        assert told.count(b"x-ratelimit-limit-tokens: 90000") == 2
 
 
 async def test_a_slow_reader_is_waited_for_on_the_short_way_too() -> None:

@@ -230,3 +230,4 @@ async def test_a_filter_chooses_documents(
     assert seen - set(scope.hidden_document_ids) == {f"doc_{letter}" for letter in expected}
     assert await library.attributes("acme", ["doc_a", "doc_none"]) == {"doc_a": LIBRARY["doc_a"]}
     assert await library.attributes("other", ["doc_a"]) == {}
+    assert await library.attributes("acme", ["doc_waiting"]) == {}

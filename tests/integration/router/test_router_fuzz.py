@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.integration.fuzzing import assert_answers_as_declared
 
@@ -11,6 +12,7 @@ from sluice.testing import ServiceProcess, admin_headers, environment_of, free_p
 pytestmark = pytest.mark.integration
 CONFIG = Path(__file__).parents[3] / "deploy" / "config"
 OPEN = ("/healthz", "/readyz", "/metrics")
+TRAIN = "/v1/classifiers/intent/train"  # needs the retrieval service, which is away here
 
 
 @pytest.fixture(scope="module")
@@ -24,4 +26,9 @@ def base(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
 
 
 def test_every_operation_answers_as_declared(base: str) -> None:
-    assert_answers_as_declared(base, lambda path: path not in OPEN, admin_headers(), least=7)
+    assert_answers_as_declared(base, lambda path: path not in (*OPEN, TRAIN), admin_headers(), least=7)
+
+
+def test_training_says_that_the_embedder_is_away(base: str) -> None:
+    answer = httpx.post(base + TRAIN, headers=admin_headers(), timeout=30)
+    assert (answer.status_code, answer.json()["code"]) == (503, "dependency_unavailable")

@@ -43,7 +43,11 @@ MISTAKES = (
     ("input: 1", "input: -1", "line 4: models[0] (small).price.input: must be 0.0 or more"),
     ("http://127", "127", "line 6: models[0] (small).deployments[0].base_url: this must be an http:// or https:// URL"),
     ("timeout_s: 30", "timeout_s: 30s", "line 7: models[0] (small).deployments[0].timeout_s: must be a number"),
-    ("kind: chat", "kind: chatty", "line 9: models[1] (big).kind: must be 'chat', 'embedding' or 'rerank'"),
+    (
+        "kind: chat",
+        "kind: chatty",
+        "line 9: models[1] (big).kind: must be 'chat', 'embedding', 'rerank', 'image', 'speech' or 'transcription'",
+    ),
     (
         "base_url: https://api.example/v1",
         "url: x",

@@ -9,7 +9,7 @@ import orjson
 from sluice.contracts.retrieval import Citation
 from sluice_gateway.dataplane.asgi import Headers, header_value
 from sluice_gateway.dataplane.context import RequestContext
-from sluice_gateway.dataplane.errors import Unavailable, UpstreamBroken
+from sluice_gateway.dataplane.errors import ApiError, Unavailable, UpstreamBroken, stopping
 from sluice_gateway.dataplane.sse import chunk_of, split
 
 SSE: Headers = [
@@ -25,7 +25,7 @@ _MARK = re.compile(r"\[(\d{1,4})\]")
 
 
 def decision_headers(ctx: RequestContext) -> Headers:
-    """Return the headers that tell what was decided: id, model, deployment, route, guard."""
+    """Return the headers that tell what was decided: id, model, deployment, route, guard, limits."""
     headers: Headers = [(b"x-request-id", ctx.heads.request_id.encode())]
     if ctx.model is not None:
         headers.append(ctx.model.header)
@@ -42,6 +42,8 @@ def decision_headers(ctx: RequestContext) -> Headers:
         headers.append((b"x-sluice-limits", b"degraded"))
     if ctx.attempts > 1:
         headers.append((b"x-sluice-attempts", b"%d" % ctx.attempts))
+    if ctx.rates is not None:
+        headers += ctx.rates.headers()
     return headers
 
 
@@ -113,7 +115,7 @@ def head_of_whole(ctx: RequestContext, cost_usd: float | None, length: int) -> b
     else:
         head = _HEAD % (length, request_id, cost(cost_usd), model.header_line, deployment.header_line)
     if ctx.route is None and ctx.guard is None and ctx.cache is None and not ctx.degraded and ctx.attempts < 2:
-        return head
+        return head if ctx.rates is None else head + ctx.rates.lines()
     known = (b"x-request-id", b"x-sluice-model", b"x-sluice-deployment")
     return head + lines(pair for pair in decision_headers(ctx) if pair[0] not in known)
 
@@ -123,8 +125,10 @@ def head_of_stream(ctx: RequestContext) -> bytes:
     return lines(decision_headers(ctx)) + _SSE_LINES
 
 
-def stream_broken(ctx: RequestContext, reason: str) -> UpstreamBroken:
+def stream_broken(ctx: RequestContext, reason: str) -> ApiError:
     """Count a stream that broke after its first event, and return what the client is told."""
+    if reason == "cancelled":
+        return stopping()
     if ctx.model is not None:
         ctx.model.metrics.upstream_error(reason)
     return UpstreamBroken(

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable
+from dataclasses import replace
 
 from opentelemetry.trace import SpanKind
 
@@ -14,6 +15,7 @@ from sluice.telemetry import names
 from sluice.telemetry.tracing import current_trace_id, extract
 from sluice_gateway.dataplane.answers import decision_headers, unaccounted
 from sluice_gateway.dataplane.asgi import Application, Headers, Receive, Scope, Send
+from sluice_gateway.dataplane.body import parse_fields
 from sluice_gateway.dataplane.context import Heads, Opened, RequestContext, read_heads
 from sluice_gateway.dataplane.conversation import Disconnects
 from sluice_gateway.dataplane.cooldowns import Cooldowns
@@ -28,14 +30,26 @@ from sluice_gateway.dataplane.errors import (
     WrongMethod,
     mistake,
     starting,
+    unchecked,
 )
+from sluice_gateway.dataplane.form import Form, read_form
 from sluice_gateway.dataplane.lease_keeper import LeaseKeeper
 from sluice_gateway.dataplane.limiter import Limiter, Queueing
 from sluice_gateway.dataplane.listing import MODELS, listed
+from sluice_gateway.dataplane.media import units_of
 from sluice_gateway.dataplane.moderation import Moderate, admit_moderation
-from sluice_gateway.dataplane.plan import Stage, Stages
+from sluice_gateway.dataplane.plan import Stages, together
+from sluice_gateway.dataplane.sending import refuse, send_json
 from sluice_gateway.dataplane.short_way import Client
-from sluice_gateway.dataplane.stages.admit import admit_body, admit_head, admit_links, read_body, too_large
+from sluice_gateway.dataplane.stages.admit import (
+    admit_body,
+    admit_head,
+    admit_links,
+    admit_names,
+    admit_wishes,
+    read_body,
+    too_large,
+)
 from sluice_gateway.dataplane.stages.attempt import Attempts
 from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.dataplane.stages.build_context import with_context
@@ -113,6 +127,10 @@ class DataPlane:
         self.direct = 0
         deps.metrics.in_flight.set_function(lambda: len(self._disconnects) + self.direct)
 
+    def give_up(self) -> None:
+        """End the requests that coroutines answer, since the process is being stopped; their clients are told so."""
+        self._disconnects.give_up()
+
     def use(self, snapshot: RoutingSnapshot) -> None:
         """Route by this snapshot from now on; requests that are under way keep the one that they began with."""
         self._table = self._compiler.compile(snapshot)
@@ -148,22 +166,42 @@ class DataPlane:
         try:
             if scope["method"] != "POST":
                 raise WrongMethod(f"{endpoint.path} takes POST requests only.", headers=((b"allow", b"POST"),))
-            opened = self.open(heads)
-            raw = await read_body(receive, self.max_body_bytes)
-            if endpoint is MODERATIONS:
-                ctx = admit_moderation(endpoint, heads, started, opened, raw)
-            else:
-                ctx = self.admit(endpoint, heads, started, opened, raw)
+            ctx = await self._take_in(endpoint, heads, started, receive)
         except ApiError as exc:
             self.count_refusal(endpoint, exc, started)
-            await _refuse(send, endpoint, exc, [(b"x-request-id", heads.request_id.encode())])
+            await refuse(send, endpoint, exc, [(b"x-request-id", heads.request_id.encode())])
         except Gone:
             return
         else:
             ctx.talk(receive, send, None)
-            await self.run(ctx)
+            try:
+                await self.run(ctx)
+            finally:
+                if ctx.form is not None:
+                    ctx.form.close()
 
-    def open(self, heads: Heads) -> Opened:
+    async def _take_in(self, endpoint: Endpoint, heads: Heads, started: float, receive: Receive) -> RequestContext:
+        if endpoint.takes_form:
+            return await self._take_form(endpoint, heads, started, receive)
+        opened = self.open(heads)
+        raw = await read_body(receive, self.max_body_bytes)
+        if endpoint is MODERATIONS:
+            return admit_moderation(endpoint, heads, started, opened, raw)
+        return self.admit(endpoint, heads, started, opened, raw)
+
+    async def _take_form(self, endpoint: Endpoint, heads: Heads, started: float, receive: Receive) -> RequestContext:
+        limit = self._options.max_form_bytes
+        opened = self.open(heads, limit)
+        form = await read_form(receive, dict(heads.all).get(b"content-type"), limit)
+        try:
+            ctx = self.admit(endpoint, heads, started, opened, b"", form)
+        except ApiError:
+            form.close()
+            raise
+        ctx.form = form
+        return ctx
+
+    def open(self, heads: Heads, limit: int | None = None) -> Opened:
         """Decide on the head of a request: authenticate it, and refuse what needs no body to be refused.
 
         Raises:
@@ -171,7 +209,7 @@ class DataPlane:
         """
         at = self.clock.now()
         key = authenticate(self._deps.keys, heads.authorization, at)
-        admit_head(heads, self.max_body_bytes)
+        admit_head(heads, limit or self.max_body_bytes)
         table = self._table
         if table is None:
             raise starting()
@@ -179,25 +217,33 @@ class DataPlane:
             raise Unavailable("The gateway cannot account for requests now. Try again in a few seconds.")
         return Opened(key, table, at)
 
-    def admit(self, endpoint: Endpoint, heads: Heads, started: float, opened: Opened, raw: bytes) -> RequestContext:
+    def admit(
+        self, endpoint: Endpoint, heads: Heads, started: float, opened: Opened, raw: bytes, form: Form | None = None
+    ) -> RequestContext:
         """Decide on the body of a request.
 
         Raises:
             ApiError: the request is refused.
         """
-        body = admit_body(raw, endpoint)
+        body = admit_body(raw, endpoint) if form is None else parse_fields(form.fields, endpoint.kind)
         if body.links:
             admit_links(body, self._options)
         resolved = resolve(opened.table, opened.key, endpoint, body, len(raw))
         allowed_s = resolved.plan.deadline_s if heads.deadline_s is None else heads.deadline_s
         deadline = None if allowed_s is None else self._loop.time() + allowed_s
         ctx = RequestContext(endpoint, heads, started, opened, raw, body, deadline)
+        if heads.attempt is not None:
+            ctx.wishes = admit_wishes(heads.attempt)
         model = resolved.model
         ctx.model, ctx.route, ctx.plan = resolved
+        if ctx.wishes is not None and ctx.wishes.hedge_s is not None and ctx.plan.direct:
+            ctx.plan = replace(ctx.plan, direct=False)  # two calls need a coroutine
         if body.untranslatable is not None and not ctx.plan.direct:
             raise body.untranslatable  # stages read the translation
         if model is not None:
             ctx.chain = (model, *open_to(ctx.key, model.fallbacks)) if model.fallbacks else (model,)
+        if body.links:
+            ctx.plan = ctx.plan.waiting()  # for what the names in them lead to
         return ctx
 
     def too_large(self) -> ApiError:
@@ -215,10 +261,10 @@ class DataPlane:
         try:
             key = authenticate(self._deps.keys, heads.authorization, self.clock.now(), "read")
             body = listed(self._table, key, path, scope["method"])
-            await _send(send, 200, headers, body)
+            await send_json(send, 200, headers, body)
             status = 200
         except ApiError as exc:
-            await _refuse(send, CHAT, exc, headers)
+            await refuse(send, CHAT, exc, headers)
             status = exc.status
         self._other.observe(MODELS, status, self.clock.monotonic() - started)
 
@@ -245,7 +291,7 @@ class DataPlane:
             await self.limits.enter(ctx)
         except ApiError as exc:
             self.count_refusal(ctx.endpoint, exc, ctx.started)
-            await _refuse(ctx.send, ctx.endpoint, exc, decision_headers(ctx))
+            await refuse(ctx.send, ctx.endpoint, exc, decision_headers(ctx))
         except Gone:
             return False
         except asyncio.CancelledError:
@@ -325,9 +371,11 @@ class DataPlane:
         heads = ctx.heads
         milliseconds = None if heads.deadline_s is None else str(int(heads.deadline_s * 1000))
         with deadline_after(milliseconds):
+            if ctx.body.links:
+                await admit_names(ctx.body, self._options, self._deps.names)
             while following := ctx.plan.following(ctx.ran):
                 ctx.ran = (*ctx.ran, *following)
-                await _together(following, ctx)
+                await together(following, ctx)
                 if ctx.gone:
                     raise Gone
             if ctx.context_text and ctx.plan.guard_input == "enforce":
@@ -347,6 +395,10 @@ class DataPlane:
         if ctx.endpoint is MODERATIONS:
             await self._respond.made(ctx, await self._moderate(ctx))
             return
+        if ctx.endpoint.is_media and ctx.plan.guard_output == "enforce" and not ctx.plan.fail_open:
+            raise unchecked()
+        if ctx.endpoint.is_media:
+            ctx.units = units_of(ctx.endpoint.kind, ctx.fields, {}, 0 if ctx.form is None else ctx.form.size)
         answer = await self._dispatch(ctx)
         try:
             if answer.scanner is None:
@@ -363,7 +415,7 @@ class DataPlane:
             await ctx.observer
         self.failed(ctx, error)
         if not ctx.answering or not ctx.body.stream:
-            await _refuse(ctx.send, ctx.endpoint, error, decision_headers(ctx))
+            await refuse(ctx.send, ctx.endpoint, error, decision_headers(ctx))
 
     def failed(self, ctx: RequestContext, error: ApiError) -> None:
         """Record an admitted request that is answered with an error."""
@@ -391,36 +443,3 @@ class DataPlane:
 def create(deps: DataPlaneDeps, fallback: Application) -> DataPlane:
     """Return the request path in front of another application."""
     return DataPlane(deps, fallback)
-
-
-async def _together(stages: tuple[Stage, ...], ctx: RequestContext) -> None:
-    # The first stage that fails ends the others: a blocked verdict does not wait for retrieval.
-    if len(stages) == 1:
-        await stages[0](ctx)
-        return
-    try:
-        async with asyncio.TaskGroup() as group:
-            for stage in stages:
-                group.create_task(stage(ctx))  # type: ignore[arg-type] # a stage is a coroutine function
-    except* (ApiError, Gone, DeadlineExceeded) as failed:
-        raise _first(failed) from None
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    leaf: BaseException = group
-    while isinstance(leaf, BaseExceptionGroup):
-        leaf = leaf.exceptions[0]
-    return leaf
-
-
-async def _refuse(send: Send, endpoint: Endpoint, error: ApiError, headers: Headers) -> None:
-    await _send(send, error.status, [*headers, *error.headers], endpoint.error_body(error))
-
-
-async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:
-    described = [*headers, (b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    try:
-        await send({"type": "http.response.start", "status": status, "headers": described})
-        await send({"type": "http.response.body", "body": body})
-    except OSError:
-        return  # the client has gone

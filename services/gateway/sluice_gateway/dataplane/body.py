@@ -3,6 +3,7 @@
 Only what the gateway decides on is looked at; every other field passes through to the provider untouched.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NamedTuple, TypeGuard
 
 import orjson
@@ -11,11 +12,12 @@ from pydantic import Field, ValidationError
 from sluice.contracts.base import Request
 from sluice.contracts.retrieval import SearchMode
 from sluice_gateway.dataplane.errors import InvalidRequest, wrong_value
+from sluice_gateway.dataplane.media import check_form, check_image, check_speech
 from sluice_gateway.dataplane.ranking import check_ranking
 from sluice_gateway.translate.errors import Untranslatable
 from sluice_gateway.translate.shapes import Client
 
-Kind = Literal["chat", "completion", "embedding", "rerank", "moderation"]
+Kind = Literal["chat", "completion", "embedding", "rerank", "moderation", "image", "speech", "edit", "transcription"]
 Fields = dict[str, Any]
 
 _STREAM_TAIL = b',"stream_options":{"include_usage":true}}'
@@ -65,7 +67,21 @@ def parse(raw: bytes, kind: Kind) -> ParsedBody:
     Raises:
         InvalidRequest: it is no JSON object, or a field has a wrong type or value.
     """
-    return _checked_body(raw, read_object(raw), kind)
+    body = _checked_body(raw, read_object(raw), kind)
+    if kind == "speech":
+        return body._replace(stream=True, wants_usage=True)  # sound passes as it comes, with counts or without
+    return body._replace(wants_usage=True) if kind == "image" else body
+
+
+def parse_fields(fields: Fields, kind: Kind) -> ParsedBody:
+    """Check the texts of a form.
+
+    Raises:
+        InvalidRequest: as `parse`.
+    """
+    # Numbers are texts here, which the provider judges.
+    body = _checked_body(b"", {name: value for name, value in fields.items() if name not in _CHECKED}, kind)
+    return body._replace(fields=fields, stream=fields.get("stream") == "true", wants_usage=True)
 
 
 def parse_foreign(raw: bytes, client: Client) -> ParsedBody:
@@ -85,7 +101,11 @@ def parse_foreign(raw: bytes, client: Client) -> ParsedBody:
         fields["messages"] = [{"role": "user", "content": ""}]
     if "sluice" in native:
         fields = {**fields, "sluice": native["sluice"]}
-    return _checked_body(raw, fields, "chat")._replace(wants_usage=True, native=native, untranslatable=problem)
+    body = _checked_body(raw, fields, "chat")
+    links = body.links
+    if b"url" in raw or b"\\u00" in raw:  # also what is not translated may reach a provider of the same API
+        links = tuple(dict.fromkeys((*links, *_links_in(native))))
+    return body._replace(wants_usage=True, native=native, untranslatable=problem, links=links)
 
 
 def _checked_body(raw: bytes, fields: Fields, kind: Kind) -> ParsedBody:
@@ -205,6 +225,19 @@ def _check_parts(content: object, index: int) -> None:
             raise wrong_value(f"messages[{index}].content[{place}].text", "must be a string.")
 
 
+def _links_in(value: object) -> Iterator[str]:
+    # In another API's body: `image_url` and `file_url` with the address itself, and sources of the type `url`.
+    if type(value) is list:
+        for item in value:
+            yield from _links_in(item)
+    elif type(value) is dict:
+        for name, item in value.items():
+            if type(item) is not str:
+                yield from _links_in(item)
+            elif name.endswith("_url") or (name == "url" and value.get("type") == "url"):
+                yield item
+
+
 def _links(fields: Fields) -> tuple[str, ...]:
     # An image, sound, film or file by its address: `image_url` and the like, as an object or as the address itself.
     found: list[str] = []
@@ -216,6 +249,8 @@ def _links(fields: Fields) -> tuple[str, ...]:
                     link = value.get("url") if type(value) is dict else value
                     if type(link) is str:
                         found.append(link)
+                elif type(value) is dict and type(value.get("file_data")) is str:
+                    found.append(value["file_data"])  # base64, or on some servers an address
     return tuple(found)
 
 
@@ -296,6 +331,10 @@ _CONTENT = {
     "completion": _check_prompt,
     "embedding": _check_input,
     "rerank": check_ranking,
+    "image": check_image,
+    "speech": check_speech,
+    "edit": check_form,
+    "transcription": check_form,
 }
 _WHOLE = {"embedding": "embeddings", "rerank": "rankings"}
 _SAMPLING = {"temperature": _check_temperature, "top_p": _check_top_p, "n": _check_count}

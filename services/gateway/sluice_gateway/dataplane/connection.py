@@ -37,7 +37,7 @@ class _OutOfStep(Exception):
 class Connection(asyncio.Protocol):
     """One connection: waits for a reply (`_receiver`), hands on a stream (`_stream`), or is idle (neither)."""
 
-    __slots__ = ("_call", "_complete", "_content_type", "_framed", "_keep", "_limits", "_loop", "_max_bytes", "_on_limit", "_opening", "_parser",
+    __slots__ = ("_call", "_complete", "_content_type", "_due", "_framed", "_keep", "_limits", "_loop", "_max_bytes", "_on_limit", "_opening", "_parser",
                  "_parts", "_pool", "_received", "_receiver", "_retry_after", "_size", "_status", "_stream", "_transport", "_used", "alive",
                  "idle_since")  # fmt: skip
 
@@ -48,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._call: Call
+        self._due = 0.0
         self._receiver: Receiver | None = None
         self._stream: PlainStream | None = None
         self._limits = pool.limits
@@ -77,7 +78,8 @@ class Connection(asyncio.Protocol):
         self._call = call
         self._receiver = receiver
         due = self._loop.time() + call.timeout_s
-        self._limits.at(due if call.deadline is None else min(due, call.deadline), self._on_limit)
+        due = self._due = due if call.deadline is None else min(due, call.deadline)
+        self._limits.at(due, self._on_limit)
         call.on_cancel(self._cancelled)
         if len(call.body) < _JOIN_LIMIT:
             transport.write(head + call.body)
@@ -214,7 +216,12 @@ class Connection(asyncio.Protocol):
         call = self._call
         receiver = self._forget()
         call.on_cancel(self._cancelled)
-        self._watch(call, stream)
+        if self._parts:
+            self._watch(call, stream)
+        else:  # engines send the head at once, and the first event when there is one
+            stream.active = False
+            stream.look = partial(self._look, call, stream)
+            self._limits.at(self._due, stream.look)
         receiver.replied(UpstreamReply(self._status, self._content_type, self._retry_after, b"", stream))
 
     def _forget(self) -> Receiver:
@@ -281,7 +288,7 @@ class Connection(asyncio.Protocol):
 
     def _watch(self, call: Call, stream: PlainStream) -> None:
         # One timer for a whole stream: it looks whether anything came since it last looked.
-        due = self._loop.time() + call.timeout_s
+        due = self._loop.time() + call.idle_s
         stream.look = partial(self._look, call, stream)
         self._limits.at(due if call.deadline is None else min(due, call.deadline), stream.look)
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from opentelemetry.trace import Span
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -15,14 +15,31 @@ from sluice_gateway.dataplane.asgi import Headers, Receive, Send
 from sluice_gateway.dataplane.body import Fields, ParsedBody
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError
+from sluice_gateway.dataplane.form import Form
+from sluice_gateway.dataplane.media import Units
 from sluice_gateway.dataplane.plan import Plan, Stage
 from sluice_gateway.dataplane.randomness import fresh_hex
+from sluice_gateway.dataplane.rate_headers import RateHeaders
 from sluice_gateway.dataplane.sse import Usage
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry, RouteEntry, Table
 from sluice_gateway.dataplane.texts import Piece
 from sluice_gateway.dataplane.upstream import Call
 from sluice_gateway.domain.leases import Reservation
 from sluice_gateway.domain.ports import KeyRecord
+from sluice_gateway.domain.wishes import Wishes
+
+
+class Race(Protocol):
+    """The calls of a request to several deployments at once."""
+
+    def joined(self, state: DeploymentState, call: Call) -> None:
+        """Note the call to a deployment."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop all calls."""
+        ...
+
 
 GuardOutcome = Literal["passed", "masked", "redacted", "flagged", "blocked", "unchecked"]
 
@@ -41,6 +58,7 @@ class Heads(NamedTuple):
     named_by_client: bool
     traceparent: str | None
     deadline_s: float | None
+    attempt: bytes | None = None
     anthropic: tuple[tuple[str, str], ...] = ()
     all: Sequence[tuple[bytes, bytes]] = ()
 
@@ -68,6 +86,7 @@ def read_heads(headers: Headers) -> Heads:
         named,
         parent.decode() if parent is not None and _TRACEPARENT.fullmatch(parent) else None,
         None if deadline is None else _deadline(deadline),
+        get(b"x-sluice-attempt"),
         () if get(b"anthropic-version") is None else _anthropic(get),
         headers,
     )
@@ -104,10 +123,13 @@ class RequestContext:
     model: ModelEntry | None
     route: RouteEntry | None
     plan: Plan
-    # limits: what the request holds of them, what it waits for, and whether they are kept without Redis
+    # limits: what the request holds of them, what it waits for, whether they are kept without Redis, and what is left
     reservation: Reservation | None = None
     waits_for: asyncio.Future[None] | None = None
+    # what the caller wishes for each attempt
+    wishes: Wishes | None = None
     degraded = False
+    rates: RateHeaders | None = None
     # guard_input, route, retrieve, build_context
     ran: tuple[Stage, ...] = ()
     changed = False
@@ -133,10 +155,16 @@ class RequestContext:
     deployment: DeploymentState | None = None
     call: Call | None = None
     dispatched = False
+    # hedge: the calls under way, and what those came to that lost
+    race: Race | None = None
+    lost_tokens = 0
+    lost_money = 0
     # respond, settle
     answering = False
     usage: Usage | None = None
     chunks = 0
+    units: Units | None = None
+    form: Form | None = None
     ttft: float | None = None
     status: UsageStatus = "ok"
     http_status = 200
@@ -169,6 +197,13 @@ class RequestContext:
     def talk(self, receive: Receive, send: Send, cycle: RequestResponseCycle | None) -> None:
         """Say how a coroutine hears and answers the client."""
         self.receive, self.send, self.cycle = receive, send, cycle
+
+    def stop(self) -> None:
+        """Stop the call to the model, or all of them."""
+        if self.race is not None:
+            self.race.cancel()
+        elif self.call is not None:
+            self.call.cancel()
 
     def flag(self, issues: tuple[str, ...]) -> None:
         """Add guard issues, each once."""

@@ -4,6 +4,7 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from sluice.server import CLOSE
 from sluice_gateway.dataplane.context import RequestContext
 
 
@@ -44,6 +45,11 @@ class Disconnects:
         if self._listeners:
             self.stop(ctx)
 
+    def give_up(self) -> None:
+        """End the calls of all requests that are not answered yet."""
+        for ctx in list(self._waiting):
+            ctx.stop()
+
     def close(self) -> None:
         """Stop looking."""
         if self._timer is not None:
@@ -66,8 +72,7 @@ async def _listen(ctx: RequestContext) -> None:
     while (await ctx.receive())["type"] != "http.disconnect":
         pass
     ctx.gone = True
-    if ctx.call is not None:
-        ctx.call.cancel()
+    ctx.stop()
     if ctx.waits_for is not None:
         ctx.waits_for.cancel()
 
@@ -86,7 +91,7 @@ def send_whole(cycle: RequestResponseCycle, head: bytes, body: bytes) -> bool:
     lines: list[bytes] = [STATUS_LINE[200]]
     for name, value in cycle.default_headers:
         lines += (name, b": ", value, b"\r\n")
-    if not cycle.keep_alive:
+    if not cycle.keep_alive and CLOSE not in cycle.default_headers:
         lines.append(b"connection: close\r\n")
     lines += (head, b"\r\n", body)
     cycle.transport.write(b"".join(lines))

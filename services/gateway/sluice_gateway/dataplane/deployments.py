@@ -20,33 +20,40 @@ class DeploymentState:
         "config",
         "credential_header",
         "failures",
+        "first_byte_s",
         "header",
         "header_line",
+        "idle_s",
         "in_flight",
         "paths",
         "paused_until",
         "provider",
+        "short",
         "tell",
         "upstream",
     )
 
-    def __init__(self, config: Deployment, paths: Paths, upstream: Upstream) -> None:
+    def __init__(self, config: Deployment, paths: Paths, upstream: Upstream, *, hedged: bool = False) -> None:
         self.in_flight = 0
         self.failures = 0
         self.paused_until = 0.0
         self.tell: Callable[[DeploymentState], None] | None = None
-        self.describe(config, paths, upstream)
+        self.describe(config, paths, upstream, hedged=hedged)
 
-    def describe(self, config: Deployment, paths: Paths, upstream: Upstream) -> None:
+    def describe(self, config: Deployment, paths: Paths, upstream: Upstream, *, hedged: bool = False) -> None:
         """Take over the description of a new snapshot.
 
-        `provider` translates for a deployment whose API is not OpenAI's, None for all others.
+        `provider` translates for a deployment whose API is not OpenAI's, None for all others; `short` says that requests to
+        it may take the short way, since nothing is translated and no second deployment is asked besides.
         """
         self.config = config
         self.auth = config.auth
+        self.first_byte_s = config.first_byte_timeout_s or config.timeout_s
+        self.idle_s = config.idle_timeout_s or config.timeout_s
         self.paths = paths
         self.upstream = upstream
         self.provider = provider_of(config)
+        self.short = self.provider is None and not hedged
         self.credential_header = credential_header_of(config)
         self.header = (b"x-sluice-deployment", header_value(config.id))
         self.header_line = b"%b: %b\r\n" % self.header

@@ -6,7 +6,7 @@ from typing import Literal
 from sluice.clock import Clock
 from sluice.telemetry.tracing import Tracing
 from sluice_gateway.cache.levels import AnswerCache
-from sluice_gateway.domain.ports import Credentials, Guard, KeyRing, LeaseStore, Retrieval, Router, UsageSink
+from sluice_gateway.domain.ports import Credentials, Guard, KeyRing, LeaseStore, Names, Retrieval, Router, UsageSink
 from sluice_gateway.metrics import GatewayMetrics
 
 
@@ -15,6 +15,7 @@ class Options:
     """Limits and habits of the request path; sizes are bytes, times seconds."""
 
     max_body_bytes: int = 10 * 1024 * 1024
+    max_form_bytes: int = 64 * 1024 * 1024
     max_reply_bytes: int = 64 * 1024 * 1024
     trace_ratio_direct: float = 0.01
     trace_ratio: float = 1.0
@@ -57,4 +58,5 @@ class DataPlaneDeps:
     metrics: GatewayMetrics
     clock: Clock
     options: Options = Options()
+    names: Names = field(kw_only=True)
     answers: AnswerCache = field(default_factory=AnswerCache)

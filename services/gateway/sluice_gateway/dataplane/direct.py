@@ -31,7 +31,7 @@ from sluice_gateway.dataplane.short_way import Client, Plane
 from sluice_gateway.dataplane.sse import DONE, EventTooLong, StreamPiece, StreamScanner, usage_of
 from sluice_gateway.dataplane.stages.attempt import AttemptFailed, failed
 from sluice_gateway.dataplane.stages.record import record
-from sluice_gateway.dataplane.stages.settle import take_counts
+from sluice_gateway.dataplane.stages.settle import price_of, take_counts
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry
 from sluice_gateway.dataplane.upstream import DirectStream, Reason, UpstreamReply
 
@@ -105,6 +105,11 @@ class DirectRequest:
             call.cancel()
         self._plane.left(ctx)
         self._plane.count(ctx)
+
+    def give_up(self) -> None:
+        """The process is being stopped: end the answer, and say so."""
+        if self._state is not None and not self._over and self._ctx.call is not None:
+            self._ctx.call.cancel()
 
     def resumed(self) -> None:
         """The client has taken what it was sent."""
@@ -198,11 +203,15 @@ class DirectRequest:
         if ctx.key.limits and not plane.limits.admit(ctx):
             return False  # the other way waits for what is missing
         entry = ctx.chain[0]
-        state = choose(entry.open_to(ctx.key.regions), plane.clock.monotonic())
+        states, balancer = entry.open_to(ctx.key.regions), entry.balancer
+        if balancer is None:
+            state = choose(states, plane.clock.monotonic())
+        else:
+            state = balancer.choose(states, plane.clock.monotonic(), None, ctx.fields, ctx.key.tenant)
         if state is None:
             return False
-        if state.provider is not None or ctx.endpoint.client is not None:
-            return False  # translation belongs to the other way
+        if not state.short or ctx.endpoint.client is not None:
+            return False  # translation and hedging belong to the other way
         try:
             call = plane.attempts.call(ctx, entry, state, ctx.heads.traceparent)
         except AttemptFailed:
@@ -309,7 +318,7 @@ class DirectRequest:
 
     def _begin_stream(self, ctx: RequestContext, reply: UpstreamReply) -> None:
         stream = self._stream = cast("DirectStream", reply.stream)
-        self._scanner = StreamScanner(hide_usage=not ctx.body.wants_usage)
+        self._scanner = StreamScanner(price_of(ctx, self._entry))
         self._skeleton: dict[str, Any] = {}
         stream.attach(self)
 

@@ -178,6 +178,23 @@ def starting() -> Unavailable:
     return Unavailable("The gateway is starting: its routing table has not arrived yet. Try again in a few seconds.")
 
 
+def unchecked() -> InvalidRequest:
+    """Return the refusal of pictures and sound that the policy wants checked: no guard can read them."""
+    return InvalidRequest(
+        "The policy of this model has everything checked, and images and sound cannot be. Use a model whose policy does not, or ask your administrator.",
+        code="unsupported_content",
+    )
+
+
+def stopping() -> Unavailable:
+    """Return what clients are told whose answers a gateway that is being stopped could not finish."""
+    return Unavailable(
+        "The gateway is being stopped and could not finish this answer. Send the request again.",
+        code="gateway_stopping",
+        headers=((b"retry-after", b"1"),),
+    )
+
+
 def mistake(request_id: str) -> Internal:
     """Log the exception that is being handled, and return what the client is told of it."""
     _log.exception("a request failed", extra={"request_id": request_id})

@@ -5,15 +5,30 @@ they come in, a client's where they go out. Where both sides speak the same othe
 pass as they come, and the translator only follows them to count.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
 
+from sluice_gateway.dataplane.answers import stream_broken
 from sluice_gateway.dataplane.body import Fields
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError, InvalidRequest, RefusedByUpstream
-from sluice_gateway.dataplane.sse import DONE, Scanner, StreamPiece, StreamScanner, Usage, carries, chunk_of, split
+from sluice_gateway.dataplane.media import AsItComes, Units
+from sluice_gateway.dataplane.sse import (
+    DONE,
+    Price,
+    Scanner,
+    StreamPiece,
+    StreamScanner,
+    Usage,
+    carries,
+    chunk_of,
+    payload,
+    split,
+    with_cost,
+)
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import UpstreamReply
 from sluice_gateway.domain.tokens import TokenDetails
@@ -130,21 +145,35 @@ class Followed(NamedTuple):
     scanner: Scanner
 
 
-def followed(ctx: RequestContext, provider: Provider | None, reply: UpstreamReply) -> Followed:
-    """Return the scanner that turns a reply's stream into OpenAI's events, or that follows one which passes as it comes."""
+def followed(ctx: RequestContext, provider: Provider | None, reply: UpstreamReply, price: Price | None) -> Followed:
+    """Return the scanner that turns a reply's stream into OpenAI's events, or that follows one which passes as it comes.
+
+    `price` is None when the client did not ask for the usage.
+    """
+    if ctx.endpoint.is_media:
+        return Followed(reply, AsItComes(price, partial(_add_image, ctx), events=is_event_stream(reply)))
     if provider is None:
-        return Followed(reply, StreamScanner(hide_usage=not ctx.body.wants_usage))
+        return Followed(reply, StreamScanner(price))
     if ctx.verbatim:
-        return Followed(reply, _Follower(passing.Relay(asked(ctx))))
-    return Followed(reply, _Translator(provider.stream(asked(ctx)), hide_usage=not ctx.body.wants_usage))
+        return Followed(reply, _Follower(asked(ctx), price))
+    return Followed(reply, _Translator(provider.stream(asked(ctx)), price))
+
+
+def _add_image(ctx: RequestContext) -> None:
+    ctx.units = Units(images=1 if ctx.units is None else ctx.units.images + 1)
+
+
+def is_event_stream(reply: UpstreamReply) -> bool:
+    """Tell whether a stream is one of server-sent events, and not sound."""
+    return reply.content_type.startswith(b"text/event-stream")
 
 
 class _Translator:
     """Reads a provider's stream and writes OpenAI's events."""
 
-    def __init__(self, stream: ProviderStream, *, hide_usage: bool) -> None:
+    def __init__(self, stream: ProviderStream, price: Price | None) -> None:
         self._stream = stream
-        self._hide_usage = hide_usage
+        self._price = price
         self.chunks = 0
 
     @property
@@ -167,15 +196,25 @@ class _Translator:
 
     def _written(self, chunks: list[dict[str, Any]]) -> StreamPiece:
         self.chunks += sum(1 for chunk in chunks if carries(chunk))
-        shown = [chunk for chunk in chunks if chunk.get("choices") or not self._hide_usage]
-        return StreamPiece(b"".join(write(chunk) for chunk in shown), self._stream.done)
+        return StreamPiece(
+            b"".join(write(shown) for chunk in chunks if (shown := self._shown(chunk))), self._stream.done
+        )
+
+    def _shown(self, chunk: dict[str, Any]) -> dict[str, Any] | None:
+        if chunk.get("choices"):
+            return chunk
+        counts = self.usage
+        if self._price is None or counts is None:
+            return None
+        return with_cost(chunk, self._price(counts)) if chunk.get("usage") else chunk
 
 
 class _Follower:
     """Passes a stream of Anthropic's as it comes, and counts."""
 
-    def __init__(self, relay: passing.Relay) -> None:
-        self._relay = relay
+    def __init__(self, asked: Asked, price: Price | None) -> None:
+        self._relay = passing.Relay(asked, self._cost)
+        self._price = price
 
     @property
     def chunks(self) -> int:
@@ -191,6 +230,10 @@ class _Follower:
     def failed(self) -> bool:
         """Whether the provider told of a failure."""
         return self._relay.failure is not None
+
+    def _cost(self) -> float | None:
+        counts = self.usage
+        return None if self._price is None or counts is None else self._price(counts)
 
     def feed(self, data: bytes) -> StreamPiece:
         """Take one read of the upstream."""
@@ -217,20 +260,30 @@ class Writer:
 
     def __init__(self, ctx: RequestContext) -> None:
         client = ctx.endpoint.client
-        self._endpoint = ctx.endpoint
+        self._ctx = ctx
         self._verbatim = ctx.verbatim
         self._out: ClientStream | None = None if client is None else client.stream(asked(ctx))
 
     def events(self, events: bytes) -> bytes:
-        """Return what goes to the client for some events."""
+        """Return what goes to the client for some events.
+
+        Raises:
+            ApiError: one of them is no chunk.
+        """
         if self._out is None or self._verbatim:
             return events
-        chunks = [chunk for event in split(events) if (chunk := chunk_of(event)) is not None]
+        chunks = []
+        for event in split(events):
+            chunk = chunk_of(event)
+            if chunk is not None:
+                chunks.append(chunk)
+            elif payload(event):
+                raise stream_broken(self._ctx, "protocol")
         return self._out.feed(chunks)
 
     def end(self) -> bytes:
         """Return what ends a complete stream."""
-        if self._verbatim:
+        if self._verbatim or self._ctx.endpoint.is_media:
             return b""
         return DONE if self._out is None else self._out.finish()
 

@@ -153,7 +153,7 @@ class LeaseKeeper:
         wall = self._clock.now()
         for lease in list(self._leases.values()):
             over = lease.ends + _MINUTE_S < wall
-            if lease not in asks and not self.degraded and (lease.settle_down() or lease.sent is None) and not over:
+            if lease not in asks and not self.degraded and self._has_news(lease) and not over:
                 asks[lease] = lease.asking([], 0.0)
             quiet = self._active.get(lease)
             if quiet is None:
@@ -163,6 +163,11 @@ class LeaseKeeper:
                 del self._active[lease]  # it goes, unless a request that is under way still has it
             else:
                 self._active[lease] = quiet + 1
+
+    def _has_news(self, lease: Lease) -> bool:
+        # Something to tell; or, of a rate that is in use here and maybe elsewhere, to hear, since answers say what is left.
+        news = lease.settle_down() or lease.sent is None
+        return news or (self.lives > 1 and lease.calm == 0 and lease.name.kind in RATES)
 
     def _share_out(self, lease: Lease, needs: dict[Lease, list[int]]) -> None:
         # Others wait, or may soon: what is free here goes to them; of places, as far as this process has more than its part.

@@ -1,10 +1,9 @@
 """What a caller is told when a limit refuses its request: which limit of which level it was, and when to come again."""
 
 import math
-from collections.abc import Iterable
 
 from sluice_gateway.dataplane.errors import ApiError, LimitReached, PriceUnknown, QuotaUsedUp, Unavailable
-from sluice_gateway.domain.leases import NANO, Draws, Lease
+from sluice_gateway.domain.leases import NANO, Lease
 from sluice_gateway.domain.limits import Level
 
 _WHOSE: dict[Level, str] = {
@@ -20,11 +19,11 @@ def whose(lease: Lease) -> str:
     return _WHOSE[lease.name.level]
 
 
-def refused(draws: Draws, lease: Lease, amount: int, now: float) -> ApiError:
+def refused(lease: Lease, amount: int, now: float) -> ApiError:
     """Return the refusal of a request that needs more than a lease can get."""
     if lease.name.kind in ("day", "month"):
         return _over_budget(lease, amount, now)
-    return _over_rate(draws, lease, amount, now)
+    return _over_rate(lease, amount, now)
 
 
 def too_many(lease: Lease, wait_s: float) -> LimitReached:
@@ -65,27 +64,9 @@ def price_unknown(lease: Lease, model: str) -> PriceUnknown:
     )
 
 
-def rate_headers(draws: Draws, now: float) -> tuple[tuple[bytes, bytes], ...]:
-    """Return OpenAI's rate-limit headers: of each kind, for the level of which the least is left."""
-    found: list[tuple[bytes, bytes]] = []
-    for name, leases in ((b"requests", draws.requests), (b"tokens", draws.tokens)):
-        lease = _tightest(leases)
-        if lease is not None:
-            found += (
-                (b"x-ratelimit-limit-" + name, b"%d" % lease.limit),
-                (b"x-ratelimit-remaining-" + name, b"%d" % lease.remaining),
-                (b"x-ratelimit-reset-" + name, b"%.3fs" % max(0.0, lease.ends - now)),
-            )
-    return tuple(found)
-
-
-def _tightest(leases: Iterable[Lease]) -> Lease | None:
-    return min(leases, key=lambda lease: lease.remaining, default=None)
-
-
-def _over_rate(draws: Draws, lease: Lease, amount: int, now: float) -> LimitReached:
+def _over_rate(lease: Lease, amount: int, now: float) -> LimitReached:
     wait = max(1, math.ceil(lease.ends - now))
-    headers = ((b"retry-after", b"%d" % wait), *rate_headers(draws, now))
+    headers = ((b"retry-after", b"%d" % wait),)
     if lease.name.kind == "requests":
         return LimitReached(
             f"{whose(lease)} may send {lease.limit} requests a minute, and has. Try again in {wait} s.", headers=headers

@@ -5,6 +5,7 @@ waits, as a coroutine, while the keeper asks for more.
 """
 
 import asyncio
+from functools import partial
 from typing import Literal, NamedTuple
 
 import orjson
@@ -14,6 +15,7 @@ from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.errors import ApiError, Gone, LimitReached
 from sluice_gateway.dataplane.lease_keeper import LeaseKeeper
 from sluice_gateway.dataplane.limit_refusals import price_unknown, queue_full, refused, too_many, unknown
+from sluice_gateway.dataplane.rate_headers import RateHeaders
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.worst_case import NOTHING, UNKNOWN, WorstCase, worst_case
 from sluice_gateway.domain.leases import RATES, Draws, Lease, Reservation, lacking, nano_dollars, reserve, take
@@ -42,6 +44,7 @@ class _Gate(NamedTuple):
     draws: Draws
     most_tokens: int | None  # the smallest limit of tokens a minute
     priced: bool  # whether it matters how much a request may use
+    rates: RateHeaders | None  # None without limits of a minute
 
 
 class Limiter:
@@ -67,6 +70,7 @@ class Limiter:
     def admit(self, ctx: RequestContext) -> bool:
         """Reserve all that a request may need, if the leases have it; False says that it has to wait for that."""
         gate = self._gate(ctx.key, ctx.at)
+        ctx.rates = gate.rates
         if gate.priced and self._is_unaffordable(ctx.model, gate):
             return False
         worst = _worst(ctx, ctx.model, gate) if gate.priced else NOTHING
@@ -118,6 +122,19 @@ class Limiter:
             await self._obtain(reservation.draws, 0, tokens, money)
             reservation.tokens += tokens
             reservation.money += money
+
+    def again(self, ctx: RequestContext, entry: ModelEntry) -> bool:
+        """Reserve as much once more, for a second deployment, if it is at hand; tells whether it was."""
+        reservation = ctx.reservation
+        if reservation is None:
+            return True
+        worst = _worst(ctx, entry, self._gate(ctx.key, ctx.at))
+        if lacking(reservation.draws, 0, worst.tokens, worst.money):
+            return False
+        take(reservation.draws, 0, worst.tokens, worst.money)
+        reservation.tokens += worst.tokens
+        reservation.money += worst.money
+        return True
 
     def _is_unaffordable(self, model: ModelEntry | None, gate: _Gate) -> bool:
         # A budget cannot hold for what costs nobody knows how much.
@@ -193,9 +210,9 @@ class Limiter:
         while short := lacking(draws, requests, tokens, money):
             lease, amount = next((one for one in short if one[1] > one[0].limit), short[0])
             if amount > lease.limit:
-                raise self._counted(lease, refused(draws, lease, amount, self._clock.now()))
+                raise self._counted(lease, refused(lease, amount, self._clock.now()))
             if keeper.degraded:
-                raise self._away(draws, lease, amount)
+                raise self._away(lease, amount)
             await keeper.refill(short)
             short = lacking(draws, requests, tokens, money)
             if not short or keeper.degraded:
@@ -206,14 +223,14 @@ class Limiter:
                 lease, amount = hopeless or short[0]
                 if late and (keeper.settling or not lease.seeded):
                     raise self._counted(lease, unknown(lease))
-                raise self._counted(lease, refused(draws, lease, amount, self._clock.now()))
+                raise self._counted(lease, refused(lease, amount, self._clock.now()))
             await asyncio.sleep(_AGAIN_S)
         take(draws, requests, tokens, money)
 
-    def _away(self, draws: Draws, lease: Lease, amount: int) -> ApiError:
+    def _away(self, lease: Lease, amount: int) -> ApiError:
         # A share of a rate that is used up comes again with the next minute; what else is away may be back at any time.
         if lease.name.kind in RATES and lease.granted > 0:
-            return self._counted(lease, refused(draws, lease, amount, self._clock.now()))
+            return self._counted(lease, refused(lease, amount, self._clock.now()))
         return self._counted(lease, unknown(lease))
 
     def _counted(self, lease: Lease, error: ApiError) -> ApiError:
@@ -228,6 +245,10 @@ class Limiter:
             if len(self._gates) > _MAX_GATES:
                 self._gates = {name: one for name, one in self._gates.items() if at < one.draws.until}
         return gate
+
+    def _rates(self, key_id: str) -> RateHeaders | None:
+        gate = self._gates.get(key_id)
+        return None if gate is None else gate.rates
 
     def _open(self, key: KeyRecord, at: float) -> _Gate:
         lease = self._keeper.lease
@@ -250,7 +271,8 @@ class Limiter:
         until = (int(at // 60) + 1) * 60.0
         draws = Draws(until, units, tuple(requests), tuple(slots), tuple(tokens), tuple(money))
         most = min((found.limit for found in tokens), default=None)
-        return _Gate(key.limits, draws, most, bool(tokens or money))
+        rates = RateHeaders(draws, self._clock, partial(self._rates, key.key_id)) if requests or tokens else None
+        return _Gate(key.limits, draws, most, bool(tokens or money), rates)
 
 
 def _worst(ctx: RequestContext, model: ModelEntry | None, gate: _Gate) -> WorstCase:
@@ -258,6 +280,8 @@ def _worst(ctx: RequestContext, model: ModelEntry | None, gate: _Gate) -> WorstC
         return NOTHING
     if ctx.body.untranslatable is not None:
         size = UNKNOWN  # the bytes go on as they came, and what is in them is not known here
+    elif ctx.form is not None:
+        size = ctx.form.size
     else:
         size = len(orjson.dumps(ctx.fields)) if ctx.changed else len(ctx.raw)
     worst = worst_case(model, ctx.endpoint.kind, ctx.fields, size)

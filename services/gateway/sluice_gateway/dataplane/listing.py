@@ -10,7 +10,13 @@ from sluice_gateway.dataplane.table import ModelEntry, RouteEntry, Table
 from sluice_gateway.domain.ports import KeyRecord
 
 MODELS = "/v1/models"
-_PATHS = {"embedding": "embeddings", "rerank": "rerank"}
+_PATHS = {
+    "embedding": "embeddings",
+    "rerank": "rerank",
+    "image": "images/generations",
+    "speech": "audio/speech",
+    "transcription": "audio/transcriptions",
+}
 
 
 def listed(table: Table | None, key: KeyRecord, path: str, method: str) -> bytes:

@@ -1,10 +1,13 @@
 """What happens to a request besides being answered, compiled from policies into the stages that run."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sluice.contracts.routing import CachePolicy, GuardMode, Policy
+from sluice.errors import DeadlineExceeded
+from sluice_gateway.dataplane.errors import ApiError, Gone
 
 if TYPE_CHECKING:
     from sluice_gateway.dataplane.context import RequestContext
@@ -53,6 +56,10 @@ class Plan:
     marks: str = ""
     deadline_s: float | None = None
 
+    def waiting(self) -> "Plan":
+        """Return the same plan for a request that has to wait before the model is asked."""
+        return replace(self, direct=False) if self.direct else self
+
     def following(self, ran: Sequence[Stage]) -> tuple[Stage, ...]:
         """Return the stages that run next, given those that ran; an empty tuple means that all have run."""
         for group in self.groups:
@@ -60,6 +67,26 @@ class Plan:
             if left:
                 return left
         return ()
+
+
+async def together(stages: tuple[Stage, ...], ctx: "RequestContext") -> None:
+    """Run stages at the same time; the first one that fails ends the others: a blocked verdict does not wait for retrieval."""
+    if len(stages) == 1:
+        await stages[0](ctx)
+        return
+    try:
+        async with asyncio.TaskGroup() as group:
+            for stage in stages:
+                group.create_task(stage(ctx))  # type: ignore[arg-type] # a stage is a coroutine function
+    except* (ApiError, Gone, DeadlineExceeded) as failed:
+        raise _first(failed) from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    leaf: BaseException = group
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    return leaf
 
 
 def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrieval_asked: bool) -> Plan:

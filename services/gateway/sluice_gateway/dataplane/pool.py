@@ -5,13 +5,11 @@ from collections import deque
 
 from sluice_gateway.dataplane.connection import Connection
 from sluice_gateway.dataplane.timers import Limits
-from sluice_gateway.dataplane.upstream import Call, Reason, Receiver, UpstreamError, UpstreamReply
+from sluice_gateway.dataplane.upstream import Call, FormCall, Reason, Receiver, UpstreamError, UpstreamReply
 
 _TICK_S = 0.02
-_FIXED = (
-    b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream\r\n"
-    b"x-request-id: "
-)
+_JSON = b"content-type: application/json\r\n"
+_FIXED = b"POST %b HTTP/1.1\r\nhost: %b\r\n" + _JSON + b"accept: application/json, text/event-stream\r\nx-request-id: "
 _VARYING = b"%b%b\r\n%bcontent-length: %d\r\n\r\n"
 _MAX_PATHS = 100
 
@@ -72,7 +70,11 @@ class HttpPool:
 
     def _head(self, call: Call) -> bytes:
         fixed = self._fixed.get(call.path) or self._fix(call.path)
-        lines = _lines(call.headers) if call.headers else b""
+        if not call.headers:
+            return _VARYING % (fixed, call.request_id.encode(), b"", len(call.body))
+        lines = _lines(call.headers)
+        if isinstance(call, FormCall):
+            return _head_of_form(call, fixed, lines)
         return _VARYING % (fixed, call.request_id.encode(), lines, len(call.body))
 
     def _fix(self, path: str) -> bytes:
@@ -120,6 +122,11 @@ class HttpPool:
         except OSError as exc:
             raise UpstreamError("connect") from exc
         return connection
+
+
+def _head_of_form(call: FormCall, fixed: bytes, lines: bytes) -> bytes:
+    fixed = fixed.replace(_JSON, b"", 1)  # the content type is one of the call's own headers
+    return _VARYING % (fixed, call.request_id.encode(), lines, len(call.lead) + len(call.body)) + call.lead
 
 
 class _Waiter:

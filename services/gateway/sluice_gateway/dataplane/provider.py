@@ -1,10 +1,19 @@
 """The client for https providers: one shared aiohttp session behind the same interface as the plain pool."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import aiohttp
 
-from sluice_gateway.dataplane.upstream import EVENT_STREAMS, Call, Reason, Receiver, UpstreamError, UpstreamReply
+from sluice_gateway.dataplane.upstream import (
+    EVENT_STREAMS,
+    Call,
+    FormCall,
+    Reason,
+    Receiver,
+    UpstreamError,
+    UpstreamReply,
+)
 
 _READ_SIZE = 64 * 1024
 
@@ -25,7 +34,7 @@ class ProviderClient:
         """Send a call and return its reply."""
         loop = asyncio.get_running_loop()
         limit = call.timeout_s if call.deadline is None else min(call.timeout_s, call.deadline - loop.time())
-        task = loop.create_task(self._exchange(call))
+        task = loop.create_task(self._exchange(call, loop.time() + call.timeout_s))
         call.on_cancel(lambda: _cancel(task))
         if call.cancelled:
             task.cancel()
@@ -43,30 +52,34 @@ class ProviderClient:
     async def close(self) -> None:
         """Nothing of its own to close."""
 
-    async def _exchange(self, call: Call) -> UpstreamReply:
+    async def _exchange(self, call: Call, due: float) -> UpstreamReply:
         headers = {
             "content-type": "application/json",
             "accept": "application/json, text/event-stream",
             "x-request-id": call.request_id,
             **dict(call.headers),
         }
+        data: bytes | memoryview | AsyncIterator[bytes] = call.body
+        if isinstance(call, FormCall):
+            headers["content-length"] = str(len(call.lead) + len(call.body))
+            data = _pieces(call)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=call.connect_timeout_s)
         try:
             response = await self._session.post(
-                self._origin + call.path, data=call.body, headers=headers, timeout=timeout, allow_redirects=False
+                self._origin + call.path, data=data, headers=headers, timeout=timeout, allow_redirects=False
             )
-            return await self._reply(call, response)
+            return await self._reply(call, response, due)
         except aiohttp.ServerTimeoutError as exc:
             raise UpstreamError("connect_timeout") from exc
         except aiohttp.ClientError as exc:
             raise UpstreamError(_reason(exc)) from exc
 
-    async def _reply(self, call: Call, response: aiohttp.ClientResponse) -> UpstreamReply:
+    async def _reply(self, call: Call, response: aiohttp.ClientResponse, due: float) -> UpstreamReply:
         content_type = response.headers.get("content-type", "").encode()
         retry_after = response.headers.get("retry-after")
         after = retry_after.encode() if retry_after is not None else None
         if content_type.startswith(EVENT_STREAMS):
-            stream = ProviderStream(call, response)
+            stream = ProviderStream(call, response, due)
             call.on_cancel(stream.cancel)
             return UpstreamReply(response.status, content_type, after, b"", stream)
         async with response:
@@ -83,9 +96,10 @@ class ProviderClient:
 
 
 class ProviderStream:
-    """The body of an event stream over aiohttp, which does the backpressure itself."""
+    """The body of an event stream over aiohttp, which does the backpressure itself; its first bytes must have come at `due`."""
 
-    def __init__(self, call: Call, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, call: Call, response: aiohttp.ClientResponse, due: float) -> None:
+        self._due: float | None = due
         self._call = call
         self._response = response
         self._reading: asyncio.Task[bytes] | None = None
@@ -93,7 +107,8 @@ class ProviderStream:
     async def read(self) -> bytes:
         """Return what has come; b"" at the end."""
         loop = asyncio.get_running_loop()
-        limit = self._call.timeout_s
+        limit = self._call.idle_s if self._due is None else self._due - loop.time()
+        self._due = None
         if self._call.deadline is not None:
             limit = min(limit, self._call.deadline - loop.time())
         if self._call.cancelled:
@@ -126,6 +141,12 @@ class ProviderStream:
         if self._reading is not None:
             self._reading.cancel()
         self._response.close()
+
+
+async def _pieces(call: FormCall) -> AsyncIterator[bytes]:
+    yield call.lead
+    for start in range(0, len(call.body), _READ_SIZE):
+        yield bytes(call.body[start : start + _READ_SIZE])
 
 
 def _cancel(task: asyncio.Task[UpstreamReply]) -> None:

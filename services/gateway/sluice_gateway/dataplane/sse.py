@@ -4,6 +4,7 @@ The relay forwards whole events only, so that an error event can always be added
 event that carries nothing but usage can be left out for a client that did not ask for it.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -26,6 +27,10 @@ class Usage(NamedTuple):
     final: bool = True
 
 
+Price = Callable[[Usage], float | None]
+"""What counts come to, in dollars; None when nobody knows."""
+
+
 class EventTooLong(Exception):
     """An upstream sent an event without an end."""
 
@@ -33,9 +38,10 @@ class EventTooLong(Exception):
 class EventCutter:
     """Collects bytes and gives back whole events."""
 
-    __slots__ = ("_rest", "crlf")
+    __slots__ = ("_most", "_rest", "crlf")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = _MAX_EVENT) -> None:
+        self._most = most
         self._rest = b""
         self.crlf: bool | None = None
 
@@ -55,7 +61,7 @@ class EventCutter:
             cut = data.rfind(b"\n\n")
             end = cut + 2 if cut >= 0 else 0
         self._rest = data[end:]
-        if len(self._rest) > _MAX_EVENT:
+        if len(self._rest) > self._most:
             raise EventTooLong
         return data[:end]
 
@@ -104,10 +110,30 @@ def usage_of(answer: dict[str, Any]) -> Usage | None:
         return None
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
     if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
-        return None
+        return _usage_of_media(usage) if prompt is None and "input_tokens" in usage else None
     if "prompt_tokens_details" in usage or "completion_tokens_details" in usage:
         return Usage(prompt, completion, details_of(usage))
     return Usage(prompt, completion)
+
+
+def _usage_of_media(usage: dict[str, Any]) -> Usage | None:
+    # Images and speech are counted under other names.
+    prompt, completion = usage["input_tokens"], usage.get("output_tokens", 0)
+    if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
+        return None
+    details = {"prompt_tokens_details": usage.get("input_tokens_details") or usage.get("input_token_details")}
+    return Usage(prompt, completion, details_of(details))
+
+
+def is_last(chunk: dict[str, Any]) -> bool:
+    """Tell whether the counts in a chunk are those of the whole answer: it has no more to say, or why the answer ended."""
+    choices = chunk.get("choices")
+    return not choices or any(isinstance(choice, dict) and choice.get("finish_reason") for choice in choices)
+
+
+def with_cost(chunk: dict[str, Any], cost_usd: float | None) -> dict[str, Any]:
+    """Return a chunk whose usage also says what the answer costs."""
+    return {**chunk, "usage": {**chunk["usage"], "sluice": {"cost_usd": cost_usd}}}
 
 
 def carries(chunk: dict[str, Any]) -> bool:
@@ -158,13 +184,16 @@ class Scanner(Protocol):
 
 
 class StreamScanner:
-    """Follows a stream that is relayed as it came: finds its usage, counts its chunks, leaves out what was not asked for."""
+    """Follows a stream that is relayed as it came: finds its usage, counts its chunks, leaves out what was not asked for.
 
-    __slots__ = ("_count", "_cutter", "_first", "_hide_usage", "_last", "failed", "usage")
+    `price` is None when the client did not ask for the usage; else what it comes to is put beside it.
+    """
 
-    def __init__(self, *, hide_usage: bool) -> None:
+    __slots__ = ("_count", "_cutter", "_first", "_last", "_price", "failed", "usage")
+
+    def __init__(self, price: Price | None) -> None:
         self._cutter = EventCutter()
-        self._hide_usage = hide_usage
+        self._price = price
         self.usage: Usage | None = None
         self.failed = False
         self._count = 0
@@ -205,23 +234,29 @@ class StreamScanner:
         for event in events:
             if payload(event) == b"[DONE]":
                 done = True
-            elif self._keeps(event):
-                kept.append(event)
+            elif shown := self._shown(event):
+                kept.append(shown)
                 self._last = event
                 self._first = self._first or event
         return StreamPiece(b"".join(kept), done)
 
-    def _keeps(self, event: bytes) -> bool:
+    def _shown(self, event: bytes) -> bytes:
+        # What the client gets for one event, b"" for nothing.
         chunk = chunk_of(event)
         if chunk is None:
-            return not event.startswith(b"data:")
-        if "error" in chunk and not chunk.get("choices"):
+            return b"" if event.startswith(b"data:") else event
+        answers = bool(chunk.get("choices"))
+        if "error" in chunk and not answers:
             self.failed = True
-            return False
+            return b""
+        self._count += answers
         usage = usage_of(chunk)
-        if usage is not None:
-            self.usage = usage
-        if chunk.get("choices"):
-            self._count += 1
-            return True
-        return not (self._hide_usage and usage is not None)
+        if usage is None:
+            return event
+        self.usage = usage
+        if self._price is None:
+            return event if answers else b""
+        if not is_last(chunk):
+            return event
+        end = b"\r\n\r\n" if self._cutter.crlf else b"\n\n"
+        return b"data: " + orjson.dumps(with_cost(chunk, self._price(usage))) + end

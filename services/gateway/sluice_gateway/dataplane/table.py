@@ -7,18 +7,30 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from sluice.contracts.routing import Deployment, FallbacksOn, Model, ModelKind, Policy, Price, Route, RoutingSnapshot
+from sluice.contracts.routing import (
+    Balance,
+    Deployment,
+    FallbacksOn,
+    Model,
+    ModelKind,
+    Policy,
+    Price,
+    Route,
+    RoutingSnapshot,
+)
 from sluice_gateway.dataplane.asgi import header_value
+from sluice_gateway.dataplane.balance import Balancer, balancer_of
 from sluice_gateway.dataplane.body import Fields, Kind
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError
+from sluice_gateway.dataplane.media import FORMS, MEDIA, unit_prices
 from sluice_gateway.dataplane.plan import Plan, Stages, compile_plan, stricter
 from sluice_gateway.dataplane.providers import paths_of
 from sluice_gateway.dataplane.ranking import ranked
 from sluice_gateway.dataplane.upstream import Upstream
 from sluice_gateway.domain.rates import card_of
 from sluice_gateway.domain.residency import may_use
-from sluice_gateway.domain.retries import RetryBudget, RetryOutcome
+from sluice_gateway.domain.retries import HedgeOutcome, RetryBudget, RetryOutcome
 from sluice_gateway.metrics import GatewayMetrics, Spread, Tally
 from sluice_gateway.translate.messages.client import CountTokens, Messages
 from sluice_gateway.translate.responses.client import Responses
@@ -54,6 +66,16 @@ class Endpoint(NamedTuple):
         """Whether a prompt is counted here instead of answered."""
         return self.operation == "count_tokens"
 
+    @property
+    def is_media(self) -> bool:
+        """Whether images or sound are answered."""
+        return self.kind in MEDIA
+
+    @property
+    def takes_form(self) -> bool:
+        """Whether the body is a form with files."""
+        return self.kind in FORMS
+
     def error_body(self, error: ApiError) -> bytes:
         """Return an error in the shape of this API."""
         return error.body() if self.client is None else orjson.dumps(self.client.error(error.failure()))
@@ -67,7 +89,30 @@ COUNT_TOKENS = Endpoint("/v1/messages/count_tokens", "chat", "", "chat", "count_
 RESPONSES = Endpoint("/v1/responses", "chat", "/chat/completions", "chat", "chat", Responses())
 RERANK = Endpoint("/v1/rerank", "rerank", "/rerank", "rerank", "rerank", shape=ranked)
 MODERATIONS = Endpoint("/v1/moderations", "moderation", "", "chat", "moderation")
-ENDPOINTS = (CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, RESPONSES, RERANK, MODERATIONS)
+IMAGES = Endpoint("/v1/images/generations", "image", "/images/generations", "image", "generate_image")
+EDITS = Endpoint("/v1/images/edits", "edit", "/images/edits", "image", "edit_image")
+VARIATIONS = Endpoint("/v1/images/variations", "edit", "/images/variations", "image", "vary_image")
+TRANSCRIPTIONS = Endpoint(
+    "/v1/audio/transcriptions", "transcription", "/audio/transcriptions", "transcription", "transcribe"
+)
+TRANSLATIONS = Endpoint("/v1/audio/translations", "transcription", "/audio/translations", "transcription", "translate")
+SPEECH = Endpoint("/v1/audio/speech", "speech", "/audio/speech", "speech", "generate_speech")
+ENDPOINTS = (
+    CHAT,
+    COMPLETIONS,
+    EMBEDDINGS,
+    MESSAGES,
+    COUNT_TOKENS,
+    RESPONSES,
+    RERANK,
+    MODERATIONS,
+    IMAGES,
+    SPEECH,
+    EDITS,
+    VARIATIONS,
+    TRANSCRIPTIONS,
+    TRANSLATIONS,
+)
 
 
 class ModelMetrics:
@@ -108,6 +153,10 @@ class ModelMetrics:
         """Count one retry, or why there was none."""
         self._metrics.retries.labels(self._name, outcome).inc()
 
+    def hedge(self, outcome: HedgeOutcome) -> None:
+        """Count one request that took so long that a second deployment was wanted."""
+        self._metrics.hedges.labels(self._name, outcome).inc()
+
     def fallback(self) -> None:
         """Count one request that another deployment or model answered than the first choice."""
         self._metrics.fallbacks.labels(self._name).inc()
@@ -116,8 +165,8 @@ class ModelMetrics:
 class ModelEntry:
     """A model that callers can name."""
 
-    __slots__ = ("_within", "card", "config", "context_tokens", "dearest_input", "dearest_output", "deployments", "differences", "fallbacks", "fingerprint", "header", "header_line", "input_price", "long_above", "longest_answer", "metrics", "name",
-                 "on", "output_price", "plan", "policy", "price_source", "priced", "prompt_limit_bytes", "request_fee")  # fmt: skip
+    __slots__ = ("_within", "balancer", "card", "config", "context_tokens", "dearest_input", "dearest_output", "deployments", "differences", "fallbacks", "fingerprint", "header", "header_line", "hedge_s", "input_price", "long_above", "longest_answer", "metrics", "name",
+                 "on", "output_price", "plan", "policy", "price_source", "priced", "prompt_limit_bytes", "request_fee", "unit_prices")  # fmt: skip
 
     def __init__(
         self,
@@ -127,6 +176,7 @@ class ModelEntry:
         plan: Plan,
         metrics: ModelMetrics,
         prompt_limit_bytes: int,
+        balancer: Balancer | None = None,
     ) -> None:
         self.name = config.name
         self.config = config
@@ -134,7 +184,9 @@ class ModelEntry:
         self.policy = policy
         self.plan = plan
         self.metrics = metrics
+        self.hedge_s = None if config.hedge_after_ms is None else config.hedge_after_ms / 1000
         self.prompt_limit_bytes = prompt_limit_bytes
+        self.balancer = balancer
         self.fallbacks: tuple[ModelEntry, ...] = ()
         places = sorted(f"{one.provider} {one.base_url} {one.upstream_model}" for one in config.deployments)
         self.fingerprint = "\n".join((config.name, *places))
@@ -150,6 +202,7 @@ class ModelEntry:
             card.long_above if self.priced else -1,
         )  # -1: no prompt has these rates
         self.dearest_input, self.dearest_output = card.dearest(0)
+        self.unit_prices = unit_prices(config.price)
         self.context_tokens = config.context_tokens
         self.longest_answer = min(config.max_output_tokens or config.context_tokens, config.context_tokens)
         self._within: dict[frozenset[str], tuple[DeploymentState, ...]] = {}
@@ -168,7 +221,7 @@ class ModelEntry:
 class RouteEntry:
     """A virtual model: the router picks one of its candidates."""
 
-    __slots__ = ("candidates", "config", "fallbacks", "name", "on", "plan", "policy")
+    __slots__ = ("candidates", "config", "fallbacks", "made_of", "name", "on", "plan", "policy")
 
     def __init__(
         self,
@@ -178,12 +231,14 @@ class RouteEntry:
         policy: Policy | None,
         plan: Plan,
         on: "Chains",
+        ruled: tuple[ModelEntry, ...] = (),
     ) -> None:
         self.name = config.name
         self.config = config
         self.on = on
         self.candidates = candidates
         self.fallbacks = fallbacks
+        self.made_of = tuple(dict.fromkeys((*candidates, *ruled, *fallbacks)))
         self.policy = policy
         self.plan = plan
 
@@ -247,6 +302,7 @@ class Compiler:
         self._max_bytes_per_token = max_bytes_per_token
         self._deployments: dict[tuple[str, str], DeploymentState] = {}
         self._model_metrics: dict[str, ModelMetrics] = {}
+        self._balancers: dict[tuple[str, Balance], Balancer | None] = {}
 
     def compile(self, snapshot: RoutingSnapshot) -> Table:
         """Return the table of a snapshot."""
@@ -266,6 +322,8 @@ class Compiler:
             chat = tuple(entry.name for entry in table.models.values() if entry.config.kind == "chat")
             table.routes[AUTO] = _route(Route(name=AUTO, candidates=chat), table)
         self._deployments = kept
+        there = {(model.name, model.balance) for model in snapshot.models}
+        self._balancers = {key: found for key, found in self._balancers.items() if key in there}
         return table
 
     def states(self) -> tuple[DeploymentState, ...]:
@@ -280,7 +338,7 @@ class Compiler:
         states = []
         for config in model.deployments:
             key = (config.id, config.base_url)
-            states.append(self._deployment(key, config))
+            states.append(self._deployment(key, config, hedged=model.hedge_after_ms is not None))
             kept[key] = states[-1]
         policy = table.policy(model.policy)
         metrics = self._model_metrics.get(model.name)
@@ -293,14 +351,25 @@ class Compiler:
             table.plan(policy, virtual=False, retrieval=False),
             metrics,
             model.context_tokens * self._max_bytes_per_token,
+            self._balancer(model, states),
         )
 
-    def _deployment(self, key: tuple[str, str], config: Deployment) -> DeploymentState:
+    def _balancer(self, model: Model, states: list[DeploymentState]) -> Balancer | None:
+        # What it knows of the replicas' caches outlives a snapshot.
+        key = (model.name, model.balance)
+        if key not in self._balancers:
+            self._balancers[key] = balancer_of(model.balance, model.name, self._metrics)
+        found = self._balancers[key]
+        if found is not None:
+            found.use(states)
+        return found
+
+    def _deployment(self, key: tuple[str, str], config: Deployment, *, hedged: bool) -> DeploymentState:
         upstream = self._upstream_for(_origin(config.base_url))
         state = self._deployments.get(key)
         if state is None:
-            return DeploymentState(config, paths_of(config), upstream)
-        state.describe(config, paths_of(config), upstream)
+            return DeploymentState(config, paths_of(config), upstream, hedged=hedged)
+        state.describe(config, paths_of(config), upstream, hedged=hedged)
         return state
 
 
@@ -344,4 +413,5 @@ def _route(route: Route, table: Table) -> RouteEntry:
         policy,
         table.plan(policy, virtual=True, retrieval=False),
         _chains(route.fallbacks_on, table, kind),
+        tuple(entry for rule in route.rules for entry in _named(rule.use, table, kind)),
     )

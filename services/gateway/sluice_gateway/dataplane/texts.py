@@ -22,8 +22,8 @@ def pieces(fields: Fields, kind: Kind) -> list[Piece]:
         return list(_of_ranking(fields))
     if kind == "chat":
         return [piece for index, message in enumerate(fields["messages"]) for piece in _of_message(index, message)]
-    name = "prompt" if kind == "completion" else "input"
-    value = fields[name]
+    name = "input" if kind in ("embedding", "speech") else "prompt"
+    value = fields.get(name) or ()
     if isinstance(value, str):
         return [Piece((name,), "user", value)]
     return [Piece((name, index), "user", item) for index, item in enumerate(value) if isinstance(item, str)]

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol
 
-# what a stream may be sent as: server-sent events, and the frames of AWS
-EVENT_STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream")
+# what a stream may be sent as: server-sent events, the frames of AWS, and sound
+EVENT_STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream", b"audio/", b"application/octet-stream")
 
 Reason = Literal["connect", "connect_timeout", "reset", "protocol", "timeout", "too_large", "cancelled"]
 
@@ -20,22 +20,23 @@ class UpstreamError(Exception):
 class Call:
     """One POST to an upstream; `headers` are those that not every call has.
 
-    `timeout_s` bounds the wait for a whole answer, for the head of a stream, and for each pause inside a stream;
+    `timeout_s` bounds the wait for a whole answer, or for the first bytes of a stream, `idle_s` each pause inside a stream;
     `deadline` (the loop's clock) bounds everything. `cancel` may be called at any time, from any callback.
     """
 
-    __slots__ = ("_abort", "body", "cancelled", "connect_timeout_s", "deadline", "headers", "path", "request_id",
+    __slots__ = ("_abort", "body", "cancelled", "connect_timeout_s", "deadline", "headers", "idle_s", "path", "request_id",
                  "timeout_s")  # fmt: skip
 
     def __init__(
         self,
         path: str,
-        body: bytes,
+        body: bytes | memoryview,
         headers: tuple[tuple[str, str], ...],
         request_id: str,
         connect_timeout_s: float,
         timeout_s: float,
         deadline: float | None,
+        idle_s: float | None = None,
     ) -> None:
         self.path = path
         self.body = body
@@ -44,6 +45,7 @@ class Call:
         self.connect_timeout_s = connect_timeout_s
         self.timeout_s = timeout_s
         self.deadline = deadline
+        self.idle_s = timeout_s if idle_s is None else idle_s
         self.cancelled = False
         self._abort: Callable[[], None] | None = None
 
@@ -56,6 +58,13 @@ class Call:
     def on_cancel(self, abort: Callable[[], None] | None) -> None:
         """Set what closes the connection that carries the call at the moment."""
         self._abort = abort
+
+
+class FormCall(Call):
+    """A call whose body is a form: `lead` goes out first, and then the files in `body`."""
+
+    __slots__ = ("lead",)
+    lead: bytes
 
 
 class StreamSink(Protocol):

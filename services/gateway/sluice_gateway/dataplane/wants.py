@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from sluice.contracts.routing import Capability, Modality
+from sluice.contracts.routing import Capability, Modality, Model
 from sluice_gateway.dataplane.body import Fields
 
 _PARTS: dict[str, Modality] = {
@@ -36,6 +36,14 @@ def capabilities(fields: Fields) -> tuple[Capability, ...]:
     return tuple(found)
 
 
+def can_take(model: Model, fields: Fields) -> bool:
+    """Tell whether a model takes what the request holds and can do what it asks for; one that lists nothing is asked for anything."""
+    takes, can = model.input_modalities, model.capabilities
+    return (takes is None or set(modalities(fields)) <= {*takes}) and (
+        can is None or set(capabilities(fields)) <= {*can}
+    )
+
+
 def subject(fields: Fields, tenant: str) -> str:
     """Return a stand-in for the end user, the same for all his requests; empty when the request names none."""
     user = fields.get("safety_identifier") or fields.get("user")
@@ -43,6 +51,14 @@ def subject(fields: Fields, tenant: str) -> str:
         return ""
     text = f"{tenant}\0{user}".encode(errors="surrogatepass")
     return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def session(fields: Fields, tenant: str) -> str:
+    """Return a stand-in for the session whose requests belong together; empty when the request names none."""
+    key = fields.get("prompt_cache_key")
+    if isinstance(key, str) and key:
+        return subject({"user": f"session\0{key}"}, tenant)
+    return subject(fields, tenant)
 
 
 def _part_types(messages: Any) -> Iterator[str]:

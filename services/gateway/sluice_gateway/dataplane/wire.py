@@ -9,12 +9,13 @@ It uses parts of uvicorn that are not public, so uvicorn is pinned, and the test
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from sluice.server import CLOSE
 from sluice_gateway.dataplane.asgi import Headers
 from sluice_gateway.dataplane.direct import DirectRequest
 from sluice_gateway.dataplane.timers import Limits
@@ -35,6 +36,15 @@ class ShortWay(Protocol):
     def incoming(self, path: bytes, headers: Headers, client: "GatewayProtocol") -> DirectRequest | None:
         """Return the request for a POST, None when the path is not one of the request path's."""
         ...
+
+    def give_up(self) -> None:
+        """End all requests that coroutines answer: the process is being stopped."""
+        ...
+
+
+def _never() -> bool:
+    """Keep no connection: the server is being stopped."""
+    return False
 
 
 class _Silence:
@@ -73,6 +83,9 @@ class GatewayProtocol(HttpToolsProtocol):
         self._plane: ShortWay | None = None
         self._common: list[tuple[bytes, bytes]] = []
         self._common_lines = b""
+        self._may_stay: Callable[[], bool] = self.parser.should_keep_alive
+        if CLOSE in self.server_state.default_headers:
+            self.be_last()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
@@ -118,7 +131,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._size = 0
         stand_in = self.cycle = self._stand_in
         stand_in.response_complete = False
-        stand_in.keep_alive = self.parser.should_keep_alive()
+        stand_in.keep_alive = self._may_stay()
         if incoming.refused:
             self._begin(incoming, None)
 
@@ -225,7 +238,7 @@ class GatewayProtocol(HttpToolsProtocol):
         common = self.server_state.default_headers
         if common is not self._common:
             self._common = common
-            self._common_lines = b"".join(b"%b: %b\r\n" % pair for pair in common)
+            self._common_lines = b"".join(b"%b: %b\r\n" % pair for pair in common if pair != CLOSE)
         return self._common_lines
 
     def _complete(self) -> None:
@@ -234,6 +247,20 @@ class GatewayProtocol(HttpToolsProtocol):
         if not self._stand_in.keep_alive:
             self.transport.close()
         self.on_response_complete()
+
+    # Called by the server when it is told to stop.
+
+    def be_last(self) -> None:
+        """Close the connection after the next answer."""
+        self._may_stay = _never
+        self._stand_in.keep_alive = False
+
+    def give_up(self) -> None:
+        """End what is still being answered; its client is told why."""
+        if self._direct is not None:
+            self._direct.give_up()
+        elif self._plane is not None:
+            self._plane.give_up()
 
     # Called by uvicorn and the loop.
 

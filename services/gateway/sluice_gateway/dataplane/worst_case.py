@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from sluice_gateway.dataplane.body import Fields, Kind
+from sluice_gateway.dataplane.media import FORMS, MEDIA, most_units
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.domain.leases import NANO, nano_dollars
 
@@ -32,6 +33,8 @@ def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int) -> Wors
             size += len(fields["query"].encode()) * len(fields["documents"])  # it is read anew with each document
         dearest = entry.dearest_input if size <= entry.long_above else entry.card.dearest(size)[0]
         return WorstCase(size, size, nano_dollars(size * dearest + entry.request_fee))
+    if kind in MEDIA:
+        return _of_media(entry, kind, fields, size)
     context, answer = entry.context_tokens, entry.longest_answer
     prompt = context if size > context or (kind == "chat" and _has_media(fields["messages"])) else size
     asked, newer = fields.get("max_tokens"), fields.get("max_completion_tokens")
@@ -49,6 +52,18 @@ def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int) -> Wors
         dearest_input, dearest_output = entry.card.dearest(prompt)
     cost = int((prompt * dearest_input + answer * dearest_output + entry.request_fee) * NANO + 0.999)
     return WorstCase(prompt, prompt + answer, cost, asked is not None)
+
+
+def _of_media(entry: ModelEntry, kind: Kind, fields: Fields, size: int) -> WorstCase:
+    units = most_units(kind, fields, size)
+    if kind in FORMS:
+        size = entry.context_tokens  # how many tokens files come to, their bytes do not show
+    answer = entry.longest_answer * max(1, units.images)
+    dearest_input, dearest_output = entry.card.dearest(size)
+    cost = size * dearest_input + answer * dearest_output + entry.request_fee
+    if entry.unit_prices is not None:
+        cost += entry.unit_prices.cost(units)
+    return WorstCase(size, size + answer, nano_dollars(cost))
 
 
 def _has_media(messages: list[dict[str, Any]]) -> bool:

@@ -1,15 +1,19 @@
 """Which addresses a request may have a model's server fetch: none inside the operator's network, unless he allows it.
 
 A model's server fetches images and files by the links in a request. Without this check a caller could have it read cloud metadata
-or services that only it can reach (server-side request forgery, OWASP). Names are not looked up here: what they resolve to
-may change until they are fetched, so a self-hosted engine needs a firewall too.
+or services that only it can reach (server-side request forgery, OWASP). What names resolve to is checked too, once; it may change
+until the model's server fetches them, so a self-hosted engine needs a firewall as well.
 """
 
 import ipaddress
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from urllib.parse import urlsplit
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 _PRIVATE_ENDINGS = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa", ".svc", ".cluster.local")
+_NAT64 = int(ipaddress.IPv6Address("64:ff9b::")) >> 32
 _SCHEMES = frozenset({"http", "https"})
 
 
@@ -22,16 +26,35 @@ def is_allowed(link: str, allowed_hosts: AbstractSet[str]) -> bool:
     return host in allowed_hosts or is_public(host)
 
 
+def names_in(links: Iterable[str], allowed_hosts: AbstractSet[str]) -> tuple[str, ...]:
+    """Return the host names in links whose addresses have to be looked up, each once."""
+    found: dict[str, None] = {}
+    for link in links:
+        parts = urlsplit(link.strip())
+        host = (parts.hostname or "").rstrip(".").lower()
+        if parts.scheme.lower() in _SCHEMES and host not in allowed_hosts and _address(host) is None:
+            found[host] = None
+    return tuple(found)
+
+
 def is_public(host: str) -> bool:
     """Tell whether a host is outside: a global address, or a name that is no local one."""
     address = _address(host)
     if address is not None:
-        mapped = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
-        return bool((mapped or address).is_global) and not address.is_multicast
+        return _within(address).is_global and not address.is_multicast
     return "." in host and not host.endswith(_PRIVATE_ENDINGS)
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _within(address: Address) -> Address:
+    # The IPv4 address that a mapped, 6to4, NAT64 (RFC 6052) or IPv4-compatible one leads to.
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if int(address) >> 32 in (_NAT64, 0):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+def _address(host: str) -> Address | None:
     try:
         return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

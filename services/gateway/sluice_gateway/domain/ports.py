@@ -159,6 +159,14 @@ class LeaseStore(Protocol):
         ...
 
 
+class Names(Protocol):
+    """Looks up host names. A name that cannot be looked up, or not in time, has no addresses: who fetches it learns no more."""
+
+    async def addresses(self, name: str) -> Sequence[str]:
+        """Return the addresses of a name, as text."""
+        ...
+
+
 class Credentials(Protocol):
     """Finds what a deployment wants to see in `Authorization`."""
 

@@ -3,6 +3,7 @@
 from typing import Literal
 
 RetryOutcome = Literal["made", "no_budget", "no_time"]
+HedgeOutcome = Literal["won", "lost", "no_deployment", "no_budget", "no_limit"]
 
 _WINDOW_S = 10.0
 _ALWAYS = 10

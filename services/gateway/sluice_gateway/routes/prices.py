@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
+from sluice.contracts.gateway import ModelName
 from sluice.contracts.paging import Page, PageQuery
-from sluice.contracts.prices import ModelName, ModelPriceList, PriceOverride, SetPrice
+from sluice.contracts.prices import ModelPriceList, PriceOverride, SetPrice
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
 from sluice_gateway.domain.errors import PriceNotFound, SnapshotMissing
 from sluice_gateway.domain.prices import model_prices, stored_price

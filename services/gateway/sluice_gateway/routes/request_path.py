@@ -5,35 +5,23 @@ The operations here are never mounted: they exist so that the document, and clie
 
 from typing import Annotated, Any, Literal, NoReturn
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Form, Response
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from sluice.contracts.retrieval import Citation
+from sluice_gateway.routes.media_shapes import (
+    EditRequest,
+    ImageReply,
+    ImageRequest,
+    SpeechRequest,
+    TranscriptionReply,
+    TranscriptionRequest,
+)
+from sluice_gateway.routes.open_shapes import Open, SluiceOptions
 from sluice_gateway.routes.public import ErrorReply
 
 _api_key = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key of the gateway (`sk-…`)")
-
-
-class Open(BaseModel):
-    """A shape of OpenAI's API; fields that are not listed pass through to the provider."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class RetrievalOptions(BaseModel):
-    """Answer with evidence from vector stores."""
-
-    vector_store_ids: list[str]
-    top_k: Annotated[int, Field(ge=1, le=50)] = 5
-    mode: Literal["hybrid", "dense", "bm25"] = "hybrid"
-
-
-class SluiceOptions(BaseModel):
-    """What Sluice shall do with this request; never sent to the provider."""
-
-    retrieval: RetrievalOptions | None = None
-    policy: str | None = None
 
 
 class ChatMessage(Open):
@@ -270,19 +258,30 @@ class ResponseReply(Open):
 
 
 _TEXT = {"schema": {"type": "string"}}
-_LIMIT_HEADERS: dict[str, dict[str, Any]] = {
-    "retry-after": {"description": "Seconds after which it may be tried again", "schema": {"type": "integer"}},
+_LEFT_HEADERS: dict[str, dict[str, Any]] = {
     **{
         f"x-ratelimit-{what}-{kind}": {"description": f"{meaning} (only where {kind} a minute are limited)", **_TEXT}
         for kind in ("requests", "tokens")
         for what, meaning in (
             ("limit", f"{kind.capitalize()} that are allowed in a minute"),
             ("remaining", f"{kind.capitalize()} that are left in this minute"),
-            ("reset", "Time until they are all there again, such as `12.5s`"),
+            ("reset", "Time until they are all there again, such as `12s`"),
         )
     },
     "x-sluice-limits": {"description": "`degraded` while limits cannot be shared with other gateways", **_TEXT},
 }
+_LIMIT_HEADERS: dict[str, dict[str, Any]] = {
+    "retry-after": {"description": "Seconds after which it may be tried again", "schema": {"type": "integer"}},
+    **_LEFT_HEADERS,
+}
+_ANSWER_HEADERS: dict[str, dict[str, Any]] = {
+    "x-sluice-cost": {
+        "description": "US dollars (of a stream: `usage.sluice.cost_usd` beside its last counts)",
+        **_TEXT,
+    },
+    **_LEFT_HEADERS,
+}
+_ANSWER: dict[int | str, dict[str, Any]] = {200: {"headers": _ANSWER_HEADERS}}
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorReply, "description": "Malformed body, context too long, or refused by a guard"},
     401: {"model": ErrorReply, "description": "No API key, or not a valid one"},
@@ -306,7 +305,24 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     503: {"model": ErrorReply, "description": "Overloaded, or something that the request needs is away"},
     504: {"model": ErrorReply, "description": "Out of time"},
 }
-_STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "headers": _ANSWER_HEADERS}
+}
+_WRITTEN_DOWN: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"text/plain": {"schema": {"type": "string"}}, "text/event-stream": {"schema": {"type": "string"}}},
+        "headers": _ANSWER_HEADERS,
+    }
+}
+_SOUND: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            "audio/*": {"schema": {"type": "string", "format": "binary"}},
+            "text/event-stream": {"schema": {"type": "string"}},
+        },
+        "headers": _LEFT_HEADERS,
+    }
+}
 
 _MESSAGES_ERRORS: dict[int | str, dict[str, Any]] = {
     status: {**described, "model": MessagesErrorReply} for status, described in _ERRORS.items()
@@ -346,27 +362,67 @@ async def create_message(body: MessagesRequest) -> MessageReply:
     _answered_before()
 
 
-@router.post("/v1/messages/count_tokens", summary="Count the tokens of a prompt", responses=_MESSAGES_ERRORS)
+@router.post("/v1/messages/count_tokens", summary="Count the tokens of a prompt", responses=_ANSWER | _MESSAGES_ERRORS)
 async def count_message_tokens(body: CountTokensRequest) -> TokenCount:
     """As Anthropic's; providers that cannot count are a 400."""
     _answered_before()
 
 
-@router.post("/v1/embeddings", summary="Embed texts")
+@router.post("/v1/embeddings", summary="Embed texts", responses=_ANSWER)
 async def create_embedding(body: EmbeddingRequest) -> EmbeddingReply:
     """As OpenAI's."""
     _answered_before()
 
 
-@router.post("/v1/rerank", summary="Rank documents by a query")
+@router.post("/v1/rerank", summary="Rank documents by a query", responses=_ANSWER)
 async def create_ranking(body: RerankRequest) -> RerankReply:
     """As Cohere's, Jina's and vLLM's, with models of kind `rerank`."""
     _answered_before()
 
 
-@router.post("/v1/moderations", summary="Judge texts")
+@router.post("/v1/moderations", summary="Judge texts", responses=_ANSWER)
 async def create_moderation(body: ModerationRequest) -> ModerationReply:
     """As OpenAI's; the guardrail judges, by the guard policy of the key's policy. Images are a 400."""
+    _answered_before()
+
+
+@router.post("/v1/images/generations", summary="Make images", responses=_STREAM)
+async def create_image(body: ImageRequest) -> ImageReply:
+    """As OpenAI's, with models of kind `image`."""
+    _answered_before()
+
+
+@router.post("/v1/images/edits", summary="Edit images", responses=_STREAM)
+async def edit_image(body: Annotated[EditRequest, Form(media_type="multipart/form-data")]) -> ImageReply:
+    """As OpenAI's, with models of kind `image`; the files go on as they came."""
+    _answered_before()
+
+
+@router.post("/v1/images/variations", summary="Vary an image", responses=_ANSWER)
+async def vary_image(body: Annotated[EditRequest, Form(media_type="multipart/form-data")]) -> ImageReply:
+    """As OpenAI's, with models of kind `image`."""
+    _answered_before()
+
+
+@router.post("/v1/audio/transcriptions", summary="Write a recording down", responses=_WRITTEN_DOWN)
+async def create_transcription(
+    body: Annotated[TranscriptionRequest, Form(media_type="multipart/form-data")],
+) -> TranscriptionReply:
+    """As OpenAI's, with models of kind `transcription`."""
+    _answered_before()
+
+
+@router.post("/v1/audio/translations", summary="Write a recording down in English", responses=_WRITTEN_DOWN)
+async def create_translation(
+    body: Annotated[TranscriptionRequest, Form(media_type="multipart/form-data")],
+) -> TranscriptionReply:
+    """As OpenAI's, with models of kind `transcription`."""
+    _answered_before()
+
+
+@router.post("/v1/audio/speech", summary="Speak a text", responses=_SOUND, response_class=Response)
+async def create_speech(body: SpeechRequest) -> None:
+    """As OpenAI's, with models of kind `speech`; the sound passes as it comes, `stream_format: sse` gives events."""
     _answered_before()
 
 

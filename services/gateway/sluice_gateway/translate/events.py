@@ -43,6 +43,8 @@ class EventReader:
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that are complete now."""
+        if not data:
+            return []  # a carriage return before it may still be followed by its line feed
         if self._first:
             data = b"".join((*self._parts, data))
             self._parts = []

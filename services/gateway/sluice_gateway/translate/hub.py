@@ -65,6 +65,12 @@ def usage_json(usage: Usage) -> Json:
     }
 
 
+def read_cost(found: Json) -> Json:
+    """Return the `sluice` object beside the counts of an answer or chunk, which tells its cost; {} when there is none."""
+    usage = found.get("usage")
+    return {"sluice": usage["sluice"]} if type(usage) is dict and "sluice" in usage else {}
+
+
 def read_usage(found: Json) -> Usage | None:
     """Return the token counts of an answer or chunk, None if it has none that make sense."""
     usage = found.get("usage")

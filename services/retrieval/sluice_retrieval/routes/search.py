@@ -23,6 +23,8 @@ from sluice_retrieval.domain.errors import StoreNotFound
 from sluice_retrieval.domain.search import Hit, Place, search
 from sluice_retrieval.wiring import Deps, DepsDep
 
+_TRIES = 3
+
 router = APIRouter(tags=["search"], responses=problem_responses(Unauthorized, StoreNotFound, DependencyUnavailable))
 
 
@@ -33,27 +35,34 @@ async def search_store(store_id: str, body: SearchRequest, caller: CallerDep, de
     `filters` choose documents by their metadata, `diversity` keeps hits from repeating each other, and `explain` says
     how every hit came to its place.
     """
-    found = await _find(deps, caller.tenant, (store_id,), body)
-    attributes = await deps.library.attributes(caller.tenant, [hit.passage.document_id for hit in found])
-    hits = (_hit(hit, attributes.get(hit.passage.document_id, {}), explain=body.explain) for hit in found)
+    found, attributes = await _find(deps, caller.tenant, (store_id,), body)
+    hits = (_hit(hit, attributes[hit.passage.document_id], explain=body.explain) for hit in found)
     return SearchReply(mode=body.mode, data=tuple(hits))
 
 
 @router.post("/v1/context", summary="Evidence for a question")
 async def context(body: ContextRequest, caller: CallerDep, deps: DepsDep) -> ContextReply:
     """Return a block of numbered evidence out of several stores, within a budget of tokens, and what it cites."""
-    found = await _find(deps, caller.tenant, body.vector_store_ids, body)
+    found, _ = await _find(deps, caller.tenant, body.vector_store_ids, body)
     return assemble(found, body.budget_tokens, body.placement, deps.embedder.counter)
 
 
-async def _find(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Query) -> list[Hit]:
+async def _find(
+    deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Query
+) -> tuple[list[Hit], dict[str, Attributes]]:
+    """Return the hits and the metadata of their documents."""
     started = time.perf_counter()
     with deps.tracing.span("search", attributes={"sluice.search.mode": query.mode, names.TENANT: tenant}) as span:
-        scope = await deps.library.scope(tenant, store_ids, query.filters)
-        found = await search(query, scope, deps.embedder, deps.vectors, deps.fusion)
+        for _ in range(_TRIES):
+            scope = await deps.library.scope(tenant, store_ids, query.filters)
+            found = await search(query, scope, deps.embedder, deps.vectors, deps.fusion)
+            ready = await deps.library.attributes(tenant, [hit.passage.document_id for hit in found])
+            if all(hit.passage.document_id in ready for hit in found):
+                break  # otherwise a document was begun, replaced or deleted since the scope was read
+        found = [hit for hit in found if hit.passage.document_id in ready]
         span.set_attribute(names.CHUNKS, len(found))
     deps.metrics.search_seconds.labels(query.mode).observe(time.perf_counter() - started)
-    return found
+    return found, ready
 
 
 def _hit(hit: Hit, attributes: Attributes, *, explain: bool) -> SearchHit:

@@ -158,9 +158,9 @@ class Library:
         return Scope(tenant, wanted, hidden + outside)
 
     async def attributes(self, tenant: str, document_ids: Sequence[str]) -> dict[str, Attributes]:
-        """Return the metadata of documents; one that is gone meanwhile is left out."""
+        """Return the metadata of those documents that are ready now; one that is gone or replaced is left out."""
         query = select(DocumentRow.id, DocumentRow.details).where(
-            DocumentRow.tenant == tenant, DocumentRow.id.in_(set(document_ids))
+            DocumentRow.tenant == tenant, DocumentRow.id.in_(set(document_ids)), DocumentRow.status == READY
         )
         async with self._database.read() as session:
             return {row.id: row.details for row in await session.execute(query)}

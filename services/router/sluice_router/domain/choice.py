@@ -16,6 +16,7 @@ from sluice.contracts.routing import (
     SignalName,
     SignalValue,
 )
+from sluice_router.domain.classify.reading import Reading
 from sluice_router.domain.errors import ModelNotFound, NoDeployment, NothingSuits
 from sluice_router.domain.signals.capability import capability
 from sluice_router.domain.signals.context import context
@@ -105,6 +106,7 @@ class _Wish(NamedTuple):
     refuse_when_down: bool = False
     prefer: Prefer = "least_loaded"
     assigned: str | None = None
+    ruled: str | None = None
 
 
 class _Pick(NamedTuple):
@@ -113,13 +115,16 @@ class _Pick(NamedTuple):
     reason: str
 
 
-def decide(snapshot: RoutingSnapshot, request: RouteRequest, loads: Mapping[str, Load]) -> Choice:
+def decide(
+    snapshot: RoutingSnapshot, request: RouteRequest, loads: Mapping[str, Load], reading: Reading | None = None
+) -> Choice:
     """Return which model and deployment answers, why, and what to try next.
 
     Among the healthy deployments of all candidate models whose context holds the prompt, the one with the lowest load
     is taken, or the cheapest with a free place when the route prefers that; equal ones fall to the order of the file.
     In a split the caller's model comes first, then the other candidates. When none is left, the fallback models are looked at in
-    order (F276). `prompt_tokens` is an estimate, so that a prompt which seems to fit nowhere goes to the longest healthy
+    order (F276). A rule of the route for the recognised intent puts its models before all of these; without a recognised intent,
+    and when they cannot answer, the candidates do (F275). `prompt_tokens` is an estimate, so that a prompt which seems to fit nowhere goes to the longest healthy
     context, where it is counted exactly. When everything is down, the first deployment that fits is named as a last
     resort (it may have come back since the last probe), unless the route says `refuse`.
 
@@ -128,7 +133,7 @@ def decide(snapshot: RoutingSnapshot, request: RouteRequest, loads: Mapping[str,
         NoDeployment: every deployment is down, and the route refuses then.
         NothingSuits: no deployment may or can take such a request.
     """
-    wish = _wish(snapshot, request)
+    wish = _wish(snapshot, request, reading)
     looked_at = [list(_places(number, wish, request, loads)) for number in range(len(wish.groups))]
     groups = [[place for place in places if place.suits] for places in looked_at]
     seen = [place for places in groups for place in places]
@@ -139,18 +144,27 @@ def decide(snapshot: RoutingSnapshot, request: RouteRequest, loads: Mapping[str,
     decision = RouteDecision(
         model=pick.place.model.name,
         instance=pick.place.deployment.id,
+        intent=reading.recognised if reading is not None else None,
+        confidence=reading.confidence if reading is not None else None,
         route=wish.route,
         reason=pick.reason,
         fallbacks=_next(groups, pick.place.model, snapshot, request),
         policy=wish.policy or pick.place.model.policy,
         snapshot_version=snapshot.version,
         candidates=_explained(everything, pick) if request.explain else None,
+        signals=_of_request(reading) if request.explain else None,
     )
     refusals = (place.refusal for place in everything if place is not pick.place)
     return Choice(decision, pick.outcome, tuple(found.signal for found in refusals if found), wish.assigned)
 
 
-def _wish(snapshot: RoutingSnapshot, request: RouteRequest) -> _Wish:
+def _of_request(reading: Reading | None) -> tuple[SignalValue, ...]:
+    if reading is None:
+        return ()
+    return (SignalValue(signal="intent", value=reading.said, against=reading.recognised is None),)
+
+
+def _wish(snapshot: RoutingSnapshot, request: RouteRequest, reading: Reading | None) -> _Wish:
     name = request.model
     models = {model.name: model for model in snapshot.models}
     for route in snapshot.routes:
@@ -159,7 +173,10 @@ def _wish(snapshot: RoutingSnapshot, request: RouteRequest) -> _Wish:
             first = _candidates(models, route, mine)
             fallbacks = ((model,) for model in _named(models, route.fallbacks))
             refuse = route.when_all_down == "refuse"
-            return _Wish((*first, *fallbacks), route.name, route.policy, refuse, route.prefer, mine)
+            intent = reading.recognised if reading is not None else None
+            ruled = tuple(_named(models, _ruled(route, intent)))
+            groups = (*((ruled,) if ruled else ()), *first, *fallbacks)
+            return _Wish(groups, route.name, route.policy, refuse, route.prefer, mine, intent if ruled else None)
     model = models.get(name)
     if model is None:
         raise ModelNotFound(f"There is no model or route named {name[:100]!r}. GET /v1/models lists the models.")
@@ -172,6 +189,10 @@ def _candidates(models: Mapping[str, Model], route: Route, mine: str | None) -> 
     others = tuple(_named(models, (name for name in route.candidates if name != mine)))
     if others or mine not in models:
         yield others
+
+
+def _ruled(route: Route, intent: str | None) -> tuple[str, ...]:
+    return next((rule.use for rule in route.rules if intent in rule.intents), ())
 
 
 def _named(models: Mapping[str, Model], names: Iterable[str]) -> Iterator[Model]:
@@ -207,6 +228,8 @@ def _usable(groups: list[list[_Place]], wish: _Wish) -> _Pick | None:
         usable = [place for place in places if place.usable]
         if usable:
             best = min(usable, key=_Place.order)
+            if wish.ruled and not best.group:
+                return _Pick(best, "candidate", f"rule: {best.model.name} answers {wish.ruled}")
             if best.model.name == wish.assigned:
                 return _Pick(best, "candidate", f"split: {best.model.name} is assigned to this caller")
             if best.group:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from sluice.contracts.routing import (
+    Balance,
     CachePolicy,
     Capability,
     Deployment,
@@ -22,6 +23,7 @@ from sluice.contracts.routing import (
     RetrievalPolicy,
     Route,
     RoutingSnapshot,
+    Rule,
     Share,
 )
 from sluice_router.domain.errors import ModelsFileError
@@ -95,6 +97,8 @@ class DeploymentConfig(_Section):
     max_in_flight: Annotated[int, Field(ge=1)] = 64
     timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
     connect_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
+    first_byte_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+    idle_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     health: HealthCheck = HealthCheck()
 
 
@@ -143,11 +147,17 @@ class ModelConfig(_Section):
     policy: str | None = None
     fallbacks: tuple[str, ...] = ()
     fallbacks_on: FallbacksOnConfig = FallbacksOnConfig()
+    balance: Balance = "least_loaded"
+    hedge_after_ms: Annotated[int, Field(ge=1, le=3_600_000)] | None = None
     deployments: Annotated[tuple[DeploymentConfig, ...], Field(min_length=1)]
 
 
 class ShareConfig(Share, frozen=True, extra="forbid"):
     """The weight of one candidate."""
+
+
+class RuleConfig(Rule, frozen=True, extra="forbid"):
+    """Which models requests with some intents go to first."""
 
 
 class RouteConfig(_Section):
@@ -160,6 +170,7 @@ class RouteConfig(_Section):
     policy: str | None = None
     prefer: Prefer = "least_loaded"
     split: tuple[ShareConfig, ...] = ()
+    rules: tuple[RuleConfig, ...] = ()
     when_all_down: Literal["try", "refuse"] = "try"
 
     @model_validator(mode="after")
@@ -219,6 +230,9 @@ class ModelsFile(_Section):
             yield from _unknown(f"{where}.fallbacks", route.fallbacks, kinds)
             yield from _unknown(f"{where}.policy", (route.policy,) if route.policy else (), policies)
             kind = kinds.get(route.candidates[0], "chat")
+            for rule in route.rules:
+                yield from _unknown(f"{where}.rules", rule.use, kinds)
+                yield from _other_kind(f"{where}.rules", rule.use, kinds, kind)
             yield from _other_kind(where, (*route.candidates, *route.fallbacks), kinds, kind)
             for reason, chain in route.fallbacks_on.chains():
                 yield from _unknown(f"{where}.fallbacks_on.{reason}", chain, kinds)
@@ -226,7 +240,7 @@ class ModelsFile(_Section):
 
 
 _SECTIONS: tuple[type[BaseModel], ...] = (
-    *(ModelsFile, ModelConfig, DeploymentConfig, HealthCheck, RouteConfig, ShareConfig, FallbacksOnConfig),
+    *(ModelsFile, ModelConfig, DeploymentConfig, HealthCheck, RouteConfig, ShareConfig, RuleConfig, FallbacksOnConfig),
     *(AuthConfig, PriceConfig, PriceTierConfig, PolicyConfig, RetrievalConfig),
 )
 _FIELDS = frozenset(name for section in _SECTIONS for name in section.model_fields)
@@ -348,6 +362,8 @@ def _model(model: ModelConfig, notes: Mapping[str, HealthNote], price: Price | N
         policy=model.policy,
         fallbacks=model.fallbacks,
         fallbacks_on=FallbacksOn.model_validate(model.fallbacks_on.model_dump()),
+        balance=model.balance,
+        hedge_after_ms=model.hedge_after_ms,
         deployments=tuple(
             _deployment(deployment_id, deployment, model.name, notes) for deployment_id, deployment in with_ids(model)
         ),
@@ -370,6 +386,8 @@ def _deployment(
         max_in_flight=config.max_in_flight,
         timeout_s=config.timeout_s,
         connect_timeout_s=config.connect_timeout_s,
+        first_byte_timeout_s=config.first_byte_timeout_s,
+        idle_timeout_s=config.idle_timeout_s,
         health=note.health,
         health_reason=note.reason,
     )
@@ -387,11 +405,16 @@ def _only(route: RouteConfig, names: set[str]) -> RouteConfig | None:
     split = tuple(share for share in route.split if share.model in names)
     if not any(share.weight for share in split):
         split = ()
+
+    def rule_only(rule: RuleConfig) -> RuleConfig:
+        return rule.model_copy(update={"use": tuple(name for name in rule.use if name in names)})
+
     left = {
         "candidates": candidates,
         "fallbacks": fallbacks,
         "fallbacks_on": route.fallbacks_on.only(names),
         "split": split,
+        "rules": tuple(rule for rule in map(rule_only, route.rules) if rule.use),
     }
     return route.model_copy(update=left) if candidates else None
 

@@ -32,3 +32,15 @@ class ReloadRefused(Conflict):
     """models.yaml is not right, so what was in force stays."""
 
     code, title = "models_file_error", "models.yaml is not right"
+
+
+class IntentsFileError(ConfigError):
+    """intents.yaml is not right."""
+
+    code, title = "intents_file_error", "intents.yaml is not right"
+
+
+class TrainingRefused(Unprocessable):
+    """A classifier cannot be trained from what there is."""
+
+    code, title = "training_refused", "Training refused"

@@ -4,9 +4,12 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+import redis
 from tests.integration.databases import fresh_database
 from tests.integration.fuzzing import assert_answers_as_declared
+from tests.integration.gateway.limits.fleet import models
 
+from sluice.contracts.routing import SNAPSHOT_KEY
 from sluice.testing import ServiceProcess, admin_headers, environment_of, free_port, platform_settings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -19,9 +22,15 @@ def base(request: pytest.FixtureRequest, valkey: str, tmp_path_factory: pytest.T
     url = f"http://127.0.0.1:{port}"
     platform = platform_settings(folder, redis_url=valkey, database_url=database, router_url="http://127.0.0.1:9")
     environment = {**environment_of(platform), "SLUICE_GATEWAY_PORT": str(port)}
+    with redis.Redis.from_url(
+        valkey
+    ) as direct:  # what the router would publish: without it the list of prices is a 503
+        direct.set(SNAPSHOT_KEY, models("http://127.0.0.1:9").model_dump_json())
     with ServiceProcess("sluice_gateway", ["serve"], environment, folder / "log", cwd=folder) as process:
-        process.wait_ready(f"{url}/healthz")
+        process.wait_ready(f"{url}/readyz")
         yield url
+    with redis.Redis.from_url(valkey) as direct:
+        direct.delete(SNAPSHOT_KEY)
 
 
 @pytest.fixture(scope="module")

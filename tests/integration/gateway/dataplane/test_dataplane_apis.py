@@ -135,6 +135,30 @@ async def ask(on: World, client: str, name: str, *, stream: bool) -> tuple[str, 
     return response.output_text, response.usage.input_tokens, response.usage.output_tokens
 
 
+@pytest.mark.parametrize("name", PROVIDERS)
+async def test_every_stream_ends_with_what_it_cost(name: str) -> None:
+    async with world() as on:
+        assert await _told(on, name) == [
+            pytest.approx(event.cost_usd, rel=1e-12) for event in on.served.parts.usage.events
+        ]
+        assert all(event.cost_usd > 0 for event in on.served.parts.usage.events)
+
+
+async def _told(on: World, name: str) -> list[float]:
+    """Stream with each official client, and return what each is told of the cost."""
+    found = []
+    async for chunk in await on.openai.chat.completions.create(
+        model=name, messages=QUESTION, stream=True, stream_options={"include_usage": True}
+    ):
+        found += [chunk.usage.model_extra["sluice"]["cost_usd"]] if chunk.usage else []
+    async for event in await on.anthropic.messages.create(model=name, max_tokens=100, messages=QUESTION, stream=True):
+        found += [event.usage.model_extra["sluice"]["cost_usd"]] if event.type == "message_delta" else []
+    async for event in await on.openai.responses.create(model=name, input="What is a fox?", stream=True):
+        if event.type == "response.completed":
+            found.append(event.response.usage.model_extra["sluice"]["cost_usd"])
+    return found
+
+
 @pytest.mark.parametrize("name", FOREIGN)
 async def test_an_openai_client_calls_tools_of_any_provider(name: str) -> None:
     async with world() as on:
@@ -169,7 +193,13 @@ async def test_an_anthropic_client_on_anthropic_gets_the_bytes_that_came() -> No
             headers={**headers, "x-api-key": ANTHROPIC_KEY},
         )
         through = await on.http.post("/v1/messages", json={**body, "stream": True}, headers=headers)
-        assert through.text == direct.text
+        for came, sent in zip(through.text.split("\n"), direct.text.split("\n"), strict=True):
+            if "message_delta" in came and came.startswith("data: "):  # the cost stands beside the last counts
+                told = json.loads(came[6:])
+                assert told["usage"].pop("sluice") == {"cost_usd": 0.000016}
+                assert told == json.loads(sent[6:])
+            else:
+                assert came == sent
         assert [row[4] for row in on.usage] == [True, True]
         search = {"type": "web_search_20250305", "name": "web_search"}  # nothing but Anthropic has it
         answer = await on.http.post("/v1/messages", json={**body, "tools": [search]}, headers=headers)

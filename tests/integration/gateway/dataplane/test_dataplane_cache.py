@@ -1,6 +1,7 @@
 """Answers from the cache, over real sockets: what is given again, to whom, and what is never kept."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -90,7 +91,9 @@ async def test_every_api_is_kept(
         answers = [await client.post(gateway.url + path, json=body) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 200], answers[0].text
     assert [said(answer) for answer in answers] == ["miss", "hit"]
-    assert answers[0].content == answers[1].content
+    cost = re.compile(rb'(?<="sluice":{"cost_usd":)[^}]+')
+    assert bool(cost.search(answers[1].content)) == ("stream" in changes)
+    assert answers[1].content == cost.sub(b"0.0", answers[0].content), "what is given again costs nothing"
 
 
 async def test_what_changes_the_answer_is_another_answer(provider: Provider, client: httpx.AsyncClient) -> None:

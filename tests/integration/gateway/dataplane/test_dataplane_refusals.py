@@ -1,14 +1,19 @@
 """Requests that are refused before anything is asked: OpenAI's error shape, a sentence, and nothing recorded."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
+import aiohttp
 import httpx
 import pytest
-from gateway_parts import Keys, Parts, deployment, model, serving, snapshot
+from gateway_parts import Keys, Names, Parts, deployment, model, serving, snapshot
 from openai_provider import Provider
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sluice_gateway.dataplane.deps import Options
+from sluice_gateway.dataplane.pool import HttpPool
+from sluice_gateway.dataplane.provider import ProviderClient
+from sluice_gateway.dataplane.upstream import Call, Upstream
 from sluice_gateway.dataplane.wire import GatewayProtocol
 from sluice_gateway.domain.ports import KeyRecord
 
@@ -70,3 +75,58 @@ async def test_refusals(http: type[HttpToolsProtocol], provider: Provider) -> No
         assert again.status_code == 200, "the connection is of use after all that"
     assert len(provider.seen) == 1
     assert [event.status for event in parts.usage.events] == ["ok"]
+
+
+@pytest.mark.parametrize("http", [GatewayProtocol, HttpToolsProtocol], ids=["short", "asgi"])
+async def test_links_whose_names_lead_inside_reach_no_model(http: type[HttpToolsProtocol], provider: Provider) -> None:
+    parts = Parts(http=http, names=Names({"evil.example.com": ("10.0.0.7",)}))
+
+    def asking(link: str) -> dict[str, object]:
+        part = {"type": "image_url", "image_url": {"url": link}}
+        return {"model": "small", "messages": [{"role": "user", "content": [part]}]}
+
+    async with (
+        serving(parts, snapshot(model("small", deployment("d1", provider.base_url)))) as gateway,
+        httpx.AsyncClient(headers=KEY) as client,
+    ):
+        refused = await client.post(gateway.url + CHAT, json=asking("https://evil.example.com/x.png"))
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "link_not_allowed")
+        assert not provider.seen
+        passed = await client.post(gateway.url + CHAT, json=asking("https://example.com/x.png"))
+        assert passed.status_code == 200
+        assert provider.seen[0].json == asking("https://example.com/x.png")
+        assert parts.names.asked == ["evil.example.com", "example.com"]
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "of TLS providers"])
+async def test_a_provider_that_redirects_is_not_followed(tls: bool) -> None:
+    reached: list[bytes] = []
+
+    async def inside(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reached.append(await reader.readline())
+        writer.close()
+
+    async def redirecting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:%d/\r\nContent-Length: 0\r\n" % hidden
+        )
+        writer.write(b"Connection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with (
+        await asyncio.start_server(inside, "127.0.0.1", 0) as target,
+        await asyncio.start_server(redirecting, "127.0.0.1", 0) as front,
+        aiohttp.ClientSession() as session,
+    ):
+        hidden, port = (server.sockets[0].getsockname()[1] for server in (target, front))
+        upstream: Upstream = (
+            ProviderClient(f"http://127.0.0.1:{port}", session, max_reply_bytes=1000)
+            if tls
+            else HttpPool("127.0.0.1", port, idle_s=1, max_idle=1, max_reply_bytes=1000)
+        )
+        reply = await upstream.send(Call("/v1/chat/completions", b"", (), "req_1", 5.0, 5.0, None))
+        await upstream.close()
+    assert reply.status == 307
+    assert not reached

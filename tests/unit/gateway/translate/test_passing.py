@@ -1,14 +1,19 @@
 """Same-style traffic passes as it came, with its counts; and what an endpoint may ask of which provider."""
 
 import json
+from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.unit.gateway.translate import test_anthropic_provider as anthropic
 from tests.unit.gateway.translate.samples import ASKED, sse
+from tests.unit.gateway.translate.test_stream_cuts import WRITERS
 
 from sluice_gateway.translate.anthropic import passing
 from sluice_gateway.translate.errors import Untranslatable
+from sluice_gateway.translate.events import EventReader
 from sluice_gateway.translate.pairing import StreamPiece
 from sluice_gateway.translate.registry import client, counting, must_complete, provider
 from sluice_gateway.translate.shapes import ClientStyle, Failure, Style, Usage
@@ -45,6 +50,25 @@ def test_a_stream_passes_with_its_counts(size: int) -> None:
     assert (relay.usage, relay.finish_reason, relay.failure) == (Usage(1320, 55, 1000, 300, 12), "tool_calls", None)
     assert relay.chunks == 8
     assert relay.close() == b""
+
+
+def seen(pieces: list[bytes]) -> tuple[list[tuple[bytes, Json]], Any]:
+    relay = passing.Relay(ASKED)
+    out = b"".join(relay.feed(piece).events for piece in pieces)
+    assert relay.finish().done
+    events = [(event.name, json.loads(event.data)) for event in EventReader().feed(out)]
+    return events, (relay.usage, relay.finish_reason, relay.chunks)
+
+
+@settings(max_examples=100)
+@given(st.sampled_from([bytes, *WRITERS]), st.data())
+def test_written_and_cut_otherwise_the_client_sees_the_same(
+    write: Callable[[bytes], bytes], data: st.DataObject
+) -> None:
+    wire = write(WIRE)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(wire)), max_size=20)))
+    pieces = [wire[start:end] for start, end in zip([0, *cuts], [*cuts, len(wire)], strict=True)]
+    assert seen(pieces) == seen([WIRE])
 
 
 def test_an_error_event_is_held_back() -> None:

@@ -6,7 +6,9 @@ from sluice_gateway.dataplane.context import Heads
 from sluice_gateway.dataplane.deps import Options
 from sluice_gateway.dataplane.errors import BodyTooLarge, Gone, InvalidRequest, UnsupportedBody
 from sluice_gateway.dataplane.table import Endpoint
-from sluice_gateway.domain.addresses import is_allowed
+from sluice_gateway.domain.addresses import is_allowed, is_public, names_in
+from sluice_gateway.domain.ports import Names
+from sluice_gateway.domain.wishes import Wishes, wishes_of
 
 
 def admit_head(heads: Heads, limit: int) -> None:
@@ -44,12 +46,41 @@ def admit_links(body: ParsedBody, options: Options) -> None:
         except ValueError:
             allowed = False
         if not allowed:
-            raise InvalidRequest(
-                "A link in `messages` leads to an address that is not public, so it is not fetched. Send the content as a data "
-                "URL, or ask your administrator to allow the host (SLUICE_GATEWAY_LINK_HOSTS).",
-                param="messages",
-                code="link_not_allowed",
-            )
+            raise _leads_inside()
+
+
+async def admit_names(body: ParsedBody, options: Options, names: Names) -> None:
+    """Refuse links whose names have an address inside, now; `admit_links` has let them pass.
+
+    Raises:
+        InvalidRequest: there is one.
+    """
+    if options.private_links:
+        return
+    for name in names_in(body.links, options.link_hosts):
+        if not all(is_public(address) for address in await names.addresses(name)):
+            raise _leads_inside()
+
+
+def _leads_inside() -> InvalidRequest:
+    return InvalidRequest(
+        "A link leads to an address that is not public, so it is not fetched. Send the content as a data URL, or ask your "
+        "administrator to allow the host (SLUICE_GATEWAY_LINK_HOSTS).",
+        param="messages",
+        code="link_not_allowed",
+    )
+
+
+def admit_wishes(header: bytes) -> Wishes:
+    """Read what the caller wishes for each attempt.
+
+    Raises:
+        InvalidRequest: the header cannot be read.
+    """
+    try:
+        return wishes_of(header)
+    except ValueError as exc:
+        raise InvalidRequest(f"`x-sluice-attempt` {exc}", param="x-sluice-attempt", code="invalid_value") from exc
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:

@@ -4,7 +4,7 @@ import asyncio
 import math
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn
 
 import orjson
 
@@ -15,11 +15,21 @@ from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.cooldowns import Cooldowns
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.deps import DataPlaneDeps
-from sluice_gateway.dataplane.errors import ApiError, Gone, OutOfTime, RateLimited, Unavailable, UpstreamBroken
+from sluice_gateway.dataplane.errors import (
+    ApiError,
+    Gone,
+    OutOfTime,
+    RateLimited,
+    Unavailable,
+    UpstreamBroken,
+    stopping,
+)
 from sluice_gateway.dataplane.refusals import refusal
+from sluice_gateway.dataplane.sse import Scanner, StreamPiece
 from sluice_gateway.dataplane.stages.resolve import open_to
 from sluice_gateway.dataplane.table import ModelEntry
-from sluice_gateway.dataplane.upstream import Call, Reason, UpstreamReply
+from sluice_gateway.dataplane.upstream import Call, FormCall, Reason, UpstreamReply
+from sluice_gateway.domain.wishes import Wishes
 from sluice_gateway.translate.shapes import Provider, Refusal
 
 _DEFAULT_RETRY_S = 1.0
@@ -31,6 +41,15 @@ _HOPELESS = _REFUSALS | {"credential", "status_3xx", "status_4xx"}
 _WHY = {"timeout": "timeout", "connect_timeout": "timeout", "context": "context", "content": "content"}
 
 StatusClass = Literal["answer", "refusal", "limit", "failure"]
+
+
+class Answer(NamedTuple):
+    """What a deployment answered: a whole body and its JSON, or a stream whose first piece was read."""
+
+    reply: UpstreamReply
+    json: dict[str, Any] | None
+    scanner: Scanner | None
+    first: StreamPiece | None
 
 
 class AttemptFailed(Exception):
@@ -122,7 +141,11 @@ class Attempts:
         """
         config = state.config
         headers: tuple[tuple[str, str], ...] = ()
-        if state.provider is None and ctx.endpoint.client is None:
+        form = ctx.form
+        body: bytes | memoryview
+        if form is not None and state.provider is None:
+            path, headers, body = ctx.endpoint.upstream_path, (("content-type", form.content_type),), form.files()
+        elif state.provider is None and ctx.endpoint.client is None:
             path = ctx.endpoint.upstream_path
             body = upstream_bytes(ctx.raw, ctx.body, ctx.fields, config.upstream_model, changed=ctx.changed)
         else:
@@ -131,16 +154,24 @@ class Attempts:
             headers = (*headers, self._credential(ctx, state))
         if traceparent is not None:
             headers = (*headers, ("traceparent", traceparent))
+        limit_s, idle_s = state.first_byte_s if ctx.body.stream else config.timeout_s, state.idle_s
+        if ctx.wishes is not None:
+            limit_s, idle_s = _shorter(ctx.wishes, limit_s, idle_s, streamed=ctx.body.stream)
         before, after = state.paths
-        return Call(
+        call = (Call if form is None else FormCall)(
             before + path + after,
             body,
             headers,
             ctx.heads.request_id,
             config.connect_timeout_s,
-            config.timeout_s,
+            limit_s,
             ctx.deadline,
+            idle_s,
         )
+        if form is not None and isinstance(call, FormCall):
+            texts = {"prompt": ctx.fields["prompt"]} if "prompt" in ctx.fields else {}
+            call.lead = form.texts_with({**texts, "model": config.upstream_model})
+        return call
 
     def judge(
         self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState, reply: UpstreamReply
@@ -157,6 +188,8 @@ class Attempts:
             if stream is not None and ctx.body.stream:
                 return None
             if stream is None and not ctx.body.stream:
+                if ctx.form is not None and not reply.content_type.startswith(b"application/json"):
+                    return {}  # subtitles or text, which pass as they come
                 found = _json(reply.body)
                 return found if state.provider is None else _translated(ctx, state.provider, found)
         if stream is not None:
@@ -173,8 +206,10 @@ class Attempts:
 
     def broken(self, ctx: RequestContext, reason: Reason) -> Exception:
         """Return what a broken exchange means: an AttemptFailed, an ApiError, or Gone."""
-        if reason == "cancelled" or ctx.gone:
+        if ctx.gone:
             return Gone()
+        if reason == "cancelled":
+            return stopping()
         if reason == "connect_timeout":
             return AttemptFailed(
                 OutOfTime(
@@ -245,6 +280,12 @@ class Attempts:
             ),
             "rate_limit",
         )
+
+
+def _shorter(wishes: Wishes, limit_s: float, idle_s: float, *, streamed: bool) -> tuple[float, float]:
+    # A caller may wait for less than the operator allows, not for more.
+    wished = wishes.first_byte_s if streamed else wishes.timeout_s
+    return min(limit_s, wished or limit_s), min(idle_s, wishes.idle_s or idle_s)
 
 
 def _translated(ctx: RequestContext, provider: Provider, found: dict[str, Any]) -> dict[str, Any]:

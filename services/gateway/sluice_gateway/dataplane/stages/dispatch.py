@@ -5,7 +5,6 @@ model, or a fallback of the route can take over without the client noticing.
 """
 
 import asyncio
-from typing import Any, NamedTuple
 
 from opentelemetry.trace import SpanKind
 
@@ -17,22 +16,15 @@ from sluice_gateway.dataplane.deployments import DeploymentState, are_full, choo
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import ApiError, Gone, NotPermitted, Overloaded, RateLimited, Unavailable
 from sluice_gateway.dataplane.limiter import Limiter
-from sluice_gateway.dataplane.sse import EventTooLong, Scanner, StreamPiece, usage_of
-from sluice_gateway.dataplane.stages.attempt import AttemptFailed, Attempts, failed, is_late
+from sluice_gateway.dataplane.sse import EventTooLong, Scanner, usage_of
+from sluice_gateway.dataplane.stages.attempt import Answer, AttemptFailed, Attempts, failed, is_late
+from sluice_gateway.dataplane.stages.hedge import Hedge, hedge_after
 from sluice_gateway.dataplane.stages.retry import Retries
+from sluice_gateway.dataplane.stages.settle import price_of
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import UpstreamError, UpstreamReply
 
 _MAX_ATTEMPTS = 8
-
-
-class Answer(NamedTuple):
-    """What a deployment answered: a whole body and its JSON, or a stream whose first piece was read."""
-
-    reply: UpstreamReply
-    json: dict[str, Any] | None
-    scanner: Scanner | None
-    first: StreamPiece | None
 
 
 def exhausted(chain: tuple[ModelEntry, ...], now: float, regions: frozenset[str] | None = None) -> ApiError:
@@ -65,6 +57,7 @@ class Dispatch:
         self._attempts = attempts
         self._limits = limits
         self._retries = Retries(deps)
+        self._hedge = Hedge(deps, limits, self._attempt)
 
     async def __call__(self, ctx: RequestContext) -> Answer:
         """Return the answer of the first deployment that gives one; what the short way tried is not tried again.
@@ -90,7 +83,8 @@ class Dispatch:
         while (found := self._next(ctx)) is not None:
             if ctx.failure is not None and (ctx.attempts >= _MAX_ATTEMPTS or is_late(ctx)):
                 raise ctx.failure
-            answer = await self._attempt(ctx, *found)
+            after_s = hedge_after(ctx, found[0])
+            answer = await (self._attempt(ctx, *found) if after_s is None else self._hedge(ctx, *found, after_s))
             if answer is not None:
                 return answer
         if ctx.failure is None:
@@ -100,7 +94,10 @@ class Dispatch:
     def _next(self, ctx: RequestContext) -> tuple[ModelEntry, DeploymentState] | None:
         now, regions, tried = self._deps.clock.monotonic(), ctx.key.regions, ctx.tried
         for entry in ctx.chain:
-            state = choose(entry.open_to(regions), now, tried)
+            if entry.balancer is None:
+                state = choose(entry.open_to(regions), now, tried)
+            else:
+                state = entry.balancer.choose(entry.open_to(regions), now, tried, ctx.fields, ctx.key.tenant)
             if state is not None:
                 return entry, state
         # Everything that is left rests after failures: asking one of them beats refusing.
@@ -162,12 +159,14 @@ class Dispatch:
         if ctx.gone:
             raise Gone
         ctx.dispatched = True
+        if ctx.race is not None:
+            ctx.race.joined(state, call)
         try:
             reply = await state.upstream.send(call)
             found = self._attempts.judge(ctx, entry, state, reply)
             if found is not None:
                 return Answer(reply, found, None, None)
-            return await self._streamed(ctx, *foreign.followed(ctx, state.provider, reply))
+            return await self._streamed(ctx, *foreign.followed(ctx, state.provider, reply, price_of(ctx, entry)))
         except UpstreamError as exc:
             raise self._attempts.broken(ctx, exc.reason) from exc
 

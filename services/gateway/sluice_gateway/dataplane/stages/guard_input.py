@@ -15,7 +15,7 @@ from sluice.masking import Vault, names_in
 from sluice_gateway.dataplane.body import Fields, Kind
 from sluice_gateway.dataplane.context import GuardOutcome, RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
-from sluice_gateway.dataplane.errors import Blocked, InvalidRequest, Unavailable
+from sluice_gateway.dataplane.errors import Blocked, InvalidRequest, Unavailable, unchecked
 from sluice_gateway.dataplane.texts import Path, Piece, pieces, replaced
 
 _log = logging.getLogger(__name__)
@@ -109,6 +109,8 @@ class GuardInput:
             Unavailable: it could not be asked, and the policy fails closed.
         """
         refuse_unreadable(ctx.fields, ctx.endpoint.kind)
+        if ctx.form is not None and not ctx.plan.fail_open:
+            raise unchecked()  # pictures and sound, which no guard reads
         found = ctx.pieces = pieces(ctx.fields, ctx.endpoint.kind)
         try:
             judgement = await self._ask(ctx, found)

@@ -1,12 +1,16 @@
 """Record: write the request's usage into the journal, before the last bytes of its answer go out."""
 
 from sluice_gateway.dataplane.context import Heads, RequestContext
+from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.randomness import fresh_hex
 from sluice_gateway.dataplane.stages.settle import Settlement, settle_request
+from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.domain.leases import nano_dollars
 from sluice_gateway.domain.ports import UsageFields, UsageSink
 
 _LONGEST_USER = 128
+_LONGEST_NAMED = 58  # with "-hedge" as long as a request id may be
+_CLIENT_GONE = 499
 
 
 def event_id(heads: Heads) -> str:
@@ -55,6 +59,31 @@ def event_of(ctx: RequestContext, bill: Settlement, ended: float, life: str) -> 
     )
 
 
+def record_lost(
+    ctx: RequestContext, model: ModelEntry, state: DeploymentState, bill: Settlement, usage: UsageSink, ended: float
+) -> None:
+    """Write down what a deployment cost that was asked besides the one that answered; it is charged with the request.
+
+    Raises:
+        DependencyUnavailable: the journal cannot be written.
+    """
+    ctx.lost_tokens += bill.prompt_tokens + bill.completion_tokens
+    ctx.lost_money += nano_dollars(bill.cost_usd or 0.0)
+    event = event_of(ctx, bill, ended, usage.life)
+    usage.record(
+        event._replace(
+            event_id="evt_" + fresh_hex(),
+            request_id=ctx.heads.request_id[:_LONGEST_NAMED] + "-hedge",
+            model=model.name,
+            deployment=state.config.id,
+            status="cancelled",
+            http_status=_CLIENT_GONE,
+            error_code="hedge_lost",
+            ttft_ms=None,
+        )
+    )
+
+
 def record(ctx: RequestContext, usage: UsageSink, ended: float) -> Settlement:
     """Settle the request and write it down, once; later calls change nothing.
 
@@ -65,7 +94,8 @@ def record(ctx: RequestContext, usage: UsageSink, ended: float) -> Settlement:
     if ctx.recorded:
         return bill
     if ctx.reservation is not None:  # also when the journal refuses: the model has done its work
-        ctx.reservation.settle(bill.prompt_tokens + bill.completion_tokens, nano_dollars(bill.cost_usd or 0.0))
+        tokens, money = bill.prompt_tokens + bill.completion_tokens, nano_dollars(bill.cost_usd or 0.0)
+        ctx.reservation.settle(tokens + ctx.lost_tokens, money + ctx.lost_money)
         ctx.reservation = None
     usage.record(event_of(ctx, bill, ended, usage.life))
     ctx.recorded = True

@@ -26,6 +26,7 @@ from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.conversation import send_whole
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import ApiError, Gone, Unavailable, UpstreamBroken
+from sluice_gateway.dataplane.media import units_of
 from sluice_gateway.dataplane.sse import (
     EventTooLong,
     Scanner,
@@ -34,7 +35,7 @@ from sluice_gateway.dataplane.sse import (
     split,
     usage_of,
 )
-from sluice_gateway.dataplane.stages.dispatch import Answer
+from sluice_gateway.dataplane.stages.attempt import Answer
 from sluice_gateway.dataplane.stages.guard_output import GuardOutput, StreamGuard
 from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.dataplane.stages.settle import take_counts
@@ -61,12 +62,15 @@ class Respond:
             found = ctx.endpoint.shape(found, ctx.fields)
         ctx.usage = usage_of(found)
         ctx.answering = True
+        if ctx.endpoint.is_media:
+            ctx.units = units_of(ctx.endpoint.kind, ctx.fields, found, 0 if ctx.form is None else ctx.form.size)
         shown = found
         if not ctx.plan.direct:
             shown = await self._processed(ctx, found)
         elif ctx.body.extension is not None:
             shown = with_citations(found, ctx)
-        await self._send(ctx, _body(ctx, answer, shown))
+        kind = answer.reply.content_type if ctx.form is not None else _JSON[1]
+        await self._send(ctx, _body(ctx, answer, shown), kind)
 
     async def made(self, ctx: RequestContext, body: bytes) -> None:
         """Send an answer that was made here, without a model."""
@@ -76,12 +80,12 @@ class Respond:
         except DependencyUnavailable as exc:
             raise unaccounted() from exc
 
-    async def _send(self, ctx: RequestContext, body: bytes) -> None:
+    async def _send(self, ctx: RequestContext, body: bytes, kind: bytes = _JSON[1]) -> None:
         bill = record(ctx, self._deps.usage, self._deps.clock.monotonic())
         if ctx.cycle is not None and send_whole(ctx.cycle, head_of_whole(ctx, bill.cost_usd, len(body)), body):
             return
         headers = decision_headers(ctx)
-        headers.append(_JSON)
+        headers.append((_JSON[0], kind))
         headers.append((b"content-length", b"%d" % len(body)))
         if bill.cost_usd is not None:
             headers.append((b"x-sluice-cost", cost(bill.cost_usd)))
@@ -105,12 +109,16 @@ class Respond:
         assert scanner is not None
         assert first is not None
         assert stream is not None
-        relay = _Relay(self._deps, self._guard, ctx, scanner, stream, self._before_end)
+        sound = ctx.endpoint.is_media and not foreign.is_event_stream(answer.reply)
+        relay = _Relay(self._deps, self._guard, ctx, scanner, stream, self._before_end, sound=sound)
+        kind = [(b"content-type", answer.reply.content_type)] if sound else SSE
         ctx.answering = True
         if ctx.guard is None and ctx.plan.guard_output == "enforce":
             ctx.guard = "passed"
         try:
-            await _write(ctx, {"type": "http.response.start", "status": 200, "headers": [*decision_headers(ctx), *SSE]})
+            await _write(
+                ctx, {"type": "http.response.start", "status": 200, "headers": [*decision_headers(ctx), *kind]}
+            )
             await relay.run(first)
         finally:
             take_counts(ctx, scanner)
@@ -128,9 +136,12 @@ class _Relay:
         scanner: Scanner,
         stream: ReplyStream,
         before_end: Callable[[RequestContext], None],
+        *,
+        sound: bool,
     ) -> None:
         self._deps = deps
         self._ctx = ctx
+        self._sound = sound
         self._scanner = scanner
         self._stream = stream
         self._guard = guard
@@ -162,6 +173,8 @@ class _Relay:
             end = self._writer.error(exc)
             ctx.status, ctx.error_code = "error", exc.error_code
             self._note_failure()
+            if self._sound:  # it has no place for a sentence: the connection breaks instead
+                raise Gone from exc
         self._before_end(ctx)
         await _write(ctx, {"type": "http.response.body", "body": end})
         await self._drain()
@@ -198,7 +211,7 @@ class _Relay:
 
     def _broken(self, cause: Exception | None) -> Exception:
         ctx = self._ctx
-        if ctx.gone or (isinstance(cause, UpstreamError) and cause.reason == "cancelled"):
+        if ctx.gone:
             return Gone()
         return stream_broken(ctx, cause.reason if isinstance(cause, UpstreamError) else "stream_error")
 

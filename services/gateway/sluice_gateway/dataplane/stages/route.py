@@ -5,12 +5,12 @@ from sluice.errors import DeadlineExceeded, DependencyUnavailable, NotFound, Slu
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deployments import choose
 from sluice_gateway.dataplane.deps import DataPlaneDeps
-from sluice_gateway.dataplane.errors import Overloaded, Unavailable, UnknownModel, from_service
+from sluice_gateway.dataplane.errors import InvalidRequest, Overloaded, Unavailable, UnknownModel, from_service
 from sluice_gateway.dataplane.plan import Plan
 from sluice_gateway.dataplane.stages.resolve import check_model, shown
 from sluice_gateway.dataplane.table import ModelEntry, RouteEntry, Table
 from sluice_gateway.dataplane.texts import pieces, question, size
-from sluice_gateway.dataplane.wants import capabilities, modalities, subject
+from sluice_gateway.dataplane.wants import can_take, capabilities, modalities, subject
 from sluice_gateway.domain.ports import KeyRecord
 
 _MAX_TEXT = 20_000
@@ -36,7 +36,7 @@ def permitted(chain: tuple[ModelEntry, ...], key: KeyRecord, route: RouteEntry) 
     listed = key.models
     if listed is None:
         return chain
-    made_of = (*route.candidates, *route.fallbacks)
+    made_of = route.made_of
     if any(entry.name in listed for entry in made_of):
         return tuple(dict.fromkeys(entry for entry in (*chain, *made_of) if entry.name in listed))
     return tuple(entry for entry in chain if entry in made_of)
@@ -98,7 +98,15 @@ class AskRouter:
         self._adopt(ctx, route, policy)
 
     def _adopt(self, ctx: RequestContext, route: RouteEntry, policy: str | None) -> None:
-        ctx.chain = permitted(ctx.chain, ctx.key, route)
+        allowed = permitted(ctx.chain, ctx.key, route)
+        # The router has looked at what it named; what was added here has to suit as well, and so when the router is away.
+        ctx.chain = tuple(entry for entry in allowed if can_take(entry.config, ctx.fields))
+        if allowed and not ctx.chain:
+            raise InvalidRequest(
+                f"No model of `{shown(route.name)}` that this API key may use takes such a request "
+                f"(it holds: {', '.join(modalities(ctx.fields)) or 'text'}; it asks for: {', '.join(capabilities(ctx.fields)) or 'nothing more'}).",
+                code="no_suitable_model",
+            )
         if not ctx.chain:
             raise Overloaded("No model of this route can answer now. Try again in a few seconds.")
         model = ctx.model = ctx.chain[0]

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from sluice_gateway.dataplane.context import RequestContext
-from sluice_gateway.dataplane.sse import Scanner, Usage
+from sluice_gateway.dataplane.sse import Price, Scanner, Usage
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.texts import pieces, size
 from sluice_gateway.domain.rates import surcharge
@@ -48,6 +48,13 @@ def settle(model: ModelEntry, usage: Usage | None, *, prompt_bytes: int, chunks:
     return Settlement(prompt, completion, exact, cost_usd, details)
 
 
+def price_of(ctx: RequestContext, model: ModelEntry) -> Price | None:
+    """Return what tells the cost of a streamed answer, None for a client that did not ask for its usage."""
+    if not ctx.body.wants_usage:
+        return None
+    return lambda usage: _with_units(ctx, model, settle(model, usage, prompt_bytes=0, chunks=0)).cost_usd
+
+
 def _rarely(model: ModelEntry, prompt: int, completion: int, details: TokenDetails | None) -> float | None:
     # A prompt so long that other rates hold for it, or a model without a price.
     if not model.priced:
@@ -66,6 +73,21 @@ def settle_request(ctx: RequestContext) -> Settlement:
         or (ctx.usage is None and ctx.status != "cancelled" and not ctx.answering)
     ):
         return Settlement(0, 0, exact=True, cost_usd=0.0)
+    if ctx.units is not None:
+        return _with_units(ctx, ctx.model, _of_tokens(ctx, ctx.model))
+    return _of_tokens(ctx, ctx.model)
+
+
+def _with_units(ctx: RequestContext, model: ModelEntry, bill: Settlement) -> Settlement:
+    prices = model.unit_prices
+    if prices is None or ctx.units is None or bill.cost_usd is None:
+        return bill
+    if ctx.usage is not None and ctx.endpoint.kind == "transcription":
+        return bill  # counted in tokens; by the minute is charged what is not
+    return bill._replace(cost_usd=bill.cost_usd + prices.cost(ctx.units))
+
+
+def _of_tokens(ctx: RequestContext, model: ModelEntry) -> Settlement:
     if ctx.usage is not None:
-        return settle(ctx.model, ctx.usage, prompt_bytes=0, chunks=0)
-    return settle(ctx.model, None, prompt_bytes=size(pieces(ctx.fields, ctx.endpoint.kind)), chunks=ctx.chunks)
+        return settle(model, ctx.usage, prompt_bytes=0, chunks=0)
+    return settle(model, None, prompt_bytes=size(pieces(ctx.fields, ctx.endpoint.kind)), chunks=ctx.chunks)

@@ -29,6 +29,8 @@ _CALLS = (b'"tool_calls"', b'"tool_use"', b'"function_call"')
 _UNFINISHED = re.compile(
     rb'"(?:finish_reason|stop_reason|status)":\s*"(?:length|max_tokens|incomplete|content_filter|refusal|failed)"'
 )
+_COST = re.compile(rb'"sluice":\{"cost_usd":[0-9.e+-]+\}')
+_FREE = b'"sluice":{"cost_usd":0.0}'
 _MAX_AGE = re.compile(rb"max-age=(\d{1,9})")
 _MOST_BYTES = 1024 * 1024
 _LONGEST_WAIT_S = 60.0
@@ -71,7 +73,7 @@ def wish_of(ctx: RequestContext) -> Wish | None:
     """Return what a request wants of the cache, None when it wants or gets nothing of it."""
     policy = ctx.plan.cache
     model = ctx.chain[0] if ctx.chain else None
-    if policy is None or model is None or ctx.endpoint.counts:
+    if policy is None or model is None or ctx.endpoint.counts or ctx.endpoint.is_media:
         return None
     if ctx.vault is not None:
         return None  # the answer holds the user's own values, which are nobody else's and are not stored
@@ -332,14 +334,15 @@ class Caching:
             tenant=ctx.key.tenant,
             model=asked.name,
             key_id=ctx.key.key_id,
-            pieces=kept.pieces,
+            # an answer that is given again costs nothing
+            pieces=tuple(_COST.sub(_FREE, piece) for piece in kept.pieces) if ctx.body.stream else tuple(kept.pieces),
             stored_at=ctx.at,
             ttl_s=wish.policy.ttl_s,
             prompt_tokens=usage.prompt_tokens if usage else 0,
             completion_tokens=usage.completion_tokens if usage else 0,
             cost_usd=ctx.cost or 0.0,
             streamed=ctx.body.stream,
-            usage=kept.usage,
+            usage=_COST.sub(_FREE, kept.usage),
         )
 
     async def _replay(self, ctx: RequestContext, ready: Ready) -> None:

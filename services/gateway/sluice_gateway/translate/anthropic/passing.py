@@ -1,5 +1,7 @@
 """Anthropic's clients on Anthropic's models: what came passes on, and only what has to be billed is looked at."""
 
+from collections.abc import Callable
+
 import orjson
 
 from sluice_gateway.translate.anthropic.answer import MessageStream, finish_of, usage_of
@@ -10,6 +12,7 @@ from sluice_gateway.translate.pairing import Answered, StreamPiece
 from sluice_gateway.translate.shapes import Asked, Failure, FinishReason, Json, Refusal, UpstreamRequest, Usage
 from sluice_gateway.translate.streams import BROKEN
 
+_LAST = b"message_delta"
 _SAMPLING = ("temperature", "top_p", "top_k")
 
 
@@ -36,10 +39,19 @@ def answer(body: bytes, found: Json) -> Answered:
     return Answered(body, usage_of(found), finish_of(found.get("stop_reason")))
 
 
-class Relay:
-    """One stream, event by event as it came, but for an error, whose words are the provider's."""
+def _written(name: bytes, data: bytes) -> bytes:
+    named = b"event: " + name + b"\n" if name else b""
+    return named + b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"
 
-    def __init__(self, asked: Asked) -> None:
+
+class Relay:
+    """One stream, event by event as it came, but for an error, whose words are the provider's, and the last counts.
+
+    `cost` tells what the counts so far come to, in dollars; it is put beside those with which the answer ends.
+    """
+
+    def __init__(self, asked: Asked, cost: Callable[[], float | None] = lambda: None) -> None:
+        self._cost = cost
         self._reader = EventReader()
         self._follower = MessageStream(asked)
         self._client = EventsOut(asked)
@@ -65,15 +77,22 @@ class Relay:
         out: list[bytes] = []
         try:
             for event in self._reader.feed(data):
-                name = b"event: " + event.name + b"\n" if event.name else b""
-                whole = name + b"data: " + event.data.replace(b"\n", b"\ndata: ") + b"\n\n"
+                whole = _written(event.name, event.data)
                 self._follower.feed(whole)
                 if self._follower.failure is None:
-                    out.append(whole)
+                    out.append(self._with_cost(event.data) if event.name == _LAST else whole)
                     self.chunks += event.name == b"content_block_delta"
         except EventTooLong:
             self._follower.failure = BROKEN
         return StreamPiece(b"".join(out), self._follower.done)
+
+    def _with_cost(self, data: bytes) -> bytes:
+        cost = self._cost()
+        found = None if cost is None else orjson.loads(data)
+        if found is None or not isinstance(found.get("usage"), dict):
+            return _written(_LAST, data)
+        found["usage"]["sluice"] = {"cost_usd": cost}
+        return _written(_LAST, orjson.dumps(found))
 
     def finish(self) -> StreamPiece:
         """Take the end of the provider's body."""

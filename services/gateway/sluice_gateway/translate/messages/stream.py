@@ -22,6 +22,7 @@ class EventsOut:
         self._seen = False
         self._stop: Json = {"stop_reason": "end_turn", "stop_sequence": None}
         self._usage = Usage()
+        self._cost: Json = {}
 
     def feed(self, chunks: Sequence[Json]) -> bytes:
         """Return the events for some chunks."""
@@ -29,6 +30,7 @@ class EventsOut:
         for chunk in chunks:
             self._start(out)
             self._usage = hub.read_usage(chunk) or self._usage
+            self._cost = hub.read_cost(chunk) or self._cost
             choices = chunk.get("choices")
             if choices and not choices[0].get("index"):
                 self._choice(choices[0], out)
@@ -39,7 +41,7 @@ class EventsOut:
         out: list[bytes] = []
         self._start(out)
         self._close(out)
-        delta = {"type": "message_delta", "delta": self._stop, "usage": usage_json(self._usage)}
+        delta = {"type": "message_delta", "delta": self._stop, "usage": usage_json(self._usage) | self._cost}
         out.append(write_named("message_delta", delta))
         out.append(write_named("message_stop", {"type": "message_stop"}))
         return b"".join(out)

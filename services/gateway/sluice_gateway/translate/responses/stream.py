@@ -49,6 +49,7 @@ class EventsOut:
         self._calls: dict[int, int] = {}
         self._signed: list[Json] = []
         self._usage: Usage | None = None
+        self._cost: Json = {}
         self._finish: str | None = None
 
     def feed(self, chunks: Sequence[Json]) -> bytes:
@@ -56,6 +57,7 @@ class EventsOut:
         for chunk in chunks:
             self._begin()
             self._usage = hub.read_usage(chunk) or self._usage
+            self._cost = hub.read_cost(chunk) or self._cost
             choices = chunk.get("choices")
             if choices and not choices[0].get("index"):
                 self._finish = choices[0].get("finish_reason") or self._finish
@@ -85,7 +87,7 @@ class EventsOut:
         reason = _INCOMPLETE.get(self._finish or "")
         found = self._shell("completed" if reason is None else "incomplete")
         found["incomplete_details"] = None if reason is None else {"reason": reason}
-        found["usage"] = None if self._usage is None else usage_json(self._usage)
+        found["usage"] = None if self._usage is None else usage_json(self._usage) | self._cost
         return found
 
     def close_items(self) -> None:

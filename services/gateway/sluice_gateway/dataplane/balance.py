@@ -1,0 +1,214 @@
+"""How one of a model's replicas is chosen, for models that ask for more than the least busy one.
+
+A model that asks for nothing has none of this, and its requests pay nothing for it. All of it is this process's own: what
+it has in flight, and what it sent where.
+"""
+
+import hashlib
+import math
+import random
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Protocol
+
+from sluice.contracts.routing import Balance
+from sluice_gateway.dataplane.body import Fields
+from sluice_gateway.dataplane.deployments import DeploymentState
+from sluice_gateway.dataplane.prefixes import PrefixIndex, block_hashes, prompt_text
+from sluice_gateway.dataplane.wants import session
+from sluice_gateway.metrics import GatewayMetrics
+
+BOUND = 1.25
+"""A replica is preferred for its cache only while it has at most this share of its fair load, and one request more."""
+WORTH = 0.25
+"""A replica counts as having a prompt when it has this share of what was looked at."""
+
+
+class Balancer(Protocol):
+    """Chooses a replica of one model."""
+
+    def choose(
+        self,
+        deployments: Iterable[DeploymentState],
+        now: float,
+        tried: AbstractSet[str] | None,
+        fields: Fields,
+        tenant: str,
+    ) -> DeploymentState | None:
+        """Return the replica to send this request to, None when none may be asked."""
+        ...
+
+    def use(self, deployments: Sequence[DeploymentState]) -> None:
+        """Take note of the replicas that there are now."""
+        ...
+
+
+def may_be_asked(
+    deployments: Iterable[DeploymentState], now: float, tried: AbstractSet[str] | None = None
+) -> list[DeploymentState]:
+    """Return the replicas that are neither full nor resting nor tried; those that are down only when no other is left."""
+    free = [
+        state
+        for state in deployments
+        if state.in_flight < state.config.max_in_flight
+        and state.paused_until <= now
+        and (tried is None or state.config.id not in tried)
+    ]
+    return [state for state in free if state.config.health != "down"] or free
+
+
+def _load(state: DeploymentState) -> float:
+    return state.in_flight / state.config.weight
+
+
+class TwoChoices:
+    """Power of two choices: the less busy of two replicas drawn by chance (Mitzenmacher 2001).
+
+    Many gateways that each see only what they send themselves then do not all favour the same replica.
+    """
+
+    def use(self, deployments: Sequence[DeploymentState]) -> None:
+        """Nothing is kept between requests."""
+
+    def choose(
+        self,
+        deployments: Iterable[DeploymentState],
+        now: float,
+        tried: AbstractSet[str] | None,
+        fields: Fields,
+        tenant: str,
+    ) -> DeploymentState | None:
+        """Return the less busy of two."""
+        free = may_be_asked(deployments, now, tried)
+        return min(random.sample(free, min(2, len(free))), key=_load, default=None)
+
+
+class _Bounded:
+    """What the other two share: load bounds, and the replica of a session."""
+
+    def __init__(self, metrics: GatewayMetrics, model: str) -> None:
+        count = metrics.replica_choices.labels
+        self._by_session = count(model, "session")
+        self._by_load = count(model, "least_loaded")
+        self._over = count(model, "over_bound")
+
+    @staticmethod
+    def _within_bound(free: list[DeploymentState]) -> list[DeploymentState]:
+        # Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam 2018), here for any preference.
+        share = BOUND * (sum(state.in_flight for state in free) + 1) / sum(state.config.weight for state in free)
+        return [state for state in free if state.in_flight <= math.ceil(share * state.config.weight)]
+
+    def _of_session(self, free: list[DeploymentState], key: str) -> DeploymentState:
+        # Weighted rendezvous hashing: each process comes to the same replica, and few sessions move when replicas do.
+        preferred = min(free, key=lambda state: _draw(key, state.config.id) / state.config.weight)
+        within = self._within_bound(free)
+        if preferred in within:
+            self._by_session.value += 1
+            return preferred
+        self._over.value += 1
+        return min(within, key=lambda state: _draw(key, state.config.id) / state.config.weight)
+
+
+class Sessions(_Bounded):
+    """Requests of one session go to one replica, as long as it is not busier than the others by more than the bound.
+
+    A request names its session by `prompt_cache_key`, else its end user by `safety_identifier` or `user`; without any, the
+    least busy replica is taken.
+    """
+
+    def use(self, deployments: Sequence[DeploymentState]) -> None:
+        """Nothing is kept between requests."""
+
+    def choose(
+        self,
+        deployments: Iterable[DeploymentState],
+        now: float,
+        tried: AbstractSet[str] | None,
+        fields: Fields,
+        tenant: str,
+    ) -> DeploymentState | None:
+        """Return the replica of the request's session."""
+        free = may_be_asked(deployments, now, tried)
+        if not free:
+            return None
+        key = session(fields, tenant)
+        if key:
+            return self._of_session(free, key)
+        self._by_load.value += 1
+        return min(free, key=_load)
+
+
+class Prefixes(_Bounded):
+    """Requests go to the replica that has read most of their prompt before, within the bound on its load.
+
+    A prompt that is new goes to the replica of its session, if it names one, so that several gateway processes agree; else to
+    the least busy replica, and among equals to the one that has read the least so far.
+    """
+
+    def __init__(self, metrics: GatewayMetrics, model: str) -> None:
+        super().__init__(metrics, model)
+        self._by_prefix = metrics.replica_choices.labels(model, "prefix")
+        self.index = PrefixIndex()
+
+    def use(self, deployments: Sequence[DeploymentState]) -> None:
+        """Forget replicas that are gone or down."""
+        self.index.keep_only({state.config.id for state in deployments if state.config.health != "down"})
+
+    def choose(
+        self,
+        deployments: Iterable[DeploymentState],
+        now: float,
+        tried: AbstractSet[str] | None,
+        fields: Fields,
+        tenant: str,
+    ) -> DeploymentState | None:
+        """Return the replica, and note that it reads this prompt."""
+        free = may_be_asked(deployments, now, tried)
+        if not free:
+            return None
+        hashes = block_hashes(prompt_text(fields))
+        chosen = free[0] if len(free) == 1 else self._chosen(free, hashes, fields, tenant)
+        if hashes:
+            self.index.note(chosen.config.id, hashes)
+        return chosen
+
+    def _chosen(self, free: list[DeploymentState], hashes: list[int], fields: Fields, tenant: str) -> DeploymentState:
+        worth = WORTH * len(hashes)
+        known = {match.replica: match.blocks for match in self.index.matches(hashes) if match.blocks >= worth}
+        if known:
+            within = self._within_bound(free)
+            having = [state for state in within if state.config.id in known]
+            if having:
+                self._by_prefix.value += 1
+                return min(having, key=lambda state: _preference(hashes, known[state.config.id], state.config.id))
+            if any(state.config.id in known for state in free):
+                self._over.value += 1
+                return min(within, key=self._least)
+        key = session(fields, tenant)
+        if key:
+            return self._of_session(free, key)
+        self._by_load.value += 1
+        return min(free, key=self._least)
+
+    def _least(self, state: DeploymentState) -> tuple[float, float]:
+        return _load(state), self.index.held(state.config.id) / state.config.weight
+
+
+def _preference(hashes: list[int], blocks: int, replica: str) -> tuple[int, int]:
+    # Of replicas that have the same of it always the same one comes first, so that a copy which was made while that one was
+    # busy does not go on taking room in a second cache.
+    return -blocks, hash((hashes[blocks - 1], replica))
+
+
+def _draw(key: str, replica: str) -> float:
+    drawn = int.from_bytes(hashlib.blake2b(f"{key}\0{replica}".encode(), digest_size=8).digest(), "big")
+    return -math.log((drawn + 1) / (2**64 + 1))
+
+
+def balancer_of(balance: Balance, model: str, metrics: GatewayMetrics) -> Balancer | None:
+    """Return what chooses a model's replicas; None means the least busy one, without any of this."""
+    if balance == "prefix":
+        return Prefixes(metrics, model)
+    if balance == "session":
+        return Sessions(metrics, model)
+    return TwoChoices() if balance == "two_choices" else None

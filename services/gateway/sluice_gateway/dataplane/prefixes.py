@@ -1,0 +1,138 @@
+"""Which replica has which beginning of a prompt in its cache, as far as this process knows from what it sent there."""
+
+from collections import OrderedDict
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+BLOCK_CHARS = 256
+"""Prompts are compared in blocks of this length: about 64 tokens of English."""
+READ_CHARS = 65_536
+"""So much of a prompt is looked at: what is equal up to there will have found its replica."""
+MAX_BLOCKS = 32_768
+"""So many blocks are remembered for a model, about 8 MB of prompts; those not seen for longest are forgotten first."""
+
+
+class Match(NamedTuple):
+    """How many blocks of a prompt a replica has seen, from its beginning without a gap."""
+
+    replica: str
+    blocks: int
+
+
+def prompt_text(fields: dict[str, Any], chars: int = READ_CHARS) -> str:
+    """Return the beginning of what a model will read, in the order of chat templates: tools, then messages, or the prompt.
+
+    It is for comparing only: strings and token numbers in the order in which they stand, without the names of fields.
+    """
+    # A stack instead of recursion: a body may be nested as deep as its parser allows.
+    left: list[Any] = [fields.get("prompt"), fields.get("messages"), fields.get("tools")]
+    found: list[str] = []
+    while left and chars > 0:
+        value = left.pop()
+        kind = type(value)
+        if kind is str:
+            found.append(value[:chars])
+            chars -= len(value) + 1
+        elif kind is dict:
+            left.extend(reversed(value.values()))
+        elif kind is list:
+            left.extend(reversed(value))
+        elif kind is int:
+            found.append(str(value))
+            chars -= len(found[-1]) + 1
+    return "\0".join(found)
+
+
+def block_hashes(text: str) -> list[int]:
+    """Return one number for each whole block, which stands for the text up to the end of that block.
+
+    Equal beginnings so have equal numbers, and one lookup a block walks down the tree of all prompts. The numbers are
+    Python's own hashes, keyed anew in each process, so that nobody can make prompts that collide.
+    """
+    found: list[int] = []
+    before = 0
+    for start in range(0, len(text) - BLOCK_CHARS + 1, BLOCK_CHARS):
+        before = hash((before, text[start : start + BLOCK_CHARS]))
+        found.append(before)
+    return found
+
+
+class PrefixIndex:
+    """The blocks that replicas have seen: a tree of prompts, kept flat by the hashes of its paths.
+
+    A replica that throws a prefix out of its cache does not tell, so that the index may be wrong; the price is one prompt
+    that is computed again.
+    """
+
+    def __init__(self, max_blocks: int = MAX_BLOCKS) -> None:
+        self._max_blocks = max_blocks
+        self._holders: OrderedDict[int, int] = OrderedDict()  # hash → replicas, one bit each
+        self._bits: dict[str, int] = {}
+        self._held: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._holders)
+
+    def matches(self, hashes: list[int]) -> list[Match]:
+        """Return what each replica has of a prompt, those with nothing left out."""
+        depths: dict[int, int] = {}
+        holders = self._holders
+        alive = -1
+        for depth, block in enumerate(hashes):
+            mask = holders.get(block, 0) & alive
+            if mask != alive and depth:
+                depths[alive & ~mask] = depth
+            alive = mask
+            if not alive:
+                break
+        else:
+            depths[alive if hashes else 0] = len(hashes)
+        return [
+            Match(replica, depth) for mask, depth in depths.items() for replica, bit in self._bits.items() if mask & bit
+        ]
+
+    def note(self, replica: str, hashes: list[int]) -> None:
+        """Remember that a replica reads this prompt now."""
+        bit = self._bits.get(replica) or self._add(replica)
+        holders = self._holders
+        added = 0
+        # The beginning last: of a long prompt, its end is forgotten first.
+        for block in reversed(hashes):
+            mask = holders.get(block, 0)
+            if not mask & bit:
+                added += 1
+                holders[block] = mask | bit
+            holders.move_to_end(block)
+        self._held[replica] += added
+        while len(holders) > self._max_blocks:
+            self._release(holders.popitem(last=False)[1])
+
+    def held(self, replica: str) -> int:
+        """Return how many blocks a replica has."""
+        return self._held.get(replica, 0)
+
+    def keep_only(self, replicas: Collection[str]) -> None:
+        """Forget the replicas that are not among these: they are gone, or come back with an empty cache."""
+        gone = [replica for replica in self._bits if replica not in replicas]
+        if not gone:
+            return
+        mask = 0
+        for replica in gone:
+            mask |= self._bits.pop(replica)
+            del self._held[replica]
+        kept = ((block, holders & ~mask) for block, holders in self._holders.items())
+        self._holders = OrderedDict((block, holders) for block, holders in kept if holders)
+
+    def _add(self, replica: str) -> int:
+        taken = set(self._bits.values())
+        bit = 1
+        while bit in taken:
+            bit <<= 1
+        self._bits[replica] = bit
+        self._held[replica] = 0
+        return bit
+
+    def _release(self, mask: int) -> None:
+        for replica, bit in self._bits.items():
+            if mask & bit:
+                self._held[replica] -= 1

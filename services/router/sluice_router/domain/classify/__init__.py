@@ -1,0 +1,1 @@
+"""Classifiers of requests: what they read of a text, how they are trained, what they say."""

@@ -1,0 +1,56 @@
+"""What a route may fall back to: models that the router did not look at have to suit the request as well."""
+
+import httpx
+import pytest
+from gateway_parts import Keys, Parts, Router, deployment, model, serving, snapshot
+from openai_provider import Behaviour, Provider
+
+from sluice.contracts.routing import Route, RoutingSnapshot
+from sluice.errors import DependencyUnavailable
+from sluice_gateway.domain.ports import KeyRecord
+
+CHAT = "/v1/chat/completions"
+PIXEL = "data:image/png;base64,iVBORw0KGgo="
+IMAGE = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": PIXEL}}]
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+SEEING = {"input_modalities": ("text", "image"), "capabilities": ("tools",)}
+
+
+def routing(provider: Provider) -> RoutingSnapshot:
+    return snapshot(
+        model(
+            "blind",
+            deployment("d1", provider.base_url, upstream_model="blind"),
+            input_modalities=("text",),
+            capabilities=(),
+        ),
+        model("seeing", deployment("d2", provider.base_url, upstream_model="seeing"), **SEEING),
+        model("spare", deployment("d3", provider.base_url, upstream_model="spare"), **SEEING),
+        routes=(Route(name="auto", candidates=("blind", "seeing"), fallbacks=("blind", "spare")),),
+    )
+
+
+@pytest.mark.parametrize("more", [{"messages": [{"role": "user", "content": IMAGE}]}, {"tools": TOOLS}])
+@pytest.mark.parametrize("router", [Router(model="seeing"), Router(failing=DependencyUnavailable("away"))])
+async def test_fallbacks_that_cannot_take_a_request_never_get_it(
+    router: Router, more: dict[str, object], provider: Provider, client: httpx.AsyncClient
+) -> None:
+    provider.next(Behaviour(status=500))
+    body = {"model": "auto", "messages": [{"role": "user", "content": "x"}], **more}
+    async with serving(Parts(router=router), routing(provider)) as gateway:
+        answer = await client.post(gateway.url + CHAT, json=body)
+    assert (answer.status_code, answer.headers["x-sluice-model"]) == (200, "spare")
+    assert [seen.json["model"] for seen in provider.seen] == ["seeing", "spare"]
+
+
+async def test_a_key_whose_models_do_not_suit_is_told_so(provider: Provider, client: httpx.AsyncClient) -> None:
+    key = KeyRecord("key_1", "tenant-a", "test", models=frozenset({"auto", "blind"}))
+    parts = Parts(keys=Keys({b"Bearer sk-test": key}), router=Router(model="seeing"))
+    body = {"model": "auto", "messages": [{"role": "user", "content": IMAGE}]}
+    async with serving(parts, routing(provider)) as gateway:
+        answer = await client.post(gateway.url + CHAT, json=body)
+        plain = await client.post(gateway.url + CHAT, json={**body, "messages": [{"role": "user", "content": "x"}]})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (400, "no_suitable_model")
+    assert "image" in error["message"]
+    assert plain.headers["x-sluice-model"] == "blind"
