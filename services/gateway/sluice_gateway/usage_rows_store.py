@@ -47,7 +47,7 @@ def _columns(rows: UsageRows) -> list[Any]:
         "day": [day_of(at) for at in given["at"]],
         "guard_issues": [orjson.dumps(issues).decode() if issues else "[]" for issues in given["guard_issues"]],
     }
-    return [made.get(one.name) or given[one.name] for one in _TABLE.columns]
+    return [made[one.name] if one.name in made else given[one.name] for one in _TABLE.columns]
 
 
 @cache

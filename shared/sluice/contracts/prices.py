@@ -11,10 +11,9 @@ from sluice.contracts.routing import Price
 Dollars = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
-class SetTier(Request):
-    """What all tokens of a request cost whose prompt has more than `above` tokens, in US dollars per million."""
+class SetRates(Request):
+    """What each kind of token costs, in US dollars per million; a kind without a price costs as `input` or `output`."""
 
-    above: Annotated[int, Field(ge=1, le=1_000_000_000)]
     input: Dollars
     output: Dollars = 0.0
     cached_input: Dollars | None = None
@@ -25,7 +24,13 @@ class SetTier(Request):
     audio_output: Dollars | None = None
 
 
-class SetPrice(Request):
+class SetTier(SetRates):
+    """What all tokens of a request cost whose prompt has more than `above` tokens."""
+
+    above: Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
+class SetPrice(SetRates):
     """A price for a model: US dollars per million tokens, and for each `request`; it holds from `valid_from` (unix seconds) on.
 
     A kind of token without a price costs as `input` or `output`. Without `valid_from` it holds at once; a time that has passed changes
@@ -37,14 +42,6 @@ class SetPrice(Request):
     )
 
     model: ModelName
-    input: Dollars
-    output: Dollars = 0.0
-    cached_input: Dollars | None = None
-    cache_write: Dollars | None = None
-    audio_input: Dollars | None = None
-    image_input: Dollars | None = None
-    reasoning: Dollars | None = None
-    audio_output: Dollars | None = None
     request: Dollars = 0.0
     tiers: Annotated[tuple[SetTier, ...], Field(max_length=20)] = ()
     valid_from: Annotated[float, Field(ge=0, le=32_503_680_000, allow_inf_nan=False)] | None = None

@@ -3,6 +3,7 @@
 Only what the gateway decides on is looked at; every other field passes through to the provider untouched.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NamedTuple, TypeGuard
 
@@ -79,7 +80,9 @@ def parse_fields(fields: Fields, kind: Kind) -> ParsedBody:
     Raises:
         InvalidRequest: as `parse`.
     """
-    # Numbers are texts here, which the provider judges.
+    # Numbers are texts here, which the provider judges; all but the number of images, which decides what is reserved.
+    if kind == "edit" and "n" in fields:
+        _check_count(int(fields["n"]) if _COUNT.fullmatch(fields["n"]) else None)
     body = _checked_body(b"", {name: value for name, value in fields.items() if name not in _CHECKED}, kind)
     return body._replace(fields=fields, stream=fields.get("stream") == "true", wants_usage=True)
 
@@ -339,4 +342,5 @@ _CONTENT = {
 _WHOLE = {"embedding": "embeddings", "rerank": "rankings"}
 _SAMPLING = {"temperature": _check_temperature, "top_p": _check_top_p, "n": _check_count}
 _MAX_TOKENS = frozenset({"max_tokens", "max_completion_tokens"})
+_COUNT = re.compile(r"[0-9]{1,3}")
 _CHECKED = frozenset({"stream", *_MAX_TOKENS, *_SAMPLING})

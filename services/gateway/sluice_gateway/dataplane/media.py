@@ -87,8 +87,7 @@ def most_units(kind: str, fields: dict[str, Any], size: int = 0) -> Units:
     if kind == "image":
         return Units(images=fields.get("n") or 1)
     if kind == "edit":
-        asked = fields.get("n", "1")
-        return Units(images=int(asked) if asked.isdigit() and len(asked) < 4 else 1)
+        return Units(images=int(fields.get("n", "1")))
     if kind == "transcription":
         return Units(seconds=size / _LEAST_BYTES_PER_S)
     return Units(characters=len(fields["input"])) if kind == "speech" else Units()

@@ -235,6 +235,15 @@ async def test_a_picture_is_edited_and_varied() -> None:
         assert on.row.cost_usd == pytest.approx(0.04)
 
 
+@pytest.mark.parametrize("count", ["0", "129", "1000", "-1", "\u00b2", "two", ""])
+async def test_a_form_asks_for_a_number_of_images_that_can_be_reserved(count: str) -> None:
+    async with world() as on:
+        form = {"model": "image", "prompt": "a hat", "n": count}
+        answer = await on.http.post("/v1/images/edits", data=form, files={"image": ("a.png", b"one")})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "n")
+        assert not on.provider.seen
+
+
 async def test_a_form_is_sent_again_to_the_next_deployment() -> None:
     async with world() as on:
         on.provider.next(Behaviour(status=500))
