@@ -41,4 +41,6 @@ class RetrievalSettings(ServiceSettings):
     sweep_s: float = Field(
         2, gt=0, description="pause between two sweeps for documents that wait; five times as long while none does"
     )
-    max_attempts: int = Field(5, ge=1, description="a document is given up after so many runs that never ended")
+    max_attempts: int = Field(
+        8, ge=1, description="a document is given up after so many runs in a row that ended without indexing anything"
+    )

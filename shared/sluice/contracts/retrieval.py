@@ -92,8 +92,35 @@ class Document(Reply):
         str | None, Field(description="of the bytes that were sent; null for documents of older releases")
     ] = None
     chunks: int
+    indexed_chunks: Annotated[
+        int, Field(description="chunks in the index so far; searches show none until all are")
+    ] = 0
+    planned_chunks: Annotated[int | None, Field(description="chunks to index; null until the text was cut")] = None
     created_at: int
     metadata: Attributes = {}
+
+
+class ContentQuery(Request):
+    """Which part of a document's text."""
+
+    start: Annotated[int, Field(ge=0, le=2**31, description="the first character")] = 0
+    length: Annotated[int, Field(ge=1, le=1_000_000, description="how many characters at most")] = 1_000_000
+
+
+class DocumentContent(Reply):
+    """A part of a document's text: characters `start` to `end`, exclusive, of `length`.
+
+    It is the text that `start` and `end` of hits and citations mean: for files such as PDF, what was extracted from them.
+    """
+
+    document_id: str
+    object: Literal["vector_store.document.content"] = "vector_store.document.content"
+    name: str
+    media_type: str
+    text: str
+    start: int
+    end: int
+    length: int
 
 
 class Comparison(Request):
@@ -224,6 +251,11 @@ class Citation(Reply):
     heading: str | None = None
     score: float
     truncated: bool = False
+    start: Annotated[int | None, Field(description="where the quote begins: characters of the document's text")] = None
+    end: Annotated[int | None, Field(description="where it ends, exclusive")] = None
+    quote: Annotated[
+        str | None, Field(description="exactly those characters; null where the guard policy changed the evidence")
+    ] = None
 
 
 class ContextReply(Reply):

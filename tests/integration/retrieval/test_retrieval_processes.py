@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.bench.retrieval import kills
 from typer.testing import CliRunner
 
 from sluice.testing import wait_until
@@ -244,3 +245,10 @@ def test_two_retrieval_services_cannot_open_one_index(shared: Any) -> None:
     second.start()
     wait_until(lambda: not second.alive(), seconds=30, what="the second service giving up")
     assert "open in another process" in second.log.read_text()
+
+
+def test_kills_at_random_moments_lose_nothing_and_show_nothing_half(tmp_path: Path) -> None:
+    outcome = kills.survive(tmp_path, kills=2, seed=4)
+    assert outcome.wrong == []
+    assert outcome.acknowledged >= 2
+    assert outcome.complete_looks > 0

@@ -188,6 +188,7 @@ class MiniLmEmbedder:
     One thread serves each lane. With `idle_s` model and tokenizer are freed after so long without work.
     """
 
+    name = "all-MiniLM-L6-v2-int8"
     dimensions = DIMENSIONS
 
     def __init__(

@@ -1,11 +1,11 @@
 """Ingestion of one document: claim, chunk, embed, index, make ready."""
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
 from typing import NamedTuple, Protocol
 
 from sluice.clock import Clock
@@ -41,7 +41,8 @@ class _Prepared(NamedTuple):
 class Ingestor:
     """Ingests documents, each at least once and with the same result however often.
 
-    Chunks have ids that follow from the document's id and their position, so that a second run overwrites the first.
+    Chunks have ids that follow from the document's id and their position, so that a second run overwrites the first; it
+    goes on after the last batch that the first one finished.
     When the vector store is away the document goes back to the queue and waits; nothing is lost.
     """
 
@@ -86,12 +87,24 @@ class Ingestor:
             return 0
         total = sum(len(item.terms) for item in prepared)
         average = job.average_terms or total / len(prepared)
-        remaining = iter(prepared)
-        while batch := list(islice(remaining, _BATCH)):
+        done = await self._resumed(job, prepared)
+        while batch := prepared[done : done + _BATCH]:
             embedded = await self.embedder.embed([item.chunk.embedded_text() for item in batch], "bulk")
             await self.vectors.upsert(list(self._points(job, batch, embedded.vectors, average)))
+            done += len(batch)
+            await self.record.progress(job, done, self.clock.now() + self.lease_s)
         await self.record.finish(job, len(prepared), total)
         return len(prepared)
+
+    async def _resumed(self, job: Job, prepared: Sequence[_Prepared]) -> int:
+        """Return how many chunks an earlier run has indexed, if it cut and embedded the text just so."""
+        plan = plan_of([item.chunk for item in prepared], self.embedder)
+        if job.plan == plan:
+            return job.indexed
+        if job.plan is not None:
+            await self.vectors.delete(Selector(job.tenant, job.store_id, job.document_id))
+        await self.record.plan(job, plan, len(prepared))
+        return 0
 
     def _prepare(self, job: Job) -> list[_Prepared]:
         chunks = chunk_document(job.text, job.media_type, job.chunking, self.embedder.counter)
@@ -128,6 +141,12 @@ class Ingestor:
             keeper.cancel()
             with suppress(asyncio.CancelledError):
                 await keeper
+
+
+def plan_of(chunks: Sequence[Chunk], embedder: Embedder) -> str:
+    """Return a hash of where a document was cut and which model embeds it."""
+    cuts = ",".join(f"{chunk.start}-{chunk.end}" for chunk in chunks)
+    return hashlib.sha256(f"{embedder.name} {embedder.dimensions} {cuts}".encode()).hexdigest()
 
 
 def chunk_id(document_id: str, index: int) -> str:

@@ -9,7 +9,9 @@ from sluice.contracts.paging import PageQuery
 from sluice.contracts.retrieval import (
     Attributes,
     ChunkingOptions,
+    ContentQuery,
     Document,
+    DocumentContent,
     DocumentStatus,
     SearchFilter,
     VectorStore,
@@ -98,6 +100,31 @@ class Library:
                 raise _no_document(document_id, store_id)
             return _document_of(row)
 
+    async def content(self, tenant: str, store_id: str, document_id: str, part: ContentQuery) -> DocumentContent:
+        """Return a part of a document's text, or raise `DocumentNotFound`."""
+        length = func.length(TextRow.text)
+        text = func.substr(TextRow.text, part.start + 1, part.length)
+        query = (
+            select(DocumentRow.name, DocumentRow.media_type, length, text)
+            .join(TextRow, TextRow.document_id == DocumentRow.id)
+            .where(_is_document(tenant, store_id, document_id))
+        )
+        async with self._database.read() as session:
+            row = (await session.execute(query)).first()
+        if row is None:
+            raise _no_document(document_id, store_id)
+        name, media_type, total, found = row
+        start = min(part.start, total)
+        return DocumentContent(
+            document_id=document_id,
+            name=name,
+            media_type=media_type,
+            text=found,
+            start=start,
+            end=start + len(found),
+            length=total,
+        )
+
     async def documents(
         self, tenant: str, store_id: str, page: PageQuery, status: DocumentStatus | None
     ) -> list[Document]:
@@ -135,7 +162,9 @@ class Library:
                 raise _no_store(missing[0])
             begun = await session.scalars(
                 select(DocumentRow.id).where(
-                    DocumentRow.store_id.in_(wanted), DocumentRow.status.in_(UNFINISHED), DocumentRow.attempts > 0
+                    DocumentRow.store_id.in_(wanted),
+                    DocumentRow.status.in_(UNFINISHED),
+                    DocumentRow.indexed.is_not(None),
                 )
             )
             leaving = await session.scalars(
@@ -211,6 +240,8 @@ def _document_of(row: DocumentRow) -> Document:
             "bytes": row.bytes,
             "sha256": row.sha256,
             "chunks": row.chunks,
+            "indexed_chunks": row.indexed or 0,
+            "planned_chunks": row.planned,
             "created_at": int(row.created_at),
             "metadata": row.details,
         }
