@@ -13,6 +13,7 @@ ContextPlacement = Literal["ranked", "edges"]
 
 
 FusionMethod = Literal["rrf", "weighted"]
+RerankMethod = Literal["none", "features", "model"]
 Attribute = StrictBool | StrictInt | StrictFloat | MetadataValue
 Attributes = Annotated[dict[MetadataKey, Attribute], Field(max_length=16)]
 DOCUMENT_FORMATS = {
@@ -32,13 +33,18 @@ _FILTER_DEPTH = 5
 _FILTER_PARTS = 50
 
 
+ChunkingStrategy = Literal["fixed", "sentence", "paragraph", "recursive", "semantic", "code", "rows"]
+
+
 class ChunkingOptions(Request):
     """How documents of a store are cut; sizes are tokens of the embedding model."""
 
     strategy: Annotated[
-        Literal["fixed", "sentence", "paragraph"],
+        ChunkingStrategy,
         Field(
-            description="fixed: windows of tokens; sentence: whole sentences; paragraph: whole paragraphs, no overlap"
+            description="fixed: windows of tokens; sentence: whole sentences; paragraph: whole paragraphs, no overlap; "
+            "recursive: paragraphs, else lines, else sentences, with overlap; semantic: sentences of one topic; "
+            "code: whole definitions; rows: each row of a table or item of a list by itself"
         ),
     ] = "paragraph"
     max_tokens: Annotated[int, Field(ge=16, le=512, description="a chunk never has more")] = 200
@@ -176,6 +182,14 @@ class Query(Request):
         Field(description="how `hybrid` joins both rankings: by ranks, or by scores brought to one scale"),
     ] = "rrf"
     alpha: Annotated[float, Field(ge=0, le=1, description="share of BM25 in `weighted` fusion")] = 0.5
+    rerank: Annotated[
+        RerankMethod,
+        Field(
+            description="rank the candidates anew: `features` looks at words, numbers and headings, `model` asks the "
+            "configured cross-encoder"
+        ),
+    ] = "none"
+    candidates: Annotated[int, Field(ge=1, le=100, description="how many of the best are ranked anew")] = 40
     diversity: Annotated[
         float, Field(ge=0, le=1, description="0: by score alone; nearer to 1: unlike what stands above (MMR)")
     ] = 0.0
@@ -203,6 +217,10 @@ class Explanation(Reply):
     dense: RankedScore | None = None
     bm25: RankedScore | None = None
     joined: RankedScore
+    reranked: Annotated[RankedScore | None, Field(description="place and score after reranking; null without it")] = (
+        None
+    )
+    reranker: Annotated[str | None, Field(description="who ranked anew")] = None
     likeness: Annotated[
         float | None, Field(description="cosine to the most similar hit above it; null without `diversity`")
     ] = None

@@ -31,7 +31,7 @@ from tests.bench.retrieval.parts import Retrieval, running
 from tests.simulators.openai_provider import Behaviour, Provider
 
 from sluice.contracts.routing import SNAPSHOT_KEY, Deployment, Model, RoutingSnapshot
-from sluice.testing import ADMIN_KEY, ServiceProcess, environment_of, free_port, platform_settings, wait_until
+from sluice.testing import ServiceProcess, admin_headers, environment_of, free_port, platform_settings, wait_until
 
 MODEL = "simulated"
 ANSWER = "As written [1], and also [2][3]. Compare [4] with [5], but not [99]."
@@ -170,7 +170,21 @@ def _lines(suffix: str, quote: str) -> list[str]:
         return re.findall(r"Sentence: ([^;]*?)(?:;|$)", quote, re.MULTILINE)
     if suffix == "pdf":
         return [line for line in quote.splitlines() if not line.startswith("#")]
-    return [quote]
+    return [re.sub(r"^# Slide \d+: ", "", quote)]
+
+
+def made_key(url: str) -> str:
+    """Return an API key with which the gateway knows its model."""
+    body = {"name": "citations", "tenant": "default"}
+    answer = httpx.post(f"{url}/admin/keys", json=body, headers=admin_headers(), trust_env=False).raise_for_status()
+    key = str(answer.json()["key"])
+
+    def knows_its_model() -> bool:
+        headers = {"authorization": f"Bearer {key}"}
+        return bool(httpx.get(f"{url}/v1/models", headers=headers, trust_env=False).json().get("data"))
+
+    wait_until(knows_its_model, what="the gateway knowing its model")
+    return key
 
 
 async def ask(client: openai.AsyncOpenAI, store: str, number: int, check: Check, outcome: Outcome) -> None:
@@ -222,17 +236,9 @@ async def measure(folder: Path, answers: int) -> Outcome:
             retrieval.processes.append(gateway)
             await asyncio.to_thread(gateway.start().wait_ready, f"http://127.0.0.1:{port}/healthz")
             url = f"http://127.0.0.1:{port}"
-            await asyncio.to_thread(
-                wait_until,
-                lambda: (
-                    httpx.get(f"{url}/v1/models", headers={"authorization": f"Bearer {ADMIN_KEY}"}, trust_env=False)
-                    .json()
-                    .get("data")
-                ),
-                what="the gateway knowing its model",
-            )
+            key = await asyncio.to_thread(made_key, url)
             check = Check(retrieval, made, outcome)
-            async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=ADMIN_KEY, max_retries=0) as client:
+            async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client:
                 for first in range(0, answers, 4):
                     numbers = range(first, min(first + 4, answers))
                     await asyncio.gather(*(ask(client, store, number, check, outcome) for number in numbers))

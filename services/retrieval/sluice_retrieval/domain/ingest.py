@@ -11,10 +11,11 @@ from typing import NamedTuple, Protocol
 from sluice.clock import Clock
 from sluice.errors import DeadlineExceeded, DependencyUnavailable, UpstreamFailed
 from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vector, terms
-from sluice_retrieval.domain.chunking import Chunk, chunk_document
+from sluice_retrieval.domain.chunking import Chunk, chunk_document, document_sections
 from sluice_retrieval.domain.embedding import Embedder
 from sluice_retrieval.domain.library import IngestRecord, Job
 from sluice_retrieval.domain.points import Passage, Point, Selector, VectorStore
+from sluice_retrieval.domain.topics import topic_breaks
 
 _log = logging.getLogger(__name__)
 _BATCH = 32
@@ -81,7 +82,11 @@ class Ingestor:
             self.observer.ended(status, chunks, self.clock.monotonic() - started)
 
     async def _run(self, job: Job) -> int:
-        prepared = await asyncio.to_thread(self._prepare, job)
+        breaks: Sequence[int] = ()
+        if job.chunking.strategy == "semantic":
+            sections = await asyncio.to_thread(document_sections, job.text, job.media_type, "semantic")
+            breaks = await topic_breaks(job.text, sections, self.embedder)
+        prepared = await asyncio.to_thread(self._prepare, job, breaks)
         if not prepared:
             await self.record.fail(job, "The document holds no words. Send one that has text.")
             return 0
@@ -106,8 +111,8 @@ class Ingestor:
         await self.record.plan(job, plan, len(prepared))
         return 0
 
-    def _prepare(self, job: Job) -> list[_Prepared]:
-        chunks = chunk_document(job.text, job.media_type, job.chunking, self.embedder.counter)
+    def _prepare(self, job: Job, breaks: Sequence[int]) -> list[_Prepared]:
+        chunks = chunk_document(job.text, job.media_type, job.chunking, self.embedder.counter, breaks)
         return [_Prepared(chunk, terms(chunk.embedded_text())) for chunk in chunks]
 
     def _points(

@@ -55,7 +55,7 @@ async def _find(
     with deps.tracing.span("search", attributes={"sluice.search.mode": query.mode, names.TENANT: tenant}) as span:
         for _ in range(_TRIES):
             scope = await deps.library.scope(tenant, store_ids, query.filters)
-            found = await search(query, scope, deps.embedder, deps.vectors, deps.fusion)
+            found = await search(query, scope, deps.embedder, deps.vectors, deps.fusion, deps.reranker(query.rerank))
             ready = await deps.library.attributes(tenant, [hit.passage.document_id for hit in found])
             if all(hit.passage.document_id in ready for hit in found):
                 break  # otherwise a document was begun, replaced or deleted since the scope was read
@@ -87,6 +87,8 @@ def _explanation(hit: Hit) -> Explanation:
         dense=_ranked(hit.places.get("dense")),
         bm25=_ranked(hit.places.get("bm25")),
         joined=RankedScore(rank=hit.joined.rank, score=hit.joined.score),
+        reranked=_ranked(hit.reranked),
+        reranker=hit.reranker,
         likeness=hit.likeness,
     )
 
