@@ -149,6 +149,35 @@ def test_a_folder_is_ingested_and_only_what_changed_is_sent_again(shared: Any, t
     assert isinstance(ingest("--metadata", "year").exception, CommandFailed)
 
 
+def test_ways_of_chunking_are_compared_on_ones_own_questions(shared: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "handbook"
+    folder.mkdir()
+    (folder / "guide.md").write_text(GUIDE)
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text(
+        '{"question": "On which port does the gateway listen?", "answer": "listens on  port 8080", "source": "guide.md"}\n'
+        '{"question": "What is stored when somebody dislikes an answer?", "answer": "thumbs-down on an answer"}\n'
+    )
+    token = shared.client.headers["authorization"].removeprefix("Bearer ")
+    environment = {"SLUICE_URL": f"http://127.0.0.1:{shared.port}", "SLUICE_API_KEY": token, "COLUMNS": "200"}
+
+    def compare(*arguments: str) -> Any:
+        return CliRunner(env=environment).invoke(
+            app, ["chunk", str(folder), "--questions", str(questions), "--rerank", "features", *arguments]
+        )
+
+    before = len(shared.client.get("/v1/vector_stores", params={"limit": 100}).json()["data"])
+    made = compare("--compare", "paragraph, semantic,fixed")
+    assert made.exit_code == 0, repr(made.exception)
+    rows = {line.split()[0]: line.split()[1:] for line in made.stdout.splitlines() if line.split()[:1]}
+    assert rows["paragraph"][:4] == ["3", "1.00", "1.00", "1.00"]
+    assert rows["semantic"][1:4] == ["1.00", "1.00", "1.00"]
+    assert len(shared.client.get("/v1/vector_stores", params={"limit": 100}).json()["data"]) == before
+    assert "no strategy 'by ear'" in str(compare("--compare", "by ear").exception)
+    questions.write_text("no json\n")
+    assert "line 1" in str(compare().exception)
+
+
 def test_a_replaced_document_gives_way_in_one_step(shared: Any) -> None:
     store = shared.store()
     first = shared.add(store, "facts.txt", "The colour of the bridge is red.")

@@ -13,6 +13,7 @@ from sluice_retrieval.domain.diversity import maximal_marginal_relevance
 from sluice_retrieval.domain.embedding import Embedded, Lane
 from sluice_retrieval.domain.fusion import Fusion, scaled, weighted_fusion
 from sluice_retrieval.domain.points import Dense, Passage, Point, Probe, Scope, Scored, Selector, Sparse
+from sluice_retrieval.domain.rerank import Candidate, Reranked
 from sluice_retrieval.domain.search import Hit, search
 from sluice_retrieval.domain.tokens import Word
 
@@ -196,3 +197,22 @@ def test_a_filter_may_not_be_too_deep_or_too_large() -> None:
 
 def test_probes_are_told_apart() -> None:
     assert not isinstance(Dense((1.0,)), Sparse)
+
+
+class Shortest:
+    """A reranker that likes short texts."""
+
+    async def rerank(self, query: str, candidates: Sequence[Candidate]) -> Reranked:
+        return Reranked("shortest", [-float(len(candidate.text)) for candidate in candidates])
+
+
+async def test_the_best_candidates_are_ranked_anew_and_both_places_are_told() -> None:
+    dense = [scored(str(number), 1 - number / 10, text="x" * (9 - number)) for number in range(6)]
+    query = Query(query="q", mode="dense", top_k=2, candidates=4, rerank="features")
+    hits = await search(query, SCOPE, OneVector(), Rankings(dense, []), Fusion(), Shortest())
+    assert [hit.passage.chunk_id for hit in hits] == ["3", "2"]  # of the first four
+    assert (hits[0].joined.rank, hits[0].reranked, hits[0].reranker) == (4, (1, -6.0), "shortest")
+    assert hits[0].score == -6.0
+    least = query.model_copy(update={"min_score": -6.5})
+    hits = await search(least, SCOPE, OneVector(), Rankings(dense, []), Fusion(), Shortest())
+    assert [hit.passage.chunk_id for hit in hits] == ["3"]
