@@ -62,6 +62,19 @@ class TextRow(Base):
     text: Mapped[str] = mapped_column(Text)
 
 
+class AttributeRow(Base):
+    """One value of a document's metadata; `kind` is text, number or boolean, and booleans are the numbers 0 and 1."""
+
+    __tablename__ = "document_attributes"
+
+    document_id: Mapped[str] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    store_id: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(8))
+    text: Mapped[str | None] = mapped_column(Text)
+    number: Mapped[float | None] = mapped_column(Float)
+
+
 class RemovalRow(Base):
     """Points that are still to be removed from the index; without a document, all of a store."""
 

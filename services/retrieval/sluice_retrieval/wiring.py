@@ -106,6 +106,9 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
                 raise DependencyUnavailable("The embedding model is still being read.")
 
         rerankers = await _rerankers(settings, metrics, stack)
+        counts = await vectors.document_counts()
+        if counts is not None and (reopened := await jobs.reopen_incomplete(counts, service.clock.now())):
+            _log.warning("%d documents lack chunks in the index and are ingested again", reopened)
         sending = _rounds(settings, metrics, lambda: _send(sweep, jobs, metrics))
         removing = _rounds(settings, metrics, lambda: _remove(sweep, vectors, metrics))
         stack.push_async_callback(service.loops.close)  # before the vector store and the model that they use

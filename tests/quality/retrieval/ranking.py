@@ -34,7 +34,7 @@ from sluice_retrieval.domain.embedding import Embedded, Lane
 from sluice_retrieval.domain.fusion import Fusion
 from sluice_retrieval.domain.points import Passage, Point, Scope
 from sluice_retrieval.domain.rerank import Candidate, FeatureReranker, Features, features
-from sluice_retrieval.domain.search import Hit, search
+from sluice_retrieval.domain.search import Hit, probes_of, search
 from sluice_retrieval.metrics import Metrics
 
 MODES: Mapping[str, Mapping[str, Any]] = {
@@ -158,13 +158,14 @@ async def measure(
     store: EdgeVectorStore, embedder: CachedEmbedder, corpus: Corpus, options: ChunkingOptions, budget: int
 ) -> dict[str, Figures]:
     found = await index(store, embedder, corpus, options)
+    scope = Scope("quality", (corpus.name,))
     rows = {}
     for label, fields in MODES.items():
         seen = []
         for question in corpus.questions:
             query = Query(query=question.text, top_k=30, **fields)
             reranker = FeatureReranker() if query.rerank == "features" else None
-            hits = await search(query, Scope("quality", (corpus.name,)), embedder, store, Fusion(), reranker)
+            hits = await search(query, await probes_of(query, embedder), scope, store, Fusion(), reranker)
             seen.append(figures(hits, question, found, budget))
         rows[label] = Figures(*(fmean(values) for values in zip(*seen, strict=True)))
     return rows
@@ -177,9 +178,10 @@ async def learn(
     differences, strengths = [], []
     for corpus in corpora:
         await index(store, embedder, corpus, options)
+        scope = Scope("quality", (corpus.name,))
         for question in corpus.questions:
             query = Query(query=question.text, top_k=40)
-            hits = await search(query, Scope("quality", (corpus.name,)), embedder, store, Fusion())
+            hits = await search(query, await probes_of(query, embedder), scope, store, Fusion())
             asked = [
                 Candidate(hit.passage.text, hit.passage.heading, {k: v.score for k, v in hit.places.items()})
                 for hit in hits

@@ -101,6 +101,28 @@ def test_the_same_holds_for_any_text_with_the_real_tokenizer(
     check_chunks(text, list(chunk_document(text, media_type, chosen, real_counter)), chosen, real_counter)
 
 
+@settings(deadline=None)
+@given(
+    st.one_of(
+        st.text(st.characters(max_codepoint=127), max_size=300),
+        st.lists(st.sampled_from(["don't", "[CLS]", "x_y", "3.14", "UNAFFABLE", "a" * 120, "b" * 1500, " ", "\n"])).map(
+            "".join
+        ),
+    )
+)
+def test_counting_plain_text_quickly_gives_what_the_tokenizer_gives(real_counter: MiniLmCounter, text: str) -> None:
+    words = real_counter.words(text)
+    encoding = real_counter.tokenizer.encode(text, add_special_tokens=False)
+    if max((word.end - word.start for word in words), default=0) < 500:
+        assert sum(word.tokens for word in words) == len(encoding.ids)
+    first_of_word = {
+        place for place, start in zip(encoding.word_ids, encoding.offsets, strict=True) if start is not None
+    }
+    assert len(words) >= len(first_of_word)
+    covered = {at for word in words for at in range(word.start, word.end)}
+    assert covered >= {at for start, end in encoding.offsets for at in range(start, end)}
+
+
 @given(made_up, st.sampled_from(["paragraph", "semantic", "code", "rows"]))
 def test_chunks_of_whole_things_do_not_overlap(text: str, strategy: ChunkingStrategy) -> None:
     chosen = ChunkingOptions(strategy=strategy, max_tokens=16, overlap_tokens=8)

@@ -20,6 +20,7 @@ from sluice_retrieval.domain.tokens import TokenCounter, Word, count_tokens, sma
 MARKDOWN = "text/markdown"
 _OVERLAP_SENTENCES = 2
 _LEAST_TOPIC = 8
+_WHOLE_WORD_CHARS = 100
 _ROW = re.compile(r"^[ \t]{0,3}(?:[-*+][ \t]|\d{1,9}[.)][ \t]|\|(?![ \t]*:?-+:?[ \t]*\|))", re.MULTILINE)
 
 
@@ -78,12 +79,18 @@ def _section_chunks(
     text: str, section: Section, options: ChunkingOptions, counter: TokenCounter, breaks: Sequence[int]
 ) -> Iterator[tuple[int, int, int]]:
     start, end = section.blocks[0].start, section.blocks[-1].end
-    words = list(small_words(text, start, end, counter, options.max_tokens))
+    found = counter.words(text[start:end])
+    words = list(small_words(text, start, found, counter, options.max_tokens))
     if not words:
         return
+    halved = any(word.tokens > options.max_tokens or word.end - word.start > _WHOLE_WORD_CHARS for word in found)
     cutter = _Cutter(text, words, options, breaks)
     for piece in cutter.cut(section):
-        yield from _checked(text, words, piece, options.max_tokens, counter)
+        if halved:
+            yield from _checked(text, words, piece, options.max_tokens, counter)
+        else:
+            tokens = sum(word.tokens for word in words[piece.first : piece.last])
+            yield words[piece.first].start, words[piece.last - 1].end, tokens
 
 
 def _checked(

@@ -19,6 +19,8 @@ from sluice_retrieval.domain.topics import topic_breaks
 
 _log = logging.getLogger(__name__)
 _BATCH = 32
+_LARGEST_BATCH = 512
+_QUICK_S = 0.5
 _RETRY_S = 5.0
 
 AWAY = (DependencyUnavailable, UpstreamFailed, DeadlineExceeded)
@@ -93,11 +95,16 @@ class Ingestor:
         total = sum(len(item.terms) for item in prepared)
         average = job.average_terms or total / len(prepared)
         done = await self._resumed(job, prepared)
-        while batch := prepared[done : done + _BATCH]:
+        size = _BATCH
+        while batch := prepared[done : done + size]:
+            started = self.clock.monotonic()
             embedded = await self.embedder.embed([item.chunk.embedded_text() for item in batch], "bulk")
             await self.vectors.upsert(list(self._points(job, batch, embedded.vectors, average)))
             done += len(batch)
-            await self.record.progress(job, done, self.clock.now() + self.lease_s)
+            if done < len(prepared):
+                await self.record.progress(job, done, self.clock.now() + self.lease_s)
+            if self.clock.monotonic() - started < _QUICK_S:
+                size = min(2 * size, _LARGEST_BATCH)
         await self.record.finish(job, len(prepared), total)
         return len(prepared)
 

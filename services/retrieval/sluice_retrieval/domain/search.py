@@ -56,20 +56,17 @@ class _Candidates:
 
 async def search(
     query: Query,
+    probes: Mapping[str, Probe],
     scope: Scope,
-    embedder: Embedder,
     vectors: VectorStore,
     fusion: Fusion,
     reranker: Reranker | None = None,
 ) -> list[Hit]:
-    """Return the best passages.
+    """Return the best passages for a query, of which `probes_of` gave the probes.
 
     A score is a cosine, a BM25 score or a joint one, by the query's mode; with a reranker it is the reranker's.
     """
-    if scope.document_ids == ():
-        return []
-    probes = await _probes(query, embedder)
-    if not probes:
+    if scope.document_ids == () or not probes:
         return []
     spread = query.diversity > 0
     pool = _pool(query, len(probes), reranks=reranker is not None)
@@ -98,7 +95,8 @@ async def _reranked(query: Query, hits: Sequence[Hit], reranker: Reranker) -> li
     ]
 
 
-async def _probes(query: Query, embedder: Embedder) -> dict[str, Probe]:
+async def probes_of(query: Query, embedder: Embedder) -> dict[str, Probe]:
+    """Return the ways to rank that a query asks for; none if it asks for words and holds none."""
     probes: dict[str, Probe] = {}
     if query.mode != "bm25":
         embedded = await embedder.embed([query.query], "query")

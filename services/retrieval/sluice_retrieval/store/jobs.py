@@ -1,6 +1,6 @@
 """Which document is to be ingested, by whom, and what is to be removed from the index."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Update, delete, func, select, update
 
@@ -134,6 +134,16 @@ class IngestJobs:
                 .where(DocumentRow.id == document_id, DocumentRow.status == "queued")
                 .values(next_send_at=again_at)
             )
+
+    async def reopen_incomplete(self, counts: Mapping[str, int], now: float) -> int:
+        """Queue ready documents again that have other numbers of chunks than `counts` says; returns how many."""
+        async with self._database.write() as session:
+            rows = await session.scalars(select(DocumentRow).where(DocumentRow.status == "ready"))
+            found = [row for row in rows if counts.get(row.id, 0) != row.chunks]
+            for row in found:
+                row.status, row.attempts, row.next_send_at, row.not_before = "queued", 0, now, 0.0
+                row.indexed, row.plan = 0, None
+            return len(found)
 
     async def removals(self, limit: int) -> Sequence[Removal]:
         """Return points to remove, oldest first."""
