@@ -185,7 +185,7 @@ class Query(Request):
     rerank: Annotated[
         RerankMethod,
         Field(
-            description="rank the candidates anew: `features` looks at words, numbers and headings, `model` asks the "
+            description="rank the candidates anew: `features` looks at words and headings, `model` asks the "
             "configured cross-encoder"
         ),
     ] = "none"

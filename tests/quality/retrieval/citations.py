@@ -73,7 +73,7 @@ def made_files() -> list[Made]:
         text = "\r\n\r\n".join(rich) if number % 2 else "\n".join(rich)
         markdown = "\n\n".join(f"## {title}\n\n{' '.join(lines)}" for title, lines in titled)
         page = "".join(f"<h2>{title}</h2><p>{'</p><p>'.join(lines)}</p>" for title, lines in titled)
-        rows = [["Sentence", "Number"], *([line, 7 * at] for at, line in enumerate(plain))]
+        rows: list[list[object]] = [["Sentence", "Number"], *([line, 7 * at] for at, line in enumerate(plain))]
         table = "\n".join(f'"{line}",{7 * at}' for at, line in enumerate(plain))
         row_words = [w for line in plain for w in WORD.findall(line)]
         found += [

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -87,7 +88,7 @@ class EdgeVectorStore:
         """Return one ranking for each probe."""
         self._searched_at = time.monotonic()
         requests = [_query(scope, probe, limit, with_vectors=with_vectors) for probe in probes]
-        rankings = await asyncio.gather(*(self._read(lambda r=request: self._shard.query(r)) for request in requests))
+        rankings = await asyncio.gather(*(self._read(partial(self._shard.query, request)) for request in requests))
         return [[_scored(hit, scope.tenant, with_vectors=with_vectors) for hit in ranking] for ranking in rankings]
 
     async def count(self, selector: Selector) -> int:

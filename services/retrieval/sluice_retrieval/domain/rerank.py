@@ -1,6 +1,6 @@
 """Ranking anew what search has found: the port, and the feature reranker that needs no model (F147).
 
-The feature reranker looks at question and passage together, as far as words and numbers go: how much of the question's
+The feature reranker looks at question and passage together, as far as words go: how much of the question's
 rarer words a passage holds, how close together and in which order they stand, whether its heading and its best sentence
 name them, and how both rankings scored it. The features are joined by weights that were learned (see `WEIGHTS`).
 """
@@ -8,7 +8,6 @@ name them, and how both rankings scored it. The features are joined by weights t
 import itertools
 import math
 import operator
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -79,24 +78,16 @@ class Features(NamedTuple):
     """The best coverage that a single sentence of the passage has."""
     heading: float
     """Coverage of the breadcrumb of headings."""
-    numbers: float
-    """Share of the question's numbers and codes that the passage holds; 0 without any."""
     best_of_both: float
     """The lesser of `cosine` and `bm25`: high only where both agree."""
 
 
 WEIGHTS = Features(
-    cosine=1.0,
-    bm25=0.5,
-    coverage=0.5,
-    pairs=0.2,
-    nearness=0.1,
-    sentence=0.3,
-    heading=0.1,
-    numbers=0.1,
-    best_of_both=0.2,
+    cosine=1.0, bm25=0.73, coverage=0.68, pairs=0.38, nearness=0.08, sentence=0.63, heading=0.1, best_of_both=0.57
 )
-_CODE = re.compile(r"\w*\d[\w.,-]*\w|\d")
+"""Learned on COVID-QA (186 questions on 25 articles) by `tests/quality/retrieval/ranking.py --learn`; that corpus has no headings, so the
+weight of `heading` is set by hand."""
+
 _NEAR_WORDS = 2
 
 
@@ -116,12 +107,11 @@ def features(query: str, candidates: Sequence[Candidate]) -> list[Features]:
     """Return the features of each candidate for a query."""
     asked = list(dict.fromkeys(query_terms(query)))
     in_order = [pair for pair in itertools.pairwise(query_terms(query)) if pair[0] != pair[1]]
-    codes = {match.group().casefold() for match in _CODE.finditer(query)}
     passages = [terms(candidate.text) for candidate in candidates]
     rarity = _rarity(asked, [set(passage) for passage in passages])
     cosines, keywords = (_scaled(candidates, name) for name in ("dense", "bm25"))
     return [
-        _of_one(candidate, passage, rarity, in_order, codes, cosine, keyword)
+        _of_one(candidate, passage, rarity, in_order, cosine, keyword)
         for candidate, passage, cosine, keyword in zip(candidates, passages, cosines, keywords, strict=True)
     ]
 
@@ -131,7 +121,6 @@ def _of_one(
     passage: Sequence[str],
     rarity: Mapping[str, float],
     in_order: Sequence[tuple[str, str]],
-    codes: set[str],
     cosine: float,
     keyword: float,
 ) -> Features:
@@ -140,7 +129,6 @@ def _of_one(
     text = candidate.text
     starts = list(sentence_starts(text, 0, len(text)))
     sentences = (text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True))
-    folded = text.casefold()
     return Features(
         cosine=cosine,
         bm25=keyword,
@@ -149,7 +137,6 @@ def _of_one(
         nearness=_nearness(passage, held & rarity.keys()),
         sentence=max((_coverage(rarity, set(terms(sentence))) for sentence in sentences), default=0.0),
         heading=_coverage(rarity, set(terms(candidate.heading or ""))),
-        numbers=sum(code in folded for code in codes) / len(codes) if codes else 0.0,
         best_of_both=min(cosine, keyword),
     )
 
