@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Update, delete, func, select, update
+from sqlalchemy import ColumnElement, Update, delete, func, select, update
 
 from sluice.contracts.retrieval import ChunkingOptions
 from sluice.db import AsyncSession, Database
@@ -11,6 +11,7 @@ from sluice_retrieval.domain.points import Selector
 from sluice_retrieval.tables import DocumentRow, RemovalRow, StoreRow, TextRow
 
 _UNFINISHED = ("queued", "processing")
+_DAY_S = 86_400
 
 
 class IngestJobs:
@@ -48,6 +49,15 @@ class IngestJobs:
         async with self._database.write() as session:
             await session.execute(_processing(document_id).values(next_send_at=until))
 
+    async def keep_text(self, job: Job, text: str, media_type: str, sha256: str) -> None:
+        """Record the text that a document's file holds."""
+        async with self._database.write() as session:
+            changed = await session.execute(
+                _processing(job.document_id).values(media_type=media_type, sha256=sha256).returning(DocumentRow.id)
+            )
+            if changed.first() is not None:
+                await session.merge(TextRow(document_id=job.document_id, text=text))
+
     async def plan(self, job: Job, plan: str, planned: int) -> None:
         """Note how the document is cut; nothing is indexed by this plan yet."""
         async with self._database.write() as session:
@@ -72,11 +82,7 @@ class IngestJobs:
                 return
             row.status, row.error, row.chunks, row.terms = "ready", None, chunks, terms
             row.indexed = chunks
-            older = await session.scalars(
-                select(DocumentRow).where(
-                    DocumentRow.store_id == row.store_id, DocumentRow.name == row.name, DocumentRow.id < row.id
-                )
-            )
+            older = await session.scalars(select(DocumentRow).where(*_same_document(row), DocumentRow.id < row.id))
             for old in older.all():
                 await _drop(session, old)
 
@@ -145,6 +151,24 @@ class IngestJobs:
                 row.indexed, row.plan = 0, None
             return len(found)
 
+    async def expire(self, seen: Mapping[str, float], now: float) -> int:
+        """Note when stores were used, and empty those whose time is over; returns how many."""
+        async with self._database.write() as session:
+            for store_id, at in seen.items():
+                await session.execute(update(StoreRow).where(StoreRow.id == store_id).values(last_active_at=at))
+            over = select(StoreRow).where(
+                StoreRow.expires_days.is_not(None), StoreRow.last_active_at + StoreRow.expires_days * _DAY_S <= now
+            )
+            emptied = 0
+            for store in (await session.scalars(over)).all():
+                gone = await session.scalars(
+                    delete(DocumentRow).where(DocumentRow.store_id == store.id).returning(DocumentRow.id)
+                )
+                if gone.all():
+                    session.add(RemovalRow(tenant=store.tenant, store_id=store.id))
+                    emptied += 1
+            return emptied
+
     async def removals(self, limit: int) -> Sequence[Removal]:
         """Return points to remove, oldest first."""
         async with self._database.read() as session:
@@ -165,7 +189,7 @@ class IngestJobs:
 
 async def _job(session: AsyncSession, row: DocumentRow) -> Job:
     store = await session.get_one(StoreRow, row.store_id)
-    text = await session.get_one(TextRow, row.id)
+    text = await session.get(TextRow, row.id)
     totals = await session.execute(
         select(func.coalesce(func.sum(DocumentRow.terms), 0), func.coalesce(func.sum(DocumentRow.chunks), 0)).where(
             DocumentRow.store_id == row.store_id, DocumentRow.status == "ready"
@@ -178,11 +202,12 @@ async def _job(session: AsyncSession, row: DocumentRow) -> Job:
         document_id=row.id,
         name=row.name,
         media_type=row.media_type,
-        text=text.text,
-        chunking=ChunkingOptions.model_validate(store.chunking),
+        text="" if text is None else text.text,
+        chunking=ChunkingOptions.model_validate(row.chunking or store.chunking),
         average_terms=terms / chunks if chunks else 0.0,
         plan=row.plan,
         indexed=row.indexed or 0,
+        file_id=row.file_id if text is None else None,
     )
 
 
@@ -193,12 +218,17 @@ def _processing(document_id: str) -> Update:
 async def _has_newer(session: AsyncSession, row: DocumentRow) -> bool:
     # Ids sort by time: of two documents of one name the one with the greater id was sent last.
     newer = select(DocumentRow.id).where(
-        DocumentRow.store_id == row.store_id,
-        DocumentRow.name == row.name,
+        *_same_document(row),
         DocumentRow.id > row.id,
         DocumentRow.status == "ready",
     )
     return await session.scalar(newer.limit(1)) is not None
+
+
+def _same_document(row: DocumentRow) -> tuple[ColumnElement[bool], ...]:
+    # Of texts one name is one document; of files the file is, whatever its name.
+    same = DocumentRow.name == row.name if row.file_id is None else DocumentRow.file_id == row.file_id
+    return DocumentRow.store_id == row.store_id, same, DocumentRow.file_id.is_not_distinct_from(row.file_id)
 
 
 async def _drop(session: AsyncSession, row: DocumentRow) -> None:
