@@ -21,7 +21,7 @@ from sluice.errors import DependencyUnavailable, Forbidden, SluiceError, Unautho
 from sluice.ids import new_id
 from sluice.settings import ConfigError
 from sluice_router.adapters import intents_file
-from sluice_router.domain.choice import Load, decide
+from sluice_router.domain.choice import Load, decide, named
 from sluice_router.domain.classify.reading import Reading
 from sluice_router.domain.classify.report import report_of
 from sluice_router.domain.errors import (
@@ -68,7 +68,8 @@ async def route(
 
 async def _reading(deps: DepsDep, snapshot: RoutingSnapshot, request: RouteRequest, tenant: str) -> Reading | None:
     # Only a route with rules asks for the intent; all others pay nothing for it.
-    if not any(route.name == request.model and route.rules for route in snapshot.routes):
+    asked = named(snapshot, request.model)
+    if not any(route.name == asked and route.rules for route in snapshot.routes):
         return None
     reading = await deps.intents.read(request.text, tenant)
     deps.metrics.readings.labels(reading.outcome).inc()

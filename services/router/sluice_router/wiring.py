@@ -28,8 +28,8 @@ from sluice_router.adapters.models_file import WatchedFile, load
 from sluice_router.adapters.price_catalogue import PriceCatalogue
 from sluice_router.adapters.prober import Prober
 from sluice_router.adapters.publisher import Notes, Publisher
-from sluice_router.domain.config import probed, snapshot
 from sluice_router.domain.health import HealthBook
+from sluice_router.domain.publication import probed, snapshot
 from sluice_router.metrics import RouterMetrics
 from sluice_router.settings import Settings
 

@@ -220,6 +220,13 @@ class Route(Reply):
     when_all_down: Literal["try", "refuse"] = "try"
 
 
+class Alias(Reply):
+    """Another name by which callers reach a model or a route."""
+
+    name: str
+    model: str
+
+
 class RoutingSnapshot(Reply):
     """All that the data plane needs to route without asking; `version` grows with each publication."""
 
@@ -228,6 +235,7 @@ class RoutingSnapshot(Reply):
     models: tuple[Model, ...]
     routes: tuple[Route, ...] = ()
     policies: tuple[Policy, ...] = ()
+    aliases: tuple[Alias, ...] = ()
 
 
 class RouteRequest(Request):
