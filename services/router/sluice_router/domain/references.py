@@ -44,13 +44,12 @@ def misfits(whole: "ModelsFile") -> Iterator[Misfit]:
 
 
 _Place = tuple[Section, int, str, str]
-_Named = "Sequence[ModelConfig | RouteConfig | AliasConfig | PolicyConfig]"
 
 
 def _twice(whole: "ModelsFile") -> Iterator[Misfit]:
     yield from _repeated("model or route", [*_names("models", whole.models), *_names("routes", whole.routes), *_names("aliases", whole.aliases)])  # fmt: skip
     yield from _repeated("policy", _names("policies", whole.policies))
-    ids = [
+    ids: list[_Place] = [
         ("models", at, model.name, deployment_id)
         for at, model in enumerate(whole.models)
         for deployment_id in model.deployment_ids()
