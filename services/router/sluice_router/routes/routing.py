@@ -1,4 +1,4 @@
-"""The router's REST API."""
+"""Decisions, what is in force, and training: /route and /v1."""
 
 from typing import Annotated
 
@@ -137,7 +137,7 @@ async def reload(deps: DepsDep, _: AdminDep) -> ReloadReply:
     except ModelsFileError as exc:
         raise ReloadRefused(exc.detail) from exc
     if changed:
-        await deps.catalogue.learn(deps.file.current, deps.clock.now())
+        await deps.catalogue.learn(deps.live.current, deps.clock.now())
         await deps.prober.round()
-        await deps.publisher.refresh()
+    await deps.publisher.refresh()
     return ReloadReply(changed=changed, version=deps.publisher.current.version)
