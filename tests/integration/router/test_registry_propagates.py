@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from tests.integration.databases import fresh_database
 from tests.simulators.openai_provider import Provider
 
 from sluice.testing import ServiceProcess, admin_headers, environment_of, free_port, platform_settings
@@ -66,7 +67,7 @@ class Fleet:
 
 
 @pytest.fixture
-async def fleet(tmp_path: Path, flushed_valkey: str) -> AsyncIterator[Fleet]:
+async def fleet(tmp_path: Path, flushed_valkey: str, postgres: str) -> AsyncIterator[Fleet]:
     async with AsyncExitStack() as stack:
         provider = await stack.enter_async_context(Provider())
         place = {"base_url": provider.base_url, "health": {"enabled": False}}
@@ -75,13 +76,14 @@ async def fleet(tmp_path: Path, flushed_valkey: str) -> AsyncIterator[Fleet]:
         ports = [free_port() for _ in range(4)]
         shared = {
             "redis_url": flushed_valkey,
+            "database_url": await asyncio.to_thread(fresh_database, postgres),
             "config_dir": tmp_path,
             "router_url": f"http://127.0.0.1:{ports[0]}",
         }
-        platform = platform_settings(tmp_path / "one", **shared)
         urls = [f"http://127.0.0.1:{port}" for port in ports]
         processes = []
         for number, service in enumerate(("router", "router", "gateway", "gateway")):
+            platform = platform_settings(tmp_path / f"data-{number}", **shared)
             environment = {**environment_of(platform), f"SLUICE_{service.upper()}_PORT": str(ports[number])}
             log = tmp_path / f"{service}-{number}.log"
             process = ServiceProcess(f"sluice_{service}", ["serve"], environment, log, cwd=tmp_path)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from sluice.contracts.routing import (
     Alias,
+    AttemptPolicy,
     Balance,
     CachePolicy,
     Capability,
@@ -55,12 +56,17 @@ class CacheConfig(CachePolicy, frozen=True, extra="forbid"):
     """Answers that are kept, and given again to requests that ask for the same."""
 
 
+class AttemptConfig(AttemptPolicy, frozen=True, extra="forbid"):
+    """How long one attempt may take, how many there are, and when a second deployment is asked as well."""
+
+
 class PolicyConfig(Policy, frozen=True, extra="forbid"):
     """What happens to a request besides being answered."""
 
     name: Name
     retrieval: RetrievalConfig | None = None
     cache: CacheConfig | None = None
+    attempts: AttemptConfig | None = None
 
 
 ProviderName = Literal["openai", "azure", "anthropic", "gemini", "bedrock"]
@@ -218,7 +224,7 @@ _SECTIONS: tuple[type[BaseModel], ...] = (
         FallbacksOnConfig,
         AliasConfig,
     ),
-    *(AuthConfig, PriceConfig, PriceTierConfig, PolicyConfig, RetrievalConfig),
+    *(AuthConfig, PriceConfig, PriceTierConfig, PolicyConfig, RetrievalConfig, CacheConfig, AttemptConfig),
 )
 _FIELDS = frozenset(name for section in _SECTIONS for name in section.model_fields)
 
