@@ -159,7 +159,9 @@ class WorkerDeps:
 
 
 @asynccontextmanager
-async def open_worker(platform: PlatformSettings, settings: RetrievalSettings) -> AsyncIterator[WorkerDeps]:
+async def open_worker(
+    platform: PlatformSettings, settings: RetrievalSettings, other_embedder: Embedder | None = None
+) -> AsyncIterator[WorkerDeps]:
     """Open what the worker needs; the embedding model is read with the first document and freed when idle."""
     registry = MetricRegistry(process=True)
     metrics = Metrics(registry)
@@ -180,11 +182,13 @@ async def open_worker(platform: PlatformSettings, settings: RetrievalSettings) -
                 ServiceClient(SERVICE, url, _tokens(platform), transport, tracing, subject=WORKER_SUBJECT)
             )
         stack.push_async_callback(vectors.close)
-        embedder = _embedder(settings, metrics, idle_s=settings.worker_model_idle_s)
-        stack.push_async_callback(embedder.close)
         supervisor = Supervisor(registry)
+        embedder = other_embedder
+        if embedder is None:
+            embedder = model = _embedder(settings, metrics, idle_s=settings.worker_model_idle_s)
+            supervisor.start("free-model", _free_when_idle(model))
+        stack.push_async_callback(embedder.close)
         stack.push_async_callback(supervisor.close)
-        supervisor.start("free-model", _free_when_idle(embedder))
         yield WorkerDeps(
             ingestor=Ingestor(
                 record=IngestJobs(database, settings.max_attempts),

@@ -196,7 +196,7 @@ class Query(Request):
     fusion: Annotated[
         FusionMethod,
         Field(description="how `hybrid` joins both rankings: by ranks, or by scores brought to one scale"),
-    ] = "rrf"
+    ] = "weighted"
     alpha: Annotated[float, Field(ge=0, le=1, description="share of BM25 in `weighted` fusion")] = 0.5
     rerank: Annotated[
         RerankMethod,

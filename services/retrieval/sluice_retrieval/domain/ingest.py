@@ -141,10 +141,12 @@ class Ingestor:
 
     async def _resumed(self, job: Job, prepared: Sequence[_Prepared]) -> int:
         """Return how many chunks an earlier run has indexed, if it cut and embedded the text just so."""
+        if len(prepared) <= _BATCH and not job.again:
+            return 0  # done in one step: there is nothing to go on from
         plan = plan_of([item.chunk for item in prepared], self.embedder)
         if job.plan == plan:
             return job.indexed
-        if job.plan is not None:
+        if job.again:
             await self.vectors.delete(Selector(job.tenant, job.store_id, job.document_id))
         await self.record.plan(job, plan, len(prepared))
         return 0

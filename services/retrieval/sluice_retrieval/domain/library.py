@@ -18,7 +18,7 @@ _LONGEST_PAUSE_S = 300.0
 class Job(NamedTuple):
     """A document that this worker has claimed; `average_terms` is over the chunks of its store, 0 while it is empty.
 
-    A document with a `file_id` has no text until a run has read the file. An earlier run may have indexed the first `indexed` chunks of those that `plan` gives.
+    `again` says that an earlier run began it. A document with a `file_id` has no text until a run has read the file. An earlier run may have indexed the first `indexed` chunks of those that `plan` gives.
     """
 
     tenant: str
@@ -32,6 +32,7 @@ class Job(NamedTuple):
     plan: str | None
     indexed: int
     file_id: str | None = None
+    again: bool = False
 
 
 def pause_s(attempts: int) -> float:

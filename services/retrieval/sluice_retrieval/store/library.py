@@ -185,25 +185,23 @@ class Library:
         leaving = select(literal("hidden"), RemovalRow.document_id).where(
             RemovalRow.store_id.in_(wanted), RemovalRow.document_id.is_not(None)
         )
+        parts = [known, begun, leaving]
+        if filters is not None:
+            ready = (DocumentRow.store_id.in_(wanted), DocumentRow.status == READY, matches(filters, wanted))
+            parts.append(select(literal("inside"), DocumentRow.id).where(DocumentRow.tenant == tenant, *ready))
+        found: dict[str, list[str]] = {}
         async with self._database.read() as session:
-            rows = [(sort, found) for sort, found in await session.execute(union_all(known, begun, leaving))]
-            stores = {found for sort, found in rows if sort == "store"}
-            expired = [found for sort, found in rows if sort == "expired"]
-            if expired:
-                raise StoreExpired(
-                    f"Vector store {expired[0]!r} has expired. Make a new one, or give it another `expires_after` in time."
-                )
-            missing = [store_id for store_id in wanted if store_id not in stores]
-            if missing:
-                raise _no_store(missing[0])
-            hidden = tuple(found for sort, found in rows if sort == "hidden")
-            if filters is None:
-                return Scope(tenant, wanted, hidden)
-            ready = select(DocumentRow.id).where(
-                DocumentRow.tenant == tenant, DocumentRow.store_id.in_(wanted), DocumentRow.status == READY
+            for sort, one in await session.execute(union_all(*parts)):
+                found.setdefault(sort, []).append(one)
+        if "expired" in found:
+            raise StoreExpired(
+                f"Vector store {found['expired'][0]!r} has expired. Make a new one, and give it a longer `expires_after`."
             )
-            inside = tuple(await session.scalars(ready.where(matches(filters, wanted))))
-        return Scope(tenant, wanted, hidden, inside)
+        missing = set(wanted).difference(found.get("store", ()))
+        if missing:
+            raise _no_store(next(one for one in wanted if one in missing))
+        inside = None if filters is None else tuple(found.get("inside", ()))
+        return Scope(tenant, wanted, tuple(found.get("hidden", ())), inside)
 
     async def details(self, tenant: str, document_ids: Sequence[str]) -> dict[str, DocumentDetails]:
         """Return what is shown of those documents that are ready now; one that is gone or replaced is left out."""
@@ -218,7 +216,7 @@ class Library:
         await self._database.ping()
 
 
-def _stores() -> Select[Any]:
+def _stores() -> Select[*tuple[Any, ...]]:
     ready = case((DocumentRow.status == READY, DocumentRow.chunks), else_=0)
     totals = (
         select(
