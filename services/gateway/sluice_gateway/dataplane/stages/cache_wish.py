@@ -8,6 +8,7 @@ from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.replay import serves_both
 from sluice_gateway.dataplane.stages import cache_items
 from sluice_gateway.dataplane.stages.cache_items import Items
+from sluice_gateway.dataplane.stages.cache_question import Asking, readable
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.domain.cached import key_of
 
@@ -16,6 +17,7 @@ _NO_PART = frozenset(
 )
 _MAX_AGE = re.compile(rb"max-age=(\d{1,9})")
 _FOREVER = float("inf")
+_FOR_IT = (b"on", b"refresh", b"semantic", b"exact")
 
 
 class Wish(NamedTuple):
@@ -40,15 +42,11 @@ def wish_of(ctx: RequestContext) -> Wish | None:
     if ctx.vault is not None:
         return None  # the answer holds the user's own values, which are nobody else's and are not stored
     get = dict(ctx.heads.all).get
-    asked = (get(b"x-sluice-cache") or b"").strip().lower()
+    asked = _asked(ctx)
     control = (get(b"cache-control") or b"").lower()
-    if (
-        asked == b"bypass"
-        or b"no-store" in control
-        or (policy.use == "on_request" and asked not in (b"on", b"refresh"))
-    ):
+    if asked == b"bypass" or b"no-store" in control or (policy.use == "on_request" and asked not in _FOR_IT):
         return None
-    if not (asked in (b"on", b"refresh") or policy.any_temperature or _is_certain(ctx)):
+    if not (asked in _FOR_IT or policy.any_temperature or _is_certain(ctx)):
         return None
     aged = _MAX_AGE.search(control)
     reads = asked != b"refresh" and b"no-cache" not in control
@@ -64,13 +62,49 @@ def _is_certain(ctx: RequestContext) -> bool:
     return ctx.endpoint.kind == "embedding" or (ctx.body.native or ctx.fields).get("temperature") == 0
 
 
+def asking_of(ctx: RequestContext, policy: CachePolicy) -> Asking | None:
+    """Return the question of a request that may have the answer to one in other words, None when it may not or has none.
+
+    A translated body that a guard or retrieval has changed is left out: what came and what became of it both count then.
+    """
+    semantic, header = policy.semantic, _asked(ctx)
+    if semantic is None or header == b"exact" or (semantic.use == "on_request" and header != b"semantic"):
+        return None
+    native = ctx.body.native
+    if ctx.endpoint.kind != "chat" or (native is not None and ctx.changed):
+        return None
+    found = readable(native or ctx.fields)
+    if found is None:
+        return None
+    question, rest = found
+    named = {name: value for name, value in rest.items() if name not in _NO_PART}
+    return Asking(
+        question, key_of("question", question.name, *_circumstances(ctx, policy, ctx.chain[0]), named), semantic
+    )
+
+
+def _asked(ctx: RequestContext) -> bytes:
+    return (dict(ctx.heads.all).get(b"x-sluice-cache") or b"").strip().lower()
+
+
 def _key(ctx: RequestContext, policy: CachePolicy, model: ModelEntry) -> bytes:
-    key, body = ctx.key, ctx.body
-    holder = key.key_id if policy.scope == "key" else (key.team_id or key.key_id) if policy.scope == "team" else ""
-    native = body.native
-    both = serves_both(ctx)
+    native = ctx.body.native
     left_out = _NO_PART | {"input"} if ctx.endpoint.kind == "embedding" else _NO_PART
     return key_of(
+        *_circumstances(ctx, policy, model),
+        None if native is None else {name: value for name, value in native.items() if name not in _NO_PART},
+        None
+        if native is not None and not ctx.changed
+        else {name: value for name, value in ctx.fields.items() if name not in left_out},
+    )
+
+
+def _circumstances(ctx: RequestContext, policy: CachePolicy, model: ModelEntry) -> tuple[object, ...]:
+    # All but the body that changes an answer, or who may have it.
+    key, body = ctx.key, ctx.body
+    holder = key.key_id if policy.scope == "key" else (key.team_id or key.key_id) if policy.scope == "team" else ""
+    both = serves_both(ctx)
+    return (
         key.tenant,
         policy.scope,
         holder,
@@ -83,8 +117,4 @@ def _key(ctx: RequestContext, policy: CachePolicy, model: ModelEntry) -> bytes:
         ctx.plan.marks,
         None if key.regions is None else sorted(key.regions),
         ctx.heads.anthropic,
-        None if native is None else {name: value for name, value in native.items() if name not in _NO_PART},
-        None
-        if native is not None and not ctx.changed
-        else {name: value for name, value in ctx.fields.items() if name not in left_out},
     )

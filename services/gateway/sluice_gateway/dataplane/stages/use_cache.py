@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+from urllib.parse import quote
 
 from sluice.errors import DependencyUnavailable
+from sluice_gateway.cache.similar import Asked, Near
 from sluice_gateway.dataplane.answers import SSE, cost, decision_headers, unaccounted
 from sluice_gateway.dataplane.asgi import Headers
 from sluice_gateway.dataplane.context import RequestContext
@@ -14,7 +16,8 @@ from sluice_gateway.dataplane.replay import shown
 from sluice_gateway.dataplane.stages import cache_items
 from sluice_gateway.dataplane.stages.cache_entry import Recorder, entry_of
 from sluice_gateway.dataplane.stages.cache_items import Items
-from sluice_gateway.dataplane.stages.cache_wish import Wish, wish_of
+from sluice_gateway.dataplane.stages.cache_question import Asking
+from sluice_gateway.dataplane.stages.cache_wish import Wish, asking_of, wish_of
 from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.domain.cached import Entry, Found, Level
 
@@ -22,8 +25,9 @@ Generate = Callable[[RequestContext], Awaitable[None]]
 
 _LONGEST_WAIT_S = 60.0
 _LOOK_S = 0.05
+_LEGIBLE = " !'()*,-./:;=?@_~"
 _OK = 200
-_OUTCOMES = ("l1", "l2", "l3", "partial", "miss", "bypass")
+_OUTCOMES = ("l1", "l2", "l3", "semantic", "partial", "miss", "bypass")
 
 
 class Hit(NamedTuple):
@@ -38,6 +42,7 @@ class Ready(NamedTuple):
 
     found: Found
     pieces: tuple[bytes, ...]
+    near: Near | None = None
 
 
 class Caching:
@@ -45,12 +50,15 @@ class Caching:
 
     def __init__(self, deps: DataPlaneDeps, before_end: Callable[[RequestContext], None]) -> None:
         self._answers = deps.answers
+        self._similar = deps.similar
         self._usage = deps.usage
         self._clock = deps.clock
         self._before_end = before_end
         self._flights: dict[bytes, list[asyncio.Future[None]]] = {}
         metrics = deps.metrics
         self._outcomes = {name: metrics.cache_requests.labels(name) for name in _OUTCOMES}
+        self._looked = {name: metrics.cache_semantic_seconds.labels(name) for name in ("hit", "miss", "unavailable")}
+        self._unavailable = metrics.cache_errors.labels("semantic")
         self._saved_usd = metrics.cache_saved_usd.labels()
         self._saved_input = metrics.cache_saved_tokens.labels("input")
         self._saved_output = metrics.cache_saved_tokens.labels("output")
@@ -96,16 +104,19 @@ class Caching:
         Raises:
             DependencyUnavailable: it cannot be recorded; it must not end as a success.
         """
-        found, pieces = ready
+        found, pieces, near = ready
         entry = found.entry
-        ctx.cache = b"hit; level=%b; age=%d" % (found.level.encode(), max(0, int(ctx.at - entry.stored_at)))
+        where = b"level=%b; age=%d" % (found.level.encode(), max(0, int(ctx.at - entry.stored_at)))
+        ctx.cache = b"hit; " + where if near is None else b"semantic-hit; similarity=%.3f; " % near.similarity + where
         now = self._clock.monotonic()
         if ctx.body.stream:
             ctx.ttft = now - ctx.started
         record(ctx, self._usage, now)
-        self._outcomes[found.level].value += 1
+        self._outcomes[found.level if near is None else "semantic"].value += 1
         self._save(entry)
         headers = decision_headers(ctx)
+        if near is not None:
+            headers.append((b"x-sluice-cache-question", quote(near.asked.text, safe=_LEGIBLE).encode()))
         headers += ((b"x-sluice-cost", b"0"), (b"x-sluice-saved-cost", cost(entry.cost_usd)))
         if ctx.body.stream:
             headers += SSE
@@ -129,6 +140,7 @@ class Caching:
             await generate(ctx)
             return
         leads = kept = False
+        asking = None if self._similar is None or wish.policy.semantic is None else asking_of(ctx, wish.policy)
         try:
             found = None
             if wish.reads:
@@ -141,11 +153,15 @@ class Caching:
                     leads = True
                     self._flights[wish.key] = []
                     found = await self._from_others(ctx, wish)
+                if found is None and asking is not None:
+                    found = await self._in_other_words(ctx, wish, asking)
             if found is not None:
                 await self._replay(ctx, found)
                 return
             ask = self._ask if wish.items is None else self._ask_items
             kept = await ask(ctx, wish, generate)
+            if kept and asking is not None and self._similar is not None:
+                self._similar.keep(asking.place, Asked(asking.question.text, wish.key), asking.policy.ttl_s)
         finally:
             if leads:
                 self._land(wish.key)
@@ -196,6 +212,33 @@ class Caching:
             if found is not None or not busy:
                 return found
             await asyncio.sleep(_LOOK_S)
+        return None
+
+    async def _in_other_words(self, ctx: RequestContext, wish: Wish, asking: Asking) -> Ready | None:
+        assert self._similar is not None
+        started = self._clock.monotonic()
+        outcome: Literal["hit", "miss", "unavailable"] = "miss"
+        ready = None
+        try:
+            near = await self._similar.find(
+                asking.place, asking.question, asking.policy.threshold, tenant=ctx.key.tenant
+            )
+            ready = await self._nearest(ctx, wish, asking, near)
+            outcome = "miss" if ready is None else "hit"
+        except DependencyUnavailable:
+            outcome = "unavailable"
+            self._unavailable.value += 1
+        self._looked[outcome].observe(self._clock.monotonic() - started)
+        return ready
+
+    async def _nearest(self, ctx: RequestContext, wish: Wish, asking: Asking, near: list[Near]) -> Ready | None:
+        now = self._clock.now()
+        youngest = wish._replace(max_age=min(wish.max_age, asking.policy.ttl_s))
+        for one in near:
+            found = await self._answers.find(one.asked.answer, now)
+            ready = None if found is None else _ready(ctx, youngest, found, now)
+            if ready is not None:
+                return ready._replace(near=one)
         return None
 
     async def _ask(self, ctx: RequestContext, wish: Wish, generate: Generate) -> bool:
