@@ -1,5 +1,6 @@
-"""GET /v1/models: the models and routes that a key may use."""
+"""GET /v1/models: the models and routes that a key may use, with Anthropic's fields for Anthropic's clients."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -19,8 +20,8 @@ _PATHS = {
 }
 
 
-def listed(table: Table | None, key: KeyRecord, path: str, method: str) -> bytes:
-    """Return what a request below `/v1/models` is answered with.
+def listed(table: Table | None, key: KeyRecord, path: str, method: str, *, anthropic: bool = False) -> bytes:
+    """Return what a request below `/v1/models` is answered with; `anthropic` adds the fields that Anthropic's clients read.
 
     Raises:
         WrongMethod, UnknownModel, Unavailable: as the sentence says.
@@ -30,17 +31,22 @@ def listed(table: Table | None, key: KeyRecord, path: str, method: str) -> bytes
     if table is None:
         raise starting()
     if path in (MODELS, MODELS + "/"):
-        return list_models(table, key)
-    return one_model(table, key, path[len(MODELS) + 1 :])
+        return list_models(table, key, anthropic=anthropic)
+    return one_model(table, key, path[len(MODELS) + 1 :], anthropic=anthropic)
 
 
-def list_models(table: Table, key: KeyRecord) -> bytes:
-    """Return the list as JSON, in OpenAI's shape."""
+def list_models(table: Table, key: KeyRecord, *, anthropic: bool = False) -> bytes:
+    """Return the list as JSON, in OpenAI's shape; it is one page."""
     entries: list[ModelEntry | RouteEntry] = [*table.models.values(), *table.routes.values()]
-    return orjson.dumps({"object": "list", "data": [_row(entry) for entry in entries if _may_use(key, entry.name)]})
+    rows = [_row(entry, anthropic=anthropic) for entry in entries if _may_use(key, entry.name)]
+    found: dict[str, Any] = {"object": "list", "data": rows}
+    if anthropic:
+        ends = (rows[0]["id"], rows[-1]["id"]) if rows else (None, None)
+        found |= {"has_more": False, "first_id": ends[0], "last_id": ends[1]}
+    return orjson.dumps(found)
 
 
-def one_model(table: Table, key: KeyRecord, name: str) -> bytes:
+def one_model(table: Table, key: KeyRecord, name: str, *, anthropic: bool = False) -> bytes:
     """Return one model as JSON.
 
     Raises:
@@ -51,7 +57,7 @@ def one_model(table: Table, key: KeyRecord, name: str) -> bytes:
         raise UnknownModel(
             f"The model `{shown(name)}` does not exist. GET /v1/models lists the models you can use.", param="model"
         )
-    return orjson.dumps(_row(entry))
+    return orjson.dumps(_row(entry, anthropic=anthropic))
 
 
 def endpoints_of(entry: ModelEntry) -> list[str]:
@@ -71,10 +77,11 @@ def _may_use(key: KeyRecord, name: str) -> bool:
     return key.models is None or name in key.models
 
 
-def _row(entry: ModelEntry | RouteEntry) -> dict[str, Any]:
+def _row(entry: ModelEntry | RouteEntry, *, anthropic: bool) -> dict[str, Any]:
     if isinstance(entry, RouteEntry):
         extra: dict[str, Any] = {"kind": "route", "candidates": [candidate.name for candidate in entry.candidates]}
-        return {"id": entry.name, "object": "model", "created": 0, "owned_by": "sluice", "sluice": extra}
+        row = {"id": entry.name, "object": "model", "created": 0, "owned_by": "sluice", "sluice": extra}
+        return row | _for_anthropic(entry.name, 0) if anthropic else row
     config = entry.config
     extra = {
         "kind": config.kind,
@@ -87,10 +94,18 @@ def _row(entry: ModelEntry | RouteEntry) -> dict[str, Any]:
         "capabilities": config.capabilities,
         "endpoints": endpoints_of(entry),
     }
-    return {
+    row = {
         "id": config.name,
         "object": "model",
         "created": config.created,
         "owned_by": config.owned_by,
         "sluice": extra,
     }
+    if not anthropic:
+        return row
+    limits = {"max_input_tokens": config.context_tokens, "max_tokens": config.max_output_tokens}
+    return row | limits | _for_anthropic(config.name, config.created)
+
+
+def _for_anthropic(name: str, created: int) -> dict[str, Any]:
+    return {"type": "model", "display_name": name, "created_at": datetime.fromtimestamp(created, UTC).isoformat()}

@@ -7,6 +7,7 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+from foreign_provider import Behaviour
 from pydantic import BaseModel
 from tests.integration.gateway.sdks.sdk_platform import MODELS, Platform
 
@@ -190,3 +191,38 @@ async def test_anthropic_tools(platform: Platform) -> None:
             ]
             last = await api.messages.create(messages=turns, **ask)
             assert last.content[0].text == TEXT  # type: ignore[union-attr]
+
+
+async def test_the_anthropic_tool_runner(platform: Platform) -> None:
+    asked: list[str] = []
+
+    @anthropic.beta_async_tool
+    async def weather(city: str) -> str:
+        """Tell the weather.
+
+        Args:
+            city: where
+        """
+        asked.append(city)
+        return "rain"
+
+    city = {"city": "Oslo"}
+    async with anthropic.AsyncAnthropic(base_url=platform.url, api_key=platform.key, max_retries=0) as api:
+        platform.answer(text=TEXT)
+        platform.providers["open"].next(Behaviour(tool_arguments=json.dumps(city), text=""))
+        runner = api.beta.messages.tool_runner(model="open", max_tokens=50, tools=[weather], messages=QUESTION)
+        last = await runner.until_done()
+        assert last.content[0].text == TEXT  # type: ignore[union-attr]
+    assert asked == ["Oslo"]
+    assert [len(seen.json["messages"]) for seen in platform.providers["open"].seen] == [1, 3]
+
+
+async def test_anthropic_models(platform: Platform) -> None:
+    async with anthropic.AsyncAnthropic(base_url=platform.url, api_key=platform.key, max_retries=0) as api:
+        found = {one.id: one async for one in api.models.list(limit=1)}
+        assert found.keys() >= {*MODELS}
+        one = await api.models.retrieve("claude")
+        assert (one.id, one.type, one.display_name, one.max_tokens) == ("claude", "model", "claude", 500)
+        assert one.created_at.year >= 1970
+        with pytest.raises(anthropic.NotFoundError):
+            await api.models.retrieve("nope")
