@@ -354,7 +354,12 @@ def _events(seen: Seen, behaviour: Behaviour) -> Any:
     number = 0
     if behaviour.tool_arguments is not None:
         for piece in words(behaviour.tool_arguments):
-            call = {"index": 0, "id": "c", "type": "function", "function": {"name": _called(fields), "arguments": piece}}
+            call = {
+                "index": 0,
+                "id": "c",
+                "type": "function",
+                "function": {"name": _called(fields), "arguments": piece},
+            }
             yield event([{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}])
     else:
         for word in words(behaviour.text) * behaviour.repeat:

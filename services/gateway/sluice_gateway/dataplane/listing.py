@@ -37,8 +37,8 @@ def listed(table: Table | None, key: KeyRecord, path: str, method: str, *, anthr
 
 def list_models(table: Table, key: KeyRecord, *, anthropic: bool = False) -> bytes:
     """Return the list as JSON, in OpenAI's shape; it is one page."""
-    entries: list[ModelEntry | RouteEntry] = [*table.models.values(), *table.routes.values()]
-    rows = [_row(entry, anthropic=anthropic) for entry in entries if _may_use(key, entry.name)]
+    entries: dict[str, ModelEntry | RouteEntry] = {**table.models, **table.routes}
+    rows = [_row(entry, name, table, anthropic=anthropic) for name, entry in entries.items() if _may_use(key, name)]
     found: dict[str, Any] = {"object": "list", "data": rows}
     if anthropic:
         ends = (rows[0]["id"], rows[-1]["id"]) if rows else (None, None)
@@ -57,7 +57,7 @@ def one_model(table: Table, key: KeyRecord, name: str, *, anthropic: bool = Fals
         raise UnknownModel(
             f"The model `{shown(name)}` does not exist. GET /v1/models lists the models you can use.", param="model"
         )
-    return orjson.dumps(_row(entry, anthropic=anthropic))
+    return orjson.dumps(_row(entry, name, table, anthropic=anthropic))
 
 
 def endpoints_of(entry: ModelEntry) -> list[str]:
@@ -77,11 +77,24 @@ def _may_use(key: KeyRecord, name: str) -> bool:
     return key.models is None or name in key.models
 
 
-def _row(entry: ModelEntry | RouteEntry, *, anthropic: bool) -> dict[str, Any]:
+def _row(entry: ModelEntry | RouteEntry, name: str, table: Table, *, anthropic: bool) -> dict[str, Any]:
+    row = _described(entry)
+    if name in table.aliases:
+        row["id"] = name
+        row["sluice"]["alias_of"] = table.aliases[name]
+    if not anthropic:
+        return row
+    created_at = datetime.fromtimestamp(row["created"], UTC).isoformat()
+    row |= {"type": "model", "display_name": name, "created_at": created_at}
+    if isinstance(entry, ModelEntry):
+        row |= {"max_input_tokens": entry.config.context_tokens, "max_tokens": entry.config.max_output_tokens}
+    return row
+
+
+def _described(entry: ModelEntry | RouteEntry) -> dict[str, Any]:
     if isinstance(entry, RouteEntry):
         extra: dict[str, Any] = {"kind": "route", "candidates": [candidate.name for candidate in entry.candidates]}
-        row = {"id": entry.name, "object": "model", "created": 0, "owned_by": "sluice", "sluice": extra}
-        return row | _for_anthropic(entry.name, 0) if anthropic else row
+        return {"id": entry.name, "object": "model", "created": 0, "owned_by": "sluice", "sluice": extra}
     config = entry.config
     extra = {
         "kind": config.kind,
@@ -94,18 +107,10 @@ def _row(entry: ModelEntry | RouteEntry, *, anthropic: bool) -> dict[str, Any]:
         "capabilities": config.capabilities,
         "endpoints": endpoints_of(entry),
     }
-    row = {
+    return {
         "id": config.name,
         "object": "model",
         "created": config.created,
         "owned_by": config.owned_by,
         "sluice": extra,
     }
-    if not anthropic:
-        return row
-    limits = {"max_input_tokens": config.context_tokens, "max_tokens": config.max_output_tokens}
-    return row | limits | _for_anthropic(config.name, config.created)
-
-
-def _for_anthropic(name: str, created: int) -> dict[str, Any]:
-    return {"type": "model", "display_name": name, "created_at": datetime.fromtimestamp(created, UTC).isoformat()}
