@@ -121,7 +121,8 @@ async def test_openai_all_else(platform: Platform) -> None:
         )
         assert [one.id async for one in api.batches.list()] == [batch.id]
         assert (await api.batches.cancel(batch.id)).status in ("cancelling", "cancelled")
-        assert (await api.files.delete(file.id)).deleted
+        other = await api.files.create(file=("notes.txt", b"x"), purpose="user_data")
+        assert (await api.files.delete(other.id)).deleted
 
         for wrong, kind in (({"model": "nope"}, openai.NotFoundError), ({"model": 3}, openai.BadRequestError)):
             with pytest.raises(kind) as raised:
