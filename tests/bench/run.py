@@ -5,7 +5,6 @@ import os
 import platform
 import signal
 import sys
-import sysconfig
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -127,13 +126,6 @@ def read_processor() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def python_said() -> str:
-    """Return the version of Python and how it was built: without profile-guided optimisation it is a sixth slower."""
-    options = sysconfig.get_config_var("CONFIG_ARGS") or ""
-    built = "with" if "--enable-optimizations" in options else "without"
-    return f"{platform.python_version()} (built {built} --enable-optimizations)"
-
-
 def benchmark(arguments: argparse.Namespace) -> int:
     """Measure, print and write the tables; returns the exit status."""
     rows, scenarios = chosen_rows(arguments.rows), chosen_scenarios(arguments.scenarios)
@@ -151,7 +143,7 @@ def benchmark(arguments: argparse.Namespace) -> int:
         unfinished = unfinished_work(gateways, runs)
     header = report.Header(
         taken_at=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
-        machine=report.Machine(read_processor(), os.cpu_count() or 1, platform.release(), python_said()),
+        machine=report.Machine(read_processor(), os.cpu_count() or 1, platform.release(), platform.python_version()),
         rounds=arguments.rounds,
         seconds=arguments.seconds,
         gateway_core=gateway_core,

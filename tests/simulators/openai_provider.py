@@ -318,7 +318,7 @@ def _ranking(fields: dict[str, Any]) -> dict[str, Any]:
     texts = [one if isinstance(one, str) else one["text"] for one in fields["documents"]]
     asked = set(fields["query"].lower().split())
     scores = [len(asked & set(text.lower().split())) / len(asked) for text in texts]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"index": index, "document": {"text": texts[index]}, "relevance_score": score}
         for index, score in enumerate(scores)
     ]
@@ -355,9 +355,10 @@ def _events(seen: Seen, behaviour: Behaviour) -> Any:
                 yield b'data: {"error": {"message": "secret-host:9000 ran out of memory", "code": 500}}\n\n'
                 return
             number += 1
-            piece = {"delta": {"content": word}} if chat else {"text": word}
-            yield event([{"index": 0, **piece, "finish_reason": None}])
-    yield event([{"index": 0, **({"delta": {}} if chat else {"text": ""}), "finish_reason": "stop"}])
+            said: dict[str, Any] = {"delta": {"content": word}} if chat else {"text": word}
+            yield event([{"index": 0, **said, "finish_reason": None}])
+    last: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
+    yield event([{"index": 0, **last, "finish_reason": "stop"}])
     if behaviour.usage and (fields.get("stream_options") or {}).get("include_usage"):
         yield event([], usage=usage_for(seen, behaviour))
     if behaviour.done:
