@@ -77,7 +77,7 @@ class Provider:
     seen: list[Seen] = field(default_factory=list)
     for_request: dict[str, Behaviour] = field(default_factory=dict)  # by `x-request-id`
     held: set[str] = field(default_factory=set)  # the requests that get nothing more
-    answered: int = 0
+    working: int = 0  # requests between their head and the first byte of their answer, where that takes `stall_s`
     aborted: int = 0
     events_sent: int = 0
     connections: int = 0
@@ -135,11 +135,7 @@ class Provider:
                 seen = await self._read(reader, number)
                 self.seen.append(seen)
                 behaviour = self._behaviour(seen)
-                try:
-                    keep = await self._answer(reader, writer, seen, behaviour)
-                finally:
-                    self.answered += 1
-                if not keep:
+                if not await self._answer(reader, writer, seen, behaviour):
                     break
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
@@ -183,7 +179,11 @@ class Provider:
 
     async def _reply(self, writer: asyncio.StreamWriter, seen: Seen, behaviour: Behaviour) -> bool:
         if behaviour.stall_s:
-            await asyncio.sleep(behaviour.stall_s)
+            self.working += 1
+            try:
+                await asyncio.sleep(behaviour.stall_s)
+            finally:
+                self.working -= 1
         if behaviour.drop:
             writer.transport.abort()
             return False
