@@ -77,7 +77,7 @@ class Provider:
     seen: list[Seen] = field(default_factory=list)
     for_request: dict[str, Behaviour] = field(default_factory=dict)  # by `x-request-id`
     held: set[str] = field(default_factory=set)  # the requests that get nothing more
-    answered: int = 0
+    working: int = 0  # requests between their head and the first byte of their answer, where that takes `stall_s`
     aborted: int = 0
     events_sent: int = 0
     connections: int = 0
@@ -135,11 +135,7 @@ class Provider:
                 seen = await self._read(reader, number)
                 self.seen.append(seen)
                 behaviour = self._behaviour(seen)
-                try:
-                    keep = await self._answer(reader, writer, seen, behaviour)
-                finally:
-                    self.answered += 1
-                if not keep:
+                if not await self._answer(reader, writer, seen, behaviour):
                     break
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
@@ -183,7 +179,11 @@ class Provider:
 
     async def _reply(self, writer: asyncio.StreamWriter, seen: Seen, behaviour: Behaviour) -> bool:
         if behaviour.stall_s:
-            await asyncio.sleep(behaviour.stall_s)
+            self.working += 1
+            try:
+                await asyncio.sleep(behaviour.stall_s)
+            finally:
+                self.working -= 1
         if behaviour.drop:
             writer.transport.abort()
             return False
@@ -298,7 +298,7 @@ def _whole(seen: Seen, behaviour: Behaviour) -> dict[str, Any]:
         answer["object"] = "chat.completion"
         message: dict[str, Any] = {"role": "assistant", "content": text}
         if behaviour.tool_arguments is not None:
-            function = {"name": "f", "arguments": behaviour.tool_arguments}
+            function = {"name": _called(fields), "arguments": behaviour.tool_arguments}
             message = {
                 "role": "assistant",
                 "content": None,
@@ -311,6 +311,13 @@ def _whole(seen: Seen, behaviour: Behaviour) -> dict[str, Any]:
     if behaviour.usage:
         answer["usage"] = usage_for(seen, behaviour)
     return answer
+
+
+def _called(fields: dict[str, Any]) -> str:
+    # The first tool that the request offers.
+    tools = fields.get("tools")
+    name: str = tools[0]["function"]["name"] if tools else "f"
+    return name
 
 
 def _ranking(fields: dict[str, Any]) -> dict[str, Any]:
@@ -347,7 +354,12 @@ def _events(seen: Seen, behaviour: Behaviour) -> Any:
     number = 0
     if behaviour.tool_arguments is not None:
         for piece in words(behaviour.tool_arguments):
-            call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": piece}}
+            call = {
+                "index": 0,
+                "id": "c",
+                "type": "function",
+                "function": {"name": _called(fields), "arguments": piece},
+            }
             yield event([{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}])
     else:
         for word in words(behaviour.text) * behaviour.repeat:

@@ -93,7 +93,7 @@ def test_every_word_is_in_a_chunk_and_no_chunk_is_too_long(text: str, chosen: Ch
     check_chunks(text, list(chunk_document(text, media_type, chosen, counter, tuple(breaks))), chosen, counter)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.one_of(st.text(max_size=600), made_up), options, media_types)
 def test_the_same_holds_for_any_text_with_the_real_tokenizer(
     real_counter: MiniLmCounter, text: str, chosen: ChunkingOptions, media_type: str
