@@ -335,6 +335,7 @@ class Citation(Reply):
     quote: Annotated[
         str | None, Field(description="exactly those characters; null where the guard policy changed the evidence")
     ] = None
+    file_id: Annotated[str, Field(description="the file, or the document's id if it was added as text")] = ""
 
 
 class ContextReply(Reply):

@@ -50,8 +50,13 @@ async def search_store(store_id: str, body: SearchRequest, caller: CallerDep, de
 @router.post("/v1/context", summary="Evidence for a question")
 async def context(body: ContextRequest, caller: CallerDep, deps: DepsDep) -> ContextReply:
     """Return a block of numbered evidence out of several stores, within a budget of tokens, and what it cites."""
-    found, _ = await _find(deps, caller.tenant, body.vector_store_ids, body, (body.query,))
-    return assemble(found, body.budget_tokens, body.placement, deps.embedder.counter)
+    found, details = await _find(deps, caller.tenant, body.vector_store_ids, body, (body.query,))
+    reply = assemble(found, body.budget_tokens, body.placement, deps.embedder.counter)
+    citations = (
+        one.model_copy(update={"file_id": details[one.document_id].file_id or one.document_id})
+        for one in reply.citations
+    )
+    return reply.model_copy(update={"citations": tuple(citations)})
 
 
 async def _find(

@@ -26,6 +26,8 @@ def context_request(
         top_k=settings.top_k,
         mode=settings.mode,
         budget_tokens=budget_tokens,
+        rerank="none" if asked is None else asked.rerank,
+        filters=None if asked is None else asked.filters,
     )
 
 
@@ -65,6 +67,7 @@ class Retrieve:
             if asked is None and ctx.plan.retrieval is not None and ctx.plan.retrieval.on_error == "continue":
                 return
             raise from_service(exc, "retrieval service") from exc
+        ctx.searched = query
         ctx.context_text = reply.text
         ctx.citations = reply.citations
 
