@@ -212,6 +212,10 @@ class Query(Request):
     deduplicate: Annotated[bool, Field(description="give the same text once")] = False
     min_score: Annotated[float | None, Field(description="leave out what scores less; scales differ by mode")] = None
     filters: Annotated[SearchFilter | None, Field(description="which documents to search")] = None
+    also: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=20_000)], ...],
+        Field(max_length=9, description="further queries; the hits of all are joined by their ranks"),
+    ] = ()
 
 
 class RankingOptions(Request):
@@ -230,10 +234,6 @@ class SearchRequest(Query):
     `query` and the others are `also`.
     """
 
-    also: Annotated[
-        tuple[Annotated[str, Field(min_length=1, max_length=20_000)], ...],
-        Field(max_length=9, description="further queries; the hits of all are joined by their ranks"),
-    ] = ()
     max_num_results: Annotated[int | None, Field(ge=1, le=50)] = None
     ranking_options: RankingOptions | None = None
     rewrite_query: bool = False

@@ -152,6 +152,9 @@ class RetrievalPolicy(Reply):
     top_k: Annotated[int, Field(ge=1, le=50)] = 5
     mode: Literal["hybrid", "dense", "bm25"] = "hybrid"
     on_error: Literal["fail", "continue"] = "fail"
+    rerank: Literal["none", "features", "model"] = "none"
+    placement: Literal["ranked", "edges"] = "ranked"
+    follow_ups: bool = True
 
 
 class SemanticCache(Reply):

@@ -60,6 +60,7 @@ def sluice_object(ctx: RequestContext) -> dict[str, Any]:
         "model": ctx.model.name if ctx.model is not None else None,
         "route": ctx.route.name if ctx.route is not None else None,
         "guard_issues": list(ctx.guard_issues),
+        **({"queries": list(ctx.searched)} if ctx.searched else {}),
         "citations": [citation.model_dump(mode="json") for citation in ctx.citations],
     }
 
@@ -98,7 +99,7 @@ def evidence(ctx: RequestContext) -> Evidence:
         }
         for one in ctx.citations
     }
-    return Evidence(ctx.searched or "", sources, shown=asked is not None and asked.results)
+    return Evidence(ctx.searched, sources, shown=asked is not None and asked.results)
 
 
 def with_citations(answer: dict[str, Any], ctx: RequestContext) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import orjson
 from pydantic import Field, ValidationError
 
 from sluice.contracts.base import Request
-from sluice.contracts.retrieval import RerankMethod, SearchFilter, SearchMode
+from sluice.contracts.retrieval import ContextPlacement, RerankMethod, SearchFilter, SearchMode
 from sluice_gateway.dataplane import file_search
 from sluice_gateway.dataplane.errors import InvalidRequest, wrong_value
 from sluice_gateway.dataplane.media import check_form, check_image, check_speech
@@ -34,6 +34,10 @@ class RetrievalOptions(Request):
     top_k: Annotated[int, Field(ge=1, le=50)] = 5
     mode: SearchMode = "hybrid"
     rerank: RerankMethod = "none"
+    placement: ContextPlacement = "ranked"
+    follow_ups: Annotated[
+        bool, Field(description="search for a follow-up question together with the one before it as well")
+    ] = True
     filters: SearchFilter | None = None
     results: Annotated[bool, Field(description="tell what was found in a `file_search_call`, in /v1/responses")] = False
 

@@ -141,7 +141,7 @@ class RequestContext:
     chain: tuple[ModelEntry, ...] = ()
     route_reason: str | None = None
     citations: tuple[Citation, ...] = ()
-    searched: str | None = None
+    searched: tuple[str, ...] = ()
     context_text = ""
     observer: asyncio.Task[None] | None = None
     # cache: what the client is told of it

@@ -54,7 +54,7 @@ def asked(ctx: RequestContext) -> Asked:
         int(ctx.at),
         include_usage=True,
         fields=ctx.body.native if ctx.body.native is not None else ctx.body.fields,
-        evidence=None if ctx.searched is None or style != "responses" else evidence(ctx),
+        evidence=None if not ctx.searched or style != "responses" else evidence(ctx),
     )
 
 

@@ -47,12 +47,12 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was looked up for a request: the query, and what each `[n]` of an answer stands for (`file_id`, `filename`, …).
+    """What was looked up for a request: the queries, and what each `[n]` of an answer stands for (`file_id`, `filename`, …).
 
     `shown` says that the client wants to see all that was found.
     """
 
-    query: str
+    queries: tuple[str, ...]
     sources: Mapping[int, Json]
     shown: bool = False
 

@@ -126,7 +126,7 @@ class EventsOut:
         item: Json = {
             "type": "file_search_call",
             "id": self._identity("fs"),
-            "queries": [evidence.query],
+            "queries": [*evidence.queries],
             "results": [*evidence.sources.values()] if evidence.shown else None,
         }
         self._items.append({**item, "status": "completed"})
