@@ -13,6 +13,7 @@ Modality = Literal["text", "image", "audio", "video", "file"]
 Capability = Literal["tools", "json_schema", "logprobs", "reasoning"]
 Prefer = Literal["least_loaded", "cheapest"]
 Balance = Literal["least_loaded", "two_choices", "session", "prefix"]
+StructuredMode = Literal["off", "fail", "repair"]
 GuardMode = Literal["off", "observe", "enforce"]
 DeploymentHealth = Literal["up", "down", "unknown"]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -43,7 +44,8 @@ class Deployment(Reply):
     where they are None.
     `region` says where the data goes; a tenant that is bound to regions never reaches a deployment without one.
     `provider` names the API that is spoken there: `anthropic`, `gemini`, `bedrock` and `azure` have their own, every other
-    name means OpenAI's. `api_version` is Azure's.
+    name means OpenAI's; `llamacpp` and `vllm` are OpenAI's with these engines' own fields for structured output.
+    `api_version` is Azure's.
     """
 
     id: str
@@ -172,7 +174,9 @@ class Policy(Reply):
 
     `on_guard_error` says what a guardrail that cannot be reached means: `closed` refuses the request (default),
     `open` lets it pass. With guards `off` and no retrieval a request makes no hop but the upstream.
-    `deadline_s` bounds all attempts together for requests that bring no deadline of their own.
+    `deadline_s` bounds all attempts together for requests that bring no deadline of their own. `structured_output` says what an
+    answer means that has not the form which the request demands (a schema, a regular expression, a tool's arguments): an error
+    (`fail`), one more try of the model (`repair`, which holds streams until they are known to be right), or nothing (`off`).
     """
 
     name: str
@@ -183,6 +187,7 @@ class Policy(Reply):
     retrieval: RetrievalPolicy | None = None
     cache: CachePolicy | None = None
     deadline_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+    structured_output: StructuredMode = "fail"
 
 
 class Share(Reply):

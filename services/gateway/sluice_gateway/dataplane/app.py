@@ -61,7 +61,9 @@ from sluice_gateway.dataplane.stages.resolve import open_to, resolve
 from sluice_gateway.dataplane.stages.respond import Respond
 from sluice_gateway.dataplane.stages.retrieve import Retrieve
 from sluice_gateway.dataplane.stages.route import AskRouter
+from sluice_gateway.dataplane.stages.structured import Structured
 from sluice_gateway.dataplane.stages.use_cache import Caching
+from sluice_gateway.dataplane.structure import STRUCTURED, structure_of
 from sluice_gateway.dataplane.table import (
     CHAT,
     COMPLETIONS,
@@ -111,6 +113,7 @@ class DataPlane:
         queueing = Queueing(deps.options.limit_queue, deps.options.limit_queue_wait_s)
         self.limits = Limiter(self.leases, deps.clock, deps.metrics, queueing, deps.options.unpriced_models)
         self._dispatch = Dispatch(deps, self.attempts, self.limits)
+        self._structured = Structured(deps, self.limits, self._dispatch)
         self._upstreams = Upstreams(deps.options)
         self._compiler = Compiler(
             Stages(guard.enforce, guard.observe, AskRouter(deps), Retrieve(deps)),
@@ -236,6 +239,8 @@ class DataPlane:
             ctx.wishes = admit_wishes(heads.attempt)
         model = resolved.model
         ctx.model, ctx.route, ctx.plan = resolved
+        if not STRUCTURED.isdisjoint(body.fields):
+            ctx.demand(structure_of(body.fields, endpoint.kind))
         if ctx.wishes is not None and ctx.wishes.hedge_s is not None and ctx.plan.direct:
             ctx.plan = replace(ctx.plan, direct=False)  # two calls need a coroutine
         if body.untranslatable is not None and not ctx.plan.direct:
@@ -399,7 +404,7 @@ class DataPlane:
             raise unchecked()
         if ctx.endpoint.is_media:
             ctx.units = units_of(ctx.endpoint.kind, ctx.fields, {}, 0 if ctx.form is None else ctx.form.size)
-        answer = await self._dispatch(ctx)
+        answer = await (self._structured if ctx.is_checked else self._dispatch)(ctx)
         try:
             if answer.scanner is None:
                 await self._respond.whole(ctx, answer)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from sluice.contracts.routing import CachePolicy, GuardMode, Policy
+from sluice.contracts.routing import CachePolicy, GuardMode, Policy, StructuredMode
 from sluice.errors import DeadlineExceeded
 from sluice_gateway.dataplane.errors import ApiError, Gone
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Stage = Callable[["RequestContext"], Awaitable[None]]
 _STRICTNESS: dict[GuardMode, int] = {"off": 0, "observe": 1, "enforce": 2}
 _SCOPES = ("tenant", "team", "key")
+_DEMANDS: tuple[StructuredMode, ...] = ("off", "fail", "repair")
 
 
 class Stages(NamedTuple):
@@ -55,6 +56,7 @@ class Plan:
     # what of the plan changes an answer, for the keys of cached ones
     marks: str = ""
     deadline_s: float | None = None
+    structured: StructuredMode = "fail"
 
     def waiting(self) -> "Plan":
         """Return the same plan for a request that has to wait before the model is asked."""
@@ -119,6 +121,7 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
         cache=effective.cache,
         marks=effective.model_dump_json(exclude={"name", "cache", "deadline_s"}),
         deadline_s=effective.deadline_s,
+        structured=effective.structured_output,
     )
 
 
@@ -136,6 +139,7 @@ def stricter(one: Policy | None, other: Policy | None) -> Policy | None:
         retrieval=one.retrieval or other.retrieval,
         deadline_s=min((s for s in (one.deadline_s, other.deadline_s) if s is not None), default=None),
         cache=_narrower(one.cache, other.cache),
+        structured_output=max(one.structured_output, other.structured_output, key=_DEMANDS.index),
     )
 
 

@@ -68,7 +68,7 @@ class PolicyConfig(Policy, frozen=True, extra="forbid"):
     cache: CacheConfig | None = None
 
 
-ProviderName = Literal["openai", "azure", "anthropic", "gemini", "bedrock"]
+ProviderName = Literal["openai", "llamacpp", "vllm", "azure", "anthropic", "gemini", "bedrock"]
 
 
 class HealthCheck(_Section):
