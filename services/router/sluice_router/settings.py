@@ -20,7 +20,7 @@ class Settings(ServiceSettings):
     )
     intent_confidence: float = Field(0.5, ge=0, le=1, description="least confidence with which an intent counts")
     loads_s: float = Field(
-        2.0,
+        1.0,
         gt=0,
         le=300,
         description="seconds between two questions to the inference service; five times as many while nothing is going on",

@@ -28,6 +28,7 @@ from sluice_router.adapters.models_file import WatchedFile, load
 from sluice_router.adapters.price_catalogue import PriceCatalogue
 from sluice_router.adapters.prober import Prober
 from sluice_router.adapters.publisher import Notes, Publisher
+from sluice_router.domain.adapters import with_adapters
 from sluice_router.domain.config import probed, snapshot
 from sluice_router.domain.health import HealthBook
 from sluice_router.metrics import RouterMetrics
@@ -81,8 +82,12 @@ async def open_deps(
     time = clock or SystemClock()
     file = WatchedFile(platform, time, note_reload)
 
+    adapters: dict[str, tuple[str, ...]] = {}  # by the base URL of the engine that holds them
+
     def build(version: int, now: float) -> RoutingSnapshot:
-        made = snapshot(file.current, book.notes, version=version, now=now, catalogue=catalogue.price)
+        made = with_adapters(
+            snapshot(file.current, book.notes, version=version, now=now, catalogue=catalogue.price), adapters
+        )
         healths = [deployment.health for model in made.models for deployment in model.deployments]
         for health in ("up", "down", "unknown"):
             metrics.deployments.labels(health).set(healths.count(health))
@@ -127,7 +132,7 @@ async def open_deps(
         settings.intent_confidence,
     )
     intents.load()
-    loads = Loads(inference, lambda: publisher.current, settings.loads_s)
+    loads = Loads(inference, lambda: publisher.current, settings.loads_s, adapters, refresh)
 
     async def publish() -> None:
         # A router that comes back has seen nothing yet: it must not replace a snapshot that knows who is healthy.

@@ -13,6 +13,20 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 CacheType = Literal["f16", "q8_0"]
 
 
+class Hardware(Request):
+    """What MFU and MBU are shares of: the model's size, and the dense peak and bandwidth of all accelerators of the engine together.
+
+    `kv_mb_per_request` is the KV cache of a request of usual length: 2 * layers * KV heads * head size * bytes * tokens. Dense peaks: H100 SXM
+    989 TFLOP/s in BF16 (the 1,979 of its data sheet need sparsity), A100 312, MI250X 383.
+    """
+
+    parameters_b: Annotated[float, Field(gt=0, le=100_000)]
+    weights_gb: Annotated[float, Field(gt=0, le=100_000)]
+    peak_tflops: Annotated[float, Field(gt=0, le=1_000_000)]
+    bandwidth_gb_s: Annotated[float, Field(gt=0, le=1_000_000)]
+    kv_mb_per_request: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
+
+
 class EngineBase(Request):
     """What all engines have: an id, and the model name that callers use for it."""
 
@@ -22,6 +36,8 @@ class EngineBase(Request):
     """How long the engine may take from its start to its first generated token."""
     probe_timeout_s: Annotated[float, Field(gt=0, le=60)] = 10.0
     """How long it may take to answer a health question; three that fail in a row count as a hang."""
+    hardware: Hardware | None = None
+    """What it runs on, if its use shall be measured."""
 
 
 class LlamaCppSpec(EngineBase):
@@ -48,6 +64,11 @@ class LlamaCppSpec(EngineBase):
         if (self.model_package is None) == (self.model_path is None):
             raise ValueError("set exactly one of model_package (a wheel that holds a GGUF file) and model_path")
         return self
+
+    @property
+    def adapters(self) -> int:
+        """How many adapters can be loaded while it runs: none."""
+        return 0
 
     @property
     def base_url(self) -> str:
@@ -140,6 +161,11 @@ class VllmSpec(EngineBase):
         return self
 
     @property
+    def adapters(self) -> int:
+        """How many adapters can be loaded while it runs."""
+        return self.max_adapters if self.lora else 0
+
+    @property
     def base_url(self) -> str:
         """Where the service itself reaches the engine."""
         return f"http://{_reachable(self.host)}:{self.port}/v1"
@@ -150,7 +176,8 @@ class RemoteSpec(EngineBase):
 
     `api_key_env` names the environment variable that holds its key. `generate_check` false leaves out the one-token
     generation (a provider may charge for it), so that a list of models is enough to count as ready. `metrics_url`
-    empty means that no figures are read.
+    empty means that no figures are read. `max_adapters` above 0 says that it is vLLM with adapters that can be loaded while it runs, and how
+    many it may hold.
     """
 
     backend: Literal["remote"]
@@ -160,6 +187,12 @@ class RemoteSpec(EngineBase):
     metrics_url: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s]+)?$", max_length=2000)] = ""
     context_tokens: Annotated[int, Field(ge=1)] | None = None
     slots: Annotated[int, Field(ge=1)] | None = None
+    max_adapters: Annotated[int, Field(ge=0, le=4096)] = 0
+
+    @property
+    def adapters(self) -> int:
+        """How many adapters can be loaded while it runs."""
+        return self.max_adapters
 
     @field_validator("base_url")
     @classmethod
