@@ -19,19 +19,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
-import yaml
 from tests.bench.errors import BenchError
+from tests.bench.front import start_front
 from tests.bench.replicas import REPLICAS, engine_process, say
 
-from sluice.testing import (
-    ServiceProcess,
-    admin_headers,
-    environment_of,
-    free_port,
-    platform_settings,
-    valkey_process,
-    wait_until,
-)
+from sluice.testing import admin_headers, free_port, wait_until
 
 GATEWAYS = 3
 TYPED = frozenset({"stream_interrupted", "stream_timeout"})
@@ -127,14 +119,11 @@ class Platform:
     """A router and three gateways in front of three engines."""
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
-        ports = [free_port() for _ in range(REPLICAS)]
-        self.engines = [engine_process(folder, port) for port in ports]
-        for port, engine in zip(ports, self.engines, strict=True):
+        self._ports = [free_port() for _ in range(REPLICAS)]
+        self.engines = [engine_process(folder, port) for port in self._ports]
+        for port, engine in zip(self._ports, self.engines, strict=True):
             stack.callback(engine.start().stop)
             engine.wait_ready(f"http://127.0.0.1:{port}/health", seconds=120)
-        self._ports = ports
-        config = folder / "config"
-        config.mkdir()
         places = [
             {
                 "id": f"replica-{number}",
@@ -142,34 +131,12 @@ class Platform:
                 "base_url": f"http://127.0.0.1:{port}/v1",
                 "health": {"path": "/health", "at": "host"},
             }
-            for number, port in enumerate(ports)
+            for number, port in enumerate(self._ports)
         ]
         models = {"models": [{"name": "small", "price": {"input": 0, "output": 0}, "deployments": places}]}
-        (config / "models.yaml").write_text(yaml.safe_dump(models))
-        valkey = stack.enter_context(valkey_process(folder / "valkey"))
-        router_port = free_port()
-        common = {"redis_url": valkey.url, "router_url": f"http://127.0.0.1:{router_port}", "log_level": "info"}
-        settings = platform_settings(folder / "router", config_dir=config, **common)
-        environment = environment_of(settings) | {"SLUICE_ROUTER_PORT": str(router_port)}
-        self.router = f"http://127.0.0.1:{router_port}"
-        self._start(stack, "sluice_router", environment, folder / "router.log", self.router)
-        self.urls = []
-        for number in range(GATEWAYS):
-            port = free_port()
-            database = f"sqlite+aiosqlite:///{folder / 'gateway.sqlite'}"
-            settings = platform_settings(folder / f"g{number}", config_dir=config, database_url=database, **common)
-            environment = environment_of(settings) | {"SLUICE_GATEWAY_PORT": str(port)}
-            self.urls.append(f"http://127.0.0.1:{port}")
-            self._start(stack, "sluice_gateway", environment, folder / f"g{number}.log", self.urls[-1])
-        body = {"name": "kill", "tenant": "acme"}
-        answer = httpx.post(f"{self.urls[0]}/admin/keys", json=body, headers=admin_headers(), trust_env=False)
-        self.key = str(answer.raise_for_status().json()["key"])
-        wait_until(self._all_answer, seconds=30, what="every gateway to know the key and the engines")
-
-    def _start(self, stack: ExitStack, module: str, environment: dict[str, str], log: Path, url: str) -> None:
-        process = ServiceProcess(module, ["serve"], environment, log, cwd=log.parent)
-        stack.callback(process.start().stop)
-        process.wait_ready(f"{url}/healthz", seconds=60)
+        front = start_front(stack, folder, models, gateways=GATEWAYS)
+        self.urls, self.router, self.key = front
+        wait_until(self._all_answer, seconds=60, what="every gateway to know the key and the engines")
 
     def _all_answer(self) -> bool:
         body = {"model": "small", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}

@@ -14,6 +14,7 @@ Capability = Literal["tools", "json_schema", "logprobs", "reasoning"]
 Prefer = Literal["least_loaded", "cheapest"]
 Balance = Literal["least_loaded", "two_choices", "session", "prefix"]
 StructuredMode = Literal["off", "fail", "repair"]
+SamplingPreset = Literal["greedy", "factual", "creative"]
 GuardMode = Literal["off", "observe", "enforce"]
 DeploymentHealth = Literal["up", "down", "unknown"]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -169,6 +170,22 @@ class CachePolicy(Reply):
     tool_calls: bool = False
 
 
+class SamplingPolicy(Reply):
+    """How answers are drawn: a preset for what a request leaves open, and limits on what it may say.
+
+    `greedy` takes the most likely token, `factual` stays close to it, `creative` draws widely; the values are in
+    docs/reference/sampling.md. A request outside the limits is refused. `max_tokens` also holds for requests that name none.
+    """
+
+    preset: SamplingPreset | None = None
+    min_temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    max_temperature: Annotated[float, Field(ge=0, le=2)] = 2.0
+    min_top_p: Annotated[float, Field(ge=0, le=1)] = 0.0
+    max_top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_top_k: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+
+
 class Policy(Reply):
     """What happens to a request besides being answered.
 
@@ -188,6 +205,7 @@ class Policy(Reply):
     cache: CachePolicy | None = None
     deadline_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     structured_output: StructuredMode = "fail"
+    sampling: SamplingPolicy | None = None
 
 
 class Share(Reply):

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from sluice.contracts.routing import CachePolicy, GuardMode, Policy, StructuredMode
+from sluice.contracts.routing import CachePolicy, GuardMode, Policy, SamplingPolicy, StructuredMode
 from sluice.errors import DeadlineExceeded
 from sluice_gateway.dataplane.errors import ApiError, Gone
 
@@ -57,6 +57,7 @@ class Plan:
     marks: str = ""
     deadline_s: float | None = None
     structured: StructuredMode = "fail"
+    sampling: SamplingPolicy | None = None
 
     def waiting(self) -> "Plan":
         """Return the same plan for a request that has to wait before the model is asked."""
@@ -117,11 +118,12 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
         fail_open=effective.on_guard_error == "open",
         retrieval=retrieval,
         groups=groups,
-        direct=not groups and effective.guard_output == "off",
+        direct=not groups and effective.guard_output == "off" and effective.sampling is None,
         cache=effective.cache,
         marks=effective.model_dump_json(exclude={"name", "cache", "deadline_s"}),
         deadline_s=effective.deadline_s,
         structured=effective.structured_output,
+        sampling=effective.sampling,
     )
 
 
@@ -140,6 +142,7 @@ def stricter(one: Policy | None, other: Policy | None) -> Policy | None:
         deadline_s=min((s for s in (one.deadline_s, other.deadline_s) if s is not None), default=None),
         cache=_narrower(one.cache, other.cache),
         structured_output=max(one.structured_output, other.structured_output, key=_DEMANDS.index),
+        sampling=_tighter(one.sampling, other.sampling),
     )
 
 
@@ -152,6 +155,22 @@ def _narrower(one: CachePolicy | None, other: CachePolicy | None) -> CachePolicy
         scope=max(one.scope, other.scope, key=_SCOPES.index),
         any_temperature=one.any_temperature and other.any_temperature,
         tool_calls=one.tool_calls and other.tool_calls,
+    )
+
+
+def _tighter(one: SamplingPolicy | None, other: SamplingPolicy | None) -> SamplingPolicy | None:
+    if one is None or other is None:
+        return one or other
+    tokens = [most for most in (one.max_tokens, other.max_tokens) if most is not None]
+    top_k = [most for most in (one.max_top_k, other.max_top_k) if most is not None]
+    return SamplingPolicy(
+        preset=one.preset or other.preset,
+        min_temperature=max(one.min_temperature, other.min_temperature),
+        max_temperature=min(one.max_temperature, other.max_temperature),
+        min_top_p=max(one.min_top_p, other.min_top_p),
+        max_top_p=min(one.max_top_p, other.max_top_p),
+        max_top_k=min(top_k, default=None),
+        max_tokens=min(tokens, default=None),
     )
 
 

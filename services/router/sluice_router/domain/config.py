@@ -24,6 +24,7 @@ from sluice.contracts.routing import (
     Route,
     RoutingSnapshot,
     Rule,
+    SamplingPolicy,
     Share,
 )
 from sluice_router.domain.errors import ModelsFileError
@@ -60,10 +61,23 @@ class CacheConfig(CachePolicy, frozen=True, extra="forbid"):
     """Answers that are kept, and given again to requests that ask for the same."""
 
 
+class SamplingConfig(SamplingPolicy, frozen=True, extra="forbid"):
+    """How answers are drawn: a preset for what a request leaves open, and limits on what it may say."""
+
+    @model_validator(mode="after")
+    def _leaves_something(self) -> Self:
+        if self.min_temperature > self.max_temperature:
+            raise ValueError("min_temperature is above max_temperature, so that no request would be left")
+        if self.min_top_p > self.max_top_p:
+            raise ValueError("min_top_p is above max_top_p, so that no request would be left")
+        return self
+
+
 class PolicyConfig(Policy, frozen=True, extra="forbid"):
     """What happens to a request besides being answered."""
 
     name: Name
+    sampling: SamplingConfig | None = None
     retrieval: RetrievalConfig | None = None
     cache: CacheConfig | None = None
 
