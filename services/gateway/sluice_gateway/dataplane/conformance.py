@@ -193,7 +193,7 @@ def _grammar(grammar: str) -> str:
     if "::=" in grammar:
         try:
             grammar = gbnf_to_lark(grammar)
-        except Exception as exc:
+        except Exception as exc:  # it raises bare ones, such as for a rule that is not there
             raise ValueError(str(exc)) from exc
     compiled: str = LLMatcher.grammar_from_lark(grammar)
     problem = LLMatcher.validate_grammar(compiled, _bytes())

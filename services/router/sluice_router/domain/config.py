@@ -24,11 +24,11 @@ from sluice.contracts.routing import (
     Route,
     RoutingSnapshot,
     Rule,
-    SamplingPolicy,
     Share,
 )
 from sluice_router.domain.errors import ModelsFileError
 from sluice_router.domain.price_config import PriceChange, PriceConfig, PriceTierConfig, price_at
+from sluice_router.domain.sampling_config import SamplingConfig
 from sluice_router.domain.sentences import Lines, described
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
@@ -59,18 +59,6 @@ class RetrievalConfig(RetrievalPolicy, frozen=True, extra="forbid"):
 
 class CacheConfig(CachePolicy, frozen=True, extra="forbid"):
     """Answers that are kept, and given again to requests that ask for the same."""
-
-
-class SamplingConfig(SamplingPolicy, frozen=True, extra="forbid"):
-    """How answers are drawn: a preset for what a request leaves open, and limits on what it may say."""
-
-    @model_validator(mode="after")
-    def _leaves_something(self) -> Self:
-        if self.min_temperature > self.max_temperature:
-            raise ValueError("min_temperature is above max_temperature, so that no request would be left")
-        if self.min_top_p > self.max_top_p:
-            raise ValueError("min_top_p is above max_top_p, so that no request would be left")
-        return self
 
 
 class PolicyConfig(Policy, frozen=True, extra="forbid"):
