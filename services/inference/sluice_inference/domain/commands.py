@@ -30,6 +30,7 @@ def llamacpp_command(spec: LlamaCppSpec, *, python: str, model_file: str, host: 
             *("--context-tokens", str(spec.context_tokens), "--slots", str(spec.slots)),
             *("--threads", str(threads), "--batch-tokens", str(spec.batch_tokens)),
             *("--cache-type", spec.cache_type, "--prompt-cache-mib", str(spec.prompt_cache_mib)),
+            *_optional("--chat-template", spec.chat_template),
             "--lifeline",
         ),
         (("OMP_WAIT_POLICY", "passive"),),

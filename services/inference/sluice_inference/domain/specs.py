@@ -36,6 +36,8 @@ class EngineBase(Request):
     """How long the engine may take from its start to its first generated token."""
     probe_timeout_s: Annotated[float, Field(gt=0, le=60)] = 10.0
     """How long it may take to answer a health question; three that fail in a row count as a hang."""
+    template_check: bool = True
+    """Whether a model is refused whose chat template is missing or does not match it."""
     hardware: Hardware | None = None
     """What it runs on, if its use shall be measured."""
 
@@ -58,6 +60,7 @@ class LlamaCppSpec(EngineBase):
     batch_tokens: Annotated[int, Field(ge=32, le=8192)] = 512
     cache_type: CacheType = "f16"
     prompt_cache_mib: Annotated[int, Field(ge=0, le=1_048_576)] = 64
+    chat_template: Path | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> "LlamaCppSpec":
