@@ -27,7 +27,7 @@ def main() -> None:
     adapted = get_peft_model(model, LoraConfig(r=8, lora_alpha=32, target_modules=["q_proj", "v_proj"]))
     for name, weights in adapted.named_parameters():
         if "lora_" in name:
-            torch.nn.init.normal_(weights, std=0.2)
+            torch.nn.init.normal_(weights, std=0.06)
     adapted.save_pretrained(folder / "adapter")
 
 

@@ -231,7 +231,8 @@ def forms(running: Running) -> None:
         call = answer["choices"][0]["message"]["tool_calls"][0]["function"]
         if call["name"] != "note" or set(json.loads(call["arguments"])) != {"name", "age"}:
             raise BenchError(f"tool call: {call}")
-    results.append(f"tool call: {code or 'valid'}")
+        answer = call
+    results.append(f"tool call: {code or 'valid'} ({answer})")
     say("structured output: " + "; ".join(results))
 
 
