@@ -18,6 +18,7 @@ from sluice_cli.commands import (
     lifecycle,
     orgs,
     prices,
+    registry,
     router,
     talk,
     teams,
@@ -27,11 +28,13 @@ from sluice_cli.platform.errors import CommandFailed
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.logs),
-    *(talk.chat, talk.models, talk.trace),
+    *(talk.chat, talk.trace),
     *(ingest.ingest, data.search, data.feedback),
 )
 _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     *(("orgs", orgs.app), ("teams", teams.app), ("keys", keys.app), ("audit", audit.app), ("usage", usage.app)),
+    *(("models", registry.models_app), ("deployments", registry.deployments_app), ("routes", registry.routes_app)),
+    *(("policies", registry.policies_app), ("aliases", registry.aliases_app)),
     ("prices", prices.app),
     ("cache", cache.app),
     *(("eval", jobs.eval_app), ("finetune", jobs.finetune_app), ("router", router.app)),

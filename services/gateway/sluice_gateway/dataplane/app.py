@@ -4,7 +4,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable
-from dataclasses import replace
 
 from opentelemetry.trace import SpanKind
 
@@ -80,6 +79,7 @@ from sluice_gateway.dataplane.table import (
 )
 from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.upstreams import Upstreams
+from sluice_gateway.domain.wishes import shorter
 
 _log = logging.getLogger(__name__)
 _BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
@@ -235,17 +235,17 @@ class DataPlane:
         allowed_s = resolved.plan.deadline_s if heads.deadline_s is None else heads.deadline_s
         deadline = None if allowed_s is None else self._loop.time() + allowed_s
         ctx = RequestContext(endpoint, heads, started, opened, raw, body, deadline)
+        ctx.wishes = resolved.plan.attempts.wishes
         if heads.attempt is not None:
-            ctx.wishes = admit_wishes(heads.attempt)
-        model = resolved.model
+            ctx.wishes = shorter(admit_wishes(heads.attempt), ctx.wishes)
         ctx.model, ctx.route, ctx.plan = resolved
         if not STRUCTURED.isdisjoint(body.fields):
             ctx.demand(structure_of(body.fields, endpoint.kind))
-        if ctx.wishes is not None and ctx.wishes.hedge_s is not None and ctx.plan.direct:
-            ctx.plan = replace(ctx.plan, direct=False)  # two calls need a coroutine
+        if ctx.wishes is not None and ctx.wishes.hedge_s is not None:
+            ctx.plan = ctx.plan.waiting()  # two calls need a coroutine
         if body.untranslatable is not None and not ctx.plan.direct:
             raise body.untranslatable  # stages read the translation
-        if model is not None:
+        if (model := ctx.model) is not None:
             ctx.chain = (model, *open_to(ctx.key, model.fallbacks)) if model.fallbacks else (model,)
         if body.links:
             ctx.plan = ctx.plan.waiting()  # for what the names in them lead to

@@ -5,15 +5,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from sluice.contracts.routing import CachePolicy, GuardMode, Policy, SamplingPolicy, StructuredMode
+from sluice.contracts.routing import AttemptPolicy, CachePolicy, GuardMode, Policy, SamplingPolicy, StructuredMode
 from sluice.errors import DeadlineExceeded
 from sluice_gateway.dataplane.errors import ApiError, Gone
+from sluice_gateway.domain.wishes import Wishes
 
 if TYPE_CHECKING:
     from sluice_gateway.dataplane.context import RequestContext
 
 Stage = Callable[["RequestContext"], Awaitable[None]]
 _STRICTNESS: dict[GuardMode, int] = {"off": 0, "observe": 1, "enforce": 2}
+MAX_ATTEMPTS = 8
 _SCOPES = ("tenant", "team", "key")
 _DEMANDS: tuple[StructuredMode, ...] = ("off", "fail", "repair")
 
@@ -34,6 +36,26 @@ class RetrievalPlan(NamedTuple):
     top_k: int
     mode: Literal["hybrid", "dense", "bm25"]
     on_error: Literal["fail", "continue"]
+
+
+class Attempting(NamedTuple):
+    """What a policy says of attempts: times for each, how many there may be, and when another deployment is asked as well.
+
+    `hedge_share` is the share of a deployment's latest requests (0 to 1) that were answered by the time that is waited.
+    """
+
+    wishes: Wishes | None = None
+    most: int = MAX_ATTEMPTS
+    retries: int | None = None
+    hedge_share: float | None = None
+
+    @property
+    def hedges(self) -> bool:
+        """Whether a second deployment may be asked."""
+        return self.hedge_share is not None or (self.wishes is not None and self.wishes.hedge_s is not None)
+
+
+AS_SET = Attempting()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +80,7 @@ class Plan:
     deadline_s: float | None = None
     structured: StructuredMode = "fail"
     sampling: SamplingPolicy | None = None
+    attempts: "Attempting" = AS_SET
 
     def waiting(self) -> "Plan":
         """Return the same plan for a request that has to wait before the model is asked."""
@@ -110,6 +133,7 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
     if retrieval is not None or retrieval_asked:
         (second if effective.guard_input == "enforce" else first).append(stages.retrieve)
     groups = tuple(tuple(group) for group in (first, second) if group)
+    attempts = _attempting(effective.attempts)
     return Plan(
         policy=policy.name if policy is not None else None,
         guard_input=effective.guard_input,
@@ -118,12 +142,13 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
         fail_open=effective.on_guard_error == "open",
         retrieval=retrieval,
         groups=groups,
-        direct=not groups and effective.guard_output == "off" and effective.sampling is None,
+        direct=not groups and effective.guard_output == "off" and effective.sampling is None and not attempts.hedges,
         cache=effective.cache,
-        marks=effective.model_dump_json(exclude={"name", "cache", "deadline_s"}),
+        marks=effective.model_dump_json(exclude={"name", "cache", "deadline_s", "attempts"}),
         deadline_s=effective.deadline_s,
         structured=effective.structured_output,
         sampling=effective.sampling,
+        attempts=attempts,
     )
 
 
@@ -139,7 +164,8 @@ def stricter(one: Policy | None, other: Policy | None) -> Policy | None:
         guard_policy=leader.guard_policy,
         on_guard_error="closed" if "closed" in (one.on_guard_error, other.on_guard_error) else "open",
         retrieval=one.retrieval or other.retrieval,
-        deadline_s=min((s for s in (one.deadline_s, other.deadline_s) if s is not None), default=None),
+        deadline_s=_least(one.deadline_s, other.deadline_s),
+        attempts=_shorter(one.attempts, other.attempts),
         cache=_narrower(one.cache, other.cache),
         structured_output=max(one.structured_output, other.structured_output, key=_DEMANDS.index),
         sampling=_tighter(one.sampling, other.sampling),
@@ -172,6 +198,26 @@ def _tighter(one: SamplingPolicy | None, other: SamplingPolicy | None) -> Sampli
         max_top_k=min(top_k, default=None),
         max_tokens=min(tokens, default=None),
     )
+
+
+def _shorter(one: AttemptPolicy | None, other: AttemptPolicy | None) -> AttemptPolicy | None:
+    if one is None or other is None:
+        return one or other
+    both = ((name, getattr(one, name), getattr(other, name)) for name in AttemptPolicy.model_fields)
+    return AttemptPolicy.model_validate({name: _least(mine, others) for name, mine, others in both})
+
+
+def _least(*given: float | None) -> float | None:
+    return min((one for one in given if one is not None), default=None)
+
+
+def _attempting(said: AttemptPolicy | None) -> Attempting:
+    if said is None:
+        return AS_SET
+    hedge_s = None if said.hedge_after_ms is None else said.hedge_after_ms / 1000
+    wishes = Wishes(said.timeout_s, said.first_byte_timeout_s, said.idle_timeout_s, hedge_s)
+    share = None if said.hedge_percentile is None else said.hedge_percentile / 100
+    return Attempting(wishes if any(wishes) else None, said.max_attempts, said.retries, share)
 
 
 def _weight(policy: Policy) -> int:
