@@ -229,6 +229,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         prices = PriceKeeper(price_store, redis, clock, data_plane.use, reload_s=settings.keys_reload_s)
         await prices.load()
         holder = SnapshotHolder(redis, router, prices.use, reload_s=settings.snapshot_reload_s)
+        await holder.begin()
 
         shelf = open_shelf(platform, settings, database, clock)
         batches = BatchStore(database, settings.batch_max_bytes, settings.batch_keep_s)
