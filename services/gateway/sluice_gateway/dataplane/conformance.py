@@ -4,6 +4,7 @@ The libraries that tell are imported with the first request that demands a form,
 expressions, also those in schemas, run on an engine of linear time, and no `$ref` is fetched.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -41,7 +42,7 @@ class Problem(NamedTuple):
 
 
 class Checks:
-    """What tells whether an answer has the demanded form. Making it compiles, and the first one imports: do it in a thread.
+    """What tells whether an answer has the demanded form. Making it compiles, and the first one imports: do it in a thread unless `is_at_hand`.
 
     Raises:
         InvalidRequest: a schema, regular expression or grammar is none.
@@ -96,6 +97,12 @@ class Checks:
             if wrong is not None:
                 return Problem(_code(finish, "tool_call_invalid"), wrong, place)
         return None
+
+
+def is_at_hand(structure: Structure) -> bool:
+    """Tell whether the checks of a structure of usual size are made in microseconds: nothing is to be imported, and no grammar converted."""
+    form = structure.text
+    return "jsonschema_rs" in sys.modules and (form is None or form.kind != "grammar")
 
 
 def _code(finish: str | None, otherwise: Code) -> Code:

@@ -15,7 +15,7 @@ import orjson
 from sluice.errors import DependencyUnavailable
 from sluice_gateway.dataplane.answers import event, stream_broken
 from sluice_gateway.dataplane.body import Fields
-from sluice_gateway.dataplane.conformance import LONGEST_SPACE, Checks, Problem
+from sluice_gateway.dataplane.conformance import LONGEST_SPACE, Checks, Problem, is_at_hand
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import Gone, UpstreamBroken
@@ -25,6 +25,8 @@ from sluice_gateway.dataplane.stages.attempt import Answer
 from sluice_gateway.dataplane.stages.record import record_beside
 from sluice_gateway.dataplane.stages.settle import settle_request, take_counts
 from sluice_gateway.dataplane.upstream import UpstreamError
+
+_QUICK_BYTES = 32 * 1024
 
 Ask = Callable[[RequestContext], Awaitable[Answer]]
 
@@ -66,7 +68,9 @@ class Structured:
             ApiError: as for any request; the demanded form may be none.
         """
         assert ctx.structure is not None
-        checks = ctx.checks = await asyncio.to_thread(Checks, ctx.structure)
+        at_once = is_at_hand(ctx.structure) and len(ctx.raw) <= _QUICK_BYTES
+        checks = Checks(ctx.structure) if at_once else await asyncio.to_thread(Checks, ctx.structure)
+        ctx.checks = checks
         answer = await self._ask(ctx)
         if answer.scanner is not None and ctx.plan.structured == "fail":
             return answer
