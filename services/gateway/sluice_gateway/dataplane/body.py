@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from sluice.contracts.base import Request
 from sluice.contracts.retrieval import SearchMode
-from sluice.contracts.routing import SamplingPreset
+from sluice.contracts.routing import SamplingPreset, StructuredMode
 from sluice_gateway.dataplane.errors import InvalidRequest, wrong_value
 from sluice_gateway.dataplane.media import check_form, check_image, check_speech
 from sluice_gateway.dataplane.ranking import check_ranking
@@ -41,6 +41,7 @@ class SluiceOptions(Request):
     retrieval: RetrievalOptions | None = None
     policy: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     sampling: SamplingPreset | None = None
+    structured_output: StructuredMode | None = None
 
 
 class ParsedBody(NamedTuple):

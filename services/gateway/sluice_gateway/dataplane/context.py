@@ -9,6 +9,7 @@ from opentelemetry.trace import Span
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from sluice.contracts.retrieval import Citation
+from sluice.contracts.routing import StructuredMode
 from sluice.contracts.usage import UsageStatus
 from sluice.masking import Vault
 from sluice_gateway.dataplane.asgi import Headers, Receive, Send
@@ -209,9 +210,15 @@ class RequestContext:
             self.structure, self.plan = structure, self.plan.waiting()
 
     @property
+    def on_wrong_form(self) -> StructuredMode:
+        """What an answer of another form than the demanded one means: as the caller says, else the policy."""
+        extension = self.body.extension
+        return (extension.structured_output if extension is not None else None) or self.plan.structured
+
+    @property
     def is_checked(self) -> bool:
         """Whether the answer is checked for the form that it shall have."""
-        return self.structure is not None and self.plan.structured != "off"
+        return self.structure is not None and self.on_wrong_form != "off"
 
     def stop(self) -> None:
         """Stop the call to the model, or all of them."""

@@ -5,7 +5,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from sluice.contracts.routing import AttemptPolicy, CachePolicy, GuardMode, Policy, SamplingPolicy, StructuredMode
+from sluice.contracts.routing import (
+    AttemptPolicy,
+    CachePolicy,
+    GuardMode,
+    Policy,
+    SamplingPolicy,
+    SemanticCache,
+    StructuredMode,
+)
 from sluice.errors import DeadlineExceeded
 from sluice_gateway.dataplane.errors import ApiError, Gone
 from sluice_gateway.domain.wishes import Wishes
@@ -181,6 +189,17 @@ def _narrower(one: CachePolicy | None, other: CachePolicy | None) -> CachePolicy
         scope=max(one.scope, other.scope, key=_SCOPES.index),
         any_temperature=one.any_temperature and other.any_temperature,
         tool_calls=one.tool_calls and other.tool_calls,
+        semantic=_stricter_semantic(one.semantic, other.semantic),
+    )
+
+
+def _stricter_semantic(one: SemanticCache | None, other: SemanticCache | None) -> SemanticCache | None:
+    if one is None or other is None:
+        return None
+    return SemanticCache(
+        use="on_request" if "on_request" in (one.use, other.use) else "always",
+        threshold=max(one.threshold, other.threshold),
+        ttl_s=min(one.ttl_s, other.ttl_s),
     )
 
 

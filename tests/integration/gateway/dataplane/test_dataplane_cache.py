@@ -21,6 +21,7 @@ from sluice_gateway.domain.ports import KeyRecord
 
 CHAT = "/v1/chat/completions"
 BODY: dict[str, Any] = {"model": "small", "messages": [{"role": "user", "content": "What is a fox?"}], "temperature": 0}
+FREE = {"sluice": {"cost_usd": 0.0}}
 
 
 @asynccontextmanager
@@ -196,7 +197,8 @@ async def test_a_kept_stream_answers_a_whole_request(
     }
     *chunks, last = events(counted)
     assert chunks == events(streamed)
-    assert (last["choices"], last["usage"]) == ([], found["usage"])
+    assert (last["choices"], last["usage"]) == ([], found["usage"] | FREE)
+    assert "sluice" not in found["usage"], "the head of a whole answer tells its cost"
 
 
 async def test_a_kept_whole_answer_answers_a_stream(provider: Provider, client: httpx.AsyncClient) -> None:
@@ -214,7 +216,7 @@ async def test_a_kept_whole_answer_answers_a_stream(provider: Provider, client: 
     assert {(chunk["id"], chunk["object"]) for chunk in chunks} == {(whole.json()["id"], "chat.completion.chunk")}
     *before, last = events(counted)
     assert before == chunks
-    assert (last["choices"], last["usage"]) == ([], whole.json()["usage"])
+    assert (last["choices"], last["usage"]) == ([], whole.json()["usage"] | FREE)
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -96,8 +96,14 @@ async def test_a_wrong_answer_is_repaired_by_one_more_question_and_both_are_bill
     assert [state.in_flight for state in table] == [0]
 
 
-async def test_a_policy_may_leave_answers_as_they_are(client: httpx.AsyncClient, provider: Provider) -> None:
+async def test_a_policy_may_leave_answers_as_they_are_and_a_request_may_wish_otherwise(
+    client: httpx.AsyncClient, provider: Provider
+) -> None:
     async with serving(Parts(), routed(provider, "off")) as gateway:
+        provider.next(BAD, GOOD)
+        repaired = await post(client, gateway, ask(sluice={"structured_output": "repair"}))
+        assert repaired.json()["choices"][0]["message"]["content"] == GOOD.text
+        assert repaired.headers["x-sluice-attempts"] == "2"
         provider.next(BAD, BAD)
         assert (await post(client, gateway, ask())).json()["choices"][0]["message"]["content"] == BAD.text
         assert text_of(await post(client, gateway, ask(stream=True))) == BAD.text

@@ -72,11 +72,11 @@ class Structured:
         checks = Checks(ctx.structure) if at_once else await asyncio.to_thread(Checks, ctx.structure)
         ctx.checks = checks
         answer = await self._ask(ctx)
-        if answer.scanner is not None and ctx.plan.structured == "fail":
+        if answer.scanner is not None and ctx.on_wrong_form == "fail":
             return answer
         answer, problem = await self._judged(ctx, checks, answer)
         twice = False
-        if problem is not None and ctx.plan.structured == "repair" and self._may_ask_again(ctx):
+        if problem is not None and ctx.on_wrong_form == "repair" and self._may_ask_again(ctx):
             twice = True
             self._put_aside(ctx)
             ctx.fields, ctx.changed = corrected(ctx.fields, _messages_of(answer), problem), True
