@@ -174,6 +174,7 @@ class CachePolicy(Reply):
     `use` says whether every request may be answered so or only one that asks for it with `x-sluice-cache: on`. `scope` says
     who shares an answer: the keys of a tenant, of a team, or one key alone. Answers that are drawn by chance (a temperature
     above 0) are kept only with `any_temperature` or when a request asks for it, answers that call tools only with `tool_calls`. `semantic` adds questions in other words.
+    Results of functions that are computed and not written (rankings) are kept for `functions_ttl_s` at most.
     """
 
     use: Literal["always", "on_request"] = "always"
@@ -182,6 +183,7 @@ class CachePolicy(Reply):
     any_temperature: bool = False
     tool_calls: bool = False
     semantic: SemanticCache | None = None
+    functions_ttl_s: Annotated[int, Field(ge=1, le=604_800)] = 21_600
 
 
 class SamplingPolicy(Reply):
