@@ -16,6 +16,7 @@ from sluice_inference.domain.ports import EngineProcess, Launcher, Probe
 from sluice_inference.domain.readings import Reading, Speeds, increase, speeds_between
 from sluice_inference.domain.specs import EngineSpec, RemoteSpec
 from sluice_inference.domain.utilisation import Rates, mbu, mfu
+from sluice_inference.measures import learn
 from sluice_inference.metrics import EngineMetrics
 
 _log = logging.getLogger(__name__)
@@ -313,7 +314,7 @@ class EngineKeeper:
         self._metrics.generated.labels(self.spec.id).inc(generated)
         prompted = increase(before.prompt_tokens, reading.prompt_tokens)
         self._metrics.prompted.labels(self.spec.id).inc(prompted)
-        self._metrics.learn(self.spec.id, before, reading)
+        learn(self._metrics, self.spec.id, before, reading)
         now, then = self._clock.monotonic(), self._read_at
         self._read_at = now
         if self.spec.hardware is not None and then is not None and now > then:

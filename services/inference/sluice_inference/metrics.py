@@ -3,7 +3,6 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 from sluice.telemetry.metrics import MetricRegistry
-from sluice_inference.domain.readings import Reading, increase
 
 _START_BUCKETS = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0)
 
@@ -73,13 +72,3 @@ class EngineMetrics:
             ("engine",),
             buckets=_START_BUCKETS,
         )
-
-    def learn(self, engine: str, before: Reading, after: Reading) -> None:
-        """Add what an engine's own counters grew by between two looks."""
-        self.prefix_asked.labels(engine).inc(increase(before.prefix_asked, after.prefix_asked))
-        self.prefix_found.labels(engine).inc(increase(before.prefix_found, after.prefix_found))
-        known = {phase: (seconds, count) for phase, seconds, count in before.phases}
-        for phase, seconds, count in after.phases:
-            earlier = known.get(phase, (None, None))
-            self.phase_seconds.labels(engine, phase).inc(increase(earlier[0], seconds))
-            self.phase_count.labels(engine, phase).inc(increase(earlier[1], count))

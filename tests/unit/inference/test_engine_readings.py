@@ -8,6 +8,7 @@ from sluice_inference.domain.capacity import Host, capacity_of
 from sluice_inference.domain.readings import Reading, increase, parse_reading, speeds_between
 from sluice_inference.domain.specs import Hardware
 from sluice_inference.domain.utilisation import Rates, mbu, mfu
+from sluice_inference.measures import learn
 from sluice_inference.metrics import EngineMetrics
 
 LLAMA = """# HELP llamacpp:prompt_tokens_total Number of prompt tokens processed
@@ -121,7 +122,7 @@ def test_what_an_engine_timed_becomes_our_own_counters() -> None:
             'count{engine="0"} 6.0', 'count{engine="0"} 8.0'
         )
     )
-    metrics.learn("e", before, after)
+    learn(metrics, "e", before, after)
     text = registry.render()[0].decode()
     assert 'sluice_engine_phase_seconds_total{engine="e",phase="time_to_first_token"} 2.0' in text
     assert 'sluice_engine_phase_observations_total{engine="e",phase="time_to_first_token"} 2.0' in text
