@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import anthropic
 import httpx
 import openai
 import pytest
@@ -52,6 +53,18 @@ async def test_an_answer_and_a_stream_are_billed_as_the_engine_counts(engine: st
     assert (second.prompt_tokens, second.completion_tokens) == (first.prompt_tokens, first.completion_tokens)
     assert third.completion_tokens == done.usage.completion_tokens
     assert all(event.tokens_exact and event.status == "ok" for event in parts.usage.events)
+
+
+async def test_the_engine_counts_a_prompt_before_it_answers(engine: str) -> None:
+    parts = Parts()
+    async with (
+        serving(parts, routing(engine)) as gateway,
+        anthropic.AsyncAnthropic(api_key="sk-test", base_url=gateway.url, max_retries=0) as api,
+    ):
+        counted = await api.messages.count_tokens(model="small", messages=MESSAGES)
+        answer = await api.messages.create(model="small", messages=MESSAGES, max_tokens=4)
+    assert counted.input_tokens == answer.usage.input_tokens + (answer.usage.cache_read_input_tokens or 0)
+    assert [event.prompt_tokens for event in parts.usage.events] == [0, counted.input_tokens]
 
 
 async def test_a_prompt_over_the_context_is_refused_with_a_sentence(engine: str) -> None:

@@ -19,6 +19,7 @@ from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import (
     ApiError,
     Gone,
+    InvalidRequest,
     OutOfTime,
     RateLimited,
     Unavailable,
@@ -35,6 +36,7 @@ from sluice_gateway.domain.wishes import Wishes
 from sluice_gateway.translate.shapes import Provider, Refusal
 
 _DEFAULT_RETRY_S = 1.0
+_NO_SUCH_PATH = frozenset({404, 405, 501})
 
 _REFUSED_AS = {"context_length_exceeded": "context", "content_filter": "content"}
 _REFUSALS = frozenset(_REFUSED_AS.values())
@@ -204,15 +206,14 @@ class Attempts:
             if stream is None and not ctx.body.stream:
                 if ctx.form is not None and not reply.content_type.startswith(b"application/json"):
                     return {}  # subtitles or text, which pass as they come
-                found = _json(reply.body)
-                return found if state.provider is None else _translated(ctx, state.provider, found)
+                return _found(ctx, state.provider, _json(reply.body))
         if stream is not None:
             stream.close()
         if state.provider is not None and kind != "answer":
             self._refused(ctx, state, state.provider.refusal(reply.status, reply.body), reply, entry)
-        if kind == "refusal":
+        said = _said(ctx, entry, state, reply, kind)
+        if said is not None:
             state.succeeded()  # a refusal is a sign of life
-            said = refusal(reply.status, reply.body, model=entry.name, upstream_model=state.config.upstream_model)
             raise _refused_or_elsewhere(ctx, entry, said)
         if kind == "limit":
             raise self._limited(reply, state)
@@ -309,6 +310,29 @@ def _shorter(wishes: Wishes, limit_s: float, idle_s: float, *, streamed: bool) -
     # A caller may wait for less than the operator allows, not for more.
     wished = wishes.first_byte_s if streamed else wishes.timeout_s
     return min(limit_s, wished or limit_s), min(idle_s, wishes.idle_s or idle_s)
+
+
+def _said(
+    ctx: RequestContext, entry: ModelEntry, state: DeploymentState, reply: UpstreamReply, kind: StatusClass
+) -> ApiError | None:
+    # What a deployment said to the caller, None when it failed.
+    if ctx.endpoint.counts and reply.status in _NO_SUCH_PATH:
+        return InvalidRequest(
+            f"The model `{entry.name}` cannot count tokens before it answers: its server has no endpoint for that.",
+            param="model",
+            code="unsupported_value",
+        )
+    if kind != "refusal":
+        return None
+    return refusal(reply.status, reply.body, model=entry.name, upstream_model=state.config.upstream_model)
+
+
+def _found(ctx: RequestContext, provider: Provider | None, found: dict[str, Any]) -> dict[str, Any]:
+    if provider is not None:
+        return _translated(ctx, provider, found)
+    if ctx.endpoint.counts and type(found.get("input_tokens")) is not int:
+        raise failed("protocol")
+    return found
 
 
 def _translated(ctx: RequestContext, provider: Provider, found: dict[str, Any]) -> dict[str, Any]:
