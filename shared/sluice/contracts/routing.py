@@ -28,12 +28,14 @@ class DeploymentAuth(Reply):
     """How a deployment wants to be called; secrets never travel, only the name of the variable that holds one.
 
     `none` sends nothing, `bearer` sends the value of environment variable `env`, `service` sends a service token
-    for audience `audience` (a Sluice service that speaks the OpenAI API, such as retrieval's embeddings).
+    for audience `audience` (a Sluice service that speaks the OpenAI API, such as retrieval's embeddings), `aws` signs each
+    request for `region` (SigV4) with the access key, secret key and perhaps session token that `env` holds, with colons between.
     """
 
-    kind: Literal["none", "bearer", "service"] = "none"
+    kind: Literal["none", "bearer", "service", "aws"] = "none"
     env: str | None = None
     audience: str | None = None
+    region: str | None = None
 
 
 class Deployment(Reply):
@@ -174,6 +176,7 @@ class CachePolicy(Reply):
     `use` says whether every request may be answered so or only one that asks for it with `x-sluice-cache: on`. `scope` says
     who shares an answer: the keys of a tenant, of a team, or one key alone. Answers that are drawn by chance (a temperature
     above 0) are kept only with `any_temperature` or when a request asks for it, answers that call tools only with `tool_calls`. `semantic` adds questions in other words.
+    Results of functions that are computed and not written (rankings) are kept for `functions_ttl_s` at most.
     """
 
     use: Literal["always", "on_request"] = "always"
@@ -182,6 +185,7 @@ class CachePolicy(Reply):
     any_temperature: bool = False
     tool_calls: bool = False
     semantic: SemanticCache | None = None
+    functions_ttl_s: Annotated[int, Field(ge=1, le=604_800)] = 21_600
 
 
 class SamplingPolicy(Reply):

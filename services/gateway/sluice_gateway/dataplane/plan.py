@@ -190,6 +190,7 @@ def _narrower(one: CachePolicy | None, other: CachePolicy | None) -> CachePolicy
         any_temperature=one.any_temperature and other.any_temperature,
         tool_calls=one.tool_calls and other.tool_calls,
         semantic=_stricter_semantic(one.semantic, other.semantic),
+        functions_ttl_s=min(one.functions_ttl_s, other.functions_ttl_s),
     )
 
 

@@ -45,6 +45,11 @@ class AuthConfig(DeploymentAuth, frozen=True, extra="forbid"):
     def _is_whole(self) -> Self:
         if self.kind == "bearer" and not self.env:
             raise ValueError("kind 'bearer' needs 'env', the name of the variable that holds the key")
+        if self.kind == "aws" and not (self.env and self.region):
+            raise ValueError(
+                "kind 'aws' needs 'region', and 'env', the name of the variable that holds ACCESS_KEY:SECRET_KEY or "
+                "ACCESS_KEY:SECRET_KEY:SESSION_TOKEN"
+            )
         if self.kind == "service" and not self.audience:
             raise ValueError("kind 'service' needs 'audience', the name of the Sluice service")
         return self

@@ -66,7 +66,7 @@ def entry_of(ctx: RequestContext, policy: CachePolicy, recorder: Recorder, asked
         # an answer that is given again costs nothing
         pieces=tuple(_COST.sub(_FREE, piece) for piece in kept.pieces) if ctx.body.stream else tuple(kept.pieces),
         stored_at=ctx.at,
-        ttl_s=policy.ttl_s,
+        ttl_s=min(policy.ttl_s, policy.functions_ttl_s) if ctx.endpoint.kind == "rerank" else policy.ttl_s,
         prompt_tokens=usage.prompt_tokens if usage else 0,
         completion_tokens=usage.completion_tokens if usage else 0,
         cost_usd=ctx.cost or 0.0,

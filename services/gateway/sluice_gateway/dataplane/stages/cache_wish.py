@@ -16,6 +16,7 @@ _NO_PART = frozenset(
     {"model", "stream", "stream_options", "user", "metadata", "sluice", "safety_identifier", "prompt_cache_key"}
 )
 _MAX_AGE = re.compile(rb"max-age=(\d{1,9})")
+_COMPUTED = frozenset({"embedding", "rerank"})
 _FOREVER = float("inf")
 _FOR_IT = (b"on", b"refresh", b"semantic", b"exact")
 
@@ -59,7 +60,7 @@ def wish_of(ctx: RequestContext) -> Wish | None:
 
 
 def _is_certain(ctx: RequestContext) -> bool:
-    return ctx.endpoint.kind == "embedding" or (ctx.body.native or ctx.fields).get("temperature") == 0
+    return ctx.endpoint.kind in _COMPUTED or (ctx.body.native or ctx.fields).get("temperature") == 0
 
 
 def asking_of(ctx: RequestContext, policy: CachePolicy) -> Asking | None:
