@@ -107,6 +107,7 @@ def _may_pass(ctx: RequestContext, provider: Provider, *, native: bool) -> bool:
         and not ctx.changed
         and ctx.body.extension is None
         and ctx.plan.guard_output == "off"
+        and not (ctx.checks is not None and ctx.body.stream)
     )
 
 

@@ -29,6 +29,7 @@ from sluice_gateway.dataplane.errors import (
 from sluice_gateway.dataplane.refusals import refusal
 from sluice_gateway.dataplane.sse import Scanner, StreamPiece
 from sluice_gateway.dataplane.stages.resolve import open_to
+from sluice_gateway.dataplane.structure import in_terms_of
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import Call, FormCall, Reason, UpstreamReply
 from sluice_gateway.domain.wishes import Wishes
@@ -47,12 +48,16 @@ StatusClass = Literal["answer", "refusal", "limit", "failure"]
 
 
 class Answer(NamedTuple):
-    """What a deployment answered: a whole body and its JSON, or a stream whose first piece was read."""
+    """What a deployment answered: a whole body and its JSON, or a stream whose first piece was read.
+
+    `messages` are those of a stream that was read to its end already.
+    """
 
     reply: UpstreamReply
     json: dict[str, Any] | None
     scanner: Scanner | None
     first: StreamPiece | None
+    messages: list[dict[str, Any]] | None = None
 
 
 class AttemptFailed(Exception):
@@ -150,7 +155,11 @@ class Attempts:
             path, headers, body = ctx.endpoint.upstream_path, (("content-type", form.content_type),), form.files()
         elif state.provider is None and ctx.endpoint.client is None:
             path = ctx.endpoint.upstream_path
-            body = upstream_bytes(ctx.raw, ctx.body, ctx.fields, config.upstream_model, changed=ctx.changed)
+            fields, changed = ctx.fields, ctx.changed
+            if ctx.structure is not None:
+                fields = in_terms_of(config.provider, ctx.structure, fields, ctx.endpoint.kind)
+                changed = changed or fields is not ctx.fields
+            body = upstream_bytes(ctx.raw, ctx.body, fields, config.upstream_model, changed=changed)
         else:
             path, headers, body = foreign.request(ctx, entry, state)
         before, after = state.paths
