@@ -397,3 +397,15 @@ class EmbeddingReply(Reply):
     data: tuple[EmbeddingReplyItem, ...]
     model: str
     usage: EmbeddingUsage
+
+
+class RetrievalPolicy(Reply):
+    """Retrieval that a policy switches on for each request of its route."""
+
+    vector_store_ids: tuple[str, ...] = ()
+    top_k: Annotated[int, Field(ge=1, le=50)] = 5
+    mode: SearchMode = "hybrid"
+    on_error: Literal["fail", "continue"] = "fail"
+    rerank: RerankMethod = "none"
+    placement: ContextPlacement = "ranked"
+    follow_ups: bool = True

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from sluice.contracts.base import Reply, Request
+from sluice.contracts.retrieval import RetrievalPolicy
 
 SNAPSHOT_KEY = "sluice:routing:snapshot"
 
@@ -148,18 +149,6 @@ class Model(Reply):
     balance: Balance = "least_loaded"
     hedge_after_ms: Annotated[int, Field(ge=1, le=3_600_000)] | None = None
     deployments: tuple[Deployment, ...]
-
-
-class RetrievalPolicy(Reply):
-    """Retrieval that a policy switches on for each request of its route."""
-
-    vector_store_ids: tuple[str, ...] = ()
-    top_k: Annotated[int, Field(ge=1, le=50)] = 5
-    mode: Literal["hybrid", "dense", "bm25"] = "hybrid"
-    on_error: Literal["fail", "continue"] = "fail"
-    rerank: Literal["none", "features", "model"] = "none"
-    placement: Literal["ranked", "edges"] = "ranked"
-    follow_ups: bool = True
 
 
 class SemanticCache(Reply):

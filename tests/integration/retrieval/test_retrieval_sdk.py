@@ -12,7 +12,8 @@ from tests.bench.retrieval import files
 from tests.bench.retrieval.parts import Gateway, Retrieval
 from tests.simulators.openai_provider import Behaviour, Provider
 
-from sluice.contracts.routing import Policy, RetrievalPolicy
+from sluice.contracts.retrieval import RetrievalPolicy
+from sluice.contracts.routing import Policy
 
 pytestmark = pytest.mark.integration
 

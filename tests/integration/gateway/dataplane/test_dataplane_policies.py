@@ -10,7 +10,8 @@ import pytest
 from gateway_parts import POISON, SECRET, Guard, Keys, Parts, Retrieval, Router, deployment, model, serving, snapshot
 from openai_provider import Behaviour, Provider
 
-from sluice.contracts.routing import Policy, RetrievalPolicy, Route, RoutingSnapshot, SamplingPolicy
+from sluice.contracts.retrieval import RetrievalPolicy
+from sluice.contracts.routing import Policy, Route, RoutingSnapshot, SamplingPolicy
 from sluice.errors import DependencyUnavailable, NotFound
 from sluice_gateway.domain.ports import KeyRecord
 
