@@ -24,8 +24,9 @@ from sluice.service import deps_of
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
-from sluice_router.adapters import intents_file
-from sluice_router.adapters.intents import Intents
+from sluice_router.adapters import examples_file
+from sluice_router.adapters.classifiers import Classifiers
+from sluice_router.adapters.languages import Languages
 from sluice_router.adapters.live import LiveConfig
 from sluice_router.adapters.loads import Loads
 from sluice_router.adapters.models_file import WatchedFile, load
@@ -33,13 +34,14 @@ from sluice_router.adapters.outside import Outside
 from sluice_router.adapters.price_catalogue import PriceCatalogue
 from sluice_router.adapters.prober import Prober
 from sluice_router.adapters.publisher import Notes, Publisher
+from sluice_router.adapters.reader import Reader
 from sluice_router.domain.health import HealthBook
 from sluice_router.domain.publication import probed, snapshot
 from sluice_router.domain.registry import State
 from sluice_router.domain.registry_admin import RegistryAdmin
 from sluice_router.metrics import RouterMetrics
 from sluice_router.settings import Settings
-from sluice_router.store import RegistryStore
+from sluice_router.store import ClassifierStore, RegistryStore
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
@@ -63,7 +65,8 @@ class Deps:
     prober: Prober
     publisher: Publisher
     loads: Loads
-    intents: Intents
+    classifiers: Classifiers
+    reader: Reader
     metrics: RouterMetrics
 
 
@@ -149,13 +152,14 @@ async def open_deps(
         return ServiceClient(service, url, tokens, transport or network, tracing, subject="router", retries=0)
 
     inference = InferenceClient(asking("inference"))
-    intents = Intents(
+    classifiers = Classifiers(
         RetrievalClient(asking("retrieval")),
-        platform.data_dir / "router" / "intents.npz",
+        ClassifierStore(database),
         settings.intent_timeout_s,
         settings.intent_confidence,
     )
-    intents.load()
+    await classifiers.load()
+    reader = Reader(classifiers, Languages(), lambda signal, outcome: metrics.readings.labels(signal, outcome).inc())
     loads = Loads(inference, lambda: publisher.current, settings.loads_s)
 
     async def publish() -> None:
@@ -171,6 +175,7 @@ async def open_deps(
     loops.start("prices", lambda: catalogue.follow(lambda: live.current, time, publisher.refresh))
     loops.start("registry", lambda: live.settle(settle))
     loops.start("registry-changes", lambda: live.listen(refresh))
+    loops.start("classifiers", lambda: classifiers.look(settings.reload_s))
     loops.start("registry-look", lambda: live.look(settings.reload_s, refresh))
     loops.start("models-file", lambda: file.watch(settings.reload_s, reloaded))
     try:
@@ -192,7 +197,8 @@ async def open_deps(
             prober=prober,
             publisher=publisher,
             loads=loads,
-            intents=intents,
+            classifiers=classifiers,
+            reader=reader,
             metrics=metrics,
         )
     finally:
@@ -213,8 +219,9 @@ async def _loaded(live: LiveConfig, database: Database) -> None:
 
 
 def check_config(platform: PlatformSettings, settings: Settings) -> None:
-    """Raise if models.yaml, or intents.yaml where there is one, is not right."""
+    """Raise if models.yaml, or intents.yaml and domains.yaml where they are there, are not right."""
     del settings
     load(platform)
-    if (platform.config_dir / intents_file.FILENAME).exists():
-        intents_file.load(platform)
+    for filename in examples_file.FILES:
+        if (platform.config_dir / filename).exists():
+            examples_file.load(platform, filename)

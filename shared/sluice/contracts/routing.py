@@ -212,17 +212,36 @@ class Share(Reply):
 
 
 class Rule(Reply):
-    """Requests with one of these intents go to the models of `use` first; the route's candidates answer when those cannot."""
+    """Requests of which all that is named here is true go to the models of `use` first; the route's candidates answer when those cannot.
 
-    intents: Annotated[tuple[str, ...], Field(min_length=1)]
+    `intents`, `domains` and `languages` (ISO 639-1) name classes of which the request has to have one; `longer_than` counts tokens
+    of the prompt, `modalities` are what it holds besides text.
+    """
+
+    intents: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    modalities: tuple[Modality, ...] = ()
+    longer_than: Annotated[int, Field(ge=0)] | None = None
     use: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Quality(Reply):
+    """Which of a route's candidates are the stronger ones, and the share of requests that they get: those that gain most by it.
+
+    The gain is what the trained classifier `difficulty` predicts; without it the candidates are chosen among as if this was not set.
+    """
+
+    strong: Annotated[tuple[str, ...], Field(min_length=1)]
+    share: Annotated[float, Field(ge=0, le=1)]
 
 
 class Route(Reply):
     """A virtual model: the router picks one of `candidates`; `fallbacks` are tried in order when that one fails.
 
     `prefer` says by what it picks. With a `split` each caller is assigned one candidate, always the same one, by weight:
-    a canary or an A/B test. The first of `rules` that fits the request's intent comes before all of that.
+    a canary or an A/B test. The first of `rules` that fits the request comes before all of that. With `quality` the stronger candidates
+    get the requests that gain most by them, with `by_domain` those come first whose `domains` name the request's.
 
     `when_all_down` says what the router does when no deployment is healthy: `try` names one all the same, as a last
     resort, `refuse` answers 503.
@@ -236,6 +255,8 @@ class Route(Reply):
     prefer: Prefer = "least_loaded"
     split: tuple[Share, ...] = ()
     rules: tuple[Rule, ...] = ()
+    quality: Quality | None = None
+    by_domain: bool = False
     when_all_down: Literal["try", "refuse"] = "try"
 
 
@@ -274,7 +295,20 @@ class RouteRequest(Request):
     explain: bool = False
 
 
-SignalName = Literal["residency", "modality", "capability", "context", "health", "load", "cost", "intent"]
+SignalName = Literal[
+    "residency",
+    "modality",
+    "capability",
+    "context",
+    "health",
+    "load",
+    "cost",
+    "intent",
+    "domain",
+    "language",
+    "length",
+    "difficulty",
+]
 
 
 class SignalValue(Reply):
@@ -360,6 +394,45 @@ class TrainingReport(Reply):
     classes: tuple[ClassWorth, ...]
     calibration: tuple[CalibrationBin, ...]
     curve: tuple[FloorPoint, ...]
+
+
+class DifficultyExample(Request):
+    """A prompt, and how good the answers of a weaker and of a stronger model were: 0 to 1, or whether they were right."""
+
+    text: Annotated[str, Field(min_length=1, max_length=20_000)]
+    weak: Annotated[float, Field(ge=0, le=1)]
+    strong: Annotated[float, Field(ge=0, le=1)]
+
+
+class DifficultyTraining(Request):
+    """What the classifier `difficulty` is trained on."""
+
+    examples: Annotated[tuple[DifficultyExample, ...], Field(min_length=100, max_length=20_000)]
+
+
+class SharePoint(Reply):
+    """What giving this share of requests to the stronger model would do: mean quality, and how much of its advantage that keeps."""
+
+    strong_share: float
+    quality: float
+    gap_recovered: float
+
+
+class DifficultyReport(Reply):
+    """What the classifier `difficulty` is worth, on examples that were left out of its training.
+
+    `apgr` is the mean share of the stronger model's advantage that is kept over all shares of requests that it may get (RouteLLM, Ong
+    and others 2024): 0.5 is what chance does. `weak_quality` and `strong_quality` are the means of both models.
+    """
+
+    object: Literal["router.training"] = "router.training"
+    classifier: Literal["difficulty"] = "difficulty"
+    examples: int
+    apgr: float
+    weak_quality: float
+    strong_quality: float
+    sha256: str
+    curve: tuple[SharePoint, ...]
 
 
 class ModelList(Reply):
