@@ -20,6 +20,7 @@ from sluice.health import Probe
 from sluice.host_names import SystemNames
 from sluice.loops import Supervisor
 from sluice.redis import open_redis
+from sluice.secrets import ProviderSecrets
 from sluice.service import deps_of
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
@@ -140,6 +141,7 @@ async def open_deps(
     prober = Prober(
         transport=transport or network,
         tokens=tokens,
+        secrets=ProviderSecrets(platform.secrets_dir),
         targets=lambda: probed(live.current),
         changed=refresh,
         counted=lambda result: metrics.probes.labels(result).inc(),

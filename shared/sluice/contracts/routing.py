@@ -23,14 +23,15 @@ KEY_HEADERS = {"azure": "api-key", "anthropic": "x-api-key", "gemini": "x-goog-a
 
 
 class DeploymentAuth(Reply):
-    """How a deployment wants to be called; secrets never travel, only the name of the variable that holds one.
+    """How a deployment wants to be called; secrets never travel, only the name of the variable or file that holds one.
 
-    `none` sends nothing, `bearer` sends the value of environment variable `env`, `service` sends a service token
+    `none` sends nothing, `bearer` sends the value of environment variable `env` or of `file` in the folder for secrets, `service` sends a service token
     for audience `audience` (a Sluice service that speaks the OpenAI API, such as retrieval's embeddings).
     """
 
     kind: Literal["none", "bearer", "service"] = "none"
     env: str | None = None
+    file: str | None = None
     audience: str | None = None
 
 

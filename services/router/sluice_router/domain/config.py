@@ -39,12 +39,16 @@ class _Section(BaseModel):
 
 # A misspelt field of a policy must not switch its guard off in silence, so these refuse what the wire shapes ignore.
 class AuthConfig(DeploymentAuth, frozen=True, extra="forbid"):
-    """How a deployment wants to be called; `env` names the variable that holds the key."""
+    """How a deployment wants to be called; `env` names the variable that holds the key, `file` a file of the folder for secrets."""
+
+    file: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$")] | None = None
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        if self.kind == "bearer" and not self.env:
-            raise ValueError("kind 'bearer' needs 'env', the name of the variable that holds the key")
+        if self.kind == "bearer" and bool(self.env) == bool(self.file):
+            raise ValueError(
+                "kind 'bearer' needs 'env', the name of the variable that holds the key, or 'file', its file in SLUICE_SECRETS_DIR"
+            )
         if self.kind == "service" and not self.audience:
             raise ValueError("kind 'service' needs 'audience', the name of the Sluice service")
         return self
