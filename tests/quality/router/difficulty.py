@@ -58,7 +58,10 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--embeddings", type=Path)
     asked = parser.parse_args()
-    rows = [json.loads(line) for line in gzip.decompress(asked.file.read_bytes()).decode().splitlines()]
+    with gzip.open(
+        asked.file, "rt", encoding="utf-8"
+    ) as lines:  # U+2028 stands inside of prompts, so splitlines would cut them
+        rows = [json.loads(line) for line in lines]
     texts = tuple(row["prompt"][:READ_CHARS] for row in rows)
     weak, strong = (
         np.array([float(row[f"{name}_correct"]) for row in rows], np.float32) for name in ("weak", "strong")
