@@ -11,6 +11,7 @@ from sluice.sentences import faults
 from sluice_cli.commands import (
     audit,
     cache,
+    chunk,
     data,
     ingest,
     jobs,
@@ -29,7 +30,7 @@ from sluice_cli.platform.errors import CommandFailed
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.logs),
     *(talk.chat, talk.trace),
-    *(ingest.ingest, data.search, data.feedback),
+    *(ingest.ingest, chunk.chunk, data.search, data.feedback),
 )
 _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     *(("orgs", orgs.app), ("teams", teams.app), ("keys", keys.app), ("audit", audit.app), ("usage", usage.app)),

@@ -168,7 +168,15 @@ class Retrieval:
         if self.failing is not None:
             raise self.failing
         citation = Citation(
-            index=1, chunk_id="chk_1", document_id="doc_1", vector_store_id="vs_1", source="manual.md", score=0.9
+            index=1,
+            chunk_id="chk_1",
+            document_id="doc_1",
+            vector_store_id="vs_1",
+            source="manual.md",
+            score=0.9,
+            start=0,
+            end=17,
+            quote="The port is 8080.",
         )
         return ContextReply(text="[1] (manual.md) The port is 8080.", citations=(citation,))
 

@@ -32,6 +32,7 @@ from sluice.tasks import TaskSender, make_celery
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_gateway.adapters.answer_cache import Invalidations, RedisAnswers
+from sluice_gateway.adapters.asked_questions import RedisQuestions
 from sluice_gateway.adapters.batch_queue import CeleryBatchQueue
 from sluice_gateway.adapters.blob_store import open_blobs
 from sluice_gateway.adapters.cooldown_channel import CooldownChannel
@@ -51,6 +52,7 @@ from sluice_gateway.batches.sweep import Sweep
 from sluice_gateway.cache.lasting import LastingAnswers
 from sluice_gateway.cache.levels import AnswerCache
 from sluice_gateway.cache.memory import MemoryCache
+from sluice_gateway.cache.similar import SimilarQuestions
 from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.dataplane.asgi import Receive, Scope, Send
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
@@ -188,6 +190,15 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         levels = (far, lasting) if settings.cache_database_bytes else (far,)
         answers = AnswerCache(MemoryCache(settings.cache_memory_bytes), levels, far)
         invalidations = Invalidations(redis, answers, clock, answer_store)
+        retrieval = RetrievalClient(client("retrieval"))
+        similar = SimilarQuestions(
+            RedisQuestions(_impatient_redis(platform, stack)),
+            retrieval,
+            clock,
+            model=settings.cache_embedding_model,
+            patience_s=settings.cache_semantic_patience_s,
+        )
+        stack.push_async_callback(similar.close)
         stack.push_async_callback(lasting.close)
         stack.push_async_callback(answers.close)
         metrics = GatewayMetrics(registry)
@@ -201,7 +212,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 credentials=DeploymentCredentials(tokens, ProviderSecrets(platform.secrets_dir)),
                 guard=GuardrailClient(client("guardrail")),
                 router=router,
-                retrieval=RetrievalClient(client("retrieval")),
+                retrieval=retrieval,
                 tracing=tracing,
                 metrics=metrics,
                 clock=clock,
@@ -219,6 +230,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                     unpriced_models=settings.unpriced_models,
                 ),
                 answers=answers,
+                similar=similar,
                 names=SystemNames(),
             ),
             _to_control_plane,
@@ -230,6 +242,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         prices = PriceKeeper(price_store, redis, clock, data_plane.use, reload_s=settings.keys_reload_s)
         await prices.load()
         holder = SnapshotHolder(redis, router, prices.use, reload_s=settings.snapshot_reload_s)
+        await holder.begin()
 
         shelf = open_shelf(platform, settings, database, clock)
         batches = BatchStore(database, settings.batch_max_bytes, settings.batch_keep_s)

@@ -20,6 +20,7 @@ from sluice.contracts.routing import (
     Region,
     RetrievalPolicy,
     Rule,
+    SemanticCache,
     Share,
 )
 from sluice_router.domain.errors import ModelsFileError
@@ -58,8 +59,14 @@ class RetrievalConfig(RetrievalPolicy, frozen=True, extra="forbid"):
     """Retrieval that a policy switches on."""
 
 
+class SemanticConfig(SemanticCache, frozen=True, extra="forbid"):
+    """Kept answers also for questions that ask for the same in other words."""
+
+
 class CacheConfig(CachePolicy, frozen=True, extra="forbid"):
     """Answers that are kept, and given again to requests that ask for the same."""
+
+    semantic: SemanticConfig | None = None
 
 
 class AttemptConfig(AttemptPolicy, frozen=True, extra="forbid"):

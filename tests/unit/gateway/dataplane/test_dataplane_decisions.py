@@ -367,6 +367,8 @@ def test_what_retrieval_is_asked() -> None:
 
 @pytest.mark.parametrize("secret", [
     "http://10.0.0.7:9000/v1", "10.0.0.7:9000", "/srv/models/llama.gguf", "sk-abcdefgh12345", "vendor-model-7",
+    "HTTPS://Inside.example/v1", "arn:aws:bedrock:eu-west-1:123456789012:model/x", "projects/acme-prod/locations/eu", "org-ABCDEFGH1234", "AKIAABCDEFGH12345",
+    "123e4567-e89b-12d3-a456-426614174000", "bearer abcdefgh12345", "key-abcdefgh*****",
 ])  # fmt: skip
 def test_a_refusal_keeps_secrets(secret: str) -> None:
     text = clean(f"bad value in {secret} here", model="small", upstream_model="vendor-model-7")
