@@ -82,11 +82,11 @@ def main() -> None:
             furthest = max(furthest, abs(float(np.mean(decided)) - share))
     found = apgr(predicted, weak, strong)
     print(f"{len(rows)} prompts, quality {weak.mean():.3f} and {strong.mean():.3f}; APGR over five folds {found:.4f}")
-    for share, decided in taken.items():
-        quality = float(np.where(decided, strong, weak).mean())
+    for share, mask in taken.items():
+        quality = float(np.where(mask, strong, weak).mean())
         gap = (quality - weak.mean()) / (strong.mean() - weak.mean())
         print(
-            f"asked {share:.0%}: realised {decided.mean():.1%}, quality {quality:.3f}, {gap:.1%} of the gap (chance {share:.0%})"
+            f"asked {share:.0%}: realised {mask.mean():.1%}, quality {quality:.3f}, {gap:.1%} of the gap (chance {share:.0%})"
         )
     print(f"furthest from the asked share in any fold: {furthest * 100:.1f} points")
     is_math = np.array([row["task"].startswith("gsm8k") for row in rows])
