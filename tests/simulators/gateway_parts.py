@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import uvicorn
 from tests.simulators.lease_bank import Bank
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from sluice.auth import ServiceTokens
 from sluice.clock import SystemClock
 from sluice.contracts.guard import CheckRequest, InputVerdict, IssueDetail, OutputVerdict
 from sluice.contracts.retrieval import Citation, ContextReply, ContextRequest
@@ -23,10 +25,12 @@ from sluice.contracts.routing import (
     RoutingSnapshot,
 )
 from sluice.errors import SluiceError
+from sluice.secrets import ProviderSecrets
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice.testing import free_port
+from sluice_gateway.adapters.credentials import DeploymentCredentials
 from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.dataplane.asgi import Receive, Scope, Send
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
@@ -82,6 +86,12 @@ class Secrets:
         if auth.env in self.known:
             return self.known[auth.env]
         return None if auth.kind == "none" else f"{auth.kind}-{tenant}"
+
+    def signed(self, auth: DeploymentAuth, url: str, body: bytes) -> tuple[tuple[str, str], ...]:
+        """Sign as the product does."""
+        return DeploymentCredentials(ServiceTokens("x" * 32, "gateway"), ProviderSecrets(Path("/nowhere"))).signed(
+            auth, url, body
+        )
 
 
 @dataclass

@@ -26,13 +26,15 @@ class DeploymentAuth(Reply):
     """How a deployment wants to be called; secrets never travel, only the name of the variable or file that holds one.
 
     `none` sends nothing, `bearer` sends the value of environment variable `env` or of `file` in the folder for secrets, `service` sends a service token
-    for audience `audience` (a Sluice service that speaks the OpenAI API, such as retrieval's embeddings).
+    for audience `audience` (a Sluice service that speaks the OpenAI API, such as retrieval's embeddings), `aws` signs each
+    request for `region` (SigV4) with the access key, secret key and perhaps session token that `env` or `file` holds, with colons between.
     """
 
-    kind: Literal["none", "bearer", "service"] = "none"
+    kind: Literal["none", "bearer", "service", "aws"] = "none"
     env: str | None = None
     file: str | None = None
     audience: str | None = None
+    region: str | None = None
 
 
 class Deployment(Reply):

@@ -46,9 +46,13 @@ class AuthConfig(DeploymentAuth, frozen=True, extra="forbid"):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        if self.kind == "bearer" and bool(self.env) == bool(self.file):
+        if self.kind in ("bearer", "aws") and bool(self.env) == bool(self.file):
             raise ValueError(
-                "kind 'bearer' needs 'env', the name of the variable that holds the key, or 'file', its file in SLUICE_SECRETS_DIR"
+                f"kind '{self.kind}' needs 'env', the name of the variable that holds the key, or 'file', its file in SLUICE_SECRETS_DIR"
+            )
+        if self.kind == "aws" and not self.region:
+            raise ValueError(
+                "kind 'aws' needs 'region', and 'env' or 'file' with ACCESS_KEY:SECRET_KEY or ACCESS_KEY:SECRET_KEY:SESSION_TOKEN"
             )
         if self.kind == "service" and not self.audience:
             raise ValueError("kind 'service' needs 'audience', the name of the Sluice service")
