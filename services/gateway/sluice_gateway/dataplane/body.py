@@ -21,6 +21,7 @@ from sluice_gateway.translate.shapes import Client
 Kind = Literal["chat", "completion", "embedding", "rerank", "moderation", "image", "speech", "edit", "transcription"]
 Fields = dict[str, Any]
 
+_LONG = 2048  # bytes of a body from where on it takes longer to search it than to look how it begins
 _STREAM_TAIL = b',"stream_options":{"include_usage":true}}'
 
 
@@ -139,9 +140,10 @@ def _checked_body(raw: bytes, fields: Fields, kind: Kind) -> ParsedBody:
 def _is_ambiguous(raw: bytes, model: str) -> bool:
     # Whether another reader could find another model in it: a name given twice, or one that is escaped. What counts here is the last one;
     # a body that begins with the same has it first and last, whatever stands between.
-    name = model.encode()
-    if raw.startswith((b'{"model":"%b"' % name, b'{"model": "%b"' % name)) and b'"' not in name and b"\\" not in name:
-        return False
+    if len(raw) > _LONG:
+        name = model.encode()
+        if raw.startswith((b'{"model":"%b"' % name, b'{"model": "%b"' % name)) and not (b'"' in name or b"\\" in name):
+            return False
     # Searching from the end is three times as fast as from the start, and a prompt may be long.
     last = raw.rfind(b'"model"')
     return raw.rfind(b'"model"', 0, max(0, last)) >= 0 or raw.rfind(b"\\u006") >= 0
