@@ -121,6 +121,8 @@ async def run(url: str, key: str, engines: Sequence[str], requests: int) -> list
             while todo:
                 engine, wanted, streamed = todo.pop()
                 found.append(await ask(client, url, engine, wanted, streamed=streamed))
+                if len(found) % 50 == 0:
+                    say(f"{len(found)} of {requests}: {dict(Counter(one.result for one in found))}")
 
         await asyncio.gather(*(worker() for _ in range(CONCURRENT)))
     return found
