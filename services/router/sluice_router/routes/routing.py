@@ -8,8 +8,6 @@ from sluice.auth import AdminDep, CallerDep
 from sluice.contracts.routing import (
     ConfigStatus,
     DeploymentList,
-    DifficultyReport,
-    DifficultyTraining,
     ModelList,
     ModelOfDeployment,
     ReloadReply,
@@ -17,8 +15,8 @@ from sluice.contracts.routing import (
     RouteList,
     RouteRequest,
     RoutingSnapshot,
-    TrainingReport,
 )
+from sluice.contracts.training import DifficultyReport, DifficultyTraining, TrainingReport
 from sluice.errors import DependencyUnavailable, Forbidden, SluiceError, Unauthorized, Unprocessable, problem_responses
 from sluice.ids import new_id
 from sluice.settings import ConfigError

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sluice.contracts.routing import (
+from sluice.contracts.training import (
     CalibrationBin,
     ClassWorth,
     DifficultyReport,
