@@ -18,6 +18,7 @@ from sluice_cli.commands import (
     lifecycle,
     orgs,
     prices,
+    redteam,
     router,
     talk,
     teams,
@@ -28,7 +29,7 @@ from sluice_cli.platform.errors import CommandFailed
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.logs),
     *(talk.chat, talk.models, talk.trace),
-    *(ingest.ingest, data.search, data.feedback),
+    *(ingest.ingest, data.search, data.feedback, redteam.redteam),
 )
 _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     *(("orgs", orgs.app), ("teams", teams.app), ("keys", keys.app), ("audit", audit.app), ("usage", usage.app)),

@@ -21,7 +21,6 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-from tests.quality.guardrail.generate.attacks import attacks
 from tests.quality.guardrail.generate.documents import sentences
 from tests.quality.guardrail.generate.wishes import wishes
 from tests.quality.guardrail.sources import (
@@ -36,6 +35,7 @@ from tests.quality.guardrail.sources import (
 )
 from tests.quality.guardrail.training import WORKING_POINT, Row, Sparse, edge, fitted, shifted, write
 
+from sluice_cli.redteam.attacks import attacks
 from sluice_guardrail.adapters.head_file import PLACES, load_hidden_head
 from sluice_guardrail.domain.folding import fold
 from sluice_guardrail.domain.hidden import HiddenHead, find_hidden_orders

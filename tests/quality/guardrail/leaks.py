@@ -12,10 +12,10 @@ import random
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 
-from tests.quality.guardrail.generate.benign import benign
 from tests.quality.guardrail.generate.documents import sentences
 
 from sluice.contracts.guard import CheckRequest, Segment
+from sluice_cli.redteam.benign import benign
 from sluice_guardrail.domain.check import check
 from sluice_guardrail.domain.policy import NamedPolicy, parse_policies
 

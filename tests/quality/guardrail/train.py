@@ -19,13 +19,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tests.quality.guardrail.generate.attacks import attacks
-from tests.quality.guardrail.generate.benign import benign
 from tests.quality.guardrail.hard_benign import hard_benign
 from tests.quality.guardrail.second import Vectors, network, write_network
 from tests.quality.guardrail.sources import ROOT, own_cases, read_attacks, read_csv, read_families, read_ordinary
 from tests.quality.guardrail.training import WORKING_POINT, Row, Sparse, edge, fitted, shifted, write
 
+from sluice_cli.redteam.attacks import attacks
+from sluice_cli.redteam.benign import benign
 from sluice_guardrail.domain.folding import fold
 from sluice_guardrail.domain.ngrams import Grams, grams
 from sluice_guardrail.domain.second import Cascade

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 
-from tests.quality.guardrail.generate.grammar import made
+from sluice_cli.redteam.grammar import made
 
 WORDS: Mapping[str, Sequence[str]] = {
     "name": ("Anna", "Mr Lee", "Priya", "Tom", "Dr Okafor", "team", "all", "Sofia", "customer", "Jonas", "Ms Brown", "Kenji", "Valued Member", "there"),

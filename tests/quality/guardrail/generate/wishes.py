@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 
-from tests.quality.guardrail.generate.grammar import made
+from sluice_cli.redteam.grammar import made
 
 WORDS: Mapping[str, Sequence[str]] = {
     "reply": ("your response", "your answer", "your reply", "the answer", "your output", "the summary", "what you write", "your message", "the response"),

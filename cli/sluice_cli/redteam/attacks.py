@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 
-from tests.quality.guardrail.generate.grammar import MUTATIONS, made
+from sluice_cli.redteam.grammar import MUTATIONS, made
 
 WORDS: Mapping[str, Sequence[str]] = {
     "drop": ("ignore", "disregard", "forget", "drop", "discard", "override", "set aside", "throw out", "stop following", "do not follow", "pay no attention to", "erase", "abandon", "skip"),
