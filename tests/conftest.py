@@ -1,6 +1,11 @@
-"""How tests are shared out when several run at once."""
+"""How tests are shared out when several run at once, and what Hypothesis makes of a busy machine."""
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# how long an example takes tells of the machine, not of the code
+settings.register_profile("sluice", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("sluice")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

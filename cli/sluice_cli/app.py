@@ -11,6 +11,7 @@ from sluice.sentences import faults
 from sluice_cli.commands import (
     audit,
     cache,
+    chunk,
     data,
     ingest,
     jobs,
@@ -18,7 +19,11 @@ from sluice_cli.commands import (
     lifecycle,
     orgs,
     prices,
+<<<<<<< HEAD
     redteam,
+=======
+    registry,
+>>>>>>> main
     router,
     talk,
     teams,
@@ -28,11 +33,18 @@ from sluice_cli.platform.errors import CommandFailed
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.logs),
+<<<<<<< HEAD
     *(talk.chat, talk.models, talk.trace),
     *(ingest.ingest, data.search, data.feedback, redteam.redteam),
+=======
+    *(talk.chat, talk.trace),
+    *(ingest.ingest, chunk.chunk, data.search, data.feedback),
+>>>>>>> main
 )
 _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     *(("orgs", orgs.app), ("teams", teams.app), ("keys", keys.app), ("audit", audit.app), ("usage", usage.app)),
+    *(("models", registry.models_app), ("deployments", registry.deployments_app), ("routes", registry.routes_app)),
+    *(("policies", registry.policies_app), ("aliases", registry.aliases_app)),
     ("prices", prices.app),
     ("cache", cache.app),
     *(("eval", jobs.eval_app), ("finetune", jobs.finetune_app), ("router", router.app)),

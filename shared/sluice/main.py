@@ -5,6 +5,7 @@ import asyncio
 import json
 import logging
 import multiprocessing
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 from starlette.types import ASGIApp
 
 from sluice.errors import SluiceError
+from sluice.revive import can_revive, serve_revived
 from sluice.sentences import faults
 from sluice.server import RestingServer
 from sluice.service import OpenDeps
@@ -43,6 +45,7 @@ class Entry(Generic[Settings]):
         check: reads the configuration and raises if it is wrong; runs for `check-config` after the settings.
         wrap: puts another ASGI application in front of the FastAPI one (the gateway's data plane).
         server_options: further options of `uvicorn.Config`.
+        revived: whether a killed serving process is followed by another at once, where the system can do it.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Entry(Generic[Settings]):
     check: Callable[[PlatformSettings, Settings], None] | None = None
     wrap: Callable[[FastAPI, PlatformSettings, Settings], ASGIApp] | None = None
     server_options: tuple[tuple[str, Any], ...] = ()
+    revived: bool = False
 
 
 def run(entry: Entry[Settings], arguments: list[str] | None = None) -> None:
@@ -112,12 +116,16 @@ def _serve(entry: Entry[Settings], platform: PlatformSettings, settings: Setting
         "timeout_keep_alive": 75,
         "timeout_graceful_shutdown": int(platform.finish_s) + _CANCEL_S,
     }
-    RestingServer(
-        uvicorn.Config(served, **options | dict(entry.server_options)),
-        drain_s=platform.drain_s,
-        finish_s=platform.finish_s,
-        leaving=app.state.frame.leave,
-    ).run()
+    config = uvicorn.Config(served, **options | dict(entry.server_options))
+
+    def serve(listener: socket.socket | None) -> None:
+        RestingServer(config, drain_s=platform.drain_s, finish_s=platform.finish_s, leaving=app.state.frame.leave).run(
+            None if listener is None else [listener]
+        )
+
+    if entry.revived and can_revive():
+        serve_revived(serve, config.bind_socket())
+    serve(None)
 
 
 def _work(entry: Entry[Settings], platform: PlatformSettings, settings: Settings) -> None:

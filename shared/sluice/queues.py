@@ -33,6 +33,13 @@ class RoutingChanged(Reply):
     version: int
 
 
+class RegistryChanged(Reply):
+    """Models, routes, policies or aliases were changed through the API; routers read what is new."""
+
+    v: int = 1
+    version: int
+
+
 class CacheInvalidated(Reply):
     """Kept answers that are older than `at` (unix seconds) count no more; `scope` is all, tenant:…, model:… or key:…."""
 
@@ -170,18 +177,20 @@ FEEDBACK = Stream("sluice.feedback.v1", FeedbackRecorded)
 STREAMS: tuple[Stream[UsageRecorded] | Stream[FeedbackRecorded], ...] = (USAGE, FEEDBACK)
 
 ROUTING_CHANGED = Channel("sluice:routing:changed", RoutingChanged)
+REGISTRY_CHANGED = Channel("sluice:registry:changed", RegistryChanged)
 KEYS_CHANGED = Channel("sluice:keys:changed", KeysChanged)
 DEPLOYMENT_RESTED = Channel("sluice:deployments:rested", DeploymentRested)
 PRICES_CHANGED = Channel("sluice:prices:changed", PricesChanged)
 CACHE_INVALIDATED = Channel("sluice:cache:invalidated", CacheInvalidated)
 CHANNELS: tuple[
     Channel[RoutingChanged]
+    | Channel[RegistryChanged]
     | Channel[KeysChanged]
     | Channel[DeploymentRested]
     | Channel[PricesChanged]
     | Channel[CacheInvalidated],
     ...,
-] = (ROUTING_CHANGED, KEYS_CHANGED, DEPLOYMENT_RESTED, PRICES_CHANGED, CACHE_INVALIDATED)
+] = (ROUTING_CHANGED, REGISTRY_CHANGED, KEYS_CHANGED, DEPLOYMENT_RESTED, PRICES_CHANGED, CACHE_INVALIDATED)
 
 
 def rest_key(deployment: str) -> str:

@@ -160,15 +160,25 @@ class Retrieval:
     """Retrieval with one document."""
 
     failing: SluiceError | None = None
+    delay_s: float = 0.0
     asked: list[ContextRequest] = field(default_factory=list)
 
     async def context(self, request: ContextRequest, *, tenant: str, timeout_s: float) -> ContextReply:
         """Return the document."""
         self.asked.append(request)
+        await asyncio.sleep(self.delay_s)
         if self.failing is not None:
             raise self.failing
         citation = Citation(
-            index=1, chunk_id="chk_1", document_id="doc_1", vector_store_id="vs_1", source="manual.md", score=0.9
+            index=1,
+            chunk_id="chk_1",
+            document_id="doc_1",
+            vector_store_id="vs_1",
+            source="manual.md",
+            score=0.9,
+            start=0,
+            end=17,
+            quote="The port is 8080.",
         )
         return ContextReply(text="[1] (manual.md) The port is 8080.", citations=(citation,))
 

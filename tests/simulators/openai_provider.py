@@ -77,7 +77,7 @@ class Provider:
     seen: list[Seen] = field(default_factory=list)
     for_request: dict[str, Behaviour] = field(default_factory=dict)  # by `x-request-id`
     held: set[str] = field(default_factory=set)  # the requests that get nothing more
-    answered: int = 0
+    working: int = 0  # requests between their head and the first byte of their answer, where that takes `stall_s`
     aborted: int = 0
     events_sent: int = 0
     connections: int = 0
@@ -135,11 +135,7 @@ class Provider:
                 seen = await self._read(reader, number)
                 self.seen.append(seen)
                 behaviour = self._behaviour(seen)
-                try:
-                    keep = await self._answer(reader, writer, seen, behaviour)
-                finally:
-                    self.answered += 1
-                if not keep:
+                if not await self._answer(reader, writer, seen, behaviour):
                     break
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
@@ -183,7 +179,11 @@ class Provider:
 
     async def _reply(self, writer: asyncio.StreamWriter, seen: Seen, behaviour: Behaviour) -> bool:
         if behaviour.stall_s:
-            await asyncio.sleep(behaviour.stall_s)
+            self.working += 1
+            try:
+                await asyncio.sleep(behaviour.stall_s)
+            finally:
+                self.working -= 1
         if behaviour.drop:
             writer.transport.abort()
             return False
@@ -318,7 +318,7 @@ def _ranking(fields: dict[str, Any]) -> dict[str, Any]:
     texts = [one if isinstance(one, str) else one["text"] for one in fields["documents"]]
     asked = set(fields["query"].lower().split())
     scores = [len(asked & set(text.lower().split())) / len(asked) for text in texts]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"index": index, "document": {"text": texts[index]}, "relevance_score": score}
         for index, score in enumerate(scores)
     ]
@@ -355,9 +355,10 @@ def _events(seen: Seen, behaviour: Behaviour) -> Any:
                 yield b'data: {"error": {"message": "secret-host:9000 ran out of memory", "code": 500}}\n\n'
                 return
             number += 1
-            piece = {"delta": {"content": word}} if chat else {"text": word}
-            yield event([{"index": 0, **piece, "finish_reason": None}])
-    yield event([{"index": 0, **({"delta": {}} if chat else {"text": ""}), "finish_reason": "stop"}])
+            said: dict[str, Any] = {"delta": {"content": word}} if chat else {"text": word}
+            yield event([{"index": 0, **said, "finish_reason": None}])
+    last: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
+    yield event([{"index": 0, **last, "finish_reason": "stop"}])
     if behaviour.usage and (fields.get("stream_options") or {}).get("include_usage"):
         yield event([], usage=usage_for(seen, behaviour))
     if behaviour.done:

@@ -3,16 +3,16 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sluice.contracts.retrieval import DOCUMENT_SUFFIXES
 from sluice_cli.client import Gateway, every
+from sluice_cli.documents import files_of, send
 from sluice_cli.output import console, say
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.settings import CliSettings
@@ -55,7 +55,7 @@ def ingest(
     """Put documents into a vector store and wait until they can be found; what has not changed is not sent again."""
     gateway = Gateway.from_settings(CliSettings())
     details = _details(metadata or [])
-    files = _files(paths, exclude or [])
+    files = files_of(paths, exclude or [])
     if not files:
         raise CommandFailed("There is no file of a known type in what you named.")
     store_id = _store_id(gateway, store)
@@ -98,29 +98,6 @@ def _value(text: str) -> str | int | float | bool:
     return value if isinstance(value, int | float) else text
 
 
-def _files(paths: Sequence[Path], exclude: Sequence[str]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for name, path in _walk(paths):
-        if any(PurePosixPath(name).match(pattern) for pattern in exclude):
-            continue
-        if name in found:
-            raise CommandFailed(f"{found[name]} and {path} would both be {name!r} in the store. Ingest them apart.")
-        found[name] = path
-    return found
-
-
-def _walk(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
-    for path in paths:
-        if not path.is_dir():
-            yield path.name, path
-            continue
-        for member in sorted(path.rglob("*")):
-            name = member.relative_to(path)
-            hidden = any(part.startswith(".") for part in name.parts)
-            if not hidden and member.is_file() and member.suffix.lower() in DOCUMENT_SUFFIXES:
-                yield name.as_posix(), member
-
-
 def _store_id(gateway: Gateway, name: str) -> str:
     for row in every(gateway.user, "/v1/vector_stores"):
         if row["name"] == name:
@@ -156,7 +133,7 @@ def _send_all(
                 tally.unchanged += 1
         else:
             try:
-                tally.sent[_send(gateway, store_id, name, path.name, raw, details)] = name
+                tally.sent[send(gateway, store_id, name, path.name, raw, details)] = name
             except CommandFailed as exc:
                 tally.failed[name] = str(exc)
         progress.advance(task)
@@ -166,12 +143,6 @@ def _is_same(there: Mapping[str, Any], raw: bytes, details: Mapping[str, Any]) -
     if there["status"] == "failed" or (details and there["metadata"] != details):
         return False
     return bool(there["sha256"] == hashlib.sha256(raw).hexdigest())
-
-
-def _send(gateway: Gateway, store_id: str, name: str, filename: str, raw: bytes, details: Mapping[str, Any]) -> str:
-    form = {"name": name, "metadata": json.dumps(details)}
-    path = f"/v1/vector_stores/{store_id}/documents"
-    return str(gateway.user("POST", path, files={"file": (filename, raw)}, data=form)["id"])
 
 
 def _delete_others(

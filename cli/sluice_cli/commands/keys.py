@@ -44,6 +44,9 @@ def create(
     budget_per_day_usd: limits.PerDay = None,
     budget_per_month_usd: limits.PerMonth = None,
     metadata: limits.Metadata = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="a unique text: repeated within 24 hours, it makes and shows the same key")
+    ] = None,
 ) -> None:
     """Make a key; it is shown this once."""
     gateway = _gateway()
@@ -58,7 +61,8 @@ def create(
     body |= limits.limits(
         requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd
     )
-    _tell(gateway.admin("POST", "/admin/keys", json=body))
+    headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
+    _tell(gateway.admin("POST", "/admin/keys", json=body, headers=headers))
 
 
 @app.command("list")

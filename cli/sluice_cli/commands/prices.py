@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from sluice_cli.client import Gateway, every
+from sluice_cli.moments import moment
 from sluice_cli.output import say, show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.settings import CliSettings
@@ -62,7 +63,7 @@ def set_price(
     body: dict[str, Any] = {"model": model, "request": request}
     body |= {name: value for name, value in zip(_RATES, given, strict=True) if value is not None}
     body |= {"tiers": [_tier(text) for text in tier]} if tier else {}
-    body |= {"valid_from": _moment(valid_from)} if valid_from else {}
+    body |= {"valid_from": moment("--from", valid_from)} if valid_from else {}
     gateway = _gateway()
     say(gateway.admin("POST", "/admin/prices/overrides", json=body)["id"])
     found = gateway.admin("GET", "/admin/prices", params={"model": model})["data"]
@@ -118,16 +119,6 @@ def _tier(text: str) -> dict[str, float]:
         return {"above": int(above), "input": float(input_usd), "output": float(output_usd)}
     except ValueError:
         raise CommandFailed(f"--tier {text} is not ABOVE:INPUT:OUTPUT, such as 200000:2.5:15.") from None
-
-
-def _moment(text: str) -> float:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise CommandFailed(
-            f"--from {text} is no date or time, such as 2027-01-01 or 2027-01-01T08:00+01:00."
-        ) from None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 def _day(at: float | None) -> str | None:

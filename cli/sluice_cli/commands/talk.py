@@ -1,4 +1,4 @@
-"""`sluice chat`, `models` and `trace`."""
+"""`sluice chat` and `trace`, and the list of `sluice models`."""
 
 from typing import Annotated
 
@@ -47,7 +47,7 @@ def chat(
     say(f"request {request_id}")
 
 
-def models(as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
+def list_models(*, as_json: bool) -> None:
     """List the models and routes that the key may use."""
     page = Gateway.from_settings(CliSettings()).user("GET", "/v1/models")
     if as_json:

@@ -1,16 +1,21 @@
 """`sluice usage`: requests with their tokens and cost."""
 
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from sluice_cli.client import Gateway
+from sluice_cli.client import Gateway, every
+from sluice_cli.moments import moment
 from sluice_cli.output import progress, say, show_json, show_table
 from sluice_cli.settings import CliSettings
 
 app = typer.Typer(help="Requests with their tokens and cost.")
 Group = Literal["model", "key", "day", "tenant", "organization", "team", "end_user", "deployment", "endpoint", "status"]
+_WHEN = "a day or time such as 2027-01-01 or 2027-01-01T08:00+01:00 (UTC without a zone), or unix seconds"
+From = Annotated[str | None, typer.Option("--from", help=f"requests from then on: {_WHEN}")]
+To = Annotated[str | None, typer.Option("--to", help=f"requests before then: {_WHEN}")]
 _SUMS = ("requests", "errors", "prompt_tokens", "completion_tokens", "cost_usd")
 _COLUMNS = (
     "request_id",
@@ -27,17 +32,27 @@ _COLUMNS = (
 @app.callback(invoke_without_command=True)
 def usage(
     context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, max=100, help="how many requests")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="how many requests at most")] = 20,
+    model: Annotated[str | None, typer.Option(help="of this model only")] = None,
+    key: Annotated[str | None, typer.Option(help="of this key only, by its id")] = None,
+    status: Annotated[str | None, typer.Option(help="that ended so only, such as error")] = None,
+    end_user: Annotated[str | None, typer.Option(help="of this end user only")] = None,
+    since: From = None,
+    until: To = None,
+    everybody: Annotated[bool, typer.Option("--all", help="of all tenants, as the administrator")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Show the last requests of the key's tenant with their tokens and cost."""
     if context.invoked_subcommand is not None:
         return
-    page = Gateway.from_settings(CliSettings()).user("GET", "/v1/usage", params={"limit": limit})
+    gateway = Gateway.from_settings(CliSettings())
+    query = _given(model=model, key_id=key, status=status, end_user=end_user) | _period(since, until)
+    call, path = (gateway.admin, "/admin/usage") if everybody else (gateway.user, "/v1/usage")
+    rows = list(islice(every(call, path, {"limit": min(limit, 100), **query}), limit))
     if as_json:
-        show_json(page)
+        show_json({"object": "list", "data": rows})
         return
-    show_table(_COLUMNS, [[row.get(column) for column in _COLUMNS] for row in page["data"]])
+    show_table(_COLUMNS, [[row.get(column) for column in _COLUMNS] for row in rows])
 
 
 @app.command()
@@ -52,13 +67,12 @@ def summary(
     tenant: Annotated[str | None, typer.Option(help="of this tenant only")] = None,
     key: Annotated[str | None, typer.Option(help="of this key only, by its id")] = None,
     model: Annotated[str | None, typer.Option(help="of this model only")] = None,
-    since: Annotated[float | None, typer.Option("--from", min=0, help="requests from then on, unix seconds")] = None,
-    until: Annotated[float | None, typer.Option("--to", min=0, help="requests before then, unix seconds")] = None,
+    since: From = None,
+    until: To = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Sum up tokens and cost of all tenants, or of an admin key's own."""
-    given = {"group_by": by, "tenant": tenant, "key_id": key, "model": model, "from": since, "to": until}
-    query = {name: value for name, value in given.items() if value is not None}
+    query = _given(group_by=by, tenant=tenant, key_id=key, model=model) | _period(since, until)
     found = Gateway.from_settings(CliSettings()).admin("GET", "/admin/usage/summary", params=query)
     if as_json:
         show_json(found)
@@ -80,14 +94,22 @@ def rebuild() -> None:
 def export(
     output: Annotated[Path, typer.Argument(help="the file to write; one that exists is kept")],
     kind: Annotated[Literal["csv", "jsonl"], typer.Option("--format", help="how records are written")] = "csv",
-    since: Annotated[float | None, typer.Option("--from", min=0, help="requests from then on, unix seconds")] = None,
-    until: Annotated[float | None, typer.Option("--to", min=0, help="requests before then, unix seconds")] = None,
+    since: From = None,
+    until: To = None,
     everybody: Annotated[bool, typer.Option("--all", help="of all tenants, as the administrator")] = False,
 ) -> None:
     """Write all records of the key's tenant into a file, oldest first."""
-    given = {"format": kind, "from": since, "to": until}
-    query = {name: value for name, value in given.items() if value is not None}
+    query = _given(format=kind) | _period(since, until)
     size = Gateway.from_settings(CliSettings()).download(
         "/admin/usage/export" if everybody else "/v1/usage/export", output, query, as_administrator=everybody
     )
     typer.echo(f"{output}: {size} bytes")
+
+
+def _given(**query: str | None) -> dict[str, Any]:
+    return {name: value for name, value in query.items() if value is not None}
+
+
+def _period(since: str | None, until: str | None) -> dict[str, Any]:
+    asked = (("from", "--from", since), ("to", "--to", until))
+    return {name: moment(option, text) for name, option, text in asked if text is not None}

@@ -36,6 +36,7 @@ from sluice_feedback.store.reviews import ReviewStore
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 GROUP = "feedback"
+_USAGE_ENTRIES = 16  # of up to 128 KiB of records each
 _DAY_S = 86_400.0
 _FORGET_EVERY_S = 3600.0
 
@@ -112,6 +113,7 @@ def _usage(
         GROUP,
         _consumer(settings),
         patient(handle),
+        batch=_USAGE_ENTRIES,
         on_dead_letter=metrics.dead_letters.labels("usage").inc,
     )
 

@@ -19,5 +19,6 @@ if __name__ == "__main__":
             check=check_config,
             wrap=lambda app, _platform, _settings: in_front(app),
             server_options=(("http", GatewayProtocol), ("proxy_headers", False)),
+            revived=True,
         )
     )

@@ -20,6 +20,7 @@ from sluice_gateway.routes import (
     keys,
     organizations,
     prices,
+    registry,
     request_path,
     teams,
     usage,
@@ -31,6 +32,9 @@ _GC_THRESHOLD = 20_000
 
 _DESCRIPTION = """The one public door of Sluice: an OpenAI-compatible API over all models, and the admin API for organisations, teams, keys
 and usage, with its audit log.
+
+Paths below `/admin/models`, `/admin/deployments`, `/admin/routes`, `/admin/policies`, `/admin/aliases` and `/admin/registry` are passed on to the
+router for the platform's administrator; the router's own document describes them.
 
 Paths below `/v1/vector_stores`, `/v1/context`, `/v1/feedback`, `/v1/fine_tuning` and `/v1/evals` are passed on to
 the services that own them, on behalf of the API key's tenant; those services' own documents describe them."""
@@ -49,6 +53,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
             usage.admin,
             prices.router,
             cache.router,
+            registry.router,
             usage.own,
             files.router,
             batches.router,

@@ -20,6 +20,7 @@ from sluice.clients.router import RouterClient
 from sluice.clock import Clock, SystemClock
 from sluice.db import open_database
 from sluice.health import Probe
+from sluice.host_names import SystemNames
 from sluice.ids import new_id
 from sluice.loops import Rounds, Supervisor
 from sluice.queues import USAGE
@@ -36,7 +37,6 @@ from sluice_gateway.adapters.cooldown_channel import CooldownChannel
 from sluice_gateway.adapters.credentials import EnvironmentCredentials
 from sluice_gateway.adapters.delegation import ServiceDelegations
 from sluice_gateway.adapters.forwarding import Forwarder, Limits
-from sluice_gateway.adapters.host_names import SystemNames
 from sluice_gateway.adapters.key_ring import KeyRingKeeper
 from sluice_gateway.adapters.lease_store import RedisLeaseStore
 from sluice_gateway.adapters.lives import Clearing, LifeBook
@@ -229,6 +229,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         prices = PriceKeeper(price_store, redis, clock, data_plane.use, reload_s=settings.keys_reload_s)
         await prices.load()
         holder = SnapshotHolder(redis, router, prices.use, reload_s=settings.snapshot_reload_s)
+        await holder.begin()
 
         shelf = open_shelf(platform, settings, database, clock)
         batches = BatchStore(database, settings.batch_max_bytes, settings.batch_keep_s)

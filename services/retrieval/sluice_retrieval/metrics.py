@@ -31,6 +31,9 @@ class Metrics:
         self.search_seconds: Histogram = registry.histogram(
             "sluice_retrieval_search_duration_seconds", "Time of one search, embedding included", ("mode",)
         )
+        self.rerank_failures: Counter = registry.counter(
+            "sluice_retrieval_rerank_failures_total", "Searches that the cross-encoder did not rank in time"
+        )
         self.resent: Counter = registry.counter(
             "sluice_retrieval_ingest_resent_total", "Ingest jobs that the sweep sent to the queue"
         )

@@ -36,9 +36,19 @@ class RetrievalSettings(ServiceSettings):
     hybrid_bm25_weight: float = Field(
         0.5, gt=0, le=10, description="hybrid search: weight of BM25's ranking beside 1 for the dense one"
     )
+    rerank_url: str = Field(
+        "", description="base URL of a cross-encoder's API, which ends in /v1 (POST /rerank); empty: none"
+    )
+    rerank_model: str = Field("", description="the cross-encoder's name there")
+    rerank_api_key: SecretStr = Field(SecretStr(""), description="its API key, if it asks for one")
+    rerank_timeout_s: float = Field(
+        2.0, gt=0, le=60, description="the feature reranker ranks when the cross-encoder has not answered after so long"
+    )
     lease_s: float = Field(12, gt=0, description="a worker that is silent for so long has lost its document")
     resend_s: float = Field(300, gt=0, description="a queued document is sent again after so long")
     sweep_s: float = Field(
         2, gt=0, description="pause between two sweeps for documents that wait; five times as long while none does"
     )
-    max_attempts: int = Field(5, ge=1, description="a document is given up after so many runs that never ended")
+    max_attempts: int = Field(
+        8, ge=1, description="a document is given up after so many runs in a row that ended without indexing anything"
+    )

@@ -24,7 +24,11 @@ class StoreRow(Base):
 
 
 class DocumentRow(Base):
-    """A document. `next_send_at` is when the sweep looks at it again: for `processing` it is the end of the lease."""
+    """A document. `next_send_at` is when the sweep looks at it again: for `processing` it is the end of the lease.
+
+    `indexed` is null until a worker has begun: from then on chunks may lie in the index, and until the document is ready
+    searches hide it. `planned` chunks are to be indexed; `plan` is a hash of how the text was cut and embedded.
+    """
 
     __tablename__ = "documents"
 
@@ -41,6 +45,10 @@ class DocumentRow(Base):
     terms: Mapped[int] = mapped_column(Integer)
     attempts: Mapped[int] = mapped_column(Integer)
     next_send_at: Mapped[float] = mapped_column(Float)
+    not_before: Mapped[float] = mapped_column(Float, default=0.0)
+    indexed: Mapped[int | None] = mapped_column(Integer)
+    planned: Mapped[int | None] = mapped_column(Integer)
+    plan: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[float] = mapped_column(Float)
     details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
 
@@ -52,6 +60,19 @@ class TextRow(Base):
 
     document_id: Mapped[str] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True)
     text: Mapped[str] = mapped_column(Text)
+
+
+class AttributeRow(Base):
+    """One value of a document's metadata; `kind` is text, number or boolean, and booleans are the numbers 0 and 1."""
+
+    __tablename__ = "document_attributes"
+
+    document_id: Mapped[str] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    store_id: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(8))
+    text: Mapped[str | None] = mapped_column(Text)
+    number: Mapped[float | None] = mapped_column(Float)
 
 
 class RemovalRow(Base):

@@ -12,6 +12,7 @@ from fastapi import Depends
 from sluice.auth import ServiceTokens
 from sluice.clients.http import AiohttpTransport, ServiceClient
 from sluice.clock import Clock, SystemClock
+from sluice.contracts.retrieval import RerankMethod
 from sluice.db import open_database
 from sluice.errors import DependencyUnavailable
 from sluice.health import Probe
@@ -27,11 +28,13 @@ from sluice_retrieval.adapters.queue import CeleryIngestQueue
 from sluice_retrieval.adapters.remote import RemoteVectorStore
 from sluice_retrieval.domain.bm25 import Bm25Parameters
 from sluice_retrieval.domain.embedding import Embedder
+from sluice_retrieval.domain.errors import RerankerNotConfigured
 from sluice_retrieval.domain.extraction import Extractor
 from sluice_retrieval.domain.fusion import Fusion
 from sluice_retrieval.domain.ingest import AWAY, Ingestor
 from sluice_retrieval.domain.openai import EmbeddingLimits
 from sluice_retrieval.domain.points import OwnedVectorStore, VectorStore
+from sluice_retrieval.domain.rerank import FeatureReranker, Reranker, WithFallback
 from sluice_retrieval.domain.sweep import Sweep
 from sluice_retrieval.metrics import IngestMetrics, Metrics
 from sluice_retrieval.settings import RetrievalSettings
@@ -63,7 +66,23 @@ class Deps:
     removing: Rounds
     limits: EmbeddingLimits
     fusion: Fusion
+    rerankers: Mapping[RerankMethod, Reranker]
     probes: Mapping[str, Probe]
+
+    def reranker(self, method: RerankMethod) -> Reranker | None:
+        """Return who ranks anew, None for `none`.
+
+        Raises:
+            RerankerNotConfigured: a cross-encoder is asked for and none is configured.
+        """
+        if method == "none":
+            return None
+        found = self.rerankers.get(method)
+        if found is None:
+            raise RerankerNotConfigured(
+                "No reranking model is configured. Set SLUICE_RETRIEVAL_RERANK_URL, or use `rerank: features`."
+            )
+        return found
 
 
 DepsDep = Annotated[Deps, Depends(deps_of)]
@@ -86,6 +105,10 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
             if not embedder.loaded():
                 raise DependencyUnavailable("The embedding model is still being read.")
 
+        rerankers = await _rerankers(settings, metrics, stack)
+        counts = await vectors.document_counts()
+        if counts is not None and (reopened := await jobs.reopen_incomplete(counts, service.clock.now())):
+            _log.warning("%d documents lack chunks in the index and are ingested again", reopened)
         sending = _rounds(settings, metrics, lambda: _send(sweep, jobs, metrics))
         removing = _rounds(settings, metrics, lambda: _remove(sweep, vectors, metrics))
         stack.push_async_callback(service.loops.close)  # before the vector store and the model that they use
@@ -111,6 +134,7 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
                 settings.embedding_model, DIMENSIONS, settings.embed_max_inputs, settings.embed_max_tokens
             ),
             fusion=Fusion(settings.hybrid_rrf_k, settings.hybrid_bm25_weight),
+            rerankers=rerankers,
             probes={**service.probes, "vector_store": vectors.ping, "embedder": embedder_is_loaded},
         )
 
@@ -192,6 +216,26 @@ def _embedder(settings: RetrievalSettings, metrics: Metrics, idle_s: float) -> M
         batch_tokens=settings.embed_batch_tokens,
         idle_s=idle_s,
     )
+
+
+async def _rerankers(
+    settings: RetrievalSettings, metrics: Metrics, stack: AsyncExitStack
+) -> dict[RerankMethod, Reranker]:
+    features = FeatureReranker()
+    if not settings.rerank_url:
+        return {"features": features}
+    from sluice_retrieval.adapters.cross_encoder import CrossEncoder  # noqa: PLC0415
+
+    transport = AiohttpTransport()
+    stack.push_async_callback(transport.close)
+    model = CrossEncoder(
+        transport,
+        settings.rerank_url,
+        settings.rerank_model,
+        settings.rerank_api_key.get_secret_value(),
+        settings.rerank_timeout_s,
+    )
+    return {"features": features, "model": WithFallback(model, features, metrics.rerank_failures.inc)}
 
 
 def _extractor(settings: RetrievalSettings) -> ProcessExtractor:

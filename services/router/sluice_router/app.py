@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from sluice.service import OpenDeps, create_service
-from sluice_router.routes import router
+from sluice_router.routes import deployments, registry, routing
 
 
 def create_app(open_deps: OpenDeps) -> FastAPI:
@@ -11,7 +11,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
     return create_service(
         "router",
         open_deps,
-        [router],
+        [routing.router, deployments.router, registry.router],
         title="Sluice router",
         description="Knows models, deployments and routes, watches their health, and says which one answers a request, and why.",
     )

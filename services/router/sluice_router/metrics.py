@@ -32,6 +32,9 @@ class RouterMetrics:
         )
         for reading in READINGS:
             self.readings.labels(reading)
+        self.held_back = registry.gauge(
+            "sluice_router_registry_held_back", "Objects made through the API that do not fit models.yaml"
+        )
         self.probes = registry.counter("sluice_router_probes_total", "Health probes of deployments", ("result",))
         self.deployments = registry.gauge("sluice_router_deployments", "Deployments by health", ("health",))
         self.publications = registry.counter("sluice_router_publications_total", "Snapshots published", ("result",))

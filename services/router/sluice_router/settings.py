@@ -19,6 +19,10 @@ class Settings(ServiceSettings):
         1.0, gt=0, le=60, description="longest wait for the embedding of a text whose intent is asked for"
     )
     intent_confidence: float = Field(0.5, ge=0, le=1, description="least confidence with which an intent counts")
+    allowed_hosts: tuple[str, ...] = Field(
+        (),
+        description="hosts that deployments made through the API may use although they are not public, as a JSON array",
+    )
     loads_s: float = Field(
         2.0,
         gt=0,

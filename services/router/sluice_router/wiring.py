@@ -4,6 +4,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import Depends
@@ -14,7 +15,9 @@ from sluice.clients.inference import InferenceClient
 from sluice.clients.retrieval import RetrievalClient
 from sluice.clock import Clock, SystemClock
 from sluice.contracts.routing import RoutingSnapshot
+from sluice.db import Database, open_database
 from sluice.health import Probe
+from sluice.host_names import SystemNames
 from sluice.loops import Supervisor
 from sluice.redis import open_redis
 from sluice.service import deps_of
@@ -23,15 +26,22 @@ from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_router.adapters import intents_file
 from sluice_router.adapters.intents import Intents
+from sluice_router.adapters.live import LiveConfig
 from sluice_router.adapters.loads import Loads
 from sluice_router.adapters.models_file import WatchedFile, load
+from sluice_router.adapters.outside import Outside
 from sluice_router.adapters.price_catalogue import PriceCatalogue
 from sluice_router.adapters.prober import Prober
 from sluice_router.adapters.publisher import Notes, Publisher
-from sluice_router.domain.config import probed, snapshot
 from sluice_router.domain.health import HealthBook
+from sluice_router.domain.publication import probed, snapshot
+from sluice_router.domain.registry import State
+from sluice_router.domain.registry_admin import RegistryAdmin
 from sluice_router.metrics import RouterMetrics
 from sluice_router.settings import Settings
+from sluice_router.store import RegistryStore
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,9 @@ class Deps:
     tracing: Tracing
     probes: Mapping[str, Probe]
     file: WatchedFile
+    live: LiveConfig
+    admin: RegistryAdmin
+    registry_store: RegistryStore
     catalogue: PriceCatalogue
     clock: Clock
     prober: Prober
@@ -63,7 +76,9 @@ async def open_deps(
 ) -> AsyncIterator[Deps]:
     """Open the dependencies and start the loops; close all at the end.
 
-    Redis is no part of readiness: while it is away, gateways read the snapshot from here.
+    Redis is no part of readiness: while it is away, gateways read the snapshot from here. Nor is the database, once the registry was
+    read: what is in force stays. Without having read it the router does not start, since it would publish a snapshot without the
+    models that were made through the API.
     """
     registry = MetricRegistry(process=True)
     metrics = RouterMetrics(registry)
@@ -71,6 +86,8 @@ async def open_deps(
     tokens = ServiceTokens(platform.service_secret.get_secret_value(), "router")
     network = AiohttpTransport()
     redis = open_redis(platform)
+    database = open_database(platform, "router")
+    store = RegistryStore(database)
     book = HealthBook()
     catalogue = PriceCatalogue()
 
@@ -80,9 +97,11 @@ async def open_deps(
 
     time = clock or SystemClock()
     file = WatchedFile(platform, time, note_reload)
+    live = LiveConfig(file, store, redis, metrics.held_back.set)
+    await _loaded(live, database)
 
     def build(version: int, now: float) -> RoutingSnapshot:
-        made = snapshot(file.current, book.notes, version=version, now=now, catalogue=catalogue.price)
+        made = snapshot(live.current, book.notes, version=version, now=now, catalogue=catalogue.price)
         healths = [deployment.health for model in made.models for deployment in model.deployments]
         for health in ("up", "down", "unknown"):
             metrics.deployments.labels(health).set(healths.count(health))
@@ -102,13 +121,23 @@ async def open_deps(
         await publisher.refresh()
 
     async def reloaded() -> None:
-        await catalogue.learn(file.current, time.now())
+        await catalogue.learn(live.current, time.now())
+        await publisher.refresh()
+
+    async def changed(state: State) -> None:
+        live.take(state)
+        await refresh()
+        await live.announce()
+
+    async def settle() -> None:
+        await catalogue.learn(live.current, time.now())
+        await prober.round()
         await publisher.refresh()
 
     prober = Prober(
         transport=transport or network,
         tokens=tokens,
-        targets=lambda: probed(file.current),
+        targets=lambda: probed(live.current),
         changed=refresh,
         counted=lambda result: metrics.probes.labels(result).inc(),
         every_s=settings.probe_interval_s,
@@ -139,7 +168,10 @@ async def open_deps(
     loops.start("probes", prober.run)
     loops.start("publish", publish)
     loops.start("loads", loads.run)
-    loops.start("prices", lambda: catalogue.follow(lambda: file.current, time, publisher.refresh))
+    loops.start("prices", lambda: catalogue.follow(lambda: live.current, time, publisher.refresh))
+    loops.start("registry", lambda: live.settle(settle))
+    loops.start("registry-changes", lambda: live.listen(refresh))
+    loops.start("registry-look", lambda: live.look(settings.reload_s, refresh))
     loops.start("models-file", lambda: file.watch(settings.reload_s, reloaded))
     try:
         yield Deps(
@@ -150,6 +182,11 @@ async def open_deps(
             tracing=tracing,
             probes={},
             file=file,
+            live=live,
+            admin=RegistryAdmin(
+                store, Outside(platform, SystemNames(), settings.allowed_hosts), lambda: live.file, changed
+            ),
+            registry_store=store,
             catalogue=catalogue,
             clock=time,
             prober=prober,
@@ -163,7 +200,16 @@ async def open_deps(
         await publisher.release()
         await network.close()
         await redis.aclose()
+        await database.close()
         tracing.close()
+
+
+async def _loaded(live: LiveConfig, database: Database) -> None:
+    try:
+        await live.load()
+    except BaseException:
+        await database.close()
+        raise
 
 
 def check_config(platform: PlatformSettings, settings: Settings) -> None:

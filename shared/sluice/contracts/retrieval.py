@@ -13,6 +13,7 @@ ContextPlacement = Literal["ranked", "edges"]
 
 
 FusionMethod = Literal["rrf", "weighted"]
+RerankMethod = Literal["none", "features", "model"]
 Attribute = StrictBool | StrictInt | StrictFloat | MetadataValue
 Attributes = Annotated[dict[MetadataKey, Attribute], Field(max_length=16)]
 DOCUMENT_FORMATS = {
@@ -32,13 +33,18 @@ _FILTER_DEPTH = 5
 _FILTER_PARTS = 50
 
 
+ChunkingStrategy = Literal["fixed", "sentence", "paragraph", "recursive", "semantic", "code", "rows"]
+
+
 class ChunkingOptions(Request):
     """How documents of a store are cut; sizes are tokens of the embedding model."""
 
     strategy: Annotated[
-        Literal["fixed", "sentence", "paragraph"],
+        ChunkingStrategy,
         Field(
-            description="fixed: windows of tokens; sentence: whole sentences; paragraph: whole paragraphs, no overlap"
+            description="fixed: windows of tokens; sentence: whole sentences; paragraph: whole paragraphs, no overlap; "
+            "recursive: paragraphs, else lines, else sentences, with overlap; semantic: sentences of one topic; "
+            "code: whole definitions; rows: each row of a table or item of a list by itself"
         ),
     ] = "paragraph"
     max_tokens: Annotated[int, Field(ge=16, le=512, description="a chunk never has more")] = 200
@@ -92,8 +98,35 @@ class Document(Reply):
         str | None, Field(description="of the bytes that were sent; null for documents of older releases")
     ] = None
     chunks: int
+    indexed_chunks: Annotated[
+        int, Field(description="chunks in the index so far; searches show none until all are")
+    ] = 0
+    planned_chunks: Annotated[int | None, Field(description="chunks to index; null until the text was cut")] = None
     created_at: int
     metadata: Attributes = {}
+
+
+class ContentQuery(Request):
+    """Which part of a document's text."""
+
+    start: Annotated[int, Field(ge=0, le=2**31, description="the first character")] = 0
+    length: Annotated[int, Field(ge=1, le=1_000_000, description="how many characters at most")] = 1_000_000
+
+
+class DocumentContent(Reply):
+    """A part of a document's text: characters `start` to `end`, exclusive, of `length`.
+
+    It is the text that `start` and `end` of hits and citations mean: for files such as PDF, what was extracted from them.
+    """
+
+    document_id: str
+    object: Literal["vector_store.document.content"] = "vector_store.document.content"
+    name: str
+    media_type: str
+    text: str
+    start: int
+    end: int
+    length: int
 
 
 class Comparison(Request):
@@ -149,6 +182,14 @@ class Query(Request):
         Field(description="how `hybrid` joins both rankings: by ranks, or by scores brought to one scale"),
     ] = "rrf"
     alpha: Annotated[float, Field(ge=0, le=1, description="share of BM25 in `weighted` fusion")] = 0.5
+    rerank: Annotated[
+        RerankMethod,
+        Field(
+            description="rank the candidates anew: `features` looks at words and headings, `model` asks the "
+            "configured cross-encoder"
+        ),
+    ] = "none"
+    candidates: Annotated[int, Field(ge=1, le=100, description="how many of the best are ranked anew")] = 40
     diversity: Annotated[
         float, Field(ge=0, le=1, description="0: by score alone; nearer to 1: unlike what stands above (MMR)")
     ] = 0.0
@@ -176,6 +217,10 @@ class Explanation(Reply):
     dense: RankedScore | None = None
     bm25: RankedScore | None = None
     joined: RankedScore
+    reranked: Annotated[RankedScore | None, Field(description="place and score after reranking; null without it")] = (
+        None
+    )
+    reranker: Annotated[str | None, Field(description="who ranked anew")] = None
     likeness: Annotated[
         float | None, Field(description="cosine to the most similar hit above it; null without `diversity`")
     ] = None
@@ -224,6 +269,11 @@ class Citation(Reply):
     heading: str | None = None
     score: float
     truncated: bool = False
+    start: Annotated[int | None, Field(description="where the quote begins: characters of the document's text")] = None
+    end: Annotated[int | None, Field(description="where it ends, exclusive")] = None
+    quote: Annotated[
+        str | None, Field(description="exactly those characters; null where the guard policy changed the evidence")
+    ] = None
 
 
 class ContextReply(Reply):

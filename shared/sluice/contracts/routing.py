@@ -144,12 +144,17 @@ class Model(Reply):
 
 
 class RetrievalPolicy(Reply):
-    """Retrieval that a policy switches on for each request of its route."""
+    """Retrieval that a policy switches on for each request of its route.
+
+    `when` matters with an enforced input guard: `after_guard` asks with the text that the guard lets pass, `beside_guard` at once and with
+    the text as it came, so that a request waits for the slower of the two; that text then reaches the model of embeddings unchecked.
+    """
 
     vector_store_ids: tuple[str, ...] = ()
     top_k: Annotated[int, Field(ge=1, le=50)] = 5
     mode: Literal["hybrid", "dense", "bm25"] = "hybrid"
     on_error: Literal["fail", "continue"] = "fail"
+    when: Literal["after_guard", "beside_guard"] = "after_guard"
 
 
 class CachePolicy(Reply):
@@ -165,6 +170,24 @@ class CachePolicy(Reply):
     scope: Literal["tenant", "team", "key"] = "tenant"
     any_temperature: bool = False
     tool_calls: bool = False
+
+
+class AttemptPolicy(Reply):
+    """How long one attempt may take, how many there are, and when a second deployment is asked as well.
+
+    `timeout_s` bounds a whole answer, `first_byte_timeout_s` the wait for the first event of a stream, `idle_timeout_s` each pause inside
+    one: each shortens what the deployment allows. `max_attempts` counts all calls to deployments, `retries` the rounds after the first
+    one (None: as the gateway is set). A second deployment is asked after `hedge_after_ms`, or after the time in which `hedge_percentile` per
+    cent of the deployment's latest requests were answered; of both, the shorter.
+    """
+
+    timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+    first_byte_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+    idle_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+    max_attempts: Annotated[int, Field(ge=1, le=8)] = 8
+    retries: Annotated[int, Field(ge=0, le=10)] | None = None
+    hedge_after_ms: Annotated[int, Field(ge=1, le=3_600_000)] | None = None
+    hedge_percentile: Annotated[float, Field(ge=50, le=99.9)] | None = None
 
 
 class Policy(Reply):
@@ -183,6 +206,7 @@ class Policy(Reply):
     retrieval: RetrievalPolicy | None = None
     cache: CachePolicy | None = None
     deadline_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+    attempts: AttemptPolicy | None = None
 
 
 class Share(Reply):
@@ -220,6 +244,13 @@ class Route(Reply):
     when_all_down: Literal["try", "refuse"] = "try"
 
 
+class Alias(Reply):
+    """Another name by which callers reach a model or a route."""
+
+    name: str
+    model: str
+
+
 class RoutingSnapshot(Reply):
     """All that the data plane needs to route without asking; `version` grows with each publication."""
 
@@ -228,6 +259,7 @@ class RoutingSnapshot(Reply):
     models: tuple[Model, ...]
     routes: tuple[Route, ...] = ()
     policies: tuple[Policy, ...] = ()
+    aliases: tuple[Alias, ...] = ()
 
 
 class RouteRequest(Request):

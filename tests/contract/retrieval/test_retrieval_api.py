@@ -93,6 +93,22 @@ async def test_documents_are_listed_by_status(api: httpx.AsyncClient) -> None:
     assert (await api.get(f"{path}/{document['id']}", headers=ACME)).json()["code"] == "document_not_found"
 
 
+async def test_a_documents_text_is_given_whole_or_in_part(api: httpx.AsyncClient) -> None:
+    store = await make_store(api)
+    text = "Füße 🛳️ and\r\nmore"
+    document = (await add(api, store, text=text)).json()["id"]
+    path = f"/v1/vector_stores/{store}/documents/{document}/content"
+    whole = (await api.get(path, headers=ACME)).json()
+    assert (whole["text"], whole["start"], whole["end"], whole["length"]) == (text, 0, len(text), len(text))
+    assert (whole["name"], whole["media_type"], whole["document_id"]) == ("a.txt", "text/plain", document)
+    part = (await api.get(path, params={"start": 5, "length": 6}, headers=ACME)).json()
+    assert (part["text"], part["start"], part["end"]) == (text[5:11], 5, 11)
+    behind = (await api.get(path, params={"start": 500}, headers=ACME)).json()
+    assert (behind["text"], behind["start"], behind["end"], behind["length"]) == ("", len(text), len(text), len(text))
+    assert (await api.get(path, params={"length": 0}, headers=ACME)).status_code == 422
+    assert (await api.get(f"{path[:-9]}x/content", headers=ACME)).status_code == 404
+
+
 async def test_a_tenant_sees_nothing_of_another(api: httpx.AsyncClient) -> None:
     store = await make_store(api)
     document = (await add(api, store)).json()["id"]
@@ -104,6 +120,7 @@ async def test_a_tenant_sees_nothing_of_another(api: httpx.AsyncClient) -> None:
         await api.post(f"{path}/documents", json={"name": "x", "text": "y"}, headers=OTHER),
         await api.get(f"{path}/documents/{document}", headers=OTHER),
         await api.delete(f"{path}/documents/{document}", headers=OTHER),
+        await api.get(f"{path}/documents/{document}/content", headers=OTHER),
         await api.post(f"{path}/search", json={"query": "text"}, headers=OTHER),
         await api.post("/v1/context", json={"query": "text", "vector_store_ids": [store]}, headers=OTHER),
     ]

@@ -9,11 +9,12 @@ import pytest
 from sluice.clients.router import RouterClient
 from sluice.contracts.routing import RouteDecision, RouteRequest, RoutingSnapshot
 from sluice.errors import NotFound
+from sluice.migrations import upgrade
 from sluice.settings import PlatformSettings
 from sluice.testing import admin_headers, asgi_client, platform_settings, service_client, service_headers
 from sluice_router.app import create_app
 from sluice_router.settings import Settings
-from sluice_router.wiring import open_deps
+from sluice_router.wiring import MIGRATIONS, open_deps
 
 CONFIG = Path(__file__).parents[3] / "deploy" / "config"
 RELEASED_SNAPSHOT = b"""{"version":1764000000000,"published_at":1764000000.0,"models":[{"name":"smollm2","kind":"chat",
@@ -27,9 +28,11 @@ RELEASED_SNAPSHOT = b"""{"version":1764000000000,"published_at":1764000000.0,"mo
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> PlatformSettings:
+async def platform(tmp_path: Path) -> PlatformSettings:
     # Nothing listens on this Redis: the router decides all the same, and gateways read the snapshot from it.
-    return platform_settings(tmp_path, config_dir=CONFIG, redis_url="redis://127.0.0.1:9/0")
+    made = platform_settings(tmp_path, config_dir=CONFIG, redis_url="redis://127.0.0.1:9/0")
+    await upgrade(made, "router", MIGRATIONS)
+    return made
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from sluice.migrations import upgrade
 from sluice.testing import admin_headers, asgi_client, platform_settings
 from sluice_router.app import create_app
 from sluice_router.settings import Settings
-from sluice_router.wiring import open_deps
+from sluice_router.wiring import MIGRATIONS, open_deps
 
 MODELS = """
 models:
@@ -32,6 +33,7 @@ routes:
 async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     (tmp_path / "models.yaml").write_text(MODELS)
     platform = platform_settings(tmp_path, config_dir=tmp_path, redis_url="redis://127.0.0.1:9/0")
+    await upgrade(platform, "router", MIGRATIONS)
     async with asgi_client(create_app(lambda: open_deps(platform, Settings()))) as client:
         client.headers.update(admin_headers())
         yield client

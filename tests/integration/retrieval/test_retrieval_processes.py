@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.bench.retrieval import kills
 from typer.testing import CliRunner
 
 from sluice.testing import wait_until
@@ -148,6 +149,35 @@ def test_a_folder_is_ingested_and_only_what_changed_is_sent_again(shared: Any, t
     assert isinstance(ingest("--metadata", "year").exception, CommandFailed)
 
 
+def test_ways_of_chunking_are_compared_on_ones_own_questions(shared: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "handbook"
+    folder.mkdir()
+    (folder / "guide.md").write_text(GUIDE)
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text(
+        '{"question": "On which port does the gateway listen?", "answer": "listens on  port 8080", "source": "guide.md"}\n'
+        '{"question": "What is stored when somebody dislikes an answer?", "answer": "thumbs-down on an answer"}\n'
+    )
+    token = shared.client.headers["authorization"].removeprefix("Bearer ")
+    environment = {"SLUICE_URL": f"http://127.0.0.1:{shared.port}", "SLUICE_API_KEY": token, "COLUMNS": "200"}
+
+    def compare(*arguments: str) -> Any:
+        return CliRunner(env=environment).invoke(
+            app, ["chunk", str(folder), "--questions", str(questions), "--rerank", "features", *arguments]
+        )
+
+    before = len(shared.client.get("/v1/vector_stores", params={"limit": 100}).json()["data"])
+    made = compare("--compare", "paragraph, semantic,fixed")
+    assert made.exit_code == 0, repr(made.exception)
+    rows = {line.split()[0]: line.split()[1:] for line in made.stdout.splitlines() if line.split()[:1]}
+    assert rows["paragraph"][:4] == ["3", "1.00", "1.00", "1.00"]
+    assert rows["semantic"][1:4] == ["1.00", "1.00", "1.00"]
+    assert len(shared.client.get("/v1/vector_stores", params={"limit": 100}).json()["data"]) == before
+    assert "no strategy 'by ear'" in str(compare("--compare", "by ear").exception)
+    questions.write_text("no json\n")
+    assert "line 1" in str(compare().exception)
+
+
 def test_a_replaced_document_gives_way_in_one_step(shared: Any) -> None:
     store = shared.store()
     first = shared.add(store, "facts.txt", "The colour of the bridge is red.")
@@ -244,3 +274,10 @@ def test_two_retrieval_services_cannot_open_one_index(shared: Any) -> None:
     second.start()
     wait_until(lambda: not second.alive(), seconds=30, what="the second service giving up")
     assert "open in another process" in second.log.read_text()
+
+
+def test_kills_at_random_moments_lose_nothing_and_show_nothing_half(tmp_path: Path) -> None:
+    outcome = kills.survive(tmp_path, kills=2, seed=4)
+    assert outcome.wrong == []
+    assert outcome.acknowledged >= 2
+    assert outcome.complete_looks > 0

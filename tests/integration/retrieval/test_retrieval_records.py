@@ -113,13 +113,60 @@ async def test_a_document_that_never_ends_is_given_up(library: Library, database
     assert [item.selector for item in await jobs.removals(10)] == [Selector("acme", "vs_1", "doc_1")]
 
 
+async def test_progress_is_kept_and_forgives_earlier_runs(library: Library, database: Database) -> None:
+    jobs = IngestJobs(database, max_attempts=3)
+    await add(library, "doc_1")
+    now = NOW
+    for indexed in (0, 32, 64, 96, 128):
+        job = await jobs.claim("acme", "doc_1", now, now + 10)
+        assert isinstance(job, Job)
+        assert (job.indexed, job.plan) == (indexed, "a plan" if indexed else None)
+        if not indexed:
+            await jobs.plan(job, "a plan", 1000)
+        await jobs.progress(job, indexed + 32, now + 20)
+        assert await jobs.claim("acme", "doc_1", now + 19, now + 29) == "busy"
+        now += 20
+    document = await library.document("acme", "vs_1", "doc_1")
+    assert (document.status, document.indexed_chunks, document.planned_chunks) == ("processing", 160, 1000)
+
+
+async def test_a_document_that_killed_workers_rests_ever_longer(library: Library, database: Database) -> None:
+    jobs = IngestJobs(database, max_attempts=6)
+    await add(library, "doc_1")
+    now, rests = NOW, []
+    for _ in range(6):
+        assert isinstance(await jobs.claim("acme", "doc_1", now, now + 4), Job)
+        assert await jobs.due(now + 3.9, 0, 10) == []
+        died = now + 4
+        now = died
+        while not await jobs.due(now, now, 10):
+            assert await jobs.claim("acme", "doc_1", now, now + 4) == "busy"
+            now += 5
+        rests.append(now - died)
+    assert rests == [0, 0, 10, 20, 40, 80]
+
+
+async def test_what_was_begun_is_hidden_until_it_is_ready(library: Library, database: Database) -> None:
+    jobs = IngestJobs(database, max_attempts=2)
+    await add(library, "doc_1")
+    assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ()
+    job = await jobs.claim("acme", "doc_1", NOW, NOW + 10)
+    assert isinstance(job, Job)
+    await jobs.release(job, NOW + 5, counted=False)  # after it had indexed some of the chunks
+    assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ("doc_1",)
+    job = await jobs.claim("acme", "doc_1", NOW + 5, NOW + 15)
+    assert isinstance(job, Job)
+    await jobs.finish(job, 3, 30)
+    assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ()
+
+
 async def test_waiting_for_a_dependency_is_no_attempt(library: Library, database: Database) -> None:
     jobs = IngestJobs(database, max_attempts=2)
     await add(library, "doc_1")
-    for _ in range(5):
-        job = await jobs.claim("acme", "doc_1", NOW, NOW + 10)
+    for turn in range(5):
+        job = await jobs.claim("acme", "doc_1", NOW + 5 * turn, NOW + 5 * turn + 10)
         assert isinstance(job, Job)
-        await jobs.release(job, NOW + 5, counted=False)
+        await jobs.release(job, NOW + 5 * turn + 5, counted=False)
     assert (await library.document("acme", "vs_1", "doc_1")).status == "queued"
 
 

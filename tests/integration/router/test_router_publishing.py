@@ -16,13 +16,14 @@ from redis.asyncio import Redis
 from sluice.clients.http import HttpAnswer
 from sluice.contracts.engine import EngineList, EngineStatus
 from sluice.contracts.routing import SNAPSHOT_KEY, RoutingSnapshot
+from sluice.migrations import upgrade
 from sluice.queues import ROUTING_CHANGED, subscribe
 from sluice.settings import PlatformSettings
 from sluice.testing import Valkey, admin_headers, asgi_client, platform_settings, valkey_process
 from sluice_router.adapters.publisher import LEASE_KEY
 from sluice_router.app import create_app
 from sluice_router.settings import Settings
-from sluice_router.wiring import open_deps
+from sluice_router.wiring import MIGRATIONS, open_deps
 
 pytestmark = pytest.mark.integration
 
@@ -62,12 +63,14 @@ async def store(valkey: Valkey) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-def platform(tmp_path: Path, valkey: Valkey) -> PlatformSettings:
+async def platform(tmp_path: Path, valkey: Valkey) -> PlatformSettings:
     places = [{"id": name, "base_url": f"http://{name}/v1"} for name in ("one", "two")]
     places[1]["auth"] = {"kind": "service", "audience": "retrieval"}  # type: ignore[assignment]
     body = {"models": [{"name": "m", "deployments": places}], "routes": [{"name": "auto", "candidates": ["m"]}]}
     (tmp_path / "models.yaml").write_text(yaml.safe_dump(body))
-    return platform_settings(tmp_path, config_dir=tmp_path, redis_url=valkey.url)
+    made = platform_settings(tmp_path, config_dir=tmp_path, redis_url=valkey.url)
+    await upgrade(made, "router", MIGRATIONS)
+    return made
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ from sluice_retrieval.domain.chunking import Chunk, chunk_document
 from sluice_retrieval.domain.documents import MARKDOWN
 from sluice_retrieval.domain.fusion import Fusion
 from sluice_retrieval.domain.points import Passage, Point, Scope
-from sluice_retrieval.domain.search import Hit, search
+from sluice_retrieval.domain.search import Hit, probes_of, search
 from sluice_retrieval.metrics import Metrics
 
 HERE = Path(__file__).parent
@@ -108,7 +108,7 @@ async def measure(
         ranks, started = [], time.perf_counter()
         for item in questions:
             query = Query(query=item.question, top_k=DEPTH, mode=mode)
-            hits = await search(query, Scope("quality", (strategy,)), embedder, store, Fusion())
+            hits = await search(query, await probes_of(query, embedder), Scope("quality", (strategy,)), store, Fusion())
             ranks.append(rank_of(hits, item))
         elapsed = time.perf_counter() - started
         rows.append(

@@ -50,11 +50,21 @@ def test_what_was_counted_twice_or_without_being_asked_is_told(tmp_path: Path) -
     ]
 
 
-@pytest.mark.parametrize(("silence", "wrong", "status"), [(0.5, [], 0), (2.5, [], 1), (0.5, ["lost"], 1)])
-def test_the_command_fails_when_something_is_lost_or_silent(silence: float, wrong: list[str], status: int) -> None:
-    outcome = Outcome([Kill("gateway 0", silence, 3.0), Kill("Redis", 0.1, 1.0)], 100, Counter({503: 2}), wrong)
+@pytest.mark.parametrize(
+    ("silence", "back", "wrong", "status"),
+    [(0.5, 1.9, [], 0), (2.5, 1.9, [], 1), (0.5, 2.1, [], 1), (0.5, 1.9, ["lost"], 1)],
+)
+def test_the_command_fails_when_something_is_lost_or_silent_or_comes_back_late(
+    silence: float, back: float, wrong: list[str], status: int
+) -> None:
+    kills = [
+        Kill(f"gateway 0, {survive.SERVING}", silence, back),
+        Kill("gateway 0, whole", 0.2, 3.0),
+        Kill("Redis", 0.1, 1.0),
+    ]
+    outcome = Outcome(kills, 100, Counter({503: 2}), wrong)
     assert survive.verdict(outcome) == status
-    assert "| gateway 0 |" in table(outcome)
+    assert "| gateway 0, whole |" in table(outcome)
 
 
 def test_the_arguments_must_make_sense() -> None:

@@ -2,17 +2,19 @@
 
 import itertools
 import re
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluice.contracts.retrieval import ChunkingOptions
-from sluice_retrieval.adapters.minilm import MiniLmCounter, find_model_files, open_tokenizer
-from sluice_retrieval.domain.chunking import Chunk, chunk_document, effective
-from sluice_retrieval.domain.sections import markdown_sections, plain_sections
+from sluice.contracts.retrieval import ChunkingOptions, ChunkingStrategy
+from sluice_retrieval.adapters.minilm import MiniLmCounter, MiniLmEmbedder, find_model_files, open_tokenizer
+from sluice_retrieval.domain.chunking import Chunk, chunk_document, document_sections, effective
+from sluice_retrieval.domain.sections import markdown_sections
 from sluice_retrieval.domain.sentences import sentence_starts
 from sluice_retrieval.domain.tokens import TokenCounter, Word, count_tokens
+from sluice_retrieval.domain.topics import topic_breaks
 
 GUIDE = """# Guide
 
@@ -64,7 +66,7 @@ made_up = st.lists(st.tuples(words, marks), min_size=1, max_size=60).map(
 )
 options = st.builds(
     ChunkingOptions,
-    strategy=st.sampled_from(["fixed", "sentence", "paragraph"]),
+    strategy=st.sampled_from(get_args(ChunkingStrategy)),
     max_tokens=st.integers(16, 40),
     overlap_tokens=st.integers(0, 256),
 )
@@ -87,10 +89,11 @@ def check_chunks(text: str, chunks: list[Chunk], chosen: ChunkingOptions, counte
 @given(made_up, options, media_types)
 def test_every_word_is_in_a_chunk_and_no_chunk_is_too_long(text: str, chosen: ChunkingOptions, media_type: str) -> None:
     counter = LetterCounter()
-    check_chunks(text, list(chunk_document(text, media_type, chosen, counter)), chosen, counter)
+    breaks = sentence_starts(text, 0, len(text)) if len(text) % 2 else ()
+    check_chunks(text, list(chunk_document(text, media_type, chosen, counter, tuple(breaks))), chosen, counter)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.one_of(st.text(max_size=600), made_up), options, media_types)
 def test_the_same_holds_for_any_text_with_the_real_tokenizer(
     real_counter: MiniLmCounter, text: str, chosen: ChunkingOptions, media_type: str
@@ -98,16 +101,38 @@ def test_the_same_holds_for_any_text_with_the_real_tokenizer(
     check_chunks(text, list(chunk_document(text, media_type, chosen, real_counter)), chosen, real_counter)
 
 
-@given(made_up)
-def test_only_fixed_and_sentence_chunks_overlap(text: str) -> None:
-    chosen = ChunkingOptions(strategy="paragraph", max_tokens=16, overlap_tokens=8)
+@settings(deadline=None)
+@given(
+    st.one_of(
+        st.text(st.characters(max_codepoint=127), max_size=300),
+        st.lists(st.sampled_from(["don't", "[CLS]", "x_y", "3.14", "UNAFFABLE", "a" * 120, "b" * 1500, " ", "\n"])).map(
+            "".join
+        ),
+    )
+)
+def test_counting_plain_text_quickly_gives_what_the_tokenizer_gives(real_counter: MiniLmCounter, text: str) -> None:
+    words = real_counter.words(text)
+    encoding = real_counter.tokenizer.encode(text, add_special_tokens=False)
+    if max((word.end - word.start for word in words), default=0) < 500:
+        assert sum(word.tokens for word in words) == len(encoding.ids)
+    first_of_word = {
+        place for place, start in zip(encoding.word_ids, encoding.offsets, strict=True) if start is not None
+    }
+    assert len(words) >= len(first_of_word)
+    covered = {at for word in words for at in range(word.start, word.end)}
+    assert covered >= {at for start, end in encoding.offsets for at in range(start, end)}
+
+
+@given(made_up, st.sampled_from(["paragraph", "semantic", "code", "rows"]))
+def test_chunks_of_whole_things_do_not_overlap(text: str, strategy: ChunkingStrategy) -> None:
+    chosen = ChunkingOptions(strategy=strategy, max_tokens=16, overlap_tokens=8)
     chunks = list(chunk_document(text, "text/plain", chosen, LetterCounter()))
     assert all(left.end <= right.start for left, right in itertools.pairwise(chunks))
 
 
 @given(made_up, media_types)
 def test_sections_hold_every_character(text: str, media_type: str) -> None:
-    sections = markdown_sections(text) if media_type == "text/markdown" else plain_sections(text)
+    sections = document_sections(text, media_type, "paragraph" if len(text) % 2 else "code")
     blocks = [block for section in sections for block in section.blocks]
     assert [block.start for block in blocks] == [0, *(block.end for block in blocks[:-1])]
     assert blocks[-1].end == len(text)
@@ -162,6 +187,112 @@ def test_markdown_gives_breadcrumbs_and_keeps_code_and_tables_whole() -> None:
     assert any("| port | service |" in chunk.text and "| 8080 | gateway |" in chunk.text for chunk in chunks)
     assert chunks[-1].text.startswith("## Empty")
     assert chunks[0].embedded_text().startswith("Guide > Install\n# Guide")
+
+
+PROGRAM = """import os
+
+LIMIT = 5
+
+
+# Opens a door.
+@traced
+def open_door(name):
+    if name:
+
+        return name
+    return None
+
+
+class House:
+    rooms = 3
+
+    def enter(self):
+        open_door("front")
+
+    async def leave(self):
+        pass
+"""
+
+
+def cut(text: str, **options: object) -> list[Chunk]:
+    return list(chunk_document(text, "text/plain", ChunkingOptions.model_validate(options), LetterCounter()))
+
+
+def test_code_is_cut_at_definitions_with_their_comments() -> None:
+    chunks = cut(PROGRAM, strategy="code")
+    assert [(chunk.heading, chunk.text.split()[0]) for chunk in chunks] == [
+        (None, "import"),
+        ("def open_door(name)", "#"),
+        ("class House", "class"),
+    ]
+    assert chunks[1].text.endswith("return None")
+
+
+def test_a_long_class_is_opened_and_its_methods_name_it() -> None:
+    methods = "".join(f"    def step_{n}(self):\n        return {'x + ' * 60}1\n\n" for n in range(10))
+    chunks = cut(f"class Machine:\n    speed = 1\n\n{methods}", strategy="code")
+    assert [chunk.heading for chunk in chunks[:3]] == [
+        "class Machine",
+        "class Machine > def step_0(self)",
+        "class Machine > def step_1(self)",
+    ]
+    assert chunks[1].text.startswith("def step_0")
+    braces = "int first(int a) {\n    if (a) {\n        a++;\n    }\n}\n\nint second(int b) {\n    return b;\n}\n"
+    assert [chunk.heading for chunk in cut(braces, strategy="code")] == ["int first(int a)", "int second(int b)"]
+
+
+def test_recursive_chunks_split_only_what_is_too_long_and_overlap() -> None:
+    long = " ".join(f"word{n:03d}" for n in range(40))
+    chunks = cut(f"One short line.\nA second one.\n\n{long}", strategy="recursive", max_tokens=24, overlap_tokens=8)
+    assert chunks[0].text == "One short line.\nA second one."
+    assert chunks[1].text.startswith("word000")
+    lines = "\n".join(f"line {n:02d} ends here" for n in range(12))
+    chunks = cut(lines, strategy="recursive", max_tokens=20, overlap_tokens=5)
+    assert chunks[1].text.splitlines()[0] == chunks[0].text.splitlines()[-1]
+    assert all(chunk.text.startswith("line") for chunk in chunks)
+
+
+def test_semantic_chunks_end_where_the_topic_does_and_never_grow_past_the_maximum() -> None:
+    text = "Cats purr. Cats sleep. Cats hunt mice. Banks lend money. Banks take a fee. " * 1
+    at = text.index("Banks lend")
+    options = ChunkingOptions(strategy="semantic", max_tokens=64)
+    chunks = list(chunk_document(text, "text/plain", options, LetterCounter(), (at,)))
+    assert [chunk.text for chunk in chunks] == [
+        "Cats purr. Cats sleep. Cats hunt mice.",
+        "Banks lend money. Banks take a fee.",
+    ]
+    assert len(list(chunk_document(text * 9, "text/plain", options, LetterCounter()))) > 1
+
+
+async def test_topics_are_found_by_meaning(embedder: MiniLmEmbedder) -> None:
+    cats = "The cat purrs on the sofa. Kittens drink milk. A tomcat hunts mice at night. Whiskers help cats feel. "
+    banks = "The bank raised its interest rate. Loans became dearer. Borrowers pay a fee each year. Savers earn more. "
+    text = cats + banks
+    sections = document_sections(text, "text/plain", "semantic")
+    breaks = await topic_breaks(text, sections, embedder)
+    assert [text[at:].split()[1] for at in breaks] == ["bank"]
+    assert (
+        await topic_breaks("One sentence.", document_sections("One sentence.", "text/plain", "semantic"), embedder)
+        == []
+    )
+
+
+def test_each_row_is_a_chunk_of_its_own() -> None:
+    text = "# Sheet Prices\n\nIn euros.\n\n- Item: Bolt; Euro: 2\n- Item: Nut; Euro: 1.5\n\nThat is all.\n"
+    options = ChunkingOptions(strategy="rows")
+    chunks = list(chunk_document(text, "text/markdown", options, LetterCounter()))
+    assert [chunk.text for chunk in chunks] == [
+        "# Sheet Prices\n\nIn euros.",
+        "- Item: Bolt; Euro: 2",
+        "- Item: Nut; Euro: 1.5",
+        "That is all.",
+    ]
+    assert {chunk.heading for chunk in chunks} == {"Sheet Prices"}
+    table = "| port | service |\n| ---- | ------- |\n| 8080 | gateway |\n| 8081 | router |\n"
+    assert [chunk.text for chunk in chunk_document(table, "text/markdown", options, LetterCounter())][1:] == [
+        "| 8080 | gateway |",
+        "| 8081 | router |",
+    ]
 
 
 def test_code_that_is_too_long_is_cut_at_lines() -> None:

@@ -128,6 +128,7 @@ def test_only_the_best_is_shortened_and_says_so() -> None:
     reply = assemble([hit(0, "word " * 50), hit(1, "word " * 40)], 16, "ranked", WordCounter())
     assert len(reply.citations) == 1
     assert reply.citations[0].truncated
+    assert reply.citations[0].quote == ("word " * 50)[: reply.citations[0].end].rstrip()
     assert reply.text.endswith(CUT_NOTE)
     assert reply.tokens <= 16
     assert reply.left_out == 1
@@ -157,6 +158,8 @@ def test_context_never_exceeds_its_budget(lengths: list[int], budget: int, place
     assert reply.tokens <= budget
     assert len(reply.citations) + reply.left_out == len(hits)
     for citation in reply.citations:
+        text = hits[int(citation.chunk_id[4:])].passage.text
+        assert citation.quote == text[citation.start : citation.end]
         assert citation.truncated or f"\n{hits[int(citation.chunk_id[4:])].passage.text}" in reply.text
 
 

@@ -13,7 +13,8 @@ from sluice_retrieval.domain.diversity import maximal_marginal_relevance
 from sluice_retrieval.domain.embedding import Embedded, Lane
 from sluice_retrieval.domain.fusion import Fusion, scaled, weighted_fusion
 from sluice_retrieval.domain.points import Dense, Passage, Point, Probe, Scope, Scored, Selector, Sparse
-from sluice_retrieval.domain.search import Hit, search
+from sluice_retrieval.domain.rerank import Candidate, Reranked
+from sluice_retrieval.domain.search import Hit, probes_of, search
 from sluice_retrieval.domain.tokens import Word
 
 SCOPE = Scope("acme", ("vs_1",))
@@ -70,7 +71,7 @@ def scored(name: str, score: float, text: str = "", vector: tuple[float, ...] = 
 
 
 async def found(query: Query, dense: Sequence[Scored], sparse: Sequence[Scored] = ()) -> list[Hit]:
-    return await search(query, SCOPE, OneVector(), Rankings(dense, sparse), Fusion())
+    return await search(query, await probes_of(query, OneVector()), SCOPE, Rankings(dense, sparse), Fusion())
 
 
 def names(hits: Sequence[Hit]) -> list[str]:
@@ -136,14 +137,29 @@ async def test_diversity_puts_something_else_before_a_near_copy() -> None:
 
 async def test_vectors_are_fetched_only_for_diversity() -> None:
     store = Rankings([scored("a", 0.9)], [])
-    await search(Query(query="word"), SCOPE, OneVector(), store, Fusion())
-    await search(Query(query="word", diversity=0.1), SCOPE, OneVector(), store, Fusion())
+    await search(Query(query="word"), await probes_of(Query(query="word"), OneVector()), SCOPE, store, Fusion())
+    await search(
+        Query(query="word", diversity=0.1),
+        await probes_of(Query(query="word", diversity=0.1), OneVector()),
+        SCOPE,
+        store,
+        Fusion(),
+    )
     assert store.asked_vectors == [False, True]
 
 
 async def test_no_document_that_matches_means_no_search() -> None:
     store = Rankings([scored("a", 0.9)], [])
-    assert await search(Query(query="word"), Scope("acme", ("vs_1",), (), ()), OneVector(), store, Fusion()) == []
+    assert (
+        await search(
+            Query(query="word"),
+            await probes_of(Query(query="word"), OneVector()),
+            Scope("acme", ("vs_1",), (), ()),
+            store,
+            Fusion(),
+        )
+        == []
+    )
     assert store.asked_vectors == []
 
 
@@ -196,3 +212,22 @@ def test_a_filter_may_not_be_too_deep_or_too_large() -> None:
 
 def test_probes_are_told_apart() -> None:
     assert not isinstance(Dense((1.0,)), Sparse)
+
+
+class Shortest:
+    """A reranker that likes short texts."""
+
+    async def rerank(self, query: str, candidates: Sequence[Candidate]) -> Reranked:
+        return Reranked("shortest", [-float(len(candidate.text)) for candidate in candidates])
+
+
+async def test_the_best_candidates_are_ranked_anew_and_both_places_are_told() -> None:
+    dense = [scored(str(number), 1 - number / 10, text="x" * (9 - number)) for number in range(6)]
+    query = Query(query="q", mode="dense", top_k=2, candidates=4, rerank="features")
+    hits = await search(query, await probes_of(query, OneVector()), SCOPE, Rankings(dense, []), Fusion(), Shortest())
+    assert [hit.passage.chunk_id for hit in hits] == ["3", "2"]  # of the first four
+    assert (hits[0].joined.rank, hits[0].reranked, hits[0].reranker) == (4, (1, -6.0), "shortest")
+    assert hits[0].score == -6.0
+    least = query.model_copy(update={"min_score": -6.5})
+    hits = await search(least, await probes_of(query, OneVector()), SCOPE, Rankings(dense, []), Fusion(), Shortest())
+    assert [hit.passage.chunk_id for hit in hits] == ["3"]

@@ -9,9 +9,10 @@ from genai_prices.types import ModelPrice, Tier, TieredPrices, Usage
 
 from sluice.contracts.routing import Price
 from sluice_router.adapters.genai_price_list import answered, listing_of, model_of, price_of
-from sluice_router.domain.config import parse, snapshot
+from sluice_router.domain.config import parse
 from sluice_router.domain.errors import ModelsFileError
 from sluice_router.domain.price_list import DatedPrice, Wanted, listed_at, wanted_of
+from sluice_router.domain.publication import snapshot
 
 OPENAI = "https://api.openai.com/v1"
 NOW = datetime(2026, 11, 20, tzinfo=UTC).timestamp()

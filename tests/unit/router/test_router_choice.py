@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.contracts.routing import Deployment, Model, Route, RouteDecision, RouteRequest, RoutingSnapshot
+from sluice.contracts.routing import Alias, Deployment, Model, Route, RouteDecision, RouteRequest, RoutingSnapshot
 from sluice_router.domain.choice import Load
 from sluice_router.domain.choice import decide as choose
 from sluice_router.domain.errors import ModelNotFound, NoDeployment
@@ -33,6 +33,14 @@ def test_the_least_loaded_by_slots_and_weight_wins() -> None:
     loads = {"a": Load(3, 0, 4), "b": Load(2, 2, 4), "c": Load(5, 0, 4)}
     assert decide(snapshot, RouteRequest(model="m"), loads).instance == "c"
     assert decide(snapshot, RouteRequest(model="m"), {**loads, "c": Load(8, 0, 4)}).instance == "a"
+
+
+def test_an_alias_is_decided_like_what_it_stands_for() -> None:
+    route = Route(name="auto", candidates=("m",))
+    aliases = (Alias(name="gpt-4o", model="m"), Alias(name="best", model="auto"))
+    snapshot = _snapshot(_model("m", _deployment("a")), routes=(route,)).model_copy(update={"aliases": aliases})
+    assert decide(snapshot, RouteRequest(model="gpt-4o"), {}).model == "m"
+    assert decide(snapshot, RouteRequest(model="best"), {}).route == "auto"
 
 
 def test_equal_loads_fall_to_the_order_of_the_file() -> None:

@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from sluice.settings import expand_variables
-from sluice_router.domain.config import HealthNote, parse, probed, same_content, snapshot
+from sluice_router.domain.config import parse
 from sluice_router.domain.errors import ModelsFileError
 from sluice_router.domain.health import HealthBook
+from sluice_router.domain.publication import HealthNote, probed, same_content, snapshot
 
 SHIPPED = Path(__file__).resolve().parents[3] / "deploy/config/models.yaml"
 
@@ -43,6 +44,19 @@ def test_a_split_forgets_a_model_that_is_switched_off() -> None:
     raw = _routed(candidates=["m", "off"], split=[{"model": "m", "weight": 0}, {"model": "off", "weight": 1}])
     raw["models"].append({"name": "off", "only_if": "", "deployments": [{"base_url": "http://b"}]})
     assert parse(raw, "models.yaml").routes[0].split == ()
+
+
+def test_aliases_name_models_and_routes_and_follow_those_that_are_switched_off() -> None:
+    raw = _file() | {
+        "aliases": [{"name": "x", "model": "m"}, {"name": "y", "model": "auto"}, {"name": "z", "model": "off"}]
+    }
+    raw["models"].append({"name": "off", "only_if": "", "deployments": [{"base_url": "http://b"}]})
+    made = snapshot(parse(raw, "models.yaml"), {}, version=1, now=0.0)
+    assert [(alias.name, alias.model) for alias in made.aliases] == [("x", "m"), ("y", "auto")]
+    with pytest.raises(ModelsFileError, match=r"aliases\[0\] \(x\)\.model names ghost, which is not defined"):
+        parse(_file() | {"aliases": [{"name": "x", "model": "ghost"}]}, "models.yaml")
+    with pytest.raises(ModelsFileError, match="model or route named twice: m"):
+        parse(_file() | {"aliases": [{"name": "m", "model": "m"}]}, "models.yaml")
 
 
 def test_the_shipped_file_is_right_and_offers_vllm_only_when_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

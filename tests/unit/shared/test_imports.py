@@ -25,7 +25,7 @@ def test_a_service_starts_without_what_it_may_never_need(service: str) -> None:
     assert loaded_by("sluice.main", f"{package}.app", f"{package}.wiring", *tasks) - {"sqlalchemy"} == set()
 
 
-@pytest.mark.parametrize("service", ["router", "guardrail", "inference"])
+@pytest.mark.parametrize("service", ["guardrail", "inference"])
 def test_a_service_without_a_database_starts_without_sql(service: str) -> None:
     assert "sqlalchemy" not in loaded_by("sluice.main", f"sluice_{service}.app", f"sluice_{service}.wiring")
 

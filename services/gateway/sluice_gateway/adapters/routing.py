@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from pydantic import ValidationError
@@ -15,6 +16,7 @@ from sluice.queues import ROUTING_CHANGED, subscribe
 from sluice_gateway.domain.errors import SnapshotMissing
 
 _log = logging.getLogger(__name__)
+_FIRST_S = 1.0
 _UNTIL_FIRST_S = 1.0
 _WITHOUT_REDIS_S = 5.0
 
@@ -69,6 +71,12 @@ class SnapshotHolder:
             found = await self._from_router()
         if found is not None:
             self.offer(found)
+
+    async def begin(self) -> None:
+        """Read the snapshot before the first request comes, if it is told at once: clients may be waiting already."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_S):
+                await self.refresh()
 
     async def follow(self) -> None:
         """Read again whenever the router announces a change, until cancelled."""

@@ -78,6 +78,7 @@ from sluice_gateway.dataplane.table import (
 )
 from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.upstreams import Upstreams
+from sluice_gateway.domain.wishes import shorter
 
 _log = logging.getLogger(__name__)
 _BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
@@ -232,8 +233,9 @@ class DataPlane:
         allowed_s = resolved.plan.deadline_s if heads.deadline_s is None else heads.deadline_s
         deadline = None if allowed_s is None else self._loop.time() + allowed_s
         ctx = RequestContext(endpoint, heads, started, opened, raw, body, deadline)
+        ctx.wishes = resolved.plan.attempts.wishes
         if heads.attempt is not None:
-            ctx.wishes = admit_wishes(heads.attempt)
+            ctx.wishes = shorter(admit_wishes(heads.attempt), ctx.wishes)
         model = resolved.model
         ctx.model, ctx.route, ctx.plan = resolved
         if ctx.wishes is not None and ctx.wishes.hedge_s is not None and ctx.plan.direct:

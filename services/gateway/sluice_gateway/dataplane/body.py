@@ -131,10 +131,20 @@ def _checked_body(raw: bytes, fields: Fields, kind: Kind) -> ParsedBody:
         options is not None and _stream_options(options, stream=stream),
         max_tokens,
         _extension(fields) if "sluice" in fields else None,
-        # Searching from the end is three times as fast as counting, and a prompt may be long.
-        raw.find(b'"model"') != raw.rfind(b'"model"') or raw.rfind(b"\\u006") >= 0,
+        _is_ambiguous(raw, model),
         links=_links(fields) if has_parts else (),
     )
+
+
+def _is_ambiguous(raw: bytes, model: str) -> bool:
+    # Whether another reader could find another model in it: a name given twice, or one that is escaped. What counts here is the last one;
+    # a body that begins with the same has it first and last, whatever stands between.
+    name = model.encode()
+    if raw.startswith((b'{"model":"%b"' % name, b'{"model": "%b"' % name)) and b'"' not in name and b"\\" not in name:
+        return False
+    # Searching from the end is three times as fast as from the start, and a prompt may be long.
+    last = raw.rfind(b'"model"')
+    return raw.rfind(b'"model"', 0, max(0, last)) >= 0 or raw.rfind(b"\\u006") >= 0
 
 
 def upstream_bytes(raw: bytes, parsed: ParsedBody, fields: Fields, upstream_model: str, *, changed: bool) -> bytes:

@@ -15,6 +15,8 @@ from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.upstream import EVENT_STREAMS, Call, Reason, Receiver, UpstreamReply
 
 _JOIN_LIMIT = 64 * 1024
+_HEAD_END = b"\r\n\r\n"
+_MANY_CHUNKS = 4096  # so much at once is left to the parser, which is faster then
 
 
 class Owner(Protocol):
@@ -37,7 +39,7 @@ class _OutOfStep(Exception):
 class Connection(asyncio.Protocol):
     """One connection: waits for a reply (`_receiver`), hands on a stream (`_stream`), or is idle (neither)."""
 
-    __slots__ = ("_call", "_complete", "_content_type", "_due", "_framed", "_keep", "_limits", "_loop", "_max_bytes", "_on_limit", "_opening", "_parser",
+    __slots__ = ("_between", "_call", "_chunked", "_complete", "_content_type", "_due", "_framed", "_keep", "_limits", "_loop", "_max_bytes", "_on_limit", "_opening", "_parser",
                  "_parts", "_pool", "_received", "_receiver", "_retry_after", "_size", "_status", "_stream", "_transport", "_used", "alive",
                  "idle_since")  # fmt: skip
 
@@ -65,10 +67,12 @@ class Connection(asyncio.Protocol):
         self._content_type = b""
         self._retry_after: bytes | None = None
         self._framed = False
+        self._chunked = False
         self._keep = False
         self._received = False
         self._opening = False
         self._complete = False
+        self._between = False  # whether the parser is known to stand between two chunks of a stream
 
     def begin(self, call: Call, head: bytes, receiver: Receiver) -> None:
         """Send one call over this connection, which must be alive and idle."""
@@ -131,6 +135,11 @@ class Connection(asyncio.Protocol):
         if self._receiver is None and self._stream is None:
             self.discard()  # bytes that nobody asked for: the connection is out of step
             return
+        stream = self._stream
+        if stream is not None and self._between:
+            self._between = _are_chunks(data, 0)
+            if self._between and stream.take_chunks(data):
+                return  # the parser is where it was: between two chunks
         self._received = True
         try:
             self._parser.feed_data(data)
@@ -139,6 +148,9 @@ class Connection(asyncio.Protocol):
                 self._fail("too_large" if self._size > self._max_bytes else "protocol")
                 return
             self._keep = False
+        if self._opening and self._chunked:
+            head = data.find(_HEAD_END)
+            self._between = head >= 0 and _are_chunks(data, head + len(_HEAD_END))
         self._hand_on()
 
     # Called by the parser.
@@ -160,6 +172,7 @@ class Connection(asyncio.Protocol):
         elif length == 17:
             if name.lower() == b"transfer-encoding":
                 self._framed = True
+                self._chunked = value.lower() == b"chunked"
         elif length == 11 and name.lower() == b"retry-after":
             self._retry_after = value
 
@@ -301,3 +314,23 @@ class Connection(asyncio.Protocol):
             return
         stream.active = False
         self._watch(call, stream)
+
+
+def _are_chunks(data: bytes, at: int) -> bool:
+    # Whether all from a place on is whole chunks (RFC 9112, 7.1) without extensions, none of them the last one.
+    length = len(data)
+    if length - at > _MANY_CHUNKS:
+        return False
+    while at < length:
+        end = data.find(b"\r\n", at, at + 8)
+        digits = data[at:end]
+        if end < 0 or not digits.isalnum():
+            return False
+        try:
+            size = int(digits, 16)
+        except ValueError:
+            return False
+        at = end + size + 4
+        if not size or at > length or data[at - 2 : at] != b"\r\n":
+            return False
+    return True

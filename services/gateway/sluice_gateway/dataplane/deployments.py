@@ -7,6 +7,7 @@ from sluice.contracts.routing import Deployment
 from sluice_gateway.dataplane.asgi import header_value
 from sluice_gateway.dataplane.providers import Paths, credential_header_of, provider_of
 from sluice_gateway.dataplane.upstream import Upstream
+from sluice_gateway.domain.latencies import Latencies
 
 
 class DeploymentState:
@@ -31,6 +32,7 @@ class DeploymentState:
         "short",
         "tell",
         "upstream",
+        "watched_latencies",
     )
 
     def __init__(self, config: Deployment, paths: Paths, upstream: Upstream, *, hedged: bool = False) -> None:
@@ -38,6 +40,7 @@ class DeploymentState:
         self.failures = 0
         self.paused_until = 0.0
         self.tell: Callable[[DeploymentState], None] | None = None
+        self.watched_latencies: tuple[Latencies, Latencies] | None = None
         self.describe(config, paths, upstream, hedged=hedged)
 
     def describe(self, config: Deployment, paths: Paths, upstream: Upstream, *, hedged: bool = False) -> None:
@@ -57,6 +60,12 @@ class DeploymentState:
         self.credential_header = credential_header_of(config)
         self.header = (b"x-sluice-deployment", header_value(config.id))
         self.header_line = b"%b: %b\r\n" % self.header
+
+    def watched(self, *, streamed: bool) -> Latencies:
+        """Return the latencies of its whole answers or of its streams' first events; they are kept from the first call on."""
+        if self.watched_latencies is None:
+            self.watched_latencies = (Latencies(), Latencies())
+        return self.watched_latencies[streamed]
 
     def credential(self, secret: str) -> tuple[str, str]:
         """Return the header that carries the credential."""

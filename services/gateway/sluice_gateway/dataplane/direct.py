@@ -171,6 +171,16 @@ class DirectRequest:
         except Exception:  # noqa: BLE001 - the top of a request: the client gets a sentence, the log the details
             self._break_off(ctx, mistake(ctx.heads.request_id))
 
+    def chunks(self, data: bytes) -> bool:
+        """Pass on what came as the upstream framed it, if nothing in it needs to be looked at."""
+        if self._over or not self._ctx.answering or not self._scanner.passes(data):
+            return False
+        client = self._client
+        client.send_chunks(data)
+        if client.slow and self._stream is not None:
+            self._stream.pause()
+        return True
+
     def end(self) -> None:
         """The upstream has ended its stream without saying that it is done."""
         if self._over:

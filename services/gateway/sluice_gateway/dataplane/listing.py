@@ -36,8 +36,9 @@ def listed(table: Table | None, key: KeyRecord, path: str, method: str) -> bytes
 
 def list_models(table: Table, key: KeyRecord) -> bytes:
     """Return the list as JSON, in OpenAI's shape."""
-    entries: list[ModelEntry | RouteEntry] = [*table.models.values(), *table.routes.values()]
-    return orjson.dumps({"object": "list", "data": [_row(entry) for entry in entries if _may_use(key, entry.name)]})
+    entries: dict[str, ModelEntry | RouteEntry] = {**table.models, **table.routes}
+    rows = [_row(entry, name, table) for name, entry in entries.items() if _may_use(key, name)]
+    return orjson.dumps({"object": "list", "data": rows})
 
 
 def one_model(table: Table, key: KeyRecord, name: str) -> bytes:
@@ -51,7 +52,7 @@ def one_model(table: Table, key: KeyRecord, name: str) -> bytes:
         raise UnknownModel(
             f"The model `{shown(name)}` does not exist. GET /v1/models lists the models you can use.", param="model"
         )
-    return orjson.dumps(_row(entry))
+    return orjson.dumps(_row(entry, name, table))
 
 
 def endpoints_of(entry: ModelEntry) -> list[str]:
@@ -71,7 +72,15 @@ def _may_use(key: KeyRecord, name: str) -> bool:
     return key.models is None or name in key.models
 
 
-def _row(entry: ModelEntry | RouteEntry) -> dict[str, Any]:
+def _row(entry: ModelEntry | RouteEntry, name: str, table: Table) -> dict[str, Any]:
+    row = _described(entry)
+    if name in table.aliases:
+        row["id"] = name
+        row["sluice"]["alias_of"] = table.aliases[name]
+    return row
+
+
+def _described(entry: ModelEntry | RouteEntry) -> dict[str, Any]:
     if isinstance(entry, RouteEntry):
         extra: dict[str, Any] = {"kind": "route", "candidates": [candidate.name for candidate in entry.candidates]}
         return {"id": entry.name, "object": "model", "created": 0, "owned_by": "sluice", "sluice": extra}

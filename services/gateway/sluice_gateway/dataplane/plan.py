@@ -5,15 +5,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from sluice.contracts.routing import CachePolicy, GuardMode, Policy
+from sluice.contracts.routing import AttemptPolicy, CachePolicy, GuardMode, Policy
 from sluice.errors import DeadlineExceeded
 from sluice_gateway.dataplane.errors import ApiError, Gone
+from sluice_gateway.domain.wishes import Wishes
 
 if TYPE_CHECKING:
     from sluice_gateway.dataplane.context import RequestContext
 
 Stage = Callable[["RequestContext"], Awaitable[None]]
 _STRICTNESS: dict[GuardMode, int] = {"off": 0, "observe": 1, "enforce": 2}
+MAX_ATTEMPTS = 8
 _SCOPES = ("tenant", "team", "key")
 
 
@@ -35,12 +37,32 @@ class RetrievalPlan(NamedTuple):
     on_error: Literal["fail", "continue"]
 
 
+class Attempting(NamedTuple):
+    """What a policy says of attempts: times for each, how many there may be, and when another deployment is asked as well.
+
+    `hedge_share` is the share of a deployment's latest requests (0 to 1) that were answered by the time that is waited.
+    """
+
+    wishes: Wishes | None = None
+    most: int = MAX_ATTEMPTS
+    retries: int | None = None
+    hedge_share: float | None = None
+
+    @property
+    def hedges(self) -> bool:
+        """Whether a second deployment may be asked."""
+        return self.hedge_share is not None or (self.wishes is not None and self.wishes.hedge_s is not None)
+
+
+AS_SET = Attempting()
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A compiled policy: `groups` of stages that run one after the other, the stages of a group at the same time.
 
     Retrieval asks an embedding model, which may be a provider. So with an enforced input guard it waits for the verdict and
-    asks with the text that the guard lets pass; else it runs beside the guard and the router.
+    asks with the text that the guard lets pass, unless the policy says `beside_guard`; else it runs beside the guard and the router.
     """
 
     policy: str | None
@@ -55,6 +77,7 @@ class Plan:
     # what of the plan changes an answer, for the keys of cached ones
     marks: str = ""
     deadline_s: float | None = None
+    attempts: "Attempting" = AS_SET
 
     def waiting(self) -> "Plan":
         """Return the same plan for a request that has to wait before the model is asked."""
@@ -105,8 +128,10 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
     if virtual:
         first.append(stages.route)
     if retrieval is not None or retrieval_asked:
-        (second if effective.guard_input == "enforce" else first).append(stages.retrieve)
+        waits = effective.guard_input == "enforce" and (wanted is None or wanted.when == "after_guard")
+        (second if waits else first).append(stages.retrieve)
     groups = tuple(tuple(group) for group in (first, second) if group)
+    attempts = _attempting(effective.attempts)
     return Plan(
         policy=policy.name if policy is not None else None,
         guard_input=effective.guard_input,
@@ -115,10 +140,11 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
         fail_open=effective.on_guard_error == "open",
         retrieval=retrieval,
         groups=groups,
-        direct=not groups and effective.guard_output == "off",
+        direct=not groups and effective.guard_output == "off" and not attempts.hedges,
         cache=effective.cache,
-        marks=effective.model_dump_json(exclude={"name", "cache", "deadline_s"}),
+        marks=effective.model_dump_json(exclude={"name", "cache", "deadline_s", "attempts"}),
         deadline_s=effective.deadline_s,
+        attempts=attempts,
     )
 
 
@@ -134,7 +160,8 @@ def stricter(one: Policy | None, other: Policy | None) -> Policy | None:
         guard_policy=leader.guard_policy,
         on_guard_error="closed" if "closed" in (one.on_guard_error, other.on_guard_error) else "open",
         retrieval=one.retrieval or other.retrieval,
-        deadline_s=min((s for s in (one.deadline_s, other.deadline_s) if s is not None), default=None),
+        deadline_s=_least(one.deadline_s, other.deadline_s),
+        attempts=_shorter(one.attempts, other.attempts),
         cache=_narrower(one.cache, other.cache),
     )
 
@@ -149,6 +176,26 @@ def _narrower(one: CachePolicy | None, other: CachePolicy | None) -> CachePolicy
         any_temperature=one.any_temperature and other.any_temperature,
         tool_calls=one.tool_calls and other.tool_calls,
     )
+
+
+def _shorter(one: AttemptPolicy | None, other: AttemptPolicy | None) -> AttemptPolicy | None:
+    if one is None or other is None:
+        return one or other
+    both = ((name, getattr(one, name), getattr(other, name)) for name in AttemptPolicy.model_fields)
+    return AttemptPolicy.model_validate({name: _least(mine, others) for name, mine, others in both})
+
+
+def _least(*given: float | None) -> float | None:
+    return min((one for one in given if one is not None), default=None)
+
+
+def _attempting(said: AttemptPolicy | None) -> Attempting:
+    if said is None:
+        return AS_SET
+    hedge_s = None if said.hedge_after_ms is None else said.hedge_after_ms / 1000
+    wishes = Wishes(said.timeout_s, said.first_byte_timeout_s, said.idle_timeout_s, hedge_s)
+    share = None if said.hedge_percentile is None else said.hedge_percentile / 100
+    return Attempting(wishes if any(wishes) else None, said.max_attempts, said.retries, share)
 
 
 def _weight(policy: Policy) -> int:

@@ -6,13 +6,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from sluice_gateway.dataplane.errors import RefusedByUpstream, UnprocessableByUpstream
+from sluice_gateway.private_parts import without_private_parts
 
-_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b", re.IGNORECASE)
-_FILE = re.compile(r"(?<![\w.])/(?:[\w.-]+/)+[\w.-]+")
-_SECRET = re.compile(r"\b(?:sk|pk|key|Bearer)[-_ ][A-Za-z0-9_*.-]{8,}")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
 _CONTEXT = re.compile(r"context (?:length|size|window)|maximum (?:context|model length)|too many tokens", re.IGNORECASE)
-_MAX_MESSAGE = 300
 _HINT = {
     400: "Correct the request and send it again.",
     413: "Shorten the request and send it again.",
@@ -68,15 +64,9 @@ def refusal(status: int, body: bytes, *, model: str, upstream_model: str) -> Ref
 
 
 def clean(message: str, *, model: str, upstream_model: str) -> str:
-    """Return a provider's sentence without addresses, files, secrets and its own name for the model, and not too long."""
-    text = _UNPRINTABLE.sub(" ", message)
-    for pattern in (_URL, _FILE, _SECRET):
-        text = pattern.sub("…", text)
-    if upstream_model != model:
-        text = text.replace(upstream_model, model)
-    text = " ".join(text.split())
-    if len(text) > _MAX_MESSAGE:
-        text = text[: _MAX_MESSAGE - 1] + "…"
+    """Return a provider's sentence without what is the operator's and with the public name of the model."""
+    text = message if upstream_model == model else message.replace(upstream_model, model)
+    text = without_private_parts(text)
     return text if not text or text[-1] in ".!?…" else text + "."
 
 

@@ -35,6 +35,10 @@ class Client(Protocol):
         """Send a part of a stream."""
         ...
 
+    def send_chunks(self, data: bytes) -> None:
+        """Send a part of a stream that is chunks of HTTP's coding already."""
+        ...
+
     def end_stream(self, data: bytes) -> None:
         """Send the last part of a stream."""
         ...

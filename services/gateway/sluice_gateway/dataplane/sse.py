@@ -65,6 +65,11 @@ class EventCutter:
             raise EventTooLong
         return data[:end]
 
+    @property
+    def at_start(self) -> bool:
+        """Whether an event with plain line ends begins with the next byte."""
+        return not self._rest and self.crlf is False
+
     def rest(self) -> bytes:
         """Return what is left at the end of the stream: an event whose last line end is missing."""
         rest, self._rest = self._rest, b""
@@ -213,6 +218,20 @@ class StreamScanner:
     def feed(self, data: bytes) -> StreamPiece:
         """Take one read of the upstream and return what goes to the client now, without the final `[DONE]`."""
         return self._scan(self._cutter.feed(data))
+
+    def passes(self, chunks: bytes) -> bool:
+        """Tell whether chunks of HTTP's coding may go to the client as they came: whole events that nobody needs to look at.
+
+        They are counted then, and are not to be fed.
+        """
+        if not chunks.endswith(b"\n\n\r\n") or not self._cutter.at_start:
+            return False
+        # From the end, which is twice as fast.
+        if chunks.rfind(b'"usage"') >= 0 or chunks.rfind(b"[DONE]") >= 0 or chunks.rfind(b'"error"') >= 0:
+            return False
+        self._count += chunks.count(b"\ndata:")
+        self._last = chunks  # its lines of data are what they are without the lengths between them
+        return True
 
     def finish(self) -> StreamPiece:
         """Return what is left when the upstream has closed its stream."""

@@ -119,6 +119,13 @@ class PlainStream:
             self.pause()
         self._wake()
 
+    def take_chunks(self, data: bytes) -> bool:
+        """Take what came as whole chunks of HTTP's coding, if the sink wants it so."""
+        if self._sink is None or not self._sink.chunks(data):
+            return False
+        self.active = True
+        return True
+
     def end(self) -> None:
         """Note the regular end; the connection belongs to the pool again."""
         self._ended = True
@@ -150,6 +157,10 @@ class _Nowhere:
 
     def data(self, data: bytes) -> None:
         """Throw it away."""
+
+    def chunks(self, data: bytes) -> bool:
+        """Throw it away."""
+        return True
 
     def end(self) -> None:
         """Do nothing."""

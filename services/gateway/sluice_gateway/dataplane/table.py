@@ -247,12 +247,16 @@ Chains = dict[str, tuple[ModelEntry, ...]]
 
 
 class Table:
-    """One compiled snapshot: names to entries, policies to plans."""
+    """One compiled snapshot: names to entries, policies to plans.
+
+    An alias is one more name of its entry in `models` or `routes`; `aliases` says what each one stands for.
+    """
 
     def __init__(self, snapshot: RoutingSnapshot, policies: dict[str, Policy], stages: Stages) -> None:
         self.version = snapshot.version
         self.models: dict[str, ModelEntry] = {}
         self.routes: dict[str, RouteEntry] = {}
+        self.aliases: dict[str, str] = {}
         self._policies = policies
         self._stages = stages
         self._plans: dict[tuple[str | None, str | None, str | None, bool, bool], Plan] = {}
@@ -321,6 +325,7 @@ class Compiler:
         if AUTO not in table.routes and AUTO not in table.models and table.models:
             chat = tuple(entry.name for entry in table.models.values() if entry.config.kind == "chat")
             table.routes[AUTO] = _route(Route(name=AUTO, candidates=chat), table)
+        _name_aliases(snapshot, table)
         self._deployments = kept
         there = {(model.name, model.balance) for model in snapshot.models}
         self._balancers = {key: found for key, found in self._balancers.items() if key in there}
@@ -381,6 +386,19 @@ def _policy_exists(named: Model | Route, table: Table) -> bool:
         "left out of the routing table: its policy is missing", extra={"entry": named.name, "policy": named.policy}
     )
     return False
+
+
+def _name_aliases(snapshot: RoutingSnapshot, table: Table) -> None:
+    for alias in snapshot.aliases:
+        if alias.name in table.models or alias.name in table.routes:
+            continue  # a name of its own comes first
+        if alias.model in table.models:
+            table.models[alias.name] = table.models[alias.model]
+        elif alias.model in table.routes:
+            table.routes[alias.name] = table.routes[alias.model]
+        else:
+            continue
+        table.aliases[alias.name] = alias.model
 
 
 def _origin(base_url: str) -> str:

@@ -74,6 +74,10 @@ class StreamSink(Protocol):
         """Take what one read of the connection brought."""
         ...
 
+    def chunks(self, data: bytes) -> bool:
+        """Take one read that was whole chunks of HTTP's chunked coding, as it came; False leaves it to `data`."""
+        ...
+
     def end(self) -> None:
         """Note the regular end."""
         ...

@@ -201,6 +201,10 @@ class GatewayProtocol(HttpToolsProtocol):
         """Send a part of a stream."""
         self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
 
+    def send_chunks(self, data: bytes) -> None:
+        """Send a part of a stream that is chunks of HTTP's coding already."""
+        self.transport.write(data)
+
     def end_stream(self, data: bytes) -> None:
         """Send the last part of a stream."""
         self.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))

@@ -25,6 +25,14 @@ class Wishes(NamedTuple):
     hedge_s: float | None = None
 
 
+def shorter(one: Wishes | None, other: Wishes | None) -> Wishes | None:
+    """Return the shorter of each time that two say."""
+    if one is None or other is None:
+        return one or other
+    pairs = zip(one, other, strict=True)
+    return Wishes(*(min((time for time in pair if time is not None), default=None) for pair in pairs))
+
+
 def wishes_of(header: bytes) -> Wishes:
     """Return what a header says.
 

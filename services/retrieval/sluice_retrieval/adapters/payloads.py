@@ -14,6 +14,11 @@ def point_id(chunk_id: str) -> str:
     return str(uuid.uuid5(_CHUNKS, chunk_id))
 
 
+def owner_of(tenant: str, store_id: str) -> str:
+    """Return the one key under which a tenant's store is found; no two pairs share one."""
+    return f"{len(tenant)}:{tenant}/{store_id}"
+
+
 def payload_of(point: Point) -> dict[str, Any]:
     """Return what is stored beside the vectors."""
     passage = point.passage

@@ -61,6 +61,10 @@ class ServerVectorStore:
         async with self._collection() as client:
             return (await client.count(_COLLECTION, exact=False)).count
 
+    async def document_counts(self) -> dict[str, int] | None:
+        """Return nothing: the server answers for what it has acknowledged."""
+        return None
+
     async def tidy(self) -> bool:
         """Do nothing: the server optimises by itself."""
         return False

@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import snowballstemmer  # type: ignore[import-untyped]
@@ -48,14 +49,7 @@ def terms(text: str) -> list[str]:
     A name with underscores yields itself and its parts. Words of any script are kept; stop words as well, since a query
     may have nothing else.
     """
-    stemmer = snowballstemmer.stemmer("english")
-    stems: dict[str, str] = {}
-    found = []
-    for word in _words(unicodedata.normalize("NFKC", text).casefold()):
-        if word not in stems:
-            stems[word] = stemmer.stemWord(word)
-        found.append(stems[word])
-    return found
+    return [_stem(word) for word in _words(unicodedata.normalize("NFKC", text).casefold())]
 
 
 def query_terms(text: str) -> list[str]:
@@ -64,6 +58,14 @@ def query_terms(text: str) -> list[str]:
     return terms(" ".join(kept)) if kept else terms(text)
 
 
+@lru_cache(maxsize=65_536)
+def _stem(word: str) -> str:
+    # a stemmer of its own for each new word: one that is shared keeps state, and several threads stem
+    stem: str = snowballstemmer.stemmer("english").stemWord(word)
+    return stem
+
+
+@lru_cache(maxsize=65_536)
 def term_hash(term: str) -> int:
     """Return a 32-bit hash of a term that is the same in all processes and releases."""
     return int.from_bytes(hashlib.blake2b(term.encode(), digest_size=4).digest(), "big")

@@ -1,22 +1,27 @@
-"""Cutting documents into chunks: fixed windows (F140), sentences (F141) and paragraphs (F142).
+"""Cutting documents into chunks: windows (F140), sentences (F141), paragraphs (F142), topics (F143), code and rows.
 
-All three keep the headings of Markdown as a breadcrumb, never mix two sections in one chunk, hold every word of the
+All keep the headings of Markdown as a breadcrumb, never mix two sections in one chunk, hold every word of the
 text in at least one chunk, and never exceed the maximum number of tokens.
 """
 
 import bisect
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
-from sluice.contracts.retrieval import ChunkingOptions
+from sluice.contracts.retrieval import ChunkingOptions, ChunkingStrategy
+from sluice_retrieval.domain.code import code_sections
 from sluice_retrieval.domain.sections import Block, Section, markdown_sections, plain_sections
 from sluice_retrieval.domain.sentences import sentence_starts
 from sluice_retrieval.domain.tokens import TokenCounter, Word, count_tokens, small_words
 
 MARKDOWN = "text/markdown"
 _OVERLAP_SENTENCES = 2
+_LEAST_TOPIC = 8
+_WHOLE_WORD_CHARS = 100
+_ROW = re.compile(r"^[ \t]{0,3}(?:[-*+][ \t]|\d{1,9}[.)][ \t]|\|(?![ \t]*:?-+:?[ \t]*\|))", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +45,25 @@ def effective(options: ChunkingOptions) -> ChunkingOptions:
     return options.model_copy(update={"overlap_tokens": min(options.overlap_tokens, options.max_tokens // 2)})
 
 
-def chunk_document(text: str, media_type: str, options: ChunkingOptions, counter: TokenCounter) -> Iterator[Chunk]:
-    """Yield the chunks of a document in order; none if it holds no word."""
-    sections = markdown_sections(text) if media_type == MARKDOWN else plain_sections(text)
+def document_sections(text: str, media_type: str, strategy: ChunkingStrategy) -> tuple[Section, ...]:
+    """Return a document's sections: of Markdown by its headings, of code by its definitions."""
+    if media_type == MARKDOWN:
+        return markdown_sections(text)
+    return code_sections(text) if strategy == "code" else plain_sections(text)
+
+
+def chunk_document(
+    text: str, media_type: str, options: ChunkingOptions, counter: TokenCounter, breaks: Sequence[int] = ()
+) -> Iterator[Chunk]:
+    """Yield the chunks of a document in order; none if it holds no word.
+
+    `breaks` are the characters at which a new topic begins, for the strategy `semantic`.
+    """
+    sections = document_sections(text, media_type, options.strategy)
     options = effective(options)
     index = 0
     for section in sections:
-        for start, end, tokens in _section_chunks(text, section, options, counter):
+        for start, end, tokens in _section_chunks(text, section, options, counter, breaks):
             yield Chunk(index, start, end, text[start:end], " > ".join(section.path) or None, tokens)
             index += 1
 
@@ -59,15 +76,21 @@ class _Range(NamedTuple):
 
 
 def _section_chunks(
-    text: str, section: Section, options: ChunkingOptions, counter: TokenCounter
+    text: str, section: Section, options: ChunkingOptions, counter: TokenCounter, breaks: Sequence[int]
 ) -> Iterator[tuple[int, int, int]]:
     start, end = section.blocks[0].start, section.blocks[-1].end
-    words = list(small_words(text, start, end, counter, options.max_tokens))
+    found = counter.words(text[start:end])
+    words = list(small_words(text, start, found, counter, options.max_tokens))
     if not words:
         return
-    cutter = _Cutter(text, words, options)
+    halved = any(word.tokens > options.max_tokens or word.end - word.start > _WHOLE_WORD_CHARS for word in found)
+    cutter = _Cutter(text, words, options, breaks)
     for piece in cutter.cut(section):
-        yield from _checked(text, words, piece, options.max_tokens, counter)
+        if halved:
+            yield from _checked(text, words, piece, options.max_tokens, counter)
+        else:
+            tokens = sum(word.tokens for word in words[piece.first : piece.last])
+            yield words[piece.first].start, words[piece.last - 1].end, tokens
 
 
 def _checked(
@@ -87,8 +110,9 @@ def _checked(
 class _Cutter:
     """Cuts the words of one section into ranges."""
 
-    def __init__(self, text: str, words: Sequence[Word], options: ChunkingOptions) -> None:
+    def __init__(self, text: str, words: Sequence[Word], options: ChunkingOptions, breaks: Sequence[int]) -> None:
         self._text = text
+        self._breaks = frozenset(breaks)
         self._starts = [word.start for word in words]
         self._sums = [0, *accumulate(word.tokens for word in words)]
         self._max = options.max_tokens
@@ -99,7 +123,14 @@ class _Cutter:
         if self._strategy == "fixed":
             return self._windows(_Range(0, len(self._starts)), self._overlap)
         if self._strategy == "sentence":
-            return self._by_sentence(section.blocks)
+            return self._merged([unit for block in section.blocks for unit in self._units(block)], _OVERLAP_SENTENCES)
+        if self._strategy == "recursive":
+            pieces = [piece for block in section.blocks for piece in self._pieces(block.start, block.end, 0)]
+            return self._merged(pieces, len(pieces))
+        if self._strategy == "semantic":
+            return self._by_topic(section.blocks)
+        if self._strategy == "rows":
+            return self._by_row(section.blocks)
         return self._by_paragraph(section.blocks)
 
     def _tokens(self, piece: _Range) -> int:
@@ -131,23 +162,68 @@ class _Cutter:
             if piece.first < piece.last:
                 yield from self._windows(piece, 0)
 
-    def _by_sentence(self, blocks: Sequence[Block]) -> Iterator[_Range]:
+    def _pieces(self, start: int, end: int, level: int) -> Iterator[_Range]:
+        # What is too long is split at lines, then at sentences, then into windows.
+        whole = self._words_of(start, end)
+        if whole.first == whole.last:
+            return
+        if self._tokens(whole) <= self._max:
+            yield whole
+            return
+        if level == len(_SPLITTERS):
+            yield from self._windows(whole, 0)
+            return
+        starts = list(_SPLITTERS[level](self._text, start, end))
+        for first, last in zip(starts, [*starts[1:], end], strict=True):
+            yield from self._pieces(first, last, level + 1)
+
+    def _by_topic(self, blocks: Sequence[Block]) -> Iterator[_Range]:
+        held: _Range | None = None
+        for block in blocks:
+            for unit in self._units(block):
+                begins = not self._breaks.isdisjoint(range(block.start, self._starts[unit.first] + 1)) and (
+                    held is None
+                    or not self._breaks.isdisjoint(range(self._starts[held.last - 1] + 1, self._starts[unit.first] + 1))
+                )
+                full = held is not None and self._tokens(_Range(held.first, unit.last)) > self._max
+                if held is not None and (full or (begins and self._tokens(held) >= self._max // _LEAST_TOPIC)):
+                    yield held
+                    held = None
+                held = _Range(held.first if held else unit.first, unit.last)
+        if held is not None:
+            yield held
+
+    def _by_row(self, blocks: Sequence[Block]) -> Iterator[_Range]:
+        others: list[Block] = []
+        for block in blocks:
+            rows = [at.start() for at in _ROW.finditer(self._text, block.start, block.end)]
+            if not rows:
+                others.append(block)
+                continue
+            head = Block(block.start, rows[0], "text")
+            yield from self._by_paragraph([*others, head] if head.end > head.start else others)
+            others = []
+            for start, end in zip(rows, [*rows[1:], block.end], strict=True):
+                yield from self._pieces(start, end, 0)
+        yield from self._by_paragraph(others)
+
+    def _merged(self, units: Sequence[_Range], repeated: int) -> Iterator[_Range]:
         held: list[_Range] = []
         fresh = False  # whether `held` has more than the overlap with the chunk before
-        for unit in (unit for block in blocks for unit in self._units(block)):
+        for unit in units:
             if held and self._tokens(_Range(held[0].first, unit.last)) > self._max:
                 if fresh:
                     yield _Range(held[0].first, held[-1].last)
-                held = self._tail(held, unit)
+                held = self._tail(held[-repeated:], unit)
             held.append(unit)
             fresh = True
         if held and fresh:
             yield _Range(held[0].first, held[-1].last)
 
     def _tail(self, held: Sequence[_Range], following: _Range) -> list[_Range]:
-        # One or two sentences are repeated, as far as the overlap and the room beside the next sentence allow.
+        # As much is repeated as the overlap and the room beside the next unit allow.
         kept: list[_Range] = []
-        for unit in reversed(held[-_OVERLAP_SENTENCES:]):
+        for unit in reversed(held):
             longer = _Range(unit.first, held[-1].last)
             if self._tokens(longer) > self._overlap or self._tokens(_Range(unit.first, following.last)) > self._max:
                 break
@@ -179,3 +255,6 @@ def _line_starts(text: str, start: int, end: int) -> Iterator[int]:
     while position >= 0 and position + 1 < end:
         yield position + 1
         position = text.find("\n", position + 1, end)
+
+
+_SPLITTERS: tuple[Callable[[str, int, int], Iterator[int]], ...] = (_line_starts, sentence_starts)

@@ -15,7 +15,11 @@ _GAP = "\n\n"
 class _Entry:
     hit: Hit
     text: str
-    truncated: bool
+    quote: str
+
+    @property
+    def truncated(self) -> bool:
+        return self.text != self.quote
 
 
 def assemble(
@@ -32,7 +36,7 @@ def assemble(
     for hit in distinct:
         cost = count_tokens(_rendered(len(distinct), hit, hit.passage.text), counter)
         if used + cost <= budget_tokens:
-            chosen.append(_Entry(hit, hit.passage.text, truncated=False))
+            chosen.append(_Entry(hit, hit.passage.text, hit.passage.text))
             used += cost
     if not chosen and distinct:
         chosen = _shortened(distinct[0], budget_tokens, counter)
@@ -61,7 +65,7 @@ def _shortened(best: Hit, budget_tokens: int, counter: TokenCounter) -> list[_En
         if room < 0:
             break
         end = word.end
-    return [_Entry(best, best.passage.text[:end] + CUT_NOTE, truncated=True)] if end else []
+    return [_Entry(best, best.passage.text[:end] + CUT_NOTE, best.passage.text[:end])] if end else []
 
 
 def _at_edges(entries: Sequence[_Entry]) -> list[_Entry]:
@@ -80,4 +84,7 @@ def _citation(index: int, entry: _Entry) -> Citation:
         heading=passage.heading,
         score=entry.hit.score,
         truncated=entry.truncated,
+        start=passage.start,
+        end=passage.start + len(entry.quote),
+        quote=entry.quote,
     )

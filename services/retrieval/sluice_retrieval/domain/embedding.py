@@ -25,6 +25,11 @@ class Embedder(Protocol):
     """
 
     @property
+    def name(self) -> str:
+        """Names the model and its version: vectors of different names have nothing in common."""
+        ...
+
+    @property
     def dimensions(self) -> int:
         """The length of a vector."""
         ...

@@ -33,6 +33,12 @@ class DocumentTypeUnknown(UnsupportedMediaType):
     code, title = "document_type_unknown", "Document type not supported"
 
 
+class RerankerNotConfigured(BadRequest):
+    """A cross-encoder was asked for, and the service has none."""
+
+    code, title = "reranker_not_configured", "No reranking model"
+
+
 class EmbeddingInputInvalid(BadRequest):
     """The input of an embedding request cannot be embedded as it is."""
 

@@ -1,23 +1,26 @@
 """Ingestion of one document: claim, chunk, embed, index, make ready."""
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
 from typing import NamedTuple, Protocol
 
 from sluice.clock import Clock
 from sluice.errors import DeadlineExceeded, DependencyUnavailable, UpstreamFailed
 from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vector, terms
-from sluice_retrieval.domain.chunking import Chunk, chunk_document
+from sluice_retrieval.domain.chunking import Chunk, chunk_document, document_sections
 from sluice_retrieval.domain.embedding import Embedder
 from sluice_retrieval.domain.library import IngestRecord, Job
 from sluice_retrieval.domain.points import Passage, Point, Selector, VectorStore
+from sluice_retrieval.domain.topics import topic_breaks
 
 _log = logging.getLogger(__name__)
 _BATCH = 32
+_LARGEST_BATCH = 512
+_QUICK_S = 0.5
 _RETRY_S = 5.0
 
 AWAY = (DependencyUnavailable, UpstreamFailed, DeadlineExceeded)
@@ -41,7 +44,8 @@ class _Prepared(NamedTuple):
 class Ingestor:
     """Ingests documents, each at least once and with the same result however often.
 
-    Chunks have ids that follow from the document's id and their position, so that a second run overwrites the first.
+    Chunks have ids that follow from the document's id and their position, so that a second run overwrites the first; it
+    goes on after the last batch that the first one finished.
     When the vector store is away the document goes back to the queue and waits; nothing is lost.
     """
 
@@ -80,21 +84,42 @@ class Ingestor:
             self.observer.ended(status, chunks, self.clock.monotonic() - started)
 
     async def _run(self, job: Job) -> int:
-        prepared = await asyncio.to_thread(self._prepare, job)
+        breaks: Sequence[int] = ()
+        if job.chunking.strategy == "semantic":
+            sections = await asyncio.to_thread(document_sections, job.text, job.media_type, "semantic")
+            breaks = await topic_breaks(job.text, sections, self.embedder)
+        prepared = await asyncio.to_thread(self._prepare, job, breaks)
         if not prepared:
             await self.record.fail(job, "The document holds no words. Send one that has text.")
             return 0
         total = sum(len(item.terms) for item in prepared)
         average = job.average_terms or total / len(prepared)
-        remaining = iter(prepared)
-        while batch := list(islice(remaining, _BATCH)):
+        done = await self._resumed(job, prepared)
+        size = _BATCH
+        while batch := prepared[done : done + size]:
+            started = self.clock.monotonic()
             embedded = await self.embedder.embed([item.chunk.embedded_text() for item in batch], "bulk")
             await self.vectors.upsert(list(self._points(job, batch, embedded.vectors, average)))
+            done += len(batch)
+            if done < len(prepared):
+                await self.record.progress(job, done, self.clock.now() + self.lease_s)
+            if self.clock.monotonic() - started < _QUICK_S:
+                size = min(2 * size, _LARGEST_BATCH)
         await self.record.finish(job, len(prepared), total)
         return len(prepared)
 
-    def _prepare(self, job: Job) -> list[_Prepared]:
-        chunks = chunk_document(job.text, job.media_type, job.chunking, self.embedder.counter)
+    async def _resumed(self, job: Job, prepared: Sequence[_Prepared]) -> int:
+        """Return how many chunks an earlier run has indexed, if it cut and embedded the text just so."""
+        plan = plan_of([item.chunk for item in prepared], self.embedder)
+        if job.plan == plan:
+            return job.indexed
+        if job.plan is not None:
+            await self.vectors.delete(Selector(job.tenant, job.store_id, job.document_id))
+        await self.record.plan(job, plan, len(prepared))
+        return 0
+
+    def _prepare(self, job: Job, breaks: Sequence[int]) -> list[_Prepared]:
+        chunks = chunk_document(job.text, job.media_type, job.chunking, self.embedder.counter, breaks)
         return [_Prepared(chunk, terms(chunk.embedded_text())) for chunk in chunks]
 
     def _points(
@@ -128,6 +153,12 @@ class Ingestor:
             keeper.cancel()
             with suppress(asyncio.CancelledError):
                 await keeper
+
+
+def plan_of(chunks: Sequence[Chunk], embedder: Embedder) -> str:
+    """Return a hash of where a document was cut and which model embeds it."""
+    cuts = ",".join(f"{chunk.start}-{chunk.end}" for chunk in chunks)
+    return hashlib.sha256(f"{embedder.name} {embedder.dimensions} {cuts}".encode()).hexdigest()
 
 
 def chunk_id(document_id: str, index: int) -> str:

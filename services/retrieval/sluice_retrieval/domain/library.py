@@ -10,8 +10,16 @@ Claim = Literal["gone", "done", "busy", "spent"]
 """Why a document is not to be ingested now: deleted or replaced, already ready, another worker has it, given up."""
 
 
+_FREE_RUNS = 2
+_PAUSE_S = 10.0
+_LONGEST_PAUSE_S = 300.0
+
+
 class Job(NamedTuple):
-    """A document that this worker has claimed; `average_terms` is over the chunks of its store, 0 while it is empty."""
+    """A document that this worker has claimed; `average_terms` is over the chunks of its store, 0 while it is empty.
+
+    An earlier run may have indexed the first `indexed` chunks of those that `plan` gives.
+    """
 
     tenant: str
     store_id: str
@@ -21,6 +29,17 @@ class Job(NamedTuple):
     text: str
     chunking: ChunkingOptions
     average_terms: float
+    plan: str | None
+    indexed: int
+
+
+def pause_s(attempts: int) -> float:
+    """Return how long a document rests after so many runs in a row that died and got nowhere, in seconds.
+
+    Nothing after the first two, then 10 s and twice as long each time, at most 5 minutes: a worker that is killed for
+    another reason costs its documents little, and a document that kills its worker does so ever more seldom.
+    """
+    return 0.0 if attempts <= _FREE_RUNS else min(_PAUSE_S * 2.0 ** (attempts - _FREE_RUNS - 1), _LONGEST_PAUSE_S)
 
 
 class Removal(NamedTuple):
@@ -51,6 +70,14 @@ class IngestRecord(Protocol):
 
     async def extend(self, document_id: str, until: float) -> None:
         """Keep the claim."""
+        ...
+
+    async def plan(self, job: Job, plan: str, planned: int) -> None:
+        """Note how the document is cut; nothing is indexed by this plan yet."""
+        ...
+
+    async def progress(self, job: Job, indexed: int, until: float) -> None:
+        """Note that so many chunks are in the index, and keep the claim; earlier runs are forgiven."""
         ...
 
     async def finish(self, job: Job, chunks: int, terms: int) -> None:

@@ -114,6 +114,10 @@ class OwnedVectorStore(VectorStore, Protocol):
         """Return how many points there are of all tenants."""
         ...
 
+    async def document_counts(self) -> dict[str, int] | None:
+        """Return how many points each document has; None if this is not this process's to check."""
+        ...
+
     async def tidy(self) -> bool:
         """Do upkeep if there is any worth doing now; return whether there was."""
         ...

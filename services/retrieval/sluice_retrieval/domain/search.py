@@ -1,7 +1,7 @@
 """Search: dense, BM25, or both joined; then spread and cut as the query asks (F133, F134, F136, F138, F139)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ from sluice_retrieval.domain.diversity import maximal_marginal_relevance
 from sluice_retrieval.domain.embedding import Embedder
 from sluice_retrieval.domain.fusion import Fused, Fusion, reciprocal_rank_fusion, scaled, weighted_fusion
 from sluice_retrieval.domain.points import Dense, Passage, Probe, Scope, Scored, Sparse, VectorStore
+from sluice_retrieval.domain.rerank import Candidate, Reranker
 
 _POOL_FACTOR = 2
 _SPREAD_FACTOR = 4
@@ -41,6 +42,8 @@ class Hit:
     score: float
     places: Mapping[str, Place]
     joined: Place
+    reranked: Place | None = None
+    reranker: str | None = None
     likeness: float | None = None
 
 
@@ -51,20 +54,49 @@ class _Candidates:
     fused: Sequence[Fused]
 
 
-async def search(query: Query, scope: Scope, embedder: Embedder, vectors: VectorStore, fusion: Fusion) -> list[Hit]:
-    """Return the best passages; a score is a cosine, a BM25 score or a joint one, by the query's mode."""
-    if scope.document_ids == ():
-        return []
-    probes = await _probes(query, embedder)
-    if not probes:
+async def search(
+    query: Query,
+    probes: Mapping[str, Probe],
+    scope: Scope,
+    vectors: VectorStore,
+    fusion: Fusion,
+    reranker: Reranker | None = None,
+) -> list[Hit]:
+    """Return the best passages for a query, of which `probes_of` gave the probes.
+
+    A score is a cosine, a BM25 score or a joint one, by the query's mode; with a reranker it is the reranker's.
+    """
+    if scope.document_ids == () or not probes:
         return []
     spread = query.diversity > 0
-    rankings = await vectors.search(scope, list(probes.values()), _pool(query, len(probes)), with_vectors=spread)
+    pool = _pool(query, len(probes), reranks=reranker is not None)
+    rankings = await vectors.search(scope, list(probes.values()), pool, with_vectors=spread)
     candidates = _candidates(query, dict(zip(probes, rankings, strict=True)), fusion)
-    return _diverse(query, candidates) if spread else _hits(query, candidates)[: query.top_k]
+    hits = _hits(candidates)
+    if reranker is not None:
+        hits = await _reranked(query, hits, reranker)
+    if query.min_score is not None:
+        hits = [hit for hit in hits if hit.score >= query.min_score]
+    return _diverse(query, candidates, hits) if spread else hits[: query.top_k]
 
 
-async def _probes(query: Query, embedder: Embedder) -> dict[str, Probe]:
+async def _reranked(query: Query, hits: Sequence[Hit], reranker: Reranker) -> list[Hit]:
+    """Rank the best candidates anew; those behind them are left out, since their scores are of another kind."""
+    best = hits[: max(query.candidates, query.top_k)]
+    asked = [
+        Candidate(hit.passage.text, hit.passage.heading, {name: place.score for name, place in hit.places.items()})
+        for hit in best
+    ]
+    found = await reranker.rerank(query.query, asked)
+    order = sorted(range(len(best)), key=lambda at: -found.scores[at])
+    return [
+        replace(best[at], score=found.scores[at], reranked=Place(rank, found.scores[at]), reranker=found.reranker)
+        for rank, at in enumerate(order, start=1)
+    ]
+
+
+async def probes_of(query: Query, embedder: Embedder) -> dict[str, Probe]:
+    """Return the ways to rank that a query asks for; none if it asks for words and holds none."""
     probes: dict[str, Probe] = {}
     if query.mode != "bm25":
         embedded = await embedder.embed([query.query], "query")
@@ -76,7 +108,9 @@ async def _probes(query: Query, embedder: Embedder) -> dict[str, Probe]:
     return probes
 
 
-def _pool(query: Query, rankings: int) -> int:
+def _pool(query: Query, rankings: int, *, reranks: bool) -> int:
+    if reranks:
+        return max(query.candidates, query.top_k, _POOL_MIN)
     if query.diversity > 0:
         return max(_SPREAD_FACTOR * query.top_k, _POOL_MIN)
     if rankings > 1 or query.deduplicate:
@@ -129,22 +163,17 @@ def _plain(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _hits(query: Query, candidates: _Candidates) -> list[Hit]:
-    least = float("-inf") if query.min_score is None else query.min_score
+def _hits(candidates: _Candidates) -> list[Hit]:
     return [
         Hit(candidates.found[item.id].passage, item.score, candidates.places[item.id], Place(rank, item.score))
         for rank, item in enumerate(candidates.fused, start=1)
-        if item.score >= least
     ]
 
 
-def _diverse(query: Query, candidates: _Candidates) -> list[Hit]:
-    hits = _hits(query, candidates)
+def _diverse(query: Query, candidates: _Candidates, hits: Sequence[Hit]) -> list[Hit]:
     if not hits:
         return []
     relevance = scaled({hit.passage.chunk_id: hit.score for hit in hits})
     vectors = np.array([candidates.found[hit.passage.chunk_id].dense for hit in hits], dtype=np.float32)
     chosen = maximal_marginal_relevance(list(relevance.values()), vectors, query.diversity, query.top_k)
-    return [
-        Hit(hits[at].passage, hits[at].score, hits[at].places, hits[at].joined, likeness) for at, likeness in chosen
-    ]
+    return [replace(hits[at], likeness=likeness) for at, likeness in chosen]

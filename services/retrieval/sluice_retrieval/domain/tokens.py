@@ -29,9 +29,9 @@ def count_tokens(text: str, counter: TokenCounter) -> int:
     return sum(word.tokens for word in counter.words(text))
 
 
-def small_words(text: str, start: int, end: int, counter: TokenCounter, max_tokens: int) -> Iterator[Word]:
-    """Yield the words of `text[start:end]`; one with more tokens than `max_tokens` is halved until its parts fit."""
-    for word in counter.words(text[start:end]):
+def small_words(text: str, start: int, words: Sequence[Word], counter: TokenCounter, max_tokens: int) -> Iterator[Word]:
+    """Yield the words found in `text` from `start` on, as places in `text`; one with more tokens than `max_tokens` is halved until its parts fit."""
+    for word in words:
         yield from _halved(text, Word(start + word.start, start + word.end, word.tokens), counter, max_tokens)
 
 

@@ -7,7 +7,14 @@ from fastapi import APIRouter, Query, Request
 
 from sluice.auth import CallerDep
 from sluice.contracts.paging import Page, PageQuery
-from sluice.contracts.retrieval import Deleted, Document, DocumentCreate, DocumentStatus
+from sluice.contracts.retrieval import (
+    ContentQuery,
+    Deleted,
+    Document,
+    DocumentContent,
+    DocumentCreate,
+    DocumentStatus,
+)
 from sluice.errors import DependencyUnavailable, Unauthorized, problem_responses
 from sluice.ids import new_id
 from sluice_retrieval.domain.documents import checked_bytes
@@ -107,6 +114,14 @@ async def list_documents(
 async def get_document(store_id: str, document_id: str, caller: CallerDep, deps: DepsDep) -> Document:
     """Return one document and how far its ingestion is."""
     return await deps.library.document(caller.tenant, store_id, document_id)
+
+
+@router.get("/{document_id}/content", summary="Get a document's text", responses=problem_responses(DocumentNotFound))
+async def get_content(
+    store_id: str, document_id: str, part: Annotated[ContentQuery, Query()], caller: CallerDep, deps: DepsDep
+) -> DocumentContent:
+    """Return the text that the `start` and `end` of hits and citations mean, or a part of it."""
+    return await deps.library.content(caller.tenant, store_id, document_id, part)
 
 
 @router.delete("/{document_id}", summary="Delete a document", responses=problem_responses(DocumentNotFound))

@@ -1,5 +1,6 @@
 """Search and context."""
 
+import asyncio
 import time
 
 from fastapi import APIRouter
@@ -20,7 +21,7 @@ from sluice.errors import DependencyUnavailable, Unauthorized, problem_responses
 from sluice.telemetry import names
 from sluice_retrieval.domain.context import assemble
 from sluice_retrieval.domain.errors import StoreNotFound
-from sluice_retrieval.domain.search import Hit, Place, search
+from sluice_retrieval.domain.search import Hit, Place, probes_of, search
 from sluice_retrieval.wiring import Deps, DepsDep
 
 _TRIES = 3
@@ -53,9 +54,14 @@ async def _find(
     """Return the hits and the metadata of their documents."""
     started = time.perf_counter()
     with deps.tracing.span("search", attributes={"sluice.search.mode": query.mode, names.TENANT: tenant}) as span:
-        for _ in range(_TRIES):
-            scope = await deps.library.scope(tenant, store_ids, query.filters)
-            found = await search(query, scope, deps.embedder, deps.vectors, deps.fusion)
+        reranker = deps.reranker(query.rerank)
+        scope, probes = await asyncio.gather(
+            deps.library.scope(tenant, store_ids, query.filters), probes_of(query, deps.embedder)
+        )
+        for attempt in range(_TRIES):
+            if attempt:
+                scope = await deps.library.scope(tenant, store_ids, query.filters)
+            found = await search(query, probes, scope, deps.vectors, deps.fusion, reranker)
             ready = await deps.library.attributes(tenant, [hit.passage.document_id for hit in found])
             if all(hit.passage.document_id in ready for hit in found):
                 break  # otherwise a document was begun, replaced or deleted since the scope was read
@@ -87,6 +93,8 @@ def _explanation(hit: Hit) -> Explanation:
         dense=_ranked(hit.places.get("dense")),
         bm25=_ranked(hit.places.get("bm25")),
         joined=RankedScore(rank=hit.joined.rank, score=hit.joined.score),
+        reranked=_ranked(hit.reranked),
+        reranker=hit.reranker,
         likeness=hit.likeness,
     )
 

@@ -1,12 +1,12 @@
 """Which document is to be ingested, by whom, and what is to be removed from the index."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Update, delete, func, select, update
 
 from sluice.contracts.retrieval import ChunkingOptions
 from sluice.db import AsyncSession, Database
-from sluice_retrieval.domain.library import Claim, Job, Removal, Waiting
+from sluice_retrieval.domain.library import Claim, Job, Removal, Waiting, pause_s
 from sluice_retrieval.domain.points import Selector
 from sluice_retrieval.tables import DocumentRow, RemovalRow, StoreRow, TextRow
 
@@ -31,25 +31,33 @@ class IngestJobs:
             if await _has_newer(session, row):
                 await _drop(session, row)
                 return "gone"
-            if row.status == "processing" and row.next_send_at > now:
+            if row.not_before > now or (row.status == "processing" and row.next_send_at > now):
                 return "busy"
             if row.attempts >= self._max_attempts:
                 row.status = "failed"
-                row.error = (
-                    f"Ingestion was begun {row.attempts} times and never ended. Split the document and try again."
-                )
+                row.error = f"Ingestion was begun {row.attempts} times in a row and got nowhere. Split the document and try again."
                 session.add(_removal(row))
                 return "spent"
             row.status, row.attempts, row.next_send_at = "processing", row.attempts + 1, until
+            row.not_before = until + pause_s(row.attempts)  # if this run dies without a word
+            row.indexed = row.indexed or 0
             return await _job(session, row)
 
     async def extend(self, document_id: str, until: float) -> None:
         """Keep the claim."""
         async with self._database.write() as session:
+            await session.execute(_processing(document_id).values(next_send_at=until))
+
+    async def plan(self, job: Job, plan: str, planned: int) -> None:
+        """Note how the document is cut; nothing is indexed by this plan yet."""
+        async with self._database.write() as session:
+            await session.execute(_processing(job.document_id).values(plan=plan, planned=planned, indexed=0))
+
+    async def progress(self, job: Job, indexed: int, until: float) -> None:
+        """Note that so many chunks are in the index, and keep the claim; earlier runs are forgiven."""
+        async with self._database.write() as session:
             await session.execute(
-                update(DocumentRow)
-                .where(DocumentRow.id == document_id, DocumentRow.status == "processing")
-                .values(next_send_at=until)
+                _processing(job.document_id).values(indexed=indexed, next_send_at=until, not_before=until, attempts=1)
             )
 
     async def finish(self, job: Job, chunks: int, terms: int) -> None:
@@ -63,6 +71,7 @@ class IngestJobs:
                 await _drop(session, row)
                 return
             row.status, row.error, row.chunks, row.terms = "ready", None, chunks, terms
+            row.indexed = chunks
             older = await session.scalars(
                 select(DocumentRow).where(
                     DocumentRow.store_id == row.store_id, DocumentRow.name == row.name, DocumentRow.id < row.id
@@ -84,9 +93,12 @@ class IngestJobs:
         given_back = 0 if counted else 1
         async with self._database.write() as session:
             await session.execute(
-                update(DocumentRow)
-                .where(DocumentRow.id == job.document_id, DocumentRow.status == "processing")
-                .values(status="queued", next_send_at=next_send_at, attempts=DocumentRow.attempts - given_back)
+                _processing(job.document_id).values(
+                    status="queued",
+                    next_send_at=next_send_at,
+                    not_before=next_send_at if given_back else DocumentRow.not_before,
+                    attempts=DocumentRow.attempts - given_back,
+                )
             )
 
     async def note_removal(self, selector: Selector) -> None:
@@ -101,7 +113,9 @@ class IngestJobs:
         async with self._database.write() as session:
             rows = await session.scalars(
                 select(DocumentRow)
-                .where(DocumentRow.status.in_(_UNFINISHED), DocumentRow.next_send_at <= now)
+                .where(
+                    DocumentRow.status.in_(_UNFINISHED), DocumentRow.next_send_at <= now, DocumentRow.not_before <= now
+                )
                 .order_by(DocumentRow.next_send_at)
                 .limit(limit)
                 .with_for_update(skip_locked=True)
@@ -120,6 +134,16 @@ class IngestJobs:
                 .where(DocumentRow.id == document_id, DocumentRow.status == "queued")
                 .values(next_send_at=again_at)
             )
+
+    async def reopen_incomplete(self, counts: Mapping[str, int], now: float) -> int:
+        """Queue ready documents again that have other numbers of chunks than `counts` says; returns how many."""
+        async with self._database.write() as session:
+            rows = await session.scalars(select(DocumentRow).where(DocumentRow.status == "ready"))
+            found = [row for row in rows if counts.get(row.id, 0) != row.chunks]
+            for row in found:
+                row.status, row.attempts, row.next_send_at, row.not_before = "queued", 0, now, 0.0
+                row.indexed, row.plan = 0, None
+            return len(found)
 
     async def removals(self, limit: int) -> Sequence[Removal]:
         """Return points to remove, oldest first."""
@@ -157,7 +181,13 @@ async def _job(session: AsyncSession, row: DocumentRow) -> Job:
         text=text.text,
         chunking=ChunkingOptions.model_validate(store.chunking),
         average_terms=terms / chunks if chunks else 0.0,
+        plan=row.plan,
+        indexed=row.indexed or 0,
     )
+
+
+def _processing(document_id: str) -> Update:
+    return update(DocumentRow).where(DocumentRow.id == document_id, DocumentRow.status == "processing")
 
 
 async def _has_newer(session: AsyncSession, row: DocumentRow) -> bool:

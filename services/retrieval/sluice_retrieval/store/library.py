@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, delete, func, select
+from sqlalchemy import ColumnElement, Select, case, delete, func, literal, select, union_all
 
 from sluice.contracts.paging import PageQuery
 from sluice.contracts.retrieval import (
     Attributes,
     ChunkingOptions,
+    ContentQuery,
     Document,
+    DocumentContent,
     DocumentStatus,
     SearchFilter,
     VectorStore,
@@ -17,7 +19,7 @@ from sluice.contracts.retrieval import (
 from sluice.db import AsyncSession, Database, ReadSession
 from sluice_retrieval.domain.errors import DocumentNotFound, StoreNotFound
 from sluice_retrieval.domain.points import Scope
-from sluice_retrieval.store.filters import matches
+from sluice_retrieval.store.filters import attribute_rows, matches
 from sluice_retrieval.tables import DocumentRow, RemovalRow, StoreRow, TextRow
 
 READY: DocumentStatus = "ready"
@@ -89,6 +91,7 @@ class Library:
             )
             await session.flush()
             session.add(TextRow(document_id=document.id, text=text))
+            session.add_all(attribute_rows(document.id, document.vector_store_id, document.metadata))
 
     async def document(self, tenant: str, store_id: str, document_id: str) -> Document:
         """Return one document, or raise `DocumentNotFound`."""
@@ -97,6 +100,31 @@ class Library:
             if row is None:
                 raise _no_document(document_id, store_id)
             return _document_of(row)
+
+    async def content(self, tenant: str, store_id: str, document_id: str, part: ContentQuery) -> DocumentContent:
+        """Return a part of a document's text, or raise `DocumentNotFound`."""
+        length = func.length(TextRow.text)
+        text = func.substr(TextRow.text, part.start + 1, part.length)
+        query = (
+            select(DocumentRow.name, DocumentRow.media_type, length, text)
+            .join(TextRow, TextRow.document_id == DocumentRow.id)
+            .where(_is_document(tenant, store_id, document_id))
+        )
+        async with self._database.read() as session:
+            row = (await session.execute(query)).first()
+        if row is None:
+            raise _no_document(document_id, store_id)
+        name, media_type, total, found = row
+        start = min(part.start, total)
+        return DocumentContent(
+            document_id=document_id,
+            name=name,
+            media_type=media_type,
+            text=found,
+            start=start,
+            end=start + len(found),
+            length=total,
+        )
 
     async def documents(
         self, tenant: str, store_id: str, page: PageQuery, status: DocumentStatus | None
@@ -126,36 +154,27 @@ class Library:
         that a replaced document gives way to the new one in one step.
         """
         wanted = tuple(dict.fromkeys(store_ids))
+        known = select(literal("store"), StoreRow.id).where(StoreRow.tenant == tenant, StoreRow.id.in_(wanted))
+        begun = select(literal("hidden"), DocumentRow.id).where(
+            DocumentRow.store_id.in_(wanted), DocumentRow.status.in_(UNFINISHED), DocumentRow.indexed.is_not(None)
+        )
+        leaving = select(literal("hidden"), RemovalRow.document_id).where(
+            RemovalRow.store_id.in_(wanted), RemovalRow.document_id.is_not(None)
+        )
         async with self._database.read() as session:
-            known = set(
-                await session.scalars(select(StoreRow.id).where(StoreRow.tenant == tenant, StoreRow.id.in_(wanted)))
-            )
-            missing = [store_id for store_id in wanted if store_id not in known]
+            rows = [(kind, found) for kind, found in await session.execute(union_all(known, begun, leaving))]
+            stores = {found for kind, found in rows if kind == "store"}
+            missing = [store_id for store_id in wanted if store_id not in stores]
             if missing:
                 raise _no_store(missing[0])
-            begun = await session.scalars(
-                select(DocumentRow.id).where(
-                    DocumentRow.store_id.in_(wanted), DocumentRow.status.in_(UNFINISHED), DocumentRow.attempts > 0
-                )
-            )
-            leaving = await session.scalars(
-                select(RemovalRow.document_id).where(
-                    RemovalRow.store_id.in_(wanted), RemovalRow.document_id.is_not(None)
-                )
-            )
-            hidden = tuple(begun) + tuple(leaving)
+            hidden = tuple(found for kind, found in rows if kind == "hidden")
             if filters is None:
                 return Scope(tenant, wanted, hidden)
-            condition = matches(filters, sqlite=self._database.is_sqlite)
-            ready = select(DocumentRow.id, condition).where(
+            ready = select(DocumentRow.id).where(
                 DocumentRow.tenant == tenant, DocumentRow.store_id.in_(wanted), DocumentRow.status == READY
             )
-            asked = [(document_id, bool(fits)) for document_id, fits in await session.execute(ready)]
-        inside = tuple(document_id for document_id, fits in asked if fits)
-        outside = tuple(document_id for document_id, fits in asked if not fits)
-        if not inside or len(inside) <= len(outside):
-            return Scope(tenant, wanted, hidden, inside)
-        return Scope(tenant, wanted, hidden + outside)
+            inside = tuple(await session.scalars(ready.where(matches(filters, wanted))))
+        return Scope(tenant, wanted, hidden, inside)
 
     async def attributes(self, tenant: str, document_ids: Sequence[str]) -> dict[str, Attributes]:
         """Return the metadata of those documents that are ready now; one that is gone or replaced is left out."""
@@ -211,6 +230,8 @@ def _document_of(row: DocumentRow) -> Document:
             "bytes": row.bytes,
             "sha256": row.sha256,
             "chunks": row.chunks,
+            "indexed_chunks": row.indexed or 0,
+            "planned_chunks": row.planned,
             "created_at": int(row.created_at),
             "metadata": row.details,
         }

@@ -9,8 +9,8 @@ from sluice.auth import ServiceTokens
 from sluice.clients.http import Transport
 from sluice.contracts.routing import KEY_HEADERS
 from sluice.settings import secret_from_environment
-from sluice_router.domain.config import Probed
 from sluice_router.domain.health import HealthBook
+from sluice_router.domain.publication import Probed
 
 _ANY_TENANT = "default"
 _CLIENT_ERROR = 400

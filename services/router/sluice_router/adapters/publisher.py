@@ -13,7 +13,7 @@ from sluice.clock import Clock
 from sluice.contracts.routing import SNAPSHOT_KEY, RoutingSnapshot
 from sluice.queues import ROUTING_CHANGED, RoutingChanged
 from sluice.redis import REDIS_DOWN
-from sluice_router.domain.config import same_content
+from sluice_router.domain.publication import same_content
 
 _log = logging.getLogger(__name__)
 LEASE_KEY = "sluice:routing:publisher"

@@ -133,6 +133,7 @@ def decide(
         NoDeployment: every deployment is down, and the route refuses then.
         NothingSuits: no deployment may or can take such a request.
     """
+    request = request.model_copy(update={"model": named(snapshot, request.model)})
     wish = _wish(snapshot, request, reading)
     looked_at = [list(_places(number, wish, request, loads)) for number in range(len(wish.groups))]
     groups = [[place for place in places if place.suits] for places in looked_at]
@@ -156,6 +157,11 @@ def decide(
     )
     refusals = (place.refusal for place in everything if place is not pick.place)
     return Choice(decision, pick.outcome, tuple(found.signal for found in refusals if found), wish.assigned)
+
+
+def named(snapshot: RoutingSnapshot, name: str) -> str:
+    """Return the model or route that an alias stands for; every other name stands for itself."""
+    return next((alias.model for alias in snapshot.aliases if alias.name == name), name)
 
 
 def _of_request(reading: Reading | None) -> tuple[SignalValue, ...]:

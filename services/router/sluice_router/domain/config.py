@@ -1,33 +1,29 @@
 """The shape of models.yaml, its checks, and the snapshot that it makes."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from sluice.contracts.routing import (
+    Alias,
+    AttemptPolicy,
     Balance,
     CachePolicy,
     Capability,
-    Deployment,
     DeploymentAuth,
-    DeploymentHealth,
-    FallbacksOn,
     Modality,
-    Model,
     ModelKind,
     Policy,
     Prefer,
-    Price,
     Region,
     RetrievalPolicy,
-    Route,
-    RoutingSnapshot,
     Rule,
     Share,
 )
 from sluice_router.domain.errors import ModelsFileError
-from sluice_router.domain.price_config import PriceChange, PriceConfig, PriceTierConfig, price_at
+from sluice_router.domain.price_config import PriceChange, PriceConfig, PriceTierConfig
+from sluice_router.domain.references import misfits
 from sluice_router.domain.sentences import Lines, described
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
@@ -60,12 +56,17 @@ class CacheConfig(CachePolicy, frozen=True, extra="forbid"):
     """Answers that are kept, and given again to requests that ask for the same."""
 
 
+class AttemptConfig(AttemptPolicy, frozen=True, extra="forbid"):
+    """How long one attempt may take, how many there are, and when a second deployment is asked as well."""
+
+
 class PolicyConfig(Policy, frozen=True, extra="forbid"):
     """What happens to a request besides being answered."""
 
     name: Name
     retrieval: RetrievalConfig | None = None
     cache: CacheConfig | None = None
+    attempts: AttemptConfig | None = None
 
 
 ProviderName = Literal["openai", "azure", "anthropic", "gemini", "bedrock"]
@@ -151,6 +152,10 @@ class ModelConfig(_Section):
     hedge_after_ms: Annotated[int, Field(ge=1, le=3_600_000)] | None = None
     deployments: Annotated[tuple[DeploymentConfig, ...], Field(min_length=1)]
 
+    def deployment_ids(self) -> tuple[str, ...]:
+        """Return the ids of its deployments; one without is called after the model and its place."""
+        return tuple(deployment_id for deployment_id, _ in with_ids(self))
+
 
 class ShareConfig(Share, frozen=True, extra="forbid"):
     """The weight of one candidate."""
@@ -185,82 +190,43 @@ class RouteConfig(_Section):
         return self
 
 
+class AliasConfig(Alias, frozen=True, extra="forbid"):
+    """Another name for a model or a route."""
+
+    name: Name
+    model: Name
+
+
 class ModelsFile(_Section):
     """The whole file; names must be unique and every reference must lead somewhere."""
 
     models: tuple[ModelConfig, ...]
     routes: tuple[RouteConfig, ...] = ()
     policies: tuple[PolicyConfig, ...] = ()
+    aliases: tuple[AliasConfig, ...] = ()
 
     @model_validator(mode="after")
-    def _references_lead_somewhere(self) -> Self:
-        problems = [*self._twice(), *self._lost()]
-        if problems:
+    def _fits_together(self) -> Self:
+        if problems := dict.fromkeys(map(str, misfits(self))):
             raise ValueError("; ".join(problems))
         return self
 
-    def _twice(self) -> Iterable[str]:
-        yield from _repeated(
-            "model or route", [*(model.name for model in self.models), *(route.name for route in self.routes)]
-        )
-        yield from _repeated("policy", [policy.name for policy in self.policies])
-        yield from _repeated(
-            "deployment", [deployment_id for model in self.models for deployment_id, _ in with_ids(model)]
-        )
-
-    def _lost(self) -> Iterable[str]:
-        kinds = {model.name: model.kind for model in self.models}
-        policies = [policy.name for policy in self.policies]
-        for at, model in enumerate(self.models):
-            where = f"models[{at}] ({model.name})"
-            yield from _unknown(f"{where}.fallbacks", model.fallbacks, kinds)
-            yield from _unknown(f"{where}.policy", (model.policy,) if model.policy else (), policies)
-            yield from _other_kind(f"{where}.fallbacks", model.fallbacks, kinds, model.kind)
-            if model.name in model.fallbacks:
-                yield f"{where}.fallbacks names the model itself; remove it"
-            for reason, chain in model.fallbacks_on.chains():
-                there = f"{where}.fallbacks_on.{reason}"
-                yield from _unknown(there, chain, kinds)
-                yield from _other_kind(there, chain, kinds, model.kind)
-                if model.name in chain:
-                    yield f"{there} names the model itself; remove it"
-        for at, route in enumerate(self.routes):
-            where = f"routes[{at}] ({route.name})"
-            yield from _unknown(f"{where}.candidates", route.candidates, kinds)
-            yield from _unknown(f"{where}.fallbacks", route.fallbacks, kinds)
-            yield from _unknown(f"{where}.policy", (route.policy,) if route.policy else (), policies)
-            kind = kinds.get(route.candidates[0], "chat")
-            for rule in route.rules:
-                yield from _unknown(f"{where}.rules", rule.use, kinds)
-                yield from _other_kind(f"{where}.rules", rule.use, kinds, kind)
-            yield from _other_kind(where, (*route.candidates, *route.fallbacks), kinds, kind)
-            for reason, chain in route.fallbacks_on.chains():
-                yield from _unknown(f"{where}.fallbacks_on.{reason}", chain, kinds)
-                yield from _other_kind(f"{where}.fallbacks_on.{reason}", chain, kinds, kind)
-
 
 _SECTIONS: tuple[type[BaseModel], ...] = (
-    *(ModelsFile, ModelConfig, DeploymentConfig, HealthCheck, RouteConfig, ShareConfig, RuleConfig, FallbacksOnConfig),
-    *(AuthConfig, PriceConfig, PriceTierConfig, PolicyConfig, RetrievalConfig),
+    *(
+        ModelsFile,
+        ModelConfig,
+        DeploymentConfig,
+        HealthCheck,
+        RouteConfig,
+        ShareConfig,
+        RuleConfig,
+        FallbacksOnConfig,
+        AliasConfig,
+    ),
+    *(AuthConfig, PriceConfig, PriceTierConfig, PolicyConfig, RetrievalConfig, CacheConfig, AttemptConfig),
 )
 _FIELDS = frozenset(name for section in _SECTIONS for name in section.model_fields)
-
-
-class Probed(_Section):
-    """What the prober needs to know of one deployment."""
-
-    id: str
-    url: str
-    auth: DeploymentAuth
-    check: HealthCheck
-    provider: ProviderName = "openai"
-
-
-class HealthNote(_Section):
-    """What the prober knows of one deployment."""
-
-    health: DeploymentHealth = "unknown"
-    reason: str | None = None
 
 
 def parse(raw: Any, where: str, line_of: Lines = lambda _: "") -> ModelsFile:
@@ -273,6 +239,7 @@ def parse(raw: Any, where: str, line_of: Lines = lambda _: "") -> ModelsFile:
         whole = ModelsFile.model_validate(raw)
         kept = tuple(model for model in whole.models if model.only_if is None or model.only_if.strip())
         names = {model.name for model in kept}
+        routes = tuple(route for route in (_only(route, names) for route in whole.routes) if route is not None)
         return ModelsFile(
             models=tuple(
                 model.model_copy(
@@ -283,114 +250,12 @@ def parse(raw: Any, where: str, line_of: Lines = lambda _: "") -> ModelsFile:
                 )
                 for model in kept
             ),
-            routes=tuple(route for route in (_only(route, names) for route in whole.routes) if route is not None),
+            routes=routes,
             policies=whole.policies,
+            aliases=tuple(alias for alias in whole.aliases if alias.model in names | {route.name for route in routes}),
         )
     except ValidationError as exc:
         raise ModelsFileError(f"{where} is not right: {described(exc, raw, _FIELDS, line_of)}") from exc
-
-
-def probed(config: ModelsFile) -> tuple[Probed, ...]:
-    """Return every deployment that is to be probed."""
-    return tuple(
-        Probed(
-            id=deployment_id,
-            url=_probe_url(deployment),
-            auth=deployment.auth,
-            check=deployment.health,
-            provider=deployment.provider,
-        )
-        for model in config.models
-        for deployment_id, deployment in with_ids(model)
-        if _is_probed(deployment)
-    )
-
-
-def _is_probed(config: DeploymentConfig) -> bool:
-    # Bedrock's runtime endpoint has nothing that could be asked for free.
-    return config.health.enabled and config.provider != "bedrock"
-
-
-def snapshot(
-    config: ModelsFile,
-    notes: Mapping[str, HealthNote],
-    *,
-    version: int,
-    now: float,
-    catalogue: Callable[[ModelConfig, float], Price | None] = lambda _model, _now: None,
-) -> RoutingSnapshot:
-    """Return the snapshot that the data plane gets; a deployment that is not probed counts as up.
-
-    A model whose price the file does not say has the catalogue's, if it knows one.
-    """
-    return RoutingSnapshot(
-        version=version,
-        published_at=now,
-        models=tuple(
-            _model(model, notes, price_at(model.price, model.price_changes, now) or catalogue(model, now))
-            for model in config.models
-        ),
-        routes=tuple(Route.model_validate(route.model_dump()) for route in config.routes),
-        policies=tuple(Policy.model_validate(policy.model_dump()) for policy in config.policies),
-    )
-
-
-def same_content(left: RoutingSnapshot, right: RoutingSnapshot) -> bool:
-    """Tell whether two snapshots differ in nothing that the data plane acts on."""
-    ignored = {"version": 0, "published_at": 0.0}
-    return left.model_copy(update=ignored) == right.model_copy(update=ignored)
-
-
-def _model(model: ModelConfig, notes: Mapping[str, HealthNote], price: Price | None) -> Model:
-    return Model(
-        name=model.name,
-        kind=model.kind,
-        owned_by=model.owned_by,
-        created=model.created,
-        context_tokens=model.context_tokens,
-        max_output_tokens=model.max_output_tokens,
-        embedding_dimensions=model.embedding_dimensions,
-        price=price,
-        version=model.version,
-        architecture=model.architecture,
-        parameters_b=model.parameters_b,
-        licence=model.licence,
-        domains=model.domains,
-        input_modalities=model.input_modalities,
-        output_modalities=model.output_modalities,
-        capabilities=model.capabilities,
-        policy=model.policy,
-        fallbacks=model.fallbacks,
-        fallbacks_on=FallbacksOn.model_validate(model.fallbacks_on.model_dump()),
-        balance=model.balance,
-        hedge_after_ms=model.hedge_after_ms,
-        deployments=tuple(
-            _deployment(deployment_id, deployment, model.name, notes) for deployment_id, deployment in with_ids(model)
-        ),
-    )
-
-
-def _deployment(
-    deployment_id: str, config: DeploymentConfig, model: str, notes: Mapping[str, HealthNote]
-) -> Deployment:
-    note = notes.get(deployment_id, HealthNote()) if _is_probed(config) else HealthNote(health="up")
-    return Deployment(
-        id=deployment_id,
-        provider=config.provider,
-        base_url=config.base_url.rstrip("/"),
-        upstream_model=config.upstream_model or model,
-        region=config.region,
-        api_version=config.api_version,
-        auth=DeploymentAuth.model_validate(config.auth.model_dump()),
-        weight=config.weight,
-        max_in_flight=config.max_in_flight,
-        timeout_s=config.timeout_s,
-        connect_timeout_s=config.connect_timeout_s,
-        first_byte_timeout_s=config.first_byte_timeout_s,
-        idle_timeout_s=config.idle_timeout_s,
-        health=note.health,
-        health_reason=note.reason,
-    )
 
 
 def with_ids(model: ModelConfig) -> Iterable[tuple[str, DeploymentConfig]]:
@@ -417,32 +282,3 @@ def _only(route: RouteConfig, names: set[str]) -> RouteConfig | None:
         "rules": tuple(rule for rule in map(rule_only, route.rules) if rule.use),
     }
     return route.model_copy(update=left) if candidates else None
-
-
-def _probe_url(deployment: DeploymentConfig) -> str:
-    base = deployment.base_url.rstrip("/")
-    if deployment.health.at == "host":
-        scheme, _, rest = base.partition("://")
-        base = f"{scheme}://{rest.partition('/')[0]}"
-    elif deployment.provider == "azure" and not base.endswith("/openai/v1"):
-        base += "/openai/v1"
-    return base + deployment.health.path
-
-
-def _repeated(what: str, values: list[str]) -> Iterable[str]:
-    twice = sorted({value for value in values if values.count(value) > 1})
-    if twice:
-        yield f"{what} named twice: {', '.join(twice)}; give each its own name"
-
-
-def _unknown(where: str, used: Iterable[str], known: Iterable[str]) -> Iterable[str]:
-    unknown = sorted(set(used) - set(known))
-    if unknown:
-        defined = ", ".join(known) or "none"
-        yield f"{where} names {', '.join(unknown)}, which is not defined in this file (defined: {defined})"
-
-
-def _other_kind(where: str, used: Iterable[str], kinds: Mapping[str, str], kind: str) -> Iterable[str]:
-    wrong = sorted({name for name in used if kinds.get(name, kind) != kind})
-    if wrong:
-        yield f"{where} mixes kinds: {', '.join(wrong)} is no {kind} model; name only {kind} models"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from sluice_router.domain.config import HealthNote
+from sluice_router.domain.publication import HealthNote
 
 FAILURES_TO_DOWN = 2
 FAILURES_TO_SETTLE = 6

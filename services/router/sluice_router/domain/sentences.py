@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sluice.sentences import said_of
 
 Lines = Callable[[Sequence[str | int]], str]
-_PLACE = re.compile(r"(models|routes|policies)\[(\d+)\](?: \([^)]*\))?((?:\.\w+)*)")
+_PLACE = re.compile(r"(models|routes|policies|aliases)\[(\d+)\](?: \([^)]*\))?((?:\.\w+)*)")
 
 
 def described(error: ValidationError, raw: Any, fields: Collection[str], line_of: Lines = lambda _: "") -> str:

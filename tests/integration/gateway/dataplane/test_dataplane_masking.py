@@ -209,6 +209,8 @@ async def test_retrieved_text_is_checked_before_it_enters_the_prompt(
         assert "prompt_injection" in gateway.parts.usage.events[0].guard_issues
     else:
         assert sent[0]["content"].splitlines()[2] == shown
+        quotes = [citation["quote"] for citation in answer.json()["sluice"]["citations"]]
+        assert quotes == ["The port is 8080." if shown == text else None]  # no way around what was taken out
     assert answer.headers["x-sluice-guard"] == outcome
     second = "bob@example.org" if "bob" in text else "<EMAIL_2>"
     assert answer.json()["choices"][0]["message"]["content"] == f"It is {EMAIL} or {second}"

@@ -5,7 +5,7 @@ import pytest
 from gateway_parts import Keys, Parts, Router, deployment, model, serving, snapshot
 from openai_provider import Behaviour, Provider
 
-from sluice.contracts.routing import Route, RoutingSnapshot
+from sluice.contracts.routing import Alias, Route, RoutingSnapshot
 from sluice.errors import DependencyUnavailable
 from sluice_gateway.domain.ports import KeyRecord
 
@@ -54,3 +54,24 @@ async def test_a_key_whose_models_do_not_suit_is_told_so(provider: Provider, cli
     assert (answer.status_code, error["code"]) == (400, "no_suitable_model")
     assert "image" in error["message"]
     assert plain.headers["x-sluice-model"] == "blind"
+
+
+async def test_an_alias_is_one_more_name_of_a_model_or_a_route(provider: Provider, client: httpx.AsyncClient) -> None:
+    aliases = (Alias(name="gpt-4o", model="seeing"), Alias(name="best", model="auto"), Alias(name="lost", model="gone"))
+    key = KeyRecord("key_1", "tenant-a", "test", models=frozenset({"gpt-4o", "best", "lost"}))
+    parts = Parts(keys=Keys({b"Bearer sk-test": key}), router=Router(model="seeing"))
+    async with serving(parts, routing(provider).model_copy(update={"aliases": aliases})) as gateway:
+        asked = {"messages": [{"role": "user", "content": "x"}]}
+        named = await client.post(gateway.url + CHAT, json={"model": "gpt-4o", **asked})
+        routed = await client.post(gateway.url + CHAT, json={"model": "best", **asked})
+        lost = await client.post(gateway.url + CHAT, json={"model": "lost", **asked})
+        refused = await client.post(gateway.url + CHAT, json={"model": "seeing", **asked})
+        listed = (await client.get(gateway.url + "/v1/models")).json()["data"]
+        one = (await client.get(gateway.url + "/v1/models/gpt-4o")).json()
+    assert (named.status_code, named.headers["x-sluice-model"]) == (200, "seeing")
+    assert routed.status_code == 200
+    assert [seen.json["model"] for seen in provider.seen] == ["seeing", "seeing"]
+    assert (lost.status_code, refused.status_code) == (404, 403)
+    assert {row["id"]: row["sluice"]["alias_of"] for row in listed} == {"gpt-4o": "seeing", "best": "auto"}
+    assert one == listed[0]
+    assert [event.model for event in gateway.parts.usage.events] == ["seeing", "seeing"]

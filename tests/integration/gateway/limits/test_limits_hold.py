@@ -120,7 +120,7 @@ async def test_no_more_requests_than_allowed_are_in_progress_and_the_rest_waits_
     async def watch() -> None:
         nonlocal most
         while True:
-            most = max(most, await provider_busy(run))
+            most = max(most, run.provider.working)
             await asyncio.sleep(0.01)
 
     watcher = asyncio.create_task(watch())
@@ -217,8 +217,3 @@ async def test_every_level_counts_for_itself(run: Fleet) -> None:
     minutes = len({answer.headers["date"][17:22] for answer in answers})
     assert 3 <= statuses(answers)[200] <= 3 * minutes
     assert "The team of this API key may send 3 requests" in answers[-1].json()["error"]["message"]
-
-
-async def provider_busy(run: Fleet) -> int:
-    """Return how many requests the provider works on."""
-    return len(run.provider.seen) - run.provider.answered

@@ -139,9 +139,28 @@ def test_stream_options_are_kept_and_added_to() -> None:
 @pytest.mark.parametrize("raw", [
     b'{"model":"other","messages":[{"role":"user","content":"x"}],"model":"m"}',
     b'{"mode\\u006c":"other","messages":[{"role":"user","content":"x"}],"model":"m"}',
+    b'{"model":"other","messages":[{"role":"user","content":"x"}],"mode\\u006c":"m"}',
+    b'{"model": "other", "messages":[{"role":"user","content":"x"}], "model": "m"}',
+    b'{"messages":[{"role":"user","content":"x"}],"model":"other","mode\\u006c":"m"}',
 ])  # fmt: skip
 def test_a_name_given_twice_goes_up_once(raw: bytes) -> None:
     assert b"other" not in sent(raw)
+
+
+@pytest.mark.parametrize("raw", [
+    b'{"model":"m","messages":[{"role":"user","content":"the \\"model\\", and \\u006d"}],"metadata":{"model":"n"}}',
+    b'{"model": "m", "messages":[{"role":"user","content":"x"}], "tools":[{"model":"n"}]}',
+    b'{"messages":[{"role":"user","content":"x"}],"model":"m"}',
+])  # fmt: skip
+def test_a_body_that_names_one_model_goes_up_as_it_came(raw: bytes) -> None:
+    assert sent(raw) is raw
+
+
+def test_a_name_that_looks_like_more_fields_is_written_anew() -> None:
+    name = 'm","x":"y'
+    raw = b'{"model":"m","x":"y","messages":[{"role":"user","content":"x"}],"model":' + json.dumps(name).encode() + b"}"
+    assert parse(raw, "chat").model == name
+    assert parse(raw, "chat").canonical
 
 
 def test_the_extension_never_goes_up() -> None:

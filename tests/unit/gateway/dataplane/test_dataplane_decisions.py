@@ -216,10 +216,12 @@ def test_nobody_to_ask() -> None:
 
 def test_a_policy_compiles_to_the_stages_that_it_needs() -> None:
     docs = RetrievalPolicy(vector_store_ids=("vs",))
+    beside = RetrievalPolicy(vector_store_ids=("vs",), when="beside_guard")
     cases = [
         (None, False, False, ()), (None, True, False, ((route,),)), (None, False, True, ((retrieve,),)),
         (Policy(name="p", guard_input="enforce"), True, False, ((enforce, route),)),
         (Policy(name="p", guard_input="enforce", retrieval=docs), True, False, ((enforce, route), (retrieve,))),
+        (Policy(name="p", guard_input="enforce", retrieval=beside), True, False, ((enforce, route, retrieve),)),
         (Policy(name="p", guard_input="observe", retrieval=docs), True, False, ((observe, route, retrieve),)),
     ]  # fmt: skip
     for policy, virtual, asked, groups in cases:
@@ -367,6 +369,8 @@ def test_what_retrieval_is_asked() -> None:
 
 @pytest.mark.parametrize("secret", [
     "http://10.0.0.7:9000/v1", "10.0.0.7:9000", "/srv/models/llama.gguf", "sk-abcdefgh12345", "vendor-model-7",
+    "HTTPS://Inside.example/v1", "arn:aws:bedrock:eu-west-1:123456789012:model/x", "projects/acme-prod/locations/eu", "org-ABCDEFGH1234", "AKIAABCDEFGH12345",
+    "123e4567-e89b-12d3-a456-426614174000", "bearer abcdefgh12345", "key-abcdefgh*****",
 ])  # fmt: skip
 def test_a_refusal_keeps_secrets(secret: str) -> None:
     text = clean(f"bad value in {secret} here", model="small", upstream_model="vendor-model-7")

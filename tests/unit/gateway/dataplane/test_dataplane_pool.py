@@ -72,7 +72,6 @@ def call(body: bytes = b"{}", timeout_s: float = 5.0) -> Call:
         request_id="req-12345",
         connect_timeout_s=1.0,
         timeout_s=timeout_s,
-        deadline=None,
     )
 
 
@@ -97,7 +96,7 @@ async def exchange(
 
 
 @given(st.lists(st.integers(0, 200), max_size=12), st.sampled_from([OK, CHUNKED, STREAM, INTERIM + OK]), st.booleans())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_a_reply_is_the_same_however_it_is_cut(cuts: list[int], data: bytes, again: bool) -> None:
     async def scenario() -> None:
         pool, network = pool_of()
@@ -118,7 +117,6 @@ def test_a_reply_is_the_same_however_it_is_cut(cuts: list[int], data: bytes, aga
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=5))
-@settings(deadline=None)
 def test_any_bytes_are_a_reply_or_an_error(data: bytes, cuts: list[int]) -> None:
     async def scenario() -> None:
         pool, network = pool_of()

@@ -7,12 +7,12 @@ from gateway_parts import Names
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.addresses import is_allowed, is_public
 from sluice_gateway.dataplane.body import parse
 from sluice_gateway.dataplane.deps import Options
 from sluice_gateway.dataplane.errors import InvalidRequest
 from sluice_gateway.dataplane.stages.admit import admit_body, admit_links, admit_names
 from sluice_gateway.dataplane.table import MESSAGES, RESPONSES, Endpoint
-from sluice_gateway.domain.addresses import is_allowed, is_public
 
 INSIDE = [
     "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "0", "10.1.2.3", "172.16.0.1", "192.168.1.1",

@@ -43,7 +43,7 @@ def entry(pieces: tuple[bytes, ...], usage: bytes = b"") -> Entry:
     return Entry("acme", "small", "key_1", pieces, 0.0, 60, streamed=True, usage=usage)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(answers())
 def test_an_answer_that_becomes_a_stream_becomes_the_same_answer(answer: dict[str, Any]) -> None:
     stream = as_stream(answer)

@@ -108,7 +108,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_nobody_spends_more_than_the_limit_whatever_is_lost(steps: list[tuple[int, str, int]]) -> None:
     bank = Bank(seeded={DAY})
     processes = [Process(bank, f"life_{number}") for number in range(3)]

@@ -239,7 +239,7 @@ def test_a_killed_process_leaves_every_record_whose_append_returned(tmp_path: Pa
     assert found == numbers(len(found))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.one_of(

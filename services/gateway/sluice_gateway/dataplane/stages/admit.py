@@ -1,12 +1,12 @@
 """Admit: take the body in, if it is small enough and is what the endpoint reads."""
 
+from sluice.addresses import is_allowed, is_public, names_in
 from sluice_gateway.dataplane.asgi import Receive
 from sluice_gateway.dataplane.body import ParsedBody, parse, parse_foreign
 from sluice_gateway.dataplane.context import Heads
 from sluice_gateway.dataplane.deps import Options
 from sluice_gateway.dataplane.errors import BodyTooLarge, Gone, InvalidRequest, UnsupportedBody
 from sluice_gateway.dataplane.table import Endpoint
-from sluice_gateway.domain.addresses import is_allowed, is_public, names_in
 from sluice_gateway.domain.ports import Names
 from sluice_gateway.domain.wishes import Wishes, wishes_of
 

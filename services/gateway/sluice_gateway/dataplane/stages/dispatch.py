@@ -24,8 +24,6 @@ from sluice_gateway.dataplane.stages.settle import price_of
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import UpstreamError, UpstreamReply
 
-_MAX_ATTEMPTS = 8
-
 
 def exhausted(chain: tuple[ModelEntry, ...], now: float, regions: frozenset[str] | None = None) -> ApiError:
     """Return the error for a request that no deployment could even be asked for."""
@@ -81,9 +79,9 @@ class Dispatch:
     async def _round(self, ctx: RequestContext) -> Answer | None:
         # Asks every deployment that may be asked, each once; a failure may change the chain.
         while (found := self._next(ctx)) is not None:
-            if ctx.failure is not None and (ctx.attempts >= _MAX_ATTEMPTS or is_late(ctx)):
+            if ctx.failure is not None and (ctx.attempts >= ctx.plan.attempts.most or is_late(ctx)):
                 raise ctx.failure
-            after_s = hedge_after(ctx, found[0])
+            after_s = hedge_after(ctx, *found)
             answer = await (self._attempt(ctx, *found) if after_s is None else self._hedge(ctx, *found, after_s))
             if answer is not None:
                 return answer
@@ -115,6 +113,8 @@ class Dispatch:
             self._attempts.trying(state)
         state.in_flight += 1
         kept = False
+        latency = state.watched(streamed=ctx.body.stream) if ctx.plan.attempts.hedge_share is not None else None
+        began = self._deps.clock.monotonic()
         try:
             if ctx.span is None:
                 answer = await self._exchange(ctx, entry, state, ctx.heads.traceparent)
@@ -122,11 +122,16 @@ class Dispatch:
                 answer = await self._traced(ctx, entry, state)
             kept = True
         except AttemptFailed as exc:
+            if exc.reason != "timeout":
+                latency = None  # it says nothing of how long an answer takes
             self._attempts.note(ctx, entry, state, exc)
             return None
         finally:
             if not kept:
                 state.in_flight -= 1
+            if latency is not None and not ctx.gone:
+                # One that was stopped took at least so long: leaving it out would make a slow deployment look quick.
+                latency.note(self._deps.clock.monotonic() - began)
         state.succeeded()
         ctx.model = entry
         ctx.deployment = state

@@ -174,6 +174,8 @@ class GuardInput:
         if verdict.vault:
             ctx.vault = Vault(verdict.vault)
         if shown != ctx.context_text:
+            # the quotes are the documents' own characters, which the policy has just taken out
+            ctx.citations = tuple(citation.model_copy(update={"quote": None}) for citation in ctx.citations)
             ctx.context_text = shown
             ctx.judged("masked" if verdict.vault else "redacted")
         elif verdict.issues and ctx.guard in (None, "passed"):

@@ -41,13 +41,21 @@ class Race:
             call.cancel()
 
 
-def hedge_after(ctx: RequestContext, entry: ModelEntry) -> float | None:
-    """Return the seconds after which a second deployment is asked, None for requests that are not hedged."""
-    if ctx.endpoint.counts:
+def hedge_after(ctx: RequestContext, entry: ModelEntry, state: DeploymentState) -> float | None:
+    """Return the seconds after which a second deployment is asked, None for requests that are not hedged.
+
+    A percentile counts once enough of the deployment's requests were watched.
+    """
+    attempts = ctx.plan.attempts
+    if ctx.endpoint.counts or ctx.attempts + 1 >= attempts.most:
         return None
+    said = entry.hedge_s
     if ctx.wishes is not None and ctx.wishes.hedge_s is not None:
-        return ctx.wishes.hedge_s
-    return entry.hedge_s
+        said = ctx.wishes.hedge_s
+    if attempts.hedge_share is None:
+        return said
+    usual = state.watched(streamed=ctx.body.stream).quantile(attempts.hedge_share)
+    return min((one for one in (said, usual) if one is not None), default=None)
 
 
 class Hedge:

@@ -26,7 +26,9 @@ class Retries:
         assert failure is not None
         options, metrics = self._deps.options, ctx.chain[0].metrics
         asked = ctx.tried or frozenset()
-        if tries >= options.retries or asked <= ctx.hopeless:
+        attempts = ctx.plan.attempts
+        rounds = options.retries if attempts.retries is None else attempts.retries
+        if tries >= rounds or ctx.attempts >= attempts.most or asked <= ctx.hopeless:
             raise failure
         seconds = self._rest_s(ctx) + pause(tries, options.retry_base_s, options.retry_cap_s, random.random())  # noqa: S311 - jitter
         outcome: RetryOutcome = "made"

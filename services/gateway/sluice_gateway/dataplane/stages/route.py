@@ -12,6 +12,7 @@ from sluice_gateway.dataplane.table import ModelEntry, RouteEntry, Table
 from sluice_gateway.dataplane.texts import pieces, question, size
 from sluice_gateway.dataplane.wants import can_take, capabilities, modalities, subject
 from sluice_gateway.domain.ports import KeyRecord
+from sluice_gateway.domain.wishes import shorter
 
 _MAX_TEXT = 20_000
 
@@ -112,6 +113,7 @@ class AskRouter:
         model = ctx.model = ctx.chain[0]
         check_model(model, ctx.endpoint, ctx.body, len(ctx.raw))
         ctx.plan = plan_with(ctx, route, model, policy)
+        ctx.wishes = shorter(ctx.wishes, ctx.plan.attempts.wishes)
 
 
 def plan_with(ctx: RequestContext, route: RouteEntry, model: ModelEntry, policy: str | None) -> Plan:

@@ -1,4 +1,4 @@
-"""The router's REST API."""
+"""Decisions, what is in force, and training: /route and /v1."""
 
 from typing import Annotated
 
@@ -21,7 +21,7 @@ from sluice.errors import DependencyUnavailable, Forbidden, SluiceError, Unautho
 from sluice.ids import new_id
 from sluice.settings import ConfigError
 from sluice_router.adapters import intents_file
-from sluice_router.domain.choice import Load, decide
+from sluice_router.domain.choice import Load, decide, named
 from sluice_router.domain.classify.reading import Reading
 from sluice_router.domain.classify.report import report_of
 from sluice_router.domain.errors import (
@@ -68,7 +68,8 @@ async def route(
 
 async def _reading(deps: DepsDep, snapshot: RoutingSnapshot, request: RouteRequest, tenant: str) -> Reading | None:
     # Only a route with rules asks for the intent; all others pay nothing for it.
-    if not any(route.name == request.model and route.rules for route in snapshot.routes):
+    asked = named(snapshot, request.model)
+    if not any(route.name == asked and route.rules for route in snapshot.routes):
         return None
     reading = await deps.intents.read(request.text, tenant)
     deps.metrics.readings.labels(reading.outcome).inc()
@@ -136,7 +137,7 @@ async def reload(deps: DepsDep, _: AdminDep) -> ReloadReply:
     except ModelsFileError as exc:
         raise ReloadRefused(exc.detail) from exc
     if changed:
-        await deps.catalogue.learn(deps.file.current, deps.clock.now())
+        await deps.catalogue.learn(deps.live.current, deps.clock.now())
         await deps.prober.round()
-        await deps.publisher.refresh()
+    await deps.publisher.refresh()
     return ReloadReply(changed=changed, version=deps.publisher.current.version)

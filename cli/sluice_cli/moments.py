@@ -1,0 +1,20 @@
+"""Times as a person types them."""
+
+from datetime import UTC, datetime
+
+from sluice_cli.platform.errors import CommandFailed
+
+
+def moment(option: str, text: str) -> float:
+    """Return unix seconds of a date, a time, or a number of seconds; without a zone it is UTC."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise CommandFailed(
+            f"{option} {text} is no date or time, such as 2027-01-01 or 2027-01-01T08:00+01:00."
+        ) from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,143 @@
+"""Queries on the router's database: the registry."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import cast
+
+from sqlalchemy import delete, select, update
+
+from sluice.contracts.paging import Order
+from sluice.contracts.registry import RegistryKind, RegistryVersion
+from sluice.db import AsyncSession, Database, ReadSession
+from sluice_router.domain.errors import IdempotencyKeyReused, VersionNotFound
+from sluice_router.domain.registry import Entry, Ref, State, applied
+from sluice_router.domain.registry_admin import Creation, Decide, Decided, Outcome, Trail
+from sluice_router.tables import CreationRow, EntryRow, HeadRow, VersionRow
+
+_REPEATABLE_S = 86_400.0
+_FIELDS = tuple(name for name in RegistryVersion.model_fields if name not in ("object", "id"))
+
+
+class RegistryStore:
+    """The registry's tables; every method raises DependencyUnavailable while the database is away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def version(self) -> int:
+        """Return the version in force."""
+        async with self._database.read() as session:
+            return int(await session.scalar(select(HeadRow.version)) or 0)
+
+    async def load(self) -> State:
+        """Return the registry in force."""
+        async with self._database.read() as session:
+            version = int(await session.scalar(select(HeadRow.version)) or 0)
+            return State(version, await _entries(session))
+
+    async def change(
+        self, decide: Decide, trail: Trail, *, creation: Creation | None = None, since: int | None = None
+    ) -> Outcome:
+        """Lock the registry, let `decide` look at it, and write what it says as the next version.
+
+        Raises:
+            IdempotencyKeyReused: the Idempotency-Key was used for another request.
+        """
+        async with self._database.write() as session:
+            # The first statement takes the lock, on SQLite and on PostgreSQL; whoever comes second sees what the first wrote.
+            await session.execute(update(HeadRow).values(version=HeadRow.version))
+            version = int(await session.scalar(select(HeadRow.version)) or 0)
+            state = State(version, await _entries(session))
+            if creation is not None:
+                replayed = await _earlier(session, creation, trail.at)
+                if replayed is not None:
+                    return Outcome(state, replayed)
+            decided = decide(state, await _later(session, since))
+            if not decided.changes:
+                return Outcome(state)
+            fresh = applied(state, decided.changes, version + 1, trail.at, trail.actor)
+            await _write(session, state, fresh, decided, trail)
+            if creation is not None:
+                made = decided.changes[0]
+                session.add(CreationRow(**creation._asdict(), kind=made.kind, name=made.name, at=trail.at))
+            return Outcome(fresh)
+
+    async def versions(self, *, limit: int, after: str | None, order: Order) -> list[RegistryVersion]:
+        """Return at most `limit + 1` versions."""
+        query = select(VersionRow).limit(limit + 1)
+        place = int(after) if after is not None and after.isascii() and after.isdigit() and len(after) < 10 else None
+        if order == "asc":
+            query = query.order_by(VersionRow.version.asc())
+            query = query.where(VersionRow.version > place) if place is not None else query
+        else:
+            query = query.order_by(VersionRow.version.desc())
+            query = query.where(VersionRow.version < place) if place is not None else query
+        async with self._database.read() as session:
+            return [_version(row) for row in await session.scalars(query)]
+
+    async def get_version(self, version: int) -> RegistryVersion:
+        """Return one version, or raise VersionNotFound."""
+        async with self._database.read() as session:
+            row = await session.get(VersionRow, version)
+            if row is None:
+                raise VersionNotFound(f"There is no version {version} of the registry.")
+            return _version(row)
+
+
+async def _entries(session: AsyncSession | ReadSession) -> tuple[Entry, ...]:
+    rows = await session.scalars(select(EntryRow).order_by(EntryRow.created_at, EntryRow.kind, EntryRow.name))
+    return tuple(
+        Entry(_kind(row), row.name, row.spec, row.version, row.created_at, row.updated_at, row.updated_by)
+        for row in rows
+    )
+
+
+async def _later(session: AsyncSession, since: int | None) -> Sequence[RegistryVersion]:
+    if since is None:
+        return ()
+    query = select(VersionRow).where(VersionRow.version > since).order_by(VersionRow.version.desc())
+    return [_version(row) for row in await session.scalars(query)]
+
+
+async def _earlier(session: AsyncSession, creation: Creation, now: float) -> Ref | None:
+    await session.execute(delete(CreationRow).where(CreationRow.at < now - _REPEATABLE_S))
+    row = await session.get(CreationRow, creation.digest)
+    if row is None:
+        return None
+    if row.request_digest != creation.request_digest:
+        raise IdempotencyKeyReused("This Idempotency-Key was used for another request; take a new one.")
+    return Ref(_kind(row), row.name)
+
+
+async def _write(session: AsyncSession, before: State, after: State, decided: Decided, trail: Trail) -> None:
+    for change in decided.changes:
+        ref = Ref(change.kind, change.name)
+        old, new = before.find(ref), after.find(ref)
+        if new is None:
+            await session.execute(delete(EntryRow).where(EntryRow.kind == ref.kind, EntryRow.name == ref.name))
+        elif old is None:
+            session.add(EntryRow(**asdict(new)))
+        else:
+            fields = asdict(new)
+            await session.execute(
+                update(EntryRow).where(EntryRow.kind == ref.kind, EntryRow.name == ref.name).values(**fields)
+            )
+    session.add(
+        VersionRow(
+            version=after.version,
+            at=trail.at,
+            actor=trail.actor,
+            action=decided.action,
+            request_id=trail.request_id,
+            changes=[change.model_dump(mode="json") for change in decided.changes],
+        )
+    )
+    await session.execute(update(HeadRow).values(version=after.version))
+
+
+def _kind(row: EntryRow | CreationRow) -> RegistryKind:
+    return cast("RegistryKind", row.kind)  # it was written from one
+
+
+def _version(row: VersionRow) -> RegistryVersion:
+    return RegistryVersion(id=str(row.version), **{name: getattr(row, name) for name in _FIELDS})

@@ -1,0 +1,115 @@
+"""A serving process that is killed is followed by another, and otherwise nothing is different from serving in one process."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sluice.revive import can_revive
+from sluice.testing import wait_until
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(not can_revive(), reason="this system does not end a process together with its parent"),
+]
+PROGRAM = """
+import os, socket, sys
+from sluice.revive import serve_revived
+
+def serve(listener):
+    {before}
+    listener.listen()
+    while True:
+        taken, _ = listener.accept()
+        with taken:
+            taken.sendall(str(os.getpid()).encode())
+
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+serve_revived(serve, listener)
+"""
+
+
+@contextmanager
+def program(before: str = "pass") -> Iterator[tuple["subprocess.Popen[str]", int]]:
+    """Run a program that tells who serves, and yield it with its port."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(before=before)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        yield process, int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def who(port: int) -> int:
+    """Return the process id of who answers; it waits in the queue while nobody serves."""
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=10)) as asked:
+        return int(asked.recv(64))
+
+
+def first(port: int) -> int:
+    """Return who answers first, once somebody listens."""
+    found = wait_until(lambda: who(port), seconds=20, every=0.02, what="an answer")
+    assert found is not None
+    return found
+
+
+def test_a_killed_process_is_followed_by_another_and_no_connection_is_refused() -> None:
+    with program() as (process, port):
+        served = first(port)
+        assert served != process.pid
+        os.kill(served, signal.SIGKILL)
+        begun = time.monotonic()
+        following = who(port)  # refused, it would raise
+        while following == served:  # what it had taken before it died
+            following = who(port)
+        assert time.monotonic() - begun < 2
+        assert following != served
+        assert process.poll() is None
+
+
+def test_who_dies_again_and_again_is_started_with_longer_and_longer_pauses(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    before = f"open({str(starts)!r}, 'a').write('.'); os.kill(os.getpid(), 9)"
+    with program(before) as (process, _):
+        time.sleep(1.5)
+        assert 2 <= len(starts.read_text()) <= 5  # after 0, 0.1, 0.3, 0.7 and 1.5 s
+        assert process.poll() is None
+        process.terminate()
+        assert process.wait(5) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_end_both_end_by_the_signal(number: signal.Signals) -> None:
+    with program() as (process, port):
+        served = first(port)
+        process.send_signal(number)
+        assert process.wait(5) == -number
+        assert not psutil.pid_exists(served)
+
+
+@pytest.mark.parametrize(("before", "status"), [("sys.exit(3)", 3), ("raise ValueError('no')", 1), ("return", 0)])
+def test_who_ends_by_itself_is_not_started_again(before: str, status: int) -> None:
+    with program(before) as (process, _):
+        assert process.wait(10) == status
+
+
+def test_who_waits_takes_the_serving_process_along_when_it_is_killed() -> None:
+    with program() as (process, port):
+        served = first(port)
+        process.kill()
+        wait_until(lambda: not psutil.pid_exists(served), seconds=5, every=0.01, what="the end of the serving process")
+        with pytest.raises(ConnectionRefusedError):
+            who(port)
