@@ -19,11 +19,8 @@ from sluice_cli.commands import (
     lifecycle,
     orgs,
     prices,
-<<<<<<< HEAD
     redteam,
-=======
     registry,
->>>>>>> main
     router,
     talk,
     teams,
@@ -33,13 +30,8 @@ from sluice_cli.platform.errors import CommandFailed
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.logs),
-<<<<<<< HEAD
-    *(talk.chat, talk.models, talk.trace),
-    *(ingest.ingest, data.search, data.feedback, redteam.redteam),
-=======
     *(talk.chat, talk.trace),
-    *(ingest.ingest, chunk.chunk, data.search, data.feedback),
->>>>>>> main
+    *(ingest.ingest, chunk.chunk, data.search, data.feedback, redteam.redteam),
 )
 _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     *(("orgs", orgs.app), ("teams", teams.app), ("keys", keys.app), ("audit", audit.app), ("usage", usage.app)),
