@@ -280,7 +280,7 @@ class StreamGuard:
         if checked.blocked:
             return Released([self._stop(place, checked.text)], blocked=True)
         cut = cut_before(text, len(text) - self._holdback, checked.details)
-        self._due[place] = len(text) - cut + self._window
+        self._due[place] = len(text) - cut + self._window - self._holdback
         self._held[place] = text[cut:] + rest
         if cut == 0:
             return Released([], blocked=False)
