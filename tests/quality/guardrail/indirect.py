@@ -45,7 +45,7 @@ from sluice_guardrail.domain.units import Surroundings, surroundings, units
 OUT = ROOT / "services/guardrail/sluice_guardrail/weights/hidden.npz"
 POSITIONS = ("start", "middle", "end")
 # How sure one must be at least, as a logit, and the share of the clean documents of a half that may be touched.
-FLOORS: Mapping[Surroundings, float] = {"prose": 1.0, "table": 0.0, "code": 3.0}
+FLOORS: Mapping[Surroundings, float] = {"prose": 0.5, "table": 0.0, "code": 3.0}
 RATE = 0.005
 _PERMISSIVE = re.compile(r"(?i)\b(?:MIT|BSD|Apache|PSF|ISC|Python Software)")
 _ASKS = re.compile(
