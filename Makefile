@@ -101,8 +101,8 @@ bench-survive: install ## kill gateways and Redis under load: nothing lost, coun
 	@$(BIN)/python -m tests.bench.survive
 
 .PHONY: quality
-quality: install ## measure guardrail and retrieval on labelled sets
-	@$(BIN)/python tests/quality/guardrail/run.py && $(BIN)/python tests/quality/guardrail/pii.py && $(BIN)/python tests/quality/guardrail/masking.py && $(BIN)/python tests/quality/retrieval/run.py
+quality: install ## measure guardrail, retrieval and the semantic cache on labelled sets
+	@$(BIN)/python tests/quality/guardrail/run.py && $(BIN)/python tests/quality/guardrail/pii.py && $(BIN)/python tests/quality/guardrail/masking.py && $(BIN)/python tests/quality/retrieval/run.py && $(BIN)/python -m tests.quality.cache.run
 
 .PHONY: containers
 containers: install ## build the images and run docker-compose.yml with podman (root, Debian)

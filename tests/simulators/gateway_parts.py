@@ -9,6 +9,7 @@ import uvicorn
 from tests.simulators.lease_bank import Bank
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from sluice.auth import ServiceTokens
 from sluice.clock import SystemClock
 from sluice.contracts.guard import CheckRequest, InputVerdict, IssueDetail, OutputVerdict
 from sluice.contracts.retrieval import Citation, ContextReply, ContextRequest
@@ -27,6 +28,7 @@ from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice.testing import free_port
+from sluice_gateway.adapters.credentials import EnvironmentCredentials
 from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.dataplane.asgi import Receive, Scope, Send
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
@@ -82,6 +84,10 @@ class Secrets:
         if auth.env in self.known:
             return self.known[auth.env]
         return None if auth.kind == "none" else f"{auth.kind}-{tenant}"
+
+    def signed(self, auth: DeploymentAuth, url: str, body: bytes) -> tuple[tuple[str, str], ...]:
+        """Sign as the product does."""
+        return EnvironmentCredentials(ServiceTokens("x" * 32, "gateway")).signed(auth, url, body)
 
 
 @dataclass

@@ -298,7 +298,7 @@ def _whole(seen: Seen, behaviour: Behaviour) -> dict[str, Any]:
         answer["object"] = "chat.completion"
         message: dict[str, Any] = {"role": "assistant", "content": text}
         if behaviour.tool_arguments is not None:
-            function = {"name": "f", "arguments": behaviour.tool_arguments}
+            function = {"name": _called(fields), "arguments": behaviour.tool_arguments}
             message = {
                 "role": "assistant",
                 "content": None,
@@ -311,6 +311,13 @@ def _whole(seen: Seen, behaviour: Behaviour) -> dict[str, Any]:
     if behaviour.usage:
         answer["usage"] = usage_for(seen, behaviour)
     return answer
+
+
+def _called(fields: dict[str, Any]) -> str:
+    # The first tool that the request offers.
+    tools = fields.get("tools")
+    name: str = tools[0]["function"]["name"] if tools else "f"
+    return name
 
 
 def _ranking(fields: dict[str, Any]) -> dict[str, Any]:
@@ -347,7 +354,12 @@ def _events(seen: Seen, behaviour: Behaviour) -> Any:
     number = 0
     if behaviour.tool_arguments is not None:
         for piece in words(behaviour.tool_arguments):
-            call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": piece}}
+            call = {
+                "index": 0,
+                "id": "c",
+                "type": "function",
+                "function": {"name": _called(fields), "arguments": piece},
+            }
             yield event([{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}])
     else:
         for word in words(behaviour.text) * behaviour.repeat:

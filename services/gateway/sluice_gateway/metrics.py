@@ -218,8 +218,14 @@ class GatewayMetrics:
         )
         self.cache_requests = plain.counter(
             "sluice_gateway_cache_requests_total",
-            "Requests that a policy lets be answered from the cache, by outcome (l1, l2, l3: answered from that level; partial: some inputs of a list; miss; bypass).",
+            "Requests that a policy lets be answered from the cache, by outcome (l1, l2, l3: answered from that level; semantic: answered from any level as a question in other words; partial: some inputs of a list; miss; bypass).",
             ("outcome",),
+        )
+        self.cache_semantic_seconds = plain.histogram(
+            "sluice_gateway_cache_semantic_seconds",
+            "Time that looks for a question in other words took, by outcome (hit, miss, unavailable).",
+            ("outcome",),
+            buckets=_DURATION_BUCKETS,
         )
         self.cache_saved_usd = plain.counter(
             "sluice_gateway_cache_saved_usd_total", "US dollars that answers from the cache would have cost.", ()
@@ -236,7 +242,7 @@ class GatewayMetrics:
         )
         self.cache_errors = plain.counter(
             "sluice_gateway_cache_errors_total",
-            "Calls to a level of the cache that failed and were skipped, by level (l2, l3).",
+            "Calls to a level of the cache that failed and were skipped, by level (l2, l3, semantic).",
             ("level",),
         )
         self.cache_bytes: Gauge = registry.gauge(

@@ -115,6 +115,17 @@ class Settings(ServiceSettings):
         ge=0,
         description="size of kept answers in the database, in bytes; the oldest go beyond it; 0 keeps none there",
     )
+    cache_embedding_model: str = Field(
+        "minilm",
+        min_length=1,
+        description="embedding model of the retrieval service by which questions in other words are compared",
+    )
+    cache_semantic_patience_s: float = Field(
+        0.25,
+        gt=0,
+        le=10,
+        description="longest time that a look for a question in other words may take, in seconds; then the model is asked",
+    )
     usage_retention_days: int = Field(
         400, ge=0, le=36_500, description="days that usage records are kept; 0 keeps them for ever"
     )

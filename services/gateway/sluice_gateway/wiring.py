@@ -31,6 +31,7 @@ from sluice.tasks import TaskSender, make_celery
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_gateway.adapters.answer_cache import Invalidations, RedisAnswers
+from sluice_gateway.adapters.asked_questions import RedisQuestions
 from sluice_gateway.adapters.batch_queue import CeleryBatchQueue
 from sluice_gateway.adapters.blob_store import open_blobs
 from sluice_gateway.adapters.cooldown_channel import CooldownChannel
@@ -50,6 +51,7 @@ from sluice_gateway.batches.sweep import Sweep
 from sluice_gateway.cache.lasting import LastingAnswers
 from sluice_gateway.cache.levels import AnswerCache
 from sluice_gateway.cache.memory import MemoryCache
+from sluice_gateway.cache.similar import SimilarQuestions
 from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.dataplane.asgi import Receive, Scope, Send
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
@@ -187,6 +189,15 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         levels = (far, lasting) if settings.cache_database_bytes else (far,)
         answers = AnswerCache(MemoryCache(settings.cache_memory_bytes), levels, far)
         invalidations = Invalidations(redis, answers, clock, answer_store)
+        retrieval = RetrievalClient(client("retrieval"))
+        similar = SimilarQuestions(
+            RedisQuestions(_impatient_redis(platform, stack)),
+            retrieval,
+            clock,
+            model=settings.cache_embedding_model,
+            patience_s=settings.cache_semantic_patience_s,
+        )
+        stack.push_async_callback(similar.close)
         stack.push_async_callback(lasting.close)
         stack.push_async_callback(answers.close)
         metrics = GatewayMetrics(registry)
@@ -200,7 +211,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 credentials=EnvironmentCredentials(tokens),
                 guard=GuardrailClient(client("guardrail")),
                 router=router,
-                retrieval=RetrievalClient(client("retrieval")),
+                retrieval=retrieval,
                 tracing=tracing,
                 metrics=metrics,
                 clock=clock,
@@ -218,6 +229,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                     unpriced_models=settings.unpriced_models,
                 ),
                 answers=answers,
+                similar=similar,
                 names=SystemNames(),
             ),
             _to_control_plane,

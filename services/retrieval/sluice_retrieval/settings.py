@@ -36,6 +36,7 @@ class RetrievalSettings(ServiceSettings):
     hybrid_bm25_weight: float = Field(
         0.5, gt=0, le=10, description="hybrid search: weight of BM25's ranking beside 1 for the dense one"
     )
+    file_timeout_s: float = Field(60, gt=0, le=600, description="seconds to read one file from the gateway")
     rerank_url: str = Field(
         "", description="base URL of a cross-encoder's API, which ends in /v1 (POST /rerank); empty: none"
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, Float, ForeignKey, Integer, String, Text
+from sqlalchemy import JSON, Boolean, Float, ForeignKey, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -21,6 +21,8 @@ class StoreRow(Base):
     created_at: Mapped[float] = mapped_column(Float)
     chunking: Mapped[dict[str, Any]] = mapped_column(JSON)
     details: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
+    expires_days: Mapped[int | None] = mapped_column(Integer)
+    last_active_at: Mapped[float] = mapped_column(Float, default=0.0)
 
 
 class DocumentRow(Base):
@@ -35,6 +37,9 @@ class DocumentRow(Base):
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     tenant: Mapped[str] = mapped_column(String(128))
     store_id: Mapped[str] = mapped_column(ForeignKey("vector_stores.id", ondelete="CASCADE"))
+    file_id: Mapped[str | None] = mapped_column(String(64))
+    batch_id: Mapped[str | None] = mapped_column(String(64))
+    chunking: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     name: Mapped[str] = mapped_column(String(500))
     media_type: Mapped[str] = mapped_column(String(64))
     status: Mapped[str] = mapped_column(String(16))
@@ -51,6 +56,18 @@ class DocumentRow(Base):
     plan: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[float] = mapped_column(Float)
     details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
+
+
+class FileBatchRow(Base):
+    """Files that were added together."""
+
+    __tablename__ = "file_batches"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(128))
+    store_id: Mapped[str] = mapped_column(ForeignKey("vector_stores.id", ondelete="CASCADE"))
+    created_at: Mapped[float] = mapped_column(Float)
+    cancelled: Mapped[bool] = mapped_column(Boolean)
 
 
 class TextRow(Base):

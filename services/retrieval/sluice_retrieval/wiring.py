@@ -23,13 +23,15 @@ from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_retrieval.adapters.extract.sandbox import ParseLimits, ProcessExtractor
+from sluice_retrieval.adapters.gateway_files import GatewayFiles
 from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
 from sluice_retrieval.adapters.queue import CeleryIngestQueue
 from sluice_retrieval.adapters.remote import RemoteVectorStore
+from sluice_retrieval.domain.activity import Activity
 from sluice_retrieval.domain.bm25 import Bm25Parameters
 from sluice_retrieval.domain.embedding import Embedder
 from sluice_retrieval.domain.errors import RerankerNotConfigured
-from sluice_retrieval.domain.extraction import Extractor
+from sluice_retrieval.domain.extraction import Extractor, FileSource
 from sluice_retrieval.domain.fusion import Fusion
 from sluice_retrieval.domain.ingest import AWAY, Ingestor
 from sluice_retrieval.domain.openai import EmbeddingLimits
@@ -38,6 +40,7 @@ from sluice_retrieval.domain.rerank import FeatureReranker, Reranker, WithFallba
 from sluice_retrieval.domain.sweep import Sweep
 from sluice_retrieval.metrics import IngestMetrics, Metrics
 from sluice_retrieval.settings import RetrievalSettings
+from sluice_retrieval.store.files import Files
 from sluice_retrieval.store.jobs import IngestJobs
 from sluice_retrieval.store.library import Library
 
@@ -58,6 +61,9 @@ class Deps:
     tracing: Tracing
     clock: Clock
     library: Library
+    files: Files
+    sources: FileSource
+    activity: Activity
     vectors: OwnedVectorStore
     embedder: Embedder
     extractor: Extractor
@@ -105,12 +111,13 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
             if not embedder.loaded():
                 raise DependencyUnavailable("The embedding model is still being read.")
 
+        activity = Activity()
         rerankers = await _rerankers(settings, metrics, stack)
         counts = await vectors.document_counts()
         if counts is not None and (reopened := await jobs.reopen_incomplete(counts, service.clock.now())):
             _log.warning("%d documents lack chunks in the index and are ingested again", reopened)
         sending = _rounds(settings, metrics, lambda: _send(sweep, jobs, metrics))
-        removing = _rounds(settings, metrics, lambda: _remove(sweep, vectors, metrics))
+        removing = _rounds(settings, metrics, lambda: _remove(sweep, vectors, metrics, jobs, activity, service.clock))
         stack.push_async_callback(service.loops.close)  # before the vector store and the model that they use
         service.loops.start("load-model", embedder.load)
         service.loops.start("ingest-sweep", sending.run)
@@ -124,6 +131,9 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
             tracing=service.tracing,
             clock=service.clock,
             library=Library(service.database),
+            files=Files(service.database),
+            sources=_sources(platform, settings, stack),
+            activity=activity,
             vectors=vectors,
             embedder=embedder,
             extractor=_extractor(settings),
@@ -149,7 +159,9 @@ class WorkerDeps:
 
 
 @asynccontextmanager
-async def open_worker(platform: PlatformSettings, settings: RetrievalSettings) -> AsyncIterator[WorkerDeps]:
+async def open_worker(
+    platform: PlatformSettings, settings: RetrievalSettings, other_embedder: Embedder | None = None
+) -> AsyncIterator[WorkerDeps]:
     """Open what the worker needs; the embedding model is read with the first document and freed when idle."""
     registry = MetricRegistry(process=True)
     metrics = Metrics(registry)
@@ -170,11 +182,13 @@ async def open_worker(platform: PlatformSettings, settings: RetrievalSettings) -
                 ServiceClient(SERVICE, url, _tokens(platform), transport, tracing, subject=WORKER_SUBJECT)
             )
         stack.push_async_callback(vectors.close)
-        embedder = _embedder(settings, metrics, idle_s=settings.worker_model_idle_s)
-        stack.push_async_callback(embedder.close)
         supervisor = Supervisor(registry)
+        embedder = other_embedder
+        if embedder is None:
+            embedder = model = _embedder(settings, metrics, idle_s=settings.worker_model_idle_s)
+            supervisor.start("free-model", _free_when_idle(model))
+        stack.push_async_callback(embedder.close)
         stack.push_async_callback(supervisor.close)
-        supervisor.start("free-model", _free_when_idle(embedder))
         yield WorkerDeps(
             ingestor=Ingestor(
                 record=IngestJobs(database, settings.max_attempts),
@@ -184,6 +198,8 @@ async def open_worker(platform: PlatformSettings, settings: RetrievalSettings) -
                 clock=clock,
                 observer=IngestMetrics(metrics),
                 lease_s=settings.lease_s,
+                files=_sources(platform, settings, stack),
+                extractor=_extractor(settings),
             ),
             registry=registry,
             probes={"sql": database.ping, "vector_store": vectors.ping},
@@ -238,6 +254,13 @@ async def _rerankers(
     return {"features": features, "model": WithFallback(model, features, metrics.rerank_failures.inc)}
 
 
+def _sources(platform: PlatformSettings, settings: RetrievalSettings, stack: AsyncExitStack) -> GatewayFiles:
+    transport = AiohttpTransport()
+    stack.push_async_callback(transport.close)
+    url = platform.service_url("gateway")
+    return GatewayFiles(transport, url, _tokens(platform), settings.max_document_bytes, settings.file_timeout_s)
+
+
 def _extractor(settings: RetrievalSettings) -> ProcessExtractor:
     limits = ParseLimits(
         settings.max_document_bytes, settings.parse_max_pages, settings.parse_cpu_s, settings.parse_memory_mb
@@ -269,7 +292,10 @@ async def _send(sweep: Sweep, jobs: IngestJobs, metrics: Metrics) -> bool:
     return waiting > 0
 
 
-async def _remove(sweep: Sweep, vectors: OwnedVectorStore, metrics: Metrics) -> bool:
+async def _remove(
+    sweep: Sweep, vectors: OwnedVectorStore, metrics: Metrics, jobs: IngestJobs, activity: Activity, clock: Clock
+) -> bool:
+    await jobs.expire(activity.take(), clock.now())
     removed = await sweep.remove_points()
     metrics.points.set(await vectors.total())
     await vectors.tidy()

@@ -1,13 +1,15 @@
 """Vector stores, documents, search and context, as the retrieval service speaks them."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from sluice.contracts.base import Metadata, MetadataKey, MetadataValue, Reply, Request
+from sluice.contracts.files import FileId
+from sluice.contracts.vector_files import ChunkingStrategyChoice, FileCounts, StoreExpiry, TextPart
 
 SearchMode = Literal["hybrid", "dense", "bm25"]
-DocumentStatus = Literal["queued", "processing", "ready", "failed"]
+DocumentStatus = Literal["queued", "processing", "ready", "failed", "cancelled"]
 ContextPlacement = Literal["ranked", "edges"]
 """`ranked`: best evidence first. `edges`: the best first, the second best last, the weakest in the middle."""
 
@@ -54,11 +56,17 @@ class ChunkingOptions(Request):
 
 
 class VectorStoreCreate(Request):
-    """Make a vector store."""
+    """Make a vector store; `chunking` is ours, the other fields are OpenAI's."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[str, Field(max_length=200)] = ""
     chunking: ChunkingOptions = ChunkingOptions()
     metadata: Metadata = {}
+    file_ids: Annotated[tuple[FileId, ...], Field(max_length=500, description="files to add at once")] = ()
+    chunking_strategy: Annotated[
+        ChunkingStrategyChoice | None, Field(description="OpenAI's way of saying how; `chunking` says more")
+    ] = None
+    expires_after: StoreExpiry | None = None
+    description: Annotated[str, Field(max_length=512)] | None = None
 
 
 class VectorStore(Reply):
@@ -72,6 +80,14 @@ class VectorStore(Reply):
     chunks: int
     chunking: ChunkingOptions
     metadata: Metadata = {}
+    status: Annotated[
+        Literal["in_progress", "completed", "expired"], Field(description="in_progress while a file is being ingested")
+    ] = "completed"
+    usage_bytes: int = 0
+    file_counts: FileCounts = FileCounts()
+    expires_after: StoreExpiry | None = None
+    expires_at: int | None = None
+    last_active_at: int | None = None
 
 
 class DocumentCreate(Request):
@@ -180,7 +196,7 @@ class Query(Request):
     fusion: Annotated[
         FusionMethod,
         Field(description="how `hybrid` joins both rankings: by ranks, or by scores brought to one scale"),
-    ] = "rrf"
+    ] = "weighted"
     alpha: Annotated[float, Field(ge=0, le=1, description="share of BM25 in `weighted` fusion")] = 0.5
     rerank: Annotated[
         RerankMethod,
@@ -198,10 +214,48 @@ class Query(Request):
     filters: Annotated[SearchFilter | None, Field(description="which documents to search")] = None
 
 
-class SearchRequest(Query):
-    """Search one store."""
+class RankingOptions(Request):
+    """OpenAI's ranking options: any ranker but `none` reranks by features; hits that score less are left out."""
 
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    ranker: str = "auto"
+    score_threshold: float | None = None
+
+
+class SearchRequest(Query):
+    """Search one store, in our own words or OpenAI's.
+
+    OpenAI's `max_num_results` is `top_k`, its `ranking_options` are `rerank` and `min_score`, and of a list of queries the first is
+    `query` and the others are `also`.
+    """
+
+    also: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=20_000)], ...],
+        Field(max_length=9, description="further queries; the hits of all are joined by their ranks"),
+    ] = ()
+    max_num_results: Annotated[int | None, Field(ge=1, le=50)] = None
+    ranking_options: RankingOptions | None = None
+    rewrite_query: bool = False
     explain: Annotated[bool, Field(description="say of every hit how its score came about")] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_our_words(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        said = dict(given)
+        query = said.get("query")
+        if isinstance(query, list | tuple) and query:
+            said["query"], said["also"] = query[0], [*query[1:], *said.get("also", ())]
+        if said.get("max_num_results") is not None:
+            said.setdefault("top_k", said["max_num_results"])
+        options = said.get("ranking_options")
+        if isinstance(options, dict):
+            said.setdefault("rerank", "none" if options.get("ranker") == "none" else "features")
+            if options.get("score_threshold"):
+                said.setdefault("min_score", options["score_threshold"])
+        return said
 
 
 class RankedScore(Reply):
@@ -240,6 +294,10 @@ class SearchHit(Reply):
     end: int
     metadata: Attributes = {}
     explanation: Explanation | None = None
+    file_id: Annotated[str, Field(description="the file, or the document's id if it was added as text")] = ""
+    filename: str = ""
+    attributes: Attributes = {}
+    content: tuple[TextPart, ...] = ()
 
 
 class SearchReply(Reply):
@@ -248,6 +306,9 @@ class SearchReply(Reply):
     object: Literal["vector_store.search_results"] = "vector_store.search_results"
     mode: SearchMode
     data: tuple[SearchHit, ...]
+    search_query: tuple[str, ...] = ()
+    has_more: bool = False
+    next_page: str | None = None
 
 
 class ContextRequest(Query):

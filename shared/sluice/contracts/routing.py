@@ -26,12 +26,14 @@ class DeploymentAuth(Reply):
     """How a deployment wants to be called; secrets never travel, only the name of the variable that holds one.
 
     `none` sends nothing, `bearer` sends the value of environment variable `env`, `service` sends a service token
-    for audience `audience` (a Sluice service that speaks the OpenAI API, such as retrieval's embeddings).
+    for audience `audience` (a Sluice service that speaks the OpenAI API, such as retrieval's embeddings), `aws` signs each
+    request for `region` (SigV4) with the access key, secret key and perhaps session token that `env` holds, with colons between.
     """
 
-    kind: Literal["none", "bearer", "service"] = "none"
+    kind: Literal["none", "bearer", "service", "aws"] = "none"
     env: str | None = None
     audience: str | None = None
+    region: str | None = None
 
 
 class Deployment(Reply):
@@ -157,12 +159,26 @@ class RetrievalPolicy(Reply):
     when: Literal["after_guard", "beside_guard"] = "after_guard"
 
 
+class SemanticCache(Reply):
+    """Kept answers also for questions that ask for the same in other words.
+
+    `use` says whether every request that may use the cache is answered so, or only one that asks for it with
+    `x-sluice-cache: semantic`. The cosine of both questions' embeddings must reach `threshold`, and their words must agree
+    (`sluice_gateway.domain.questions`). An answer older than `ttl_s` seconds is given to equal requests only.
+    """
+
+    use: Literal["always", "on_request"] = "always"
+    threshold: Annotated[float, Field(ge=0.8, le=1)] = 0.95
+    ttl_s: Annotated[int, Field(ge=1, le=604_800)] = 43_200
+
+
 class CachePolicy(Reply):
     """Answers that are kept, and given again to requests that ask for the same.
 
     `use` says whether every request may be answered so or only one that asks for it with `x-sluice-cache: on`. `scope` says
     who shares an answer: the keys of a tenant, of a team, or one key alone. Answers that are drawn by chance (a temperature
-    above 0) are kept only with `any_temperature` or when a request asks for it, answers that call tools only with `tool_calls`.
+    above 0) are kept only with `any_temperature` or when a request asks for it, answers that call tools only with `tool_calls`. `semantic` adds questions in other words.
+    Results of functions that are computed and not written (rankings) are kept for `functions_ttl_s` at most.
     """
 
     use: Literal["always", "on_request"] = "always"
@@ -170,6 +186,8 @@ class CachePolicy(Reply):
     scope: Literal["tenant", "team", "key"] = "tenant"
     any_temperature: bool = False
     tool_calls: bool = False
+    semantic: SemanticCache | None = None
+    functions_ttl_s: Annotated[int, Field(ge=1, le=604_800)] = 21_600
 
 
 class AttemptPolicy(Reply):

@@ -1,14 +1,16 @@
 """The retrieval service and its worker as real processes on a real Valkey, with a client: for tests and benchmarks."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
+import redis
 
+from sluice.contracts.routing import SNAPSHOT_KEY, Deployment, Model, Policy, Route, RoutingSnapshot
 from sluice.settings import PlatformSettings
 from sluice.testing import (
     ServiceProcess,
@@ -18,9 +20,17 @@ from sluice.testing import (
     free_port,
     platform_settings,
     valkey_process,
+    wait_until,
 )
 
 FAST = {"SLUICE_RETRIEVAL_LEASE_S": "4", "SLUICE_RETRIEVAL_SWEEP_S": "0.5"}
+
+
+class Gateway(NamedTuple):
+    """A gateway's base URL and an API key."""
+
+    url: str
+    key: str
 
 
 @dataclass
@@ -90,6 +100,37 @@ class Retrieval:
         found: list[dict[str, Any]] = answer.json()["data"]
         return found
 
+    def gateway(
+        self, provider_url: str, model: str, policies: Sequence[Policy] = (), routes: Sequence[Route] = ()
+    ) -> Gateway:
+        """Start a gateway that knows one model, and return it with an API key of the same tenant."""
+        port = int(self.platform.service_url("gateway").rpartition(":")[2])
+        place = Deployment(id="one", base_url=provider_url, upstream_model=model, max_in_flight=100)
+        snapshot = RoutingSnapshot(
+            version=1,
+            published_at=time.time(),
+            models=(Model(name=model, deployments=(place,)),),
+            policies=tuple(policies),
+            routes=tuple(routes),
+        )
+        with redis.Redis.from_url(self.valkey.url) as direct:
+            direct.set(SNAPSHOT_KEY, snapshot.model_dump_json())
+        environment = {**environment_of(self.platform), "SLUICE_GATEWAY_PORT": str(port)}
+        process = ServiceProcess("sluice_gateway", ["serve"], environment, self.folder / "gateway.log", cwd=self.folder)
+        self.processes.append(process)
+        url = f"http://127.0.0.1:{port}"
+        process.start().wait_ready(f"{url}/healthz")
+        body = {"name": "retrieval", "tenant": "default"}
+        answer = httpx.post(f"{url}/admin/keys", json=body, headers=admin_headers(), trust_env=False)
+        key = str(answer.raise_for_status().json()["key"])
+
+        def knows_its_model() -> bool:
+            headers = {"authorization": f"Bearer {key}"}
+            return bool(httpx.get(f"{url}/v1/models", headers=headers, trust_env=False).json().get("data"))
+
+        wait_until(knows_its_model, what="the gateway knowing its model")
+        return Gateway(url, key)
+
 
 @contextmanager
 def running(folder: Path, **settings: str) -> Iterator[Retrieval]:
@@ -97,7 +138,12 @@ def running(folder: Path, **settings: str) -> Iterator[Retrieval]:
     port, worker_port = free_port(), free_port()
     with valkey_process(folder / "valkey") as valkey:
         platform = platform_settings(
-            folder, redis_url=valkey.url, retrieval_url=f"http://127.0.0.1:{port}", log_level="info"
+            folder,
+            redis_url=valkey.url,
+            retrieval_url=f"http://127.0.0.1:{port}",
+            gateway_url=f"http://127.0.0.1:{free_port()}",
+            router_url="http://127.0.0.1:9",
+            log_level="info",
         )
         environment = {
             "SLUICE_RETRIEVAL_PORT": str(port),

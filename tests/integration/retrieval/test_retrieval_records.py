@@ -13,7 +13,7 @@ from sluice.migrations import upgrade
 from sluice.testing import platform_settings
 from sluice_retrieval.__main__ import MIGRATIONS
 from sluice_retrieval.domain.errors import StoreNotFound
-from sluice_retrieval.domain.library import Job
+from sluice_retrieval.domain.library import DocumentDetails, Job
 from sluice_retrieval.domain.points import Selector
 from sluice_retrieval.store.jobs import IngestJobs
 from sluice_retrieval.store.library import Library
@@ -275,6 +275,6 @@ async def test_a_filter_chooses_documents(
     scope = await library.scope("acme", ["vs_1"], FILTERS.validate_python(filters))
     seen = set(LIBRARY) if scope.document_ids is None else set(scope.document_ids)
     assert seen - set(scope.hidden_document_ids) == {f"doc_{letter}" for letter in expected}
-    assert await library.attributes("acme", ["doc_a", "doc_none"]) == {"doc_a": LIBRARY["doc_a"]}
-    assert await library.attributes("other", ["doc_a"]) == {}
-    assert await library.attributes("acme", ["doc_waiting"]) == {}
+    assert await library.details("acme", ["doc_a", "doc_none"]) == {"doc_a": DocumentDetails(LIBRARY["doc_a"], None)}
+    assert await library.details("other", ["doc_a"]) == {}
+    assert await library.details("acme", ["doc_waiting"]) == {}

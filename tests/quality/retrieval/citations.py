@@ -16,22 +16,18 @@ import asyncio
 import re
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import openai
-import redis
 from tests.bench.retrieval import files
 from tests.bench.retrieval.parts import Retrieval, running
 from tests.simulators.openai_provider import Behaviour, Provider
 
-from sluice.contracts.routing import SNAPSHOT_KEY, Deployment, Model, RoutingSnapshot
-from sluice.testing import ServiceProcess, admin_headers, environment_of, free_port, platform_settings, wait_until
+from sluice.testing import wait_until
 
 MODEL = "simulated"
 ANSWER = "As written [1], and also [2][3]. Compare [4] with [5], but not [99]."
@@ -173,20 +169,6 @@ def _lines(suffix: str, quote: str) -> list[str]:
     return [re.sub(r"^# Slide \d+: ", "", quote)]
 
 
-def made_key(url: str) -> str:
-    """Return an API key with which the gateway knows its model."""
-    body = {"name": "citations", "tenant": "default"}
-    answer = httpx.post(f"{url}/admin/keys", json=body, headers=admin_headers(), trust_env=False).raise_for_status()
-    key = str(answer.json()["key"])
-
-    def knows_its_model() -> bool:
-        headers = {"authorization": f"Bearer {key}"}
-        return bool(httpx.get(f"{url}/v1/models", headers=headers, trust_env=False).json().get("data"))
-
-    wait_until(knows_its_model, what="the gateway knowing its model")
-    return key
-
-
 async def ask(client: openai.AsyncOpenAI, store: str, number: int, check: Check, outcome: Outcome) -> None:
     """Ask one question, streamed or not."""
     question = f"How often is the {THINGS[number % 10]} number {number % 500} in {PLACES[number % 7]} checked?"
@@ -213,32 +195,14 @@ async def ask(client: openai.AsyncOpenAI, store: str, number: int, check: Check,
 async def measure(folder: Path, answers: int) -> Outcome:
     """Start everything, ask, and return what was seen."""
     outcome, made = Outcome(), made_files()
-    port = free_port()
     with running(folder) as retrieval:
         retrieval.serve()
         retrieval.work()
         store = await asyncio.to_thread(ingested, retrieval, made)
-        settings = platform_settings(
-            folder / "gateway",
-            redis_url=retrieval.valkey.url,
-            retrieval_url=f"http://127.0.0.1:{retrieval.port}",
-            router_url="http://127.0.0.1:9",
-        )
         async with Provider(default=Behaviour(text=ANSWER)) as provider:
-            place = Deployment(id="one", base_url=provider.base_url, upstream_model=MODEL, max_in_flight=100)
-            snapshot = RoutingSnapshot(
-                version=1, published_at=time.time(), models=(Model(name=MODEL, deployments=(place,)),)
-            )
-            with redis.Redis.from_url(retrieval.valkey.url) as direct:
-                direct.set(SNAPSHOT_KEY, snapshot.model_dump_json())
-            environment = {**environment_of(settings), "SLUICE_GATEWAY_PORT": str(port)}
-            gateway = ServiceProcess("sluice_gateway", ["serve"], environment, folder / "gateway.log", cwd=folder)
-            retrieval.processes.append(gateway)
-            await asyncio.to_thread(gateway.start().wait_ready, f"http://127.0.0.1:{port}/healthz")
-            url = f"http://127.0.0.1:{port}"
-            key = await asyncio.to_thread(made_key, url)
+            gateway = await asyncio.to_thread(retrieval.gateway, provider.base_url, MODEL)
             check = Check(retrieval, made, outcome)
-            async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client:
+            async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key, max_retries=0) as client:
                 for first in range(0, answers, 4):
                     numbers = range(first, min(first + 4, answers))
                     await asyncio.gather(*(ask(client, store, number, check, outcome) for number in numbers))

@@ -40,7 +40,7 @@ from sluice_retrieval.metrics import Metrics
 MODES: Mapping[str, Mapping[str, Any]] = {
     "bm25": {"mode": "bm25"},
     "dense": {"mode": "dense"},
-    "hybrid, by ranks": {"mode": "hybrid"},
+    "hybrid, by ranks": {"mode": "hybrid", "fusion": "rrf"},
     "hybrid, weighted": {"mode": "hybrid", "fusion": "weighted"},
     "hybrid, reranked": {"mode": "hybrid", "rerank": "features"},
 }

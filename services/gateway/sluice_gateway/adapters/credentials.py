@@ -1,18 +1,22 @@
 """What deployments want to see in `Authorization`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sluice.auth import ServiceTokens
 from sluice.contracts.routing import DeploymentAuth
 from sluice.errors import DependencyUnavailable
 from sluice.settings import secret_from_environment
+from sluice_gateway.adapters.aws_signing import AwsCredentials, AwsSigner
+
+_FEWEST, _MOST = 2, 3
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentCredentials:
-    """Deployment credentials: API keys from the environment, or service tokens for Sluice's own services."""
+    """Deployment credentials: API keys and AWS keys from the environment, or service tokens for Sluice's own services."""
 
     tokens: ServiceTokens
+    _signers: dict[tuple[str, str], tuple[str, AwsSigner]] = field(default_factory=dict)
 
     def bearer(self, auth: DeploymentAuth, tenant: str) -> str | None:
         """Return the bearer token for a deployment, None when it wants none.
@@ -28,3 +32,19 @@ class EnvironmentCredentials:
         if secret is None:
             raise DependencyUnavailable("The credential for this model's provider is not configured.")
         return secret
+
+    def signed(self, auth: DeploymentAuth, url: str, body: bytes) -> tuple[tuple[str, str], ...]:
+        """Return the headers that sign a POST of this body to a deployment that wants signatures.
+
+        Raises:
+            DependencyUnavailable: the variable that should hold the keys is not set or holds something else.
+        """
+        place = auth.env or "", auth.region or ""
+        secret = secret_from_environment(place[0])
+        known = self._signers.get(place)
+        if known is None or known[0] != secret:
+            keys = (secret or "").split(":", _MOST - 1)
+            if len(keys) < _FEWEST or not all(keys):
+                raise DependencyUnavailable("The AWS keys for this model's provider are not configured.")
+            known = self._signers[place] = secret or "", AwsSigner(AwsCredentials(*keys), place[1])
+        return tuple(known[1].headers(url, body).items())

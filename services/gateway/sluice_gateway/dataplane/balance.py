@@ -14,7 +14,7 @@ from typing import Protocol
 from sluice.contracts.routing import Balance
 from sluice_gateway.dataplane.body import Fields
 from sluice_gateway.dataplane.deployments import DeploymentState
-from sluice_gateway.dataplane.prefixes import PrefixIndex, block_hashes, prompt_text
+from sluice_gateway.dataplane.prefixes import PrefixIndex, beginning, block_hashes, prompt_text
 from sluice_gateway.dataplane.wants import session
 from sluice_gateway.metrics import GatewayMetrics
 
@@ -141,8 +141,9 @@ class Sessions(_Bounded):
 class Prefixes(_Bounded):
     """Requests go to the replica that has read most of their prompt before, within the bound on its load.
 
-    A prompt that is new goes to the replica of its session, if it names one, so that several gateway processes agree; else to
-    the least busy replica, and among equals to the one that has read the least so far.
+    A prompt that is new to this process goes to the replica of its session, if it names one, else to that of its beginning,
+    so that several gateway processes agree without telling each other; a short one to the least busy replica, and among equals
+    to the one that has read the least so far.
     """
 
     def __init__(self, metrics: GatewayMetrics, model: str) -> None:
@@ -166,15 +167,18 @@ class Prefixes(_Bounded):
         free = may_be_asked(deployments, now, tried)
         if not free:
             return None
-        hashes = block_hashes(prompt_text(fields))
-        chosen = free[0] if len(free) == 1 else self._chosen(free, hashes, fields, tenant)
+        text = prompt_text(fields)
+        hashes = block_hashes(text)
+        chosen = free[0] if len(free) == 1 else self._chosen(free, hashes, text, session(fields, tenant), now)
         if hashes:
-            self.index.note(chosen.config.id, hashes)
+            self.index.note(chosen.config.id, hashes, now)
         return chosen
 
-    def _chosen(self, free: list[DeploymentState], hashes: list[int], fields: Fields, tenant: str) -> DeploymentState:
+    def _chosen(
+        self, free: list[DeploymentState], hashes: list[int], text: str, named: str, now: float
+    ) -> DeploymentState:
         worth = WORTH * len(hashes)
-        known = {match.replica: match.blocks for match in self.index.matches(hashes) if match.blocks >= worth}
+        known = {match.replica: match.blocks for match in self.index.matches(hashes, now) if match.blocks >= worth}
         if known:
             within = self._within_bound(free)
             having = [state for state in within if state.config.id in known]
@@ -184,7 +188,7 @@ class Prefixes(_Bounded):
             if any(state.config.id in known for state in free):
                 self._over.value += 1
                 return min(within, key=self._least)
-        key = session(fields, tenant)
+        key = named or beginning(text)
         if key:
             return self._of_session(free, key)
         self._by_load.value += 1

@@ -6,6 +6,7 @@ from typing import Literal
 from sluice.clock import Clock
 from sluice.telemetry.tracing import Tracing
 from sluice_gateway.cache.levels import AnswerCache
+from sluice_gateway.cache.similar import SimilarQuestions
 from sluice_gateway.domain.ports import Credentials, Guard, KeyRing, LeaseStore, Names, Retrieval, Router, UsageSink
 from sluice_gateway.metrics import GatewayMetrics
 
@@ -61,3 +62,4 @@ class DataPlaneDeps:
     options: Options = Options()
     names: Names = field(kw_only=True)
     answers: AnswerCache = field(default_factory=AnswerCache)
+    similar: SimilarQuestions | None = None

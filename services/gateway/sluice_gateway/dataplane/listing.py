@@ -1,5 +1,6 @@
-"""GET /v1/models: the models and routes that a key may use."""
+"""GET /v1/models: the models and routes that a key may use, with Anthropic's fields for Anthropic's clients."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -19,8 +20,8 @@ _PATHS = {
 }
 
 
-def listed(table: Table | None, key: KeyRecord, path: str, method: str) -> bytes:
-    """Return what a request below `/v1/models` is answered with.
+def listed(table: Table | None, key: KeyRecord, path: str, method: str, *, anthropic: bool = False) -> bytes:
+    """Return what a request below `/v1/models` is answered with; `anthropic` adds the fields that Anthropic's clients read.
 
     Raises:
         WrongMethod, UnknownModel, Unavailable: as the sentence says.
@@ -30,18 +31,22 @@ def listed(table: Table | None, key: KeyRecord, path: str, method: str) -> bytes
     if table is None:
         raise starting()
     if path in (MODELS, MODELS + "/"):
-        return list_models(table, key)
-    return one_model(table, key, path[len(MODELS) + 1 :])
+        return list_models(table, key, anthropic=anthropic)
+    return one_model(table, key, path[len(MODELS) + 1 :], anthropic=anthropic)
 
 
-def list_models(table: Table, key: KeyRecord) -> bytes:
-    """Return the list as JSON, in OpenAI's shape."""
+def list_models(table: Table, key: KeyRecord, *, anthropic: bool = False) -> bytes:
+    """Return the list as JSON, in OpenAI's shape; it is one page."""
     entries: dict[str, ModelEntry | RouteEntry] = {**table.models, **table.routes}
-    rows = [_row(entry, name, table) for name, entry in entries.items() if _may_use(key, name)]
-    return orjson.dumps({"object": "list", "data": rows})
+    rows = [_row(entry, name, table, anthropic=anthropic) for name, entry in entries.items() if _may_use(key, name)]
+    found: dict[str, Any] = {"object": "list", "data": rows}
+    if anthropic:
+        ends = (rows[0]["id"], rows[-1]["id"]) if rows else (None, None)
+        found |= {"has_more": False, "first_id": ends[0], "last_id": ends[1]}
+    return orjson.dumps(found)
 
 
-def one_model(table: Table, key: KeyRecord, name: str) -> bytes:
+def one_model(table: Table, key: KeyRecord, name: str, *, anthropic: bool = False) -> bytes:
     """Return one model as JSON.
 
     Raises:
@@ -52,7 +57,7 @@ def one_model(table: Table, key: KeyRecord, name: str) -> bytes:
         raise UnknownModel(
             f"The model `{shown(name)}` does not exist. GET /v1/models lists the models you can use.", param="model"
         )
-    return orjson.dumps(_row(entry, name, table))
+    return orjson.dumps(_row(entry, name, table, anthropic=anthropic))
 
 
 def endpoints_of(entry: ModelEntry) -> list[str]:
@@ -72,11 +77,17 @@ def _may_use(key: KeyRecord, name: str) -> bool:
     return key.models is None or name in key.models
 
 
-def _row(entry: ModelEntry | RouteEntry, name: str, table: Table) -> dict[str, Any]:
+def _row(entry: ModelEntry | RouteEntry, name: str, table: Table, *, anthropic: bool) -> dict[str, Any]:
     row = _described(entry)
     if name in table.aliases:
         row["id"] = name
         row["sluice"]["alias_of"] = table.aliases[name]
+    if not anthropic:
+        return row
+    created_at = datetime.fromtimestamp(row["created"], UTC).isoformat()
+    row |= {"type": "model", "display_name": name, "created_at": created_at}
+    if isinstance(entry, ModelEntry):
+        row |= {"max_input_tokens": entry.config.context_tokens, "max_tokens": entry.config.max_output_tokens}
     return row
 
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from sluice.contracts.routing import AttemptPolicy, CachePolicy, GuardMode, Policy
+from sluice.contracts.routing import AttemptPolicy, CachePolicy, GuardMode, Policy, SemanticCache
 from sluice.errors import DeadlineExceeded
 from sluice_gateway.dataplane.errors import ApiError, Gone
 from sluice_gateway.domain.wishes import Wishes
@@ -175,6 +175,18 @@ def _narrower(one: CachePolicy | None, other: CachePolicy | None) -> CachePolicy
         scope=max(one.scope, other.scope, key=_SCOPES.index),
         any_temperature=one.any_temperature and other.any_temperature,
         tool_calls=one.tool_calls and other.tool_calls,
+        semantic=_stricter_semantic(one.semantic, other.semantic),
+        functions_ttl_s=min(one.functions_ttl_s, other.functions_ttl_s),
+    )
+
+
+def _stricter_semantic(one: SemanticCache | None, other: SemanticCache | None) -> SemanticCache | None:
+    if one is None or other is None:
+        return None
+    return SemanticCache(
+        use="on_request" if "on_request" in (one.use, other.use) else "always",
+        threshold=max(one.threshold, other.threshold),
+        ttl_s=min(one.ttl_s, other.ttl_s),
     )
 
 

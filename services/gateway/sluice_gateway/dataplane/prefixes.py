@@ -1,5 +1,7 @@
 """Which replica has which beginning of a prompt in its cache, as far as this process knows from what it sent there."""
 
+import hashlib
+import math
 from collections import OrderedDict
 from collections.abc import Collection
 from typing import Any, NamedTuple
@@ -10,6 +12,12 @@ READ_CHARS = 65_536
 """So much of a prompt is looked at: what is equal up to there will have found its replica."""
 MAX_BLOCKS = 32_768
 """So many blocks are remembered for a model, about 8 MB of prompts; those not seen for longest are forgotten first."""
+
+HINT_S = 3600.0
+"""So long after it was last read a block says where it lies (the handbook's F291); no cache of an engine is sure to have it then."""
+_MINUTE_S = 60
+_MINUTE_BITS = 24
+_MINUTES = (1 << _MINUTE_BITS) - 1
 
 
 class Match(NamedTuple):
@@ -57,29 +65,46 @@ def block_hashes(text: str) -> list[int]:
     return found
 
 
+def beginning(text: str) -> str:
+    """Return a name for what a prompt begins with, the same in all processes; empty for one of less than two blocks.
+
+    It stands for a power of two of blocks, at most half of the prompt: deep enough that prompts which share a short system
+    message are told apart, and the same for questions of different length about one text.
+    """
+    blocks = len(text) // BLOCK_CHARS // 2
+    if not blocks:
+        return ""
+    depth = 1 << (blocks.bit_length() - 1)
+    return hashlib.blake2b(text[: depth * BLOCK_CHARS].encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
 class PrefixIndex:
     """The blocks that replicas have seen: a tree of prompts, kept flat by the hashes of its paths.
 
     A replica that throws a prefix out of its cache does not tell, so that the index may be wrong; the price is one prompt
-    that is computed again.
+    that is computed again. A block that nobody has read for `hint_s` seconds counts no more. `now` is in seconds and never
+    goes back.
     """
 
-    def __init__(self, max_blocks: int = MAX_BLOCKS) -> None:
+    def __init__(self, max_blocks: int = MAX_BLOCKS, hint_s: float = HINT_S) -> None:
         self._max_blocks = max_blocks
-        self._holders: OrderedDict[int, int] = OrderedDict()  # hash → replicas, one bit each
+        self._hint_minutes = math.ceil(hint_s / _MINUTE_S)
+        # hash → replicas, one bit each, above the minute in which it was last read; in the order of that
+        self._holders: OrderedDict[int, int] = OrderedDict()
         self._bits: dict[str, int] = {}
         self._held: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._holders)
 
-    def matches(self, hashes: list[int]) -> list[Match]:
+    def matches(self, hashes: list[int], now: float) -> list[Match]:
         """Return what each replica has of a prompt, those with nothing left out."""
         depths: dict[int, int] = {}
+        self._expire(now)
         holders = self._holders
         alive = -1
         for depth, block in enumerate(hashes):
-            mask = holders.get(block, 0) & alive
+            mask = holders.get(block, 0) >> _MINUTE_BITS & alive
             if mask != alive and depth:
                 depths[alive & ~mask] = depth
             alive = mask
@@ -91,20 +116,29 @@ class PrefixIndex:
             Match(replica, depth) for mask, depth in depths.items() for replica, bit in self._bits.items() if mask & bit
         ]
 
-    def note(self, replica: str, hashes: list[int]) -> None:
+    def note(self, replica: str, hashes: list[int], now: float) -> None:
         """Remember that a replica reads this prompt now."""
         bit = self._bits.get(replica) or self._add(replica)
-        holders = self._holders
+        self._expire(now)
+        holders, minute = self._holders, _minute(now)
         added = 0
         # The beginning last: of a long prompt, its end is forgotten first.
         for block in reversed(hashes):
-            mask = holders.get(block, 0)
+            mask = holders.get(block, 0) >> _MINUTE_BITS
             if not mask & bit:
                 added += 1
-                holders[block] = mask | bit
+            holders[block] = (mask | bit) << _MINUTE_BITS | minute
             holders.move_to_end(block)
         self._held[replica] += added
         while len(holders) > self._max_blocks:
+            self._release(holders.popitem(last=False)[1])
+
+    def _expire(self, now: float) -> None:
+        holders, minute = self._holders, _minute(now)
+        while holders:
+            oldest = next(iter(holders.values()))
+            if (minute - (oldest & _MINUTES) & _MINUTES) <= self._hint_minutes:
+                return
             self._release(holders.popitem(last=False)[1])
 
     def held(self, replica: str) -> int:
@@ -120,8 +154,8 @@ class PrefixIndex:
         for replica in gone:
             mask |= self._bits.pop(replica)
             del self._held[replica]
-        kept = ((block, holders & ~mask) for block, holders in self._holders.items())
-        self._holders = OrderedDict((block, holders) for block, holders in kept if holders)
+        kept = ((block, holders & ~(mask << _MINUTE_BITS)) for block, holders in self._holders.items())
+        self._holders = OrderedDict((block, holders) for block, holders in kept if holders >> _MINUTE_BITS)
 
     def _add(self, replica: str) -> int:
         taken = set(self._bits.values())
@@ -132,7 +166,11 @@ class PrefixIndex:
         self._held[replica] = 0
         return bit
 
-    def _release(self, mask: int) -> None:
+    def _release(self, holders: int) -> None:
         for replica, bit in self._bits.items():
-            if mask & bit:
+            if holders >> _MINUTE_BITS & bit:
                 self._held[replica] -= 1
+
+
+def _minute(now: float) -> int:
+    return int(now / _MINUTE_S) & _MINUTES

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import aiohttp
+from yarl import URL
 
 from sluice_gateway.dataplane.upstream import (
     EVENT_STREAMS,
@@ -65,9 +66,9 @@ class ProviderClient:
             data = _pieces(call)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=call.connect_timeout_s)
         try:
-            response = await self._session.post(
-                self._origin + call.path, data=data, headers=headers, timeout=timeout, allow_redirects=False
-            )
+            # as it stands: what was signed must not be written in another way
+            url = URL(self._origin + call.path, encoded=True)
+            response = await self._session.post(url, data=data, headers=headers, timeout=timeout, allow_redirects=False)
             return await self._reply(call, response, due)
         except aiohttp.ServerTimeoutError as exc:
             raise UpstreamError("connect_timeout") from exc

@@ -1,7 +1,8 @@
 """Kept answers in the form that a request asks for: whole or as a stream, with token counts, with a `sluice` object of its own.
 
 What is kept of OpenAI's API is the answer alone. The event that tells a stream's token counts stands beside it, and the
-`sluice` object is left out, since it tells of one request.
+`sluice` object is left out, since it tells of one request. A streamed client that asks for counts reads there what its
+answer cost, as `usage.sluice`: nothing, since it is given again.
 """
 
 import re
@@ -17,6 +18,7 @@ from sluice_gateway.domain.cached import Entry
 
 _WORD = re.compile(r"\s*\S+\s*")
 _GROWS = frozenset({"content", "refusal", "reasoning_content", "reasoning"})
+_FREE = {"sluice": {"cost_usd": 0.0}}
 _OF_ONE_CHUNK = frozenset({"choices", "usage", "object", "obfuscation", "sluice"})
 
 
@@ -92,7 +94,7 @@ def _kept_stream(ctx: RequestContext, pieces: Sequence[bytes]) -> Kept:
         if events:
             left.append(b"".join(events))
     if not usage and not counted and ctx.usage is not None and ctx.usage.final:
-        usage = event({**skeleton_of(left[0]), "choices": [], "usage": _usage_object(ctx.usage)})
+        usage = event({**skeleton_of(left[0]), "choices": [], "usage": {**_usage_object(ctx.usage), **_FREE}})
     return Kept(tuple(left), usage)
 
 
@@ -133,7 +135,7 @@ def as_stream(answer: dict[str, Any]) -> Kept | None:
             events.append(event({**head, "choices": [said]}))
         end = {"index": index, "delta": {}, "finish_reason": choice.get("finish_reason")}
         events.append(event({**head, "choices": [end]}))
-    counts = event({**head, "choices": [], "usage": usage}) if isinstance(usage, dict) else b""
+    counts = event({**head, "choices": [], "usage": {**usage, **_FREE}}) if isinstance(usage, dict) else b""
     return Kept((b"".join(events) + DONE,), counts)
 
 
@@ -229,4 +231,6 @@ def as_whole(entry: Entry) -> dict[str, Any] | None:
         "choices": [choices[place].choice(place) for place in sorted(choices)],
     }
     counts = chunk_of(entry.usage)
-    return answer if counts is None else {**answer, "usage": counts["usage"]}
+    if counts is None:
+        return answer
+    return {**answer, "usage": {name: value for name, value in counts["usage"].items() if name not in _FREE}}

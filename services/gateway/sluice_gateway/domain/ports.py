@@ -178,6 +178,14 @@ class Credentials(Protocol):
         """
         ...
 
+    def signed(self, auth: DeploymentAuth, url: str, body: bytes) -> tuple[tuple[str, str], ...]:
+        """Return the headers that sign a POST of this body to a deployment that wants signatures.
+
+        Raises:
+            DependencyUnavailable: the variable that should hold the keys is not set or holds something else.
+        """
+        ...
+
 
 class Guard(Protocol):
     """The guardrail service. Degraded mode: the policy's `on_guard_error` (closed refuses the request, open lets it pass)."""

@@ -7,6 +7,7 @@ from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, proble
 from sluice_gateway.routes.admin import AdministratorDep, OperatorDep
 from sluice_gateway.wiring import DepsDep
 
+_HITS = ("l1", "l2", "l3", "semantic")
 router = APIRouter(prefix="/admin/cache", tags=["cache"], responses=problem_responses(Unauthorized, Forbidden))
 
 
@@ -15,7 +16,7 @@ async def cache_statistics(deps: DepsDep, _actor: AdministratorDep) -> CacheStat
     """Return what this gateway process keeps in memory and how often it answered from it; the metrics have all processes."""
     caching, memory = deps.data_plane.caching, deps.answers.memory
     requests = caching.outcomes()
-    hits = sum(count for outcome, count in requests.items() if outcome.startswith("l"))
+    hits = sum(count for outcome, count in requests.items() if outcome in _HITS)
     asked = hits + requests["partial"] + requests["miss"]
     return CacheStatistics(
         entries=len(memory),

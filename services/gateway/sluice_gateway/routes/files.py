@@ -23,7 +23,7 @@ from sluice_gateway.wiring import DepsDep
 router = APIRouter(prefix="/v1/files", tags=["files"], route_class=PublicRoute)
 
 _api_key = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key of the gateway (`sk-…`)")
-_READERS = frozenset({"finetune", "finetune-worker"})
+_READERS = frozenset({"finetune", "finetune-worker", "retrieval"})
 _FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,

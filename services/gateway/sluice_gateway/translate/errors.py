@@ -4,11 +4,10 @@
 class Untranslatable(Exception):
     """The request says something that the other side has no counterpart for; it is the caller's to change (400)."""
 
-    code = "unsupported_value"
-
-    def __init__(self, param: str, rule: str) -> None:
+    def __init__(self, param: str, rule: str, code: str = "unsupported_value") -> None:
         super().__init__(f"`{param}` {rule}")
         self.param = param
+        self.code = code
         self.message = f"`{param}` {rule}"
 
 

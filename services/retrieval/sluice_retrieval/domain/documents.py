@@ -37,13 +37,19 @@ def checked_bytes(document: DocumentCreate, max_bytes: int) -> int:
         DocumentUnreadable: it is empty, or holds characters that are not text.
         DocumentTooLarge: it is over the limit.
     """
-    if not document.text.strip():
-        raise DocumentUnreadable("The document is empty. Send one that has text.")
+    checked_text(document.text)
     texts = (value for value in document.metadata.values() if isinstance(value, str))
-    check_plain(document.name, document.text, *document.metadata, *texts)
+    check_plain(document.name, *document.metadata, *texts)
     size = len(document.text.encode())
     check_size(size, max_bytes)
     return size
+
+
+def checked_text(text: str) -> None:
+    """Raise `DocumentUnreadable` if a text is empty or holds characters that are not text."""
+    if not text.strip():
+        raise DocumentUnreadable("The document is empty. Send one that has text.")
+    check_plain(text)
 
 
 def check_plain(*values: str) -> None:

@@ -15,6 +15,18 @@ class DocumentNotFound(NotFound):
     code, title = "document_not_found", "Document not found"
 
 
+class BatchNotFound(NotFound):
+    """There is no batch of files with this id in this store."""
+
+    code, title = "file_batch_not_found", "File batch not found"
+
+
+class StoreExpired(NotFound):
+    """The vector store was not used for so long that it has expired; its documents are gone."""
+
+    code, title = "vector_store_expired", "Vector store expired"
+
+
 class DocumentUnreadable(BadRequest):
     """The document is empty, broken, or needs more time or memory to parse than it may."""
 

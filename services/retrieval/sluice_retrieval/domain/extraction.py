@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sluice.contracts.retrieval import DOCUMENT_SUFFIXES
 from sluice_retrieval.domain.errors import DocumentTypeUnknown
@@ -40,6 +40,29 @@ _BY_MEDIA_TYPE = {
     "text/csv": FileFormat.CSV,
     "text/tab-separated-values": FileFormat.CSV,
 }
+
+
+class Source(NamedTuple):
+    """A file's name and bytes."""
+
+    name: str
+    raw: bytes
+
+
+class FileSource(Protocol):
+    """Where files lie that were uploaded apart from their ingestion.
+
+    Both methods raise `DocumentNotFound` for a file that the tenant does not have; while the source is away they raise
+    `DependencyUnavailable`: no file can be added, and one that was waits.
+    """
+
+    async def describe(self, tenant: str, file_id: str) -> tuple[str, int]:
+        """Return a file's name and size in bytes."""
+        ...
+
+    async def read(self, tenant: str, file_id: str) -> Source:
+        """Return a file; raises `DocumentTooLarge` if it is over the limit."""
+        ...
 
 
 class Extractor(Protocol):

@@ -12,7 +12,15 @@ from sluice.clock import Clock
 from sluice.errors import DeadlineExceeded, DependencyUnavailable, UpstreamFailed
 from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vector, terms
 from sluice_retrieval.domain.chunking import Chunk, chunk_document, document_sections
+from sluice_retrieval.domain.documents import MARKDOWN, PLAIN, checked_text, decoded
 from sluice_retrieval.domain.embedding import Embedder
+from sluice_retrieval.domain.errors import (
+    DocumentNotFound,
+    DocumentTooLarge,
+    DocumentTypeUnknown,
+    DocumentUnreadable,
+)
+from sluice_retrieval.domain.extraction import AS_TEXT, Extractor, FileFormat, FileSource, format_of
 from sluice_retrieval.domain.library import IngestRecord, Job
 from sluice_retrieval.domain.points import Passage, Point, Selector, VectorStore
 from sluice_retrieval.domain.topics import topic_breaks
@@ -22,6 +30,9 @@ _BATCH = 32
 _LARGEST_BATCH = 512
 _QUICK_S = 0.5
 _RETRY_S = 5.0
+
+REFUSED = (DocumentNotFound, DocumentUnreadable, DocumentTooLarge, DocumentTypeUnknown)
+"""What a file that can never become a document raises: it fails with the sentence."""
 
 AWAY = (DependencyUnavailable, UpstreamFailed, DeadlineExceeded)
 """What a dependency that is away raises: the document waits and the attempt does not count against it."""
@@ -56,6 +67,8 @@ class Ingestor:
     clock: Clock
     observer: IngestObserver
     lease_s: float
+    files: FileSource
+    extractor: Extractor
 
     async def ingest(self, selector: Selector) -> None:
         """Bring one document to `ready` or `failed`, or leave it to whoever has it."""
@@ -73,6 +86,9 @@ class Ingestor:
             async with self._lease(job):
                 chunks = await self._run(job)
             status = "ready" if chunks else "failed"
+        except REFUSED as exc:
+            await self.record.fail(job, exc.detail)
+            status = "failed"
         except AWAY as exc:
             _log.warning("document %s waits: %s", job.document_id, exc.detail)
             await self.record.release(job, self.clock.now() + _RETRY_S, counted=False)
@@ -84,6 +100,8 @@ class Ingestor:
             self.observer.ended(status, chunks, self.clock.monotonic() - started)
 
     async def _run(self, job: Job) -> int:
+        if job.file_id is not None:
+            job = await self._read(job)
         breaks: Sequence[int] = ()
         if job.chunking.strategy == "semantic":
             sections = await asyncio.to_thread(document_sections, job.text, job.media_type, "semantic")
@@ -108,12 +126,27 @@ class Ingestor:
         await self.record.finish(job, len(prepared), total)
         return len(prepared)
 
+    async def _read(self, job: Job) -> Job:
+        """Read the file of a document and keep its text."""
+        source = await self.files.read(job.tenant, job.file_id or "")
+        file_format = format_of(source.name, "")
+        if file_format in AS_TEXT:
+            text = decoded(source.raw, len(source.raw))
+        else:
+            text = await self.extractor.extract(source.raw, file_format)
+        media_type = PLAIN if file_format is FileFormat.PLAIN else MARKDOWN
+        checked_text(text)
+        await self.record.keep_text(job, text, media_type, hashlib.sha256(source.raw).hexdigest())
+        return job._replace(text=text, media_type=media_type, file_id=None)
+
     async def _resumed(self, job: Job, prepared: Sequence[_Prepared]) -> int:
         """Return how many chunks an earlier run has indexed, if it cut and embedded the text just so."""
+        if len(prepared) <= _BATCH and not job.again:
+            return 0  # done in one step: there is nothing to go on from
         plan = plan_of([item.chunk for item in prepared], self.embedder)
         if job.plan == plan:
             return job.indexed
-        if job.plan is not None:
+        if job.again:
             await self.vectors.delete(Selector(job.tenant, job.store_id, job.document_id))
         await self.record.plan(job, plan, len(prepared))
         return 0

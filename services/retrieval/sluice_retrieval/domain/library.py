@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
-from sluice.contracts.retrieval import ChunkingOptions
+from sluice.contracts.retrieval import Attributes, ChunkingOptions
 from sluice_retrieval.domain.points import Selector
 
 Claim = Literal["gone", "done", "busy", "spent"]
@@ -18,7 +18,7 @@ _LONGEST_PAUSE_S = 300.0
 class Job(NamedTuple):
     """A document that this worker has claimed; `average_terms` is over the chunks of its store, 0 while it is empty.
 
-    An earlier run may have indexed the first `indexed` chunks of those that `plan` gives.
+    `again` says that an earlier run began it. A document with a `file_id` has no text until a run has read the file. An earlier run may have indexed the first `indexed` chunks of those that `plan` gives.
     """
 
     tenant: str
@@ -31,6 +31,8 @@ class Job(NamedTuple):
     average_terms: float
     plan: str | None
     indexed: int
+    file_id: str | None = None
+    again: bool = False
 
 
 def pause_s(attempts: int) -> float:
@@ -40,6 +42,13 @@ def pause_s(attempts: int) -> float:
     another reason costs its documents little, and a document that kills its worker does so ever more seldom.
     """
     return 0.0 if attempts <= _FREE_RUNS else min(_PAUSE_S * 2.0 ** (attempts - _FREE_RUNS - 1), _LONGEST_PAUSE_S)
+
+
+class DocumentDetails(NamedTuple):
+    """What a hit shows of its document."""
+
+    attributes: Attributes
+    file_id: str | None
 
 
 class Removal(NamedTuple):
@@ -70,6 +79,10 @@ class IngestRecord(Protocol):
 
     async def extend(self, document_id: str, until: float) -> None:
         """Keep the claim."""
+        ...
+
+    async def keep_text(self, job: Job, text: str, media_type: str, sha256: str) -> None:
+        """Record the text that a document's file holds."""
         ...
 
     async def plan(self, job: Job, plan: str, planned: int) -> None:

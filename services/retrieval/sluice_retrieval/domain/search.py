@@ -15,6 +15,7 @@ from sluice_retrieval.domain.points import Dense, Passage, Probe, Scope, Scored,
 from sluice_retrieval.domain.rerank import Candidate, Reranker
 
 _POOL_FACTOR = 2
+_JOINING_K = 60
 _SPREAD_FACTOR = 4
 _POOL_MIN = 20
 
@@ -78,6 +79,21 @@ async def search(
     if query.min_score is not None:
         hits = [hit for hit in hits if hit.score >= query.min_score]
     return _diverse(query, candidates, hits) if spread else hits[: query.top_k]
+
+
+def joined(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:
+    """Return the hits of several queries, best first by reciprocal rank fusion; a hit's explanation is that of its best place."""
+    best: dict[str, Hit] = {}
+    for rank in range(max(map(len, rankings), default=0)):
+        for ranking in rankings:
+            if rank < len(ranking):
+                best.setdefault(ranking[rank].passage.chunk_id, ranking[rank])
+    fused = reciprocal_rank_fusion(
+        [(1.0, [hit.passage.chunk_id for hit in ranking]) for ranking in rankings], _JOINING_K
+    )
+    return [
+        replace(best[item.id], score=item.score, joined=Place(rank, item.score)) for rank, item in enumerate(fused, 1)
+    ]
 
 
 async def _reranked(query: Query, hits: Sequence[Hit], reranker: Reranker) -> list[Hit]:

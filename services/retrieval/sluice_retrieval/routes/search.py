@@ -2,12 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 from fastapi import APIRouter
 
 from sluice.auth import CallerDep
 from sluice.contracts.retrieval import (
-    Attributes,
     ContextReply,
     ContextRequest,
     Explanation,
@@ -17,16 +17,21 @@ from sluice.contracts.retrieval import (
     SearchReply,
     SearchRequest,
 )
+from sluice.contracts.vector_files import TextPart
 from sluice.errors import DependencyUnavailable, Unauthorized, problem_responses
 from sluice.telemetry import names
 from sluice_retrieval.domain.context import assemble
-from sluice_retrieval.domain.errors import StoreNotFound
-from sluice_retrieval.domain.search import Hit, Place, probes_of, search
+from sluice_retrieval.domain.errors import RerankerNotConfigured, StoreNotFound
+from sluice_retrieval.domain.library import DocumentDetails
+from sluice_retrieval.domain.search import Hit, Place, joined, probes_of, search
 from sluice_retrieval.wiring import Deps, DepsDep
 
 _TRIES = 3
 
-router = APIRouter(tags=["search"], responses=problem_responses(Unauthorized, StoreNotFound, DependencyUnavailable))
+router = APIRouter(
+    tags=["search"],
+    responses=problem_responses(Unauthorized, StoreNotFound, RerankerNotConfigured, DependencyUnavailable),
+)
 
 
 @router.post("/v1/vector_stores/{store_id}/search", summary="Search a vector store")
@@ -36,42 +41,51 @@ async def search_store(store_id: str, body: SearchRequest, caller: CallerDep, de
     `filters` choose documents by their metadata, `diversity` keeps hits from repeating each other, and `explain` says
     how every hit came to its place.
     """
-    found, attributes = await _find(deps, caller.tenant, (store_id,), body)
-    hits = (_hit(hit, attributes[hit.passage.document_id], explain=body.explain) for hit in found)
-    return SearchReply(mode=body.mode, data=tuple(hits))
+    queries = (body.query, *body.also)
+    found, details = await _find(deps, caller.tenant, (store_id,), body, queries)
+    hits = (_hit(hit, details[hit.passage.document_id], explain=body.explain) for hit in found)
+    return SearchReply(mode=body.mode, data=tuple(hits), search_query=queries)
 
 
 @router.post("/v1/context", summary="Evidence for a question")
 async def context(body: ContextRequest, caller: CallerDep, deps: DepsDep) -> ContextReply:
     """Return a block of numbered evidence out of several stores, within a budget of tokens, and what it cites."""
-    found, _ = await _find(deps, caller.tenant, body.vector_store_ids, body)
+    found, _ = await _find(deps, caller.tenant, body.vector_store_ids, body, (body.query,))
     return assemble(found, body.budget_tokens, body.placement, deps.embedder.counter)
 
 
 async def _find(
-    deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Query
-) -> tuple[list[Hit], dict[str, Attributes]]:
-    """Return the hits and the metadata of their documents."""
-    started = time.perf_counter()
+    deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Query, queries: Sequence[str]
+) -> tuple[list[Hit], dict[str, DocumentDetails]]:
+    """Return the hits and what is known of their documents."""
+    started, now = time.perf_counter(), deps.clock.now()
+    asked = [query.model_copy(update={"query": text}) for text in queries]
     with deps.tracing.span("search", attributes={"sluice.search.mode": query.mode, names.TENANT: tenant}) as span:
         reranker = deps.reranker(query.rerank)
         scope, probes = await asyncio.gather(
-            deps.library.scope(tenant, store_ids, query.filters), probes_of(query, deps.embedder)
+            deps.library.scope(tenant, store_ids, query.filters, now),
+            asyncio.gather(*(probes_of(one, deps.embedder) for one in asked)),
         )
         for attempt in range(_TRIES):
             if attempt:
-                scope = await deps.library.scope(tenant, store_ids, query.filters)
-            found = await search(query, probes, scope, deps.vectors, deps.fusion, reranker)
-            ready = await deps.library.attributes(tenant, [hit.passage.document_id for hit in found])
+                scope = await deps.library.scope(tenant, store_ids, query.filters, now)
+            rankings = [
+                await search(one, probe, scope, deps.vectors, deps.fusion, reranker)
+                for one, probe in zip(asked, probes, strict=True)
+            ]
+            found = rankings[0] if len(rankings) == 1 else joined(rankings)[: query.top_k]
+            ready = await deps.library.details(tenant, [hit.passage.document_id for hit in found])
             if all(hit.passage.document_id in ready for hit in found):
                 break  # otherwise a document was begun, replaced or deleted since the scope was read
         found = [hit for hit in found if hit.passage.document_id in ready]
         span.set_attribute(names.CHUNKS, len(found))
+    for store_id in store_ids:
+        deps.activity.touch(store_id, now)
     deps.metrics.search_seconds.labels(query.mode).observe(time.perf_counter() - started)
     return found, ready
 
 
-def _hit(hit: Hit, attributes: Attributes, *, explain: bool) -> SearchHit:
+def _hit(hit: Hit, details: DocumentDetails, *, explain: bool) -> SearchHit:
     passage = hit.passage
     return SearchHit(
         chunk_id=passage.chunk_id,
@@ -83,8 +97,12 @@ def _hit(hit: Hit, attributes: Attributes, *, explain: bool) -> SearchHit:
         score=hit.score,
         start=passage.start,
         end=passage.end,
-        metadata=attributes,
+        metadata=details.attributes,
         explanation=_explanation(hit) if explain else None,
+        file_id=details.file_id or passage.document_id,
+        filename=passage.source,
+        attributes=details.attributes,
+        content=(TextPart(text=passage.text),),
     )
 
 

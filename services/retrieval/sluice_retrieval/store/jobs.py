@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Update, delete, func, select, update
+from sqlalchemy import ColumnElement, Update, case, delete, exists, func, select, update
+from sqlalchemy.orm import aliased
 
 from sluice.contracts.retrieval import ChunkingOptions
 from sluice.db import AsyncSession, Database
@@ -11,6 +12,10 @@ from sluice_retrieval.domain.points import Selector
 from sluice_retrieval.tables import DocumentRow, RemovalRow, StoreRow, TextRow
 
 _UNFINISHED = ("queued", "processing")
+_DAY_S = 86_400
+_AVERAGE_S = 10.0
+_SETTLED_CHUNKS = 200
+_KEPT_AVERAGES = 1000
 
 
 class IngestJobs:
@@ -19,16 +24,25 @@ class IngestJobs:
     def __init__(self, database: Database, max_attempts: int) -> None:
         self._database = database
         self._max_attempts = max_attempts
+        self._averages: dict[str, tuple[float, float]] = {}
 
     async def claim(self, tenant: str, document_id: str, now: float, until: float) -> Job | Claim:
         """Take a document that is queued, or whose worker has lost its lease."""
         async with self._database.write() as session:
-            row = await session.get(DocumentRow, document_id, with_for_update=True)
-            if row is None or row.tenant != tenant:
+            found = await session.execute(
+                select(DocumentRow, StoreRow.chunking, TextRow.text, _newer(DocumentRow))
+                .join(StoreRow, StoreRow.id == DocumentRow.store_id)
+                .outerjoin(TextRow, TextRow.document_id == DocumentRow.id)
+                .where(DocumentRow.id == document_id, DocumentRow.tenant == tenant)
+                .with_for_update(of=DocumentRow)
+            )
+            claimed = found.first()
+            if claimed is None:
                 return "gone"
+            row, chunking, text, has_newer = claimed
             if row.status not in _UNFINISHED:
                 return "done"
-            if await _has_newer(session, row):
+            if has_newer:
                 await _drop(session, row)
                 return "gone"
             if row.not_before > now or (row.status == "processing" and row.next_send_at > now):
@@ -41,12 +55,40 @@ class IngestJobs:
             row.status, row.attempts, row.next_send_at = "processing", row.attempts + 1, until
             row.not_before = until + pause_s(row.attempts)  # if this run dies without a word
             row.indexed = row.indexed or 0
-            return await _job(session, row)
+            average = await self._average(session, row.store_id, now)
+            return _job(row, ChunkingOptions.model_validate(row.chunking or chunking), text, average)
+
+    async def _average(self, session: AsyncSession, store_id: str, now: float) -> float:
+        """Return the mean number of terms of a store's chunks, as it was at most ten seconds ago; 0 while it has none."""
+        kept = self._averages.get(store_id)
+        if kept is not None and kept[1] > now:
+            return kept[0]
+        totals = await session.execute(
+            select(func.coalesce(func.sum(DocumentRow.terms), 0), func.coalesce(func.sum(DocumentRow.chunks), 0)).where(
+                DocumentRow.store_id == store_id, DocumentRow.status == "ready"
+            )
+        )
+        terms, chunks = totals.one()
+        average = terms / chunks if chunks else 0.0
+        if chunks >= _SETTLED_CHUNKS:
+            if len(self._averages) >= _KEPT_AVERAGES:
+                self._averages.clear()
+            self._averages[store_id] = (average, now + _AVERAGE_S)
+        return average
 
     async def extend(self, document_id: str, until: float) -> None:
         """Keep the claim."""
         async with self._database.write() as session:
             await session.execute(_processing(document_id).values(next_send_at=until))
+
+    async def keep_text(self, job: Job, text: str, media_type: str, sha256: str) -> None:
+        """Record the text that a document's file holds."""
+        async with self._database.write() as session:
+            changed = await session.execute(
+                _processing(job.document_id).values(media_type=media_type, sha256=sha256).returning(DocumentRow.id)
+            )
+            if changed.first() is not None:
+                await session.merge(TextRow(document_id=job.document_id, text=text))
 
     async def plan(self, job: Job, plan: str, planned: int) -> None:
         """Note how the document is cut; nothing is indexed by this plan yet."""
@@ -63,20 +105,22 @@ class IngestJobs:
     async def finish(self, job: Job, chunks: int, terms: int) -> None:
         """Make the document ready and retire older ones of its name."""
         async with self._database.write() as session:
-            row = await session.get(DocumentRow, job.document_id, with_for_update=True)
-            if row is None:
+            found = await session.execute(
+                select(DocumentRow, _newer(DocumentRow))
+                .where(DocumentRow.id == job.document_id)
+                .with_for_update(of=DocumentRow)
+            )
+            finished = found.first()
+            if finished is None:
                 session.add(_removal_of(job))
                 return
-            if await _has_newer(session, row):
+            row, has_newer = finished
+            if has_newer:
                 await _drop(session, row)
                 return
             row.status, row.error, row.chunks, row.terms = "ready", None, chunks, terms
-            row.indexed = chunks
-            older = await session.scalars(
-                select(DocumentRow).where(
-                    DocumentRow.store_id == row.store_id, DocumentRow.name == row.name, DocumentRow.id < row.id
-                )
-            )
+            row.indexed = row.planned = chunks
+            older = await session.scalars(select(DocumentRow).where(*_same_document(row), DocumentRow.id < row.id))
             for old in older.all():
                 await _drop(session, old)
 
@@ -145,6 +189,24 @@ class IngestJobs:
                 row.indexed, row.plan = 0, None
             return len(found)
 
+    async def expire(self, seen: Mapping[str, float], now: float) -> int:
+        """Note when stores were used, and empty those whose time is over; returns how many."""
+        async with self._database.write() as session:
+            for store_id, at in seen.items():
+                await session.execute(update(StoreRow).where(StoreRow.id == store_id).values(last_active_at=at))
+            over = select(StoreRow).where(
+                StoreRow.expires_days.is_not(None), StoreRow.last_active_at + StoreRow.expires_days * _DAY_S <= now
+            )
+            emptied = 0
+            for store in (await session.scalars(over)).all():
+                gone = await session.scalars(
+                    delete(DocumentRow).where(DocumentRow.store_id == store.id).returning(DocumentRow.id)
+                )
+                if gone.all():
+                    session.add(RemovalRow(tenant=store.tenant, store_id=store.id))
+                    emptied += 1
+            return emptied
+
     async def removals(self, limit: int) -> Sequence[Removal]:
         """Return points to remove, oldest first."""
         async with self._database.read() as session:
@@ -163,26 +225,20 @@ class IngestJobs:
             return int(count)
 
 
-async def _job(session: AsyncSession, row: DocumentRow) -> Job:
-    store = await session.get_one(StoreRow, row.store_id)
-    text = await session.get_one(TextRow, row.id)
-    totals = await session.execute(
-        select(func.coalesce(func.sum(DocumentRow.terms), 0), func.coalesce(func.sum(DocumentRow.chunks), 0)).where(
-            DocumentRow.store_id == row.store_id, DocumentRow.status == "ready"
-        )
-    )
-    terms, chunks = totals.one()
+def _job(row: DocumentRow, chunking: ChunkingOptions, text: str | None, average: float) -> Job:
     return Job(
         tenant=row.tenant,
         store_id=row.store_id,
         document_id=row.id,
         name=row.name,
         media_type=row.media_type,
-        text=text.text,
-        chunking=ChunkingOptions.model_validate(store.chunking),
-        average_terms=terms / chunks if chunks else 0.0,
+        text=text or "",
+        chunking=chunking,
+        average_terms=average,
         plan=row.plan,
         indexed=row.indexed or 0,
+        file_id=row.file_id if text is None else None,
+        again=row.attempts > 1,
     )
 
 
@@ -190,15 +246,23 @@ def _processing(document_id: str) -> Update:
     return update(DocumentRow).where(DocumentRow.id == document_id, DocumentRow.status == "processing")
 
 
-async def _has_newer(session: AsyncSession, row: DocumentRow) -> bool:
-    # Ids sort by time: of two documents of one name the one with the greater id was sent last.
-    newer = select(DocumentRow.id).where(
-        DocumentRow.store_id == row.store_id,
-        DocumentRow.name == row.name,
-        DocumentRow.id > row.id,
-        DocumentRow.status == "ready",
+def _newer(row: type[DocumentRow]) -> ColumnElement[bool]:
+    # Ids sort by time: of two that are the same document the one with the greater id was sent last.
+    other = aliased(DocumentRow)
+    same = case((row.file_id.is_(None), other.name == row.name), else_=other.file_id == row.file_id)
+    return exists().where(
+        other.store_id == row.store_id,
+        same,
+        other.file_id.is_not_distinct_from(row.file_id),
+        other.id > row.id,
+        other.status == "ready",
     )
-    return await session.scalar(newer.limit(1)) is not None
+
+
+def _same_document(row: DocumentRow) -> tuple[ColumnElement[bool], ...]:
+    # Of texts one name is one document; of files the file is, whatever its name.
+    same = DocumentRow.name == row.name if row.file_id is None else DocumentRow.file_id == row.file_id
+    return DocumentRow.store_id == row.store_id, same, DocumentRow.file_id.is_not_distinct_from(row.file_id)
 
 
 async def _drop(session: AsyncSession, row: DocumentRow) -> None:

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, delete, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Select, and_, case, delete, func, literal, select, union_all
 
 from sluice.contracts.paging import PageQuery
 from sluice.contracts.retrieval import (
-    Attributes,
     ChunkingOptions,
     ContentQuery,
     Document,
@@ -16,14 +15,18 @@ from sluice.contracts.retrieval import (
     SearchFilter,
     VectorStore,
 )
+from sluice.contracts.vector_files import FileCounts, StoreExpiry, VectorStoreUpdate
 from sluice.db import AsyncSession, Database, ReadSession
-from sluice_retrieval.domain.errors import DocumentNotFound, StoreNotFound
+from sluice_retrieval.domain.errors import DocumentNotFound, StoreExpired, StoreNotFound
+from sluice_retrieval.domain.library import DocumentDetails
 from sluice_retrieval.domain.points import Scope
 from sluice_retrieval.store.filters import attribute_rows, matches
 from sluice_retrieval.tables import DocumentRow, RemovalRow, StoreRow, TextRow
 
 READY: DocumentStatus = "ready"
 UNFINISHED = ("queued", "processing")
+DAY_S = 86_400
+_COUNTED = {"waiting": UNFINISHED, "ready": (READY,), "failed": ("failed",), "cancelled": ("cancelled",)}
 
 
 class Library:
@@ -43,8 +46,25 @@ class Library:
                     created_at=float(store.created_at),
                     chunking=store.chunking.model_dump(mode="json"),
                     details=dict(store.metadata),
+                    expires_days=store.expires_after.days if store.expires_after else None,
+                    last_active_at=float(store.created_at),
                 )
             )
+
+    async def update_store(self, tenant: str, store_id: str, change: VectorStoreUpdate, now: float) -> None:
+        """Change what a request names of a store."""
+        named = change.model_fields_set
+        async with self._database.write() as session:
+            row = await session.scalar(select(StoreRow).where(_is_store(tenant, store_id)))
+            if row is None:
+                raise _no_store(store_id)
+            if change.name is not None:
+                row.name = change.name
+            if change.metadata is not None:
+                row.details = dict(change.metadata)
+            if "expires_after" in named:
+                row.expires_days = change.expires_after.days if change.expires_after else None
+            row.last_active_at = now
 
     async def store(self, tenant: str, store_id: str) -> VectorStore:
         """Return one store, or raise `StoreNotFound`."""
@@ -63,14 +83,14 @@ class Library:
     async def remove_store(self, tenant: str, store_id: str) -> None:
         """Remove a store with its documents; its points are noted for removal."""
         async with self._database.write() as session:
-            await _require_store(session, tenant, store_id)
+            await require_store(session, tenant, store_id)
             await session.execute(delete(StoreRow).where(_is_store(tenant, store_id)))
             session.add(RemovalRow(tenant=tenant, store_id=store_id))
 
     async def add_document(self, tenant: str, document: Document, text: str, next_send_at: float) -> None:
         """Record a document and its text as queued."""
         async with self._database.write() as session:
-            await _require_store(session, tenant, document.vector_store_id)
+            await require_store(session, tenant, document.vector_store_id)
             session.add(
                 DocumentRow(
                     id=document.id,
@@ -134,7 +154,7 @@ class Library:
         if status is not None:
             query = query.where(DocumentRow.status == status)
         async with self._database.read() as session:
-            await _require_store(session, tenant, store_id)
+            await require_store(session, tenant, store_id)
             return [_document_of(row) for row in await session.scalars(_paged(query, DocumentRow.id, page))]
 
     async def remove_document(self, tenant: str, store_id: str, document_id: str) -> None:
@@ -147,66 +167,80 @@ class Library:
                 raise _no_document(document_id, store_id)
             session.add(RemovalRow(tenant=tenant, store_id=store_id, document_id=document_id))
 
-    async def scope(self, tenant: str, store_ids: Sequence[str], filters: SearchFilter | None = None) -> Scope:
+    async def scope(
+        self, tenant: str, store_ids: Sequence[str], filters: SearchFilter | None = None, now: float = 0.0
+    ) -> Scope:
         """Return what a search over these stores, and in them over documents that match, may see.
 
         Hidden are documents whose ingestion has begun and not ended, and those whose points are still to be removed, so
         that a replaced document gives way to the new one in one step.
         """
         wanted = tuple(dict.fromkeys(store_ids))
-        known = select(literal("store"), StoreRow.id).where(StoreRow.tenant == tenant, StoreRow.id.in_(wanted))
+        over = StoreRow.last_active_at + StoreRow.expires_days * DAY_S <= now
+        kind = case((and_(StoreRow.expires_days.is_not(None), over), literal("expired")), else_=literal("store"))
+        known = select(kind, StoreRow.id).where(StoreRow.tenant == tenant, StoreRow.id.in_(wanted))
         begun = select(literal("hidden"), DocumentRow.id).where(
             DocumentRow.store_id.in_(wanted), DocumentRow.status.in_(UNFINISHED), DocumentRow.indexed.is_not(None)
         )
         leaving = select(literal("hidden"), RemovalRow.document_id).where(
             RemovalRow.store_id.in_(wanted), RemovalRow.document_id.is_not(None)
         )
+        parts = [known, begun, leaving]
+        if filters is not None:
+            ready = (DocumentRow.store_id.in_(wanted), DocumentRow.status == READY, matches(filters, wanted))
+            parts.append(select(literal("inside"), DocumentRow.id).where(DocumentRow.tenant == tenant, *ready))
+        found: dict[str, list[str]] = {}
         async with self._database.read() as session:
-            rows = [(kind, found) for kind, found in await session.execute(union_all(known, begun, leaving))]
-            stores = {found for kind, found in rows if kind == "store"}
-            missing = [store_id for store_id in wanted if store_id not in stores]
-            if missing:
-                raise _no_store(missing[0])
-            hidden = tuple(found for kind, found in rows if kind == "hidden")
-            if filters is None:
-                return Scope(tenant, wanted, hidden)
-            ready = select(DocumentRow.id).where(
-                DocumentRow.tenant == tenant, DocumentRow.store_id.in_(wanted), DocumentRow.status == READY
+            for sort, one in await session.execute(union_all(*parts)):
+                found.setdefault(sort, []).append(one)
+        if "expired" in found:
+            raise StoreExpired(
+                f"Vector store {found['expired'][0]!r} has expired. Make a new one, and give it a longer `expires_after`."
             )
-            inside = tuple(await session.scalars(ready.where(matches(filters, wanted))))
-        return Scope(tenant, wanted, hidden, inside)
+        missing = set(wanted).difference(found.get("store", ()))
+        if missing:
+            raise _no_store(next(one for one in wanted if one in missing))
+        inside = None if filters is None else tuple(found.get("inside", ()))
+        return Scope(tenant, wanted, tuple(found.get("hidden", ())), inside)
 
-    async def attributes(self, tenant: str, document_ids: Sequence[str]) -> dict[str, Attributes]:
-        """Return the metadata of those documents that are ready now; one that is gone or replaced is left out."""
-        query = select(DocumentRow.id, DocumentRow.details).where(
+    async def details(self, tenant: str, document_ids: Sequence[str]) -> dict[str, DocumentDetails]:
+        """Return what is shown of those documents that are ready now; one that is gone or replaced is left out."""
+        query = select(DocumentRow.id, DocumentRow.details, DocumentRow.file_id).where(
             DocumentRow.tenant == tenant, DocumentRow.id.in_(set(document_ids)), DocumentRow.status == READY
         )
         async with self._database.read() as session:
-            return {row.id: row.details for row in await session.execute(query)}
+            return {row.id: DocumentDetails(row.details, row.file_id) for row in await session.execute(query)}
 
     async def ping(self) -> None:
         """Raise `DependencyUnavailable` if the database does not answer."""
         await self._database.ping()
 
 
-def _stores() -> Select[Any, Any, Any]:
+def _stores() -> Select[*tuple[Any, ...]]:
     ready = case((DocumentRow.status == READY, DocumentRow.chunks), else_=0)
     totals = (
         select(
             DocumentRow.store_id,
             func.count(DocumentRow.id).label("documents"),
             func.coalesce(func.sum(ready), 0).label("chunks"),
+            func.coalesce(func.sum(DocumentRow.bytes), 0).label("bytes"),
+            *(
+                func.coalesce(func.sum(case((DocumentRow.status.in_(states), 1), else_=0)), 0).label(name)
+                for name, states in _COUNTED.items()
+            ),
         )
         .group_by(DocumentRow.store_id)
         .subquery()
     )
-    return select(StoreRow, func.coalesce(totals.c.documents, 0), func.coalesce(totals.c.chunks, 0)).outerjoin(
-        totals, totals.c.store_id == StoreRow.id
-    )
+    sums = (func.coalesce(column, 0) for column in totals.c if column.name != "store_id")
+    return select(StoreRow, *sums).outerjoin(totals, totals.c.store_id == StoreRow.id)
 
 
 def _store_of(row: Any) -> VectorStore:
-    store, documents, chunks = row
+    store, documents, chunks, size, waiting, ready, failed, cancelled = row
+    expires_at = None
+    if store.expires_days is not None:
+        expires_at = int(store.last_active_at + store.expires_days * DAY_S)
     return VectorStore(
         id=store.id,
         name=store.name,
@@ -215,6 +249,14 @@ def _store_of(row: Any) -> VectorStore:
         chunks=chunks,
         chunking=ChunkingOptions.model_validate(store.chunking),
         metadata=store.details,
+        status="in_progress" if waiting else "completed",
+        usage_bytes=size,
+        file_counts=FileCounts(
+            in_progress=waiting, completed=ready, failed=failed, cancelled=cancelled, total=documents
+        ),
+        expires_after=None if store.expires_days is None else StoreExpiry(days=store.expires_days),
+        expires_at=expires_at,
+        last_active_at=int(store.last_active_at),
     )
 
 
@@ -252,7 +294,8 @@ def _is_document(tenant: str, store_id: str, document_id: str) -> ColumnElement[
     return (DocumentRow.id == document_id) & (DocumentRow.tenant == tenant) & (DocumentRow.store_id == store_id)
 
 
-async def _require_store(session: ReadSession | AsyncSession, tenant: str, store_id: str) -> None:
+async def require_store(session: ReadSession | AsyncSession, tenant: str, store_id: str) -> None:
+    """Raise `StoreNotFound` unless the tenant has this store."""
     if await session.scalar(select(StoreRow.id).where(_is_store(tenant, store_id))) is None:
         raise _no_store(store_id)
 

@@ -14,6 +14,7 @@ from sluice_router.domain.publication import Probed
 
 _ANY_TENANT = "default"
 _CLIENT_ERROR = 400
+_SERVER_ERROR = 500
 _TOO_MANY = 429
 _STARTING_S = 1.0
 _ANTHROPIC_VERSION = "2023-06-01"
@@ -74,7 +75,9 @@ class Prober:
         except OSError:
             return "it cannot be reached"
         # A provider that is busy is alive: the gateway rests a deployment that answers 429 by itself.
-        alive = answer.status < _CLIENT_ERROR or answer.status == _TOO_MANY
+        # One that wants signatures is asked without: that it refuses is a sign of life.
+        refused = _SERVER_ERROR if target.auth.kind == "aws" else _CLIENT_ERROR
+        alive = answer.status < refused or answer.status == _TOO_MANY
         return None if alive else f"GET {target.check.path} answered {answer.status}"
 
 

@@ -19,6 +19,7 @@ from sluice.contracts.routing import (
     Region,
     RetrievalPolicy,
     Rule,
+    SemanticCache,
     Share,
 )
 from sluice_router.domain.errors import ModelsFileError
@@ -43,6 +44,11 @@ class AuthConfig(DeploymentAuth, frozen=True, extra="forbid"):
     def _is_whole(self) -> Self:
         if self.kind == "bearer" and not self.env:
             raise ValueError("kind 'bearer' needs 'env', the name of the variable that holds the key")
+        if self.kind == "aws" and not (self.env and self.region):
+            raise ValueError(
+                "kind 'aws' needs 'region', and 'env', the name of the variable that holds ACCESS_KEY:SECRET_KEY or "
+                "ACCESS_KEY:SECRET_KEY:SESSION_TOKEN"
+            )
         if self.kind == "service" and not self.audience:
             raise ValueError("kind 'service' needs 'audience', the name of the Sluice service")
         return self
@@ -52,8 +58,14 @@ class RetrievalConfig(RetrievalPolicy, frozen=True, extra="forbid"):
     """Retrieval that a policy switches on."""
 
 
+class SemanticConfig(SemanticCache, frozen=True, extra="forbid"):
+    """Kept answers also for questions that ask for the same in other words."""
+
+
 class CacheConfig(CachePolicy, frozen=True, extra="forbid"):
     """Answers that are kept, and given again to requests that ask for the same."""
+
+    semantic: SemanticConfig | None = None
 
 
 class AttemptConfig(AttemptPolicy, frozen=True, extra="forbid"):

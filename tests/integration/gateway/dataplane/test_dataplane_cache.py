@@ -21,6 +21,7 @@ from sluice_gateway.domain.ports import KeyRecord
 
 CHAT = "/v1/chat/completions"
 BODY: dict[str, Any] = {"model": "small", "messages": [{"role": "user", "content": "What is a fox?"}], "temperature": 0}
+FREE = {"sluice": {"cost_usd": 0.0}}
 
 
 @asynccontextmanager
@@ -35,6 +36,7 @@ async def cached(provider: Provider, parts: Parts | None = None, **changes: Any)
         model("guarded", place, policy="guarded"),
         model("plain", place),
         model("vectors", deployment("d2", provider.base_url), kind="embedding", policy="kept"),
+        model("ranker", deployment("d3", provider.base_url), kind="rerank", policy="kept"),
         policies=policies,
     )
     async with serving(parts or Parts(options=Options(trace_ratio_direct=0.0)), routing) as gateway:
@@ -196,7 +198,8 @@ async def test_a_kept_stream_answers_a_whole_request(
     }
     *chunks, last = events(counted)
     assert chunks == events(streamed)
-    assert (last["choices"], last["usage"]) == ([], found["usage"])
+    assert (last["choices"], last["usage"]) == ([], found["usage"] | FREE)
+    assert "sluice" not in found["usage"], "the head of a whole answer tells its cost"
 
 
 async def test_a_kept_whole_answer_answers_a_stream(provider: Provider, client: httpx.AsyncClient) -> None:
@@ -214,7 +217,7 @@ async def test_a_kept_whole_answer_answers_a_stream(provider: Provider, client: 
     assert {(chunk["id"], chunk["object"]) for chunk in chunks} == {(whole.json()["id"], "chat.completion.chunk")}
     *before, last = events(counted)
     assert before == chunks
-    assert (last["choices"], last["usage"]) == ([], whole.json()["usage"])
+    assert (last["choices"], last["usage"]) == ([], whole.json()["usage"] | FREE)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -311,3 +314,18 @@ async def test_equal_lists_at_once_ask_the_model_once(provider: Provider, client
     assert sorted(map(said, answers)) == ["hit"] * 4 + ["miss"]
     assert len({answer.content for answer in answers}) == 1
     assert len(provider.seen) == 1
+
+
+async def test_rankings_are_kept_as_long_as_results_of_functions_are(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
+    asks: dict[str, Any] = {"model": "ranker", "query": "fox", "documents": ["a fox", "a dog"], "top_n": 1}
+    async with cached(provider, functions_ttl_s=1) as gateway:
+        answers = [await client.post(gateway.url + "/v1/rerank", json=asks) for _ in range(2)]
+        answers.append(await client.post(gateway.url + "/v1/rerank", json={**asks, "query": "dog"}))
+        answers.append(await client.post(gateway.url + "/v1/rerank", json={**asks, "documents": ["a dog", "a fox"]}))
+        await asyncio.sleep(1.05)
+        answers.append(await client.post(gateway.url + "/v1/rerank", json=asks))
+    assert [said(answer) for answer in answers] == ["miss", "hit", "miss", "miss", "miss"]
+    assert answers[0].content == answers[1].content
+    assert len(provider.seen) == 4

@@ -5,6 +5,7 @@ import math
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, NamedTuple, NoReturn
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -150,16 +151,20 @@ class Attempts:
             body = upstream_bytes(ctx.raw, ctx.body, ctx.fields, config.upstream_model, changed=ctx.changed)
         else:
             path, headers, body = foreign.request(ctx, entry, state)
-        if state.auth.kind != "none":
+        before, after = state.paths
+        path = before + path + after
+        kind = state.auth.kind
+        if kind == "aws":
+            headers = (*headers, *self._signature(state, path, bytes(body)))
+        elif kind != "none":
             headers = (*headers, self._credential(ctx, state))
         if traceparent is not None:
             headers = (*headers, ("traceparent", traceparent))
         limit_s, idle_s = state.first_byte_s if ctx.body.stream else config.timeout_s, state.idle_s
         if ctx.wishes is not None:
             limit_s, idle_s = _shorter(ctx.wishes, limit_s, idle_s, streamed=ctx.body.stream)
-        before, after = state.paths
         call = (Call if form is None else FormCall)(
-            before + path + after,
+            path,
             body,
             headers,
             ctx.heads.request_id,
@@ -248,14 +253,19 @@ class Attempts:
             state.failed(self._deps.clock.monotonic(), options.cooldown_s, options.max_cooldown_s)
             self._cooldowns.failed(state)
 
+    def _signature(self, state: DeploymentState, path: str, body: bytes) -> tuple[tuple[str, str], ...]:
+        base = urlsplit(state.config.base_url)
+        try:
+            return self._deps.credentials.signed(state.auth, f"{base.scheme}://{base.netloc}{path}", body)
+        except DependencyUnavailable as exc:
+            raise _not_set_up() from exc
+
     def _credential(self, ctx: RequestContext, state: DeploymentState) -> tuple[str, str]:
         try:
             secret = self._deps.credentials.bearer(state.auth, ctx.key.tenant)
             return state.credential(secret or "")
         except DependencyUnavailable as exc:
-            raise AttemptFailed(
-                Unavailable("The provider of this model is not set up. Ask your administrator."), "credential"
-            ) from exc
+            raise _not_set_up() from exc
 
     def _refused(
         self, ctx: RequestContext, state: DeploymentState, said: Refusal, reply: UpstreamReply, entry: ModelEntry
@@ -280,6 +290,10 @@ class Attempts:
             ),
             "rate_limit",
         )
+
+
+def _not_set_up() -> AttemptFailed:
+    return AttemptFailed(Unavailable("The provider of this model is not set up. Ask your administrator."), "credential")
 
 
 def _shorter(wishes: Wishes, limit_s: float, idle_s: float, *, streamed: bool) -> tuple[float, float]:

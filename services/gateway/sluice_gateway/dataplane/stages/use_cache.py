@@ -1,45 +1,33 @@
 """Use cache: answer with what is kept, or keep what the model answers; one of many equal requests asks it for all."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+from urllib.parse import quote
 
-from sluice.contracts.routing import CachePolicy
 from sluice.errors import DependencyUnavailable
+from sluice_gateway.cache.similar import Asked, Near
 from sluice_gateway.dataplane.answers import SSE, cost, decision_headers, unaccounted
-from sluice_gateway.dataplane.asgi import Headers, Message, Send
+from sluice_gateway.dataplane.asgi import Headers
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import Gone
-from sluice_gateway.dataplane.replay import kept_of, serves_both, shown
+from sluice_gateway.dataplane.replay import shown
 from sluice_gateway.dataplane.stages import cache_items
+from sluice_gateway.dataplane.stages.cache_entry import Recorder, entry_of
 from sluice_gateway.dataplane.stages.cache_items import Items
+from sluice_gateway.dataplane.stages.cache_question import Asking
+from sluice_gateway.dataplane.stages.cache_wish import Wish, asking_of, wish_of
 from sluice_gateway.dataplane.stages.record import record
-from sluice_gateway.dataplane.table import ModelEntry
-from sluice_gateway.domain.cached import Entry, Found, Level, key_of
+from sluice_gateway.domain.cached import Entry, Found, Level
 
 Generate = Callable[[RequestContext], Awaitable[None]]
 
-_NO_PART = frozenset(
-    {"model", "stream", "stream_options", "user", "metadata", "sluice", "safety_identifier", "prompt_cache_key"}
-)
-_TOOLS = frozenset({"tools", "functions", "tool_choice"})
-_CALLS = (b'"tool_calls"', b'"tool_use"', b'"function_call"')
-_UNFINISHED = re.compile(
-    rb'"(?:finish_reason|stop_reason|status)":\s*"(?:length|max_tokens|incomplete|content_filter|refusal|failed)"'
-)
-_COST = re.compile(rb'"sluice":\{"cost_usd":[0-9.e+-]+\}')
-_FREE = b'"sluice":{"cost_usd":0.0}'
-_MAX_AGE = re.compile(rb"max-age=(\d{1,9})")
-_MOST_BYTES = 1024 * 1024
 _LONGEST_WAIT_S = 60.0
 _LOOK_S = 0.05
+_LEGIBLE = " !'()*,-./:;=?@_~"
 _OK = 200
-_FOREVER = float("inf")
-
-
-_OUTCOMES = ("l1", "l2", "l3", "partial", "miss", "bypass")
+_OUTCOMES = ("l1", "l2", "l3", "semantic", "partial", "miss", "bypass")
 
 
 class Hit(NamedTuple):
@@ -54,78 +42,7 @@ class Ready(NamedTuple):
 
     found: Found
     pieces: tuple[bytes, ...]
-
-
-class Wish(NamedTuple):
-    """What a request may have of the cache: its key, whether it reads, and the age that it accepts in seconds.
-
-    `items` are those of a list of which each is kept by itself.
-    """
-
-    key: bytes
-    reads: bool
-    max_age: float
-    policy: CachePolicy
-    items: Items | None = None
-
-
-def wish_of(ctx: RequestContext) -> Wish | None:
-    """Return what a request wants of the cache, None when it wants or gets nothing of it."""
-    policy = ctx.plan.cache
-    model = ctx.chain[0] if ctx.chain else None
-    if policy is None or model is None or ctx.endpoint.counts or ctx.endpoint.is_media:
-        return None
-    if ctx.vault is not None:
-        return None  # the answer holds the user's own values, which are nobody else's and are not stored
-    get = dict(ctx.heads.all).get
-    asked = (get(b"x-sluice-cache") or b"").strip().lower()
-    control = (get(b"cache-control") or b"").lower()
-    if (
-        asked == b"bypass"
-        or b"no-store" in control
-        or (policy.use == "on_request" and asked not in (b"on", b"refresh"))
-    ):
-        return None
-    if not (asked in (b"on", b"refresh") or policy.any_temperature or _is_certain(ctx)):
-        return None
-    aged = _MAX_AGE.search(control)
-    reads = asked != b"refresh" and b"no-cache" not in control
-    key, items = _key(ctx, policy, model), None
-    if ctx.endpoint.kind == "embedding":
-        inputs = cache_items.inputs_of(ctx.fields["input"])
-        items = cache_items.items_of(key, inputs)
-        key, items = (items.keys[0], None) if len(inputs) == 1 else (key_of(*(one.hex() for one in items.keys)), items)
-    return Wish(key, reads, _FOREVER if aged is None else float(aged[1]), policy, items)
-
-
-def _is_certain(ctx: RequestContext) -> bool:
-    return ctx.endpoint.kind == "embedding" or (ctx.body.native or ctx.fields).get("temperature") == 0
-
-
-def _key(ctx: RequestContext, policy: CachePolicy, model: ModelEntry) -> bytes:
-    key, body = ctx.key, ctx.body
-    holder = key.key_id if policy.scope == "key" else (key.team_id or key.key_id) if policy.scope == "team" else ""
-    native = body.native
-    both = serves_both(ctx)
-    left_out = _NO_PART | {"input"} if ctx.endpoint.kind == "embedding" else _NO_PART
-    return key_of(
-        key.tenant,
-        policy.scope,
-        holder,
-        ctx.endpoint.path,
-        both or body.stream,
-        both or body.wants_usage,
-        # with the same text but from elsewhere an answer would cite what was not found for this request
-        [citation.model_dump(mode="json") for citation in ctx.citations],
-        model.fingerprint,
-        ctx.plan.marks,
-        None if key.regions is None else sorted(key.regions),
-        ctx.heads.anthropic,
-        None if native is None else {name: value for name, value in native.items() if name not in _NO_PART},
-        None
-        if native is not None and not ctx.changed
-        else {name: value for name, value in ctx.fields.items() if name not in left_out},
-    )
+    near: Near | None = None
 
 
 class Caching:
@@ -133,12 +50,15 @@ class Caching:
 
     def __init__(self, deps: DataPlaneDeps, before_end: Callable[[RequestContext], None]) -> None:
         self._answers = deps.answers
+        self._similar = deps.similar
         self._usage = deps.usage
         self._clock = deps.clock
         self._before_end = before_end
         self._flights: dict[bytes, list[asyncio.Future[None]]] = {}
         metrics = deps.metrics
         self._outcomes = {name: metrics.cache_requests.labels(name) for name in _OUTCOMES}
+        self._looked = {name: metrics.cache_semantic_seconds.labels(name) for name in ("hit", "miss", "unavailable")}
+        self._unavailable = metrics.cache_errors.labels("semantic")
         self._saved_usd = metrics.cache_saved_usd.labels()
         self._saved_input = metrics.cache_saved_tokens.labels("input")
         self._saved_output = metrics.cache_saved_tokens.labels("output")
@@ -184,16 +104,19 @@ class Caching:
         Raises:
             DependencyUnavailable: it cannot be recorded; it must not end as a success.
         """
-        found, pieces = ready
+        found, pieces, near = ready
         entry = found.entry
-        ctx.cache = b"hit; level=%b; age=%d" % (found.level.encode(), max(0, int(ctx.at - entry.stored_at)))
+        where = b"level=%b; age=%d" % (found.level.encode(), max(0, int(ctx.at - entry.stored_at)))
+        ctx.cache = b"hit; " + where if near is None else b"semantic-hit; similarity=%.3f; " % near.similarity + where
         now = self._clock.monotonic()
         if ctx.body.stream:
             ctx.ttft = now - ctx.started
         record(ctx, self._usage, now)
-        self._outcomes[found.level].value += 1
+        self._outcomes[found.level if near is None else "semantic"].value += 1
         self._save(entry)
         headers = decision_headers(ctx)
+        if near is not None:
+            headers.append((b"x-sluice-cache-question", quote(near.asked.text, safe=_LEGIBLE).encode()))
         headers += ((b"x-sluice-cost", b"0"), (b"x-sluice-saved-cost", cost(entry.cost_usd)))
         if ctx.body.stream:
             headers += SSE
@@ -217,6 +140,7 @@ class Caching:
             await generate(ctx)
             return
         leads = kept = False
+        asking = None if self._similar is None or wish.policy.semantic is None else asking_of(ctx, wish.policy)
         try:
             found = None
             if wish.reads:
@@ -229,11 +153,15 @@ class Caching:
                     leads = True
                     self._flights[wish.key] = []
                     found = await self._from_others(ctx, wish)
+                if found is None and asking is not None:
+                    found = await self._in_other_words(ctx, wish, asking)
             if found is not None:
                 await self._replay(ctx, found)
                 return
             ask = self._ask if wish.items is None else self._ask_items
             kept = await ask(ctx, wish, generate)
+            if kept and asking is not None and self._similar is not None:
+                self._similar.keep(asking.place, Asked(asking.question.text, wish.key), asking.policy.ttl_s)
         finally:
             if leads:
                 self._land(wish.key)
@@ -286,6 +214,33 @@ class Caching:
             await asyncio.sleep(_LOOK_S)
         return None
 
+    async def _in_other_words(self, ctx: RequestContext, wish: Wish, asking: Asking) -> Ready | None:
+        assert self._similar is not None
+        started = self._clock.monotonic()
+        outcome: Literal["hit", "miss", "unavailable"] = "miss"
+        ready = None
+        try:
+            near = await self._similar.find(
+                asking.place, asking.question, asking.policy.threshold, tenant=ctx.key.tenant
+            )
+            ready = await self._nearest(ctx, wish, asking, near)
+            outcome = "miss" if ready is None else "hit"
+        except DependencyUnavailable:
+            outcome = "unavailable"
+            self._unavailable.value += 1
+        self._looked[outcome].observe(self._clock.monotonic() - started)
+        return ready
+
+    async def _nearest(self, ctx: RequestContext, wish: Wish, asking: Asking, near: list[Near]) -> Ready | None:
+        now = self._clock.now()
+        youngest = wish._replace(max_age=min(wish.max_age, asking.policy.ttl_s))
+        for one in near:
+            found = await self._answers.find(one.asked.answer, now)
+            ready = None if found is None else _ready(ctx, youngest, found, now)
+            if ready is not None:
+                return ready._replace(near=one)
+        return None
+
     async def _ask(self, ctx: RequestContext, wish: Wish, generate: Generate) -> bool:
         self._outcomes["miss"].value += 1
         ctx.cache = b"miss"
@@ -293,7 +248,7 @@ class Caching:
         recorder = ctx.send = Recorder(ctx.send)
         ctx.cycle = None  # what is answered goes through the recorder
         await generate(ctx)
-        entry = self._entry(ctx, wish, recorder, asked)
+        entry = entry_of(ctx, wish.policy, recorder, asked)
         if entry is not None:
             self._answers.keep(wish.key, {wish.key: entry}, self._clock.now())
         return entry is not None
@@ -316,34 +271,6 @@ class Caching:
         for place in self._flights.pop(key, ()):
             if not place.done():
                 place.set_result(None)
-
-    def _entry(self, ctx: RequestContext, wish: Wish, recorder: "Recorder", asked: ModelEntry) -> Entry | None:
-        # What another model answered than the one asked for is not kept: it would be given for it long after.
-        if not recorder.complete or ctx.status != "ok" or ctx.gone or ctx.model is not asked:
-            return None
-        data = b"".join(recorder.pieces)
-        if _UNFINISHED.search(data) or not (ctx.body.stream or len(recorder.pieces) == 1):
-            return None
-        if ctx.endpoint.kind == "embedding" and not cache_items.is_part(data):
-            return None
-        calls = not _TOOLS.isdisjoint(ctx.body.native or ctx.fields) and any(mark in data for mark in _CALLS)
-        if calls and not wish.policy.tool_calls:
-            return None
-        usage, kept = ctx.usage, kept_of(ctx, recorder.pieces)
-        return Entry(
-            tenant=ctx.key.tenant,
-            model=asked.name,
-            key_id=ctx.key.key_id,
-            # an answer that is given again costs nothing
-            pieces=tuple(_COST.sub(_FREE, piece) for piece in kept.pieces) if ctx.body.stream else tuple(kept.pieces),
-            stored_at=ctx.at,
-            ttl_s=wish.policy.ttl_s,
-            prompt_tokens=usage.prompt_tokens if usage else 0,
-            completion_tokens=usage.completion_tokens if usage else 0,
-            cost_usd=ctx.cost or 0.0,
-            streamed=ctx.body.stream,
-            usage=_COST.sub(_FREE, kept.usage),
-        )
 
     async def _replay(self, ctx: RequestContext, ready: Ready) -> None:
         try:
@@ -372,27 +299,3 @@ def _ready_list(ctx: RequestContext, items: Items) -> Ready | None:
     ctx.model = ctx.chain[0]
     found = cache_items.whole(ctx, items)
     return None if found is None else Ready(*found)
-
-
-class Recorder:
-    """Passes an answer on to the client, and keeps its pieces as long as they are not too much."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self._size = 0
-        self._status = 0
-        self.pieces: list[bytes] = []
-        self.complete = False
-
-    async def __call__(self, message: Message) -> None:
-        """Pass one message on."""
-        await self._send(message)
-        if message["type"] == "http.response.start":
-            self._status = message["status"]
-            return
-        body = message.get("body", b"")
-        self._size += len(body)
-        if body and self._size <= _MOST_BYTES:
-            self.pieces.append(body)
-        fits = self._size <= _MOST_BYTES and bool(self.pieces)
-        self.complete = fits and self._status == _OK and not message.get("more_body", False)

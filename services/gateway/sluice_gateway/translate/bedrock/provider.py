@@ -13,7 +13,7 @@ from sluice_gateway.translate.shapes import Asked, Json, Refusal, Style, Upstrea
 class Bedrock:
     """`Converse`; the base URL of a deployment is the endpoint of its region, such as `https://bedrock-runtime.eu-north-1.amazonaws.com`.
 
-    A Bedrock API key goes as a bearer token; IAM credentials sign each request instead (SigV4), which is not done here.
+    A Bedrock API key goes as a bearer token; with IAM credentials each request is signed instead (SigV4), where it is sent.
     """
 
     style: Style = "bedrock"

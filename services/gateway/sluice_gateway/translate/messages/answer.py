@@ -6,6 +6,7 @@ from sluice_gateway.translate import hub
 from sluice_gateway.translate.errors import BadAnswer
 from sluice_gateway.translate.hub import details
 from sluice_gateway.translate.messages import signatures
+from sluice_gateway.translate.messages.request import NO_THREADS
 from sluice_gateway.translate.shapes import Asked, Failure, Json, Usage
 
 _STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal",
@@ -119,5 +120,7 @@ def read_arguments(value: object) -> Json:
 
 def to_error(error: Failure) -> Json:
     """Return an error in Anthropic's shape."""
-    kind = _TYPES.get(error.status, "api_error")
-    return {"type": "error", "error": {"type": kind, "message": error.message}}
+    said: Json = {"type": _TYPES.get(error.status, "api_error"), "message": error.message}
+    if error.code == NO_THREADS:
+        said["details"] = {"error_code": NO_THREADS, "unsupported": [error.param]}
+    return {"type": "error", "error": said}

@@ -10,6 +10,7 @@ from sluice_gateway.translate.messages import signatures
 from sluice_gateway.translate.reading import items, mapping, named, one_of, only, strings, text
 from sluice_gateway.translate.shapes import Json
 
+NO_THREADS = "thread_unsupported_request"
 _OTHER = "a model of another API style"
 _COPIED = ("model", "max_tokens", "temperature", "top_p", "top_k", "stream", "thinking")
 _HANDLED = frozenset(
@@ -32,6 +33,9 @@ def to_hub(fields: Json) -> Json:
     Raises:
         Untranslatable: a field, block or tool has no counterpart.
     """
+    if fields.get("thread") is not None:
+        # Anthropic's own clients read the code and go on with the whole conversation in each request.
+        raise Untranslatable("thread", f"has no counterpart on {_OTHER}. Send all messages.", NO_THREADS)
     only(fields, _HANDLED, _NEUTRAL, _OTHER)
     found: Json = {name: fields[name] for name in _COPIED if fields.get(name) is not None}
     found["messages"] = _messages(fields)

@@ -1,0 +1,121 @@
+"""What a request may have of the cache, and under which name: all that changes its answer is part of it."""
+
+import re
+from typing import NamedTuple
+
+from sluice.contracts.routing import CachePolicy
+from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.replay import serves_both
+from sluice_gateway.dataplane.stages import cache_items
+from sluice_gateway.dataplane.stages.cache_items import Items
+from sluice_gateway.dataplane.stages.cache_question import Asking, readable
+from sluice_gateway.dataplane.table import ModelEntry
+from sluice_gateway.domain.cached import key_of
+
+_NO_PART = frozenset(
+    {"model", "stream", "stream_options", "user", "metadata", "sluice", "safety_identifier", "prompt_cache_key"}
+)
+_MAX_AGE = re.compile(rb"max-age=(\d{1,9})")
+_COMPUTED = frozenset({"embedding", "rerank"})
+_FOREVER = float("inf")
+_FOR_IT = (b"on", b"refresh", b"semantic", b"exact")
+
+
+class Wish(NamedTuple):
+    """What a request may have of the cache: its key, whether it reads, and the age that it accepts in seconds.
+
+    `items` are those of a list of which each is kept by itself.
+    """
+
+    key: bytes
+    reads: bool
+    max_age: float
+    policy: CachePolicy
+    items: Items | None = None
+
+
+def wish_of(ctx: RequestContext) -> Wish | None:
+    """Return what a request wants of the cache, None when it wants or gets nothing of it."""
+    policy = ctx.plan.cache
+    model = ctx.chain[0] if ctx.chain else None
+    if policy is None or model is None or ctx.endpoint.counts or ctx.endpoint.is_media:
+        return None
+    if ctx.vault is not None:
+        return None  # the answer holds the user's own values, which are nobody else's and are not stored
+    get = dict(ctx.heads.all).get
+    asked = _asked(ctx)
+    control = (get(b"cache-control") or b"").lower()
+    if asked == b"bypass" or b"no-store" in control or (policy.use == "on_request" and asked not in _FOR_IT):
+        return None
+    if not (asked in _FOR_IT or policy.any_temperature or _is_certain(ctx)):
+        return None
+    aged = _MAX_AGE.search(control)
+    reads = asked != b"refresh" and b"no-cache" not in control
+    key, items = _key(ctx, policy, model), None
+    if ctx.endpoint.kind == "embedding":
+        inputs = cache_items.inputs_of(ctx.fields["input"])
+        items = cache_items.items_of(key, inputs)
+        key, items = (items.keys[0], None) if len(inputs) == 1 else (key_of(*(one.hex() for one in items.keys)), items)
+    return Wish(key, reads, _FOREVER if aged is None else float(aged[1]), policy, items)
+
+
+def _is_certain(ctx: RequestContext) -> bool:
+    return ctx.endpoint.kind in _COMPUTED or (ctx.body.native or ctx.fields).get("temperature") == 0
+
+
+def asking_of(ctx: RequestContext, policy: CachePolicy) -> Asking | None:
+    """Return the question of a request that may have the answer to one in other words, None when it may not or has none.
+
+    A translated body that a guard or retrieval has changed is left out: what came and what became of it both count then.
+    """
+    semantic, header = policy.semantic, _asked(ctx)
+    if semantic is None or header == b"exact" or (semantic.use == "on_request" and header != b"semantic"):
+        return None
+    native = ctx.body.native
+    if ctx.endpoint.kind != "chat" or (native is not None and ctx.changed):
+        return None
+    found = readable(native or ctx.fields)
+    if found is None:
+        return None
+    question, rest = found
+    named = {name: value for name, value in rest.items() if name not in _NO_PART}
+    return Asking(
+        question, key_of("question", question.name, *_circumstances(ctx, policy, ctx.chain[0]), named), semantic
+    )
+
+
+def _asked(ctx: RequestContext) -> bytes:
+    return (dict(ctx.heads.all).get(b"x-sluice-cache") or b"").strip().lower()
+
+
+def _key(ctx: RequestContext, policy: CachePolicy, model: ModelEntry) -> bytes:
+    native = ctx.body.native
+    left_out = _NO_PART | {"input"} if ctx.endpoint.kind == "embedding" else _NO_PART
+    return key_of(
+        *_circumstances(ctx, policy, model),
+        None if native is None else {name: value for name, value in native.items() if name not in _NO_PART},
+        None
+        if native is not None and not ctx.changed
+        else {name: value for name, value in ctx.fields.items() if name not in left_out},
+    )
+
+
+def _circumstances(ctx: RequestContext, policy: CachePolicy, model: ModelEntry) -> tuple[object, ...]:
+    # All but the body that changes an answer, or who may have it.
+    key, body = ctx.key, ctx.body
+    holder = key.key_id if policy.scope == "key" else (key.team_id or key.key_id) if policy.scope == "team" else ""
+    both = serves_both(ctx)
+    return (
+        key.tenant,
+        policy.scope,
+        holder,
+        ctx.endpoint.path,
+        both or body.stream,
+        both or body.wants_usage,
+        # with the same text but from elsewhere an answer would cite what was not found for this request
+        [citation.model_dump(mode="json") for citation in ctx.citations],
+        model.fingerprint,
+        ctx.plan.marks,
+        None if key.regions is None else sorted(key.regions),
+        ctx.heads.anthropic,
+    )

@@ -1,0 +1,134 @@
+"""Vector stores and files with the official client, through a real gateway: nothing of it knows that this is Sluice."""
+
+import time
+from collections.abc import Iterator
+
+import openai
+import pytest
+from tests.bench.retrieval import files
+from tests.bench.retrieval.parts import Gateway, Retrieval
+
+pytestmark = pytest.mark.integration
+
+GUIDE = (
+    b"# Harbour\n\n## Opening hours\n\nThe lock opens at seven in the morning.\n\n## Fees\n\nA night costs 12 euros.\n"
+)
+
+
+@pytest.fixture(scope="module")
+def gateway(shared: Retrieval) -> Gateway:
+    return shared.gateway("http://127.0.0.1:9/v1", "none")
+
+
+@pytest.fixture
+def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key, max_retries=0, timeout=30) as made:
+        yield made
+
+
+def test_a_store_is_made_filled_searched_changed_and_deleted(client: openai.OpenAI) -> None:
+    store = client.vector_stores.create(
+        name="harbour", metadata={"team": "port"}, expires_after={"anchor": "last_active_at", "days": 7}
+    )
+    assert (store.object, store.name, store.status, store.file_counts.total) == (
+        "vector_store",
+        "harbour",
+        "completed",
+        0,
+    )
+    assert store.expires_after is not None
+    assert store.expires_at == (store.last_active_at or 0) + 7 * 86_400
+    file = client.files.create(file=("guide.md", GUIDE), purpose="assistants")
+    added = client.vector_stores.files.create_and_poll(
+        file.id, vector_store_id=store.id, attributes={"year": 2024, "kind": "guide"}, poll_interval_ms=100
+    )
+    assert (added.id, added.status, added.last_error) == (file.id, "completed", None)
+    assert added.usage_bytes == len(GUIDE)
+    pdf = files.pdf_file([["The tug is painted orange.", "It has two engines."]])
+    uploaded = client.vector_stores.files.upload_and_poll(
+        vector_store_id=store.id, file=("tug.pdf", pdf), poll_interval_ms=100
+    )
+    assert uploaded.status == "completed"
+    hits = client.vector_stores.search(
+        store.id, query="When does the lock open?", max_num_results=2, ranking_options={"ranker": "auto"}
+    ).data
+    assert (hits[0].file_id, hits[0].filename, hits[0].attributes) == (
+        file.id,
+        "guide.md",
+        {"year": 2024, "kind": "guide"},
+    )
+    assert "seven in the morning" in hits[0].content[0].text
+    both = client.vector_stores.search(
+        store.id, query=["colour of the tug", "price of a night"], max_num_results=4
+    ).data
+    assert {hit.file_id for hit in both} == {file.id, uploaded.id}
+    only = client.vector_stores.search(
+        store.id, query="anything", filters={"type": "gte", "key": "year", "value": 2024}
+    ).data
+    assert {hit.file_id for hit in only} == {file.id}
+    changed = client.vector_stores.files.update(file.id, vector_store_id=store.id, attributes={"year": 1999})
+    assert changed.attributes == {"year": 1999}
+    gone = client.vector_stores.search(
+        store.id, query="lock", filters={"type": "gte", "key": "year", "value": 2024}
+    ).data
+    assert gone == []
+    content = client.vector_stores.files.content(file.id, vector_store_id=store.id).data
+    assert [part.text for part in content] == [GUIDE.decode()]
+    listed = [one.id for one in client.vector_stores.files.list(store.id, limit=1)]
+    assert listed == [uploaded.id, file.id]
+    assert [one.id for one in client.vector_stores.files.list(store.id, filter="failed")] == []
+    renamed = client.vector_stores.update(store.id, name="port", expires_after=None)
+    assert (renamed.name, renamed.expires_after, renamed.metadata) == ("port", None, {"team": "port"})
+    assert (renamed.file_counts.completed, renamed.file_counts.total, renamed.status) == (2, 2, "completed")
+    assert renamed.usage_bytes > len(GUIDE)
+    assert client.vector_stores.files.delete(file.id, vector_store_id=store.id).deleted
+    left = client.vector_stores.search(store.id, query="lock").data
+    assert file.id not in {hit.file_id for hit in left}
+    with pytest.raises(openai.NotFoundError):
+        client.vector_stores.files.retrieve(file.id, vector_store_id=store.id)
+    assert store.id in [one.id for one in client.vector_stores.list()]
+    assert client.vector_stores.delete(store.id).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.vector_stores.retrieve(store.id)
+
+
+def test_a_batch_is_ingested_and_a_broken_file_fails_alone(client: openai.OpenAI) -> None:
+    broken = client.files.create(file=("broken.pdf", b"%PDF-1.7 and nothing else"), purpose="assistants")
+    good = [
+        client.files.create(file=(f"n{n}.txt", f"Note {n} of the harbour.".encode()), purpose="assistants")
+        for n in (1, 2)
+    ]
+    store = client.vector_stores.create(name="batch", file_ids=[good[0].id])
+    batch = client.vector_stores.file_batches.create_and_poll(
+        store.id, file_ids=[broken.id, good[1].id], attributes={"batch": True}, poll_interval_ms=100
+    )
+    assert (batch.status, batch.file_counts.completed, batch.file_counts.failed) == ("completed", 1, 1)
+    states = {one.id: one for one in client.vector_stores.file_batches.list_files(batch.id, vector_store_id=store.id)}
+    assert {one: row.status for one, row in states.items()} == {broken.id: "failed", good[1].id: "completed"}
+    error = states[broken.id].last_error
+    assert error is not None
+    assert "broken, or is protected" in error.message
+    deadline = time.monotonic() + 20
+    while client.vector_stores.retrieve(store.id).status != "completed" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert {hit.file_id for hit in client.vector_stores.search(store.id, query="harbour note").data} == {
+        f.id for f in good
+    }
+    cancelled = client.vector_stores.file_batches.cancel(batch.id, vector_store_id=store.id)
+    assert cancelled.status == "cancelled"
+    with pytest.raises(openai.NotFoundError):
+        client.vector_stores.files.create(store.id, file_id="file-nowhere")
+    unknown = client.files.create(file=("data.bin", b"0101"), purpose="assistants")
+    with pytest.raises(openai.APIStatusError, match="no supported type"):
+        client.vector_stores.file_batches.create(store.id, file_ids=[unknown.id])
+
+
+def test_a_file_that_is_added_again_takes_the_place_of_itself(client: openai.OpenAI) -> None:
+    file = client.files.create(file=("twice.txt", b"The crane lifts forty tons."), purpose="assistants")
+    store = client.vector_stores.create(name="twice")
+    for _ in range(2):
+        client.vector_stores.files.create_and_poll(file.id, vector_store_id=store.id, poll_interval_ms=100)
+    other = client.files.create(file=("twice.txt", b"The buoy is red."), purpose="assistants")
+    client.vector_stores.files.create_and_poll(other.id, vector_store_id=store.id, poll_interval_ms=100)
+    found = client.vector_stores.search(store.id, query="crane and buoy", max_num_results=10).data
+    assert sorted(hit.file_id for hit in found) == sorted([file.id, other.id])
