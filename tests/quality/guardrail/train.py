@@ -150,6 +150,16 @@ def left_out(data: Sparse, scores: Scores, groups: int, *, attack: bool, sets: S
     print(f"left out, all texts {above / total:.1%}, mean over {len(shares)} families {sum(shares) / len(shares):.1%}")  # fmt: skip
 
 
+def source_left_out(data: Sparse, scores: Scores, scored: Sequence[Row]) -> None:
+    """Report the families by a head that saw nothing of their source."""
+    print("without anything of the families' source:", flush=True)
+    head = scores.trained(data, data.where(row.set in TRAINED for row in data.rows))
+    benign_report(scores, head)
+    for name in sorted({row.family for row in scored if row.set == "families" and row.attack}):
+        scores.report(head, f"attack, source left out: {name}", set="families", family=name, attack=True)
+    scores.report(head, "attack, source left out: all", set="families", attack=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for option in ("slabs", "own-source", "families", "routing", "intents"):
@@ -171,17 +181,12 @@ def main() -> None:
         Sparse(row for row in rows if row.set in (*TRAINED, "families")),
         Scores(scored, Vectors(options.vectors)),
     )
-    print("without anything of the families' source:")
-    head = scores.trained(data, data.where(row.set in TRAINED for row in data.rows))
-    benign_report(scores, head)
-    for name in sorted({row.family for row in scored if row.set == "families" and row.attack}):
-        scores.report(head, f"attack, source left out: {name}", set="families", family=name, attack=True)
-    scores.report(head, "attack, source left out: all", set="families", attack=True)
     if options.groups:
+        source_left_out(data, scores, scored)
         left_out(data, scores, options.groups, attack=True, sets=(*TRAINED, "families"), out_of="families")
         left_out(data, scores, options.groups, attack=True, sets=TRAINED, out_of="made")
         left_out(data, scores, options.groups, attack=False, sets=TRAINED, out_of="made")
-    print("trained on all:")
+    print("trained on all:", flush=True)
     head = scores.trained(data, data.where(True for _ in data.rows))
     benign_report(scores, head)
     scores.report(head, "attack: s-labs validation (source known, texts not)", set="s-labs validation", attack=True)

@@ -27,11 +27,13 @@ def load_head(name: str) -> LinearHead:
 
 
 def load_cascade(encoder: Encoder | None) -> Cascade:
-    """Return the two readings of prompts; without an encoder the first one reads alone.
+    """Return the two readings of prompts; without an encoder, or without a network that was trained for it, the first one reads alone.
 
     Raises:
         ValueError: a file does not hold what it should.
     """
+    if not (_FOLDER / "second.npz").is_file():
+        return Cascade(load_head("injection"))
     arrays = _arrays("second")
     inner, inner_bias, outer = (arrays[name].astype(np.float32) for name in ("inner", "inner_bias", "outer"))
     numbers = [float(value) for value in arrays["numbers"]]
