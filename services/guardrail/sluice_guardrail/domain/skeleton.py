@@ -16,7 +16,9 @@ _PAIRS = (
 _LOOKALIKES = {ord(foreign): plain for pair in _PAIRS for foreign, plain in zip(*pair, strict=True)}
 _MEANT = str.maketrans("0134567$@€|!+98", "oieasgtsaeiitgb")
 _MARK = re.compile(r"[0134567$@€|!+98]")
-_MIXED = re.compile(r"\S*(?:[A-Za-z][0134567$@€|!+98]+[A-Za-z]|(?<![A-Za-z0-9])[0134567$@€|!+98]+[A-Za-z]{2})\S*")
+_WORD = re.compile(r"\S+")
+# Bounded, so that a row of marks takes time in proportion to its length.
+_DISGUISED = re.compile(r"[A-Za-z][0134567$@€|!+98]{1,4}[A-Za-z]|(?<![A-Za-z0-9])[0134567$@€|!+98]{1,4}[A-Za-z]{2}")
 _EDGES = ".,:;?!\"'()[]{}`"
 _NAME = re.compile(r"[A-Za-z]+[0-9]+[A-Za-z]?|[0-9]+[A-Za-z]{1,4}|[0-9A-Fa-f]{12,}")
 
@@ -24,14 +26,10 @@ _NAME = re.compile(r"[A-Za-z]+[0-9]+[A-Za-z]?|[0-9]+[A-Za-z]{1,4}|[0-9A-Fa-f]{12
 def skeleton(text: str) -> str:
     """Return the text in lower case with every letter as it is meant, each at its old place."""
     if not text.isascii():
-        text = "".join(map(_plain, text)) if _foreign(text) else text
+        text = "".join(map(_plain, text))
     if _MARK.search(text) is not None:
-        text = _MIXED.sub(_meant, text)
+        text = _WORD.sub(_meant, text)
     return lowered(text)
-
-
-def _foreign(text: str) -> bool:
-    return any(char > "\x7f" for char in text)
 
 
 def _plain(char: str) -> str:
@@ -43,6 +41,8 @@ def _plain(char: str) -> str:
 
 def _meant(found: re.Match[str]) -> str:
     word = found.group()
+    if _DISGUISED.search(word) is None:
+        return word
     core = word.strip(_EDGES)
     # `mp3`, `20th` and digests are names and numbers, not disguises.
     return word if _NAME.fullmatch(core) or "://" in core else word.translate(_MEANT)

@@ -18,7 +18,7 @@ _BREAK = re.compile(
 )
 _FENCE = re.compile(r"(?m)^\s{0,3}(?:```|~~~)")
 _CODE_LINE = re.compile(
-    r"[;{}]\s*$|^\s*(?:def|class|import|from|for|if|return|print|while|#|//|>>>)\b.*[:()\[\]=.]|\w\(.*\)\s*$|^\s*\w+\s*=\s*\S"
+    r"[;{}]\s*$|^\s*(?:def|class|import|from|for|if|return|print|while|#|//|>>>)\b.*[:()\[\]=.]|\w\([^\n]{0,200}\)\s*$|^\s*\w+\s*=\s*\S"
 )
 MIN_WORDS = 3
 
