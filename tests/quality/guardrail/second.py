@@ -80,7 +80,5 @@ def _gradients(
 
 def write_network(path: Path, net: Network) -> None:
     numbers = [net.outer_bias, net.weight_first, net.weight_second, net.shift, net.low, net.high]
-    half = (part.astype(np.float16) for part in (net.inner, net.inner_bias, net.outer))
-    np.savez_compressed(
-        path, **dict(zip(("inner", "inner_bias", "outer"), half, strict=True)), numbers=np.array(numbers)
-    )
+    inner, inner_bias, outer = (part.astype(np.float16) for part in (net.inner, net.inner_bias, net.outer))
+    np.savez_compressed(path, inner=inner, inner_bias=inner_bias, outer=outer, numbers=np.array(numbers))
