@@ -100,6 +100,18 @@ bench-soak: install ## see that the gateway's memory stays flat over 500,000 req
 bench-survive: install ## kill gateways and Redis under load: nothing lost, counted twice or opened, and how long it shows
 	@$(BIN)/python -m tests.bench.survive
 
+.PHONY: bench-replicas
+bench-replicas: install ## kill one of three engines under load: no whole request fails, and it is asked no more
+	@$(BIN)/python -m tests.bench.replica_kill
+
+.PHONY: vllm
+vllm: install ## install vLLM into its own environment (4 GB) and measure it behind the platform; on a GPU: make vllm BUILD=gpu
+	@$(BIN)/python -m tests.bench.vllm --build $(or $(BUILD),cpu)
+
+.PHONY: bench-structured
+bench-structured: install ## 300 requests for JSON of a schema over llama.cpp and, where it is installed, vLLM: all valid or told of
+	@$(BIN)/python -m tests.bench.structured
+
 .PHONY: quality
 quality: install ## measure guardrail, retrieval and the semantic cache on labelled sets
 	@$(BIN)/python tests/quality/guardrail/run.py && $(BIN)/python tests/quality/guardrail/pii.py && $(BIN)/python tests/quality/guardrail/masking.py && $(BIN)/python tests/quality/retrieval/run.py && $(BIN)/python -m tests.quality.cache.run

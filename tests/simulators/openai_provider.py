@@ -292,6 +292,8 @@ def _whole(seen: Seen, behaviour: Behaviour) -> dict[str, Any]:
         }
     if seen.path.endswith("/rerank"):
         return _ranking(fields)
+    if seen.path.endswith("/messages/count_tokens"):  # as llama.cpp and vLLM have it; OpenAI has not
+        return {"input_tokens": len(seen.body.split())}
     answer: dict[str, Any] = {"id": "chatcmpl-1", "created": 1_763_900_000, "model": fields["model"]}
     text = behaviour.text * behaviour.repeat
     if seen.path.endswith("/chat/completions"):

@@ -255,6 +255,11 @@ class GatewayMetrics:
         self.cache_entries: Gauge = registry.gauge(
             "sluice_gateway_cache_entries", "Answers that are kept in the memory of this process."
         )
+        self.structured = plain.counter(
+            "sluice_gateway_structured_outputs_total",
+            "Answers to requests that demand a form, by outcome (valid; repaired: at the second try; invalid; cut: a run of space was left out).",
+            ("outcome",),
+        )
         self.snapshot_version: Gauge = registry.gauge(
             "sluice_gateway_routing_snapshot_version", "Version of the routing snapshot in use."
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -11,9 +11,12 @@ from sluice.contracts.engine import EngineStatus
 from sluice_inference.domain import lifecycle
 from sluice_inference.domain.errors import EngineFailed, EngineNotOurs
 from sluice_inference.domain.lifecycle import Life, RestartPolicy
+from sluice_inference.domain.lora import Adapter, to_evict, used
 from sluice_inference.domain.ports import EngineProcess, Launcher, Probe
 from sluice_inference.domain.readings import Reading, Speeds, increase, speeds_between
 from sluice_inference.domain.specs import EngineSpec, RemoteSpec
+from sluice_inference.domain.utilisation import Rates, mbu, mfu
+from sluice_inference.measures import learn
 from sluice_inference.metrics import EngineMetrics
 
 _log = logging.getLogger(__name__)
@@ -46,6 +49,7 @@ class EngineKeeper:
         clock: Clock,
         policy: RestartPolicy,
         pace: Pace,
+        adapters: Mapping[str, Adapter] | None = None,
     ) -> None:
         self.spec = spec
         self._launcher = launcher
@@ -65,10 +69,13 @@ class EngineKeeper:
         self._life = Life()
         self._process: EngineProcess | None = None
         self._reading = Reading()
+        self._read_at: float | None = None
         self._speeds = Speeds(None, None)
         self._generated = 0.0
         self._memory: int | None = None
         self._weighed_at = float("-inf")
+        self._adapters: dict[str, Adapter] = dict(adapters or {})
+        self._loading = asyncio.Lock()
         self._publish()
 
     # What others may ask.
@@ -99,6 +106,7 @@ class EngineKeeper:
             retry_at=life.retry_at,
             memory_bytes=self._memory,
             log_lines=self._launcher.log_lines(spec.id) if failed and not remote else (),
+            adapters=tuple(sorted(self._adapters)) if spec.adapters else None,
         )
 
     def start(self) -> None:
@@ -118,6 +126,49 @@ class EngineKeeper:
         """Want it stopped and started again; earlier failures are forgotten."""
         self._refuse_remote("restarted")
         self._end_it("running")
+
+    @property
+    def adapters(self) -> Mapping[str, Adapter]:
+        """The adapters that it holds, and gets again after a restart."""
+        return self._adapters
+
+    async def load_adapter(self, name: str, path: str) -> str | None:
+        """Load an adapter, and return the name of the one that had to make room for it.
+
+        Raises:
+            EngineFailed: the engine is not ready or refused it; it holds what it held before.
+        """
+        async with self._loading:
+            if self._life.state != "ready":
+                raise EngineFailed(f"Engine {self.spec.id} is {self._life.state}. Try again when it is ready.")
+            held = self._adapters.get(name)
+            if held is not None and held.path != path:
+                await self._drop_adapter(name)
+            evicted = (
+                None if name in self._adapters else to_evict(self._adapters, self.spec.adapters, self._reading.adapters)
+            )
+            if evicted is not None:
+                await self._drop_adapter(evicted)
+            await self._probe.load_adapter(self.spec, name, path)
+            self._adapters[name] = Adapter(path, self._clock.now())
+            self._publish()
+            return evicted
+
+    async def unload_adapter(self, name: str) -> None:
+        """Unload an adapter, if the engine holds it.
+
+        Raises:
+            EngineFailed: it could not be asked.
+        """
+        async with self._loading:
+            if name in self._adapters:
+                await self._drop_adapter(name)
+
+    async def _drop_adapter(self, name: str) -> None:
+        if self._life.state == "ready":
+            await self._probe.unload_adapter(self.spec, name)
+        del self._adapters[name]
+        self._publish()
 
     async def close(self) -> None:
         """Stop it, drained, and return when it is gone."""
@@ -191,6 +242,7 @@ class EngineKeeper:
     async def _serve(self) -> None:
         began = self._clock.monotonic()
         await self._until_ready()
+        await self._load_again()
         self._note(lifecycle.became_ready(self._life, self._clock.now()))
         took = self._clock.monotonic() - began
         self._metrics.start_seconds.labels(self.spec.id).observe(took)
@@ -199,6 +251,15 @@ class EngineKeeper:
             await self._look()
             working = bool(self._reading.busy or self._reading.waiting or self._life.missed_probes)
             await asyncio.sleep(self._pace.busy_s if working else self._pace.idle_s)
+
+    async def _load_again(self) -> None:
+        # An engine that was started anew has forgotten its adapters; one that cannot be loaded any more is given up.
+        for name, adapter in list(self._adapters.items()):
+            try:
+                await self._probe.load_adapter(self.spec, name, adapter.path)
+            except EngineFailed as exc:
+                del self._adapters[name]
+                _log.error("engine %s does not take its adapter %s back: %s", self.spec.id, name, exc.detail)
 
     async def _until_ready(self) -> None:
         last = "it never answered"
@@ -244,12 +305,23 @@ class EngineKeeper:
 
     def _learn(self, reading: Reading) -> None:
         before, self._reading = self._reading, reading
+        if reading.adapters:
+            self._adapters = used(self._adapters, reading.adapters, self._clock.now())
         speeds = speeds_between(before, reading)
         self._speeds = Speeds(speeds.generation or self._speeds.generation, speeds.prompt or self._speeds.prompt)
         generated = increase(before.generated_tokens, reading.generated_tokens)
         self._generated += generated
         self._metrics.generated.labels(self.spec.id).inc(generated)
-        self._metrics.prompted.labels(self.spec.id).inc(increase(before.prompt_tokens, reading.prompt_tokens))
+        prompted = increase(before.prompt_tokens, reading.prompt_tokens)
+        self._metrics.prompted.labels(self.spec.id).inc(prompted)
+        learn(self._metrics, self.spec.id, before, reading)
+        now, then = self._clock.monotonic(), self._read_at
+        self._read_at = now
+        if self.spec.hardware is not None and then is not None and now > then:
+            batch = ((before.busy or 0) + (reading.busy or 0)) / 2 or float(bool(generated))
+            rates = Rates(prompted / (now - then), generated / (now - then), batch)
+            self._metrics.mfu.labels(self.spec.id).set(mfu(self.spec.hardware, rates))
+            self._metrics.mbu.labels(self.spec.id).set(mbu(self.spec.hardware, rates))
 
     async def _drain(self) -> None:
         deadline = self._clock.monotonic() + self._pace.drain_s
@@ -294,6 +366,7 @@ class EngineKeeper:
         self._memory = None
         self._weighed_at = float("-inf")
         self._reading = Reading()
+        self._read_at = None
 
     def _note(self, life: Life) -> None:
         self._life = life
@@ -309,3 +382,5 @@ class EngineKeeper:
         metrics.speed.labels(engine).set(self._speeds.generation or 0)
         metrics.prompt_speed.labels(engine).set(self._speeds.prompt or 0)
         metrics.memory.labels(engine).set(self._memory or 0)
+        metrics.kv_used.labels(engine).set(reading.kv_used or 0)
+        metrics.adapters.labels(engine).set(len(self._adapters))

@@ -42,6 +42,30 @@ class EngineMetrics:
         self.memory: Gauge = registry.gauge(
             "sluice_engine_memory_bytes", "Resident memory of the engine's processes", ("engine",)
         )
+        self.kv_used: Gauge = registry.gauge(
+            "sluice_engine_kv_cache_usage_ratio", "Share of the KV cache that is taken", ("engine",)
+        )
+        self.prefix_asked: Counter = registry.counter(
+            "sluice_engine_prefix_cache_queries_total", "Prompt tokens looked for in the prefix cache", ("engine",)
+        )
+        self.prefix_found: Counter = registry.counter(
+            "sluice_engine_prefix_cache_hits_total", "Prompt tokens found in the prefix cache", ("engine",)
+        )
+        self.phase_seconds: Counter = registry.counter(
+            "sluice_engine_phase_seconds_total",
+            "Seconds as the engine timed them, by phase (time_to_first_token, inter_token, time_per_output_token, end_to_end, queue)",
+            ("engine", "phase"),
+        )
+        self.phase_count: Counter = registry.counter(
+            "sluice_engine_phase_observations_total", "How often the engine timed a phase", ("engine", "phase")
+        )
+        self.mfu: Gauge = registry.gauge(
+            "sluice_engine_mfu_ratio", "Share of the dense peak of arithmetic that is used (MFU)", ("engine",)
+        )
+        self.mbu: Gauge = registry.gauge(
+            "sluice_engine_mbu_ratio", "Share of the memory bandwidth that decoding uses (MBU)", ("engine",)
+        )
+        self.adapters: Gauge = registry.gauge("sluice_engine_adapters", "LoRA adapters that it holds", ("engine",))
         self.start_seconds: Histogram = registry.histogram(
             "sluice_engine_start_duration_seconds",
             "Time from an engine's start to its first token",

@@ -5,16 +5,26 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from sluice.auth import AdminDep, CallerDep
-from sluice.contracts.engine import Capacity, EngineList, EngineStatus
+from sluice.contracts.engine import (
+    AdapterList,
+    AdapterLoad,
+    AdapterName,
+    AdapterStatus,
+    Capacity,
+    EngineList,
+    EngineStatus,
+)
 from sluice.errors import Forbidden, Unauthorized, Unprocessable, problem_responses
 from sluice_inference.domain.capacity import capacity_of
-from sluice_inference.domain.errors import EngineNotFound, EngineNotOurs
+from sluice_inference.domain.errors import AdapterNotFound, AdapterRefused, EngineFailed, EngineNotFound, EngineNotOurs
 from sluice_inference.wiring import DepsDep
 
 router = APIRouter(tags=["engines"])
 EngineIdPath = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="id of engines.yaml")]
 _READ = problem_responses(Unauthorized)
 _ONE = problem_responses(Unauthorized, EngineNotFound, Unprocessable)
+_LOAD = problem_responses(Unauthorized, Forbidden, AdapterRefused, EngineFailed)
+_UNLOAD = problem_responses(Unauthorized, Forbidden, AdapterNotFound, EngineFailed, Unprocessable)
 _CHANGE = problem_responses(Unauthorized, Forbidden, EngineNotFound, EngineNotOurs, Unprocessable)
 
 
@@ -52,6 +62,27 @@ async def restart_engine(deps: DepsDep, caller: AdminDep, engine_id: EngineIdPat
     keeper = deps.engines.get(engine_id)
     keeper.restart()
     return keeper.status()
+
+
+@router.get("/v1/adapters", summary="List the LoRA adapters of this host", responses=_READ)
+async def list_adapters(deps: DepsDep, caller: CallerDep) -> AdapterList:
+    """Return every adapter with the engines that hold it."""
+    return deps.fleet.listed()
+
+
+@router.post("/v1/adapters", status_code=201, summary="Load a LoRA adapter", responses=_LOAD)
+async def load_adapter(deps: DepsDep, caller: AdminDep, wanted: AdapterLoad) -> AdapterStatus:
+    """Load an adapter on every engine that serves its model; the router offers it as a model of its own a second later.
+
+    Where an engine is full, the adapter that was used longest ago makes room (`evicted`). If one engine refuses, none keeps it.
+    """
+    return await deps.fleet.load(wanted)
+
+
+@router.delete("/v1/adapters/{name:path}", status_code=204, summary="Unload a LoRA adapter", responses=_UNLOAD)
+async def unload_adapter(deps: DepsDep, caller: AdminDep, name: AdapterName) -> None:
+    """Unload an adapter from every engine; requests that run with it end first."""
+    await deps.fleet.unload(name)
 
 
 @router.get("/v1/capacity", summary="What this host can take on", responses=_READ)

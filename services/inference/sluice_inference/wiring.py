@@ -20,12 +20,14 @@ from sluice.service import deps_of
 from sluice.settings import ConfigError, PlatformSettings, secret_from_environment
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
+from sluice_inference.adapters.adapter_file import AdapterFile
 from sluice_inference.adapters.engine_http import HttpProbe
 from sluice_inference.adapters.processes import OsLauncher
 from sluice_inference.domain.capacity import Host
 from sluice_inference.domain.errors import EngineNotFound
 from sluice_inference.domain.lifecycle import RestartPolicy
 from sluice_inference.domain.specs import EnginesFile
+from sluice_inference.fleet import Fleet
 from sluice_inference.keeper import EngineKeeper, Pace
 from sluice_inference.metrics import EngineMetrics
 from sluice_inference.settings import Settings
@@ -72,6 +74,7 @@ class Deps:
     tracing: Tracing
     probes: Mapping[str, Callable[[], Awaitable[None]]]
     engines: Engines
+    fleet: Fleet
     host: Callable[[], Host]
 
 
@@ -100,6 +103,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         crash_window_s=settings.crash_window_s,
         probe_limit=settings.probe_limit,
     )
+    file = AdapterFile(platform.data_dir / "inference" / "adapters.json")
+    held = file.read()
     pace = Pace(settings.poll_idle_s, settings.poll_busy_s, settings.drain_s, settings.kill_after_s)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
         probe = HttpProbe(session, secret_from_environment)
@@ -112,6 +117,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 clock=SystemClock(),
                 policy=policy,
                 pace=pace,
+                adapters=held.get(spec.id, {}) if spec.adapters else {},
             )
             for spec in described.engines
         }
@@ -126,6 +132,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 tracing=tracing,
                 probes={"engines": engines.one_is_ready},
                 engines=engines,
+                fleet=Fleet(keepers, file),
                 host=read_host,
             )
         finally:

@@ -24,7 +24,7 @@ class Settings(ServiceSettings):
         description="hosts that deployments made through the API may use although they are not public, as a JSON array",
     )
     loads_s: float = Field(
-        2.0,
+        1.0,
         gt=0,
         le=300,
         description="seconds between two questions to the inference service; five times as many while nothing is going on",

@@ -33,6 +33,7 @@ from sluice_router.adapters.outside import Outside
 from sluice_router.adapters.price_catalogue import PriceCatalogue
 from sluice_router.adapters.prober import Prober
 from sluice_router.adapters.publisher import Notes, Publisher
+from sluice_router.domain.adapters import with_adapters
 from sluice_router.domain.health import HealthBook
 from sluice_router.domain.publication import probed, snapshot
 from sluice_router.domain.registry import State
@@ -100,8 +101,12 @@ async def open_deps(
     live = LiveConfig(file, store, redis, metrics.held_back.set)
     await _loaded(live, database)
 
+    adapters: dict[str, tuple[str, ...]] = {}  # by the base URL of the engine that holds them
+
     def build(version: int, now: float) -> RoutingSnapshot:
-        made = snapshot(live.current, book.notes, version=version, now=now, catalogue=catalogue.price)
+        made = with_adapters(
+            snapshot(live.current, book.notes, version=version, now=now, catalogue=catalogue.price), adapters
+        )
         healths = [deployment.health for model in made.models for deployment in model.deployments]
         for health in ("up", "down", "unknown"):
             metrics.deployments.labels(health).set(healths.count(health))
@@ -156,7 +161,7 @@ async def open_deps(
         settings.intent_confidence,
     )
     intents.load()
-    loads = Loads(inference, lambda: publisher.current, settings.loads_s)
+    loads = Loads(inference, lambda: publisher.current, settings.loads_s, adapters, refresh)
 
     async def publish() -> None:
         # A router that comes back has seen nothing yet: it must not replace a snapshot that knows who is healthy.

@@ -5,7 +5,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from sluice.clients.http import ServiceClient
-from sluice.contracts.engine import Capacity, EngineList, EngineStatus
+from sluice.contracts.engine import AdapterList, AdapterLoad, AdapterStatus, Capacity, EngineList, EngineStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,16 @@ class InferenceClient:
         """Ask for a start, a stop or a restart; the answer comes before it has happened."""
         return await self.http.request(
             "POST", f"{_path(engine_id)}/{verb}", reply=EngineStatus, tenant=tenant, idempotent=True
+        )
+
+    async def adapters(self, *, tenant: str = "default") -> AdapterList:
+        """Return the LoRA adapters of the host."""
+        return await self.http.request("GET", "/v1/adapters", reply=AdapterList, tenant=tenant)
+
+    async def load_adapter(self, wanted: AdapterLoad, *, tenant: str = "default") -> AdapterStatus:
+        """Load an adapter on every engine that serves its model."""
+        return await self.http.request(
+            "POST", "/v1/adapters", wanted, reply=AdapterStatus, tenant=tenant, idempotent=True
         )
 
     async def capacity(self, *, tenant: str = "default") -> Capacity:

@@ -1,8 +1,10 @@
 """What the inference service says of the engines on its host."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from sluice.contracts.base import Reply
+from pydantic import StringConstraints
+
+from sluice.contracts.base import Reply, Request
 
 EngineState = Literal["starting", "ready", "restarting", "crash_loop", "stopping", "stopped"]
 
@@ -14,7 +16,8 @@ class EngineStatus(Reply):
     own counters over the last interval in which it generated, None before that; `slots` is how many requests run
     at once; `context_tokens` is what each of them may hold. `base_url` is how this host reaches the engine. For an engine that
     failed, `reason` says why, `retry_at` (unix seconds) when it is tried again, and `log_lines` holds its last words.
-    A `remote` engine that cannot be reached counts as `restarting`: it is asked again and again.
+    A `remote` engine that cannot be reached counts as `restarting`: it is asked again and again. `adapters` are those that it
+    holds now, None for an engine that takes none.
     """
 
     id: str
@@ -38,6 +41,7 @@ class EngineStatus(Reply):
     retry_at: float | None = None
     memory_bytes: int | None = None
     log_lines: tuple[str, ...] = ()
+    adapters: tuple[str, ...] | None = None
 
 
 class EngineList(Reply):
@@ -45,6 +49,43 @@ class EngineList(Reply):
 
     object: Literal["list"] = "list"
     data: tuple[EngineStatus, ...]
+
+
+AdapterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$")]
+
+
+class AdapterLoad(Request):
+    """A LoRA adapter to load on every engine of this host that serves `model`; callers name it as a model of its own.
+
+    `path` is a folder in PEFT's layout (`adapter_config.json`, `adapter_model.safetensors`) where the engines run.
+    """
+
+    name: AdapterName
+    model: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    path: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+
+
+class AdapterStatus(Reply):
+    """One adapter: the model that it belongs to, the engines that hold it, and when it was loaded and last used (unix seconds).
+
+    `last_used_at` is as the engines' own counters show, looked at every few seconds. `evicted` are those that had to make room for it.
+    """
+
+    object: Literal["adapter"] = "adapter"
+    name: str
+    model: str
+    path: str
+    engines: tuple[str, ...]
+    loaded_at: float
+    last_used_at: float | None = None
+    evicted: tuple[str, ...] = ()
+
+
+class AdapterList(Reply):
+    """All adapters of this host."""
+
+    object: Literal["list"] = "list"
+    data: tuple[AdapterStatus, ...]
 
 
 class Capacity(Reply):

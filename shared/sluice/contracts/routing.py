@@ -13,6 +13,8 @@ Modality = Literal["text", "image", "audio", "video", "file"]
 Capability = Literal["tools", "json_schema", "logprobs", "reasoning"]
 Prefer = Literal["least_loaded", "cheapest"]
 Balance = Literal["least_loaded", "two_choices", "session", "prefix"]
+StructuredMode = Literal["off", "fail", "repair"]
+SamplingPreset = Literal["greedy", "factual", "creative"]
 GuardMode = Literal["off", "observe", "enforce"]
 DeploymentHealth = Literal["up", "down", "unknown"]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -45,7 +47,8 @@ class Deployment(Reply):
     where they are None.
     `region` says where the data goes; a tenant that is bound to regions never reaches a deployment without one.
     `provider` names the API that is spoken there: `anthropic`, `gemini`, `bedrock` and `azure` have their own, every other
-    name means OpenAI's. `api_version` is Azure's.
+    name means OpenAI's; `llamacpp` and `vllm` are OpenAI's with these engines' own fields for structured output.
+    `api_version` is Azure's.
     """
 
     id: str
@@ -190,6 +193,22 @@ class CachePolicy(Reply):
     functions_ttl_s: Annotated[int, Field(ge=1, le=604_800)] = 21_600
 
 
+class SamplingPolicy(Reply):
+    """How answers are drawn: a preset for what a request leaves open, and limits on what it may say.
+
+    `greedy` takes the most likely token, `factual` stays close to it, `creative` draws widely; the values are in
+    docs/reference/sampling.md. A request outside the limits is refused. `max_tokens` also holds for requests that name none.
+    """
+
+    preset: SamplingPreset | None = None
+    min_temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    max_temperature: Annotated[float, Field(ge=0, le=2)] = 2.0
+    min_top_p: Annotated[float, Field(ge=0, le=1)] = 0.0
+    max_top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_top_k: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+
+
 class AttemptPolicy(Reply):
     """How long one attempt may take, how many there are, and when a second deployment is asked as well.
 
@@ -213,7 +232,9 @@ class Policy(Reply):
 
     `on_guard_error` says what a guardrail that cannot be reached means: `closed` refuses the request (default),
     `open` lets it pass. With guards `off` and no retrieval a request makes no hop but the upstream.
-    `deadline_s` bounds all attempts together for requests that bring no deadline of their own.
+    `deadline_s` bounds all attempts together for requests that bring no deadline of their own. `structured_output` says what an
+    answer means that has not the form which the request demands (a schema, a regular expression, a tool's arguments): an error
+    (`fail`), one more try of the model (`repair`, which holds streams until they are known to be right), or nothing (`off`).
     """
 
     name: str
@@ -224,6 +245,8 @@ class Policy(Reply):
     retrieval: RetrievalPolicy | None = None
     cache: CachePolicy | None = None
     deadline_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+    structured_output: StructuredMode = "fail"
+    sampling: SamplingPolicy | None = None
     attempts: AttemptPolicy | None = None
 
 

@@ -154,7 +154,7 @@ def test_a_file_that_is_no_model_is_told_by_the_engines_own_words(inference: Mak
     service = inference(smollm2(free_port()))
     wrong = service.folder / "wrong.gguf"
     wrong.write_bytes(b"this is no model")
-    described = smollm2(free_port(), model_path=str(wrong))
+    described = smollm2(free_port(), model_path=str(wrong), template_check=False)
     del described["model_package"]
     service = inference(described, crash_limit="1").start(ready=False)
     status = service.until(lambda found: found["state"] == "crash_loop", "crash_loop")

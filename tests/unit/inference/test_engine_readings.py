@@ -3,8 +3,13 @@
 import pytest
 
 from sluice.contracts.engine import EngineStatus
+from sluice.telemetry.metrics import MetricRegistry
 from sluice_inference.domain.capacity import Host, capacity_of
 from sluice_inference.domain.readings import Reading, increase, parse_reading, speeds_between
+from sluice_inference.domain.specs import Hardware
+from sluice_inference.domain.utilisation import Rates, mbu, mfu
+from sluice_inference.measures import learn
+from sluice_inference.metrics import EngineMetrics
 
 LLAMA = """# HELP llamacpp:prompt_tokens_total Number of prompt tokens processed
 # TYPE llamacpp:prompt_tokens_total counter
@@ -78,3 +83,56 @@ def test_capacity_counts_only_engines_that_are_ready() -> None:
 def test_capacity_without_a_measurement_says_so() -> None:
     found = capacity_of([engine("a")], Host(1, 1, 1))
     assert found.tokens_per_second is None
+
+
+NEW = """
+vllm:kv_cache_usage_perc{engine="0"} 0.25
+vllm:prefix_cache_queries_total{engine="0"} 200.0
+vllm:prefix_cache_hits_total{engine="0"} 150.0
+vllm:time_to_first_token_seconds_sum{engine="0"} 3.0
+vllm:time_to_first_token_seconds_count{engine="0"} 6.0
+vllm:inter_token_latency_seconds_sum{engine="0"} 2.0
+vllm:inter_token_latency_seconds_count{engine="0"} 100.0
+vllm:e2e_request_latency_seconds_sum{engine="0"} 9.0
+vllm:e2e_request_latency_seconds_count{engine="0"} 6.0
+vllm:lora_requests_info{max_lora="1",running_lora_adapters="old",waiting_lora_adapters=""} 1.7e+09
+vllm:lora_requests_info{max_lora="1",running_lora_adapters="a,b",waiting_lora_adapters=""} 1.8e+09
+"""
+OLD = (
+    NEW.replace("kv_cache_usage", "gpu_cache_usage")
+    .replace("inter_token_latency", "time_per_output_token")
+    .replace("vllm:prefix_cache", "vllm:gpu_prefix_cache")
+)
+
+
+@pytest.mark.parametrize("exposition", [NEW, OLD])
+def test_measures_of_vllm_are_found_under_new_and_old_names(exposition: str) -> None:
+    reading = parse_reading(exposition)
+    assert (reading.kv_used, reading.prefix_asked, reading.prefix_found) == (0.25, 200.0, 150.0)
+    assert reading.phases == (("time_to_first_token", 3.0, 6.0), ("inter_token", 2.0, 100.0), ("end_to_end", 9.0, 6.0))
+    assert reading.adapters == {"a", "b"}
+
+
+def test_what_an_engine_timed_becomes_our_own_counters() -> None:
+    registry = MetricRegistry()
+    metrics = EngineMetrics(registry)
+    before = parse_reading(NEW)
+    after = parse_reading(
+        NEW.replace('seconds_sum{engine="0"} 3.0', 'seconds_sum{engine="0"} 5.0').replace(
+            'count{engine="0"} 6.0', 'count{engine="0"} 8.0'
+        )
+    )
+    learn(metrics, "e", before, after)
+    text = registry.render()[0].decode()
+    assert 'sluice_engine_phase_seconds_total{engine="e",phase="time_to_first_token"} 2.0' in text
+    assert 'sluice_engine_phase_observations_total{engine="e",phase="time_to_first_token"} 2.0' in text
+    assert 'sluice_engine_prefix_cache_hits_total{engine="e"} 0.0' in text
+
+
+def test_mfu_and_mbu_of_a_worked_example() -> None:
+    # 8 billion parameters in BF16 on an H100: 2,000 answer tokens a second in batches of 20 are 100 steps a second.
+    h100 = Hardware(parameters_b=8, weights_gb=16, peak_tflops=989, bandwidth_gb_s=3350, kv_mb_per_request=250)
+    rates = Rates(prompt_tokens=8000, generated_tokens=2000, batch=20)
+    assert mfu(h100, rates) == pytest.approx(2 * 8e9 * 10_000 / 989e12)
+    assert mbu(h100, rates) == pytest.approx((16e9 + 20 * 0.25e9) * 100 / 3350e9)
+    assert mbu(h100, Rates(0, 0, 0)) == 0.0

@@ -81,6 +81,16 @@ def test_vllm_command_line_holds_every_setting() -> None:
             quantization="fp8",
             enforce_eager=True,
             lora=True,
+            active_adapters=2,
+            max_adapters=4,
+            pipeline_parallel_size=1,
+            batch_tokens=4096,
+            chunked_prefill=True,
+            kv_cache_dtype="fp8",
+            cpu_offload_gb=2,
+            speculation={"method": "ngram", "tokens": 3},
+            reasoning_parser="qwen3",
+            chat_template="/models/chat.jinja",
             tool_call_parser="hermes",
             seed=7,
         )
@@ -97,6 +107,16 @@ def test_vllm_command_line_holds_every_setting() -> None:
         "--port": "8000",
         "--max-num-seqs": "32",
         "--tensor-parallel-size": "2",
+        "--pipeline-parallel-size": "1",
+        "--kv-cache-dtype": "fp8",
+        "--enable-chunked-prefill": "",
+        "--max-num-batched-tokens": "4096",
+        "--cpu-offload-gb": "2.0",
+        "--reasoning-parser": "qwen3",
+        "--chat-template": "/models/chat.jinja",
+        "--speculative-config": '{"method": "ngram", "num_speculative_tokens": 3, "prompt_lookup_max": 4}',
+        "--max-loras": "2",
+        "--max-cpu-loras": "4",
         "--dtype": "bfloat16",
         "--enable-prefix-caching": "",
         "--max-model-len": "16384",
@@ -118,6 +138,27 @@ def test_vllm_command_line_leaves_out_what_is_not_set() -> None:
     for absent in ("--max-model-len", "--quantization", "--enable-lora", "--tool-call-parser", "--enforce-eager"):
         assert absent not in command.arguments
     assert all(name != "VLLM_ALLOW_RUNTIME_LORA_UPDATING" for name, _ in command.environment)
+    assert ("HF_HUB_OFFLINE", "1") in command.environment
+    fetching = vllm_command(VllmSpec.model_validate(vllm(downloads=True)), python="py", host="127.0.0.1")
+    assert all(name != "HF_HUB_OFFLINE" for name, _ in fetching.environment)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"slots": 64, "batch_tokens": 32}, "below slots"),
+        ({"chunked_prefill": False, "batch_tokens": 512, "context_tokens": 4096}, "must reach"),
+        ({"active_adapters": 9}, "above max_adapters"),
+        ({"speculation": {"method": "draft_model"}}, "needs 'model'"),
+        ({"speculation": {"method": "ngram", "model": "small"}}, "leave 'model' out"),
+        ({"speculation": {"method": "ngram"}, "pipeline_parallel_size": 2}, "tensor_parallel_size"),
+        ({"max_lora_rank": 17}, "max_lora_rank"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused_with_what_to_change(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        VllmSpec.model_validate(vllm(**changes))
+    assert said in str(refused.value)
 
 
 def test_an_engine_that_listens_everywhere_is_asked_on_loopback() -> None:

@@ -8,7 +8,18 @@ import pytest
 
 SERVICES = ("gateway", "router", "guardrail", "retrieval", "inference", "finetune", "eval", "feedback")
 WITH_WORKER = ("gateway", "retrieval", "finetune", "eval")
-HEAVY = ("alembic", "requests", "onnxruntime", "qdrant_edge", "qdrant_client", "xllamacpp", "pytest", "sqlalchemy")
+HEAVY = (
+    "alembic",
+    "requests",
+    "onnxruntime",
+    "qdrant_edge",
+    "qdrant_client",
+    "xllamacpp",
+    "pytest",
+    "sqlalchemy",
+    "jsonschema_rs",
+    "llguidance",
+)
 
 
 @cache

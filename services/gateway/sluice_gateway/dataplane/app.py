@@ -4,7 +4,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable
-from dataclasses import replace
 
 from opentelemetry.trace import SpanKind
 
@@ -61,7 +60,9 @@ from sluice_gateway.dataplane.stages.resolve import open_to, resolve
 from sluice_gateway.dataplane.stages.respond import Respond
 from sluice_gateway.dataplane.stages.retrieve import Retrieve
 from sluice_gateway.dataplane.stages.route import AskRouter
+from sluice_gateway.dataplane.stages.structured import Structured
 from sluice_gateway.dataplane.stages.use_cache import Caching
+from sluice_gateway.dataplane.structure import STRUCTURED, structure_of
 from sluice_gateway.dataplane.table import (
     CHAT,
     COMPLETIONS,
@@ -112,6 +113,7 @@ class DataPlane:
         queueing = Queueing(deps.options.limit_queue, deps.options.limit_queue_wait_s)
         self.limits = Limiter(self.leases, deps.clock, deps.metrics, queueing, deps.options.unpriced_models)
         self._dispatch = Dispatch(deps, self.attempts, self.limits)
+        self._structured = Structured(deps, self.limits, self._dispatch)
         self._upstreams = Upstreams(deps.options)
         self._compiler = Compiler(
             Stages(guard.enforce, guard.observe, AskRouter(deps), Retrieve(deps)),
@@ -236,13 +238,14 @@ class DataPlane:
         ctx.wishes = resolved.plan.attempts.wishes
         if heads.attempt is not None:
             ctx.wishes = shorter(admit_wishes(heads.attempt), ctx.wishes)
-        model = resolved.model
         ctx.model, ctx.route, ctx.plan = resolved
-        if ctx.wishes is not None and ctx.wishes.hedge_s is not None and ctx.plan.direct:
-            ctx.plan = replace(ctx.plan, direct=False)  # two calls need a coroutine
+        if not STRUCTURED.isdisjoint(body.fields):
+            ctx.demand(structure_of(body.fields, endpoint.kind))
+        if ctx.wishes is not None and ctx.wishes.hedge_s is not None:
+            ctx.plan = ctx.plan.waiting()  # two calls need a coroutine
         if body.untranslatable is not None and not ctx.plan.direct:
             raise body.untranslatable  # stages read the translation
-        if model is not None:
+        if (model := ctx.model) is not None:
             ctx.chain = (model, *open_to(ctx.key, model.fallbacks)) if model.fallbacks else (model,)
         if body.links:
             ctx.plan = ctx.plan.waiting()  # for what the names in them lead to
@@ -401,7 +404,7 @@ class DataPlane:
             raise unchecked()
         if ctx.endpoint.is_media:
             ctx.units = units_of(ctx.endpoint.kind, ctx.fields, {}, 0 if ctx.form is None else ctx.form.size)
-        answer = await self._dispatch(ctx)
+        answer = await (self._structured if ctx.is_checked else self._dispatch)(ctx)
         try:
             if answer.scanner is None:
                 await self._respond.whole(ctx, answer)

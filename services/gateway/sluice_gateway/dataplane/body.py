@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from sluice.contracts.base import Request
 from sluice.contracts.retrieval import SearchMode
+from sluice.contracts.routing import SamplingPreset, StructuredMode
 from sluice_gateway.dataplane.errors import InvalidRequest, wrong_value
 from sluice_gateway.dataplane.media import check_form, check_image, check_speech
 from sluice_gateway.dataplane.ranking import check_ranking
@@ -21,6 +22,7 @@ from sluice_gateway.translate.shapes import Client
 Kind = Literal["chat", "completion", "embedding", "rerank", "moderation", "image", "speech", "edit", "transcription"]
 Fields = dict[str, Any]
 
+_LONG = 2048  # bytes of a body from where on it takes longer to search it than to look how it begins
 _STREAM_TAIL = b',"stream_options":{"include_usage":true}}'
 
 
@@ -39,6 +41,8 @@ class SluiceOptions(Request):
 
     retrieval: RetrievalOptions | None = None
     policy: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    sampling: SamplingPreset | None = None
+    structured_output: StructuredMode | None = None
 
 
 class ParsedBody(NamedTuple):
@@ -139,9 +143,10 @@ def _checked_body(raw: bytes, fields: Fields, kind: Kind) -> ParsedBody:
 def _is_ambiguous(raw: bytes, model: str) -> bool:
     # Whether another reader could find another model in it: a name given twice, or one that is escaped. What counts here is the last one;
     # a body that begins with the same has it first and last, whatever stands between.
-    name = model.encode()
-    if raw.startswith((b'{"model":"%b"' % name, b'{"model": "%b"' % name)) and b'"' not in name and b"\\" not in name:
-        return False
+    if len(raw) > _LONG:
+        name = model.encode()
+        if raw.startswith((b'{"model":"%b"' % name, b'{"model": "%b"' % name)) and not (b'"' in name or b"\\" in name):
+            return False
     # Searching from the end is three times as fast as from the start, and a prompt may be long.
     last = raw.rfind(b'"model"')
     return raw.rfind(b'"model"', 0, max(0, last)) >= 0 or raw.rfind(b"\\u006") >= 0
@@ -303,6 +308,12 @@ def _check_top_p(value: object) -> None:
         raise wrong_value("top_p", "must be a number above 0 and at most 1.")
 
 
+def _check_top_k(value: object) -> None:
+    # 0 and -1 switch it off, as engines have it.
+    if type(value) is not int or not -1 <= value <= _MOST_TOP_K:
+        raise wrong_value("top_k", f"must be a whole number from 1 to {_MOST_TOP_K}; 0 or -1 switch it off.")
+
+
 def _check_count(value: object) -> None:
     if type(value) is not int or not 1 <= value <= 128:
         raise wrong_value("n", "must be a whole number from 1 to 128.")
@@ -350,7 +361,8 @@ _CONTENT = {
     "transcription": check_form,
 }
 _WHOLE = {"embedding": "embeddings", "rerank": "rankings"}
-_SAMPLING = {"temperature": _check_temperature, "top_p": _check_top_p, "n": _check_count}
+_MOST_TOP_K = 1_000_000
+_SAMPLING = {"temperature": _check_temperature, "top_p": _check_top_p, "top_k": _check_top_k, "n": _check_count}
 _MAX_TOKENS = frozenset({"max_tokens", "max_completion_tokens"})
 _COUNT = re.compile(r"[0-9]{1,3}")
 _CHECKED = frozenset({"stream", *_MAX_TOKENS, *_SAMPLING})

@@ -9,10 +9,12 @@ from opentelemetry.trace import Span
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from sluice.contracts.retrieval import Citation
+from sluice.contracts.routing import StructuredMode
 from sluice.contracts.usage import UsageStatus
 from sluice.masking import Vault
 from sluice_gateway.dataplane.asgi import Headers, Receive, Send
 from sluice_gateway.dataplane.body import Fields, ParsedBody
+from sluice_gateway.dataplane.conformance import Checks
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError
 from sluice_gateway.dataplane.form import Form
@@ -21,6 +23,7 @@ from sluice_gateway.dataplane.plan import Plan, Stage
 from sluice_gateway.dataplane.randomness import fresh_hex
 from sluice_gateway.dataplane.rate_headers import RateHeaders
 from sluice_gateway.dataplane.sse import Usage
+from sluice_gateway.dataplane.structure import Structure
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry, RouteEntry, Table
 from sluice_gateway.dataplane.texts import Piece
 from sluice_gateway.dataplane.upstream import Call
@@ -144,6 +147,9 @@ class RequestContext:
     citations: tuple[Citation, ...] = ()
     context_text = ""
     observer: asyncio.Task[None] | None = None
+    # the form that the answer shall have, and what checks a stream for it while it passes
+    structure: Structure | None = None
+    checks: Checks | None = None
     # cache: what the client is told of it
     cache: bytes | None = None
     # dispatch (`verbatim`: client and provider speak the same API that is not OpenAI's, and bytes pass as they come)
@@ -198,6 +204,22 @@ class RequestContext:
     def talk(self, receive: Receive, send: Send, cycle: RequestResponseCycle | None) -> None:
         """Say how a coroutine hears and answers the client."""
         self.receive, self.send, self.cycle = receive, send, cycle
+
+    def demand(self, structure: Structure | None) -> None:
+        """Say which form the answer shall have: what is checked waits for its end."""
+        if structure is not None and not self.endpoint.counts:
+            self.structure, self.plan = structure, self.plan.waiting()
+
+    @property
+    def on_wrong_form(self) -> StructuredMode:
+        """What an answer of another form than the demanded one means: as the caller says, else the policy."""
+        extension = self.body.extension
+        return (extension.structured_output if extension is not None else None) or self.plan.structured
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether the answer is checked for the form that it shall have."""
+        return self.structure is not None and self.on_wrong_form != "off"
 
     def stop(self) -> None:
         """Stop the call to the model, or all of them."""

@@ -42,6 +42,7 @@ from sluice_gateway.translate.pairing import is_same
 from sluice_gateway.translate.shapes import Asked, ClientStream, Provider, ProviderStream, Refusal, UpstreamRequest
 
 _OPENAI = OpenAI()
+_COUNT = "/messages/count_tokens"
 _IDS = {"chat": "chatcmpl-", "messages": "msg_", "responses": "resp_"}
 
 
@@ -73,7 +74,9 @@ def request(ctx: RequestContext, entry: ModelEntry, state: DeploymentState) -> U
     model = state.config.upstream_model
     ctx.verbatim = _may_pass(ctx, provider)
     if ctx.verbatim:
-        return _as_it_came(ctx, model, "/messages/count_tokens" if ctx.endpoint.counts else "/messages")
+        return _as_it_came(ctx, model, _COUNT if ctx.endpoint.counts else "/messages")
+    if ctx.endpoint.counts and state.provider is None and not ctx.changed and ctx.body.extension is None:
+        return _as_it_came(ctx, model, _COUNT)  # llama.cpp and vLLM count for Anthropic's API
     if ctx.body.untranslatable is not None:
         raise ctx.body.untranslatable
     fields = {name: value for name, value in ctx.fields.items() if name != "sluice"}
@@ -91,6 +94,7 @@ def _may_pass(ctx: RequestContext, provider: Provider) -> bool:
         and not ctx.changed
         and ctx.body.extension is None
         and ctx.plan.guard_output == "off"
+        and not (ctx.checks is not None and ctx.body.stream)
     )
 
 

@@ -5,7 +5,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from sluice.contracts.routing import AttemptPolicy, CachePolicy, GuardMode, Policy, SemanticCache
+from sluice.contracts.routing import (
+    AttemptPolicy,
+    CachePolicy,
+    GuardMode,
+    Policy,
+    SamplingPolicy,
+    SemanticCache,
+    StructuredMode,
+)
 from sluice.errors import DeadlineExceeded
 from sluice_gateway.dataplane.errors import ApiError, Gone
 from sluice_gateway.domain.wishes import Wishes
@@ -17,6 +25,7 @@ Stage = Callable[["RequestContext"], Awaitable[None]]
 _STRICTNESS: dict[GuardMode, int] = {"off": 0, "observe": 1, "enforce": 2}
 MAX_ATTEMPTS = 8
 _SCOPES = ("tenant", "team", "key")
+_DEMANDS: tuple[StructuredMode, ...] = ("off", "fail", "repair")
 
 
 class Stages(NamedTuple):
@@ -77,6 +86,8 @@ class Plan:
     # what of the plan changes an answer, for the keys of cached ones
     marks: str = ""
     deadline_s: float | None = None
+    structured: StructuredMode = "fail"
+    sampling: SamplingPolicy | None = None
     attempts: "Attempting" = AS_SET
 
     def waiting(self) -> "Plan":
@@ -140,10 +151,12 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
         fail_open=effective.on_guard_error == "open",
         retrieval=retrieval,
         groups=groups,
-        direct=not groups and effective.guard_output == "off" and not attempts.hedges,
+        direct=not groups and effective.guard_output == "off" and effective.sampling is None and not attempts.hedges,
         cache=effective.cache,
         marks=effective.model_dump_json(exclude={"name", "cache", "deadline_s", "attempts"}),
         deadline_s=effective.deadline_s,
+        structured=effective.structured_output,
+        sampling=effective.sampling,
         attempts=attempts,
     )
 
@@ -163,6 +176,8 @@ def stricter(one: Policy | None, other: Policy | None) -> Policy | None:
         deadline_s=_least(one.deadline_s, other.deadline_s),
         attempts=_shorter(one.attempts, other.attempts),
         cache=_narrower(one.cache, other.cache),
+        structured_output=max(one.structured_output, other.structured_output, key=_DEMANDS.index),
+        sampling=_tighter(one.sampling, other.sampling),
     )
 
 
@@ -187,6 +202,22 @@ def _stricter_semantic(one: SemanticCache | None, other: SemanticCache | None) -
         use="on_request" if "on_request" in (one.use, other.use) else "always",
         threshold=max(one.threshold, other.threshold),
         ttl_s=min(one.ttl_s, other.ttl_s),
+    )
+
+
+def _tighter(one: SamplingPolicy | None, other: SamplingPolicy | None) -> SamplingPolicy | None:
+    if one is None or other is None:
+        return one or other
+    tokens = [most for most in (one.max_tokens, other.max_tokens) if most is not None]
+    top_k = [most for most in (one.max_top_k, other.max_top_k) if most is not None]
+    return SamplingPolicy(
+        preset=one.preset or other.preset,
+        min_temperature=max(one.min_temperature, other.min_temperature),
+        max_temperature=min(one.max_temperature, other.max_temperature),
+        min_top_p=max(one.min_top_p, other.min_top_p),
+        max_top_p=min(one.max_top_p, other.max_top_p),
+        max_top_k=min(top_k, default=None),
+        max_tokens=min(tokens, default=None),
     )
 
 

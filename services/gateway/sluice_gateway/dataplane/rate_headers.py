@@ -37,11 +37,15 @@ class RateHeaders:
     When that minute is over there are none: nothing is known yet of the next one.
     """
 
-    __slots__ = ("_clock", "_current", "_kinds", "_until")
+    __slots__ = ("_clock", "_current", "_kinds", "_only", "_until", "_whole")
 
     def __init__(self, draws: Draws, clock: Clock, current: Callable[[], "RateHeaders | None"]) -> None:
         named = ((b"requests", draws.requests), (b"tokens", draws.tokens))
         self._kinds = tuple(_Kind(name, leases) for name, leases in named if leases)
+        # Most keys are limited at one level: then it is known which leases are told of, and all lines are one template.
+        single = all(len(leases) < 2 for _, leases in named)
+        self._only = tuple(lease for _, leases in named for lease in leases) if single else ()
+        self._whole = b"".join(_lines(name, lease.limit) for name, leases in named for lease in leases)
         self._until = draws.until
         self._clock = clock
         self._current = current
@@ -53,6 +57,14 @@ class RateHeaders:
             later = self._current()
             return b"" if later is None or later is self else later.lines()
         seconds = math.ceil(left)
+        if self._only:
+            numbers: list[int] = []
+            for lease in self._only:
+                if not (lease.known or lease.granted):
+                    break
+                numbers += (lease.remaining, seconds)
+            else:
+                return self._whole % (*numbers,)
         return b"".join([kind.lines(seconds) for kind in self._kinds])
 
     def headers(self) -> Headers:

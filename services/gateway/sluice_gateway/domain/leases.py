@@ -179,7 +179,8 @@ class Lease:
     @property
     def remaining(self) -> int:
         """What this process knows to be left of the limit."""
-        return max(0, self.held + self.left)
+        left = self.free + self.back + self.left
+        return left if left > 0 else 0
 
     def tops_up(self, amount: int) -> bool:
         """Take the second part of the lease into use, and ask for more; False when even so there is too little."""

@@ -40,6 +40,24 @@ class HttpProbe:
             return Reading()
         return parse_reading(await self._ask(spec, "GET", url, spec.probe_timeout_s))
 
+    async def load_adapter(self, spec: EngineSpec, name: str, path: str) -> None:
+        """Load a LoRA adapter; vLLM refuses one twice, which is no failure."""
+        url, body = f"{spec.base_url}/load_lora_adapter", {"lora_name": name, "lora_path": path}
+        try:
+            await self._ask(spec, "POST", url, spec.start_timeout_s, body)
+        except EngineFailed as exc:
+            if "already been loaded" not in exc.detail:
+                raise
+
+    async def unload_adapter(self, spec: EngineSpec, name: str) -> None:
+        """Unload a LoRA adapter."""
+        url, body = f"{spec.base_url}/unload_lora_adapter", {"lora_name": name}
+        try:
+            await self._ask(spec, "POST", url, spec.probe_timeout_s, body)
+        except EngineFailed as exc:
+            if "status 404" not in exc.detail:
+                raise
+
     async def _ask(
         self, spec: EngineSpec, method: str, url: str, timeout_s: float, body: Mapping[str, object] | None = None
     ) -> str:

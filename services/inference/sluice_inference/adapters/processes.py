@@ -15,6 +15,8 @@ import psutil
 from pydantic import ValidationError
 
 from sluice.contracts.base import Reply
+from sluice_inference.adapters.model_files import chat_of_folder, chat_of_gguf
+from sluice_inference.domain.chat_template import misfit
 from sluice_inference.domain.commands import Command, llamacpp_command, vllm_command
 from sluice_inference.domain.errors import EngineFailed
 from sluice_inference.domain.ports import ProcessEnd
@@ -91,6 +93,7 @@ class OsLauncher:
     async def start(self, spec: ManagedSpec) -> OsProcess:
         """Start an engine; one that an earlier life of the service left behind is ended first."""
         command = self._command(spec)
+        await asyncio.to_thread(check_template, spec)
         record = self._run_dir / f"engine-{spec.id}.json"
         await asyncio.to_thread(_end_leftover, record)
         _refuse_taken_port(spec.host or self._host, spec.port, spec.id)
@@ -145,6 +148,34 @@ class OsLauncher:
                 lasting=True,
             )
         return vllm_command(spec, python=sys.executable, host=self._host)
+
+
+def check_template(spec: ManagedSpec) -> None:
+    """Refuse a model whose chat template is missing or belongs to another one; a model that is only named is not looked at.
+
+    Raises:
+        EngineFailed: with the reason.
+    """
+    if not spec.template_check:
+        return
+    chat = chat_of_gguf(model_file(spec)) if isinstance(spec, LlamaCppSpec) else chat_of_folder(Path(spec.model_path))
+    if chat is None:
+        return
+    template = chat.template
+    if spec.chat_template is not None:
+        try:
+            template = spec.chat_template.read_text(encoding="utf-8")
+        except OSError as exc:
+            raise EngineFailed(
+                f"The chat template of engine {spec.id} cannot be read: {exc}. Change chat_template in engines.yaml.",
+                lasting=True,
+            ) from exc
+    why_not = misfit(template, chat.vocabulary)
+    if why_not is not None:
+        raise EngineFailed(
+            f"Engine {spec.id} is not started: {why_not}, or template_check: false to start it all the same.",
+            lasting=True,
+        )
 
 
 def model_file(spec: LlamaCppSpec) -> Path:

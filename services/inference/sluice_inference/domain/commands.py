@@ -1,8 +1,9 @@
 """From an engine's description to the command line that starts it: pure, so that it can be tested without the engine."""
 
+import json
 from dataclasses import dataclass, field
 
-from sluice_inference.domain.specs import LlamaCppSpec, VllmSpec
+from sluice_inference.domain.specs import LlamaCppSpec, Speculation, VllmSpec
 
 _MOST_THREADS = 8
 
@@ -29,6 +30,7 @@ def llamacpp_command(spec: LlamaCppSpec, *, python: str, model_file: str, host: 
             *("--context-tokens", str(spec.context_tokens), "--slots", str(spec.slots)),
             *("--threads", str(threads), "--batch-tokens", str(spec.batch_tokens)),
             *("--cache-type", spec.cache_type, "--prompt-cache-mib", str(spec.prompt_cache_mib)),
+            *_optional("--chat-template", spec.chat_template),
             "--lifeline",
         ),
         (("OMP_WAIT_POLICY", "passive"),),
@@ -45,21 +47,45 @@ def vllm_command(spec: VllmSpec, *, python: str, host: str) -> Command:
         *("--model", spec.model_path, "--served-model-name", spec.model),
         *("--host", spec.host or host, "--port", str(spec.port)),
         *("--max-num-seqs", str(spec.slots), "--tensor-parallel-size", str(spec.tensor_parallel_size)),
+        *("--pipeline-parallel-size", str(spec.pipeline_parallel_size), "--kv-cache-dtype", spec.kv_cache_dtype),
         *("--dtype", spec.dtype),
         "--enable-prefix-caching" if spec.prefix_caching else "--no-enable-prefix-caching",
+        *_switch("chunked-prefill", spec.chunked_prefill),
         *_optional("--max-model-len", spec.context_tokens),
+        *_optional("--max-num-batched-tokens", spec.batch_tokens),
+        *_optional("--cpu-offload-gb", spec.cpu_offload_gb),
+        *_optional("--reasoning-parser", spec.reasoning_parser),
+        *_optional("--chat-template", spec.chat_template),
+        *_optional("--speculative-config", None if spec.speculation is None else _speculation(spec.speculation)),
         *_optional("--gpu-memory-utilization", spec.gpu_memory_utilization),
         *_optional("--quantization", spec.quantization),
         *_optional("--seed", spec.seed),
         *(["--enforce-eager"] if spec.enforce_eager else []),
-        *(["--enable-lora", "--max-lora-rank", str(spec.max_lora_rank)] if spec.lora else []),
     ]
+    if spec.lora:
+        engine += ["--enable-lora", "--max-lora-rank", str(spec.max_lora_rank)]
+        engine += ["--max-loras", str(spec.active_adapters), "--max-cpu-loras", str(spec.max_adapters)]
     if spec.tool_call_parser:
         engine += ["--enable-auto-tool-choice", "--tool-call-parser", spec.tool_call_parser]
     environment = [("VLLM_NO_USAGE_STATS", "1"), ("DO_NOT_TRACK", "1")]
+    if not spec.downloads:
+        environment += [("HF_HUB_OFFLINE", "1"), ("TRANSFORMERS_OFFLINE", "1")]
     if spec.lora:
         environment.append(("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "True"))
     return Command((python, "-m", "sluice_inference.engines.lifeline", "--", *engine), tuple(environment))
+
+
+def _speculation(wanted: Speculation) -> str:
+    config: dict[str, object] = {"method": wanted.method, "num_speculative_tokens": wanted.tokens}
+    if wanted.model is not None:
+        config["model"] = wanted.model
+    if wanted.method == "ngram":
+        config["prompt_lookup_max"] = wanted.longest_match
+    return json.dumps(config)
+
+
+def _switch(option: str, value: bool | None) -> list[str]:  # noqa: FBT001 - three states, one of them unsaid
+    return [] if value is None else [f"--{'enable' if value else 'no-enable'}-{option}"]
 
 
 def _optional(option: str, value: object) -> list[str]:

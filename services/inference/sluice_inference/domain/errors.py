@@ -1,6 +1,6 @@
 """What can go wrong with engines."""
 
-from sluice.errors import Conflict, NotFound, SluiceError
+from sluice.errors import Conflict, NotFound, SluiceError, Unprocessable
 
 
 class EngineNotFound(NotFound):
@@ -13,6 +13,18 @@ class EngineNotOurs(Conflict):
     """The engine is run by something else, so it can only be watched."""
 
     code, title = "engine_not_ours", "Engine is run by something else"
+
+
+class AdapterNotFound(NotFound):
+    """No engine of this host holds the adapter."""
+
+    code, title = "adapter_not_found", "Adapter not found"
+
+
+class AdapterRefused(Unprocessable):
+    """The adapter cannot be loaded: no engine takes it, or it does not fit."""
+
+    code, title = "adapter_refused", "Adapter cannot be loaded"
 
 
 class EngineFailed(SluiceError):

@@ -80,6 +80,22 @@ class Probe(Protocol):
         """
         ...
 
+    async def load_adapter(self, spec: EngineSpec, name: str, path: str) -> None:
+        """Load a LoRA adapter while the engine runs; one that it holds already counts as loaded.
+
+        Raises:
+            EngineFailed: it did not; the sentence says why.
+        """
+        ...
+
+    async def unload_adapter(self, spec: EngineSpec, name: str) -> None:
+        """Unload a LoRA adapter; one that it does not hold counts as unloaded.
+
+        Raises:
+            EngineFailed: it did not.
+        """
+        ...
+
     async def read(self, spec: EngineSpec) -> Reading:
         """Read its counters; an engine without counters gives an empty reading.
 

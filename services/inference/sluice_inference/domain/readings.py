@@ -1,9 +1,13 @@
 """An engine's own counters, and the speeds that follow from two looks at them."""
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+Phase = Literal["time_to_first_token", "inter_token", "time_per_output_token", "end_to_end", "queue"]
+_LORA = "vllm:lora_requests_info"
+_RUNNING = re.compile(r'running_lora_adapters="([^"]*)"')
 _SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{[^}]*\})?\s+([-+0-9.eEinfaN]+)\s*$")
 
 
@@ -11,7 +15,9 @@ _SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{[^}]*\})?\s+([-+0-9.eEinf
 class Reading:
     """What an engine reported at one moment; None where it does not report.
 
-    Tokens and seconds are totals since the engine's start; `*_seconds` add up the time of all requests.
+    Tokens and seconds are totals since the engine's start; `*_seconds` add up the time of all requests. `kv_used` is the share of
+    the KV cache that is taken, `prefix_*` count tokens that were looked for in the prefix cache and found there. `phases` has, by name,
+    the seconds and the count of what was timed. `adapters` are those with requests now.
     """
 
     busy: int | None = None
@@ -20,6 +26,11 @@ class Reading:
     generated_seconds: float | None = None
     prompt_tokens: float | None = None
     prompt_seconds: float | None = None
+    kv_used: float | None = None
+    prefix_asked: float | None = None
+    prefix_found: float | None = None
+    phases: tuple[tuple[Phase, float, float], ...] = ()
+    adapters: frozenset[str] = frozenset()
 
 
 class Speeds(NamedTuple):
@@ -38,6 +49,9 @@ class Names(NamedTuple):
     generated_seconds: tuple[str, ...]
     prompt_tokens: tuple[str, ...]
     prompt_seconds: tuple[str, ...]
+    kv_used: tuple[str, ...]
+    prefix_asked: tuple[str, ...]
+    prefix_found: tuple[str, ...]
 
 
 LLAMACPP = Names(
@@ -47,6 +61,9 @@ LLAMACPP = Names(
     generated_seconds=("llamacpp:tokens_predicted_seconds_total",),
     prompt_tokens=("llamacpp:prompt_tokens_total",),
     prompt_seconds=("llamacpp:prompt_seconds_total",),
+    kv_used=("llamacpp:kv_cache_usage_ratio",),
+    prefix_asked=(),
+    prefix_found=(),
 )
 VLLM = Names(
     busy=("vllm:num_requests_running",),
@@ -55,20 +72,39 @@ VLLM = Names(
     generated_seconds=("vllm:request_decode_time_seconds_sum",),
     prompt_tokens=("vllm:prompt_tokens_total", "vllm:prompt_tokens"),
     prompt_seconds=("vllm:request_prefill_time_seconds_sum",),
+    kv_used=("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
+    prefix_asked=(
+        "vllm:prefix_cache_queries_total",
+        "vllm:prefix_cache_queries",
+        "vllm:gpu_prefix_cache_queries_total",
+    ),
+    prefix_found=("vllm:prefix_cache_hits_total", "vllm:prefix_cache_hits", "vllm:gpu_prefix_cache_hits_total"),
 )
+# the histograms of vLLM, newer names first
+PHASES: dict[Phase, tuple[str, ...]] = {
+    "time_to_first_token": ("vllm:time_to_first_token_seconds",),
+    "inter_token": ("vllm:inter_token_latency_seconds", "vllm:time_per_output_token_seconds"),
+    "time_per_output_token": ("vllm:request_time_per_output_token_seconds",),
+    "end_to_end": ("vllm:e2e_request_latency_seconds",),
+    "queue": ("vllm:request_queue_time_seconds",),
+}
 
 
 def parse_reading(exposition: str) -> Reading:
     """Read a Prometheus text exposition of llama.cpp or vLLM; series of one name are added up."""
     totals: dict[str, float] = {}
+    running: tuple[float, str] = (0.0, "")
     for line in exposition.splitlines():
         match = None if line.startswith("#") else _SAMPLE.match(line)
         if match is None:
             continue
         try:
-            totals[match.group(1)] = totals.get(match.group(1), 0.0) + float(match.group(2))
+            value = float(match.group(2))
         except ValueError:
             continue
+        totals[match.group(1)] = totals.get(match.group(1), 0.0) + value
+        if match.group(1) == _LORA and (named := _RUNNING.search(line)) is not None:
+            running = max(running, (value, named.group(1)))  # the value says since when it holds
     names = VLLM if any(name.startswith("vllm:") for name in totals) else LLAMACPP
 
     def first(candidates: tuple[str, ...]) -> float | None:
@@ -81,7 +117,19 @@ def parse_reading(exposition: str) -> Reading:
         generated_seconds=first(names.generated_seconds),
         prompt_tokens=first(names.prompt_tokens),
         prompt_seconds=first(names.prompt_seconds),
+        kv_used=first(names.kv_used),
+        prefix_asked=first(names.prefix_asked),
+        prefix_found=first(names.prefix_found),
+        phases=tuple(_timed(totals)),
+        adapters=frozenset(name for name in running[1].split(",") if name),
     )
+
+
+def _timed(totals: Mapping[str, float]) -> Iterator[tuple[Phase, float, float]]:
+    for phase, names in PHASES.items():
+        found = next((name for name in names if f"{name}_count" in totals), None)
+        if found is not None:
+            yield phase, totals.get(f"{found}_sum", 0.0), totals[f"{found}_count"]
 
 
 def speeds_between(before: Reading, after: Reading) -> Speeds:

@@ -13,6 +13,20 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 CacheType = Literal["f16", "q8_0"]
 
 
+class Hardware(Request):
+    """What MFU and MBU are shares of: the model's size, and the dense peak and bandwidth of all accelerators of the engine together.
+
+    `kv_mb_per_request` is the KV cache of a request of usual length: 2 * layers * KV heads * head size * bytes * tokens. Dense peaks: H100 SXM
+    989 TFLOP/s in BF16 (the 1,979 of its data sheet need sparsity), A100 312, MI250X 383.
+    """
+
+    parameters_b: Annotated[float, Field(gt=0, le=100_000)]
+    weights_gb: Annotated[float, Field(gt=0, le=100_000)]
+    peak_tflops: Annotated[float, Field(gt=0, le=1_000_000)]
+    bandwidth_gb_s: Annotated[float, Field(gt=0, le=1_000_000)]
+    kv_mb_per_request: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
+
+
 class EngineBase(Request):
     """What all engines have: an id, and the model name that callers use for it."""
 
@@ -22,6 +36,10 @@ class EngineBase(Request):
     """How long the engine may take from its start to its first generated token."""
     probe_timeout_s: Annotated[float, Field(gt=0, le=60)] = 10.0
     """How long it may take to answer a health question; three that fail in a row count as a hang."""
+    template_check: bool = True
+    """Whether a model is refused whose chat template is missing or does not match it."""
+    hardware: Hardware | None = None
+    """What it runs on, if its use shall be measured."""
 
 
 class LlamaCppSpec(EngineBase):
@@ -42,6 +60,7 @@ class LlamaCppSpec(EngineBase):
     batch_tokens: Annotated[int, Field(ge=32, le=8192)] = 512
     cache_type: CacheType = "f16"
     prompt_cache_mib: Annotated[int, Field(ge=0, le=1_048_576)] = 64
+    chat_template: Path | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> "LlamaCppSpec":
@@ -50,15 +69,42 @@ class LlamaCppSpec(EngineBase):
         return self
 
     @property
+    def adapters(self) -> int:
+        """How many adapters can be loaded while it runs: none."""
+        return 0
+
+    @property
     def base_url(self) -> str:
         """Where the service itself reaches the engine."""
         return f"http://{_reachable(self.host)}:{self.port}/v1"
 
 
+class Speculation(Request):
+    """Speculative decoding of vLLM: `tokens` are guessed ahead and checked in one step, which changes no answer's distribution.
+
+    `ngram` guesses what followed the last `longest_match` tokens earlier in the prompt; the others guess with `model`.
+    """
+
+    method: Literal["ngram", "draft_model", "eagle", "eagle3", "medusa", "mtp"]
+    tokens: Annotated[int, Field(ge=1, le=16)] = 4
+    model: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^-].*$")] | None = None
+    longest_match: Annotated[int, Field(ge=1, le=32)] = 4
+
+    @model_validator(mode="after")
+    def _names_its_model(self) -> "Speculation":
+        if self.method in ("draft_model", "eagle", "eagle3", "medusa") and self.model is None:
+            raise ValueError(f"method '{self.method}' needs 'model', the folder or name of what guesses")
+        if self.method == "ngram" and self.model is not None:
+            raise ValueError("method 'ngram' guesses from the prompt; leave 'model' out")
+        return self
+
+
 class VllmSpec(EngineBase):
     """vLLM's OpenAI-compatible server, in a Python environment of its own; the service never imports it.
 
-    `python` is that environment's interpreter. Sizes that are None are left to vLLM.
+    `python` is that environment's interpreter. Sizes that are None are left to vLLM. `slots` and `batch_tokens` bound continuous
+    batching: requests, and tokens of one step. With `chunked_prefill` a long prompt is read in pieces of a step, without it whole.
+    `max_adapters` are held in memory, `active_adapters` of them can run in one step.
     """
 
     backend: Literal["vllm"]
@@ -71,12 +117,23 @@ class VllmSpec(EngineBase):
     slots: Annotated[int, Field(ge=1, le=4096)] = 64
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = None
     tensor_parallel_size: Annotated[int, Field(ge=1, le=64)] = 1
+    pipeline_parallel_size: Annotated[int, Field(ge=1, le=64)] = 1
+    batch_tokens: Annotated[int, Field(ge=32, le=1_048_576)] | None = None
+    chunked_prefill: bool | None = None
+    kv_cache_dtype: Literal["auto", "bfloat16", "float16", "fp8", "fp8_e4m3", "fp8_e5m2"] = "auto"
+    cpu_offload_gb: Annotated[float, Field(ge=0, le=4096)] | None = None
+    speculation: Speculation | None = None
     dtype: Literal["auto", "half", "float16", "bfloat16", "float", "float32"] = "auto"
     quantization: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,40}$")] | None = None
     enforce_eager: bool = False
     prefix_caching: bool = True
     lora: bool = False
-    max_lora_rank: Annotated[int, Field(ge=1, le=512)] = 16
+    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 16
+    active_adapters: Annotated[int, Field(ge=1, le=256)] = 1
+    max_adapters: Annotated[int, Field(ge=1, le=4096)] = 8
+    reasoning_parser: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,40}$")] | None = None
+    chat_template: Path | None = None
+    downloads: bool = False
     tool_call_parser: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,40}$")] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
 
@@ -86,6 +143,30 @@ class VllmSpec(EngineBase):
         if not value or value.startswith("-"):
             raise ValueError("model_path is a folder or a model's name; it cannot begin with a hyphen")
         return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "VllmSpec":
+        if self.batch_tokens is not None and self.batch_tokens < self.slots:
+            raise ValueError(
+                f"batch_tokens ({self.batch_tokens}) is below slots ({self.slots}): each running request needs a token of a step. "
+                "Raise batch_tokens or lower slots"
+            )
+        whole = self.chunked_prefill is False and self.batch_tokens is not None and self.context_tokens is not None
+        if whole and (self.batch_tokens or 0) < (self.context_tokens or 0):
+            raise ValueError(
+                f"without chunked_prefill a prompt is read in one step, so batch_tokens ({self.batch_tokens}) must reach "
+                f"context_tokens ({self.context_tokens}). Raise it, or switch chunked_prefill on"
+            )
+        if self.active_adapters > self.max_adapters:
+            raise ValueError("active_adapters is above max_adapters: what runs must be in memory. Raise max_adapters")
+        if self.speculation is not None and self.pipeline_parallel_size > 1:
+            raise ValueError("speculation does not go with pipeline_parallel_size above 1. Use tensor_parallel_size")
+        return self
+
+    @property
+    def adapters(self) -> int:
+        """How many adapters can be loaded while it runs."""
+        return self.max_adapters if self.lora else 0
 
     @property
     def base_url(self) -> str:
@@ -98,7 +179,8 @@ class RemoteSpec(EngineBase):
 
     `api_key_env` names the environment variable that holds its key. `generate_check` false leaves out the one-token
     generation (a provider may charge for it), so that a list of models is enough to count as ready. `metrics_url`
-    empty means that no figures are read.
+    empty means that no figures are read. `max_adapters` above 0 says that it is vLLM with adapters that can be loaded while it runs, and how
+    many it may hold.
     """
 
     backend: Literal["remote"]
@@ -108,6 +190,12 @@ class RemoteSpec(EngineBase):
     metrics_url: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s]+)?$", max_length=2000)] = ""
     context_tokens: Annotated[int, Field(ge=1)] | None = None
     slots: Annotated[int, Field(ge=1)] | None = None
+    max_adapters: Annotated[int, Field(ge=0, le=4096)] = 0
+
+    @property
+    def adapters(self) -> int:
+        """How many adapters can be loaded while it runs."""
+        return self.max_adapters
 
     @field_validator("base_url")
     @classmethod

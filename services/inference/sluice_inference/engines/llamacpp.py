@@ -68,6 +68,8 @@ def _parameters(xllamacpp: Any, options: argparse.Namespace) -> Any:
     params.ui = False
     params.cors_origins = ""
     params.offline = True
+    if options.chat_template is not None:
+        params.chat_template = options.chat_template.read_text(encoding="utf-8")
     params.verbosity = _WARNINGS
     return params
 
@@ -84,6 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-tokens", type=int, default=512, help="prompt tokens computed in one step")
     parser.add_argument("--cache-type", choices=("f16", "q8_0"), default="f16", help="number format of the KV cache")
     parser.add_argument("--prompt-cache-mib", type=int, default=64, help="memory for prompts of finished requests")
+    parser.add_argument(
+        "--chat-template", type=Path, help="file of the template that takes the place of the model's own"
+    )
     parser.add_argument("--lifeline", action="store_true", help="end when standard input closes")
     return parser
 

@@ -1,10 +1,11 @@
 """How busy deployments are, as far as the router can know."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from sluice.clients.inference import InferenceClient
+from sluice.contracts.engine import EngineList
 from sluice.contracts.routing import RoutingSnapshot
 from sluice.errors import SluiceError
 from sluice.loops import Rounds
@@ -22,12 +23,15 @@ class Loads:
     another host) is known by recent decisions alone, which are forgotten at each round. Degraded mode: while the
     inference service is away, only recent decisions count.
 
-    While nothing is decided and no engine is busy the question is asked five times as seldom; the first decision asks anew.
+    While nothing is decided, no engine is busy and none takes adapters, the question is asked five times as seldom; the first
+    decision asks anew. `adapters` has those of each engine by its base URL, as last heard, and `changed` is awaited when they changed.
     """
 
     inference: InferenceClient
     snapshot: Callable[[], RoutingSnapshot]
     every_s: float
+    adapters: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    changed: Callable[[], Awaitable[None]] | None = None
     reported: dict[str, Load] = field(default_factory=dict)
     recent: dict[str, int] = field(default_factory=dict)
     _rounds: Rounds = field(init=False)
@@ -58,9 +62,18 @@ class Loads:
                 for deployment in model.deployments
                 if deployment.base_url in by_url
             }
+            await self._note_adapters(engines)
         decided = bool(self.recent)
         self.recent = {}
-        return decided or any(load.running or load.waiting for load in self.reported.values())
+        return decided or bool(self.adapters) or any(load.running or load.waiting for load in self.reported.values())
+
+    async def _note_adapters(self, engines: EngineList) -> None:
+        held = {one.base_url.rstrip("/"): one.adapters for one in engines.data if one.adapters is not None}
+        if held != self.adapters:
+            self.adapters.clear()
+            self.adapters.update(held)
+            if self.changed is not None:
+                await self.changed()
 
     def now(self) -> dict[str, Load]:
         """Return the load of every deployment that is known to be busy."""

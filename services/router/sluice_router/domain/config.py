@@ -25,6 +25,7 @@ from sluice.contracts.routing import (
 from sluice_router.domain.errors import ModelsFileError
 from sluice_router.domain.price_config import PriceChange, PriceConfig, PriceTierConfig
 from sluice_router.domain.references import misfits
+from sluice_router.domain.sampling_config import SamplingConfig
 from sluice_router.domain.sentences import Lines, described
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
@@ -76,12 +77,13 @@ class PolicyConfig(Policy, frozen=True, extra="forbid"):
     """What happens to a request besides being answered."""
 
     name: Name
+    sampling: SamplingConfig | None = None
     retrieval: RetrievalConfig | None = None
     cache: CacheConfig | None = None
     attempts: AttemptConfig | None = None
 
 
-ProviderName = Literal["openai", "azure", "anthropic", "gemini", "bedrock"]
+ProviderName = Literal["openai", "llamacpp", "vllm", "azure", "anthropic", "gemini", "bedrock"]
 
 
 class HealthCheck(_Section):

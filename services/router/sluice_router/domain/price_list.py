@@ -65,7 +65,7 @@ def wanted_of(model: ModelConfig) -> tuple[Wanted, ...]:
     return tuple(
         Wanted(provider=one.provider, base_url=one.base_url, upstream_model=one.upstream_model or model.name)
         for one in model.deployments
-        if one.provider != "openai" or _is_public(urlsplit(one.base_url).hostname or "")
+        if one.provider not in ("openai", "llamacpp", "vllm") or _is_public(urlsplit(one.base_url).hostname or "")
     )
 
 

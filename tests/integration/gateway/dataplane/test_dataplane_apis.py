@@ -325,12 +325,13 @@ async def test_guards_hold_whatever_api_is_spoken(name: str, stream: bool) -> No
             await on.anthropic.messages.create(model=name, max_tokens=9, messages=[{"role": "user", "content": POISON}])
 
 
-@pytest.mark.parametrize("name", ["anthropic", "gemini"])
+@pytest.mark.parametrize("name", ["openai", "anthropic", "gemini"])
 async def test_tokens_are_counted_by_providers_that_count_and_cost_nothing(name: str) -> None:
     async with world() as on:
         counted = await on.anthropic.messages.count_tokens(model=name, messages=QUESTION)
         assert counted.input_tokens > 0
         assert on.usage == [(name, "ok", 0, 0, True)]
+        on.simulators["openai"].next(Behaviour(status=404))
         with pytest.raises(anthropic.BadRequestError, match="count"):
             await on.anthropic.messages.count_tokens(model="openai", messages=QUESTION)
 

@@ -10,7 +10,7 @@ import pytest
 from gateway_parts import POISON, SECRET, Guard, Keys, Parts, Retrieval, Router, deployment, model, serving, snapshot
 from openai_provider import Behaviour, Provider
 
-from sluice.contracts.routing import Policy, RetrievalPolicy, Route, RoutingSnapshot
+from sluice.contracts.routing import Policy, RetrievalPolicy, Route, RoutingSnapshot, SamplingPolicy
 from sluice.errors import DependencyUnavailable, NotFound
 from sluice_gateway.domain.ports import KeyRecord
 
@@ -348,3 +348,26 @@ async def test_a_blocked_input_ends_the_retrieval_beside_it(provider: Provider, 
         answer = await client.post(gateway.url + CHAT, json=ask(f"Please {POISON}"), timeout=3)
     assert answer.status_code == 400
     assert provider.seen == []
+
+
+async def test_a_policys_preset_and_limits_and_a_callers_own_preset(
+    client: httpx.AsyncClient, provider: Provider
+) -> None:
+    factual = Policy(name="factual", sampling=SamplingPolicy(preset="factual", max_temperature=0.5))
+    models = (
+        model("small", deployment("d1", provider.base_url), policy="factual"),
+        model("large", deployment("d2", provider.base_url)),
+    )
+    async with serving(Parts(), snapshot(*models, policies=(factual,))) as gateway:
+        await client.post(gateway.url + CHAT, json=ask("hi"))
+        assert (provider.seen[-1].json["temperature"], provider.seen[-1].json["top_p"]) == (0.2, 0.7)
+        await client.post(gateway.url + CHAT, json=ask("hi", temperature=0.4, stream=True))
+        assert (provider.seen[-1].json["temperature"], provider.seen[-1].json["top_p"]) == (0.4, 0.7)
+        refused = await client.post(gateway.url + CHAT, json=ask("hi", temperature=0.9))
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "temperature")
+        await client.post(gateway.url + CHAT, json=ask("hi", "large", sluice={"sampling": "creative"}))
+        assert (provider.seen[-1].json["temperature"], provider.seen[-1].json["top_p"]) == (1.0, 0.95)
+        await client.post(gateway.url + CHAT, json=ask("hi", "large"))
+        assert "temperature" not in provider.seen[-1].json
+        wrong = await client.post(gateway.url + CHAT, json=ask("hi", "large", sluice={"sampling": "wild"}))
+        assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "sluice.sampling")

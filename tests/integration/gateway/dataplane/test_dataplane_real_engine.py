@@ -1,12 +1,17 @@
 """The request path in front of the real engine: llama.cpp with SmolLM2, started by the inference service."""
 
 import asyncio
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import anthropic
 import httpx
 import openai
 import pytest
 from gateway_parts import Parts, deployment, model, serving, snapshot
+from jsonschema import Draft202012Validator
 from tests.integration.inference.inference_process import Inference, smollm2
 
 from sluice.contracts.routing import RoutingSnapshot
@@ -50,6 +55,18 @@ async def test_an_answer_and_a_stream_are_billed_as_the_engine_counts(engine: st
     assert all(event.tokens_exact and event.status == "ok" for event in parts.usage.events)
 
 
+async def test_the_engine_counts_a_prompt_before_it_answers(engine: str) -> None:
+    parts = Parts()
+    async with (
+        serving(parts, routing(engine)) as gateway,
+        anthropic.AsyncAnthropic(api_key="sk-test", base_url=gateway.url, max_retries=0) as api,
+    ):
+        counted = await api.messages.count_tokens(model="small", messages=MESSAGES)
+        answer = await api.messages.create(model="small", messages=MESSAGES, max_tokens=4)
+    assert counted.input_tokens == answer.usage.input_tokens + (answer.usage.cache_read_input_tokens or 0)
+    assert [event.prompt_tokens for event in parts.usage.events] == [0, counted.input_tokens]
+
+
 async def test_a_prompt_over_the_context_is_refused_with_a_sentence(engine: str) -> None:
     parts = Parts()
     async with serving(parts, routing(engine)) as gateway, httpx.AsyncClient(timeout=60) as client:
@@ -78,3 +95,54 @@ async def test_a_client_that_leaves_frees_the_engine(engine: str) -> None:
     event = parts.usage.events[0]
     assert (event.status, event.tokens_exact) == ("cancelled", False)
     assert 3 < event.completion_tokens < 1500
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 12},
+        "age": {"type": "integer", "minimum": 0, "maximum": 99},
+    },
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+FORMS: list[tuple[dict[str, Any], Callable[[str], bool]]] = [
+    (
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "p", "schema": SCHEMA}}},
+        lambda text: Draft202012Validator(SCHEMA).is_valid(json.loads(text)),
+    ),
+    (
+        {"structured_outputs": {"regex": r"[a-z]{3,8}(-\d{2})?"}},
+        lambda text: bool(re.fullmatch(r"[a-z]{3,8}(-\d{2})?", text)),
+    ),
+    ({"structured_outputs": {"choice": ['say "yes"', "no"]}}, lambda text: text in ('say "yes"', "no")),
+    (
+        {"structured_outputs": {"grammar": 'root ::= "the " ("cat" | "dog") [.!]'}},
+        lambda text: text[4:7] in ("cat", "dog"),
+    ),
+]
+
+
+async def test_every_form_is_kept_or_told_of_streamed_and_not(engine: str) -> None:
+    codes = {"structured_output_invalid", "structured_output_incomplete"}
+    own = snapshot(
+        model("small", deployment("d1", engine, upstream_model="smollm2", provider="llamacpp", timeout_s=60))
+    )
+    async with serving(Parts(), own) as gateway, httpx.AsyncClient(timeout=60) as client:
+        for demand, right in FORMS:
+            for streamed in (False, True):
+                body = {"model": "small", "messages": MESSAGES, "max_tokens": 60, "stream": streamed, **demand}
+                answer = await client.post(gateway.url + CHAT, json=body, headers={"authorization": "Bearer sk-test"})
+                text, code = told(answer)
+                assert (code in codes) if code else right(text), (demand, text, code)
+
+
+def told(answer: httpx.Response) -> tuple[str, str | None]:
+    """Return the text of an answer or stream, and the code of its error."""
+    if not answer.headers["content-type"].startswith("text/event-stream"):
+        found = answer.json()
+        return ("", found["error"]["code"]) if "error" in found else (found["choices"][0]["message"]["content"], None)
+    chunks = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
+    errors = [chunk["error"]["code"] for chunk in chunks if "error" in chunk]
+    text = "".join(one["delta"].get("content") or "" for chunk in chunks for one in chunk.get("choices", ()))
+    return text, errors[0] if errors else None

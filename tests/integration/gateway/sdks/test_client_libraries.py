@@ -104,6 +104,7 @@ async def test_instructor_gives_objects(platform: Platform, model: str) -> None:
         assert made.model_dump() == FOX.model_dump()
         found, raw = await by_tools.chat.completions.create_with_completion(max_retries=1, **asks)
         assert (found.model_dump(), raw.model) == (FOX.model_dump(), model)
+        platform.answer(**{**CALLED, "calls": (("PartialAnimal", FOX.model_dump()),)})  # what the tool is called then
         partial = [one async for one in by_tools.chat.completions.create_partial(max_retries=1, **asks)]
         assert partial[-1].model_dump() == FOX.model_dump()
         platform.answer(text=FOX.model_dump_json())

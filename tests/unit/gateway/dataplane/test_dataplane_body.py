@@ -143,8 +143,9 @@ def test_stream_options_are_kept_and_added_to() -> None:
     b'{"model": "other", "messages":[{"role":"user","content":"x"}], "model": "m"}',
     b'{"messages":[{"role":"user","content":"x"}],"model":"other","mode\\u006c":"m"}',
 ])  # fmt: skip
-def test_a_name_given_twice_goes_up_once(raw: bytes) -> None:
-    assert b"other" not in sent(raw)
+@pytest.mark.parametrize("length", [1, 5000])
+def test_a_name_given_twice_goes_up_once(raw: bytes, length: int) -> None:
+    assert b"other" not in sent(raw.replace(b'"x"', b'"%b"' % (b"x" * length)))
 
 
 @pytest.mark.parametrize("raw", [
@@ -152,13 +153,18 @@ def test_a_name_given_twice_goes_up_once(raw: bytes) -> None:
     b'{"model": "m", "messages":[{"role":"user","content":"x"}], "tools":[{"model":"n"}]}',
     b'{"messages":[{"role":"user","content":"x"}],"model":"m"}',
 ])  # fmt: skip
-def test_a_body_that_names_one_model_goes_up_as_it_came(raw: bytes) -> None:
+def test_a_long_body_that_names_one_model_goes_up_as_it_came(raw: bytes) -> None:
+    raw = raw.replace(b'"content":"', b'"content":"' + b"x" * 5000)
     assert sent(raw) is raw
 
 
 def test_a_name_that_looks_like_more_fields_is_written_anew() -> None:
     name = 'm","x":"y'
-    raw = b'{"model":"m","x":"y","messages":[{"role":"user","content":"x"}],"model":' + json.dumps(name).encode() + b"}"
+    text = b"x" * 5000
+    raw = b'{"model":"m","x":"y","messages":[{"role":"user","content":"%b"}],"model":%b}' % (
+        text,
+        json.dumps(name).encode(),
+    )
     assert parse(raw, "chat").model == name
     assert parse(raw, "chat").canonical
 

@@ -19,6 +19,7 @@ from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import (
     ApiError,
     Gone,
+    InvalidRequest,
     OutOfTime,
     RateLimited,
     Unavailable,
@@ -28,12 +29,14 @@ from sluice_gateway.dataplane.errors import (
 from sluice_gateway.dataplane.refusals import refusal
 from sluice_gateway.dataplane.sse import Scanner, StreamPiece
 from sluice_gateway.dataplane.stages.resolve import open_to
+from sluice_gateway.dataplane.structure import in_terms_of
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import Call, FormCall, Reason, UpstreamReply
 from sluice_gateway.domain.wishes import Wishes
 from sluice_gateway.translate.shapes import Provider, Refusal
 
 _DEFAULT_RETRY_S = 1.0
+_NO_SUCH_PATH = frozenset({404, 405, 501})
 
 _REFUSED_AS = {"context_length_exceeded": "context", "content_filter": "content"}
 _REFUSALS = frozenset(_REFUSED_AS.values())
@@ -45,12 +48,16 @@ StatusClass = Literal["answer", "refusal", "limit", "failure"]
 
 
 class Answer(NamedTuple):
-    """What a deployment answered: a whole body and its JSON, or a stream whose first piece was read."""
+    """What a deployment answered: a whole body and its JSON, or a stream whose first piece was read.
+
+    `messages` are those of a stream that was read to its end already.
+    """
 
     reply: UpstreamReply
     json: dict[str, Any] | None
     scanner: Scanner | None
     first: StreamPiece | None
+    messages: list[dict[str, Any]] | None = None
 
 
 class AttemptFailed(Exception):
@@ -148,7 +155,11 @@ class Attempts:
             path, headers, body = ctx.endpoint.upstream_path, (("content-type", form.content_type),), form.files()
         elif state.provider is None and ctx.endpoint.client is None:
             path = ctx.endpoint.upstream_path
-            body = upstream_bytes(ctx.raw, ctx.body, ctx.fields, config.upstream_model, changed=ctx.changed)
+            fields, changed = ctx.fields, ctx.changed
+            if ctx.structure is not None:
+                fields = in_terms_of(config.provider, ctx.structure, fields, ctx.endpoint.kind)
+                changed = changed or fields is not ctx.fields
+            body = upstream_bytes(ctx.raw, ctx.body, fields, config.upstream_model, changed=changed)
         else:
             path, headers, body = foreign.request(ctx, entry, state)
         before, after = state.paths
@@ -195,15 +206,14 @@ class Attempts:
             if stream is None and not ctx.body.stream:
                 if ctx.form is not None and not reply.content_type.startswith(b"application/json"):
                     return {}  # subtitles or text, which pass as they come
-                found = _json(reply.body)
-                return found if state.provider is None else _translated(ctx, state.provider, found)
+                return _found(ctx, state.provider, _json(reply.body))
         if stream is not None:
             stream.close()
         if state.provider is not None and kind != "answer":
             self._refused(ctx, state, state.provider.refusal(reply.status, reply.body), reply, entry)
-        if kind == "refusal":
+        said = _said(ctx, entry, state, reply, kind)
+        if said is not None:
             state.succeeded()  # a refusal is a sign of life
-            said = refusal(reply.status, reply.body, model=entry.name, upstream_model=state.config.upstream_model)
             raise _refused_or_elsewhere(ctx, entry, said)
         if kind == "limit":
             raise self._limited(reply, state)
@@ -300,6 +310,29 @@ def _shorter(wishes: Wishes, limit_s: float, idle_s: float, *, streamed: bool) -
     # A caller may wait for less than the operator allows, not for more.
     wished = wishes.first_byte_s if streamed else wishes.timeout_s
     return min(limit_s, wished or limit_s), min(idle_s, wishes.idle_s or idle_s)
+
+
+def _said(
+    ctx: RequestContext, entry: ModelEntry, state: DeploymentState, reply: UpstreamReply, kind: StatusClass
+) -> ApiError | None:
+    # What a deployment said to the caller, None when it failed.
+    if ctx.endpoint.counts and reply.status in _NO_SUCH_PATH:
+        return InvalidRequest(
+            f"The model `{entry.name}` cannot count tokens before it answers: its server has no endpoint for that.",
+            param="model",
+            code="unsupported_value",
+        )
+    if kind != "refusal":
+        return None
+    return refusal(reply.status, reply.body, model=entry.name, upstream_model=state.config.upstream_model)
+
+
+def _found(ctx: RequestContext, provider: Provider | None, found: dict[str, Any]) -> dict[str, Any]:
+    if provider is not None:
+        return _translated(ctx, provider, found)
+    if ctx.endpoint.counts and type(found.get("input_tokens")) is not int:
+        raise failed("protocol")
+    return found
 
 
 def _translated(ctx: RequestContext, provider: Provider, found: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from sluice_gateway.dataplane.deployments import DeploymentState, are_full, choo
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import ApiError, Gone, NotPermitted, Overloaded, RateLimited, Unavailable
 from sluice_gateway.dataplane.limiter import Limiter
+from sluice_gateway.dataplane.sampling import sampled
 from sluice_gateway.dataplane.sse import EventTooLong, Scanner, usage_of
 from sluice_gateway.dataplane.stages.attempt import Answer, AttemptFailed, Attempts, failed, is_late
 from sluice_gateway.dataplane.stages.hedge import Hedge, hedge_after
@@ -23,6 +24,9 @@ from sluice_gateway.dataplane.stages.retry import Retries
 from sluice_gateway.dataplane.stages.settle import price_of
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import UpstreamError, UpstreamReply
+
+_ONE_OF_BOTH = frozenset({"anthropic", "bedrock"})  # Claude refuses a temperature beside top_p
+_DRAWN = frozenset({"chat", "completion"})
 
 
 def exhausted(chain: tuple[ModelEntry, ...], now: float, regions: frozenset[str] | None = None) -> ApiError:
@@ -65,6 +69,10 @@ class Dispatch:
             Gone: the client went away.
         """
         first = ctx.chain[0]
+        asked = None if ctx.body.extension is None else ctx.body.extension.sampling
+        if (ctx.plan.sampling is not None or asked is not None) and ctx.endpoint.kind in _DRAWN:
+            alone = any(one.config.provider in _ONE_OF_BOTH for entry in ctx.chain for one in entry.deployments)
+            ctx.fields, ctx.changed = sampled(ctx.fields, ctx.plan.sampling, asked, alone=alone), True
         tries = 0
         while (answer := await self._round(ctx)) is None:
             await self._retries.wait(ctx, tries)

@@ -16,7 +16,7 @@ from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.limiter import Limiter
 from sluice_gateway.dataplane.sse import usage_of
 from sluice_gateway.dataplane.stages.attempt import Answer
-from sluice_gateway.dataplane.stages.record import record_lost
+from sluice_gateway.dataplane.stages.record import record_beside
 from sluice_gateway.dataplane.stages.settle import settle
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.texts import pieces, size
@@ -134,7 +134,7 @@ class Hedge:
         usage = usage_of(answer.json) if answer is not None and answer.json is not None else None
         bill = settle(entry, usage, prompt_bytes=size(pieces(ctx.fields, ctx.endpoint.kind)), chunks=0)
         with suppress(DependencyUnavailable):  # the answer itself meets the same journal in a moment
-            record_lost(ctx, entry, state, bill, self._deps.usage, self._deps.clock.monotonic())
+            record_beside(ctx, entry, state, bill, self._deps.usage, self._deps.clock.monotonic(), "hedge")
 
 
 async def _first_good(

@@ -1,5 +1,8 @@
 """Record: write the request's usage into the journal, before the last bytes of its answer go out."""
 
+from typing import Literal
+
+from sluice.contracts.usage import UsageStatus
 from sluice_gateway.dataplane.context import Heads, RequestContext
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.randomness import fresh_hex
@@ -9,8 +12,11 @@ from sluice_gateway.domain.leases import nano_dollars
 from sluice_gateway.domain.ports import UsageFields, UsageSink
 
 _LONGEST_USER = 128
-_LONGEST_NAMED = 58  # with "-hedge" as long as a request id may be
-_CLIENT_GONE = 499
+_LONGEST_NAMED = 57  # with "-repair" as long as a request id may be
+_BESIDE: dict[str, tuple[UsageStatus, int, str]] = {
+    "hedge": ("cancelled", 499, "hedge_lost"),
+    "repair": ("error", 502, "structured_output_repaired"),
+}
 
 
 def event_id(heads: Heads) -> str:
@@ -59,10 +65,18 @@ def event_of(ctx: RequestContext, bill: Settlement, ended: float, life: str) -> 
     )
 
 
-def record_lost(
-    ctx: RequestContext, model: ModelEntry, state: DeploymentState, bill: Settlement, usage: UsageSink, ended: float
+def record_beside(
+    ctx: RequestContext,
+    model: ModelEntry,
+    state: DeploymentState,
+    bill: Settlement,
+    usage: UsageSink,
+    ended: float,
+    why: Literal["hedge", "repair"],
 ) -> None:
-    """Write down what a deployment cost that was asked besides the one that answered; it is charged with the request.
+    """Write down what an answer cost besides the one that the client gets; it is charged with the request.
+
+    `hedge`: another deployment was faster. `repair`: it had not the demanded form, and the model was asked again.
 
     Raises:
         DependencyUnavailable: the journal cannot be written.
@@ -70,15 +84,16 @@ def record_lost(
     ctx.lost_tokens += bill.prompt_tokens + bill.completion_tokens
     ctx.lost_money += nano_dollars(bill.cost_usd or 0.0)
     event = event_of(ctx, bill, ended, usage.life)
+    status, http_status, code = _BESIDE[why]
     usage.record(
         event._replace(
             event_id="evt_" + fresh_hex(),
-            request_id=ctx.heads.request_id[:_LONGEST_NAMED] + "-hedge",
+            request_id=f"{ctx.heads.request_id[:_LONGEST_NAMED]}-{why}",
             model=model.name,
             deployment=state.config.id,
-            status="cancelled",
-            http_status=_CLIENT_GONE,
-            error_code="hedge_lost",
+            status=status,
+            http_status=http_status,
+            error_code=code,
             ttft_ms=None,
         )
     )

@@ -119,7 +119,8 @@ def _plan(table: Table, key: KeyRecord, body: ParsedBody, entry: ModelEntry | Ro
                 code="policy_not_found",
             )
     retrieval = extension is not None and extension.retrieval is not None
-    return table.plan(base, added, virtual=isinstance(entry, RouteEntry), retrieval=retrieval)
+    plan = table.plan(base, added, virtual=isinstance(entry, RouteEntry), retrieval=retrieval)
+    return plan if extension is None or extension.sampling is None else plan.waiting()
 
 
 def _wrong_kind(name: str, kind: ModelKind, endpoint: Endpoint) -> InvalidRequest:

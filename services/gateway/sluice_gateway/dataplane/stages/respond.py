@@ -39,6 +39,7 @@ from sluice_gateway.dataplane.stages.attempt import Answer
 from sluice_gateway.dataplane.stages.guard_output import GuardOutput, StreamGuard
 from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.dataplane.stages.settle import take_counts
+from sluice_gateway.dataplane.stages.structured import StreamCheck, unfit
 from sluice_gateway.dataplane.stages.unmask import StreamUnmasking, unmasked
 from sluice_gateway.dataplane.upstream import ReplyStream, UpstreamError
 
@@ -156,6 +157,7 @@ class _Relay:
                 guard, ctx, window=options.guard_window_chars, holdback=options.guard_holdback_chars
             )
         self._unmasking = None if ctx.vault is None else StreamUnmasking(ctx.vault)
+        self._check = None if ctx.checks is None else StreamCheck(ctx.checks)
         self._observing = ctx.plan.guard_output == "observe"
         self._blocked = False
         self._ended = False
@@ -168,6 +170,7 @@ class _Relay:
             self._skeleton = skeleton_of(piece.events)
         try:
             tail = await self._forward(piece)
+            self._verify()
             tail += self._unmasked(await self._last_checks())
             end = self._late_mark() + self._writer.events(tail + last_event(ctx, self._skeleton)) + self._writer.end()
             self._finish()
@@ -186,11 +189,13 @@ class _Relay:
         ctx = self._ctx
         while True:
             events = piece.events
+            if self._check is not None:
+                events = self._check.feed(events)
             if self._windows is not None or self._observing:
                 events = await self._checked(events)
             if self._unmasking is not None:
                 events = self._unmasking.feed(events)
-            if piece.done or self._blocked:
+            if piece.done or self._blocked or self._is_cut():
                 return events
             shown = self._writer.events(events) if events else b""
             if shown:
@@ -253,6 +258,21 @@ class _Relay:
         # The head of a stream has gone when its text is checked; a comment is what every reader of events passes over.
         return b": x-sluice-guard: unchecked\n\n" if self._ctx.guard == "unchecked" != self.told else b""
 
+    def _is_cut(self) -> bool:
+        return self._check is not None and self._check.cut
+
+    def _verify(self) -> None:
+        # What was blocked is no answer of any form.
+        if self._check is None or self._blocked:
+            return
+        outcomes = self._deps.metrics.structured
+        if self._check.cut:
+            outcomes.labels("cut").value += 1
+        problem = self._check.finish()
+        outcomes.labels("valid" if problem is None else "invalid").value += 1
+        if problem is not None:
+            raise unfit(problem, asked_twice=False)
+
     def _unmasked(self, tail: bytes) -> bytes:
         unmasking = self._unmasking
         return tail if unmasking is None else unmasking.feed(tail) + unmasking.finish()
@@ -273,7 +293,7 @@ class _Relay:
 
     async def _drain(self) -> None:
         # The engine said [DONE]; its connection is kept when the end of the message follows at once.
-        if self._ended or self._blocked or self._ctx.status == "error":
+        if self._ended or self._blocked or self._is_cut() or self._ctx.status == "error":
             return
         try:
             async with asyncio.timeout(DRAIN_S):

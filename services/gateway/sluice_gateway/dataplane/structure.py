@@ -1,0 +1,193 @@
+"""Structured output: the form that a request demands of its answer, and how each engine is told of it.
+
+A request may say it in OpenAI's way (`response_format`, `tools`), in vLLM's (`structured_outputs`, or `guided_*` of older
+versions) or with llama.cpp's `grammar`; it reaches each engine in that engine's own terms.
+"""
+
+from typing import Any, Literal, NamedTuple
+
+from sluice_gateway.dataplane.body import Fields, Kind
+from sluice_gateway.dataplane.errors import wrong_value
+from sluice_gateway.domain.regex_grammar import NoGrammar, grammar_of_choice, grammar_of_regex
+
+TextKind = Literal["object", "schema", "regex", "choice", "grammar"]
+LLAMACPP, VLLM = "llamacpp", "vllm"
+_GUIDED: dict[str, TextKind] = {
+    "guided_json": "schema",
+    "guided_regex": "regex",
+    "guided_choice": "choice",
+    "guided_grammar": "grammar",
+    "grammar": "grammar",
+}
+_OUTPUTS: dict[str, TextKind] = {
+    "json": "schema",
+    "regex": "regex",
+    "choice": "choice",
+    "grammar": "grammar",
+    "json_object": "object",
+}
+_WRITTEN = frozenset({"chat", "completion"})
+_OBJECT = {"type": "object"}
+_MOST_CHOICES = 1000
+_MOST_LETTERS = 50_000
+STRUCTURED = frozenset({"response_format", "structured_outputs", "tools", *_GUIDED})
+
+
+class TextForm(NamedTuple):
+    """What a text must be: `rule` is a JSON schema, a regular expression, the list of choices, or a grammar.
+
+    `field` names where the request says so.
+    """
+
+    kind: TextKind
+    rule: Any
+    field: str
+
+
+class Tools(NamedTuple):
+    """The functions that may be called, with the schemas of their arguments (None: anything).
+
+    `must` says that one has to be called; `closed` that there are no others, such as tools which the provider brings along.
+    """
+
+    schemas: dict[str, Fields | bool | None]
+    must: bool
+    closed: bool
+
+
+class Structure(NamedTuple):
+    """All that a request demands of its answer's form."""
+
+    text: TextForm | None
+    tools: Tools | None
+
+
+def structure_of(fields: Fields, kind: Kind) -> Structure | None:
+    """Return what a request demands, None if it demands nothing.
+
+    Raises:
+        InvalidRequest: it contradicts itself, or a value makes no sense.
+    """
+    if kind not in _WRITTEN:
+        return None
+    text, tools = _text(fields), _tools(fields)
+    return None if text is None and tools is None else Structure(text, tools)
+
+
+def in_terms_of(engine: str, structure: Structure, fields: Fields, kind: Kind) -> Fields:
+    """Return a request's fields in the terms of an engine (a deployment's `provider`); others get them as they came.
+
+    Raises:
+        InvalidRequest: llama.cpp has no grammar for the regular expression.
+    """
+    form = structure.text
+    if form is None or engine not in (LLAMACPP, VLLM):
+        return fields
+    if form.field == "response_format" and kind == "chat":
+        return fields
+    out = {name: value for name, value in fields.items() if name not in STRUCTURED or name == "tools"}
+    if engine == VLLM:
+        given = fields.get("structured_outputs")
+        name = next(name for name, known in _OUTPUTS.items() if known == form.kind)
+        more = given if type(given) is dict else {}
+        return {**out, "structured_outputs": {**more, name: True if form.kind == "object" else form.rule}}
+    if form.kind in ("schema", "object"):
+        if kind == "completion":
+            return {**out, "json_schema": form.rule}
+        return {
+            **out,
+            "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": form.rule}},
+        }
+    return {**out, "grammar": _grammar(form)}
+
+
+def _grammar(form: TextForm) -> str:
+    if form.kind == "choice":
+        return grammar_of_choice(form.rule)
+    if form.kind == "grammar":
+        return str(form.rule)
+    try:
+        return grammar_of_regex(form.rule)
+    except NoGrammar as exc:
+        raise wrong_value(form.field, f"{exc}. Write it without, or use another model.") from exc
+
+
+def _text(fields: Fields) -> TextForm | None:
+    found = [form for form in (_response_format(fields), _outputs(fields), *_guided(fields)) if form is not None]
+    if len(found) > 1:
+        raise wrong_value(found[1].field, f"goes not together with `{found[0].field}`. Leave one of them out.")
+    return found[0] if found else None
+
+
+def _response_format(fields: Fields) -> TextForm | None:
+    given = fields.get("response_format")
+    if given is None:
+        return None
+    if type(given) is not dict:
+        raise wrong_value("response_format", 'must be an object such as {"type": "json_object"}.')
+    kind = given.get("type")
+    if kind == "json_object":
+        return TextForm("object", _schema(given.get("schema", _OBJECT), "response_format.schema"), "response_format")
+    if kind != "json_schema":
+        return None
+    inner = given.get("json_schema")
+    if type(inner) is not dict:
+        raise wrong_value("response_format.json_schema", "must be an object with `name` and `schema`.")
+    where = "response_format.json_schema.schema"
+    return TextForm("schema", _schema(inner.get("schema"), where), "response_format")
+
+
+def _outputs(fields: Fields) -> TextForm | None:
+    given = fields.get("structured_outputs")
+    if given is None:
+        return None
+    if type(given) is not dict:
+        raise wrong_value("structured_outputs", 'must be an object such as {"regex": "[0-9]+"}.')
+    said = [name for name in _OUTPUTS if given.get(name) not in (None, False)]
+    if len(said) > 1:
+        raise wrong_value("structured_outputs", f"must hold one of {', '.join(_OUTPUTS)}, not several.")
+    if not said:
+        return None
+    return _form(_OUTPUTS[said[0]], given[said[0]], "structured_outputs", said[0])
+
+
+def _guided(fields: Fields) -> list[TextForm]:
+    return [_form(kind, fields[name], name) for name, kind in _GUIDED.items() if fields.get(name) is not None]
+
+
+def _form(kind: TextKind, value: Any, field: str, inner: str | None = None) -> TextForm:
+    where = field if inner is None else f"{field}.{inner}"
+    if kind == "object":
+        return TextForm(kind, _OBJECT, field)
+    if kind == "schema":
+        return TextForm(kind, _schema(value, where), field)
+    if kind == "choice":
+        if type(value) is not list or not 0 < len(value) <= _MOST_CHOICES or any(type(one) is not str for one in value):
+            raise wrong_value(where, f"must be a list of 1 to {_MOST_CHOICES} strings.")
+        return TextForm(kind, value, field)
+    if type(value) is not str or not 0 < len(value) <= _MOST_LETTERS:
+        raise wrong_value(where, f"must be a string of 1 to {_MOST_LETTERS} characters.")
+    return TextForm(kind, value, field)
+
+
+def _schema(value: Any, where: str) -> Any:
+    if type(value) not in (dict, bool):
+        raise wrong_value(where, "must be a JSON schema, as an object.")
+    return value
+
+
+def _tools(fields: Fields) -> Tools | None:
+    given, choice = fields.get("tools"), fields.get("tool_choice")
+    if type(given) is not list or not given or choice == "none":
+        return None
+    functions = [tool.get("function") for tool in given if type(tool) is dict and tool.get("type") == "function"]
+    schemas = {
+        one["name"]: one.get("parameters") for one in functions if type(one) is dict and type(one.get("name")) is str
+    }
+    if not schemas:
+        return None
+    closed = len(functions) == len(given)
+    named = choice.get("function") if type(choice) is dict and choice.get("type") == "function" else None
+    if type(named) is dict and named.get("name") in schemas:
+        return Tools({named["name"]: schemas[named["name"]]}, must=True, closed=True)
+    return Tools(schemas, must=choice == "required", closed=closed)

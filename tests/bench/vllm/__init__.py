@@ -1,0 +1,1 @@
+"""vLLM behind the platform: its environment, and what is measured with it."""

@@ -1,0 +1,174 @@
+"""LoRA adapters: loaded on every engine of their model or on none, the longest unused one makes room, restarts bring them back."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from sluice.clock import SystemClock
+from sluice.contracts.engine import AdapterLoad
+from sluice.telemetry.metrics import MetricRegistry
+from sluice_inference.adapters.adapter_file import AdapterFile
+from sluice_inference.domain.errors import AdapterNotFound, AdapterRefused, EngineFailed
+from sluice_inference.domain.lifecycle import RestartPolicy
+from sluice_inference.domain.lora import Adapter, AdapterConfig, misfit, to_evict, used
+from sluice_inference.domain.readings import Reading
+from sluice_inference.domain.specs import EngineSpec, RemoteSpec, VllmSpec
+from sluice_inference.fleet import Fleet
+from sluice_inference.keeper import EngineKeeper, Pace
+from sluice_inference.metrics import EngineMetrics
+
+
+class Engines:
+    """Engines that something else runs, as the keeper asks them; `holding` is what each has in memory."""
+
+    def __init__(self) -> None:
+        self.holding: dict[str, set[str]] = {}
+        self.running: frozenset[str] = frozenset()
+        self.refusing: set[str] = set()
+        self.down = False
+
+    def trim_log(self, engine_id: str) -> None:
+        """There is none."""
+
+    async def is_up(self, spec: EngineSpec) -> None:
+        if self.down:
+            self.holding[spec.id] = set()
+            raise EngineFailed("connection refused")
+
+    async def generate(self, spec: EngineSpec) -> None:
+        await self.is_up(spec)
+
+    async def read(self, spec: EngineSpec) -> Reading:
+        await self.is_up(spec)
+        return Reading(adapters=self.running)
+
+    async def load_adapter(self, spec: EngineSpec, name: str, path: str) -> None:
+        if spec.id in self.refusing:
+            raise EngineFailed("no room")
+        self.holding.setdefault(spec.id, set()).add(name)
+
+    async def unload_adapter(self, spec: EngineSpec, name: str) -> None:
+        self.holding[spec.id].discard(name)
+
+
+def remote(number: int, model: str = "base", most: int = 2) -> RemoteSpec:
+    return RemoteSpec(
+        backend="remote", id=f"e{number}", model=model, base_url=f"http://h{number}/v1", max_adapters=most
+    )
+
+
+@asynccontextmanager
+async def hosting(world: Engines, file: Path, *specs: EngineSpec) -> AsyncIterator[Fleet]:
+    adapters = AdapterFile(file)
+    held = adapters.read()
+    keepers = {
+        spec.id: EngineKeeper(
+            spec, launcher=world, probe=world, metrics=EngineMetrics(MetricRegistry()), clock=SystemClock(),  # type: ignore[arg-type]
+            policy=RestartPolicy(0.01, 0.02, 3, 60.0, 1), pace=Pace(0.01, 0.01), adapters=held.get(spec.id),
+        )
+        for spec in specs
+    }  # fmt: skip
+    loops = [asyncio.create_task(keeper.run()) for keeper in keepers.values()]
+    try:
+        await until(lambda: all(keeper.status().state == "ready" for keeper in keepers.values()))
+        yield Fleet(keepers, adapters)
+    finally:
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+
+
+async def until(check: Callable[[], bool]) -> None:
+    async with asyncio.timeout(3):
+        while not check():
+            await asyncio.sleep(0.005)
+
+
+def wanted(name: str, model: str = "base") -> AdapterLoad:
+    return AdapterLoad(name=name, model=model, path=f"/adapters/{name}")
+
+
+async def test_every_engine_of_the_model_gets_it_and_the_longest_unused_makes_room(tmp_path: Path) -> None:
+    world = Engines()
+    async with hosting(world, tmp_path / "a.json", remote(1), remote(2), remote(3, "other")) as fleet:
+        assert (await fleet.load(wanted("a"))).engines == ("e1", "e2")
+        await fleet.load(wanted("b"))
+        world.running = frozenset({"a"})
+        await until(lambda: fleet.listed().data[0].last_used_at is not None)
+        world.running = frozenset()
+        assert (await fleet.load(wanted("c"))).evicted == ("b",)
+        assert world.holding == {"e1": {"a", "c"}, "e2": {"a", "c"}}
+        await fleet.unload("a")
+        assert [one.name for one in fleet.listed().data] == ["c"]
+        with pytest.raises(AdapterNotFound):
+            await fleet.unload("a")
+
+
+async def test_if_one_engine_refuses_none_keeps_it(tmp_path: Path) -> None:
+    world = Engines()
+    async with hosting(world, tmp_path / "a.json", remote(1), remote(2)) as fleet:
+        world.refusing = {"e2"}
+        with pytest.raises(EngineFailed, match="no room"):
+            await fleet.load(wanted("a"))
+        assert fleet.listed().data == ()
+        assert world.holding == {"e1": set()}
+
+
+async def test_an_engine_or_a_service_that_starts_anew_gets_its_adapters_again(tmp_path: Path) -> None:
+    world = Engines()
+    async with hosting(world, tmp_path / "a.json", remote(1)) as fleet:
+        await fleet.load(wanted("a"))
+        world.down = True
+        await until(lambda: world.holding["e1"] == set())
+        world.down = False
+        await until(lambda: world.holding["e1"] == {"a"})
+    world.holding.clear()
+    async with hosting(world, tmp_path / "a.json", remote(1)) as fleet:
+        assert world.holding == {"e1": {"a"}}
+        assert [one.path for one in fleet.listed().data] == ["/adapters/a"]
+
+
+async def test_what_cannot_be_loaded_is_refused_with_a_reason(tmp_path: Path) -> None:
+    world = Engines()
+    async with hosting(world, tmp_path / "a.json", remote(1), remote(2, "plain", most=0)) as fleet:
+        for name, model, said in (
+            ("a", "nobody", "serves it"),
+            ("a", "plain", "lora: true"),
+            ("plain", "base", "name of a model"),
+        ):
+            with pytest.raises(AdapterRefused, match=said):
+                await fleet.load(wanted(name, model))
+    local = VllmSpec.model_validate({"id": "v", "backend": "vllm", "model": "base", "model_path": "/m", "lora": True})
+    keeper = EngineKeeper(
+        local, launcher=world, probe=world, metrics=EngineMetrics(MetricRegistry()), clock=SystemClock(),  # type: ignore[arg-type]
+        policy=RestartPolicy(), pace=Pace(),
+    )  # fmt: skip
+    fleet = Fleet({"v": keeper}, AdapterFile(tmp_path / "b.json"))
+    with pytest.raises(AdapterRefused, match=r"adapter_config\.json"):
+        await fleet.load(AdapterLoad(name="a", model="base", path=str(tmp_path)))
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 64}))
+    with pytest.raises(AdapterRefused, match="safetensors"):
+        await fleet.load(AdapterLoad(name="a", model="base", path=str(tmp_path)))
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"")
+    with pytest.raises(AdapterRefused, match="raise max_lora_rank"):
+        await fleet.load(AdapterLoad(name="a", model="base", path=str(tmp_path)))
+
+
+def test_only_what_does_not_run_makes_room_unless_all_do() -> None:
+    held = {"a": Adapter("/a", 1.0), "b": Adapter("/b", 2.0), "c": Adapter("/c", 3.0)}
+    assert to_evict(held, 4, ()) is None
+    assert to_evict(held, 3, ()) == "a"
+    assert to_evict(held, 3, ("a",)) == "b"
+    assert to_evict(held, 3, ("a", "b", "c")) == "a"
+    assert to_evict(used(held, {"a"}, 9.0), 3, ()) == "b"
+    assert misfit(AdapterConfig(peft_type="IA3"), 8) is not None
+    assert misfit(AdapterConfig(peft_type="LORA", r=8), 8) is None
+
+
+def test_a_broken_file_counts_as_empty(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{")
+    assert AdapterFile(tmp_path / "a.json").read() == {}
