@@ -48,7 +48,8 @@ class Deployment(Reply):
     `region` says where the data goes; a tenant that is bound to regions never reaches a deployment without one.
     `provider` names the API that is spoken there: `anthropic`, `gemini`, `bedrock` and `azure` have their own, every other
     name means OpenAI's; `llamacpp` and `vllm` are OpenAI's with these engines' own fields for structured output.
-    `api_version` is Azure's.
+    `api_version` is Azure's. With `responses: native` requests to `/v1/responses` pass as they come to a server that has
+    OpenAI's Responses API, instead of being turned into chat completions.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Deployment(Reply):
     upstream_model: str
     region: str | None = None
     api_version: str | None = None
+    responses: Literal["translated", "native"] = "translated"
     auth: DeploymentAuth = DeploymentAuth()
     weight: Annotated[float, Field(gt=0)] = 1.0
     max_in_flight: Annotated[int, Field(ge=1)] = 64

@@ -107,6 +107,7 @@ class DeploymentConfig(_Section):
     upstream_model: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
     region: Region | None = None
     api_version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,50}$")] | None = None
+    responses: Literal["translated", "native"] = "translated"
     auth: AuthConfig = AuthConfig()
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     max_in_flight: Annotated[int, Field(ge=1)] = 64
