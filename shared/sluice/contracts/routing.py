@@ -151,11 +151,7 @@ class Model(Reply):
 
 
 class RetrievalPolicy(Reply):
-    """Retrieval that a policy switches on for each request of its route.
-
-    `when` matters with an enforced input guard: `after_guard` asks with the text that the guard lets pass, `beside_guard` at once and with
-    the text as it came, so that a request waits for the slower of the two; that text then reaches the model of embeddings unchecked.
-    """
+    """Retrieval that a policy switches on for each request of its route; `beside_guard` asks before the input guard is done."""
 
     vector_store_ids: tuple[str, ...] = ()
     top_k: Annotated[int, Field(ge=1, le=50)] = 5
