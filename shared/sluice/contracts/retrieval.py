@@ -400,12 +400,13 @@ class EmbeddingReply(Reply):
 
 
 class RetrievalPolicy(Reply):
-    """Retrieval that a policy switches on for each request of its route."""
+    """Retrieval that a policy switches on for each request of its route; `beside_guard` asks before the input guard is done."""
 
     vector_store_ids: tuple[str, ...] = ()
     top_k: Annotated[int, Field(ge=1, le=50)] = 5
     mode: SearchMode = "hybrid"
     on_error: Literal["fail", "continue"] = "fail"
+    when: Literal["after_guard", "beside_guard"] = "after_guard"
     rerank: RerankMethod = "none"
     placement: ContextPlacement = "ranked"
     follow_ups: bool = True

@@ -46,8 +46,7 @@ class Deployment(Reply):
     `base_url` ends before `/chat/completions` (as in the `openai` client); `max_in_flight` and `timeout_s` bound
     what one gateway process sends; `tokens_per_second` is what the inference service measured, if it knows.
     `first_byte_timeout_s` bounds the wait for the first event of a stream and `idle_timeout_s` each pause inside one, `timeout_s`
-    where they are None.
-    `region` says where the data goes; a tenant that is bound to regions never reaches a deployment without one.
+    where they are None. `region` says where the data goes; a tenant that is bound to regions never reaches a deployment without one.
     `provider` names the API that is spoken there: `anthropic`, `gemini`, `bedrock` and `azure` have their own, every other
     name means OpenAI's; `llamacpp` and `vllm` are OpenAI's with these engines' own fields for structured output.
     `api_version` is Azure's. With `responses: native` requests to `/v1/responses` pass as they come to a server that has

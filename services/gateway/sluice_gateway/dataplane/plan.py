@@ -75,7 +75,7 @@ class Plan:
     """A compiled policy: `groups` of stages that run one after the other, the stages of a group at the same time.
 
     Retrieval asks an embedding model, which may be a provider. So with an enforced input guard it waits for the verdict and
-    asks with the text that the guard lets pass; else it runs beside the guard and the router.
+    asks with the text that the guard lets pass, unless the policy says `beside_guard`; else it runs beside the guard and the router.
     """
 
     policy: str | None
@@ -151,7 +151,8 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
     if virtual:
         first.append(stages.route)
     if retrieval is not None or retrieval_asked:
-        (second if effective.guard_input == "enforce" else first).append(stages.retrieve)
+        waits = effective.guard_input == "enforce" and (wanted is None or wanted.when == "after_guard")
+        (second if waits else first).append(stages.retrieve)
     groups = tuple(tuple(group) for group in (first, second) if group)
     attempts = _attempting(effective.attempts)
     return Plan(
