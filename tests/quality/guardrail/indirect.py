@@ -17,8 +17,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from email.message import Message
 from importlib import metadata
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from tests.quality.guardrail.generate.documents import sentences
@@ -58,7 +60,7 @@ def descriptions() -> list[str]:
     """Return the descriptions of installed packages whose licence lets them be used for anything."""
     found: dict[str, None] = {}
     for one in metadata.distributions():
-        about = one.metadata
+        about = cast("Message", one.metadata)
         licence = " ".join(
             [
                 about.get("License-Expression") or "",

@@ -86,7 +86,8 @@ class Scores:
             (text, one) for row, text, one in zip(self.rows, self.texts, self.read, strict=True) if _is(row, wanted)
         ]
         best = np.array([head.best(text, one).score for text, one in found])
-        return np.log(np.maximum(best, 1e-15) / np.maximum(1 - best, 1e-15))
+        logits: NDArray[np.float64] = np.log(np.maximum(best, 1e-15) / np.maximum(1 - best, 1e-15))
+        return logits
 
     def trained(self, data: Sparse, used: NDArray[np.bool_]) -> Cascade:
         """Fit both readings on the `used` rows and set the working point: at most `RATES` of each kind of benign text lie above.
