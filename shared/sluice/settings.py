@@ -47,6 +47,7 @@ class PlatformSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe log line written")
     data_dir: Path = Field(Path(".sluice/data"), description="folder for databases, vectors, journals and blobs")
     config_dir: Path = Field(Path("deploy/config"), description="folder with models.yaml, guard.yaml and others")
+    secrets_dir: Path = Field(Path("/run/secrets"), description="folder with files that hold keys of providers")
     redis_url: str = Field("redis://127.0.0.1:8091/0", description="Redis or Valkey")
     database_url: str = Field("", description="PostgreSQL URL; empty means one SQLite file per service in data_dir")
     qdrant_url: str = Field("", description="Qdrant server; empty means the embedded engine in the retrieval service")

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import uvicorn
 from tests.simulators.lease_bank import Bank
@@ -24,11 +25,12 @@ from sluice.contracts.routing import (
     RoutingSnapshot,
 )
 from sluice.errors import SluiceError
+from sluice.secrets import ProviderSecrets
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice.testing import free_port
-from sluice_gateway.adapters.credentials import EnvironmentCredentials
+from sluice_gateway.adapters.credentials import DeploymentCredentials
 from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.dataplane.asgi import Receive, Scope, Send
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
@@ -87,7 +89,9 @@ class Secrets:
 
     def signed(self, auth: DeploymentAuth, url: str, body: bytes) -> tuple[tuple[str, str], ...]:
         """Sign as the product does."""
-        return EnvironmentCredentials(ServiceTokens("x" * 32, "gateway")).signed(auth, url, body)
+        return DeploymentCredentials(ServiceTokens("x" * 32, "gateway"), ProviderSecrets(Path("/nowhere"))).signed(
+            auth, url, body
+        )
 
 
 @dataclass

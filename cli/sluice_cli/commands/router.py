@@ -1,14 +1,17 @@
 """`sluice router`: what is in force, how it came to that, and the classifiers that routes' rules ask."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
 from sluice_cli.client import Gateway, every
 from sluice_cli.output import say, show_json, show_table
+from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.platform.place import layout_of
 from sluice_cli.settings import CliSettings
 
@@ -22,15 +25,56 @@ _CURVE = ("floor", "in scope and right", "out of scope found")
 
 @app.command()
 def train(
+    classifier: Annotated[
+        Literal["intent", "domain", "difficulty"],
+        typer.Argument(help="from intents.yaml, from domains.yaml, or from FILE"),
+    ] = "intent",
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="for `difficulty`: lines of JSON with `text`, and `weak` and `strong`: how good both models' answers were, 0 to 1"
+        ),
+    ] = None,
     url: Url = "",
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Train the intent classifier from intents.yaml, use it from now on, and say what it is worth."""
-    report = _router(url).admin("POST", "/v1/classifiers/intent/train")
+    """Train a classifier, use it from now on in all routers, and say what it is worth."""
+    if (file is None) == (classifier == "difficulty"):
+        raise CommandFailed(
+            "`sluice router train difficulty FILE` takes a file of examples; intent and domain take none."
+        )
+    body = {} if file is None else {"json": {"examples": _examples(file)}}
+    report = _router(url).admin("POST", f"/v1/classifiers/{classifier}/train", timeout=None, **body)
     if as_json:
         show_json(report)
+    elif classifier == "difficulty":
+        _show_difficulty(report)
     else:
         _show(report)
+
+
+def _examples(file: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            one = json.loads(line)
+            found.append({"text": one["text"], "weak": float(one["weak"]), "strong": float(one["strong"])})
+        except (ValueError, KeyError, TypeError) as exc:
+            raise CommandFailed(f"{file}, line {number}: it must be JSON with text, weak and strong ({exc}).") from exc
+    return found
+
+
+def _show_difficulty(report: dict[str, Any]) -> None:
+    say(
+        f"{report['examples']} examples, each judged by a classifier that did not see it: the weaker model's answers are worth "
+        f"{report['weak_quality']:.3f}, the stronger one's {report['strong_quality']:.3f}"
+    )
+    say(f"average gap recovered {report['apgr']:.3f} (chance: 0.5); in use now, SHA-256 {report['sha256']}")
+    rows = [
+        (f"{one['strong_share']:.0%}", f"{one['quality']:.3f}", f"{one['gap_recovered']:.1%}")
+        for one in report["curve"]
+    ]
+    show_table(("to the stronger", "quality", "gap recovered"), rows)
 
 
 @app.command()

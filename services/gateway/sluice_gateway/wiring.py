@@ -25,6 +25,7 @@ from sluice.ids import new_id
 from sluice.loops import Rounds, Supervisor
 from sluice.queues import USAGE
 from sluice.redis import open_redis
+from sluice.secrets import ProviderSecrets
 from sluice.service import deps_of
 from sluice.settings import ConfigError, PlatformSettings, ServiceName
 from sluice.tasks import TaskSender, make_celery
@@ -35,7 +36,7 @@ from sluice_gateway.adapters.asked_questions import RedisQuestions
 from sluice_gateway.adapters.batch_queue import CeleryBatchQueue
 from sluice_gateway.adapters.blob_store import open_blobs
 from sluice_gateway.adapters.cooldown_channel import CooldownChannel
-from sluice_gateway.adapters.credentials import EnvironmentCredentials
+from sluice_gateway.adapters.credentials import DeploymentCredentials
 from sluice_gateway.adapters.delegation import ServiceDelegations
 from sluice_gateway.adapters.forwarding import Forwarder, Limits
 from sluice_gateway.adapters.key_ring import KeyRingKeeper
@@ -208,7 +209,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 keys=ring,
                 usage=JournalSink(journal, book.life),
                 leases=leases,
-                credentials=EnvironmentCredentials(tokens),
+                credentials=DeploymentCredentials(tokens, ProviderSecrets(platform.secrets_dir)),
                 guard=GuardrailClient(client("guardrail")),
                 router=router,
                 retrieval=retrieval,

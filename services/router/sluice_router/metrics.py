@@ -9,6 +9,8 @@ OUTCOMES = ("candidate", "fallback", "largest_context", "last_resort", "refused"
 
 READINGS = ("recognised", "out_of_scope", "not_confident", "broken")
 
+READ = {"intent": READINGS, "domain": READINGS, "language": READINGS[::2], "difficulty": ("strong", "weak", "broken")}
+
 
 class RouterMetrics:
     """Decisions, signals, splits, probes, publications and reloads."""
@@ -26,12 +28,13 @@ class RouterMetrics:
             ("route", "assigned", "result"),
         )
         self.readings = registry.counter(
-            "sluice_router_intents_total",
-            "Texts whose intent was asked for, by what the classifier said (broken: it gave no answer)",
-            ("outcome",),
+            "sluice_router_readings_total",
+            "Texts that were read for a route, by the signal and what it said (broken: the classifier gave no answer)",
+            ("signal", "outcome"),
         )
-        for reading in READINGS:
-            self.readings.labels(reading)
+        for signal, outcomes in READ.items():
+            for outcome in outcomes:
+                self.readings.labels(signal, outcome)
         self.held_back = registry.gauge(
             "sluice_router_registry_held_back", "Objects made through the API that do not fit models.yaml"
         )

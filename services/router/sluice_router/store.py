@@ -1,4 +1,4 @@
-"""Queries on the router's database: the registry."""
+"""Queries on the router's database: the registry and the classifiers."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from sluice.db import AsyncSession, Database, ReadSession
 from sluice_router.domain.errors import IdempotencyKeyReused, VersionNotFound
 from sluice_router.domain.registry import Entry, Ref, State, applied
 from sluice_router.domain.registry_admin import Creation, Decide, Decided, Outcome, Trail
-from sluice_router.tables import CreationRow, EntryRow, HeadRow, VersionRow
+from sluice_router.tables import ClassifierRow, CreationRow, EntryRow, HeadRow, VersionRow
 
 _REPEATABLE_S = 86_400.0
 _FIELDS = tuple(name for name in RegistryVersion.model_fields if name not in ("object", "id"))
@@ -82,6 +82,31 @@ class RegistryStore:
             if row is None:
                 raise VersionNotFound(f"There is no version {version} of the registry.")
             return _version(row)
+
+
+class ClassifierStore:
+    """Trained classifiers; every method raises DependencyUnavailable while the database is away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def hashes(self) -> dict[str, str]:
+        """Return the SHA-256 of each by name."""
+        async with self._database.read() as session:
+            found = await session.execute(select(ClassifierRow.name, ClassifierRow.sha256))
+            return {name: sha256 for name, sha256 in found}  # noqa: C416 - rows become a plain dict
+
+    async def read(self, name: str) -> bytes | None:
+        """Return one as bytes, None when there is none."""
+        async with self._database.read() as session:
+            row = await session.get(ClassifierRow, name)
+            return None if row is None else row.content
+
+    async def save(self, name: str, content: bytes, sha256: str, trail: Trail) -> None:
+        """Keep one in place of the earlier one."""
+        async with self._database.write() as session:
+            made = ClassifierRow(name=name, content=content, sha256=sha256, trained_at=trail.at, trained_by=trail.actor)
+            await session.merge(made)
 
 
 async def _entries(session: AsyncSession | ReadSession) -> tuple[Entry, ...]:

@@ -20,12 +20,14 @@ from sluice.health import Probe
 from sluice.host_names import SystemNames
 from sluice.loops import Supervisor
 from sluice.redis import open_redis
+from sluice.secrets import ProviderSecrets
 from sluice.service import deps_of
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
-from sluice_router.adapters import intents_file
-from sluice_router.adapters.intents import Intents
+from sluice_router.adapters import examples_file
+from sluice_router.adapters.classifiers import Classifiers
+from sluice_router.adapters.languages import Languages
 from sluice_router.adapters.live import LiveConfig
 from sluice_router.adapters.loads import Loads
 from sluice_router.adapters.models_file import WatchedFile, load
@@ -33,6 +35,7 @@ from sluice_router.adapters.outside import Outside
 from sluice_router.adapters.price_catalogue import PriceCatalogue
 from sluice_router.adapters.prober import Prober
 from sluice_router.adapters.publisher import Notes, Publisher
+from sluice_router.adapters.reader import Reader
 from sluice_router.domain.adapters import with_adapters
 from sluice_router.domain.health import HealthBook
 from sluice_router.domain.publication import probed, snapshot
@@ -40,7 +43,7 @@ from sluice_router.domain.registry import State
 from sluice_router.domain.registry_admin import RegistryAdmin
 from sluice_router.metrics import RouterMetrics
 from sluice_router.settings import Settings
-from sluice_router.store import RegistryStore
+from sluice_router.store import ClassifierStore, RegistryStore
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
@@ -64,7 +67,8 @@ class Deps:
     prober: Prober
     publisher: Publisher
     loads: Loads
-    intents: Intents
+    classifiers: Classifiers
+    reader: Reader
     metrics: RouterMetrics
 
 
@@ -142,6 +146,7 @@ async def open_deps(
     prober = Prober(
         transport=transport or network,
         tokens=tokens,
+        secrets=ProviderSecrets(platform.secrets_dir),
         targets=lambda: probed(live.current),
         changed=refresh,
         counted=lambda result: metrics.probes.labels(result).inc(),
@@ -154,13 +159,14 @@ async def open_deps(
         return ServiceClient(service, url, tokens, transport or network, tracing, subject="router", retries=0)
 
     inference = InferenceClient(asking("inference"))
-    intents = Intents(
+    classifiers = Classifiers(
         RetrievalClient(asking("retrieval")),
-        platform.data_dir / "router" / "intents.npz",
+        ClassifierStore(database),
         settings.intent_timeout_s,
         settings.intent_confidence,
     )
-    intents.load()
+    await classifiers.load()
+    reader = Reader(classifiers, Languages(), lambda signal, outcome: metrics.readings.labels(signal, outcome).inc())
     loads = Loads(inference, lambda: publisher.current, settings.loads_s, adapters, refresh)
 
     async def publish() -> None:
@@ -176,6 +182,7 @@ async def open_deps(
     loops.start("prices", lambda: catalogue.follow(lambda: live.current, time, publisher.refresh))
     loops.start("registry", lambda: live.settle(settle))
     loops.start("registry-changes", lambda: live.listen(refresh))
+    loops.start("classifiers", lambda: classifiers.look(settings.reload_s))
     loops.start("registry-look", lambda: live.look(settings.reload_s, refresh))
     loops.start("models-file", lambda: file.watch(settings.reload_s, reloaded))
     try:
@@ -197,7 +204,8 @@ async def open_deps(
             prober=prober,
             publisher=publisher,
             loads=loads,
-            intents=intents,
+            classifiers=classifiers,
+            reader=reader,
             metrics=metrics,
         )
     finally:
@@ -218,8 +226,9 @@ async def _loaded(live: LiveConfig, database: Database) -> None:
 
 
 def check_config(platform: PlatformSettings, settings: Settings) -> None:
-    """Raise if models.yaml, or intents.yaml where there is one, is not right."""
+    """Raise if models.yaml, or intents.yaml and domains.yaml where they are there, are not right."""
     del settings
     load(platform)
-    if (platform.config_dir / intents_file.FILENAME).exists():
-        intents_file.load(platform)
+    for filename in examples_file.FILES:
+        if (platform.config_dir / filename).exists():
+            examples_file.load(platform, filename)

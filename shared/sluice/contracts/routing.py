@@ -25,15 +25,16 @@ KEY_HEADERS = {"azure": "api-key", "anthropic": "x-api-key", "gemini": "x-goog-a
 
 
 class DeploymentAuth(Reply):
-    """How a deployment wants to be called; secrets never travel, only the name of the variable that holds one.
+    """How a deployment wants to be called; secrets never travel, only the name of the variable or file that holds one.
 
-    `none` sends nothing, `bearer` sends the value of environment variable `env`, `service` sends a service token
+    `none` sends nothing, `bearer` sends the value of environment variable `env` or of `file` in the folder for secrets, `service` sends a service token
     for audience `audience` (a Sluice service that speaks the OpenAI API, such as retrieval's embeddings), `aws` signs each
-    request for `region` (SigV4) with the access key, secret key and perhaps session token that `env` holds, with colons between.
+    request for `region` (SigV4) with the access key, secret key and perhaps session token that `env` or `file` holds, with colons between.
     """
 
     kind: Literal["none", "bearer", "service", "aws"] = "none"
     env: str | None = None
+    file: str | None = None
     audience: str | None = None
     region: str | None = None
 
@@ -48,7 +49,8 @@ class Deployment(Reply):
     `region` says where the data goes; a tenant that is bound to regions never reaches a deployment without one.
     `provider` names the API that is spoken there: `anthropic`, `gemini`, `bedrock` and `azure` have their own, every other
     name means OpenAI's; `llamacpp` and `vllm` are OpenAI's with these engines' own fields for structured output.
-    `api_version` is Azure's.
+    `api_version` is Azure's. With `responses: native` requests to `/v1/responses` pass as they come to a server that has
+    OpenAI's Responses API, instead of being turned into chat completions.
     """
 
     id: str
@@ -57,6 +59,7 @@ class Deployment(Reply):
     upstream_model: str
     region: str | None = None
     api_version: str | None = None
+    responses: Literal["translated", "native"] = "translated"
     auth: DeploymentAuth = DeploymentAuth()
     weight: Annotated[float, Field(gt=0)] = 1.0
     max_in_flight: Annotated[int, Field(ge=1)] = 64
@@ -253,17 +256,36 @@ class Share(Reply):
 
 
 class Rule(Reply):
-    """Requests with one of these intents go to the models of `use` first; the route's candidates answer when those cannot."""
+    """Requests of which all that is named here is true go to the models of `use` first; the route's candidates answer when those cannot.
 
-    intents: Annotated[tuple[str, ...], Field(min_length=1)]
+    `intents`, `domains` and `languages` (ISO 639-1) name classes of which the request has to have one; `longer_than` counts tokens
+    of the prompt, `modalities` are what it holds besides text.
+    """
+
+    intents: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    modalities: tuple[Modality, ...] = ()
+    longer_than: Annotated[int, Field(ge=0)] | None = None
     use: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Quality(Reply):
+    """Which of a route's candidates are the stronger ones, and the share of requests that they get: those that gain most by it.
+
+    The gain is what the trained classifier `difficulty` predicts; without it the candidates are chosen among as if this was not set.
+    """
+
+    strong: Annotated[tuple[str, ...], Field(min_length=1)]
+    share: Annotated[float, Field(ge=0, le=1)]
 
 
 class Route(Reply):
     """A virtual model: the router picks one of `candidates`; `fallbacks` are tried in order when that one fails.
 
     `prefer` says by what it picks. With a `split` each caller is assigned one candidate, always the same one, by weight:
-    a canary or an A/B test. The first of `rules` that fits the request's intent comes before all of that.
+    a canary or an A/B test. The first of `rules` that fits the request comes before all of that. With `quality` the stronger candidates
+    get the requests that gain most by them, with `by_domain` those come first whose `domains` name the request's.
 
     `when_all_down` says what the router does when no deployment is healthy: `try` names one all the same, as a last
     resort, `refuse` answers 503.
@@ -277,6 +299,8 @@ class Route(Reply):
     prefer: Prefer = "least_loaded"
     split: tuple[Share, ...] = ()
     rules: tuple[Rule, ...] = ()
+    quality: Quality | None = None
+    by_domain: bool = False
     when_all_down: Literal["try", "refuse"] = "try"
 
 
@@ -315,7 +339,20 @@ class RouteRequest(Request):
     explain: bool = False
 
 
-SignalName = Literal["residency", "modality", "capability", "context", "health", "load", "cost", "intent"]
+SignalName = Literal[
+    "residency",
+    "modality",
+    "capability",
+    "context",
+    "health",
+    "load",
+    "cost",
+    "intent",
+    "domain",
+    "language",
+    "length",
+    "difficulty",
+]
 
 
 class SignalValue(Reply):
@@ -354,53 +391,6 @@ class RouteDecision(Reply):
     snapshot_version: int
     candidates: tuple[RouteCandidate, ...] | None = None
     signals: tuple[SignalValue, ...] | None = None
-
-
-class ClassWorth(Reply):
-    """What a classifier is worth for one class, on examples that it was not trained on.
-
-    `taken_for` counts what its examples were taken for instead; `(out of scope)` stands for none of the classes.
-    """
-
-    name: str
-    examples: int
-    precision: float | None
-    recall: float
-    taken_for: dict[str, int]
-
-
-class CalibrationBin(Reply):
-    """Of texts with about this confidence, the share that was right."""
-
-    confidence: float
-    accuracy: float
-    count: int
-
-
-class FloorPoint(Reply):
-    """What one floor would do: texts in scope that are right, and texts out of scope that are found."""
-
-    floor: float
-    in_scope_right: float
-    out_of_scope_found: float | None
-
-
-class TrainingReport(Reply):
-    """What a classifier is worth, measured on examples that were left out of the training, and where it stands now."""
-
-    object: Literal["router.training"] = "router.training"
-    classifier: str
-    examples: int
-    accuracy: float
-    rejected: float
-    out_of_scope_found: float | None
-    calibration_error: float
-    temperature: float
-    floor: float
-    sha256: str
-    classes: tuple[ClassWorth, ...]
-    calibration: tuple[CalibrationBin, ...]
-    curve: tuple[FloorPoint, ...]
 
 
 class ModelList(Reply):

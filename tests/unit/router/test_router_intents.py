@@ -1,5 +1,7 @@
 """Intents: what a classifier says, how it is trained, and which models the rules of a route give them to."""
 
+import io
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +10,23 @@ import pytest
 
 from sluice.contracts.retrieval import EmbeddingReply, EmbeddingReplyItem, EmbeddingRequest, EmbeddingUsage
 from sluice.contracts.routing import Deployment, Model, Route, RouteRequest, RoutingSnapshot, Rule
+from sluice.db import open_database
 from sluice.errors import DependencyUnavailable
+from sluice.migrations import upgrade
 from sluice.testing import platform_settings
-from sluice_router.adapters import head_file
-from sluice_router.adapters.intents import Intents
-from sluice_router.adapters.intents_file import IntentsFile, load
+from sluice_router.adapters.arrays import packed, unpacked
+from sluice_router.adapters.classifiers import Classifiers
+from sluice_router.adapters.examples_file import DomainsFile, IntentsFile, load
 from sluice_router.domain.choice import decide
 from sluice_router.domain.classify.head import word_features
-from sluice_router.domain.classify.reading import BROKEN, Reading
+from sluice_router.domain.classify.reading import BROKEN, Reading, Signs
 from sluice_router.domain.classify.report import report_of
 from sluice_router.domain.classify.training import Examples, train
 from sluice_router.domain.config import parse
-from sluice_router.domain.errors import IntentsFileError, ModelsFileError, TrainingRefused
+from sluice_router.domain.errors import ExamplesFileError, ModelsFileError, TrainingRefused
+from sluice_router.domain.registry_admin import Trail
+from sluice_router.store import ClassifierStore
+from sluice_router.wiring import MIGRATIONS
 
 CONFIG = Path(__file__).parents[3] / "deploy" / "config"
 WORDS = {
@@ -27,6 +34,7 @@ WORDS = {
     "money": ("bank", "loan", "credit", "savings", "interest"),
     "travel": ("flight", "hotel", "airport", "luggage", "visa"),
 }
+TRAIL = Trail("admin", "req_test", 1.0)
 STRANGE = "zebra quark lamp"
 
 
@@ -65,64 +73,84 @@ class Embedder:
         return EmbeddingReply(data=items, model="minilm", usage=EmbeddingUsage(prompt_tokens=1, total_tokens=1))
 
 
-def intents(tmp_path: Path, embedder: Any = None, least: float = 0.5) -> Intents:
-    return Intents(embedder or Embedder(), tmp_path / "deep" / "intents.npz", 1.0, least)
+@pytest.fixture
+async def shelf(tmp_path: Path) -> AsyncIterator[ClassifierStore]:
+    platform = platform_settings(tmp_path)
+    await upgrade(platform, "router", MIGRATIONS)
+    database = open_database(platform, "router")
+    yield ClassifierStore(database)
+    await database.close()
+
+
+def reading_of(shelf: ClassifierStore, embedder: Any = None, least: float = 0.5) -> Classifiers:
+    return Classifiers(embedder or Embedder(), shelf, 1.0, least)
+
+
+async def intent(mine: Classifiers, text: str) -> Reading:
+    return (await mine.read(["intent"], text, "t")).classes["intent"]
+
+
+async def trained(mine: Classifiers, file: IntentsFile) -> Any:
+    return await mine.train_classes("intent", file.classes, file.out_of_scope, TRAIL)
 
 
 FILE = IntentsFile(intents=utterances(), out_of_scope=(STRANGE, "violin teapot gravel"))
 
 
-async def test_a_trained_classifier_recognises_and_knows_what_it_does_not_know(tmp_path: Path) -> None:
+async def test_a_trained_classifier_recognises_and_knows_what_it_does_not_know(shelf: ClassifierStore) -> None:
     embedder = Embedder()
-    mine = intents(tmp_path, embedder)
-    trained, sha256 = await mine.train(FILE)
-    assert trained.assessment.accuracy > 0.95
-    assert trained.assessment.strangers_found == 1.0
-    found = await mine.read("storm or sun for 1", "t")
-    assert (found.outcome, found.recognised) == ("recognised", "weather")
-    assert (found.confidence or 0) > 0.8
-    assert (await mine.read(STRANGE, "t")).outcome == "out_of_scope"
-    unsure = await Intents(embedder, mine.path, 1.0, 1.01, mine.head).read("storm or sun for 1", "t")
+    mine = reading_of(shelf, embedder)
+    found, sha256 = await trained(mine, FILE)
+    assert found.assessment.accuracy > 0.95
+    assert found.assessment.strangers_found == 1.0
+    seen = await intent(mine, "storm or sun for 1")
+    assert (seen.outcome, seen.recognised) == ("recognised", "weather")
+    assert (seen.confidence or 0) > 0.8
+    assert (await intent(mine, STRANGE)).outcome == "out_of_scope"
+    unsure = await intent(Classifiers(embedder, shelf, 1.0, 1.01, dict(mine.heads)), "storm or sun for 1")
     assert (unsure.outcome, unsure.recognised, unsure.label) == ("not_confident", None, "weather")
-    assert (await mine.read("  ", "t")).outcome == "not_confident"
-    again = intents(tmp_path, embedder)
-    again.load()
-    assert await again.read("a loan of the bank", "t") == await mine.read("a loan of the bank", "t")
-    report = report_of(trained, sha256)
+    assert (await intent(mine, "  ")).outcome == "not_confident"
+    again = reading_of(shelf, embedder)
+    assert await intent(again, "a loan of the bank") is BROKEN
+    await again.load()
+    assert await intent(again, "a loan of the bank") == await intent(mine, "a loan of the bank"), "another router's too"
+    report = report_of(found, sha256, "intent")
     assert report.examples == 60
     assert {one.name: one.examples for one in report.classes} == dict.fromkeys(sorted(WORDS), 20)
     assert report.curve[0].in_scope_right >= report.curve[-1].in_scope_right
     assert sum(one.count for one in report.calibration) == 60
 
 
-async def test_a_broken_classifier_is_another_thing_than_an_unsure_one(tmp_path: Path) -> None:
+async def test_a_broken_classifier_is_another_thing_than_an_unsure_one(shelf: ClassifierStore) -> None:
     embedder = Embedder()
-    mine = intents(tmp_path, embedder)
-    mine.load()
-    assert await mine.read("rain", "t") is BROKEN, "there was no training"
-    await mine.train(FILE)
+    mine = reading_of(shelf, embedder)
+    await mine.load()
+    assert await intent(mine, "rain") is BROKEN, "there was no training"
+    await trained(mine, FILE)
     embedder.failing = DependencyUnavailable("away")
-    assert await mine.read("rain", "t") is BROKEN
+    assert await intent(mine, "rain") is BROKEN
     assert BROKEN.confidence is None
-    for content in (b"nonsense", mine.path.read_bytes()[:500], b""):
-        mine.path.write_bytes(content)
-        mine.load()
-        assert await mine.read("rain", "t") is BROKEN
-    np.savez(mine.path, classes=np.array(["a"]))
+    embedder.failing = None
+    whole = await shelf.read("intent")
+    assert whole is not None
+    for number, content in enumerate((b"nonsense", whole[:500], b"", packed(mine.heads["intent"])[:-9])):
+        await shelf.save("intent", content, f"other-{number}", TRAIL)
+        await mine.load()
+        assert await intent(mine, "rain") is BROKEN
     with pytest.raises(ValueError, match="lacks"):
-        head_file.load(mine.path)
+        unpacked(_npz(classes=np.array(["a"])))
 
 
-async def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    (tmp_path / "deep").write_text("a file where the folder should be")
-    with pytest.raises(TrainingRefused, match="SLUICE_DATA_DIR"):
-        await intents(tmp_path).train(FILE)
+def _npz(**arrays: Any) -> bytes:
+    out = io.BytesIO()
+    np.savez(out, **arrays)
+    return out.getvalue()
 
 
-async def test_too_few_examples_are_refused(tmp_path: Path) -> None:
+async def test_too_few_examples_are_refused(shelf: ClassifierStore) -> None:
     few = IntentsFile.model_construct(intents={"a": ("one",), "b": ("two",)}, out_of_scope=())
     with pytest.raises(TrainingRefused, match="at least 5 examples"):
-        await intents(tmp_path).train(few)
+        await trained(reading_of(shelf), few)
 
 
 def test_the_example_file_has_the_five_intents_of_the_handbook() -> None:
@@ -143,8 +171,15 @@ def platform_yaml(folder: Path) -> Any:
 ])  # fmt: skip
 def test_a_wrong_file_is_said_with_its_place(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "intents.yaml").write_text(text)
-    with pytest.raises(IntentsFileError, match=said):
-        load(platform_settings(tmp_path, config_dir=tmp_path))
+    with pytest.raises(ExamplesFileError, match=said):
+        load(platform_settings(tmp_path, config_dir=tmp_path), "intents.yaml")
+
+
+def test_domains_have_a_file_of_the_same_shape(tmp_path: Path) -> None:
+    (tmp_path / "domains.yaml").write_text("domains: {law: [a, b, c, d, e], code: [f, g, h, i, j]}")
+    found = load(platform_settings(tmp_path, config_dir=tmp_path), "domains.yaml")
+    assert isinstance(found, DomainsFile)
+    assert set(found.classes) == {"law", "code"}
 
 
 def test_confidence_is_calibrated_where_classes_overlap() -> None:
@@ -182,11 +217,11 @@ ASKED = RouteRequest(model="auto", text="x", explain=True)
 
 
 def test_the_first_rule_of_an_intent_decides_and_the_answer_names_it() -> None:
-    found = decide(snapshot(), ASKED, {}, Reading("recognised", "sql", 0.9)).decision
+    found = decide(snapshot(), ASKED, {}, Signs(Reading("recognised", "sql", 0.9))).decision
     assert (found.model, found.intent, found.confidence) == ("coder", "sql", 0.9)
     assert found.reason == "rule: coder answers sql"
     assert found.fallbacks == ("general",)
-    assert [signal.value for signal in found.signals or ()] == ["sql with a confidence of 0.90"]
+    assert [signal.value for signal in found.signals or ()] == ["sql with a confidence of 0.90", "about 0 tokens"]
     assert {one.model: one.reason for one in found.candidates or ()}["general"] == "an earlier choice can answer"
 
 
@@ -194,13 +229,13 @@ def test_the_first_rule_of_an_intent_decides_and_the_answer_names_it() -> None:
     BROKEN, Reading("not_confident", "sql", 0.3), Reading("out_of_scope", "sql", 0.9), Reading("recognised", "chat", 0.9), None,
 ])  # fmt: skip
 def test_without_a_recognised_intent_the_general_model_answers(reading: Reading | None) -> None:
-    found = decide(snapshot(), ASKED, {}, reading).decision
+    found = decide(snapshot(), ASKED, {}, Signs(reading)).decision
     assert (found.model, found.reason) == ("general", "the only candidate")
     assert found.intent == (reading.recognised if reading else None)
 
 
 def test_a_rules_model_that_is_down_leaves_it_to_the_general_one() -> None:
-    found = decide(snapshot("down"), ASKED, {}, Reading("recognised", "sql", 0.9))
+    found = decide(snapshot("down"), ASKED, {}, Signs(Reading("recognised", "sql", 0.9)))
     assert (found.decision.model, found.outcome) == ("general", "fallback")
 
 

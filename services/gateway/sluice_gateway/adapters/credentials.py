@@ -5,30 +5,31 @@ from dataclasses import dataclass, field
 from sluice.auth import ServiceTokens
 from sluice.contracts.routing import DeploymentAuth
 from sluice.errors import DependencyUnavailable
-from sluice.settings import secret_from_environment
+from sluice.secrets import ProviderSecrets
 from sluice_gateway.adapters.aws_signing import AwsCredentials, AwsSigner
 
 _FEWEST, _MOST = 2, 3
 
 
 @dataclass(frozen=True, slots=True)
-class EnvironmentCredentials:
-    """Deployment credentials: API keys and AWS keys from the environment, or service tokens for Sluice's own services."""
+class DeploymentCredentials:
+    """Deployment credentials: API keys and AWS keys from the environment or from files, or service tokens for Sluice's own services."""
 
     tokens: ServiceTokens
+    secrets: ProviderSecrets
     _signers: dict[tuple[str, str], tuple[str, AwsSigner]] = field(default_factory=dict)
 
     def bearer(self, auth: DeploymentAuth, tenant: str) -> str | None:
         """Return the bearer token for a deployment, None when it wants none.
 
         Raises:
-            DependencyUnavailable: the variable that should hold the secret is not set.
+            DependencyUnavailable: the variable or file that should hold the secret is not there.
         """
         if auth.kind == "none":
             return None
         if auth.kind == "service":
             return self.tokens.mint(auth.audience or "", tenant=tenant, subject="gateway")
-        secret = secret_from_environment(auth.env or "")
+        secret = self.secrets.read(auth)
         if secret is None:
             raise DependencyUnavailable("The credential for this model's provider is not configured.")
         return secret
@@ -37,10 +38,10 @@ class EnvironmentCredentials:
         """Return the headers that sign a POST of this body to a deployment that wants signatures.
 
         Raises:
-            DependencyUnavailable: the variable that should hold the keys is not set or holds something else.
+            DependencyUnavailable: the variable or file that should hold the keys is not there or holds something else.
         """
-        place = auth.env or "", auth.region or ""
-        secret = secret_from_environment(place[0])
+        place = auth.file or auth.env or "", auth.region or ""
+        secret = self.secrets.read(auth)
         known = self._signers.get(place)
         if known is None or known[0] != secret:
             keys = (secret or "").split(":", _MOST - 1)

@@ -138,7 +138,9 @@ class Connection(asyncio.Protocol):
         stream = self._stream
         if stream is not None and self._between:
             self._between = _are_chunks(data, 0)
-            if self._between and stream.take_chunks(data):
+            sink = stream.sink
+            if self._between and sink is not None and sink.chunks(data):
+                stream.active = True
                 return  # the parser is where it was: between two chunks
         self._received = True
         try:

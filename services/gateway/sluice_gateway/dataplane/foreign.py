@@ -5,6 +5,7 @@ they come in, a client's where they go out. Where both sides speak the same othe
 pass as they come, and the translator only follows them to count.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -37,8 +38,10 @@ from sluice_gateway.translate import shapes as translated
 from sluice_gateway.translate.anthropic import passing
 from sluice_gateway.translate.errors import BadAnswer, Untranslatable
 from sluice_gateway.translate.events import write
+from sluice_gateway.translate.hub import usage_json
 from sluice_gateway.translate.openai.provider import OpenAI
 from sluice_gateway.translate.pairing import is_same
+from sluice_gateway.translate.responses import passing as responses
 from sluice_gateway.translate.shapes import Asked, ClientStream, Provider, ProviderStream, Refusal, UpstreamRequest
 
 _OPENAI = OpenAI()
@@ -72,7 +75,9 @@ def request(ctx: RequestContext, entry: ModelEntry, state: DeploymentState) -> U
             code="model_not_supported",
         )
     model = state.config.upstream_model
-    ctx.verbatim = _may_pass(ctx, provider)
+    ctx.verbatim = _may_pass(ctx, provider, native=state.provider is None and state.config.responses == "native")
+    if ctx.verbatim and ctx.endpoint.style == "responses":
+        return _response_as_it_came(ctx, model)
     if ctx.verbatim:
         return _as_it_came(ctx, model, _COUNT if ctx.endpoint.counts else "/messages")
     if ctx.endpoint.counts and state.provider is None and not ctx.changed and ctx.body.extension is None:
@@ -88,9 +93,17 @@ def request(ctx: RequestContext, entry: ModelEntry, state: DeploymentState) -> U
         raise InvalidRequest(exc.message, param=exc.param, code=exc.code) from exc
 
 
-def _may_pass(ctx: RequestContext, provider: Provider) -> bool:
+def _response_as_it_came(ctx: RequestContext, model: str) -> UpstreamRequest:
+    native: Fields = ctx.body.native or {}
+    try:
+        return responses.request(orjson.dumps(native) if ctx.body.canonical else ctx.raw, native, model)
+    except Untranslatable as exc:
+        raise InvalidRequest(exc.message, param=exc.param, code=exc.code) from exc
+
+
+def _may_pass(ctx: RequestContext, provider: Provider, *, native: bool) -> bool:
     return (
-        is_same(ctx.endpoint.style, provider.style)
+        (is_same(ctx.endpoint.style, provider.style) or (native and ctx.endpoint.style == "responses"))
         and not ctx.changed
         and ctx.body.extension is None
         and ctx.plan.guard_output == "off"
@@ -125,6 +138,12 @@ def answer(ctx: RequestContext, provider: Provider, found: dict[str, Any]) -> di
         raise ValueError(str(exc)) from exc
 
 
+def as_it_came(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what the request path has to know of a response that passes as it comes: its counts."""
+    counts = responses.usage_of(found)
+    return {} if counts is None else {"usage": usage_json(counts)}
+
+
 def refusal(said: Refusal, model: str) -> ApiError:
     """Return the public error for a provider that refused the caller's own parameters."""
     if said.kind == "context":
@@ -156,10 +175,12 @@ def followed(ctx: RequestContext, provider: Provider | None, reply: UpstreamRepl
     """
     if ctx.endpoint.is_media:
         return Followed(reply, AsItComes(price, partial(_add_image, ctx), events=is_event_stream(reply)))
+    if ctx.verbatim and ctx.endpoint.style == "responses":
+        return Followed(reply, _Follower(responses.Relay, price))
     if provider is None:
         return Followed(reply, StreamScanner(price))
     if ctx.verbatim:
-        return Followed(reply, _Follower(asked(ctx), price))
+        return Followed(reply, _Follower(partial(passing.Relay, asked(ctx)), price))
     return Followed(reply, _Translator(provider.stream(asked(ctx)), price))
 
 
@@ -214,10 +235,12 @@ class _Translator:
 
 
 class _Follower:
-    """Passes a stream of Anthropic's as it comes, and counts."""
+    """Passes a stream as it comes, and counts."""
 
-    def __init__(self, asked: Asked, price: Price | None) -> None:
-        self._relay = passing.Relay(asked, self._cost)
+    def __init__(
+        self, follow: Callable[[Callable[[], float | None]], passing.Relay | responses.Relay], price: Price | None
+    ) -> None:
+        self._relay = follow(self._cost)
         self._price = price
 
     @property

@@ -36,20 +36,20 @@ class EventTooLong(Exception):
 
 
 class EventCutter:
-    """Collects bytes and gives back whole events."""
+    """Collects bytes and gives back whole events; `left` is the part of one that is not complete."""
 
-    __slots__ = ("_most", "_rest", "crlf")
+    __slots__ = ("_most", "crlf", "left")
 
     def __init__(self, most: int = _MAX_EVENT) -> None:
         self._most = most
-        self._rest = b""
+        self.left = b""
         self.crlf: bool | None = None
 
     def feed(self, data: bytes) -> bytes:
         """Return all events that are complete now, b"" when there are none yet."""
-        if self._rest:
-            data = self._rest + data
-            self._rest = b""
+        if self.left:
+            data = self.left + data
+            self.left = b""
         if self.crlf is None:
             self.crlf = _uses_crlf(data)
         if self.crlf:
@@ -60,19 +60,14 @@ class EventCutter:
                 return data
             cut = data.rfind(b"\n\n")
             end = cut + 2 if cut >= 0 else 0
-        self._rest = data[end:]
-        if len(self._rest) > self._most:
+        self.left = data[end:]
+        if len(self.left) > self._most:
             raise EventTooLong
         return data[:end]
 
-    @property
-    def at_start(self) -> bool:
-        """Whether an event with plain line ends begins with the next byte."""
-        return not self._rest and self.crlf is False
-
     def rest(self) -> bytes:
         """Return what is left at the end of the stream: an event whose last line end is missing."""
-        rest, self._rest = self._rest, b""
+        rest, self.left = self.left, b""
         return rest
 
 
@@ -224,7 +219,8 @@ class StreamScanner:
 
         They are counted then, and are not to be fed.
         """
-        if not chunks.endswith(b"\n\n\r\n") or not self._cutter.at_start:
+        cutter = self._cutter
+        if not chunks.endswith(b"\n\n\r\n") or cutter.left or cutter.crlf is not False:
             return False
         # From the end, which is twice as fast.
         if chunks.rfind(b'"usage"') >= 0 or chunks.rfind(b"[DONE]") >= 0 or chunks.rfind(b'"error"') >= 0:

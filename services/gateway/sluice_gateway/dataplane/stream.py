@@ -38,9 +38,9 @@ class Carrier(Protocol):
 
 
 class PlainStream:
-    """One stream. Its reader pauses the upstream by being behind, its sink by `pause`."""
+    """One stream. Its reader pauses the upstream by being behind, its `sink` by `pause`."""
 
-    __slots__ = ("_carrier", "_ended", "_error", "_loop", "_parts", "_sink", "_size", "_waiter", "active", "look", "paused")  # fmt: skip
+    __slots__ = ("_carrier", "_ended", "_error", "_loop", "_parts", "_size", "_waiter", "active", "look", "paused", "sink")  # fmt: skip
 
     def __init__(self, carrier: Carrier, loop: asyncio.AbstractEventLoop) -> None:
         self._carrier: Carrier | None = carrier
@@ -48,7 +48,7 @@ class PlainStream:
         self._parts: list[bytes] = []
         self._size = 0
         self._waiter: asyncio.Future[None] | None = None
-        self._sink: StreamSink | None = None
+        self.sink: StreamSink | None = None
         self._ended = False
         self._error: Reason | None = None
         self.active = True
@@ -74,7 +74,7 @@ class PlainStream:
 
     def attach(self, sink: StreamSink) -> None:
         """Hand on all that comes from now on."""
-        self._sink = sink
+        self.sink = sink
 
     def pause(self) -> None:
         """Stop reading from the upstream until `resume`."""
@@ -90,7 +90,7 @@ class PlainStream:
 
     def drain(self, seconds: float) -> None:
         """Throw away what still comes, for so long."""
-        self._sink = _Nowhere()
+        self.sink = _Nowhere()
         if self.paused:
             self.resume()
         if self._carrier is not None:
@@ -99,7 +99,7 @@ class PlainStream:
     def close(self) -> None:
         """Stop reading; a stream that is not at its end takes its connection with it."""
         self._parts = []
-        self._sink = None
+        self.sink = None
         carrier, self._carrier = self._carrier, None
         if carrier is not None:
             carrier.unwatch(self)
@@ -110,8 +110,8 @@ class PlainStream:
     def feed(self, data: bytes) -> None:
         """Take what came from the upstream."""
         self.active = True
-        if self._sink is not None:
-            self._sink.data(data)
+        if self.sink is not None:
+            self.sink.data(data)
             return
         self._parts.append(data)
         self._size += len(data)
@@ -119,26 +119,19 @@ class PlainStream:
             self.pause()
         self._wake()
 
-    def take_chunks(self, data: bytes) -> bool:
-        """Take what came as whole chunks of HTTP's coding, if the sink wants it so."""
-        if self._sink is None or not self._sink.chunks(data):
-            return False
-        self.active = True
-        return True
-
     def end(self) -> None:
         """Note the regular end; the connection belongs to the pool again."""
         self._ended = True
         self._leave()
-        if self._sink is not None:
-            self._sink.end()
+        if self.sink is not None:
+            self.sink.end()
 
     def fail(self, reason: Reason) -> None:
         """Note that nothing more will come, and why."""
         self._error = reason
         self._leave()
-        if self._sink is not None:
-            self._sink.broken(reason)
+        if self.sink is not None:
+            self.sink.broken(reason)
 
     def _leave(self) -> None:
         carrier, self._carrier = self._carrier, None

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from sluice.contracts.batches import MAX_BATCH_ERRORS, BatchError
-from sluice_gateway.domain.batches import REQUIRED_FIELDS, Counted, LineAnswer, Tokens
+from sluice_gateway.domain.batches import DEFAULT_MODELS, REQUIRED_FIELDS, Counted, LineAnswer, Tokens
 
 _MAX_CUSTOM_ID = 512
 _MAX_MODEL = 200
@@ -90,7 +90,7 @@ def read_request(line: RawLine, endpoint: str, max_bytes: int) -> RequestLine:
     body = found.get("body")
     if not isinstance(body, dict):
         raise LineWrong("invalid_body", "`body` must be the request as a JSON object.", "body")
-    return RequestLine(line.number, custom_id, _checked_model(body, REQUIRED_FIELDS[endpoint]), orjson.dumps(body))
+    return RequestLine(line.number, custom_id, _checked_model(body, endpoint), orjson.dumps(body))
 
 
 def _object(data: bytes) -> dict[str, Any]:
@@ -103,8 +103,8 @@ def _object(data: bytes) -> dict[str, Any]:
     return found
 
 
-def _checked_model(body: dict[str, Any], required: str) -> str:
-    model = body.get("model")
+def _checked_model(body: dict[str, Any], endpoint: str) -> str:
+    model, required = body.get("model", DEFAULT_MODELS.get(endpoint)), REQUIRED_FIELDS[endpoint]
     if not isinstance(model, str) or not 0 < len(model) <= _MAX_MODEL or not model.isprintable():
         raise LineWrong("missing_required_parameter", "`body.model` must name a model.", "body.model")
     if required not in body:

@@ -25,8 +25,12 @@ REQUIRED_FIELDS: Mapping[str, str] = {
     "/v1/completions": "prompt",
     "/v1/embeddings": "input",
     "/v1/responses": "input",
+    "/v1/rerank": "query",
+    "/v1/moderations": "input",
 }
 """The endpoints that batches may ask, and what a request's body must have besides `model`."""
+DEFAULT_MODELS: Mapping[str, str] = {"/v1/moderations": "sluice-guardrail"}
+"""What answers where a request may leave its model out."""
 
 _WINDOW = re.compile(r"([1-9][0-9]{0,2})h")
 _LONGEST_WINDOW_H = 168

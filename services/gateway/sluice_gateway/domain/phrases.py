@@ -7,7 +7,7 @@ costs a hit, one that is wrong gives somebody another question's answer.
 import re
 from typing import NamedTuple
 
-NEUTRAL = frozenset({"the", "there"})
+NEUTRAL = frozenset({"the"})
 """Words that may come or go."""
 
 DETERMINERS = frozenset({"a", "an", "the", "my", "your", "our", "his", "her", "their", "its", "this", "that", "these"})
@@ -110,7 +110,8 @@ _TURNS = (
     (r"^a summary of ", "summarize "),
     (r"^a list of ", "list "),
     (r"^list (?=the )", "what are "),
-    (r"^define (.+)$", r"what is \1"),
+    (r"^define (?!an? )(.+)$", r"what is \1"),
+    (r"\b(is|are) there (?=\w+ \w)", r"\1 "),
     (r"^(what (?:is|are)) some ", r"\1 "),
     (r"^i (?:want|need|would like) to (.+?) how (?:do|can) i do (?:that|this|it)$", r"how to \1"),
     # how to

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from sluice.auth import ServiceTokens
 from sluice.clients.http import Transport
-from sluice.contracts.routing import KEY_HEADERS
-from sluice.settings import secret_from_environment
+from sluice.contracts.routing import KEY_HEADERS, DeploymentAuth
+from sluice.secrets import ProviderSecrets
 from sluice_router.domain.health import HealthBook
 from sluice_router.domain.publication import Probed
 
@@ -26,6 +26,7 @@ class Prober:
 
     transport: Transport
     tokens: ServiceTokens
+    secrets: ProviderSecrets
     targets: Callable[[], Sequence[Probed]]
     changed: Callable[[], Awaitable[None]]
     counted: Callable[[str], None]
@@ -60,10 +61,10 @@ class Prober:
         # None when it answers; else a sentence without anything secret.
         # llama.cpp's server looks at an open connection a hundred times a second, so none is left open between two rounds.
         headers: dict[str, str] = {"accept": "application/json", "connection": "close"}
-        if target.auth.kind == "bearer" and target.auth.env:
-            secret = secret_from_environment(target.auth.env)
+        if target.auth.kind == "bearer":
+            secret = self.secrets.read(target.auth)
             if secret is None:
-                return f"the variable {target.auth.env}, which should hold its key, is not set"
+                return _missing(target.auth)
             headers |= _key(target, secret)
         elif target.auth.kind == "service" and target.auth.audience:
             token = self.tokens.mint(target.auth.audience, tenant=_ANY_TENANT, subject="router")
@@ -79,6 +80,12 @@ class Prober:
         refused = _SERVER_ERROR if target.auth.kind == "aws" else _CLIENT_ERROR
         alive = answer.status < refused or answer.status == _TOO_MANY
         return None if alive else f"GET {target.check.path} answered {answer.status}"
+
+
+def _missing(auth: DeploymentAuth) -> str:
+    if auth.file:
+        return f"the file {auth.file} of SLUICE_SECRETS_DIR, which should hold its key, cannot be read"
+    return f"the variable {auth.env}, which should hold its key, is not set"
 
 
 def _key(target: Probed, secret: str) -> dict[str, str]:

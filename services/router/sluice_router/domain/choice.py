@@ -16,14 +16,16 @@ from sluice.contracts.routing import (
     SignalName,
     SignalValue,
 )
-from sluice_router.domain.classify.reading import Reading
+from sluice_router.domain.classify.reading import NO_SIGNS, Reading, Signs
 from sluice_router.domain.errors import ModelNotFound, NoDeployment, NothingSuits
 from sluice_router.domain.signals.capability import capability
 from sluice_router.domain.signals.context import context
 from sluice_router.domain.signals.cost import ANSWER_TOKENS, expected_cost, shown_cost
 from sluice_router.domain.signals.health import health
 from sluice_router.domain.signals.modality import modality
+from sluice_router.domain.signals.order import preferred
 from sluice_router.domain.signals.residency import residency
+from sluice_router.domain.signals.rules import matched, ruling
 from sluice_router.domain.signals.split import assigned
 
 _RETRY_AFTER_S = "5"
@@ -107,6 +109,7 @@ class _Wish(NamedTuple):
     prefer: Prefer = "least_loaded"
     assigned: str | None = None
     ruled: str | None = None
+    preference: str | None = None
 
 
 class _Pick(NamedTuple):
@@ -116,15 +119,15 @@ class _Pick(NamedTuple):
 
 
 def decide(
-    snapshot: RoutingSnapshot, request: RouteRequest, loads: Mapping[str, Load], reading: Reading | None = None
+    snapshot: RoutingSnapshot, request: RouteRequest, loads: Mapping[str, Load], signs: Signs = NO_SIGNS
 ) -> Choice:
     """Return which model and deployment answers, why, and what to try next.
 
     Among the healthy deployments of all candidate models whose context holds the prompt, the one with the lowest load
     is taken, or the cheapest with a free place when the route prefers that; equal ones fall to the order of the file.
     In a split the caller's model comes first, then the other candidates. When none is left, the fallback models are looked at in
-    order (F276). A rule of the route for the recognised intent puts its models before all of these; without a recognised intent,
-    and when they cannot answer, the candidates do (F275). `prompt_tokens` is an estimate, so that a prompt which seems to fit nowhere goes to the longest healthy
+    order (F276). A rule of the route that fits puts its models before all of these; without a recognised intent,
+    and when they cannot answer, the candidates do (F275). With `quality` and `by_domain` the candidates come in that order. `prompt_tokens` is an estimate, so that a prompt which seems to fit nowhere goes to the longest healthy
     context, where it is counted exactly. When everything is down, the first deployment that fits is named as a last
     resort (it may have come back since the last probe), unless the route says `refuse`.
 
@@ -134,7 +137,7 @@ def decide(
         NothingSuits: no deployment may or can take such a request.
     """
     request = request.model_copy(update={"model": named(snapshot, request.model)})
-    wish = _wish(snapshot, request, reading)
+    wish = _wish(snapshot, request, signs)
     looked_at = [list(_places(number, wish, request, loads)) for number in range(len(wish.groups))]
     groups = [[place for place in places if place.suits] for places in looked_at]
     seen = [place for places in groups for place in places]
@@ -145,15 +148,15 @@ def decide(
     decision = RouteDecision(
         model=pick.place.model.name,
         instance=pick.place.deployment.id,
-        intent=reading.recognised if reading is not None else None,
-        confidence=reading.confidence if reading is not None else None,
+        intent=signs.intent.recognised if signs.intent is not None else None,
+        confidence=signs.intent.confidence if signs.intent is not None else None,
         route=wish.route,
         reason=pick.reason,
         fallbacks=_next(groups, pick.place.model, snapshot, request),
         policy=wish.policy or pick.place.model.policy,
         snapshot_version=snapshot.version,
         candidates=_explained(everything, pick) if request.explain else None,
-        signals=_of_request(reading) if request.explain else None,
+        signals=tuple(_of_request(request, signs)) if request.explain else None,
     )
     refusals = (place.refusal for place in everything if place is not pick.place)
     return Choice(decision, pick.outcome, tuple(found.signal for found in refusals if found), wish.assigned)
@@ -164,41 +167,58 @@ def named(snapshot: RoutingSnapshot, name: str) -> str:
     return next((alias.model for alias in snapshot.aliases if alias.name == name), name)
 
 
-def _of_request(reading: Reading | None) -> tuple[SignalValue, ...]:
-    if reading is None:
-        return ()
-    return (SignalValue(signal="intent", value=reading.said, against=reading.recognised is None),)
+def _of_request(request: RouteRequest, signs: Signs) -> Iterator[SignalValue]:
+    readings: tuple[tuple[SignalName, Reading | None], ...] = (
+        ("intent", signs.intent),
+        ("domain", signs.domain),
+        ("language", signs.language),
+    )
+    for signal, reading in readings:
+        if reading is not None:
+            yield SignalValue(signal=signal, value=reading.said, against=reading.recognised is None)
+    if signs.difficulty is not None:
+        broken = signs.difficulty.strong is None
+        yield SignalValue(signal="difficulty", value=signs.difficulty.said, against=broken)
+    yield SignalValue(signal="length", value=f"about {request.prompt_tokens} tokens")
 
 
-def _wish(snapshot: RoutingSnapshot, request: RouteRequest, reading: Reading | None) -> _Wish:
+def _wish(snapshot: RoutingSnapshot, request: RouteRequest, signs: Signs) -> _Wish:
     name = request.model
     models = {model.name: model for model in snapshot.models}
     for route in snapshot.routes:
         if route.name == name:
             mine = assigned(route.name, route.split, request.subject)
-            first = _candidates(models, route, mine)
+            first = _candidates(models, route, mine, signs)
             fallbacks = ((model,) for model in _named(models, route.fallbacks))
             refuse = route.when_all_down == "refuse"
-            intent = reading.recognised if reading is not None else None
-            ruled = tuple(_named(models, _ruled(route, intent)))
+            rule = ruling(route, request, signs)
+            ruled = tuple(_named(models, rule.use)) if rule is not None else ()
             groups = (*((ruled,) if ruled else ()), *first, *fallbacks)
-            return _Wish(groups, route.name, route.policy, refuse, route.prefer, mine, intent if ruled else None)
+            why = matched(rule, request, signs) if rule is not None and ruled else None
+            return _Wish(groups, route.name, route.policy, refuse, route.prefer, mine, why, _preference(route, signs))
     model = models.get(name)
     if model is None:
         raise ModelNotFound(f"There is no model or route named {name[:100]!r}. GET /v1/models lists the models.")
     return _Wish(((model,), *((other,) for other in _named(models, model.fallbacks))))
 
 
-def _candidates(models: Mapping[str, Model], route: Route, mine: str | None) -> Iterator[tuple[Model, ...]]:
+def _candidates(
+    models: Mapping[str, Model], route: Route, mine: str | None, signs: Signs
+) -> Iterator[tuple[Model, ...]]:
     if mine is not None and mine in models:
         yield (models[mine],)
     others = tuple(_named(models, (name for name in route.candidates if name != mine)))
     if others or mine not in models:
-        yield others
+        yield from preferred(route, others, signs)
 
 
-def _ruled(route: Route, intent: str | None) -> tuple[str, ...]:
-    return next((rule.use for rule in route.rules if intent in rule.intents), ())
+def _preference(route: Route, signs: Signs) -> str | None:
+    # What put the first candidates first, for the reason.
+    if route.quality is not None and signs.difficulty is not None and signs.difficulty.strong is not None:
+        return signs.difficulty.said
+    if route.by_domain and signs.domain is not None and signs.domain.recognised is not None:
+        return f"models for {signs.domain.recognised} come first"
+    return None
 
 
 def _named(models: Mapping[str, Model], names: Iterable[str]) -> Iterator[Model]:
@@ -240,13 +260,17 @@ def _usable(groups: list[list[_Place]], wish: _Wish) -> _Pick | None:
                 return _Pick(best, "candidate", f"split: {best.model.name} is assigned to this caller")
             if best.group:
                 return _Pick(best, "fallback", f"fallback: no deployment before {best.model.name} can answer")
-            if len(places) == 1:
-                return _Pick(best, "candidate", "the only candidate")
-            if wish.prefer == "cheapest":
-                said = f"cheapest of {len(usable)} ({shown_cost(best.cost)}, load {best.load:.2f})"
-                return _Pick(best, "candidate", said)
-            return _Pick(best, "candidate", f"least loaded of {len(usable)} ({best.load:.2f})")
+            said = _among(usable, len(places), best, wish)
+            return _Pick(best, "candidate", f"{wish.preference}; {said}" if wish.preference else said)
     return None
+
+
+def _among(usable: list[_Place], places: int, best: _Place, wish: _Wish) -> str:
+    if places == 1:
+        return "the only candidate"
+    if wish.prefer == "cheapest":
+        return f"cheapest of {len(usable)} ({shown_cost(best.cost)}, load {best.load:.2f})"
+    return f"least loaded of {len(usable)} ({best.load:.2f})"
 
 
 def _longest_context(seen: list[_Place], request: RouteRequest) -> _Pick | None:

@@ -16,6 +16,7 @@ from sluice.contracts.routing import (
     ModelKind,
     Policy,
     Prefer,
+    Quality,
     Region,
     RetrievalPolicy,
     Rule,
@@ -30,6 +31,7 @@ from sluice_router.domain.sentences import Lines, described
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
 Tag = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -39,16 +41,19 @@ class _Section(BaseModel):
 
 # A misspelt field of a policy must not switch its guard off in silence, so these refuse what the wire shapes ignore.
 class AuthConfig(DeploymentAuth, frozen=True, extra="forbid"):
-    """How a deployment wants to be called; `env` names the variable that holds the key."""
+    """How a deployment wants to be called; `env` names the variable that holds the key, `file` a file of the folder for secrets."""
+
+    file: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$")] | None = None
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        if self.kind == "bearer" and not self.env:
-            raise ValueError("kind 'bearer' needs 'env', the name of the variable that holds the key")
-        if self.kind == "aws" and not (self.env and self.region):
+        if self.kind in ("bearer", "aws") and bool(self.env) == bool(self.file):
             raise ValueError(
-                "kind 'aws' needs 'region', and 'env', the name of the variable that holds ACCESS_KEY:SECRET_KEY or "
-                "ACCESS_KEY:SECRET_KEY:SESSION_TOKEN"
+                f"kind '{self.kind}' needs 'env', the name of the variable that holds the key, or 'file', its file in SLUICE_SECRETS_DIR"
+            )
+        if self.kind == "aws" and not self.region:
+            raise ValueError(
+                "kind 'aws' needs 'region', and 'env' or 'file' with ACCESS_KEY:SECRET_KEY or ACCESS_KEY:SECRET_KEY:SESSION_TOKEN"
             )
         if self.kind == "service" and not self.audience:
             raise ValueError("kind 'service' needs 'audience', the name of the Sluice service")
@@ -107,6 +112,7 @@ class DeploymentConfig(_Section):
     upstream_model: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
     region: Region | None = None
     api_version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,50}$")] | None = None
+    responses: Literal["translated", "native"] = "translated"
     auth: AuthConfig = AuthConfig()
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     max_in_flight: Annotated[int, Field(ge=1)] = 64
@@ -176,7 +182,19 @@ class ShareConfig(Share, frozen=True, extra="forbid"):
 
 
 class RuleConfig(Rule, frozen=True, extra="forbid"):
-    """Which models requests with some intents go to first."""
+    """Which models some requests go to first."""
+
+    languages: tuple[Language, ...] = ()
+
+    @model_validator(mode="after")
+    def _says_when(self) -> Self:
+        if not (self.intents or self.domains or self.languages or self.modalities or self.longer_than is not None):
+            raise ValueError("a rule needs a condition: intents, domains, languages, modalities or longer_than")
+        return self
+
+
+class QualityConfig(Quality, frozen=True, extra="forbid"):
+    """Which candidates are the stronger ones, and the share of requests that they get."""
 
 
 class RouteConfig(_Section):
@@ -190,6 +208,8 @@ class RouteConfig(_Section):
     prefer: Prefer = "least_loaded"
     split: tuple[ShareConfig, ...] = ()
     rules: tuple[RuleConfig, ...] = ()
+    quality: QualityConfig | None = None
+    by_domain: bool = False
     when_all_down: Literal["try", "refuse"] = "try"
 
     @model_validator(mode="after")
@@ -201,6 +221,19 @@ class RouteConfig(_Section):
             raise ValueError("split names a model twice; give each one weight")
         if names and not any(share.weight for share in self.split):
             raise ValueError("split gives no model a weight above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _has_stronger_and_weaker(self) -> Self:
+        if self.quality is None:
+            return self
+        strong = set(self.quality.strong)
+        if unknown := sorted(strong - set(self.candidates)):
+            raise ValueError(
+                f"quality.strong names {', '.join(unknown)}, which is no candidate of this route; add it there"
+            )
+        if strong == set(self.candidates):
+            raise ValueError("quality.strong names every candidate; leave a weaker one")
         return self
 
 
@@ -235,6 +268,7 @@ _SECTIONS: tuple[type[BaseModel], ...] = (
         RouteConfig,
         ShareConfig,
         RuleConfig,
+        QualityConfig,
         FallbacksOnConfig,
         AliasConfig,
     ),
@@ -294,5 +328,13 @@ def _only(route: RouteConfig, names: set[str]) -> RouteConfig | None:
         "fallbacks_on": route.fallbacks_on.only(names),
         "split": split,
         "rules": tuple(rule for rule in map(rule_only, route.rules) if rule.use),
+        "quality": _quality_only(route.quality, candidates),
     }
     return route.model_copy(update=left) if candidates else None
+
+
+def _quality_only(quality: QualityConfig | None, candidates: tuple[str, ...]) -> QualityConfig | None:
+    if quality is None:
+        return None
+    strong = tuple(name for name in quality.strong if name in candidates)
+    return quality.model_copy(update={"strong": strong}) if strong and set(strong) != set(candidates) else None

@@ -38,10 +38,10 @@ class ReloadRefused(Conflict):
     code, title = "models_file_error", "models.yaml is not right"
 
 
-class IntentsFileError(ConfigError):
-    """intents.yaml is not right."""
+class ExamplesFileError(ConfigError):
+    """intents.yaml or domains.yaml is not right."""
 
-    code, title = "intents_file_error", "intents.yaml is not right"
+    code, title = "examples_file_error", "Examples are not right"
 
 
 class TrainingRefused(Unprocessable):

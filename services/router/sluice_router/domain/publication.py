@@ -133,6 +133,7 @@ def _deployment(
         upstream_model=config.upstream_model or model,
         region=config.region,
         api_version=config.api_version,
+        responses=config.responses,
         auth=DeploymentAuth.model_validate(config.auth.model_dump()),
         weight=config.weight,
         max_in_flight=config.max_in_flight,

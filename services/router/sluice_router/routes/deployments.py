@@ -16,7 +16,7 @@ from sluice_router.domain.config import DeploymentConfig, ModelConfig, with_ids
 from sluice_router.domain.errors import DeclaredInFile, EntryNotFound, NameTaken, PreconditionFailed, RegistryInvalid
 from sluice_router.domain.registry import Ref, kept
 from sluice_router.domain.registry_admin import Done, Trail, edited, merge_patch
-from sluice_router.routes.registry import PATCH_TYPES, TrailDep, all_of, checked
+from sluice_router.routes.registry import PATCH_TYPES, all_of, checked
 from sluice_router.routes.shapes import (
     DeploymentObject,
     DeploymentQuery,
@@ -27,6 +27,7 @@ from sluice_router.routes.shapes import (
     PathName,
     condition_of,
 )
+from sluice_router.routes.trails import TrailDep
 from sluice_router.wiring import Deps, DepsDep
 
 router = APIRouter(

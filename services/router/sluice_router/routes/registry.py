@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Path, Query, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
@@ -17,7 +17,6 @@ from sluice.contracts.registry import (
     RollbackRequest,
 )
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
-from sluice.service import request_id_of
 from sluice_router.domain.errors import (
     DeclaredInFile,
     EntryNotFound,
@@ -29,7 +28,7 @@ from sluice_router.domain.errors import (
     VersionNotFound,
 )
 from sluice_router.domain.registry import SHAPES, Entry, Ref, of_kind
-from sluice_router.domain.registry_admin import Done, Trail, edited, merge_patch
+from sluice_router.domain.registry_admin import Done, edited, merge_patch
 from sluice_router.routes.shapes import (
     DryRun,
     IdempotencyKey,
@@ -40,18 +39,11 @@ from sluice_router.routes.shapes import (
     PathName,
     condition_of,
 )
+from sluice_router.routes.trails import TrailDep
 from sluice_router.wiring import Deps, DepsDep
 
 router = APIRouter(tags=["registry"], responses=problem_responses(Unauthorized, Forbidden, DependencyUnavailable))
 PATCH_TYPES = {"application/merge-patch+json": {"schema": {"type": "object"}}}
-
-
-def trail_of(request: Request, caller: AdminDep, deps: DepsDep) -> Trail:
-    """FastAPI dependency: who changes something; the administrator or another service, or 403."""
-    return Trail(caller.subject, request_id_of(request), deps.clock.now())
-
-
-TrailDep = Annotated[Trail, Depends(trail_of)]
 
 
 def shown(deps: Deps, entry: Entry, *, in_force: bool | None = None) -> Object[BaseModel]:

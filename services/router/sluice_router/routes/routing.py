@@ -15,15 +15,15 @@ from sluice.contracts.routing import (
     RouteList,
     RouteRequest,
     RoutingSnapshot,
-    TrainingReport,
 )
+from sluice.contracts.training import DifficultyReport, DifficultyTraining, TrainingReport
 from sluice.errors import DependencyUnavailable, Forbidden, SluiceError, Unauthorized, Unprocessable, problem_responses
 from sluice.ids import new_id
 from sluice.settings import ConfigError
-from sluice_router.adapters import intents_file
+from sluice_router.adapters import examples_file
+from sluice_router.adapters.classifiers import ClassifierName
 from sluice_router.domain.choice import Load, decide, named
-from sluice_router.domain.classify.reading import Reading
-from sluice_router.domain.classify.report import report_of
+from sluice_router.domain.classify.report import difficulty_report, report_of
 from sluice_router.domain.errors import (
     ModelNotFound,
     ModelsFileError,
@@ -32,7 +32,9 @@ from sluice_router.domain.errors import (
     ReloadRefused,
     TrainingRefused,
 )
-from sluice_router.wiring import DepsDep
+from sluice_router.domain.registry_admin import Trail
+from sluice_router.routes.trails import TrailDep
+from sluice_router.wiring import Deps, DepsDep
 
 router = APIRouter(tags=["router"], responses=problem_responses(Unauthorized, Forbidden))
 
@@ -51,8 +53,9 @@ async def route(
     )
     try:
         snapshot = deps.publisher.current
-        reading = await _reading(deps, snapshot, asked, caller.tenant)
-        choice = decide(snapshot, asked, deps.loads.now(), reading)
+        asked = asked.model_copy(update={"model": named(snapshot, asked.model)})
+        signs = await deps.reader.read(snapshot, asked, caller.tenant)
+        choice = decide(snapshot, asked, deps.loads.now(), signs)
     except SluiceError:
         deps.metrics.decisions.labels("refused").inc()
         raise
@@ -66,28 +69,47 @@ async def route(
     return choice.decision
 
 
-async def _reading(deps: DepsDep, snapshot: RoutingSnapshot, request: RouteRequest, tenant: str) -> Reading | None:
-    # Only a route with rules asks for the intent; all others pay nothing for it.
-    asked = named(snapshot, request.model)
-    if not any(route.name == asked and route.rules for route in snapshot.routes):
-        return None
-    reading = await deps.intents.read(request.text, tenant)
-    deps.metrics.readings.labels(reading.outcome).inc()
-    return reading
-
-
 @router.post(
     "/v1/classifiers/intent/train",
     summary="Train the intent classifier from intents.yaml",
     responses=problem_responses(TrainingRefused, DependencyUnavailable),
 )
-async def train(deps: DepsDep, _: AdminDep) -> TrainingReport:
+async def train_intent(deps: DepsDep, trail: TrailDep) -> TrainingReport:
     """Train from the example utterances, use the result from now on, and say what it is worth on examples left out."""
+    return await _trained(deps, trail, "intent", "intents.yaml")
+
+
+@router.post(
+    "/v1/classifiers/domain/train",
+    summary="Train the domain classifier from domains.yaml",
+    responses=problem_responses(TrainingRefused, DependencyUnavailable),
+)
+async def train_domain(deps: DepsDep, trail: TrailDep) -> TrainingReport:
+    """Train from the example texts, use the result from now on, and say what it is worth on examples left out."""
+    return await _trained(deps, trail, "domain", "domains.yaml")
+
+
+@router.post(
+    "/v1/classifiers/difficulty/train",
+    summary="Train the difficulty classifier from answers of a weaker and a stronger model",
+    responses=problem_responses(TrainingRefused, DependencyUnavailable),
+)
+async def train_difficulty(body: DifficultyTraining, deps: DepsDep, trail: TrailDep) -> DifficultyReport:
+    """Train from prompts with the qualities of both models' answers, use the result from now on, and say what it is worth."""
+    many = body.examples
+    kept = await deps.classifiers.train_difficulty(
+        [one.text for one in many], [one.weak for one in many], [one.strong for one in many], trail
+    )
+    return difficulty_report(kept.trained, kept.sha256, [one.weak for one in many], [one.strong for one in many])
+
+
+async def _trained(deps: Deps, trail: Trail, name: ClassifierName, filename: str) -> TrainingReport:
     try:
-        file = intents_file.load(deps.platform)
+        file = examples_file.load(deps.platform, filename)
     except ConfigError as exc:
         raise TrainingRefused(exc.detail) from exc
-    return report_of(*await deps.intents.train(file))
+    kept = await deps.classifiers.train_classes(name, file.classes, file.out_of_scope, trail)
+    return report_of(kept.trained, kept.sha256, name)
 
 
 @router.get("/v1/snapshot", summary="The routing snapshot that the gateways hold")

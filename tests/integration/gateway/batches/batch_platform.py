@@ -81,7 +81,12 @@ class Running:
 
 @asynccontextmanager
 async def batch_platform(
-    tmp_path: Path, redis_url: str, database_url: str = "", behaviour: Behaviour | None = None, **changes: str
+    tmp_path: Path,
+    redis_url: str,
+    database_url: str = "",
+    behaviour: Behaviour | None = None,
+    guardrail_port: int = 9,
+    **changes: str,
 ) -> AsyncIterator[Running]:
     """Run a gateway on real servers, with a model `mock` whose provider behaves as told."""
     port = free_port()
@@ -90,6 +95,7 @@ async def batch_platform(
         redis_url=redis_url,
         database_url=database_url,
         router_url="http://127.0.0.1:9",
+        guardrail_url=f"http://127.0.0.1:{guardrail_port}",
         gateway_url=f"http://127.0.0.1:{port}",
     )
     environment = {**environment_of(platform), "SLUICE_GATEWAY_PORT": str(port), **QUICK, **changes}
@@ -113,11 +119,12 @@ async def batch_platform(
 
 
 def routing(base_url: str) -> RoutingSnapshot:
-    """Return a snapshot with the chat model `mock` and the embedding model `vectors`."""
+    """Return a snapshot with the chat model `mock`, the embedding model `vectors` and the ranking model `ranker`."""
     chat = snapshot(1, base_url)
     deployment = Deployment(id="vectors-1", base_url=base_url, upstream_model="vectors")
     vectors = Model(name="vectors", kind="embedding", deployments=(deployment,))
-    return chat.model_copy(update={"models": (*chat.models, vectors)})
+    ranker = Model(name="ranker", kind="rerank", deployments=(deployment.model_copy(update={"id": "ranker-1"}),))
+    return chat.model_copy(update={"models": (*chat.models, vectors, ranker)})
 
 
 def chat_line(number: int, **changes: Any) -> dict[str, Any]:

@@ -67,6 +67,25 @@ async def test_the_engine_counts_a_prompt_before_it_answers(engine: str) -> None
     assert [event.prompt_tokens for event in parts.usage.events] == [0, counted.input_tokens]
 
 
+async def test_responses_pass_to_an_engine_that_has_them(engine: str) -> None:
+    parts = Parts()
+    place = deployment("d1", engine, upstream_model="smollm2", timeout_s=60, responses="native")
+    async with (
+        serving(parts, snapshot(model("small", place))) as gateway,
+        openai.AsyncOpenAI(api_key="sk-test", base_url=gateway.url + "/v1", max_retries=0) as api,
+    ):
+        asked = {"model": "small", "input": "Say hello.", "max_output_tokens": 12, "temperature": 0}
+        whole = await api.responses.create(**asked)
+        events = [event async for event in await api.responses.create(**asked, stream=True)]
+    streamed = events[-1].response
+    assert whole.output_text
+    assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == whole.output_text
+    assert whole.usage is not None
+    counts = [(event.prompt_tokens, event.completion_tokens, event.tokens_exact) for event in parts.usage.events]
+    assert counts == [(whole.usage.input_tokens, whole.usage.output_tokens, True)] * 2
+    assert streamed.usage.model_dump()["sluice"]["cost_usd"] == pytest.approx(parts.usage.events[1].cost_usd)
+
+
 async def test_a_prompt_over_the_context_is_refused_with_a_sentence(engine: str) -> None:
     parts = Parts()
     async with serving(parts, routing(engine)) as gateway, httpx.AsyncClient(timeout=60) as client:

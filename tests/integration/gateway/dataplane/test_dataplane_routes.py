@@ -1,11 +1,13 @@
 """What a route may fall back to: models that the router did not look at have to suit the request as well."""
 
+import json
+
 import httpx
 import pytest
 from gateway_parts import Keys, Parts, Router, deployment, model, serving, snapshot
 from openai_provider import Behaviour, Provider
 
-from sluice.contracts.routing import Alias, Route, RoutingSnapshot
+from sluice.contracts.routing import Alias, Model, Route, RoutingSnapshot
 from sluice.errors import DependencyUnavailable
 from sluice_gateway.domain.ports import KeyRecord
 
@@ -38,6 +40,21 @@ async def test_fallbacks_that_cannot_take_a_request_never_get_it(
     provider.next(Behaviour(status=500))
     body = {"model": "auto", "messages": [{"role": "user", "content": "x"}], **more}
     async with serving(Parts(router=router), routing(provider)) as gateway:
+        answer = await client.post(gateway.url + CHAT, json=body)
+    assert (answer.status_code, answer.headers["x-sluice-model"]) == (200, "spare")
+    assert [seen.json["model"] for seen in provider.seen] == ["seeing", "spare"]
+
+
+@pytest.mark.parametrize("on", [{}, {"fallbacks_on": {"content": ("blind", "spare")}}])
+async def test_fallbacks_of_a_model_have_to_take_the_request_too(
+    on: dict[str, object], provider: Provider, client: httpx.AsyncClient
+) -> None:
+    blind, seeing, spare = routing(provider).models
+    named = Model.model_validate({**seeing.model_dump(), "fallbacks": ("blind", "spare"), **on})
+    refused = {"error": {"message": "filtered", "type": "invalid_request_error", "code": "content_filter"}}
+    provider.next(Behaviour(status=400, body=json.dumps(refused).encode()) if on else Behaviour(status=500))
+    async with serving(Parts(), snapshot(blind, named, spare)) as gateway:
+        body = {"model": "seeing", "messages": [{"role": "user", "content": IMAGE}]}
         answer = await client.post(gateway.url + CHAT, json=body)
     assert (answer.status_code, answer.headers["x-sluice-model"]) == (200, "spare")
     assert [seen.json["model"] for seen in provider.seen] == ["seeing", "spare"]

@@ -69,6 +69,14 @@ def test_a_right_line_is_a_request() -> None:
     assert json.loads(found.body) == BODY
 
 
+def test_a_moderation_may_leave_its_model_out_and_nothing_else_may() -> None:
+    line = {**LINE, "url": "/v1/moderations", "body": {"input": "x"}}
+    assert read_request(RawLine(1, json.dumps(line).encode()), "/v1/moderations", 1000).model == "sluice-guardrail"
+    line = {**LINE, "url": "/v1/rerank", "body": {"query": "x", "documents": ["a"]}}
+    with pytest.raises(LineWrong, match="model"):
+        read_request(RawLine(1, json.dumps(line).encode()), "/v1/rerank", 1000)
+
+
 @pytest.mark.parametrize(
     ("line", "code", "param"),
     [

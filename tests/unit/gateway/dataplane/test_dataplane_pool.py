@@ -72,6 +72,7 @@ def call(body: bytes = b"{}", timeout_s: float = 5.0) -> Call:
         request_id="req-12345",
         connect_timeout_s=1.0,
         timeout_s=timeout_s,
+        deadline=None,
     )
 
 

@@ -6,9 +6,10 @@ from pydantic import SecretStr
 from sluice.auth import ServiceTokens
 from sluice.contracts.routing import DeploymentAuth
 from sluice.errors import DependencyUnavailable, Problem
+from sluice.secrets import ProviderSecrets
 from sluice.settings import ConfigError
 from sluice.testing import platform_settings
-from sluice_gateway.adapters.credentials import EnvironmentCredentials
+from sluice_gateway.adapters.credentials import DeploymentCredentials
 from sluice_gateway.app import create_app
 from sluice_gateway.domain.public_errors import public_error
 from sluice_gateway.settings import Settings
@@ -39,9 +40,9 @@ def test_a_pepper_is_never_shown() -> None:
     assert "topsecret" not in repr(with_pepper("topsecret-topsecret"))
 
 
-def test_credentials_of_deployments(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_of_deployments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     tokens = ServiceTokens("service-secret-0123456789-0123456789", "gateway")
-    credentials = EnvironmentCredentials(tokens)
+    credentials = DeploymentCredentials(tokens, ProviderSecrets(tmp_path))
     monkeypatch.setenv("PROVIDER_KEY", "sk-provider")
     assert credentials.bearer(DeploymentAuth(), "acme") is None
     assert credentials.bearer(DeploymentAuth(kind="bearer", env="PROVIDER_KEY"), "acme") == "sk-provider"

@@ -332,7 +332,7 @@ def _found(ctx: RequestContext, provider: Provider | None, found: dict[str, Any]
         return _translated(ctx, provider, found)
     if ctx.endpoint.counts and type(found.get("input_tokens")) is not int:
         raise failed("protocol")
-    return found
+    return foreign.as_it_came(found) if ctx.verbatim else found
 
 
 def _translated(ctx: RequestContext, provider: Provider, found: dict[str, Any]) -> dict[str, Any]:

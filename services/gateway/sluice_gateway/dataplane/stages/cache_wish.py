@@ -43,7 +43,7 @@ def wish_of(ctx: RequestContext) -> Wish | None:
     if ctx.vault is not None:
         return None  # the answer holds the user's own values, which are nobody else's and are not stored
     get = dict(ctx.heads.all).get
-    asked = _asked(ctx)
+    asked = (get(b"x-sluice-cache") or b"").strip().lower()
     control = (get(b"cache-control") or b"").lower()
     if asked == b"bypass" or b"no-store" in control or (policy.use == "on_request" and asked not in _FOR_IT):
         return None
@@ -68,7 +68,8 @@ def asking_of(ctx: RequestContext, policy: CachePolicy) -> Asking | None:
 
     A translated body that a guard or retrieval has changed is left out: what came and what became of it both count then.
     """
-    semantic, header = policy.semantic, _asked(ctx)
+    semantic = policy.semantic
+    header = (dict(ctx.heads.all).get(b"x-sluice-cache") or b"").strip().lower()
     if semantic is None or header == b"exact" or (semantic.use == "on_request" and header != b"semantic"):
         return None
     native = ctx.body.native
@@ -82,10 +83,6 @@ def asking_of(ctx: RequestContext, policy: CachePolicy) -> Asking | None:
     return Asking(
         question, key_of("question", question.name, *_circumstances(ctx, policy, ctx.chain[0]), named), semantic
     )
-
-
-def _asked(ctx: RequestContext) -> bytes:
-    return (dict(ctx.heads.all).get(b"x-sluice-cache") or b"").strip().lower()
 
 
 def _key(ctx: RequestContext, policy: CachePolicy, model: ModelEntry) -> bytes:

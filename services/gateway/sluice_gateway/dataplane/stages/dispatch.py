@@ -24,6 +24,7 @@ from sluice_gateway.dataplane.stages.retry import Retries
 from sluice_gateway.dataplane.stages.settle import price_of
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import UpstreamError, UpstreamReply
+from sluice_gateway.dataplane.wants import can_take
 
 _ONE_OF_BOTH = frozenset({"anthropic", "bedrock"})  # Claude refuses a temperature beside top_p
 _DRAWN = frozenset({"chat", "completion"})
@@ -100,6 +101,8 @@ class Dispatch:
     def _next(self, ctx: RequestContext) -> tuple[ModelEntry, DeploymentState] | None:
         now, regions, tried = self._deps.clock.monotonic(), ctx.key.regions, ctx.tried
         for entry in ctx.chain:
+            if entry is not ctx.model and not can_take(entry.config, ctx.fields):
+                continue  # whom the caller did not name has to suit
             if entry.balancer is None:
                 state = choose(entry.open_to(regions), now, tried)
             else:
@@ -108,6 +111,8 @@ class Dispatch:
                 return entry, state
         # Everything that is left rests after failures: asking one of them beats refusing.
         for entry in ctx.chain:
+            if entry is not ctx.model and not can_take(entry.config, ctx.fields):
+                continue
             state = choose_resting(entry.open_to(regions), tried or frozenset())
             if state is not None:
                 return entry, state

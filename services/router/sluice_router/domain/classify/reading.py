@@ -34,3 +34,38 @@ class Reading(NamedTuple):
 
 
 BROKEN = Reading("broken")
+
+
+class Difficulty(NamedTuple):
+    """How much better the stronger model is expected to answer (the difference of both qualities, -1 to 1), and what follows from it.
+
+    `strong` says whether the request is among those that the stronger model gets. Both are None when the classifier is broken.
+    """
+
+    gain: float | None = None
+    strong: bool | None = None
+
+    @property
+    def outcome(self) -> Literal["strong", "weak", "broken"]:
+        """What follows, in a word."""
+        return "broken" if self.strong is None else "strong" if self.strong else "weak"
+
+    @property
+    def said(self) -> str:
+        """A sentence for whoever asks why."""
+        if self.strong is None or self.gain is None:
+            return "the classifier gave no answer, so all candidates may answer"
+        what = "a stronger model answers" if self.strong else "a weaker model is enough"
+        return f"{what} (expected gain {self.gain:+.3f})"
+
+
+class Signs(NamedTuple):
+    """What was read of a request; None where the route does not ask for it."""
+
+    intent: Reading | None = None
+    domain: Reading | None = None
+    language: Reading | None = None
+    difficulty: Difficulty | None = None
+
+
+NO_SIGNS = Signs()

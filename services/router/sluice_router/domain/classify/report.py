@@ -1,16 +1,26 @@
 """What a training is worth, as the API says it."""
 
-from sluice.contracts.routing import CalibrationBin, ClassWorth, FloorPoint, TrainingReport
+from collections.abc import Sequence
+
+from sluice.contracts.training import (
+    CalibrationBin,
+    ClassWorth,
+    DifficultyReport,
+    FloorPoint,
+    SharePoint,
+    TrainingReport,
+)
+from sluice_router.domain.classify.gain import GainTrained
 from sluice_router.domain.classify.training import Ints, Trained
 
 OUT_OF_SCOPE = "(out of scope)"
 
 
-def report_of(trained: Trained, sha256: str) -> TrainingReport:
+def report_of(trained: Trained, sha256: str, classifier: str) -> TrainingReport:
     """Return the report of a training."""
     head, found = trained
     return TrainingReport(
-        classifier="intent",
+        classifier=classifier,
         examples=int(found.confusion.sum()),
         accuracy=found.accuracy,
         rejected=found.rejected,
@@ -27,6 +37,23 @@ def report_of(trained: Trained, sha256: str) -> TrainingReport:
         curve=tuple(
             FloorPoint(floor=point.floor, in_scope_right=point.in_scope_right, out_of_scope_found=point.strangers_found)
             for point in found.curve
+        ),
+    )
+
+
+def difficulty_report(
+    trained: GainTrained, sha256: str, weak: Sequence[float], strong: Sequence[float]
+) -> DifficultyReport:
+    """Return the report of a training of `difficulty`."""
+    return DifficultyReport(
+        examples=len(weak),
+        apgr=trained.apgr,
+        weak_quality=sum(weak) / len(weak),
+        strong_quality=sum(strong) / len(strong),
+        sha256=sha256,
+        curve=tuple(
+            SharePoint(strong_share=point.share, quality=point.quality, gap_recovered=point.gap)
+            for point in trained.curve
         ),
     )
 

@@ -152,13 +152,14 @@ def _scores(fitted: _Fitted, texts: Sequence[str], embeddings: Floats) -> Floats
 
 def _fit(examples: Examples, rows: Ints) -> _Fitted:
     texts = [examples.texts[row] for row in rows]
-    scaling = _scaling(texts, examples.embeddings[rows])
+    scaling = scaling_of(texts, examples.embeddings[rows])
     data = scaling.apply(texts, examples.embeddings[rows])
     weights, bias = _softmax_regression(data, examples.labels[rows], len(examples.classes))
     return _Fitted(scaling, weights, bias)
 
 
-def _scaling(texts: Sequence[str], embeddings: Floats) -> Scaling:
+def scaling_of(texts: Sequence[str], embeddings: Floats) -> Scaling:
+    """Return how features of texts like these are scaled: embeddings to mean 0 and spread 1, words by their rarity."""
     counts = np.bincount(
         np.fromiter((feature for text in texts for feature in word_features(text)), dtype=np.int64),
         minlength=1 << WORD_BITS,
