@@ -129,7 +129,7 @@ async def test_the_difficulty_is_trained_used_everywhere_and_done_without(platfo
                 pass
         network.away = True
         without = await ask(client, "prove the last theorem", explain=True)
-        assert (without["model"], without["reason"]) == ("small", "least loaded of 2 (0.00)")
+        assert without["reason"].startswith("least loaded of 2 "), "its own decisions are the load that it knows"
         metrics = (await client.get("/metrics")).text
         strong = f'sluice_router_readings_total{{outcome="strong",signal="difficulty"}} {taken["big"] + 1:.1f}'
         assert strong in metrics
