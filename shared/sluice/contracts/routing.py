@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from sluice.contracts.base import Reply, Request
+from sluice.contracts.retrieval import RetrievalPolicy
 
 SNAPSHOT_KEY = "sluice:routing:snapshot"
 
@@ -148,16 +149,6 @@ class Model(Reply):
     balance: Balance = "least_loaded"
     hedge_after_ms: Annotated[int, Field(ge=1, le=3_600_000)] | None = None
     deployments: tuple[Deployment, ...]
-
-
-class RetrievalPolicy(Reply):
-    """Retrieval that a policy switches on for each request of its route; `beside_guard` asks before the input guard is done."""
-
-    vector_store_ids: tuple[str, ...] = ()
-    top_k: Annotated[int, Field(ge=1, le=50)] = 5
-    mode: Literal["hybrid", "dense", "bm25"] = "hybrid"
-    on_error: Literal["fail", "continue"] = "fail"
-    when: Literal["after_guard", "beside_guard"] = "after_guard"
 
 
 class SemanticCache(Reply):

@@ -145,6 +145,7 @@ class RequestContext:
     chain: tuple[ModelEntry, ...] = ()
     route_reason: str | None = None
     citations: tuple[Citation, ...] = ()
+    searched: tuple[str, ...] = ()
     context_text = ""
     observer: asyncio.Task[None] | None = None
     # the form that the answer shall have, and what checks a stream for it while it passes

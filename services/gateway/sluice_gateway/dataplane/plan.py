@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from sluice.contracts.retrieval import ContextPlacement, RerankMethod
 from sluice.contracts.routing import (
     AttemptPolicy,
     CachePolicy,
@@ -44,6 +45,9 @@ class RetrievalPlan(NamedTuple):
     top_k: int
     mode: Literal["hybrid", "dense", "bm25"]
     on_error: Literal["fail", "continue"]
+    rerank: RerankMethod = "none"
+    placement: ContextPlacement = "ranked"
+    follow_ups: bool = True
 
 
 class Attempting(NamedTuple):
@@ -128,7 +132,15 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
     effective = policy or Policy(name="")
     wanted = effective.retrieval
     retrieval = (
-        RetrievalPlan(wanted.vector_store_ids, wanted.top_k, wanted.mode, wanted.on_error)
+        RetrievalPlan(
+            wanted.vector_store_ids,
+            wanted.top_k,
+            wanted.mode,
+            wanted.on_error,
+            wanted.rerank,
+            wanted.placement,
+            wanted.follow_ups,
+        )
         if wanted is not None and wanted.vector_store_ids
         else None
     )

@@ -10,7 +10,8 @@ import pytest
 from gateway_parts import POISON, SECRET, Guard, Keys, Parts, Retrieval, Router, deployment, model, serving, snapshot
 from openai_provider import Behaviour, Provider
 
-from sluice.contracts.routing import Policy, RetrievalPolicy, Route, RoutingSnapshot, SamplingPolicy
+from sluice.contracts.retrieval import RetrievalPolicy
+from sluice.contracts.routing import Policy, Route, RoutingSnapshot, SamplingPolicy
 from sluice.errors import DependencyUnavailable, NotFound
 from sluice_gateway.domain.ports import KeyRecord
 
@@ -246,6 +247,29 @@ async def test_evidence_goes_before_the_question_and_citations_come_back(
     assert chunks[-1].model_extra["sluice"]["citations"][0]["source"] == "manual.md"
     assert gateway.parts.retrieval.asked[0].top_k == 3
     assert [event.citations for event in gateway.parts.usage.events] == [1, 1]
+
+
+async def test_a_follow_up_is_searched_for_with_what_was_asked_before(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
+    earlier = [
+        {"role": "user", "content": "On which port does the gateway listen?"},
+        {"role": "assistant", "content": "8080"},
+    ]
+    last = {"role": "user", "content": "And the router?"}
+    async with serving(Parts(), routing(provider)) as gateway:
+        answers = []
+        for options in ({"rerank": "features", "placement": "edges"}, {"follow_ups": False}):
+            body = {
+                **ask("x", sluice={"retrieval": {"vector_store_ids": ["vs_1"], **options}}),
+                "messages": [*earlier, last],
+            }
+            answers.append((await client.post(gateway.url + CHAT, json=body)).json()["sluice"])
+    both = ["And the router?", "On which port does the gateway listen?\nAnd the router?"]
+    assert [one["queries"] for one in answers] == [both, both[:1]]
+    first, second = gateway.parts.retrieval.asked
+    assert (first.query, list(first.also), first.rerank, first.placement) == (both[0], both[1:], "features", "edges")
+    assert (second.also, second.rerank, second.placement) == ((), "none", "ranked")
 
 
 async def test_retrieval_asks_with_the_text_that_the_guard_let_pass(

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.contracts.guard import InputVerdict, IssueDetail, Segment
-from sluice.contracts.routing import Policy, RetrievalPolicy, Route
+from sluice.contracts.retrieval import RetrievalPolicy
+from sluice.contracts.routing import Policy, Route
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_gateway.dataplane.body import RetrievalOptions, parse
 from sluice_gateway.dataplane.context import read_heads
