@@ -19,6 +19,7 @@ from sluice_cli.commands import (
     lifecycle,
     orgs,
     prices,
+    redteam,
     registry,
     router,
     talk,
@@ -30,7 +31,7 @@ from sluice_cli.platform.errors import CommandFailed
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.logs),
     *(talk.chat, talk.trace),
-    *(ingest.ingest, chunk.chunk, data.search, data.feedback),
+    *(ingest.ingest, chunk.chunk, data.search, data.feedback, redteam.redteam),
 )
 _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     *(("orgs", orgs.app), ("teams", teams.app), ("keys", keys.app), ("audit", audit.app), ("usage", usage.app)),

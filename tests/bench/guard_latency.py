@@ -3,7 +3,7 @@
     python tests/bench/guard_latency.py [--requests 400] [--cpu 0]
 
 The bars: default policy, a prompt of 150 words (about 200 tokens) p50 at most 8 ms and p95 at most 20 ms; a document of 1,500 words (about
-2,000 tokens) at most 80 ms. Printed besides: the same with every scanner, with masking, and with the trained head. The texts are prose of
+2,000 tokens) at most 80 ms. Printed besides: the same with every scanner, with masking, and with phrases alone. The texts are prose of
 this repository, each request another place in it, with an e-mail address and a telephone number.
 """
 
@@ -30,7 +30,7 @@ EVERY = {
 POLICIES = {
     "scanners": {"input": {"scanners": EVERY}},
     "mask": {"input": {"pii": {"action": "mask"}}},
-    "head": {"input": {"injection": {"classifier": True}}},
+    "phrases": {"input": {"injection": {"classifier": False}}},
 }
 
 

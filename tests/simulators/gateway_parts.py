@@ -170,11 +170,13 @@ class Retrieval:
     """Retrieval with one document."""
 
     failing: SluiceError | None = None
+    delay_s: float = 0.0
     asked: list[ContextRequest] = field(default_factory=list)
 
     async def context(self, request: ContextRequest, *, tenant: str, timeout_s: float) -> ContextReply:
         """Return the document."""
         self.asked.append(request)
+        await asyncio.sleep(self.delay_s)
         if self.failing is not None:
             raise self.failing
         citation = Citation(

@@ -191,6 +191,10 @@ class GatewayMetrics:
             "Calls of the request path to other services that failed, by stage.",
             ("stage",),
         )
+        self.unchecked: Counter = registry.counter(
+            "sluice_gateway_unchecked_requests_total",
+            "Requests of which a part went on without the guardrail's verdict, since it gave none and the policy fails open.",
+        )
         self.limits_degraded: Gauge = registry.gauge(
             "sluice_gateway_limits_degraded", "1 while limits cannot be shared with other gateways, else 0."
         )

@@ -166,7 +166,7 @@ async def _verdict(
 
 def _judged(body: CheckRequest, policy: NamedPolicy, deps: Deps) -> InputVerdict | OutputVerdict:
     ends = time.monotonic() + policy.rules.scan_ms / 1000
-    return check(body, policy, _checkpoint, deps.head, Tools(deps.languages, lambda: time.monotonic() > ends))
+    return check(body, policy, _checkpoint, deps.heads, Tools(deps.languages, lambda: time.monotonic() > ends))
 
 
 async def _run(size: int, deps: Deps, work: Callable[[], T]) -> T:

@@ -1,5 +1,6 @@
 """Opens what the guardrail needs."""
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,16 +16,19 @@ from sluice.service import deps_of
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
-from sluice_guardrail.adapters.head_file import load_head
+from sluice_guardrail.adapters.encoder import open_encoder
+from sluice_guardrail.adapters.head_file import load_cascade, load_hidden_head
 from sluice_guardrail.adapters.languages import Langid
 from sluice_guardrail.adapters.policy_file import PolicyFile, load_policies
 from sluice_guardrail.adapters.vault_seal import VaultSeal
 from sluice_guardrail.domain.contact import find_phones
-from sluice_guardrail.domain.ngrams import LinearHead
+from sluice_guardrail.domain.injection import Heads
 from sluice_guardrail.domain.policy import PolicySet
 from sluice_guardrail.domain.scanners.language import Languages
 from sluice_guardrail.metrics import GuardMetrics
 from sluice_guardrail.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Deps:
     tracing: Tracing
     probes: Mapping[str, Probe]
     policies: PolicyFile
-    head: LinearHead
+    heads: Heads
     seal: VaultSeal
     languages: Languages
     metrics: GuardMetrics
@@ -55,6 +59,11 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
     tracing = Tracing("guardrail", platform)
     policies = PolicyFile(platform, metrics.reloaded)
     languages = Langid()
+    encoder = open_encoder()
+    if encoder is None:
+        _log.warning(
+            "the encoder's wheels are not installed: attacks in prompts are told by n-grams alone (requirements/models.txt)"
+        )
     _warm_up(policies.current, languages)
     loops = Supervisor(registry)
     loops.start("policy-reload", lambda: policies.watch(settings.reload_s))
@@ -67,7 +76,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             tracing=tracing,
             probes={},
             policies=policies,
-            head=load_head("injection"),
+            heads=Heads(load_cascade(encoder), load_hidden_head()),
             languages=languages,
             seal=VaultSeal(platform.service_secret.get_secret_value(), SystemClock(), settings.vault_ttl_s),
             metrics=metrics,

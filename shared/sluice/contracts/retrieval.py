@@ -212,6 +212,10 @@ class Query(Request):
     deduplicate: Annotated[bool, Field(description="give the same text once")] = False
     min_score: Annotated[float | None, Field(description="leave out what scores less; scales differ by mode")] = None
     filters: Annotated[SearchFilter | None, Field(description="which documents to search")] = None
+    also: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=20_000)], ...],
+        Field(max_length=9, description="further queries; the hits of all are joined by their ranks"),
+    ] = ()
 
 
 class RankingOptions(Request):
@@ -230,10 +234,6 @@ class SearchRequest(Query):
     `query` and the others are `also`.
     """
 
-    also: Annotated[
-        tuple[Annotated[str, Field(min_length=1, max_length=20_000)], ...],
-        Field(max_length=9, description="further queries; the hits of all are joined by their ranks"),
-    ] = ()
     max_num_results: Annotated[int | None, Field(ge=1, le=50)] = None
     ranking_options: RankingOptions | None = None
     rewrite_query: bool = False
@@ -335,6 +335,7 @@ class Citation(Reply):
     quote: Annotated[
         str | None, Field(description="exactly those characters; null where the guard policy changed the evidence")
     ] = None
+    file_id: Annotated[str, Field(description="the file, or the document's id if it was added as text")] = ""
 
 
 class ContextReply(Reply):
@@ -396,3 +397,16 @@ class EmbeddingReply(Reply):
     data: tuple[EmbeddingReplyItem, ...]
     model: str
     usage: EmbeddingUsage
+
+
+class RetrievalPolicy(Reply):
+    """Retrieval that a policy switches on for each request of its route; `beside_guard` asks before the input guard is done."""
+
+    vector_store_ids: tuple[str, ...] = ()
+    top_k: Annotated[int, Field(ge=1, le=50)] = 5
+    mode: SearchMode = "hybrid"
+    on_error: Literal["fail", "continue"] = "fail"
+    when: Literal["after_guard", "beside_guard"] = "after_guard"
+    rerank: RerankMethod = "none"
+    placement: ContextPlacement = "ranked"
+    follow_ups: bool = True

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from sluice.contracts.base import Reply, Request
+from sluice.contracts.retrieval import RetrievalPolicy
 
 SNAPSHOT_KEY = "sluice:routing:snapshot"
 
@@ -45,8 +46,7 @@ class Deployment(Reply):
     `base_url` ends before `/chat/completions` (as in the `openai` client); `max_in_flight` and `timeout_s` bound
     what one gateway process sends; `tokens_per_second` is what the inference service measured, if it knows.
     `first_byte_timeout_s` bounds the wait for the first event of a stream and `idle_timeout_s` each pause inside one, `timeout_s`
-    where they are None.
-    `region` says where the data goes; a tenant that is bound to regions never reaches a deployment without one.
+    where they are None. `region` says where the data goes; a tenant that is bound to regions never reaches a deployment without one.
     `provider` names the API that is spoken there: `anthropic`, `gemini`, `bedrock` and `azure` have their own, every other
     name means OpenAI's; `llamacpp` and `vllm` are OpenAI's with these engines' own fields for structured output.
     `api_version` is Azure's. With `responses: native` requests to `/v1/responses` pass as they come to a server that has
@@ -149,15 +149,6 @@ class Model(Reply):
     balance: Balance = "least_loaded"
     hedge_after_ms: Annotated[int, Field(ge=1, le=3_600_000)] | None = None
     deployments: tuple[Deployment, ...]
-
-
-class RetrievalPolicy(Reply):
-    """Retrieval that a policy switches on for each request of its route."""
-
-    vector_store_ids: tuple[str, ...] = ()
-    top_k: Annotated[int, Field(ge=1, le=50)] = 5
-    mode: Literal["hybrid", "dense", "bm25"] = "hybrid"
-    on_error: Literal["fail", "continue"] = "fail"
 
 
 class SemanticCache(Reply):

@@ -321,7 +321,9 @@ def finish(world: World) -> None:
             wait_until(ready, seconds=120, every=0.3, what="all documents being ready")
             body = {"query": "harbour bridge", "top_k": 50, "mode": "bm25"}
             call = Call("POST", "/v1/vector_stores/{store_id}/search", {"store_id": store}, body)
-            found = {hit["document_id"] for hit in world.call(tenant, call).raise_for_status().json()["data"]}
+            hits = world.call(tenant, call).raise_for_status().json()["data"]
+            world.hits(tenant, call, hits)
+            found = {hit["document_id"] for hit in hits}
             if found != set(documents):
                 world.wrong(tenant, call, f"at the end found {found} and not {set(documents)}")
     if missing := world.paths - set(world.outcome.calls):

@@ -1,12 +1,19 @@
 """Vector stores and files with the official client, through a real gateway: nothing of it knows that this is Sluice."""
 
+import asyncio
+import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import openai
 import pytest
 from tests.bench.retrieval import files
 from tests.bench.retrieval.parts import Gateway, Retrieval
+from tests.simulators.openai_provider import Behaviour, Provider
+
+from sluice.contracts.retrieval import RetrievalPolicy
+from sluice.contracts.routing import Policy
 
 pytestmark = pytest.mark.integration
 
@@ -16,8 +23,23 @@ GUIDE = (
 
 
 @pytest.fixture(scope="module")
-def gateway(shared: Retrieval) -> Gateway:
-    return shared.gateway("http://127.0.0.1:9/v1", "none")
+def provider() -> Iterator[Provider]:
+    """A provider in a loop of its own, since the client and the test block."""
+    made, loop = Provider(default=Behaviour(text="At seven [1], and not [9].")), asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(made.start(), loop).result()
+    yield made
+    asyncio.run_coroutine_threadsafe(made.stop(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def gateway(shared: Retrieval, provider: Provider) -> Gateway:
+    policy = Policy(name="library", retrieval=RetrievalPolicy(vector_store_ids=("vs_nowhere",)))
+    return shared.gateway(provider.base_url, "simulated", [policy])
 
 
 @pytest.fixture
@@ -132,3 +154,83 @@ def test_a_file_that_is_added_again_takes_the_place_of_itself(client: openai.Ope
     client.vector_stores.files.create_and_poll(other.id, vector_store_id=store.id, poll_interval_ms=100)
     found = client.vector_stores.search(store.id, query="crane and buoy", max_num_results=10).data
     assert sorted(hit.file_id for hit in found) == sorted([file.id, other.id])
+
+
+@pytest.fixture(scope="module")
+def library(gateway: Gateway) -> Iterator[tuple[str, str]]:
+    """A store with the guide, and the guide's file."""
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key, max_retries=0) as client:
+        store = client.vector_stores.create(name="library")
+        file = client.vector_stores.files.upload_and_poll(
+            vector_store_id=store.id, file=("guide.md", GUIDE), attributes={"year": 2024}, poll_interval_ms=100
+        )
+        yield store.id, file.id
+
+
+def test_file_search_in_the_responses_api(client: openai.OpenAI, provider: Provider, library: tuple[str, str]) -> None:
+    store, file = library
+    tool: Any = {"type": "file_search", "vector_store_ids": [store], "max_num_results": 2}
+    answer = client.responses.create(
+        model="simulated",
+        input="When does the lock open?",
+        tools=[tool],
+        include=["file_search_call.results"],
+    )
+    call, message = answer.output
+    assert (call.type, message.type) == ("file_search_call", "message")
+    assert call.queries == ["When does the lock open?"]
+    assert call.results is not None
+    assert {result.file_id for result in call.results} == {file}
+    assert any("seven in the morning" in (result.text or "") for result in call.results)
+    part: Any = message.content[0]
+    assert [(note.type, note.index, note.file_id, note.filename) for note in part.annotations] == [
+        ("file_citation", part.text.index("[1]"), file, "guide.md")
+    ]
+    sent = provider.seen[-1].json
+    assert "The lock opens at seven" in str(sent["messages"])
+    assert "tools" not in sent
+    with client.responses.stream(model="simulated", input="When does the lock open?", tools=[tool]) as stream:
+        kinds = [event.type for event in stream]
+        final = stream.get_final_response()
+    assert kinds.index("response.file_search_call.completed") < kinds.index("response.output_text.delta")
+    assert "response.output_text.annotation.added" in kinds
+    assert final.output[0].type == "file_search_call"
+    assert final.output[0].results is None
+    filtered = client.responses.create(
+        model="simulated",
+        input="When does the lock open?",
+        tools=[{**tool, "filters": {"type": "lt", "key": "year", "value": 2000}}],
+    )
+    assert [item.type for item in filtered.output] == ["file_search_call", "message"]
+    assert "seven in the morning" not in str(provider.seen[-1].json)
+
+
+def test_file_search_in_chat_completions_and_what_is_wrong_with_one(
+    client: openai.OpenAI, provider: Provider, library: tuple[str, str]
+) -> None:
+    messages: Any = [{"role": "user", "content": "When does the lock open?"}]
+    tool: Any = {"type": "file_search", "vector_store_ids": [library[0]], "ranking_options": {"ranker": "auto"}}
+    function: Any = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    answer = client.chat.completions.create(model="simulated", messages=messages, tools=[tool, function])
+    cited = (answer.model_extra or {})["sluice"]["citations"]
+    assert cited[0]["file_id"] == library[1]
+    assert GUIDE.decode()[cited[0]["start"] : cited[0]["end"]] == cited[0]["quote"]
+    assert [one["type"] for one in provider.seen[-1].json["tools"]] == ["function"]
+    for tools, sentence in (
+        ([{"type": "file_search"}], "must be a list of the ids"),
+        ([tool, tool], "second `file_search`"),
+        ([{**tool, "ranking_options": {"ranker": "magic"}}], "must be one of"),
+    ):
+        with pytest.raises(openai.BadRequestError, match=sentence):
+            client.chat.completions.create(model="simulated", messages=messages, tools=tools)
+    with pytest.raises(openai.BadRequestError, match="say the same"):
+        client.chat.completions.create(
+            model="simulated",
+            messages=messages,
+            tools=[tool],
+            extra_body={"sluice": {"retrieval": {"vector_store_ids": ["vs_1"]}}},
+        )
+    with pytest.raises(openai.APIStatusError, match="vs_nowhere"):
+        client.chat.completions.create(
+            model="simulated", messages=messages, extra_body={"sluice": {"policy": "library"}}
+        )

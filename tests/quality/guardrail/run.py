@@ -19,14 +19,16 @@ from pathlib import Path
 import yaml
 
 from sluice.contracts.guard import CheckRequest
-from sluice_guardrail.adapters.head_file import load_head
+from sluice_guardrail.adapters.encoder import open_encoder
+from sluice_guardrail.adapters.head_file import load_cascade, load_hidden_head
 from sluice_guardrail.domain.check import check
+from sluice_guardrail.domain.injection import Heads
 from sluice_guardrail.domain.policy import NamedPolicy, parse_policies
 
 HERE = Path(__file__).parent
 POLICY_FILE = HERE.parents[2] / "deploy" / "config" / "guard.yaml"
 KILOBYTE = 1024
-HEAD = load_head("injection")
+HEADS = Heads(load_cascade(open_encoder()), load_hidden_head())
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def load_policy(name: str = "default", *, head: bool = False) -> NamedPolicy:
 
 
 def blocks(text: str, policy: NamedPolicy) -> bool:
-    verdict = check(CheckRequest(stage="input", text=text), policy, lambda: None, HEAD)
+    verdict = check(CheckRequest(stage="input", text=text), policy, lambda: None, HEADS)
     return "prompt_injection" in verdict.issues
 
 
@@ -118,11 +120,11 @@ def chat_text(size: int) -> str:
 def latencies(policy: NamedPolicy, size: int, repeats: int) -> Sequence[float]:
     """Return the CPU milliseconds of checks of one text of `size` characters."""
     request = CheckRequest(stage="input", text=chat_text(size))
-    check(request, policy, lambda: None, HEAD)
+    check(request, policy, lambda: None, HEADS)
     times = []
     for _ in range(repeats):
         started = time.process_time()
-        check(request, policy, lambda: None, HEAD)
+        check(request, policy, lambda: None, HEADS)
         times.append((time.process_time() - started) * 1000)
     return sorted(times)
 
@@ -135,7 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bipia", type=Path, help="text_attack_*.json.gz of BIPIA")
     parser.add_argument("--extra", type=Path, help='JSON lines of {"text", "label"}')
-    parser.add_argument("--head", action="store_true", help="ask the trained head besides the phrases")
+    parser.add_argument("--head", action="store_true", help="ask the trained readings besides the phrases")
     parser.add_argument("--misses", action="store_true", help="name the cases that were decided wrongly")
     arguments = parser.parse_args()
     policy = load_policy(head=arguments.head)

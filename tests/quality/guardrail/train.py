@@ -1,200 +1,201 @@
-"""Trains the prompt-injection head of the guardrail and reports on families that it never saw.
+"""Trains the two readings that tell attacks in prompts, and reports on families that it never saw.
 
-    python -m tests.quality.guardrail.train --contexts DIR --slabs DIR --own-source FILE.csv --families FILE.jsonl --routing FILE.jsonl.gz
-        --intents FILE.jsonl.gz [--write]
+    python -m tests.quality.guardrail.train --slabs DIR --own-source FILE.csv --families FILE.jsonl --routing FILE.jsonl.gz --intents FILE.jsonl.gz --vectors FILE.npz [--write]
 
-`--contexts` holds the benign e-mails, code and tables of BIPIA's train split (MIT), `--slabs` train.csv and validation.csv of S-Labs/prompt-injection-dataset (MIT), `--own-source` is the CSV of
+`--slabs` holds train.csv and validation.csv of S-Labs/prompt-injection-dataset (MIT), `--own-source` is the CSV of
 yanismiraoui/prompt_injections (Apache-2.0), `--families` the train split of neuralchemy/Prompt-injection-dataset as JSON
-lines (Apache-2.0; rows from WildGuard are left out, their licence is for research), `--routing` and `--intents` are
-prompts of MMLU and GSM8K (lm-sys/RouteLLM, Apache-2.0) and of CLINC150 (CC BY 3.0). No data is part of the repository.
-The working point is set on benign prompts of a part that neither trains nor is reported.
+lines (Apache-2.0), `--routing` and `--intents` are prompts of MMLU and GSM8K (lm-sys/RouteLLM, Apache-2.0) and of
+CLINC150 (CC BY 3.0). The rest is made by `generate/`. Three reports: a head that saw nothing of the source of the families;
+heads that saw all of it but the family they are scored on; and heads that saw all benign families of our own but
+the one they are scored on. The working point is set on benign texts that neither train nor are reported.
 """
 
 import argparse
-import csv
-import gzip
-import hashlib
-import json
 import random
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from tests.quality.guardrail.hard_benign import hard_benign
+from tests.quality.guardrail.second import Vectors, network, write_network
+from tests.quality.guardrail.sources import ROOT, own_cases, read_attacks, read_csv, read_families, read_ordinary
+from tests.quality.guardrail.training import WORKING_POINT, Row, Sparse, edge, fitted, shifted, write
 
+from sluice_cli.redteam.attacks import attacks
+from sluice_cli.redteam.benign import benign
 from sluice_guardrail.domain.folding import fold
-from sluice_guardrail.domain.ngrams import BITS, WINDOW_WORDS, LinearHead, features
+from sluice_guardrail.domain.ngrams import Grams, grams
+from sluice_guardrail.domain.second import Cascade
+from sluice_guardrail.domain.skeleton import skeleton
 
-ROUNDS = 120
-RATE = 0.08
-DECAY = 3e-7
-TARGET_RATE = 0.005  # of each kind of benign prompt kept for calibration that may lie above the working point
-WORKING_POINT = 0.7
-MARGIN = (
-    1.35  # added to the working point's logit: chosen on the own `held_out` cases, so that few hard prompts are refused
-)
-OUT = Path(__file__).parents[3] / "services/guardrail/sluice_guardrail/weights/injection.npz"
-
-
-@dataclass(frozen=True)
-class Row:
-    text: str
-    attack: bool
-    family: str
-    group: str = ""
+OUT = ROOT / "services/guardrail/sluice_guardrail/weights/injection.npz"
+LOGIT = float(np.log(WORKING_POINT / (1 - WORKING_POINT)))
+# Shares of benign texts that may lie above the working point, for each kind that sets it.
+RATES = {"clinc calibrate": 0.003, "routing calibrate": 0.003, "s-labs validation": 0.01}
+TRAINED = ("windows", "s-labs", "own-source", "made", "own dev", "routing train", "clinc train")
+WINDOW_WORDS = 16
+IN_BAND = 0.03  # of the ordinary prompts that are read twice
 
 
-def part_of(text: str) -> str:
-    """Return what an ordinary prompt is for, by hash: half are for the report, a fifth sets the working point."""
-    number = hashlib.sha256(text.encode()).digest()[0] % 10
-    return "report" if number < 5 else "calibrate" if number < 7 else "train"
+def gather(options: argparse.Namespace) -> list[Row]:
+    """Return all rows, each text once in a set."""
+    rows = read_csv(options.slabs / "train.csv", "s-labs") + read_csv(
+        options.slabs / "validation.csv", "s-labs validation"
+    )
+    rows += read_attacks(options.own_source, "own-source") + read_families(options.families) + own_cases()
+    ordinary = read_ordinary(options.routing, "prompt", "routing") + read_ordinary(options.intents, "text", "clinc")
+    random.Random(3).shuffle(ordinary)
+    kept: dict[str, list[Row]] = defaultdict(list)
+    for row in ordinary:
+        if len(kept[row.set]) < options.ordinary:
+            kept[row.set].append(row)
+    rows += [row for each in kept.values() for row in each]
+    rows += [Row(text, True, family, "made") for family, texts in attacks(350, 7).items() for text in texts]
+    rows += [Row(text, False, family, "made") for family, texts in benign(350, 7).items() for text in texts]
+    rows += [Row(text, False, "older frames", "made") for text, _ in hard_benign()]
+    rows += [
+        part for row in rows if row.set in ("routing train", "s-labs") and not row.attack for part in _windows(row)
+    ]
+    return list({(row.text, row.set): row for row in rows}.values())  # fmt: skip
 
 
-def read_csv(path: Path, family: str) -> list[Row]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return [Row(line["text"], line["label"] == "1", family) for line in csv.DictReader(file)]
-
-
-def read_attacks(path: Path, family: str) -> list[Row]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return [Row(line["prompt_injections"], True, family) for line in csv.DictReader(file)]
-
-
-def read_families(path: Path) -> list[Row]:
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").rstrip("\n").split("\n")]
-    kept = [row for row in rows if row["source"] != "wildguard_judgecomp" and row.get("split", "train") == "train"]
-    return [Row(row["text"], int(row["label"]) == 1, row["category"], row["source"]) for row in kept]
-
-
-def read_ordinary(path: Path, field: str, family: str) -> list[Row]:
-    lines = gzip.decompress(path.read_bytes()).decode().rstrip("\n").split("\n")
-    return [Row(json.loads(line)[field], False, family) for line in lines]
-
-
-def read_contexts(folder: Path) -> list[Row]:
-    found = []
-    for path in sorted(folder.glob("*_train.jsonl.gz")):
-        for line in gzip.decompress(path.read_bytes()).decode().rstrip("\n").split("\n"):
-            row = json.loads(line)
-            text = row["context"] if "context" in row else "\n".join(row["code"])
-            found.append(Row(text if isinstance(text, str) else "\n".join(text), False, "contexts"))
-    return found
-
-
-class Sparse:
-    """Feature rows in one flat array with the start of each."""
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        found = [features(fold(row.text).text) for row in rows]
-        sizes = np.array([len(row) for row in found])
-        self.flat = np.concatenate(found).astype(np.int64)
-        self.starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        self.owner = np.repeat(np.arange(len(rows)), sizes)
-        self.norm = np.sqrt(sizes)
-        self.labels = np.array([row.attack for row in rows], dtype=np.float64)
-        self.texts = [row.text for row in rows]
-
-
-def train(rows: Sequence[Row]) -> LinearHead:
-    """Fit logistic regression by Adam on all rows at once, both classes weighing the same, then set the working point."""
-    rows = [row for row in rows if features(fold(row.text).text).size]
-    data = Sparse(rows)
-    share = data.labels.mean()
-    weight = np.where(data.labels == 1, 0.5 / share, 0.5 / (1 - share)) / len(rows)
-    size = 2**BITS
-    theta = np.zeros(size + 1)
-    first, second = np.zeros(size + 1), np.zeros(size + 1)
-    for step in range(1, ROUNDS + 1):
-        logits = np.add.reduceat(theta[data.flat], data.starts) / data.norm + theta[size]
-        error = (1 / (1 + np.exp(-np.clip(logits, -40, 40))) - data.labels) * weight
-        gradient = np.empty(size + 1)
-        gradient[:size] = np.bincount(data.flat, (error / data.norm)[data.owner], size) + DECAY * theta[:size]
-        gradient[size] = error.sum()
-        first = 0.9 * first + 0.1 * gradient
-        second = 0.999 * second + 0.001 * gradient**2
-        theta -= RATE * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-9)
-    return LinearHead(theta[:-1].astype(np.float16).astype(np.float32), float(theta[-1]), 1.0, 0.0)
-
-
-def calibrated(head: LinearHead, rows: Sequence[Row]) -> LinearHead:
-    """Shift the scores so that at most `TARGET_RATE` of each kind of benign prompt lies above `WORKING_POINT`."""
-    edges = []
-    for family in sorted({row.family for row in rows}):
-        scores = [head.best_window(fold(row.text).text).score for row in rows if row.family == family]
-        edge = min(max(float(np.quantile(scores, 1 - TARGET_RATE)), 0.5), 1 - 1e-9)
-        edges.append(float(np.log(edge / (1 - edge))))
-    return replace(head, shift=float(np.log(WORKING_POINT / (1 - WORKING_POINT))) - max(edges) - MARGIN)
-
-
-def windows(rows: Sequence[Row]) -> list[Row]:
-    """Return the parts of long benign texts as the head will read them, besides the texts."""
+def _windows(row: Row) -> list[Row]:
+    # Long benign texts as the head will read them, besides the texts.
+    words = row.text.split()
     return [
-        replace(row, text=" ".join(words[start : start + WINDOW_WORDS]))
-        for row in rows
-        if len(words := row.text.split()) > WINDOW_WORDS
-        for start in range(0, len(words) - WINDOW_WORDS // 2, WINDOW_WORDS // 2)
+        replace(row, text=" ".join(words[at : at + WINDOW_WORDS]), set="windows")
+        for at in range(0, len(words) - WINDOW_WORDS, WINDOW_WORDS)
     ]
 
 
-def share_above(head: LinearHead, texts: Sequence[str]) -> float:
-    return sum(head.best_window(fold(text).text).score > WORKING_POINT for text in texts) / max(1, len(texts))
+class Scores:
+    """The rows that are reported or set the working point, read once."""
+
+    def __init__(self, rows: Sequence[Row], vectors: Vectors) -> None:
+        self.rows = rows
+        self.texts = [fold(row.text).text for row in rows]
+        self.read: list[Grams] = [grams(text) for text in self.texts]
+        self.vectors = vectors
+
+    def logits(self, head: Cascade, **wanted: object) -> NDArray[np.float64]:
+        """Return the best logits of the rows whose fields are as `wanted`."""
+        found = [
+            (text, one) for row, text, one in zip(self.rows, self.texts, self.read, strict=True) if _is(row, wanted)
+        ]
+        best = np.array([head.best(text, one).score for text, one in found])
+        logits: NDArray[np.float64] = np.log(np.maximum(best, 1e-15) / np.maximum(1 - best, 1e-15))
+        return logits
+
+    def trained(self, data: Sparse, used: NDArray[np.bool_]) -> Cascade:
+        """Fit both readings on the `used` rows and set the working point: at most `RATES` of each kind of benign text lie above.
+
+        Both logits weigh as much as they spread. The band begins where `IN_BAND` of the ordinary prompts lie above.
+        """
+        first = Cascade(shifted(fitted(data, used), LOGIT))
+        whole = used & data.where(row.set != "windows" for row in data.rows)
+        net = network(self.vectors.of([data.rows[at] for at in np.flatnonzero(whole)]), data.labels[whole])
+        alone = {name: self.logits(first, set=name, attack=False) for name in RATES}
+        known = np.concatenate([*alone.values(), self.logits(first, set="s-labs validation", attack=True)])
+        seen = [row for row in self.rows if row.set in RATES][::4]
+        spread = np.std([net.logit(self.vectors.encode(skeleton(fold(row.text).text))) for row in seen])
+        low = max(edge(alone[name], IN_BAND) for name in RATES if "calibrate" in name)
+        net = replace(net, weight_first=float(1 / known.std()), weight_second=float(1 / spread), low=low, high=40.0)
+        both = Cascade(first.head, net, self.vectors)
+        edges = {name: edge(self.logits(both, set=name, attack=False), rate) for name, rate in RATES.items()}
+        print(
+            "   working points:", {name: round(value, 2) for name, value in edges.items()}, "band from", round(low, 2)
+        )
+        return replace(both, network=replace(net, shift=LOGIT - max(edges.values())))
+
+    def report(self, head: Cascade, name: str, **wanted: object) -> tuple[int, int]:
+        """Print how many of the wanted rows lie above the working point, and return that and their number."""
+        found = self.logits(head, **wanted)
+        above = int((found > LOGIT).sum())
+        print(f"{name:<64} {above:>5} of {len(found):>5} {above / max(1, len(found)):>7.1%}", flush=True)
+        return above, len(found)
 
 
-def report(head: LinearHead, name: str, texts: Sequence[str]) -> None:
-    print(f"{name:<44} {len(texts):>6} {share_above(head, texts):>7.1%}", flush=True)
+def _is(row: Row, wanted: dict[str, object]) -> bool:
+    return all(getattr(row, name) == value for name, value in wanted.items())
 
 
-def own(name: str, split: str) -> list[str]:
-    rows = (json.loads(line) for line in (Path(__file__).parent / f"{name}.jsonl").read_text().splitlines())
-    return [row["text"] for row in rows if row["split"] == split]
+def benign_report(scores: Scores, head: Cascade) -> None:
+    for name in ("routing report", "clinc report", "families"):
+        scores.report(head, f"benign: {name}", set=name, attack=False)
+    for split in ("own dev", "own held_out"):
+        scores.report(head, f"benign that looks dangerous: {split}", set=split, attack=False)
+        scores.report(head, f"attack: {split}", set=split, attack=True)
+
+
+def left_out(data: Sparse, scores: Scores, groups: int, *, attack: bool, sets: Sequence[str], out_of: str) -> None:
+    """Report each family of `out_of` by a head that was trained without it."""
+    names = sorted({row.family for row in scores.rows if row.set == out_of and row.attack == attack})
+    random.Random(7).shuffle(names)
+    shares, above, total = [], 0, 0
+    for group in range(groups):
+        out = set(names[group::groups])
+        frames = {"older frames"} if not attack else set()
+        used = data.where(
+            row.set in sets and not (row.attack == attack and row.family in out | frames) for row in data.rows
+        )
+        head = scores.trained(data, used)
+        for name in sorted(out):
+            found, count = scores.report(
+                head, f"{'attack' if attack else 'benign'}, left out: {name}", set=out_of, family=name, attack=attack
+            )
+            shares.append(found / count)
+            above, total = above + found, total + count
+    print(f"left out, all texts {above / total:.1%}, mean over {len(shares)} families {sum(shares) / len(shares):.1%}")  # fmt: skip
+
+
+def source_left_out(data: Sparse, scores: Scores, scored: Sequence[Row]) -> None:
+    """Report the families by a head that saw nothing of their source."""
+    print("without anything of the families' source:", flush=True)
+    head = scores.trained(data, data.where(row.set in TRAINED for row in data.rows))
+    benign_report(scores, head)
+    for name in sorted({row.family for row in scored if row.set == "families" and row.attack}):
+        scores.report(head, f"attack, source left out: {name}", set="families", family=name, attack=True)
+    scores.report(head, "attack, source left out: all", set="families", attack=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for option in ("contexts", "slabs", "own-source", "families", "routing", "intents"):
+    for option in ("slabs", "own-source", "families", "routing", "intents"):
         parser.add_argument(f"--{option}", type=Path, required=True)
+    parser.add_argument(
+        "--vectors", type=Path, required=True, help="file that keeps the encoder's vectors; made when it is not there"
+    )
     parser.add_argument("--write", action="store_true", help="write the weights of the head trained on all families")
-    parser.add_argument("--groups", type=int, default=6, help="parts into which the families are cut for leaving out")
-    arguments = parser.parse_args()
-    base = read_csv(arguments.slabs / "train.csv", "s-labs") + read_attacks(arguments.own_source, "multilingual")
-    families = read_families(arguments.families)
-    ordinary = read_ordinary(arguments.routing, "prompt", "routing") + read_ordinary(arguments.intents, "text", "clinc")
-    ordinary += read_contexts(arguments.contexts)
-    kept = [row for row in ordinary if part_of(row.text) == "report"]
-    edge = [row for row in ordinary if part_of(row.text) == "calibrate" and row.family in ("routing", "clinc")]
-    used = [row for row in ordinary if part_of(row.text) == "train"]
-    hard = hard_benign()
-    used += windows(used) + [Row(text, False, "hard") for text, out in hard if not out] * 3
-    used += [Row(text, False, "own") for text in own("benign", "dev")] * 2
-    base += [Row(text, True, "own") for text in own("attacks", "dev")]
-    names = sorted({row.family for row in families if row.attack})
-    random.Random(7).shuffle(names)
-    print(f"{'set (family left out of training)':<44} {'texts':>6} {'above':>7}")
-    for group in range(arguments.groups):
-        out = set(names[group :: arguments.groups])
-        head = calibrated(train(base + used + [row for row in families if row.family not in out]), edge)
-        report(head, "benign: MMLU and GSM8K, other half", [row.text for row in kept if row.family == "routing"][:1500])
-        report(head, "benign: CLINC150, other half", [row.text for row in kept if row.family == "clinc"][:3000])
-        for name in sorted(out):
-            report(head, f"attack: {name}", [row.text for row in families if row.family == name and row.attack])
-    head = calibrated(train(base + used + families), edge)
-    print("trained on all families:")
-    report(head, "benign: MMLU and GSM8K, other half", [row.text for row in kept if row.family == "routing"])
-    report(head, "benign: CLINC150, other half", [row.text for row in kept if row.family == "clinc"])
-    report(head, "benign: e-mails, code and tables, other half", [row.text for row in kept if row.family == "contexts"])
-    report(head, "benign that looks dangerous, kept combinations", [text for text, out in hard if out])
-    for split in ("dev", "held_out"):
-        report(head, f"benign that looks dangerous, own ({split})", own("benign", split))
-        report(head, f"attack, own ({split})", own("attacks", split))
-    validation = read_csv(arguments.slabs / "validation.csv", "s-labs")
-    report(head, "benign: s-labs validation", [row.text for row in validation if not row.attack])
-    report(head, "attack: s-labs validation", [row.text for row in validation if row.attack])
-    if arguments.write:
-        OUT.parent.mkdir(exist_ok=True)
-        weights = head.weights.astype(np.float16)
-        np.savez_compressed(OUT, weights=weights, head=np.array([head.bias, head.scale, head.shift]))
-        print(f"{OUT.name} sha256 {hashlib.sha256(OUT.read_bytes()).hexdigest()}")
+    parser.add_argument(
+        "--groups", type=int, default=3, help="parts into which the families are cut for leaving out; 0: no such report"
+    )
+    parser.add_argument("--ordinary", type=int, default=2500, help="ordinary prompts of each source and part")
+    options = parser.parse_args()  # fmt: skip
+    rows = gather(options)
+    scored = [
+        row for row in rows if row.set not in ("windows", "s-labs", "own-source") and not row.set.endswith(" train")
+    ]
+    data, scores = (
+        Sparse(row for row in rows if row.set in (*TRAINED, "families")),
+        Scores(scored, Vectors(options.vectors)),
+    )
+    if options.groups:
+        source_left_out(data, scores, scored)
+        left_out(data, scores, options.groups, attack=True, sets=(*TRAINED, "families"), out_of="families")
+        left_out(data, scores, options.groups, attack=True, sets=TRAINED, out_of="made")
+        left_out(data, scores, options.groups, attack=False, sets=TRAINED, out_of="made")
+    print("trained on all:", flush=True)
+    head = scores.trained(data, data.where(True for _ in data.rows))
+    benign_report(scores, head)
+    scores.report(head, "attack: s-labs validation (source known, texts not)", set="s-labs validation", attack=True)
+    if options.write:
+        write(OUT, head.head)
+        assert head.network is not None
+        write_network(OUT.with_name("second.npz"), head.network)
+    scores.vectors.save()
 
 
 if __name__ == "__main__":

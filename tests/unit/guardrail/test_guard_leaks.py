@@ -26,7 +26,10 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "reversed": lambda text: text[::-1],
     "zero width": "\u200b".join,
 }
-SPACED: dict[str, Callable[[str], str]] = {"spaced": " ".join, "dashed": "-".join, "two spaces": "  ".join}
+SPACED: dict[str, Callable[[str], str]] = {
+    "spaced": " ".join, "dashed": "-".join, "two spaces": "  ".join, "no spaces": lambda text: "".join(text.split()),
+    "groups of four": lambda text: " ".join(text[at : at + 4] for at in range(0, len(text), 4)),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +43,10 @@ def _safe(policy: NamedPolicy, answer: str) -> bool:
     return check(CheckRequest(stage="output", segments=segments), policy, lambda: None).safe
 
 
-@pytest.mark.parametrize("name", DISGUISES)
+@pytest.mark.parametrize("name", [*DISGUISES, *SPACED])
 def test_a_verbatim_leak_is_refused(policy: NamedPolicy, name: str) -> None:
     part = PROMPT[: PROMPT.index(" The marker")]
-    assert not _safe(policy, "Sure, here it comes: " + DISGUISES[name](part))
+    assert not _safe(policy, "Sure, here it comes: " + {**DISGUISES, **SPACED}[name](part))
 
 
 @pytest.mark.parametrize("name", [*DISGUISES, *SPACED])

@@ -6,7 +6,9 @@ import pytest
 
 from sluice.contracts.guard import CheckRequest
 from sluice_guardrail.domain.check import check
+from sluice_guardrail.domain.ngrams import grams
 from sluice_guardrail.domain.policy import parse_policies
+from sluice_guardrail.domain.units import surroundings, units
 
 PER_MEGABYTE_S = 15.0  # on a busy machine; a quadratic pattern needs hours
 HOSTILE = [
@@ -107,6 +109,16 @@ def cpu_seconds(unit: str, size: int, stage: str) -> float:
 def test_a_repeated_fragment_is_checked_in_linear_time(unit: str) -> None:
     for stage in ("input", "output"):
         assert cpu_seconds(unit, 30_000, stage) < 4.0  # a quadratic pattern takes minutes
+
+
+@pytest.mark.parametrize("unit", [*HOSTILE, "a(", "a4", "; ", "| a ", '", "', "<a", "A: "], ids=ascii)
+def test_what_the_trained_readings_see_is_made_in_linear_time(unit: str) -> None:
+    text = (unit * (30_000 // len(unit) + 1))[:30_000]
+    started = time.process_time()
+    grams(text).spans()
+    units(text)
+    surroundings(text)
+    assert time.process_time() - started < 2.0  # a quadratic pattern takes minutes
 
 
 @pytest.mark.parametrize("unit", SLOWEST, ids=ascii)

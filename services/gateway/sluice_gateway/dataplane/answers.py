@@ -11,6 +11,7 @@ from sluice_gateway.dataplane.asgi import Headers, header_value
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.errors import ApiError, Unavailable, UpstreamBroken, stopping
 from sluice_gateway.dataplane.sse import chunk_of, split
+from sluice_gateway.translate.shapes import Evidence
 
 SSE: Headers = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -59,6 +60,7 @@ def sluice_object(ctx: RequestContext) -> dict[str, Any]:
         "model": ctx.model.name if ctx.model is not None else None,
         "route": ctx.route.name if ctx.route is not None else None,
         "guard_issues": list(ctx.guard_issues),
+        **({"queries": list(ctx.searched)} if ctx.searched else {}),
         "citations": [citation.model_dump(mode="json") for citation in ctx.citations],
     }
 
@@ -83,6 +85,21 @@ def annotations(text: str, citations: tuple[Citation, ...]) -> list[dict[str, An
             }
             found.append({"type": "url_citation", "url_citation": place})
     return found
+
+
+def evidence(ctx: RequestContext) -> Evidence:
+    """Return what was looked up for a request, as translators tell it."""
+    asked = ctx.body.extension.retrieval if ctx.body.extension is not None else None
+    sources = {
+        one.index: {
+            "file_id": one.file_id or one.document_id,
+            "filename": one.source,
+            "score": one.score,
+            "text": one.quote or "",
+        }
+        for one in ctx.citations
+    }
+    return Evidence(ctx.searched, sources, shown=asked is not None and asked.results)
 
 
 def with_citations(answer: dict[str, Any], ctx: RequestContext) -> dict[str, Any]:

@@ -11,8 +11,9 @@ import orjson
 from pydantic import Field, ValidationError
 
 from sluice.contracts.base import Request
-from sluice.contracts.retrieval import SearchMode
+from sluice.contracts.retrieval import ContextPlacement, RerankMethod, SearchFilter, SearchMode
 from sluice.contracts.routing import SamplingPreset, StructuredMode
+from sluice_gateway.dataplane import file_search
 from sluice_gateway.dataplane.errors import InvalidRequest, wrong_value
 from sluice_gateway.dataplane.media import check_form, check_image, check_speech
 from sluice_gateway.dataplane.ranking import check_ranking
@@ -34,6 +35,13 @@ class RetrievalOptions(Request):
     ]
     top_k: Annotated[int, Field(ge=1, le=50)] = 5
     mode: SearchMode = "hybrid"
+    rerank: RerankMethod = "none"
+    placement: ContextPlacement = "ranked"
+    follow_ups: Annotated[
+        bool, Field(description="search for a follow-up question together with the one before it as well")
+    ] = True
+    filters: SearchFilter | None = None
+    results: Annotated[bool, Field(description="tell what was found in a `file_search_call`, in /v1/responses")] = False
 
 
 class SluiceOptions(Request):
@@ -72,7 +80,10 @@ def parse(raw: bytes, kind: Kind) -> ParsedBody:
     Raises:
         InvalidRequest: it is no JSON object, or a field has a wrong type or value.
     """
-    body = _checked_body(raw, read_object(raw), kind)
+    fields = read_object(raw)
+    if "tools" in fields:
+        fields = file_search.in_our_words(fields)
+    body = _checked_body(raw, fields, kind)
     if kind == "speech":
         return body._replace(stream=True, wants_usage=True)  # sound passes as it comes, with counts or without
     return body._replace(wants_usage=True) if kind == "image" else body
@@ -98,6 +109,8 @@ def parse_foreign(raw: bytes, client: Client) -> ParsedBody:
         InvalidRequest: as `parse`, or something in it has no counterpart.
     """
     native = read_object(raw)
+    if client.style == "responses":
+        native = file_search.in_our_words(native)
     problem: InvalidRequest | None = None
     try:
         fields = client.request({name: value for name, value in native.items() if name != "sluice"})

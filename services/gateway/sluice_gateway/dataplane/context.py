@@ -44,6 +44,7 @@ class Race(Protocol):
         ...
 
 
+UNCHECKED = "unchecked"
 GuardOutcome = Literal["passed", "masked", "redacted", "flagged", "blocked", "unchecked"]
 
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
@@ -144,6 +145,7 @@ class RequestContext:
     chain: tuple[ModelEntry, ...] = ()
     route_reason: str | None = None
     citations: tuple[Citation, ...] = ()
+    searched: tuple[str, ...] = ()
     context_text = ""
     observer: asyncio.Task[None] | None = None
     # the form that the answer shall have, and what checks a stream for it while it passes
@@ -226,6 +228,18 @@ class RequestContext:
             self.race.cancel()
         elif self.call is not None:
             self.call.cancel()
+
+    def judged(self, outcome: GuardOutcome) -> None:
+        """Note what a guard said; what went on unchecked stays marked so, unless the rest is blocked."""
+        if self.guard != "unchecked" or outcome == "blocked":
+            self.guard = outcome
+
+    def goes_unchecked(self) -> bool:
+        """Note that a part of the request goes on without a verdict, and return whether it is the first."""
+        first = UNCHECKED not in self.guard_issues
+        self.guard = "unchecked"
+        self.flag((UNCHECKED,))
+        return first
 
     def flag(self, issues: tuple[str, ...]) -> None:
         """Add guard issues, each once."""

@@ -32,8 +32,9 @@ class Options:
     retry_share: float = 0.2
     stage_timeout_s: float = 5.0
     watch_disconnect_after_s: float = 0.2
-    guard_window_chars: int = 240
-    guard_holdback_chars: int = 80
+    # Together with the word that is being written they stay within 160 characters, 40 tokens: so much of a stream waits at most.
+    guard_window_chars: int = 144
+    guard_holdback_chars: int = 96
     upstream_idle_s: float = 30.0
     upstream_max_idle: int = 256
     max_bytes_per_token: int = 128

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from sluice_gateway.dataplane.answers import stream_broken
+from sluice_gateway.dataplane.answers import evidence, stream_broken
 from sluice_gateway.dataplane.body import Fields
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deployments import DeploymentState
@@ -58,6 +58,7 @@ def asked(ctx: RequestContext) -> Asked:
         int(ctx.at),
         include_usage=True,
         fields=ctx.body.native if ctx.body.native is not None else ctx.body.fields,
+        evidence=None if not ctx.searched or style != "responses" else evidence(ctx),
     )
 
 

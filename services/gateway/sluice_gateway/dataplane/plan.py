@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from sluice.contracts.retrieval import ContextPlacement, RerankMethod
 from sluice.contracts.routing import (
     AttemptPolicy,
     CachePolicy,
@@ -44,6 +45,9 @@ class RetrievalPlan(NamedTuple):
     top_k: int
     mode: Literal["hybrid", "dense", "bm25"]
     on_error: Literal["fail", "continue"]
+    rerank: RerankMethod = "none"
+    placement: ContextPlacement = "ranked"
+    follow_ups: bool = True
 
 
 class Attempting(NamedTuple):
@@ -71,7 +75,7 @@ class Plan:
     """A compiled policy: `groups` of stages that run one after the other, the stages of a group at the same time.
 
     Retrieval asks an embedding model, which may be a provider. So with an enforced input guard it waits for the verdict and
-    asks with the text that the guard lets pass; else it runs beside the guard and the router.
+    asks with the text that the guard lets pass, unless the policy says `beside_guard`; else it runs beside the guard and the router.
     """
 
     policy: str | None
@@ -128,7 +132,15 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
     effective = policy or Policy(name="")
     wanted = effective.retrieval
     retrieval = (
-        RetrievalPlan(wanted.vector_store_ids, wanted.top_k, wanted.mode, wanted.on_error)
+        RetrievalPlan(
+            wanted.vector_store_ids,
+            wanted.top_k,
+            wanted.mode,
+            wanted.on_error,
+            wanted.rerank,
+            wanted.placement,
+            wanted.follow_ups,
+        )
         if wanted is not None and wanted.vector_store_ids
         else None
     )
@@ -139,7 +151,8 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
     if virtual:
         first.append(stages.route)
     if retrieval is not None or retrieval_asked:
-        (second if effective.guard_input == "enforce" else first).append(stages.retrieve)
+        waits = effective.guard_input == "enforce" and (wanted is None or wanted.when == "after_guard")
+        (second if waits else first).append(stages.retrieve)
     groups = tuple(tuple(group) for group in (first, second) if group)
     attempts = _attempting(effective.attempts)
     return Plan(

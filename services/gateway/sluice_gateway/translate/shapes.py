@@ -1,6 +1,6 @@
 """The types that pass between the two halves of a translation and whoever drives them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -46,6 +46,18 @@ class Refusal(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was looked up for a request: the queries, and what each `[n]` of an answer stands for (`file_id`, `filename`, …).
+
+    `shown` says that the client wants to see all that was found.
+    """
+
+    queries: tuple[str, ...]
+    sources: Mapping[int, Json]
+    shown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What an answer has to know of its request: its id, the model's public name, the time, and the client's own fields."""
 
@@ -54,6 +66,7 @@ class Asked:
     created: int
     include_usage: bool = False
     fields: Json = field(default_factory=dict)
+    evidence: "Evidence | None" = None
 
 
 class ProviderStream(Protocol):

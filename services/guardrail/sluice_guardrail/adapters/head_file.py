@@ -1,11 +1,19 @@
 """Reads the trained heads that ship with the service: arrays only, never pickled objects."""
 
+from collections.abc import Mapping
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from sluice_guardrail.domain.hidden import HiddenHead
 from sluice_guardrail.domain.ngrams import BITS, LinearHead
+from sluice_guardrail.domain.second import Cascade, Encoder, Network
+from sluice_guardrail.domain.units import Surroundings
 
+PLACES: tuple[Surroundings, ...] = ("prose", "table", "code")
+DIMENSIONS = 384
 _FOLDER = files("sluice_guardrail") / "weights"
 
 
@@ -15,9 +23,47 @@ def load_head(name: str) -> LinearHead:
     Raises:
         ValueError: the file does not hold what it should.
     """
+    return _head(name, _arrays(name))
+
+
+def load_cascade(encoder: Encoder | None) -> Cascade:
+    """Return the two readings of prompts; without an encoder, or without a network that was trained for it, the first one reads alone.
+
+    Raises:
+        ValueError: a file does not hold what it should.
+    """
+    if not (_FOLDER / "second.npz").is_file():
+        return Cascade(load_head("injection"))
+    arrays = _arrays("second")
+    inner, inner_bias, outer = (arrays[name].astype(np.float32) for name in ("inner", "inner_bias", "outer"))
+    numbers = [float(value) for value in arrays["numbers"]]
+    finite = all(np.isfinite(part).all() for part in (inner, inner_bias, outer, arrays["numbers"]))
+    if inner.shape != (DIMENSIONS, len(outer)) or inner_bias.shape != outer.shape or len(numbers) != 6 or not finite:
+        raise ValueError("The network of the second reading does not hold what it should.")
+    return Cascade(load_head("injection"), Network(inner, inner_bias, outer, *numbers), encoder)
+
+
+def load_hidden_head() -> HiddenHead:
+    """Return the head that finds wishes to an assistant in documents.
+
+    Raises:
+        ValueError: the file does not hold what it should.
+    """
+    arrays = _arrays("hidden")
+    lowered = arrays["lowered"]
+    if lowered.shape != (len(PLACES),) or not np.isfinite(lowered).all():
+        raise ValueError(f"The head for documents does not hold {len(PLACES)} working points.")
+    return HiddenHead(_head("hidden", arrays), dict(zip(PLACES, map(float, lowered), strict=True)))
+
+
+def _arrays(name: str) -> Mapping[str, NDArray[Any]]:
     with (_FOLDER / f"{name}.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        weights = arrays["weights"].astype(np.float32)
-        bias, scale, shift = (float(value) for value in arrays["head"])
+        return dict(arrays.items())
+
+
+def _head(name: str, arrays: Mapping[str, NDArray[Any]]) -> LinearHead:
+    weights = arrays["weights"].astype(np.float32)
+    bias, scale, shift = (float(value) for value in arrays["head"])
     if weights.shape != (2**BITS,) or not np.isfinite(weights).all():
         raise ValueError(f"The weights of {name!r} are not {2**BITS} finite numbers.")
     return LinearHead(weights, bias, scale, shift)

@@ -20,13 +20,16 @@ from sluice_guardrail.domain.detectors import DETECTORS, Checkpoint, PiiKind, fi
 from sluice_guardrail.domain.errors import AmbiguousText, TooMuchText
 from sluice_guardrail.domain.findings import Finding, merge_overlaps
 from sluice_guardrail.domain.folding import Folded, fold
-from sluice_guardrail.domain.injection import score_injection
+from sluice_guardrail.domain.injection import Heads, find_hidden, score_injection
+from sluice_guardrail.domain.leaks import find_leaks
 from sluice_guardrail.domain.masking import Masks
-from sluice_guardrail.domain.ngrams import LinearHead
-from sluice_guardrail.domain.output_filter import UNSAFE_KINDS, find_hidden_leaks, find_output_marks
+from sluice_guardrail.domain.ngrams import grams
+from sluice_guardrail.domain.output_filter import UNSAFE_KINDS, find_output_marks
 from sluice_guardrail.domain.policy import (
+    FOREIGN_ROLES,
     TOOL_ROLES,
     FilterRules,
+    InjectionAction,
     InjectionRules,
     InputRules,
     NamedPolicy,
@@ -89,10 +92,10 @@ def check(
     request: CheckRequest,
     policy: NamedPolicy,
     checkpoint: Checkpoint,
-    head: LinearHead | None = None,
+    heads: Heads | None = None,
     tools: Tools = NO_TOOLS,
 ) -> InputVerdict | OutputVerdict:
-    """Return the verdict on a request; without a trained `head` phrases alone tell an injection.
+    """Return the verdict on a request; without trained `heads` phrases alone tell an injection.
 
     Raises:
         AmbiguousText: not exactly one of `text` and `segments` is given.
@@ -103,7 +106,7 @@ def check(
     role = "user" if request.stage == "input" else "assistant"
     segments = (Segment(id="", role=role, text=request.text or ""),) if single else request.segments or ()
     if request.stage == "input":
-        pieces = [_input_piece(segment, policy.rules, checkpoint, head, tools) for segment in segments]
+        pieces = [_input_piece(segment, policy.rules, checkpoint, heads, tools) for segment in segments]
         return _input_verdict(pieces, policy, request.vault, single=single)
     return _check_output(segments, policy, checkpoint, tools, single=single)
 
@@ -123,15 +126,13 @@ def require_size(request: Texts, max_characters: int) -> int:
     return size
 
 
-def _input_piece(
-    segment: Segment, policy: Policy, checkpoint: Checkpoint, head: LinearHead | None, tools: Tools
-) -> _Piece:
+def _input_piece(segment: Segment, policy: Policy, checkpoint: Checkpoint, heads: Heads | None, tools: Tools) -> _Piece:
     checkpoint()
     rules = policy.rules_for(segment.role)
     folded = fold(segment.text)
     decided = _personal_data(segment, folded, rules.pii, checkpoint)
     if segment.role not in rules.injection.trusted_roles:
-        decided += _injection(folded, rules.injection, head)
+        decided += _injection(folded, rules.injection, heads, foreign=segment.role in FOREIGN_ROLES)
     scanned = scan(segment.text, folded, rules.scanners, tools)
     return replace(_finish(segment, folded, decided, scanned, observe=policy.mode == "observe"), rules=rules)
 
@@ -225,23 +226,34 @@ def _policy_kind(finding: Finding) -> PiiKind:
     return next((kind for kind in DETECTORS if kind == finding.detector), "secret")
 
 
-def _injection(folded: Folded, rules: InjectionRules, head: LinearHead | None) -> list[Decided]:
+def _injection(folded: Folded, rules: InjectionRules, heads: Heads | None, *, foreign: bool) -> list[Decided]:
+    heads = heads if rules.classifier else None
+    read = None if heads is None else grams(folded.text)
+    decided: list[Decided] = []
+    if foreign and heads is not None and read is not None and rules.hidden != "allow":
+        wishes = find_hidden(folded.text, read, heads.documents, rules.threshold)
+        decided += [Decided(wish, "prompt_injection", _taken(rules.hidden)) for wish in merge_overlaps(wishes)]
     if rules.action == "allow":
-        return []
-    result = score_injection(folded.text, head if rules.classifier else None)
+        return decided
+    # What is a wish and no order may stand in a document by the thousand: there the head for documents judges alone.
+    result = score_injection(folded.text, None if heads is None or foreign else heads.prompts, read)
     if result.score <= rules.threshold:
-        return []
-    action: IssueAction = "redact" if rules.action == "sanitise" else rules.action
+        return decided
     # The segment's score decided; each span carries it, so that a reader sees what was compared with the threshold.
-    return [
-        Decided(replace(finding, score=result.score), "prompt_injection", action)
+    decided += [
+        Decided(replace(finding, score=result.score), "prompt_injection", _taken(rules.action))
         for finding in merge_overlaps(result.findings)
     ]
+    return decided
+
+
+def _taken(action: InjectionAction) -> IssueAction:
+    return "flag" if action == "allow" else "redact" if action == "sanitise" else action
 
 
 def _marks(folded: Folded, system_texts: Sequence[str], rules: FilterRules) -> list[Decided]:
     actions: dict[str, IssueAction] = {"refuse": "block", "redact": "redact", "flag": "flag"}
-    found = [*find_output_marks(folded.text), *find_hidden_leaks(folded.text, system_texts, rules.canaries)]
+    found = [*find_output_marks(folded.text), *find_leaks(folded.text, system_texts, rules.canaries)]
     decided: list[Decided] = []
     for finding in merge_overlaps(found):
         action = actions.get(rules.action_for(finding.kind))

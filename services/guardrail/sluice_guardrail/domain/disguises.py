@@ -20,13 +20,6 @@ _HEX_NOISE = re.compile(r"\\x|0x|[ ,:]")
 _PERCENT = re.compile(r"[A-Za-z]{0,20}(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~+-]{0,20}){3,400}")
 _SPACED = re.compile(r"(?<!\w)(?:\w[ .\-_*|/]{1,3}){7,2000}\w(?!\w)")
 _GAP = re.compile(r"[ .\-_*|/]{2,3}")
-_LEET_MARK = re.compile(r"[A-Za-z][013457@$][A-Za-z]|(?<![0-9])[013457@$][A-Za-z]{2}|[A-Za-z]{2}[013457@$](?![0-9])")
-_LEET = str.maketrans("013457@$", "oieastas")
-_FOREIGN_LETTER = re.compile(r"[\u0370-\u03ff\u0400-\u04ff]")
-_LOOKALIKES = str.maketrans(
-    "аеорсухіјѕһԁԛԝкмтвнАВЕКМНОРСТУХІЈЅαοινρτυκεχγωΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
-    "aeopcyxijshdqwkmtbhABEKMHOPCTYXIJSaoivptukexywABEZHIKMNOPTYX",
-)
 _JOINED = re.compile(
     r"(ignore|disregard|forget|override|bypass|reveal|print|repeat|show|output|all|any|the|your|my|of|and|to|previous|prior"
     r"|above|earlier|system|hidden|secret|initial|prompt|instructions?|rules|guidelines|restrictions|safety|now|you|are|me)"
@@ -50,19 +43,11 @@ class Reading:
 
 def readings(text: str) -> Iterator[Reading]:
     """Yield what a folded text says when its disguises are taken off; nothing for a text that wears none."""
-    yield from _aligned(text)
     for pattern, decode in _DECODERS:
         yield from _decoded(text, pattern, decode)
     if len(text) <= _MAX_MIRRORED:
         yield Reading(codecs.encode(text, "rot13"), 0, len(text), aligned=True, mirrored=True)
         yield Reading(text[::-1], 0, len(text), mirrored=True)
-
-
-def _aligned(text: str) -> Iterator[Reading]:
-    if _LEET_MARK.search(text) is not None:
-        yield Reading(text.translate(_LEET), 0, len(text), aligned=True)
-    if not text.isascii() and _FOREIGN_LETTER.search(text) is not None:
-        yield Reading(text.translate(_LOOKALIKES), 0, len(text), aligned=True)
 
 
 def _decoded(text: str, pattern: re.Pattern[str], decode: Callable[[str], str | None]) -> Iterator[Reading]:

@@ -10,8 +10,11 @@ from dataclasses import dataclass, replace
 from sluice_guardrail.domain.disguises import Reading, readings
 from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.folding import lowered
-from sluice_guardrail.domain.ngrams import LinearHead
+from sluice_guardrail.domain.hidden import OUT_OF_PLACE, HiddenHead, find_hidden_orders
+from sluice_guardrail.domain.ngrams import Grams, grams
 from sluice_guardrail.domain.phrases import NEEDLES, RULES, Rule
+from sluice_guardrail.domain.second import Cascade
+from sluice_guardrail.domain.skeleton import skeleton
 
 _REACH = 160
 _SENTENCE_BREAK = re.compile(r"[.!?\n;:]")
@@ -62,15 +65,26 @@ class InjectionResult:
     findings: tuple[Finding, ...]
 
 
-def score_injection(text: str, head: LinearHead | None = None) -> InjectionResult:
-    """Return the score of a folded text; spans count its characters.
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """The trained heads: one for prompts, one for documents that nobody addressed to an assistant."""
+
+    prompts: Cascade
+    documents: HiddenHead
+
+
+def score_injection(text: str, head: Cascade | None = None, read: Grams | None = None) -> InjectionResult:
+    """Return the score of a folded text, whose n-grams may be given as `read`; spans count its characters.
 
     Phrases of different kinds add up as independent evidence (1 − ∏(1 − w)); of one kind only the strongest counts. The
     trained head reads the text, its windows and what disguises hide; the surer of phrases and head decides.
     """
-    found = list(_find(lowered(text)))
+    low = lowered(text)
+    found = list(_find(low))
     if head is not None:
-        found.extend(_learned(head, text))
+        found.extend(_learned(head, text, grams(text) if read is None else read))
+    if (plain := skeleton(text)) != low:
+        found.extend(_disguised(Reading(plain, 0, len(text), aligned=True), None))  # heads read the skeleton
     for reading in readings(text):
         found.extend(_disguised(reading, head))
     strongest: dict[str, float] = {}
@@ -83,17 +97,17 @@ def score_injection(text: str, head: LinearHead | None = None) -> InjectionResul
     return InjectionResult(round(max(1.0 - doubt, learned), 4), tuple(found))
 
 
-def _learned(head: LinearHead, text: str) -> Iterator[Finding]:
-    best = head.best_window(text)
+def _learned(head: Cascade, text: str, read: Grams) -> Iterator[Finding]:
+    best = head.best(text, read)
     if best.score >= _WORTH_NAMING:
         yield Finding("injection", "prompt_injection", LEARNED, best.start, best.end, round(best.score, 4))
 
 
-def _disguised(reading: Reading, head: LinearHead | None) -> Iterator[Finding]:
+def _disguised(reading: Reading, head: Cascade | None) -> Iterator[Finding]:
     found = list(_find(lowered(reading.text)))
     # Mirrored plain text is no language: only phrases say something about it.
     if head is not None and not reading.mirrored:
-        found.extend(_learned(head, reading.text))
+        found.extend(_learned(head, reading.text, grams(reading.text)))
     for finding in found:
         start, end = reading.span(finding.start, finding.end)
         yield replace(finding, start=start, end=end, score=round(finding.score * _DISGUISE_FACTOR, 4))
@@ -151,3 +165,23 @@ def _mentioned(low: str, start: int, end: int, before: str) -> bool:
         around = line_before[:at] + " " + line_after[line_after.index(closing) + 1 :]
         return _ABOUT.search(around) is not None or _ASKED.search(around) is not None
     return False
+
+
+def find_hidden(text: str, read: Grams, hidden: HiddenHead, threshold: float) -> Iterator[Finding]:
+    """Yield the units of a folded document, as it stands and as its disguises hide them, that are wishes to an assistant."""
+    yield from find_hidden_orders(text, read, hidden, threshold)
+    for reading in readings(text):
+        if (
+            not reading.mirrored
+            and not reading.aligned
+            and any(find_hidden_orders(reading.text, grams(reading.text), hidden, threshold))
+        ):
+            yield Finding(
+                "injection",
+                "prompt_injection",
+                OUT_OF_PLACE,
+                reading.start,
+                reading.end,
+                0.95,
+                "a wish to an assistant in disguise",
+            )

@@ -1,11 +1,10 @@
 """Scores an answer for what should not leave: a leaked system prompt and the marks of chat templates (handbook F128)."""
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
-from sluice_guardrail.domain.disguises import readings
 from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.folding import lowered
 
@@ -68,9 +67,6 @@ _MARKS = (
     ),
 )
 
-LEAK_WORDS = 14
-_WORD = re.compile(r"\w+")
-
 
 def find_output_marks(text: str) -> Iterator[Finding]:
     """Yield marks in a folded answer; headings and talk about system prompts in general are none."""
@@ -79,60 +75,3 @@ def find_output_marks(text: str) -> Iterator[Finding]:
         if any(needle in low for needle in mark.needles):
             for match in mark.pattern.finditer(low):
                 yield Finding("output_filter", "output_filter", mark.kind, match.start(), match.end(), mark.score)
-
-
-def find_verbatim_leaks(text: str, system_texts: Sequence[str]) -> Iterator[Finding]:
-    """Yield runs of at least `LEAK_WORDS` words that the answer shares with a system prompt, word for word."""
-    known: set[int] = set()
-    for system_text in system_texts:
-        words = _WORD.findall(lowered(system_text))
-        known.update(hash(tuple(words[at : at + LEAK_WORDS])) for at in range(len(words) - LEAK_WORDS + 1))
-    if not known:
-        return
-    matches = list(_WORD.finditer(lowered(text)))
-    words = [match.group() for match in matches]
-    first: int | None = None
-    last = 0
-    for at in range(len(words) - LEAK_WORDS + 1):
-        if hash(tuple(words[at : at + LEAK_WORDS])) not in known:
-            continue
-        if first is not None and at > last:
-            yield _leak(matches[first].start(), matches[last - 1].end())
-            first = None
-        first = at if first is None else first
-        last = at + LEAK_WORDS
-    if first is not None:
-        yield _leak(matches[first].start(), matches[last - 1].end())
-
-
-def find_hidden_leaks(text: str, system_texts: Sequence[str], canaries: Sequence[str]) -> Iterator[Finding]:
-    """Yield canaries, and runs of a system prompt, in a folded answer as it stands and under every disguise that is read.
-
-    A canary is compared by its letters and digits alone, so that spacing, dashes and capitals do not hide it.
-    """
-    yield from find_verbatim_leaks(text, system_texts)
-    yield from _canaries(text, canaries)
-    if not system_texts and not canaries:
-        return
-    for reading in readings(text):
-        for leak in (*find_verbatim_leaks(reading.text, system_texts), *_canaries(reading.text, canaries)):
-            start, end = reading.span(leak.start, leak.end)
-            yield replace(leak, start=start, end=end)
-
-
-def _canaries(text: str, canaries: Sequence[str]) -> Iterator[Finding]:
-    if not canaries:
-        return
-    places = [at for at, char in enumerate(text) if char.isalnum()]
-    bare = lowered("".join(text[at] for at in places))
-    for canary in canaries:
-        wanted = lowered("".join(char for char in canary if char.isalnum()))
-        at = bare.find(wanted)
-        while at != -1:
-            last = at + len(wanted) - 1
-            yield Finding("output_filter", "output_filter", "canary", places[at], places[last] + 1, 1.0)
-            at = bare.find(wanted, last + 1)
-
-
-def _leak(start: int, end: int) -> Finding:
-    return Finding("output_filter", "output_filter", "verbatim_prompt", start, end, 1.0)

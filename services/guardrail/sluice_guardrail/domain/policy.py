@@ -22,6 +22,7 @@ Canary = Annotated[str, StringConstraints(pattern=r"^(?:[^A-Za-z0-9]*[A-Za-z0-9]
 Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 
 TOOL_ROLES = ("tool", "function")
+FOREIGN_ROLES = (*TOOL_ROLES, "context")
 REFUSAL = "I can't provide that information."
 
 
@@ -50,7 +51,11 @@ class InjectionRules(_Section):
 
     action: InjectionAction = "block"
     threshold: float = Field(0.7, ge=0, le=1)
-    classifier: bool = Field(default=False, description="ask the trained head besides the phrases")
+    classifier: bool = Field(default=True, description="ask the trained heads besides the phrases")
+    hidden: InjectionAction = Field(
+        default="sanitise",
+        description="retrieved text and tool results: what to do about a wish to an assistant in them",
+    )
     trusted_roles: frozenset[str] = frozenset({"system", "developer", "assistant"})
 
 

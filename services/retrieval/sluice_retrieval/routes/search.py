@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 
 from fastapi import APIRouter
 
@@ -41,25 +40,29 @@ async def search_store(store_id: str, body: SearchRequest, caller: CallerDep, de
     `filters` choose documents by their metadata, `diversity` keeps hits from repeating each other, and `explain` says
     how every hit came to its place.
     """
-    queries = (body.query, *body.also)
-    found, details = await _find(deps, caller.tenant, (store_id,), body, queries)
+    found, details = await _find(deps, caller.tenant, (store_id,), body)
     hits = (_hit(hit, details[hit.passage.document_id], explain=body.explain) for hit in found)
-    return SearchReply(mode=body.mode, data=tuple(hits), search_query=queries)
+    return SearchReply(mode=body.mode, data=tuple(hits), search_query=(body.query, *body.also))
 
 
 @router.post("/v1/context", summary="Evidence for a question")
 async def context(body: ContextRequest, caller: CallerDep, deps: DepsDep) -> ContextReply:
     """Return a block of numbered evidence out of several stores, within a budget of tokens, and what it cites."""
-    found, _ = await _find(deps, caller.tenant, body.vector_store_ids, body, (body.query,))
-    return assemble(found, body.budget_tokens, body.placement, deps.embedder.counter)
+    found, details = await _find(deps, caller.tenant, body.vector_store_ids, body)
+    reply = assemble(found, body.budget_tokens, body.placement, deps.embedder.counter)
+    citations = (
+        one.model_copy(update={"file_id": details[one.document_id].file_id or one.document_id})
+        for one in reply.citations
+    )
+    return reply.model_copy(update={"citations": tuple(citations)})
 
 
 async def _find(
-    deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Query, queries: Sequence[str]
+    deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Query
 ) -> tuple[list[Hit], dict[str, DocumentDetails]]:
     """Return the hits and what is known of their documents."""
     started, now = time.perf_counter(), deps.clock.now()
-    asked = [query.model_copy(update={"query": text}) for text in queries]
+    asked = [query.model_copy(update={"query": text}) for text in (query.query, *query.also)]
     with deps.tracing.span("search", attributes={"sluice.search.mode": query.mode, names.TENANT: tenant}) as span:
         reranker = deps.reranker(query.rerank)
         scope, probes = await asyncio.gather(

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from sluice.contracts.retrieval import RetrievalPolicy
 from sluice.contracts.routing import (
     Alias,
     AttemptPolicy,
@@ -18,7 +19,6 @@ from sluice.contracts.routing import (
     Prefer,
     Quality,
     Region,
-    RetrievalPolicy,
     Rule,
     SemanticCache,
     Share,

@@ -13,8 +13,8 @@ from openai_provider import Behaviour, Provider
 
 from sluice.clients.guardrail import GuardrailClient
 from sluice.contracts.guard import MAX_SEGMENTS
-from sluice.contracts.retrieval import ContextReply
-from sluice.contracts.routing import CachePolicy, Policy, RetrievalPolicy
+from sluice.contracts.retrieval import ContextReply, RetrievalPolicy
+from sluice.contracts.routing import CachePolicy, Policy
 from sluice.testing import asgi_client, platform_settings, service_client
 from sluice_guardrail.app import create_app
 from sluice_guardrail.settings import Settings

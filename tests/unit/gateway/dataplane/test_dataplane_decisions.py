@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.contracts.guard import InputVerdict, IssueDetail, Segment
-from sluice.contracts.routing import Policy, RetrievalPolicy, Route
+from sluice.contracts.retrieval import RetrievalPolicy
+from sluice.contracts.routing import Policy, Route
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_gateway.dataplane.body import RetrievalOptions, parse
 from sluice_gateway.dataplane.context import read_heads
@@ -216,10 +217,12 @@ def test_nobody_to_ask() -> None:
 
 def test_a_policy_compiles_to_the_stages_that_it_needs() -> None:
     docs = RetrievalPolicy(vector_store_ids=("vs",))
+    beside = RetrievalPolicy(vector_store_ids=("vs",), when="beside_guard")
     cases = [
         (None, False, False, ()), (None, True, False, ((route,),)), (None, False, True, ((retrieve,),)),
         (Policy(name="p", guard_input="enforce"), True, False, ((enforce, route),)),
         (Policy(name="p", guard_input="enforce", retrieval=docs), True, False, ((enforce, route), (retrieve,))),
+        (Policy(name="p", guard_input="enforce", retrieval=beside), True, False, ((enforce, route, retrieve),)),
         (Policy(name="p", guard_input="observe", retrieval=docs), True, False, ((observe, route, retrieve),)),
     ]  # fmt: skip
     for policy, virtual, asked, groups in cases:

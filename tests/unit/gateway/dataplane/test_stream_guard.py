@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sluice.contracts.guard import IssueDetail
 from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.deps import Options
 from sluice_gateway.dataplane.stages.guard_output import Checked, StreamGuard
 
 SECRET = "PIN-4711"
@@ -50,6 +51,29 @@ async def _shown(parts: list[str], *, finish_with_last: bool) -> tuple[str, bool
 
 def _text(chunks: list[dict[str, Any]]) -> str:
     return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
+
+
+async def _longest_wait(text: str) -> int:
+    """Return the most characters that had come and not gone on, one coming after the other."""
+    options = Options()
+    guard = StreamGuard(
+        _Words(),
+        cast("RequestContext", None),
+        window=options.guard_window_chars,
+        holdback=options.guard_holdback_chars,
+    )
+    shown = longest = 0
+    for number, char in enumerate(text, 1):
+        released = await guard.feed(_chunk(char))
+        shown += len(_text(released.chunks))
+        longest = max(longest, number - shown)
+    return longest
+
+
+@given(st.lists(st.text(st.characters(categories=["Ll"]), min_size=1, max_size=14), min_size=150, max_size=200))
+@settings(max_examples=15)
+def test_at_most_forty_tokens_wait(words: list[str]) -> None:
+    assert asyncio.run(_longest_wait(" ".join(words))) <= 160
 
 
 _WORDS = st.lists(

@@ -73,6 +73,12 @@ def reserved(found: Sequence[Piece]) -> tuple[VaultEntry, ...]:
     return tuple(VaultEntry(placeholder=f"<{name}>", value=f"<{name}>") for name in names)
 
 
+def let_unchecked(ctx: RequestContext, deps: DataPlaneDeps) -> None:
+    """Mark a request of which a part goes on without a verdict, and count it once."""
+    if ctx.goes_unchecked():
+        deps.metrics.unchecked.inc()
+
+
 def refuse_unreadable(fields: Fields, kind: Kind) -> None:
     """Refuse prompts given as token numbers: a guard reads words.
 
@@ -120,13 +126,13 @@ class GuardInput:
                 raise Unavailable(
                     "The input could not be checked, and the policy of this model demands it. Try again in a few seconds."
                 ) from exc
-            ctx.guard = "unchecked"
+            let_unchecked(ctx, self._deps)
             return
         ctx.flag(judgement.issues)
         if judgement.blocked:
-            ctx.guard = "blocked"
+            ctx.judged("blocked")
             raise blocked_error(judgement.issues)
-        ctx.guard = _outcome(judgement)
+        ctx.judged(_outcome(judgement))
         # What was checked is what is sent: the bytes are written anew from the checked texts.
         ctx.changed = True
         if judgement.vault:
@@ -154,14 +160,15 @@ class GuardInput:
         except SluiceError as exc:
             self._deps.metrics.stage_errors.labels("guard_input").inc()
             if ctx.plan.fail_open:
-                ctx.guard = "unchecked"
+                let_unchecked(ctx, self._deps)
                 return
             raise Unavailable(
                 "The evidence could not be checked, and the policy of this model demands it. Try again in a few seconds."
             ) from exc
         ctx.flag(verdict.issues)
         if not verdict.safe or not verdict.filtered_segments:
-            ctx.context_text, ctx.citations, ctx.guard = "", (), "redacted"
+            ctx.context_text, ctx.citations = "", ()
+            ctx.judged("redacted")
             return
         shown = verdict.filtered_segments[0].text
         if verdict.vault:
@@ -169,7 +176,8 @@ class GuardInput:
         if shown != ctx.context_text:
             # the quotes are the documents' own characters, which the policy has just taken out
             ctx.citations = tuple(citation.model_copy(update={"quote": None}) for citation in ctx.citations)
-            ctx.context_text, ctx.guard = shown, "masked" if verdict.vault else "redacted"
+            ctx.context_text = shown
+            ctx.judged("masked" if verdict.vault else "redacted")
         elif verdict.issues and ctx.guard in (None, "passed"):
             ctx.guard = "flagged"
 

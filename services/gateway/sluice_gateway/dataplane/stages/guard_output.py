@@ -14,6 +14,7 @@ from sluice_gateway.dataplane.body import Fields
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import Unavailable
+from sluice_gateway.dataplane.stages.guard_input import let_unchecked
 
 _ANSWER = "answer"
 _MAX_SYSTEM = 50_000
@@ -88,15 +89,17 @@ class GuardOutput:
                 raise Unavailable(
                     "The answer could not be checked, and the policy of this model demands it. Try again in a few seconds."
                 ) from exc
-            ctx.guard = "unchecked"
+            # What only observes promises nothing, so nothing of it is missing.
+            if ctx.plan.guard_output == "enforce":
+                let_unchecked(ctx, self._deps)
             return Checked(text, blocked=False, details=())
         ctx.flag(verdict.issues)
         shown = next((part.text for part in verdict.filtered_segments or () if part.id == _ANSWER), None)
         if not verdict.safe or shown is None:
-            ctx.guard = "blocked"
+            ctx.judged("blocked")
             return Checked(shown or "", blocked=True, details=verdict.details)
         if shown != text:
-            ctx.guard = "redacted"
+            ctx.judged("redacted")
         elif ctx.guard in (None, "passed"):
             ctx.guard = "flagged" if verdict.issues else "passed"
         mine = tuple(detail for detail in verdict.details if detail.segment_id == _ANSWER)
@@ -277,7 +280,7 @@ class StreamGuard:
         if checked.blocked:
             return Released([self._stop(place, checked.text)], blocked=True)
         cut = cut_before(text, len(text) - self._holdback, checked.details)
-        self._due[place] = len(text) - cut + self._window
+        self._due[place] = len(text) - cut + self._window - self._holdback
         self._held[place] = text[cut:] + rest
         if cut == 0:
             return Released([], blocked=False)

@@ -22,7 +22,7 @@ from sluice_gateway.dataplane.answers import (
     with_citations,
 )
 from sluice_gateway.dataplane.asgi import Message
-from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.context import GuardOutcome, RequestContext
 from sluice_gateway.dataplane.conversation import send_whole
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import ApiError, Gone, Unavailable, UpstreamBroken
@@ -116,6 +116,7 @@ class Respond:
         ctx.answering = True
         if ctx.guard is None and ctx.plan.guard_output == "enforce":
             ctx.guard = "passed"
+        relay.told = ctx.guard
         try:
             await _write(
                 ctx, {"type": "http.response.start", "status": 200, "headers": [*decision_headers(ctx), *kind]}
@@ -160,6 +161,7 @@ class _Relay:
         self._observing = ctx.plan.guard_output == "observe"
         self._blocked = False
         self._ended = False
+        self.told: GuardOutcome | None = None
         self._skeleton: dict[str, Any] = {}
 
     async def run(self, piece: StreamPiece) -> None:
@@ -170,7 +172,7 @@ class _Relay:
             tail = await self._forward(piece)
             self._verify()
             tail += self._unmasked(await self._last_checks())
-            end = self._writer.events(tail + last_event(ctx, self._skeleton)) + self._writer.end()
+            end = self._late_mark() + self._writer.events(tail + last_event(ctx, self._skeleton)) + self._writer.end()
             self._finish()
         except ApiError as exc:
             end = self._writer.error(exc)
@@ -251,6 +253,10 @@ class _Relay:
         if ctx.observer is not None:
             await join_observer(ctx)
         return tail
+
+    def _late_mark(self) -> bytes:
+        # The head of a stream has gone when its text is checked; a comment is what every reader of events passes over.
+        return b": x-sluice-guard: unchecked\n\n" if self._ctx.guard == "unchecked" != self.told else b""
 
     def _is_cut(self) -> bool:
         return self._check is not None and self._check.cut

@@ -6,6 +6,7 @@ from sluice_gateway.dataplane.body import RetrievalOptions
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import InvalidRequest, from_service
+from sluice_gateway.dataplane.follow_up import with_what_was_asked_before
 from sluice_gateway.dataplane.plan import RetrievalPlan
 from sluice_gateway.dataplane.texts import pieces, question
 
@@ -14,9 +15,16 @@ _MAX_STORES = 20
 
 
 def context_request(
-    asked: RetrievalOptions | None, policy: RetrievalPlan | None, query: str, budget_tokens: int
+    asked: RetrievalOptions | None,
+    policy: RetrievalPlan | None,
+    query: str,
+    budget_tokens: int,
+    whole: str | None = None,
 ) -> ContextRequest:
-    """Return the question: the stores of the policy and those that the request names, with the request's own settings first."""
+    """Return the question: the stores of the policy and those that the request names, with the request's own settings first.
+
+    `whole` is a follow-up with what was asked before it: it is searched for as well, and the hits of both are joined.
+    """
     stores = dict.fromkeys((*(policy.vector_store_ids if policy else ()), *(asked.vector_store_ids if asked else ())))
     settings = asked or policy
     assert settings is not None
@@ -26,6 +34,10 @@ def context_request(
         top_k=settings.top_k,
         mode=settings.mode,
         budget_tokens=budget_tokens,
+        rerank=settings.rerank,
+        placement=settings.placement,
+        also=() if whole is None or not settings.follow_ups else (whole[-_MAX_QUERY:],),
+        filters=None if asked is None else asked.filters,
     )
 
 
@@ -54,27 +66,32 @@ class Retrieve:
                     param="sluice.retrieval",
                 )
             return
-        query = question(pieces(ctx.fields, ctx.endpoint.kind))
+        found = pieces(ctx.fields, ctx.endpoint.kind)
+        query = question(found)
         if not query.strip():
             return
+        whole = with_what_was_asked_before(query, found)
         asked = ctx.body.extension.retrieval if ctx.body.extension is not None else None
         try:
-            reply = await self._ask(ctx, query, asked)
+            reply, queries = await self._ask(ctx, query, whole, asked)
         except SluiceError as exc:
             self._deps.metrics.stage_errors.labels("retrieve").inc()
             if asked is None and ctx.plan.retrieval is not None and ctx.plan.retrieval.on_error == "continue":
                 return
             raise from_service(exc, "retrieval service") from exc
+        ctx.searched = queries
         ctx.context_text = reply.text
         ctx.citations = reply.citations
 
-    async def _ask(self, ctx: RequestContext, query: str, asked: RetrievalOptions | None) -> ContextReply:
+    async def _ask(
+        self, ctx: RequestContext, query: str, whole: str | None, asked: RetrievalOptions | None
+    ) -> tuple[ContextReply, tuple[str, ...]]:
         models = (ctx.model,) if ctx.model is not None else ctx.route.candidates if ctx.route is not None else ()
         smallest = min((entry.config.context_tokens for entry in models if entry is not None), default=8192)
-        request = context_request(asked, ctx.plan.retrieval, query, budget(smallest, ctx.body.max_tokens))
+        request = context_request(asked, ctx.plan.retrieval, query, budget(smallest, ctx.body.max_tokens), whole)
         with self._deps.tracing.span("retrieve") as span:
             reply = await self._deps.retrieval.context(
                 request, tenant=ctx.key.tenant, timeout_s=self._deps.options.stage_timeout_s
             )
             span.set_attribute("sluice.citations", len(reply.citations))
-            return reply
+            return reply, (request.query, *request.also)

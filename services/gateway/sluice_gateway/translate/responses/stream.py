@@ -1,12 +1,13 @@
 """The hub's chunks as the events and the object of a response."""
 
+import re
 from collections.abc import Sequence
 
 from sluice_gateway.translate import hub
 from sluice_gateway.translate.events import write_named
 from sluice_gateway.translate.hub import details
 from sluice_gateway.translate.responses import thoughts
-from sluice_gateway.translate.shapes import Asked, Failure, Json, Usage
+from sluice_gateway.translate.shapes import Asked, Evidence, Failure, Json, Usage
 
 _ECHOED: dict[str, object] = {
     "instructions": None,
@@ -23,6 +24,7 @@ _ECHOED: dict[str, object] = {
     "user": None,
 }
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+_MARK = re.compile(r"\[(\d{1,4})\]")
 _CODES = {429: "rate_limit_exceeded", 400: "invalid_prompt"}
 
 
@@ -117,6 +119,43 @@ class EventsOut:
             shell = self._shell("in_progress")
             self._event("response.created", {"response": shell})
             self._event("response.in_progress", {"response": shell})
+            if self._asked.evidence is not None:
+                self._search(self._asked.evidence)
+
+    def _search(self, evidence: Evidence) -> None:
+        item: Json = {
+            "type": "file_search_call",
+            "id": self._identity("fs"),
+            "queries": [*evidence.queries],
+            "results": [*evidence.sources.values()] if evidence.shown else None,
+        }
+        self._items.append({**item, "status": "completed"})
+        place = {"output_index": len(self._items) - 1}
+        shown = {**item, "results": None, "status": "in_progress"}
+        self._event("response.output_item.added", {**place, "item": shown})
+        for state in ("in_progress", "searching", "completed"):
+            self._event(f"response.file_search_call.{state}", {**place, "item_id": item["id"]})
+        self._event("response.output_item.done", {**place, "item": self._items[-1]})
+
+    def _annotate(self, part: Json, place: Json) -> None:
+        evidence = self._asked.evidence
+        if evidence is None:
+            return
+        for match in _MARK.finditer(part["text"]):
+            source = evidence.sources.get(int(match.group(1)))
+            if source is None:
+                continue
+            note = {
+                "type": "file_citation",
+                "index": match.start(),
+                "file_id": source["file_id"],
+                "filename": source["filename"],
+            }
+            part["annotations"].append(note)
+            number = len(part["annotations"]) - 1
+            self._event(
+                "response.output_text.annotation.added", {**place, "annotation_index": number, "annotation": note}
+            )
 
     def _delta(self, delta: Json, logprobs: object) -> None:
         seen = delta.get("reasoning_content") or delta.get("reasoning")
@@ -243,6 +282,7 @@ class EventsOut:
         if part["type"] == "refusal":
             self._event("response.refusal.done", {**place, "refusal": part["refusal"]})
         else:
+            self._annotate(part, place)
             done = {**place, "text": part["text"], "logprobs": part["logprobs"]}
             self._event("response.output_text.done", done)
         self._event("response.content_part.done", {**place, "part": part})

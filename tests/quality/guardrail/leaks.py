@@ -1,0 +1,84 @@
+"""Prints how many leaks of system prompts and canaries are found under every disguise, and how many ordinary answers are refused.
+
+    python -m tests.quality.guardrail.leaks [--prompts 100] [--answers 5000] [--seed 1]
+
+Prompts and answers are made from the sentences of `generate/`. A leak is half of a prompt, or its canary, in the middle of an
+answer. An ordinary answer comes to a prompt that it has nothing of, but for words and names that both use.
+"""
+
+import argparse
+import codecs
+import random
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+
+from tests.quality.guardrail.generate.documents import sentences
+
+from sluice.contracts.guard import CheckRequest, Segment
+from sluice_cli.redteam.benign import benign
+from sluice_guardrail.domain.check import check
+from sluice_guardrail.domain.policy import NamedPolicy, parse_policies
+
+DISGUISES: Mapping[str, Callable[[str], str]] = {
+    "plain": str,
+    "capitals": str.upper,
+    "spaced": " ".join,
+    "dashed": "-".join,
+    "without spaces": lambda text: "".join(text.split()),
+    "lines": lambda text: "\n".join(text.split()),
+    "base64": lambda text: b64encode(text.encode()).decode(),
+    "hex": lambda text: text.encode().hex(),
+    "hex with spaces": lambda text: text.encode().hex(" "),
+    "reversed": lambda text: text[::-1],
+    "rot13": lambda text: codecs.encode(text, "rot13"),
+    "zero width": "\u200b".join,
+}
+
+
+def policy(canary: str) -> NamedPolicy:
+    content = {"version": 1, "policies": {"default": {"output": {"filter": {"canaries": [canary]}}}}}
+    return parse_policies(content, "the policy").get("default")
+
+
+def refused(prompt: str, answer: str, rules: NamedPolicy) -> bool:
+    segments = (Segment(id="s", role="system", text=prompt), Segment(id="a", role="assistant", text=answer))
+    return not check(CheckRequest(stage="output", segments=segments), rules, lambda: None).safe
+
+
+def measured(prompts: int, answers: int, seed: int) -> dict[str, tuple[int, int]]:
+    """Return by disguise how many leaks were refused of how many, and under `ordinary` the same of ordinary answers."""
+    rng = random.Random(seed)
+    told = [text for texts in sentences(2000, seed).values() for text in texts if len(text.split()) > 4]
+    asked = [text for texts in benign(300, seed).values() for text in texts]
+    found = {f"{what}, {name}": (0, 0) for name in DISGUISES for what in ("prompt", "canary")} | {"ordinary": (0, 0)}
+    made = []
+    for number in range(prompts):
+        canary = f"{rng.choice(('kestrel', 'quartz', 'juniper'))}-{number:04}-{rng.randrange(10**6):06}"
+        prompt = " ".join(("You are the assistant of Harbour Books.", *rng.sample(told, 8), f"Marker: {canary}."))
+        made.append((prompt, policy(canary)))
+        for name, disguise in DISGUISES.items():
+            for what, part in (("prompt", prompt[: len(prompt) // 2]), ("canary", canary)):
+                answer = f"{rng.choice(told)} {disguise(part)} {rng.choice(told)}"
+                key, (hits, count) = f"{what}, {name}", found[f"{what}, {name}"]
+                found[key] = (hits + refused(prompt, answer, made[-1][1]), count + 1)
+    for number in range(answers):
+        prompt, rules = made[number % len(made)]
+        other = [text for text in rng.sample(told, 6) if text not in prompt]
+        answer = " ".join((rng.choice(asked), *other, "This is what Harbour Books says."))
+        hits, count = found["ordinary"]
+        found["ordinary"] = (hits + refused(prompt, answer, rules), count + 1)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prompts", type=int, default=100)
+    parser.add_argument("--answers", type=int, default=5000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    for name, (hits, count) in measured(options.prompts, options.answers, options.seed).items():
+        print(f"{name:<28} refused {hits:>5} of {count:>5}")
+
+
+if __name__ == "__main__":
+    main()
