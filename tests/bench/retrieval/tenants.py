@@ -13,171 +13,32 @@ A path of the API that no operation called fails the run, so that a new endpoint
 
 import argparse
 import json
-import random
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import httpx
-from tests.bench.retrieval.parts import Retrieval, running
+from tests.bench.retrieval import tenant_files
+from tests.bench.retrieval.parts import running
+from tests.bench.retrieval.tenant_world import DOCUMENTS, TENANTS, Call, Foreign, Operation, Outcome, World
 
-from sluice.testing import service_headers, wait_until
-
-TENANTS = {"acme": "quartzine", "globex": "velkorum", "initech": "marblune"}
-STORES = 4
-DOCUMENTS = 6
-NOT_OF_A_TENANT = ("/internal/", "/healthz", "/readyz", "/metrics")
+from sluice.testing import wait_until
 
 
-class Call(NamedTuple):
-    """One call: where `{store_id}` and the like stand in the path they are filled in."""
-
-    method: str
-    path: str
-    ids: Mapping[str, str] = {}
-    body: Any = None
-    form: Mapping[str, Any] | None = None
-    query: Mapping[str, Any] = {}
-
-
-@dataclass
-class Owned:
-    """What a tenant has: stores with their documents (id to name)."""
-
-    stores: dict[str, dict[str, str]] = field(default_factory=dict)
-    ever: set[str] = field(default_factory=set)
-
-
-@dataclass
-class Outcome:
-    """What was done, and what was wrong with it."""
-
-    calls: Counter[str] = field(default_factory=Counter)
-    foreign: int = 0
-    hits: int = 0
-    full_searches: int = 0
-    wrong: list[str] = field(default_factory=list)
-
-
-class World:
-    """The tenants, and what is known of them."""
-
-    def __init__(self, retrieval: Retrieval, seed: int) -> None:
-        self.retrieval = retrieval
-        self.dice = random.Random(seed)
-        self.owned = {tenant: Owned() for tenant in TENANTS}
-        self.headers = {tenant: service_headers("retrieval", tenant, role="member") for tenant in TENANTS}
-        self.outcome = Outcome()
-        self.number = 0
-        described = retrieval.client.get("/openapi.json").raise_for_status().json()["paths"]
-        self.paths = {
-            f"{method.upper()} {path}"
-            for path, methods in described.items()
-            for method in methods
-            if not path.startswith(NOT_OF_A_TENANT)
-        }
-
-    def call(self, tenant: str, call: Call) -> httpx.Response:
-        """Send one call and look for other tenants in its answer."""
-        answer = self.retrieval.client.request(
-            call.method,
-            call.path.format(**call.ids),
-            json=call.body,
-            files=None if call.form is None else {"file": ("notes.md", call.form["file"])},
-            data=None if call.form is None else {"name": call.form["name"], "metadata": call.form["metadata"]},
-            params=dict(call.query),
-            headers=self.headers[tenant],
-        )
-        self.outcome.calls[f"{call.method} {call.path}"] += 1
-        if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
-            self.wrong(tenant, call, f"answered {answer.status_code}: {answer.text[:200]}")
-        sent = json.dumps([dict(call.ids), call.body, dict(call.query)])
-        for other, word in TENANTS.items():
-            if other == tenant:
-                continue
-            ids = [one for one in self.owned[other].ever if one in answer.text and one not in sent]
-            if word in answer.text or ids:
-                self.wrong(tenant, call, f"saw {word if word in answer.text else ids} of {other}")
-        return answer
-
-    def wrong(self, tenant: str, call: Call, what: str) -> None:
-        self.outcome.wrong.append(f"{tenant}: {call.method} {call.path} {what}")
-
-    def made(self, tenant: str, answer: httpx.Response) -> str:
-        found = str(answer.raise_for_status().json()["id"])
-        self.owned[tenant].ever.add(found)
-        return found
-
-    def text(self, tenant: str) -> str:
-        self.number += 1
-        word = TENANTS[tenant]
-        return f"The {word} report number {self.number} says that the harbour bridge opens at noon for tall ships."
-
-    def name(self, tenant: str) -> str:
-        return f"{TENANTS[tenant]}-{self.number}.txt"
-
-    def step(self) -> None:
-        """Do one operation."""
-        tenant = self.dice.choice(list(TENANTS))
-        if self.dice.random() < 1 / 3 and self._foreign(tenant):
-            return
-        self.dice.choice(OPERATIONS)(self, tenant)
-
-    def _foreign(self, tenant: str) -> bool:
-        """Name another tenant's ids in a call; false if there are none yet."""
-        others = [
-            (store, document)
-            for other, owned in self.owned.items()
-            if other != tenant
-            for store, documents in owned.stores.items()
-            for document in documents or ("doc_none",)
-        ]
-        if not others:
-            return False
-        store, document = self.dice.choice(others)
-        own = self.dice.choice(list(self.owned[tenant].stores) or [store])
-        call = self.dice.choice(foreign_calls(self, tenant, store, document, own))
-        self.outcome.foreign += 1
-        answer = self.call(tenant, call)
-        if answer.status_code != httpx.codes.NOT_FOUND:
-            self.wrong(tenant, call, f"with a foreign id answered {answer.status_code}: {answer.text[:200]}")
-        return True
-
-    def store_of(self, tenant: str) -> str:
-        """Return one of the tenant's stores; makes one if there is none."""
-        if not self.owned[tenant].stores:
-            make_store(self, tenant)
-        return self.dice.choice(list(self.owned[tenant].stores))
-
-    def document_of(self, tenant: str) -> tuple[str, str] | None:
-        """Return a store and a document in it, if there is any."""
-        all_of_them = [(store, one) for store, found in self.owned[tenant].stores.items() for one in found]
-        return self.dice.choice(all_of_them) if all_of_them else None
-
-    def hits(self, tenant: str, call: Call, found: list[Mapping[str, Any]]) -> None:
-        """Check that hits are of the tenant's own documents that are still there."""
-        self.outcome.hits += len(found)
-        self.outcome.full_searches += len(found) > 0
-        known = {one for documents in self.owned[tenant].stores.values() for one in documents}
-        if any(hit["document_id"] not in known for hit in found):
-            self.wrong(tenant, call, "found a document that is not there")
-
-
-def foreign_calls(world: World, tenant: str, store: str, document: str, own: str) -> list[Call]:
+def foreign_calls(world: World, tenant: str, foreign: Foreign) -> list[Call]:
     """Return every call that can name an id, with ids of another tenant."""
-    ids = {"store_id": store, "document_id": document}
-    mixed = {"store_id": own, "document_id": document}
+    store, own = foreign.store, foreign.own
+    ids = {"store_id": store, "document_id": foreign.document}
+    mixed = {"store_id": own, "document_id": foreign.document}
     base, one = "/v1/vector_stores/{store_id}", "/v1/vector_stores/{store_id}/documents/{document_id}"
     add = {"name": world.name(tenant), "text": world.text(tenant)}
     form = {"name": add["name"], "file": add["text"].encode(), "metadata": "{}"}
     return [
         Call("GET", base, ids),
+        Call("POST", base, ids, {"name": "taken"}),
         Call("DELETE", base, ids),
+        *tenant_files.foreign_calls(foreign),
         Call("GET", f"{base}/documents", ids),
         Call("POST", f"{base}/documents", ids, add),
         Call("POST", f"{base}/documents", ids, form=form),
@@ -191,26 +52,16 @@ def foreign_calls(world: World, tenant: str, store: str, document: str, own: str
     ]
 
 
-def make_store(world: World, tenant: str) -> None:
-    """Make a store, or delete one if there are many."""
-    stores = world.owned[tenant].stores
-    if len(stores) >= STORES:
-        gone = world.dice.choice(list(stores))
-        call = Call("DELETE", "/v1/vector_stores/{store_id}", {"store_id": gone})
-        world.call(tenant, call).raise_for_status()
-        del stores[gone]
-    word = TENANTS[tenant]
-    body = {"name": f"{word} store", "metadata": {"owner": word}}
-    stores[world.made(tenant, world.call(tenant, Call("POST", "/v1/vector_stores", body=body)))] = {}
-
-
 def look_at_stores(world: World, tenant: str) -> None:
     """List the stores, and look at one."""
     call = Call("GET", "/v1/vector_stores", query={"limit": 100})
     listed = {item["id"] for item in world.call(tenant, call).json()["data"]}
     if listed != set(world.owned[tenant].stores):
         world.wrong(tenant, call, "listed other stores than there are")
-    one = Call("GET", "/v1/vector_stores/{store_id}", {"store_id": world.store_of(tenant)})
+    named = {"store_id": world.store_of(tenant)}
+    change = Call("POST", "/v1/vector_stores/{store_id}", named, {"name": f"{TENANTS[tenant]} store, renamed"})
+    world.call(tenant, change).raise_for_status()
+    one = Call("GET", "/v1/vector_stores/{store_id}", named)
     if world.call(tenant, one).json()["metadata"] != {"owner": TENANTS[tenant]}:
         world.wrong(tenant, one, "showed other metadata")
 
@@ -258,7 +109,7 @@ def delete_document(world: World, tenant: str) -> None:
         return
     ids = {"store_id": found[0], "document_id": found[1]}
     world.call(tenant, Call("DELETE", "/v1/vector_stores/{store_id}/documents/{document_id}", ids)).raise_for_status()
-    del world.owned[tenant].stores[found[0]][found[1]]
+    world.owned[tenant].drop_document(*found)
 
 
 def search(world: World, tenant: str) -> None:
@@ -296,12 +147,13 @@ def embed(world: World, tenant: str) -> None:
         world.wrong(tenant, call, "gave no vector")
 
 
-OPERATIONS: list[Callable[[World, str], None]] = [
-    make_store,
+OPERATIONS: list[Operation] = [
+    World.make_store,
     *[add_document] * 3,
     look_at_stores,
     look_at_documents,
     delete_document,
+    *tenant_files.OPERATIONS,
     *[search] * 3,
     *[context] * 2,
     embed,
@@ -335,9 +187,10 @@ def live(folder: Path, operations: int, seed: int) -> Outcome:
     with running(folder) as retrieval:
         retrieval.serve()
         retrieval.work()
-        world = World(retrieval, seed)
+        gateway = retrieval.gateway("http://127.0.0.1:9/v1", "none")
+        world = World(retrieval, gateway.url, seed, foreign_calls)
         while sum(world.outcome.calls.values()) < operations:
-            world.step()
+            world.step(OPERATIONS)
         finish(world)
         return world.outcome
 
