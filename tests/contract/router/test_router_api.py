@@ -82,7 +82,7 @@ async def test_nobody_comes_in_without_a_credential(http: httpx.AsyncClient) -> 
 async def test_no_secret_and_no_health_check_is_in_the_snapshot(http: httpx.AsyncClient) -> None:
     text = (await http.get("/v1/snapshot", headers=admin_headers())).text
     assert "healthz" not in text
-    assert '"auth":{"kind":"service","env":null,"file":null,"audience":"retrieval"}' in text
+    assert '"auth":{"kind":"service","env":null,"file":null,"audience":"retrieval","region":null}' in text
 
 
 @pytest.mark.parametrize(

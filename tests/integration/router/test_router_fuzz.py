@@ -12,7 +12,8 @@ from sluice.testing import ServiceProcess, admin_headers, environment_of, free_p
 pytestmark = pytest.mark.integration
 CONFIG = Path(__file__).parents[3] / "deploy" / "config"
 OPEN = ("/healthz", "/readyz", "/metrics")
-TRAIN = "/v1/classifiers/intent/train"  # needs the retrieval service, which is away here
+# they need the retrieval service, which is away here
+TRAIN = tuple(f"/v1/classifiers/{kind}/train" for kind in ("intent", "domain", "difficulty"))
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def base(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
 
 def test_every_operation_answers_as_declared(base: str) -> None:
     def mine(path: str) -> bool:
-        return path not in (*OPEN, TRAIN) and not path.startswith("/admin/")
+        return path not in (*OPEN, *TRAIN) and not path.startswith("/admin/")
 
     assert_answers_as_declared(base, mine, admin_headers(), least=7)
 
@@ -39,6 +40,7 @@ def test_the_registry_answers_as_declared(base: str) -> None:
     assert_answers_as_declared(base, is_admin, admin_headers(), least=28, examples=4)
 
 
-def test_training_says_that_the_embedder_is_away(base: str) -> None:
-    answer = httpx.post(base + TRAIN, headers=admin_headers(), timeout=30)
+@pytest.mark.parametrize("path", TRAIN[:2])
+def test_training_says_that_the_embedder_is_away(base: str, path: str) -> None:
+    answer = httpx.post(base + path, headers=admin_headers(), timeout=30)
     assert (answer.status_code, answer.json()["code"]) == (503, "dependency_unavailable")

@@ -98,7 +98,7 @@ async def test_alpha_moves_weighted_fusion_from_dense_to_bm25() -> None:
 
 
 async def test_a_hit_says_how_it_came_to_its_place() -> None:
-    hits = await found(Query(query="word"), [scored("a", 0.9), scored("b", 0.5)], [scored("b", 7.0)])
+    hits = await found(Query(query="word", fusion="rrf"), [scored("a", 0.9), scored("b", 0.5)], [scored("b", 7.0)])
     best = hits[0]
     assert names(hits) == ["b", "a"] or names(hits) == ["a", "b"]
     by_name = {hit.passage.chunk_id: hit for hit in hits}

@@ -150,7 +150,7 @@ async def test_what_cannot_be_a_batch_is_refused(tmp_path: Path, valkey: str) ->
         for fields, told in (
             ({"input_file_id": "file_none"}, "there is no file"),
             ({"input_file_id": training}, "purpose `fine-tune`"),
-            ({"endpoint": "/v1/moderations"}, "batches may ask"),
+            ({"endpoint": "/v1/audio/speech"}, "batches may ask"),
             ({"completion_window": "1d"}, "completion_window"),
             ({"metadata": {"a": "x" * 600}}, "metadata"),
         ):

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import httpx
 import pytest
 from gateway_parts import Parts, Served, deployment, model, serving, snapshot
-from openai_provider import Provider
+from openai_provider import Behaviour, Provider
 from redis.asyncio import Redis
 
 from sluice.auth import ServiceTokens
@@ -171,6 +171,7 @@ async def test_everything_else_of_the_request_has_to_be_equal(
     before = [{"role": "user", "content": "I am in Lyon."}, {"role": "assistant", "content": "Nice."}]
     tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
     asks = {"role": "user", "content": OTHER}
+    provider.default = Behaviour(text='{"capital": "Paris"}')
     async with gateway(provider, redis, retrieval) as served:
         await ask(client, served, FIRST)
         for changes in (
