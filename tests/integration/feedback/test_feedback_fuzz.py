@@ -20,4 +20,4 @@ def base(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
 
 
 def test_every_operation_answers_as_declared(base: str) -> None:
-    assert_answers_as_declared(base, lambda path: "/v1/feedback" in path, admin_headers(), least=7)
+    assert_answers_as_declared(base, lambda path: "/v1/feedback" in path, admin_headers(), least=7, examples=15)

@@ -23,6 +23,7 @@ from sluice.contracts.routing import (
     SemanticCache,
     Share,
 )
+from sluice_router.domain.base_url import BaseUrl
 from sluice_router.domain.errors import ModelsFileError
 from sluice_router.domain.price_config import PriceChange, PriceConfig, PriceTierConfig
 from sluice_router.domain.references import misfits
@@ -97,7 +98,7 @@ class HealthCheck(_Section):
     `path` is below the base URL, or below the host with `at: host` (such as /health of an engine).
     """
 
-    path: Annotated[str, StringConstraints(pattern=r"^/\S*$", max_length=500)] = "/models"
+    path: Annotated[str, StringConstraints(pattern=r"^/[!-~]*$", max_length=500)] = "/models"
     at: Literal["base", "host"] = "base"
     timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
     enabled: bool = True
@@ -108,7 +109,7 @@ class DeploymentConfig(_Section):
 
     id: Name | None = None
     provider: ProviderName = "openai"
-    base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$", max_length=2000)]
+    base_url: BaseUrl
     upstream_model: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
     region: Region | None = None
     api_version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,50}$")] | None = None

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sluice.sentences import said_of
+from sluice_router.domain.base_url import WANTED
 
 Lines = Callable[[Sequence[str | int]], str]
 _PLACE = re.compile(r"(models|routes|policies|aliases)\[(\d+)\](?: \([^)]*\))?((?:\.\w+)*)")
@@ -41,7 +42,7 @@ def _sentence(place: Sequence[str | int], item: Mapping[str, Any], raw: Any, fie
         return f"{_path(place, raw)}: this field is missing; add it"
     said = said_of(item).removeprefix(": ")
     if kind == "string_pattern_mismatch" and place and place[-1] == "base_url":
-        said = "this must be an http:// or https:// URL without a query, such as https://api.openai.com/v1"
+        said = WANTED
     if not place:
         return f"the file: {said}"
     return f"{_path(place, raw)}: {said[:1].lower()}{said[1:]}"

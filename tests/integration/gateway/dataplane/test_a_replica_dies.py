@@ -58,6 +58,7 @@ async def test_no_whole_request_fails_and_the_dead_replica_is_asked_no_more(clie
             await asyncio.sleep(0.2)
             for gateway in gateways:
                 gateway.plane.use(routing(replicas, down=0))
+            await asyncio.sleep(0.3)  # what was on its way to it
             failed = [_failures(gateway) for gateway in gateways]
             await asyncio.sleep(0.6)
             assert [_failures(gateway) for gateway in gateways] == failed, "it was asked after the gateways knew"
