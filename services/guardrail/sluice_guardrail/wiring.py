@@ -1,6 +1,5 @@
 """Opens what the guardrail needs."""
 
-import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,8 +26,6 @@ from sluice_guardrail.domain.policy import PolicySet
 from sluice_guardrail.domain.scanners.language import Languages
 from sluice_guardrail.metrics import GuardMetrics
 from sluice_guardrail.settings import Settings
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +56,6 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
     tracing = Tracing("guardrail", platform)
     policies = PolicyFile(platform, metrics.reloaded)
     languages = Langid()
-    encoder = open_encoder()
-    if encoder is None:
-        _log.warning(
-            "the encoder's wheels are not installed: attacks in prompts are told by n-grams alone (requirements/models.txt)"
-        )
     _warm_up(policies.current, languages)
     loops = Supervisor(registry)
     loops.start("policy-reload", lambda: policies.watch(settings.reload_s))
@@ -76,7 +68,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             tracing=tracing,
             probes={},
             policies=policies,
-            heads=Heads(load_cascade(encoder), load_hidden_head()),
+            heads=Heads(load_cascade(open_encoder), load_hidden_head()),
             languages=languages,
             seal=VaultSeal(platform.service_secret.get_secret_value(), SystemClock(), settings.vault_ttl_s),
             metrics=metrics,

@@ -28,7 +28,7 @@ from sluice_guardrail.domain.policy import NamedPolicy, parse_policies
 HERE = Path(__file__).parent
 POLICY_FILE = HERE.parents[2] / "deploy" / "config" / "guard.yaml"
 KILOBYTE = 1024
-HEADS = Heads(load_cascade(open_encoder()), load_hidden_head())
+HEADS = Heads(load_cascade(open_encoder), load_hidden_head())
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Reads the trained heads that ship with the service: arrays only, never pickled objects."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -26,8 +26,8 @@ def load_head(name: str) -> LinearHead:
     return _head(name, _arrays(name))
 
 
-def load_cascade(encoder: Encoder | None) -> Cascade:
-    """Return the two readings of prompts; without an encoder, or without a network that was trained for it, the first one reads alone.
+def load_cascade(open_encoder: Callable[[], Encoder | None]) -> Cascade:
+    """Return the two readings of prompts; without a network for the encoder, or without the encoder, the first one reads alone.
 
     Raises:
         ValueError: a file does not hold what it should.
@@ -40,7 +40,7 @@ def load_cascade(encoder: Encoder | None) -> Cascade:
     finite = all(np.isfinite(part).all() for part in (inner, inner_bias, outer, arrays["numbers"]))
     if inner.shape != (DIMENSIONS, len(outer)) or inner_bias.shape != outer.shape or len(numbers) != 6 or not finite:
         raise ValueError("The network of the second reading does not hold what it should.")
-    return Cascade(load_head("injection"), Network(inner, inner_bias, outer, *numbers), encoder)
+    return Cascade(load_head("injection"), Network(inner, inner_bias, outer, *numbers), open_encoder())
 
 
 def load_hidden_head() -> HiddenHead:

@@ -227,16 +227,15 @@ def _policy_kind(finding: Finding) -> PiiKind:
 
 
 def _injection(folded: Folded, rules: InjectionRules, heads: Heads | None, *, foreign: bool) -> list[Decided]:
-    heads = heads if rules.classifier else None
-    read = None if heads is None else grams(folded.text)
     decided: list[Decided] = []
-    if foreign and heads is not None and read is not None and rules.hidden != "allow":
-        wishes = find_hidden(folded.text, read, heads.documents, rules.threshold)
+    if foreign and heads is not None and rules.hidden != "allow":
+        wishes = find_hidden(folded.text, grams(folded.text), heads.documents, rules.threshold)
         decided += [Decided(wish, "prompt_injection", _taken(rules.hidden)) for wish in merge_overlaps(wishes)]
     if rules.action == "allow":
         return decided
     # What is a wish and no order may stand in a document by the thousand: there the head for documents judges alone.
-    result = score_injection(folded.text, None if heads is None or foreign else heads.prompts, read)
+    head = None if heads is None or foreign or not rules.classifier else heads.prompts
+    result = score_injection(folded.text, head)
     if result.score <= rules.threshold:
         return decided
     # The segment's score decided; each span carries it, so that a reader sees what was compared with the threshold.

@@ -51,7 +51,10 @@ class InjectionRules(_Section):
 
     action: InjectionAction = "block"
     threshold: float = Field(0.7, ge=0, le=1)
-    classifier: bool = Field(default=True, description="ask the trained heads besides the phrases")
+    classifier: bool = Field(
+        default=False,
+        description="prompts: ask the trained head besides the phrases; it takes pasted code and long texts for attacks",
+    )
     hidden: InjectionAction = Field(
         default="sanitise",
         description="retrieved text and tool results: what to do about a wish to an assistant in them",
