@@ -55,6 +55,8 @@ def local_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platfor
 @pytest.fixture(scope="session")
 def docs_store(platform: Platform) -> str:
     """A vector store that holds this repository's docs, ingested with the command that the README names."""
-    done = platform.command("ingest", "docs", "--exclude", "*.json", "--store", "e2e-docs", "--wait", "600", timeout=620)
+    done = platform.command(
+        "ingest", "docs", "--exclude", "*.json", "--store", "e2e-docs", "--wait", "600", timeout=620
+    )
     words = done.stdout.split()
     return next(word for word in words if word.startswith("vs_"))
