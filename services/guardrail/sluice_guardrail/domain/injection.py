@@ -73,8 +73,8 @@ class Heads:
     documents: HiddenHead
 
 
-def score_injection(text: str, head: Cascade | None = None, read: Grams | None = None) -> InjectionResult:
-    """Return the score of a folded text, whose n-grams may be given as `read`; spans count its characters.
+def score_injection(text: str, head: Cascade | None = None) -> InjectionResult:
+    """Return the score of a folded text; spans count its characters.
 
     Phrases of different kinds add up as independent evidence (1 − ∏(1 − w)); of one kind only the strongest counts. The
     trained head reads the text, its windows and what disguises hide; the surer of phrases and head decides.
@@ -82,7 +82,7 @@ def score_injection(text: str, head: Cascade | None = None, read: Grams | None =
     low = lowered(text)
     found = list(_find(low))
     if head is not None:
-        found.extend(_learned(head, text, grams(text) if read is None else read))
+        found.extend(_learned(head, text))
     if (plain := skeleton(text)) != low:
         found.extend(_disguised(Reading(plain, 0, len(text), aligned=True), None))  # heads read the skeleton
     for reading in readings(text):
@@ -97,8 +97,8 @@ def score_injection(text: str, head: Cascade | None = None, read: Grams | None =
     return InjectionResult(round(max(1.0 - doubt, learned), 4), tuple(found))
 
 
-def _learned(head: Cascade, text: str, read: Grams) -> Iterator[Finding]:
-    best = head.best(text, read)
+def _learned(head: Cascade, text: str) -> Iterator[Finding]:
+    best = head.best(text, grams(text))
     if best.score >= _WORTH_NAMING:
         yield Finding("injection", "prompt_injection", LEARNED, best.start, best.end, round(best.score, 4))
 
@@ -107,7 +107,7 @@ def _disguised(reading: Reading, head: Cascade | None) -> Iterator[Finding]:
     found = list(_find(lowered(reading.text)))
     # Mirrored plain text is no language: only phrases say something about it.
     if head is not None and not reading.mirrored:
-        found.extend(_learned(head, reading.text, grams(reading.text)))
+        found.extend(_learned(head, reading.text))
     for finding in found:
         start, end = reading.span(finding.start, finding.end)
         yield replace(finding, start=start, end=end, score=round(finding.score * _DISGUISE_FACTOR, 4))
