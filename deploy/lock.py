@@ -17,7 +17,7 @@ IMAGES = {
     "eval": "eval",
     "feedback": "feedback",
 }
-EXTRAS = {"gateway": ("s3",)}  # what an image has besides its package's own dependencies
+EXTRAS = {"gateway": ("bedrock", "s3")}  # what an image has besides its package's own dependencies
 OWN = ["sluice", "sluice-cli", "sluice-bridge", *(f"sluice-{name}" for name in IMAGES)]
 ELSEWHERE = {"services/bridge/pyproject.toml"}  # its SDKs want other versions than the rest: an environment of its own
 
