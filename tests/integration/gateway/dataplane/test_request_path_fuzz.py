@@ -40,6 +40,18 @@ PATHS = frozenset(
     | {"/v1/moderations", "/v1/models", "/v1/models/{model}"}
 )
 
+HELLO = [{"role": "user", "content": "hello"}]
+PLAIN: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"model": "", "messages": HELLO},
+    "/v1/completions": {"model": "", "prompt": "hello"},
+    "/v1/responses": {"model": "", "input": "hello"},
+    "/v1/messages": {"model": "", "messages": HELLO, "max_tokens": 5},
+    "/v1/embeddings": {"model": "", "input": "hello"},
+    "/v1/rerank": {"model": "", "query": "hello", "documents": ["a", "b"]},
+    "/v1/images/generations": {"model": "", "prompt": "a fox"},
+    "/v1/moderations": {"model": "", "input": "hello"},
+}
+
 
 @pytest.fixture(scope="module")
 def providers() -> Iterator[tuple[str, str]]:
@@ -100,11 +112,18 @@ def test_every_public_path_answers_as_declared(base: str) -> None:
     made = httpx.post(f"{base}/admin/keys", json={"name": "k"}, headers=admin_headers()).json()
     met: dict[str, set[int]] = {}
 
+    begun: set[str] = set()
+
     def named(case: schemathesis.Case) -> None:
-        # Most made-up requests name no model; these do, so that they come further than that.
+        # Most made-up requests name no model; these do, so that they come further than that, and the first one of a path is a plain one.
         body: Any = case.body
+        path = case.operation.path
         if isinstance(body, dict) and "model" in body:
-            body["model"] = MODELS.get(case.operation.path, "chat")
+            if path in PLAIN and path not in begun:
+                begun.add(path)
+                body.clear()
+                body.update(PLAIN[path])
+            body["model"] = MODELS.get(path, "chat")
 
     def answered(path: str, status: int) -> None:
         met.setdefault(path, set()).add(status)
@@ -114,6 +133,4 @@ def test_every_public_path_answers_as_declared(base: str) -> None:
         base, lambda path: path in PATHS, headers, least=len(PATHS), examples=EXAMPLES, change=named, answered=answered
     )
     served = {path for path, statuses in met.items() if 200 in statuses}
-    assert served >= {"/v1/chat/completions", "/v1/embeddings", "/v1/rerank", "/v1/images/generations", "/v1/models"}, (
-        met
-    )
+    assert served >= {*PLAIN, "/v1/models"}, met
