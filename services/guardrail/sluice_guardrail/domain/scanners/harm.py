@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.gates import NeedleGates
-from sluice_guardrail.domain.scanners.harm_phrases import ASKS, PRETENDS, RULES, SAYS, SPARES, HarmRule
+from sluice_guardrail.domain.scanners.harm_phrases import ASKS, ASKS_HOW, PRETENDS, RULES, SAYS, SPARES, HarmRule
 from sluice_guardrail.domain.skeleton import skeleton
 
 _NEEDLES = NeedleGates(frozenset(needle for rule in RULES for needle in rule.needles))
@@ -46,7 +46,8 @@ def _weighed(rule: HarmRule, text: str, match: re.Match[str]) -> tuple[float, bo
     score, asked = rule.weight, False
     if rule.asked:
         # A wish stands before what is wished for.
-        asked = ASKS.search(text, start, match.end()) is not None
+        asks = ASKS_HOW if rule.category == "self-harm/instructions" else ASKS
+        asked = asks.search(text, start, match.end()) is not None
         score *= 1.0 if asked else _UNASKED
     spared = rule.name not in _MEANT and SPARES.search(sentence) is not None
     pretended = rule.category in _DEPICTED and rule.name in _DEPICTING and PRETENDS.search(sentence) is not None

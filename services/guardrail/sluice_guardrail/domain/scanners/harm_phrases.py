@@ -148,10 +148,15 @@ ASKS = re.compile(
 )
 """What makes of a phrase a wish."""
 
+ASKS_HOW = re.compile(
+    r"\b(?:how|ways?|methods?|instructions?|guide|steps?|tips|tricks|tell me|teach|show me|give me|explain|describe|help me|what(?:'s| is| are)|which|where|best|easiest|fastest|list)\b"
+)
+"""A wish to be told how; who only says that he wants to is in distress."""
+
 SPARES = re.compile(
     r"\b(?:prevent\w*|avoid\w*|protect\w*|defend\w*|defen[cs]es?|detect\w*|recogni[sz]\w*|identify\w*|stop(?:ping)? (?:the|a|an|my|him|her|them|someone|people|others|online|\w+ing)|report(?:ing|ed)?|remov\w+|against|respond\w* to|recover\w*|survivors?|victims? of|support(?:ing)?|hot-?line"
     r"|awareness|history of|historical\w*|penalt\w+|punish\w*|sentenced|convicted|arrested|prosecut\w+|court|crime rates?|statistics|side effects|effects of|dangers? of|risks? of|signs of|symptoms?|warning signs|harmful|illegal|wrong|why (?:is|are|do|does|did|was|were)"
-    r"|define|definition|meaning of|difference between|research(?:ers|ing)? on|stud(?:y|ies) (?:on|of|about)|scientists|combat(?:ing|ting)?|countering|fight(?:ing)? (?:against|hate)|moderat\w+|educat\w+|polic(?:y|ies) (?:on|about|against)|law(?:s)? (?:on|about|against)|treat(?:ment|ing)?"
+    r"|define|definition|meaning of|difference between|research(?:ers|ing)? on|stud(?:y|ies) (?:on|of|about)|scientists|combat(?:ing|ting)?|countering|fight(?:ing)? (?:against|hate)|moderat\w+|educat\w+|polic(?:y|ies) (?:on|about|against)|law(?:s)? (?:on|about|against)|treat(?:ment|ing|ed)?"
     r"|who (?:was|were) (?:killed|murdered)|what happened|documentary|museum|news|antidote|vaccin\w+|antivirus|firewall|pen(?:etration)?[- ]?test\w*|awareness training|therap\w+|counsel\w*|policy|policies|employees|compliance|memo|presentation|lesson|class(?:room)?|quiz|exam|essay (?:on|about)|article about|report (?:on|about)|summari[sz]e|which of the following|worried about|concerned (?:about|that)|scared (?:that|of)|afraid|hotlines?|help (?:someone|a friend|my friend) who)\b"
 )
 """What makes of a phrase talk about harm, or care."""
