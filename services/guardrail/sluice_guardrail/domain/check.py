@@ -1,7 +1,8 @@
 """Checks a request or an answer against a policy and says what may go on (result shapes F268 and F272)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import NamedTuple, Protocol
 
@@ -37,7 +38,8 @@ from sluice_guardrail.domain.policy import (
     Policy,
 )
 from sluice_guardrail.domain.redaction import Labels, redact
-from sluice_guardrail.domain.scanning import Scanned, Tools, scan
+from sluice_guardrail.domain.scanners.rules import OnError
+from sluice_guardrail.domain.scanning import Scanned, Tools, scan, take_turn
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
 SCANNED = ("invisible_text", "url_detected", "language_detected", "topic_detected", "code_detected", "too_long")
@@ -130,9 +132,13 @@ def _input_piece(segment: Segment, policy: Policy, checkpoint: Checkpoint, heads
     checkpoint()
     rules = policy.rules_for(segment.role)
     folded = fold(segment.text)
-    decided = _personal_data(segment, folded, rules.pii, checkpoint)
-    if segment.role not in rules.injection.trusted_roles:
-        decided += _injection(folded, rules.injection, heads, foreign=segment.role in FOREIGN_ROLES)
+    decided = _personal_data(segment, folded, rules.pii, checkpoint, tools)
+    injection = rules.injection
+    if segment.role not in injection.trusted_roles and (injection.action, injection.hidden) != ("allow", "allow"):
+        foreign = segment.role in FOREIGN_ROLES
+        decided += _turn(
+            "prompt_injection", injection.on_error, tools, lambda: _injection(folded, injection, heads, foreign=foreign)
+        )
     scanned = scan(segment.text, folded, rules.scanners, tools)
     return replace(_finish(segment, folded, decided, scanned, observe=policy.mode == "observe"), rules=rules)
 
@@ -184,8 +190,10 @@ def _check_output(
             pieces.append(_Piece(segment, ()))
             continue
         folded = fold(segment.text)
-        decided = _personal_data(segment, folded, rules.pii, checkpoint)
-        decided += _marks(folded, system_texts, rules.filter)
+        decided = _personal_data(segment, folded, rules.pii, checkpoint, tools)
+        decided += _turn(
+            "output_filter", rules.filter.on_error, tools, partial(_marks, folded, system_texts, rules.filter)
+        )
         scanned = scan(segment.text, folded, rules.scanners, tools)
         pieces.append(_finish(segment, folded, decided, scanned, observe=policy.rules.mode == "observe"))
     labels = Labels(rules.pii.numbered)
@@ -210,10 +218,21 @@ def segment_with(segment: Segment, text: str) -> Segment:
     return segment.model_copy(update={"text": text})
 
 
-def _personal_data(segment: Segment, folded: Folded, rules: PiiRules, checkpoint: Checkpoint) -> list[Decided]:
-    if segment.role in rules.skip_roles:
-        return []
+def _turn(name: str, on_error: OnError, tools: Tools, find: Callable[[], list[Decided]]) -> list[Decided]:
+    found = take_turn(name, on_error, tools, find)
+    return found if isinstance(found, list) else [Decided(*found)]
+
+
+def _personal_data(
+    segment: Segment, folded: Folded, rules: PiiRules, checkpoint: Checkpoint, tools: Tools
+) -> list[Decided]:
     kinds: frozenset[PiiKind] = frozenset(kind for kind in DETECTORS if rules.action_for(kind) != "allow")
+    if segment.role in rules.skip_roles or not kinds:
+        return []
+    return _turn("personal_data", rules.on_error, tools, lambda: _of_kinds(kinds, folded, rules, checkpoint))
+
+
+def _of_kinds(kinds: frozenset[PiiKind], folded: Folded, rules: PiiRules, checkpoint: Checkpoint) -> list[Decided]:
     decided: list[Decided] = []
     for finding in find_personal_data(folded.text, kinds, rules.phone_regions, checkpoint):
         action = rules.action_for(_policy_kind(finding))

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 ScanAction = Literal["block", "redact", "flag"]
+OnError = Literal["closed", "open"]
 Host = Annotated[str, StringConstraints(pattern=r"^[a-z0-9*]([a-z0-9.-]{0,251}[a-z0-9])?$", to_lower=True)]
 LanguageCode = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
 Phrase = Annotated[str, StringConstraints(min_length=2, max_length=100, strip_whitespace=True, to_lower=True)]
@@ -20,7 +21,7 @@ class ScannerRules(BaseModel):
     threshold: float = Field(0.5, ge=0, le=1)
     severe_from: float = Field(1.0, ge=0, le=1, description="scores above it take `severe_action`")
     severe_action: ScanAction | None = None
-    on_error: Literal["closed", "open"] = Field(
+    on_error: OnError = Field(
         "closed", description="what a scanner that is broken or late means: closed blocks, open flags"
     )
 
