@@ -90,6 +90,18 @@ async def test_a_guard_that_is_away_closes_or_opens_as_the_policy_says(
     assert "could not be checked" in stream.text
 
 
+@pytest.mark.parametrize("policy", ["input", "output"])
+async def test_what_passes_although_a_detector_gave_no_verdict_is_marked(
+    policy: str, provider: Provider, client: httpx.AsyncClient
+) -> None:
+    parts = Parts(guard=Guard(without_verdict=("check_failed",)))
+    async with serving(parts, routing(provider, policy)) as gateway:
+        answer = await client.post(gateway.url + CHAT, json=ask("x"))
+        assert (answer.status_code, answer.headers["x-sluice-guard"]) == (200, "unchecked")
+        assert "sluice_gateway_unchecked_requests_total 1.0" in gateway.parts.registry.render()[0].decode()
+    assert set(gateway.parts.usage.events[0].guard_issues) == {"check_failed", "unchecked"}
+
+
 async def test_observing_changes_nothing_and_records_what_it_saw(provider: Provider, client: httpx.AsyncClient) -> None:
     provider.default = Behaviour(text=f"Write to {SECRET} please")
     async with serving(Parts(guard=Guard(delay_s=0.2)), routing(provider, "watch")) as gateway:
