@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from sluice.auth import ServiceTokens
 from sluice.clock import SystemClock
 from sluice.contracts.guard import CheckRequest, InputVerdict, IssueDetail, OutputVerdict
+from sluice.contracts.questions import SearchedQuery, Understood
 from sluice.contracts.retrieval import Citation, ContextReply, ContextRequest
 from sluice.contracts.routing import (
     Deployment,
@@ -96,9 +97,10 @@ class Secrets:
 
 @dataclass
 class Guard:
-    """A guardrail that redacts one address, blocks one phrase, and can be away."""
+    """A guardrail that redacts one address, blocks one phrase, and can be away; `without_verdict` stands for a broken detector."""
 
     failing: SluiceError | None = None
+    without_verdict: tuple[str, ...] = ()
     delay_s: float = 0.0
     asked: list[CheckRequest] = field(default_factory=list)
 
@@ -109,7 +111,7 @@ class Guard:
         if any(POISON in segment.text for segment in segments):
             return InputVerdict(safe=False, issues=("prompt_injection",), policy=request.policy, policy_hash="h")
         passed = tuple(s.model_copy(update={"text": s.text.replace(SECRET, "[EMAIL]")}) for s in segments)
-        issues = ("pii_detected",) if passed != segments else ()
+        issues = (*(("pii_detected",) if passed != segments else ()), *self.without_verdict)
         return InputVerdict(safe=True, issues=issues, filtered_segments=passed, policy=request.policy, policy_hash="h")
 
     async def check_output(self, request: CheckRequest, *, tenant: str, timeout_s: float) -> OutputVerdict:
@@ -125,7 +127,10 @@ class Guard:
         )  # fmt: skip
         return OutputVerdict(
             safe=not blocked,
-            issues=("unsafe_content",) if blocked else ("pii_detected",) if text != answer.text else (),
+            issues=(
+                *(("unsafe_content",) if blocked else ("pii_detected",) if text != answer.text else ()),
+                *self.without_verdict,
+            ),
             filtered_segments=(answer.model_copy(update={"text": text}),),
             details=(detail,) if found >= 0 else (),
             policy=request.policy,
@@ -190,7 +195,10 @@ class Retrieval:
             end=17,
             quote="The port is 8080.",
         )
-        return ContextReply(text="[1] (manual.md) The port is 8080.", citations=(citation,))
+        asked = " ".join((*(turn.content for turn in request.conversation if turn.role == "user"), request.query))
+        searched = SearchedQuery(text=asked, reason="stand_alone" if request.conversation else "question")
+        understood = Understood(query=asked, queries=(searched,))
+        return ContextReply(text="[1] (manual.md) The port is 8080.", citations=(citation,), understood=understood)
 
 
 @dataclass

@@ -1,12 +1,16 @@
 """The guardrail's metrics; no label holds text, a user or a policy's name."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from sluice.contracts.guard import InputVerdict, OutputVerdict
 from sluice.telemetry.metrics import MetricRegistry, closed
 
 Result = Literal["passed", "changed", "blocked"]
-_SCANNERS = frozenset({"invisible_text", "urls", "language", "topics", "code", "length"})
+DetectorRun = tuple[str, Literal["ok", "late", "broken"], float]
+"""A detector, what became of its turn at one text, and the seconds that it took."""
+
+_SCANNERS = frozenset({"invisible_text", "urls", "language", "topics", "code", "length", "harm"})
 _CODES = frozenset(
     {
         "pii_detected",
@@ -14,6 +18,7 @@ _CODES = frozenset(
         "prompt_injection",
         "unsafe_content",
         "content_filtered",
+        "high_toxicity",
         "invisible_text",
         "url_detected",
         "language_detected",
@@ -43,7 +48,7 @@ _DETECTORS = frozenset(
         *_SCANNERS,
     }
 )
-_FAILURES = frozenset({"broken", "late"})
+_RUNS = frozenset({"personal_data", "prompt_injection", "output_filter", *_SCANNERS})
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
 
 
@@ -63,14 +68,21 @@ class GuardMetrics:
         self._reloads = registry.counter(
             "sluice_guard_policy_reloads_total", "Changes of guard.yaml taken or refused", ("result",)
         )
-        self._failures = registry.counter(
-            "sluice_guard_scanner_failures_total", "Scanners that gave no verdict", ("scanner", "reason")
+        self._runs = registry.counter(
+            "sluice_guard_detector_runs_total",
+            "Turns of detectors at one text: ok, or late or broken and thus without a verdict",
+            ("detector", "outcome"),
+        )
+        self._detector_seconds = registry.counter(
+            "sluice_guard_detector_seconds_total", "Seconds that detectors took", ("detector",)
         )
         for result in ("taken", "refused"):
             self._reloads.labels(result)
 
-    def checked(self, verdict: InputVerdict | OutputVerdict, characters: int, seconds: float) -> None:
-        """Note one verdict."""
+    def checked(
+        self, verdict: InputVerdict | OutputVerdict, characters: int, seconds: float, runs: Iterable[DetectorRun]
+    ) -> None:
+        """Note one verdict, and what became of each detector on the way to it."""
         stage = verdict.stage
         self._checks.labels(stage, _result(verdict)).inc()
         self._seconds.labels(stage).observe(seconds)
@@ -78,9 +90,11 @@ class GuardMetrics:
         for code in verdict.issues:
             self._issues.labels(stage, closed(code, _CODES)).inc()
         for detail in verdict.details:
-            if detail.code == "check_failed":
-                self._failures.labels(closed(detail.detector, _DETECTORS), closed(detail.kind, _FAILURES)).inc()
             self._findings.labels(stage, closed(detail.detector, _DETECTORS), detail.action).inc()
+        for name, outcome, took in runs:
+            detector = closed(name, _RUNS)
+            self._runs.labels(detector, outcome).inc()
+            self._detector_seconds.labels(detector).inc(took)
 
     def reloaded(self, result: Literal["taken", "refused"]) -> None:
         """Note that guard.yaml changed."""

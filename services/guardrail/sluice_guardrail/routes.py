@@ -31,7 +31,7 @@ from sluice_guardrail.domain.dry_run import dry_run, tried_policy
 from sluice_guardrail.domain.errors import AmbiguousText, TooMuchText, UnknownPolicy, UnreadableVault, WrongPolicy
 from sluice_guardrail.domain.policy import NamedPolicy
 from sluice_guardrail.domain.redacting import counted, masked, restored
-from sluice_guardrail.domain.scanning import Tools
+from sluice_guardrail.domain.scanning import DetectorRun, Tools
 from sluice_guardrail.wiring import Deps, DepsDep
 
 T = TypeVar("T")
@@ -158,15 +158,25 @@ async def _verdict(
 ) -> InputVerdict | OutputVerdict:
     started = time.perf_counter()
     with deps.tracing.span(f"guard {body.stage}", attributes={names.TENANT: caller.tenant}) as span:
-        verdict = await _run(size, deps, lambda: _judged(body, policy, deps))
+        runs: list[DetectorRun] = []
+        verdict = await _run(size, deps, lambda: _judged(body, policy, deps, runs.append))
         span.set_attribute(names.GUARD_ISSUES, verdict.issues)
-    deps.metrics.checked(verdict, size, time.perf_counter() - started)
+    deps.metrics.checked(verdict, size, time.perf_counter() - started, runs)
     return verdict
 
 
-def _judged(body: CheckRequest, policy: NamedPolicy, deps: Deps) -> InputVerdict | OutputVerdict:
-    ends = time.monotonic() + policy.rules.scan_ms / 1000
-    return check(body, policy, _checkpoint, deps.heads, Tools(deps.languages, lambda: time.monotonic() > ends))
+def _judged(
+    body: CheckRequest, policy: NamedPolicy, deps: Deps, note: Callable[[DetectorRun], object] = lambda run: None
+) -> InputVerdict | OutputVerdict:
+    scanned, ends = (_over(limit) for limit in (policy.rules.scan_ms, policy.rules.deadline_ms))
+    return check(body, policy, _checkpoint, deps.heads, Tools(deps.languages, scanned, ends, time.perf_counter, note))
+
+
+def _over(limit_ms: int | None) -> Callable[[], bool]:
+    if limit_ms is None:
+        return lambda: False
+    ends = time.monotonic() + limit_ms / 1000
+    return lambda: time.monotonic() > ends
 
 
 async def _run(size: int, deps: Deps, work: Callable[[], T]) -> T:

@@ -212,6 +212,8 @@ FORMS: tuple[tuple[str, dict[str, Any], Callable[[str], bool]], ...] = (
     ("choice", {"structured_outputs": {"choice": ["yes", "no"]}}, lambda text: text in ("yes", "no")),
     ("grammar", {"structured_outputs": {"grammar": 'root ::= "the " ("cat" | "dog")'}},
      lambda text: text in ("the cat", "the dog")),
+    ("XML", {"structured_outputs": {"xml": {"root": "p", "schema": SCHEMA}}},
+     lambda text: re.fullmatch(r"<p><name>[^<>]{0,20}</name><age>\d{1,3}</age></p>", text) is not None),
 )  # fmt: skip
 
 

@@ -186,4 +186,5 @@ async def test_a_scanner_without_a_verdict_is_counted(tmp_path: Path) -> None:
         verdict = (await client.post("/check", json=body, headers=service_headers("guardrail"))).json()
         metrics = (await client.get("/metrics")).text
     assert (verdict["safe"], verdict["issues"][-1]) == (False, "check_failed")
-    assert 'sluice_guard_scanner_failures_total{reason="late",scanner="language"} 1.0' in metrics
+    assert 'sluice_guard_detector_runs_total{detector="language",outcome="late"} 1.0' in metrics
+    assert 'sluice_guard_detector_runs_total{detector="personal_data",outcome="ok"} 1.0' in metrics

@@ -49,6 +49,11 @@ def test_a_verbatim_leak_is_refused(policy: NamedPolicy, name: str) -> None:
     assert not _safe(policy, "Sure, here it comes: " + {**DISGUISES, **SPACED}[name](part))
 
 
+@pytest.mark.parametrize("digits", [CANARY.encode().hex(), CANARY.encode().hex(" ")])
+def test_a_word_beside_hexadecimal_digits_that_reads_like_some_hides_nothing(policy: NamedPolicy, digits: str) -> None:
+    assert not _safe(policy, f"To be {digits} be aware of it")
+
+
 @pytest.mark.parametrize("name", [*DISGUISES, *SPACED])
 def test_a_canary_is_refused(policy: NamedPolicy, name: str) -> None:
     assert not _safe(policy, "It reads " + {**DISGUISES, **SPACED}[name](CANARY) + " I think")

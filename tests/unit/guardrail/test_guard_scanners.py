@@ -10,9 +10,11 @@ from sluice_guardrail.adapters.languages import Langid
 from sluice_guardrail.domain.check import check
 from sluice_guardrail.domain.dry_run import dry_run, tried_policy
 from sluice_guardrail.domain.folding import fold
+from sluice_guardrail.domain.injection import Heads
+from sluice_guardrail.domain.ngrams import Scored
 from sluice_guardrail.domain.policy import NamedPolicy, PolicySet, parse_policies
 from sluice_guardrail.domain.scanners.rules import Scanners
-from sluice_guardrail.domain.scanning import Tools, scan
+from sluice_guardrail.domain.scanning import DetectorRun, Tools, scan
 
 LANGID = Langid()
 HIDDEN = "".join(chr(0xE0000 + ord(char)) for char in "obey")
@@ -24,7 +26,7 @@ def policy(**sections: object) -> NamedPolicy:
 
 def kinds(text: str, **scanners: object) -> list[tuple[str, str]]:
     """Return what is found: kind and text."""
-    found = scan(text, fold(text), Scanners.model_validate(scanners), Tools(LANGID))
+    found = scan(text, fold(text), Scanners.model_validate(scanners), Tools(LANGID)).decided
     assert all(item.finding.reason and 0 < item.finding.score <= 1 for item in found)
     return [(item.finding.kind, text[item.finding.start : item.finding.end]) for item in found]
 
@@ -181,6 +183,42 @@ def test_a_broken_or_late_scanner_counts_as_the_policy_says(on_error: str, safe:
         late = check(request, rules, lambda: None, None, Tools(LANGID, _late().__next__))
         assert (late.safe, late.details[0].kind) == (safe, "late")
     assert check(CheckRequest(stage="input", text=text), rules, lambda: None, None, Tools(LANGID)).issues == ()
+
+
+@pytest.mark.parametrize(("on_error", "safe"), [("closed", False), ("open", True)])
+def test_every_detector_counts_as_the_policy_says_when_it_is_late(on_error: str, safe: bool) -> None:
+    rules = policy(
+        input={"pii": {"on_error": on_error}, "injection": {"on_error": on_error}},
+        output={"pii": {"on_error": on_error}, "filter": {"on_error": on_error}},
+    )
+    for stage, names in (
+        ("input", ["personal_data", "prompt_injection"]),
+        ("output", ["personal_data", "output_filter"]),
+    ):
+        runs: list[DetectorRun] = []
+        request = CheckRequest.model_validate({"stage": stage, "text": "Mail a@b.org"})
+        verdict = check(request, rules, lambda: None, None, Tools(is_over=lambda: True, note=runs.append))
+        assert (verdict.safe, verdict.issues[0]) == (safe, "check_failed")
+        assert [(detail.detector, detail.kind) for detail in verdict.details] == [(name, "late") for name in names]
+        assert runs == [(name, "late", 0.0) for name in names]
+        half = check(request, rules, lambda: None, None, Tools(is_over=_late().__next__))
+        assert [detail.detector for detail in half.details] == ["email", names[1]], "what was found in time counts"
+
+
+class _BrokenHead:
+    def best(self, text: str, read: object) -> Scored:
+        raise RuntimeError(text)
+
+
+def test_a_broken_head_blocks_what_it_was_to_judge() -> None:
+    rules = policy(input={"injection": {"classifier": True}})
+    runs: list[DetectorRun] = []
+    ticks = iter(range(10))
+    tools = Tools(now=lambda: float(next(ticks)), note=runs.append)
+    asked = CheckRequest(stage="input", text="A sentence of words.")
+    verdict = check(asked, rules, lambda: None, Heads(_BrokenHead(), None), tools)  # type: ignore[arg-type] # a stand-in that breaks
+    assert (verdict.safe, verdict.issues) == (False, ("check_failed",))
+    assert runs == [("personal_data", "ok", 1.0), ("prompt_injection", "broken", 1.0)]
 
 
 def test_a_dry_run_counts_what_would_change() -> None:

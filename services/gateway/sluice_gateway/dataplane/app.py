@@ -29,7 +29,6 @@ from sluice_gateway.dataplane.errors import (
     WrongMethod,
     mistake,
     starting,
-    unchecked,
 )
 from sluice_gateway.dataplane.form import Form, read_form
 from sluice_gateway.dataplane.lease_keeper import LeaseKeeper
@@ -53,7 +52,7 @@ from sluice_gateway.dataplane.stages.attempt import Attempts
 from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.dataplane.stages.build_context import with_context
 from sluice_gateway.dataplane.stages.dispatch import Dispatch
-from sluice_gateway.dataplane.stages.guard_input import GuardInput
+from sluice_gateway.dataplane.stages.guard_input import GuardInput, let_pass_unread
 from sluice_gateway.dataplane.stages.guard_output import GuardOutput
 from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.dataplane.stages.resolve import open_to, resolve
@@ -400,8 +399,8 @@ class DataPlane:
         if ctx.endpoint is MODERATIONS:
             await self._respond.made(ctx, await self._moderate(ctx))
             return
-        if ctx.endpoint.is_media and ctx.plan.guard_output == "enforce" and not ctx.plan.fail_open:
-            raise unchecked()
+        if ctx.endpoint.is_media and ctx.plan.guard_output == "enforce":
+            let_pass_unread(ctx, self._deps)
         if ctx.endpoint.is_media:
             ctx.units = units_of(ctx.endpoint.kind, ctx.fields, {}, 0 if ctx.form is None else ctx.form.size)
         answer = await (self._structured if ctx.is_checked else self._dispatch)(ctx)

@@ -1,12 +1,14 @@
 """Checks a request or an answer against a policy and says what may go on (result shapes F268 and F272)."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import NamedTuple, Protocol
 
 from sluice.contracts.guard import (
     MAX_DETAILS,
+    CategoryScore,
     CheckRequest,
     InputVerdict,
     IssueAction,
@@ -37,10 +39,19 @@ from sluice_guardrail.domain.policy import (
     Policy,
 )
 from sluice_guardrail.domain.redaction import Labels, redact
-from sluice_guardrail.domain.scanning import Scanned, Tools, scan
+from sluice_guardrail.domain.scanners.rules import OnError
+from sluice_guardrail.domain.scanning import Scan, Scanned, Tools, scan, take_turn
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
-SCANNED = ("invisible_text", "url_detected", "language_detected", "topic_detected", "code_detected", "too_long")
+SCANNED = (
+    "high_toxicity",
+    "invisible_text",
+    "url_detected",
+    "language_detected",
+    "topic_detected",
+    "code_detected",
+    "too_long",
+)
 ISSUES = (
     "pii_detected",
     "secret_detected",
@@ -82,6 +93,7 @@ class _Piece:
     segment: Segment
     decided: tuple[Decided | Scanned, ...]
     rules: InputRules | None = None
+    harm: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def blocked(self) -> bool:
@@ -130,10 +142,14 @@ def _input_piece(segment: Segment, policy: Policy, checkpoint: Checkpoint, heads
     checkpoint()
     rules = policy.rules_for(segment.role)
     folded = fold(segment.text)
-    decided = _personal_data(segment, folded, rules.pii, checkpoint)
-    if segment.role not in rules.injection.trusted_roles:
-        decided += _injection(folded, rules.injection, heads, foreign=segment.role in FOREIGN_ROLES)
-    scanned = scan(segment.text, folded, rules.scanners, tools)
+    decided = _personal_data(segment, folded, rules.pii, checkpoint, tools)
+    injection = rules.injection
+    if segment.role not in injection.trusted_roles and (injection.action, injection.hidden) != ("allow", "allow"):
+        foreign = segment.role in FOREIGN_ROLES
+        decided += _turn(
+            "prompt_injection", injection.on_error, tools, lambda: _injection(folded, injection, heads, foreign=foreign)
+        )
+    scanned = scan(segment.text, folded, rules.scanners, tools, segment.role)
     return replace(_finish(segment, folded, decided, scanned, observe=policy.mode == "observe"), rules=rules)
 
 
@@ -152,6 +168,7 @@ def _input_verdict(
         filtered_segments=tuple(passed) if passed is not None and not single else None,
         vault=() if masks is None else masks.vault,
         details=_details(pieces, single=single),
+        category_scores=_scores(pieces, single=single),
         policy=policy.name,
         policy_hash=policy.hash,
     )
@@ -184,9 +201,11 @@ def _check_output(
             pieces.append(_Piece(segment, ()))
             continue
         folded = fold(segment.text)
-        decided = _personal_data(segment, folded, rules.pii, checkpoint)
-        decided += _marks(folded, system_texts, rules.filter)
-        scanned = scan(segment.text, folded, rules.scanners, tools)
+        decided = _personal_data(segment, folded, rules.pii, checkpoint, tools)
+        decided += _turn(
+            "output_filter", rules.filter.on_error, tools, partial(_marks, folded, system_texts, rules.filter)
+        )
+        scanned = scan(segment.text, folded, rules.scanners, tools, segment.role)
         pieces.append(_finish(segment, folded, decided, scanned, observe=policy.rules.mode == "observe"))
     labels = Labels(rules.pii.numbered)
     passed = [
@@ -200,6 +219,7 @@ def _check_output(
         filtered_response=passed[0].text if single else None,
         filtered_segments=None if single else tuple(passed),
         details=_details(pieces, single=single),
+        category_scores=_scores(pieces, single=single),
         policy=policy.name,
         policy_hash=policy.hash,
     )
@@ -210,10 +230,21 @@ def segment_with(segment: Segment, text: str) -> Segment:
     return segment.model_copy(update={"text": text})
 
 
-def _personal_data(segment: Segment, folded: Folded, rules: PiiRules, checkpoint: Checkpoint) -> list[Decided]:
-    if segment.role in rules.skip_roles:
-        return []
+def _turn(name: str, on_error: OnError, tools: Tools, find: Callable[[], list[Decided]]) -> list[Decided]:
+    found = take_turn(name, on_error, tools, find)
+    return found if isinstance(found, list) else [Decided(*found)]
+
+
+def _personal_data(
+    segment: Segment, folded: Folded, rules: PiiRules, checkpoint: Checkpoint, tools: Tools
+) -> list[Decided]:
     kinds: frozenset[PiiKind] = frozenset(kind for kind in DETECTORS if rules.action_for(kind) != "allow")
+    if segment.role in rules.skip_roles or not kinds:
+        return []
+    return _turn("personal_data", rules.on_error, tools, lambda: _of_kinds(kinds, folded, rules, checkpoint))
+
+
+def _of_kinds(kinds: frozenset[PiiKind], folded: Folded, rules: PiiRules, checkpoint: Checkpoint) -> list[Decided]:
     decided: list[Decided] = []
     for finding in find_personal_data(folded.text, kinds, rules.phone_regions, checkpoint):
         action = rules.action_for(_policy_kind(finding))
@@ -262,15 +293,14 @@ def _marks(folded: Folded, system_texts: Sequence[str], rules: FilterRules) -> l
     return decided
 
 
-def _finish(
-    segment: Segment, folded: Folded, decided: Iterable[Decided], scanned: Iterable[Scanned], *, observe: bool
-) -> _Piece:
+def _finish(segment: Segment, folded: Folded, decided: Iterable[Decided], scanned: Scan, *, observe: bool) -> _Piece:
     placed: list[Decided | Scanned] = []
     for item in decided:
         start, end = folded.original_span(item.finding.start, item.finding.end)
         placed.append(item._replace(finding=replace(item.finding, start=start, end=end)))
-    placed.extend(scanned)
-    return _Piece(segment, tuple(item._replace(action="flag") if observe else item for item in placed))
+    placed.extend(scanned.decided)
+    shown = tuple(item._replace(action="flag") if observe else item for item in placed)
+    return _Piece(segment, shown, harm=scanned.harm)
 
 
 def _redacted(piece: _Piece, labels: Labels) -> Segment:
@@ -281,6 +311,14 @@ def _redacted(piece: _Piece, labels: Labels) -> Segment:
 def _issues(pieces: Iterable[_Piece]) -> tuple[str, ...]:
     codes = {item.code for piece in pieces for item in piece.decided}
     return tuple(code for code in ISSUES if code in codes)
+
+
+def _scores(pieces: Iterable[_Piece], *, single: bool) -> tuple[CategoryScore, ...]:
+    return tuple(
+        CategoryScore(category=category, score=score, segment_id=None if single else piece.segment.id)
+        for piece in pieces
+        for category, score in piece.harm.items()
+    )
 
 
 def _details(pieces: Iterable[_Piece], *, single: bool) -> tuple[IssueDetail, ...]:

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 _MAX_DECODED = 8
 _MAX_MIRRORED = 20_000
+_READABLE = 0.8
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24,4000}={0,2}")
 _HEX = re.compile(r"(?<![0-9A-Za-z])(?:(?:\\x|0x)?[0-9A-Fa-f]{2}[ ,:]?){10,4000}(?![0-9A-Za-z])")
 _HEX_NOISE = re.compile(r"\\x|0x|[ ,:]")
@@ -70,10 +71,13 @@ def _from_base64(written: str) -> str | None:
 
 
 def _from_hex(written: str) -> str | None:
+    # A word of two such letters beside the digits (`be`, `ad`) reads as one more byte, which fits no text: it is left out.
     try:
-        return bytes.fromhex(_HEX_NOISE.sub("", written)).decode("utf-8")
+        hidden = bytes.fromhex(_HEX_NOISE.sub("", written))
     except ValueError:
         return None
+    plain = hidden.decode("utf-8", errors="ignore")
+    return plain if len(plain.encode()) >= _READABLE * len(hidden) else None
 
 
 def _from_percent(written: str) -> str | None:

@@ -12,7 +12,7 @@ from sluice.settings import ConfigError
 from sluice_guardrail.domain.detectors import PiiKind
 from sluice_guardrail.domain.errors import UnknownPolicy
 from sluice_guardrail.domain.output_filter import MarkKind
-from sluice_guardrail.domain.scanners.rules import Scanners
+from sluice_guardrail.domain.scanners.rules import OnError, OutputScanners, Scanners
 
 PiiAction = Literal["redact", "mask", "block", "flag", "allow"]
 InjectionAction = Literal["block", "sanitise", "flag", "allow"]
@@ -30,7 +30,13 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class PiiRules(_Section):
+class _Detecting(_Section):
+    on_error: OnError = Field(
+        default="closed", description="what a detector that is broken or late means: closed blocks, open flags"
+    )
+
+
+class PiiRules(_Detecting):
     """Personal data and secrets: `action` for every kind, and `kinds` where one differs."""
 
     action: PiiAction = "redact"
@@ -46,7 +52,7 @@ class PiiRules(_Section):
         return self.kinds.get(kind, self.action)
 
 
-class InjectionRules(_Section):
+class InjectionRules(_Detecting):
     """Prompt injection: `action` from `threshold` on (handbook F267: above 0.7; F378: sanitise or reject)."""
 
     action: InjectionAction = "block"
@@ -62,7 +68,7 @@ class InjectionRules(_Section):
     trusted_roles: frozenset[str] = frozenset({"system", "developer", "assistant"})
 
 
-class FilterRules(_Section):
+class FilterRules(_Detecting):
     """Marks of a leak in an answer (handbook F128): `action` for every kind, and `kinds` where one differs."""
 
     action: FilterAction = "refuse"
@@ -96,7 +102,7 @@ class OutputRules(_Section):
 
     pii: PiiRules = PiiRules()
     filter: FilterRules = FilterRules()
-    scanners: Scanners = Scanners()
+    scanners: OutputScanners = OutputScanners()
 
     @field_validator("pii")
     @classmethod
@@ -110,12 +116,14 @@ class Policy(_Section):
     """One guard policy; in mode `observe` findings are reported and nothing is changed or blocked.
 
     `tool_results` holds for segments of role `tool` and `function`, `context` for those of role `context` (retrieved text);
-    without them `input` holds for these too. Scanners whose turn comes after `scan_ms` count as late.
+    without them `input` holds for these too. Detectors whose turn comes later than `deadline_ms` after the check began count as late,
+    scanners those after `scan_ms` too. Without `deadline_ms` the service's own limit ends the whole check.
     """
 
     description: str = ""
     mode: Literal["enforce", "observe"] = "enforce"
     scan_ms: int = Field(1000, ge=1, le=60_000)
+    deadline_ms: int | None = Field(None, ge=1, le=60_000)
     input: InputRules = InputRules()
     tool_results: InputRules | None = None
     context: InputRules | None = None

@@ -1,21 +1,25 @@
-"""Runs the scanners that a policy switches on over one text, and says what a broken or late one means."""
+"""Gives each detector its turn, says what a broken or late one means, and runs the scanners that a policy switches on."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from sluice.contracts.guard import IssueAction
 from sluice.errors import SluiceError
 from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.folding import Folded
 from sluice_guardrail.domain.scanners.code import find_code
+from sluice_guardrail.domain.scanners.harm import find_harm
 from sluice_guardrail.domain.scanners.invisible import find_invisible_text
 from sluice_guardrail.domain.scanners.language import Languages, find_languages
 from sluice_guardrail.domain.scanners.length import find_length
-from sluice_guardrail.domain.scanners.rules import ScannerRules, Scanners
+from sluice_guardrail.domain.scanners.rules import OnError, ScannerRules, Scanners
 from sluice_guardrail.domain.scanners.topics import find_topics
 from sluice_guardrail.domain.scanners.urls import find_urls
+
+T = TypeVar("T")
+DetectorOutcome = Literal["ok", "late", "broken"]
 
 _log = logging.getLogger(__name__)
 
@@ -28,33 +32,78 @@ class Scanned(NamedTuple):
     action: IssueAction
 
 
+class DetectorRun(NamedTuple):
+    """What became of one detector's turn at one text, and how many seconds it took."""
+
+    detector: str
+    outcome: DetectorOutcome
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What scanners need besides the text: a model of languages, and whether the time for scanning is over.
+    """What detectors need besides the text: a model of languages, whether time is over, a clock in seconds, and who notes each turn.
 
-    Degraded mode: a scanner that raises, and one whose turn comes too late, counts as its rules' `on_error` says.
+    `is_late` is for scanners, `is_over` for every detector. Degraded mode: a detector that raises, and one whose turn comes too late,
+    counts as its rules' `on_error` says.
     """
 
     languages: Languages | None = None
     is_late: Callable[[], bool] = lambda: False
+    is_over: Callable[[], bool] = lambda: False
+    now: Callable[[], float] = lambda: 0.0
+    note: Callable[[DetectorRun], object] = lambda run: None
 
 
-def scan(text: str, folded: Folded, scanners: Scanners, tools: Tools) -> list[Scanned]:
+def take_turn(
+    detector: str, on_error: OnError, tools: Tools, find: Callable[[], Iterable[T]], *, late: bool = False
+) -> list[T] | Scanned:
+    """Return what a detector finds in a text, or what it means that it found nothing out.
+
+    Detectors that compute take their turns one after the other: side by side on one CPU each would only end later. One that has
+    begun is not interrupted, and what it finds counts.
+    """
+    if late or tools.is_over():
+        tools.note(DetectorRun(detector, "late", 0.0))
+        return _failure(detector, on_error, "late")
+    began = tools.now()
+    try:
+        found = list(find())
+    except SluiceError:
+        raise
+    except Exception:  # noqa: BLE001 - a detector's own mistake must not become a pass or a 500: the policy says what it means
+        _log.exception("detector %s is broken", detector)
+        tools.note(DetectorRun(detector, "broken", tools.now() - began))
+        return _failure(detector, on_error, "broken")
+    tools.note(DetectorRun(detector, "ok", tools.now() - began))
+    return found
+
+
+class Scan(NamedTuple):
+    """What the scanners of a policy say of a text: what has consequences, and the score of each category of harm that has any."""
+
+    decided: list[Scanned]
+    harm: dict[str, float]
+
+
+def scan(text: str, folded: Folded, scanners: Scanners, tools: Tools, role: str = "user") -> Scan:
     """Return what the scanners of a policy find in a text."""
-    found: list[Scanned] = []
-    for rules, look in _asked(text, folded, scanners, tools):
-        found.extend(_scanned(rules, look, tools))
+    found = Scan([], {})
+    for rules, look in _asked(text, folded, scanners, tools, role):
+        _scan(rules, look, tools, found)
     return found
 
 
 class _Look(NamedTuple):
     name: str
-    code: str
+    code: str | Callable[[str], str]
     find: Callable[[], Iterator[Finding]]
     folded: Folded | None = None
 
 
-def _asked(text: str, folded: Folded, wanted: Scanners, tools: Tools) -> Iterator[tuple[ScannerRules, _Look]]:
+def _asked(
+    text: str, folded: Folded, wanted: Scanners, tools: Tools, role: str
+) -> Iterator[tuple[ScannerRules, _Look]]:
     if (length := wanted.length) is not None:
         yield length, _Look("length", "too_long", lambda: find_length(text, length))
     if (invisible := wanted.invisible_text) is not None:
@@ -65,27 +114,25 @@ def _asked(text: str, folded: Folded, wanted: Scanners, tools: Tools) -> Iterato
         yield topics, _Look("topics", "topic_detected", lambda: find_topics(folded.text, topics), folded)
     if (code := wanted.code) is not None:
         yield code, _Look("code", "code_detected", lambda: find_code(text))
+    if (harm := wanted.harm) is not None and role not in harm.skip_roles:
+        yield harm, _Look("harm", harm.issue_for, lambda: find_harm(folded.text), folded)
     languages = tools.languages
     if (language := wanted.language) is not None and languages is not None:
         yield language, _Look("language", "language_detected", lambda: find_languages(text, language, languages))
 
 
-def _scanned(rules: ScannerRules, look: _Look, tools: Tools) -> Iterator[Scanned]:
-    if tools.is_late():
-        yield _failure(rules, look, "late")
-        return
-    try:
-        findings = list(look.find())
-    except SluiceError:
-        raise
-    except Exception:  # noqa: BLE001 - a scanner's own mistake must not become a pass or a 500: the policy says what it means
-        _log.exception("scanner %s is broken", look.name)
-        yield _failure(rules, look, "broken")
+def _scan(rules: ScannerRules, look: _Look, tools: Tools, into: Scan) -> None:
+    findings = take_turn(look.name, rules.on_error, tools, look.find, late=tools.is_late())
+    if isinstance(findings, Scanned):
+        into.decided.append(findings)
         return
     for finding in findings:
-        action = rules.action_for(finding.score)
+        if finding.category == "harm":
+            into.harm[finding.kind] = max(finding.score, into.harm.get(finding.kind, 0.0))
+        action = rules.action_for(finding.score, finding.kind)
         if action is not None:
-            yield Scanned(_in_original(finding, look.folded), look.code, action)
+            code = look.code if isinstance(look.code, str) else look.code(finding.kind)
+            into.decided.append(Scanned(_in_original(finding, look.folded), code, action))
 
 
 def _in_original(finding: Finding, folded: Folded | None) -> Finding:
@@ -95,6 +142,6 @@ def _in_original(finding: Finding, folded: Folded | None) -> Finding:
     return replace(finding, start=start, end=end)
 
 
-def _failure(rules: ScannerRules, look: _Look, kind: str) -> Scanned:
-    finding = Finding("failure", look.name, kind, 0, 0, 1.0, "the scanner gave no verdict")
-    return Scanned(finding, "check_failed", "block" if rules.on_error == "closed" else "flag")
+def _failure(detector: str, on_error: OnError, kind: Literal["late", "broken"]) -> Scanned:
+    finding = Finding("failure", detector, kind, 0, 0, 1.0, "the detector gave no verdict")
+    return Scanned(finding, "check_failed", "block" if on_error == "closed" else "flag")

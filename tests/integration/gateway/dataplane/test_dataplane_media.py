@@ -25,6 +25,7 @@ POLICIES = (
     Policy(name="checked", guard_input="enforce"),
     Policy(name="closed", guard_output="enforce"),
     Policy(name="open", guard_output="enforce", on_guard_error="open"),
+    Policy(name="both-open", guard_input="enforce", guard_output="enforce", on_guard_error="open"),
 )
 
 
@@ -62,6 +63,8 @@ async def world(parts: Parts | None = None) -> AsyncIterator[World]:
                 price={"input": 1.0, "audio_input": 6.0, "output": 5.0, "minute": 0.006},
             ),
             model("ears-checked", voice, kind="transcription", policy="checked"),
+            model("ears-open", voice, kind="transcription", policy="both-open"),
+            *(model(f"eyes-{name}", place, policy=name) for name in ("checked", "both-open")),
             model("twice", *(deployment(name, provider.base_url) for name in ("d5", "d6")), kind="transcription"),
             policies=POLICIES,
         )
@@ -71,6 +74,11 @@ async def world(parts: Parts | None = None) -> AsyncIterator[World]:
             httpx.AsyncClient(base_url=served.url, headers={"authorization": "Bearer sk-test"}, timeout=20) as http,
         ):
             yield World(served, provider, api, http)
+
+
+def looking_at(model_name: str, text: str) -> dict[str, Any]:
+    parts = [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
+    return {"model": model_name, "messages": [{"role": "user", "content": parts}]}
 
 
 async def test_an_image_is_made_and_billed_by_its_tokens() -> None:
@@ -173,7 +181,17 @@ async def test_a_prompt_is_guarded_and_an_open_policy_lets_unread_answers_pass()
         assert answer.headers["x-sluice-guard"] == "redacted"
         assert on.provider.seen[0].json["prompt"] == "to [EMAIL]"
         answer = await on.http.post("/v1/images/generations", json={"model": "image-open", "prompt": "x"})
-        assert answer.status_code == 200
+        assert (answer.status_code, answer.headers["x-sluice-guard"]) == (200, "unchecked")
+        sound = {"file": ("a.wav", b"RIFF")}
+        heard = await on.http.post("/v1/audio/transcriptions", data={"model": "ears-open"}, files=sound)
+        assert (heard.status_code, heard.headers["x-sluice-guard"]) == (200, "unchecked")
+        assert on.row.guard_issues == ("unchecked",)
+        seen = await on.http.post("/v1/chat/completions", json=looking_at("eyes-both-open", "to " + SECRET))
+        assert (seen.status_code, seen.headers["x-sluice-guard"]) == (200, "unchecked")
+        assert on.provider.seen[-1].json["messages"][0]["content"][0]["text"] == "to [EMAIL]"
+        closed = await on.http.post("/v1/chat/completions", json=looking_at("eyes-checked", "x"))
+        assert (closed.status_code, closed.json()["error"]["code"]) == (400, "unsupported_content")
+        assert "sluice_gateway_unchecked_requests_total 3.0" in on.served.parts.registry.render()[0].decode()
         on.served.parts.guard.failing = DependencyUnavailable("away")
         answer = await on.http.post("/v1/images/generations", json={"model": "image-checked", "prompt": "x"})
         assert answer.status_code == 503

@@ -17,7 +17,9 @@ from sluice_gateway.dataplane.context import GuardOutcome, RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import Blocked, InvalidRequest, Unavailable, unchecked
 from sluice_gateway.dataplane.texts import Path, Piece, pieces, replaced
+from sluice_gateway.dataplane.wants import modalities
 
+CHECK_FAILED = "check_failed"
 _log = logging.getLogger(__name__)
 
 
@@ -79,6 +81,23 @@ def let_unchecked(ctx: RequestContext, deps: DataPlaneDeps) -> None:
         deps.metrics.unchecked.inc()
 
 
+def let_pass_unread(ctx: RequestContext, deps: DataPlaneDeps) -> None:
+    """Mark a request whose pictures, sound or files no guard reads.
+
+    Raises:
+        InvalidRequest: the policy fails closed.
+    """
+    if not ctx.plan.fail_open:
+        raise unchecked()
+    let_unchecked(ctx, deps)
+
+
+def note_failures(ctx: RequestContext, deps: DataPlaneDeps, issues: Sequence[str]) -> None:
+    """Mark a request that was let pass although a detector gave no verdict, as its rules say (`on_error: open`)."""
+    if CHECK_FAILED in issues:
+        let_unchecked(ctx, deps)
+
+
 def refuse_unreadable(fields: Fields, kind: Kind) -> None:
     """Refuse prompts given as token numbers: a guard reads words.
 
@@ -115,8 +134,8 @@ class GuardInput:
             Unavailable: it could not be asked, and the policy fails closed.
         """
         refuse_unreadable(ctx.fields, ctx.endpoint.kind)
-        if ctx.form is not None and not ctx.plan.fail_open:
-            raise unchecked()  # pictures and sound, which no guard reads
+        if ctx.form is not None or modalities(ctx.fields):
+            let_pass_unread(ctx, self._deps)
         found = ctx.pieces = pieces(ctx.fields, ctx.endpoint.kind)
         try:
             judgement = await self._ask(ctx, found)
@@ -133,6 +152,7 @@ class GuardInput:
             ctx.judged("blocked")
             raise blocked_error(judgement.issues)
         ctx.judged(_outcome(judgement))
+        note_failures(ctx, self._deps, judgement.issues)
         # What was checked is what is sent: the bytes are written anew from the checked texts.
         ctx.changed = True
         if judgement.vault:
@@ -173,6 +193,7 @@ class GuardInput:
         shown = verdict.filtered_segments[0].text
         if verdict.vault:
             ctx.vault = Vault(verdict.vault)
+        note_failures(ctx, self._deps, verdict.issues)
         if shown != ctx.context_text:
             # the quotes are the documents' own characters, which the policy has just taken out
             ctx.citations = tuple(citation.model_copy(update={"quote": None}) for citation in ctx.citations)

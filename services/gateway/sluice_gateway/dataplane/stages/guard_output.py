@@ -14,7 +14,7 @@ from sluice_gateway.dataplane.body import Fields
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import Unavailable
-from sluice_gateway.dataplane.stages.guard_input import let_unchecked
+from sluice_gateway.dataplane.stages.guard_input import let_unchecked, note_failures
 
 _ANSWER = "answer"
 _MAX_SYSTEM = 50_000
@@ -102,6 +102,8 @@ class GuardOutput:
             ctx.judged("redacted")
         elif ctx.guard in (None, "passed"):
             ctx.guard = "flagged" if verdict.issues else "passed"
+        if ctx.plan.guard_output == "enforce":
+            note_failures(ctx, self._deps, verdict.issues)
         mine = tuple(detail for detail in verdict.details if detail.segment_id == _ANSWER)
         return Checked(shown, blocked=False, details=mine)
 
