@@ -107,7 +107,7 @@ def environment(layout: Layout, home: Home, redis_url: str) -> dict[str, str]:
     return values
 
 
-def parts(layout: Layout, home: Home, redis_url: str, bridge: Path | None) -> tuple[Part, ...]:
+def parts(layout: Layout, home: Home, redis_url: str, bridge: Path | None = None) -> tuple[Part, ...]:
     """Return the parts in the order in which they start; `bridge` is the Python that has the bridge, None when none is wanted."""
     found = [] if redis_url else [_valkey(layout, home)]
     for name, package, _ in _SERVICES:

@@ -27,7 +27,7 @@ def test_secrets_are_made_once_and_only_the_owner_can_read_them(tmp_path: Path) 
 
 
 def test_all_ports_follow_the_base_and_none_is_used_twice(tmp_path: Path) -> None:
-    found = parts(Layout(9000), Home(tmp_path), "", None)
+    found = parts(Layout(9000), Home(tmp_path), "")
     ports = [part.port for part in found]
     assert len(set(ports)) == len(ports) == 13
     assert found[0].name == "valkey"
@@ -38,7 +38,7 @@ def test_all_ports_follow_the_base_and_none_is_used_twice(tmp_path: Path) -> Non
 
 
 def test_an_own_redis_replaces_the_embedded_one(tmp_path: Path) -> None:
-    assert "valkey" not in {part.name for part in parts(Layout(9000), Home(tmp_path), "redis://elsewhere/0", None)}
+    assert "valkey" not in {part.name for part in parts(Layout(9000), Home(tmp_path), "redis://elsewhere/0")}
     assert environment(Layout(9000), Home(tmp_path), "redis://elsewhere/0")["SLUICE_REDIS_URL"] == "redis://elsewhere/0"
 
 
