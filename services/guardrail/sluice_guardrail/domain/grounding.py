@@ -69,19 +69,12 @@ _OPPOSITES = (
     "synchronous asynchronous", "internal external", "left right", "north south", "east west", "hot cold", "old new", "add remove", "encrypt decrypt", "import export",
     "upload download", "win lose", "buy sell", "required optional", "all none", "least most", "at-least at-most",
 )  # fmt: skip
-_TENS = (
-    "thirty 30",
-    "forty 40",
-    "fifty 50",
-    "sixty 60",
-    "seventy 70",
-    "eighty 80",
-    "ninety 90",
-    "hundred 100",
-    "thousand 1000",
-)
-_WORDS_OF_NUMBERS = {word: str(number) for number, word in enumerate(_NUMBER_WORDS.split()) if number > 1} | {
-    word: number for word, number in (pair.split() for pair in _TENS)
+_TEN_WORDS = "thirty forty fifty sixty seventy eighty ninety"
+_WORDS_OF_NUMBERS = {
+    **{word: str(number) for number, word in enumerate(_NUMBER_WORDS.split()) if number > 1},
+    **{word: str(number * 10) for number, word in enumerate(_TEN_WORDS.split(), 3)},
+    "hundred": "100",
+    "thousand": "1000",
 }
 _SUFFIXES = (
     "ically",
