@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from sluice.auth import ServiceTokens
 from sluice.clock import SystemClock
 from sluice.contracts.guard import CheckRequest, InputVerdict, IssueDetail, OutputVerdict
+from sluice.contracts.questions import SearchedQuery, Understood
 from sluice.contracts.retrieval import Citation, ContextReply, ContextRequest
 from sluice.contracts.routing import (
     Deployment,
@@ -194,7 +195,10 @@ class Retrieval:
             end=17,
             quote="The port is 8080.",
         )
-        return ContextReply(text="[1] (manual.md) The port is 8080.", citations=(citation,))
+        asked = " ".join((*(turn.content for turn in request.conversation if turn.role == "user"), request.query))
+        searched = SearchedQuery(text=asked, reason="stand_alone" if request.conversation else "question")
+        understood = Understood(query=asked, queries=(searched,))
+        return ContextReply(text="[1] (manual.md) The port is 8080.", citations=(citation,), understood=understood)
 
 
 @dataclass

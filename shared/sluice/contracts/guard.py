@@ -76,10 +76,19 @@ class IssueDetail(Reply):
     end: int
 
 
+class CategoryScore(Reply):
+    """How likely one category of harm (OpenAI's names) is in a text, 0 to 1; `segment_id` is None for a single text."""
+
+    category: str
+    score: Annotated[float, Field(ge=0, le=1)]
+    segment_id: str | None = None
+
+
 class InputVerdict(Reply):
     """The handbook's input result: `safe`, `issues`, `filtered_input` (the text that may go on, or None if blocked).
 
     With segments, `filtered_segments` holds every segment in order, changed or not, and `filtered_input` is None.
+    `category_scores` holds the categories of harm with a score above 0, whatever became of them, where the policy looks for harm.
     Where the policy masks, `vault` says what the placeholders stand for: it is for putting the values back into the answer,
     and for nothing else.
     """
@@ -91,6 +100,7 @@ class InputVerdict(Reply):
     filtered_segments: tuple[Segment, ...] | None = None
     vault: tuple[VaultEntry, ...] = ()
     details: tuple[IssueDetail, ...] = ()
+    category_scores: tuple[CategoryScore, ...] = ()
     policy: str
     policy_hash: str
 
@@ -108,6 +118,7 @@ class OutputVerdict(Reply):
     filtered_response: str | None = None
     filtered_segments: tuple[Segment, ...] | None = None
     details: tuple[IssueDetail, ...] = ()
+    category_scores: tuple[CategoryScore, ...] = ()
     policy: str
     policy_hash: str
 

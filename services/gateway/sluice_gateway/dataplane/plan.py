@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from sluice.contracts.questions import QueryUnderstanding
 from sluice.contracts.retrieval import ContextPlacement, RerankMethod
 from sluice.contracts.routing import (
     AttemptPolicy,
@@ -48,6 +49,7 @@ class RetrievalPlan(NamedTuple):
     rerank: RerankMethod = "none"
     placement: ContextPlacement = "ranked"
     follow_ups: bool = True
+    understand: QueryUnderstanding | None = None
 
 
 class Attempting(NamedTuple):
@@ -140,6 +142,7 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
             wanted.rerank,
             wanted.placement,
             wanted.follow_ups,
+            wanted.understand,
         )
         if wanted is not None and wanted.vector_store_ids
         else None

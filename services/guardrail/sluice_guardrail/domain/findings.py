@@ -15,6 +15,7 @@ Category = Literal[
     "topic",
     "code",
     "length",
+    "harm",
     "failure",
 ]
 

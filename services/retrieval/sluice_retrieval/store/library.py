@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, case, delete, func, literal, select, union_all
 
 from sluice.contracts.paging import PageQuery
+from sluice.contracts.questions import QueryUnderstanding
 from sluice.contracts.retrieval import (
     ChunkingOptions,
     ContentQuery,
@@ -48,6 +49,7 @@ class Library:
                     details=dict(store.metadata),
                     expires_days=store.expires_after.days if store.expires_after else None,
                     last_active_at=float(store.created_at),
+                    understand=store.understand.model_dump(mode="json") if store.understand else None,
                 )
             )
 
@@ -64,6 +66,8 @@ class Library:
                 row.details = dict(change.metadata)
             if "expires_after" in named:
                 row.expires_days = change.expires_after.days if change.expires_after else None
+            if "understand" in named:
+                row.understand = change.understand.model_dump(mode="json") if change.understand else None
             row.last_active_at = now
 
     async def store(self, tenant: str, store_id: str) -> VectorStore:
@@ -203,6 +207,16 @@ class Library:
         inside = None if filters is None else tuple(found.get("inside", ()))
         return Scope(tenant, wanted, tuple(found.get("hidden", ())), inside)
 
+    async def understanding(self, tenant: str, store_ids: Sequence[str]) -> QueryUnderstanding | None:
+        """Return what is done with questions to these stores: as the first of them says that says anything."""
+        query = select(StoreRow.id, StoreRow.understand).where(
+            StoreRow.tenant == tenant, StoreRow.id.in_(store_ids), StoreRow.understand.is_not(None)
+        )
+        async with self._database.read() as session:
+            said = {row.id: row.understand for row in await session.execute(query)}
+        first = next((one for one in store_ids if one in said), None)
+        return None if first is None else QueryUnderstanding.model_validate(said[first])
+
     async def details(self, tenant: str, document_ids: Sequence[str]) -> dict[str, DocumentDetails]:
         """Return what is shown of those documents that are ready now; one that is gone or replaced is left out."""
         query = select(DocumentRow.id, DocumentRow.details, DocumentRow.file_id).where(
@@ -257,6 +271,7 @@ def _store_of(row: Any) -> VectorStore:
         expires_after=None if store.expires_days is None else StoreExpiry(days=store.expires_days),
         expires_at=expires_at,
         last_active_at=int(store.last_active_at),
+        understand=None if store.understand is None else QueryUnderstanding.model_validate(store.understand),
     )
 
 
