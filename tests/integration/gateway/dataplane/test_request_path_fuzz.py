@@ -21,7 +21,7 @@ from tests.simulators.openai_provider import Provider
 from sluice.contracts.routing import SNAPSHOT_KEY, Deployment, Model, ModelKind, RoutingSnapshot
 from sluice.testing import ServiceProcess, admin_headers, environment_of, free_port, platform_settings
 
-EXAMPLES = int(os.environ.get("SLUICE_FUZZ_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("SLUICE_FUZZ_EXAMPLES", "3"))
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120 + 12 * EXAMPLES)]
 CONFIG = Path(__file__).parents[4] / "deploy" / "config"
 KINDS: tuple[ModelKind, ...] = ("chat", "embedding", "rerank", "image", "speech", "transcription")
