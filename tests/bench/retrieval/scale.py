@@ -11,6 +11,7 @@ The texts are made up of 20,000 words as often as words are in real texts (Zipf)
 
 import argparse
 import asyncio
+import os
 import random
 import sys
 import tempfile
@@ -78,6 +79,12 @@ def rss(process: ServiceProcess) -> int:
     return int(line.split()[1]) * 1024
 
 
+def cpu(process: ServiceProcess) -> float:
+    """Return the processor seconds that a process has used, all its threads."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def send(retrieval: Retrieval, store: str, words: Words, documents: int, first: int = 0) -> None:
     """Store documents; no worker is there yet."""
     texts = [(number, words.document()) for number in range(first, first + documents)]
@@ -115,19 +122,30 @@ def fast_worker(retrieval: Retrieval) -> ServiceProcess:
     return made
 
 
-def pipeline(retrieval: Retrieval, store: str, words: Words, chunks: int) -> tuple[float, int, int]:
-    """Return chunks a second, the number of chunks, and the worker's memory."""
+class Piped(NamedTuple):
+    """What ingest without a model did: chunks, seconds, the worker's memory, and processor microseconds a chunk."""
+
+    chunks: int
+    seconds: float
+    memory: int
+    worker_us: float
+    api_us: float
+
+
+def pipeline(retrieval: Retrieval, api: ServiceProcess, store: str, words: Words, chunks: int) -> Piped:
+    """Ingest documents of so many chunks without a model."""
     documents = max(1, chunks // PARAGRAPHS)
     started = time.monotonic()
     send(retrieval, store, words, documents)
     print(f"{documents} documents stored in {time.monotonic() - started:.0f} s", file=sys.stderr)
     worker = fast_worker(retrieval)
-    started = time.monotonic()
+    started, before = time.monotonic(), (cpu(worker), cpu(api))
     found = wait_ready(retrieval, store, documents, 600)
     elapsed = time.monotonic() - started
+    used = [1e6 * (cpu(process) - was) / found for process, was in zip((worker, api), before, strict=True)]
     memory = rss(worker)
     worker.stop()
-    return found / elapsed, found, memory
+    return Piped(found, elapsed, memory, *used)
 
 
 @contextmanager
@@ -228,9 +246,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder, running(Path(folder), lease_s="60", sweep_s="2") as retrieval:
             api = retrieval.serve()
             store = retrieval.store(name="scale", chunking=CHUNKING)
-            rate, chunks, memory = pipeline(retrieval, store, words, arguments.chunks)
-            check("pipeline", f"{rate:,.0f} chunks/s over {chunks:,} chunks", rate >= BARS["pipeline"], "3,000")
-            print(f"memory: API {rss(api) / 1e6:.0f} MB, worker {memory / 1e6:.0f} MB", flush=True)
+            piped = pipeline(retrieval, api, store, words, arguments.chunks)
+            rate = piped.chunks / piped.seconds
+            check("pipeline", f"{rate:,.0f} chunks/s over {piped.chunks:,} chunks", rate >= BARS["pipeline"], "3,000")
+            print(f"  processor time a chunk: worker {piped.worker_us:.0f} µs, API {piped.api_us:.0f} µs")
+            print(f"memory: API {rss(api) / 1e6:.0f} MB, worker {piped.memory / 1e6:.0f} MB", flush=True)
             if "search" in parts:
                 with ingesting(retrieval, store, words) as worker:
                     found = searches(retrieval, store, words, arguments.searches, filtered=True)

@@ -81,21 +81,20 @@ class MiniLmCounter:
 
     def _plain_words(self, piece: str, shift: int) -> Iterator[Word]:
         # In plain ASCII the tokenizer's words are runs of letters and digits, and single other characters.
+        known = self._known
         for match in _PLAIN_WORD.finditer(piece):
             start, end = match.span()
-            tokens = 1 if end - start == 1 else self._tokens_of(match.group())
+            tokens = 1 if end - start == 1 else known.get(match[0]) or self._tokens_of(match[0])
             if end - start <= _LONG_WORD_CHARS:
                 yield Word(start + shift, end + shift, tokens)
             else:
                 yield from _split_long(Word(start + shift, end + shift, tokens))
 
     def _tokens_of(self, word: str) -> int:
-        known = self._known.get(word)
-        if known is None:
-            if len(self._known) >= _KNOWN_WORDS:
-                self._known.clear()
-            known = self._known[word] = len(self.tokenizer.encode(word, add_special_tokens=False).ids)
-        return known
+        if len(self._known) >= _KNOWN_WORDS:
+            self._known.clear()
+        found = self._known[word] = len(self.tokenizer.encode(word, add_special_tokens=False).ids)
+        return found
 
     def _any_words(self, piece: str, shift: int) -> Iterator[Word]:
         encoding = self.tokenizer.encode(piece, add_special_tokens=False)
