@@ -253,7 +253,7 @@ class MiniLmEmbedder:
         """Tell whether the model is in memory."""
         return self._model is not None
 
-    async def embed(self, texts: Sequence[str], lane: Lane) -> Embedded:
+    async def embed(self, texts: Sequence[str], lane: Lane, tenant: str | None = None) -> Embedded:
         """Return unit vectors; long inputs go through the model in several batches with other work in between."""
         if not texts:
             return Embedded((), 0)
@@ -287,10 +287,11 @@ class MiniLmEmbedder:
     def _embedded(
         self, per_text: Sequence[Sequence[Sequence[int]]], pooled: Floats, lane: Lane, started: float
     ) -> Embedded:
-        tokens = sum(len(window) + _SPECIAL for windows in per_text for window in windows)
+        each = tuple(sum(len(window) + _SPECIAL for window in windows) for windows in per_text)
+        tokens = sum(each)
         self._metrics.embed_seconds.labels(lane).observe(time.perf_counter() - started)
         self._metrics.embed_tokens.labels(lane).inc(tokens)
-        return Embedded(_joined(per_text, pooled), tokens)
+        return Embedded(_joined(per_text, pooled), tokens, each)
 
     def free_if_idle(self) -> None:
         """Free the model if nothing used it for `idle_s` seconds; call it now and then."""

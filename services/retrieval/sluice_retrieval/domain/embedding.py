@@ -11,10 +11,14 @@ Lane = Literal["query", "bulk"]
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Unit vectors in the order of the texts, and how many tokens the model read (special tokens included)."""
+    """Unit vectors in the order of the texts, and how many tokens the texts have (special tokens included).
+
+    `each` are the tokens of each text, where the model tells them.
+    """
 
     vectors: tuple[tuple[float, ...], ...]
     tokens: int
+    each: tuple[int, ...] = ()
 
 
 class Embedder(Protocol):
@@ -39,8 +43,8 @@ class Embedder(Protocol):
         """Counts in this model's tokens."""
         ...
 
-    async def embed(self, texts: Sequence[str], lane: Lane) -> Embedded:
-        """Return one vector for each text."""
+    async def embed(self, texts: Sequence[str], lane: Lane, tenant: str | None = None) -> Embedded:
+        """Return one vector for each text; with a tenant, what was embedded for it before may come from a cache."""
         ...
 
     async def load(self) -> None:

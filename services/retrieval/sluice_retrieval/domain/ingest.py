@@ -134,7 +134,7 @@ class Ingestor:
         done = await self._resumed(job, prepared)
         while batch := prepared[done : done + self.pace.size]:
             started = self.clock.monotonic()
-            embedded = await self.embedder.embed([item.chunk.embedded_text() for item in batch], "bulk")
+            embedded = await self.embedder.embed([item.chunk.embedded_text() for item in batch], "bulk", job.tenant)
             await self.vectors.upsert(list(self._points(job, batch, embedded.vectors, average)))
             done += len(batch)
             if done < len(prepared):

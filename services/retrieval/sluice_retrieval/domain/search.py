@@ -111,11 +111,11 @@ async def _reranked(query: Query, hits: Sequence[Hit], reranker: Reranker) -> li
     ]
 
 
-async def probes_of(query: Query, embedder: Embedder) -> dict[str, Probe]:
+async def probes_of(query: Query, embedder: Embedder, tenant: str | None = None) -> dict[str, Probe]:
     """Return the ways to rank that a query asks for; none if it asks for words and holds none."""
     probes: dict[str, Probe] = {}
     if query.mode != "bm25":
-        embedded = await embedder.embed([query.query], "query")
+        embedded = await embedder.embed([query.query], "query", tenant)
         probes["dense"] = Dense(embedded.vectors[0])
     if query.mode != "dense":
         weights = query_vector(query_terms(query.query))

@@ -67,7 +67,7 @@ async def _find(
         reranker = deps.reranker(query.rerank)
         scope, probes = await asyncio.gather(
             deps.library.scope(tenant, store_ids, query.filters, now),
-            asyncio.gather(*(probes_of(one, deps.embedder) for one in asked)),
+            asyncio.gather(*(probes_of(one, deps.embedder, tenant) for one in asked)),
         )
         for attempt in range(_TRIES):
             if attempt:
