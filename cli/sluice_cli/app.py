@@ -18,10 +18,12 @@ from sluice_cli.commands import (
     keys,
     lifecycle,
     orgs,
+    plan,
     prices,
     redteam,
     registry,
     router,
+    simulate,
     talk,
     teams,
     usage,
@@ -40,6 +42,7 @@ _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     ("prices", prices.app),
     ("cache", cache.app),
     *(("eval", jobs.eval_app), ("finetune", jobs.finetune_app), ("router", router.app)),
+    *(("plan", plan.app), ("simulate", simulate.app)),
 )
 
 

@@ -37,6 +37,9 @@ class Metrics:
         self.rerank_failures: Counter = registry.counter(
             "sluice_retrieval_rerank_failures_total", "Searches that the cross-encoder did not rank in time"
         )
+        self.rewrite_failures: Counter = registry.counter(
+            "sluice_retrieval_rewrite_failures_total", "Questions that the chat model did not rewrite in time"
+        )
         self.resent: Counter = registry.counter(
             "sluice_retrieval_ingest_resent_total", "Ingest jobs that the sweep sent to the queue"
         )

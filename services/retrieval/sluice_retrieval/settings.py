@@ -48,6 +48,16 @@ class RetrievalSettings(ServiceSettings):
     rerank_timeout_s: float = Field(
         2.0, gt=0, le=60, description="the feature reranker ranks when the cross-encoder has not answered after so long"
     )
+    rewrite_url: str = Field(
+        "", description="base URL of a chat model's API, which ends in /v1 (POST /chat/completions); empty: none"
+    )
+    rewrite_model: str = Field(
+        "", description="the chat model that rewrites follow-ups, unless a request names another"
+    )
+    rewrite_api_key: SecretStr = Field(SecretStr(""), description="its API key, if it asks for one")
+    rewrite_timeout_s: float = Field(
+        3.0, gt=0, le=60, description="rules rewrite when the chat model has not answered after so long"
+    )
     lease_s: float = Field(12, gt=0, description="a worker that is silent for so long has lost its document")
     resend_s: float = Field(300, gt=0, description="a queued document is sent again after so long")
     sweep_s: float = Field(

@@ -11,6 +11,7 @@ import orjson
 from pydantic import Field, ValidationError
 
 from sluice.contracts.base import Request
+from sluice.contracts.questions import QueryUnderstanding
 from sluice.contracts.retrieval import ContextPlacement, RerankMethod, SearchFilter, SearchMode
 from sluice.contracts.routing import SamplingPreset, StructuredMode
 from sluice_gateway.dataplane import file_search
@@ -38,8 +39,11 @@ class RetrievalOptions(Request):
     rerank: RerankMethod = "none"
     placement: ContextPlacement = "ranked"
     follow_ups: Annotated[
-        bool, Field(description="search for a follow-up question together with the one before it as well")
+        bool, Field(description="make a follow-up a question that stands alone, from the messages before it")
     ] = True
+    understand: Annotated[
+        QueryUnderstanding | None, Field(description="what is done with the question first; else as the stores say")
+    ] = None
     filters: SearchFilter | None = None
     results: Annotated[bool, Field(description="tell what was found in a `file_search_call`, in /v1/responses")] = False
 

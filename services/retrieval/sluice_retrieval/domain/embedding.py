@@ -58,3 +58,41 @@ class Embedder(Protocol):
     async def close(self) -> None:
         """Free the model."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class OfTenant:
+    """An `Embedder` as one tenant asks it."""
+
+    inner: Embedder
+    tenant: str
+
+    @property
+    def name(self) -> str:
+        """Names the model and its version."""
+        return self.inner.name
+
+    @property
+    def dimensions(self) -> int:
+        """The length of a vector."""
+        return self.inner.dimensions
+
+    @property
+    def counter(self) -> TokenCounter:
+        """Counts in this model's tokens."""
+        return self.inner.counter
+
+    async def embed(self, texts: Sequence[str], lane: Lane, tenant: str | None = None) -> Embedded:
+        """Return one vector for each text."""
+        return await self.inner.embed(texts, lane, tenant or self.tenant)
+
+    async def load(self) -> None:
+        """Have the model ready in memory."""
+        await self.inner.load()
+
+    def loaded(self) -> bool:
+        """Tell whether the model is in memory."""
+        return self.inner.loaded()
+
+    async def close(self) -> None:
+        """Nothing is held: the model belongs to who made it."""

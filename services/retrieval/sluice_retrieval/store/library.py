@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 
 from sluice.contracts.paging import PageQuery
+from sluice.contracts.questions import QueryUnderstanding
 from sluice.contracts.retrieval import (
     ChunkingOptions,
     ContentQuery,
@@ -55,6 +56,9 @@ _SEEN_PARTS = (
     ),
 )
 _SEEN = union_all(*_SEEN_PARTS)
+_SAID = select(StoreRow.id, StoreRow.understand).where(
+    StoreRow.tenant == _TENANT, StoreRow.id.in_(_STORES), StoreRow.understand.is_not(None)
+)
 _DETAILS = select(DocumentRow.id, DocumentRow.details, DocumentRow.file_id).where(
     DocumentRow.tenant == _TENANT,
     DocumentRow.id.in_(bindparam("documents", expanding=True, type_=String)),
@@ -81,6 +85,7 @@ class Library:
                     details=dict(store.metadata),
                     expires_days=store.expires_after.days if store.expires_after else None,
                     last_active_at=float(store.created_at),
+                    understand=store.understand.model_dump(mode="json") if store.understand else None,
                 )
             )
 
@@ -97,6 +102,8 @@ class Library:
                 row.details = dict(change.metadata)
             if "expires_after" in named:
                 row.expires_days = change.expires_after.days if change.expires_after else None
+            if "understand" in named:
+                row.understand = change.understand.model_dump(mode="json") if change.understand else None
             row.last_active_at = now
 
     async def store(self, tenant: str, store_id: str) -> VectorStore:
@@ -231,6 +238,13 @@ class Library:
         chosen = None if filters is None else tuple(found.get("inside", ()))
         return Scope(tenant, wanted, tuple(found.get("hidden", ())), chosen)
 
+    async def understanding(self, tenant: str, store_ids: Sequence[str]) -> QueryUnderstanding | None:
+        """Return what is done with questions to these stores: as the first of them says that says anything."""
+        rows = await self._database.rows(_SAID, {"tenant": tenant, "stores": tuple(store_ids)})
+        said = {row.id: row.understand for row in rows}
+        first = next((one for one in store_ids if one in said), None)
+        return None if first is None else QueryUnderstanding.model_validate(said[first])
+
     async def details(self, tenant: str, document_ids: Sequence[str]) -> dict[str, DocumentDetails]:
         """Return what is shown of those documents that are ready now; one that is gone or replaced is left out."""
         rows = await self._database.rows(_DETAILS, {"tenant": tenant, "documents": tuple(set(document_ids))})
@@ -282,6 +296,7 @@ def _store_of(row: Any) -> VectorStore:
         expires_after=None if store.expires_days is None else StoreExpiry(days=store.expires_days),
         expires_at=expires_at,
         last_active_at=int(store.last_active_at),
+        understand=None if store.understand is None else QueryUnderstanding.model_validate(store.understand),
     )
 
 
