@@ -84,7 +84,9 @@ def _points(store: str, number: int, text: _Prepared) -> Iterator[Point]:
 
 
 async def _record(database: Database, store: str, some: Sequence[tuple[int, _Prepared]]) -> None:
-    details = {number: {"team": f"team-{number % 10}", "year": 2000 + number % 25} for number, _ in some}
+    details: dict[int, dict[str, str | int]] = {
+        number: {"team": f"team-{number % 10}", "year": 2000 + number % 25} for number, _ in some
+    }
     rows = [
         {
             "id": _id(number),
