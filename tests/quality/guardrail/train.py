@@ -186,7 +186,7 @@ class Scores(Texts):
         known = np.logical_or.reduce([*kinds.values(), self.where(set="s-labs validation")])
         second = np.zeros(len(alone))
         read = np.flatnonzero(band | (known & (np.arange(len(alone)) % 8 == 0)))
-        second[read] = [net.logit(vectors.encode(windows[at])) for at in read]
+        second[read] = [net.logit(vectors.encode(windows[int(at)])) for at in read]
         spread = second[read][known[read]].std()
         net = replace(net, weight_first=float(1 / alone[known].std()), weight_second=float(1 / spread), low=low)
         both = np.where(band, net.weight_first * alone + net.weight_second * second, -40.0)
