@@ -10,7 +10,7 @@ Result = Literal["passed", "changed", "blocked"]
 DetectorRun = tuple[str, Literal["ok", "late", "broken"], float]
 """A detector, what became of its turn at one text, and the seconds that it took."""
 
-_SCANNERS = frozenset({"invisible_text", "urls", "language", "topics", "code", "length"})
+_SCANNERS = frozenset({"invisible_text", "urls", "language", "topics", "code", "length", "harm", "groundedness"})
 _CODES = frozenset(
     {
         "pii_detected",
@@ -18,6 +18,8 @@ _CODES = frozenset(
         "prompt_injection",
         "unsafe_content",
         "content_filtered",
+        "high_toxicity",
+        "potential_hallucination",
         "invisible_text",
         "url_detected",
         "language_detected",

@@ -28,11 +28,17 @@ class Metrics:
         self.embed_tokens: Counter = registry.counter(
             "sluice_retrieval_embedded_tokens_total", "Tokens that the embedding model read", ("lane",)
         )
+        self.embed_cache: Counter = registry.counter(
+            "sluice_retrieval_embedding_cache_total", "Texts that were looked for in the cache of vectors", ("outcome",)
+        )
         self.search_seconds: Histogram = registry.histogram(
             "sluice_retrieval_search_duration_seconds", "Time of one search, embedding included", ("mode",)
         )
         self.rerank_failures: Counter = registry.counter(
             "sluice_retrieval_rerank_failures_total", "Searches that the cross-encoder did not rank in time"
+        )
+        self.rewrite_failures: Counter = registry.counter(
+            "sluice_retrieval_rewrite_failures_total", "Questions that the chat model did not rewrite in time"
         )
         self.resent: Counter = registry.counter(
             "sluice_retrieval_ingest_resent_total", "Ingest jobs that the sweep sent to the queue"

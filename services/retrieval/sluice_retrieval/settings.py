@@ -27,6 +27,9 @@ class RetrievalSettings(ServiceSettings):
     embed_batch_tokens: int = Field(512, ge=256, description="tokens, padding included, in one run of the model")
     embed_max_inputs: int = Field(2048, ge=1, description="most inputs in one embeddings request")
     embed_max_tokens: int = Field(65_536, ge=256, description="most tokens in one embeddings request")
+    embed_cache_vectors: int = Field(
+        100_000, ge=0, description="vectors kept on disk of texts that were embedded before; 0: none"
+    )
     worker_model_idle_s: float = Field(
         120, ge=0, description="the worker frees the embedding model after so many seconds without work; 0 keeps it"
     )
@@ -44,6 +47,16 @@ class RetrievalSettings(ServiceSettings):
     rerank_api_key: SecretStr = Field(SecretStr(""), description="its API key, if it asks for one")
     rerank_timeout_s: float = Field(
         2.0, gt=0, le=60, description="the feature reranker ranks when the cross-encoder has not answered after so long"
+    )
+    rewrite_url: str = Field(
+        "", description="base URL of a chat model's API, which ends in /v1 (POST /chat/completions); empty: none"
+    )
+    rewrite_model: str = Field(
+        "", description="the chat model that rewrites follow-ups, unless a request names another"
+    )
+    rewrite_api_key: SecretStr = Field(SecretStr(""), description="its API key, if it asks for one")
+    rewrite_timeout_s: float = Field(
+        3.0, gt=0, le=60, description="rules rewrite when the chat model has not answered after so long"
     )
     lease_s: float = Field(12, gt=0, description="a worker that is silent for so long has lost its document")
     resend_s: float = Field(300, gt=0, description="a queued document is sent again after so long")

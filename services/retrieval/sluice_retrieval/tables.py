@@ -23,6 +23,7 @@ class StoreRow(Base):
     details: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
     expires_days: Mapped[int | None] = mapped_column(Integer)
     last_active_at: Mapped[float] = mapped_column(Float, default=0.0)
+    understand: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class DocumentRow(Base):

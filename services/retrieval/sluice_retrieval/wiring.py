@@ -12,6 +12,7 @@ from fastapi import Depends
 from sluice.auth import ServiceTokens
 from sluice.clients.http import AiohttpTransport, ServiceClient
 from sluice.clock import Clock, SystemClock
+from sluice.contracts.questions import RewriteMethod
 from sluice.contracts.retrieval import RerankMethod
 from sluice.db import open_database
 from sluice.errors import DependencyUnavailable
@@ -24,18 +25,22 @@ from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_retrieval.adapters.extract.sandbox import ParseLimits, ProcessExtractor
 from sluice_retrieval.adapters.gateway_files import GatewayFiles
+from sluice_retrieval.adapters.languages import Languages
 from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
 from sluice_retrieval.adapters.queue import CeleryIngestQueue
 from sluice_retrieval.adapters.remote import RemoteVectorStore
+from sluice_retrieval.adapters.vector_cache import CachedEmbedder, VectorCache
 from sluice_retrieval.domain.activity import Activity
 from sluice_retrieval.domain.bm25 import Bm25Parameters
 from sluice_retrieval.domain.embedding import Embedder
-from sluice_retrieval.domain.errors import RerankerNotConfigured
+from sluice_retrieval.domain.errors import RerankerNotConfigured, RewriterNotConfigured
 from sluice_retrieval.domain.extraction import Extractor, FileSource
 from sluice_retrieval.domain.fusion import Fusion
 from sluice_retrieval.domain.ingest import AWAY, Ingestor
 from sluice_retrieval.domain.openai import EmbeddingLimits
 from sluice_retrieval.domain.points import OwnedVectorStore, VectorStore
+from sluice_retrieval.domain.questions.rules import WithRules
+from sluice_retrieval.domain.questions.understanding import LanguageTeller, Rewriter
 from sluice_retrieval.domain.rerank import FeatureReranker, Reranker, WithFallback
 from sluice_retrieval.domain.sweep import Sweep
 from sluice_retrieval.metrics import IngestMetrics, Metrics
@@ -73,6 +78,8 @@ class Deps:
     limits: EmbeddingLimits
     fusion: Fusion
     rerankers: Mapping[RerankMethod, Reranker]
+    model_rewriter: Rewriter | None
+    languages: LanguageTeller
     probes: Mapping[str, Probe]
 
     def reranker(self, method: RerankMethod) -> Reranker | None:
@@ -90,6 +97,20 @@ class Deps:
             )
         return found
 
+    def rewriter(self, method: RewriteMethod) -> Rewriter | None:
+        """Return the chat model that rewrites questions, None where rules do.
+
+        Raises:
+            RewriterNotConfigured: a chat model is asked for and none is configured.
+        """
+        if method != "model":
+            return None
+        if self.model_rewriter is None:
+            raise RewriterNotConfigured(
+                "No rewriting model is configured. Set SLUICE_RETRIEVAL_REWRITE_URL, or use `rewrite: rules`."
+            )
+        return self.model_rewriter
+
 
 DepsDep = Annotated[Deps, Depends(deps_of)]
 
@@ -102,7 +123,7 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
         metrics = Metrics(service.registry)
         vectors = await _open_vectors(platform, settings)
         stack.push_async_callback(vectors.close)
-        embedder = _embedder(settings, metrics, idle_s=0)
+        embedder = _cached(_embedder(settings, metrics, idle_s=0), platform, settings, metrics)
         stack.push_async_callback(embedder.close)
         jobs = IngestJobs(service.database, settings.max_attempts)
         sweep = Sweep(jobs, CeleryIngestQueue(service.sender), vectors, service.clock, settings.resend_s)
@@ -145,6 +166,8 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
             ),
             fusion=Fusion(settings.hybrid_rrf_k, settings.hybrid_bm25_weight),
             rerankers=rerankers,
+            model_rewriter=_rewriter(settings, metrics, stack),
+            languages=Languages(),
             probes={**service.probes, "vector_store": vectors.ping, "embedder": embedder_is_loaded},
         )
 
@@ -185,7 +208,8 @@ async def open_worker(
         supervisor = Supervisor(registry)
         embedder = other_embedder
         if embedder is None:
-            embedder = model = _embedder(settings, metrics, idle_s=settings.worker_model_idle_s)
+            model = _embedder(settings, metrics, idle_s=settings.worker_model_idle_s)
+            embedder = _cached(model, platform, settings, metrics)
             supervisor.start("free-model", _free_when_idle(model))
         stack.push_async_callback(embedder.close)
         stack.push_async_callback(supervisor.close)
@@ -234,6 +258,13 @@ def _embedder(settings: RetrievalSettings, metrics: Metrics, idle_s: float) -> M
     )
 
 
+def _cached(embedder: Embedder, platform: PlatformSettings, settings: RetrievalSettings, metrics: Metrics) -> Embedder:
+    if not settings.embed_cache_vectors:
+        return embedder
+    file = platform.data_dir.absolute() / "embeddings.sqlite"
+    return CachedEmbedder(embedder, VectorCache(file, settings.embed_cache_vectors), metrics.embed_cache)
+
+
 async def _rerankers(
     settings: RetrievalSettings, metrics: Metrics, stack: AsyncExitStack
 ) -> dict[RerankMethod, Reranker]:
@@ -252,6 +283,23 @@ async def _rerankers(
         settings.rerank_timeout_s,
     )
     return {"features": features, "model": WithFallback(model, features, metrics.rerank_failures.inc)}
+
+
+def _rewriter(settings: RetrievalSettings, metrics: Metrics, stack: AsyncExitStack) -> Rewriter | None:
+    if not settings.rewrite_url:
+        return None
+    from sluice_retrieval.adapters.chat_rewriter import ChatRewriter  # noqa: PLC0415
+
+    transport = AiohttpTransport()
+    stack.push_async_callback(transport.close)
+    model = ChatRewriter(
+        transport,
+        settings.rewrite_url,
+        settings.rewrite_model,
+        settings.rewrite_api_key.get_secret_value(),
+        settings.rewrite_timeout_s,
+    )
+    return WithRules(model, metrics.rewrite_failures.inc)
 
 
 def _sources(platform: PlatformSettings, settings: RetrievalSettings, stack: AsyncExitStack) -> GatewayFiles:

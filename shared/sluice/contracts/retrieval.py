@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, mode
 
 from sluice.contracts.base import Metadata, MetadataKey, MetadataValue, Reply, Request
 from sluice.contracts.files import FileId
+from sluice.contracts.questions import QueryUnderstanding, Turn, Understood
 from sluice.contracts.vector_files import ChunkingStrategyChoice, FileCounts, StoreExpiry, TextPart
 
 SearchMode = Literal["hybrid", "dense", "bm25"]
@@ -67,6 +68,9 @@ class VectorStoreCreate(Request):
     ] = None
     expires_after: StoreExpiry | None = None
     description: Annotated[str, Field(max_length=512)] | None = None
+    understand: Annotated[
+        QueryUnderstanding | None, Field(description="what is done with questions to this store before the search")
+    ] = None
 
 
 class VectorStore(Reply):
@@ -88,6 +92,7 @@ class VectorStore(Reply):
     expires_after: StoreExpiry | None = None
     expires_at: int | None = None
     last_active_at: int | None = None
+    understand: QueryUnderstanding | None = None
 
 
 class DocumentCreate(Request):
@@ -216,6 +221,12 @@ class Query(Request):
         tuple[Annotated[str, Field(min_length=1, max_length=20_000)], ...],
         Field(max_length=9, description="further queries; the hits of all are joined by their ranks"),
     ] = ()
+    conversation: Annotated[
+        tuple[Turn, ...], Field(max_length=50, description="the messages before the question, oldest first")
+    ] = ()
+    understand: Annotated[
+        QueryUnderstanding | None, Field(description="what is done with the question first; else as the store says")
+    ] = None
 
 
 class RankingOptions(Request):
@@ -231,7 +242,7 @@ class SearchRequest(Query):
     """Search one store, in our own words or OpenAI's.
 
     OpenAI's `max_num_results` is `top_k`, its `ranking_options` are `rerank` and `min_score`, and of a list of queries the first is
-    `query` and the others are `also`.
+    `query` and the others are `also`. `rewrite_query` switches on `decompose` and `reformulation` unless `understand` is given.
     """
 
     max_num_results: Annotated[int | None, Field(ge=1, le=50)] = None
@@ -255,6 +266,8 @@ class SearchRequest(Query):
             said.setdefault("rerank", "none" if options.get("ranker") == "none" else "features")
             if options.get("score_threshold"):
                 said.setdefault("min_score", options["score_threshold"])
+        if said.get("rewrite_query") is True:
+            said.setdefault("understand", {"decompose": True, "expand": ["reformulation"]})
         return said
 
 
@@ -307,6 +320,7 @@ class SearchReply(Reply):
     mode: SearchMode
     data: tuple[SearchHit, ...]
     search_query: tuple[str, ...] = ()
+    understood: Understood | None = None
     has_more: bool = False
     next_page: str | None = None
 
@@ -350,6 +364,7 @@ class ContextReply(Reply):
     citations: tuple[Citation, ...]
     tokens: int = 0
     left_out: int = 0
+    understood: Understood | None = None
 
 
 class Deleted(Reply):
@@ -410,3 +425,4 @@ class RetrievalPolicy(Reply):
     rerank: RerankMethod = "none"
     placement: ContextPlacement = "ranked"
     follow_ups: bool = True
+    understand: QueryUnderstanding | None = None

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 from sluice.contracts.base import Metadata, MetadataKey, MetadataValue, Reply, Request
 from sluice.contracts.files import FileId
 from sluice.contracts.paging import Cursor, PageQuery
+from sluice.contracts.questions import QueryUnderstanding
 
 FileStatus = Literal["in_progress", "completed", "failed", "cancelled"]
 FileAttributes = Annotated[
@@ -56,6 +57,7 @@ class VectorStoreUpdate(_Open):
     name: Annotated[str, Field(max_length=200)] | None = None
     metadata: Metadata | None = None
     expires_after: StoreExpiry | None = None
+    understand: QueryUnderstanding | None = None
 
 
 class FileAdd(_Open):

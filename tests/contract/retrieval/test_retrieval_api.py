@@ -261,3 +261,27 @@ async def test_a_deleted_store_leaves_the_index(api: httpx.AsyncClient, app: Fas
     await app.state.deps.sweep.remove_points()
     assert await app.state.deps.vectors.count(Selector("acme", store)) == 0
     assert await app.state.deps.sweep.remove_points() == 0
+
+
+async def test_what_is_done_with_questions_is_said_by_the_request_or_else_by_the_store(api: httpx.AsyncClient) -> None:
+    said = {"decompose": True, "expand": ["synonyms"], "synonyms": {"boat": ["vessel"]}}
+    made = (await api.post("/v1/vector_stores", json={"name": "u", "understand": said}, headers=ACME)).json()
+    assert made["understand"]["synonyms"] == {"boat": ["vessel"]}
+    path = f"/v1/vector_stores/{made['id']}"
+    question = {"query": "When does the boat leave and what does it cost?"}
+    by_store = (await api.post(f"{path}/search", json=question, headers=ACME)).json()
+    assert by_store["understood"]["synonyms"] == ["vessel"]
+    assert by_store["search_query"] == [question["query"], "When does the boat leave", "what does the boat leave cost?"]
+    by_request = {**question, "understand": {"rewrite": "none"}}
+    assert (await api.post(f"{path}/search", json=by_request, headers=ACME)).json()["search_query"] == [
+        question["query"]
+    ]
+    conversation = [{"role": "user", "content": "Where do I buy a season pass?"}]
+    context = {"query": "What does it cost?", "conversation": conversation, "vector_store_ids": [made["id"]]}
+    understood = (await api.post("/v1/context", json=context, headers=ACME)).json()["understood"]
+    assert (understood["query"], understood["rewritten_by"]) == ("What does a season pass cost?", "rules")
+    cleared = (await api.post(path, json={"understand": None}, headers=ACME)).json()
+    assert cleared["understand"] is None
+    by_model = {**question, "understand": {"rewrite": "model"}}
+    refused = await api.post(f"{path}/search", json=by_model, headers=ACME)
+    assert (refused.status_code, refused.json()["code"]) == (400, "rewriter_not_configured")

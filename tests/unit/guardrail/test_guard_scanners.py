@@ -26,7 +26,7 @@ def policy(**sections: object) -> NamedPolicy:
 
 def kinds(text: str, **scanners: object) -> list[tuple[str, str]]:
     """Return what is found: kind and text."""
-    found = scan(text, fold(text), Scanners.model_validate(scanners), Tools(LANGID))
+    found = scan(text, fold(text), Scanners.model_validate(scanners), Tools(LANGID)).decided
     assert all(item.finding.reason and 0 < item.finding.score <= 1 for item in found)
     return [(item.finding.kind, text[item.finding.start : item.finding.end]) for item in found]
 

@@ -1,4 +1,4 @@
-"""Whether an answer has the form that its request demands: JSON schemas, regular expressions, choices and grammars.
+"""Whether an answer has the form that its request demands: JSON schemas, regular expressions, choices, grammars and XML.
 
 The libraries that tell are imported with the first request that demands a form, and what they make of a form is kept. Regular
 expressions, also those in schemas, run on an engine of linear time, and no `$ref` is fetched.
@@ -13,6 +13,7 @@ import orjson
 
 from sluice_gateway.dataplane.errors import InvalidRequest
 from sluice_gateway.dataplane.structure import Structure, TextForm, Tools
+from sluice_gateway.domain.xml_form import NotOfTheForm, NoXmlForm, form_of
 
 Code = Literal["structured_output_invalid", "structured_output_incomplete", "tool_call_invalid"]
 
@@ -119,13 +120,48 @@ def _check_of(form: TextForm) -> Check:
         return _regex_check(form.rule, form.field)
     if form.kind == "grammar":
         return _grammar_check(form.rule, form.field)
+    if form.kind == "xml":
+        return _xml_check(form.rule, form.field)
     return _schema_check(form.rule, form.field, "the schema")
 
 
 def _schema_check(schema: Any, field: str, what: str) -> Check:
+    validator = _compiled(schema, field, what)
+
+    def check(text: str) -> Wrong | None:
+        try:
+            found = orjson.loads(text)
+        except orjson.JSONDecodeError as exc:
+            return Wrong("it is no JSON", f"it is no JSON: {exc.msg}, at character {exc.pos}")
+        return _broken_rule(validator, found)
+
+    return check
+
+
+def _xml_check(rule: Any, field: str) -> Check:
+    schema = rule["schema"]
+    validator = _compiled(schema, field, "the schema")
     try:
-        key = orjson.dumps(schema)
-        validator = _validator(key)
+        form = form_of(rule["root"], schema)
+    except (NoXmlForm, RecursionError) as exc:
+        said = "the schema is too deep" if isinstance(exc, RecursionError) else _short(exc)
+        raise InvalidRequest(
+            f"`{field}`: XML cannot be told from it: {said}. Correct it.", param=field, code="invalid_schema"
+        ) from exc
+
+    def check(text: str) -> Wrong | None:
+        try:
+            found = form.read(text)
+        except NotOfTheForm as exc:
+            return _same(str(exc))
+        return _broken_rule(validator, found)
+
+    return check
+
+
+def _compiled(schema: Any, field: str, what: str) -> Any:
+    try:
+        return _validator(orjson.dumps(schema))
     except (ValueError, RecursionError) as exc:
         raise InvalidRequest(
             f"`{field}`: {what} is no JSON schema that answers can be checked against: {_reason(exc)}. Correct it.",
@@ -133,19 +169,14 @@ def _schema_check(schema: Any, field: str, what: str) -> Check:
             code="invalid_schema",
         ) from exc
 
-    def check(text: str) -> Wrong | None:
-        try:
-            found = orjson.loads(text)
-        except orjson.JSONDecodeError as exc:
-            return Wrong("it is no JSON", f"it is no JSON: {exc.msg}, at character {exc.pos}")
-        error = next(iter(validator.iter_errors(found)), None)
-        if error is None:
-            return None
-        # Where in the answer it is may name its properties, and guards have not seen those yet.
-        rule, place = (_pointer(path) for path in (error.schema_path, error.instance_path))
-        return Wrong(f"it breaks the schema's rule {_short(rule)}", _short(f"at {place or '/'}: {error.message}"))
 
-    return check
+def _broken_rule(validator: Any, found: Any) -> Wrong | None:
+    error = next(iter(validator.iter_errors(found)), None)
+    if error is None:
+        return None
+    # Where in the answer it is may name its properties, and guards have not seen those yet.
+    rule, place = (_pointer(path) for path in (error.schema_path, error.instance_path))
+    return Wrong(f"it breaks the schema's rule {_short(rule)}", _short(f"at {place or '/'}: {error.message}"))
 
 
 def _regex_check(pattern: str, field: str) -> Check:

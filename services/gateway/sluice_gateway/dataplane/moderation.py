@@ -135,11 +135,12 @@ class Moderate:
 
 
 def result(segments: Sequence[str], checked: Sequence[Checked]) -> dict[str, Any]:
-    """Return the result of one input, which stands in these segments.
+    """Return the result of one input, which stands in these segments: its categories are those that the policy acts on.
 
     A verdict names its findings only up to a number. An issue that none of them explains counts for every text of its question.
     """
     scores: dict[str, float] = {}
+    flagged: set[str] = set()
     for asked, verdict in checked:
         if all(segment.id not in segments for segment in asked):
             continue
@@ -147,15 +148,20 @@ def result(segments: Sequence[str], checked: Sequence[Checked]) -> dict[str, Any
         own = [detail for detail in verdict.details if detail.segment_id in segments]
         for detail in own:
             name = category_of(detail)
+            flagged.add(name)
             scores[name] = max(scores.get(name, 0.0), detail.score)
+        for one in verdict.category_scores:
+            if one.segment_id in segments:
+                scores[one.category] = max(scores.get(one.category, 0.0), one.score)
         unexplained = [issue for issue in verdict.issues if issue not in explained]
+        flagged.update(unexplained)
         scores |= dict.fromkeys(unexplained, 1.0)
     names = dict.fromkeys((*CATEGORIES, *sorted(scores)))
     return {
-        "flagged": bool(scores),
-        "categories": {name: name in scores for name in names},
+        "flagged": bool(flagged),
+        "categories": {name: name in flagged for name in names},
         "category_scores": {name: scores.get(name, 0.0) for name in names},
-        "category_applied_input_types": {name: ["text"] if name in scores else [] for name in names},
+        "category_applied_input_types": {name: ["text"] if name in flagged else [] for name in names},
     }
 
 

@@ -9,8 +9,9 @@ from typing import Any, Literal, NamedTuple
 from sluice_gateway.dataplane.body import Fields, Kind
 from sluice_gateway.dataplane.errors import wrong_value
 from sluice_gateway.domain.regex_grammar import NoGrammar, grammar_of_choice, grammar_of_regex
+from sluice_gateway.domain.xml_form import form_of
 
-TextKind = Literal["object", "schema", "regex", "choice", "grammar"]
+TextKind = Literal["object", "schema", "regex", "choice", "grammar", "xml"]
 LLAMACPP, VLLM = "llamacpp", "vllm"
 _GUIDED: dict[str, TextKind] = {
     "guided_json": "schema",
@@ -25,6 +26,7 @@ _OUTPUTS: dict[str, TextKind] = {
     "choice": "choice",
     "grammar": "grammar",
     "json_object": "object",
+    "xml": "xml",
 }
 _WRITTEN = frozenset({"chat", "completion"})
 _OBJECT = {"type": "object"}
@@ -34,7 +36,7 @@ STRUCTURED = frozenset({"response_format", "structured_outputs", "tools", *_GUID
 
 
 class TextForm(NamedTuple):
-    """What a text must be: `rule` is a JSON schema, a regular expression, the list of choices, or a grammar.
+    """What a text must be: `rule` is a JSON schema, a regular expression, the list of choices, a grammar, or `root` and `schema` of XML.
 
     `field` names where the request says so.
     """
@@ -79,6 +81,7 @@ def in_terms_of(engine: str, structure: Structure, fields: Fields, kind: Kind) -
 
     Raises:
         InvalidRequest: llama.cpp has no grammar for the regular expression.
+        NoXmlForm: the schema of the XML has none, which its check has told before.
     """
     form = structure.text
     if form is None or engine not in (LLAMACPP, VLLM):
@@ -90,6 +93,9 @@ def in_terms_of(engine: str, structure: Structure, fields: Fields, kind: Kind) -
         given = fields.get("structured_outputs")
         name = next(name for name, known in _OUTPUTS.items() if known == form.kind)
         more = given if type(given) is dict else {}
+        if form.kind == "xml":
+            kept = {name: value for name, value in more.items() if name != "xml"}
+            return {**out, "structured_outputs": {**kept, "grammar": _grammar(form)}}
         return {**out, "structured_outputs": {**more, name: True if form.kind == "object" else form.rule}}
     if form.kind in ("schema", "object"):
         if kind == "completion":
@@ -106,6 +112,8 @@ def _grammar(form: TextForm) -> str:
         return grammar_of_choice(form.rule)
     if form.kind == "grammar":
         return str(form.rule)
+    if form.kind == "xml":
+        return form_of(**form.rule).grammar()
     try:
         return grammar_of_regex(form.rule)
     except NoGrammar as exc:
@@ -161,6 +169,8 @@ def _form(kind: TextKind, value: Any, field: str, inner: str | None = None) -> T
         return TextForm(kind, _OBJECT, field)
     if kind == "schema":
         return TextForm(kind, _schema(value, where), field)
+    if kind == "xml":
+        return TextForm(kind, _xml(value, where), field)
     if kind == "choice":
         if type(value) is not list or not 0 < len(value) <= _MOST_CHOICES or any(type(one) is not str for one in value):
             raise wrong_value(where, f"must be a list of 1 to {_MOST_CHOICES} strings.")
@@ -168,6 +178,14 @@ def _form(kind: TextKind, value: Any, field: str, inner: str | None = None) -> T
     if type(value) is not str or not 0 < len(value) <= _MOST_LETTERS:
         raise wrong_value(where, f"must be a string of 1 to {_MOST_LETTERS} characters.")
     return TextForm(kind, value, field)
+
+
+def _xml(value: Any, where: str) -> dict[str, Any]:
+    if type(value) is not dict or set(value) != {"root", "schema"}:
+        raise wrong_value(
+            where, 'must be an object with `root` and `schema`, such as {"root": "person", "schema": {…}}.'
+        )
+    return {"root": value["root"], "schema": _schema(value["schema"], f"{where}.schema")}
 
 
 def _schema(value: Any, where: str) -> Any:

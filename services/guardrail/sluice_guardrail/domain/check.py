@@ -1,19 +1,22 @@
 """Checks a request or an answer against a policy and says what may go on (result shapes F268 and F272)."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import NamedTuple, Protocol
 
 from sluice.contracts.guard import (
     MAX_DETAILS,
+    CategoryScore,
     CheckRequest,
+    Groundedness,
     InputVerdict,
     IssueAction,
     IssueDetail,
     OutputVerdict,
     Segment,
+    SentenceSupport,
     VaultEntry,
 )
 from sluice.marking import marked
@@ -40,10 +43,22 @@ from sluice_guardrail.domain.policy import (
 )
 from sluice_guardrail.domain.redaction import Labels, redact
 from sluice_guardrail.domain.scanners.rules import OnError
-from sluice_guardrail.domain.scanning import Scanned, Tools, scan, take_turn
+from sluice_guardrail.domain.scanning import Scan, Scanned, Tools, scan, take_turn
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
-SCANNED = ("invisible_text", "url_detected", "language_detected", "topic_detected", "code_detected", "too_long")
+UNANSWERED_ROLES = SYSTEM_ROLES | {"context"}
+"""What comes along with an answer so that it can be judged, and is not judged itself."""
+
+SCANNED = (
+    "high_toxicity",
+    "potential_hallucination",
+    "invisible_text",
+    "url_detected",
+    "language_detected",
+    "topic_detected",
+    "code_detected",
+    "too_long",
+)
 ISSUES = (
     "pii_detected",
     "secret_detected",
@@ -85,6 +100,8 @@ class _Piece:
     segment: Segment
     decided: tuple[Decided | Scanned, ...]
     rules: InputRules | None = None
+    harm: Mapping[str, float] = field(default_factory=dict)
+    sentences: Sequence[Finding] = ()
 
     @property
     def blocked(self) -> bool:
@@ -141,7 +158,7 @@ def _input_piece(segment: Segment, policy: Policy, checkpoint: Checkpoint, heads
         decided += _turn(
             "prompt_injection", injection.on_error, tools, lambda: _injection(folded, injection, heads, foreign=foreign)
         )
-    scanned = scan(segment.text, folded, rules.scanners, tools)
+    scanned = scan(segment.text, folded, rules.scanners, tools, segment.role)
     return replace(_finish(segment, folded, decided, scanned, observe=policy.mode == "observe"), rules=rules)
 
 
@@ -183,6 +200,7 @@ def _input_verdict(
         filtered_segments=tuple(passed) if passed is not None and not single else None,
         vault=() if masks is None else masks.vault,
         details=_details(pieces, single=single),
+        category_scores=_scores(pieces, single=single),
         policy=policy.name,
         policy_hash=policy.hash,
     )
@@ -208,10 +226,11 @@ def _check_output(
 ) -> OutputVerdict:
     rules = policy.rules.output
     system_texts = [segment.text for segment in segments if segment.role in SYSTEM_ROLES]
+    context = [segment.text for segment in segments if segment.role == "context"]
     pieces: list[_Piece] = []
     for segment in segments:
         checkpoint()
-        if segment.role in SYSTEM_ROLES:
+        if segment.role in UNANSWERED_ROLES:
             pieces.append(_Piece(segment, ()))
             continue
         folded = fold(segment.text)
@@ -219,7 +238,7 @@ def _check_output(
         decided += _turn(
             "output_filter", rules.filter.on_error, tools, partial(_marks, folded, system_texts, rules.filter)
         )
-        scanned = scan(segment.text, folded, rules.scanners, tools)
+        scanned = scan(segment.text, folded, rules.scanners, tools, segment.role, context)
         pieces.append(_finish(segment, folded, decided, scanned, observe=policy.rules.mode == "observe"))
     labels = Labels(rules.pii.numbered)
     passed = [
@@ -233,9 +252,31 @@ def _check_output(
         filtered_response=passed[0].text if single else None,
         filtered_segments=None if single else tuple(passed),
         details=_details(pieces, single=single),
+        category_scores=_scores(pieces, single=single),
+        groundedness=_groundedness(pieces) if context and rules.scanners.groundedness is not None else None,
         policy=policy.name,
         policy_hash=policy.hash,
     )
+
+
+def _groundedness(pieces: Sequence[_Piece]) -> Groundedness | None:
+    decided = (item.finding for piece in pieces for item in piece.decided)
+    if any(finding.detector == "groundedness" and finding.category == "failure" for finding in decided):
+        return None
+    sentences = tuple(
+        SentenceSupport(
+            segment_id=piece.segment.id,
+            start=one.start,
+            end=one.end,
+            support=round(1 - one.score, 4),
+            kind=one.kind,
+            reason=one.reason,
+        )
+        for piece in pieces
+        for one in piece.sentences
+    )
+    support = [one.support for one in sentences]
+    return Groundedness(score=round(sum(support) / len(support), 4) if support else 1.0, sentences=sentences)
 
 
 def segment_with(segment: Segment, text: str) -> Segment:
@@ -306,15 +347,14 @@ def _marks(folded: Folded, system_texts: Sequence[str], rules: FilterRules) -> l
     return decided
 
 
-def _finish(
-    segment: Segment, folded: Folded, decided: Iterable[Decided], scanned: Iterable[Scanned], *, observe: bool
-) -> _Piece:
+def _finish(segment: Segment, folded: Folded, decided: Iterable[Decided], scanned: Scan, *, observe: bool) -> _Piece:
     placed: list[Decided | Scanned] = []
     for item in decided:
         start, end = folded.original_span(item.finding.start, item.finding.end)
         placed.append(item._replace(finding=replace(item.finding, start=start, end=end)))
-    placed.extend(scanned)
-    return _Piece(segment, tuple(item._replace(action="flag") if observe else item for item in placed))
+    placed.extend(scanned.decided)
+    shown = tuple(item._replace(action="flag") if observe else item for item in placed)
+    return _Piece(segment, shown, harm=scanned.harm, sentences=scanned.sentences)
 
 
 def _redacted(piece: _Piece, labels: Labels) -> Segment:
@@ -325,6 +365,14 @@ def _redacted(piece: _Piece, labels: Labels) -> Segment:
 def _issues(pieces: Iterable[_Piece]) -> tuple[str, ...]:
     codes = {item.code for piece in pieces for item in piece.decided}
     return tuple(code for code in ISSUES if code in codes)
+
+
+def _scores(pieces: Iterable[_Piece], *, single: bool) -> tuple[CategoryScore, ...]:
+    return tuple(
+        CategoryScore(category=category, score=score, segment_id=None if single else piece.segment.id)
+        for piece in pieces
+        for category, score in piece.harm.items()
+    )
 
 
 def _details(pieces: Iterable[_Piece], *, single: bool) -> tuple[IssueDetail, ...]:

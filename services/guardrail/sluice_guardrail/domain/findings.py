@@ -15,6 +15,8 @@ Category = Literal[
     "topic",
     "code",
     "length",
+    "harm",
+    "grounding",
     "failure",
 ]
 

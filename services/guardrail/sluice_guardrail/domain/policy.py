@@ -12,7 +12,7 @@ from sluice.settings import ConfigError
 from sluice_guardrail.domain.detectors import PiiKind
 from sluice_guardrail.domain.errors import UnknownPolicy
 from sluice_guardrail.domain.output_filter import MarkKind
-from sluice_guardrail.domain.scanners.rules import OnError, Scanners
+from sluice_guardrail.domain.scanners.rules import OnError, OutputScanners, Scanners
 
 PiiAction = Literal["redact", "mask", "block", "flag", "allow"]
 InjectionAction = Literal["block", "sanitise", "flag", "allow"]
@@ -102,7 +102,7 @@ class OutputRules(_Section):
 
     pii: PiiRules = PiiRules()
     filter: FilterRules = FilterRules()
-    scanners: Scanners = Scanners()
+    scanners: OutputScanners = OutputScanners()
 
     @field_validator("pii")
     @classmethod

@@ -1,7 +1,7 @@
 """Gives each detector its turn, says what a broken or late one means, and runs the scanners that a policy switches on."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeVar
 
@@ -9,11 +9,13 @@ from sluice.contracts.guard import IssueAction
 from sluice.errors import SluiceError
 from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.folding import Folded
+from sluice_guardrail.domain.grounding import find_unsupported
 from sluice_guardrail.domain.scanners.code import find_code
+from sluice_guardrail.domain.scanners.harm import find_harm
 from sluice_guardrail.domain.scanners.invisible import find_invisible_text
 from sluice_guardrail.domain.scanners.language import Languages, find_languages
 from sluice_guardrail.domain.scanners.length import find_length
-from sluice_guardrail.domain.scanners.rules import OnError, ScannerRules, Scanners
+from sluice_guardrail.domain.scanners.rules import OnError, OutputScanners, ScannerRules, Scanners
 from sluice_guardrail.domain.scanners.topics import find_topics
 from sluice_guardrail.domain.scanners.urls import find_urls
 
@@ -78,22 +80,40 @@ def take_turn(
     return found
 
 
-def scan(text: str, folded: Folded, scanners: Scanners, tools: Tools) -> list[Scanned]:
-    """Return what the scanners of a policy find in a text."""
-    found: list[Scanned] = []
-    for rules, look in _asked(text, folded, scanners, tools):
-        found.extend(_scanned(rules, look, tools))
+class Scan(NamedTuple):
+    """What the scanners of a policy say of a text: what has consequences, and all that they scored.
+
+    `harm` has the score of each category of harm that has any, `sentences` each sentence that was held against the context.
+    """
+
+    decided: list[Scanned]
+    harm: dict[str, float]
+    sentences: list[Finding]
+
+
+def scan(
+    text: str, folded: Folded, scanners: Scanners, tools: Tools, role: str = "user", context: Sequence[str] = ()
+) -> Scan:
+    """Return what the scanners of a policy find in a text; an answer is held against its `context`."""
+    found = Scan([], {}, [])
+    for rules, look in _asked(text, folded, scanners, tools, role):
+        _scan(rules, look, tools, found)
+    if context and isinstance(scanners, OutputScanners) and (grounded := scanners.groundedness) is not None:
+        look = _Look("groundedness", "potential_hallucination", lambda: find_unsupported(text, context))
+        _scan(grounded, look, tools, found)
     return found
 
 
 class _Look(NamedTuple):
     name: str
-    code: str
+    code: str | Callable[[str], str]
     find: Callable[[], Iterator[Finding]]
     folded: Folded | None = None
 
 
-def _asked(text: str, folded: Folded, wanted: Scanners, tools: Tools) -> Iterator[tuple[ScannerRules, _Look]]:
+def _asked(
+    text: str, folded: Folded, wanted: Scanners, tools: Tools, role: str
+) -> Iterator[tuple[ScannerRules, _Look]]:
     if (length := wanted.length) is not None:
         yield length, _Look("length", "too_long", lambda: find_length(text, length))
     if (invisible := wanted.invisible_text) is not None:
@@ -104,20 +124,27 @@ def _asked(text: str, folded: Folded, wanted: Scanners, tools: Tools) -> Iterato
         yield topics, _Look("topics", "topic_detected", lambda: find_topics(folded.text, topics), folded)
     if (code := wanted.code) is not None:
         yield code, _Look("code", "code_detected", lambda: find_code(text))
+    if (harm := wanted.harm) is not None and role not in harm.skip_roles:
+        yield harm, _Look("harm", harm.issue_for, lambda: find_harm(folded.text), folded)
     languages = tools.languages
     if (language := wanted.language) is not None and languages is not None:
         yield language, _Look("language", "language_detected", lambda: find_languages(text, language, languages))
 
 
-def _scanned(rules: ScannerRules, look: _Look, tools: Tools) -> Iterator[Scanned]:
+def _scan(rules: ScannerRules, look: _Look, tools: Tools, into: Scan) -> None:
     findings = take_turn(look.name, rules.on_error, tools, look.find, late=tools.is_late())
     if isinstance(findings, Scanned):
-        yield findings
+        into.decided.append(findings)
         return
     for finding in findings:
-        action = rules.action_for(finding.score)
+        if finding.category == "harm":
+            into.harm[finding.kind] = max(finding.score, into.harm.get(finding.kind, 0.0))
+        if finding.category == "grounding":
+            into.sentences.append(finding)
+        action = rules.action_for(finding.score, finding.kind)
         if action is not None:
-            yield Scanned(_in_original(finding, look.folded), look.code, action)
+            code = look.code if isinstance(look.code, str) else look.code(finding.kind)
+            into.decided.append(Scanned(_in_original(finding, look.folded), code, action))
 
 
 def _in_original(finding: Finding, folded: Folded | None) -> Finding:

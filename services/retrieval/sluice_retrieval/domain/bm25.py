@@ -11,8 +11,9 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 import snowballstemmer  # type: ignore[import-untyped]
@@ -26,7 +27,7 @@ _STOP_WORD_LIST = (
     "she should so some such than that the their them then there these they this those to too under until up us very "
     "was we were what when where which while who whom whose why will with would you your"
 )
-_STOP_WORDS = frozenset(_STOP_WORD_LIST.split())
+STOP_WORDS = frozenset(_STOP_WORD_LIST.split())
 
 
 class SparseVector(NamedTuple):
@@ -54,7 +55,7 @@ def terms(text: str) -> list[str]:
 
 def query_terms(text: str) -> list[str]:
     """Return the terms of a query without stop words, unless nothing else is in it."""
-    kept = [word for word in _words(unicodedata.normalize("NFKC", text).casefold()) if word not in _STOP_WORDS]
+    kept = [word for word in _words(unicodedata.normalize("NFKC", text).casefold()) if word not in STOP_WORDS]
     return terms(" ".join(kept)) if kept else terms(text)
 
 
@@ -78,9 +79,11 @@ def document_vector(found: Sequence[str], average_length: float, parameters: Bm2
     return _vector({index: tf * (k1 + 1) / (tf + norm) for index, tf in _frequencies(found).items()})
 
 
-def query_vector(found: Sequence[str]) -> SparseVector:
-    """Return a query's vector: each term as often as it was asked for."""
-    return _vector({index: float(tf) for index, tf in _frequencies(found).items()})
+def query_vector(found: Sequence[str], added: Mapping[str, float] = MappingProxyType({})) -> SparseVector:
+    """Return a query's vector: each term as often as it was asked for, and `added` terms with their weights."""
+    weights = {term_hash(term): weight for term, weight in added.items()}
+    weights.update({index: float(tf) for index, tf in _frequencies(found).items()})
+    return _vector(weights)
 
 
 def inverse_document_frequency(documents: int, with_term: int) -> float:
@@ -97,7 +100,7 @@ def _words(folded: str) -> Iterator[str]:
 
 
 def _frequencies(found: Sequence[str]) -> Counter[int]:
-    return Counter(term_hash(term) for term in found)
+    return Counter(map(term_hash, found))
 
 
 def _vector(weights: dict[int, float]) -> SparseVector:

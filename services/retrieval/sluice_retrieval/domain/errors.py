@@ -51,6 +51,12 @@ class RerankerNotConfigured(BadRequest):
     code, title = "reranker_not_configured", "No reranking model"
 
 
+class RewriterNotConfigured(BadRequest):
+    """A chat model was asked to rewrite the question, and the service has none."""
+
+    code, title = "rewriter_not_configured", "No rewriting model"
+
+
 class EmbeddingInputInvalid(BadRequest):
     """The input of an embedding request cannot be embedded as it is."""
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+from typing import NamedTuple
 
 from fastapi import APIRouter
 
 from sluice.auth import CallerDep
+from sluice.contracts.questions import QueryUnderstanding, Understood
 from sluice.contracts.retrieval import (
     ContextReply,
     ContextRequest,
@@ -19,17 +21,23 @@ from sluice.contracts.retrieval import (
 from sluice.contracts.vector_files import TextPart
 from sluice.errors import DependencyUnavailable, Unauthorized, problem_responses
 from sluice.telemetry import names
+from sluice_retrieval.domain.asking import Engine, find, prepare, terms_to_add, with_terms
 from sluice_retrieval.domain.context import assemble
-from sluice_retrieval.domain.errors import RerankerNotConfigured, StoreNotFound
+from sluice_retrieval.domain.embedding import OfTenant
+from sluice_retrieval.domain.errors import RerankerNotConfigured, RewriterNotConfigured, StoreNotFound
 from sluice_retrieval.domain.library import DocumentDetails
-from sluice_retrieval.domain.search import Hit, Place, joined, probes_of, search
+from sluice_retrieval.domain.questions.understanding import understand
+from sluice_retrieval.domain.search import Hit, Place
 from sluice_retrieval.wiring import Deps, DepsDep
 
 _TRIES = 3
+_AS_IT_COMES = QueryUnderstanding()
 
 router = APIRouter(
     tags=["search"],
-    responses=problem_responses(Unauthorized, StoreNotFound, RerankerNotConfigured, DependencyUnavailable),
+    responses=problem_responses(
+        Unauthorized, StoreNotFound, RerankerNotConfigured, RewriterNotConfigured, DependencyUnavailable
+    ),
 )
 
 
@@ -37,46 +45,52 @@ router = APIRouter(
 async def search_store(store_id: str, body: SearchRequest, caller: CallerDep, deps: DepsDep) -> SearchReply:
     """Return the chunks that match best; `hybrid` joins BM25 and dense search.
 
-    `filters` choose documents by their metadata, `diversity` keeps hits from repeating each other, and `explain` says
-    how every hit came to its place.
+    `filters` choose documents by their metadata, `diversity` keeps hits from repeating each other, `understand` says what
+    is made of the question first, and `explain` says how every hit came to its place.
     """
-    found, details = await _find(deps, caller.tenant, (store_id,), body)
-    hits = (_hit(hit, details[hit.passage.document_id], explain=body.explain) for hit in found)
-    return SearchReply(mode=body.mode, data=tuple(hits), search_query=(body.query, *body.also))
+    found = await _find(deps, caller.tenant, (store_id,), body)
+    hits = (_hit(hit, found.details[hit.passage.document_id], explain=body.explain) for hit in found.hits)
+    queries = tuple(one.text for one in found.understood.queries)
+    return SearchReply(mode=body.mode, data=tuple(hits), search_query=queries, understood=found.understood)
 
 
 @router.post("/v1/context", summary="Evidence for a question")
 async def context(body: ContextRequest, caller: CallerDep, deps: DepsDep) -> ContextReply:
     """Return a block of numbered evidence out of several stores, within a budget of tokens, and what it cites."""
-    found, details = await _find(deps, caller.tenant, body.vector_store_ids, body)
-    reply = assemble(found, body.budget_tokens, body.placement, deps.embedder.counter)
+    found = await _find(deps, caller.tenant, body.vector_store_ids, body)
+    reply = assemble(found.hits, body.budget_tokens, body.placement, deps.embedder.counter)
     citations = (
-        one.model_copy(update={"file_id": details[one.document_id].file_id or one.document_id})
+        one.model_copy(update={"file_id": found.details[one.document_id].file_id or one.document_id})
         for one in reply.citations
     )
-    return reply.model_copy(update={"citations": tuple(citations)})
+    return reply.model_copy(update={"citations": tuple(citations), "understood": found.understood})
 
 
-async def _find(
-    deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Query
-) -> tuple[list[Hit], dict[str, DocumentDetails]]:
-    """Return the hits and what is known of their documents."""
+class _Found(NamedTuple):
+    hits: list[Hit]
+    details: dict[str, DocumentDetails]
+    understood: Understood
+
+
+async def _find(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Query) -> _Found:
+    """Return the hits, what is known of their documents, and what was made of the question."""
     started, now = time.perf_counter(), deps.clock.now()
-    asked = [query.model_copy(update={"query": text}) for text in (query.query, *query.also)]
     with deps.tracing.span("search", attributes={"sluice.search.mode": query.mode, names.TENANT: tenant}) as span:
-        reranker = deps.reranker(query.rerank)
-        scope, probes = await asyncio.gather(
-            deps.library.scope(tenant, store_ids, query.filters, now),
-            asyncio.gather(*(probes_of(one, deps.embedder) for one in asked)),
+        embedder = OfTenant(deps.embedder, tenant)
+        engine = Engine(deps.vectors, embedder, deps.fusion, deps.reranker(query.rerank))
+        options = query.understand or await deps.library.understanding(tenant, store_ids) or _AS_IT_COMES
+        reading = await understand(query, options, deps.rewriter(options.rewrite), deps.languages)
+        scope, prepared = await asyncio.gather(
+            deps.library.scope(tenant, store_ids, query.filters, now), prepare(query, reading, embedder)
         )
+        terms: tuple[str, ...] = ()
+        if reading.wants_terms and query.mode != "dense":
+            terms = await terms_to_add(prepared, scope, engine)
+            prepared = await with_terms(prepared, reading, terms, embedder)
         for attempt in range(_TRIES):
             if attempt:
                 scope = await deps.library.scope(tenant, store_ids, query.filters, now)
-            rankings = [
-                await search(one, probe, scope, deps.vectors, deps.fusion, reranker)
-                for one, probe in zip(asked, probes, strict=True)
-            ]
-            found = rankings[0] if len(rankings) == 1 else joined(rankings)[: query.top_k]
+            found = await find(prepared, scope, engine)
             ready = await deps.library.details(tenant, [hit.passage.document_id for hit in found])
             if all(hit.passage.document_id in ready for hit in found):
                 break  # otherwise a document was begun, replaced or deleted since the scope was read
@@ -85,7 +99,7 @@ async def _find(
     for store_id in store_ids:
         deps.activity.touch(store_id, now)
     deps.metrics.search_seconds.labels(query.mode).observe(time.perf_counter() - started)
-    return found, ready
+    return _Found(found, ready, reading.told(terms))
 
 
 def _hit(hit: Hit, details: DocumentDetails, *, explain: bool) -> SearchHit:

@@ -45,6 +45,7 @@ async def create_store(body: VectorStoreCreate, caller: CallerDep, deps: DepsDep
         chunking=chunking_of(body.chunking_strategy, body.chunking) or effective(body.chunking),
         metadata=body.metadata,
         expires_after=body.expires_after,
+        understand=body.understand,
     )
     await deps.library.add_store(caller.tenant, store)
     if body.file_ids:
@@ -72,7 +73,7 @@ async def get_store(store_id: str, caller: CallerDep, deps: DepsDep) -> VectorSt
     "/{store_id}", summary="Change a vector store", responses=problem_responses(StoreNotFound, DocumentUnreadable)
 )
 async def update_store(store_id: str, body: VectorStoreUpdate, caller: CallerDep, deps: DepsDep) -> VectorStore:
-    """Change a store's name, metadata or expiry; what is left out stays."""
+    """Change a store's name, metadata, expiry or what is done with questions; what is left out stays."""
     metadata = body.metadata or {}
     check_plain(body.name or "", *metadata, *metadata.values())
     await deps.library.update_store(caller.tenant, store_id, body, deps.clock.now())

@@ -261,7 +261,7 @@ async def test_evidence_goes_before_the_question_and_citations_come_back(
     assert [event.citations for event in gateway.parts.usage.events] == [1, 1]
 
 
-async def test_a_follow_up_is_searched_for_with_what_was_asked_before(
+async def test_retrieval_is_given_the_conversation_and_tells_what_it_made_of_it(
     provider: Provider, client: httpx.AsyncClient
 ) -> None:
     earlier = [
@@ -277,11 +277,11 @@ async def test_a_follow_up_is_searched_for_with_what_was_asked_before(
                 "messages": [*earlier, last],
             }
             answers.append((await client.post(gateway.url + CHAT, json=body)).json()["sluice"])
-    both = ["And the router?", "On which port does the gateway listen?\nAnd the router?"]
-    assert [one["queries"] for one in answers] == [both, both[:1]]
+    assert [one["queries"] for one in answers] == [[f"{earlier[0]['content']} And the router?"], ["And the router?"]]
     first, second = gateway.parts.retrieval.asked
-    assert (first.query, list(first.also), first.rerank, first.placement) == (both[0], both[1:], "features", "edges")
-    assert (second.also, second.rerank, second.placement) == ((), "none", "ranked")
+    assert [turn.model_dump() for turn in first.conversation] == earlier
+    assert (first.query, first.rerank, first.placement) == ("And the router?", "features", "edges")
+    assert (second.conversation, second.rerank, second.placement) == ((), "none", "ranked")
 
 
 async def test_retrieval_asks_with_the_text_that_the_guard_let_pass(

@@ -139,6 +139,10 @@ FORMS: list[tuple[dict[str, Any], Callable[[str], bool]]] = [
         {"structured_outputs": {"grammar": 'root ::= "the " ("cat" | "dog") [.!]'}},
         lambda text: text[4:7] in ("cat", "dog"),
     ),
+    (
+        {"structured_outputs": {"xml": {"root": "p", "schema": SCHEMA}}},
+        lambda text: re.fullmatch(r"<p><name>[^<>]{0,12}</name><age>\d{1,2}</age></p>", text) is not None,
+    ),
 ]
 
 

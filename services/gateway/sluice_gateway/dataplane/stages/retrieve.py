@@ -1,17 +1,21 @@
 """Retrieve: ask the retrieval service for evidence, as the request or its policy demands."""
 
+from collections.abc import Sequence
+from typing import Literal
+
+from sluice.contracts.questions import Turn
 from sluice.contracts.retrieval import ContextReply, ContextRequest
 from sluice.errors import SluiceError
 from sluice_gateway.dataplane.body import RetrievalOptions
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import InvalidRequest, from_service
-from sluice_gateway.dataplane.follow_up import with_what_was_asked_before
 from sluice_gateway.dataplane.plan import RetrievalPlan
-from sluice_gateway.dataplane.texts import pieces, question
+from sluice_gateway.dataplane.texts import Path, Piece, pieces, question
 
 _MAX_QUERY = 20_000
 _MAX_STORES = 20
+_MAX_TURNS, _MAX_TURN = 12, 2000
 
 
 def context_request(
@@ -19,11 +23,11 @@ def context_request(
     policy: RetrievalPlan | None,
     query: str,
     budget_tokens: int,
-    whole: str | None = None,
+    earlier: Sequence[Turn] = (),
 ) -> ContextRequest:
     """Return the question: the stores of the policy and those that the request names, with the request's own settings first.
 
-    `whole` is a follow-up with what was asked before it: it is searched for as well, and the hits of both are joined.
+    `earlier` are the messages before the question: from them a follow-up is made a question that stands alone.
     """
     stores = dict.fromkeys((*(policy.vector_store_ids if policy else ()), *(asked.vector_store_ids if asked else ())))
     settings = asked or policy
@@ -36,7 +40,8 @@ def context_request(
         budget_tokens=budget_tokens,
         rerank=settings.rerank,
         placement=settings.placement,
-        also=() if whole is None or not settings.follow_ups else (whole[-_MAX_QUERY:],),
+        conversation=tuple(earlier) if settings.follow_ups else (),
+        understand=settings.understand or (policy.understand if policy is not None else None),
         filters=None if asked is None else asked.filters,
     )
 
@@ -45,6 +50,21 @@ def budget(context_tokens: int, max_tokens: int | None) -> int:
     """Return how many tokens of evidence may be put before the question: half of what the answer leaves of the context."""
     left = context_tokens - (max_tokens or context_tokens // 4)
     return max(64, min(1500, left // 2))
+
+
+def said_before(found: Sequence[Piece]) -> list[Turn]:
+    """Return the messages of user and assistant before the last one of the user, the latest at most, oldest first."""
+    said: dict[Path, list[str]] = {}
+    roles: dict[Path, Literal["user", "assistant"]] = {}
+    for piece in found:
+        if piece.role in ("user", "assistant"):
+            said.setdefault(piece.path[:2], []).append(piece.text)
+            roles[piece.path[:2]] = "user" if piece.role == "user" else "assistant"
+    asked = [path for path, role in roles.items() if role == "user"]
+    if len(asked) <= 1:
+        return []
+    before = list(said)[: list(said).index(asked[-1])][-_MAX_TURNS:]
+    return [Turn(role=roles[path], content="\n".join(said[path])[:_MAX_TURN]) for path in before]
 
 
 class Retrieve:
@@ -70,10 +90,10 @@ class Retrieve:
         query = question(found)
         if not query.strip():
             return
-        whole = with_what_was_asked_before(query, found)
+        earlier = said_before(found)
         asked = ctx.body.extension.retrieval if ctx.body.extension is not None else None
         try:
-            reply, queries = await self._ask(ctx, query, whole, asked)
+            reply, queries = await self._ask(ctx, query, earlier, asked)
         except SluiceError as exc:
             self._deps.metrics.stage_errors.labels("retrieve").inc()
             if asked is None and ctx.plan.retrieval is not None and ctx.plan.retrieval.on_error == "continue":
@@ -84,14 +104,15 @@ class Retrieve:
         ctx.citations = reply.citations
 
     async def _ask(
-        self, ctx: RequestContext, query: str, whole: str | None, asked: RetrievalOptions | None
+        self, ctx: RequestContext, query: str, earlier: Sequence[Turn], asked: RetrievalOptions | None
     ) -> tuple[ContextReply, tuple[str, ...]]:
         models = (ctx.model,) if ctx.model is not None else ctx.route.candidates if ctx.route is not None else ()
         smallest = min((entry.config.context_tokens for entry in models if entry is not None), default=8192)
-        request = context_request(asked, ctx.plan.retrieval, query, budget(smallest, ctx.body.max_tokens), whole)
+        request = context_request(asked, ctx.plan.retrieval, query, budget(smallest, ctx.body.max_tokens), earlier)
         with self._deps.tracing.span("retrieve") as span:
             reply = await self._deps.retrieval.context(
                 request, tenant=ctx.key.tenant, timeout_s=self._deps.options.stage_timeout_s
             )
             span.set_attribute("sluice.citations", len(reply.citations))
-            return reply, (request.query, *request.also)
+            understood = reply.understood
+            return reply, (request.query,) if understood is None else tuple(one.text for one in understood.queries)

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from sluice_guardrail.domain.scanners.harm_phrases import HarmCategory
+
 ScanAction = Literal["block", "redact", "flag"]
 OnError = Literal["closed", "open"]
 Host = Annotated[str, StringConstraints(pattern=r"^[a-z0-9*]([a-z0-9.-]{0,251}[a-z0-9])?$", to_lower=True)]
@@ -25,8 +27,9 @@ class ScannerRules(BaseModel):
         "closed", description="what a scanner that is broken or late means: closed blocks, open flags"
     )
 
-    def action_for(self, score: float) -> ScanAction | None:
-        """Return what to do about a finding with this score, None below the threshold."""
+    def action_for(self, score: float, kind: str = "") -> ScanAction | None:
+        """Return what to do about a finding of this kind with this score, None below the threshold."""
+        del kind
         if score < self.threshold:
             return None
         return self.severe_action if self.severe_action is not None and score > self.severe_from else self.action
@@ -67,6 +70,40 @@ class LengthRules(ScannerRules):
     max_lines: int | None = Field(None, ge=1)
 
 
+class HarmRules(ScannerRules):
+    """Harm in an input: `action` above `threshold` (handbook F265: block above 0.8), and `categories` where one differs."""
+
+    action: ScanAction = "block"
+    threshold: float = Field(0.8, ge=0, le=1)
+    categories: dict[HarmCategory, Literal["block", "redact", "flag", "allow"]] = Field(default_factory=dict)
+    skip_roles: frozenset[str] = frozenset({"system", "developer", "assistant", "tool", "function", "context"})
+
+    def action_for(self, score: float, kind: str = "") -> ScanAction | None:
+        """Return what to do about a phrase of this category with this score, None if nothing."""
+        if score <= self.threshold:
+            return None
+        own = {str(known): action for known, action in self.categories.items()}.get(kind)
+        if own is not None:
+            return None if own == "allow" else own
+        return super().action_for(score)
+
+    def issue_for(self, kind: str) -> str:
+        """Return the issue that a phrase of this category is."""
+        return "high_toxicity" if kind.startswith(("harassment", "hate")) else "unsafe_content"
+
+
+class OutputHarmRules(HarmRules):
+    """Harm in an answer (handbook F269: block when its safety, 1 less the score, is below 0.5)."""
+
+    threshold: float = Field(0.5, ge=0, le=1)
+    skip_roles: frozenset[str] = frozenset()
+
+    def issue_for(self, kind: str) -> str:
+        """Return the issue that a phrase of this category is."""
+        del kind
+        return "unsafe_content"
+
+
 class Scanners(BaseModel):
     """Which scanners run, and by which rules."""
 
@@ -78,3 +115,21 @@ class Scanners(BaseModel):
     topics: TopicRules | None = None
     code: ScannerRules | None = None
     length: LengthRules | None = None
+    harm: HarmRules | None = None
+
+
+class GroundednessRules(ScannerRules):
+    """Sentences of an answer that the context does not support: `action` above `threshold` (handbook F270: flag above 0.6)."""
+
+    threshold: float = Field(0.6, ge=0, le=1)
+
+    def action_for(self, score: float, kind: str = "") -> ScanAction | None:
+        """Return what to do about a sentence that nothing supports with this likelihood, None if nothing."""
+        return super().action_for(score, kind) if score > self.threshold else None
+
+
+class OutputScanners(Scanners):
+    """Which scanners run over answers; groundedness is judged where the context comes along."""
+
+    harm: OutputHarmRules | None = None
+    groundedness: GroundednessRules | None = GroundednessRules()

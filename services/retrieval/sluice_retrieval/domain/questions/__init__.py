@@ -1,0 +1,1 @@
+"""Making a question ready for search."""
