@@ -180,7 +180,9 @@ def _over_turns(pieces: list[_Piece], policy: Policy, heads: Heads | None, tools
 
     decided[turns[-1]] += _turn("prompt_injection", rules.on_error, tools, find)
     for at, text in zip(turns, folded, strict=True):
-        found = _finish(pieces[at].segment, text, decided[at], (), observe=policy.mode == "observe").decided
+        found = _finish(
+            pieces[at].segment, text, decided[at], Scan([], {}, []), observe=policy.mode == "observe"
+        ).decided
         pieces[at] = replace(pieces[at], decided=(*pieces[at].decided, *found))
     return pieces
 
