@@ -139,7 +139,9 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
         sending = _rounds(settings, metrics, lambda: _send(sweep, jobs, metrics))
         removing = _rounds(settings, metrics, lambda: _remove(sweep, vectors, metrics, jobs, activity, service.clock))
         stack.push_async_callback(service.loops.close)  # before the vector store and the model that they use
+        languages = Languages()
         service.loops.start("load-model", embedder.load)
+        service.loops.start("restem", lambda: _restem(sweep, languages, settings.sweep_s))
         service.loops.start("ingest-sweep", sending.run)
         service.loops.start("removal-sweep", removing.run)
         yield Deps(
@@ -166,7 +168,7 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
             fusion=Fusion(settings.hybrid_rrf_k, settings.hybrid_bm25_weight),
             rerankers=rerankers,
             model_rewriter=_rewriter(settings, metrics, stack),
-            languages=Languages(),
+            languages=languages,
             probes={**service.probes, "vector_store": vectors.ping, "embedder": embedder_is_loaded},
         )
 
@@ -222,6 +224,7 @@ async def open_worker(
                 lease_s=settings.lease_s,
                 files=_sources(platform, settings, stack),
                 extractor=_extractor(settings),
+                languages=Languages(),
             ),
             registry=registry,
             probes={"sql": database.ping, "vector_store": vectors.ping},
@@ -329,6 +332,16 @@ async def _send(sweep: Sweep, jobs: IngestJobs, metrics: Metrics) -> bool:
     if waiting:
         metrics.resent.inc(await sweep.send_due())
     return waiting > 0
+
+
+async def _restem(sweep: Sweep, languages: LanguageTeller, pause_s: float) -> None:
+    while True:
+        try:
+            if not await sweep.restem(languages):
+                return
+        except AWAY as exc:
+            _log.warning("documents of older releases wait: %s", exc.detail)
+        await asyncio.sleep(pause_s)
 
 
 async def _remove(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sluice.contracts.questions import QueryUnderstanding
-from sluice.contracts.retrieval import ContextPlacement, RerankMethod
+from sluice.contracts.retrieval import ContextPlacement, ContextTemplate, RerankMethod
 from sluice.contracts.routing import (
     AttemptPolicy,
     CachePolicy,
@@ -50,6 +50,7 @@ class RetrievalPlan(NamedTuple):
     placement: ContextPlacement = "ranked"
     follow_ups: bool = True
     understand: QueryUnderstanding | None = None
+    template: ContextTemplate = "numbered"
 
 
 class Attempting(NamedTuple):
@@ -143,6 +144,7 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
             wanted.placement,
             wanted.follow_ups,
             wanted.understand,
+            wanted.template,
         )
         if wanted is not None and wanted.vector_store_ids
         else None

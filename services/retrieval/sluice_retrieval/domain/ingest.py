@@ -21,8 +21,10 @@ from sluice_retrieval.domain.errors import (
     DocumentUnreadable,
 )
 from sluice_retrieval.domain.extraction import AS_TEXT, Extractor, FileFormat, FileSource, format_of
+from sluice_retrieval.domain.language import ENGLISH, language_of
 from sluice_retrieval.domain.library import IngestRecord, Job
 from sluice_retrieval.domain.points import Passage, Point, Selector, VectorStore
+from sluice_retrieval.domain.questions.understanding import LanguageTeller
 from sluice_retrieval.domain.topics import topic_breaks
 
 _log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class IngestObserver(Protocol):
 class _Prepared(NamedTuple):
     chunk: Chunk
     terms: list[str]
+    language: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Ingestor:
     lease_s: float
     files: FileSource
     extractor: Extractor
+    languages: LanguageTeller
 
     async def ingest(self, selector: Selector) -> None:
         """Bring one document to `ready` or `failed`, or leave it to whoever has it."""
@@ -123,7 +127,7 @@ class Ingestor:
                 await self.record.progress(job, done, self.clock.now() + self.lease_s)
             if self.clock.monotonic() - started < _QUICK_S:
                 size = min(2 * size, _LARGEST_BATCH)
-        await self.record.finish(job, len(prepared), total)
+        await self.record.finish(job, len(prepared), total, {item.language for item in prepared})
         return len(prepared)
 
     async def _read(self, job: Job) -> Job:
@@ -153,7 +157,12 @@ class Ingestor:
 
     def _prepare(self, job: Job, breaks: Sequence[int]) -> list[_Prepared]:
         chunks = chunk_document(job.text, job.media_type, job.chunking, self.embedder.counter, breaks)
-        return [_Prepared(chunk, terms(chunk.embedded_text())) for chunk in chunks]
+        main = language_of(job.text) or self.languages.language_of(job.text) or ENGLISH
+        found = []
+        for chunk in chunks:
+            language = language_of(chunk.text) or main
+            found.append(_Prepared(chunk, terms(chunk.embedded_text(), language), language))
+        return found
 
     def _points(
         self, job: Job, batch: Sequence[_Prepared], vectors: Sequence[tuple[float, ...]], average: float

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, delete, func, literal, select, union_all
 
 from sluice.contracts.paging import PageQuery
 from sluice.contracts.questions import QueryUnderstanding
@@ -27,6 +27,7 @@ from sluice_retrieval.tables import DocumentRow, RemovalRow, StoreRow, TextRow
 READY: DocumentStatus = "ready"
 UNFINISHED = ("queued", "processing")
 DAY_S = 86_400
+_NOTHING = literal("")
 _COUNTED = {"waiting": UNFINISHED, "ready": (READY,), "failed": ("failed",), "cancelled": ("cancelled",)}
 
 
@@ -176,46 +177,45 @@ class Library:
     ) -> Scope:
         """Return what a search over these stores, and in them over documents that match, may see.
 
-        Hidden are documents whose ingestion has begun and not ended, and those whose points are still to be removed, so
+        It also tells by which languages their texts are stemmed, and what is done with questions to them. Hidden are documents whose ingestion has begun and not ended, and those whose points are still to be removed, so
         that a replaced document gives way to the new one in one step.
         """
         wanted = tuple(dict.fromkeys(store_ids))
         over = StoreRow.last_active_at + StoreRow.expires_days * DAY_S <= now
         kind = case((and_(StoreRow.expires_days.is_not(None), over), literal("expired")), else_=literal("store"))
-        known = select(kind, StoreRow.id).where(StoreRow.tenant == tenant, StoreRow.id.in_(wanted))
-        begun = select(literal("hidden"), DocumentRow.id).where(
+        mine = (StoreRow.tenant == tenant, StoreRow.id.in_(wanted))
+        known = select(kind, StoreRow.id, StoreRow.languages).where(*mine)
+        told = select(literal("told"), StoreRow.id, cast(StoreRow.understand, Text)).where(
+            *mine, StoreRow.understand.is_not(None)
+        )
+        begun = select(literal("hidden"), DocumentRow.id, _NOTHING).where(
             DocumentRow.store_id.in_(wanted), DocumentRow.status.in_(UNFINISHED), DocumentRow.indexed.is_not(None)
         )
-        leaving = select(literal("hidden"), RemovalRow.document_id).where(
+        leaving = select(literal("hidden"), RemovalRow.document_id, _NOTHING).where(
             RemovalRow.store_id.in_(wanted), RemovalRow.document_id.is_not(None)
         )
-        parts = [known, begun, leaving]
+        parts = [known, told, begun, leaving]
         if filters is not None:
             ready = (DocumentRow.store_id.in_(wanted), DocumentRow.status == READY, matches(filters, wanted))
-            parts.append(select(literal("inside"), DocumentRow.id).where(DocumentRow.tenant == tenant, *ready))
-        found: dict[str, list[str]] = {}
+            parts.append(
+                select(literal("inside"), DocumentRow.id, _NOTHING).where(DocumentRow.tenant == tenant, *ready)
+            )
+        found: dict[str, dict[str, str]] = {}
         async with self._database.read() as session:
-            for sort, one in await session.execute(union_all(*parts)):
-                found.setdefault(sort, []).append(one)
+            for sort, one, said in await session.execute(union_all(*parts)):
+                found.setdefault(sort, {})[one] = said
         if "expired" in found:
             raise StoreExpired(
-                f"Vector store {found['expired'][0]!r} has expired. Make a new one, and give it a longer `expires_after`."
+                f"Vector store {next(iter(found['expired']))!r} has expired. Make a new one, and give it a longer `expires_after`."
             )
         missing = set(wanted).difference(found.get("store", ()))
         if missing:
             raise _no_store(next(one for one in wanted if one in missing))
         inside = None if filters is None else tuple(found.get("inside", ()))
-        return Scope(tenant, wanted, tuple(found.get("hidden", ())), inside)
-
-    async def understanding(self, tenant: str, store_ids: Sequence[str]) -> QueryUnderstanding | None:
-        """Return what is done with questions to these stores: as the first of them says that says anything."""
-        query = select(StoreRow.id, StoreRow.understand).where(
-            StoreRow.tenant == tenant, StoreRow.id.in_(store_ids), StoreRow.understand.is_not(None)
-        )
-        async with self._database.read() as session:
-            said = {row.id: row.understand for row in await session.execute(query)}
-        first = next((one for one in store_ids if one in said), None)
-        return None if first is None else QueryUnderstanding.model_validate(said[first])
+        languages = tuple(dict.fromkeys(one for said in found["store"].values() for one in said.split()))
+        said = next((found["told"][one] for one in wanted if one in found.get("told", ())), None)
+        understand = None if said is None else QueryUnderstanding.model_validate_json(said)
+        return Scope(tenant, wanted, tuple(found.get("hidden", ())), inside, languages, understand)
 
     async def details(self, tenant: str, document_ids: Sequence[str]) -> dict[str, DocumentDetails]:
         """Return what is shown of those documents that are ready now; one that is gone or replaced is left out."""
