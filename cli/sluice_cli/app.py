@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from sluice.sentences import faults
 from sluice_cli.commands import (
     audit,
+    autoscaling,
     cache,
     chunk,
     data,
@@ -18,6 +19,7 @@ from sluice_cli.commands import (
     keys,
     lifecycle,
     orgs,
+    plan,
     prices,
     redteam,
     registry,
@@ -40,6 +42,7 @@ _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     ("prices", prices.app),
     ("cache", cache.app),
     *(("eval", jobs.eval_app), ("finetune", jobs.finetune_app), ("router", router.app)),
+    *(("plan", plan.app), ("simulate", autoscaling.app)),
 )
 
 

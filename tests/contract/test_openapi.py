@@ -1,23 +1,22 @@
 """The OpenAPI documents in docs/openapi/ are what the services serve."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from sluice.settings import SERVICES
+from sluice.testing import ServiceProcess
 
 DOCS = Path(__file__).resolve().parents[2] / "docs/openapi"
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_the_snapshot_is_what_the_code_serves(service: str) -> None:
-    made = subprocess.run(
-        [sys.executable, "-m", f"sluice_{service}", "openapi"], capture_output=True, text=True, check=True
-    )
-    fresh = json.loads(made.stdout)
+def test_the_snapshot_is_what_the_code_serves(service: str, tmp_path: Path) -> None:
+    printed = tmp_path / "openapi.json"
+    made = ServiceProcess(f"sluice_{service}", ["openapi"], {}, printed, cwd=tmp_path)
+    assert made.start().wait() == 0, printed.read_text()
+    fresh = json.loads(printed.read_text())
     assert fresh == json.loads((DOCS / f"{service}.json").read_text()), (
         "the API changed: run `make openapi` and read the diff"
     )

@@ -27,7 +27,7 @@ def flushed_valkey(valkey: str) -> str:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL server that no test kills."""
-    with postgres_server() as url:
+    with postgres_server(durable=False) as url:
         yield url
 
 

@@ -1,6 +1,7 @@
 """The gateway's request path with stand-ins for its ports, for tests that need no other service."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sluice.auth import ServiceTokens
 from sluice.clock import SystemClock
-from sluice.contracts.guard import CheckRequest, InputVerdict, IssueDetail, OutputVerdict
+from sluice.contracts.guard import CheckRequest, Groundedness, InputVerdict, IssueDetail, OutputVerdict
 from sluice.contracts.questions import SearchedQuery, Understood
 from sluice.contracts.retrieval import Citation, ContextReply, ContextRequest
 from sluice.contracts.routing import (
@@ -97,7 +98,7 @@ class Secrets:
 
 @dataclass
 class Guard:
-    """A guardrail that redacts one address, blocks one phrase, and can be away; `without_verdict` stands for a broken detector."""
+    """A guardrail that redacts one address, blocks one phrase, misses numbers in the context, and can be away; `without_verdict` stands for a broken detector."""
 
     failing: SluiceError | None = None
     without_verdict: tuple[str, ...] = ()
@@ -118,6 +119,11 @@ class Guard:
         """Judge an answer; a blocked one is replaced by a refusal."""
         await self._wait(request)
         answer = (request.segments or ())[-1]
+        context = [segment.text for segment in request.segments or () if segment.role == "context"]
+        grounded = None
+        if context:
+            supported = all(word in context[0] for word in re.findall(r"[0-9]+", answer.text))
+            grounded = Groundedness(score=0.9 if supported else 0.2)
         blocked = POISON in answer.text
         text = "I cannot say that." if blocked else answer.text.replace(SECRET, "[EMAIL]")
         found = answer.text.find(SECRET)
@@ -129,8 +135,10 @@ class Guard:
             safe=not blocked,
             issues=(
                 *(("unsafe_content",) if blocked else ("pii_detected",) if text != answer.text else ()),
+                *(("potential_hallucination",) if grounded is not None and grounded.score < 0.4 else ()),
                 *self.without_verdict,
             ),
+            groundedness=grounded,
             filtered_segments=(answer.model_copy(update={"text": text}),),
             details=(detail,) if found >= 0 else (),
             policy=request.policy,

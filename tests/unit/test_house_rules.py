@@ -1,6 +1,8 @@
 """House rules that no linter knows, checked on the syntax tree of every source file."""
 
 import ast
+import functools
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,15 +17,28 @@ SOURCES = sorted(
 )
 BANNED_NAMES = re.compile(r"(^|_)(utils?|helpers?|manager|common|misc)$")
 MAX_LINES = 450
+WRITTEN = {".py", ".md", ".txt", ".yml", ".yaml", ".toml", ".sh"}
+NOT_OURS = {".venv", ".sluice", ".git", "node_modules", "__pycache__"}
+
+
+def _files() -> Iterator[Path]:
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in NOT_OURS]
+        yield from (Path(folder, name) for name in names)
 
 
 def _names(paths: list[Path]) -> list[str]:
     return [str(path.relative_to(ROOT)) for path in paths]
 
 
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def _trees(paths: list[Path]) -> Iterator[tuple[str, ast.Module]]:
     for path in paths:
-        yield str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))
+        yield str(path.relative_to(ROOT)), _tree(path)
 
 
 def test_there_is_something_to_check() -> None:
@@ -99,7 +114,7 @@ def test_only_settings_read_the_environment() -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_public_things_say_what_they_are(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = _tree(path)
     silent = [
         f"line {node.lineno}: {node.name}"
         for node in tree.body
@@ -138,23 +153,10 @@ def test_nothing_of_this_machine_is_committed() -> None:
         r"(^|[^A-Za-z0-9_])/(work|farm)/|py" r"pi\.org|python" r"hosted|registry\.npm" r"js|deb\.deb" r"ian"
     )
     tickets = re.compile(r"\bissue #?\d", re.IGNORECASE)
-    found = []
-    for pattern in (
-        "**/*.py",
-        "**/*.md",
-        "**/*.txt",
-        "**/*.yml",
-        "**/*.yaml",
-        "**/*.toml",
-        "**/*Dockerfile",
-        "Makefile",
-        "**/*.sh",
-    ):
-        for path in ROOT.glob(pattern):
-            relative = path.relative_to(ROOT)
-            if relative.parts[0] in (".venv", ".sluice", ".git") or "node_modules" in relative.parts:
-                continue
-            text = path.read_text(encoding="utf-8", errors="replace")
-            if hosts.search(text) or tickets.search(text):
-                found.append(str(relative))
+    found = [
+        str(path.relative_to(ROOT))
+        for path in _files()
+        if (path.suffix in WRITTEN or path.name == "Makefile" or path.name.endswith("Dockerfile"))
+        and (hosts.search(text := path.read_text(encoding="utf-8", errors="replace")) or tickets.search(text))
+    ]
     assert found == []

@@ -10,7 +10,7 @@ Result = Literal["passed", "changed", "blocked"]
 DetectorRun = tuple[str, Literal["ok", "late", "broken"], float]
 """A detector, what became of its turn at one text, and the seconds that it took."""
 
-_SCANNERS = frozenset({"invisible_text", "urls", "language", "topics", "code", "length", "harm"})
+_SCANNERS = frozenset({"invisible_text", "urls", "language", "topics", "code", "length", "harm", "groundedness"})
 _CODES = frozenset(
     {
         "pii_detected",
@@ -19,6 +19,7 @@ _CODES = frozenset(
         "unsafe_content",
         "content_filtered",
         "high_toxicity",
+        "potential_hallucination",
         "invisible_text",
         "url_detected",
         "language_detected",

@@ -105,11 +105,33 @@ class InputVerdict(Reply):
     policy_hash: str
 
 
+class SentenceSupport(Reply):
+    """How far the context supports one sentence of an answer, 0 to 1, and what is wrong with it.
+
+    `kind` is `supported`, `unsupported`, `number`, `name`, `negation` or `opposite`; `start` and `end` count characters of the answer.
+    """
+
+    segment_id: str
+    start: int
+    end: int
+    support: Annotated[float, Field(ge=0, le=1)]
+    kind: str
+    reason: str = ""
+
+
+class Groundedness(Reply):
+    """How far the context supports an answer: the mean over its sentences that state something, 1 if none does."""
+
+    score: Annotated[float, Field(ge=0, le=1)]
+    sentences: tuple[SentenceSupport, ...] = ()
+
+
 class OutputVerdict(Reply):
     """The handbook's output result: `safe`, `issues`, `filtered_response` (what may be shown in its place).
 
     With segments, `filtered_segments` holds every segment in order, an unsafe one with the refusal as its text, and
-    `filtered_response` is None. Segments of role `system` are not checked: an answer that repeats them is a leak.
+    `filtered_response` is None. Segments of role `system` are not checked: an answer that repeats them is a leak. Neither are those of
+    role `context`: they are what the answer is held against, and then `groundedness` says how far they support it.
     """
 
     stage: Literal["output"] = "output"
@@ -119,6 +141,7 @@ class OutputVerdict(Reply):
     filtered_segments: tuple[Segment, ...] | None = None
     details: tuple[IssueDetail, ...] = ()
     category_scores: tuple[CategoryScore, ...] = ()
+    groundedness: Groundedness | None = None
     policy: str
     policy_hash: str
 

@@ -17,6 +17,7 @@ Balance = Literal["least_loaded", "two_choices", "session", "prefix"]
 StructuredMode = Literal["off", "fail", "repair"]
 SamplingPreset = Literal["greedy", "factual", "creative"]
 GuardMode = Literal["off", "observe", "enforce"]
+GroundednessMode = Literal["off", "flag", "refuse"]
 DeploymentHealth = Literal["up", "down", "unknown"]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
@@ -50,13 +51,15 @@ class Deployment(Reply):
     `provider` names the API that is spoken there: `anthropic`, `gemini`, `bedrock` and `azure` have their own, every other
     name means OpenAI's; `llamacpp` and `vllm` are OpenAI's with these engines' own fields for structured output.
     `api_version` is Azure's. With `responses: native` requests to `/v1/responses` pass as they come to a server that has
-    OpenAI's Responses API, instead of being turned into chat completions.
+    OpenAI's Responses API, instead of being turned into chat completions. `adapter` names the LoRA adapter that its engine
+    has to hold, which is what `upstream_model` asks for then.
     """
 
     id: str
     provider: str = "openai"
     base_url: str
     upstream_model: str
+    adapter: str | None = None
     region: str | None = None
     api_version: str | None = None
     responses: Literal["translated", "native"] = "translated"
@@ -221,6 +224,8 @@ class Policy(Reply):
 
     `on_guard_error` says what a guardrail that cannot be reached means: `closed` refuses the request (default),
     `open` lets it pass. With guards `off` and no retrieval a request makes no hop but the upstream.
+    `groundedness` holds an answer against what retrieval found for it: a sentence that nothing supports is reported (`flag`), or the
+    answer is replaced by a refusal (`refuse`, which holds streams until they are judged).
     `deadline_s` bounds all attempts together for requests that bring no deadline of their own. `structured_output` says what an
     answer means that has not the form which the request demands (a schema, a regular expression, a tool's arguments): an error
     (`fail`), one more try of the model (`repair`, which holds streams until they are known to be right), or nothing (`off`).
@@ -231,6 +236,7 @@ class Policy(Reply):
     guard_output: GuardMode = "off"
     guard_policy: str = "default"
     on_guard_error: Literal["closed", "open"] = "closed"
+    groundedness: GroundednessMode = "off"
     retrieval: RetrievalPolicy | None = None
     cache: CachePolicy | None = None
     deadline_s: Annotated[float, Field(gt=0, le=3600)] | None = None

@@ -129,6 +129,11 @@ class ServiceProcess:
         """Tell whether it runs."""
         return self._process is not None and self._process.poll() is None
 
+    def wait(self, *, seconds: float = 30.0) -> int:
+        """Wait until it has ended by itself and return its exit status."""
+        assert self._process is not None
+        return self._process.wait(timeout=seconds)
+
     def kill(self) -> None:
         """End it with SIGKILL, as a crash would."""
         self._signal(signal.SIGKILL)

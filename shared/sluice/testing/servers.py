@@ -77,8 +77,11 @@ def valkey_server(folder: Path | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def postgres_server(folder: Path | None = None) -> Iterator[str]:
-    """Run a real PostgreSQL (about 3 s to start) and yield its URL, fit for SLUICE_DATABASE_URL."""
+def postgres_server(folder: Path | None = None, *, durable: bool = True) -> Iterator[str]:
+    """Run a real PostgreSQL (about 3 s to start) and yield its URL, fit for SLUICE_DATABASE_URL.
+
+    One that is not `durable` never waits for the disk: what it holds would not outlive a crash of the machine.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the wheel asks for a runtime folder that containers do not have
         # Made before the import: without it the wheel locks a file in /tmp, which only the first user can open.
@@ -87,6 +90,9 @@ def postgres_server(folder: Path | None = None) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="sluice-pg-", ignore_cleanup_errors=True) as scratch:
         server = get_server(folder or Path(scratch) / "pg", cleanup_mode="stop")
         try:
+            for setting in ("fsync", "full_page_writes", "synchronous_commit") if not durable else ():
+                server.psql(f"ALTER SYSTEM SET {setting} = off;")
+            server.psql("SELECT pg_reload_conf();")
             yield server.get_uri()
         finally:
             server.cleanup()

@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import httpx
+from tests.integration.databases import migrated
 
 from sluice.clock import SystemClock
 from sluice.contracts.routing import Deployment, Model, Policy, Price, RoutingSnapshot
 from sluice.ids import new_id
-from sluice.migrations import upgrade
 from sluice.settings import PlatformSettings
 from sluice.testing import asgi_client
 from sluice_gateway.app import create_app, in_front
@@ -27,7 +27,7 @@ class Gateway(NamedTuple):
 
 @asynccontextmanager
 async def running_gateway(platform: PlatformSettings, **settings: Any) -> AsyncIterator[Gateway]:
-    await upgrade(platform, "gateway", MIGRATIONS)
+    await migrated(platform, "gateway", MIGRATIONS)
     app = create_app(lambda: open_deps(platform, Settings(_env_file=None, **settings)))
     async with asgi_client(app, in_front(app)) as client:
         yield Gateway(client, app.state.deps)

@@ -33,7 +33,7 @@ def test_what_says_too_little_is_not_guessed(text: str) -> None:
     ("language", "text", "asked"),
     [
         ("de", "Die Häfen schließen abends.", "Wann schließt der Hafen?"),
-        ("fr", "Les traversées sont annulées.", "Quelle traversée est annulée ?"),
+        ("fr", "Les bateaux partiront tôt.", "Quel bateau partira ?"),
         ("es", "Los billetes rebajados caducan.", "¿Cuándo caduca un billete rebajado?"),
         ("ru", "Собаки путешествуют в намордниках.", "Нужен ли собаке намордник?"),
         ("sv", "Båtarna går varje halvtimme.", "När går båten?"),

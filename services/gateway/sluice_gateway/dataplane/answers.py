@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from sluice.contracts.guard import Groundedness
 from sluice.contracts.retrieval import Citation
 from sluice_gateway.dataplane.asgi import Headers, header_value
 from sluice_gateway.dataplane.context import RequestContext
@@ -37,6 +38,8 @@ def decision_headers(ctx: RequestContext) -> Headers:
         headers.append((b"x-sluice-route", header_value(reason)))
     if ctx.guard is not None:
         headers.append((b"x-sluice-guard", ctx.guard.encode()))
+    if ctx.groundedness is not None:
+        headers.append((b"x-sluice-groundedness", b"%.2f" % ctx.groundedness.score))
     if ctx.cache is not None:
         headers.append((b"x-sluice-cache", ctx.cache))
     if ctx.degraded:
@@ -61,8 +64,13 @@ def sluice_object(ctx: RequestContext) -> dict[str, Any]:
         "route": ctx.route.name if ctx.route is not None else None,
         "guard_issues": list(ctx.guard_issues),
         **({"queries": list(ctx.searched)} if ctx.searched else {}),
+        **({} if ctx.groundedness is None else {"groundedness": _grounded(ctx.groundedness)}),
         "citations": [citation.model_dump(mode="json") for citation in ctx.citations],
     }
+
+
+def _grounded(found: Groundedness) -> dict[str, Any]:
+    return found.model_dump(mode="json", exclude={"sentences": {"__all__": {"segment_id"}}})
 
 
 def wants_sluice_object(ctx: RequestContext) -> bool:

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, Protocol
 from opentelemetry.trace import Span
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from sluice.contracts.guard import Groundedness
 from sluice.contracts.retrieval import Citation
 from sluice.contracts.routing import StructuredMode
 from sluice.contracts.usage import UsageStatus
@@ -140,6 +141,7 @@ class RequestContext:
     pieces: list[Piece] | None = None
     guard_issues: tuple[str, ...] = ()
     guard: GuardOutcome | None = None
+    groundedness: Groundedness | None = None
     # what the placeholders stand for that the model sees: for this request alone, and never recorded or kept
     vault: Vault | None = None
     chain: tuple[ModelEntry, ...] = ()

@@ -10,6 +10,7 @@ from sluice.contracts.retrieval import ContextPlacement, ContextTemplate, Rerank
 from sluice.contracts.routing import (
     AttemptPolicy,
     CachePolicy,
+    GroundednessMode,
     GuardMode,
     Policy,
     SamplingPolicy,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sluice_gateway.dataplane.context import RequestContext
 
 Stage = Callable[["RequestContext"], Awaitable[None]]
+_GROUNDING: tuple[GroundednessMode, ...] = ("off", "flag", "refuse")
 _STRICTNESS: dict[GuardMode, int] = {"off": 0, "observe": 1, "enforce": 2}
 MAX_ATTEMPTS = 8
 _SCOPES = ("tenant", "team", "key")
@@ -96,6 +98,7 @@ class Plan:
     structured: StructuredMode = "fail"
     sampling: SamplingPolicy | None = None
     attempts: "Attempting" = AS_SET
+    groundedness: GroundednessMode = "off"
 
     def waiting(self) -> "Plan":
         """Return the same plan for a request that has to wait before the model is asked."""
@@ -160,21 +163,25 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
         (second if waits else first).append(stages.retrieve)
     groups = tuple(tuple(group) for group in (first, second) if group)
     attempts = _attempting(effective.attempts)
+    # Who is asked whether the context supports an answer is the guardrail, so that its answer has to be waited for.
+    needed: dict[GroundednessMode, GuardMode] = {"off": "off", "flag": "observe", "refuse": "enforce"}
+    guard_output = max(effective.guard_output, needed[effective.groundedness], key=_STRICTNESS.__getitem__)
     return Plan(
         policy=policy.name if policy is not None else None,
         guard_input=effective.guard_input,
-        guard_output=effective.guard_output,
+        guard_output=guard_output,
         guard_policy=effective.guard_policy,
         fail_open=effective.on_guard_error == "open",
         retrieval=retrieval,
         groups=groups,
-        direct=not groups and effective.guard_output == "off" and effective.sampling is None and not attempts.hedges,
+        direct=not groups and guard_output == "off" and effective.sampling is None and not attempts.hedges,
         cache=effective.cache,
         marks=effective.model_dump_json(exclude={"name", "cache", "deadline_s", "attempts"}),
         deadline_s=effective.deadline_s,
         structured=effective.structured_output,
         sampling=effective.sampling,
         attempts=attempts,
+        groundedness=effective.groundedness,
     )
 
 
@@ -188,6 +195,7 @@ def stricter(one: Policy | None, other: Policy | None) -> Policy | None:
         guard_input=max(one.guard_input, other.guard_input, key=_STRICTNESS.__getitem__),
         guard_output=max(one.guard_output, other.guard_output, key=_STRICTNESS.__getitem__),
         guard_policy=leader.guard_policy,
+        groundedness=max(one.groundedness, other.groundedness, key=_GROUNDING.index),
         on_guard_error="closed" if "closed" in (one.on_guard_error, other.on_guard_error) else "open",
         retrieval=one.retrieval or other.retrieval,
         deadline_s=_least(one.deadline_s, other.deadline_s),

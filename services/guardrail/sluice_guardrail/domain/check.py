@@ -10,11 +10,13 @@ from sluice.contracts.guard import (
     MAX_DETAILS,
     CategoryScore,
     CheckRequest,
+    Groundedness,
     InputVerdict,
     IssueAction,
     IssueDetail,
     OutputVerdict,
     Segment,
+    SentenceSupport,
     VaultEntry,
 )
 from sluice.marking import marked
@@ -43,8 +45,12 @@ from sluice_guardrail.domain.scanners.rules import OnError
 from sluice_guardrail.domain.scanning import Scan, Scanned, Tools, scan, take_turn
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
+UNANSWERED_ROLES = SYSTEM_ROLES | {"context"}
+"""What comes along with an answer so that it can be judged, and is not judged itself."""
+
 SCANNED = (
     "high_toxicity",
+    "potential_hallucination",
     "invisible_text",
     "url_detected",
     "language_detected",
@@ -94,6 +100,7 @@ class _Piece:
     decided: tuple[Decided | Scanned, ...]
     rules: InputRules | None = None
     harm: Mapping[str, float] = field(default_factory=dict)
+    sentences: Sequence[Finding] = ()
 
     @property
     def blocked(self) -> bool:
@@ -194,10 +201,11 @@ def _check_output(
 ) -> OutputVerdict:
     rules = policy.rules.output
     system_texts = [segment.text for segment in segments if segment.role in SYSTEM_ROLES]
+    context = [segment.text for segment in segments if segment.role == "context"]
     pieces: list[_Piece] = []
     for segment in segments:
         checkpoint()
-        if segment.role in SYSTEM_ROLES:
+        if segment.role in UNANSWERED_ROLES:
             pieces.append(_Piece(segment, ()))
             continue
         folded = fold(segment.text)
@@ -205,7 +213,7 @@ def _check_output(
         decided += _turn(
             "output_filter", rules.filter.on_error, tools, partial(_marks, folded, system_texts, rules.filter)
         )
-        scanned = scan(segment.text, folded, rules.scanners, tools, segment.role)
+        scanned = scan(segment.text, folded, rules.scanners, tools, segment.role, context)
         pieces.append(_finish(segment, folded, decided, scanned, observe=policy.rules.mode == "observe"))
     labels = Labels(rules.pii.numbered)
     passed = [
@@ -220,9 +228,30 @@ def _check_output(
         filtered_segments=None if single else tuple(passed),
         details=_details(pieces, single=single),
         category_scores=_scores(pieces, single=single),
+        groundedness=_groundedness(pieces) if context and rules.scanners.groundedness is not None else None,
         policy=policy.name,
         policy_hash=policy.hash,
     )
+
+
+def _groundedness(pieces: Sequence[_Piece]) -> Groundedness | None:
+    decided = (item.finding for piece in pieces for item in piece.decided)
+    if any(finding.detector == "groundedness" and finding.category == "failure" for finding in decided):
+        return None
+    sentences = tuple(
+        SentenceSupport(
+            segment_id=piece.segment.id,
+            start=one.start,
+            end=one.end,
+            support=round(1 - one.score, 4),
+            kind=one.kind,
+            reason=one.reason,
+        )
+        for piece in pieces
+        for one in piece.sentences
+    )
+    support = [one.support for one in sentences]
+    return Groundedness(score=round(sum(support) / len(support), 4) if support else 1.0, sentences=sentences)
 
 
 def segment_with(segment: Segment, text: str) -> Segment:
@@ -300,7 +329,7 @@ def _finish(segment: Segment, folded: Folded, decided: Iterable[Decided], scanne
         placed.append(item._replace(finding=replace(item.finding, start=start, end=end)))
     placed.extend(scanned.decided)
     shown = tuple(item._replace(action="flag") if observe else item for item in placed)
-    return _Piece(segment, shown, harm=scanned.harm)
+    return _Piece(segment, shown, harm=scanned.harm, sentences=scanned.sentences)
 
 
 def _redacted(piece: _Piece, labels: Labels) -> Segment:

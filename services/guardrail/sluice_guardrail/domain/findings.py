@@ -16,6 +16,7 @@ Category = Literal[
     "code",
     "length",
     "harm",
+    "grounding",
     "failure",
 ]
 

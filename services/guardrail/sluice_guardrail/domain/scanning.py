@@ -1,7 +1,7 @@
 """Gives each detector its turn, says what a broken or late one means, and runs the scanners that a policy switches on."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeVar
 
@@ -9,12 +9,13 @@ from sluice.contracts.guard import IssueAction
 from sluice.errors import SluiceError
 from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.folding import Folded
+from sluice_guardrail.domain.grounding import find_unsupported
 from sluice_guardrail.domain.scanners.code import find_code
 from sluice_guardrail.domain.scanners.harm import find_harm
 from sluice_guardrail.domain.scanners.invisible import find_invisible_text
 from sluice_guardrail.domain.scanners.language import Languages, find_languages
 from sluice_guardrail.domain.scanners.length import find_length
-from sluice_guardrail.domain.scanners.rules import OnError, ScannerRules, Scanners
+from sluice_guardrail.domain.scanners.rules import OnError, OutputScanners, ScannerRules, Scanners
 from sluice_guardrail.domain.scanners.topics import find_topics
 from sluice_guardrail.domain.scanners.urls import find_urls
 
@@ -80,17 +81,26 @@ def take_turn(
 
 
 class Scan(NamedTuple):
-    """What the scanners of a policy say of a text: what has consequences, and the score of each category of harm that has any."""
+    """What the scanners of a policy say of a text: what has consequences, and all that they scored.
+
+    `harm` has the score of each category of harm that has any, `sentences` each sentence that was held against the context.
+    """
 
     decided: list[Scanned]
     harm: dict[str, float]
+    sentences: list[Finding]
 
 
-def scan(text: str, folded: Folded, scanners: Scanners, tools: Tools, role: str = "user") -> Scan:
-    """Return what the scanners of a policy find in a text."""
-    found = Scan([], {})
+def scan(
+    text: str, folded: Folded, scanners: Scanners, tools: Tools, role: str = "user", context: Sequence[str] = ()
+) -> Scan:
+    """Return what the scanners of a policy find in a text; an answer is held against its `context`."""
+    found = Scan([], {}, [])
     for rules, look in _asked(text, folded, scanners, tools, role):
         _scan(rules, look, tools, found)
+    if context and isinstance(scanners, OutputScanners) and (grounded := scanners.groundedness) is not None:
+        look = _Look("groundedness", "potential_hallucination", lambda: find_unsupported(text, context))
+        _scan(grounded, look, tools, found)
     return found
 
 
@@ -129,6 +139,8 @@ def _scan(rules: ScannerRules, look: _Look, tools: Tools, into: Scan) -> None:
     for finding in findings:
         if finding.category == "harm":
             into.harm[finding.kind] = max(finding.score, into.harm.get(finding.kind, 0.0))
+        if finding.category == "grounding":
+            into.sentences.append(finding)
         action = rules.action_for(finding.score, finding.kind)
         if action is not None:
             code = look.code if isinstance(look.code, str) else look.code(finding.kind)

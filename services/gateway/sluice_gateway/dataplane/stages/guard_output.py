@@ -17,6 +17,10 @@ from sluice_gateway.dataplane.errors import Unavailable
 from sluice_gateway.dataplane.stages.guard_input import let_unchecked, note_failures
 
 _ANSWER = "answer"
+_HALLUCINATION = "potential_hallucination"
+UNGROUNDED = "I can't answer that from the documents I was given."
+"""What stands in place of an answer that the documents do not support, where the policy refuses such."""
+
 _MAX_SYSTEM = 50_000
 _MAX_WITHOUT_SPACE = 400
 _TEXT_FIELDS = ("content", "reasoning_content", "refusal")
@@ -62,8 +66,8 @@ def cut_before(text: str, limit: int, details: Sequence[IssueDetail]) -> int:
 class Checks(Protocol):
     """Says what may be shown in place of a text; it raises where the policy forbids to go on unchecked."""
 
-    async def check(self, ctx: RequestContext, text: str) -> Checked:
-        """Return what may be shown in place of `text`."""
+    async def check(self, ctx: RequestContext, text: str, *, whole: bool = False) -> Checked:
+        """Return what may be shown in place of `text`; a whole answer is held against what was retrieved for it, too."""
         ...
 
 
@@ -73,8 +77,10 @@ class GuardOutput:
     def __init__(self, deps: DataPlaneDeps) -> None:
         self._deps = deps
 
-    async def check(self, ctx: RequestContext, text: str) -> Checked:
+    async def check(self, ctx: RequestContext, text: str, *, whole: bool = False) -> Checked:
         """Return what may be shown in place of `text`, and note the issues.
+
+        A `whole` answer is also held against what retrieval found for it, where the policy says so.
 
         Raises:
             Unavailable: the guardrail could not be asked, and the policy fails closed.
@@ -82,7 +88,7 @@ class GuardOutput:
         if not text:
             return Checked(text, blocked=False, details=())
         try:
-            verdict = await self._ask(ctx, text)
+            verdict = await self._ask(ctx, text, whole=whole and ctx.plan.groundedness != "off")
         except SluiceError as exc:
             self._deps.metrics.stage_errors.labels("guard_output").inc()
             if ctx.plan.guard_output == "enforce" and not ctx.plan.fail_open:
@@ -94,6 +100,10 @@ class GuardOutput:
                 let_unchecked(ctx, self._deps)
             return Checked(text, blocked=False, details=())
         ctx.flag(verdict.issues)
+        _note_grounds(ctx, verdict)
+        if ctx.plan.groundedness == "refuse" and _HALLUCINATION in verdict.issues:
+            ctx.judged("blocked")
+            return Checked(UNGROUNDED, blocked=True, details=verdict.details)
         shown = next((part.text for part in verdict.filtered_segments or () if part.id == _ANSWER), None)
         if not verdict.safe or shown is None:
             ctx.judged("blocked")
@@ -119,13 +129,13 @@ class GuardOutput:
     async def _choice(self, ctx: RequestContext, choice: dict[str, Any]) -> dict[str, Any]:
         message = choice.get("message")
         if not isinstance(message, dict):
-            text = await self.check(ctx, choice.get("text") or "")
+            text = await self.check(ctx, choice.get("text") or "", whole=True)
             return _marked({**choice, "text": text.text}, blocked=text.blocked)
         out = dict(message)
         blocked = False
         for name in _TEXT_FIELDS:
             if isinstance(message.get(name), str):
-                checked = await self.check(ctx, message[name])
+                checked = await self.check(ctx, message[name], whole=name == "content")
                 out[name] = checked.text
                 blocked = blocked or checked.blocked
         calls = message.get("tool_calls")
@@ -140,11 +150,29 @@ class GuardOutput:
             out["content"] = out.get("content") or ""
         return _marked({**choice, "message": out}, blocked=blocked)
 
-    async def _ask(self, ctx: RequestContext, text: str) -> OutputVerdict:
+    async def hold_against_context(self, ctx: RequestContext, text: str) -> None:
+        """Note how far what retrieval found supports an answer that has been shown already; without a verdict it is marked unchecked."""
+        if not text:
+            return
+        try:
+            verdict = await self._ask(ctx, text, whole=True)
+        except SluiceError:
+            self._deps.metrics.stage_errors.labels("guard_output").inc()
+            let_unchecked(ctx, self._deps)
+            return
+        _note_grounds(ctx, verdict)
+        if _HALLUCINATION in verdict.issues:
+            ctx.flag((_HALLUCINATION,))
+            if ctx.guard == "passed":
+                ctx.guard = "flagged"
+
+    async def _ask(self, ctx: RequestContext, text: str, *, whole: bool) -> OutputVerdict:
         segments = [
             Segment(id=f"system-{index}", role="system", text=system)
             for index, system in enumerate(system_texts(ctx.fields))
         ]
+        if whole and ctx.context_text:
+            segments.append(Segment(id="context", role="context", text=ctx.context_text[:MAX_TEXT]))
         segments.append(Segment(id=_ANSWER, role="assistant", text=text[:MAX_TEXT]))
         with self._deps.tracing.span("guard output", attributes={"sluice.guard.policy": ctx.plan.guard_policy}):
             return await self._deps.guard.check_output(
@@ -152,6 +180,13 @@ class GuardOutput:
                 tenant=ctx.key.tenant,
                 timeout_s=self._deps.options.stage_timeout_s,
             )
+
+
+def _note_grounds(ctx: RequestContext, verdict: OutputVerdict) -> None:
+    # Of several choices the least supported one counts.
+    found = verdict.groundedness
+    if found is not None and (ctx.groundedness is None or found.score < ctx.groundedness.score):
+        ctx.groundedness = found
 
 
 def _marked(choice: dict[str, Any], *, blocked: bool) -> dict[str, Any]:
@@ -169,14 +204,15 @@ class StreamGuard:
     """Holds back the text of one stream and releases what was checked.
 
     Each place (a choice's content, its reasoning, a tool call's arguments) has its own held text. Tool arguments are
-    released whole at the end, since half of a JSON document cannot be judged.
+    released whole at the end, since half of a JSON document cannot be judged. With `whole` all text is held to the end and judged as one.
     """
 
-    def __init__(self, guard: Checks, ctx: RequestContext, *, window: int, holdback: int) -> None:
+    def __init__(self, guard: Checks, ctx: RequestContext, *, window: int, holdback: int, whole: bool = False) -> None:
         self._guard = guard
         self._ctx = ctx
-        self._window = window
+        self._window = MAX_TEXT if whole else window
         self._holdback = holdback
+        self._whole = whole
         self._held: dict[Place, str] = {}
         self._due: dict[Place, int] = {}
         self._skeleton: dict[str, Any] = {}
@@ -271,7 +307,7 @@ class StreamGuard:
     async def _rest(self, place: Place) -> Released:
         text = self._held.pop(place)
         self._due.pop(place, None)
-        checked = await self._guard.check(self._ctx, text)
+        checked = await self._guard.check(self._ctx, text, whole=self._whole and place[1] in ("content", "text"))
         if checked.blocked:
             return Released([self._stop(place, checked.text)], blocked=True)
         return Released([self._text(place, checked.text)] if text else [], blocked=False)

@@ -154,8 +154,13 @@ class _Relay:
         if ctx.plan.guard_output == "enforce":
             options = deps.options
             self._windows = StreamGuard(
-                guard, ctx, window=options.guard_window_chars, holdback=options.guard_holdback_chars
+                guard,
+                ctx,
+                window=options.guard_window_chars,
+                holdback=options.guard_holdback_chars,
+                whole=ctx.plan.groundedness == "refuse" and bool(ctx.context_text),
             )
+        self._grounds = self._windows is not None and ctx.plan.groundedness == "flag" and bool(ctx.context_text)
         self._unmasking = None if ctx.vault is None else StreamUnmasking(ctx.vault)
         self._check = None if ctx.checks is None else StreamCheck(ctx.checks)
         self._observing = ctx.plan.guard_output == "observe"
@@ -232,6 +237,7 @@ class _Relay:
                 self._seen += _text_of(chunk)
                 out.append(one)
             else:
+                self._seen += _text_of(chunk) if self._grounds else ""
                 released = await self._windows.feed(chunk)
                 out += [event(part) for part in released.chunks]
                 if released.blocked:
@@ -247,7 +253,9 @@ class _Relay:
             tail = b"".join(event(part) for part in released.chunks)
             self._blocked = released.blocked
         elif self._observing:
-            await self._guard.check(ctx, self._seen)
+            await self._guard.check(ctx, self._seen, whole=True)
+        if self._grounds and not self._blocked:
+            await self._guard.hold_against_context(ctx, self._seen)
         if self._blocked:
             ctx.status, ctx.error_code = "blocked", "content_filter"
         if ctx.observer is not None:

@@ -118,7 +118,18 @@ class Scanners(BaseModel):
     harm: HarmRules | None = None
 
 
+class GroundednessRules(ScannerRules):
+    """Sentences of an answer that the context does not support: `action` above `threshold` (handbook F270: flag above 0.6)."""
+
+    threshold: float = Field(0.6, ge=0, le=1)
+
+    def action_for(self, score: float, kind: str = "") -> ScanAction | None:
+        """Return what to do about a sentence that nothing supports with this likelihood, None if nothing."""
+        return super().action_for(score, kind) if score > self.threshold else None
+
+
 class OutputScanners(Scanners):
-    """Which scanners run over answers."""
+    """Which scanners run over answers; groundedness is judged where the context comes along."""
 
     harm: OutputHarmRules | None = None
+    groundedness: GroundednessRules | None = GroundednessRules()
