@@ -20,7 +20,35 @@ _KINDS = ("documents", "tables", "code")
 _TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xlsm"})
 _CODE = frozenset(
     f".{one}"
-    for one in ["bash", "c", "cc", "cpp", "cs", "css", "go", "h", "hpp", "java", "js", "jsx", "kt", "lua", "php", "pl", "ps1", "py", "r", "rb", "rs", "scala", "sh", "sql", "swift", "ts", "tsx"]
+    for one in [
+        "bash",
+        "c",
+        "cc",
+        "cpp",
+        "cs",
+        "css",
+        "go",
+        "h",
+        "hpp",
+        "java",
+        "js",
+        "jsx",
+        "kt",
+        "lua",
+        "php",
+        "pl",
+        "ps1",
+        "py",
+        "r",
+        "rb",
+        "rs",
+        "scala",
+        "sh",
+        "sql",
+        "swift",
+        "ts",
+        "tsx",
+    ]
 )
 
 
