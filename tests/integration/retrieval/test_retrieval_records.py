@@ -5,11 +5,8 @@ from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
-<<<<<<< HEAD
 from sqlalchemy import update
-=======
 from tests.integration.databases import set_up_schema
->>>>>>> main
 
 from sluice.contracts.paging import PageQuery
 from sluice.contracts.retrieval import Attributes, ChunkingOptions, Document, SearchFilter, VectorStore
