@@ -23,6 +23,7 @@ from sluice.service import deps_of
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
+from sluice_retrieval.adapters.duck import DuckTables
 from sluice_retrieval.adapters.extract.sandbox import ParseLimits, ProcessExtractor
 from sluice_retrieval.adapters.gateway_files import GatewayFiles
 from sluice_retrieval.adapters.languages import Languages
@@ -43,6 +44,7 @@ from sluice_retrieval.domain.questions.rules import WithRules
 from sluice_retrieval.domain.questions.understanding import LanguageTeller, Rewriter
 from sluice_retrieval.domain.rerank import FeatureReranker, Reranker, WithFallback
 from sluice_retrieval.domain.sweep import Sweep
+from sluice_retrieval.domain.tables import TableEngine
 from sluice_retrieval.metrics import IngestMetrics, Metrics
 from sluice_retrieval.settings import RetrievalSettings
 from sluice_retrieval.store.files import Files
@@ -80,6 +82,7 @@ class Deps:
     rerankers: Mapping[RerankMethod, Reranker]
     model_rewriter: Rewriter | None
     languages: LanguageTeller
+    tables: TableEngine
     probes: Mapping[str, Probe]
 
     def reranker(self, method: RerankMethod) -> Reranker | None:
@@ -170,6 +173,7 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
             rerankers=rerankers,
             model_rewriter=_rewriter(settings, metrics, stack),
             languages=languages,
+            tables=DuckTables(settings.table_query_memory_mb, settings.table_query_timeout_s),
             probes={**service.probes, "vector_store": vectors.ping, "embedder": embedder_is_loaded},
         )
 
