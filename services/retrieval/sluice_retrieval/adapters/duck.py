@@ -41,15 +41,21 @@ class DuckTables:
             _load(engine, table)
             engine.execute("SET enable_external_access = false")
             engine.execute("SET lock_configuration = true")
-            timer = threading.Timer(self._timeout_s, engine.interrupt)
+            late = threading.Event()
+
+            def stop() -> None:
+                late.set()
+                engine.interrupt()
+
+            timer = threading.Timer(self._timeout_s, stop)
             timer.start()
             try:
                 matched = engine.execute(f"SELECT {_ROW} FROM asked{where} ORDER BY {_ROW}", values).fetchall()  # noqa: S608  no word of the user stands in it
                 rows = engine.execute(f"{select.head}{where}{select.tail}", values).fetchall()
+                if late.is_set():
+                    raise self._too_large()  # it ended between two steps
             except (duckdb.InterruptException, duckdb.OutOfMemoryException) as exc:
-                raise TableQueryTooLarge(
-                    f"The query takes more than {self._timeout_s:g} s or {self._memory_mb} MiB. Filter more, or group by less."
-                ) from exc
+                raise self._too_large() from exc
             except duckdb.Error as exc:
                 raise TableQueryInvalid(
                     "The query does not fit the table: compare each column with values of its kind."
@@ -57,6 +63,11 @@ class DuckTables:
             finally:
                 timer.cancel()
         return Computed(select.names, tuple(tuple(map(_cell, row)) for row in rows), tuple(row[0] for row in matched))
+
+    def _too_large(self) -> TableQueryTooLarge:
+        return TableQueryTooLarge(
+            f"The query takes more than {self._timeout_s:g} s or {self._memory_mb} MiB. Filter more, or group by less."
+        )
 
 
 class _Selected:
