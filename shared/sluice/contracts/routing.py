@@ -199,6 +199,20 @@ class SamplingPolicy(Reply):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
 
 
+class ConfidencePolicy(Reply):
+    """How sure the model has to be of an answer, by the log-probabilities of its tokens and by how far several answers agree.
+
+    `min_probability` is the least geometric mean of the tokens' probabilities. With `samples` so many more answers are asked for in the same
+    call (not for streams), and the first has to agree with them by `min_agreement`. An answer below either is reported (`flag`) or, where it
+    is not streamed, replaced by a refusal (`refuse`).
+    """
+
+    action: Literal["flag", "refuse"] = "flag"
+    min_probability: Annotated[float, Field(ge=0, le=1)] = 0.5
+    samples: Annotated[int, Field(ge=0, le=4)] = 0
+    min_agreement: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
 class AttemptPolicy(Reply):
     """How long one attempt may take, how many there are, and when a second deployment is asked as well.
 
@@ -224,6 +238,7 @@ class Policy(Reply):
     `open` lets it pass. With guards `off` and no retrieval a request makes no hop but the upstream.
     `groundedness` holds an answer against what retrieval found for it: a sentence that nothing supports is reported (`flag`), or the
     answer is replaced by a refusal (`refuse`, which holds streams until they are judged).
+    `second_opinion` does the same with what the guardrail's judging model says of the answer.
     `deadline_s` bounds all attempts together for requests that bring no deadline of their own. `structured_output` says what an
     answer means that has not the form which the request demands (a schema, a regular expression, a tool's arguments): an error
     (`fail`), one more try of the model (`repair`, which holds streams until they are known to be right), or nothing (`off`).
@@ -235,6 +250,8 @@ class Policy(Reply):
     guard_policy: str = "default"
     on_guard_error: Literal["closed", "open"] = "closed"
     groundedness: GroundednessMode = "off"
+    second_opinion: GroundednessMode = "off"
+    confidence: ConfidencePolicy | None = None
     retrieval: RetrievalPolicy | None = None
     cache: CachePolicy | None = None
     deadline_s: Annotated[float, Field(gt=0, le=3600)] | None = None

@@ -78,6 +78,25 @@ async def test_what_nothing_supports_is_refused(stream: bool, provider: Provider
         assert [event.status for event in gateway.parts.usage.events] == ["ok", "blocked"]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("mode", ["flag", "refuse"])
+async def test_a_second_model_disputes_an_answer(
+    mode: GroundednessMode, stream: bool, provider: Provider, client: httpx.AsyncClient
+) -> None:
+    policy = Policy(name="checked", second_opinion=mode)
+    routes = snapshot(model("small", deployment("d1", provider.base_url), policy="checked"), policies=(policy,))
+    async with serving(Parts(), routes) as gateway:
+        provider.next(Behaviour(text=RIGHT), Behaviour(text=WRONG))
+        right = await ask(client, gateway.url, stream=stream)
+        wrong = await ask(client, gateway.url, stream=stream)
+        assert "8080" in right.text
+        assert ("9090" in wrong.text) == (mode == "flag")
+        assert ("I can't give an answer" in wrong.text) == (mode == "refuse")
+        segments = gateway.parts.guard.asked[-1].segments or ()
+        assert [(one.role, one.text) for one in segments[:-1]] == [("question", "Which port?")]
+        assert [event.guard_issues for event in gateway.parts.usage.events] == [(), ("disputed_answer",)]
+
+
 async def test_without_the_guardrail_the_policy_decides(provider: Provider, client: httpx.AsyncClient) -> None:
     away = DependencyUnavailable("away")
     async with serving(Parts(guard=Guard(failing=away)), routing(provider, "refuse", "off")) as gateway:
