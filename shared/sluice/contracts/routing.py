@@ -51,13 +51,15 @@ class Deployment(Reply):
     `provider` names the API that is spoken there: `anthropic`, `gemini`, `bedrock` and `azure` have their own, every other
     name means OpenAI's; `llamacpp` and `vllm` are OpenAI's with these engines' own fields for structured output.
     `api_version` is Azure's. With `responses: native` requests to `/v1/responses` pass as they come to a server that has
-    OpenAI's Responses API, instead of being turned into chat completions.
+    OpenAI's Responses API, instead of being turned into chat completions. `adapter` names the LoRA adapter that its engine
+    has to hold, which is what `upstream_model` asks for then.
     """
 
     id: str
     provider: str = "openai"
     base_url: str
     upstream_model: str
+    adapter: str | None = None
     region: str | None = None
     api_version: str | None = None
     responses: Literal["translated", "native"] = "translated"

@@ -33,8 +33,7 @@ def realised(head: GainHead, gains: Floats, share: float) -> list[bool]:
 
 def part(examples: GainExamples, rows: Ints) -> GainExamples:
     """Return some of the examples."""
-    texts = tuple(examples.texts[row] for row in rows)
-    return GainExamples(texts, examples.embeddings[rows], examples.weak[rows], examples.strong[rows])
+    return GainExamples(examples.embeddings[rows], examples.weak[rows], examples.strong[rows])
 
 
 def vectors(texts: tuple[str, ...], kept: Path | None) -> Floats:
@@ -66,7 +65,7 @@ def main() -> None:
     weak, strong = (
         np.array([float(row[f"{name}_correct"]) for row in rows], np.float32) for name in ("weak", "strong")
     )
-    whole = GainExamples(texts, vectors(texts, asked.embeddings), weak, strong)
+    whole = GainExamples(vectors(texts, asked.embeddings), weak, strong)
     fold = np.random.default_rng(0).permutation(len(rows)) % FOLDS
     predicted = np.zeros(len(rows), np.float32)
     furthest = 0.0
@@ -74,7 +73,7 @@ def main() -> None:
     for number in range(FOLDS):
         mine = np.flatnonzero(fold == number)
         head = train_gain(part(whole, np.flatnonzero(fold != number))).head
-        predicted[mine] = head.gains([texts[row] for row in mine], whole.embeddings[mine])
+        predicted[mine] = head.gains(whole.embeddings[mine])
         order = np.random.default_rng(number).permutation(len(mine))
         for share in SHARES:
             decided = realised(head, predicted[mine][order], share)
@@ -96,7 +95,7 @@ def main() -> None:
     held = len(mmlu) // FOLDS
     head = train_gain(part(whole, mmlu[held:])).head
     stream = np.concatenate([mmlu[:held], gsm8k])
-    gains = head.gains([texts[row] for row in stream], whole.embeddings[stream])
+    gains = head.gains(whole.embeddings[stream])
     furthest_shifted = 0.0
     for share in SHARES:
         after = realised(head, gains, share)[held:]

@@ -1,10 +1,15 @@
 """Adapters that engines hold are models for the router and for callers."""
 
+import pytest
+
 from sluice.contracts.engine import EngineList, EngineStatus
 from sluice.contracts.routing import Deployment, Model, Route, RoutingSnapshot
 from sluice.errors import DependencyUnavailable
 from sluice_router.adapters.loads import Loads
 from sluice_router.domain.adapters import with_adapters
+from sluice_router.domain.config import parse
+from sluice_router.domain.errors import ModelsFileError
+from sluice_router.domain.publication import snapshot
 
 ONE, TWO = "http://e1:8000/v1", "http://e2:8000/v1"
 
@@ -36,6 +41,40 @@ def test_an_adapter_is_a_model_on_the_engines_that_hold_it() -> None:
     assert [one.id for one in second.deployments] == ["b/second"]
     assert (tuned.context_tokens, tuned.policy, tuned.fallbacks) == (512, "guarded", ())
     assert with_adapters(SNAPSHOT, {}) is SNAPSHOT
+
+
+def test_a_deployment_that_names_an_adapter_is_up_while_its_engine_holds_it() -> None:
+    def tuned(url: str) -> Deployment:
+        return place(f"t-{url}", url).model_copy(update={"upstream_model": "tuned", "adapter": "tuned", "health": "up"})
+
+    careful = BASE.model_copy(
+        update={"name": "careful", "policy": "strict", "deployments": (tuned(ONE), tuned("http://elsewhere/v1"))}
+    )
+    declared = SNAPSHOT.model_copy(update={"models": (careful, BASE)})
+
+    def seen(*held: str) -> tuple[list[str], list[str], str | None]:
+        found = with_adapters(declared, {ONE: held})
+        first, other = found.models[0].deployments
+        return [model.name for model in found.models], [first.health, other.health], first.health_reason
+
+    assert seen("tuned", "more") == (["careful", "base", "more"], ["up", "up"], None), (
+        "not by its own name, past the policy"
+    )
+    assert seen("more") == (["careful", "base", "more"], ["down", "up"], "its engine does not hold the adapter 'tuned'")
+    assert (
+        next(one for one in with_adapters(declared, {ONE: ("more",)}).models if one.name == "more").policy == "guarded"
+    )
+
+
+def test_models_yaml_names_the_adapter_instead_of_the_model_over_there() -> None:
+    def file(**deployment: object) -> object:
+        return {"models": [{"name": "careful", "deployments": [{"base_url": ONE, "provider": "vllm", **deployment}]}]}
+
+    config = parse(file(adapter="tuned"), "f")
+    published = snapshot(config, {}, version=1, now=0.0, catalogue=lambda _, __: None).models[0].deployments[0]
+    assert (published.upstream_model, published.adapter) == ("tuned", "tuned")
+    with pytest.raises(ModelsFileError, match="leave upstream_model out"):
+        parse(file(adapter="tuned", upstream_model="other"), "f")
 
 
 class Inference:

@@ -16,21 +16,32 @@ Arrays = Mapping[str, NDArray[Any]]
 
 def packed(head: Head | GainHead) -> bytes:
     """Return a classifier as bytes."""
+    arrays = _of_classes(head) if isinstance(head, Head) else _of_gain(head)
+    out = io.BytesIO()
+    np.savez_compressed(out, allow_pickle=False, **arrays)
+    return out.getvalue()
+
+
+def _of_classes(head: Head) -> Arrays:
     scaling = head.scaling
-    arrays: dict[str, NDArray[Any]] = {
+    return {
         "mean": scaling.mean,
         "spread": scaling.spread,
         "rarity": scaling.rarity,
         "weights": head.weights.astype(np.float16),
+        "classes": np.array(head.classes),
+        "bias": head.bias,
+        "numbers": np.array([scaling.word_scale, head.temperature, head.floor]),
     }
-    if isinstance(head, Head):
-        arrays |= {"classes": np.array(head.classes), "bias": head.bias}
-        arrays["numbers"] = np.array([scaling.word_scale, head.temperature, head.floor])
-    else:
-        arrays |= {"expected": head.expected, "numbers": np.array([scaling.word_scale, head.bias])}
-    out = io.BytesIO()
-    np.savez_compressed(out, allow_pickle=False, **arrays)
-    return out.getvalue()
+
+
+def _of_gain(head: GainHead) -> Arrays:
+    return {
+        "examples": head.examples.astype(np.float16),
+        "weights": head.weights,
+        "bias": np.array(head.bias),
+        "expected": head.expected,
+    }
 
 
 def unpacked(content: bytes) -> Head | GainHead:
@@ -57,10 +68,9 @@ def _head(arrays: Arrays) -> Head:
 
 
 def _gain_head(arrays: Arrays) -> GainHead:
-    word_scale, bias = (float(value) for value in arrays["numbers"])
-    scaling = _scaling(arrays, word_scale)
-    weights = _weights(arrays, (len(scaling.mean) + (1 << WORD_BITS),))
-    return GainHead(scaling, weights, bias, np.sort(arrays["expected"].astype(np.float32)))
+    examples = arrays["examples"].astype(np.float32)
+    weights = _weights(arrays, (len(examples),))
+    return GainHead(examples, weights, float(arrays["bias"]), np.sort(arrays["expected"].astype(np.float32)))
 
 
 def _scaling(arrays: Arrays, word_scale: float) -> Scaling:

@@ -110,7 +110,7 @@ class Classifiers:
         }
         gain = None
         if "difficulty" in wanted and self.gain_head is not None and vector is not None:
-            gain = float(self.gain_head.gains([text], vector[None, :])[0])
+            gain = float(self.gain_head.gains(vector[None, :])[0])
         return Read(classes, gain)
 
     async def train_classes(
@@ -140,9 +140,7 @@ class Classifiers:
         """Train `difficulty` anew, keep the result and use it from now on; raises as `train_classes` does."""
         async with self._training:
             vectors = await self._embedded_all(texts)
-            examples = GainExamples(
-                tuple(texts), vectors, np.array(weak, dtype=np.float32), np.array(strong, dtype=np.float32)
-            )
+            examples = GainExamples(vectors, np.array(weak, dtype=np.float32), np.array(strong, dtype=np.float32))
             try:
                 trained = await asyncio.to_thread(train_gain, examples)
             except ValueError as exc:
@@ -163,6 +161,8 @@ class Classifiers:
         except ValueError as exc:
             _log.error("the classifier %s is broken and not used: %s Train it again.", name, exc)
             self.heads.pop(name, None)
+            if name == "difficulty":
+                self.gain_head = None
             return
         if isinstance(found, GainHead):
             self.gain_head = found

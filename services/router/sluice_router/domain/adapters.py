@@ -1,32 +1,54 @@
-"""LoRA adapters that engines hold, as models of their own."""
+"""LoRA adapters that engines hold: as models of their own, and as deployments that name one."""
 
 from collections.abc import Mapping
 
 from sluice.contracts.routing import Deployment, Model, RoutingSnapshot
 
+Held = Mapping[str, tuple[str, ...]]
 
-def with_adapters(snapshot: RoutingSnapshot, held: Mapping[str, tuple[str, ...]]) -> RoutingSnapshot:
-    """Return a snapshot in which each adapter is a model: its base's description, on those of its deployments whose engine holds it.
 
-    `held` has the adapters of engines by base URL. A name that is a model or route of the file stays that. An adapter falls
-    back to nothing, since its base would answer as if it were the adapter.
+def with_adapters(snapshot: RoutingSnapshot, held: Held) -> RoutingSnapshot:
+    """Return a snapshot in which each adapter is a model, and no deployment is up whose engine lacks the adapter that it names.
+
+    `held` has the adapters of engines by base URL. An adapter that a deployment there names is described by that deployment's model, and a name
+    that is a model or route already stays that. Each other one gets its base's description, on those of its deployments
+    whose engine holds it. It falls back to nothing, since its base would answer as if it were the adapter.
     """
+    if not held:
+        return snapshot
+    named = {(place.base_url, place.adapter) for model in snapshot.models for place in model.deployments}
     taken = {*(model.name for model in snapshot.models), *(route.name for route in snapshot.routes)}
     found: dict[str, tuple[Model, list[Deployment]]] = {}
     for model in snapshot.models:
-        for deployment in model.deployments:
-            for name in held.get(deployment.base_url, ()):
-                if name in taken:
+        for place in model.deployments:
+            for name in () if place.adapter else held.get(place.base_url, ()):
+                if name in taken or (place.base_url, name) in named:
                     continue
                 base, places = found.setdefault(name, (model, []))
                 if base is model:
-                    places.append(_of_adapter(deployment, name))
+                    places.append(_of_adapter(place, name))
+    there = tuple(_as_held(model, held) for model in snapshot.models)
     added = tuple(_as_model(base, name, places) for name, (base, places) in sorted(found.items()))
-    return snapshot.model_copy(update={"models": (*snapshot.models, *added)}) if added else snapshot
+    return snapshot.model_copy(update={"models": (*there, *added)})
 
 
-def _of_adapter(deployment: Deployment, name: str) -> Deployment:
-    return deployment.model_copy(update={"id": f"{deployment.id}/{name}", "upstream_model": name})
+def _as_held(model: Model, held: Held) -> Model:
+    # An engine that nobody here knows may hold anything.
+    if not any(place.adapter and place.base_url in held for place in model.deployments):
+        return model
+    places = tuple(
+        place
+        if place.adapter is None or place.adapter in held.get(place.base_url, (place.adapter,))
+        else place.model_copy(
+            update={"health": "down", "health_reason": f"its engine does not hold the adapter {place.adapter!r}"}
+        )
+        for place in model.deployments
+    )
+    return model.model_copy(update={"deployments": places})
+
+
+def _of_adapter(place: Deployment, name: str) -> Deployment:
+    return place.model_copy(update={"id": f"{place.id}/{name}", "upstream_model": name, "adapter": name})
 
 
 def _as_model(base: Model, name: str, places: list[Deployment]) -> Model:

@@ -111,6 +111,7 @@ class DeploymentConfig(_Section):
     provider: ProviderName = "openai"
     base_url: BaseUrl
     upstream_model: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
+    adapter: Name | None = None
     region: Region | None = None
     api_version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,50}$")] | None = None
     responses: Literal["translated", "native"] = "translated"
@@ -122,6 +123,12 @@ class DeploymentConfig(_Section):
     first_byte_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     idle_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     health: HealthCheck = HealthCheck()
+
+    @model_validator(mode="after")
+    def _asks_for_its_adapter(self) -> Self:
+        if self.adapter is not None and self.upstream_model not in (None, self.adapter):
+            raise ValueError("adapter is the name that the engine is asked for; leave upstream_model out")
+        return self
 
 
 class FallbacksOnConfig(_Section):

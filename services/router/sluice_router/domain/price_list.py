@@ -63,7 +63,9 @@ def wanted_of(model: ModelConfig) -> tuple[Wanted, ...]:
     if model.price is not None:
         return ()
     return tuple(
-        Wanted(provider=one.provider, base_url=one.base_url, upstream_model=one.upstream_model or model.name)
+        Wanted(
+            provider=one.provider, base_url=one.base_url, upstream_model=one.adapter or one.upstream_model or model.name
+        )
         for one in model.deployments
         if one.provider not in ("openai", "llamacpp", "vllm") or _is_public(urlsplit(one.base_url).hostname or "")
     )
