@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 PACKAGES := shared cli $(wildcard services/*)
-IMAGES := gateway router guardrail retrieval inference finetune eval feedback
+IMAGES := gateway router guardrail retrieval inference finetune eval feedback bridge
 
 .PHONY: help
 help: ## show the targets
@@ -108,6 +108,18 @@ bench-replicas: install ## kill one of three engines under load: no whole reques
 vllm: install ## install vLLM into its own environment (4 GB) and measure it behind the platform; on a GPU: make vllm BUILD=gpu
 	@$(BIN)/python -m tests.bench.vllm --build $(or $(BUILD),cpu)
 
+BRIDGE := .venv-bridge
+$(BRIDGE)/.installed: $(VENV)/.installed requirements/bridge.txt
+	@echo "Installing the SDKs of the bridge into $(BRIDGE)/ (about 250 MB) …"
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(BRIDGE)
+	@$(UV) pip install --quiet --python $(BRIDGE)/bin/python --compile-bytecode --require-hashes -r requirements/bridge.txt
+	@$(UV) pip install --quiet --python $(BRIDGE)/bin/python --no-deps -e shared -e services/bridge
+	@touch $@
+
+.PHONY: bridge
+bridge: $(BRIDGE)/.installed ## install the bridge to more providers into its own environment, and prove it behind a gateway
+	@$(BIN)/python -m tests.bench.bridge
+
 .PHONY: bench-structured
 bench-structured: install ## 300 requests for JSON of a schema over llama.cpp and, where it is installed, vLLM: all valid or told of
 	@$(BIN)/python -m tests.bench.structured
@@ -122,4 +134,4 @@ containers: install ## build the images and run docker-compose.yml with podman (
 
 .PHONY: clean
 clean: down ## stop the platform and remove the environment and all data
-	@rm -rf $(VENV) .sluice
+	@rm -rf $(VENV) $(BRIDGE) .sluice

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from sluice.settings import SERVICES, PlatformSettings
+from sluice.settings import OPTIONAL_SERVICES, SERVICES, PlatformSettings
 from sluice_cli.settings import CliSettings
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/reference/configuration.md"
@@ -36,7 +36,7 @@ def section(title: str, cls: type[BaseSettings]) -> str:
 def page() -> str:
     """Return the whole page."""
     parts = [HEAD, section("All parts", PlatformSettings)]
-    for service in SERVICES:
+    for service in (*SERVICES, *OPTIONAL_SERVICES):
         module = importlib.import_module(f"sluice_{service}.settings")
         own = [item for item in vars(module).values() if isinstance(item, type) and item.__module__ == module.__name__]
         parts += [section(service, cls) for cls in own if issubclass(cls, BaseSettings)]

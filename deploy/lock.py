@@ -1,8 +1,10 @@
 """Resolves the workspace's dependencies and writes the lock files: names, versions and hashes, never an index's host."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = {
@@ -15,8 +17,9 @@ IMAGES = {
     "eval": "eval",
     "feedback": "feedback",
 }
-EXTRAS = {"gateway": ("s3",)}  # what an image has besides its package's own dependencies
-OWN = ["sluice", "sluice-cli", *(f"sluice-{name}" for name in IMAGES)]
+EXTRAS = {"gateway": ("bedrock", "s3")}  # what an image has besides its package's own dependencies
+OWN = ["sluice", "sluice-cli", "sluice-bridge", *(f"sluice-{name}" for name in IMAGES)]
+ELSEWHERE = {"services/bridge/pyproject.toml"}  # its SDKs want other versions than the rest: an environment of its own
 
 
 def compile_lock(output: str, *inputs: str) -> None:
@@ -50,6 +53,20 @@ def compile_vllm(output: str, *options: str) -> None:
     print(f"requirements/{output}.txt")
 
 
+def compile_bridge() -> None:
+    """Write the lock file of the bridge's own environment: the versions of dev.txt, but for packages that its SDKs want older."""
+    own = {"anthropic"}
+    pins = [
+        block
+        for block in re.split(r"\n(?=\S)", (ROOT / "requirements/dev.txt").read_text())
+        if re.split(r"[=\[ ]", block)[0] not in own
+    ]
+    with NamedTemporaryFile("w", suffix=".txt") as constraints:
+        constraints.write("\n".join(pins))
+        constraints.flush()
+        compile_lock("bridge", "-c", constraints.name, "shared/pyproject.toml", "services/bridge/pyproject.toml")
+
+
 def main() -> None:
     """Write all lock files; each image's is a subset of dev.txt. With `vllm` as argument: those of vLLM's environments only."""
     if sys.argv[1:] == ["vllm"]:
@@ -57,7 +74,9 @@ def main() -> None:
         compile_vllm("vllm-gpu")
         return
     members = sorted(
-        str(path.relative_to(ROOT)) for path in [*ROOT.glob("services/*/pyproject.toml"), ROOT / "cli/pyproject.toml"]
+        name
+        for path in [*ROOT.glob("services/*/pyproject.toml"), ROOT / "cli/pyproject.toml"]
+        if (name := str(path.relative_to(ROOT))) not in ELSEWHERE
     )
     compile_lock("dev", "pyproject.toml", "--group", "dev", "shared/pyproject.toml", *members)
     compile_lock("models", "--no-deps", "requirements/models.in")
@@ -66,6 +85,7 @@ def main() -> None:
         extras = (option for name in EXTRAS.get(image, ()) for option in ("--extra", name))
         package = f"services/{folder}/pyproject.toml"
         compile_lock(image, "-c", "requirements/dev.txt", "shared/pyproject.toml", package, *extras)
+    compile_bridge()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from sluice.sentences import faults
 from sluice_cli.commands import (
     audit,
+    autoscaling,
     cache,
     chunk,
     data,
@@ -23,7 +24,6 @@ from sluice_cli.commands import (
     redteam,
     registry,
     router,
-    simulate,
     talk,
     teams,
     usage,
@@ -42,7 +42,7 @@ _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     ("prices", prices.app),
     ("cache", cache.app),
     *(("eval", jobs.eval_app), ("finetune", jobs.finetune_app), ("router", router.app)),
-    *(("plan", plan.app), ("simulate", simulate.app)),
+    *(("plan", plan.app), ("simulate", autoscaling.app)),
 )
 
 

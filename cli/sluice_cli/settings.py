@@ -21,6 +21,10 @@ class CliSettings(BaseSettings):
         description="the gateway's port; the other parts follow it; unset means where the platform of this home runs",
     )
     redis_url: str = Field("", description="a Redis to use in place of the embedded Valkey")
+    bridge: bool = Field(
+        default=False, description="whether `sluice up` starts the bridge too (`make bridge` installs it)"
+    )
+    bridge_python: Path = Field(Path(".venv-bridge/bin/python"), description="the Python that has the bridge")
     start_timeout_s: float = Field(120.0, gt=0, description="how long `sluice up` waits for all parts to be ready")
     url: str = Field("", description="the gateway to talk to; empty means the one that `sluice up` started")
     api_key: SecretStr = Field(SecretStr(""), description="the API key to talk with; empty means the quick-start key")

@@ -13,7 +13,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sluice.errors import SluiceError
 from sluice.yaml_lines import line_of
 
-ServiceName = Literal["gateway", "router", "guardrail", "retrieval", "inference", "finetune", "eval", "feedback"]
+ServiceName = Literal[
+    "gateway", "router", "guardrail", "retrieval", "inference", "finetune", "eval", "feedback", "bridge"
+]
 SERVICES: tuple[ServiceName, ...] = (
     "gateway",
     "router",
@@ -24,6 +26,7 @@ SERVICES: tuple[ServiceName, ...] = (
     "eval",
     "feedback",
 )
+OPTIONAL_SERVICES: tuple[ServiceName, ...] = ("bridge",)  # not part of a platform unless one asks for it
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _MIN_SECRET = 16
@@ -73,6 +76,7 @@ class PlatformSettings(BaseSettings):
     finetune_url: str = Field("http://127.0.0.1:8085", description="where the finetune-worker's API answers")
     eval_url: str = Field("http://127.0.0.1:8086", description="where eval answers")
     feedback_url: str = Field("http://127.0.0.1:8087", description="where feedback answers")
+    bridge_url: str = Field("http://127.0.0.1:8088", description="where the bridge answers, if there is one")
 
     @model_validator(mode="after")
     def _secrets_are_set(self) -> Self:

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from sluice.settings import SERVICES
+from sluice.settings import OPTIONAL_SERVICES, SERVICES
 from sluice.testing import ServiceProcess
 
 DOCS = Path(__file__).resolve().parents[2] / "docs/openapi"
+ALL = (*SERVICES, *OPTIONAL_SERVICES)
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", ALL)
 def test_the_snapshot_is_what_the_code_serves(service: str, tmp_path: Path) -> None:
     printed = tmp_path / "openapi.json"
     made = ServiceProcess(f"sluice_{service}", ["openapi"], {}, printed, cwd=tmp_path)
@@ -22,7 +23,7 @@ def test_the_snapshot_is_what_the_code_serves(service: str, tmp_path: Path) -> N
     )
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", ALL)
 def test_every_operation_is_described_and_every_service_has_the_health_endpoints(service: str) -> None:
     document = json.loads((DOCS / f"{service}.json").read_text())
     assert {"/healthz", "/readyz", "/metrics"} <= set(document["paths"])
@@ -35,7 +36,7 @@ def test_every_operation_is_described_and_every_service_has_the_health_endpoints
     assert silent == []
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", ALL)
 def test_documented_errors_have_the_shapes_that_are_answered(service: str) -> None:
     document = json.loads((DOCS / f"{service}.json").read_text())
     assert "HTTPValidationError" not in json.dumps(document)

@@ -18,7 +18,7 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from sluice.queues import TASKS
-from sluice.settings import SERVICES, PlatformSettings
+from sluice.settings import OPTIONAL_SERVICES, SERVICES, PlatformSettings
 from sluice_cli.settings import CliSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,7 +100,7 @@ def kustomize(folder: str) -> tuple[dict[str, Any], ...]:
 def settings_classes() -> dict[str, type[BaseSettings]]:
     """Every settings class by the module that declares it."""
     found: dict[str, type[BaseSettings]] = {"sluice": PlatformSettings, "sluice_cli": CliSettings}
-    for service in SERVICES:
+    for service in (*SERVICES, *OPTIONAL_SERVICES):
         module = importlib.import_module(f"sluice_{service}.settings")
         for item in vars(module).values():
             if isinstance(item, type) and issubclass(item, BaseSettings) and item.__module__ == module.__name__:

@@ -75,7 +75,8 @@ def test_the_strict_schema_accepts_everything(folder: str, version: str) -> None
 
 def test_components_fit_together(with_components: str) -> None:
     for item in kustomize(with_components):
-        kubernetes_validate.validate(item, VERSIONS[-1], strict=True)
+        if not item["apiVersion"].startswith("keda.sh/"):  # whose own shapes test_autoscaling.py knows
+            kubernetes_validate.validate(item, VERSIONS[-1], strict=True)
     config = next(name for name in _named(with_components, "ConfigMap") if name.startswith("sluice-config-"))
     for item in _ours(with_components):
         pod = item["spec"]["template"]["spec"]

@@ -28,7 +28,13 @@ def test_an_images_lock_holds_all_that_its_package_declares(image: str) -> None:
 def test_an_image_has_the_versions_that_were_tested(image: str) -> None:
     lines = re.compile(r"^[a-z0-9._-]+==[^ ;\\]+", re.MULTILINE)
     tested = set(lines.findall((ROOT / "requirements/dev.txt").read_text()))
-    assert set(lines.findall((ROOT / f"requirements/{image}.txt").read_text())) - tested == set(), "run `make lock`"
+    held = set(lines.findall((ROOT / f"requirements/{image}.txt").read_text()))
+    if (
+        image == "bridge"
+    ):  # an environment of its own: what the others do not have, and one package that its SDKs want older
+        names = {pin.partition("==")[0] for pin in tested} - {"anthropic"}
+        held = {pin for pin in held if pin.partition("==")[0] in names}
+    assert held - tested == set(), "run `make lock`"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda path: path.name)

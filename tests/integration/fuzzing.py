@@ -22,10 +22,11 @@ def assert_answers_as_declared(
     least: int,
     examples: int = 40,
     change: Callable[[schemathesis.Case], None] = lambda case: None,
+    answered: Callable[[str, int], None] = lambda path, status: None,
 ) -> None:
     """Try each operation whose path is wanted with many requests; `least` guards against a filter that finds too few.
 
-    `change` may turn a made-up request into one that finds something.
+    `change` may turn a made-up request into one that finds something; `answered` hears each path and status.
     """
     schema = schemathesis.openapi.from_url(f"{base}/openapi.json")
     operations = [found.ok() for found in schema.get_all_operations()]
@@ -43,6 +44,7 @@ def assert_answers_as_declared(
         )
         def holds(case: schemathesis.Case) -> None:
             change(case)
-            case.call_and_validate(headers=dict(headers), checks=CHECKS)
+            answer = case.call_and_validate(headers=dict(headers), checks=CHECKS)
+            answered(case.operation.path, answer.status_code)
 
         holds()

@@ -18,7 +18,7 @@ SOURCES = sorted(
 BANNED_NAMES = re.compile(r"(^|_)(utils?|helpers?|manager|common|misc)$")
 MAX_LINES = 450
 WRITTEN = {".py", ".md", ".txt", ".yml", ".yaml", ".toml", ".sh"}
-NOT_OURS = {".venv", ".sluice", ".git", "node_modules", "__pycache__"}
+NOT_OURS = {".venv", ".venv-bridge", ".sluice", ".git", "node_modules", "__pycache__"}
 
 
 def _files() -> Iterator[Path]:

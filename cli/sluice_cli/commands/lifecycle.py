@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,13 +31,16 @@ def up() -> None:
         raise CommandFailed(
             f"These packages are not installed: {', '.join(missing)}. Run `make reinstall`, then `make up` again."
         )
+    bridge = _bridge(settings)
+    if bridge is not None and not bridge.exists():
+        raise CommandFailed(f"SLUICE_BRIDGE is set, and there is no {bridge}. Run `make bridge` to install the bridge.")
     home.prepare()
     began = time.monotonic()
     launcher = Launcher(home, say, settings.start_timeout_s)
     with exclusive(home), interruptible(), launcher.all_or_nothing():
         secrets = home.ensure_secrets() | _chosen(settings)
         values = environment(layout, home, settings.redis_url)
-        launcher.start(parts(layout, home, settings.redis_url), values | secrets)
+        launcher.start(parts(layout, home, settings.redis_url, bridge), values | secrets)
         admin = Gateway(layout.url("gateway"), "", secrets["SLUICE_ADMIN_KEY"])
         key = _ensure_key(home, admin, secrets.get(API_KEY))
     _tell(layout, key, time.monotonic() - began)
@@ -61,7 +65,7 @@ def status(
     settings = CliSettings()
     home, layout = Home(settings.home), layout_of(settings)
     found = records.read(home.run)
-    rows = [_row(part, found.get(part.name)) for part in parts(layout, home, settings.redis_url)]
+    rows = [_row(part, found.get(part.name)) for part in parts(layout, home, settings.redis_url, _bridge(settings))]
     if as_json:
         show_json(rows)
     else:
@@ -90,6 +94,10 @@ def logs(
                 print(line, end="", flush=True)
             else:
                 time.sleep(0.3)
+
+
+def _bridge(settings: CliSettings) -> Path | None:
+    return settings.bridge_python if settings.bridge else None
 
 
 def _chosen(settings: CliSettings) -> dict[str, str]:

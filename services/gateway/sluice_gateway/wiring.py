@@ -18,6 +18,7 @@ from sluice.clients.http import AiohttpTransport, ServiceClient
 from sluice.clients.retrieval import RetrievalClient
 from sluice.clients.router import RouterClient
 from sluice.clock import Clock, SystemClock
+from sluice.contracts.routing import RoutingSnapshot
 from sluice.db import open_database
 from sluice.health import Probe
 from sluice.host_names import SystemNames
@@ -204,12 +205,13 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         metrics = GatewayMetrics(registry)
         lasting.on_size = metrics.cache_database_bytes.set
 
+        credentials = DeploymentCredentials(tokens, ProviderSecrets(platform.secrets_dir))
         data_plane = DataPlane(
             DataPlaneDeps(
                 keys=ring,
                 usage=JournalSink(journal, book.life),
                 leases=leases,
-                credentials=DeploymentCredentials(tokens, ProviderSecrets(platform.secrets_dir)),
+                credentials=credentials,
                 guard=GuardrailClient(client("guardrail")),
                 router=router,
                 retrieval=retrieval,
@@ -241,7 +243,12 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         price_store = PriceStore(database)
         prices = PriceKeeper(price_store, redis, clock, data_plane.use, reload_s=settings.keys_reload_s)
         await prices.load()
-        holder = SnapshotHolder(redis, router, prices.use, reload_s=settings.snapshot_reload_s)
+
+        def use(snapshot: RoutingSnapshot) -> None:
+            credentials.expect(snapshot)
+            prices.use(snapshot)
+
+        holder = SnapshotHolder(redis, router, use, reload_s=settings.snapshot_reload_s)
         await holder.begin()
 
         shelf = open_shelf(platform, settings, database, clock)
@@ -253,6 +260,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
 
         stack.push_async_callback(loops.close)
         loops.start("batch-sweep", rounds.run)
+        loops.start("aws-role", credentials.role.keep)
         data_plane.leases.on_loss = shipper.lost
         loops.start("usage-shipper", shipper.run)
         loops.start("usage-repeat", shipper.repeat)

@@ -13,18 +13,30 @@ from sluice.contracts.engine import (
     Capacity,
     EngineList,
     EngineStatus,
+    ScalingSignals,
 )
-from sluice.errors import Forbidden, Unauthorized, Unprocessable, problem_responses
+from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, Unprocessable, problem_responses
 from sluice_inference.domain.capacity import capacity_of
-from sluice_inference.domain.errors import AdapterNotFound, AdapterRefused, EngineFailed, EngineNotFound, EngineNotOurs
+from sluice_inference.domain.errors import (
+    AdapterNotFound,
+    AdapterRefused,
+    EngineFailed,
+    EngineNotFound,
+    EngineNotOurs,
+    ScalingGroupNotFound,
+)
 from sluice_inference.wiring import DepsDep
 
 router = APIRouter(tags=["engines"])
 EngineIdPath = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="id of engines.yaml")]
+GroupPath = Annotated[
+    str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="name of a scaling group of engines.yaml")
+]
 _READ = problem_responses(Unauthorized)
 _ONE = problem_responses(Unauthorized, EngineNotFound, Unprocessable)
 _LOAD = problem_responses(Unauthorized, Forbidden, AdapterRefused, EngineFailed)
 _UNLOAD = problem_responses(Unauthorized, Forbidden, AdapterNotFound, EngineFailed, Unprocessable)
+_SCALING = problem_responses(Unauthorized, ScalingGroupNotFound, DependencyUnavailable, Unprocessable)
 _CHANGE = problem_responses(Unauthorized, Forbidden, EngineNotFound, EngineNotOurs, Unprocessable)
 
 
@@ -90,3 +102,9 @@ async def get_capacity(deps: DepsDep, caller: CallerDep) -> Capacity:
     """Return slots, load and memory, summed over the engines that are ready."""
     statuses = [keeper.status() for keeper in deps.engines.keepers.values()]
     return capacity_of(statuses, deps.host())
+
+
+@router.get("/v1/scaling/{name}", summary="What an autoscaler needs to know of a group of replicas", responses=_SCALING)
+async def get_scaling_signals(deps: DepsDep, caller: CallerDep, name: GroupPath) -> ScalingSignals:
+    """Return queue, KV cache use and time to the first token of all replicas of a group, for KEDA's `metrics-api` scaler and others that read JSON."""
+    return await deps.scaling.signals(name)

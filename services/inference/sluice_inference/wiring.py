@@ -23,6 +23,7 @@ from sluice.telemetry.tracing import Tracing
 from sluice_inference.adapters.adapter_file import AdapterFile
 from sluice_inference.adapters.engine_http import HttpProbe
 from sluice_inference.adapters.processes import OsLauncher
+from sluice_inference.adapters.replicas import ReplicaMetrics
 from sluice_inference.domain.capacity import Host
 from sluice_inference.domain.errors import EngineNotFound
 from sluice_inference.domain.lifecycle import RestartPolicy
@@ -30,6 +31,7 @@ from sluice_inference.domain.specs import EnginesFile
 from sluice_inference.fleet import Fleet
 from sluice_inference.keeper import EngineKeeper, Pace
 from sluice_inference.metrics import EngineMetrics
+from sluice_inference.scaling import Scaling
 from sluice_inference.settings import Settings
 
 
@@ -75,6 +77,7 @@ class Deps:
     probes: Mapping[str, Callable[[], Awaitable[None]]]
     engines: Engines
     fleet: Fleet
+    scaling: Scaling
     host: Callable[[], Host]
 
 
@@ -133,6 +136,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 probes={"engines": engines.one_is_ready},
                 engines=engines,
                 fleet=Fleet(keepers, file),
+                scaling=Scaling(described.scaled, ReplicaMetrics(session), SystemClock()),
                 host=read_host,
             )
         finally:

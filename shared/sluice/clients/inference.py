@@ -5,7 +5,15 @@ from typing import Literal
 from urllib.parse import quote
 
 from sluice.clients.http import ServiceClient
-from sluice.contracts.engine import AdapterList, AdapterLoad, AdapterStatus, Capacity, EngineList, EngineStatus
+from sluice.contracts.engine import (
+    AdapterList,
+    AdapterLoad,
+    AdapterStatus,
+    Capacity,
+    EngineList,
+    EngineStatus,
+    ScalingSignals,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,11 @@ class InferenceClient:
     async def capacity(self, *, tenant: str = "default") -> Capacity:
         """Return what the host can take on."""
         return await self.http.request("GET", "/v1/capacity", reply=Capacity, tenant=tenant)
+
+    async def scaling(self, name: str, *, tenant: str = "default") -> ScalingSignals:
+        """Return what an autoscaler needs to know of a group of replicas."""
+        path = f"/v1/scaling/{quote(name, safe='')}"
+        return await self.http.request("GET", path, reply=ScalingSignals, tenant=tenant)
 
 
 def _path(engine_id: str) -> str:

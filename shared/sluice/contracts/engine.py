@@ -106,3 +106,28 @@ class Capacity(Reply):
     memory_total_bytes: int
     memory_available_bytes: int
     engines_memory_bytes: int
+
+
+class ScalingSignals(Reply):
+    """What an autoscaler needs to know of replicas that serve one model, in one reading of all of them.
+
+    `replicas` are the addresses that the name resolves to, `replicas_read` those that answered; the other figures are of these. `requests` are those that
+    run or wait. KV figures are shares of the cache. `ttft_s` and `ttft_p95_s` are the mean and the 95th percentile of the time to the first
+    token of requests that got theirs within about `window_s` seconds, 0 if there was none. A figure is None while it is not known: when the engines do not
+    report it, or when there is no earlier reading yet to compare with.
+    """
+
+    object: Literal["scaling_signals"] = "scaling_signals"
+    name: str
+    replicas: int
+    replicas_read: int
+    requests: int
+    requests_running: int
+    requests_waiting: int
+    waiting_per_replica: float
+    kv_cache_usage: float | None = None
+    kv_cache_usage_max: float | None = None
+    ttft_s: float | None = None
+    ttft_p95_s: float | None = None
+    window_s: float
+    at: float

@@ -31,7 +31,8 @@ class DeploymentAuth(Reply):
 
     `none` sends nothing, `bearer` sends the value of environment variable `env` or of `file` in the folder for secrets, `service` sends a service token
     for audience `audience` (a Sluice service that speaks the OpenAI API, such as retrieval's embeddings), `aws` signs each
-    request for `region` (SigV4) with the access key, secret key and perhaps session token that `env` or `file` holds, with colons between.
+    request for `region` (SigV4) with the access key, secret key and perhaps session token that `env` or `file` holds, with colons between, or with
+    neither as the machine's own role.
     """
 
     kind: Literal["none", "bearer", "service", "aws"] = "none"
@@ -49,7 +50,7 @@ class Deployment(Reply):
     `first_byte_timeout_s` bounds the wait for the first event of a stream and `idle_timeout_s` each pause inside one, `timeout_s`
     where they are None. `region` says where the data goes; a tenant that is bound to regions never reaches a deployment without one.
     `provider` names the API that is spoken there: `anthropic`, `gemini`, `bedrock` and `azure` have their own, every other
-    name means OpenAI's; `llamacpp` and `vllm` are OpenAI's with these engines' own fields for structured output.
+    name means OpenAI's; `llamacpp` and `vllm` are OpenAI's with these engines' own fields for structured output, `bridge` is OpenAI's at the bridge.
     `api_version` is Azure's. With `responses: native` requests to `/v1/responses` pass as they come to a server that has
     OpenAI's Responses API, instead of being turned into chat completions. `adapter` names the LoRA adapter that its engine
     has to hold, which is what `upstream_model` asks for then.

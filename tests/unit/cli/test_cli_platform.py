@@ -42,6 +42,15 @@ def test_an_own_redis_replaces_the_embedded_one(tmp_path: Path) -> None:
     assert environment(Layout(9000), Home(tmp_path), "redis://elsewhere/0")["SLUICE_REDIS_URL"] == "redis://elsewhere/0"
 
 
+def test_the_bridge_is_a_part_only_when_it_is_wanted(tmp_path: Path) -> None:
+    found = parts(Layout(9000), Home(tmp_path), "", Path("elsewhere/bin/python"))
+    bridge = next(part for part in found if part.name == "bridge")
+    assert (bridge.port, bridge.command[1:]) == (9008, ("-m", "sluice_bridge", "serve"))
+    assert Path(bridge.command[0]).is_absolute()
+    assert len({part.port for part in found}) == len(found) == 14
+    assert environment(Layout(9000), Home(tmp_path), "")["SLUICE_BRIDGE_URL"] == bridge.address
+
+
 def test_nothing_is_missing_in_a_full_installation() -> None:
     assert missing_wheels() == []
 

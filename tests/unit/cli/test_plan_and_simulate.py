@@ -126,3 +126,28 @@ def test_sampling_cache_and_pipeline() -> None:
     assert max(row["largest_difference"] for row in found["cache"]) < 1e-9
     assert found["blockwise_difference"] < 1e-12
     assert _json("simulate", "pipeline", "--stages", "3", "--micro-batches", "6")["bubble"] == pytest.approx(2 / 8)
+
+
+def test_autoscaling_compares_policies_and_draws_them(tmp_path: Path) -> None:
+    chart = tmp_path / "chart.svg"
+    words = ("simulate", "autoscaling", "--requests", "300", "--policy", "fixed=1", "--policy", "queue=4,ttft=2")
+    found = _json(*words, "--svg", str(chart), "--cold-start", "20")
+    assert found["fixed=1"]["most_replicas"] == 1 < found["queue=4,ttft=2"]["most_replicas"]
+    assert found["fixed=1"]["attained"] < found["queue=4,ttft=2"]["attained"]
+    assert chart.read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        ("speed=3", "no signal 'speed'"),
+        ("queue", "'queue' is none"),
+        ("fixed=1.5", "no signal 'fixed'"),
+        ("kv=0", "above 0"),
+    ],
+)
+def test_policies_that_are_none_are_named(policy: str, said: str) -> None:
+    with pytest.raises(CommandFailed, match=said):
+        CliRunner().invoke(
+            app, ["simulate", "autoscaling", "--requests", "5", "--policy", policy], catch_exceptions=False
+        )

@@ -14,7 +14,7 @@ from sluice.contracts.base import Request
 from sluice.contracts.questions import QueryUnderstanding
 from sluice.contracts.retrieval import ContextPlacement, RerankMethod, SearchFilter, SearchMode
 from sluice.contracts.routing import SamplingPreset, StructuredMode
-from sluice_gateway.dataplane import file_search
+from sluice_gateway.dataplane import file_search, names
 from sluice_gateway.dataplane.errors import InvalidRequest, wrong_value
 from sluice_gateway.dataplane.media import check_form, check_image, check_speech
 from sluice_gateway.dataplane.ranking import check_ranking
@@ -85,6 +85,8 @@ def parse(raw: bytes, kind: Kind) -> ParsedBody:
         InvalidRequest: it is no JSON object, or a field has a wrong type or value.
     """
     fields = read_object(raw)
+    if not names.USUAL.issuperset(fields):
+        names.check_fields(fields)
     if "tools" in fields:
         fields = file_search.in_our_words(fields)
     body = _checked_body(raw, fields, kind)
@@ -113,6 +115,10 @@ def parse_foreign(raw: bytes, client: Client) -> ParsedBody:
         InvalidRequest: as `parse`, or something in it has no counterpart.
     """
     native = read_object(raw)
+    names.check_fields(native)
+    for field in ("messages", "input"):
+        if type(told := native.get(field)) is list:
+            names.check_messages(told, field)
     if client.style == "responses":
         native = file_search.in_our_words(native)
     problem: InvalidRequest | None = None
@@ -231,23 +237,28 @@ def _check_messages(fields: Fields) -> bool:
     messages = fields.get("messages")
     if type(messages) is not list or not messages:
         raise wrong_value("messages", "must be a list with at least one message.")
-    has_parts = False
     for message in messages:
-        if type(message) is not dict or type(message.get("role")) is not str or type(message.get("content")) is not str:
-            _check_message(message, messages)
-            has_parts = True
-    return has_parts
+        if (
+            type(message) is not dict
+            or len(message) != _PLAIN
+            or type(message.get("role")) is not str
+            or type(message.get("content")) is not str
+        ):
+            return sum(_check_message(message, index) for index, message in enumerate(messages)) > 0
+    return False
 
 
-def _check_message(message: Any, messages: list[Any]) -> None:
-    index = next(place for place, other in enumerate(messages) if other is message)
+def _check_message(message: Any, index: int) -> bool:
     if type(message) is not dict:
         raise wrong_value(f"messages[{index}]", "must be an object with `role` and `content`.")
+    names.check_message(message, f"messages[{index}].")
     if type(message.get("role")) is not str:
         raise wrong_value(f"messages[{index}].role", 'must be a string such as "user".')
     content = message.get("content")
-    if content is not None:
-        _check_parts(content, index)
+    if content is None or type(content) is str:
+        return False
+    _check_parts(content, index)
+    return True
 
 
 def _check_parts(content: object, index: int) -> None:
@@ -377,6 +388,7 @@ _CONTENT = {
     "edit": check_form,
     "transcription": check_form,
 }
+_PLAIN = 2  # names of a message that holds a text and no more: `role` and `content`
 _WHOLE = {"embedding": "embeddings", "rerank": "rankings"}
 _MOST_TOP_K = 1_000_000
 _SAMPLING = {"temperature": _check_temperature, "top_p": _check_top_p, "top_k": _check_top_k, "n": _check_count}

@@ -305,12 +305,17 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     503: {"model": ErrorReply, "description": "Overloaded, or something that the request needs is away"},
     504: {"model": ErrorReply, "description": "Out of time"},
 }
+_EVENT: dict[str, Any] = {
+    "type": "object",
+    "description": "One server-sent event of the stream; `data` is JSON, or `[DONE]` at the end",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+}
 _STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "headers": _ANSWER_HEADERS}
+    200: {"content": {"text/event-stream": {"schema": _EVENT}}, "headers": _ANSWER_HEADERS}
 }
 _WRITTEN_DOWN: dict[int | str, dict[str, Any]] = {
     200: {
-        "content": {"text/plain": {"schema": {"type": "string"}}, "text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/plain": {"schema": {"type": "string"}}, "text/event-stream": {"schema": _EVENT}},
         "headers": _ANSWER_HEADERS,
     }
 }
@@ -318,7 +323,7 @@ _SOUND: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {
             "audio/*": {"schema": {"type": "string", "format": "binary"}},
-            "text/event-stream": {"schema": {"type": "string"}},
+            "text/event-stream": {"schema": _EVENT},
         },
         "headers": _LEFT_HEADERS,
     }

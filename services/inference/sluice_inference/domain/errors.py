@@ -15,6 +15,12 @@ class EngineNotOurs(Conflict):
     code, title = "engine_not_ours", "Engine is run by something else"
 
 
+class ScalingGroupNotFound(NotFound):
+    """engines.yaml names no such scaling group."""
+
+    code, title = "scaling_group_not_found", "Scaling group not found"
+
+
 class AdapterNotFound(NotFound):
     """No engine of this host holds the adapter."""
 

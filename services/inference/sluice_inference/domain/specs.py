@@ -207,10 +207,25 @@ EngineSpec = Annotated[LlamaCppSpec | VllmSpec | RemoteSpec, Field(discriminator
 ManagedSpec = LlamaCppSpec | VllmSpec
 
 
+class ScalingGroup(Request):
+    """Replicas of an engine whose figures an autoscaler asks for: all addresses that the host of `metrics_url` resolves to.
+
+    `only_if` leaves the group out when its text is empty. Times to the first token are those of the last `window_s` seconds; the replicas are read at
+    most once in `every_s`.
+    """
+
+    name: EngineId
+    only_if: str | None = None
+    metrics_url: Annotated[str, StringConstraints(pattern=r"^http://[^\s/@?#]+(/[^\s?#]*)?$", max_length=2000)]
+    window_s: Annotated[float, Field(ge=5, le=3600)] = 60.0
+    every_s: Annotated[float, Field(ge=0.5, le=300)] = 5.0
+
+
 class EnginesFile(Request):
     """The whole of `engines.yaml`."""
 
     engines: Annotated[tuple[EngineSpec, ...], Field(min_length=1, max_length=64)]
+    scaling: Annotated[tuple[ScalingGroup, ...], Field(max_length=64)] = ()
 
     @model_validator(mode="after")
     def _no_clashes(self) -> "EnginesFile":
@@ -220,7 +235,15 @@ class EnginesFile(Request):
         ports = [spec.port for spec in self.engines if not isinstance(spec, RemoteSpec)]
         if len(set(ports)) != len(ports):
             raise ValueError("two engines listen on the same port")
+        names = [group.name for group in self.scaling]
+        if len(set(names)) != len(names):
+            raise ValueError("two scaling groups have the same name")
         return self
+
+    @property
+    def scaled(self) -> dict[str, ScalingGroup]:
+        """The scaling groups that are not left out, by name."""
+        return {one.name: one for one in self.scaling if one.only_if is None or one.only_if.strip()}
 
 
 def _reachable(host: str) -> str:

@@ -52,11 +52,13 @@ def listing_of(wanted: Wanted) -> Listing:
 def model_of(wanted: Wanted) -> ModelInfo | None:
     """Return the package's entry for a place: by its address, else by the provider whose own API is spoken there."""
     snapshot = get_snapshot()
-    own = _OWN_APIS.get(wanted.provider)
+    own, name = _OWN_APIS.get(wanted.provider), wanted.upstream_model
+    if wanted.provider == "bridge":  # what is asked for stands behind it
+        own, _, name = name.partition("/")
     for provider_id, url in ((None, wanted.base_url), (own, None)):
         if provider_id or url:
             try:
-                return snapshot.find_provider_model(wanted.upstream_model, None, provider_id, url)[1]
+                return snapshot.find_provider_model(name, None, provider_id, url)[1]
             except LookupError:
                 continue
     return None

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from sluice.addresses import is_public
-from sluice.settings import SERVICES, PlatformSettings
+from sluice.settings import OPTIONAL_SERVICES, SERVICES, PlatformSettings
 from sluice_router.domain.config import DeploymentConfig, ModelConfig, ModelsFile
 from sluice_router.domain.registry import Problem
 
@@ -61,7 +61,7 @@ class Outside:
             yield Problem(f"{field}.auth", said)
 
     def _is_service(self, audience: str, base_url: str) -> bool:
-        service = next((name for name in SERVICES if name == audience), None)
+        service = next((name for name in (*SERVICES, *OPTIONAL_SERVICES) if name == audience), None)
         return service is not None and _origin(base_url) == _origin(self.platform.service_url(service))
 
     async def _address(self, deployment: DeploymentConfig, trusted: Collection[tuple[str, int]]) -> str | None:

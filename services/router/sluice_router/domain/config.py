@@ -48,13 +48,13 @@ class AuthConfig(DeploymentAuth, frozen=True, extra="forbid"):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        if self.kind in ("bearer", "aws") and bool(self.env) == bool(self.file):
+        if self.kind == "bearer" and bool(self.env) == bool(self.file):
             raise ValueError(
-                f"kind '{self.kind}' needs 'env', the name of the variable that holds the key, or 'file', its file in SLUICE_SECRETS_DIR"
+                "kind 'bearer' needs 'env', the name of the variable that holds the key, or 'file', its file in SLUICE_SECRETS_DIR"
             )
-        if self.kind == "aws" and not self.region:
+        if self.kind == "aws" and (not self.region or (self.env and self.file)):
             raise ValueError(
-                "kind 'aws' needs 'region', and 'env' or 'file' with ACCESS_KEY:SECRET_KEY or ACCESS_KEY:SECRET_KEY:SESSION_TOKEN"
+                "kind 'aws' needs 'region', and 'env' or 'file' with ACCESS_KEY:SECRET_KEY or ACCESS_KEY:SECRET_KEY:SESSION_TOKEN, or neither for the machine's own role"
             )
         if self.kind == "service" and not self.audience:
             raise ValueError("kind 'service' needs 'audience', the name of the Sluice service")
@@ -89,7 +89,7 @@ class PolicyConfig(Policy, frozen=True, extra="forbid"):
     attempts: AttemptConfig | None = None
 
 
-ProviderName = Literal["openai", "llamacpp", "vllm", "azure", "anthropic", "gemini", "bedrock"]
+ProviderName = Literal["openai", "llamacpp", "vllm", "azure", "anthropic", "gemini", "bedrock", "bridge"]
 
 
 class HealthCheck(_Section):
@@ -123,6 +123,20 @@ class DeploymentConfig(_Section):
     first_byte_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     idle_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     health: HealthCheck = HealthCheck()
+
+    @model_validator(mode="after")
+    def _crosses_the_bridge(self) -> Self:
+        if self.provider != "bridge":
+            return self
+        if self.auth.kind != "service" or self.auth.audience != "bridge":
+            raise ValueError(
+                "provider 'bridge' needs auth: {kind: service, audience: bridge}; the bridge holds the keys"
+            )
+        if "/" not in (self.upstream_model or ""):
+            raise ValueError(
+                "provider 'bridge' needs upstream_model with a provider of bridge.yaml before the model, such as cohere/command-a-03-2025"
+            )
+        return self
 
     @model_validator(mode="after")
     def _asks_for_its_adapter(self) -> Self:

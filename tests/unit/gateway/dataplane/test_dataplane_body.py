@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_gateway.dataplane.body import Kind, parse, upstream_bytes
+from sluice_gateway.dataplane.body import Kind, parse, parse_foreign, upstream_bytes
 from sluice_gateway.dataplane.errors import InvalidRequest
+from sluice_gateway.dataplane.names import USUAL
+from sluice_gateway.translate import registry
 
 GOOD: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
 JSON = st.recursive(
@@ -174,9 +176,74 @@ def test_the_extension_never_goes_up() -> None:
     assert json.loads(sent(orjson.dumps(GOOD), "vendor/m")) == {**GOOD, "model": "vendor/m"}
 
 
-@given(st.dictionaries(st.text(max_size=6).filter(lambda name: name not in ("model", "messages", "sluice", "stream", "stream_options",
-       "temperature", "top_p", "n", "max_tokens", "max_completion_tokens")), JSON))  # fmt: skip
+@given(st.dictionaries(st.text(max_size=6).filter(lambda name: name.casefold() not in USUAL), JSON))
 def test_unknown_fields_pass_through(extra: dict[str, Any]) -> None:
     raw = json.dumps({**extra, **GOOD, "stream": True}).encode()
     got = json.loads(sent(raw))
     assert {name: got[name] for name in extra} == extra
+
+
+CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        (CHAT | {"Model": "other"}, "Model"),
+        (CHAT | {"Messages": [{"role": "user", "content": "unguarded"}]}, "Messages"),
+        (CHAT | {"me\u017f\u017fages": []}, "me\u017f\u017fages"),
+        (CHAT | {"MAX_TOKENS": 100_000}, "MAX_TOKENS"),
+        (CHAT | {"sTream": True}, "sTream"),
+        ({"model": "m", "messages": [{"role": "user", "content": "hi", "Content": "unguarded"}]}, "messages[0].Content"),
+        ({"model": "m", "messages": [{"Role": "user", "content": "hi"}]}, "messages[0].Role"),
+        (
+            {"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "hi", "Text": "unguarded"}]}]},
+            "messages[0].content[0].Text",
+        ),
+        (
+            {"model": "m", "messages": [*CHAT["messages"], {"role": "assistant", "content": "", "tool_calls": [{"function": {"Arguments": "{}"}}]}]},
+            "messages[1].tool_calls[0].function.Arguments",
+        ),
+    ],
+)  # fmt: skip
+def test_a_name_that_differs_in_case_only_is_refused(body: dict[str, Any], param: str) -> None:
+    """Servers that match names whatever their case would read it in place of what was checked."""
+    with pytest.raises(InvalidRequest) as caught:
+        parse(orjson.dumps(body), "chat")
+    assert caught.value.param == param
+    assert caught.value.error_code == "invalid_value"
+
+
+def test_an_escaped_name_is_seen_through() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse(b'{"model": "m", "messages": [{"role": "user", "content": "hi", "\\u0043ontent": "unguarded"}]}', "chat")
+    assert caught.value.param == "messages[0].Content"
+
+
+def test_names_of_the_callers_own_may_be_as_they_like() -> None:
+    schema = {"type": "object", "properties": {"Model": {"type": "string"}, "Content": {"type": "string"}}}
+    tools = [{"type": "function", "function": {"name": "Text", "parameters": schema}}]
+    body = CHAT | {"tools": tools, "metadata": {"Role": "x"}, "vendorField": 1, "chat_template_kwargs": {"Text": 1}}
+    assert parse(orjson.dumps(body), "chat").fields == body
+
+
+def test_the_same_holds_for_the_other_apis() -> None:
+    body = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi", "Content": "unguarded"}]}
+    with pytest.raises(InvalidRequest) as caught:
+        parse_foreign(orjson.dumps(body), registry.client("messages"))
+    assert caught.value.param == "messages[0].Content"
+    with pytest.raises(InvalidRequest) as caught:
+        parse_foreign(
+            orjson.dumps({"model": "m", "input": [{"role": "user", "contenT": "x"}]}), registry.client("responses")
+        )
+    assert caught.value.param == "input[0].contenT"
+    used = {"type": "tool_use", "id": "t", "name": "f", "input": {"Content": 1}}
+    messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": [used]}]
+    assert (
+        parse_foreign(
+            orjson.dumps({"model": "m", "max_tokens": 5, "messages": messages}), registry.client("messages")
+        ).model
+        == "m"
+    )
+    with pytest.raises(InvalidRequest):
+        parse(orjson.dumps({"model": "m", "input": "hi", "Input": "unguarded"}), "embedding")
