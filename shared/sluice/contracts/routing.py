@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from sluice.contracts.base import Reply, Request
+from sluice.contracts.judging import ConfidencePolicy, JudgedMode
 from sluice.contracts.retrieval import RetrievalPolicy
 
 SNAPSHOT_KEY = "sluice:routing:snapshot"
@@ -17,7 +18,6 @@ Balance = Literal["least_loaded", "two_choices", "session", "prefix"]
 StructuredMode = Literal["off", "fail", "repair"]
 SamplingPreset = Literal["greedy", "factual", "creative"]
 GuardMode = Literal["off", "observe", "enforce"]
-GroundednessMode = Literal["off", "flag", "refuse"]
 DeploymentHealth = Literal["up", "down", "unknown"]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
@@ -202,20 +202,6 @@ class SamplingPolicy(Reply):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
 
 
-class ConfidencePolicy(Reply):
-    """How sure the model has to be of an answer, by the log-probabilities of its tokens and by how far several answers agree.
-
-    `min_probability` is the least geometric mean of the tokens' probabilities. With `samples` so many more answers are asked for in the same
-    call (not for streams), and the first has to agree with them by `min_agreement`. An answer below either is reported (`flag`) or, where it
-    is not streamed, replaced by a refusal (`refuse`).
-    """
-
-    action: Literal["flag", "refuse"] = "flag"
-    min_probability: Annotated[float, Field(ge=0, le=1)] = 0.5
-    samples: Annotated[int, Field(ge=0, le=4)] = 0
-    min_agreement: Annotated[float, Field(ge=0, le=1)] = 0.5
-
-
 class AttemptPolicy(Reply):
     """How long one attempt may take, how many there are, and when a second deployment is asked as well.
 
@@ -252,8 +238,8 @@ class Policy(Reply):
     guard_output: GuardMode = "off"
     guard_policy: str = "default"
     on_guard_error: Literal["closed", "open"] = "closed"
-    groundedness: GroundednessMode = "off"
-    second_opinion: GroundednessMode = "off"
+    groundedness: JudgedMode = "off"
+    second_opinion: JudgedMode = "off"
     confidence: ConfidencePolicy | None = None
     retrieval: RetrievalPolicy | None = None
     cache: CachePolicy | None = None

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sluice.contracts.routing import ConfidencePolicy
+from sluice.contracts.judging import ConfidencePolicy
 
 if TYPE_CHECKING:
     from sluice_gateway.dataplane.context import RequestContext

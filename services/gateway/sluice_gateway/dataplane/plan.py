@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from sluice.contracts.judging import ConfidencePolicy, JudgedMode
 from sluice.contracts.questions import QueryUnderstanding
 from sluice.contracts.retrieval import ContextPlacement, RerankMethod
 from sluice.contracts.routing import (
     AttemptPolicy,
     CachePolicy,
-    ConfidencePolicy,
-    GroundednessMode,
     GuardMode,
     Policy,
     SamplingPolicy,
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from sluice_gateway.dataplane.context import RequestContext
 
 Stage = Callable[["RequestContext"], Awaitable[None]]
-_GROUNDING: tuple[GroundednessMode, ...] = ("off", "flag", "refuse")
+_GROUNDING: tuple[JudgedMode, ...] = ("off", "flag", "refuse")
 _STRICTNESS: dict[GuardMode, int] = {"off": 0, "observe": 1, "enforce": 2}
 MAX_ATTEMPTS = 8
 _SCOPES = ("tenant", "team", "key")
@@ -99,8 +98,8 @@ class Plan:
     structured: StructuredMode = "fail"
     sampling: SamplingPolicy | None = None
     attempts: "Attempting" = AS_SET
-    groundedness: GroundednessMode = "off"
-    second_opinion: GroundednessMode = "off"
+    groundedness: JudgedMode = "off"
+    second_opinion: JudgedMode = "off"
     confidence: ConfidencePolicy | None = None
 
     @property
@@ -172,7 +171,7 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
     groups = tuple(tuple(group) for group in (first, second, third) if group)
     attempts = _attempting(effective.attempts)
     # Who is asked whether the context supports an answer is the guardrail, so that its answer has to be waited for.
-    needed: dict[GroundednessMode, GuardMode] = {"off": "off", "flag": "observe", "refuse": "enforce"}
+    needed: dict[JudgedMode, GuardMode] = {"off": "off", "flag": "observe", "refuse": "enforce"}
     judged = max(effective.groundedness, effective.second_opinion, key=_GROUNDING.index)
     guard_output = max(effective.guard_output, needed[judged], key=_STRICTNESS.__getitem__)
     return Plan(

@@ -9,7 +9,8 @@ import pytest
 from gateway_parts import Parts, deployment, model, serving, snapshot
 from openai_provider import Behaviour, Provider
 
-from sluice.contracts.routing import ConfidencePolicy, Policy, RoutingSnapshot
+from sluice.contracts.judging import ConfidencePolicy
+from sluice.contracts.routing import Policy, RoutingSnapshot
 
 CHAT = "/v1/chat/completions"
 

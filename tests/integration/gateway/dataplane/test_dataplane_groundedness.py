@@ -7,15 +7,16 @@ import pytest
 from gateway_parts import Guard, Parts, deployment, model, serving, snapshot
 from openai_provider import Behaviour, Provider
 
+from sluice.contracts.judging import JudgedMode
 from sluice.contracts.retrieval import RetrievalPolicy
-from sluice.contracts.routing import GroundednessMode, GuardMode, Policy, RoutingSnapshot
+from sluice.contracts.routing import GuardMode, Policy, RoutingSnapshot
 from sluice.errors import DependencyUnavailable
 
 CHAT = "/v1/chat/completions"
 RIGHT, WRONG = "The port is 8080, as the manual says.", "The port is 9090, as the manual says."
 
 
-def routing(provider: Provider, mode: GroundednessMode, output: GuardMode, *, fail: str = "closed") -> RoutingSnapshot:
+def routing(provider: Provider, mode: JudgedMode, output: GuardMode, *, fail: str = "closed") -> RoutingSnapshot:
     policy = Policy.model_validate(
         {
             "name": "docs",
@@ -81,7 +82,7 @@ async def test_what_nothing_supports_is_refused(stream: bool, provider: Provider
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("mode", ["flag", "refuse"])
 async def test_a_second_model_disputes_an_answer(
-    mode: GroundednessMode, stream: bool, provider: Provider, client: httpx.AsyncClient
+    mode: JudgedMode, stream: bool, provider: Provider, client: httpx.AsyncClient
 ) -> None:
     policy = Policy(name="checked", second_opinion=mode)
     routes = snapshot(model("small", deployment("d1", provider.base_url), policy="checked"), policies=(policy,))

@@ -14,7 +14,8 @@ from gateway_parts import Parts, deployment, model, serving, snapshot
 from jsonschema import Draft202012Validator
 from tests.integration.inference.inference_process import Inference, smollm2
 
-from sluice.contracts.routing import ConfidencePolicy, Policy, RoutingSnapshot
+from sluice.contracts.judging import ConfidencePolicy
+from sluice.contracts.routing import Policy, RoutingSnapshot
 from sluice.testing import free_port
 
 MESSAGES = [{"role": "user", "content": "Say hello."}]
