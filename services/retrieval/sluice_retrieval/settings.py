@@ -27,6 +27,9 @@ class RetrievalSettings(ServiceSettings):
     embed_batch_tokens: int = Field(512, ge=256, description="tokens, padding included, in one run of the model")
     embed_max_inputs: int = Field(2048, ge=1, description="most inputs in one embeddings request")
     embed_max_tokens: int = Field(65_536, ge=256, description="most tokens in one embeddings request")
+    embed_cache_vectors: int = Field(
+        100_000, ge=0, description="vectors kept on disk of texts that were embedded before; 0: none"
+    )
     worker_model_idle_s: float = Field(
         120, ge=0, description="the worker frees the embedding model after so many seconds without work; 0 keeps it"
     )

@@ -29,6 +29,7 @@ from sluice_retrieval.adapters.languages import Languages
 from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
 from sluice_retrieval.adapters.queue import CeleryIngestQueue
 from sluice_retrieval.adapters.remote import RemoteVectorStore
+from sluice_retrieval.adapters.vector_cache import CachedEmbedder, VectorCache
 from sluice_retrieval.domain.activity import Activity
 from sluice_retrieval.domain.bm25 import Bm25Parameters
 from sluice_retrieval.domain.embedding import Embedder
@@ -122,7 +123,7 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
         metrics = Metrics(service.registry)
         vectors = await _open_vectors(platform, settings)
         stack.push_async_callback(vectors.close)
-        embedder = _embedder(settings, metrics, idle_s=0)
+        embedder = _cached(_embedder(settings, metrics, idle_s=0), platform, settings, metrics)
         stack.push_async_callback(embedder.close)
         jobs = IngestJobs(service.database, settings.max_attempts)
         sweep = Sweep(jobs, CeleryIngestQueue(service.sender), vectors, service.clock, settings.resend_s)
@@ -207,7 +208,8 @@ async def open_worker(
         supervisor = Supervisor(registry)
         embedder = other_embedder
         if embedder is None:
-            embedder = model = _embedder(settings, metrics, idle_s=settings.worker_model_idle_s)
+            model = _embedder(settings, metrics, idle_s=settings.worker_model_idle_s)
+            embedder = _cached(model, platform, settings, metrics)
             supervisor.start("free-model", _free_when_idle(model))
         stack.push_async_callback(embedder.close)
         stack.push_async_callback(supervisor.close)
@@ -254,6 +256,13 @@ def _embedder(settings: RetrievalSettings, metrics: Metrics, idle_s: float) -> M
         batch_tokens=settings.embed_batch_tokens,
         idle_s=idle_s,
     )
+
+
+def _cached(embedder: Embedder, platform: PlatformSettings, settings: RetrievalSettings, metrics: Metrics) -> Embedder:
+    if not settings.embed_cache_vectors:
+        return embedder
+    file = platform.data_dir.absolute() / "embeddings.sqlite"
+    return CachedEmbedder(embedder, VectorCache(file, settings.embed_cache_vectors), metrics.embed_cache)
 
 
 async def _rerankers(

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
+from tests.integration.databases import set_up_schema
 
 from sluice.contracts.paging import PageQuery
 from sluice.contracts.retrieval import Attributes, ChunkingOptions, Document, SearchFilter, VectorStore
 from sluice.db import Database, open_database
-from sluice.migrations import upgrade
 from sluice.testing import platform_settings
 from sluice_retrieval.__main__ import MIGRATIONS
 from sluice_retrieval.domain.errors import StoreNotFound
@@ -25,7 +25,7 @@ NOW = 1_800_000_000.0
 @pytest.fixture
 async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     platform = platform_settings(tmp_path, database_url=database_url)
-    await upgrade(platform, "retrieval", MIGRATIONS)
+    await set_up_schema(platform, "retrieval", MIGRATIONS)
     opened = open_database(platform, "retrieval")
     yield opened
     await opened.close()

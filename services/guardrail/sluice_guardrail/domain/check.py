@@ -20,6 +20,7 @@ from sluice.contracts.guard import (
     VaultEntry,
 )
 from sluice.marking import marked
+from sluice_guardrail.domain.conversation import find_over_turns
 from sluice_guardrail.domain.detectors import DETECTORS, Checkpoint, PiiKind, find_personal_data
 from sluice_guardrail.domain.errors import AmbiguousText, TooMuchText
 from sluice_guardrail.domain.findings import Finding, merge_overlaps
@@ -135,6 +136,7 @@ def check(
             _input_piece(segment, policy.rules, checkpoint, heads, tools, about)
             for segment, about in zip(segments, asked, strict=True)
         ]
+        pieces = _over_turns(pieces, policy.rules, heads, tools)
         return _input_verdict(pieces, policy, request.vault, single=single)
     return _check_output(segments, policy, checkpoint, tools, single=single)
 
@@ -187,6 +189,31 @@ def _input_piece(
         )
     scanned = scan(segment.text, folded, rules.scanners, tools, segment.role, asked=asked)
     return replace(_finish(segment, folded, decided, scanned, observe=policy.mode == "observe"), rules=rules)
+
+
+def _over_turns(pieces: list[_Piece], policy: Policy, heads: Heads | None, tools: Tools) -> list[_Piece]:
+    """Return the pieces with what the last turns of the user say together, unless one of them is blocked already."""
+    rules = policy.input.injection
+    others = (*rules.trusted_roles, *FOREIGN_ROLES)
+    turns = [at for at, piece in enumerate(pieces) if piece.segment.role not in others][-rules.turns :]
+    if len(turns) < 2 or rules.action == "allow" or any(piece.blocked for piece in pieces):
+        return pieces
+    folded = [fold(pieces[at].segment.text) for at in turns]
+    decided: dict[int, list[Decided]] = {at: [] for at in turns}
+
+    def find() -> list[Decided]:
+        head = heads.prompts if heads is not None and rules.classifier else None
+        for turn, finding in find_over_turns([one.text for one in folded], rules.threshold, head):
+            decided[turns[turn]].append(Decided(finding, "prompt_injection", _taken(rules.action)))
+        return []
+
+    decided[turns[-1]] += _turn("prompt_injection", rules.on_error, tools, find)
+    for at, text in zip(turns, folded, strict=True):
+        found = _finish(
+            pieces[at].segment, text, decided[at], Scan([], {}, []), observe=policy.mode == "observe"
+        ).decided
+        pieces[at] = replace(pieces[at], decided=(*pieces[at].decided, *found))
+    return pieces
 
 
 def _input_verdict(

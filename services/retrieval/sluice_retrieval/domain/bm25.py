@@ -100,7 +100,7 @@ def _words(folded: str) -> Iterator[str]:
 
 
 def _frequencies(found: Sequence[str]) -> Counter[int]:
-    return Counter(term_hash(term) for term in found)
+    return Counter(map(term_hash, found))
 
 
 def _vector(weights: dict[int, float]) -> SparseVector:

@@ -23,6 +23,7 @@ from sluice.errors import DependencyUnavailable, Unauthorized, problem_responses
 from sluice.telemetry import names
 from sluice_retrieval.domain.asking import Engine, find, prepare, terms_to_add, with_terms
 from sluice_retrieval.domain.context import assemble
+from sluice_retrieval.domain.embedding import OfTenant
 from sluice_retrieval.domain.errors import RerankerNotConfigured, RewriterNotConfigured, StoreNotFound
 from sluice_retrieval.domain.library import DocumentDetails
 from sluice_retrieval.domain.questions.understanding import understand
@@ -75,16 +76,17 @@ async def _find(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Quer
     """Return the hits, what is known of their documents, and what was made of the question."""
     started, now = time.perf_counter(), deps.clock.now()
     with deps.tracing.span("search", attributes={"sluice.search.mode": query.mode, names.TENANT: tenant}) as span:
-        engine = Engine(deps.vectors, deps.embedder, deps.fusion, deps.reranker(query.rerank))
+        embedder = OfTenant(deps.embedder, tenant)
+        engine = Engine(deps.vectors, embedder, deps.fusion, deps.reranker(query.rerank))
         options = query.understand or await deps.library.understanding(tenant, store_ids) or _AS_IT_COMES
         reading = await understand(query, options, deps.rewriter(options.rewrite), deps.languages)
         scope, prepared = await asyncio.gather(
-            deps.library.scope(tenant, store_ids, query.filters, now), prepare(query, reading, deps.embedder)
+            deps.library.scope(tenant, store_ids, query.filters, now), prepare(query, reading, embedder)
         )
         terms: tuple[str, ...] = ()
         if reading.wants_terms and query.mode != "dense":
             terms = await terms_to_add(prepared, scope, engine)
-            prepared = await with_terms(prepared, reading, terms, deps.embedder)
+            prepared = await with_terms(prepared, reading, terms, embedder)
         for attempt in range(_TRIES):
             if attempt:
                 scope = await deps.library.scope(tenant, store_ids, query.filters, now)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import ColumnElement, Update, case, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, String, Update, bindparam, case, delete, exists, func, select, update
 from sqlalchemy.orm import aliased
 
 from sluice.contracts.retrieval import ChunkingOptions
@@ -29,13 +29,7 @@ class IngestJobs:
     async def claim(self, tenant: str, document_id: str, now: float, until: float) -> Job | Claim:
         """Take a document that is queued, or whose worker has lost its lease."""
         async with self._database.write() as session:
-            found = await session.execute(
-                select(DocumentRow, StoreRow.chunking, TextRow.text, _newer(DocumentRow))
-                .join(StoreRow, StoreRow.id == DocumentRow.store_id)
-                .outerjoin(TextRow, TextRow.document_id == DocumentRow.id)
-                .where(DocumentRow.id == document_id, DocumentRow.tenant == tenant)
-                .with_for_update(of=DocumentRow)
-            )
+            found = await session.execute(_CLAIMED, {"document": document_id, "tenant": tenant})
             claimed = found.first()
             if claimed is None:
                 return "gone"
@@ -105,11 +99,7 @@ class IngestJobs:
     async def finish(self, job: Job, chunks: int, terms: int) -> None:
         """Make the document ready and retire older ones of its name."""
         async with self._database.write() as session:
-            found = await session.execute(
-                select(DocumentRow, _newer(DocumentRow))
-                .where(DocumentRow.id == job.document_id)
-                .with_for_update(of=DocumentRow)
-            )
+            found = await session.execute(_FINISHED, {"document": job.document_id})
             finished = found.first()
             if finished is None:
                 session.add(_removal_of(job))
@@ -257,6 +247,18 @@ def _newer(row: type[DocumentRow]) -> ColumnElement[bool]:
         other.id > row.id,
         other.status == "ready",
     )
+
+
+# Built once: to build them anew for each document takes longer than to answer them.
+_DOCUMENT = DocumentRow.id == bindparam("document", type_=String)
+_CLAIMED = (
+    select(DocumentRow, StoreRow.chunking, TextRow.text, _newer(DocumentRow))
+    .join(StoreRow, StoreRow.id == DocumentRow.store_id)
+    .outerjoin(TextRow, TextRow.document_id == DocumentRow.id)
+    .where(_DOCUMENT, DocumentRow.tenant == bindparam("tenant", type_=String))
+    .with_for_update(of=DocumentRow)
+)
+_FINISHED = select(DocumentRow, _newer(DocumentRow)).where(_DOCUMENT).with_for_update(of=DocumentRow)
 
 
 def _same_document(row: DocumentRow) -> tuple[ColumnElement[bool], ...]:
