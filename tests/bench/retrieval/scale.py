@@ -4,6 +4,8 @@ pipeline   documents of 50 chunks are stored, then a worker whose embedder costs
            all are ready, through the queue, the chunker with the real tokenizer, BM25, HTTP and the index.
 search     hybrid searches over HTTP, one after the other, with a filter on metadata that a tenth of the documents match, while
            a worker with the real model ingests more documents; what a client sees. Then without a filter, for comparison.
+fill       the same number of chunks, put into database and index at once, past the queue; then searches can be measured over many
+           chunks without waiting for their ingest. Not part of a whole run.
 embedding  chunks a second of the model alone, and of the whole way of the same documents with the real model.
 
 The texts are made up of 20,000 words as often as words are in real texts (Zipf), in sentences and paragraphs.
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
+from tests.bench.retrieval.fill import fill
 from tests.bench.retrieval.parts import Retrieval, running
 
 from sluice.contracts.retrieval import ChunkingOptions
@@ -247,6 +250,11 @@ def stored_parts(retrieval: Retrieval, words: Words, chunks: int, count: int, pa
     store = str(stores[0]["id"]) if stores else retrieval.store(name="scale", chunking=CHUNKING)
     held = int(stores[0]["chunks"]) if stores else 0
     memory = 0
+    if "fill" in parts and not held:
+        api.stop()
+        options = ChunkingOptions.model_validate(CHUNKING)
+        held = asyncio.run(fill(retrieval, store, words.document, chunks // PARAGRAPHS, options))
+        api = retrieval.serve()
     if "pipeline" in parts:
         piped = pipeline(retrieval, api, store, words, chunks, held)
         rate, held, memory = piped.chunks / piped.seconds, held + piped.chunks, piped.memory
@@ -287,7 +295,7 @@ def main() -> None:
     arguments = parser.parse_args()
     parts = arguments.parts.split(",")
     words = Words()
-    if "pipeline" in parts or "search" in parts:
+    if {"pipeline", "fill", "search"}.intersection(parts):
         with kept(arguments.folder) as place, running(place, lease_s="60", sweep_s="2") as retrieval:
             stored_parts(retrieval, words, arguments.chunks, arguments.searches, parts)
     if "embedding" in parts:
