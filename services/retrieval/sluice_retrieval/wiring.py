@@ -23,6 +23,7 @@ from sluice.service import deps_of
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
+from sluice_retrieval.adapters.duck import DuckTables
 from sluice_retrieval.adapters.extract.sandbox import ParseLimits, ProcessExtractor
 from sluice_retrieval.adapters.gateway_files import GatewayFiles
 from sluice_retrieval.adapters.languages import Languages
@@ -43,6 +44,7 @@ from sluice_retrieval.domain.questions.rules import WithRules
 from sluice_retrieval.domain.questions.understanding import LanguageTeller, Rewriter
 from sluice_retrieval.domain.rerank import FeatureReranker, Reranker, WithFallback
 from sluice_retrieval.domain.sweep import Sweep
+from sluice_retrieval.domain.tables import TableEngine
 from sluice_retrieval.metrics import IngestMetrics, Metrics
 from sluice_retrieval.settings import RetrievalSettings
 from sluice_retrieval.store.files import Files
@@ -80,6 +82,7 @@ class Deps:
     rerankers: Mapping[RerankMethod, Reranker]
     model_rewriter: Rewriter | None
     languages: LanguageTeller
+    tables: TableEngine
     probes: Mapping[str, Probe]
 
     def reranker(self, method: RerankMethod) -> Reranker | None:
@@ -140,7 +143,9 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
         sending = _rounds(settings, metrics, lambda: _send(sweep, jobs, metrics))
         removing = _rounds(settings, metrics, lambda: _remove(sweep, vectors, metrics, jobs, activity, service.clock))
         stack.push_async_callback(service.loops.close)  # before the vector store and the model that they use
+        languages = Languages()
         service.loops.start("load-model", embedder.load)
+        service.loops.start("restem", lambda: _restem(sweep, languages, settings.sweep_s))
         service.loops.start("ingest-sweep", sending.run)
         service.loops.start("removal-sweep", removing.run)
         yield Deps(
@@ -167,7 +172,8 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
             fusion=Fusion(settings.hybrid_rrf_k, settings.hybrid_bm25_weight),
             rerankers=rerankers,
             model_rewriter=_rewriter(settings, metrics, stack),
-            languages=Languages(),
+            languages=languages,
+            tables=DuckTables(settings.table_query_memory_mb, settings.table_query_timeout_s),
             probes={**service.probes, "vector_store": vectors.ping, "embedder": embedder_is_loaded},
         )
 
@@ -224,6 +230,7 @@ async def open_worker(
                 lease_s=settings.lease_s,
                 files=_sources(platform, settings, stack),
                 extractor=_extractor(settings),
+                languages=Languages(),
             ),
             registry=registry,
             probes={"sql": database.ping, "vector_store": vectors.ping},
@@ -338,6 +345,16 @@ async def _send(sweep: Sweep, jobs: IngestJobs, metrics: Metrics) -> bool:
     if waiting:
         metrics.resent.inc(await sweep.send_due())
     return waiting > 0
+
+
+async def _restem(sweep: Sweep, languages: LanguageTeller, pause_s: float) -> None:
+    while True:
+        try:
+            if not await sweep.restem(languages):
+                return
+        except AWAY as exc:
+            _log.warning("documents of older releases wait: %s", exc.detail)
+        await asyncio.sleep(pause_s)
 
 
 async def _remove(

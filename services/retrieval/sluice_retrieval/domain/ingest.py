@@ -21,8 +21,10 @@ from sluice_retrieval.domain.errors import (
     DocumentUnreadable,
 )
 from sluice_retrieval.domain.extraction import AS_TEXT, Extractor, FileFormat, FileSource, format_of
+from sluice_retrieval.domain.language import ENGLISH, language_of
 from sluice_retrieval.domain.library import IngestRecord, Job
 from sluice_retrieval.domain.points import Passage, Point, Selector, VectorStore
+from sluice_retrieval.domain.questions.understanding import LanguageTeller
 from sluice_retrieval.domain.topics import topic_breaks
 
 _log = logging.getLogger(__name__)
@@ -67,6 +69,7 @@ class Pace:
 class _Prepared(NamedTuple):
     chunk: Chunk
     terms: list[str]
+    language: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class Ingestor:
     lease_s: float
     files: FileSource
     extractor: Extractor
+    languages: LanguageTeller
     pace: Pace = field(default_factory=Pace)
 
     async def ingest(self, selector: Selector) -> None:
@@ -140,7 +144,7 @@ class Ingestor:
             if done < len(prepared):
                 await self.record.progress(job, done, self.clock.now() + self.lease_s)
             self.pace.took(len(batch), self.clock.monotonic() - started)
-        await self.record.finish(job, len(prepared), total)
+        await self.record.finish(job, len(prepared), total, {item.language for item in prepared})
         return len(prepared)
 
     async def _read(self, job: Job) -> Job:
@@ -170,7 +174,12 @@ class Ingestor:
 
     def _prepare(self, job: Job, breaks: Sequence[int]) -> list[_Prepared]:
         chunks = chunk_document(job.text, job.media_type, job.chunking, self.embedder.counter, breaks)
-        return [_Prepared(chunk, terms(chunk.embedded_text())) for chunk in chunks]
+        main = language_of(job.text) or self.languages.language_of(job.text) or ENGLISH
+        found = []
+        for chunk in chunks:
+            language = language_of(chunk.text) or main
+            found.append(_Prepared(chunk, terms(chunk.embedded_text(), language), language))
+        return found
 
     def _points(
         self, job: Job, batch: Sequence[_Prepared], vectors: Sequence[tuple[float, ...]], average: float

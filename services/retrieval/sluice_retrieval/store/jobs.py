@@ -1,6 +1,6 @@
 """Which document is to be ingested, by whom, and what is to be removed from the index."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, String, Update, bindparam, case, delete, exists, func, select, update
 from sqlalchemy.orm import aliased
@@ -16,6 +16,9 @@ _DAY_S = 86_400
 _AVERAGE_S = 10.0
 _SETTLED_CHUNKS = 200
 _KEPT_AVERAGES = 1000
+_READ_CHARS = 4000
+STEMS = 2
+"""How terms are made: 1 stemmed every text as English, 2 stems by its language and pairs the characters of unspaced scripts."""
 
 
 class IngestJobs:
@@ -96,7 +99,7 @@ class IngestJobs:
                 _processing(job.document_id).values(indexed=indexed, next_send_at=until, not_before=until, attempts=1)
             )
 
-    async def finish(self, job: Job, chunks: int, terms: int) -> None:
+    async def finish(self, job: Job, chunks: int, terms: int, languages: Collection[str]) -> None:
         """Make the document ready and retire older ones of its name."""
         async with self._database.write() as session:
             found = await session.execute(_FINISHED, {"document": job.document_id})
@@ -110,6 +113,8 @@ class IngestJobs:
                 return
             row.status, row.error, row.chunks, row.terms = "ready", None, chunks, terms
             row.indexed = row.planned = chunks
+            row.stems = STEMS
+            await _add_languages(session, row.store_id, languages)
             older = await session.scalars(select(DocumentRow).where(*_same_document(row), DocumentRow.id < row.id))
             for old in older.all():
                 await _drop(session, old)
@@ -179,6 +184,27 @@ class IngestJobs:
                 row.indexed, row.plan = 0, None
             return len(found)
 
+    async def old_stems(self, limit: int) -> Sequence[tuple[str, str]]:
+        """Return ids and the beginnings of ready documents whose terms an older release made."""
+        query = (
+            select(DocumentRow.id, func.substr(TextRow.text, 1, _READ_CHARS))
+            .join(TextRow, TextRow.document_id == DocumentRow.id)
+            .where(DocumentRow.status == "ready", DocumentRow.stems < STEMS)
+            .limit(limit)
+        )
+        async with self._database.read() as session:
+            return [(row[0], row[1]) for row in await session.execute(query)]
+
+    async def restem(self, again: Collection[str], right: Collection[str], now: float) -> None:
+        """Queue documents whose terms are to be made again, and note of others that they are right as they are."""
+        ready = (DocumentRow.status == "ready", DocumentRow.stems < STEMS)
+        queued = {"status": "queued", "attempts": 0, "next_send_at": now, "not_before": 0.0, "indexed": 0, "plan": None}
+        async with self._database.write() as session:
+            await session.execute(
+                update(DocumentRow).where(DocumentRow.id.in_(again), *ready).values(stems=STEMS, **queued)
+            )
+            await session.execute(update(DocumentRow).where(DocumentRow.id.in_(right), *ready).values(stems=STEMS))
+
     async def expire(self, seen: Mapping[str, float], now: float) -> int:
         """Note when stores were used, and empty those whose time is over; returns how many."""
         async with self._database.write() as session:
@@ -213,6 +239,15 @@ class IngestJobs:
         async with self._database.read() as session:
             count = await session.scalar(select(func.count(DocumentRow.id)).where(DocumentRow.status.in_(_UNFINISHED)))
             return int(count)
+
+
+async def _add_languages(session: AsyncSession, store_id: str, languages: Collection[str]) -> None:
+    known = await session.scalar(select(StoreRow.languages).where(StoreRow.id == store_id))
+    if known is None or set(languages) <= set(known.split()):
+        return
+    store = await session.get(StoreRow, store_id, with_for_update=True, populate_existing=True)
+    if store is not None:
+        store.languages = " ".join(dict.fromkeys((*store.languages.split(), *sorted(languages))))
 
 
 def _job(row: DocumentRow, chunking: ChunkingOptions, text: str | None, average: float) -> Job:

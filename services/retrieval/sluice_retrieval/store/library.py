@@ -8,9 +8,11 @@ from sqlalchemy import (
     Float,
     Select,
     String,
+    Text,
     and_,
     bindparam,
     case,
+    cast,
     delete,
     func,
     literal,
@@ -40,6 +42,7 @@ from sluice_retrieval.tables import DocumentRow, RemovalRow, StoreRow, TextRow
 READY: DocumentStatus = "ready"
 UNFINISHED = ("queued", "processing")
 DAY_S = 86_400
+_NOTHING = literal("")
 _COUNTED = {"waiting": UNFINISHED, "ready": (READY,), "failed": ("failed",), "cancelled": ("cancelled",)}
 
 # What every search asks is built once: to build it anew takes longer than to answer it.
@@ -47,18 +50,18 @@ _TENANT, _STORES = bindparam("tenant", type_=String), bindparam("stores", expand
 _OVER = StoreRow.last_active_at + StoreRow.expires_days * DAY_S <= bindparam("now", type_=Float)
 _KIND = case((and_(StoreRow.expires_days.is_not(None), _OVER), literal("expired")), else_=literal("store"))
 _SEEN_PARTS = (
-    select(_KIND, StoreRow.id).where(StoreRow.tenant == _TENANT, StoreRow.id.in_(_STORES)),
-    select(literal("hidden"), DocumentRow.id).where(
+    select(_KIND, StoreRow.id, StoreRow.languages).where(StoreRow.tenant == _TENANT, StoreRow.id.in_(_STORES)),
+    select(literal("told"), StoreRow.id, cast(StoreRow.understand, Text)).where(
+        StoreRow.tenant == _TENANT, StoreRow.id.in_(_STORES), StoreRow.understand.is_not(None)
+    ),
+    select(literal("hidden"), DocumentRow.id, _NOTHING).where(
         DocumentRow.store_id.in_(_STORES), DocumentRow.status.in_(UNFINISHED), DocumentRow.indexed.is_not(None)
     ),
-    select(literal("hidden"), RemovalRow.document_id).where(
+    select(literal("hidden"), RemovalRow.document_id, _NOTHING).where(
         RemovalRow.store_id.in_(_STORES), RemovalRow.document_id.is_not(None)
     ),
 )
 _SEEN = union_all(*_SEEN_PARTS)
-_SAID = select(StoreRow.id, StoreRow.understand).where(
-    StoreRow.tenant == _TENANT, StoreRow.id.in_(_STORES), StoreRow.understand.is_not(None)
-)
 _DETAILS = select(DocumentRow.id, DocumentRow.details, DocumentRow.file_id).where(
     DocumentRow.tenant == _TENANT,
     DocumentRow.id.in_(bindparam("documents", expanding=True, type_=String)),
@@ -216,34 +219,30 @@ class Library:
     ) -> Scope:
         """Return what a search over these stores, and in them over documents that match, may see.
 
-        Hidden are documents whose ingestion has begun and not ended, and those whose points are still to be removed, so
+        It also tells by which languages their texts are stemmed, and what is done with questions to them. Hidden are documents whose ingestion has begun and not ended, and those whose points are still to be removed, so
         that a replaced document gives way to the new one in one step.
         """
         wanted = tuple(dict.fromkeys(store_ids))
         seen = _SEEN
         if filters is not None:
             ready = (DocumentRow.store_id.in_(wanted), DocumentRow.status == READY, matches(filters, wanted))
-            inside = select(literal("inside"), DocumentRow.id).where(DocumentRow.tenant == tenant, *ready)
+            inside = select(literal("inside"), DocumentRow.id, _NOTHING).where(DocumentRow.tenant == tenant, *ready)
             seen = union_all(*_SEEN_PARTS, inside)
-        found: dict[str, list[str]] = {}
-        for sort, one in await self._database.rows(seen, {"tenant": tenant, "stores": wanted, "now": now}):
-            found.setdefault(sort, []).append(one)
+        found: dict[str, dict[str, str]] = {}
+        for sort, one, said in await self._database.rows(seen, {"tenant": tenant, "stores": wanted, "now": now}):
+            found.setdefault(sort, {})[one] = said
         if "expired" in found:
             raise StoreExpired(
-                f"Vector store {found['expired'][0]!r} has expired. Make a new one, and give it a longer `expires_after`."
+                f"Vector store {next(iter(found['expired']))!r} has expired. Make a new one, and give it a longer `expires_after`."
             )
         missing = set(wanted).difference(found.get("store", ()))
         if missing:
             raise _no_store(next(one for one in wanted if one in missing))
         chosen = None if filters is None else tuple(found.get("inside", ()))
-        return Scope(tenant, wanted, tuple(found.get("hidden", ())), chosen)
-
-    async def understanding(self, tenant: str, store_ids: Sequence[str]) -> QueryUnderstanding | None:
-        """Return what is done with questions to these stores: as the first of them says that says anything."""
-        rows = await self._database.rows(_SAID, {"tenant": tenant, "stores": tuple(store_ids)})
-        said = {row.id: row.understand for row in rows}
-        first = next((one for one in store_ids if one in said), None)
-        return None if first is None else QueryUnderstanding.model_validate(said[first])
+        languages = tuple(dict.fromkeys(one for said in found["store"].values() for one in said.split()))
+        said = next((found["told"][one] for one in wanted if one in found.get("told", ())), None)
+        understand = None if said is None else QueryUnderstanding.model_validate_json(said)
+        return Scope(tenant, wanted, tuple(found.get("hidden", ())), chosen, languages, understand)
 
     async def details(self, tenant: str, document_ids: Sequence[str]) -> dict[str, DocumentDetails]:
         """Return what is shown of those documents that are ready now; one that is gone or replaced is left out."""
