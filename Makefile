@@ -126,7 +126,7 @@ bench-structured: install ## 300 requests for JSON of a schema over llama.cpp an
 
 .PHONY: quality
 quality: install ## measure guardrail, retrieval and the semantic cache on labelled sets
-	@$(BIN)/python tests/quality/guardrail/run.py && $(BIN)/python tests/quality/guardrail/pii.py && $(BIN)/python tests/quality/guardrail/masking.py && $(BIN)/python tests/quality/retrieval/run.py && $(BIN)/python -m tests.quality.retrieval.understanding && $(BIN)/python -m tests.quality.cache.run
+	@$(BIN)/python -m tests.quality.guardrail.run && $(BIN)/python tests/quality/guardrail/pii.py && $(BIN)/python tests/quality/guardrail/masking.py && $(BIN)/python -m tests.quality.guardrail.harm && $(BIN)/python -m tests.quality.guardrail.groundedness && $(BIN)/python tests/quality/retrieval/run.py && $(BIN)/python -m tests.quality.retrieval.understanding && $(BIN)/python -m tests.quality.cache.run
 
 .PHONY: containers
 containers: install ## build the images and run docker-compose.yml with podman (root, Debian)

@@ -1,11 +1,13 @@
 """SQL: one database of one service, on SQLite or PostgreSQL, with separate sessions for reading and writing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Executable, Result, ScalarResult, event, text
+from sqlalchemy import URL, Connection, Engine, Executable, Result, ScalarResult, create_engine, event, text
+from sqlalchemy import Row as Found
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -15,6 +17,7 @@ from sluice.errors import DependencyUnavailable
 from sluice.settings import PlatformSettings
 
 _BUSY_TIMEOUT_MS = 10_000
+_LOOKERS = 2
 Row = TypeVar("Row")
 
 
@@ -38,6 +41,31 @@ class ReadSession(Protocol):
         ...
 
 
+class _Looker:
+    """Runs single selects on a SQLite file, each in one step in a thread; it can change nothing."""
+
+    def __init__(self, url: URL) -> None:
+        self._engine: Engine = create_engine(url.set(drivername="sqlite"), pool_size=_LOOKERS, max_overflow=0)
+        self._threads = ThreadPoolExecutor(_LOOKERS, thread_name_prefix="sqlite-look")
+
+        @event.listens_for(self._engine, "connect")
+        def _connect(connection: Any, _record: object) -> None:
+            connection.isolation_level = None
+            for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "query_only=ON"):
+                connection.execute(f"PRAGMA {pragma}").close()
+
+    async def rows(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Found[*tuple[Any, ...]]]:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._rows, statement, values)
+
+    def _rows(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Found[*tuple[Any, ...]]]:
+        with self._engine.connect() as connection:
+            return connection.execute(statement, values).all()
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True)
+        self._engine.dispose()
+
+
 class Database:
     """Opens sessions; `close` ends all connections."""
 
@@ -48,6 +76,7 @@ class Database:
         self._read = async_sessionmaker(
             engine.execution_options(sluice_read=True), expire_on_commit=False, autoflush=False
         )
+        self._looker: _Looker | None = None
         self._closed = False
         event.listen(engine.sync_engine, "checkin", self._close_what_comes_back)
 
@@ -67,6 +96,25 @@ class Database:
             async with self._read() as session:
                 yield session
                 await session.rollback()
+
+    async def rows(
+        self, statement: Executable, values: Mapping[str, Any] | None = None
+    ) -> Sequence[Found[*tuple[Any, ...]]]:
+        """Run one select by itself and return its rows: for what every request asks.
+
+        On SQLite a session goes to its connection's thread and back for each of its steps, ten times for one select;
+        here it is once (measured: 0.4 ms of processor time for a select of five rows by their ids, not 3 ms).
+
+        Raises:
+            DependencyUnavailable: the database does not answer.
+        """
+        with database_errors(self.service):
+            if self.is_sqlite and self.engine.url.database not in (None, "", ":memory:"):
+                if self._looker is None:
+                    self._looker = _Looker(self.engine.url)
+                return await self._looker.rows(statement, values or {})
+            async with self.engine.execution_options(sluice_read=True).connect() as connection:
+                return (await connection.execute(statement, values or {})).all()
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
@@ -98,6 +146,8 @@ class Database:
     async def close(self) -> None:
         """Close all connections, also when the caller is cancelled; one that is in use ends when its session does."""
         self._closed = True
+        if self._looker is not None:
+            self._looker.close()
         closing = asyncio.create_task(self.engine.dispose())
         try:
             await asyncio.shield(closing)

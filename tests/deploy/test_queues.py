@@ -1,6 +1,7 @@
 """Every stream, channel and task has someone who reads it, and the worker that does so is deployed."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,15 @@ def _names(kind: type) -> list[str]:
     return sorted(name for name, value in vars(queues).items() if isinstance(value, kind))
 
 
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def _calls(function: str) -> Iterator[tuple[Path, set[str]]]:
     """Every call of a function in the services, with the names that stand in its arguments."""
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(_tree(path)):
             if not isinstance(node, ast.Call):
                 continue
             called = node.func

@@ -22,7 +22,7 @@ def fresh_database(server: str) -> str:
     return _named(server, name)
 
 
-async def migrated(platform: PlatformSettings, service: str, migrations: Path) -> None:
+async def set_up_schema(platform: PlatformSettings, service: str, migrations: Path) -> None:
     """Bring the database of a test to its schema; a new one becomes a copy of one that was migrated once."""
     kind = "postgres" if platform.database_url else "sqlite"
     if (kind, migrations) not in _PATTERNS:

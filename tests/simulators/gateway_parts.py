@@ -98,7 +98,7 @@ class Secrets:
 
 @dataclass
 class Guard:
-    """A guardrail that redacts one address, blocks one phrase, misses numbers in the context, and can be away; `without_verdict` stands for a broken detector."""
+    """A guardrail that redacts one address, blocks one phrase, misses numbers in the context, disputes one, and can be away; `without_verdict` stands for a broken detector."""
 
     failing: SluiceError | None = None
     without_verdict: tuple[str, ...] = ()
@@ -124,6 +124,7 @@ class Guard:
         if context:
             supported = all(word in context[0] for word in re.findall(r"[0-9]+", answer.text))
             grounded = Groundedness(score=0.9 if supported else 0.2)
+        disputed = "9090" in answer.text and any(one.role == "question" for one in request.segments or ())
         blocked = POISON in answer.text
         text = "I cannot say that." if blocked else answer.text.replace(SECRET, "[EMAIL]")
         found = answer.text.find(SECRET)
@@ -136,6 +137,7 @@ class Guard:
             issues=(
                 *(("unsafe_content",) if blocked else ("pii_detected",) if text != answer.text else ()),
                 *(("potential_hallucination",) if grounded is not None and grounded.score < 0.4 else ()),
+                *(("disputed_answer",) if disputed else ()),
                 *self.without_verdict,
             ),
             groundedness=grounded,

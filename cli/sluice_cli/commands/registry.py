@@ -126,9 +126,11 @@ def create_model(
     name: Name,
     base_url: Annotated[str, typer.Option(help="where it answers, before /chat/completions")],
     provider: Annotated[
-        Literal["openai", "azure", "anthropic", "gemini", "bedrock"], typer.Option(help="the API that is spoken there")
+        Literal["openai", "llamacpp", "vllm", "azure", "anthropic", "gemini", "bedrock"],
+        typer.Option(help="the API that is spoken there, or the engine"),
     ] = "openai",
     upstream_model: Annotated[str | None, typer.Option(help="its name over there, if another one")] = None,
+    adapter: Annotated[str | None, typer.Option(help="the LoRA adapter that its engine is asked for")] = None,
     key_variable: Annotated[
         str | None, typer.Option(help="the variable of router and gateway that holds the provider's key")
     ] = None,
@@ -140,6 +142,7 @@ def create_model(
     """Make a model with one deployment; every gateway knows it within two seconds."""
     place: dict[str, Any] = {"base_url": base_url, "provider": provider}
     place |= {"upstream_model": upstream_model} if upstream_model else {}
+    place |= {"adapter": adapter} if adapter else {}
     place |= {"region": region} if region else {}
     place |= {"auth": {"kind": "bearer", "env": key_variable}} if key_variable else {}
     body = {"name": name, "deployments": [place], **_patch(field or [])}

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sluice_cli.client import Gateway, every
+from sluice_cli.latencies import latencies
 from sluice_cli.moments import moment
 from sluice_cli.output import progress, say, show_json, show_table
 from sluice_cli.settings import CliSettings
@@ -79,6 +80,58 @@ def summary(
         return
     rows = [*found["data"], {"group": "all together", **found["totals"]}]
     show_table((by, *_SUMS), [[row["group"], *(row[name] for name in _SUMS)] for row in rows])
+
+
+@app.command()
+def latency(
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="of so many of the last requests")] = 1000,
+    model: Annotated[str | None, typer.Option(help="of this model only")] = None,
+    key: Annotated[str | None, typer.Option(help="of this key only, by its id")] = None,
+    since: From = None,
+    until: To = None,
+    everybody: Annotated[bool, typer.Option("--all", help="of all tenants, as the administrator")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Show how fast answers came: TTFT, TPOT, whole requests, requests and tokens a second, by model."""
+    gateway = Gateway.from_settings(CliSettings())
+    period = _period(since, until)
+    query = _given(model=model, key_id=key) | period
+    call, path = (gateway.admin, "/admin/usage") if everybody else (gateway.user, "/v1/usage")
+    records = list(islice(every(call, path, {"limit": min(limit, 100), **query}), limit))
+    whole = len(records) < limit and "from" in period and "to" in period
+    rows = latencies(records, float(period["to"]) - float(period["from"]) if whole else None)
+    if as_json:
+        show_json([row._asdict() for row in rows])
+        return
+    show_table(
+        (
+            "model",
+            "requests",
+            "TTFT ms p50/p95/p99",
+            "TPOT ms",
+            "whole ms",
+            "requests/s",
+            "tokens/s",
+            "of answers",
+            "tokens a request",
+        ),
+        [
+            (
+                *(row.model, row.requests, _triple(row.ttft), _triple(row.tpot, ".1f"), _triple(row.duration)),
+                *(
+                    f"{row.requests_per_second:.2f}",
+                    f"{row.tokens_per_second:.1f}",
+                    f"{row.answer_tokens_per_second:.1f}",
+                    f"{row.tokens_per_request:.0f}",
+                ),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _triple(values: tuple[float, float, float] | None, form: str = ".0f") -> str | None:
+    return None if values is None else " / ".join(format(value, form) for value in values)
 
 
 @app.command()

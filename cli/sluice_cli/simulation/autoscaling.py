@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from sluice_cli.simulation.workload import Arrival, percentile
+from sluice_cli.latencies import percentile
+from sluice_cli.simulation.workload import Arrival
 
 Signal = Literal["requests", "queue", "kv", "ttft"]
 TOLERANCE = 0.1

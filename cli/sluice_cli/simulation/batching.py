@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from sluice_cli.simulation.workload import Arrival, percentile
+from sluice_cli.latencies import percentile
+from sluice_cli.simulation.workload import Arrival
 
 Policy = Literal["single", "dynamic", "grouped", "continuous"]
 StepTime = Callable[[float, float, float], float]

@@ -1,7 +1,7 @@
 """The requests that simulators work on: drawn at random, or a trace of one's own."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,9 +79,3 @@ def _arrival(row: Mapping[str, Any]) -> Arrival:
     if not np.isfinite(at) or prompt < 0 or answer < 0:
         raise ValueError("out of range")
     return Arrival(at, max(1, prompt), answer)
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """Return the smallest value that at least `share` of all do not exceed (nearest rank)."""
-    ordered = sorted(values)
-    return ordered[max(0, min(len(ordered) - 1, int(np.ceil(share * len(ordered))) - 1))]

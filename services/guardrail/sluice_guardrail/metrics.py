@@ -10,7 +10,21 @@ Result = Literal["passed", "changed", "blocked"]
 DetectorRun = tuple[str, Literal["ok", "late", "broken"], float]
 """A detector, what became of its turn at one text, and the seconds that it took."""
 
-_SCANNERS = frozenset({"invisible_text", "urls", "language", "topics", "code", "length", "harm", "groundedness"})
+_SCANNERS = frozenset(
+    {
+        "invisible_text",
+        "urls",
+        "language",
+        "topics",
+        "code",
+        "length",
+        "harm",
+        "groundedness",
+        "harm_model",
+        "groundedness_model",
+        "second_opinion",
+    }
+)
 _CODES = frozenset(
     {
         "pii_detected",
@@ -20,6 +34,7 @@ _CODES = frozenset(
         "content_filtered",
         "high_toxicity",
         "potential_hallucination",
+        "disputed_answer",
         "invisible_text",
         "url_detected",
         "language_detected",

@@ -26,7 +26,8 @@ from sluice.contracts.guard import (
 )
 from sluice.errors import DeadlineExceeded, Unauthorized, problem_responses
 from sluice.telemetry import names
-from sluice_guardrail.domain.check import check, require_size
+from sluice_guardrail.adapters.chat_judge import AskedBeside
+from sluice_guardrail.domain.check import asks_models, check, require_size
 from sluice_guardrail.domain.dry_run import dry_run, tried_policy
 from sluice_guardrail.domain.errors import AmbiguousText, TooMuchText, UnknownPolicy, UnreadableVault, WrongPolicy
 from sluice_guardrail.domain.policy import NamedPolicy
@@ -159,17 +160,29 @@ async def _verdict(
     started = time.perf_counter()
     with deps.tracing.span(f"guard {body.stage}", attributes={names.TENANT: caller.tenant}) as span:
         runs: list[DetectorRun] = []
-        verdict = await _run(size, deps, lambda: _judged(body, policy, deps, runs.append))
+        if asks_models(body, policy.rules):
+            # The check waits in its own thread for models, which are asked in this loop.
+            limit_ms = policy.rules.deadline_ms or deps.settings.max_check_s * 1000
+            judges = AskedBeside(deps.judge, asyncio.get_running_loop(), limit_ms / 1000)
+            verdict = await asyncio.to_thread(_judged, body, policy, deps, runs.append, judges)
+        else:
+            verdict = await _run(size, deps, lambda: _judged(body, policy, deps, runs.append))
         span.set_attribute(names.GUARD_ISSUES, verdict.issues)
     deps.metrics.checked(verdict, size, time.perf_counter() - started, runs)
     return verdict
 
 
 def _judged(
-    body: CheckRequest, policy: NamedPolicy, deps: Deps, note: Callable[[DetectorRun], object] = lambda run: None
+    body: CheckRequest,
+    policy: NamedPolicy,
+    deps: Deps,
+    note: Callable[[DetectorRun], object] = lambda run: None,
+    judges: AskedBeside | None = None,
 ) -> InputVerdict | OutputVerdict:
     scanned, ends = (_over(limit) for limit in (policy.rules.scan_ms, policy.rules.deadline_ms))
-    return check(body, policy, _checkpoint, deps.heads, Tools(deps.languages, scanned, ends, time.perf_counter, note))
+    return check(
+        body, policy, _checkpoint, deps.heads, Tools(deps.languages, scanned, ends, time.perf_counter, note, judges)
+    )
 
 
 def _over(limit_ms: int | None) -> Callable[[], bool]:

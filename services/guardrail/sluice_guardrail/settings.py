@@ -1,6 +1,8 @@
 """Settings of the guardrail service."""
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from sluice.settings import ServiceSettings
@@ -19,4 +21,13 @@ class Settings(ServiceSettings):
         16_000, ge=0, description="longer requests are checked in a thread, so that short ones need not wait"
     )
     vault_ttl_s: int = Field(900, ge=1, le=86_400, description="seconds that a vault of POST /redact can be opened")
+    judge_url: str = Field(
+        "", description="base URL of a chat model's API, which ends in /v1, for policies that ask a model; empty: none"
+    )
+    judge_model: str = Field("", description="the judging model's name there, unless a policy names another")
+    judge_api_key: SecretStr = Field(SecretStr(""), description="its API key, if it asks for one")
+    judge_format: Literal["chat", "llama_guard"] = Field(
+        "chat", description="`llama_guard`: a model whose chat template asks for harm itself; `chat`: any other"
+    )
+    judge_timeout_s: float = Field(3.0, gt=0, le=60, description="a judging model that takes longer counts as late")
     max_dry_run_s: float = Field(30.0, gt=0, description="seconds that the dry run of a policy may take")

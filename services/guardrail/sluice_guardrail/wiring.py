@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends
 
 from sluice.auth import ServiceTokens
+from sluice.clients.http import AiohttpTransport
 from sluice.clock import SystemClock
 from sluice.health import Probe
 from sluice.loops import Supervisor
@@ -15,6 +16,7 @@ from sluice.service import deps_of
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
+from sluice_guardrail.adapters.chat_judge import ChatJudge
 from sluice_guardrail.adapters.encoder import open_encoder
 from sluice_guardrail.adapters.head_file import load_cascade, load_hidden_head
 from sluice_guardrail.adapters.languages import Langid
@@ -43,6 +45,7 @@ class Deps:
     seal: VaultSeal
     languages: Languages
     metrics: GuardMetrics
+    judge: ChatJudge | None
 
 
 DepsDep = Annotated[Deps, Depends(deps_of)]
@@ -59,6 +62,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
     _warm_up(policies.current, languages)
     loops = Supervisor(registry)
     loops.start("policy-reload", lambda: policies.watch(settings.reload_s))
+    transport = AiohttpTransport() if settings.judge_url else None
     try:
         yield Deps(
             platform=platform,
@@ -72,10 +76,24 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             languages=languages,
             seal=VaultSeal(platform.service_secret.get_secret_value(), SystemClock(), settings.vault_ttl_s),
             metrics=metrics,
+            judge=None if transport is None else _judge(transport, settings),
         )
     finally:
+        if transport is not None:
+            await transport.close()
         await loops.close()
         tracing.close()
+
+
+def _judge(transport: AiohttpTransport, settings: Settings) -> ChatJudge:
+    return ChatJudge(
+        transport,
+        settings.judge_url,
+        settings.judge_model,
+        settings.judge_api_key.get_secret_value(),
+        settings.judge_timeout_s,
+        settings.judge_format,
+    )
 
 
 def check_config(platform: PlatformSettings, settings: Settings) -> None:

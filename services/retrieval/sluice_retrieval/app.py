@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from sluice.service import OpenDeps, create_service
-from sluice_retrieval.routes import documents, embeddings, files, internal, search, stores
+from sluice_retrieval.routes import documents, embeddings, files, internal, search, stores, tables
 
 
 def create_app(open_deps: OpenDeps) -> FastAPI:
@@ -11,7 +11,15 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
     return create_service(
         "retrieval",
         open_deps,
-        [stores.router, documents.router, files.router, search.router, embeddings.router, internal.router],
+        [
+            stores.router,
+            documents.router,
+            tables.router,
+            files.router,
+            search.router,
+            embeddings.router,
+            internal.router,
+        ],
         title="Sluice retrieval",
         description="Vector stores, documents, embeddings, hybrid search, and context with citations.",
     )

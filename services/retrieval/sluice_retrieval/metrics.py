@@ -28,6 +28,9 @@ class Metrics:
         self.embed_tokens: Counter = registry.counter(
             "sluice_retrieval_embedded_tokens_total", "Tokens that the embedding model read", ("lane",)
         )
+        self.embed_cache: Counter = registry.counter(
+            "sluice_retrieval_embedding_cache_total", "Texts that were looked for in the cache of vectors", ("outcome",)
+        )
         self.search_seconds: Histogram = registry.histogram(
             "sluice_retrieval_search_duration_seconds", "Time of one search, embedding included", ("mode",)
         )

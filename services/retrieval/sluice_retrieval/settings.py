@@ -22,11 +22,16 @@ class RetrievalSettings(ServiceSettings):
     parse_cpu_s: int = Field(20, ge=1, le=600, description="processor seconds that parsing one file may take")
     parse_memory_mb: int = Field(1024, ge=256, description="MiB of address space that parsing one file may take")
     parse_at_once: int = Field(2, ge=1, le=32, description="files that are parsed beside each other")
+    table_query_memory_mb: int = Field(256, ge=64, description="MiB of memory that one query over a table may take")
+    table_query_timeout_s: float = Field(5.0, gt=0, le=60, description="seconds that one query over a table may take")
     embedding_model: str = Field("minilm", min_length=1, description="name under which the model answers")
     embed_threads: int = Field(1, ge=1, le=64, description="threads that one run of the embedding model uses")
     embed_batch_tokens: int = Field(512, ge=256, description="tokens, padding included, in one run of the model")
     embed_max_inputs: int = Field(2048, ge=1, description="most inputs in one embeddings request")
     embed_max_tokens: int = Field(65_536, ge=256, description="most tokens in one embeddings request")
+    embed_cache_vectors: int = Field(
+        100_000, ge=0, description="vectors kept on disk of texts that were embedded before; 0: none"
+    )
     worker_model_idle_s: float = Field(
         120, ge=0, description="the worker frees the embedding model after so many seconds without work; 0 keeps it"
     )

@@ -23,6 +23,7 @@ class StoreRow(Base):
     details: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
     expires_days: Mapped[int | None] = mapped_column(Integer)
     last_active_at: Mapped[float] = mapped_column(Float, default=0.0)
+    languages: Mapped[str] = mapped_column(String(400), default="")
     understand: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
@@ -30,7 +31,7 @@ class DocumentRow(Base):
     """A document. `next_send_at` is when the sweep looks at it again: for `processing` it is the end of the lease.
 
     `indexed` is null until a worker has begun: from then on chunks may lie in the index, and until the document is ready
-    searches hide it. `planned` chunks are to be indexed; `plan` is a hash of how the text was cut and embedded.
+    searches hide it. `stems` is how its terms were made. `planned` chunks are to be indexed; `plan` is a hash of how the text was cut and embedded.
     """
 
     __tablename__ = "documents"
@@ -55,6 +56,7 @@ class DocumentRow(Base):
     indexed: Mapped[int | None] = mapped_column(Integer)
     planned: Mapped[int | None] = mapped_column(Integer)
     plan: Mapped[str | None] = mapped_column(String(64))
+    stems: Mapped[int] = mapped_column(Integer, default=0)
     created_at: Mapped[float] = mapped_column(Float)
     details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
 

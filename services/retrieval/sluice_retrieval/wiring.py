@@ -23,12 +23,14 @@ from sluice.service import deps_of
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
+from sluice_retrieval.adapters.duck import DuckTables
 from sluice_retrieval.adapters.extract.sandbox import ParseLimits, ProcessExtractor
 from sluice_retrieval.adapters.gateway_files import GatewayFiles
 from sluice_retrieval.adapters.languages import Languages
 from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
 from sluice_retrieval.adapters.queue import CeleryIngestQueue
 from sluice_retrieval.adapters.remote import RemoteVectorStore
+from sluice_retrieval.adapters.vector_cache import CachedEmbedder, VectorCache
 from sluice_retrieval.domain.activity import Activity
 from sluice_retrieval.domain.bm25 import Bm25Parameters
 from sluice_retrieval.domain.embedding import Embedder
@@ -42,6 +44,7 @@ from sluice_retrieval.domain.questions.rules import WithRules
 from sluice_retrieval.domain.questions.understanding import LanguageTeller, Rewriter
 from sluice_retrieval.domain.rerank import FeatureReranker, Reranker, WithFallback
 from sluice_retrieval.domain.sweep import Sweep
+from sluice_retrieval.domain.tables import TableEngine
 from sluice_retrieval.metrics import IngestMetrics, Metrics
 from sluice_retrieval.settings import RetrievalSettings
 from sluice_retrieval.store.files import Files
@@ -79,6 +82,7 @@ class Deps:
     rerankers: Mapping[RerankMethod, Reranker]
     model_rewriter: Rewriter | None
     languages: LanguageTeller
+    tables: TableEngine
     probes: Mapping[str, Probe]
 
     def reranker(self, method: RerankMethod) -> Reranker | None:
@@ -122,7 +126,7 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
         metrics = Metrics(service.registry)
         vectors = await _open_vectors(platform, settings)
         stack.push_async_callback(vectors.close)
-        embedder = _embedder(settings, metrics, idle_s=0)
+        embedder = _cached(_embedder(settings, metrics, idle_s=0), platform, settings, metrics)
         stack.push_async_callback(embedder.close)
         jobs = IngestJobs(service.database, settings.max_attempts)
         sweep = Sweep(jobs, CeleryIngestQueue(service.sender), vectors, service.clock, settings.resend_s)
@@ -139,7 +143,9 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
         sending = _rounds(settings, metrics, lambda: _send(sweep, jobs, metrics))
         removing = _rounds(settings, metrics, lambda: _remove(sweep, vectors, metrics, jobs, activity, service.clock))
         stack.push_async_callback(service.loops.close)  # before the vector store and the model that they use
+        languages = Languages()
         service.loops.start("load-model", embedder.load)
+        service.loops.start("restem", lambda: _restem(sweep, languages, settings.sweep_s))
         service.loops.start("ingest-sweep", sending.run)
         service.loops.start("removal-sweep", removing.run)
         yield Deps(
@@ -166,7 +172,8 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
             fusion=Fusion(settings.hybrid_rrf_k, settings.hybrid_bm25_weight),
             rerankers=rerankers,
             model_rewriter=_rewriter(settings, metrics, stack),
-            languages=Languages(),
+            languages=languages,
+            tables=DuckTables(settings.table_query_memory_mb, settings.table_query_timeout_s),
             probes={**service.probes, "vector_store": vectors.ping, "embedder": embedder_is_loaded},
         )
 
@@ -207,7 +214,8 @@ async def open_worker(
         supervisor = Supervisor(registry)
         embedder = other_embedder
         if embedder is None:
-            embedder = model = _embedder(settings, metrics, idle_s=settings.worker_model_idle_s)
+            model = _embedder(settings, metrics, idle_s=settings.worker_model_idle_s)
+            embedder = _cached(model, platform, settings, metrics)
             supervisor.start("free-model", _free_when_idle(model))
         stack.push_async_callback(embedder.close)
         stack.push_async_callback(supervisor.close)
@@ -222,6 +230,7 @@ async def open_worker(
                 lease_s=settings.lease_s,
                 files=_sources(platform, settings, stack),
                 extractor=_extractor(settings),
+                languages=Languages(),
             ),
             registry=registry,
             probes={"sql": database.ping, "vector_store": vectors.ping},
@@ -254,6 +263,13 @@ def _embedder(settings: RetrievalSettings, metrics: Metrics, idle_s: float) -> M
         batch_tokens=settings.embed_batch_tokens,
         idle_s=idle_s,
     )
+
+
+def _cached(embedder: Embedder, platform: PlatformSettings, settings: RetrievalSettings, metrics: Metrics) -> Embedder:
+    if not settings.embed_cache_vectors:
+        return embedder
+    file = platform.data_dir.absolute() / "embeddings.sqlite"
+    return CachedEmbedder(embedder, VectorCache(file, settings.embed_cache_vectors), metrics.embed_cache)
 
 
 async def _rerankers(
@@ -329,6 +345,16 @@ async def _send(sweep: Sweep, jobs: IngestJobs, metrics: Metrics) -> bool:
     if waiting:
         metrics.resent.inc(await sweep.send_due())
     return waiting > 0
+
+
+async def _restem(sweep: Sweep, languages: LanguageTeller, pause_s: float) -> None:
+    while True:
+        try:
+            if not await sweep.restem(languages):
+                return
+        except AWAY as exc:
+            _log.warning("documents of older releases wait: %s", exc.detail)
+        await asyncio.sleep(pause_s)
 
 
 async def _remove(

@@ -131,7 +131,8 @@ class OutputVerdict(Reply):
 
     With segments, `filtered_segments` holds every segment in order, an unsafe one with the refusal as its text, and
     `filtered_response` is None. Segments of role `system` are not checked: an answer that repeats them is a leak. Neither are those of
-    role `context`: they are what the answer is held against, and then `groundedness` says how far they support it.
+    role `context`: they are what the answer is held against, and then `groundedness` says how far they support it. A segment of role
+    `question` is what was asked, for a second model that says whether the answer is right.
     """
 
     stage: Literal["output"] = "output"

@@ -14,6 +14,9 @@ DocumentStatus = Literal["queued", "processing", "ready", "failed", "cancelled"]
 ContextPlacement = Literal["ranked", "edges"]
 """`ranked`: best evidence first. `edges`: the best first, the second best last, the weakest in the middle."""
 
+ContextTemplate = Literal["numbered", "sections"]
+"""`numbered`: one list of excerpts. `sections`: one list for each kind, under "Relevant documents:", "Relevant tables:" and "Relevant code:"."""
+
 
 FusionMethod = Literal["rrf", "weighted"]
 RerankMethod = Literal["none", "features", "model"]
@@ -331,6 +334,7 @@ class ContextRequest(Query):
     vector_store_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=20)]
     budget_tokens: Annotated[int, Field(ge=16, le=100_000)] = 1500
     placement: ContextPlacement = "ranked"
+    template: ContextTemplate = "numbered"
 
 
 class Citation(Reply):
@@ -426,3 +430,4 @@ class RetrievalPolicy(Reply):
     placement: ContextPlacement = "ranked"
     follow_ups: bool = True
     understand: QueryUnderstanding | None = None
+    template: ContextTemplate = "numbered"

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from sluice.contracts.base import Reply, Request
+from sluice.contracts.judging import ConfidencePolicy, JudgedMode
 from sluice.contracts.retrieval import RetrievalPolicy
 
 SNAPSHOT_KEY = "sluice:routing:snapshot"
@@ -17,7 +18,6 @@ Balance = Literal["least_loaded", "two_choices", "session", "prefix"]
 StructuredMode = Literal["off", "fail", "repair"]
 SamplingPreset = Literal["greedy", "factual", "creative"]
 GuardMode = Literal["off", "observe", "enforce"]
-GroundednessMode = Literal["off", "flag", "refuse"]
 DeploymentHealth = Literal["up", "down", "unknown"]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
@@ -227,6 +227,7 @@ class Policy(Reply):
     `open` lets it pass. With guards `off` and no retrieval a request makes no hop but the upstream.
     `groundedness` holds an answer against what retrieval found for it: a sentence that nothing supports is reported (`flag`), or the
     answer is replaced by a refusal (`refuse`, which holds streams until they are judged).
+    `second_opinion` does the same with what the guardrail's judging model says of the answer.
     `deadline_s` bounds all attempts together for requests that bring no deadline of their own. `structured_output` says what an
     answer means that has not the form which the request demands (a schema, a regular expression, a tool's arguments): an error
     (`fail`), one more try of the model (`repair`, which holds streams until they are known to be right), or nothing (`off`).
@@ -237,7 +238,9 @@ class Policy(Reply):
     guard_output: GuardMode = "off"
     guard_policy: str = "default"
     on_guard_error: Literal["closed", "open"] = "closed"
-    groundedness: GroundednessMode = "off"
+    groundedness: JudgedMode = "off"
+    second_opinion: JudgedMode = "off"
+    confidence: ConfidencePolicy | None = None
     retrieval: RetrievalPolicy | None = None
     cache: CachePolicy | None = None
     deadline_s: Annotated[float, Field(gt=0, le=3600)] | None = None

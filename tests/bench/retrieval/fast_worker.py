@@ -32,7 +32,7 @@ class FreeEmbedder:
         drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
         self._vectors = [tuple(row) for row in drawn.astype(np.float32).tolist()]
 
-    async def embed(self, texts: Sequence[str], lane: Lane) -> Embedded:
+    async def embed(self, texts: Sequence[str], lane: Lane, tenant: str | None = None) -> Embedded:
         return Embedded(tuple(self._vectors[zlib.crc32(text.encode()) % _VECTORS] for text in texts), 0)
 
     async def load(self) -> None:

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 from tests.bench.retrieval import tenant_files
 from tests.bench.retrieval.parts import running
 from tests.bench.retrieval.tenant_world import DOCUMENTS, TENANTS, Call, Foreign, Operation, Outcome, World
@@ -47,7 +48,7 @@ def foreign_calls(world: World, tenant: str, foreign: Foreign) -> list[Call]:
         *(
             Call(method, f"{one}{rest}", named)
             for named in (ids, mixed)
-            for method, rest in (("GET", ""), ("GET", "/content"), ("DELETE", ""))
+            for method, rest in (("GET", ""), ("GET", "/content"), ("GET", "/tables"), ("DELETE", ""))
         ),
     ]
 
@@ -96,10 +97,17 @@ def look_at_documents(world: World, tenant: str) -> None:
     if found is None:
         return
     ids = {"store_id": found[0], "document_id": found[1]}
-    world.call(tenant, Call("GET", "/v1/vector_stores/{store_id}/documents/{document_id}", ids)).raise_for_status()
+    shown = world.call(tenant, Call("GET", "/v1/vector_stores/{store_id}/documents/{document_id}", ids))
     call = Call("GET", "/v1/vector_stores/{store_id}/documents/{document_id}/content", ids)
-    if TENANTS[tenant] not in world.call(tenant, call).raise_for_status().json()["text"]:
+    if shown.raise_for_status().json()["status"] != "ready":
+        world.call(tenant, call)  # a file that no worker has read yet has no text
+    elif TENANTS[tenant] not in world.call(tenant, call).raise_for_status().json()["text"]:
         world.wrong(tenant, call, "showed another text")
+    tables = "/v1/vector_stores/{store_id}/documents/{document_id}/tables"
+    world.call(tenant, Call("GET", tables, ids)).raise_for_status()
+    asked = Call("POST", f"{tables}/query", ids, {"aggregates": [{"function": "count"}]})
+    if (status := world.call(tenant, asked).status_code) != httpx.codes.NOT_FOUND:
+        world.wrong(tenant, asked, f"answered {status} for a text without tables")
 
 
 def delete_document(world: World, tenant: str) -> None:

@@ -285,3 +285,33 @@ async def test_what_is_done_with_questions_is_said_by_the_request_or_else_by_the
     by_model = {**question, "understand": {"rewrite": "model"}}
     refused = await api.post(f"{path}/search", json=by_model, headers=ACME)
     assert (refused.status_code, refused.json()["code"]) == (400, "rewriter_not_configured")
+
+
+async def test_tables_of_a_document_are_described_and_computed_over(api: httpx.AsyncClient) -> None:
+    store = await make_store(api)
+    raw = b"Item,Euro,Sold\nBolt,2.5,2026-01-05\nNut,1.5,2026-02-01\nBolt,3.5,\n"
+    document = (await upload(api, store, "prices.csv", raw)).json()["id"]
+    path = f"/v1/vector_stores/{store}/documents/{document}/tables"
+    (table,) = (await api.get(path, headers=ACME)).json()["data"]
+    assert [(one["name"], one["kind"], one["empty"]) for one in table["columns"]] == [
+        ("Item", "text", 0),
+        ("Euro", "number", 0),
+        ("Sold", "date", 1),
+    ]
+    query = {
+        "filters": [{"column": "Item", "type": "eq", "value": "Bolt"}],
+        "aggregates": [{"function": "sum", "column": "Euro"}],
+    }
+    found = (await api.post(f"{path}/query", json=query, headers=ACME)).json()
+    assert (found["columns"], found["rows"], found["matched"]) == (["sum(Euro)"], [[6]], 2)
+    text = (await api.get(path.replace("/tables", "/content"), headers=ACME)).json()["text"]
+    assert [text[one["start"] : one["end"]] for one in found["citations"]] == [
+        one["quote"] for one in found["citations"]
+    ]
+    assert found["citations"][1]["quote"] == "- Item: Bolt; Euro: 3.5"
+    missing = await api.post(f"{path}/query", json={"table": 7}, headers=ACME)
+    assert (missing.status_code, missing.json()["code"]) == (404, "table_not_found")
+    wrong = await api.post(f"{path}/query", json={"columns": ["Price"]}, headers=ACME)
+    assert (wrong.status_code, wrong.json()["code"]) == (400, "table_query_invalid")
+    assert (await api.get(path, headers=OTHER)).status_code == 404
+    assert (await api.post(f"{path}/query", json=query, headers=OTHER)).status_code == 404

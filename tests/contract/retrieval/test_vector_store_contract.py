@@ -204,6 +204,15 @@ async def test_only_named_documents_are_searched(vectors: VectorStore) -> None:
         assert [hit.passage.document_id for hit in hits] == ["doc_1"]
 
 
+async def test_a_named_document_of_another_owner_never_leaves_the_engine(tmp_path: Path) -> None:
+    store = await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+    await store.upsert([point(1), point(2, tenant="other", document="doc_9"), point(3, store="vs_2", document="doc_8")])
+    for foreign in ("doc_9", "doc_8"):
+        with pytest.raises(DependencyUnavailable):
+            await store.search(Scope("acme", ("vs_1",), (), ("doc_1", foreign)), [Dense(unit(1))], 9)
+    await store.close()
+
+
 async def test_vectors_come_when_asked_for(vectors: VectorStore) -> None:
     await vectors.upsert([point(1, text="one word"), point(2, text="other text")])
     rankings = await vectors.search(scope(), [Dense(unit(1)), Sparse(query_vector(["word"]))], 9, with_vectors=True)

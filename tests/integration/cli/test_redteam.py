@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    with running(tmp_path_factory.mktemp("redteam"), "{input: {injection: {classifier: true}}}") as started:
+    with running(tmp_path_factory.mktemp("redteam")) as started:
         yield started
 
 

@@ -66,11 +66,14 @@ def cli(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
 
 def test_a_model_from_first_to_last(cli: Cli, tmp_path: Path) -> None:
     create = ("models", "create", "org/fast", "--base-url", PLACE["base_url"], "--field", "price.input=0.5")
+    create += ("--provider", "vllm", "--adapter", "tuned")
     assert "would be at version 1" in cli.ok(*create, "--dry-run")
     assert cli.ok(*create, "--idempotency-key", "once-and-no-more") == "model org/fast is at version 1."
     assert cli.ok(*create, "--idempotency-key", "once-and-no-more") == "model org/fast is at version 1."
     assert "already" in cli.refused(*create)
     assert cli.json("models", "show", "org/fast")["spec"]["price"]["input"] == 0.5
+    first = cli.json("deployments", "list", "--model", "org/fast", "--json")[0]["spec"]
+    assert (first["provider"], first["adapter"]) == ("vllm", "tuned")
     cli.ok("models", "set", "org/fast", "context_tokens=77", "domains=[code]", "--if-version", "1")
     assert "read it again" in cli.refused("models", "set", "org/fast", "context_tokens=78", "--if-version", "1")
     assert (

@@ -180,6 +180,7 @@ def test_caches_and_sums_of_usage(cli: Cli) -> None:
     assert cli.ok("cache", "forget", "--model", "listed") == "Answers kept so far (model:listed) count no more."
     assert "Say which" in cli.refused("cache", "forget")
     assert "all together" in cli.ok("usage", "summary", "--by", "day")
+    assert cli.json("usage", "latency", "--all", "--json") == []
     assert cli.json("usage", "summary", "--json")["totals"]["requests"] == 0
     assert "0 sums of hours and days were made in" in cli.ok("usage", "rebuild")
 

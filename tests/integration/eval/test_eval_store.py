@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from tests.integration.databases import set_up_schema
 
 from sluice.contracts.evals import CreateEval, EvalItemQuery, EvalItemResult
 from sluice.contracts.paging import PageQuery
@@ -28,7 +29,7 @@ T0 = 1_800_000_000.0
 @pytest.fixture
 async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     platform = platform_settings(tmp_path, database_url=database_url)
-    await upgrade(platform, "eval", MIGRATIONS)
+    await set_up_schema(platform, "eval", MIGRATIONS)
     database = open_database(platform, "eval")
     yield database
     await database.close()

@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import pytest
 from redis.asyncio import Redis
+from tests.integration.databases import set_up_schema
 
 from sluice import queues
 from sluice.contracts.feedback import FeedbackRecorded
 from sluice.contracts.usage import UsageRecorded
-from sluice.migrations import upgrade
 from sluice.settings import PlatformSettings
 from sluice.testing import asgi_client, service_headers
 from sluice_feedback.app import create_app
@@ -24,7 +24,7 @@ ACME = service_headers("feedback", "acme")
 
 @pytest.fixture
 async def http(platform: PlatformSettings) -> AsyncIterator[httpx.AsyncClient]:
-    await upgrade(platform, "feedback", MIGRATIONS)
+    await set_up_schema(platform, "feedback", MIGRATIONS)
     async with asgi_client(create_app(lambda: open_deps(platform, Settings()))) as client:
         yield client
 

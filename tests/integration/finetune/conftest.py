@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.integration.databases import set_up_schema
 
 from sluice.db import Database, open_database
-from sluice.migrations import upgrade
 from sluice.settings import PlatformSettings
 from sluice.testing import platform_settings
 
@@ -18,7 +18,7 @@ MIGRATIONS = Path(__file__).parents[3] / "services" / "finetune-worker" / "migra
 def sql_platform(database_url: str, tmp_path: Path) -> PlatformSettings:
     """Settings for one database of each kind, brought up to date."""
     platform = platform_settings(tmp_path, database_url=database_url)
-    asyncio.run(upgrade(platform, "finetune", MIGRATIONS))
+    asyncio.run(set_up_schema(platform, "finetune", MIGRATIONS))
     return platform
 
 
@@ -33,5 +33,5 @@ async def database(sql_platform: PlatformSettings) -> AsyncIterator[Database]:
 def migrated(tmp_path: Path, flushed_valkey: str) -> PlatformSettings:
     """Settings with a real Valkey and an up-to-date SQLite file."""
     platform = platform_settings(tmp_path, redis_url=flushed_valkey)
-    asyncio.run(upgrade(platform, "finetune", MIGRATIONS))
+    asyncio.run(set_up_schema(platform, "finetune", MIGRATIONS))
     return platform

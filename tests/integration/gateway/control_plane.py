@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import httpx
-from tests.integration.databases import migrated
+from tests.integration.databases import set_up_schema
 
 from sluice.clock import SystemClock
 from sluice.contracts.routing import Deployment, Model, Policy, Price, RoutingSnapshot
@@ -27,7 +27,7 @@ class Gateway(NamedTuple):
 
 @asynccontextmanager
 async def running_gateway(platform: PlatformSettings, **settings: Any) -> AsyncIterator[Gateway]:
-    await migrated(platform, "gateway", MIGRATIONS)
+    await set_up_schema(platform, "gateway", MIGRATIONS)
     app = create_app(lambda: open_deps(platform, Settings(_env_file=None, **settings)))
     async with asgi_client(app, in_front(app)) as client:
         yield Gateway(client, app.state.deps)

@@ -96,11 +96,10 @@ class Run(NamedTuple):
 
 
 @contextmanager
-def running(tmp_path: Path, guard_policy: str = "{}") -> Iterator[Run]:
-    """Start both; `guard_policy` is the guardrail's default policy, as YAML on one line."""
+def running(tmp_path: Path) -> Iterator[Run]:
     port, guard_port = free_port(), free_port()
     guard_url, url = f"http://127.0.0.1:{guard_port}", f"http://127.0.0.1:{port}"
-    (tmp_path / "guard.yaml").write_text(f"version: 1\npolicies: {{default: {guard_policy}}}\n")
+    (tmp_path / "guard.yaml").write_text("version: 1\npolicies: {default: {}}\n")
     with valkey_process(tmp_path / "valkey") as valkey, leaky_provider() as provider:
         platform = platform_settings(
             tmp_path,

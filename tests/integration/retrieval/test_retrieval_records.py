@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
+from sqlalchemy import update
+from tests.integration.databases import set_up_schema
 
 from sluice.contracts.paging import PageQuery
 from sluice.contracts.retrieval import Attributes, ChunkingOptions, Document, SearchFilter, VectorStore
 from sluice.db import Database, open_database
-from sluice.migrations import upgrade
 from sluice.testing import platform_settings
 from sluice_retrieval.__main__ import MIGRATIONS
 from sluice_retrieval.domain.errors import StoreNotFound
@@ -17,6 +18,7 @@ from sluice_retrieval.domain.library import DocumentDetails, Job
 from sluice_retrieval.domain.points import Selector
 from sluice_retrieval.store.jobs import IngestJobs
 from sluice_retrieval.store.library import Library
+from sluice_retrieval.tables import DocumentRow
 
 pytestmark = pytest.mark.integration
 NOW = 1_800_000_000.0
@@ -25,7 +27,7 @@ NOW = 1_800_000_000.0
 @pytest.fixture
 async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     platform = platform_settings(tmp_path, database_url=database_url)
-    await upgrade(platform, "retrieval", MIGRATIONS)
+    await set_up_schema(platform, "retrieval", MIGRATIONS)
     opened = open_database(platform, "retrieval")
     yield opened
     await opened.close()
@@ -67,7 +69,7 @@ async def test_a_document_goes_its_way(library: Library, database: Database) -> 
     assert (job.text, job.name, job.average_terms) == ("héllo", "a.txt", 0.0)
     assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ("doc_1",)
     assert await jobs.waiting() == 1
-    await jobs.finish(job, chunks=4, terms=40)
+    await jobs.finish(job, chunks=4, terms=40, languages={"en"})
     assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ()
     assert await jobs.claim("acme", "doc_1", NOW, NOW + 10) == "done"
     store = await library.store("acme", "vs_1")
@@ -156,7 +158,7 @@ async def test_what_was_begun_is_hidden_until_it_is_ready(library: Library, data
     assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ("doc_1",)
     job = await jobs.claim("acme", "doc_1", NOW + 5, NOW + 15)
     assert isinstance(job, Job)
-    await jobs.finish(job, 3, 30)
+    await jobs.finish(job, 3, 30, {"en"})
     assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ()
 
 
@@ -179,8 +181,8 @@ async def test_the_newer_of_one_name_wins_whichever_ends_first(library: Library,
     new = await jobs.claim("acme", "doc_2", NOW, NOW + 10)
     assert isinstance(old, Job)
     assert isinstance(new, Job)
-    await jobs.finish(new, 2, 20)
-    await jobs.finish(old, 1, 10)
+    await jobs.finish(new, 2, 20, {"en"})
+    await jobs.finish(old, 1, 10, {"en"})
     left = await library.documents("acme", "vs_1", PageQuery(), None)
     assert [(item.id, item.status) for item in left] == [("doc_3", "queued"), ("doc_2", "ready")]
     assert {item.selector.document_id for item in await jobs.removals(10)} == {"doc_1"}
@@ -195,7 +197,7 @@ async def test_a_failed_replacement_leaves_the_old_one(library: Library, databas
     await add(library, "doc_1")
     old = await jobs.claim("acme", "doc_1", NOW, NOW + 10)
     assert isinstance(old, Job)
-    await jobs.finish(old, 1, 10)
+    await jobs.finish(old, 1, 10, {"en"})
     await add(library, "doc_2")
     new = await jobs.claim("acme", "doc_2", NOW, NOW + 10)
     assert isinstance(new, Job)
@@ -211,7 +213,7 @@ async def test_a_deleted_store_takes_its_documents_along(library: Library, datab
     job = await jobs.claim("acme", "doc_1", NOW, NOW + 10)
     assert isinstance(job, Job)
     await library.remove_store("acme", "vs_1")
-    await jobs.finish(job, 1, 10)
+    await jobs.finish(job, 1, 10, {"en"})
     assert {item.selector for item in await jobs.removals(10)} == {
         Selector("acme", "vs_1"),
         Selector("acme", "vs_1", "doc_1"),
@@ -270,7 +272,7 @@ async def test_a_filter_chooses_documents(
         await add(library, document, f"{document}.md", metadata, NOW + number)
         job = await jobs.claim("acme", document, NOW, NOW + 10)
         assert isinstance(job, Job)
-        await jobs.finish(job, chunks=1, terms=3)
+        await jobs.finish(job, chunks=1, terms=3, languages={"en"})
     await add(library, "doc_waiting", "w.md", {"lang": "de", "year": 2021, "draft": True})
     scope = await library.scope("acme", ["vs_1"], FILTERS.validate_python(filters))
     seen = set(LIBRARY) if scope.document_ids is None else set(scope.document_ids)
@@ -278,3 +280,34 @@ async def test_a_filter_chooses_documents(
     assert await library.details("acme", ["doc_a", "doc_none"]) == {"doc_a": DocumentDetails(LIBRARY["doc_a"], None)}
     assert await library.details("other", ["doc_a"]) == {}
     assert await library.details("acme", ["doc_waiting"]) == {}
+
+
+async def test_a_store_knows_the_languages_of_its_texts(library: Library, database: Database) -> None:
+    jobs = IngestJobs(database, max_attempts=5)
+    assert (await library.scope("acme", ["vs_1"])).languages == ()
+    for name, languages in (("doc_1", {"de"}), ("doc_2", {"en", "de"}), ("doc_3", {"fr"})):
+        await add(library, name, f"{name}.txt")
+        job = await jobs.claim("acme", name, NOW, NOW + 10)
+        assert isinstance(job, Job)
+        await jobs.finish(job, 1, 3, languages)
+    assert (await library.scope("acme", ["vs_1"])).languages == ("de", "en", "fr")
+
+
+async def test_documents_of_older_releases_are_stemmed_again_where_they_are_not_english(
+    library: Library, database: Database
+) -> None:
+    jobs = IngestJobs(database, max_attempts=5)
+    for name in ("doc_1", "doc_2"):
+        await add(library, name, f"{name}.txt")
+        job = await jobs.claim("acme", name, NOW, NOW + 10)
+        assert isinstance(job, Job)
+        await jobs.finish(job, 2, 6, {"en"})
+    assert await jobs.old_stems(10) == []
+    async with database.write() as session:
+        await session.execute(update(DocumentRow).values(stems=1))
+    assert [one for one, _ in await jobs.old_stems(10)] == ["doc_1", "doc_2"]
+    await jobs.restem(["doc_1"], ["doc_2"], NOW + 1)
+    assert await jobs.old_stems(10) == []
+    states = {item.id: item.status for item in await library.documents("acme", "vs_1", PageQuery(), None)}
+    assert states == {"doc_1": "queued", "doc_2": "ready"}
+    assert [waiting.document_id for waiting in await jobs.due(NOW + 1, NOW + 6, 10)] == ["doc_1"]

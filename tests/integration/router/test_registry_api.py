@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from tests.integration.databases import set_up_schema
 
-from sluice.migrations import upgrade
 from sluice.settings import PlatformSettings
 from sluice.testing import admin_headers, asgi_client, platform_settings, service_headers
 from sluice_router.app import create_app
@@ -42,7 +42,7 @@ async def platform(tmp_path: Path, database_url: str) -> PlatformSettings:
         tmp_path, config_dir=tmp_path, redis_url="redis://127.0.0.1:9/0", database_url=database_url
     )
     write(made, FILE)
-    await upgrade(made, "router", MIGRATIONS)
+    await set_up_schema(made, "router", MIGRATIONS)
     return made
 
 

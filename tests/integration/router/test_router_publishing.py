@@ -12,11 +12,11 @@ import httpx
 import pytest
 import yaml
 from redis.asyncio import Redis
+from tests.integration.databases import set_up_schema
 
 from sluice.clients.http import HttpAnswer
 from sluice.contracts.engine import EngineList, EngineStatus
 from sluice.contracts.routing import SNAPSHOT_KEY, RoutingSnapshot
-from sluice.migrations import upgrade
 from sluice.queues import ROUTING_CHANGED, subscribe
 from sluice.settings import PlatformSettings
 from sluice.testing import Valkey, admin_headers, asgi_client, platform_settings, valkey_process
@@ -69,7 +69,7 @@ async def platform(tmp_path: Path, valkey: Valkey) -> PlatformSettings:
     body = {"models": [{"name": "m", "deployments": places}], "routes": [{"name": "auto", "candidates": ["m"]}]}
     (tmp_path / "models.yaml").write_text(yaml.safe_dump(body))
     made = platform_settings(tmp_path, config_dir=tmp_path, redis_url=valkey.url)
-    await upgrade(made, "router", MIGRATIONS)
+    await set_up_schema(made, "router", MIGRATIONS)
     return made
 
 

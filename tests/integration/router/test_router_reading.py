@@ -13,9 +13,9 @@ import httpx
 import numpy as np
 import pytest
 import yaml
+from tests.integration.databases import set_up_schema
 
 from sluice.clients.http import HttpAnswer
-from sluice.migrations import upgrade
 from sluice.settings import PlatformSettings
 from sluice.testing import admin_headers, asgi_client, platform_settings
 from sluice_router.app import create_app
@@ -75,7 +75,7 @@ async def platform(tmp_path: Path) -> PlatformSettings:
     }
     (tmp_path / "domains.yaml").write_text(yaml.safe_dump({"domains": texts}))
     made = platform_settings(tmp_path, config_dir=tmp_path, redis_url="redis://127.0.0.1:9/0")
-    await upgrade(made, "router", MIGRATIONS)
+    await set_up_schema(made, "router", MIGRATIONS)
     return made
 
 

@@ -54,6 +54,15 @@ async def test_concurrent_transactions_lose_no_update(database_url: str, tmp_pat
     await asyncio.gather(*(add() for _ in range(4)))
     async with database.read() as session:
         assert await session.scalar(text("SELECT n FROM counter")) == 80
+    values = {"least": 80}
+    assert (await database.rows(text("SELECT n FROM counter WHERE n >= :least"), values))[0].n == 80
+    async with database.write() as session:
+        await session.execute(text("UPDATE counter SET n = 81"))
+        assert not await database.rows(text("SELECT n FROM counter WHERE n > :least"), values)  # not committed yet
+    assert [row.n for row in await database.rows(text("SELECT n FROM counter"))] == [81]
+    if database.is_sqlite:
+        with pytest.raises(DependencyUnavailable):
+            await database.rows(text("UPDATE counter SET n = 0 RETURNING n"))  # it can only look
     await database.ping()
     await database.close()
 

@@ -231,7 +231,7 @@ def main() -> None:
     parser.add_argument(
         "--slabs",
         type=Path,
-        help="train.csv of S-Labs/prompt-injection-dataset (MIT); without it the shipped head is scored",
+        help="folder with train.csv of S-Labs/prompt-injection-dataset (MIT); without it the shipped head is scored",
     )
     parser.add_argument("--intents", type=Path, help="CLINC150 (CC BY 3.0)")
     parser.add_argument("--routing", type=Path, help="prompts of MMLU and GSM8K (lm-sys/RouteLLM, Apache-2.0)")

@@ -1,10 +1,10 @@
 """Prints how well the guardrail tells prompt injection from talk about it, and how long a check takes.
 
-    python tests/quality/guardrail/run.py [--bipia FILE.json.gz] [--extra FILE.jsonl]
+    python -m tests.quality.guardrail.run [--bipia FILE.json.gz] [--extra FILE.jsonl] [--phrases] [--pieces 100]
 
 The cases beside this file are our own: `dev` was looked at while the rules were written, `held_out` was not. `--bipia`
 takes the attacks of a BIPIA text split, and `--extra` any JSON lines of {"text", "label": 0 | 1}; neither is part of
-the repository.
+the repository. `--pieces` adds what is refused of source code, data and documentation of this machine (`machine.py`), which is all harmless.
 """
 
 import argparse
@@ -12,11 +12,13 @@ import gzip
 import json
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from tests.quality.guardrail.machine import SIZES, files, pieces
 
 from sluice.contracts.guard import CheckRequest
 from sluice_guardrail.adapters.encoder import open_encoder
@@ -84,7 +86,7 @@ def extra_cases(path: Path) -> list[Case]:
     return [Case(f"extra {n}", "extra", "extra", row["text"], attack=bool(row["label"])) for n, row in enumerate(rows)]
 
 
-def load_policy(name: str = "default", *, head: bool = False) -> NamedPolicy:
+def load_policy(name: str = "default", *, head: bool = True) -> NamedPolicy:
     content = yaml.safe_load(POLICY_FILE.read_text(encoding="utf-8"))
     content["policies"][name]["input"]["injection"]["classifier"] = head
     return parse_policies(content, str(POLICY_FILE)).get(name)
@@ -104,6 +106,20 @@ def score(name: str, cases: Iterable[Case], policy: NamedPolicy) -> Score:
         refused=sum(hit and not attack for attack, hit in results),
         benign=sum(not attack for attack, _ in results),
     )
+
+
+def report_pieces(policy: NamedPolicy, each: int) -> None:
+    """Print how many pieces of files are refused, of packages that no head was trained on."""
+    found = [row for row in files(each * 2) if row.set == "machine report"]
+    for size in SIZES:
+        refused: dict[str, list[bool]] = defaultdict(list)
+        for row in pieces(found, size, each):
+            refused[row.family].append(blocks(row.text, policy))
+        every = [one for kept in refused.values() for one in kept]
+        kinds = ", ".join(f"{kind} {sum(kept)}/{len(kept)}" for kind, kept in sorted(refused.items()))
+        print(
+            f"pieces of {size} characters: {sum(every)} of {len(every)} refused ({sum(every) / len(every):.1%}): {kinds}"
+        )
 
 
 def chat_text(size: int) -> str:
@@ -137,10 +153,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bipia", type=Path, help="text_attack_*.json.gz of BIPIA")
     parser.add_argument("--extra", type=Path, help='JSON lines of {"text", "label"}')
-    parser.add_argument("--head", action="store_true", help="ask the trained readings besides the phrases")
+    parser.add_argument("--phrases", action="store_true", help="score the phrases alone, without the trained head")
+    parser.add_argument("--pieces", type=int, default=0, help="pieces of every kind and size of this machine's files")
     parser.add_argument("--misses", action="store_true", help="name the cases that were decided wrongly")
     arguments = parser.parse_args()
-    policy = load_policy(head=arguments.head)
+    policy = load_policy(head=not arguments.phrases)
     cases = own_cases()
     groups = [(split, [case for case in cases if case.split == split]) for split in ("dev", "held_out")]
     if arguments.bipia:
@@ -154,6 +171,8 @@ def main() -> None:
             f"{name:<10} {found.attacks:>8} {found.benign:>7} {_percent(found.recall):>7} "
             f"{_percent(found.precision):>10} {_percent(found.over_refusal):>13}"
         )
+    if arguments.pieces:
+        report_pieces(policy, arguments.pieces)
     if arguments.misses:
         for case in cases:
             if blocks(case.text, policy) != case.attack:

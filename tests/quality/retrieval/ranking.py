@@ -80,7 +80,7 @@ class CachedEmbedder:
     async def load(self) -> None:
         await self._inner.load()
 
-    async def embed(self, texts: Sequence[str], lane: Lane) -> Embedded:
+    async def embed(self, texts: Sequence[str], lane: Lane, tenant: str | None = None) -> Embedded:
         keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._known}
         if missing:

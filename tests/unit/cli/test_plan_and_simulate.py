@@ -130,7 +130,20 @@ def test_sampling_cache_and_pipeline() -> None:
 
 def test_autoscaling_compares_policies_and_draws_them(tmp_path: Path) -> None:
     chart = tmp_path / "chart.svg"
-    words = ("simulate", "autoscaling", "--requests", "300", "--policy", "fixed=1", "--policy", "queue=4,ttft=2")
+    words = (
+        "simulate",
+        "autoscaling",
+        "--requests",
+        "600",
+        "--rate",
+        "10",
+        "--wave",
+        "0",
+        "--policy",
+        "fixed=1",
+        "--policy",
+        "queue=4,ttft=2",
+    )
     found = _json(*words, "--svg", str(chart), "--cold-start", "20")
     assert found["fixed=1"]["most_replicas"] == 1 < found["queue=4,ttft=2"]["most_replicas"]
     assert found["fixed=1"]["attained"] < found["queue=4,ttft=2"]["attained"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import sluice_guardrail
 from sluice_guardrail.adapters.head_file import load_head, load_hidden_head
-from sluice_guardrail.domain.ngrams import BITS, LinearHead, grams
+from sluice_guardrail.domain.ngrams import BITS, LONG, LinearHead, grams
 
 WEIGHTS = Path(sluice_guardrail.__file__).parent / "weights"
 
@@ -42,14 +42,14 @@ def test_every_kind_of_document_has_a_working_point() -> None:
     ],
 )
 def test_a_reworded_attack_scores_high(head: LinearHead, text: str) -> None:
-    assert head.score(text) > 0.7
+    assert head.best(grams(text)).score > 0.7
 
 
 @pytest.mark.parametrize(
     "text", ["", "...", "What is the tallest mountain in Peru?", "please transfer ten dollars to my savings"]
 )
 def test_an_ordinary_prompt_scores_low(head: LinearHead, text: str) -> None:
-    assert head.score(text) < 0.5
+    assert head.best(grams(text)).score < 0.5
 
 
 def test_a_short_attack_in_a_long_text_is_seen_in_its_window() -> None:
@@ -57,12 +57,21 @@ def test_a_short_attack_in_a_long_text_is_seen_in_its_window() -> None:
     weights = np.zeros(2**BITS, dtype=np.float32)
     weights[grams(attack).codes] = 0.2
     filler = " ".join(f"word{number}" for number in range(600)) + " "
-    one = LinearHead(weights, 0.0, 1.0, 0.0)
-    best = one.best(grams(filler + attack + " " + filler))
-    assert best.score > one.score(filler + attack + " " + filler)
+    one, text = LinearHead(weights, 0.0, 1.0, 0.0), filler + attack + " " + filler
+    best = one.best(grams(text))
+    assert best.score > one.best(grams(text), [(0, len(text))]).score
     assert best.start < len(filler) + len(attack)
     assert best.end > len(filler)
-    assert best.end - best.start < 1000
+    assert best.end - best.start <= LONG
+
+
+@pytest.mark.parametrize(
+    "unit", ["word ", "total = total + 1\n", "| 1981 | Stand Up | Sixth |\n", "aGVsbG8gd29ybGQ", "{[(;)]} "]
+)
+def test_no_length_and_no_repetition_adds_up_to_a_suspicion(unit: str) -> None:
+    weights = LinearHead(np.full(2**BITS, 0.05, dtype=np.float32), -1.5, 1.0, 0.0)
+    scores = [weights.best(grams(unit * count)).score for count in (40, 400, 4000)]
+    assert max(scores) - min(scores) < 0.02
 
 
 @given(st.text(max_size=300))
@@ -75,12 +84,14 @@ def test_ngrams_are_in_range_and_begin_inside_the_text(text: str) -> None:
 
 
 @given(st.lists(st.sampled_from(["alpha", "beta", "gamma", "delta."]), min_size=3, max_size=40))
-def test_the_score_of_a_part_counts_what_begins_in_it(words: list[str]) -> None:
+def test_the_score_of_a_part_counts_once_what_begins_in_it(words: list[str]) -> None:
     weights = np.linspace(-1, 1, 2**BITS, dtype=np.float32)
     head = LinearHead(weights, 0.1, 1.0, 0.0)
     text = " ".join(words)
     read = grams(text)
     half = text.index(" ", len(text) // 2) if " " in text[len(text) // 2 :] else len(text)
-    inside = read.places < half
-    expected = weights[read.codes[inside]].sum() / np.sqrt(max(1, inside.sum())) + 0.1
+    inside = np.unique(read.codes[read.places < half])
+    expected = weights[inside].sum() / np.sqrt(max(1, len(inside))) + 0.1
     assert head.logits(read, [(0, half)])[0] == pytest.approx(float(np.clip(expected, -40, 40)), abs=1e-3)
+    both = head.logits(read, [(0, half), (0, len(text))])
+    assert both[0] == pytest.approx(head.logits(read, [(0, half)])[0])

@@ -15,7 +15,7 @@ from sluice_retrieval.domain.bm25 import (
     term_hash,
     terms,
 )
-from sluice_retrieval.domain.context import CUT_NOTE, assemble
+from sluice_retrieval.domain.context import CUT_NOTE, ContextShape, assemble
 from sluice_retrieval.domain.fusion import reciprocal_rank_fusion
 from sluice_retrieval.domain.points import Passage
 from sluice_retrieval.domain.search import Hit, Place
@@ -40,6 +40,10 @@ def hit(number: int, text: str, heading: str | None = None) -> Hit:
     score = 1 / (number + 1)
     passage = Passage(f"doc.{number}", "doc", "vs", "guide.md", heading, text, 0, len(text))
     return Hit(passage, score, {}, Place(number + 1, score))
+
+
+def of_document(name: str, text: str) -> Hit:
+    return Hit(Passage(f"{name}.0", name, "vs", name, None, text, 0, len(text)), 1.0, {}, Place(1, 1.0))
 
 
 def test_terms_are_folded_stemmed_and_split_at_underscores() -> None:
@@ -109,7 +113,7 @@ def test_what_is_ahead_in_every_ranking_is_ahead_at_the_end(given_rankings: list
 
 
 def test_context_numbers_sources_and_headings() -> None:
-    reply = assemble([hit(0, "alpha beta", "Guide > Use"), hit(1, "gamma")], 100, "ranked", WordCounter())
+    reply = assemble([hit(0, "alpha beta", "Guide > Use"), hit(1, "gamma")], 100, ContextShape(), WordCounter())
     assert reply.text == "[1] guide.md — Guide > Use\nalpha beta\n\n[2] guide.md\ngamma"
     assert [(item.index, item.chunk_id, item.truncated) for item in reply.citations] == [
         (1, "doc.0", False),
@@ -119,13 +123,13 @@ def test_context_numbers_sources_and_headings() -> None:
 
 
 def test_a_passage_that_does_not_fit_is_left_out_whole() -> None:
-    reply = assemble([hit(0, "one two"), hit(1, "x " * 50), hit(2, "three")], 16, "ranked", WordCounter())
+    reply = assemble([hit(0, "one two"), hit(1, "x " * 50), hit(2, "three")], 16, ContextShape(), WordCounter())
     assert [item.chunk_id for item in reply.citations] == ["doc.0", "doc.2"]
     assert reply.left_out == 1
 
 
 def test_only_the_best_is_shortened_and_says_so() -> None:
-    reply = assemble([hit(0, "word " * 50), hit(1, "word " * 40)], 16, "ranked", WordCounter())
+    reply = assemble([hit(0, "word " * 50), hit(1, "word " * 40)], 16, ContextShape(), WordCounter())
     assert len(reply.citations) == 1
     assert reply.citations[0].truncated
     assert reply.citations[0].quote == ("word " * 50)[: reply.citations[0].end].rstrip()
@@ -136,25 +140,54 @@ def test_only_the_best_is_shortened_and_says_so() -> None:
 
 def test_edges_put_the_weakest_in_the_middle() -> None:
     hits = [hit(number, f"text{number}") for number in range(5)]
-    reply = assemble(hits, 1000, "edges", WordCounter())
+    reply = assemble(hits, 1000, ContextShape("edges"), WordCounter())
     assert [item.chunk_id for item in reply.citations] == ["doc.0", "doc.2", "doc.4", "doc.3", "doc.1"]
     assert [item.index for item in reply.citations] == [1, 2, 3, 4, 5]
 
 
+def test_what_matters_most_is_taken_first_and_dropped_last() -> None:
+    hits = [of_document(f"d{number}.md", f"text{number} a b c") for number in range(4)]
+    tiers = {"d0.md": "edge", "d1.md": "background", "d3.md": "essential"}
+    whole = assemble(hits, 1000, ContextShape(), WordCounter(), tiers)
+    assert [item.document_id for item in whole.citations] == ["d3.md", "d2.md", "d1.md", "d0.md"]
+    short = assemble(hits, 12, ContextShape(), WordCounter(), tiers)
+    assert [item.document_id for item in short.citations] == ["d3.md", "d2.md"]
+    edges = assemble(hits, 1000, ContextShape("edges"), WordCounter(), {"d3.md": "essential", "d0.md": "essential"})
+    assert [item.document_id for item in edges.citations] == ["d0.md", "d1.md", "d2.md", "d3.md"]
+
+
+def test_sections_part_the_block_by_kind() -> None:
+    hits = [of_document("prices.xlsx", "Bolt"), of_document("guide.md", "text"), of_document("run.py", "def run()")]
+    reply = assemble(hits, 1000, ContextShape(template="sections"), WordCounter())
+    assert reply.text.split("\n\n") == [
+        "Relevant documents:",
+        "[1] guide.md\ntext",
+        "Relevant tables:",
+        "[2] prices.xlsx\nBolt",
+        "Relevant code:",
+        "[3] run.py\ndef run()",
+    ]
+
+
 def test_the_same_text_is_given_once() -> None:
-    reply = assemble([hit(0, "same"), hit(1, "same"), hit(2, "other")], 100, "ranked", WordCounter())
+    reply = assemble([hit(0, "same"), hit(1, "same"), hit(2, "other")], 100, ContextShape(), WordCounter())
     assert [item.chunk_id for item in reply.citations] == ["doc.0", "doc.2"]
 
 
 def test_no_hits_no_text() -> None:
-    reply = assemble([], 100, "ranked", WordCounter())
+    reply = assemble([], 100, ContextShape(), WordCounter())
     assert (reply.text, reply.citations) == ("", ())
 
 
-@given(st.lists(st.integers(1, 40), max_size=8), st.integers(16, 120), st.sampled_from(["ranked", "edges"]))
-def test_context_never_exceeds_its_budget(lengths: list[int], budget: int, placement: str) -> None:
+@given(
+    st.lists(st.integers(1, 40), max_size=8),
+    st.integers(16, 120),
+    st.sampled_from(["ranked", "edges"]),
+    st.sampled_from(["numbered", "sections"]),
+)
+def test_context_never_exceeds_its_budget(lengths: list[int], budget: int, placement: str, template: str) -> None:
     hits = [hit(number, " ".join(f"w{number}x{at}" for at in range(size))) for number, size in enumerate(lengths)]
-    reply = assemble(hits, budget, placement, WordCounter())  # type: ignore[arg-type]
+    reply = assemble(hits, budget, ContextShape(placement, template), WordCounter())  # type: ignore[arg-type]
     assert reply.tokens <= budget
     assert len(reply.citations) + reply.left_out == len(hits)
     for citation in reply.citations:

@@ -38,8 +38,7 @@ def decision_headers(ctx: RequestContext) -> Headers:
         headers.append((b"x-sluice-route", header_value(reason)))
     if ctx.guard is not None:
         headers.append((b"x-sluice-guard", ctx.guard.encode()))
-    if ctx.groundedness is not None:
-        headers.append((b"x-sluice-groundedness", b"%.2f" % ctx.groundedness.score))
+    headers += _trust_headers(ctx)
     if ctx.cache is not None:
         headers.append((b"x-sluice-cache", ctx.cache))
     if ctx.degraded:
@@ -48,6 +47,15 @@ def decision_headers(ctx: RequestContext) -> Headers:
         headers.append((b"x-sluice-attempts", b"%d" % ctx.attempts))
     if ctx.rates is not None:
         headers += ctx.rates.headers()
+    return headers
+
+
+def _trust_headers(ctx: RequestContext) -> Headers:
+    headers: Headers = []
+    if ctx.groundedness is not None:
+        headers.append((b"x-sluice-groundedness", b"%.2f" % ctx.groundedness.score))
+    if ctx.confidence is not None and ctx.confidence.probability is not None:
+        headers.append((b"x-sluice-confidence", b"%.2f" % ctx.confidence.probability))
     return headers
 
 
@@ -64,6 +72,7 @@ def sluice_object(ctx: RequestContext) -> dict[str, Any]:
         "route": ctx.route.name if ctx.route is not None else None,
         "guard_issues": list(ctx.guard_issues),
         **({"queries": list(ctx.searched)} if ctx.searched else {}),
+        **({} if ctx.confidence is None else {"confidence": ctx.confidence._asdict()}),
         **({} if ctx.groundedness is None else {"groundedness": _grounded(ctx.groundedness)}),
         "citations": [citation.model_dump(mode="json") for citation in ctx.citations],
     }
@@ -74,8 +83,8 @@ def _grounded(found: Groundedness) -> dict[str, Any]:
 
 
 def wants_sluice_object(ctx: RequestContext) -> bool:
-    """Tell whether the answer carries a `sluice` object: when the request had one, or has citations."""
-    return ctx.body.extension is not None or bool(ctx.citations)
+    """Tell whether the answer carries a `sluice` object: when the request had one, or has citations, or its policy tells more."""
+    return ctx.body.extension is not None or bool(ctx.citations) or ctx.plan.confidence is not None
 
 
 def annotations(text: str, citations: tuple[Citation, ...]) -> list[dict[str, Any]]:
@@ -139,7 +148,14 @@ def head_of_whole(ctx: RequestContext, cost_usd: float | None, length: int) -> b
         head = _HEAD_UNPRICED % (length, request_id, model.header_line, deployment.header_line)
     else:
         head = _HEAD % (length, request_id, cost(cost_usd), model.header_line, deployment.header_line)
-    if ctx.route is None and ctx.guard is None and ctx.cache is None and not ctx.degraded and ctx.attempts < 2:
+    if (
+        ctx.route is None
+        and ctx.guard is None
+        and ctx.confidence is None
+        and ctx.cache is None
+        and not ctx.degraded
+        and ctx.attempts < 2
+    ):
         return head if ctx.rates is None else head + ctx.rates.lines()
     known = (b"x-request-id", b"x-sluice-model", b"x-sluice-deployment")
     return head + lines(pair for pair in decision_headers(ctx) if pair[0] not in known)

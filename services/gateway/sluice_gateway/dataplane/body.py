@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from sluice.contracts.base import Request
 from sluice.contracts.questions import QueryUnderstanding
-from sluice.contracts.retrieval import ContextPlacement, RerankMethod, SearchFilter, SearchMode
+from sluice.contracts.retrieval import ContextPlacement, ContextTemplate, RerankMethod, SearchFilter, SearchMode
 from sluice.contracts.routing import SamplingPreset, StructuredMode
 from sluice_gateway.dataplane import file_search, names
 from sluice_gateway.dataplane.errors import InvalidRequest, wrong_value
@@ -44,6 +44,7 @@ class RetrievalOptions(Request):
     understand: Annotated[
         QueryUnderstanding | None, Field(description="what is done with the question first; else as the stores say")
     ] = None
+    template: ContextTemplate = "numbered"
     filters: SearchFilter | None = None
     results: Annotated[bool, Field(description="tell what was found in a `file_search_call`, in /v1/responses")] = False
 

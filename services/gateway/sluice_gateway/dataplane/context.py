@@ -15,6 +15,7 @@ from sluice.contracts.usage import UsageStatus
 from sluice.masking import Vault
 from sluice_gateway.dataplane.asgi import Headers, Receive, Send
 from sluice_gateway.dataplane.body import Fields, ParsedBody
+from sluice_gateway.dataplane.confidence import Confidence
 from sluice_gateway.dataplane.conformance import Checks
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError
@@ -142,6 +143,9 @@ class RequestContext:
     guard_issues: tuple[str, ...] = ()
     guard: GuardOutcome | None = None
     groundedness: Groundedness | None = None
+    # confidence: what was added to the request for it, and what came of it
+    asked_for: frozenset[str] = frozenset()
+    confidence: Confidence | None = None
     # what the placeholders stand for that the model sees: for this request alone, and never recorded or kept
     vault: Vault | None = None
     chain: tuple[ModelEntry, ...] = ()

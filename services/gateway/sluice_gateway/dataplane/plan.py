@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from sluice.contracts.judging import ConfidencePolicy, JudgedMode
 from sluice.contracts.questions import QueryUnderstanding
-from sluice.contracts.retrieval import ContextPlacement, RerankMethod
+from sluice.contracts.retrieval import ContextPlacement, ContextTemplate, RerankMethod
 from sluice.contracts.routing import (
     AttemptPolicy,
     CachePolicy,
-    GroundednessMode,
     GuardMode,
     Policy,
     SamplingPolicy,
@@ -18,6 +18,7 @@ from sluice.contracts.routing import (
     StructuredMode,
 )
 from sluice.errors import DeadlineExceeded
+from sluice_gateway.dataplane.confidence import ask_for_confidence
 from sluice_gateway.dataplane.errors import ApiError, Gone
 from sluice_gateway.domain.wishes import Wishes
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from sluice_gateway.dataplane.context import RequestContext
 
 Stage = Callable[["RequestContext"], Awaitable[None]]
-_GROUNDING: tuple[GroundednessMode, ...] = ("off", "flag", "refuse")
+_GROUNDING: tuple[JudgedMode, ...] = ("off", "flag", "refuse")
 _STRICTNESS: dict[GuardMode, int] = {"off": 0, "observe": 1, "enforce": 2}
 MAX_ATTEMPTS = 8
 _SCOPES = ("tenant", "team", "key")
@@ -52,6 +53,7 @@ class RetrievalPlan(NamedTuple):
     placement: ContextPlacement = "ranked"
     follow_ups: bool = True
     understand: QueryUnderstanding | None = None
+    template: ContextTemplate = "numbered"
 
 
 class Attempting(NamedTuple):
@@ -97,7 +99,14 @@ class Plan:
     structured: StructuredMode = "fail"
     sampling: SamplingPolicy | None = None
     attempts: "Attempting" = AS_SET
-    groundedness: GroundednessMode = "off"
+    groundedness: JudgedMode = "off"
+    second_opinion: JudgedMode = "off"
+    confidence: ConfidencePolicy | None = None
+
+    @property
+    def judges_whole(self) -> bool:
+        """Whether a whole answer is judged by more than its text."""
+        return self.groundedness != "off" or self.second_opinion != "off"
 
     def waiting(self) -> "Plan":
         """Return the same plan for a request that has to wait before the model is asked."""
@@ -146,6 +155,7 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
             wanted.placement,
             wanted.follow_ups,
             wanted.understand,
+            wanted.template,
         )
         if wanted is not None and wanted.vector_store_ids
         else None
@@ -159,11 +169,13 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
     if retrieval is not None or retrieval_asked:
         waits = effective.guard_input == "enforce" and (wanted is None or wanted.when == "after_guard")
         (second if waits else first).append(stages.retrieve)
-    groups = tuple(tuple(group) for group in (first, second) if group)
+    third = [ask_for_confidence] if effective.confidence is not None else []
+    groups = tuple(tuple(group) for group in (first, second, third) if group)
     attempts = _attempting(effective.attempts)
     # Who is asked whether the context supports an answer is the guardrail, so that its answer has to be waited for.
-    needed: dict[GroundednessMode, GuardMode] = {"off": "off", "flag": "observe", "refuse": "enforce"}
-    guard_output = max(effective.guard_output, needed[effective.groundedness], key=_STRICTNESS.__getitem__)
+    needed: dict[JudgedMode, GuardMode] = {"off": "off", "flag": "observe", "refuse": "enforce"}
+    judged = max(effective.groundedness, effective.second_opinion, key=_GROUNDING.index)
+    guard_output = max(effective.guard_output, needed[judged], key=_STRICTNESS.__getitem__)
     return Plan(
         policy=policy.name if policy is not None else None,
         guard_input=effective.guard_input,
@@ -180,6 +192,8 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
         sampling=effective.sampling,
         attempts=attempts,
         groundedness=effective.groundedness,
+        second_opinion=effective.second_opinion,
+        confidence=effective.confidence,
     )
 
 
@@ -194,6 +208,8 @@ def stricter(one: Policy | None, other: Policy | None) -> Policy | None:
         guard_output=max(one.guard_output, other.guard_output, key=_STRICTNESS.__getitem__),
         guard_policy=leader.guard_policy,
         groundedness=max(one.groundedness, other.groundedness, key=_GROUNDING.index),
+        second_opinion=max(one.second_opinion, other.second_opinion, key=_GROUNDING.index),
+        confidence=_surer(one.confidence, other.confidence),
         on_guard_error="closed" if "closed" in (one.on_guard_error, other.on_guard_error) else "open",
         retrieval=one.retrieval or other.retrieval,
         deadline_s=_least(one.deadline_s, other.deadline_s),
@@ -241,6 +257,17 @@ def _tighter(one: SamplingPolicy | None, other: SamplingPolicy | None) -> Sampli
         max_top_p=min(one.max_top_p, other.max_top_p),
         max_top_k=min(top_k, default=None),
         max_tokens=min(tokens, default=None),
+    )
+
+
+def _surer(one: ConfidencePolicy | None, other: ConfidencePolicy | None) -> ConfidencePolicy | None:
+    if one is None or other is None:
+        return one or other
+    return ConfidencePolicy(
+        action="refuse" if "refuse" in (one.action, other.action) else "flag",
+        min_probability=max(one.min_probability, other.min_probability),
+        samples=max(one.samples, other.samples),
+        min_agreement=max(one.min_agreement, other.min_agreement),
     )
 
 

@@ -6,9 +6,11 @@ versions) or with llama.cpp's `grammar`; it reaches each engine in that engine's
 
 from typing import Any, Literal, NamedTuple
 
+import orjson
+
 from sluice_gateway.dataplane.body import Fields, Kind
 from sluice_gateway.dataplane.errors import wrong_value
-from sluice_gateway.domain.regex_grammar import NoGrammar, grammar_of_choice, grammar_of_regex
+from sluice_gateway.domain.regex_grammar import NoGrammar, grammar_of_choice, grammar_of_regex, patterns_spelled_out
 from sluice_gateway.domain.xml_form import form_of
 
 TextKind = Literal["object", "schema", "regex", "choice", "grammar", "xml"]
@@ -29,6 +31,7 @@ _OUTPUTS: dict[str, TextKind] = {
     "xml": "xml",
 }
 _WRITTEN = frozenset({"chat", "completion"})
+_WITH_SCHEMAS = ("response_format", "json_schema", "tools")
 _OBJECT = {"type": "object"}
 _MOST_CHOICES = 1000
 _MOST_LETTERS = 50_000
@@ -84,8 +87,17 @@ def in_terms_of(engine: str, structure: Structure, fields: Fields, kind: Kind) -
         NoXmlForm: the schema of the XML has none, which its check has told before.
     """
     form = structure.text
-    if form is None or engine not in (LLAMACPP, VLLM):
-        return fields
+    out = fields if form is None or engine not in (LLAMACPP, VLLM) else _form_in_terms_of(engine, form, fields, kind)
+    if engine != LLAMACPP:
+        return out
+    given = {name: out[name] for name in _WITH_SCHEMAS if name in out}
+    if b'"pattern"' not in orjson.dumps(given):
+        return out  # a microsecond, where looking at each rule takes tens
+    changed = {name: new for name, old in given.items() if (new := patterns_spelled_out(old)) != old}
+    return {**out, **changed} if changed else out
+
+
+def _form_in_terms_of(engine: str, form: TextForm, fields: Fields, kind: Kind) -> Fields:
     if form.field == "response_format" and kind == "chat":
         return fields
     out = {name: value for name, value in fields.items() if name not in STRUCTURED or name == "tools"}

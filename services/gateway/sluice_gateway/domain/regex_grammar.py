@@ -17,6 +17,10 @@ _NEGATED = {
     "CATEGORY_NOT_WORD": "CATEGORY_WORD",
     "CATEGORY_NOT_SPACE": "CATEGORY_SPACE",
 }
+_LETTERS = {"d": "0-9", "w": "A-Za-z0-9_", "s": r" \t\n\r"}
+_MARKS = re.compile(r"\\.|[\[\]]", re.DOTALL)
+_ENDS = re.compile(r"(?<!\\)(?:\\\\)*\$\Z")
+_DATA = frozenset({"enum", "const", "default", "examples", "description"})
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t", '"': r"\"", "\\": r"\\"}
 _BYTE, _WIDE = 0x80, 0x10000
 _ANCHORS = frozenset({"AT_BEGINNING", "AT_BEGINNING_STRING", "AT_END", "AT_END_STRING"})
@@ -49,6 +53,48 @@ def grammar_of_regex(pattern: str) -> str:
         raise NoGrammar("sets flags such as (?i), which a grammar has no word for")
     nodes = _without_anchors(list(parsed))
     return "root ::= " + (_sequence(nodes) or '""')
+
+
+def patterns_spelled_out(schema: Any) -> Any:
+    """Return a JSON schema (or what holds one) whose patterns llama.cpp can write by: anchored at both ends, without \\d, \\w and \\s.
+
+    It takes any text for a pattern that it cannot read. What the new patterns match the old ones match too.
+    """
+    if type(schema) is list:
+        return [patterns_spelled_out(one) for one in schema]
+    if type(schema) is not dict:
+        return schema
+    return {
+        name: _spelled_out(value)
+        if name == "pattern" and type(value) is str
+        else value
+        if name in _DATA
+        else patterns_spelled_out(value)
+        for name, value in schema.items()
+    }
+
+
+def _spelled_out(pattern: str) -> str:
+    inside = False
+
+    def put(found: re.Match[str]) -> str:
+        nonlocal inside
+        mark = found[0]
+        if len(mark) == 1:
+            inside = mark == "["
+            return mark
+        letters = _LETTERS.get(mark[1].lower())
+        negated = mark[1].isupper()
+        if letters is None or (inside and negated):
+            return mark
+        return letters if inside else f"[{'^' if negated else ''}{letters}]"
+
+    begins, ends = pattern.startswith("^"), _ENDS.search(pattern) is not None
+    spelled = _MARKS.sub(put, pattern)
+    if begins and ends:
+        return spelled
+    middle = spelled.removeprefix("^") if begins else spelled.removesuffix("$") if ends else spelled
+    return f"^{'' if begins else '.*'}({middle}){'' if ends else '.*'}$"
 
 
 def _without_anchors(nodes: list[Node]) -> list[Node]:

@@ -4,6 +4,7 @@ The mapping is that of the OpenAPI Specification without its `xml` object (https
 element of its name, a list is its element repeated, and every other value is the element's text. What is null is left out.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,12 +19,12 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _MOST_REPEATS = 1000
 _MOST_SHAPES = 1000
 _LONGEST_NUMBER = 400
+_DIGITS = 16
 _LONGEST_CHAIN = 64
 _DEEPEST = 100
 _RULES = {
     "char": r'[^<>&\x00-\x08\x0b-\x1f\x7f] | "&lt;" | "&gt;" | "&amp;"',
-    "integer": '"-"? ("0" | [1-9] [0-9]{0,15})',
-    "number": 'integer ("." [0-9]{1,15})?',
+    "fraction": '("." [0-9]{1,15})?',
     "boolean": '"true" | "false"',
 }
 EMPTY = '""'
@@ -40,11 +41,14 @@ class NotOfTheForm(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A value that is an element's text; `values` are those of an enumeration, by their texts."""
+    """A value that is an element's text; `values` are those of an enumeration, by their texts.
+
+    `least` and `most` bound the letters of a string, or the value of a number.
+    """
 
     type: ScalarType
     values: Mapping[str, Any] | None = None
-    least: int = 0
+    least: int | None = None
     most: int | None = None
 
 
@@ -73,7 +77,7 @@ class XmlForm(NamedTuple):
     records: tuple[Record, ...]
 
     def grammar(self) -> str:
-        """Return the grammar (GBNF) of such a text, without space between elements; bounds of numbers and patterns are not in it."""
+        """Return the grammar (GBNF) of such a text, without space between elements; and no more digits than bounds of numbers allow; patterns are not in it."""
         rules = [f'root ::= "<{self.root}>" {self.record.rule} "</{self.root}>"']
         for one in self.records:
             elements = " ".join(_element(name, inner) for name, inner in one.fields.items())
@@ -124,7 +128,8 @@ class _Compiler:
         if kind == "object" or (kind is None and "properties" in schema):
             return self._record(schema, pointer, where), nullable
         if kind in ("string", "integer", "number", "boolean"):
-            return Scalar(kind, None, *_limits(schema, "minLength", "maxLength")), nullable
+            names = ("minLength", "maxLength") if kind == "string" else ("minimum", "maximum")
+            return Scalar(kind, None, *_limits(schema, *names)), nullable
         raise NoXmlForm(f"{where} must say one `type` that is an element: object, string, integer, number or boolean")
 
     def _plain(self, schema: Any, where: str) -> tuple[dict[str, Any], str | None, bool]:
@@ -193,14 +198,15 @@ class _Compiler:
             items, item_may_be_null = self.shape(plain.get("items"), f"{where}.items")
             if item_may_be_null:
                 raise NoXmlForm(f"{where}.items may be null, and what is null has no element")
-            return Field(items, required, nullable, _limits(plain, "minItems", "maxItems"))
+            least, most = _limits(plain, "minItems", "maxItems")
+            return Field(items, required, nullable, (least or 0, most))
         shape, nullable = self.shape(schema, where)
         return Field(shape, required, nullable)
 
 
-def _limits(schema: dict[str, Any], least: str, most: str) -> tuple[int, int | None]:
-    highest = schema.get(most)
-    return int(schema.get(least, 0)), None if highest is None else int(highest)
+def _limits(schema: dict[str, Any], least: str, most: str) -> tuple[int | None, int | None]:
+    low, high = schema.get(least), schema.get(most)
+    return None if low is None else math.floor(low), None if high is None else math.ceil(high)
 
 
 def _besides(alternatives: Any, null: Any, where: str) -> tuple[Any, bool]:
@@ -232,7 +238,19 @@ def _body(shape: Scalar | Record) -> str:
         return shape.rule
     if shape.values is not None:
         return f"({grammar_of_choice([_escaped(text) for text in shape.values]).removeprefix('root ::= ')})"
-    return f"char{_bounds(shape.least, shape.most)}" if shape.type == "string" else shape.type
+    if shape.type == "string":
+        return f"char{_bounds(shape.least or 0, shape.most)}"
+    return _number(shape) if shape.type in ("integer", "number") else shape.type
+
+
+def _number(shape: Scalar) -> str:
+    # The sign and the count of digits that the bounds allow; the check afterwards compares exactly.
+    low, high = shape.least, shape.most
+    sign = "" if low is not None and low >= 0 else '"-"? '
+    digits = _DIGITS if low is None or high is None else min(len(str(max(abs(low), abs(high)))), _DIGITS)
+    more = f" [0-9]{{0,{digits - 1}}}" if digits > 1 else ""
+    whole = f'{sign}("0" | [1-9]{more})'
+    return whole if shape.type == "integer" else f"{whole} fraction"
 
 
 def _bounds(least: int, most: int | None) -> str:

@@ -20,6 +20,7 @@ from sluice.contracts.guard import (
     VaultEntry,
 )
 from sluice.marking import marked
+from sluice_guardrail.domain.conversation import find_over_turns
 from sluice_guardrail.domain.detectors import DETECTORS, Checkpoint, PiiKind, find_personal_data
 from sluice_guardrail.domain.errors import AmbiguousText, TooMuchText
 from sluice_guardrail.domain.findings import Finding, merge_overlaps
@@ -37,20 +38,22 @@ from sluice_guardrail.domain.policy import (
     InjectionRules,
     InputRules,
     NamedPolicy,
+    OutputRules,
     PiiRules,
     Policy,
 )
 from sluice_guardrail.domain.redaction import Labels, redact
 from sluice_guardrail.domain.scanners.rules import OnError
-from sluice_guardrail.domain.scanning import Scan, Scanned, Tools, scan, take_turn
+from sluice_guardrail.domain.scanning import ALONE, Asked, Beside, Scan, Scanned, Tools, ask_models, scan, take_turn
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
-UNANSWERED_ROLES = SYSTEM_ROLES | {"context"}
+UNANSWERED_ROLES = SYSTEM_ROLES | {"context", "question"}
 """What comes along with an answer so that it can be judged, and is not judged itself."""
 
 SCANNED = (
     "high_toxicity",
     "potential_hallucination",
+    "disputed_answer",
     "invisible_text",
     "url_detected",
     "language_detected",
@@ -125,9 +128,30 @@ def check(
     role = "user" if request.stage == "input" else "assistant"
     segments = (Segment(id="", role=role, text=request.text or ""),) if single else request.segments or ()
     if request.stage == "input":
-        pieces = [_input_piece(segment, policy.rules, checkpoint, heads, tools) for segment in segments]
+        asked = [
+            ask_models(segment.text, policy.rules.rules_for(segment.role).scanners, tools, segment.role, ALONE)
+            for segment in segments
+        ]
+        pieces = [
+            _input_piece(segment, policy.rules, checkpoint, heads, tools, about)
+            for segment, about in zip(segments, asked, strict=True)
+        ]
+        pieces = _over_turns(pieces, policy.rules, heads, tools)
         return _input_verdict(pieces, policy, request.vault, single=single)
     return _check_output(segments, policy, checkpoint, tools, single=single)
+
+
+def asks_models(request: CheckRequest, policy: Policy) -> bool:
+    """Say whether a check has to wait for a model."""
+    roles = {segment.role for segment in request.segments or ()}
+    if request.stage == "input":
+        return any(policy.rules_for(role).scanners.harm_model is not None for role in roles or {"user"})
+    wanted = policy.output.scanners
+    return (
+        wanted.harm_model is not None
+        or (wanted.groundedness_model is not None and "context" in roles)
+        or (wanted.second_opinion is not None and "question" in roles)
+    )
 
 
 def require_size(request: Texts, max_characters: int) -> int:
@@ -145,7 +169,14 @@ def require_size(request: Texts, max_characters: int) -> int:
     return size
 
 
-def _input_piece(segment: Segment, policy: Policy, checkpoint: Checkpoint, heads: Heads | None, tools: Tools) -> _Piece:
+def _input_piece(
+    segment: Segment,
+    policy: Policy,
+    checkpoint: Checkpoint,
+    heads: Heads | None,
+    tools: Tools,
+    asked: Sequence[Asked],
+) -> _Piece:
     checkpoint()
     rules = policy.rules_for(segment.role)
     folded = fold(segment.text)
@@ -156,8 +187,33 @@ def _input_piece(segment: Segment, policy: Policy, checkpoint: Checkpoint, heads
         decided += _turn(
             "prompt_injection", injection.on_error, tools, lambda: _injection(folded, injection, heads, foreign=foreign)
         )
-    scanned = scan(segment.text, folded, rules.scanners, tools, segment.role)
+    scanned = scan(segment.text, folded, rules.scanners, tools, segment.role, asked=asked)
     return replace(_finish(segment, folded, decided, scanned, observe=policy.mode == "observe"), rules=rules)
+
+
+def _over_turns(pieces: list[_Piece], policy: Policy, heads: Heads | None, tools: Tools) -> list[_Piece]:
+    """Return the pieces with what the last turns of the user say together, unless one of them is blocked already."""
+    rules = policy.input.injection
+    others = (*rules.trusted_roles, *FOREIGN_ROLES)
+    turns = [at for at, piece in enumerate(pieces) if piece.segment.role not in others][-rules.turns :]
+    if len(turns) < 2 or rules.action == "allow" or any(piece.blocked for piece in pieces):
+        return pieces
+    folded = [fold(pieces[at].segment.text) for at in turns]
+    decided: dict[int, list[Decided]] = {at: [] for at in turns}
+
+    def find() -> list[Decided]:
+        head = heads.prompts if heads is not None and rules.classifier else None
+        for turn, finding in find_over_turns([one.text for one in folded], rules.threshold, head):
+            decided[turns[turn]].append(Decided(finding, "prompt_injection", _taken(rules.action)))
+        return []
+
+    decided[turns[-1]] += _turn("prompt_injection", rules.on_error, tools, find)
+    for at, text in zip(turns, folded, strict=True):
+        found = _finish(
+            pieces[at].segment, text, decided[at], Scan([], {}, []), observe=policy.mode == "observe"
+        ).decided
+        pieces[at] = replace(pieces[at], decided=(*pieces[at].decided, *found))
+    return pieces
 
 
 def _input_verdict(
@@ -201,9 +257,16 @@ def _check_output(
 ) -> OutputVerdict:
     rules = policy.rules.output
     system_texts = [segment.text for segment in segments if segment.role in SYSTEM_ROLES]
-    context = [segment.text for segment in segments if segment.role == "context"]
+    beside = Beside(
+        "\n".join(segment.text for segment in segments if segment.role == "question"),
+        tuple(segment.text for segment in segments if segment.role == "context"),
+    )
+    asked = [
+        () if segment.role in UNANSWERED_ROLES else ask_models(segment.text, rules.scanners, tools, "assistant", beside)
+        for segment in segments
+    ]
     pieces: list[_Piece] = []
-    for segment in segments:
+    for segment, about in zip(segments, asked, strict=True):
         checkpoint()
         if segment.role in UNANSWERED_ROLES:
             pieces.append(_Piece(segment, ()))
@@ -213,7 +276,7 @@ def _check_output(
         decided += _turn(
             "output_filter", rules.filter.on_error, tools, partial(_marks, folded, system_texts, rules.filter)
         )
-        scanned = scan(segment.text, folded, rules.scanners, tools, segment.role, context)
+        scanned = scan(segment.text, folded, rules.scanners, tools, segment.role, beside, about)
         pieces.append(_finish(segment, folded, decided, scanned, observe=policy.rules.mode == "observe"))
     labels = Labels(rules.pii.numbered)
     passed = [
@@ -228,27 +291,32 @@ def _check_output(
         filtered_segments=None if single else tuple(passed),
         details=_details(pieces, single=single),
         category_scores=_scores(pieces, single=single),
-        groundedness=_groundedness(pieces) if context and rules.scanners.groundedness is not None else None,
+        groundedness=_groundedness(pieces) if beside.context and _grounds(rules) else None,
         policy=policy.name,
         policy_hash=policy.hash,
     )
 
 
+def _grounds(rules: OutputRules) -> bool:
+    return rules.scanners.groundedness is not None or rules.scanners.groundedness_model is not None
+
+
 def _groundedness(pieces: Sequence[_Piece]) -> Groundedness | None:
     decided = (item.finding for piece in pieces for item in piece.decided)
-    if any(finding.detector == "groundedness" and finding.category == "failure" for finding in decided):
+    if any(finding.detector.startswith("groundedness") and finding.category == "failure" for finding in decided):
         return None
+    # Where a model was asked too, its findings come later and count.
+    judged = {(piece.segment.id, one.start, one.end): one for piece in pieces for one in piece.sentences}
     sentences = tuple(
         SentenceSupport(
-            segment_id=piece.segment.id,
+            segment_id=segment_id,
             start=one.start,
             end=one.end,
             support=round(1 - one.score, 4),
             kind=one.kind,
             reason=one.reason,
         )
-        for piece in pieces
-        for one in piece.sentences
+        for (segment_id, _, _), one in judged.items()
     )
     support = [one.support for one in sentences]
     return Groundedness(score=round(sum(support) / len(support), 4) if support else 1.0, sentences=sentences)

@@ -17,6 +17,7 @@ Category = Literal[
     "length",
     "harm",
     "grounding",
+    "opinion",
     "failure",
 ]
 

@@ -1,7 +1,7 @@
 """Turns a text into hashed character and word n-grams, each with its place, and scores any part of it with trained linear heads.
 
-A head is logistic regression over the counts of n-grams, scaled by the root of how many there are. Since the n-grams of a
-part are those that begin in it, running sums give the score of every sentence and window of a text for one pass over it.
+A head is logistic regression over which n-grams occur in a part, scaled by the root of how many do. It reads parts of bounded
+length only and counts an n-gram once in each, so that neither a long text nor a repeated word adds up to a suspicion.
 Hashing needs no vocabulary, so an unknown word still shares its parts with known ones.
 """
 
@@ -20,7 +20,8 @@ BITS = 17
 CHARACTERS = (3, 4, 5)
 WORDS = (1, 2, 3)
 MIN_WORDS = 3
-_WINDOWS = (16, 64)
+SHORT, LONG = 100, 400
+_BATCH = 2048
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(64 - BITS)
@@ -31,7 +32,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Grams:
-    """The n-grams of a text as numbers below 2**BITS with the character at which each begins, and the words' places."""
+    """The n-grams of a text as numbers below 2**BITS in the order of the characters at which they begin, and the words' places."""
 
     size: int
     codes: NDArray[np.int64]
@@ -39,22 +40,23 @@ class Grams:
     words: NDArray[np.int64]
 
     def spans(self) -> list[Span]:
-        """Return the whole text and its overlapping windows, between words; a text without `MIN_WORDS` words has none.
+        """Return overlapping windows of `LONG` and `SHORT` characters that begin with a word; a text of up to `LONG` is one.
 
-        A short attack in a long text drowns in the whole and stands out in its window.
+        A short attack drowns in a long window and stands out in a short one. Where fewer than `MIN_WORDS` words begin there is no window.
         """
-        count = len(self.words)
-        if count < MIN_WORDS:
+        if len(self.words) < MIN_WORDS:
             return []
-        ends = np.append(self.words, self.size)
-        found = [(0, self.size)]
-        for width in _WINDOWS:
-            if count > width:
-                found += [
-                    (int(ends[first]), int(ends[min(first + width, count)]))
-                    for first in range(0, count - width // 2, width // 2)
-                ]
-        return found
+        if self.size <= SHORT:
+            return [(0, self.size)]
+        return [*([(0, self.size)] if self.size <= LONG else self._windows(LONG)), *self._windows(SHORT)]
+
+    def _windows(self, width: int) -> list[Span]:
+        marks = np.arange(0, max(1, self.size - width // 2), width // 2)
+        first = np.searchsorted(self.words, marks)
+        starts = self.words[np.minimum(first, len(self.words) - 1)]
+        ends = np.minimum(starts + width, self.size)
+        wanted = np.searchsorted(self.words, ends) - first >= MIN_WORDS
+        return list(dict.fromkeys(zip(starts[wanted].tolist(), ends[wanted].tolist(), strict=True)))
 
 
 def grams(text: str) -> Grams:
@@ -67,16 +69,20 @@ def grams(text: str) -> Grams:
     starts = np.array([at for _, at in tokens], dtype=np.int64)
     lengths = np.array([len(token) for token, _ in tokens], dtype=np.int64)
     codes = np.frombuffer(f" {' '.join(token for token, _ in tokens)} ".encode("utf-32-le"), dtype=np.uint32)
-    # Each character of the joined tokens with the place of its token; the blank between two belongs to the one after it.
-    joined = np.repeat(starts, lengths + 1)
+    # Each character of the joined tokens with its own place; the blank before a token has the token's.
+    before = np.cumsum(lengths + 1) - lengths - 1
+    joined = np.repeat(starts - before - 1, lengths + 1) + np.arange(len(codes) - 1)
+    joined[before] = starts
     joined = np.append(joined, joined[-1])
     hashes = np.array([crc32(token.encode()) for token, _ in tokens], dtype=np.uint64)
     found = [(_hashed(codes.astype(np.uint64), size, size), joined) for size in CHARACTERS if len(codes) >= size]
     found += [(_hashed(hashes, size, 10 + size), starts) for size in WORDS if len(tokens) >= size]
+    places = np.concatenate([places[: len(each)] for each, places in found])
+    order = np.argsort(places, kind="stable")
     return Grams(
         len(text),
-        np.concatenate([each for each, _ in found]).astype(np.int64),
-        np.concatenate([places[: len(each)] for each, places in found]),
+        np.concatenate([each for each, _ in found]).astype(np.int64)[order],
+        places[order],
         starts[[token[0].isalnum() for token, _ in tokens]],
     )
 
@@ -110,13 +116,24 @@ class LinearHead:
 
     def logits(self, read: Grams, spans: Sequence[Span]) -> NDArray[np.float64]:
         """Return the calibrated logit of each part of a text; a part without n-grams gets the lowest, -40."""
-        size = read.size + 2
-        sums = np.concatenate([[0.0], np.cumsum(np.bincount(read.places, self.weights[read.codes], size))])
-        counts = np.concatenate([[0], np.cumsum(np.bincount(read.places, minlength=size))])
         starts, ends = np.array(spans, dtype=np.int64).reshape(-1, 2).T
-        count = counts[ends] - counts[starts]
-        raw = (sums[ends] - sums[starts]) / np.sqrt(np.maximum(count, 1)) + self.bias
-        return np.where(count > 0, np.clip(self.scale * raw + self.shift, -40.0, 40.0), -40.0)
+        first, last = np.searchsorted(read.places, starts), np.searchsorted(read.places, ends)
+        # In batches: a megabyte of text has windows of sixteen million n-grams.
+        batches = [
+            self._raw(read, first[at : at + _BATCH], last[at : at + _BATCH]) for at in range(0, len(spans), _BATCH)
+        ]
+        raw = np.concatenate(batches) if batches else np.empty(0)
+        return np.where(last > first, np.clip(self.scale * raw + self.shift, -40.0, 40.0), -40.0)
+
+    def _raw(self, read: Grams, first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.float64]:
+        counts = last - first
+        owner = np.repeat(np.arange(len(counts)), counts)
+        at = np.arange(len(owner)) + np.repeat(first - (np.cumsum(counts) - counts), counts)
+        keys = np.sort(owner << BITS | read.codes[at])  # np.unique hashes, which takes ten times as long
+        once = keys[np.concatenate(([True], keys[1:] != keys[:-1]))] if len(keys) else keys
+        owner = once >> BITS
+        sums = np.bincount(owner, self.weights[once & (2**BITS - 1)], len(counts))
+        return sums / np.sqrt(np.maximum(np.bincount(owner, minlength=len(counts)), 1)) + self.bias
 
     def best(self, read: Grams, spans: Sequence[Span] | None = None) -> Scored:
         """Return the part with the highest score: of `spans`, or else of the text and its windows."""
@@ -126,8 +143,3 @@ class LinearHead:
         logits = self.logits(read, asked)
         at = int(logits.argmax())
         return Scored(1.0 / (1.0 + math.exp(-float(logits[at]))), *asked[at])
-
-    def score(self, text: str) -> float:
-        """Return how likely a folded text as a whole is of the head's class, 0 to 1; under `MIN_WORDS` words say nothing."""
-        read = grams(text)
-        return self.best(read, [(0, read.size)]).score if len(read.words) >= MIN_WORDS else 0.0

@@ -57,9 +57,9 @@ class InjectionRules(_Detecting):
 
     action: InjectionAction = "block"
     threshold: float = Field(0.7, ge=0, le=1)
-    classifier: bool = Field(
-        default=False,
-        description="prompts: ask the trained head besides the phrases; it takes pasted code and long texts for attacks",
+    classifier: bool = Field(default=True, description="prompts: ask the trained head besides the phrases")
+    turns: int = Field(
+        8, ge=1, le=32, description="how many of the user's last turns are also read as one text; 1: each alone"
     )
     hidden: InjectionAction = Field(
         default="sanitise",

@@ -10,6 +10,7 @@ from sluice.errors import SluiceError
 from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.folding import Folded
 from sluice_guardrail.domain.grounding import find_unsupported
+from sluice_guardrail.domain.judging import Begun, JudgeQuestion, Judges, JudgeTask, NoJudge
 from sluice_guardrail.domain.scanners.code import find_code
 from sluice_guardrail.domain.scanners.harm import find_harm
 from sluice_guardrail.domain.scanners.invisible import find_invisible_text
@@ -43,7 +44,7 @@ class DetectorRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What detectors need besides the text: a model of languages, whether time is over, a clock in seconds, and who notes each turn.
+    """What detectors need besides the text: a model of languages, whether time is over, a clock in seconds, who notes each turn, and who asks models.
 
     `is_late` is for scanners, `is_over` for every detector. Degraded mode: a detector that raises, and one whose turn comes too late,
     counts as its rules' `on_error` says.
@@ -54,6 +55,7 @@ class Tools:
     is_over: Callable[[], bool] = lambda: False
     now: Callable[[], float] = lambda: 0.0
     note: Callable[[DetectorRun], object] = lambda run: None
+    judges: Judges | None = None
 
 
 def take_turn(
@@ -72,12 +74,32 @@ def take_turn(
         found = list(find())
     except SluiceError:
         raise
+    except TimeoutError:
+        tools.note(DetectorRun(detector, "late", tools.now() - began))
+        return _failure(detector, on_error, "late")
     except Exception:  # noqa: BLE001 - a detector's own mistake must not become a pass or a 500: the policy says what it means
         _log.exception("detector %s is broken", detector)
         tools.note(DetectorRun(detector, "broken", tools.now() - began))
         return _failure(detector, on_error, "broken")
     tools.note(DetectorRun(detector, "ok", tools.now() - began))
     return found
+
+
+class Beside(NamedTuple):
+    """What comes along with an answer so that it can be judged: the question, and the texts that it was made from."""
+
+    question: str = ""
+    context: tuple[str, ...] = ()
+
+
+ALONE = Beside()
+
+
+class _Look(NamedTuple):
+    name: str
+    code: str | Callable[[str], str]
+    find: Callable[[], Iterable[Finding]]
+    folded: Folded | None = None
 
 
 class Scan(NamedTuple):
@@ -91,24 +113,63 @@ class Scan(NamedTuple):
     sentences: list[Finding]
 
 
+class Asked(NamedTuple):
+    """A model that is being asked about a text: by which rules, and what waits for its findings."""
+
+    rules: ScannerRules
+    look: _Look
+
+
+def ask_models(text: str, scanners: Scanners, tools: Tools, role: str, beside: Beside) -> tuple[Asked, ...]:
+    """Start asking the models that a policy wants asked about a text, so that they answer while detectors compute."""
+    return tuple(
+        Asked(rules, _Look(task, code, _begun(tools, JudgeQuestion(task, text, role, *beside, model))))
+        for task, rules, code, model in _models(scanners, role, beside)
+        if text.strip()
+    )
+
+
+def _begun(tools: Tools, question: JudgeQuestion) -> Begun:
+    return _nobody if tools.judges is None else tools.judges.begin(question)
+
+
+def _nobody() -> Sequence[Finding]:
+    raise NoJudge
+
+
+def _models(
+    scanners: Scanners, role: str, beside: Beside
+) -> Iterator[tuple[JudgeTask, ScannerRules, str | Callable[[str], str], str | None]]:
+    if (harm := scanners.harm_model) is not None and role not in harm.skip_roles:
+        yield "harm_model", harm, harm.issue_for, harm.model
+    if not isinstance(scanners, OutputScanners):
+        return
+    if (grounded := scanners.groundedness_model) is not None and beside.context:
+        yield "groundedness_model", grounded, "potential_hallucination", grounded.model
+    if (second := scanners.second_opinion) is not None and beside.question:
+        yield "second_opinion", second, "disputed_answer", second.model
+
+
 def scan(
-    text: str, folded: Folded, scanners: Scanners, tools: Tools, role: str = "user", context: Sequence[str] = ()
+    text: str,
+    folded: Folded,
+    scanners: Scanners,
+    tools: Tools,
+    role: str = "user",
+    beside: Beside = ALONE,
+    asked: Sequence[Asked] = (),
 ) -> Scan:
-    """Return what the scanners of a policy find in a text; an answer is held against its `context`."""
+    """Return what the scanners of a policy find in a text; an answer is held against what comes `beside` it, and `asked` models are waited for."""
     found = Scan([], {}, [])
+    context = beside.context
     for rules, look in _asked(text, folded, scanners, tools, role):
         _scan(rules, look, tools, found)
     if context and isinstance(scanners, OutputScanners) and (grounded := scanners.groundedness) is not None:
         look = _Look("groundedness", "potential_hallucination", lambda: find_unsupported(text, context))
         _scan(grounded, look, tools, found)
+    for rules, look in asked:
+        _scan(rules, look, tools, found, late=False)  # they have run beside the others, with a limit of their own
     return found
-
-
-class _Look(NamedTuple):
-    name: str
-    code: str | Callable[[str], str]
-    find: Callable[[], Iterator[Finding]]
-    folded: Folded | None = None
 
 
 def _asked(
@@ -131,8 +192,8 @@ def _asked(
         yield language, _Look("language", "language_detected", lambda: find_languages(text, language, languages))
 
 
-def _scan(rules: ScannerRules, look: _Look, tools: Tools, into: Scan) -> None:
-    findings = take_turn(look.name, rules.on_error, tools, look.find, late=tools.is_late())
+def _scan(rules: ScannerRules, look: _Look, tools: Tools, into: Scan, *, late: bool | None = None) -> None:
+    findings = take_turn(look.name, rules.on_error, tools, look.find, late=tools.is_late() if late is None else late)
     if isinstance(findings, Scanned):
         into.decided.append(findings)
         return

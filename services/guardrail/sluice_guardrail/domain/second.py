@@ -5,18 +5,16 @@ much, so it reads one window of those few texts whose first score lies in the ba
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sluice_guardrail.domain.ngrams import Grams, LinearHead, Scored, Span
+from sluice_guardrail.domain.ngrams import LONG, Grams, LinearHead, Scored, Span
 from sluice_guardrail.domain.skeleton import skeleton
 
 Floats = NDArray[np.float32]
-WINDOW_WORDS = 64
 
 
 class Encoder(Protocol):
@@ -68,11 +66,11 @@ class Cascade:
         logit, span = float(logits[at]), spans[at]
         network = self.network
         if network is not None and self.encoder is not None and network.low <= logit <= network.high:
-            logit = network.joined(logit, self.encoder.encode(window_of(text, read, spans, logits)))
+            logit = network.joined(logit, self.encoder.encode(window_of(text, span)))
         return Scored(1.0 / (1.0 + math.exp(-max(-40.0, min(40.0, logit)))), *span)
 
 
-def window_of(text: str, read: Grams, spans: Sequence[Span], logits: NDArray[np.float64]) -> str:
-    """Return what the encoder reads of a text: the whole of a short one, else its most suspicious window."""
-    start, end = spans[int(logits[1:].argmax()) + 1] if len(read.words) > WINDOW_WORDS else spans[0]
-    return skeleton(text)[start:end]
+def window_of(text: str, span: Span) -> str:
+    """Return what the encoder reads of a text: the whole of a short one, else `LONG` characters around its most suspicious part."""
+    start = max(0, min((sum(span) - LONG) // 2, len(text) - LONG))
+    return skeleton(text)[start : start + LONG]

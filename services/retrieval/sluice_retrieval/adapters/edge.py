@@ -4,7 +4,7 @@ import asyncio
 import fcntl
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -89,7 +89,8 @@ class EdgeVectorStore:
         self._searched_at = time.monotonic()
         requests = [_query(scope, probe, limit, with_vectors=with_vectors) for probe in probes]
         rankings = await asyncio.gather(*(self._read(partial(self._shard.query, request)) for request in requests))
-        return [[_scored(hit, scope.tenant, with_vectors=with_vectors) for hit in ranking] for ranking in rankings]
+        owners = _owners(scope)
+        return [[_scored(hit, owners, with_vectors=with_vectors) for hit in ranking] for ranking in rankings]
 
     async def count(self, selector: Selector) -> int:
         """Return how many points there are."""
@@ -227,18 +228,27 @@ def _edge_point(point: Point) -> Any:
     )
 
 
-def _scored(hit: Any, tenant: str, *, with_vectors: bool) -> Scored:
-    if hit.payload["tenant"] != tenant:  # the filter has seen to it; a row of another tenant never leaves here
+def _scored(hit: Any, owners: Collection[str], *, with_vectors: bool) -> Scored:
+    if hit.payload[_OWNER] not in owners:  # the filter has seen to it; a row of another tenant never leaves here
         raise DependencyUnavailable("The embedded vector store returned what was not asked for.")
     return Scored(passage_of(hit.payload), hit.score, tuple(hit.vector[_DENSE]) if with_vectors else None)
 
 
+def _owners(scope: Scope) -> list[str]:
+    return [owner_of(scope.tenant, store_id) for store_id in scope.store_ids]
+
+
 def _query(scope: Scope, probe: Probe, limit: int, *, with_vectors: bool) -> Any:
     # One condition on one key: two cost several times as much over many points, and a list more than one value.
-    owners = [owner_of(scope.tenant, store_id) for store_id in scope.store_ids]
+    # Where documents are named, they are the stores' own, and `_scored` looks again; to ask for the owner of each of
+    # their points too takes as long as all the rest (measured over 100,000 points, a tenth of them named: 8 ms, not 4).
+    owners = _owners(scope)
     corpus = [_equals(_OWNER, owners[0]) if len(owners) == 1 else _one_of(_OWNER, owners)]
-    hidden = [_one_of("document", scope.hidden_document_ids)] if scope.hidden_document_ids else None
-    only = [] if scope.document_ids is None else [_one_of("document", scope.document_ids)]
+    hidden = [_one_of(_DOCUMENT, scope.hidden_document_ids)] if scope.hidden_document_ids else None
+    wanted = corpus
+    if scope.document_ids is not None:
+        wanted = [_one_of(_DOCUMENT, sorted(set(scope.document_ids).difference(scope.hidden_document_ids)))]
+        hidden = None
     if isinstance(probe, Dense):
         query = qdrant.Query.Nearest(list(probe.vector), using=_DENSE)
         params = qdrant.SearchParams(exact=True)
@@ -249,7 +259,7 @@ def _query(scope: Scope, probe: Probe, limit: int, *, with_vectors: bool) -> Any
     return qdrant.QueryRequest(
         limit=limit,
         query=query,
-        filter=qdrant.Filter(must=corpus + only, must_not=hidden),
+        filter=qdrant.Filter(must=wanted, must_not=hidden),
         params=params,
         with_payload=True,
         with_vector=[_DENSE] if with_vectors else False,

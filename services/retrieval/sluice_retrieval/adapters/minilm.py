@@ -81,21 +81,20 @@ class MiniLmCounter:
 
     def _plain_words(self, piece: str, shift: int) -> Iterator[Word]:
         # In plain ASCII the tokenizer's words are runs of letters and digits, and single other characters.
+        known = self._known
         for match in _PLAIN_WORD.finditer(piece):
             start, end = match.span()
-            tokens = 1 if end - start == 1 else self._tokens_of(match.group())
+            tokens = 1 if end - start == 1 else known.get(match[0]) or self._tokens_of(match[0])
             if end - start <= _LONG_WORD_CHARS:
                 yield Word(start + shift, end + shift, tokens)
             else:
                 yield from _split_long(Word(start + shift, end + shift, tokens))
 
     def _tokens_of(self, word: str) -> int:
-        known = self._known.get(word)
-        if known is None:
-            if len(self._known) >= _KNOWN_WORDS:
-                self._known.clear()
-            known = self._known[word] = len(self.tokenizer.encode(word, add_special_tokens=False).ids)
-        return known
+        if len(self._known) >= _KNOWN_WORDS:
+            self._known.clear()
+        found = self._known[word] = len(self.tokenizer.encode(word, add_special_tokens=False).ids)
+        return found
 
     def _any_words(self, piece: str, shift: int) -> Iterator[Word]:
         encoding = self.tokenizer.encode(piece, add_special_tokens=False)
@@ -254,7 +253,7 @@ class MiniLmEmbedder:
         """Tell whether the model is in memory."""
         return self._model is not None
 
-    async def embed(self, texts: Sequence[str], lane: Lane) -> Embedded:
+    async def embed(self, texts: Sequence[str], lane: Lane, tenant: str | None = None) -> Embedded:
         """Return unit vectors; long inputs go through the model in several batches with other work in between."""
         if not texts:
             return Embedded((), 0)
@@ -288,10 +287,11 @@ class MiniLmEmbedder:
     def _embedded(
         self, per_text: Sequence[Sequence[Sequence[int]]], pooled: Floats, lane: Lane, started: float
     ) -> Embedded:
-        tokens = sum(len(window) + _SPECIAL for windows in per_text for window in windows)
+        each = tuple(sum(len(window) + _SPECIAL for window in windows) for windows in per_text)
+        tokens = sum(each)
         self._metrics.embed_seconds.labels(lane).observe(time.perf_counter() - started)
         self._metrics.embed_tokens.labels(lane).inc(tokens)
-        return Embedded(_joined(per_text, pooled), tokens)
+        return Embedded(_joined(per_text, pooled), tokens, each)
 
     def free_if_idle(self) -> None:
         """Free the model if nothing used it for `idle_s` seconds; call it now and then."""

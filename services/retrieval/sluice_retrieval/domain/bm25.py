@@ -18,8 +18,14 @@ from typing import NamedTuple
 
 import snowballstemmer  # type: ignore[import-untyped]
 
+from sluice_retrieval.domain.language import ENGLISH, SMALL_WORDS, STEMMERS, language_of
+
 _TERM = re.compile(r"\w+")
 _MAX_TERM = 64
+# Chinese and Japanese, Korean, Thai, Lao, Myanmar, Khmer: no blanks, or none that part words
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]+"
+)
 _STOP_WORD_LIST = (
     "a about after again all also am an and any are as at be because been before being both but by can cannot could did "
     "do does doing during each few for from had has have having he her here him his how i if in into is it its just may "
@@ -44,25 +50,37 @@ class Bm25Parameters(NamedTuple):
     b: float = 0.75
 
 
-def terms(text: str) -> list[str]:
-    """Return the index terms of a text: folded, split into words, stemmed as English.
+def terms(text: str, language: str = ENGLISH) -> list[str]:
+    """Return the index terms of a text: folded, split into words, stemmed by its language's rules (Snowball's).
 
     A name with underscores yields itself and its parts. Words of any script are kept; stop words as well, since a query
-    may have nothing else.
+    may have nothing else. Scripts that are written without blanks yield pairs of neighbouring characters. A language
+    without a stemmer keeps its words as they are.
     """
-    return [_stem(word) for word in _words(unicodedata.normalize("NFKC", text).casefold())]
+    stemmer = STEMMERS.get(language, "")
+    return [_stem(word, stemmer) for word in _words(unicodedata.normalize("NFKC", text).casefold())]
 
 
-def query_terms(text: str) -> list[str]:
-    """Return the terms of a query without stop words, unless nothing else is in it."""
-    kept = [word for word in _words(unicodedata.normalize("NFKC", text).casefold()) if word not in STOP_WORDS]
-    return terms(" ".join(kept)) if kept else terms(text)
+def query_terms(text: str, languages: Sequence[str] = (ENGLISH,)) -> list[str]:
+    """Return the terms of a query without stop words, unless nothing else is in it.
+
+    Each word is stemmed by every language that the searched texts have: which one a short question is in cannot be told
+    for sure, and a stem of another language meets no text.
+    """
+    words = list(_words(unicodedata.normalize("NFKC", text).casefold()))
+    own = language_of(text)
+    stop = STOP_WORDS if own is None or own == ENGLISH else STOP_WORDS | SMALL_WORDS[own]
+    kept = [word for word in words if word not in stop] or words
+    stemmers = dict.fromkeys(STEMMERS.get(language, "") for language in languages) or {STEMMERS[ENGLISH]: None}
+    return [stem for word in kept for stem in dict.fromkeys(_stem(word, stemmer) for stemmer in stemmers)]
 
 
-@lru_cache(maxsize=65_536)
-def _stem(word: str) -> str:
+@lru_cache(maxsize=131_072)
+def _stem(word: str, stemmer: str) -> str:
+    if not stemmer:
+        return word
     # a stemmer of its own for each new word: one that is shared keeps state, and several threads stem
-    stem: str = snowballstemmer.stemmer("english").stemWord(word)
+    stem: str = snowballstemmer.stemmer(stemmer).stemWord(word)
     return stem
 
 
@@ -92,6 +110,9 @@ def inverse_document_frequency(documents: int, with_term: int) -> float:
 
 
 def _words(folded: str) -> Iterator[str]:
+    if not folded.isascii() and _UNSPACED.search(folded) is not None:
+        yield from _words_of_any(folded)
+        return
     for match in _TERM.finditer(folded):
         word = match.group()[:_MAX_TERM]
         yield word
@@ -99,8 +120,18 @@ def _words(folded: str) -> Iterator[str]:
             yield from (part for part in word.split("_") if part)
 
 
+def _words_of_any(folded: str) -> Iterator[str]:
+    at = 0
+    for run in _UNSPACED.finditer(folded):
+        yield from _words(_UNSPACED.sub(" ", folded[at : run.start()]))
+        text = run.group()
+        yield from (text[place : place + 2] for place in range(max(1, len(text) - 1)))
+        at = run.end()
+    yield from _words(folded[at:])
+
+
 def _frequencies(found: Sequence[str]) -> Counter[int]:
-    return Counter(term_hash(term) for term in found)
+    return Counter(map(term_hash, found))
 
 
 def _vector(weights: dict[int, float]) -> SparseVector:

@@ -1,14 +1,62 @@
-"""The context block: numbered evidence with its sources, within a budget of tokens (F113)."""
+"""The context block: numbered evidence with its sources, within a budget of tokens (F113, F116, F264)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import NamedTuple
 
-from sluice.contracts.retrieval import Citation, ContextPlacement, ContextReply
+from sluice.contracts.retrieval import Citation, ContextPlacement, ContextReply, ContextTemplate
 from sluice_retrieval.domain.search import Hit
 from sluice_retrieval.domain.tokens import TokenCounter, count_tokens
 
 CUT_NOTE = " […] (cut to fit)"
 _GAP = "\n\n"
+TIER_KEY = "context_tier"
+TIERS = ("essential", "task", "background", "edge")
+"""How much a document matters, by its metadata: filled in this order, dropped from the end; without a word it is `task`."""
+
+_KINDS = ("documents", "tables", "code")
+_TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xlsm"})
+_CODE = frozenset(
+    f".{one}"
+    for one in [
+        "bash",
+        "c",
+        "cc",
+        "cpp",
+        "cs",
+        "css",
+        "go",
+        "h",
+        "hpp",
+        "java",
+        "js",
+        "jsx",
+        "kt",
+        "lua",
+        "php",
+        "pl",
+        "ps1",
+        "py",
+        "r",
+        "rb",
+        "rs",
+        "scala",
+        "sh",
+        "sql",
+        "swift",
+        "ts",
+        "tsx",
+    ]
+)
+
+
+class ContextShape(NamedTuple):
+    """How the block is laid out: where the best evidence stands, and whether it is parted by kind."""
+
+    placement: ContextPlacement = "ranked"
+    template: ContextTemplate = "numbered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,33 +71,66 @@ class _Entry:
 
 
 def assemble(
-    hits: Sequence[Hit], budget_tokens: int, placement: ContextPlacement, counter: TokenCounter
+    hits: Sequence[Hit],
+    budget_tokens: int,
+    shape: ContextShape,
+    counter: TokenCounter,
+    tiers: Mapping[str, str] = MappingProxyType({}),
 ) -> ContextReply:
-    """Return the block of evidence for hits that come best first.
+    """Return the block of evidence for hits that come best first; `tiers` are those of documents, by their ids.
 
-    The same text twice is given once. A passage that does not fit is left out and the next one tried; only the best one
-    is shortened when nothing else would be left, and then says so.
+    The same text twice is given once. What matters most is taken first and stands first, and within a tier what ranks
+    best. A passage that does not fit is left out and the next one tried; only the first one is shortened when nothing else
+    would be left, and then says so.
     """
     distinct = list({hit.passage.text: hit for hit in reversed(hits)}.values())[::-1]
+    distinct.sort(key=lambda hit: _tier(hit, tiers))
+    titles = _GAP.join(_titled(kind) for kind in _KINDS) if shape.template == "sections" else ""
     chosen: list[_Entry] = []
-    used = 0
+    used = count_tokens(titles, counter) if titles else 0
     for hit in distinct:
         cost = count_tokens(_rendered(len(distinct), hit, hit.passage.text), counter)
         if used + cost <= budget_tokens:
             chosen.append(_Entry(hit, hit.passage.text, hit.passage.text))
             used += cost
     if not chosen and distinct:
-        chosen = _shortened(distinct[0], budget_tokens, counter)
+        chosen = _shortened(distinct[0], budget_tokens - used, counter)
     left_out = len(distinct) - len(chosen)
-    placed = _at_edges(chosen) if placement == "edges" else chosen
-    parts = [_rendered(index, entry.hit, entry.text) for index, entry in enumerate(placed, start=1)]
-    text = _GAP.join(parts)
+    placed = _at_edges(chosen) if shape.placement == "edges" else chosen
+    if shape.template == "sections":
+        placed = sorted(placed, key=lambda entry: _KINDS.index(_kind(entry.hit)))
+    text = _text(placed, shape)
     return ContextReply(
         text=text,
         citations=tuple(_citation(index, entry) for index, entry in enumerate(placed, start=1)),
         tokens=count_tokens(text, counter),
         left_out=left_out,
     )
+
+
+def _text(placed: Sequence[_Entry], shape: ContextShape) -> str:
+    parts: list[str] = []
+    kind = ""
+    for index, entry in enumerate(placed, start=1):
+        if shape.template == "sections" and kind != _kind(entry.hit):
+            kind = _kind(entry.hit)
+            parts.append(_titled(kind))
+        parts.append(_rendered(index, entry.hit, entry.text))
+    return _GAP.join(parts)
+
+
+def _tier(hit: Hit, tiers: Mapping[str, str]) -> int:
+    said = tiers.get(hit.passage.document_id, "")
+    return TIERS.index(said) if said in TIERS else TIERS.index("task")
+
+
+def _kind(hit: Hit) -> str:
+    ending = PurePosixPath(hit.passage.source.lower()).suffix
+    return "tables" if ending in _TABLES else "code" if ending in _CODE else "documents"
+
+
+def _titled(kind: str) -> str:
+    return f"Relevant {kind}:"
 
 
 def _rendered(index: int, hit: Hit, text: str) -> str:

@@ -11,10 +11,14 @@ Lane = Literal["query", "bulk"]
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Unit vectors in the order of the texts, and how many tokens the model read (special tokens included)."""
+    """Unit vectors in the order of the texts, and how many tokens the texts have (special tokens included).
+
+    `each` are the tokens of each text, where the model tells them.
+    """
 
     vectors: tuple[tuple[float, ...], ...]
     tokens: int
+    each: tuple[int, ...] = ()
 
 
 class Embedder(Protocol):
@@ -39,8 +43,8 @@ class Embedder(Protocol):
         """Counts in this model's tokens."""
         ...
 
-    async def embed(self, texts: Sequence[str], lane: Lane) -> Embedded:
-        """Return one vector for each text."""
+    async def embed(self, texts: Sequence[str], lane: Lane, tenant: str | None = None) -> Embedded:
+        """Return one vector for each text; with a tenant, what was embedded for it before may come from a cache."""
         ...
 
     async def load(self) -> None:
@@ -54,3 +58,41 @@ class Embedder(Protocol):
     async def close(self) -> None:
         """Free the model."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class OfTenant:
+    """An `Embedder` as one tenant asks it."""
+
+    inner: Embedder
+    tenant: str
+
+    @property
+    def name(self) -> str:
+        """Names the model and its version."""
+        return self.inner.name
+
+    @property
+    def dimensions(self) -> int:
+        """The length of a vector."""
+        return self.inner.dimensions
+
+    @property
+    def counter(self) -> TokenCounter:
+        """Counts in this model's tokens."""
+        return self.inner.counter
+
+    async def embed(self, texts: Sequence[str], lane: Lane, tenant: str | None = None) -> Embedded:
+        """Return one vector for each text."""
+        return await self.inner.embed(texts, lane, tenant or self.tenant)
+
+    async def load(self) -> None:
+        """Have the model ready in memory."""
+        await self.inner.load()
+
+    def loaded(self) -> bool:
+        """Tell whether the model is in memory."""
+        return self.inner.loaded()
+
+    async def close(self) -> None:
+        """Nothing is held: the model belongs to who made it."""

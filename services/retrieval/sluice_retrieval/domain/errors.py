@@ -51,6 +51,24 @@ class RerankerNotConfigured(BadRequest):
     code, title = "reranker_not_configured", "No reranking model"
 
 
+class TableNotFound(NotFound):
+    """The document has no such table."""
+
+    code, title = "table_not_found", "Table not found"
+
+
+class TableQueryInvalid(BadRequest):
+    """The query names a column that is not there, or compares one with a value of another kind."""
+
+    code, title = "table_query_invalid", "Table query not acceptable"
+
+
+class TableQueryTooLarge(BadRequest):
+    """The query needs more time or memory than it may."""
+
+    code, title = "table_query_too_large", "Table query too large"
+
+
 class RewriterNotConfigured(BadRequest):
     """A chat model was asked to rewrite the question, and the service has none."""
 

@@ -5,7 +5,7 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from sluice.clock import Clock
@@ -21,14 +21,16 @@ from sluice_retrieval.domain.errors import (
     DocumentUnreadable,
 )
 from sluice_retrieval.domain.extraction import AS_TEXT, Extractor, FileFormat, FileSource, format_of
+from sluice_retrieval.domain.language import ENGLISH, language_of
 from sluice_retrieval.domain.library import IngestRecord, Job
 from sluice_retrieval.domain.points import Passage, Point, Selector, VectorStore
+from sluice_retrieval.domain.questions.understanding import LanguageTeller
 from sluice_retrieval.domain.topics import topic_breaks
 
 _log = logging.getLogger(__name__)
 _BATCH = 32
 _LARGEST_BATCH = 512
-_QUICK_S = 0.5
+_QUICK_S, _SLOW_S = 0.5, 2.0
 _RETRY_S = 5.0
 
 REFUSED = (DocumentNotFound, DocumentUnreadable, DocumentTooLarge, DocumentTypeUnknown)
@@ -46,9 +48,28 @@ class IngestObserver(Protocol):
         ...
 
 
+class Pace:
+    """How many chunks go to the model and the index in one step: what took about half a second lately.
+
+    A step is what a killed run loses. With a quick model most documents are one step, which spares them the record of
+    how far they are.
+    """
+
+    def __init__(self) -> None:
+        self.size = _BATCH
+
+    def took(self, chunks: int, seconds: float) -> None:
+        """Note how long a step took."""
+        if seconds > _SLOW_S:
+            self.size = max(_BATCH, self.size // 2)
+        elif seconds < _QUICK_S and chunks == self.size:
+            self.size = min(2 * self.size, _LARGEST_BATCH)
+
+
 class _Prepared(NamedTuple):
     chunk: Chunk
     terms: list[str]
+    language: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +90,8 @@ class Ingestor:
     lease_s: float
     files: FileSource
     extractor: Extractor
+    languages: LanguageTeller
+    pace: Pace = field(default_factory=Pace)
 
     async def ingest(self, selector: Selector) -> None:
         """Bring one document to `ready` or `failed`, or leave it to whoever has it."""
@@ -113,17 +136,15 @@ class Ingestor:
         total = sum(len(item.terms) for item in prepared)
         average = job.average_terms or total / len(prepared)
         done = await self._resumed(job, prepared)
-        size = _BATCH
-        while batch := prepared[done : done + size]:
+        while batch := prepared[done : done + self.pace.size]:
             started = self.clock.monotonic()
-            embedded = await self.embedder.embed([item.chunk.embedded_text() for item in batch], "bulk")
+            embedded = await self.embedder.embed([item.chunk.embedded_text() for item in batch], "bulk", job.tenant)
             await self.vectors.upsert(list(self._points(job, batch, embedded.vectors, average)))
             done += len(batch)
             if done < len(prepared):
                 await self.record.progress(job, done, self.clock.now() + self.lease_s)
-            if self.clock.monotonic() - started < _QUICK_S:
-                size = min(2 * size, _LARGEST_BATCH)
-        await self.record.finish(job, len(prepared), total)
+            self.pace.took(len(batch), self.clock.monotonic() - started)
+        await self.record.finish(job, len(prepared), total, {item.language for item in prepared})
         return len(prepared)
 
     async def _read(self, job: Job) -> Job:
@@ -141,7 +162,7 @@ class Ingestor:
 
     async def _resumed(self, job: Job, prepared: Sequence[_Prepared]) -> int:
         """Return how many chunks an earlier run has indexed, if it cut and embedded the text just so."""
-        if len(prepared) <= _BATCH and not job.again:
+        if len(prepared) <= self.pace.size and not job.again:
             return 0  # done in one step: there is nothing to go on from
         plan = plan_of([item.chunk for item in prepared], self.embedder)
         if job.plan == plan:
@@ -153,7 +174,12 @@ class Ingestor:
 
     def _prepare(self, job: Job, breaks: Sequence[int]) -> list[_Prepared]:
         chunks = chunk_document(job.text, job.media_type, job.chunking, self.embedder.counter, breaks)
-        return [_Prepared(chunk, terms(chunk.embedded_text())) for chunk in chunks]
+        main = language_of(job.text) or self.languages.language_of(job.text) or ENGLISH
+        found = []
+        for chunk in chunks:
+            language = language_of(chunk.text) or main
+            found.append(_Prepared(chunk, terms(chunk.embedded_text(), language), language))
+        return found
 
     def _points(
         self, job: Job, batch: Sequence[_Prepared], vectors: Sequence[tuple[float, ...]], average: float

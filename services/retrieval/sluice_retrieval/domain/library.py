@@ -1,6 +1,6 @@
 """The port to the record of stores and documents, and what ingestion reads from it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from sluice.contracts.retrieval import Attributes, ChunkingOptions
@@ -93,8 +93,11 @@ class IngestRecord(Protocol):
         """Note that so many chunks are in the index, and keep the claim; earlier runs are forgiven."""
         ...
 
-    async def finish(self, job: Job, chunks: int, terms: int) -> None:
-        """Make the document ready and retire older ones of its name; their points are noted for removal."""
+    async def finish(self, job: Job, chunks: int, terms: int, languages: Collection[str]) -> None:
+        """Make the document ready and retire older ones of its name; their points are noted for removal.
+
+        `languages` are those that its chunks are stemmed by: searches in the store stem by them from then on.
+        """
         ...
 
     async def fail(self, job: Job, error: str) -> None:
@@ -131,4 +134,12 @@ class Backlog(Protocol):
 
     async def waiting(self) -> int:
         """Return how many documents are queued or being ingested."""
+        ...
+
+    async def old_stems(self, limit: int) -> Sequence[tuple[str, str]]:
+        """Return ids and the beginnings of ready documents whose terms an older release made."""
+        ...
+
+    async def restem(self, again: Collection[str], right: Collection[str], now: float) -> None:
+        """Queue documents whose terms are to be made again, and note of others that they are right as they are."""
         ...

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from sluice.contracts.questions import QueryUnderstanding
 from sluice_retrieval.domain.bm25 import SparseVector
+from sluice_retrieval.domain.language import ENGLISH
 
 
 class Passage(NamedTuple):
@@ -40,13 +42,16 @@ class Selector(NamedTuple):
 class Scope(NamedTuple):
     """What a search may see: stores of one tenant, without documents that are not (or no longer) complete.
 
-    With `document_ids` only those documents are searched; None means all of the stores.
+    With `document_ids` only those documents are searched; None means all of the stores. `languages` are those that the
+    stores' texts are stemmed by, `understand` is what the first store says that says anything of questions.
     """
 
     tenant: str
     store_ids: tuple[str, ...]
     hidden_document_ids: tuple[str, ...] = ()
     document_ids: tuple[str, ...] | None = None
+    languages: tuple[str, ...] = (ENGLISH,)
+    understand: QueryUnderstanding | None = None
 
 
 class Dense(NamedTuple):

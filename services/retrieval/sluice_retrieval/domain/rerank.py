@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 
 from sluice.errors import DeadlineExceeded, DependencyUnavailable, UpstreamFailed
 from sluice_retrieval.domain.bm25 import query_terms, terms
+from sluice_retrieval.domain.language import ENGLISH, language_of
 from sluice_retrieval.domain.sentences import sentence_starts
 
 
@@ -105,19 +106,24 @@ class FeatureReranker:
 
 def features(query: str, candidates: Sequence[Candidate]) -> list[Features]:
     """Return the features of each candidate for a query."""
-    asked = list(dict.fromkeys(query_terms(query)))
-    in_order = [pair for pair in itertools.pairwise(query_terms(query)) if pair[0] != pair[1]]
-    passages = [terms(candidate.text) for candidate in candidates]
+    languages = [language_of(candidate.text) or ENGLISH for candidate in candidates]
+    found = query_terms(query, tuple(dict.fromkeys(languages)))
+    asked = list(dict.fromkeys(found))
+    in_order = [pair for pair in itertools.pairwise(found) if pair[0] != pair[1]]
+    passages = [terms(one.text, language) for one, language in zip(candidates, languages, strict=True)]
     rarity = _rarity(asked, [set(passage) for passage in passages])
     cosines, keywords = (_scaled(candidates, name) for name in ("dense", "bm25"))
     return [
-        _of_one(candidate, passage, rarity, in_order, cosine, keyword)
-        for candidate, passage, cosine, keyword in zip(candidates, passages, cosines, keywords, strict=True)
+        _of_one(candidate, language, passage, rarity, in_order, cosine, keyword)
+        for candidate, language, passage, cosine, keyword in zip(
+            candidates, languages, passages, cosines, keywords, strict=True
+        )
     ]
 
 
 def _of_one(
     candidate: Candidate,
+    language: str,
     passage: Sequence[str],
     rarity: Mapping[str, float],
     in_order: Sequence[tuple[str, str]],
@@ -135,8 +141,8 @@ def _of_one(
         coverage=_coverage(rarity, held),
         pairs=sum(pair in neighbours for pair in in_order) / len(in_order) if in_order else 0.0,
         nearness=_nearness(passage, held & rarity.keys()),
-        sentence=max((_coverage(rarity, set(terms(sentence))) for sentence in sentences), default=0.0),
-        heading=_coverage(rarity, set(terms(candidate.heading or ""))),
+        sentence=max((_coverage(rarity, set(terms(sentence, language))) for sentence in sentences), default=0.0),
+        heading=_coverage(rarity, set(terms(candidate.heading or "", language))),
         best_of_both=min(cosine, keyword),
     )
 

@@ -12,6 +12,7 @@ from sluice_retrieval.domain.bm25 import query_terms, query_vector
 from sluice_retrieval.domain.diversity import maximal_marginal_relevance
 from sluice_retrieval.domain.embedding import Embedder
 from sluice_retrieval.domain.fusion import Fused, Fusion, reciprocal_rank_fusion, scaled, weighted_fusion
+from sluice_retrieval.domain.language import ENGLISH
 from sluice_retrieval.domain.points import Dense, Passage, Probe, Scope, Scored, Sparse, VectorStore
 from sluice_retrieval.domain.rerank import Candidate, Reranker
 
@@ -122,27 +123,31 @@ async def _reranked(query: Query, hits: Sequence[Hit], reranker: Reranker) -> li
 
 
 async def probes_of(
-    query: Query, embedder: Embedder, added: Mapping[str, float] = MappingProxyType({})
+    query: Query,
+    embedder: Embedder,
+    added: Mapping[str, float] = MappingProxyType({}),
+    languages: Sequence[str] = (ENGLISH,),
 ) -> dict[str, Probe]:
     """Return the ways to rank that a query asks for; none if it asks for words and holds none.
 
-    `added` are further words for BM25, each with its weight beside 1 for the query's own.
+    `added` are further words for BM25, each with its weight beside 1 for the query's own; `languages` are those of the
+    searched texts.
     """
     probes: dict[str, Probe] = {}
     if query.mode != "bm25":
         embedded = await embedder.embed([query.query], "query")
         probes["dense"] = Dense(embedded.vectors[0])
     if query.mode != "dense":
-        weights = query_vector(query_terms(query.query), _weighted(added))
+        weights = query_vector(query_terms(query.query, languages), _weighted(added, languages))
         if weights.indices:
             probes["bm25"] = Sparse(weights)
     return probes
 
 
-def _weighted(added: Mapping[str, float]) -> dict[str, float]:
+def _weighted(added: Mapping[str, float], languages: Sequence[str]) -> dict[str, float]:
     found: dict[str, float] = {}
     for text, weight in added.items():
-        for term in query_terms(text):
+        for term in query_terms(text, languages):
             found[term] = max(weight, found.get(term, 0.0))
     return found
 

@@ -1,14 +1,18 @@
 """What waits is brought on: documents that the queue never got, and points that are still to be removed."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
 from sluice.clock import Clock
+from sluice_retrieval.domain.language import ENGLISH, language_of
 from sluice_retrieval.domain.library import Backlog, Waiting
 from sluice_retrieval.domain.points import VectorStore
+from sluice_retrieval.domain.questions.understanding import LanguageTeller
 
 _BATCH = 100
 _RETRY_S = 5.0
+_RESTEMMED = 10
 
 
 class IngestQueue(Protocol):
@@ -57,3 +61,17 @@ class Sweep:
             await self.vectors.delete(removal.selector)
             await self.backlog.removed(removal.id)
         return len(found)
+
+    async def restem(self, languages: LanguageTeller) -> bool:
+        """Bring a few documents of older releases on whose terms were all made as English; returns whether there are more.
+
+        Those in other languages are ingested again, ten at a time: a document is not found while it is.
+        """
+        if await self.backlog.waiting() >= _RESTEMMED:
+            return True
+        found = await self.backlog.old_stems(_RESTEMMED)
+        told = await asyncio.to_thread(lambda: [language_of(text) or languages.language_of(text) for _, text in found])
+        again = [one for (one, _), language in zip(found, told, strict=True) if language not in (None, ENGLISH)]
+        right = [one for (one, _), language in zip(found, told, strict=True) if language in (None, ENGLISH)]
+        await self.backlog.restem(again, right, self.clock.now())
+        return bool(found)

@@ -32,7 +32,11 @@ def count_tokens(text: str, counter: TokenCounter) -> int:
 def small_words(text: str, start: int, words: Sequence[Word], counter: TokenCounter, max_tokens: int) -> Iterator[Word]:
     """Yield the words found in `text` from `start` on, as places in `text`; one with more tokens than `max_tokens` is halved until its parts fit."""
     for word in words:
-        yield from _halved(text, Word(start + word.start, start + word.end, word.tokens), counter, max_tokens)
+        placed = Word(start + word.start, start + word.end, word.tokens) if start else word
+        if word.tokens <= max_tokens:
+            yield placed
+        else:
+            yield from _halved(text, placed, counter, max_tokens)
 
 
 def _halved(text: str, word: Word, counter: TokenCounter, max_tokens: int) -> Iterator[Word]:

@@ -39,6 +39,19 @@ class WirePassage(Request):
     start: int
     end: int
 
+    def found(self) -> Passage:
+        """Return the passage."""
+        return Passage(
+            self.chunk_id,
+            self.document_id,
+            self.store_id,
+            self.source,
+            self.heading,
+            self.text,
+            self.start,
+            self.end,
+        )
+
 
 class WirePoint(Request):
     """A point; `dense` is base64 of little-endian 32-bit floats."""
@@ -60,7 +73,7 @@ class WirePoint(Request):
 
     def point(self) -> Point:
         """Return the point."""
-        return Point(self.tenant, Passage(**self.passage.model_dump()), unpack(self.dense), self.sparse.vector())
+        return Point(self.tenant, self.passage.found(), unpack(self.dense), self.sparse.vector())
 
 
 class UpsertPoints(Request):
@@ -137,7 +150,7 @@ class WireScored(Reply):
     def scored(self) -> Scored:
         """Return the scored passage."""
         dense = None if self.dense is None else unpack(self.dense)
-        return Scored(Passage(**self.passage.model_dump()), self.score, dense)
+        return Scored(self.passage.found(), self.score, dense)
 
 
 class Rankings(Reply):

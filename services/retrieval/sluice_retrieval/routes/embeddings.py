@@ -50,12 +50,12 @@ router = APIRouter(
 
 
 @router.post("/embeddings", summary="Embed texts")
-async def embed(body: EmbeddingRequest, _caller: CallerDep, deps: DepsDep) -> EmbeddingReply:
+async def embed(body: EmbeddingRequest, caller: CallerDep, deps: DepsDep) -> EmbeddingReply:
     """Return one unit vector for each text; longer texts than the model's window are read in several windows."""
     texts = texts_of(body, deps.limits)
     if sum(map(len, texts)) > deps.limits.max_tokens:
         await asyncio.to_thread(check_tokens, texts, deps.limits, deps.embedder.counter)
-    embedded = await deps.embedder.embed(texts, lane_of(texts))
+    embedded = await deps.embedder.embed(texts, lane_of(texts), caller.tenant)
     return reply_of(embedded, deps.limits.model, body.encoding_format)
 
 

@@ -1,6 +1,5 @@
 """Search and context."""
 
-import asyncio
 import time
 from typing import NamedTuple
 
@@ -22,7 +21,8 @@ from sluice.contracts.vector_files import TextPart
 from sluice.errors import DependencyUnavailable, Unauthorized, problem_responses
 from sluice.telemetry import names
 from sluice_retrieval.domain.asking import Engine, find, prepare, terms_to_add, with_terms
-from sluice_retrieval.domain.context import assemble
+from sluice_retrieval.domain.context import TIER_KEY, ContextShape, assemble
+from sluice_retrieval.domain.embedding import OfTenant
 from sluice_retrieval.domain.errors import RerankerNotConfigured, RewriterNotConfigured, StoreNotFound
 from sluice_retrieval.domain.library import DocumentDetails
 from sluice_retrieval.domain.questions.understanding import understand
@@ -55,9 +55,15 @@ async def search_store(store_id: str, body: SearchRequest, caller: CallerDep, de
 
 @router.post("/v1/context", summary="Evidence for a question")
 async def context(body: ContextRequest, caller: CallerDep, deps: DepsDep) -> ContextReply:
-    """Return a block of numbered evidence out of several stores, within a budget of tokens, and what it cites."""
+    """Return a block of numbered evidence out of several stores, within a budget of tokens, and what it cites.
+
+    Documents whose metadata say `context_tier: essential` come first and are dropped last; then `task` (as without a word),
+    `background` and `edge`.
+    """
     found = await _find(deps, caller.tenant, body.vector_store_ids, body)
-    reply = assemble(found.hits, body.budget_tokens, body.placement, deps.embedder.counter)
+    tiers = {one: str(known.attributes.get(TIER_KEY, "")) for one, known in found.details.items()}
+    shape = ContextShape(body.placement, body.template)
+    reply = assemble(found.hits, body.budget_tokens, shape, deps.embedder.counter, tiers)
     citations = (
         one.model_copy(update={"file_id": found.details[one.document_id].file_id or one.document_id})
         for one in reply.citations
@@ -75,16 +81,16 @@ async def _find(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Quer
     """Return the hits, what is known of their documents, and what was made of the question."""
     started, now = time.perf_counter(), deps.clock.now()
     with deps.tracing.span("search", attributes={"sluice.search.mode": query.mode, names.TENANT: tenant}) as span:
-        engine = Engine(deps.vectors, deps.embedder, deps.fusion, deps.reranker(query.rerank))
-        options = query.understand or await deps.library.understanding(tenant, store_ids) or _AS_IT_COMES
+        embedder = OfTenant(deps.embedder, tenant)
+        engine = Engine(deps.vectors, embedder, deps.fusion, deps.reranker(query.rerank))
+        scope = await deps.library.scope(tenant, store_ids, query.filters, now)
+        options = query.understand or scope.understand or _AS_IT_COMES
         reading = await understand(query, options, deps.rewriter(options.rewrite), deps.languages)
-        scope, prepared = await asyncio.gather(
-            deps.library.scope(tenant, store_ids, query.filters, now), prepare(query, reading, deps.embedder)
-        )
+        prepared = await prepare(query, reading, embedder, scope.languages)
         terms: tuple[str, ...] = ()
         if reading.wants_terms and query.mode != "dense":
             terms = await terms_to_add(prepared, scope, engine)
-            prepared = await with_terms(prepared, reading, terms, deps.embedder)
+            prepared = await with_terms(prepared, reading, terms, embedder, scope.languages)
         for attempt in range(_TRIES):
             if attempt:
                 scope = await deps.library.scope(tenant, store_ids, query.filters, now)

@@ -1,8 +1,8 @@
 """Which document is to be ingested, by whom, and what is to be removed from the index."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, Update, case, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, String, Update, bindparam, case, delete, exists, func, select, update
 from sqlalchemy.orm import aliased
 
 from sluice.contracts.retrieval import ChunkingOptions
@@ -16,6 +16,9 @@ _DAY_S = 86_400
 _AVERAGE_S = 10.0
 _SETTLED_CHUNKS = 200
 _KEPT_AVERAGES = 1000
+_READ_CHARS = 4000
+STEMS = 2
+"""How terms are made: 1 stemmed every text as English, 2 stems by its language and pairs the characters of unspaced scripts."""
 
 
 class IngestJobs:
@@ -29,13 +32,7 @@ class IngestJobs:
     async def claim(self, tenant: str, document_id: str, now: float, until: float) -> Job | Claim:
         """Take a document that is queued, or whose worker has lost its lease."""
         async with self._database.write() as session:
-            found = await session.execute(
-                select(DocumentRow, StoreRow.chunking, TextRow.text, _newer(DocumentRow))
-                .join(StoreRow, StoreRow.id == DocumentRow.store_id)
-                .outerjoin(TextRow, TextRow.document_id == DocumentRow.id)
-                .where(DocumentRow.id == document_id, DocumentRow.tenant == tenant)
-                .with_for_update(of=DocumentRow)
-            )
+            found = await session.execute(_CLAIMED, {"document": document_id, "tenant": tenant})
             claimed = found.first()
             if claimed is None:
                 return "gone"
@@ -102,14 +99,10 @@ class IngestJobs:
                 _processing(job.document_id).values(indexed=indexed, next_send_at=until, not_before=until, attempts=1)
             )
 
-    async def finish(self, job: Job, chunks: int, terms: int) -> None:
+    async def finish(self, job: Job, chunks: int, terms: int, languages: Collection[str]) -> None:
         """Make the document ready and retire older ones of its name."""
         async with self._database.write() as session:
-            found = await session.execute(
-                select(DocumentRow, _newer(DocumentRow))
-                .where(DocumentRow.id == job.document_id)
-                .with_for_update(of=DocumentRow)
-            )
+            found = await session.execute(_FINISHED, {"document": job.document_id})
             finished = found.first()
             if finished is None:
                 session.add(_removal_of(job))
@@ -120,6 +113,8 @@ class IngestJobs:
                 return
             row.status, row.error, row.chunks, row.terms = "ready", None, chunks, terms
             row.indexed = row.planned = chunks
+            row.stems = STEMS
+            await _add_languages(session, row.store_id, languages)
             older = await session.scalars(select(DocumentRow).where(*_same_document(row), DocumentRow.id < row.id))
             for old in older.all():
                 await _drop(session, old)
@@ -189,6 +184,27 @@ class IngestJobs:
                 row.indexed, row.plan = 0, None
             return len(found)
 
+    async def old_stems(self, limit: int) -> Sequence[tuple[str, str]]:
+        """Return ids and the beginnings of ready documents whose terms an older release made."""
+        query = (
+            select(DocumentRow.id, func.substr(TextRow.text, 1, _READ_CHARS))
+            .join(TextRow, TextRow.document_id == DocumentRow.id)
+            .where(DocumentRow.status == "ready", DocumentRow.stems < STEMS)
+            .limit(limit)
+        )
+        async with self._database.read() as session:
+            return [(row[0], row[1]) for row in await session.execute(query)]
+
+    async def restem(self, again: Collection[str], right: Collection[str], now: float) -> None:
+        """Queue documents whose terms are to be made again, and note of others that they are right as they are."""
+        ready = (DocumentRow.status == "ready", DocumentRow.stems < STEMS)
+        queued = {"status": "queued", "attempts": 0, "next_send_at": now, "not_before": 0.0, "indexed": 0, "plan": None}
+        async with self._database.write() as session:
+            await session.execute(
+                update(DocumentRow).where(DocumentRow.id.in_(again), *ready).values(stems=STEMS, **queued)
+            )
+            await session.execute(update(DocumentRow).where(DocumentRow.id.in_(right), *ready).values(stems=STEMS))
+
     async def expire(self, seen: Mapping[str, float], now: float) -> int:
         """Note when stores were used, and empty those whose time is over; returns how many."""
         async with self._database.write() as session:
@@ -225,6 +241,15 @@ class IngestJobs:
             return int(count)
 
 
+async def _add_languages(session: AsyncSession, store_id: str, languages: Collection[str]) -> None:
+    known = await session.scalar(select(StoreRow.languages).where(StoreRow.id == store_id))
+    if known is None or set(languages) <= set(known.split()):
+        return
+    store = await session.get(StoreRow, store_id, with_for_update=True, populate_existing=True)
+    if store is not None:
+        store.languages = " ".join(dict.fromkeys((*store.languages.split(), *sorted(languages))))
+
+
 def _job(row: DocumentRow, chunking: ChunkingOptions, text: str | None, average: float) -> Job:
     return Job(
         tenant=row.tenant,
@@ -257,6 +282,18 @@ def _newer(row: type[DocumentRow]) -> ColumnElement[bool]:
         other.id > row.id,
         other.status == "ready",
     )
+
+
+# Built once: to build them anew for each document takes longer than to answer them.
+_DOCUMENT = DocumentRow.id == bindparam("document", type_=String)
+_CLAIMED = (
+    select(DocumentRow, StoreRow.chunking, TextRow.text, _newer(DocumentRow))
+    .join(StoreRow, StoreRow.id == DocumentRow.store_id)
+    .outerjoin(TextRow, TextRow.document_id == DocumentRow.id)
+    .where(_DOCUMENT, DocumentRow.tenant == bindparam("tenant", type_=String))
+    .with_for_update(of=DocumentRow)
+)
+_FINISHED = select(DocumentRow, _newer(DocumentRow)).where(_DOCUMENT).with_for_update(of=DocumentRow)
 
 
 def _same_document(row: DocumentRow) -> tuple[ColumnElement[bool], ...]:

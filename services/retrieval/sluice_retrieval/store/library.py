@@ -3,7 +3,22 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, func, literal, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    Select,
+    String,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    literal,
+    select,
+    union_all,
+)
 
 from sluice.contracts.paging import PageQuery
 from sluice.contracts.questions import QueryUnderstanding
@@ -27,7 +42,31 @@ from sluice_retrieval.tables import DocumentRow, RemovalRow, StoreRow, TextRow
 READY: DocumentStatus = "ready"
 UNFINISHED = ("queued", "processing")
 DAY_S = 86_400
+_NOTHING = literal("")
 _COUNTED = {"waiting": UNFINISHED, "ready": (READY,), "failed": ("failed",), "cancelled": ("cancelled",)}
+
+# What every search asks is built once: to build it anew takes longer than to answer it.
+_TENANT, _STORES = bindparam("tenant", type_=String), bindparam("stores", expanding=True, type_=String)
+_OVER = StoreRow.last_active_at + StoreRow.expires_days * DAY_S <= bindparam("now", type_=Float)
+_KIND = case((and_(StoreRow.expires_days.is_not(None), _OVER), literal("expired")), else_=literal("store"))
+_SEEN_PARTS = (
+    select(_KIND, StoreRow.id, StoreRow.languages).where(StoreRow.tenant == _TENANT, StoreRow.id.in_(_STORES)),
+    select(literal("told"), StoreRow.id, cast(StoreRow.understand, Text)).where(
+        StoreRow.tenant == _TENANT, StoreRow.id.in_(_STORES), StoreRow.understand.is_not(None)
+    ),
+    select(literal("hidden"), DocumentRow.id, _NOTHING).where(
+        DocumentRow.store_id.in_(_STORES), DocumentRow.status.in_(UNFINISHED), DocumentRow.indexed.is_not(None)
+    ),
+    select(literal("hidden"), RemovalRow.document_id, _NOTHING).where(
+        RemovalRow.store_id.in_(_STORES), RemovalRow.document_id.is_not(None)
+    ),
+)
+_SEEN = union_all(*_SEEN_PARTS)
+_DETAILS = select(DocumentRow.id, DocumentRow.details, DocumentRow.file_id).where(
+    DocumentRow.tenant == _TENANT,
+    DocumentRow.id.in_(bindparam("documents", expanding=True, type_=String)),
+    DocumentRow.status == READY,
+)
 
 
 class Library:
@@ -131,7 +170,7 @@ class Library:
         text = func.substr(TextRow.text, part.start + 1, part.length)
         query = (
             select(DocumentRow.name, DocumentRow.media_type, length, text)
-            .join(TextRow, TextRow.document_id == DocumentRow.id)
+            .outerjoin(TextRow, TextRow.document_id == DocumentRow.id)
             .where(_is_document(tenant, store_id, document_id))
         )
         async with self._database.read() as session:
@@ -139,6 +178,10 @@ class Library:
         if row is None:
             raise _no_document(document_id, store_id)
         name, media_type, total, found = row
+        if found is None:
+            raise DocumentNotFound(
+                f"The file of document {document_id!r} has not been read. Ask again when it is ready."
+            )
         start = min(part.start, total)
         return DocumentContent(
             document_id=document_id,
@@ -176,54 +219,35 @@ class Library:
     ) -> Scope:
         """Return what a search over these stores, and in them over documents that match, may see.
 
-        Hidden are documents whose ingestion has begun and not ended, and those whose points are still to be removed, so
+        It also tells by which languages their texts are stemmed, and what is done with questions to them. Hidden are documents whose ingestion has begun and not ended, and those whose points are still to be removed, so
         that a replaced document gives way to the new one in one step.
         """
         wanted = tuple(dict.fromkeys(store_ids))
-        over = StoreRow.last_active_at + StoreRow.expires_days * DAY_S <= now
-        kind = case((and_(StoreRow.expires_days.is_not(None), over), literal("expired")), else_=literal("store"))
-        known = select(kind, StoreRow.id).where(StoreRow.tenant == tenant, StoreRow.id.in_(wanted))
-        begun = select(literal("hidden"), DocumentRow.id).where(
-            DocumentRow.store_id.in_(wanted), DocumentRow.status.in_(UNFINISHED), DocumentRow.indexed.is_not(None)
-        )
-        leaving = select(literal("hidden"), RemovalRow.document_id).where(
-            RemovalRow.store_id.in_(wanted), RemovalRow.document_id.is_not(None)
-        )
-        parts = [known, begun, leaving]
+        seen = _SEEN
         if filters is not None:
             ready = (DocumentRow.store_id.in_(wanted), DocumentRow.status == READY, matches(filters, wanted))
-            parts.append(select(literal("inside"), DocumentRow.id).where(DocumentRow.tenant == tenant, *ready))
-        found: dict[str, list[str]] = {}
-        async with self._database.read() as session:
-            for sort, one in await session.execute(union_all(*parts)):
-                found.setdefault(sort, []).append(one)
+            inside = select(literal("inside"), DocumentRow.id, _NOTHING).where(DocumentRow.tenant == tenant, *ready)
+            seen = union_all(*_SEEN_PARTS, inside)
+        found: dict[str, dict[str, str]] = {}
+        for sort, one, said in await self._database.rows(seen, {"tenant": tenant, "stores": wanted, "now": now}):
+            found.setdefault(sort, {})[one] = said
         if "expired" in found:
             raise StoreExpired(
-                f"Vector store {found['expired'][0]!r} has expired. Make a new one, and give it a longer `expires_after`."
+                f"Vector store {next(iter(found['expired']))!r} has expired. Make a new one, and give it a longer `expires_after`."
             )
         missing = set(wanted).difference(found.get("store", ()))
         if missing:
             raise _no_store(next(one for one in wanted if one in missing))
-        inside = None if filters is None else tuple(found.get("inside", ()))
-        return Scope(tenant, wanted, tuple(found.get("hidden", ())), inside)
-
-    async def understanding(self, tenant: str, store_ids: Sequence[str]) -> QueryUnderstanding | None:
-        """Return what is done with questions to these stores: as the first of them says that says anything."""
-        query = select(StoreRow.id, StoreRow.understand).where(
-            StoreRow.tenant == tenant, StoreRow.id.in_(store_ids), StoreRow.understand.is_not(None)
-        )
-        async with self._database.read() as session:
-            said = {row.id: row.understand for row in await session.execute(query)}
-        first = next((one for one in store_ids if one in said), None)
-        return None if first is None else QueryUnderstanding.model_validate(said[first])
+        chosen = None if filters is None else tuple(found.get("inside", ()))
+        languages = tuple(dict.fromkeys(one for said in found["store"].values() for one in said.split()))
+        said = next((found["told"][one] for one in wanted if one in found.get("told", ())), None)
+        understand = None if said is None else QueryUnderstanding.model_validate_json(said)
+        return Scope(tenant, wanted, tuple(found.get("hidden", ())), chosen, languages, understand)
 
     async def details(self, tenant: str, document_ids: Sequence[str]) -> dict[str, DocumentDetails]:
         """Return what is shown of those documents that are ready now; one that is gone or replaced is left out."""
-        query = select(DocumentRow.id, DocumentRow.details, DocumentRow.file_id).where(
-            DocumentRow.tenant == tenant, DocumentRow.id.in_(set(document_ids)), DocumentRow.status == READY
-        )
-        async with self._database.read() as session:
-            return {row.id: DocumentDetails(row.details, row.file_id) for row in await session.execute(query)}
+        rows = await self._database.rows(_DETAILS, {"tenant": tenant, "documents": tuple(set(document_ids))})
+        return {one: DocumentDetails(shown, file_id) for one, shown, file_id in rows}
 
     async def ping(self) -> None:
         """Raise `DependencyUnavailable` if the database does not answer."""

@@ -7,15 +7,16 @@ import pytest
 from gateway_parts import Guard, Parts, deployment, model, serving, snapshot
 from openai_provider import Behaviour, Provider
 
+from sluice.contracts.judging import JudgedMode
 from sluice.contracts.retrieval import RetrievalPolicy
-from sluice.contracts.routing import GroundednessMode, GuardMode, Policy, RoutingSnapshot
+from sluice.contracts.routing import GuardMode, Policy, RoutingSnapshot
 from sluice.errors import DependencyUnavailable
 
 CHAT = "/v1/chat/completions"
 RIGHT, WRONG = "The port is 8080, as the manual says.", "The port is 9090, as the manual says."
 
 
-def routing(provider: Provider, mode: GroundednessMode, output: GuardMode, *, fail: str = "closed") -> RoutingSnapshot:
+def routing(provider: Provider, mode: JudgedMode, output: GuardMode, *, fail: str = "closed") -> RoutingSnapshot:
     policy = Policy.model_validate(
         {
             "name": "docs",
@@ -76,6 +77,25 @@ async def test_what_nothing_supports_is_refused(stream: bool, provider: Provider
         assert "content_filter" in answer.text
         assert told["groundedness"] == {"score": 0.2, "sentences": []}
         assert [event.status for event in gateway.parts.usage.events] == ["ok", "blocked"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("mode", ["flag", "refuse"])
+async def test_a_second_model_disputes_an_answer(
+    mode: JudgedMode, stream: bool, provider: Provider, client: httpx.AsyncClient
+) -> None:
+    policy = Policy(name="checked", second_opinion=mode)
+    routes = snapshot(model("small", deployment("d1", provider.base_url), policy="checked"), policies=(policy,))
+    async with serving(Parts(), routes) as gateway:
+        provider.next(Behaviour(text=RIGHT), Behaviour(text=WRONG))
+        right = await ask(client, gateway.url, stream=stream)
+        wrong = await ask(client, gateway.url, stream=stream)
+        assert "8080" in right.text
+        assert ("9090" in wrong.text) == (mode == "flag")
+        assert ("I can't give an answer" in wrong.text) == (mode == "refuse")
+        segments = gateway.parts.guard.asked[-1].segments or ()
+        assert [(one.role, one.text) for one in segments[:-1]] == [("question", "Which port?")]
+        assert [event.guard_issues for event in gateway.parts.usage.events] == [(), ("disputed_answer",)]
 
 
 async def test_without_the_guardrail_the_policy_decides(provider: Provider, client: httpx.AsyncClient) -> None:

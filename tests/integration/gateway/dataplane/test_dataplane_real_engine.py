@@ -14,7 +14,8 @@ from gateway_parts import Parts, deployment, model, serving, snapshot
 from jsonschema import Draft202012Validator
 from tests.integration.inference.inference_process import Inference, smollm2
 
-from sluice.contracts.routing import RoutingSnapshot
+from sluice.contracts.judging import ConfidencePolicy
+from sluice.contracts.routing import Policy, RoutingSnapshot
 from sluice.testing import free_port
 
 MESSAGES = [{"role": "user", "content": "Say hello."}]
@@ -53,6 +54,24 @@ async def test_an_answer_and_a_stream_are_billed_as_the_engine_counts(engine: st
     assert (second.prompt_tokens, second.completion_tokens) == (first.prompt_tokens, first.completion_tokens)
     assert third.completion_tokens == done.usage.completion_tokens
     assert all(event.tokens_exact and event.status == "ok" for event in parts.usage.events)
+
+
+async def test_how_sure_the_engine_was_is_told(engine: str) -> None:
+    policy = Policy(name="sure", confidence=ConfidencePolicy())
+    place = deployment("d1", engine, upstream_model="smollm2", timeout_s=60)
+    async with (
+        serving(Parts(), snapshot(model("small", place, policy="sure"), policies=(policy,))) as gateway,
+        httpx.AsyncClient(base_url=gateway.url, headers={"authorization": "Bearer sk-test"}, timeout=60) as http,
+    ):
+        body = {"model": "small", "messages": MESSAGES, "max_tokens": 6, "temperature": 0}
+        whole = await http.post(CHAT, json=body)
+        stream = await http.post(CHAT, json={**body, "stream": True})
+    told = whole.json()["sluice"]["confidence"]
+    assert 0 < told["lowest"] <= told["probability"] <= 1
+    assert float(whole.headers["x-sluice-confidence"]) == pytest.approx(told["probability"], abs=0.01)
+    chunks = [json.loads(line[6:]) for line in stream.text.splitlines() if line.startswith("data: {")]
+    assert next(chunk["sluice"]["confidence"] for chunk in chunks if "sluice" in chunk) == pytest.approx(told, abs=0.02)
+    assert not any(choice.get("logprobs") for chunk in chunks for choice in chunk["choices"])
 
 
 async def test_the_engine_counts_a_prompt_before_it_answers(engine: str) -> None:

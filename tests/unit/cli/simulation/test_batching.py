@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sluice_cli.simulation.batching import Limits, simulate
-from sluice_cli.simulation.workload import Arrival, BadTrace, drawn, percentile, read_trace
+from sluice_cli.simulation.workload import Arrival, BadTrace, drawn, read_trace
 
 
 def _second(tokens: float, pairs: float, held: float) -> float:
@@ -158,7 +158,3 @@ def test_a_bad_line_is_named(line: str) -> None:
 def test_an_empty_trace_is_refused() -> None:
     with pytest.raises(BadTrace, match="no request"):
         read_trace([])
-
-
-def test_percentiles_by_nearest_rank() -> None:
-    assert [percentile([4.0, 1.0, 3.0, 2.0], share) for share in (0.0, 0.25, 0.5, 0.95, 1.0)] == [1, 1, 2, 4, 4]

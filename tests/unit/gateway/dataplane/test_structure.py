@@ -171,6 +171,34 @@ def test_each_engine_is_asked_in_its_own_terms() -> None:
         sent("llamacpp", structured_outputs={"regex": "(?!x)y"})
 
 
+@pytest.mark.parametrize(
+    ("pattern", "spelled"),
+    [
+        (r"^[A-Z]{2}-\d{3}$", "^[A-Z]{2}-[0-9]{3}$"),
+        (r"^[\d.-]+\w$", "^[0-9.-]+[A-Za-z0-9_]$"),
+        (r"^\D[^\s]$", r"^[^0-9][^ \t\n\r]$"),
+        (r"^\[\d\]$", r"^\[[0-9]\]$"),
+        ("ab|c", "^.*(ab|c).*$"),
+        (r"^a\$", r"^(a\$).*$"),
+        (r"a\\$", r"^.*(a\\)$"),
+        ("^a$", "^a$"),
+    ],
+)
+def test_llamacpp_gets_patterns_that_it_can_write_by(pattern: str, spelled: str) -> None:
+    def asked(pattern: str) -> dict[str, Any]:
+        parts = {"pattern": {"type": "string", "pattern": pattern, "examples": [{"pattern": r"\d"}]}}
+        schema = {"type": "object", "properties": parts}
+        tools = [{"type": "function", "function": {"name": "f", "parameters": schema}}]
+        named = {"name": "p", "schema": schema}
+        return {"response_format": {"type": "json_schema", "json_schema": named}, "tools": tools}
+
+    fields = {"model": "m", "messages": [], **asked(pattern)}
+    sent = in_terms_of("llamacpp", structure(**asked(pattern)), fields, "chat")
+    assert sent == {**fields, **asked(spelled)}
+    assert (sent is fields) is (pattern == spelled), "what needs no change goes on as it came"
+    assert in_terms_of("vllm", structure(**asked(pattern)), fields, "chat") is fields
+
+
 def test_a_run_of_space_is_cut_from_a_whole_answer() -> None:
     checks = Checks(structure(response_format=FORMAT))
 

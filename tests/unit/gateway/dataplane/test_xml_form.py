@@ -61,7 +61,7 @@ def of_the_grammar(text: str) -> bool:
     "inside",
     [
         ADA,
-        "<name>A &amp; B</name><age>-0</age><tags>x</tags><tags></tags><nick>&lt;3</nick>",
+        "<name>A &amp; B</name><age>0</age><tags>x</tags><tags></tags><nick>&lt;3</nick>",
         "<name>Ä</name><age>0</age><size>-1.50</size><active>true</active><kind>a&lt;b</kind><tags>x</tags><friends><name>Bob</name></friends>",
         f"{ADA}<friends><name>Bob</name><friends><name>Eve</name></friends></friends>",
     ],
@@ -109,6 +109,21 @@ def test_an_engine_without_a_grammar_may_lay_it_out_and_order_it_as_it_likes() -
     unfinished = judged(laid_out[:40], "length")
     assert unfinished is not None
     assert unfinished.code == "structured_output_incomplete"
+
+
+@pytest.mark.parametrize(
+    ("bounds", "rule"),
+    [
+        ({}, '"-"? ("0" | [1-9] [0-9]{0,15})'),
+        ({"minimum": 0, "maximum": 120}, '("0" | [1-9] [0-9]{0,2})'),
+        ({"minimum": -5, "maximum": 7}, '"-"? ("0" | [1-9])'),
+        ({"minimum": 10}, '("0" | [1-9] [0-9]{0,15})'),
+        ({"minimum": 0.5, "maximum": 10**30}, '("0" | [1-9] [0-9]{0,15})'),
+    ],
+)
+def test_an_engine_writes_no_more_digits_than_the_bounds_allow(bounds: dict[str, Any], rule: str) -> None:
+    one = {"type": "object", "properties": {"a": {"type": "integer", **bounds}}, "required": ["a"]}
+    assert form_of("r", one).grammar().splitlines()[1] == f'r0 ::= "<a>" {rule} "</a>"'
 
 
 def written(name: str, value: Any) -> str:

@@ -14,10 +14,15 @@ from sluice_gateway.dataplane.body import Fields
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import Unavailable
-from sluice_gateway.dataplane.stages.guard_input import let_unchecked, note_failures
+from sluice_gateway.dataplane.stages.guard_input import CHECK_FAILED, let_unchecked, note_failures
+from sluice_gateway.dataplane.texts import pieces, question
 
 _ANSWER = "answer"
-_HALLUCINATION = "potential_hallucination"
+_HALLUCINATION, _DISPUTED = "potential_hallucination", "disputed_answer"
+_OF_WHOLE = (_HALLUCINATION, _DISPUTED, CHECK_FAILED)
+DISPUTED = "I can't give an answer that a second check does not confirm."
+"""What stands in place of an answer that the judging model disputes, where the policy refuses such."""
+
 UNGROUNDED = "I can't answer that from the documents I was given."
 """What stands in place of an answer that the documents do not support, where the policy refuses such."""
 
@@ -88,7 +93,7 @@ class GuardOutput:
         if not text:
             return Checked(text, blocked=False, details=())
         try:
-            verdict = await self._ask(ctx, text, whole=whole and ctx.plan.groundedness != "off")
+            verdict = await self._ask(ctx, text, whole=whole and ctx.plan.judges_whole)
         except SluiceError as exc:
             self._deps.metrics.stage_errors.labels("guard_output").inc()
             if ctx.plan.guard_output == "enforce" and not ctx.plan.fail_open:
@@ -101,9 +106,10 @@ class GuardOutput:
             return Checked(text, blocked=False, details=())
         ctx.flag(verdict.issues)
         _note_grounds(ctx, verdict)
-        if ctx.plan.groundedness == "refuse" and _HALLUCINATION in verdict.issues:
+        refusal = _refusal(ctx, verdict.issues)
+        if refusal is not None:
             ctx.judged("blocked")
-            return Checked(UNGROUNDED, blocked=True, details=verdict.details)
+            return Checked(refusal, blocked=True, details=verdict.details)
         shown = next((part.text for part in verdict.filtered_segments or () if part.id == _ANSWER), None)
         if not verdict.safe or shown is None:
             ctx.judged("blocked")
@@ -150,8 +156,8 @@ class GuardOutput:
             out["content"] = out.get("content") or ""
         return _marked({**choice, "message": out}, blocked=blocked)
 
-    async def hold_against_context(self, ctx: RequestContext, text: str) -> None:
-        """Note how far what retrieval found supports an answer that has been shown already; without a verdict it is marked unchecked."""
+    async def judge_shown(self, ctx: RequestContext, text: str) -> None:
+        """Note what is to be said of a whole answer that has been shown already; without a verdict it is marked unchecked."""
         if not text:
             return
         try:
@@ -161,8 +167,9 @@ class GuardOutput:
             let_unchecked(ctx, self._deps)
             return
         _note_grounds(ctx, verdict)
-        if _HALLUCINATION in verdict.issues:
-            ctx.flag((_HALLUCINATION,))
+        found = tuple(issue for issue in _OF_WHOLE if issue in verdict.issues)
+        if found:
+            ctx.flag(found)
             if ctx.guard == "passed":
                 ctx.guard = "flagged"
 
@@ -171,7 +178,10 @@ class GuardOutput:
             Segment(id=f"system-{index}", role="system", text=system)
             for index, system in enumerate(system_texts(ctx.fields))
         ]
-        if whole and ctx.context_text:
+        if whole and ctx.plan.second_opinion != "off":
+            asked = question(pieces(ctx.fields, ctx.endpoint.kind))
+            segments.append(Segment(id="question", role="question", text=asked[:MAX_TEXT]))
+        if whole and ctx.context_text and ctx.plan.groundedness != "off":
             segments.append(Segment(id="context", role="context", text=ctx.context_text[:MAX_TEXT]))
         segments.append(Segment(id=_ANSWER, role="assistant", text=text[:MAX_TEXT]))
         with self._deps.tracing.span("guard output", attributes={"sluice.guard.policy": ctx.plan.guard_policy}):
@@ -180,6 +190,12 @@ class GuardOutput:
                 tenant=ctx.key.tenant,
                 timeout_s=self._deps.options.stage_timeout_s,
             )
+
+
+def _refusal(ctx: RequestContext, issues: Sequence[str]) -> str | None:
+    if ctx.plan.groundedness == "refuse" and _HALLUCINATION in issues:
+        return UNGROUNDED
+    return DISPUTED if ctx.plan.second_opinion == "refuse" and _DISPUTED in issues else None
 
 
 def _note_grounds(ctx: RequestContext, verdict: OutputVerdict) -> None:

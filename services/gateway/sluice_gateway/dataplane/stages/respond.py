@@ -22,6 +22,7 @@ from sluice_gateway.dataplane.answers import (
     with_citations,
 )
 from sluice_gateway.dataplane.asgi import Message
+from sluice_gateway.dataplane.confidence import StreamConfidence, measured, note
 from sluice_gateway.dataplane.context import GuardOutcome, RequestContext
 from sluice_gateway.dataplane.conversation import send_whole
 from sluice_gateway.dataplane.deps import DataPlaneDeps
@@ -94,9 +95,9 @@ class Respond:
         await ctx.send({"type": "http.response.body", "body": body})
 
     async def _processed(self, ctx: RequestContext, found: dict[str, Any]) -> dict[str, Any]:
-        shown = found
+        shown = measured(ctx, found) if ctx.endpoint.kind in _WRITTEN else found
         if ctx.plan.guard_output != "off" and ctx.endpoint.kind in _WRITTEN:
-            shown = await self._guard.check_whole(ctx, found)
+            shown = await self._guard.check_whole(ctx, shown)
             if ctx.guard == "blocked" and ctx.plan.guard_output == "enforce":
                 ctx.status, ctx.error_code = "blocked", "content_filter"
         if ctx.vault is not None:
@@ -158,9 +159,13 @@ class _Relay:
                 ctx,
                 window=options.guard_window_chars,
                 holdback=options.guard_holdback_chars,
-                whole=ctx.plan.groundedness == "refuse" and bool(ctx.context_text),
+                whole=_refuses_whole(ctx),
             )
-        self._grounds = self._windows is not None and ctx.plan.groundedness == "flag" and bool(ctx.context_text)
+        # What is only told of a whole answer is asked when it has been shown.
+        self._tells = self._windows is not None and ctx.plan.judges_whole and not _refuses_whole(ctx)
+        self._confidence = (
+            None if ctx.plan.confidence is None or sound else StreamConfidence(hidden="logprobs" in ctx.asked_for)
+        )
         self._unmasking = None if ctx.vault is None else StreamUnmasking(ctx.vault)
         self._check = None if ctx.checks is None else StreamCheck(ctx.checks)
         self._observing = ctx.plan.guard_output == "observe"
@@ -196,6 +201,8 @@ class _Relay:
             events = piece.events
             if self._check is not None:
                 events = self._check.feed(events)
+            if self._confidence is not None:
+                events = self._confidence_of(events, self._confidence)
             if self._windows is not None or self._observing:
                 events = await self._checked(events)
             if self._unmasking is not None:
@@ -227,6 +234,14 @@ class _Relay:
             return Gone()
         return stream_broken(ctx, cause.reason if isinstance(cause, UpstreamError) else "stream_error")
 
+    def _confidence_of(self, events: bytes, confidence: StreamConfidence) -> bytes:
+        out: list[bytes] = []
+        for one in split(events):
+            chunk = chunk_of(one)
+            shown = chunk if chunk is None else confidence.take(chunk)
+            out.append(one if shown is chunk or shown is None else event(shown))
+        return b"".join(out)
+
     async def _checked(self, events: bytes) -> bytes:
         out: list[bytes] = []
         for one in split(events):
@@ -237,7 +252,7 @@ class _Relay:
                 self._seen += _text_of(chunk)
                 out.append(one)
             else:
-                self._seen += _text_of(chunk) if self._grounds else ""
+                self._seen += _text_of(chunk) if self._tells else ""
                 released = await self._windows.feed(chunk)
                 out += [event(part) for part in released.chunks]
                 if released.blocked:
@@ -254,8 +269,10 @@ class _Relay:
             self._blocked = released.blocked
         elif self._observing:
             await self._guard.check(ctx, self._seen, whole=True)
-        if self._grounds and not self._blocked:
-            await self._guard.hold_against_context(ctx, self._seen)
+        if self._tells and not self._blocked:
+            await self._guard.judge_shown(ctx, self._seen)
+        if self._confidence is not None:
+            note(ctx, self._confidence.confidence())
         if self._blocked:
             ctx.status, ctx.error_code = "blocked", "content_filter"
         if ctx.observer is not None:
@@ -309,6 +326,10 @@ class _Relay:
                     pass
         except (TimeoutError, UpstreamError):
             self._stream.close()
+
+
+def _refuses_whole(ctx: RequestContext) -> bool:
+    return (ctx.plan.groundedness == "refuse" and bool(ctx.context_text)) or ctx.plan.second_opinion == "refuse"
 
 
 def _body(ctx: RequestContext, answer: Answer, shown: dict[str, Any]) -> bytes:

@@ -40,6 +40,7 @@ def context_request(
         budget_tokens=budget_tokens,
         rerank=settings.rerank,
         placement=settings.placement,
+        template=settings.template,
         conversation=tuple(earlier) if settings.follow_ups else (),
         understand=settings.understand or (policy.understand if policy is not None else None),
         filters=None if asked is None else asked.filters,

@@ -104,6 +104,17 @@ class OutputHarmRules(HarmRules):
         return "unsafe_content"
 
 
+class HarmModelRules(HarmRules):
+    """Harm as a model sees it; `model` names another one than the service's."""
+
+    threshold: float = Field(0.5, ge=0, le=1)
+    model: str | None = Field(None, min_length=1, max_length=200)
+
+
+class OutputHarmModelRules(OutputHarmRules, HarmModelRules):
+    """Harm in an answer as a model sees it."""
+
+
 class Scanners(BaseModel):
     """Which scanners run, and by which rules."""
 
@@ -116,6 +127,7 @@ class Scanners(BaseModel):
     code: ScannerRules | None = None
     length: LengthRules | None = None
     harm: HarmRules | None = None
+    harm_model: HarmModelRules | None = None
 
 
 class GroundednessRules(ScannerRules):
@@ -128,8 +140,24 @@ class GroundednessRules(ScannerRules):
         return super().action_for(score, kind) if score > self.threshold else None
 
 
+class GroundednessModelRules(GroundednessRules):
+    """Sentences that a model finds no support for; `model` names another one than the service's."""
+
+    model: str | None = Field(None, min_length=1, max_length=200)
+
+
+class SecondOpinionRules(ScannerRules):
+    """Answers that a second model disputes (handbook F045), where the question comes along; one that cannot tell scores 0.5."""
+
+    threshold: float = Field(0.6, ge=0, le=1)
+    model: str | None = Field(None, min_length=1, max_length=200)
+
+
 class OutputScanners(Scanners):
     """Which scanners run over answers; groundedness is judged where the context comes along."""
 
     harm: OutputHarmRules | None = None
+    harm_model: OutputHarmModelRules | None = None
     groundedness: GroundednessRules | None = GroundednessRules()
+    groundedness_model: GroundednessModelRules | None = None
+    second_opinion: SecondOpinionRules | None = SecondOpinionRules()

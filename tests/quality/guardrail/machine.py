@@ -1,0 +1,96 @@
+"""Reads what people paste into prompts besides questions: source code, configuration, tables, logs and documentation of this machine.
+
+Trained on are files of installed packages with a permissive licence, the standard library (PSF-2.0) and this repository; others are only reported on.
+Which part a file is for is chosen by its package, so that a report reads packages that no head has seen.
+"""
+
+import ast
+import random
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from email.message import Message
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+from typing import cast
+
+from tests.quality.guardrail.sources import ROOT, part_of
+from tests.quality.guardrail.training import Row
+
+SIZES = (300, 1000, 4000)
+_PERMISSIVE = re.compile(r"(?i)\b(?:MIT|BSD|Apache|PSF|ISC|Python Software|PostgreSQL)")
+_KINDS = {
+    ".py": "python", ".pyi": "python", ".js": "javascript", ".ts": "javascript", ".css": "markup", ".html": "markup", ".xml": "markup", ".h": "c", ".c": "c", ".cpp": "c", ".hpp": "c", ".cu": "c",
+    ".json": "data", ".yaml": "data", ".yml": "data", ".toml": "data", ".csv": "data", ".ini": "data", ".sql": "scripts", ".sh": "scripts", ".pl": "scripts", ".pm": "scripts", ".tcl": "scripts",
+    ".md": "documentation", ".rst": "documentation", ".txt": "documentation", ".log": "logs",
+}  # fmt: skip
+_LARGEST = 400_000
+# Read for the report alone: packages of the system under any licence.
+_SYSTEM = ("/usr/include", "/usr/share/perl", "/usr/share/doc", "/usr/share/tcltk", "/usr/share/javascript", "/var/log")
+
+
+def files(each: int, seed: int = 3) -> list[Row]:
+    """Return up to `each` files of every kind and part; `family` is the kind, `set` is `machine` and the part."""
+    found: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    for owner, path in _paths():
+        kind = _KINDS.get(path.suffix)
+        if kind is not None:
+            found[kind, "report" if owner == "system" else part_of(owner)].append(path)
+    rows = []
+    for (kind, part), paths in sorted(found.items()):
+        paths.sort()
+        random.Random(seed).shuffle(paths)
+        texts = (text for path in paths if (text := _text(path)) is not None)
+        rows += [Row(text, False, kind, f"machine {part}") for text in islice(texts, each)]
+    return rows
+
+
+def _paths() -> Iterator[tuple[str, Path]]:
+    for one in metadata.distributions():
+        if _is_permissive(cast("Message", one.metadata)):
+            yield from ((one.metadata["Name"], Path(str(one.locate_file(file)))) for file in one.files or ())
+    library = Path(ast.__file__).parent
+    yield from (
+        (path.relative_to(library).parts[0], path)
+        for path in library.rglob("*.py")
+        if "site-packages" not in path.parts
+    )
+    for folder in ("services", "shared", "cli", "docs", "deploy", "k8s"):
+        yield from (
+            (str(path.relative_to(ROOT)), path) for path in (ROOT / folder).rglob("*") if "guardrail" not in str(path)
+        )
+    for about in Path("/usr/lib/node_modules").rglob("package.json"):
+        licence = re.search(r'"license": "([^"]+)"', about.read_text(encoding="utf-8", errors="replace"))
+        if licence is not None and _PERMISSIVE.search(licence[1]):
+            yield from ((about.parent.name, path) for path in about.parent.iterdir() if path.is_file())
+            yield from ((about.parent.name, path) for path in about.parent.glob("[!n]*/**/*"))
+    for place in _SYSTEM:
+        yield from (("system", path) for path in Path(place).rglob("*"))
+
+
+def _is_permissive(about: Message) -> bool:
+    licence = " ".join(
+        [about.get("License-Expression") or "", (about.get("License") or "")[:60], *(about.get_all("Classifier") or [])]
+    )
+    return _PERMISSIVE.search(licence) is not None and "GPL" not in licence
+
+
+def _text(path: Path) -> str | None:
+    try:
+        if not path.is_file() or not 400 < path.stat().st_size < _LARGEST:
+            return None
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def pieces(rows: Sequence[Row], size: int, each: int, seed: int = 4) -> list[Row]:
+    """Return up to `each` pieces of `size` characters of every kind, one of a file, from a random place."""
+    rng = random.Random(seed)
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if len(row.text) >= size and len(found[row.family]) < each:
+            at = rng.randrange(len(row.text) - size + 1)
+            found[row.family].append(Row(row.text[at : at + size], False, row.family, f"{row.set} {size}"))
+    return [row for kept in found.values() for row in kept]
