@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
@@ -15,6 +15,8 @@ from sluice.ids import new_id
 from sluice_bridge.domain import answering, asking
 from sluice_bridge.domain.errors import NotConfigured, ProviderFailed, UnknownProvider
 from sluice_bridge.wiring import Deps, DepsDep, Provider
+
+Answer = TypeVar("Answer")
 
 _log = logging.getLogger(__name__)
 router = APIRouter(
@@ -39,7 +41,7 @@ async def chat(request: Request, body: dict[str, Any], deps: DepsDep) -> Respons
         wanted = asking.chat(body, provider.extra)
         asked = wanted.asked
         if wanted.stream:
-            return await _streamed(provider, wanted, deps)
+            return await _streamed(request, provider, wanted, deps)
         answer = await _while_wanted(request, provider.sdk.complete(asked.model, asked.fields))
         return _json(answering.completion(answer, asked.model, int(deps.clock.now())))
     except ProviderFailed as exc:
@@ -72,13 +74,11 @@ def _provider(body: dict[str, Any], deps: Deps) -> Provider:
     return deps.provider(asking.named(body)[0])
 
 
-async def _streamed(provider: Provider, wanted: asking.Chat, deps: Deps) -> Response:
+async def _streamed(request: Request, provider: Provider, wanted: asking.Chat, deps: Deps) -> Response:
     asked = wanted.asked
     chunks = provider.sdk.stream(asked.model, asked.fields)
-    try:
-        first = await anext(chunks, None)  # a refusal is answered with its status, not inside of a stream
-    except ProviderFailed as exc:
-        return _failed(exc)
+    # The first chunk is waited for, so that a refusal is answered with its status and not inside of a stream.
+    first = await _while_wanted(request, anext(chunks, None))
     made = answering.Chunks(new_id("chatcmpl"), int(deps.clock.now()), asked.model, usage=wanted.usage)
     return StreamingResponse(_events(first, chunks, made), media_type="text/event-stream")
 
@@ -104,7 +104,7 @@ async def _events(
         await chunks.aclose()  # type: ignore[attr-defined] # the port's iterator is a generator
 
 
-async def _while_wanted(request: Request, asking_it: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+async def _while_wanted(request: Request, asking_it: Awaitable[Answer]) -> Answer:
     # A caller that leaves ends the question to the provider, too.
     task = asyncio.ensure_future(asking_it)
     gone = asyncio.ensure_future(_left(request))
