@@ -24,6 +24,9 @@ def fresh_database(server: str) -> str:
 
 async def set_up_schema(platform: PlatformSettings, service: str, migrations: Path) -> None:
     """Bring the database of a test to its schema; a new one becomes a copy of one that was migrated once."""
+    if platform.database_url.startswith("sqlite"):
+        await upgrade(platform, service, migrations)  # one file for several data folders
+        return
     kind = "postgres" if platform.database_url else "sqlite"
     if (kind, migrations) not in _PATTERNS:
         _PATTERNS[kind, migrations] = await _pattern(platform.database_url, service, migrations)
