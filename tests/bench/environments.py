@@ -57,7 +57,9 @@ class PythonPeer(NamedTuple):
         """Make a virtual environment and install the locked, hashed packages into it."""
         target = self.environments / self.name
         run_step([sys.executable, "-m", "venv", "--without-pip", "--clear", str(target)])
-        command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "-p", str(target / "bin" / "python")]
+        python = str(target / "bin" / "python")
+        # --no-config: what the project says about its own packages does not hold for a peer's
+        command = [sys.executable, "-m", "uv", "--no-config", "pip", "install", "--quiet", "-p", python]
         run_step([*command, "--require-hashes", "-r", str(self.inputs / f"{self.name}.txt")])
 
 
