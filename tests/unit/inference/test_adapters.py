@@ -28,6 +28,7 @@ class Engines:
     def __init__(self) -> None:
         self.holding: dict[str, set[str]] = {}
         self.running: frozenset[str] = frozenset()
+        self.told: dict[str, frozenset[str]] = {}  # what each said last of the adapters that run
         self.refusing: set[str] = set()
         self.down = False
 
@@ -44,6 +45,7 @@ class Engines:
 
     async def read(self, spec: EngineSpec) -> Reading:
         await self.is_up(spec)
+        self.told[spec.id] = self.running
         return Reading(adapters=self.running)
 
     async def load_adapter(self, spec: EngineSpec, name: str, path: str) -> None:
@@ -98,6 +100,9 @@ async def test_every_engine_of_the_model_gets_it_and_the_longest_unused_makes_ro
         assert (await fleet.load(wanted("a"))).engines == ("e1", "e2")
         await fleet.load(wanted("b"))
         world.running = frozenset({"a"})
+        for _ in range(2):  # who tells it again has been heard before
+            world.told.clear()
+            await until(lambda: world.told.get("e1") == world.told.get("e2") == {"a"})
         await until(lambda: fleet.listed().data[0].last_used_at is not None)
         world.running = frozenset()
         assert (await fleet.load(wanted("c"))).evicted == ("b",)
