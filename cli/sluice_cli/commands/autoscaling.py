@@ -80,9 +80,9 @@ def autoscaling(
     as_json: JsonOption = False,
 ) -> None:
     """Replay a trace, or a drawn day, under policies of an autoscaler: promises kept, and replica-seconds."""
-    from sluice_cli.planning.roofline import Setup  # noqa: PLC0415
-    from sluice_cli.simulation.autoscaling import Slo, replay  # noqa: PLC0415
-    from sluice_cli.simulation.workload import drawn  # noqa: PLC0415
+    from sluice_cli.planning.roofline import Setup  # noqa: PLC0415 - brings numpy
+    from sluice_cli.simulation.autoscaling import Slo, replay  # noqa: PLC0415 - brings numpy
+    from sluice_cli.simulation.workload import drawn  # noqa: PLC0415 - brings numpy
 
     if least > most:
         raise CommandFailed(f"--least ({least}) is above --most ({most}).")
@@ -129,7 +129,7 @@ def autoscaling(
 
 
 def _policy(text: str, least: int, most: int, every: float, cold: float, down: float) -> "Policy":
-    from sluice_cli.simulation.autoscaling import Policy, Signal  # noqa: PLC0415
+    from sluice_cli.simulation.autoscaling import Policy, Signal  # noqa: PLC0415 - brings numpy
 
     targets: list[tuple[Signal, float]] = []
     known = {name: name for name in get_args(Signal)}
@@ -151,9 +151,9 @@ def _policy(text: str, least: int, most: int, every: float, cold: float, down: f
 
 def _replica(setup: "Setup", arrivals: "Sequence[Arrival]", slots: int) -> "Replica":
     """Return what one replica does by the roofline, for prompts and contexts of the mean length of the arrivals."""
-    from sluice_cli.planning.memory import kv_bytes_per_token, plan_memory  # noqa: PLC0415
-    from sluice_cli.planning.roofline import decode, prefill  # noqa: PLC0415
-    from sluice_cli.simulation.autoscaling import Replica  # noqa: PLC0415
+    from sluice_cli.planning.memory import kv_bytes_per_token, plan_memory  # noqa: PLC0415 - brings numpy
+    from sluice_cli.planning.roofline import decode, prefill  # noqa: PLC0415 - brings numpy
+    from sluice_cli.simulation.autoscaling import Replica  # noqa: PLC0415 - brings numpy
 
     prompt = sum(one.prompt for one in arrivals) / len(arrivals)
     context = prompt + sum(one.answer for one in arrivals) / len(arrivals) / 2
@@ -176,7 +176,7 @@ def _replica(setup: "Setup", arrivals: "Sequence[Arrival]", slots: int) -> "Repl
 
 
 def _draw(path: Path, found: "dict[str, Outcome]") -> None:
-    from sluice_cli.simulation.chart import stacked_charts  # noqa: PLC0415
+    from sluice_cli.simulation.chart import stacked_charts  # noqa: PLC0415 - brings numpy
 
     panels = {
         "replicas": {

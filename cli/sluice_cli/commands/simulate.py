@@ -67,9 +67,9 @@ def batching(
     as_json: JsonOption = False,
 ) -> None:
     """Serve the same requests one by one, in dynamic batches, in batches grouped by length, and continuously; step times are the roofline's."""
-    from sluice_cli.planning import roofline  # noqa: PLC0415
-    from sluice_cli.simulation.batching import Limits, Policy, simulate  # noqa: PLC0415
-    from sluice_cli.simulation.workload import drawn  # noqa: PLC0415
+    from sluice_cli.planning import roofline  # noqa: PLC0415 - brings numpy
+    from sluice_cli.simulation.batching import Limits, Policy, simulate  # noqa: PLC0415 - brings numpy
+    from sluice_cli.simulation.workload import drawn  # noqa: PLC0415 - brings numpy
 
     shape = read_shape(config, parameters, layers, width, heads, kv_heads)
     setup = roofline.Setup(shape, device_of(device), devices, bits_of(weights), overhead_s=overhead_ms / 1000)
@@ -122,7 +122,7 @@ def trace_of(path: Path | None) -> Any:
     Raises:
         CommandFailed: it cannot be read.
     """
-    from sluice_cli.simulation.workload import BadTrace, read_trace  # noqa: PLC0415
+    from sluice_cli.simulation.workload import BadTrace, read_trace  # noqa: PLC0415 - brings numpy
 
     if path is None:
         return None
@@ -146,11 +146,11 @@ def speculation(
     as_json: JsonOption = False,
 ) -> None:
     """Generate with speculative decoding, and test that the tokens follow the target model's distribution."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415 - brings numpy
 
-    from sluice_cli.reference.attention import softmax  # noqa: PLC0415
-    from sluice_cli.reference.speculative import acceptance, expected_tokens, speculate, speed_up  # noqa: PLC0415
-    from sluice_cli.reference.statistics import chi_square  # noqa: PLC0415
+    from sluice_cli.reference.attention import softmax  # noqa: PLC0415 - brings numpy
+    from sluice_cli.reference.speculative import acceptance, expected_tokens, speculate, speed_up  # noqa: PLC0415 - brings numpy
+    from sluice_cli.reference.statistics import chi_square  # noqa: PLC0415 - brings numpy
 
     dice = np.random.default_rng(seed)
     own, other = dice.normal(0, 1.5, vocabulary), dice.normal(0, 1.5, vocabulary)
@@ -187,9 +187,9 @@ def quantisation(
     as_json: JsonOption = False,
 ) -> None:
     """Quantise a random matrix of weights and its input in the usual ways, and measure what is lost."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415 - brings numpy
 
-    from sluice_cli.reference.quantisation import Calibration, absmax, affine, relative_error  # noqa: PLC0415
+    from sluice_cli.reference.quantisation import Calibration, absmax, affine, relative_error  # noqa: PLC0415 - brings numpy
 
     if columns % 128:
         raise CommandFailed(f"--columns is a multiple of 128, so that groups fit; {columns} is not.")
@@ -255,9 +255,9 @@ def sampling(
     as_json: JsonOption = False,
 ) -> None:
     """Show what temperature, top-k and top-p leave of a distribution, and what is drawn from it."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415 - brings numpy
 
-    from sluice_cli.reference.sampling import draw, probabilities  # noqa: PLC0415
+    from sluice_cli.reference.sampling import draw, probabilities  # noqa: PLC0415 - brings numpy
 
     try:
         scores = np.array([float(part) for part in logits.split(",")])
@@ -286,10 +286,10 @@ def cache(
     as_json: JsonOption = False,
 ) -> None:
     """Run a small transformer with and without its KV cache, for multi-head, grouped-query and multi-query attention."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415 - brings numpy
 
-    from sluice_cli.reference.attention import attention, blockwise_attention, causal_mask  # noqa: PLC0415
-    from sluice_cli.reference.transformer import Shape, Transformer  # noqa: PLC0415
+    from sluice_cli.reference.attention import attention, blockwise_attention, causal_mask  # noqa: PLC0415 - brings numpy
+    from sluice_cli.reference.transformer import Shape, Transformer  # noqa: PLC0415 - brings numpy
 
     dice = np.random.default_rng(seed)
     found = []
@@ -335,9 +335,9 @@ def pipeline(
     as_json: JsonOption = False,
 ) -> None:
     """Show which part of a batch each stage of a pipeline works on at each tick, and how long stages wait."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415 - brings numpy
 
-    from sluice_cli.reference.parallel import pipeline as run  # noqa: PLC0415
+    from sluice_cli.reference.parallel import pipeline as run  # noqa: PLC0415 - brings numpy
 
     found = run(np.zeros((micro_batches, 1)), [lambda x: x] * stages, micro_batches)
     if as_json:

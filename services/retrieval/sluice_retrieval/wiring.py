@@ -246,11 +246,11 @@ def check_config(platform: PlatformSettings, settings: RetrievalSettings) -> Non
 async def _open_vectors(platform: PlatformSettings, settings: RetrievalSettings) -> OwnedVectorStore:
     # Only the chosen engine is imported: each takes tens of megabytes.
     if platform.qdrant_url:
-        from sluice_retrieval.adapters.server import ServerVectorStore, connect  # noqa: PLC0415
+        from sluice_retrieval.adapters.server import ServerVectorStore, connect  # noqa: PLC0415 - one of the two engines
 
         key = settings.qdrant_api_key.get_secret_value() or None
         return ServerVectorStore(connect(platform.qdrant_url, key), DIMENSIONS)
-    from sluice_retrieval.adapters.edge import EdgeVectorStore  # noqa: PLC0415
+    from sluice_retrieval.adapters.edge import EdgeVectorStore  # noqa: PLC0415 - one of the two engines
 
     return await EdgeVectorStore.open(platform.data_dir.absolute() / "vectors", DIMENSIONS)
 
@@ -278,7 +278,7 @@ async def _rerankers(
     features = FeatureReranker()
     if not settings.rerank_url:
         return {"features": features}
-    from sluice_retrieval.adapters.cross_encoder import CrossEncoder  # noqa: PLC0415
+    from sluice_retrieval.adapters.cross_encoder import CrossEncoder  # noqa: PLC0415 - only where a model ranks
 
     transport = AiohttpTransport()
     stack.push_async_callback(transport.close)
@@ -295,7 +295,7 @@ async def _rerankers(
 def _rewriter(settings: RetrievalSettings, metrics: Metrics, stack: AsyncExitStack) -> Rewriter | None:
     if not settings.rewrite_url:
         return None
-    from sluice_retrieval.adapters.chat_rewriter import ChatRewriter  # noqa: PLC0415
+    from sluice_retrieval.adapters.chat_rewriter import ChatRewriter  # noqa: PLC0415 - only where a model rewrites
 
     transport = AiohttpTransport()
     stack.push_async_callback(transport.close)

@@ -19,8 +19,8 @@ class AwsSigner:
     def __init__(self, credentials: AwsCredentials, region: str, service: str = "bedrock") -> None:
         try:
             from botocore.auth import SigV4Auth  # noqa: PLC0415 an optional extra
-            from botocore.awsrequest import AWSRequest  # noqa: PLC0415
-            from botocore.credentials import Credentials  # noqa: PLC0415
+            from botocore.awsrequest import AWSRequest  # noqa: PLC0415 - botocore is for Bedrock only
+            from botocore.credentials import Credentials  # noqa: PLC0415 - botocore is for Bedrock only
         except ImportError as exc:
             raise DependencyUnavailable(
                 "Bedrock with IAM credentials needs the extra: pip install sluice-gateway[bedrock]"

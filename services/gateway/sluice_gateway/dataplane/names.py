@@ -29,6 +29,7 @@ _OF_MESSAGES = frozenset(
     }
 )  # fmt: skip
 _FREE = frozenset({"input", "output", "metadata", "arguments"})  # their names are the caller's own
+_DEEPEST = 8  # levels below a message; a source in a part in a tool's result is the third
 
 
 def check_fields(fields: dict[str, Any]) -> None:
@@ -40,32 +41,34 @@ def check_fields(fields: dict[str, Any]) -> None:
     _check(fields, USUAL, "")
 
 
-def check_messages(messages: Iterable[Any], where: str) -> None:
-    """Refuse the same inside of messages, their parts and their calls; `where` is the name of their list.
+def check_messages(messages: Iterable[Any], where: str, level: int = 0) -> None:
+    """Refuse the same inside of messages, their parts and their calls; `where` is the name of their list, `level` how deep it stands.
 
     Raises:
         InvalidRequest: there is one.
     """
     for place, message in enumerate(messages):
         if type(message) is dict:
-            check_message(message, f"{where}[{place}].")
+            check_message(message, f"{where}[{place}].", level)
 
 
-def check_message(message: dict[str, Any], where: str) -> None:
-    """Refuse the same inside of one message, which stands at `where`.
+def check_message(message: dict[str, Any], where: str, level: int = 0) -> None:
+    """Refuse the same inside of one message, which stands at `where`, `level` levels deep; too deep for any server's names is not looked at.
 
     Raises:
         InvalidRequest: there is one.
     """
     if not _OF_MESSAGES.issuperset(message):
         _check(message, _OF_MESSAGES, where)
+    if level == _DEEPEST:
+        return
     for name, value in message.items():
         if name in _FREE:
             continue
         if type(value) is dict:
-            check_message(value, f"{where}{name}.")
+            check_message(value, f"{where}{name}.", level + 1)
         elif type(value) is list:
-            check_messages(value, f"{where}{name}")
+            check_messages(value, f"{where}{name}", level + 1)
 
 
 def _check(found: dict[str, Any], known: frozenset[str], where: str) -> None:

@@ -247,3 +247,9 @@ def test_the_same_holds_for_the_other_apis() -> None:
     )
     with pytest.raises(InvalidRequest):
         parse(orjson.dumps({"model": "m", "input": "hi", "Input": "unguarded"}), "embedding")
+
+
+def test_a_message_may_be_as_deep_as_json_is_read() -> None:
+    deep = '{"a":' * 1015 + "1" + "}" * 1015
+    body = f'{{"model":"m","messages":[{{"role":"user","content":"hi","extra":{deep}}}]}}'
+    assert parse(body.encode(), "chat").model == "m"
