@@ -23,7 +23,8 @@ from sluice.testing import (
     wait_until,
 )
 
-FAST = {"SLUICE_RETRIEVAL_LEASE_S": "4", "SLUICE_RETRIEVAL_SWEEP_S": "0.5"}
+# what a killed worker had taken and not begun waits for being sent again
+FAST = {"SLUICE_RETRIEVAL_LEASE_S": "4", "SLUICE_RETRIEVAL_SWEEP_S": "0.5", "SLUICE_RETRIEVAL_RESEND_S": "15"}
 
 
 class Gateway(NamedTuple):
