@@ -131,10 +131,10 @@ class Doorkeeper:
         return self.tokens.verify(credential, self.service)
 
 
-def require_caller(
+async def require_caller(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 ) -> Caller:
-    """FastAPI dependency: the authenticated caller, or 401."""
+    """FastAPI dependency: the authenticated caller, or 401. Async, since FastAPI sends a plain function through a thread."""
     doorkeeper: Doorkeeper = request.app.state.doorkeeper
     return doorkeeper.admit(credentials.credentials if credentials else None, request.headers.get("x-sluice-tenant"))
 
@@ -142,7 +142,7 @@ def require_caller(
 CallerDep = Annotated[Caller, Depends(require_caller)]
 
 
-def require_admin(caller: CallerDep) -> Caller:
+async def require_admin(caller: CallerDep) -> Caller:
     """FastAPI dependency: the administrator or another service, or 403."""
     if caller.role == "member":
         raise Forbidden("Only the administrator or another service may do this.")

@@ -122,8 +122,11 @@ def create_service(
     return app
 
 
-def deps_of(request: Request) -> Any:
-    """FastAPI dependency: the service's `Deps`; wiring narrows the type with `Annotated[Deps, Depends(deps_of)]`."""
+async def deps_of(request: Request) -> Any:
+    """FastAPI dependency: the service's `Deps`; wiring narrows the type with `Annotated[Deps, Depends(deps_of)]`.
+
+    Async, since FastAPI sends a plain function through a thread.
+    """
     return request.app.state.deps
 
 
