@@ -131,10 +131,11 @@ class Doorkeeper:
         return self.tokens.verify(credential, self.service)
 
 
+# FastAPI runs a plain function in another thread, which costs a request more than all that stands in it.
 async def require_caller(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 ) -> Caller:
-    """FastAPI dependency: the authenticated caller, or 401. Async, since FastAPI sends a plain function through a thread."""
+    """FastAPI dependency: the authenticated caller, or 401."""
     doorkeeper: Doorkeeper = request.app.state.doorkeeper
     return doorkeeper.admit(credentials.credentials if credentials else None, request.headers.get("x-sluice-tenant"))
 

@@ -123,10 +123,7 @@ def create_service(
 
 
 async def deps_of(request: Request) -> Any:
-    """FastAPI dependency: the service's `Deps`; wiring narrows the type with `Annotated[Deps, Depends(deps_of)]`.
-
-    Async, since FastAPI sends a plain function through a thread.
-    """
+    """FastAPI dependency: the service's `Deps`; wiring narrows the type with `Annotated[Deps, Depends(deps_of)]`."""
     return request.app.state.deps
 
 

@@ -247,7 +247,7 @@ class Parts:
         tracing = Tracing("gateway", PlatformSettings(env="dev", trace_file_dir=self.trace_dir))
         return DataPlaneDeps(
             self.keys, self.usage, self.leases, self.secrets, self.guard, self.router, self.retrieval,
-            tracing, GatewayMetrics(self.registry), SystemClock(), self.options,
+            tracing, GatewayMetrics(self.registry, self.options.user_types), SystemClock(), self.options,
             names=self.names,
         )  # fmt: skip
 
