@@ -98,6 +98,7 @@ class ApiKeyRow(Base):
     disabled: Mapped[bool] = mapped_column(Boolean)
     models: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     policy: Mapped[str | None] = mapped_column(String(200))
+    user_type: Mapped[str | None] = mapped_column(String(40))
     limits: Mapped[dict[str, float]] = mapped_column(JSON)
     details: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
     created_at: Mapped[int] = mapped_column(BigInteger)
@@ -208,6 +209,7 @@ class UsageRow(Base):
     reasoning_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     audio_output_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     price_source: Mapped[str | None] = mapped_column(String(100))
+    user_type: Mapped[str | None] = mapped_column(String(40))
 
 
 class UsageRollupRow(Base):
@@ -222,6 +224,7 @@ class UsageRollupRow(Base):
     organization_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     team_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     key_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_type: Mapped[str] = mapped_column(String(40), primary_key=True)
     model: Mapped[str] = mapped_column(String(200), primary_key=True)
     deployment: Mapped[str] = mapped_column(String(200), primary_key=True)
     status: Mapped[str] = mapped_column(String(16), primary_key=True)

@@ -202,7 +202,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         stack.push_async_callback(similar.close)
         stack.push_async_callback(lasting.close)
         stack.push_async_callback(answers.close)
-        metrics = GatewayMetrics(registry)
+        user_types = frozenset(settings.user_types)
+        metrics = GatewayMetrics(registry, user_types)
         lasting.on_size = metrics.cache_database_bytes.set
 
         credentials = DeploymentCredentials(tokens, ProviderSecrets(platform.secrets_dir))
@@ -223,6 +224,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                     max_form_bytes=settings.max_upload_bytes,
                     private_links=settings.private_links,
                     link_hosts=frozenset(host.lower() for host in settings.link_hosts),
+                    user_types=user_types,
                     trace_ratio=platform.trace_ratio,
                     trace_ratio_direct=settings.trace_ratio_direct,
                     retries=settings.retries,
@@ -292,6 +294,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 entropy=secrets.token_bytes,
                 new_id=new_id,
                 known_policies=holder.known_policies,
+                user_types=user_types,
             ),
             key_store=key_store,
             tenancy=TenancyAdmin(tenancy_store, keeper, new_id),

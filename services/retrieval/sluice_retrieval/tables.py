@@ -25,6 +25,7 @@ class StoreRow(Base):
     last_active_at: Mapped[float] = mapped_column(Float, default=0.0)
     languages: Mapped[str] = mapped_column(String(400), default="")
     understand: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    version: Mapped[int] = mapped_column(Integer, default=0)
 
 
 class DocumentRow(Base):

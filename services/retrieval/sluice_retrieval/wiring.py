@@ -79,6 +79,7 @@ class Deps:
     removing: Rounds
     limits: EmbeddingLimits
     fusion: Fusion
+    searched_by: str
     rerankers: Mapping[RerankMethod, Reranker]
     model_rewriter: Rewriter | None
     languages: LanguageTeller
@@ -170,6 +171,7 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
                 settings.embedding_model, DIMENSIONS, settings.embed_max_inputs, settings.embed_max_tokens
             ),
             fusion=Fusion(settings.hybrid_rrf_k, settings.hybrid_bm25_weight),
+            searched_by=_searched_by(embedder, settings),
             rerankers=rerankers,
             model_rewriter=_rewriter(settings, metrics, stack),
             languages=languages,
@@ -290,6 +292,12 @@ async def _rerankers(
         settings.rerank_timeout_s,
     )
     return {"features": features, "model": WithFallback(model, features, metrics.rerank_failures.inc)}
+
+
+def _searched_by(embedder: Embedder, settings: RetrievalSettings) -> str:
+    """Name the models and settings that rank in all stores: with others a search finds something else."""
+    ranking = (settings.hybrid_rrf_k, settings.hybrid_bm25_weight, settings.rerank_url, settings.rerank_model)
+    return f"{embedder.name} {embedder.dimensions} {ranking} {settings.rewrite_url} {settings.rewrite_model}"
 
 
 def _rewriter(settings: RetrievalSettings, metrics: Metrics, stack: AsyncExitStack) -> Rewriter | None:

@@ -37,6 +37,8 @@ DOCUMENT_FORMATS = {
 DOCUMENT_SUFFIXES = {f".{ending}": name for name, endings in DOCUMENT_FORMATS.items() for ending in endings.split()}
 _FILTER_DEPTH = 5
 _FILTER_PARTS = 50
+_VERSION = "opaque; another one once a document of the searched stores, one of their settings or a model or setting of the service has changed"
+_UNCHANGED = "`known_version` still holds: nothing was searched, and the earlier answer is still right"
 
 
 ChunkingStrategy = Literal["fixed", "sentence", "paragraph", "recursive", "semantic", "code", "rows"]
@@ -230,6 +232,10 @@ class Query(Request):
     understand: Annotated[
         QueryUnderstanding | None, Field(description="what is done with the question first; else as the store says")
     ] = None
+    known_version: Annotated[
+        Annotated[str, Field(min_length=1, max_length=64)] | None,
+        Field(description="the `version` of an answer to the same request: if it still holds, nothing is searched"),
+    ] = None
 
 
 class RankingOptions(Request):
@@ -326,6 +332,8 @@ class SearchReply(Reply):
     understood: Understood | None = None
     has_more: bool = False
     next_page: str | None = None
+    version: Annotated[str, Field(description=_VERSION)] = ""
+    unchanged: Annotated[bool, Field(description=_UNCHANGED)] = False
 
 
 class ContextRequest(Query):
@@ -369,6 +377,8 @@ class ContextReply(Reply):
     tokens: int = 0
     left_out: int = 0
     understood: Understood | None = None
+    version: Annotated[str, Field(description=_VERSION)] = ""
+    unchanged: Annotated[bool, Field(description=_UNCHANGED)] = False
 
 
 class Deleted(Reply):

@@ -14,6 +14,7 @@ from sluice_retrieval.domain.bm25 import Bm25Parameters, SparseVector, document_
 from sluice_retrieval.domain.chunking import Chunk, chunk_document
 from sluice_retrieval.domain.ingest import chunk_id
 from sluice_retrieval.domain.points import Passage, Point
+from sluice_retrieval.store.jobs import STEMS
 from sluice_retrieval.tables import AttributeRow, DocumentRow, TextRow
 
 TENANT = "default"
@@ -103,6 +104,7 @@ async def _record(database: Database, store: str, some: Sequence[tuple[int, _Pre
             "not_before": 0.0,
             "indexed": len(text.chunks),
             "planned": len(text.chunks),
+            "stems": STEMS,
             "created_at": 1.0,
             "details": details[number],
         }

@@ -255,6 +255,26 @@ async def test_the_typed_client_speaks_with_the_real_service(
         assert (await client.delete_store(store.id, tenant="client")).deleted
 
 
+async def test_a_search_of_stores_that_have_not_changed_is_not_done_again(api: httpx.AsyncClient) -> None:
+    store, other = await make_store(api), await make_store(api)
+    path = f"/v1/vector_stores/{store}"
+    context = {"query": "b", "vector_store_ids": [store, other]}
+    found = (await api.post(f"{path}/search", json={"query": "b"}, headers=ACME)).json()
+    block = (await api.post("/v1/context", json=context, headers=ACME)).json()
+    assert (found["unchanged"], block["unchanged"], found["version"] != block["version"]) == (False, False, True)
+    for url, body, known in ((f"{path}/search", {"query": "b"}, found), ("/v1/context", context, block)):
+        again = (await api.post(url, json={**body, "known_version": known["version"]}, headers=ACME)).json()
+        assert (again["unchanged"], again["version"], again.get("understood")) == (True, known["version"], None)
+        stale = (await api.post(url, json={**body, "known_version": "0" * 24}, headers=ACME)).json()
+        assert (stale["unchanged"], stale["version"]) == (False, known["version"])
+        assert stale["understood"]["query"] == "b"
+    foreign = {"query": "b", "known_version": found["version"]}
+    assert (await api.post(f"{path}/search", json=foreign, headers=OTHER)).status_code == 404
+    await api.post(path, json={"name": "another"}, headers=ACME)
+    changed = (await api.post(f"{path}/search", json=foreign, headers=ACME)).json()
+    assert (changed["unchanged"], changed["version"] != found["version"]) == (False, True)
+
+
 async def test_a_deleted_store_leaves_the_index(api: httpx.AsyncClient, app: FastAPI) -> None:
     store = await make_store(api)
     await api.delete(f"/v1/vector_stores/{store}", headers=ACME)

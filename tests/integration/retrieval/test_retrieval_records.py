@@ -10,12 +10,14 @@ from tests.integration.databases import set_up_schema
 
 from sluice.contracts.paging import PageQuery
 from sluice.contracts.retrieval import Attributes, ChunkingOptions, Document, SearchFilter, VectorStore
+from sluice.contracts.vector_files import StoreExpiry, VectorStoreUpdate
 from sluice.db import Database, open_database
 from sluice.testing import platform_settings
 from sluice_retrieval.__main__ import MIGRATIONS
-from sluice_retrieval.domain.errors import StoreNotFound
+from sluice_retrieval.domain.errors import DocumentNotFound, StoreNotFound
 from sluice_retrieval.domain.library import DocumentDetails, Job
 from sluice_retrieval.domain.points import Selector
+from sluice_retrieval.store.files import Files
 from sluice_retrieval.store.jobs import IngestJobs
 from sluice_retrieval.store.library import Library
 from sluice_retrieval.tables import DocumentRow
@@ -311,3 +313,38 @@ async def test_documents_of_older_releases_are_stemmed_again_where_they_are_not_
     states = {item.id: item.status for item in await library.documents("acme", "vs_1", PageQuery(), None)}
     assert states == {"doc_1": "queued", "doc_2": "ready"}
     assert [waiting.document_id for waiting in await jobs.due(NOW + 1, NOW + 6, 10)] == ["doc_1"]
+
+
+async def test_the_version_of_a_store_changes_with_what_a_search_finds(library: Library, database: Database) -> None:
+    jobs, files = IngestJobs(database, max_attempts=5), Files(database)
+    await library.add_store(
+        "acme",
+        VectorStore(id="vs_2", name="", created_at=int(NOW), documents=0, chunks=0, chunking=ChunkingOptions()),
+    )
+    seen = [await _version(library)]
+    await add(library, "doc_1")
+    job = await jobs.claim("acme", "doc_1", NOW, NOW + 10)
+    assert isinstance(job, Job)
+    assert await _version(library) == seen[0], "what waits is not found, so nothing has changed"
+    changes = (
+        lambda: jobs.finish(job, chunks=1, terms=1, languages={"en"}),
+        lambda: files.set_attributes("acme", "vs_1", "doc_1", {"year": 2025}),
+        lambda: library.update_store("acme", "vs_1", VectorStoreUpdate(expires_after=StoreExpiry(days=1)), NOW),
+        lambda: jobs.reopen_incomplete({}, NOW),
+        lambda: library.remove_document("acme", "vs_1", "doc_1"),
+    )
+    for change in changes:
+        await change()
+        seen.append(await _version(library))
+    await add(library, "doc_2")
+    assert await jobs.expire({}, NOW + 2 * 86_400) == 1
+    seen.append(await _version(library))
+    assert seen == sorted(set(seen)), "each change gives a version that was not there before"
+    with pytest.raises(DocumentNotFound):
+        await library.remove_document("acme", "vs_1", "doc_none")
+    assert await _version(library) == seen[-1]
+    assert (await library.scope("acme", ["vs_2"])).versions == {"vs_2": 0}
+
+
+async def _version(library: Library) -> int:
+    return (await library.scope("acme", ["vs_1"])).versions["vs_1"]

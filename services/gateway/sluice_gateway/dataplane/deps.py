@@ -43,6 +43,7 @@ class Options:
     unpriced_models: Literal["refuse", "allow"] = "refuse"
     private_links: bool = False
     link_hosts: frozenset[str] = frozenset()
+    user_types: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

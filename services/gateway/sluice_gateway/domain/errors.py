@@ -71,10 +71,22 @@ class PolicyUnknown(Unprocessable):
     code, title = "policy_unknown", "Unknown policy"
 
 
+class UserTypeUnknown(Unprocessable):
+    """The settings name no such kind of user."""
+
+    code, title = "user_type_unknown", "Unknown user type"
+
+
 class CursorUnknown(Unprocessable):
     """The cursor `after` names nothing in this list."""
 
     code, title = "cursor_unknown", "Unknown cursor"
+
+
+class TrendTooLong(Unprocessable):
+    """The period has too many intervals."""
+
+    code, title = "trend_too_long", "Too many points"
 
 
 class UsageNotFound(NotFound):

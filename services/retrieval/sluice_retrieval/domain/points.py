@@ -1,7 +1,8 @@
 """The port to the vector store, and what goes through it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from sluice.contracts.questions import QueryUnderstanding
@@ -43,7 +44,8 @@ class Scope(NamedTuple):
     """What a search may see: stores of one tenant, without documents that are not (or no longer) complete.
 
     With `document_ids` only those documents are searched; None means all of the stores. `languages` are those that the
-    stores' texts are stemmed by, `understand` is what the first store says that says anything of questions.
+    stores' texts are stemmed by, `understand` is what the first store says that says anything of questions, `versions` are the
+    counters of the stores, which go up with each change of what is found in them.
     """
 
     tenant: str
@@ -52,6 +54,7 @@ class Scope(NamedTuple):
     document_ids: tuple[str, ...] | None = None
     languages: tuple[str, ...] = (ENGLISH,)
     understand: QueryUnderstanding | None = None
+    versions: Mapping[str, int] = MappingProxyType({})
 
 
 class Dense(NamedTuple):

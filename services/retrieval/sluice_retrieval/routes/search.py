@@ -27,6 +27,7 @@ from sluice_retrieval.domain.errors import RerankerNotConfigured, RewriterNotCon
 from sluice_retrieval.domain.library import DocumentDetails
 from sluice_retrieval.domain.questions.understanding import understand
 from sluice_retrieval.domain.search import Hit, Place
+from sluice_retrieval.domain.versions import version_of
 from sluice_retrieval.wiring import Deps, DepsDep
 
 _TRIES = 3
@@ -47,10 +48,15 @@ async def search_store(store_id: str, body: SearchRequest, caller: CallerDep, de
     `filters` choose documents by their metadata, `diversity` keeps hits from repeating each other, `understand` says what
     is made of the question first, and `explain` says how every hit came to its place.
     """
+    version = await _version(deps, caller.tenant, (store_id,), body)
+    if version is not None:
+        return SearchReply(mode=body.mode, data=(), version=version, unchanged=True)
     found = await _find(deps, caller.tenant, (store_id,), body)
     hits = (_hit(hit, found.details[hit.passage.document_id], explain=body.explain) for hit in found.hits)
     queries = tuple(one.text for one in found.understood.queries)
-    return SearchReply(mode=body.mode, data=tuple(hits), search_query=queries, understood=found.understood)
+    return SearchReply(
+        mode=body.mode, data=tuple(hits), search_query=queries, understood=found.understood, version=found.version
+    )
 
 
 @router.post("/v1/context", summary="Evidence for a question")
@@ -60,6 +66,9 @@ async def context(body: ContextRequest, caller: CallerDep, deps: DepsDep) -> Con
     Documents whose metadata say `context_tier: essential` come first and are dropped last; then `task` (as without a word),
     `background` and `edge`.
     """
+    version = await _version(deps, caller.tenant, body.vector_store_ids, body)
+    if version is not None:
+        return ContextReply(text="", citations=(), version=version, unchanged=True)
     found = await _find(deps, caller.tenant, body.vector_store_ids, body)
     tiers = {one: str(known.attributes.get(TIER_KEY, "")) for one, known in found.details.items()}
     shape = ContextShape(body.placement, body.template)
@@ -68,13 +77,28 @@ async def context(body: ContextRequest, caller: CallerDep, deps: DepsDep) -> Con
         one.model_copy(update={"file_id": found.details[one.document_id].file_id or one.document_id})
         for one in reply.citations
     )
-    return reply.model_copy(update={"citations": tuple(citations), "understood": found.understood})
+    told = {"citations": tuple(citations), "understood": found.understood, "version": found.version}
+    return reply.model_copy(update=told)
 
 
 class _Found(NamedTuple):
     hits: list[Hit]
     details: dict[str, DocumentDetails]
     understood: Understood
+    version: str
+
+
+async def _version(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Query) -> str | None:
+    """Return the version that the caller knows if it still holds: what was found then would be found again."""
+    if query.known_version is None:
+        return None
+    now = deps.clock.now()
+    scope = await deps.library.scope(tenant, store_ids, None, now)
+    if version_of(scope.versions, deps.searched_by) != query.known_version:
+        return None
+    for store_id in store_ids:
+        deps.activity.touch(store_id, now)
+    return query.known_version
 
 
 async def _find(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Query) -> _Found:
@@ -84,6 +108,7 @@ async def _find(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Quer
         embedder = OfTenant(deps.embedder, tenant)
         engine = Engine(deps.vectors, embedder, deps.fusion, deps.reranker(query.rerank))
         scope = await deps.library.scope(tenant, store_ids, query.filters, now)
+        version = version_of(scope.versions, deps.searched_by)  # before the search: what is found is never older
         options = query.understand or scope.understand or _AS_IT_COMES
         reading = await understand(query, options, deps.rewriter(options.rewrite), deps.languages)
         prepared = await prepare(query, reading, embedder, scope.languages)
@@ -103,7 +128,7 @@ async def _find(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Quer
     for store_id in store_ids:
         deps.activity.touch(store_id, now)
     deps.metrics.search_seconds.labels(query.mode).observe(time.perf_counter() - started)
-    return _Found(found, ready, reading.told(terms))
+    return _Found(found, ready, reading.told(terms), version)
 
 
 def _hit(hit: Hit, details: DocumentDetails, *, explain: bool) -> SearchHit:

@@ -19,6 +19,7 @@ from sluice.db import Database
 from sluice_retrieval.domain.errors import BatchNotFound, DocumentNotFound
 from sluice_retrieval.store.filters import attribute_rows
 from sluice_retrieval.store.library import require_store
+from sluice_retrieval.store.versions import bump
 from sluice_retrieval.tables import AttributeRow, DocumentRow, FileBatchRow, RemovalRow
 
 _STATUS: dict[FileStatus, tuple[str, ...]] = {
@@ -96,6 +97,7 @@ class Files:
     async def set_attributes(self, tenant: str, store_id: str, file_id: str, attributes: FileAttributes) -> None:
         """Replace a file's attributes; filters see the new ones at once."""
         async with self._database.write() as session:
+            await bump(session, [store_id])
             rows = await session.scalars(select(DocumentRow).where(_is_file(tenant, store_id, file_id)))
             found = rows.all()
             if not found:
@@ -109,6 +111,7 @@ class Files:
         """Take a file out of a store; its points are noted for removal."""
         async with self._database.write() as session:
             await require_store(session, tenant, store_id)
+            await bump(session, [store_id])
             found = await session.scalars(
                 delete(DocumentRow).where(_is_file(tenant, store_id, file_id)).returning(DocumentRow.id)
             )

@@ -9,6 +9,7 @@ from sluice.contracts.retrieval import ChunkingOptions
 from sluice.db import AsyncSession, Database
 from sluice_retrieval.domain.library import Claim, Job, Removal, Waiting, pause_s
 from sluice_retrieval.domain.points import Selector
+from sluice_retrieval.store.versions import bump
 from sluice_retrieval.tables import DocumentRow, RemovalRow, StoreRow, TextRow
 
 _UNFINISHED = ("queued", "processing")
@@ -102,6 +103,7 @@ class IngestJobs:
     async def finish(self, job: Job, chunks: int, terms: int, languages: Collection[str]) -> None:
         """Make the document ready and retire older ones of its name."""
         async with self._database.write() as session:
+            await bump(session, [job.store_id])
             found = await session.execute(_FINISHED, {"document": job.document_id})
             finished = found.first()
             if finished is None:
@@ -179,6 +181,7 @@ class IngestJobs:
         async with self._database.write() as session:
             rows = await session.scalars(select(DocumentRow).where(DocumentRow.status == "ready"))
             found = [row for row in rows if counts.get(row.id, 0) != row.chunks]
+            await bump(session, [row.store_id for row in found])
             for row in found:
                 row.status, row.attempts, row.next_send_at, row.not_before = "queued", 0, now, 0.0
                 row.indexed, row.plan = 0, None
@@ -200,6 +203,8 @@ class IngestJobs:
         ready = (DocumentRow.status == "ready", DocumentRow.stems < STEMS)
         queued = {"status": "queued", "attempts": 0, "next_send_at": now, "not_before": 0.0, "indexed": 0, "plan": None}
         async with self._database.write() as session:
+            stores = await session.scalars(select(DocumentRow.store_id).where(DocumentRow.id.in_(again), *ready))
+            await bump(session, stores.all())
             await session.execute(
                 update(DocumentRow).where(DocumentRow.id.in_(again), *ready).values(stems=STEMS, **queued)
             )
@@ -215,6 +220,7 @@ class IngestJobs:
             )
             emptied = 0
             for store in (await session.scalars(over)).all():
+                await bump(session, [store.id])
                 gone = await session.scalars(
                     delete(DocumentRow).where(DocumentRow.store_id == store.id).returning(DocumentRow.id)
                 )

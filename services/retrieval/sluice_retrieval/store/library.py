@@ -1,10 +1,12 @@
 """The record of vector stores and documents in SQL."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Executable,
     Float,
     Select,
     String,
@@ -36,13 +38,14 @@ from sluice.db import AsyncSession, Database, ReadSession
 from sluice_retrieval.domain.errors import DocumentNotFound, StoreExpired, StoreNotFound
 from sluice_retrieval.domain.library import DocumentDetails
 from sluice_retrieval.domain.points import Scope
-from sluice_retrieval.store.filters import attribute_rows, matches
+from sluice_retrieval.store.filters import Shape, attribute_rows, matches, shape_of, values_of
+from sluice_retrieval.store.versions import bump
 from sluice_retrieval.tables import DocumentRow, RemovalRow, StoreRow, TextRow
 
 READY: DocumentStatus = "ready"
 UNFINISHED = ("queued", "processing")
 DAY_S = 86_400
-_NOTHING = literal("")
+_NOTHING, _UNCOUNTED = literal(""), literal(0)
 _COUNTED = {"waiting": UNFINISHED, "ready": (READY,), "failed": ("failed",), "cancelled": ("cancelled",)}
 
 # What every search asks is built once: to build it anew takes longer than to answer it.
@@ -50,14 +53,16 @@ _TENANT, _STORES = bindparam("tenant", type_=String), bindparam("stores", expand
 _OVER = StoreRow.last_active_at + StoreRow.expires_days * DAY_S <= bindparam("now", type_=Float)
 _KIND = case((and_(StoreRow.expires_days.is_not(None), _OVER), literal("expired")), else_=literal("store"))
 _SEEN_PARTS = (
-    select(_KIND, StoreRow.id, StoreRow.languages).where(StoreRow.tenant == _TENANT, StoreRow.id.in_(_STORES)),
-    select(literal("told"), StoreRow.id, cast(StoreRow.understand, Text)).where(
+    select(_KIND, StoreRow.id, StoreRow.languages, StoreRow.version).where(
+        StoreRow.tenant == _TENANT, StoreRow.id.in_(_STORES)
+    ),
+    select(literal("told"), StoreRow.id, cast(StoreRow.understand, Text), _UNCOUNTED).where(
         StoreRow.tenant == _TENANT, StoreRow.id.in_(_STORES), StoreRow.understand.is_not(None)
     ),
-    select(literal("hidden"), DocumentRow.id, _NOTHING).where(
+    select(literal("hidden"), DocumentRow.id, _NOTHING, _UNCOUNTED).where(
         DocumentRow.store_id.in_(_STORES), DocumentRow.status.in_(UNFINISHED), DocumentRow.indexed.is_not(None)
     ),
-    select(literal("hidden"), RemovalRow.document_id, _NOTHING).where(
+    select(literal("hidden"), RemovalRow.document_id, _NOTHING, _UNCOUNTED).where(
         RemovalRow.store_id.in_(_STORES), RemovalRow.document_id.is_not(None)
     ),
 )
@@ -67,6 +72,16 @@ _DETAILS = select(DocumentRow.id, DocumentRow.details, DocumentRow.file_id).wher
     DocumentRow.id.in_(bindparam("documents", expanding=True, type_=String)),
     DocumentRow.status == READY,
 )
+
+
+@lru_cache(maxsize=256)
+def _seen_inside(shape: Shape) -> Executable:
+    """Return what a search with a filter of this shape asks."""
+    ready = (DocumentRow.store_id.in_(_STORES), DocumentRow.status == READY, matches(shape, _STORES))
+    inside = select(literal("inside"), DocumentRow.id, _NOTHING, _UNCOUNTED).where(
+        DocumentRow.tenant == _TENANT, *ready
+    )
+    return union_all(*_SEEN_PARTS, inside)
 
 
 class Library:
@@ -96,7 +111,7 @@ class Library:
         """Change what a request names of a store."""
         named = change.model_fields_set
         async with self._database.write() as session:
-            row = await session.scalar(select(StoreRow).where(_is_store(tenant, store_id)))
+            row = await session.scalar(select(StoreRow).where(_is_store(tenant, store_id)).with_for_update())
             if row is None:
                 raise _no_store(store_id)
             if change.name is not None:
@@ -108,6 +123,7 @@ class Library:
             if "understand" in named:
                 row.understand = change.understand.model_dump(mode="json") if change.understand else None
             row.last_active_at = now
+            row.version += 1
 
     async def store(self, tenant: str, store_id: str) -> VectorStore:
         """Return one store, or raise `StoreNotFound`."""
@@ -207,6 +223,7 @@ class Library:
     async def remove_document(self, tenant: str, store_id: str, document_id: str) -> None:
         """Remove a document; its points are noted for removal."""
         async with self._database.write() as session:
+            await bump(session, [store_id])
             found = await session.execute(
                 delete(DocumentRow).where(_is_document(tenant, store_id, document_id)).returning(DocumentRow.id)
             )
@@ -223,14 +240,14 @@ class Library:
         that a replaced document gives way to the new one in one step.
         """
         wanted = tuple(dict.fromkeys(store_ids))
-        seen = _SEEN
-        if filters is not None:
-            ready = (DocumentRow.store_id.in_(wanted), DocumentRow.status == READY, matches(filters, wanted))
-            inside = select(literal("inside"), DocumentRow.id, _NOTHING).where(DocumentRow.tenant == tenant, *ready)
-            seen = union_all(*_SEEN_PARTS, inside)
+        seen, values = (_SEEN, {}) if filters is None else (_seen_inside(shape_of(filters)), values_of(filters))
         found: dict[str, dict[str, str]] = {}
-        for sort, one, said in await self._database.rows(seen, {"tenant": tenant, "stores": wanted, "now": now}):
+        versions: dict[str, int] = {}
+        values = {"tenant": tenant, "stores": wanted, "now": now, **values}
+        for sort, one, said, counted in await self._database.rows(seen, values):
             found.setdefault(sort, {})[one] = said
+            if sort == "store":
+                versions[one] = counted
         if "expired" in found:
             raise StoreExpired(
                 f"Vector store {next(iter(found['expired']))!r} has expired. Make a new one, and give it a longer `expires_after`."
@@ -242,7 +259,7 @@ class Library:
         languages = tuple(dict.fromkeys(one for said in found["store"].values() for one in said.split()))
         said = next((found["told"][one] for one in wanted if one in found.get("told", ())), None)
         understand = None if said is None else QueryUnderstanding.model_validate_json(said)
-        return Scope(tenant, wanted, tuple(found.get("hidden", ())), chosen, languages, understand)
+        return Scope(tenant, wanted, tuple(found.get("hidden", ())), chosen, languages, understand, versions)
 
     async def details(self, tenant: str, document_ids: Sequence[str]) -> dict[str, DocumentDetails]:
         """Return what is shown of those documents that are ready now; one that is gone or replaced is left out."""
