@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import yaml
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -47,6 +47,7 @@ class PlatformSettings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="SLUICE_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
     )
+    required_secrets: ClassVar[tuple[str, ...]] = ("admin_key", "service_secret")
 
     env: Literal["dev", "production"] = Field("production", description="production refuses missing or short secrets")
     host: str = Field("127.0.0.1", description="address that the services listen on")
@@ -87,7 +88,7 @@ class PlatformSettings(BaseSettings):
     @model_validator(mode="after")
     def _secrets_are_set(self) -> Self:
         if self.env == "production":
-            for name in ("admin_key", "service_secret"):
+            for name in self.required_secrets:
                 if len(getattr(self, name).get_secret_value()) < _MIN_SECRET:
                     raise ValueError(
                         f"SLUICE_{name.upper()} is missing or shorter than {_MIN_SECRET} characters; "

@@ -167,6 +167,7 @@ def test_secrets_have_no_default() -> None:
     assert {name for name in VARIABLE.findall(text) if name.endswith(("_KEY", "_SECRET", "_PEPPER"))} <= {
         *SECRETS,
         "SLUICE_RETRIEVAL_QDRANT_API_KEY",
+        "SLUICE_BRIDGE_SECRET",
     }
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sluice.auth import secret_for
 from sluice_cli.client import Gateway
 from sluice_cli.output import say, show_json, show_table
 from sluice_cli.platform import records
@@ -39,7 +40,8 @@ def up() -> None:
     launcher = Launcher(home, say, settings.start_timeout_s)
     with exclusive(home), interruptible(), launcher.all_or_nothing():
         secrets = home.ensure_secrets() | _chosen(settings)
-        wanted = parts(layout, home, settings.redis_url, bridge, settings.services)
+        bridge_secret = secret_for(secrets["SLUICE_SERVICE_SECRET"], "bridge")
+        wanted = parts(layout, home, settings.redis_url, bridge, settings.services, bridge_secret)
         launcher.stop_others(wanted, {"SLUICE_SERVICES": settings.services})
         launcher.start(wanted, environment(layout, home, settings.redis_url, settings.services) | secrets)
         admin = Gateway(layout.url("gateway"), "", secrets["SLUICE_ADMIN_KEY"])

@@ -106,13 +106,14 @@ class Launcher:
     def _spawn(self, part: Part, values: Mapping[str, str]) -> None:
         if part.name == "valkey":
             (self.home.data / "valkey").mkdir(parents=True, exist_ok=True)
+        everything = {**_inherited(), **values, **part.environment}
         log = self.home.logs / f"{part.name}.log"
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
         with log.open("wb") as output, _uninterrupted():
             process = subprocess.Popen(
                 part.command,
-                env={**_inherited(), **values, **part.environment},
+                env={name: value for name, value in everything.items() if name not in part.withheld},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

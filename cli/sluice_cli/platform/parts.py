@@ -25,6 +25,10 @@ _BRIDGE_OFFSET = 8
 _ENGINE_OFFSET = 10
 _VALKEY_OFFSET = 11
 _WORKER_OFFSET = 100
+_NOT_FOR_THE_BRIDGE = frozenset(  # it runs other people's code
+    {"SLUICE_ADMIN_KEY", "SLUICE_API_KEY", "SLUICE_SERVICE_SECRET", "SLUICE_GATEWAY_KEY_PEPPER", "SLUICE_REDIS_URL"}
+    | {"SLUICE_DATABASE_URL", "POSTGRES_PASSWORD", "REDIS_PASSWORD"}
+)
 _WORKERS = ("gateway", "retrieval", "finetune", "eval")
 
 
@@ -36,6 +40,7 @@ class Part:
         stage: parts of a lower stage are ready before those of a higher one start.
         ready_url: answers 200 when the part can do its job; empty for Valkey, which is asked by PING.
         child_ports: on which the processes that it starts itself will listen.
+        withheld: variables of the platform that it does not get.
     """
 
     name: str
@@ -45,6 +50,7 @@ class Part:
     ready_url: str = ""
     child_ports: tuple[int, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    withheld: frozenset[str] = frozenset()
 
     @property
     def address(self) -> str:
@@ -110,11 +116,16 @@ def environment(layout: Layout, home: Home, redis_url: str, services: str = "") 
 
 
 def parts(
-    layout: Layout, home: Home, redis_url: str, bridge: Path | None = None, services: str = ""
+    layout: Layout,
+    home: Home,
+    redis_url: str,
+    bridge: Path | None = None,
+    services: str = "",
+    bridge_secret: str = "",
 ) -> tuple[Part, ...]:
     """Return the parts in the order in which they start.
 
-    `bridge` is the Python that has the bridge, None when none is wanted; `services` is what SLUICE_SERVICES says.
+    `bridge` is the Python that has the bridge, None when none is wanted, `bridge_secret` its own; `services` is what SLUICE_SERVICES says.
     """
     found = [] if redis_url else [_valkey(layout, home)]
     wanted: frozenset[str] = services_in(services)
@@ -135,7 +146,9 @@ def parts(
     if bridge is not None:
         port = layout.bridge_port
         command = (str(bridge.absolute()), "-m", "sluice_bridge", "serve")
-        found.append(Part("bridge", command, port, 1, f"http://127.0.0.1:{port}/readyz"))
+        own = {"SLUICE_BRIDGE_SECRET": bridge_secret}
+        ready = f"http://127.0.0.1:{port}/readyz"
+        found.append(Part("bridge", command, port, 1, ready, environment=own, withheld=_NOT_FOR_THE_BRIDGE))
     return tuple(found)
 
 
