@@ -132,8 +132,12 @@ async def together(stages: tuple[Stage, ...], ctx: "RequestContext") -> None:
         async with asyncio.TaskGroup() as group:
             for stage in stages:
                 group.create_task(stage(ctx))  # type: ignore[arg-type] # a stage is a coroutine function
-    except* (ApiError, Gone, DeadlineExceeded) as failed:
-        raise _first(failed) from None
+    except BaseExceptionGroup as failed:
+        # Not `except*`: what is raised there comes out in a group before Python 3.11.4.
+        expected, others = failed.split((ApiError, Gone, DeadlineExceeded))
+        if expected is None or others is not None:
+            raise
+        raise _first(expected) from None
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
