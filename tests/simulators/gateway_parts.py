@@ -187,6 +187,8 @@ class Retrieval:
     failing: SluiceError | None = None
     delay_s: float = 0.0
     asked: list[ContextRequest] = field(default_factory=list)
+    version: str = "v1"
+    text: str = "[1] (manual.md) The port is 8080."
 
     async def context(self, request: ContextRequest, *, tenant: str, timeout_s: float) -> ContextReply:
         """Return the document."""
@@ -194,6 +196,8 @@ class Retrieval:
         await asyncio.sleep(self.delay_s)
         if self.failing is not None:
             raise self.failing
+        if request.known_version == self.version:
+            return ContextReply(text="", citations=(), version=self.version, unchanged=True)
         citation = Citation(
             index=1,
             chunk_id="chk_1",
@@ -208,7 +212,7 @@ class Retrieval:
         asked = " ".join((*(turn.content for turn in request.conversation if turn.role == "user"), request.query))
         searched = SearchedQuery(text=asked, reason="stand_alone" if request.conversation else "question")
         understood = Understood(query=asked, queries=(searched,))
-        return ContextReply(text="[1] (manual.md) The port is 8080.", citations=(citation,), understood=understood)
+        return ContextReply(text=self.text, citations=(citation,), understood=understood, version=self.version)
 
 
 @dataclass

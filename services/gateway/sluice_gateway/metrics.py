@@ -315,6 +315,11 @@ class GatewayMetrics:
             "Tokens that answers from the cache would have used, by direction (input, output).",
             ("direction",),
         )
+        self.evidence = plain.counter(
+            "sluice_gateway_evidence_total",
+            "Questions to the retrieval service under a policy with a cache, by outcome (kept: what was found before is still right; found: it was searched).",
+            ("outcome",),
+        )
         self.cache_evictions = plain.counter(
             "sluice_gateway_cache_evictions_total",
             "Answers that left the memory of this process, by reason (size, expired, invalidated).",
