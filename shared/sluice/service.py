@@ -122,7 +122,7 @@ def create_service(
     return app
 
 
-def deps_of(request: Request) -> Any:
+async def deps_of(request: Request) -> Any:
     """FastAPI dependency: the service's `Deps`; wiring narrows the type with `Annotated[Deps, Depends(deps_of)]`."""
     return request.app.state.deps
 

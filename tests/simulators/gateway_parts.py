@@ -38,6 +38,7 @@ from sluice_gateway.dataplane.asgi import Receive, Scope, Send
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
 from sluice_gateway.dataplane.wire import GatewayProtocol
 from sluice_gateway.domain.ports import KeyRecord, LeaseStore, UsageFields
+from sluice_gateway.domain.transcripts import NoTranscripts, TranscriptSink
 from sluice_gateway.metrics import GatewayMetrics
 
 SECRET = "ada@example.org"
@@ -187,6 +188,8 @@ class Retrieval:
     failing: SluiceError | None = None
     delay_s: float = 0.0
     asked: list[ContextRequest] = field(default_factory=list)
+    version: str = "v1"
+    text: str = "[1] (manual.md) The port is 8080."
 
     async def context(self, request: ContextRequest, *, tenant: str, timeout_s: float) -> ContextReply:
         """Return the document."""
@@ -194,6 +197,8 @@ class Retrieval:
         await asyncio.sleep(self.delay_s)
         if self.failing is not None:
             raise self.failing
+        if request.known_version == self.version:
+            return ContextReply(text="", citations=(), version=self.version, unchanged=True)
         citation = Citation(
             index=1,
             chunk_id="chk_1",
@@ -208,7 +213,7 @@ class Retrieval:
         asked = " ".join((*(turn.content for turn in request.conversation if turn.role == "user"), request.query))
         searched = SearchedQuery(text=asked, reason="stand_alone" if request.conversation else "question")
         understood = Understood(query=asked, queries=(searched,))
-        return ContextReply(text="[1] (manual.md) The port is 8080.", citations=(citation,), understood=understood)
+        return ContextReply(text=self.text, citations=(citation,), understood=understood, version=self.version)
 
 
 @dataclass
@@ -238,6 +243,7 @@ class Parts:
     names: Names = field(default_factory=Names)
     registry: MetricRegistry = field(default_factory=MetricRegistry)
     options: Options = field(default_factory=Options)
+    transcripts: TranscriptSink = field(default_factory=NoTranscripts)
     trace_dir: str = ""
     http: type[HttpToolsProtocol] = GatewayProtocol
     plane: type[DataPlane] = DataPlane
@@ -247,8 +253,8 @@ class Parts:
         tracing = Tracing("gateway", PlatformSettings(env="dev", trace_file_dir=self.trace_dir))
         return DataPlaneDeps(
             self.keys, self.usage, self.leases, self.secrets, self.guard, self.router, self.retrieval,
-            tracing, GatewayMetrics(self.registry), SystemClock(), self.options,
-            names=self.names,
+            tracing, GatewayMetrics(self.registry, self.options.user_types), SystemClock(), self.options,
+            names=self.names, transcripts=self.transcripts,
         )  # fmt: skip
 
 

@@ -20,6 +20,10 @@ Team = Annotated[str | None, typer.Option(help="its team's id or name")]
 Policy = Annotated[
     str | None, typer.Option(help="a policy that its requests follow besides their model's; `none` takes it away")
 ]
+UserType = Annotated[
+    str | None,
+    typer.Option(help="kind of user for whom it asks, one of SLUICE_GATEWAY_USER_TYPES; `none` takes it away"),
+]
 Days = Annotated[int | None, typer.Option(min=1, help="days until it expires")]
 _COLUMNS = ("id", "name", "tenant", "role", "prefix", "status", "models", "limits")
 
@@ -37,6 +41,7 @@ def create(
     ] = "member",
     model: limits.Models = None,
     policy: Policy = None,
+    user_type: UserType = None,
     days: Days = None,
     requests_per_minute: limits.PerMinute = None,
     tokens_per_minute: limits.TokensPerMinute = None,
@@ -57,6 +62,7 @@ def create(
     elif org:
         body["organization_id"] = organization_id(gateway, org)
     body |= {"policy": None if policy == "none" else policy} if policy else {}
+    body |= {"user_type": None if user_type == "none" else user_type} if user_type else {}
     body |= limits.metadata(metadata)
     body |= limits.limits(
         requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd
@@ -98,6 +104,7 @@ def change(
     model: limits.Models = None,
     all_models: limits.AllModels = False,
     policy: Policy = None,
+    user_type: UserType = None,
     days: Days = None,
     requests_per_minute: limits.PerMinute = None,
     tokens_per_minute: limits.TokensPerMinute = None,
@@ -113,6 +120,7 @@ def change(
     body |= {"role": role} if role else {}
     body |= {"team_id": None if team == "none" else team} if team else {}
     body |= {"policy": None if policy == "none" else policy} if policy else {}
+    body |= {"user_type": None if user_type == "none" else user_type} if user_type else {}
     body |= limits.metadata(metadata)
     body |= limits.limits(
         requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd, no_limit

@@ -13,7 +13,13 @@ from sluice_cli.output import progress, say, show_json, show_table
 from sluice_cli.settings import CliSettings
 
 app = typer.Typer(help="Requests with their tokens and cost.")
-Group = Literal["model", "key", "day", "tenant", "organization", "team", "end_user", "deployment", "endpoint", "status"]
+Group = Literal[
+    "model", "key", "day", "tenant", "organization", "team", "end_user", "user_type", "deployment", "endpoint", "status"
+]
+TrendGroup = Literal[
+    "model", "key", "tenant", "organization", "team", "end_user", "user_type", "deployment", "endpoint", "status"
+]
+UserType = Annotated[str | None, typer.Option(help="for this kind of user only")]
 _WHEN = "a day or time such as 2027-01-01 or 2027-01-01T08:00+01:00 (UTC without a zone), or unix seconds"
 From = Annotated[str | None, typer.Option("--from", help=f"requests from then on: {_WHEN}")]
 To = Annotated[str | None, typer.Option("--to", help=f"requests before then: {_WHEN}")]
@@ -38,6 +44,7 @@ def usage(
     key: Annotated[str | None, typer.Option(help="of this key only, by its id")] = None,
     status: Annotated[str | None, typer.Option(help="that ended so only, such as error")] = None,
     end_user: Annotated[str | None, typer.Option(help="of this end user only")] = None,
+    user_type: UserType = None,
     since: From = None,
     until: To = None,
     everybody: Annotated[bool, typer.Option("--all", help="of all tenants, as the administrator")] = False,
@@ -47,7 +54,9 @@ def usage(
     if context.invoked_subcommand is not None:
         return
     gateway = Gateway.from_settings(CliSettings())
-    query = _given(model=model, key_id=key, status=status, end_user=end_user) | _period(since, until)
+    query = _given(model=model, key_id=key, status=status, end_user=end_user, user_type=user_type) | _period(
+        since, until
+    )
     call, path = (gateway.admin, "/admin/usage") if everybody else (gateway.user, "/v1/usage")
     rows = list(islice(every(call, path, {"limit": min(limit, 100), **query}), limit))
     if as_json:
@@ -80,6 +89,36 @@ def summary(
         return
     rows = [*found["data"], {"group": "all together", **found["totals"]}]
     show_table((by, *_SUMS), [[row["group"], *(row[name] for name in _SUMS)] for row in rows])
+
+
+@app.command()
+def trend(
+    interval: Annotated[Literal["day", "week", "month"], typer.Option(help="time of each row")] = "day",
+    by: Annotated[TrendGroup | None, typer.Option(help="how the sums are split")] = None,
+    groups: Annotated[int, typer.Option(min=1, max=50, help="how many groups at most, from the dearest down")] = 10,
+    tenant: Annotated[str | None, typer.Option(help="of this tenant only")] = None,
+    model: Annotated[str | None, typer.Option(help="of this model only")] = None,
+    user_type: UserType = None,
+    since: From = None,
+    until: To = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Show how usage, cost and the cost of a million tokens went, of all tenants or of an admin key's own."""
+    query = _given(interval=interval, group_by=by, tenant=tenant, model=model, user_type=user_type)
+    query |= {"groups": groups, **_period(since, until)}
+    found = Gateway.from_settings(CliSettings()).admin("GET", "/admin/usage/trend", params=query)
+    if as_json:
+        show_json(found)
+        return
+    names = ("starts", *(("group",) if by else ()), "requests", "errors", "total_tokens", "cost_usd")
+    rows = [
+        [*(point[name] for name in names), _decimals(point["cost_per_million_tokens_usd"])] for point in found["data"]
+    ]
+    show_table((*names, "USD per million tokens"), rows)
+
+
+def _decimals(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4f}"
 
 
 @app.command()

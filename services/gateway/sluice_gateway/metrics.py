@@ -5,15 +5,17 @@ ten times as much as an addition, and the request path would pay for it five tim
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from prometheus_client import Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from sluice.contracts.usage import UsageStatus
 from sluice.telemetry.metrics import Declared, MetricRegistry
 
 _TTFT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_TPOT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
 
@@ -118,11 +120,89 @@ class PlainNumbers:
         self._registry.registry.register(family)
 
 
+class UserTypeMetrics:
+    """What is counted of one model's requests for one kind of user."""
+
+    __slots__ = ("_answered", "_cost", "_duration", "_failed", "_input", "_output", "_tpot", "_ttft")
+
+    def __init__(self, families: "UserTypeFamilies", model: str, user_type: str) -> None:
+        label = families.label(user_type)
+        self._answered = families.requests.labels(model, label, "ok")
+        self._failed = families.requests.labels(model, label, "error")
+        self._duration = families.duration.labels(model, label)
+        self._ttft = families.ttft.labels(model, label)
+        self._tpot = families.tpot.labels(model, label)
+        self._input = families.tokens.labels(model, label, "input")
+        self._output = families.tokens.labels(model, label, "output")
+        self._cost = families.cost.labels(model, label)
+
+    def observe(
+        self, status: UsageStatus, seconds: float, ttft: float | None, tokens: tuple[int, int], cost_usd: float | None
+    ) -> None:
+        """Count one request: how long it took, until the first word of a stream, its tokens in and out, and its cost."""
+        (self._answered if status == "ok" else self._failed).value += 1
+        self._duration.observe(seconds)
+        prompt, completion = tokens
+        self._input.value += prompt
+        self._output.value += completion
+        self._cost.value += cost_usd or 0.0
+        if ttft is not None:
+            self._ttft.observe(ttft)
+            if completion > 1:
+                self._tpot.observe((seconds - ttft) / (completion - 1))
+
+
+class UserTypeFamilies:
+    """Metrics by model and kind of user; kinds that the settings do not name count together as `other`."""
+
+    def __init__(self, plain: PlainNumbers, user_types: Collection[str]) -> None:
+        labels = ("model", "user_type")
+        self._known = frozenset(user_types)
+        self.requests = plain.counter(
+            "sluice_gateway_user_type_requests_total",
+            "Requests for users of a kind, by how they ended (ok, error).",
+            (*labels, "status"),
+        )
+        self.duration = plain.histogram(
+            "sluice_gateway_user_type_request_duration_seconds",
+            "Time from the head of a request for users of a kind to the answer's end.",
+            labels,
+            buckets=_DURATION_BUCKETS,
+        )
+        self.ttft = plain.histogram(
+            "sluice_gateway_user_type_time_to_first_token_seconds",
+            "Time from the head of a request for users of a kind to the first byte of its streamed answer.",
+            labels,
+            buckets=_TTFT_BUCKETS,
+        )
+        self.tpot = plain.histogram(
+            "sluice_gateway_user_type_time_per_output_token_seconds",
+            "Time from the first to the last byte of a streamed answer, by its tokens but the first.",
+            labels,
+            buckets=_TPOT_BUCKETS,
+        )
+        self.tokens = plain.counter(
+            "sluice_gateway_user_type_tokens_total",
+            "Tokens of requests for users of a kind, by direction (input, output).",
+            (*labels, "direction"),
+        )
+        self.cost = plain.counter(
+            "sluice_gateway_user_type_cost_usd_total",
+            "US dollars that requests for users of a kind cost, of models with a known price.",
+            labels,
+        )
+
+    def label(self, user_type: str) -> str:
+        """Return what a kind of user is called in metrics."""
+        return user_type if user_type in self._known else "other"
+
+
 class GatewayMetrics:
     """All metrics of the request path on one registry."""
 
-    def __init__(self, registry: MetricRegistry) -> None:
+    def __init__(self, registry: MetricRegistry, user_types: Collection[str] = ()) -> None:
         plain = PlainNumbers(registry)
+        self.by_user_type = UserTypeFamilies(plain, user_types)
         self.requests = plain.counter(
             "sluice_gateway_requests_total",
             "Requests answered, by public endpoint, model and HTTP status.",
@@ -234,6 +314,11 @@ class GatewayMetrics:
             "sluice_gateway_cache_saved_tokens_total",
             "Tokens that answers from the cache would have used, by direction (input, output).",
             ("direction",),
+        )
+        self.evidence = plain.counter(
+            "sluice_gateway_evidence_total",
+            "Questions to the retrieval service under a policy with a cache, by outcome (kept: what was found before is still right; found: it was searched).",
+            ("outcome",),
         )
         self.cache_evictions = plain.counter(
             "sluice_gateway_cache_evictions_total",

@@ -100,7 +100,7 @@ def _records(wanted: UsageFilter, span: Span) -> Select[Any]:
 
 
 def _narrowed(query: Select[Any], row: Any, wanted: UsageFilter, span: Span, time: Any) -> Select[Any]:
-    for name in ("tenant", "organization_id", "team_id", "key_id", "model", "status"):
+    for name in ("tenant", "organization_id", "team_id", "key_id", "user_type", "model", "status"):
         value = getattr(wanted, name)
         if value is not None:
             query = query.where(getattr(row, name) == value)

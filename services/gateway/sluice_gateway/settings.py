@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from sluice.contracts.gateway import UserType
 from sluice.settings import ServiceSettings
 
 _MIB = 1024 * 1024
@@ -45,6 +46,11 @@ class Settings(ServiceSettings):
     )
     link_hosts: tuple[str, ...] = Field(
         (), description="hosts whose links are fetched although their addresses are private, as a JSON array"
+    )
+    user_types: tuple[UserType, ...] = Field(
+        (),
+        max_length=50,
+        description="kinds of users that keys and requests may name, such as free and pro, as a JSON array: usage and metrics tell them apart",
     )
     forward_timeout_s: float = Field(
         120.0, gt=0, description="longest time that a service behind the gateway may take, in seconds"

@@ -98,6 +98,7 @@ class ApiKeyRow(Base):
     disabled: Mapped[bool] = mapped_column(Boolean)
     models: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     policy: Mapped[str | None] = mapped_column(String(200))
+    user_type: Mapped[str | None] = mapped_column(String(40))
     limits: Mapped[dict[str, float]] = mapped_column(JSON)
     details: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
     created_at: Mapped[int] = mapped_column(BigInteger)
@@ -208,6 +209,7 @@ class UsageRow(Base):
     reasoning_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     audio_output_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     price_source: Mapped[str | None] = mapped_column(String(100))
+    user_type: Mapped[str | None] = mapped_column(String(40))
 
 
 class UsageRollupRow(Base):
@@ -222,6 +224,7 @@ class UsageRollupRow(Base):
     organization_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     team_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     key_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_type: Mapped[str] = mapped_column(String(40), primary_key=True)
     model: Mapped[str] = mapped_column(String(200), primary_key=True)
     deployment: Mapped[str] = mapped_column(String(200), primary_key=True)
     status: Mapped[str] = mapped_column(String(16), primary_key=True)
@@ -234,6 +237,36 @@ class UsageRollupRow(Base):
     cache_write_tokens: Mapped[int] = mapped_column(BigInteger)
     reasoning_tokens: Mapped[int] = mapped_column(BigInteger)
     cost_usd: Mapped[float] = mapped_column(Float(53))
+
+
+class TranscriptRow(Base):
+    """What was asked and answered, as JSON; `at` and `expires_at` are unix seconds."""
+
+    __tablename__ = "transcripts"
+    __table_args__ = (
+        Index("ix_transcripts_tenant_at", "tenant", "at", "id"),
+        Index("ix_transcripts_at", "at", "id"),
+        Index("ix_transcripts_request_id", "request_id"),
+        Index("ix_transcripts_expires_at", "expires_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    request_id: Mapped[str] = mapped_column(String(64))
+    at: Mapped[float] = mapped_column(Float(53))
+    expires_at: Mapped[float] = mapped_column(Float(53))
+    tenant: Mapped[str] = mapped_column(String(63))
+    organization_id: Mapped[str] = mapped_column(String(40))
+    team_id: Mapped[str | None] = mapped_column(String(40))
+    key_id: Mapped[str] = mapped_column(String(64))
+    end_user: Mapped[str | None] = mapped_column(String(128))
+    endpoint: Mapped[str] = mapped_column(String(64))
+    model: Mapped[str] = mapped_column(String(200))
+    status: Mapped[str] = mapped_column(String(16))
+    http_status: Mapped[int] = mapped_column(SmallInteger)
+    complete: Mapped[bool] = mapped_column(Boolean)
+    redacted: Mapped[bool] = mapped_column(Boolean)
+    request: Mapped[str] = mapped_column(Text)
+    answer: Mapped[str] = mapped_column(Text)
 
 
 class AnswerRow(Base):

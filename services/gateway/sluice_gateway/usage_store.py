@@ -9,12 +9,21 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingErr
 from sqlalchemy.sql.selectable import Subquery
 
 from sluice.contracts.paging import Order
-from sluice.contracts.usage import UsageGroup, UsageGroupTotals, UsageRecord, UsageRecorded, UsageTotals
+from sluice.contracts.usage import (
+    TrendGroup,
+    TrendInterval,
+    UsageGroup,
+    UsageGroupTotals,
+    UsageRecord,
+    UsageRecorded,
+    UsageTotals,
+    UsageTrendPoint,
+)
 from sluice.db import Database, ReadSession
 from sluice_gateway import rollup_store, usage_rows_store
 from sluice_gateway.domain.errors import CursorUnknown, UsageNotFound
 from sluice_gateway.domain.leases import CounterName, window_of
-from sluice_gateway.domain.usage import Inserted, RowsRefused, UsageFilter, day_name
+from sluice_gateway.domain.usage import Counted, Inserted, RowsRefused, UsageFilter, day_name, share, trend
 from sluice_gateway.domain.usage_rows import UsageRows
 from sluice_gateway.tables import ApiKeyRow, OrganizationRow, UsageRow
 
@@ -100,9 +109,12 @@ class UsageStore:
 
     async def totals(self, wanted: UsageFilter) -> UsageTotals:
         """Return the sums of all matching requests."""
+        return UsageTotals(**(await self._counted(wanted)).shown())
+
+    async def _counted(self, wanted: UsageFilter) -> Counted:
         rows = rollup_store.source(wanted, raw=wanted.end_user is not None)
         async with self._database.read() as session:
-            return UsageTotals(**_sums((await session.execute(select(*_totals(rows)))).one()))
+            return _sums((await session.execute(select(*_totals(rows)))).one())
 
     async def rebuild(self) -> int:
         """Make the sums of hours and days again from the records; return how many there are."""
@@ -124,31 +136,58 @@ class UsageStore:
         async with self._database.read() as session:
             return {found: float(dollars) for found, dollars in (await session.execute(query)).all()}
 
-    async def groups(self, wanted: UsageFilter, group_by: UsageGroup) -> list[UsageGroupTotals]:
+    async def groups(self, wanted: UsageFilter, group_by: UsageGroup, most: int = _GROUPS) -> list[UsageGroupTotals]:
         """Return the sums of each group, at most 1,000: days in order, others from the dearest and largest down."""
-        rows = rollup_store.source(wanted, raw=wanted.end_user is not None or group_by in ("end_user", "endpoint"))
+        rows = rollup_store.source(wanted, raw=_is_raw(wanted, group_by))
         column, totals = rows.c[_COLUMNS.get(group_by, group_by)], _totals(rows)
-        query: Select[Any] = select(column.label("group"), *totals).group_by(column).limit(_GROUPS)
+        query: Select[Any] = select(column.label("group"), *totals).group_by(column).limit(most)
         if group_by == "day":
             query = query.order_by(column.asc())
         else:
-            query = query.order_by(totals[-1].desc(), totals[-2].desc(), column.asc())
+            tokens = func.sum(rows.c.prompt_tokens + rows.c.completion_tokens)
+            query = query.order_by(totals[-1].desc(), tokens.desc(), column.asc())
+        async with self._database.read() as session:
+            found = [(row.group, _sums(row)) for row in (await session.execute(query)).all()]
+        whole = await self._counted(wanted)
+        return [
+            UsageGroupTotals(
+                group=day_name(int(group)) if group_by == "day" else group,
+                cost_share=share(counted.cost_usd, whole.cost_usd),
+                token_share=share(counted.total_tokens, whole.total_tokens),
+                **counted.shown(),
+            )
+            for group, counted in found
+        ]
+
+    async def trend(
+        self, wanted: UsageFilter, interval: TrendInterval, group_by: TrendGroup | None, most: int
+    ) -> list[UsageTrendPoint]:
+        """Return the sums of each interval, split into the groups that cost most in the whole period, at most `most`."""
+        rows = rollup_store.source(wanted, raw=_is_raw(wanted, group_by))
+        columns = [rows.c.day] if group_by is None else [rows.c.day, rows.c[_COLUMNS.get(group_by, group_by)]]
+        query: Select[Any] = select(*columns, *_totals(rows)).group_by(*columns)
+        if group_by is not None:
+            names = [one.group for one in await self.groups(wanted, group_by, most)]
+            query = query.where(columns[1].in_(names))
         async with self._database.read() as session:
             found = (await session.execute(query)).all()
+        days = ((int(row[0]), None if group_by is None else row[1], _sums(row)) for row in found)
         return [
-            UsageGroupTotals(group=day_name(int(row.group)) if group_by == "day" else row.group, **_sums(row))
-            for row in found
+            UsageTrendPoint(starts=starts.isoformat(), group=group, **counted.shown())
+            for starts, group, counted in trend(days, interval)
         ]
 
 
-_COLUMNS: dict[UsageGroup, str] = {"key": "key_id", "organization": "organization_id", "team": "team_id"}
-_COUNTS = ("requests", "errors", "prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")  # fmt: skip
+_COLUMNS: dict[UsageGroup | TrendGroup, str] = {"key": "key_id", "organization": "organization_id", "team": "team_id"}
+
+
+def _is_raw(wanted: UsageFilter, group_by: UsageGroup | TrendGroup | None) -> bool:
+    # The sums do not tell these apart.
+    return wanted.end_user is not None or group_by in ("end_user", "endpoint")
 
 
 def _totals(rows: Subquery) -> list[Any]:
-    counts = [func.coalesce(func.sum(rows.c[name]), 0).label(name) for name in _COUNTS]
-    tokens = func.coalesce(func.sum(rows.c.prompt_tokens + rows.c.completion_tokens), 0)
-    return [*counts, tokens.label("total_tokens"), func.coalesce(func.sum(rows.c.cost_usd), 0.0).label("cost_usd")]
+    return [func.coalesce(func.sum(rows.c[name]), 0).label(name) for name in Counted._fields]
 
 
 @contextmanager
@@ -163,9 +202,9 @@ def _refusals() -> Iterator[None]:
         raise
 
 
-def _sums(row: Any) -> dict[str, Any]:
-    whole = {name: int(getattr(row, name)) for name in UsageTotals.model_fields if name != "cost_usd"}
-    return {**whole, "cost_usd": float(row.cost_usd)}
+def _sums(row: Any) -> Counted:
+    counts = (int(getattr(row, name)) for name in Counted._fields[:-1])
+    return Counted._make((*counts, float(row.cost_usd)))
 
 
 def _conditions(wanted: UsageFilter) -> list[ColumnElement[bool]]:
@@ -178,6 +217,7 @@ def _conditions(wanted: UsageFilter) -> list[ColumnElement[bool]]:
         (UsageRow.organization_id, wanted.organization_id),
         (UsageRow.team_id, wanted.team_id),
         (UsageRow.end_user, wanted.end_user),
+        (UsageRow.user_type, wanted.user_type),
     ):
         if value is not None:
             found.append(column == value)

@@ -11,6 +11,7 @@ ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200, patte
 KeyName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")]
 UnixTime = Annotated[int, Field(ge=0, le=253_402_300_799)]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]+$")]
+UserType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")]
 ModelNames = Annotated[tuple[ModelName, ...], Field(min_length=1, max_length=100)]
 Dollars = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 KeyStatus = Literal["active", "disabled", "expired", "revoked"]
@@ -44,7 +45,8 @@ class CreateApiKey(Request):
 
     It belongs to the organisation of `team_id`, of `organization_id`, or to the one whose tenant is `tenant`; an
     organisation for a tenant that has none yet is made with its first key. `policy` names a policy of the routing snapshot
-    that applies to each request of this key, whatever the model's own.
+    that applies to each request of this key, whatever the model's own. `user_type` is the kind of user for whom it asks, unless
+    a request says another; the gateway's settings say which kinds there are.
     """
 
     model_config = ConfigDict(
@@ -63,6 +65,7 @@ class CreateApiKey(Request):
     role: KeyRole = "member"
     models: ModelNames | None = None
     policy: ModelName | None = None
+    user_type: UserType | None = None
     limits: SetLimits = SetLimits()
     expires_at: UnixTime | None = None
     metadata: Metadata = Field(default_factory=dict)
@@ -84,6 +87,7 @@ class UpdateApiKey(Request):
     role: KeyRole | None = None
     models: ModelNames | None = None
     policy: ModelName | None = None
+    user_type: UserType | None = None
     limits: SetLimits | None = None
     expires_at: UnixTime | None = None
     metadata: Metadata | None = None
@@ -115,6 +119,7 @@ class ApiKey(Reply):
     disabled: bool = False
     models: tuple[str, ...] | None = None
     policy: str | None = None
+    user_type: str | None = None
     limits: Limits = Limits()
     metadata: dict[str, str] = Field(default_factory=dict)
     created_at: int

@@ -27,8 +27,9 @@ class UsageRecorded(Reply):
     nobody knows the model's price. `price_source` says which price that was, such as `genai-prices 0.2.3`.
     `tokens_exact` is False when the upstream reported no usage and the gateway had to count itself. `life` is the run of the gateway
     process that answered. `prompt_tokens` include the cached ones, those written to a cache, and those of sound and images;
-    `completion_tokens` include those of thinking and of sound. `end_user` is the request's `user`. On its way these six counts are
-    one array, `token_details`, which most requests have none of.
+    `completion_tokens` include those of thinking and of sound. `end_user` is the request's `user`, `user_type`
+    the kind of user that the request or its key names. On its way these six counts are one array, `token_details`, which most requests
+    have none of.
     """
 
     v: Literal[1] = 1
@@ -65,6 +66,7 @@ class UsageRecorded(Reply):
     reasoning_tokens: int = 0
     audio_output_tokens: int = 0
     price_source: str | None = None
+    user_type: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -83,12 +85,16 @@ class UsageRecord(UsageRecorded):
 
 
 UsageGroup = Literal[
-    "model", "key", "day", "tenant", "organization", "team", "end_user", "deployment", "endpoint", "status"
+    "model", "key", "day", "tenant", "organization", "team", "end_user", "user_type", "deployment", "endpoint", "status"
 ]
 
 
 class UsageTotals(Reply):
-    """Sums over requests; `requests` counts all, `errors` those whose status is not `ok`."""
+    """Sums over requests; `requests` counts all, `errors` those whose status is not `ok`.
+
+    `cost_per_million_tokens_usd` is what a million tokens, in and out together, came to; `cached_share` the part of the prompts'
+    tokens that providers had in their caches. Both are null when there were no such tokens.
+    """
 
     requests: int = 0
     errors: int = 0
@@ -99,12 +105,19 @@ class UsageTotals(Reply):
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     cost_usd: float = 0.0
+    cost_per_million_tokens_usd: float | None = None
+    cached_share: float | None = None
 
 
 class UsageGroupTotals(UsageTotals):
-    """Sums of one group: a model, a key id and so on, or a day (UTC, YYYY-MM-DD); an empty name holds those without one."""
+    """Sums of one group: a model, a key id and so on, or a day (UTC, YYYY-MM-DD); an empty name holds those without one.
+
+    `cost_share` and `token_share` are its parts of all that was asked for, from 0 to 1.
+    """
 
     group: str
+    cost_share: float = 0.0
+    token_share: float = 0.0
 
 
 class UsageSummary(Reply):
@@ -114,6 +127,31 @@ class UsageSummary(Reply):
     group_by: UsageGroup
     totals: UsageTotals
     data: tuple[UsageGroupTotals, ...]
+
+
+TrendInterval = Literal["day", "week", "month"]
+TrendGroup = Literal[
+    "model", "key", "tenant", "organization", "team", "end_user", "user_type", "deployment", "endpoint", "status"
+]
+
+
+class UsageTrendPoint(UsageTotals):
+    """Sums of one interval, of one group when there are groups; `starts` is its first day (UTC, YYYY-MM-DD)."""
+
+    starts: str
+    group: str | None = None
+
+
+class UsageTrend(Reply):
+    """How usage and cost went: a point for each interval in which there were requests, in order, then by group.
+
+    Weeks begin on Mondays. With `group_by` there are points of the groups that cost most in the whole period only.
+    """
+
+    object: Literal["usage.trend"] = "usage.trend"
+    interval: TrendInterval
+    group_by: TrendGroup | None = None
+    data: tuple[UsageTrendPoint, ...]
 
 
 class UsageRebuilt(Reply):

@@ -15,6 +15,7 @@ from sluice_retrieval.domain.chunking import Chunk, chunk_document
 from sluice_retrieval.domain.ingest import chunk_id
 from sluice_retrieval.domain.points import Passage, Point
 from sluice_retrieval.domain.spaces import BUILT_IN, space_of
+from sluice_retrieval.store.jobs import STEMS
 from sluice_retrieval.tables import AttributeRow, DocumentRow, TextRow
 
 TENANT = "default"
@@ -105,6 +106,7 @@ async def _record(database: Database, store: str, some: Sequence[tuple[int, _Pre
             "not_before": 0.0,
             "indexed": len(text.chunks),
             "planned": len(text.chunks),
+            "stems": STEMS,
             "created_at": 1.0,
             "details": details[number],
             "space": SPACE,

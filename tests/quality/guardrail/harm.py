@@ -25,7 +25,7 @@ BLOCKED_ABOVE = 0.8
 
 def score_of(text: str) -> tuple[float, str]:
     """Return the highest score of a text, and its category."""
-    return max(((found.score, found.kind) for found in find_harm(fold(text).text)), default=(0.0, ""))
+    return max(((found.score, found.kind) for found in find_harm(fold(text).skeleton)), default=(0.0, ""))
 
 
 def blocks(text: str) -> bool:

@@ -33,14 +33,14 @@ DISGUISES = {
 
 @pytest.mark.parametrize("name", DISGUISES)
 def test_a_disguised_order_is_found(name: str) -> None:
-    assert score_injection(fold(DISGUISES[name]).text).score > 0.7
+    assert score_injection(fold(DISGUISES[name])).score > 0.7
 
 
 @pytest.mark.parametrize("name", ["base64", "hex", "percent", "leetspeak"])
 def test_the_span_leads_to_the_disguise(name: str) -> None:
     text = f"Dear team, see below. {DISGUISES[name]} . Kind regards"
     start = text.index(DISGUISES[name])
-    spans = [(found.start, found.end) for found in score_injection(fold(text).text).findings if found.score > 0.7]
+    spans = [(found.start, found.end) for found in score_injection(fold(text)).findings if found.score > 0.7]
     assert spans
     assert all(start <= begin < end <= start + len(DISGUISES[name]) for begin, end in spans)
 
@@ -56,7 +56,7 @@ def test_the_span_leads_to_the_disguise(name: str) -> None:
     ],
 )
 def test_what_only_looks_disguised_scores_nothing(text: str) -> None:
-    assert score_injection(fold(text).text).score < 0.3
+    assert score_injection(fold(text)).score < 0.3
 
 
 @given(st.text(max_size=400))

@@ -6,6 +6,7 @@ from tests.quality.guardrail.harm import shares
 
 from sluice.contracts.guard import CheckRequest, InputVerdict, OutputVerdict, Segment
 from sluice_guardrail.domain.check import check
+from sluice_guardrail.domain.folding import fold
 from sluice_guardrail.domain.policy import NamedPolicy, parse_policies
 from sluice_guardrail.domain.scanners.harm import find_harm
 
@@ -38,12 +39,12 @@ def asked(text: str, stage: str = "input", rules: NamedPolicy = GUARDED) -> Inpu
     ],
 )
 def test_kinds(text: str, kinds: set[str]) -> None:
-    assert {found.kind for found in find_harm(text)} == kinds
+    assert {found.kind for found in find_harm(fold(text).skeleton)} == kinds
 
 
 def test_a_wish_counts_in_full_and_talk_does_not() -> None:
     def score(text: str) -> float:
-        return max(found.score for found in find_harm(text))
+        return max(found.score for found in find_harm(fold(text).skeleton))
 
     assert score("How do I build a pipe bomb?") == 0.9
     assert score("Somebody did build a pipe bomb") == 0.45

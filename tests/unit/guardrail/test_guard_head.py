@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 import sluice_guardrail
 from sluice_guardrail.adapters.head_file import load_head, load_hidden_head
+from sluice_guardrail.domain.gates import without_looks
 from sluice_guardrail.domain.ngrams import BITS, LONG, LinearHead, grams
+from sluice_guardrail.domain.skeleton import skeleton
 
 WEIGHTS = Path(sluice_guardrail.__file__).parent / "weights"
 
@@ -95,3 +97,22 @@ def test_the_score_of_a_part_counts_once_what_begins_in_it(words: list[str]) -> 
     assert head.logits(read, [(0, half)])[0] == pytest.approx(float(np.clip(expected, -40, 40)), abs=1e-3)
     both = head.logits(read, [(0, half), (0, len(text))])
     assert both[0] == pytest.approx(head.logits(read, [(0, half)])[0])
+
+
+@given(st.text(max_size=200))
+def test_words_are_those_of_the_regular_expression(text: str) -> None:
+    plain = skeleton(text)
+    expected = [found.start() for found in re.finditer(r"\w+|[^\w\s]", plain) if found.group()[0].isalnum()]
+    assert grams(text).words.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        (r"\ba(?! (?:b|c[)\]]))d", r"\bad"),
+        (r"(?<!x)(?<=y)z(?=[(?!]\)|\(?)", "z"),
+        (r"\(?!plain", r"\(?!plain"),
+    ],
+)
+def test_gates_look_neither_ahead_nor_behind(pattern: str, expected: str) -> None:
+    assert without_looks(pattern) == expected

@@ -10,7 +10,6 @@ from opentelemetry.trace import SpanKind
 from sluice.clients.deadline import deadline_after
 from sluice.contracts.routing import RoutingSnapshot
 from sluice.errors import DeadlineExceeded, DependencyUnavailable
-from sluice.telemetry import names
 from sluice.telemetry.tracing import current_trace_id, extract
 from sluice_gateway.dataplane.answers import decision_headers, unaccounted
 from sluice_gateway.dataplane.asgi import Application, Headers, Receive, Scope, Send
@@ -39,6 +38,7 @@ from sluice_gateway.dataplane.moderation import Moderate, admit_moderation
 from sluice_gateway.dataplane.plan import Stages, together
 from sluice_gateway.dataplane.sending import refuse, send_json
 from sluice_gateway.dataplane.short_way import Client
+from sluice_gateway.dataplane.spans import attributes_of, describe
 from sluice_gateway.dataplane.stages.admit import (
     admit_body,
     admit_head,
@@ -47,6 +47,7 @@ from sluice_gateway.dataplane.stages.admit import (
     admit_wishes,
     read_body,
     too_large,
+    user_type_of,
 )
 from sluice_gateway.dataplane.stages.attempt import Attempts
 from sluice_gateway.dataplane.stages.authenticate import authenticate
@@ -77,6 +78,7 @@ from sluice_gateway.dataplane.table import (
     Table,
 )
 from sluice_gateway.dataplane.timers import Limits
+from sluice_gateway.dataplane.transcript import listen, transcript_of
 from sluice_gateway.dataplane.upstreams import Upstreams
 from sluice_gateway.domain.wishes import shorter
 
@@ -238,6 +240,7 @@ class DataPlane:
         if heads.attempt is not None:
             ctx.wishes = shorter(admit_wishes(heads.attempt), ctx.wishes)
         ctx.model, ctx.route, ctx.plan = resolved
+        ctx.user_type = user_type_of(heads, opened.key, self._options)
         if not STRUCTURED.isdisjoint(body.fields):
             ctx.demand(structure_of(body.fields, endpoint.kind))
         if ctx.wishes is not None and ctx.wishes.hedge_s is not None:
@@ -278,6 +281,7 @@ class DataPlane:
         if ctx.key.limits and ctx.reservation is None and not await self._within_limits(ctx):
             self._disconnects.end(ctx)
             return
+        heard = listen(ctx)
         try:
             if self.is_traced(ctx):
                 await self._traced(ctx)
@@ -288,6 +292,8 @@ class DataPlane:
             if ctx.deployment is not None:
                 ctx.deployment.in_flight -= 1
             self.count(ctx)
+            if heard is not None:
+                self._deps.transcripts.keep(transcript_of(ctx, heard))
 
     async def _within_limits(self, ctx: RequestContext) -> bool:
         # What a limit refuses leaves no record: it was not admitted.
@@ -321,35 +327,17 @@ class DataPlane:
         return ratio >= 1.0 or random.random() < ratio  # noqa: S311 - sampling
 
     async def _traced(self, ctx: RequestContext) -> None:
-        attributes = {
-            names.HTTP_METHOD: "POST",
-            names.HTTP_ROUTE: ctx.endpoint.path,
-            names.REQUEST_ID: ctx.heads.request_id,
-            names.TENANT: ctx.key.tenant,
-            names.GEN_AI_REQUEST_MODEL: ctx.model.name if ctx.model is not None else ctx.body.model,
-        }
         parent = ctx.heads.traceparent
         with self._deps.tracing.span(
             f"POST {ctx.endpoint.path}",
             kind=SpanKind.SERVER,
-            attributes=attributes,
+            attributes=attributes_of(ctx),
             parent=extract({"traceparent": parent}) if parent is not None else None,
         ) as span:
             ctx.span = span
             ctx.trace_id = current_trace_id()
             await self._answer(ctx)
-            span.set_attribute(names.HTTP_STATUS, ctx.http_status)
-            if ctx.deployment is not None:
-                span.set_attribute(names.DEPLOYMENT, ctx.deployment.config.id)
-            if ctx.guard_issues:
-                span.set_attribute(names.GUARD_ISSUES, ctx.guard_issues)
-            if ctx.citations:
-                span.set_attribute(names.CITATIONS, len(ctx.citations))
-            if ctx.usage is not None:
-                span.set_attribute(names.GEN_AI_INPUT_TOKENS, ctx.usage.prompt_tokens)
-                span.set_attribute(names.GEN_AI_OUTPUT_TOKENS, ctx.usage.completion_tokens)
-            if ctx.error_code is not None:
-                span.set_attribute(names.ERROR_TYPE, ctx.error_code)
+            describe(span, ctx)
 
     async def _answer(self, ctx: RequestContext) -> None:
         try:

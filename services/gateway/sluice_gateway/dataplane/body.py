@@ -14,6 +14,7 @@ from sluice.contracts.base import Request
 from sluice.contracts.questions import QueryUnderstanding
 from sluice.contracts.retrieval import ContextPlacement, ContextTemplate, RerankMethod, SearchFilter, SearchMode
 from sluice.contracts.routing import SamplingPreset, StructuredMode
+from sluice_gateway import nesting
 from sluice_gateway.dataplane import file_search, names
 from sluice_gateway.dataplane.errors import InvalidRequest, wrong_value
 from sluice_gateway.dataplane.media import check_form, check_image, check_speech
@@ -198,7 +199,9 @@ def upstream_bytes(raw: bytes, parsed: ParsedBody, fields: Fields, upstream_mode
 def read_object(raw: bytes) -> Fields:
     """Return the JSON object that a body is."""
     try:
-        fields = orjson.loads(raw)
+        fields = nesting.loads(raw)
+    except nesting.TooDeep as exc:
+        raise InvalidRequest(f"In the body {exc.msg}. Send it flatter.", code="too_deep") from exc
     except orjson.JSONDecodeError as exc:
         if not raw:
             raise InvalidRequest("The body is empty. Send a JSON object.", code="invalid_json") from exc

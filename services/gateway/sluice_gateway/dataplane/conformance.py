@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
+from sluice_gateway import nesting
 from sluice_gateway.dataplane.errors import InvalidRequest
 from sluice_gateway.dataplane.structure import Structure, TextForm, Tools
 from sluice_gateway.domain.xml_form import NotOfTheForm, NoXmlForm, form_of
@@ -130,7 +131,7 @@ def _schema_check(schema: Any, field: str, what: str) -> Check:
 
     def check(text: str) -> Wrong | None:
         try:
-            found = orjson.loads(text)
+            found = nesting.loads(text)
         except orjson.JSONDecodeError as exc:
             return Wrong("it is no JSON", f"it is no JSON: {exc.msg}, at character {exc.pos}")
         return _broken_rule(validator, found)

@@ -65,6 +65,7 @@ class Heads(NamedTuple):
     traceparent: str | None
     deadline_s: float | None
     attempt: bytes | None = None
+    user_type: bytes | None = None
     anthropic: tuple[tuple[str, str], ...] = ()
     all: Sequence[tuple[bytes, bytes]] = ()
 
@@ -93,6 +94,7 @@ def read_heads(headers: Headers) -> Heads:
         parent.decode() if parent is not None and _TRACEPARENT.fullmatch(parent) else None,
         None if deadline is None else _deadline(deadline),
         get(b"x-sluice-attempt"),
+        get(b"x-sluice-user-type"),
         () if get(b"anthropic-version") is None else _anthropic(get),
         headers,
     )
@@ -129,6 +131,8 @@ class RequestContext:
     model: ModelEntry | None
     route: RouteEntry | None
     plan: Plan
+    # the kind of user for whom it is
+    user_type: str | None = None
     # limits: what the request holds of them, what it waits for, whether they are kept without Redis, and what is left
     reservation: Reservation | None = None
     waits_for: asyncio.Future[None] | None = None

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
+from sluice_gateway import nesting
 from sluice_gateway.domain.tokens import TokenDetails, details_of
 
 DONE = b"data: [DONE]\n\n"
@@ -97,7 +98,7 @@ def chunk_of(event: bytes) -> dict[str, Any] | None:
     if not data.startswith(b"{"):
         return None
     try:
-        found = orjson.loads(data)
+        found = nesting.loads(data)
     except orjson.JSONDecodeError:
         return None
     return found if type(found) is dict else None

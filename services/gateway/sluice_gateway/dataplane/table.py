@@ -31,7 +31,7 @@ from sluice_gateway.dataplane.upstream import Upstream
 from sluice_gateway.domain.rates import card_of
 from sluice_gateway.domain.residency import may_use
 from sluice_gateway.domain.retries import HedgeOutcome, RetryBudget, RetryOutcome
-from sluice_gateway.metrics import GatewayMetrics, Spread, Tally
+from sluice_gateway.metrics import GatewayMetrics, Spread, Tally, UserTypeMetrics
 from sluice_gateway.translate.messages.client import CountTokens, Messages
 from sluice_gateway.translate.responses.client import Responses
 from sluice_gateway.translate.shapes import Client, ClientStyle
@@ -118,12 +118,16 @@ ENDPOINTS = (
 class ModelMetrics:
     """The metric children of one model, looked up once instead of for every request."""
 
-    __slots__ = ("_metrics", "_name", "_requests", "input_tokens", "output_tokens", "retries", "ttft", "unpriced")
+    __slots__ = (
+        *("_by_user_type", "_metrics", "_name", "_requests"),
+        *("input_tokens", "output_tokens", "retries", "ttft", "unpriced"),
+    )
 
     def __init__(self, metrics: GatewayMetrics, name: str) -> None:
         self._metrics = metrics
         self._name = name
         self._requests: dict[tuple[str, int], tuple[Tally, Spread]] = {}
+        self._by_user_type: dict[str, UserTypeMetrics] = {}
         self.ttft = metrics.ttft.labels(name)
         self.input_tokens = metrics.tokens.labels(name, "input")
         self.output_tokens = metrics.tokens.labels(name, "output")
@@ -140,6 +144,14 @@ class ModelMetrics:
             )
         found[0].value += 1
         found[1].observe(seconds)
+
+    def of(self, user_type: str) -> UserTypeMetrics:
+        """Return what is counted of the requests for one kind of user."""
+        found = self._by_user_type.get(user_type)
+        if found is None:
+            found = UserTypeMetrics(self._metrics.by_user_type, self._name, user_type)
+            self._by_user_type[user_type] = found
+        return found
 
     def upstream_error(self, reason: str) -> None:
         """Count one failed attempt."""

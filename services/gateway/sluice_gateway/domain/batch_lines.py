@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from sluice.contracts.batches import MAX_BATCH_ERRORS, BatchError
+from sluice_gateway import nesting
 from sluice_gateway.domain.batches import DEFAULT_MODELS, REQUIRED_FIELDS, Counted, LineAnswer, Tokens
 
 _MAX_CUSTOM_ID = 512
@@ -95,7 +96,7 @@ def read_request(line: RawLine, endpoint: str, max_bytes: int) -> RequestLine:
 
 def _object(data: bytes) -> dict[str, Any]:
     try:
-        found = orjson.loads(data)
+        found = nesting.loads(data)
     except orjson.JSONDecodeError as exc:
         raise LineWrong("invalid_json_line", f"The line is not valid JSON: {exc.msg} (column {exc.colno}).") from exc
     if not isinstance(found, dict):
@@ -171,7 +172,7 @@ class InputCheck:
 def answered(request_id: str, line: RequestLine, status: int, body: bytes, answer_id: str) -> LineAnswer:
     """Return the answer that the endpoint gave; `body` may be anything, what is no JSON is kept as a text."""
     try:
-        parsed: Any = orjson.loads(body)
+        parsed: Any = nesting.loads(body)
     except orjson.JSONDecodeError:
         parsed = body.decode("utf-8", "replace")
     shown = {

@@ -55,6 +55,7 @@ def record_of(
         role=key.role,
         models=_all_of(_set(key.models), team.models if team else None, organization.models if organization else None),
         policy=key.policy,
+        user_type=key.user_type,
         expires_at=min(ends) if ends else None,
         disabled=disabled_by is not None,
         plain=disabled_by is None and not ends and key.role != "read_only",

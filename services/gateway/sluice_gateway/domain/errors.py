@@ -71,10 +71,34 @@ class PolicyUnknown(Unprocessable):
     code, title = "policy_unknown", "Unknown policy"
 
 
+class UserTypeUnknown(Unprocessable):
+    """The settings name no such kind of user."""
+
+    code, title = "user_type_unknown", "Unknown user type"
+
+
 class CursorUnknown(Unprocessable):
     """The cursor `after` names nothing in this list."""
 
     code, title = "cursor_unknown", "Unknown cursor"
+
+
+class TranscriptNotFound(NotFound):
+    """No such transcript, or it has expired."""
+
+    code, title = "transcript_not_found", "Transcript not found"
+
+
+class FilterMissing(Unprocessable):
+    """It is not said which rows are meant."""
+
+    code, title = "filter_missing", "Filter missing"
+
+
+class TrendTooLong(Unprocessable):
+    """The period has too many intervals."""
+
+    code, title = "trend_too_long", "Too many points"
 
 
 class UsageNotFound(NotFound):

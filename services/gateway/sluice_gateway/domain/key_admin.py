@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 from sluice.contracts.gateway import CreateApiKey, RotateApiKey, UpdateApiKey
 from sluice.errors import Forbidden
 from sluice_gateway.domain.audit import Actor, Trail
-from sluice_gateway.domain.errors import PlacementRefused, PolicyUnknown
+from sluice_gateway.domain.errors import PlacementRefused, PolicyUnknown, UserTypeUnknown
 from sluice_gateway.domain.keys import (
     KEY_ENTROPY_BYTES,
     StoredKey,
@@ -105,6 +105,7 @@ class KeyAdmin:
     entropy: Callable[[int], bytes]
     new_id: Callable[[str], str]
     known_policies: Callable[[], frozenset[str] | None]
+    user_types: frozenset[str] = frozenset()
 
     async def create(self, request: CreateApiKey, trail: Trail, idempotency_key: str | None = None) -> MadeKey:
         """Make a key; with an Idempotency-Key, a repetition within 24 hours answers the same key and secret again.
@@ -112,17 +113,18 @@ class KeyAdmin:
         Raises:
             IdempotencyKeyReused: the Idempotency-Key was used for another request.
             PolicyUnknown: the routing snapshot has no policy of that name.
+            UserTypeUnknown: the settings name no such kind of user.
             OrganizationNotFound, TeamNotFound, PlacementRefused: it cannot stand where it should.
         """
         placement = self._placement(request, trail.actor)
         if idempotency_key is None:
-            self._check_policy(request.policy, trail.actor)
+            self._check(request, trail.actor)
             lineage, secret = await self._add(request, placement, trail, self.entropy(KEY_ENTROPY_BYTES), None)
         else:
             repeated = await self._repeated(request, idempotency_key, trail)
             if repeated is not None:
                 return repeated
-            self._check_policy(request.policy, trail.actor)
+            self._check(request, trail.actor)
             salt = self.entropy(KEY_ENTROPY_BYTES)
             name = idempotency_digest(self.pepper, idempotency_key, trail.actor.organization_id)
             lineage, secret = await self._add(
@@ -144,8 +146,7 @@ class KeyAdmin:
 
     async def change(self, key_id: str, request: UpdateApiKey, trail: Trail) -> StoredKey:
         """Change a key that is not revoked."""
-        if "policy" in request.model_fields_set:
-            self._check_policy(request.policy, trail.actor)
+        self._check(request, trail.actor)
         lineage = await self.repository.change(
             key_id, trail.actor.organization_id, lambda key: _standing(patched(key, request)), trail
         )
@@ -199,6 +200,7 @@ class KeyAdmin:
                     role=request.role,
                     models=request.models,
                     policy=request.policy,
+                    user_type=request.user_type,
                     limits=request.limits,
                     expires_at=request.expires_at,
                     metadata=dict(request.metadata),
@@ -215,7 +217,13 @@ class KeyAdmin:
         secret = make_key(repeatable_entropy(self.pepper, found.salt, idempotency_key))
         return MadeKey(found.key, secret, replayed=True)
 
-    def _check_policy(self, policy: str | None, actor: Actor) -> None:
+    def _check(self, request: CreateApiKey | UpdateApiKey, actor: Actor) -> None:
+        if request.user_type is not None and request.user_type not in self.user_types:
+            raise UserTypeUnknown(
+                f"There is no user type {request.user_type!r}; SLUICE_GATEWAY_USER_TYPES names "
+                f"{', '.join(sorted(self.user_types)) or 'none'}."
+            )
+        policy = request.policy
         if policy is None:
             return
         if actor.organization_id is not None:

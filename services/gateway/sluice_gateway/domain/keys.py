@@ -43,6 +43,7 @@ class StoredKey:
     disabled: bool = False
     models: tuple[str, ...] | None = None
     policy: str | None = None
+    user_type: str | None = None
     limits: Limits = NO_LIMITS
     rotated_at: int | None = None
     expires_at: int | None = None
@@ -72,6 +73,7 @@ class StoredKey:
             disabled=self.disabled,
             models=self.models,
             policy=self.policy,
+            user_type=self.user_type,
             limits=self.limits,
             metadata=self.metadata,
             created_at=self.created_at,

@@ -25,6 +25,7 @@ class KeyRecord:
     organisation is disabled; `disabled_by` says which. `limits` has the levels at which something is limited, from the
     organisation to the key; `regions` are those that deployments may be in (`residency.may_use`), None for all. `plain`
     says that nothing has to be asked before the key may be used: it is not disabled, never ends and not read-only.
+    `user_type` is the kind of user for whom it asks, unless a request says another.
     """
 
     key_id: str
@@ -41,6 +42,7 @@ class KeyRecord:
     limits: tuple[LevelLimits, ...] = ()
     regions: frozenset[str] | None = None
     plain: bool = False
+    user_type: str | None = None
 
 
 class KeyRing(Protocol):
@@ -100,6 +102,7 @@ class UsageFields(NamedTuple):
     end_user: str | None = None
     token_details: tuple[int, ...] | None = None  # of `TokenDetails`, which most requests have none of
     price_source: str | None = None
+    user_type: str | None = None
 
 
 class UsageSink(Protocol):

@@ -18,6 +18,7 @@ class RollupKey(NamedTuple):
     organization_id: str
     team_id: str
     key_id: str
+    user_type: str
     model: str
     deployment: str
     status: str

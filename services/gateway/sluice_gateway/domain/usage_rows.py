@@ -42,6 +42,7 @@ _LENGTHS = {
     "team_id": 40,
     "end_user": 128,
     "price_source": 100,
+    "user_type": 40,
 }
 
 

@@ -15,6 +15,7 @@ from sluice_gateway.domain.errors import (
     PlacementRefused,
     PolicyUnknown,
     TeamNotFound,
+    UserTypeUnknown,
 )
 from sluice_gateway.domain.key_admin import MadeKey
 from sluice_gateway.routes.admin import OperatorDep, OperatorsTrailDep, PathId
@@ -47,7 +48,7 @@ class KeyQuery(PageQuery):
     status_code=201,
     summary="Make an API key",
     responses=problem_responses(
-        IdempotencyKeyReused, PolicyUnknown, PlacementRefused, OrganizationNotFound, TeamNotFound
+        IdempotencyKeyReused, PolicyUnknown, UserTypeUnknown, PlacementRefused, OrganizationNotFound, TeamNotFound
     ),
 )
 async def create_key(
@@ -88,7 +89,9 @@ async def get_key(key_id: PathId, deps: DepsDep, actor: OperatorDep) -> ApiKey:
 @router.patch(
     "/{key_id}",
     summary="Change an API key",
-    responses=problem_responses(KeyNotFound, KeyRevoked, TeamNotFound, PolicyUnknown, PlacementRefused),
+    responses=problem_responses(
+        KeyNotFound, KeyRevoked, TeamNotFound, PolicyUnknown, UserTypeUnknown, PlacementRefused
+    ),
 )
 async def change_key(key_id: PathId, body: UpdateApiKey, deps: DepsDep, trail: OperatorsTrailDep) -> ApiKey:
     """Change what is given; all gateway processes follow within a second. `disabled` stops the key until it is enabled."""

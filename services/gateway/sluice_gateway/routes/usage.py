@@ -1,6 +1,7 @@
 """Usage: /admin/usage for the administrator and services, /v1/usage for the holder of an API key."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -8,12 +9,21 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from sluice.contracts.base import Request
-from sluice.contracts.gateway import ModelName, Tenant
+from sluice.contracts.gateway import ModelName, Tenant, UserType
 from sluice.contracts.paging import Page, PageQuery
-from sluice.contracts.usage import UsageGroup, UsageRebuilt, UsageRecord, UsageStatus, UsageSummary
+from sluice.contracts.usage import (
+    TrendGroup,
+    TrendInterval,
+    UsageGroup,
+    UsageRebuilt,
+    UsageRecord,
+    UsageStatus,
+    UsageSummary,
+    UsageTrend,
+)
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
-from sluice_gateway.domain.errors import CursorUnknown, UsageNotFound
-from sluice_gateway.domain.usage import UsageFilter
+from sluice_gateway.domain.errors import CursorUnknown, TrendTooLong, UsageNotFound
+from sluice_gateway.domain.usage import UsageFilter, check_trend, trend_period
 from sluice_gateway.domain.usage_export import MEDIA_TYPES, ExportFormat, head, lines
 from sluice_gateway.routes.admin import PathId, TenantDep
 from sluice_gateway.routes.public import ErrorReply, PublicRoute, ReaderDep
@@ -58,6 +68,7 @@ class OwnUsageQuery(PageQuery):
     status: UsageStatus | None = None
     team_id: TeamId | None = None
     end_user: EndUser | None = None
+    user_type: UserType | None = None
     since: At | None = Field(None, alias="from")
     until: At | None = Field(None, alias="to")
 
@@ -77,6 +88,7 @@ class Filters(Request):
     status: UsageStatus | None = None
     team_id: TeamId | None = None
     end_user: EndUser | None = None
+    user_type: UserType | None = None
     since: At | None = Field(None, alias="from")
     until: At | None = Field(None, alias="to")
 
@@ -85,6 +97,16 @@ class SummaryQuery(Filters):
     """Which requests are summed up, and how they are split."""
 
     group_by: UsageGroup = "model"
+    tenant: Tenant | None = None
+    organization_id: OrganizationId | None = None
+
+
+class TrendQuery(Filters):
+    """Which requests are summed up, by what time, and how they are split."""
+
+    interval: TrendInterval = "day"
+    group_by: TrendGroup | None = None
+    groups: int = Field(10, ge=1, le=50, description="how many groups at most, from the dearest down")
     tenant: Tenant | None = None
     organization_id: OrganizationId | None = None
 
@@ -112,13 +134,28 @@ async def list_usage(query: Annotated[UsageQuery, Query()], deps: DepsDep, bound
 
 @admin.get("/summary", summary="Sum up requests")
 async def summarise_usage(query: Annotated[SummaryQuery, Query()], deps: DepsDep, bound: TenantDep) -> UsageSummary:
-    """Return totals of a period, and the same by model, key, tenant, organisation, team, end user, deployment, endpoint, status or day (UTC)."""
+    """Return totals of a period, and the same by model, key, tenant, organisation, team, end user, user type, deployment, endpoint, status or day (UTC)."""
     wanted = _filter(query, query.tenant if bound is None else bound, query.organization_id)
     return UsageSummary(
         group_by=query.group_by,
         totals=await deps.usage.totals(wanted),
         data=tuple(await deps.usage.groups(wanted, query.group_by)),
     )
+
+
+@admin.get("/trend", summary="Sum up requests over time", responses=problem_responses(TrendTooLong))
+async def trend_of_usage(query: Annotated[TrendQuery, Query()], deps: DepsDep, bound: TenantDep) -> UsageTrend:
+    """Return usage, cost and what a million tokens came to, by day, week or month (UTC), of all or of the dearest groups.
+
+    Without `from` it goes back 90 days, 52 weeks or 24 months.
+    """
+    since, until = trend_period(query.since, query.until, query.interval, deps.clock.now())
+    check_trend(since, until, query.interval, query.groups if query.group_by else 1)
+    wanted = replace(
+        _filter(query, query.tenant if bound is None else bound, query.organization_id), since=since, until=query.until
+    )
+    points = await deps.usage.trend(wanted, query.interval, query.group_by, query.groups)
+    return UsageTrend(interval=query.interval, group_by=query.group_by, data=tuple(points))
 
 
 @admin.get("/export", summary="Write out requests", response_class=StreamingResponse, responses=_WRITTEN)
@@ -185,6 +222,7 @@ def _filter(query: OwnUsageQuery | Filters, tenant: str | None, organization_id:
         organization_id=organization_id,
         team_id=query.team_id,
         end_user=query.end_user,
+        user_type=query.user_type,
         since=query.since,
         until=query.until,
     )

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import orjson
 
+from sluice_gateway import nesting
 from sluice_gateway.translate import hub
 from sluice_gateway.translate.errors import BadAnswer
 from sluice_gateway.translate.shapes import (
@@ -69,7 +70,7 @@ class Pair:
             BadAnswer: the provider's answer makes no sense.
         """
         try:
-            found = orjson.loads(body)
+            found = nesting.loads(body)
         except orjson.JSONDecodeError as exc:
             raise BadAnswer("no JSON") from exc
         if type(found) is not dict:

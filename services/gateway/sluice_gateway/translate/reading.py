@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import orjson
 
+from sluice_gateway import nesting
 from sluice_gateway.translate.errors import Untranslatable
 from sluice_gateway.translate.shapes import Json
 
@@ -75,7 +76,7 @@ def json_object(value: object, where: str) -> Json:
     if not raw.strip():
         return {}
     try:
-        found = orjson.loads(raw)
+        found = nesting.loads(raw)
     except orjson.JSONDecodeError as exc:
         raise Untranslatable(where, f"must be a JSON object as a string, and is not valid JSON: {exc.msg}.") from exc
     return mapping(found, where)

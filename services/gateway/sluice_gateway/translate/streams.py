@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 
 import orjson
 
+from sluice_gateway import nesting
 from sluice_gateway.translate import hub
 from sluice_gateway.translate.events import EventReader, EventTooLong
 from sluice_gateway.translate.shapes import Asked, FinishReason, Json, Refusal, Usage
@@ -76,7 +77,7 @@ class SseStream(TranslatedStream):
         if self.failure is not None or self.done:
             return
         try:
-            found = orjson.loads(data)
+            found = nesting.loads(data)
         except orjson.JSONDecodeError:
             found = None
         if type(found) is dict:

@@ -357,13 +357,13 @@ def _policy_kind(finding: Finding) -> PiiKind:
 def _injection(folded: Folded, rules: InjectionRules, heads: Heads | None, *, foreign: bool) -> list[Decided]:
     decided: list[Decided] = []
     if foreign and heads is not None and rules.hidden != "allow":
-        wishes = find_hidden(folded.text, grams(folded.text), heads.documents, rules.threshold)
+        wishes = find_hidden(folded.text, grams(folded.text, folded.skeleton), heads.documents, rules.threshold)
         decided += [Decided(wish, "prompt_injection", _taken(rules.hidden)) for wish in merge_overlaps(wishes)]
     if rules.action == "allow":
         return decided
     # What is a wish and no order may stand in a document by the thousand: there the head for documents judges alone.
     head = None if heads is None or foreign or not rules.classifier else heads.prompts
-    result = score_injection(folded.text, head)
+    result = score_injection(folded, head)
     if result.score <= rules.threshold:
         return decided
     # The segment's score decided; each span carries it, so that a reader sees what was compared with the threshold.

@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from sluice_guardrail.domain.findings import Finding
+from sluice_guardrail.domain.folding import Folded
 from sluice_guardrail.domain.injection import score_injection
 from sluice_guardrail.domain.second import Cascade
 
@@ -31,7 +32,7 @@ def find_over_turns(turns: Sequence[str], threshold: float, head: Cascade | None
         return
     ends = list(accumulate(len(text) + len(_BETWEEN) for text in read))
     starts = [0, *ends[:-1]]
-    result = score_injection(_BETWEEN.join(read), head)
+    result = score_injection(Folded(_BETWEEN.join(read)), head)
     if result.score <= threshold:
         return
     for finding in result.findings:

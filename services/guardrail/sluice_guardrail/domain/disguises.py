@@ -8,9 +8,11 @@ import binascii
 import codecs
 import re
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
+
+from sluice_guardrail.domain.gates import Gates
 
 _MAX_DECODED = 8
 _MAX_MIRRORED = 20_000
@@ -44,8 +46,10 @@ class Reading:
 
 def readings(text: str) -> Iterator[Reading]:
     """Yield what a folded text says when its disguises are taken off; nothing for a text that wears none."""
-    for pattern, decode in _DECODERS:
-        yield from _decoded(text, pattern, decode)
+    worn = _WORN.opened_by(text)
+    for name, (pattern, decode) in _DECODERS.items():
+        if name in worn or (name == "spaced" and not text.isascii()):
+            yield from _decoded(text, pattern, decode)
     if len(text) <= _MAX_MIRRORED:
         yield Reading(codecs.encode(text, "rot13"), 0, len(text), aligned=True, mirrored=True)
         yield Reading(text[::-1], 0, len(text), mirrored=True)
@@ -92,9 +96,18 @@ def _from_spaced(written: str) -> str | None:
     return re.sub(r"\s+", " ", _JOINED.sub(r" \1 ", "".join(words).lower())).strip()
 
 
-_DECODERS: tuple[tuple[re.Pattern[str], Callable[[str], str | None]], ...] = (
-    (_BASE64, _from_base64),
-    (_HEX, _from_hex),
-    (_PERCENT, _from_percent),
-    (_SPACED, _from_spaced),
+_DECODERS: Mapping[str, tuple[re.Pattern[str], Callable[[str], str | None]]] = {
+    "base64": (_BASE64, _from_base64),
+    "hex": (_HEX, _from_hex),
+    "percent": (_PERCENT, _from_percent),
+    "spaced": (_SPACED, _from_spaced),
+}
+# Over-estimates of the patterns above; that of spaced letters knows ASCII alone.
+_WORN = Gates(
+    {
+        "base64": r"[A-Za-z0-9+/_-]{24}",
+        "hex": r"(?:(?:\\x|0x)?[0-9A-Fa-f]{2}[ ,:]?){10}",
+        "percent": r"%[0-9A-Fa-f]{2}",
+        "spaced": r"(?:\w[ .\-_*|/]{1,3}){7}",
+    }
 )

@@ -8,6 +8,9 @@ import re
 import unicodedata
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
+
+from sluice_guardrail.domain.skeleton import skeleton
 
 _TAG_BASE = 0xE0000
 _INVISIBLE = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff"
@@ -24,7 +27,7 @@ _TAG = re.compile(f"[{_TAGS}]")
 _INVISIBLE_CHAR = re.compile(f"[{_INVISIBLE}]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Folded:
     """A folded text with, for each run that was copied, where it starts in the folded and in the original text."""
 
@@ -32,6 +35,11 @@ class Folded:
     folded_starts: tuple[int, ...] = (0,)
     original_starts: tuple[int, ...] = (0,)
     original_length: int = 0
+
+    @cached_property
+    def skeleton(self) -> str:
+        """The text with every letter as it is meant: made once for all detectors that read it."""
+        return skeleton(self.text)
 
     def original_span(self, start: int, end: int) -> tuple[int, int]:
         """Return the span of the original text from which folded[start:end] was made, end exclusive."""
@@ -72,19 +80,6 @@ def fold(text: str) -> Folded:
         copied_to = at + 1
     parts.append(text[copied_to:])
     return Folded("".join(parts), tuple(folded_starts), tuple(original_starts), len(text))
-
-
-def lowered(text: str) -> str:
-    """Return the text in lower case with every character at its old place."""
-    low = text.lower()
-    if len(low) == len(text):
-        return low
-    return "".join(map(_lower_one, text))
-
-
-def _lower_one(char: str) -> str:
-    low = char.lower()
-    return low if len(low) == 1 else char
 
 
 def _plain(char: str) -> str:

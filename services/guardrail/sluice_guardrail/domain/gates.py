@@ -9,6 +9,9 @@ from collections.abc import Mapping
 
 import re2  # type: ignore[import-untyped]
 
+_LOOKS = frozenset({"(?=", "(?!", "(?<=", "(?<!"})
+_PART = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?<?[=!]|.", re.DOTALL)  # an escape, a class, a look, a character
+
 
 class Gates:
     """A set of named patterns in RE2's syntax that are looked for together."""
@@ -32,18 +35,33 @@ class NeedleGates(Gates):
         super().__init__({needle: re.escape(needle) for needle in sorted(needles)})
 
 
+def without_looks(pattern: str) -> str:
+    """Return a pattern without its looks ahead and behind."""
+    kept: list[str] = []
+    depth = 0  # of parentheses inside a look
+    for part in _PART.findall(pattern):
+        if depth:
+            depth += part.startswith("(") - (part == ")")
+        elif part in _LOOKS:
+            depth = 1
+        else:
+            kept.append(part)
+    return "".join(kept)
+
+
 class PatternGate:
     """One pattern whose absence is proved fast.
 
-    RE2 knows ASCII words only, where Python's `re` knows all scripts: for other texts, and for patterns that RE2 does not
-    know, the gate is open.
+    RE2 looks neither ahead nor behind, so the gate is that of the pattern without such looks, which occurs wherever the pattern
+    does. RE2 knows ASCII words only, where Python's `re` knows all scripts: for other texts, and for patterns that RE2 does not know,
+    the gate is open.
     """
 
     def __init__(self, pattern: str) -> None:
         options = re2.Options()
         options.log_errors = False
         try:
-            self._compiled = re2.compile(pattern, options)
+            self._compiled = re2.compile(without_looks(pattern), options)
         except re2.error:
             self._compiled = None
 

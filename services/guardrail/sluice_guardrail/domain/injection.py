@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 
 from sluice_guardrail.domain.disguises import Reading, readings
 from sluice_guardrail.domain.findings import Finding
-from sluice_guardrail.domain.folding import lowered
+from sluice_guardrail.domain.folding import Folded
 from sluice_guardrail.domain.hidden import OUT_OF_PLACE, HiddenHead, find_hidden_orders
 from sluice_guardrail.domain.ngrams import Grams, grams
 from sluice_guardrail.domain.phrases import NEEDLES, RULES, Rule
 from sluice_guardrail.domain.second import Cascade
-from sluice_guardrail.domain.skeleton import skeleton
+from sluice_guardrail.domain.skeleton import lowered, skeleton
 
 _REACH = 160
 _SENTENCE_BREAK = re.compile(r"[.!?\n;:]")
@@ -73,17 +73,18 @@ class Heads:
     documents: HiddenHead
 
 
-def score_injection(text: str, head: Cascade | None = None) -> InjectionResult:
+def score_injection(folded: Folded, head: Cascade | None = None) -> InjectionResult:
     """Return the score of a folded text; spans count its characters.
 
     Phrases of different kinds add up as independent evidence (1 − ∏(1 − w)); of one kind only the strongest counts. The
     trained head reads the text, its windows and what disguises hide; the surer of phrases and head decides.
     """
+    text, plain = folded.text, folded.skeleton
     low = lowered(text)
     found = list(_find(low))
     if head is not None:
-        found.extend(_learned(head, text))
-    if (plain := skeleton(text)) != low:
+        found.extend(_learned(head, text, plain))
+    if plain != low:
         found.extend(_disguised(Reading(plain, 0, len(text), aligned=True), None))  # heads read the skeleton
     for reading in readings(text):
         found.extend(_disguised(reading, head))
@@ -97,8 +98,8 @@ def score_injection(text: str, head: Cascade | None = None) -> InjectionResult:
     return InjectionResult(round(max(1.0 - doubt, learned), 4), tuple(found))
 
 
-def _learned(head: Cascade, text: str) -> Iterator[Finding]:
-    best = head.best(text, grams(text))
+def _learned(head: Cascade, text: str, plain: str) -> Iterator[Finding]:
+    best = head.best(text, grams(text, plain))
     if best.score >= _WORTH_NAMING:
         yield Finding("injection", "prompt_injection", LEARNED, best.start, best.end, round(best.score, 4))
 
@@ -107,7 +108,7 @@ def _disguised(reading: Reading, head: Cascade | None) -> Iterator[Finding]:
     found = list(_find(lowered(reading.text)))
     # Mirrored plain text is no language: only phrases say something about it.
     if head is not None and not reading.mirrored:
-        found.extend(_learned(head, reading.text))
+        found.extend(_learned(head, reading.text, skeleton(reading.text)))
     for finding in found:
         start, end = reading.span(finding.start, finding.end)
         yield replace(finding, start=start, end=end, score=round(finding.score * _DISGUISE_FACTOR, 4))
@@ -115,8 +116,12 @@ def _disguised(reading: Reading, head: Cascade | None) -> Iterator[Finding]:
 
 def _find(low: str) -> Iterator[Finding]:
     present = NEEDLES.opened_by(low)
+    if not present:
+        return
     for rule in RULES:
-        if all(not present.isdisjoint(group) for group in rule.needles) and rule.gate.open_for(low):
+        if any(map(present.isdisjoint, rule.needles)):
+            continue
+        if rule.gate.open_for(low):
             for match in rule.pattern.finditer(low):
                 weight = rule.weight * _context(low, match.start(), match.end(), rule)
                 yield Finding("injection", "prompt_injection", rule.name, match.start(), match.end(), round(weight, 4))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sluice_guardrail.domain.disguises import readings
 from sluice_guardrail.domain.findings import Finding
-from sluice_guardrail.domain.folding import lowered
+from sluice_guardrail.domain.skeleton import lowered
 
 LEAK_WORDS = 14
 LEAK_LETTERS = 60

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sluice_guardrail.domain.findings import Finding
-from sluice_guardrail.domain.folding import lowered
+from sluice_guardrail.domain.skeleton import lowered
 
 _S = r"[^\w]{1,4}"
 _W = r"(?:\w{1,20}[^\w]{1,4})"

@@ -34,7 +34,7 @@ class Rule:
     """One phrase family; with `ordered`, the match counts in full only where it gives an order (not in a report)."""
 
     name: RuleName
-    needles: tuple[tuple[str, ...], ...]
+    needles: tuple[frozenset[str], ...]
     pattern: re.Pattern[str]
     weight: float
     ordered: bool
@@ -81,7 +81,7 @@ _FREE = (
 
 
 def _rule(name: RuleName, needles: str, pattern: str, weight: float, *, ordered: bool = True) -> Rule:
-    groups = tuple(tuple(group.split(";")) for group in needles.split(" & "))
+    groups = tuple(frozenset(group.split(";")) for group in needles.split(" & "))
     return Rule(name, groups, re.compile(pattern), weight, ordered, PatternGate(pattern))
 
 

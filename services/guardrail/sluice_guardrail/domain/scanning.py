@@ -186,7 +186,7 @@ def _asked(
     if (code := wanted.code) is not None:
         yield code, _Look("code", "code_detected", lambda: find_code(text))
     if (harm := wanted.harm) is not None and role not in harm.skip_roles:
-        yield harm, _Look("harm", harm.issue_for, lambda: find_harm(folded.text), folded)
+        yield harm, _Look("harm", harm.issue_for, lambda: find_harm(folded.skeleton), folded)
     languages = tools.languages
     if (language := wanted.language) is not None and languages is not None:
         yield language, _Look("language", "language_detected", lambda: find_languages(text, language, languages))

@@ -6,8 +6,6 @@ The skeleton has the length of the text, so a place in it is the same place in t
 import re
 import unicodedata
 
-from sluice_guardrail.domain.folding import lowered
-
 _PAIRS = (
     ("аеорсухіјѕһԁԛԝкмтвн", "aeopcyxijshdqwkmtbh"),
     ("ɑαοινρτυκεχγωηϲѵɡɩıℓԍⅼⅰⅴⅹ", "aaoivptukexywncvgiilglivx"),
@@ -16,11 +14,25 @@ _PAIRS = (
 _LOOKALIKES = {ord(foreign): plain for pair in _PAIRS for foreign, plain in zip(*pair, strict=True)}
 _MEANT = str.maketrans("0134567$@€|!+98", "oieasgtsaeiitgb")
 _MARK = re.compile(r"[0134567$@€|!+98]")
-_WORD = re.compile(r"\S+")
+# A word with a mark in it; possessive, so that a long word without one is read once.
+_WORD = re.compile(r"(?<!\S)[^\s0134567$@€|!+98]*+[0134567$@€|!+98]\S*+")
 # Bounded, so that a row of marks takes time in proportion to its length.
 _DISGUISED = re.compile(r"[A-Za-z][0134567$@€|!+98]{1,4}[A-Za-z]|(?<![A-Za-z0-9])[0134567$@€|!+98]{1,4}[A-Za-z]{2}")
 _EDGES = ".,:;?!\"'()[]{}`"
 _NAME = re.compile(r"[A-Za-z]+[0-9]+[A-Za-z]?|[0-9]+[A-Za-z]{1,4}|[0-9A-Fa-f]{12,}")
+
+
+def lowered(text: str) -> str:
+    """Return the text in lower case with every character at its old place."""
+    low = text.lower()
+    if len(low) == len(text):
+        return low
+    return "".join(map(_lower_one, text))
+
+
+def _lower_one(char: str) -> str:
+    low = char.lower()
+    return low if len(low) == 1 else char
 
 
 def skeleton(text: str) -> str:

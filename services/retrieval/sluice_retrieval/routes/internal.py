@@ -18,7 +18,7 @@ from sluice_retrieval.domain.wire import (
 from sluice_retrieval.wiring import WORKER_SUBJECT, DepsDep
 
 
-def require_worker(caller: CallerDep) -> None:
+async def require_worker(caller: CallerDep) -> None:
     """Let only retrieval's own worker in."""
     if caller.role != "service" or caller.subject != WORKER_SUBJECT:
         raise Forbidden("Only the retrieval worker may use this.")

@@ -1,10 +1,12 @@
 """The record of vector stores and documents in SQL."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Executable,
     Float,
     Select,
     String,
@@ -36,7 +38,7 @@ from sluice.db import AsyncSession, Database, ReadSession
 from sluice_retrieval.domain.errors import DocumentNotFound, StoreExpired, StoreNotFound
 from sluice_retrieval.domain.library import DocumentDetails
 from sluice_retrieval.domain.points import Scope
-from sluice_retrieval.store.filters import attribute_rows, matches
+from sluice_retrieval.store.filters import Shape, attribute_rows, matches, shape_of, values_of
 from sluice_retrieval.store.versions import bump
 from sluice_retrieval.tables import DocumentRow, RemovalRow, StoreRow, TextRow
 
@@ -70,6 +72,16 @@ _DETAILS = select(DocumentRow.id, DocumentRow.details, DocumentRow.file_id).wher
     DocumentRow.id.in_(bindparam("documents", expanding=True, type_=String)),
     DocumentRow.status == READY,
 )
+
+
+@lru_cache(maxsize=256)
+def _seen_inside(shape: Shape) -> Executable:
+    """Return what a search with a filter of this shape asks."""
+    ready = (DocumentRow.store_id.in_(_STORES), DocumentRow.status == READY, matches(shape, _STORES))
+    inside = select(literal("inside"), DocumentRow.id, _NOTHING, _UNCOUNTED).where(
+        DocumentRow.tenant == _TENANT, *ready
+    )
+    return union_all(*_SEEN_PARTS, inside)
 
 
 class Library:
@@ -228,18 +240,11 @@ class Library:
         that a replaced document gives way to the new one in one step.
         """
         wanted = tuple(dict.fromkeys(store_ids))
-        seen = _SEEN
-        if filters is not None:
-            ready = (DocumentRow.store_id.in_(wanted), DocumentRow.status == READY, matches(filters, wanted))
-            inside = select(literal("inside"), DocumentRow.id, _NOTHING, _UNCOUNTED).where(
-                DocumentRow.tenant == tenant, *ready
-            )
-            seen = union_all(*_SEEN_PARTS, inside)
+        seen, values = (_SEEN, {}) if filters is None else (_seen_inside(shape_of(filters)), values_of(filters))
         found: dict[str, dict[str, str]] = {}
         versions: dict[str, int] = {}
-        for sort, one, said, counted in await self._database.rows(
-            seen, {"tenant": tenant, "stores": wanted, "now": now}
-        ):
+        values = {"tenant": tenant, "stores": wanted, "now": now, **values}
+        for sort, one, said, counted in await self._database.rows(seen, values):
             found.setdefault(sort, {})[one] = said
             if sort == "store":
                 versions[one] = counted

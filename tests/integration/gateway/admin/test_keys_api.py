@@ -46,6 +46,22 @@ async def test_a_key_is_shown_once_and_stored_as_a_digest(gateway: Gateway, plat
         assert not any(created.key[13:].encode() in content for content in files)
 
 
+async def test_a_key_names_the_kind_of_user_for_whom_it_asks(platform: PlatformSettings) -> None:
+    async with running_gateway(platform, user_types=("free", "pro")) as gateway:
+        created = await made(gateway, tenant="acme", user_type="pro")
+        assert created.user_type == "pro"
+        record = gateway.deps.ring.lookup(bearer(created.key))
+        assert record is not None
+        assert record.user_type == "pro"
+        path = f"/admin/keys/{created.id}"
+        for body, status, found in (({"user_type": "gold"}, 422, None), ({"user_type": "free"}, 200, "free")):
+            answer = await gateway.client.patch(path, json=body, headers=admin_headers())
+            assert (answer.status_code, answer.json().get("user_type")) == (status, found), answer.text
+        assert (await gateway.client.patch(path, json={"user_type": None}, headers=admin_headers())).json()[
+            "user_type"
+        ] is None
+
+
 async def test_a_new_key_works_at_once_and_a_revoked_one_never_again(gateway: Gateway) -> None:
     created = await made(gateway, tenant="acme")
     own = {"authorization": f"Bearer {created.key}"}

@@ -10,6 +10,7 @@ import pytest
 from gateway_parts import Keys, Parts, deployment, model, serving, snapshot
 from openai_provider import Behaviour, Provider
 
+from sluice_gateway.dataplane.deps import Options
 from sluice_gateway.domain.ports import KeyRecord
 
 MESSAGES = [{"role": "user", "content": "What is a fox?"}]
@@ -255,3 +256,53 @@ async def test_spans_cross_to_the_engine(provider: Provider, client: httpx.Async
     assert {span["name"] for span in spans} == {"POST /v1/chat/completions", "chat small"}
     engine = next(span for span in spans if span["name"] == "chat small")
     assert engine["spanId"] == provider.seen[0].headers["traceparent"].split("-")[2]
+
+
+@pytest.mark.parametrize(
+    ("own", "header", "found", "label"),
+    [
+        (None, None, None, None),
+        ("pro", None, "pro", "pro"),
+        ("pro", "free", "free", "free"),
+        ("old", None, "old", "other"),
+    ],
+)
+async def test_usage_and_metrics_tell_kinds_of_users_apart(
+    own: str | None,
+    header: str | None,
+    found: str | None,
+    label: str | None,
+    provider: Provider,
+    client: httpx.AsyncClient,
+) -> None:
+    parts = Parts(options=Options(user_types=frozenset({"free", "pro"})))
+    parts.keys.known[b"Bearer sk-test"] = KeyRecord("key_1", "tenant-a", "test", plain=True, user_type=own)
+    routing = snapshot(model("small", deployment("d1", provider.base_url)))
+    async with serving(parts, routing) as gateway:
+        headers = {} if header is None else {"x-sluice-user-type": header}
+        body = {"model": "small", "messages": MESSAGES, "stream": True}
+        answer = await client.post(gateway.url + CHAT, json=body, headers=headers)
+        await settled(parts)
+    assert answer.status_code == 200
+    event = parts.usage.events[0]
+    assert event.user_type == found
+
+    def value(name: str, **labels: str) -> float | None:
+        labels |= {"model": "small", "user_type": str(label)}
+        return parts.registry.registry.get_sample_value(f"sluice_gateway_user_type_{name}", labels)
+
+    assert value("requests_total", status="ok") == (None if label is None else 1.0)
+    if label is not None:
+        assert value("tokens_total", direction="output") == event.completion_tokens
+        for kind in ("request_duration", "time_to_first_token", "time_per_output_token"):
+            assert value(f"{kind}_seconds_count") == 1.0
+        assert value("cost_usd_total") == pytest.approx(event.cost_usd)
+
+
+async def test_a_kind_of_user_that_nobody_declared_is_refused(provider: Provider, client: httpx.AsyncClient) -> None:
+    async with serving(Parts(), snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
+        body = {"model": "small", "messages": MESSAGES}
+        answer = await client.post(gateway.url + CHAT, json=body, headers={"x-sluice-user-type": "gold"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "x-sluice-user-type")
+    assert "SLUICE_GATEWAY_USER_TYPES" in answer.json()["error"]["message"]
+    assert not provider.seen

@@ -15,6 +15,7 @@ from openai_provider import Behaviour, Provider
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sluice.contracts.routing import CachePolicy, Policy
+from sluice.errors import DependencyUnavailable
 from sluice_gateway.dataplane.deps import Options
 from sluice_gateway.dataplane.wire import GatewayProtocol
 from sluice_gateway.domain.ports import KeyRecord
@@ -329,3 +330,34 @@ async def test_rankings_are_kept_as_long_as_results_of_functions_are(
     assert [said(answer) for answer in answers] == ["miss", "hit", "miss", "miss", "miss"]
     assert answers[0].content == answers[1].content
     assert len(provider.seen) == 4
+
+
+async def test_evidence_is_kept_as_long_as_its_stores_are_the_same(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
+    parts = Parts(options=Options(trace_ratio_direct=0.0))
+    parts.keys.known[b"Bearer sk-other"] = KeyRecord("key_2", "tenant-b", "other")
+    drawn = {"temperature": 1, "sluice": {"retrieval": {"vector_store_ids": ["vs_1"]}}}
+    async with cached(provider, parts) as gateway:
+
+        async def asked(key: str = "sk-test", **headers: str) -> str | None:
+            # Returns the version that retrieval was asked for; the evidence must be in the prompt either way.
+            named = {"authorization": f"Bearer {key}"} | {name.replace("_", "-"): one for name, one in headers.items()}
+            answer = await ask(client, gateway, headers=named, **drawn)
+            assert answer.json()["sluice"]["citations"][0]["quote"] == "The port is 8080."
+            assert parts.retrieval.text in str(provider.seen[-1].json["messages"])
+            return parts.retrieval.asked[-1].known_version
+
+        assert [await asked(), await asked()] == [None, "v1"]
+        assert await asked("sk-other") is None, "another tenant shares nothing"
+        assert await asked(x_sluice_cache="bypass") is None
+        assert await asked(cache_control="no-cache") is None
+        parts.retrieval.version, parts.retrieval.text = "v2", "[1] (manual.md) The port is 9090."
+        assert [await asked(), await asked()] == ["v1", "v2"]
+        parts.retrieval.failing = DependencyUnavailable("away")
+        answer = await client.post(gateway.url + CHAT, json={**BODY, **drawn})
+        assert answer.status_code == 503, "nobody can say that it is still right"
+    counted = parts.registry.registry.get_sample_value
+    assert counted("sluice_gateway_evidence_total", {"outcome": "kept"}) == 2
+    assert counted("sluice_gateway_evidence_total", {"outcome": "found"}) == 4
+    assert len(provider.seen) == 7, "each answer is drawn anew"

@@ -7,7 +7,7 @@ from tests.integration.gateway.control_plane import Gateway
 
 from sluice.contracts.gateway import CreatedApiKey
 from sluice.contracts.paging import Page
-from sluice.contracts.usage import UsageRecord, UsageRecorded, UsageSummary
+from sluice.contracts.usage import UsageRecord, UsageRecorded, UsageSummary, UsageTrend
 from sluice.testing import admin_headers, service_headers
 from sluice_gateway.domain.usage_rows import UsageRows
 
@@ -80,6 +80,7 @@ async def test_every_field_comes_back_and_tokens_are_exact(gateway: Gateway) -> 
         organization_id="org_1",
         team_id="team_1",
         end_user="user-7",
+        user_type="pro",
         cached_tokens=2**33,
         cache_write_tokens=2,
         audio_input_tokens=3,
@@ -110,6 +111,7 @@ async def test_every_field_comes_back_and_tokens_are_exact(gateway: Gateway) -> 
         ({"team_id": "team_2"}, [1]),
         ({"organization_id": "org_2"}, [2]),
         ({"end_user": "ann"}, [3]),
+        ({"user_type": "pro"}, [4]),
     ],
 )
 async def test_filters(gateway: Gateway, params: dict[str, Any], expected: list[int]) -> None:
@@ -120,7 +122,7 @@ async def test_filters(gateway: Gateway, params: dict[str, Any], expected: list[
                 event(1, tenant="other", team_id="team_2"),
                 event(2, tenant="other", key_id="key_2", organization_id="org_2"),
                 event(3, model="big", end_user="ann"),
-                event(4, status="error", http_status=500),
+                event(4, status="error", http_status=500, user_type="pro"),
             ]
         )
     )
@@ -187,6 +189,50 @@ async def test_summaries_by_model_key_tenant_and_day(gateway: Gateway) -> None:
     ]
     empty = await summary(**{"from": NOON + 10 * DAY})
     assert (empty.totals.requests, empty.totals.cost_usd, empty.data) == (0, 0.0, ())
+
+
+async def test_the_trend_of_cost_by_model_and_kind_of_user(gateway: Gateway) -> None:
+    await gateway.deps.usage.insert(
+        UsageRows.of(
+            [
+                event(1, prompt_tokens=600, completion_tokens=400, cost_usd=0.5, user_type="pro"),
+                event(2, prompt_tokens=500, completion_tokens=500, cost_usd=1.5, at=NOON + DAY),
+                event(3, prompt_tokens=800, completion_tokens=200, cost_usd=0.1, at=NOON + 31 * DAY, cached_tokens=200),
+                event(4, prompt_tokens=0, completion_tokens=0, cost_usd=None, model="free", at=NOON + 31 * DAY),
+                event(5, model="big", cost_usd=9.0, tenant="other", user_type="free", at=NOON + 40 * DAY),
+            ]
+        )
+    )
+
+    async def points(**params: Any) -> list[tuple[str, str | None, float, float | None]]:
+        answer = await gateway.client.get("/admin/usage/trend", params=params, headers=admin_headers())
+        assert answer.status_code == 200, answer.text
+        found = UsageTrend.model_validate_json(answer.content)
+        return [(one.starts, one.group, one.cost_usd, one.cost_per_million_tokens_usd) for one in found.data]
+
+    period = {"from": NOON - DAY, "to": NOON + 100 * DAY}
+    assert await points(**period, tenant="acme", interval="month") == [
+        ("2026-01-01", None, 2.0, 1000.0),
+        ("2026-02-01", None, pytest.approx(0.1), pytest.approx(100.0)),
+    ]
+    assert [point[:3] for point in await points(**period, group_by="user_type", interval="week")] == [
+        ("2025-12-29", "", 1.5),
+        ("2025-12-29", "pro", 0.5),
+        ("2026-01-26", "", pytest.approx(0.1)),
+        ("2026-02-09", "free", 9.0),
+    ]
+    assert [point[:2] for point in await points(**period, group_by="model", groups=2, interval="month")] == [
+        ("2026-01-01", "mock"),
+        ("2026-02-01", "big"),
+        ("2026-02-01", "mock"),
+    ]
+    assert await points(to=NOON + 125 * DAY) == [("2026-02-10", None, 9.0, pytest.approx(600_000.0))], (
+        "without a beginning, 90 days"
+    )
+    many = await gateway.client.get(
+        "/admin/usage/trend", params={"from": 0, "to": NOON, "group_by": "key"}, headers=admin_headers()
+    )
+    assert (many.status_code, many.json()["code"]) == (422, "trend_too_long")
 
 
 async def test_a_key_sees_its_own_tenant_only(gateway: Gateway) -> None:

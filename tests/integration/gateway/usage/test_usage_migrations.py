@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from tests.integration.gateway.control_plane import running_gateway
 
 from sluice.db import Database, open_database
@@ -63,7 +63,11 @@ async def sums(database: Database) -> dict[str, list[tuple[Any, ...]]]:
         "cost_usd",
     )
     async with database.read() as session:
-        found = (await session.execute(table.select().order_by("starts", "team_id", "deployment", "status"))).mappings()
+        found = (
+            await session.execute(
+                select(*(table.c[name] for name in columns)).order_by("starts", "team_id", "deployment", "status")
+            )
+        ).mappings()
         rows = [tuple(row[name] for name in columns) for row in found]
     return {grain: [row[1:] for row in rows if row[0] == grain] for grain in ("hour", "day")}
 

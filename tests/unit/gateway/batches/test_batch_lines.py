@@ -84,6 +84,7 @@ def test_a_moderation_may_leave_its_model_out_and_nothing_else_may() -> None:
         (b"[]", "invalid_json_line", None),
         (b'"x"', "invalid_json_line", None),
         (b"\xff", "invalid_json_line", None),
+        (b'{"body":' + b"[" * 300 + b"]" * 300 + b"}", "invalid_json_line", None),
         ({**LINE, "custom_id": ""}, "invalid_custom_id", "custom_id"),
         ({**LINE, "custom_id": 7}, "invalid_custom_id", "custom_id"),
         ({**LINE, "custom_id": "x" * 513}, "invalid_custom_id", "custom_id"),

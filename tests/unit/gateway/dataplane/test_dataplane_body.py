@@ -249,7 +249,13 @@ def test_the_same_holds_for_the_other_apis() -> None:
         parse(orjson.dumps({"model": "m", "input": "hi", "Input": "unguarded"}), "embedding")
 
 
-def test_a_message_may_be_as_deep_as_json_is_read() -> None:
-    deep = '{"a":' * 1015 + "1" + "}" * 1015
-    body = f'{{"model":"m","messages":[{{"role":"user","content":"hi","extra":{deep}}}]}}'
-    assert parse(body.encode(), "chat").model == "m"
+def test_a_message_is_read_as_deep_as_it_can_be_written_again() -> None:
+    def body(levels: int) -> bytes:
+        deep = '{"a":' * levels + "1" + "}" * levels
+        return f'{{"model":"m","messages":[{{"role":"user","content":"hi","extra":{deep}}}]}}'.encode()
+
+    assert parse(body(197), "chat").model == "m"
+    for levels in (198, 1015):
+        with pytest.raises(InvalidRequest, match="more than 200 levels deep") as caught:
+            parse(body(levels), "chat")
+        assert caught.value.error_code == "too_deep"

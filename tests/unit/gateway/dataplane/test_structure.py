@@ -44,7 +44,7 @@ def call(name: str, arguments: str) -> dict[str, Any]:
         (
             {"response_format": FORMAT},
             '{"age": 3}',
-            ['{"age": -3}', '{"age": "3"}', "{}", "3", "{", "", '{"age": 3, "x": 1}'],
+            ['{"age": -3}', '{"age": "3"}', "{}", "3", "{", "", '{"age": 3, "x": 1}', "[" * 1000 + "]" * 1000],
         ),
         ({"response_format": {"type": "json_object"}}, '{"a": [1]}', ["[]", "null", "{'a': 1}"]),
         ({"structured_outputs": {"json": SCHEMA}}, '{"age": 3}', ['{"age": -3}']),

@@ -7,7 +7,7 @@ from sluice_gateway.dataplane.context import Heads
 from sluice_gateway.dataplane.deps import Options
 from sluice_gateway.dataplane.errors import BodyTooLarge, Gone, InvalidRequest, UnsupportedBody
 from sluice_gateway.dataplane.table import Endpoint
-from sluice_gateway.domain.ports import Names
+from sluice_gateway.domain.ports import KeyRecord, Names
 from sluice_gateway.domain.wishes import Wishes, wishes_of
 
 
@@ -81,6 +81,24 @@ def admit_wishes(header: bytes) -> Wishes:
         return wishes_of(header)
     except ValueError as exc:
         raise InvalidRequest(f"`x-sluice-attempt` {exc}", param="x-sluice-attempt", code="invalid_value") from exc
+
+
+def user_type_of(heads: Heads, key: KeyRecord, options: Options) -> str | None:
+    """Return the kind of user for whom a request is: as it says itself, else as its key says.
+
+    Raises:
+        InvalidRequest: it says one that the settings do not name.
+    """
+    if heads.user_type is None:
+        return key.user_type
+    named = heads.user_type.decode("latin-1")
+    if named in options.user_types:
+        return named
+    raise InvalidRequest(
+        f"`x-sluice-user-type` must be one of those that SLUICE_GATEWAY_USER_TYPES names: {', '.join(sorted(options.user_types)) or 'none'}.",
+        param="x-sluice-user-type",
+        code="invalid_value",
+    )
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:

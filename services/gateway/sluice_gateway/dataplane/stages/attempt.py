@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from sluice.errors import DependencyUnavailable
+from sluice_gateway import nesting
 from sluice_gateway.dataplane import foreign
 from sluice_gateway.dataplane.body import upstream_bytes
 from sluice_gateway.dataplane.context import RequestContext
@@ -344,7 +345,7 @@ def _translated(ctx: RequestContext, provider: Provider, found: dict[str, Any]) 
 
 def _json(body: bytes) -> dict[str, Any]:
     try:
-        found = orjson.loads(body)
+        found = nesting.loads(body)
     except orjson.JSONDecodeError:
         found = None
     if type(found) is not dict:

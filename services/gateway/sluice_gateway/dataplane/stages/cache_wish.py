@@ -40,6 +40,37 @@ def wish_of(ctx: RequestContext) -> Wish | None:
     model = ctx.chain[0] if ctx.chain else None
     if policy is None or model is None or ctx.endpoint.counts or ctx.endpoint.is_media:
         return None
+    asked = _asked(ctx, policy)
+    if asked is None or not (asked.for_it or policy.any_temperature or _is_certain(ctx)):
+        return None
+    key, items = _key(ctx, policy, model), None
+    if ctx.endpoint.kind == "embedding":
+        inputs = cache_items.inputs_of(ctx.fields["input"])
+        items = cache_items.items_of(key, inputs)
+        key, items = (items.keys[0], None) if len(inputs) == 1 else (key_of(*(one.hex() for one in items.keys)), items)
+    return Wish(key, asked.reads, asked.max_age, policy, items)
+
+
+def evidence_wish(ctx: RequestContext, asked: object) -> Wish | None:
+    """Return what a request wants of what retrieval found before for the same question, None when it wants or gets nothing of it.
+
+    All keys of a tenant may search the same, so they share what was found; it counts for as long as retrieval says so.
+    """
+    policy = ctx.plan.cache
+    wanted = None if policy is None else _asked(ctx, policy)
+    if policy is None or wanted is None:
+        return None
+    return Wish(key_of("evidence", ctx.key.tenant, asked), wanted.reads, wanted.max_age, policy)
+
+
+class _Asked(NamedTuple):
+    # What the request itself says of the cache.
+    for_it: bool
+    reads: bool
+    max_age: float
+
+
+def _asked(ctx: RequestContext, policy: CachePolicy) -> _Asked | None:
     if ctx.vault is not None:
         return None  # the answer holds the user's own values, which are nobody else's and are not stored
     get = dict(ctx.heads.all).get
@@ -47,16 +78,9 @@ def wish_of(ctx: RequestContext) -> Wish | None:
     control = (get(b"cache-control") or b"").lower()
     if asked == b"bypass" or b"no-store" in control or (policy.use == "on_request" and asked not in _FOR_IT):
         return None
-    if not (asked in _FOR_IT or policy.any_temperature or _is_certain(ctx)):
-        return None
     aged = _MAX_AGE.search(control)
     reads = asked != b"refresh" and b"no-cache" not in control
-    key, items = _key(ctx, policy, model), None
-    if ctx.endpoint.kind == "embedding":
-        inputs = cache_items.inputs_of(ctx.fields["input"])
-        items = cache_items.items_of(key, inputs)
-        key, items = (items.keys[0], None) if len(inputs) == 1 else (key_of(*(one.hex() for one in items.keys)), items)
-    return Wish(key, reads, _FOREVER if aged is None else float(aged[1]), policy, items)
+    return _Asked(asked in _FOR_IT, reads, _FOREVER if aged is None else float(aged[1]))
 
 
 def _is_certain(ctx: RequestContext) -> bool:

@@ -62,6 +62,7 @@ def event_of(ctx: RequestContext, bill: Settlement, ended: float, life: str) -> 
         end_user,
         None if bill.details is None else bill.details[:],
         None if ctx.model is None else ctx.model.price_source,
+        ctx.user_type,
     )
 
 
@@ -121,4 +122,12 @@ def record(ctx: RequestContext, usage: UsageSink, ended: float) -> Settlement:
         metrics.output_tokens.value += bill.completion_tokens
         if bill.cost_usd is None:
             metrics.unpriced.value += 1
+    if ctx.user_type is not None and ctx.model is not None:
+        ctx.model.metrics.of(ctx.user_type).observe(
+            ctx.status,
+            ended - ctx.started,
+            ctx.ttft,
+            (bill.prompt_tokens, bill.completion_tokens),
+            bill.cost_usd,
+        )
     return bill

@@ -11,6 +11,7 @@ from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import InvalidRequest, from_service
 from sluice_gateway.dataplane.plan import RetrievalPlan
+from sluice_gateway.dataplane.stages.evidence import Evidence
 from sluice_gateway.dataplane.texts import Path, Piece, pieces, question
 
 _MAX_QUERY = 20_000
@@ -73,6 +74,7 @@ class Retrieve:
 
     def __init__(self, deps: DataPlaneDeps) -> None:
         self._deps = deps
+        self._evidence = Evidence(deps)
 
     async def __call__(self, ctx: RequestContext) -> None:
         """Set the context block and its citations.
@@ -111,9 +113,7 @@ class Retrieve:
         smallest = min((entry.config.context_tokens for entry in models if entry is not None), default=8192)
         request = context_request(asked, ctx.plan.retrieval, query, budget(smallest, ctx.body.max_tokens), earlier)
         with self._deps.tracing.span("retrieve") as span:
-            reply = await self._deps.retrieval.context(
-                request, tenant=ctx.key.tenant, timeout_s=self._deps.options.stage_timeout_s
-            )
+            reply = await self._evidence(ctx, request)
             span.set_attribute("sluice.citations", len(reply.citations))
             understood = reply.understood
             return reply, (request.query,) if understood is None else tuple(one.text for one in understood.queries)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from sluice_gateway import nesting
 from sluice_gateway.translate.shapes import Json
 
 
@@ -54,7 +55,7 @@ def _frame(headers: dict[str, Any], payload: bytes) -> Frame:
     kind = headers.get(":message-type")
     if kind == "error":
         return Frame(str(headers.get(":error-code")), failed=True, payload={"message": headers.get(":error-message")})
-    body = orjson.loads(payload) if payload else {}
+    body = nesting.loads(payload) if payload else {}
     if type(body) is not dict:
         raise BrokenFrame
     name = headers.get(":exception-type" if kind == "exception" else ":event-type")

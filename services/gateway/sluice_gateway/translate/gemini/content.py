@@ -2,6 +2,7 @@
 
 import orjson
 
+from sluice_gateway import nesting
 from sluice_gateway.translate import conversation
 from sluice_gateway.translate.conversation import Conversation, Piece, Text, Thought, ToolResult, ToolUse, Turn
 from sluice_gateway.translate.errors import Untranslatable
@@ -99,7 +100,7 @@ def _structured(words: str) -> Json:
     # a JSON object is what Gemini wants; anything else goes under the name that its documentation gives
     if words.lstrip().startswith("{"):
         try:
-            found = orjson.loads(words)
+            found = nesting.loads(words)
         except orjson.JSONDecodeError:
             found = None
         if type(found) is dict:

@@ -2,6 +2,7 @@
 
 import orjson
 
+from sluice_gateway import nesting
 from sluice_gateway.translate import hub
 from sluice_gateway.translate.errors import BadAnswer
 from sluice_gateway.translate.hub import details
@@ -110,7 +111,7 @@ def read_arguments(value: object) -> Json:
     if not raw:
         return {}
     try:
-        found = orjson.loads(raw)
+        found = nesting.loads(raw)
     except orjson.JSONDecodeError as exc:
         raise BadAnswer("arguments are no JSON") from exc
     if type(found) is not dict:

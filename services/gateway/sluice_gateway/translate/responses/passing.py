@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import orjson
 
+from sluice_gateway import nesting
 from sluice_gateway.translate.errors import Untranslatable
 from sluice_gateway.translate.events import EventReader, EventTooLong
 from sluice_gateway.translate.hub import count, details
@@ -102,7 +103,7 @@ class Relay:
 
     def _counted(self, name: bytes, data: bytes) -> bytes:
         try:
-            found = orjson.loads(data)
+            found = nesting.loads(data)
         except orjson.JSONDecodeError:
             found = None
         response = found.get("response") if type(found) is dict else None

@@ -5,6 +5,7 @@ from binascii import Error
 
 import orjson
 
+from sluice_gateway import nesting
 from sluice_gateway.translate.shapes import Json
 
 
@@ -16,7 +17,7 @@ def sealed(details: list[Json]) -> str | None:
 def opened(content: str) -> list[Json]:
     """Return the details; none when the string was made by another gateway or provider, whose models alone can read it."""
     try:
-        found = orjson.loads(urlsafe_b64decode(content.encode()))
+        found = nesting.loads(urlsafe_b64decode(content.encode()))
     except (Error, ValueError):
         return []
     if type(found) is not list:

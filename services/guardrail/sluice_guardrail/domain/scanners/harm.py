@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.gates import NeedleGates
 from sluice_guardrail.domain.scanners.harm_phrases import ASKS, ASKS_HOW, PRETENDS, RULES, SAYS, SPARES, HarmRule
-from sluice_guardrail.domain.skeleton import skeleton
 
-_NEEDLES = NeedleGates(frozenset(needle for rule in RULES for needle in rule.needles))
+_ASKED_FOR = {
+    needle: tuple(at for at, rule in enumerate(RULES) if needle in rule.needles)
+    for needle in frozenset(needle for rule in RULES for needle in rule.needles)
+}
+_NEEDLES = NeedleGates(frozenset(_ASKED_FOR))
 _SENTENCE_END = re.compile(r"[.!?\n]")
 _REACH = 300  # characters on each side that a phrase's sentence may have
 _UNASKED = 0.5
@@ -26,14 +29,14 @@ _DEPICTING = frozenset({"persons", "wish", "praise", "gore"})
 _REASONS = {True: "a wish for it", False: "a phrase of it"}
 
 
-def find_harm(text: str) -> Iterator[Finding]:
-    """Yield phrases of harm in a folded text, each with its category as `kind` and its own score from 0 to 1."""
-    plain = skeleton(text)
+def find_harm(plain: str) -> Iterator[Finding]:
+    """Yield phrases of harm in the skeleton of a folded text, each with its category as `kind` and its own score from 0 to 1."""
     present = _NEEDLES.opened_by(plain)
     if not present:
         return
-    for rule in RULES:
-        if present.isdisjoint(rule.needles):
+    for at in sorted({at for needle in present for at in _ASKED_FOR[needle]}):
+        rule = RULES[at]
+        if not rule.gate.open_for(plain):
             continue
         for match in rule.pattern.finditer(plain):
             score, asked = _weighed(rule, plain, match)

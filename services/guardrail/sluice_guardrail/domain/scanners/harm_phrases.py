@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from sluice_guardrail.domain.gates import PatternGate
+
 HarmCategory = Literal[
     "harassment",
     "harassment/threatening",
@@ -28,13 +30,14 @@ HarmCategory = Literal[
 
 @dataclass(frozen=True, slots=True)
 class HarmRule:
-    """One family of phrases: one of `needles` must occur in a text before `pattern` is tried."""
+    """One family of phrases: one of `needles` must occur in a text, and `gate` be open, before `pattern` is tried."""
 
     category: HarmCategory
     name: str
     needles: tuple[str, ...]
     pattern: re.Pattern[str]
     weight: float
+    gate: PatternGate
     asked: bool = False
 
 
@@ -89,7 +92,7 @@ _SELF_ANY = r"(?:kill(?:ing)? (?:my|your|one)selfs?|end(?:ing)? (?:my|your|one's
 def _rule(
     category: HarmCategory, name: str, needles: str, pattern: str, weight: float, *, asked: bool = False
 ) -> HarmRule:
-    return HarmRule(category, name, tuple(needles.split(";")), re.compile(pattern), weight, asked)
+    return HarmRule(category, name, tuple(needles.split(";")), re.compile(pattern), weight, PatternGate(pattern), asked)
 
 
 _KILL_NEEDLES = "kill;murder;slaughter;stab;shoot;strangl;poison;assassin;behead;burn;tortur;kidnap;abduct;drown;suffocat;drug;rape;beat;maim;hurt;injur;attack;ambush;execut;run over;hang;lynch;chok;bludgeon;castrat"

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from sluice_guardrail.domain.findings import Finding
-from sluice_guardrail.domain.folding import lowered
 from sluice_guardrail.domain.scanners.rules import TopicRules
+from sluice_guardrail.domain.skeleton import lowered
 
 
 def find_topics(text: str, rules: TopicRules) -> Iterator[Finding]:

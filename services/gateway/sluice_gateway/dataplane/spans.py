@@ -1,0 +1,36 @@
+"""What the span of a request says."""
+
+from opentelemetry.trace import Span
+
+from sluice.telemetry import names
+from sluice_gateway.dataplane.context import RequestContext
+
+
+def attributes_of(ctx: RequestContext) -> dict[str, str]:
+    """Return what is known of an admitted request."""
+    found = {
+        names.HTTP_METHOD: "POST",
+        names.HTTP_ROUTE: ctx.endpoint.path,
+        names.REQUEST_ID: ctx.heads.request_id,
+        names.TENANT: ctx.key.tenant,
+        names.GEN_AI_REQUEST_MODEL: ctx.model.name if ctx.model is not None else ctx.body.model,
+    }
+    if ctx.user_type is not None:
+        found[names.USER_TYPE] = ctx.user_type
+    return found
+
+
+def describe(span: Span, ctx: RequestContext) -> None:
+    """Say what became of an answered request."""
+    span.set_attribute(names.HTTP_STATUS, ctx.http_status)
+    if ctx.deployment is not None:
+        span.set_attribute(names.DEPLOYMENT, ctx.deployment.config.id)
+    if ctx.guard_issues:
+        span.set_attribute(names.GUARD_ISSUES, ctx.guard_issues)
+    if ctx.citations:
+        span.set_attribute(names.CITATIONS, len(ctx.citations))
+    if ctx.usage is not None:
+        span.set_attribute(names.GEN_AI_INPUT_TOKENS, ctx.usage.prompt_tokens)
+        span.set_attribute(names.GEN_AI_OUTPUT_TOKENS, ctx.usage.completion_tokens)
+    if ctx.error_code is not None:
+        span.set_attribute(names.ERROR_TYPE, ctx.error_code)
