@@ -79,7 +79,7 @@ def test_a_change_of_the_model_goes_on_after_kills_while_the_old_one_answers(tmp
         for hit in after:
             text = np.array(vector_of(hit["text"]))
             cosine = float(question @ text / np.linalg.norm(question) / np.linalg.norm(text))
-            assert hit["score"] == pytest.approx(cosine, abs=1e-4)
+            assert hit["score"] == pytest.approx(cosine, abs=0.02)  # eight bits a number
         asked_again = [text for text in provider.texts[asked_before:] if text.startswith("The ")]
         assert len(asked_again) <= 6 * (9 - done), "what was moved before the kill is not embedded again"
         embedded = retrieval.client.post("/v1/embeddings", json={"model": "worded", "input": "the glacier"}).json()
