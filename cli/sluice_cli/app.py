@@ -26,6 +26,7 @@ from sluice_cli.commands import (
     router,
     talk,
     teams,
+    transcripts,
     usage,
 )
 from sluice_cli.platform.errors import CommandFailed
@@ -40,6 +41,7 @@ _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     *(("models", registry.models_app), ("deployments", registry.deployments_app), ("routes", registry.routes_app)),
     *(("policies", registry.policies_app), ("aliases", registry.aliases_app)),
     ("prices", prices.app),
+    ("transcripts", transcripts.app),
     ("cache", cache.app),
     *(("eval", jobs.eval_app), ("finetune", jobs.finetune_app), ("router", router.app)),
     *(("plan", plan.app), ("simulate", autoscaling.app)),

@@ -23,6 +23,7 @@ from sluice_gateway.routes import (
     registry,
     request_path,
     teams,
+    transcripts,
     usage,
 )
 from sluice_gateway.routes.public import rendered
@@ -51,6 +52,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
             keys.router,
             audit.router,
             usage.admin,
+            transcripts.router,
             prices.router,
             cache.router,
             registry.router,
