@@ -30,6 +30,13 @@ class Supervisor:
             raise ValueError(f"a loop named {name!r} is already running")
         self._tasks[name] = asyncio.create_task(self._keep_alive(name, run), name=name)
 
+    async def stop(self, name: str) -> None:
+        """Cancel the loop of this name, if there is one, and wait until it has ended; the name is free again."""
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
     def is_running(self, name: str) -> bool:
         """Tell whether the loop of this name was started and has not ended."""
         task = self._tasks.get(name)

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sluice.contracts.engine import AdapterList, AdapterLoad, AdapterStatus
-from sluice_inference.adapters.adapter_file import AdapterFile, read_adapter
+from sluice_inference.adapters.adapter_file import AdapterFile, find_gguf_adapter, read_adapter, read_gguf_adapter
+from sluice_inference.adapters.processes import model_file
 from sluice_inference.domain.errors import AdapterNotFound, AdapterRefused
-from sluice_inference.domain.lora import misfit
-from sluice_inference.domain.specs import VllmSpec
+from sluice_inference.domain.lora import gguf_misfit, misfit
+from sluice_inference.domain.specs import EngineSpec, LlamaCppSpec, VllmSpec
 from sluice_inference.keeper import EngineKeeper
 
 
@@ -34,6 +35,10 @@ class Fleet:
         """
         async with self._one_at_a_time:
             keepers = self._engines_for(wanted)
+            for keeper in keepers:
+                why_not = await asyncio.to_thread(_misfit, keeper.spec, Path(wanted.path))
+                if why_not is not None:
+                    raise AdapterRefused(f"The adapter {wanted.name!r} cannot be loaded: {why_not}.")
             outcomes = await asyncio.gather(
                 *(keeper.load_adapter(wanted.name, wanted.path) for keeper in keepers), return_exceptions=True
             )
@@ -69,15 +74,10 @@ class Fleet:
         serving = [keeper for keeper in self._keepers.values() if keeper.spec.model == wanted.model]
         taking = [keeper for keeper in serving if keeper.spec.adapters]
         if not taking:
-            why = "takes adapters: set lora: true of a vllm engine in engines.yaml" if serving else "serves it"
+            why = "takes adapters: set lora: true of an engine in engines.yaml" if serving else "serves it"
             raise AdapterRefused(f"The adapter's model is {wanted.model!r}, and no engine of this host {why}.")
         if any(keeper.spec.model == wanted.name for keeper in self._keepers.values()):
             raise AdapterRefused(f"{wanted.name!r} is the name of a model already. Give the adapter another one.")
-        for keeper in taking:
-            if isinstance(keeper.spec, VllmSpec):  # another host's folder cannot be looked into from here
-                why_not = misfit(read_adapter(Path(wanted.path)), keeper.spec.max_lora_rank)
-                if why_not is not None:
-                    raise AdapterRefused(f"The adapter {wanted.name!r} cannot be loaded: {why_not}.")
         return taking
 
     async def _keep(self) -> None:
@@ -95,3 +95,11 @@ class Fleet:
             loaded_at=min(adapter.loaded_at for adapter in adapters),
             last_used_at=max((one.last_used_at for one in adapters if one.last_used_at is not None), default=None),
         )
+
+
+def _misfit(spec: EngineSpec, path: Path) -> str | None:
+    if isinstance(spec, VllmSpec):
+        return misfit(read_adapter(path), spec.max_lora_rank)
+    if isinstance(spec, LlamaCppSpec):
+        return gguf_misfit(read_gguf_adapter(find_gguf_adapter(path)), read_gguf_adapter(model_file(spec)))
+    return None  # another host's folder cannot be looked into from here

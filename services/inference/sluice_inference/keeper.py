@@ -2,17 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sluice.clock import Clock
 from sluice.contracts.engine import EngineStatus
 from sluice_inference.domain import lifecycle
-from sluice_inference.domain.errors import EngineFailed, EngineNotOurs
+from sluice_inference.domain.errors import AdapterRefused, EngineFailed, EngineNotOurs
 from sluice_inference.domain.lifecycle import Life, RestartPolicy
 from sluice_inference.domain.lora import Adapter, to_evict, used
-from sluice_inference.domain.ports import EngineProcess, Launcher, Probe
+from sluice_inference.domain.ports import EngineProcess, Launcher, OwnEngines, Probe
 from sluice_inference.domain.readings import Reading, Speeds, increase, speeds_between
 from sluice_inference.domain.specs import EngineSpec, RemoteSpec
 from sluice_inference.domain.utilisation import Rates, mbu, mfu
@@ -37,7 +37,10 @@ class Pace:
 
 
 class EngineKeeper:
-    """One engine and everything that happens to it; `run` is the loop, the other methods only say what is wanted."""
+    """One engine and everything that happens to it; `run` is the loop, the other methods only say what is wanted.
+
+    `own` are the engines of its adapters where it cannot take them itself (llama.cpp).
+    """
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class EngineKeeper:
         policy: RestartPolicy,
         pace: Pace,
         adapters: Mapping[str, Adapter] | None = None,
+        own: OwnEngines | None = None,
     ) -> None:
         self.spec = spec
         self._launcher = launcher
@@ -75,6 +79,8 @@ class EngineKeeper:
         self._memory: int | None = None
         self._weighed_at = float("-inf")
         self._adapters: dict[str, Adapter] = dict(adapters or {})
+        self._own = own
+        self._worked_at: float | None = None
         self._loading = asyncio.Lock()
         self._publish()
 
@@ -85,6 +91,7 @@ class EngineKeeper:
         life, spec = self._life, self.spec
         failed = life.state in ("restarting", "crash_loop")
         remote = isinstance(spec, RemoteSpec)
+        own = None if self._own is None else self._own.serving()
         return EngineStatus(
             id=spec.id,
             backend=spec.backend,
@@ -106,7 +113,9 @@ class EngineKeeper:
             retry_at=life.retry_at,
             memory_bytes=self._memory,
             log_lines=self._launcher.log_lines(spec.id) if failed and not remote else (),
-            adapters=tuple(sorted(self._adapters)) if spec.adapters else None,
+            adapters=tuple(sorted(self._adapters if own is None else own)) if spec.adapters else None,
+            adapter_urls={name: one.base_url for name, one in (own or {}).items()},
+            public_url=spec.public_url or None,
         )
 
     def start(self) -> None:
@@ -132,6 +141,11 @@ class EngineKeeper:
         """The adapters that it holds, and gets again after a restart."""
         return self._adapters
 
+    @property
+    def worked_at(self) -> float | None:
+        """When it was last seen at work (unix seconds), or to have worked since the look before."""
+        return self._worked_at
+
     async def load_adapter(self, name: str, path: str) -> str | None:
         """Load an adapter, and return the name of the one that had to make room for it.
 
@@ -144,12 +158,12 @@ class EngineKeeper:
             held = self._adapters.get(name)
             if held is not None and held.path != path:
                 await self._drop_adapter(name)
-            evicted = (
-                None if name in self._adapters else to_evict(self._adapters, self.spec.adapters, self._reading.adapters)
-            )
+            self._note_use()
+            running = self._running_adapters()
+            evicted = None if name in self._adapters else to_evict(self._adapters, self.spec.adapters, running)
             if evicted is not None:
                 await self._drop_adapter(evicted)
-            await self._probe.load_adapter(self.spec, name, path)
+            await self._load(name, path)
             self._adapters[name] = Adapter(path, self._clock.now())
             self._publish()
             return evicted
@@ -164,8 +178,16 @@ class EngineKeeper:
             if name in self._adapters:
                 await self._drop_adapter(name)
 
+    async def _load(self, name: str, path: str) -> None:
+        if self._own is not None:
+            await self._own.load(name, path)
+        else:
+            await self._probe.load_adapter(self.spec, name, path)
+
     async def _drop_adapter(self, name: str) -> None:
-        if self._life.state == "ready":
+        if self._own is not None:
+            await self._own.unload(name)
+        elif self._life.state == "ready":
             await self._probe.unload_adapter(self.spec, name)
         del self._adapters[name]
         self._publish()
@@ -175,6 +197,8 @@ class EngineKeeper:
         self._end_it("stopped")
         limit = self._pace.drain_s + 2 * self._pace.kill_after_s + 5.0
         try:
+            if self._own is not None:
+                await self._own.leave()
             await asyncio.wait_for(self._at_rest.wait(), limit)
         except TimeoutError:
             _log.error("engine %s did not stop within %.0f s", self.spec.id, limit)
@@ -185,6 +209,8 @@ class EngineKeeper:
         """Keep the engine as it is wanted until cancelled."""
         while True:
             if self._wanted == "stopped":
+                if self._own is not None:
+                    await self._own.leave()
                 self._note(lifecycle.stopped(self._life))
                 self._at_rest.set()
                 await self._changed.wait()
@@ -242,11 +268,18 @@ class EngineKeeper:
     async def _serve(self) -> None:
         began = self._clock.monotonic()
         await self._until_ready()
-        await self._load_again()
+        if self._own is None:
+            await self._load_again()
         self._note(lifecycle.became_ready(self._life, self._clock.now()))
         took = self._clock.monotonic() - began
         self._metrics.start_seconds.labels(self.spec.id).observe(took)
         _log.info("engine %s is ready after %.1f s", self.spec.id, took)
+        if self._own is None:
+            await self._watch()
+        else:  # adapters with engines of their own need not keep it from answering
+            await asyncio.gather(self._watch(), self._load_again())
+
+    async def _watch(self) -> None:
         while True:
             await self._look()
             working = bool(self._reading.busy or self._reading.waiting or self._life.missed_probes)
@@ -254,12 +287,13 @@ class EngineKeeper:
 
     async def _load_again(self) -> None:
         # An engine that was started anew has forgotten its adapters; one that cannot be loaded any more is given up.
-        for name, adapter in list(self._adapters.items()):
-            try:
-                await self._probe.load_adapter(self.spec, name, adapter.path)
-            except EngineFailed as exc:
-                del self._adapters[name]
-                _log.error("engine %s does not take its adapter %s back: %s", self.spec.id, name, exc.detail)
+        async with self._loading:
+            for name, adapter in list(self._adapters.items()):
+                try:
+                    await self._load(name, adapter.path)
+                except (EngineFailed, AdapterRefused) as exc:
+                    del self._adapters[name]
+                    _log.error("engine %s does not take its adapter %s back: %s", self.spec.id, name, exc.detail)
 
     async def _until_ready(self) -> None:
         last = "it never answered"
@@ -305,8 +339,7 @@ class EngineKeeper:
 
     def _learn(self, reading: Reading) -> None:
         before, self._reading = self._reading, reading
-        if reading.adapters:
-            self._adapters = used(self._adapters, reading.adapters, self._clock.now())
+        self._note_use()
         speeds = speeds_between(before, reading)
         self._speeds = Speeds(speeds.generation or self._speeds.generation, speeds.prompt or self._speeds.prompt)
         generated = increase(before.generated_tokens, reading.generated_tokens)
@@ -315,6 +348,8 @@ class EngineKeeper:
         prompted = increase(before.prompt_tokens, reading.prompt_tokens)
         self._metrics.prompted.labels(self.spec.id).inc(prompted)
         learn(self._metrics, self.spec.id, before, reading)
+        if reading.busy or generated or prompted:
+            self._worked_at = self._clock.now()
         now, then = self._clock.monotonic(), self._read_at
         self._read_at = now
         if self.spec.hardware is not None and then is not None and now > then:
@@ -350,6 +385,18 @@ class EngineKeeper:
             self._life = lifecycle.asked_to_restart(self._life)
 
     # Small parts.
+
+    def _running_adapters(self) -> Collection[str]:
+        if self._own is None:
+            return self._reading.adapters
+        return {name for name, one in self._own.serving().items() if one.busy}
+
+    def _note_use(self) -> None:
+        if self._own is None:
+            at = dict.fromkeys(self._reading.adapters, self._clock.now())
+        else:
+            at = {name: one.used_at for name, one in self._own.serving().items() if one.used_at is not None}
+        self._adapters = used(self._adapters, at)
 
     def _end_it(self, wanted: Literal["running", "stopped"]) -> None:
         self._wanted = wanted

@@ -21,6 +21,12 @@ class Settings(ServiceSettings):
     poll_busy_s: float = Field(1.0, gt=0, le=300, description="seconds between two looks at an engine with work")
     drain_s: float = Field(10.0, ge=0, le=600, description="how long running requests may go on before a stop")
     kill_after_s: float = Field(5.0, gt=0, le=600, description="how long a stopped engine may take before it is killed")
+    adapter_leave_s: float = Field(
+        2.0,
+        ge=0,
+        le=600,
+        description="how long an adapter with an engine of its own still answers after it was unloaded",
+    )
     restart_first_pause_s: float = Field(0.5, gt=0, le=600, description="pause before the first restart; it doubles")
     restart_longest_pause_s: float = Field(30.0, gt=0, le=3600, description="longest pause between two restarts")
     crash_limit: int = Field(5, ge=1, le=100, description="failures in the window that make a crash loop")

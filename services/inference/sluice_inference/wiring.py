@@ -20,6 +20,7 @@ from sluice.service import deps_of
 from sluice.settings import ConfigError, PlatformSettings, secret_from_environment
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
+from sluice_inference.adapter_engines import AdapterEngines
 from sluice_inference.adapters.adapter_file import AdapterFile
 from sluice_inference.adapters.engine_http import HttpProbe
 from sluice_inference.adapters.processes import OsLauncher
@@ -27,7 +28,7 @@ from sluice_inference.adapters.replicas import ReplicaMetrics
 from sluice_inference.domain.capacity import Host
 from sluice_inference.domain.errors import EngineNotFound
 from sluice_inference.domain.lifecycle import RestartPolicy
-from sluice_inference.domain.specs import EnginesFile
+from sluice_inference.domain.specs import EnginesFile, EngineSpec, LlamaCppSpec
 from sluice_inference.fleet import Fleet
 from sluice_inference.keeper import EngineKeeper, Pace
 from sluice_inference.metrics import EngineMetrics
@@ -37,9 +38,18 @@ from sluice_inference.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """The keepers of this host's engines, in the order of engines.yaml."""
+    """The keepers of this host's engines, in the order of engines.yaml; `beside` are engines of adapters, by the engine that they belong to."""
 
-    keepers: Mapping[str, EngineKeeper]
+    described: Mapping[str, EngineKeeper]
+    beside: Mapping[str, AdapterEngines]
+
+    @property
+    def keepers(self) -> dict[str, EngineKeeper]:
+        """All of them: those of engines.yaml, then those of adapters."""
+        found = dict(self.described)
+        for one in self.beside.values():
+            found |= one.keepers
+        return found
 
     def get(self, engine_id: str) -> EngineKeeper:
         """Return the keeper of an engine.
@@ -47,9 +57,10 @@ class Engines:
         Raises:
             EngineNotFound: this host has no engine of that id.
         """
-        keeper = self.keepers.get(engine_id)
+        keepers = self.keepers
+        keeper = keepers.get(engine_id)
         if keeper is None:
-            known = ", ".join(self.keepers)
+            known = ", ".join(keepers)
             raise EngineNotFound(f"There is no engine {engine_id!r} on this host. Its engines are: {known}.")
         return keeper
 
@@ -111,8 +122,9 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
     pace = Pace(settings.poll_idle_s, settings.poll_busy_s, settings.drain_s, settings.kill_after_s)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
         probe = HttpProbe(session, secret_from_environment)
-        keepers = {
-            spec.id: EngineKeeper(
+
+        def keeper_of(spec: EngineSpec) -> EngineKeeper:
+            return EngineKeeper(
                 spec,
                 launcher=launcher,
                 probe=probe,
@@ -121,10 +133,16 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 policy=policy,
                 pace=pace,
                 adapters=held.get(spec.id, {}) if spec.adapters else {},
+                own=beside.get(spec.id),
             )
+
+        beside = {
+            spec.id: AdapterEngines(spec, keeper_of, loops, settings.adapter_leave_s)
             for spec in described.engines
+            if isinstance(spec, LlamaCppSpec) and spec.lora
         }
-        engines = Engines(keepers)
+        keepers = {spec.id: keeper_of(spec) for spec in described.engines}
+        engines = Engines(keepers, beside)
         for engine_id, keeper in keepers.items():
             loops.start(f"engine-{engine_id}", keeper.run)
         try:

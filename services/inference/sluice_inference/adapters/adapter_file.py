@@ -7,8 +7,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sluice.contracts.base import Reply
-from sluice_inference.domain.errors import AdapterRefused
-from sluice_inference.domain.lora import Adapter, AdapterConfig
+from sluice_inference.adapters.model_files import head_of_gguf
+from sluice_inference.domain.errors import AdapterRefused, EngineFailed
+from sluice_inference.domain.lora import Adapter, AdapterConfig, AdapterHead
 
 _log = logging.getLogger(__name__)
 
@@ -74,3 +75,42 @@ def read_adapter(folder: Path) -> AdapterConfig:
             f"{folder} holds no adapter_model.safetensors. Give the folder that save_pretrained wrote."
         )
     return found
+
+
+def find_gguf_adapter(path: Path) -> Path:
+    """Return the GGUF file of an adapter: the path itself, or the only such file of a folder.
+
+    Raises:
+        AdapterRefused: there is none, or more than one.
+    """
+    if path.is_file():
+        return path.absolute()
+    found = sorted(path.glob("*.gguf"))
+    if len(found) != 1:
+        peft = (path / "adapter_config.json").is_file()
+        raise AdapterRefused(
+            f"{path} holds {len(found)} GGUF files, and llama.cpp takes one. "
+            + (
+                "It is an adapter in PEFT's layout: convert it with llama.cpp's convert_lora_to_gguf.py."
+                if peft and not found
+                else "Give the adapter's file, as the engine's host sees it."
+            )
+        )
+    return found[0].absolute()
+
+
+def read_gguf_adapter(file: Path) -> AdapterHead:
+    """Read what the head of a GGUF file says of itself, of an adapter or of a model.
+
+    Raises:
+        AdapterRefused: it is no GGUF file.
+    """
+    try:
+        found = head_of_gguf(file, ("general.type", "general.architecture", "adapter.type"))
+    except EngineFailed as exc:
+        raise AdapterRefused(exc.detail) from exc
+    return AdapterHead(
+        kind=str(found.get("general.type", "")),
+        adapter=str(found.get("adapter.type", "")),
+        architecture=str(found.get("general.architecture", "")),
+    )

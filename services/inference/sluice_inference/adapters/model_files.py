@@ -22,7 +22,19 @@ class Chat(NamedTuple):
 
 
 def chat_of_gguf(file: Path) -> Chat:
-    """Read the head of a GGUF file (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md), version 2 or 3.
+    """Read the chat template and the vocabulary of a GGUF file.
+
+    Raises:
+        EngineFailed: it is no GGUF file.
+    """
+    found = head_of_gguf(file, (_TEMPLATE, _TOKENS))
+    return Chat(found.get(_TEMPLATE), frozenset(found.get(_TOKENS) or ()))
+
+
+def head_of_gguf(file: Path, keys: Collection[str]) -> dict[str, Any]:
+    """Read these texts and lists of texts, where they are there, from the head of a GGUF file of version 2 or 3.
+
+    The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 
     Raises:
         EngineFailed: it is no GGUF file.
@@ -38,14 +50,14 @@ def chat_of_gguf(file: Path) -> Chat:
             found: dict[str, Any] = {}
             for _ in range(count):
                 key = _text(source)
-                value = _value(source, _whole(source, 4), wanted=key in (_TEMPLATE, _TOKENS))
-                if key in (_TEMPLATE, _TOKENS):
+                value = _value(source, _whole(source, 4), wanted=key in keys)
+                if key in keys:
                     found[key] = value
     except (struct.error, UnicodeDecodeError, ValueError, OSError) as exc:
         raise EngineFailed(
             f"{file} cannot be read as a GGUF file: {exc}. Fetch or convert it again.", lasting=True
         ) from exc
-    return Chat(found.get(_TEMPLATE), frozenset(found.get(_TOKENS) or ()))
+    return found
 
 
 def _value(source: BinaryIO, kind: int, *, wanted: bool) -> Any:

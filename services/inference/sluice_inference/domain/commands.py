@@ -31,6 +31,7 @@ def llamacpp_command(spec: LlamaCppSpec, *, python: str, model_file: str, host: 
             *("--threads", str(threads), "--batch-tokens", str(spec.batch_tokens)),
             *("--cache-type", spec.cache_type, "--prompt-cache-mib", str(spec.prompt_cache_mib)),
             *_optional("--chat-template", spec.chat_template),
+            *_optional("--adapter", spec.adapter_path),
             "--lifeline",
         ),
         (("OMP_WAIT_POLICY", "passive"),),

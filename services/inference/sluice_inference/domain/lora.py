@@ -13,6 +13,14 @@ class AdapterConfig(Reply):
     r: int = 0
 
 
+class AdapterHead(NamedTuple):
+    """What the head of a GGUF file says: what kind of file it is, of which kind of adapter, and for which architecture; empty where it says nothing."""
+
+    kind: str
+    adapter: str
+    architecture: str
+
+
 class Adapter(NamedTuple):
     """An adapter that an engine holds; times are unix seconds."""
 
@@ -26,9 +34,9 @@ class Adapter(NamedTuple):
         return self.last_used_at or self.loaded_at
 
 
-def used(held: Mapping[str, Adapter], names: Collection[str], now: float) -> dict[str, Adapter]:
-    """Return the adapters, those that run now marked as used."""
-    return {name: adapter._replace(last_used_at=now) if name in names else adapter for name, adapter in held.items()}
+def used(held: Mapping[str, Adapter], at: Mapping[str, float]) -> dict[str, Adapter]:
+    """Return the adapters, with when they were last used where it is known (unix seconds)."""
+    return {name: adapter._replace(last_used_at=at.get(name, adapter.last_used_at)) for name, adapter in held.items()}
 
 
 def to_evict(held: Mapping[str, Adapter], most: int, running: Collection[str]) -> str | None:
@@ -49,4 +57,18 @@ def misfit(config: AdapterConfig, most_rank: int | None) -> str | None:
         return f"it is of the type {config.peft_type or 'unknown'}, and engines take LORA"
     if most_rank is not None and config.r > most_rank:
         return f"its rank is {config.r}, and the engine takes {most_rank} at most: raise max_lora_rank in engines.yaml"
+    return None
+
+
+def gguf_misfit(adapter: AdapterHead, model: AdapterHead) -> str | None:
+    """Return why llama.cpp cannot take a file as an adapter of a model, None if it can."""
+    if adapter.kind != "adapter" or adapter.adapter != "lora":
+        what = (
+            f"is a {adapter.kind or 'file of unknown kind'}"
+            if adapter.kind != "adapter"
+            else f"is of the type {adapter.adapter!r}"
+        )
+        return f"it {what}, and llama.cpp takes LoRA adapters that convert_lora_to_gguf.py wrote"
+    if adapter.architecture != model.architecture:
+        return f"it was made for a model of the architecture {adapter.architecture!r}, and the engine's is {model.architecture!r}"
     return None

@@ -1,7 +1,8 @@
 """What the keeper of an engine needs from the world."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sluice_inference.domain.readings import Reading
 from sluice_inference.domain.specs import EngineSpec, ManagedSpec
@@ -58,6 +59,38 @@ class Launcher(Protocol):
 
     def trim_log(self, engine_id: str) -> None:
         """Keep the engine's log below its limit."""
+        ...
+
+
+class Serving(NamedTuple):
+    """An adapter that answers at an address of its own; `used_at` (unix seconds) is when it was last seen at work."""
+
+    base_url: str
+    busy: bool
+    used_at: float | None
+
+
+class OwnEngines(Protocol):
+    """The engines of adapters that the engine itself cannot take while it runs."""
+
+    def serving(self) -> Mapping[str, Serving]:
+        """Return the adapters that answer now, by name."""
+        ...
+
+    async def load(self, name: str, path: str) -> None:
+        """Start the engine of an adapter and return when it is ready.
+
+        Raises:
+            SluiceError: it does not start; the sentence says why.
+        """
+        ...
+
+    async def unload(self, name: str) -> None:
+        """End the engine of an adapter after what it is doing; one that does not run counts as ended."""
+        ...
+
+    async def leave(self) -> None:
+        """End all of them."""
         ...
 
 

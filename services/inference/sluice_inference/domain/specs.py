@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -11,6 +12,7 @@ EngineId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]+$")]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 CacheType = Literal["f16", "q8_0"]
+_LAST_PORT = 65_535
 
 
 class Hardware(Request):
@@ -40,13 +42,22 @@ class EngineBase(Request):
     """Whether a model is refused whose chat template is missing or does not match it."""
     hardware: Hardware | None = None
     """What it runs on, if its use shall be measured."""
+    public_url: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$", max_length=2000)] = ""
+    """The base URL by which router and gateway reach it, if it is another than this service's own (as between containers)."""
+
+    @field_validator("public_url")
+    @classmethod
+    def _without_slash_at_the_end(cls, value: str) -> str:
+        return value.rstrip("/")
 
 
 class LlamaCppSpec(EngineBase):
     """llama.cpp's server from the wheel `xllamacpp`, with a GGUF model from a file or from a wheel.
 
     `context_tokens` is per slot; the engine holds `slots` requests at once and reserves the memory for all of them
-    at its start. `threads` 0 takes every core that the process may use, up to 8.
+    at its start. `threads` 0 takes every core that the process may use, up to 8. `adapter_path` is a LoRA adapter in GGUF that every answer is made
+    with. With `lora` adapters are loaded and unloaded while it runs: its server takes them only at a start, so each gets an engine of its own with
+    the same model and settings, at most `max_adapters`, on the ports from `first_adapter_port` on (the one after `port`, if it is not said).
     """
 
     backend: Literal["llamacpp"]
@@ -61,17 +72,47 @@ class LlamaCppSpec(EngineBase):
     cache_type: CacheType = "f16"
     prompt_cache_mib: Annotated[int, Field(ge=0, le=1_048_576)] = 64
     chat_template: Path | None = None
+    adapter_path: Path | None = None
+    lora: bool = False
+    max_adapters: Annotated[int, Field(ge=1, le=64)] = 2
+    first_adapter_port: Port | None = None
 
     @model_validator(mode="after")
-    def _one_source(self) -> "LlamaCppSpec":
+    def _fits_together(self) -> "LlamaCppSpec":
         if (self.model_package is None) == (self.model_path is None):
             raise ValueError("set exactly one of model_package (a wheel that holds a GGUF file) and model_path")
+        if self.lora and self.adapter_path is not None:
+            raise ValueError(
+                "an engine has one adapter for all answers (adapter_path) or takes several (lora), not both"
+            )
+        if self.adapter_ports and self.adapter_ports[-1] > _LAST_PORT:
+            raise ValueError(
+                "the ports of the adapters' engines end above 65535. Lower first_adapter_port or max_adapters"
+            )
         return self
 
     @property
     def adapters(self) -> int:
-        """How many adapters can be loaded while it runs: none."""
-        return 0
+        """How many adapters can be loaded while it runs."""
+        return self.max_adapters if self.lora else 0
+
+    @property
+    def adapter_ports(self) -> range:
+        """The ports of the engines that run adapters, empty without `lora`."""
+        first = self.first_adapter_port or self.port + 1
+        return range(first, first + self.adapters)
+
+    def with_adapter(self, name: str, file: Path, port: int) -> "LlamaCppSpec":
+        """Return the engine beside this one that answers as the model `name`, with an adapter; its id is bounded by the ports, so that it can be a label."""
+        changes = {
+            "id": f"{self.id}.{port}",
+            "model": name,
+            "port": port,
+            "adapter_path": file,
+            "lora": False,
+            "public_url": on_port(self.public_url, port) if self.public_url else "",
+        }
+        return self.model_copy(update=changes)
 
     @property
     def base_url(self) -> str:
@@ -235,6 +276,12 @@ class EnginesFile(Request):
         ports = [spec.port for spec in self.engines if not isinstance(spec, RemoteSpec)]
         if len(set(ports)) != len(ports):
             raise ValueError("two engines listen on the same port")
+        ports += [port for spec in self.engines if isinstance(spec, LlamaCppSpec) for port in spec.adapter_ports]
+        if len(set(ports)) != len(ports):
+            raise ValueError(
+                "an engine listens on a port of another one's adapters (lora: true takes max_adapters ports, from the one after port on). "
+                "Set first_adapter_port to where as many are free"
+            )
         names = [group.name for group in self.scaling]
         if len(set(names)) != len(names):
             raise ValueError("two scaling groups have the same name")
@@ -244,6 +291,13 @@ class EnginesFile(Request):
     def scaled(self) -> dict[str, ScalingGroup]:
         """The scaling groups that are not left out, by name."""
         return {one.name: one for one in self.scaling if one.only_if is None or one.only_if.strip()}
+
+
+def on_port(base_url: str, port: int) -> str:
+    """Return a base URL on another port of its host."""
+    parts = urlsplit(base_url)
+    host = f"[{parts.hostname}]" if parts.hostname is not None and ":" in parts.hostname else parts.hostname
+    return urlunsplit(parts._replace(netloc=f"{host}:{port}"))
 
 
 def _reachable(host: str) -> str:

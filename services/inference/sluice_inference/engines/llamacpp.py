@@ -27,8 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     signal.pthread_sigmask(signal.SIG_BLOCK, wanted_end)
     if options.lifeline:
         threading.Thread(target=_end_with_standard_input, name="lifeline", daemon=True).start()
-    if not options.model.is_file():
-        _fail(EXIT_CANNOT_SERVE, f"The model file {options.model} does not exist.")
+    for what, file in (("model", options.model), ("adapter", options.adapter)):
+        if file is not None and not file.is_file():
+            _fail(EXIT_CANNOT_SERVE, f"The {what} file {file} does not exist.")
     # OpenMP reads it when its library is loaded; threads that spin while idle cost the machine nine tenths of its speed.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # noqa: TID251 - written for a library, not read
     try:
@@ -38,9 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         server = xllamacpp.Server(_parameters(xllamacpp, options))
     except (RuntimeError, ValueError, OSError) as exc:
-        _fail(
-            EXIT_CANNOT_SERVE, f"llama.cpp cannot serve {options.model.name} on {options.host}:{options.port}: {exc}."
-        )
+        what = options.model.name if options.adapter is None else f"{options.model.name} with {options.adapter.name}"
+        _fail(EXIT_CANNOT_SERVE, f"llama.cpp cannot serve {what} on {options.host}:{options.port}: {exc}.")
     print(f"llama.cpp serves {options.alias} at {server.listening_address}", flush=True)  # noqa: T201 - the log's first line
     number = signal.sigwait(wanted_end)
     print(f"ending on {signal.Signals(number).name}", flush=True)  # noqa: T201
@@ -70,6 +70,8 @@ def _parameters(xllamacpp: Any, options: argparse.Namespace) -> Any:
     params.offline = True
     if options.chat_template is not None:
         params.chat_template = options.chat_template.read_text(encoding="utf-8")
+    if options.adapter is not None:
+        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(options.adapter), 1.0)]
     params.verbosity = _WARNINGS
     return params
 
@@ -89,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--chat-template", type=Path, help="file of the template that takes the place of the model's own"
     )
+    parser.add_argument("--adapter", type=Path, help="GGUF file of a LoRA adapter that every answer is made with")
     parser.add_argument("--lifeline", action="store_true", help="end when standard input closes")
     return parser
 

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import logging
 import time
+import uuid
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,37 +14,44 @@ from typing import IO, Any, TypeVar
 import qdrant_edge as qdrant
 
 from sluice.errors import DependencyUnavailable
+from sluice_retrieval.adapters.edge_shard import (
+    DENSE,
+    DOCUMENT,
+    ENGINE_ERROR,
+    OWNER,
+    SPARSE,
+    equals,
+    one_of,
+    open_shard,
+)
 from sluice_retrieval.adapters.payloads import owner_of, passage_of, payload_of, point_id
-from sluice_retrieval.domain.points import Dense, Point, Probe, Scope, Scored, Selector
+from sluice_retrieval.domain.bm25 import SparseVector
+from sluice_retrieval.domain.points import Dense, Point, PointPage, Probe, Scope, Scored, Selector
+from sluice_retrieval.domain.spaces import model_in
 
 _log = logging.getLogger(__name__)
 Value = TypeVar("Value")
-_DENSE, _SPARSE = "dense", "bm25"
-_OWNER, _DOCUMENT = "owner", "document"
-_KEYWORDS = ("tenant", "store", _DOCUMENT)
 _READERS = 2
 _FLUSH_S = 5.0
-_MANY = 1_000_000
-_NEVER_KB = 2_000_000_000
 _VACUUM_MIN = 1000
 _VACUUM_SHARE = 0.2
 _QUIET_S = 30.0
-_ENGINE_ERROR = Exception  # the engine raises this class itself and nothing narrower
 
 
 class EdgeVectorStore:
     """The `VectorStore` port on one Qdrant Edge shard.
 
     Search is exact: no graph index is ever built, because building one holds the interpreter's lock for its whole
-    duration (measured: 10 s at 25,000 chunks, in which the process answers nobody). Exact filtered search took 7 ms
-    over a store of 20,000 chunks; who needs millions of chunks sets SLUICE_QDRANT_URL.
+    duration (measured: 10 s at 25,000 chunks, in which the process answers nobody). Over 100,000 chunks it takes 4 ms of
+    processor time, over a tenth of them that a filter chose 2 ms; who needs millions of chunks sets SLUICE_QDRANT_URL.
 
     A change is in the engine's log before the call returns, which survives the end of the process however it comes, and on
     the disk within seconds: writing it there at once would hold up searches (measured: 140 ms each time). What a power failure
     takes with it is found at the next start by `document_counts` and ingested again.
     """
 
-    def __init__(self, shard: Any, executor: ThreadPoolExecutor, lock: IO[str]) -> None:
+    def __init__(self, shard: Any, executor: ThreadPoolExecutor, lock: IO[str], space: str) -> None:
+        self._space = space
         self._shard = shard
         self._executor = executor
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="qdrant-edge-read")
@@ -54,8 +62,8 @@ class EdgeVectorStore:
         self._searched_at = time.monotonic()
 
     @classmethod
-    async def open(cls, folder: Path, dimensions: int) -> "EdgeVectorStore":
-        """Open the shard in `folder`, or make it.
+    async def open(cls, folder: Path, space: str) -> "EdgeVectorStore":
+        """Open the shard of an embedding space in `folder`, or make it.
 
         Raises:
             DependencyUnavailable: another process has it open, or it was made for other vectors.
@@ -64,17 +72,17 @@ class EdgeVectorStore:
         executor = ThreadPoolExecutor(1, thread_name_prefix="qdrant-edge")
         loop = asyncio.get_running_loop()
         try:
-            shard = await loop.run_in_executor(executor, _open_shard, folder, dimensions)
+            shard = await loop.run_in_executor(executor, open_shard, folder, model_in(space)[1])
         except DependencyUnavailable:
             executor.shutdown(wait=False)
             lock.close()
             raise
-        return cls(shard, executor, lock)
+        return cls(shard, executor, lock, space)
 
     async def upsert(self, points: Sequence[Point]) -> None:
         """Put points in place."""
         if points:
-            made = [_edge_point(point) for point in points]
+            made = [_edge_point(point, self._space) for point in points]
             await self._change(qdrant.UpdateOperation.upsert_points(made))
 
     async def delete(self, selector: Selector) -> None:
@@ -98,10 +106,23 @@ class EdgeVectorStore:
         found: int = await self._read(lambda: self._shard.count(request))
         return found
 
+    async def page(self, selector: Selector, after: str | None, limit: int) -> PointPage:
+        """Return points with their vectors."""
+        request = qdrant.ScrollRequest(
+            offset=None if after is None else uuid.UUID(after),
+            limit=limit,
+            filter=_selected(selector),
+            with_payload=True,
+            with_vector=True,
+        )
+        records, following = await self._read(lambda: self._shard.scroll(request))
+        points = [_point_of(selector.tenant, record) for record in records]
+        return PointPage(points, None if following is None else str(following))
+
     async def document_counts(self) -> dict[str, int]:
         """Return how many points each document has."""
         total = await self.total()
-        request = qdrant.FacetRequest(_DOCUMENT, limit=max(1, total), exact=True)
+        request = qdrant.FacetRequest(DOCUMENT, limit=max(1, total), exact=True)
         found = await self._read(lambda: self._shard.facet(request))
         return {str(hit.value): hit.count for hit in found.hits}
 
@@ -156,7 +177,7 @@ class EdgeVectorStore:
 def _translated(work: Callable[[], Value]) -> Value:
     try:
         return work()
-    except _ENGINE_ERROR as exc:
+    except ENGINE_ERROR as exc:
         _log.exception("the embedded vector store failed")
         raise DependencyUnavailable("The embedded vector store failed; the log says why.") from exc
 
@@ -177,61 +198,29 @@ def _locked(folder: Path) -> IO[str]:
     return lock
 
 
-def _open_shard(folder: Path, dimensions: int) -> Any:
-    config = qdrant.EdgeConfig(
-        vectors={_DENSE: qdrant.EdgeVectorParams(size=dimensions, distance=qdrant.Distance.Cosine)},
-        sparse_vectors={_SPARSE: qdrant.EdgeSparseVectorParams(modifier=qdrant.Modifier.Idf)},
-        optimizers=qdrant.EdgeOptimizersConfig(
-            indexing_threshold=_NEVER_KB, max_segment_size=_NEVER_KB, default_segment_number=1
-        ),
-        max_search_threads=1,
-    )
-    try:
-        if (folder / "edge_config.json").exists():
-            shard = qdrant.EdgeShard.load(str(folder), config)
-            shard.optimize()
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
-            shard = qdrant.EdgeShard.create(str(folder), config)
-        for field in (*_KEYWORDS, _OWNER):
-            shard.update(qdrant.UpdateOperation.create_field_index(field, qdrant.PayloadSchemaType.Keyword))
-        _own(shard)
-        shard.flush()
-    except _ENGINE_ERROR as exc:
-        raise DependencyUnavailable(f"The vectors in {folder} cannot be opened: {exc}") from exc
-    return shard
-
-
-def _own(shard: Any) -> None:
-    """Give points of older releases their owner."""
-    lacking = qdrant.Filter(must=[qdrant.IsEmptyCondition(_OWNER)])
-    if not shard.count(qdrant.CountRequest(exact=True, filter=lacking)):
-        return
-    for tenant in _values(shard, "tenant", lacking):
-        of_tenant = qdrant.Filter(must=[_equals("tenant", tenant), qdrant.IsEmptyCondition(_OWNER)])
-        for store in _values(shard, "store", of_tenant):
-            chosen = qdrant.Filter(must=[_equals("tenant", tenant), _equals("store", store)])
-            shard.update(qdrant.UpdateOperation.set_payload_by_filter(chosen, {_OWNER: owner_of(tenant, store)}))
-
-
-def _values(shard: Any, key: str, among: Any) -> list[str]:
-    found = shard.facet(qdrant.FacetRequest(key, limit=_MANY, exact=True, filter=among))
-    return [str(hit.value) for hit in found.hits]
-
-
-def _edge_point(point: Point) -> Any:
+def _edge_point(point: Point, space: str) -> Any:
     sparse = qdrant.SparseVector(indices=list(point.sparse.indices), values=list(point.sparse.values))
     return qdrant.Point(
         id=point_id(point.passage.chunk_id),
-        vector={_DENSE: list(point.dense), _SPARSE: sparse},
-        payload={**payload_of(point), _OWNER: owner_of(point.tenant, point.passage.store_id)},
+        vector={DENSE: list(point.dense), SPARSE: sparse},
+        payload={**payload_of(point, space), OWNER: owner_of(point.tenant, point.passage.store_id)},
+    )
+
+
+def _point_of(tenant: str, record: Any) -> Point:
+    sparse = record.vector[SPARSE]
+    return Point(
+        tenant,
+        passage_of(record.payload),
+        tuple(record.vector[DENSE]),
+        SparseVector(tuple(sparse.indices), tuple(sparse.values)),
     )
 
 
 def _scored(hit: Any, owners: Collection[str], *, with_vectors: bool) -> Scored:
-    if hit.payload[_OWNER] not in owners:  # the filter has seen to it; a row of another tenant never leaves here
+    if hit.payload[OWNER] not in owners:  # the filter has seen to it; a row of another tenant never leaves here
         raise DependencyUnavailable("The embedded vector store returned what was not asked for.")
-    return Scored(passage_of(hit.payload), hit.score, tuple(hit.vector[_DENSE]) if with_vectors else None)
+    return Scored(passage_of(hit.payload), hit.score, tuple(hit.vector[DENSE]) if with_vectors else None)
 
 
 def _owners(scope: Scope) -> list[str]:
@@ -243,18 +232,18 @@ def _query(scope: Scope, probe: Probe, limit: int, *, with_vectors: bool) -> Any
     # Where documents are named, they are the stores' own, and `_scored` looks again; to ask for the owner of each of
     # their points too takes as long as all the rest (measured over 100,000 points, a tenth of them named: 8 ms, not 4).
     owners = _owners(scope)
-    corpus = [_equals(_OWNER, owners[0]) if len(owners) == 1 else _one_of(_OWNER, owners)]
-    hidden = [_one_of(_DOCUMENT, scope.hidden_document_ids)] if scope.hidden_document_ids else None
+    corpus = [equals(OWNER, owners[0]) if len(owners) == 1 else one_of(OWNER, owners)]
+    hidden = [one_of(DOCUMENT, scope.hidden_document_ids)] if scope.hidden_document_ids else None
     wanted = corpus
     if scope.document_ids is not None:
-        wanted = [_one_of(_DOCUMENT, sorted(set(scope.document_ids).difference(scope.hidden_document_ids)))]
+        wanted = [one_of(DOCUMENT, sorted(set(scope.document_ids).difference(scope.hidden_document_ids)))]
         hidden = None
     if isinstance(probe, Dense):
-        query = qdrant.Query.Nearest(list(probe.vector), using=_DENSE)
+        query = qdrant.Query.Nearest(list(probe.vector), using=DENSE)
         params = qdrant.SearchParams(exact=True)
     else:
         sparse = qdrant.SparseVector(indices=list(probe.vector.indices), values=list(probe.vector.values))
-        query = qdrant.Query.Nearest(sparse, using=_SPARSE)
+        query = qdrant.Query.Nearest(sparse, using=SPARSE)
         params = qdrant.SearchParams(idf=qdrant.IdfParams(corpus=qdrant.Filter(must=corpus)))
     return qdrant.QueryRequest(
         limit=limit,
@@ -262,20 +251,12 @@ def _query(scope: Scope, probe: Probe, limit: int, *, with_vectors: bool) -> Any
         filter=qdrant.Filter(must=wanted, must_not=hidden),
         params=params,
         with_payload=True,
-        with_vector=[_DENSE] if with_vectors else False,
+        with_vector=[DENSE] if with_vectors else False,
     )
 
 
 def _selected(selector: Selector) -> Any:
-    must = [_equals(_OWNER, owner_of(selector.tenant, selector.store_id))]
+    must = [equals(OWNER, owner_of(selector.tenant, selector.store_id))]
     if selector.document_id is not None:
-        must.append(_equals("document", selector.document_id))
+        must.append(equals(DOCUMENT, selector.document_id))
     return qdrant.Filter(must=must)
-
-
-def _equals(key: str, value: str) -> Any:
-    return qdrant.FieldCondition(key, match=qdrant.MatchValue(value))
-
-
-def _one_of(key: str, values: Sequence[str]) -> Any:
-    return qdrant.FieldCondition(key, match=qdrant.MatchAny(list(values)))

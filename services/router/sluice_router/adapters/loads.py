@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from sluice.clients.inference import InferenceClient
-from sluice.contracts.engine import EngineList
+from sluice.contracts.engine import EngineList, EngineStatus
 from sluice.contracts.routing import RoutingSnapshot
 from sluice.errors import SluiceError
 from sluice.loops import Rounds
@@ -19,18 +19,18 @@ _log = logging.getLogger(__name__)
 class Loads:
     """Load from two sources: what the inference service reports of its engines, and decisions made since that report.
 
-    An engine belongs to the deployment with the same base URL. A deployment that is no engine of ours (a paid provider,
+    An engine belongs to the deployment with the same base URL (its `public_url`, if it has one). A deployment that is no engine of ours (a paid provider,
     another host) is known by recent decisions alone, which are forgotten at each round. Degraded mode: while the
     inference service is away, only recent decisions count.
 
     While nothing is decided, no engine is busy and none takes adapters, the question is asked five times as seldom; the first
-    decision asks anew. `adapters` has those of each engine by its base URL, as last heard, and `changed` is awaited when they changed.
+    decision asks anew. `adapters` has those of each engine by its base URL with where they answer, as last heard, and `changed` is awaited when they changed.
     """
 
     inference: InferenceClient
     snapshot: Callable[[], RoutingSnapshot]
     every_s: float
-    adapters: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    adapters: dict[str, dict[str, str]] = field(default_factory=dict)
     changed: Callable[[], Awaitable[None]] | None = None
     reported: dict[str, Load] = field(default_factory=dict)
     recent: dict[str, int] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Loads:
             self.reported = {}
         else:
             by_url = {
-                engine.base_url.rstrip("/"): Load(engine.slots_busy or 0, engine.requests_waiting or 0, engine.slots)
+                _url(engine): Load(engine.slots_busy or 0, engine.requests_waiting or 0, engine.slots)
                 for engine in engines.data
             }
             self.reported = {
@@ -68,7 +68,11 @@ class Loads:
         return decided or bool(self.adapters) or any(load.running or load.waiting for load in self.reported.values())
 
     async def _note_adapters(self, engines: EngineList) -> None:
-        held = {one.base_url.rstrip("/"): one.adapters for one in engines.data if one.adapters is not None}
+        held = {
+            url: {name: one.adapter_urls.get(name, url).rstrip("/") for name in one.adapters}
+            for one in engines.data
+            if one.adapters is not None and (url := _url(one))
+        }
         if held != self.adapters:
             self.adapters.clear()
             self.adapters.update(held)
@@ -92,3 +96,7 @@ class Loads:
         """Count a request that was just sent to a deployment."""
         self.recent[deployment] = self.recent.get(deployment, 0) + 1
         self._rounds.wake()
+
+
+def _url(engine: EngineStatus) -> str:
+    return (engine.public_url or engine.base_url).rstrip("/")

@@ -18,8 +18,8 @@ from sluice_gateway.dataplane.stages.guard_input import CHECK_FAILED, let_unchec
 from sluice_gateway.dataplane.texts import pieces, question
 
 _ANSWER = "answer"
-_HALLUCINATION, _DISPUTED = "potential_hallucination", "disputed_answer"
-_OF_WHOLE = (_HALLUCINATION, _DISPUTED, CHECK_FAILED)
+HALLUCINATION, DISPUTED_ANSWER = "potential_hallucination", "disputed_answer"
+_OF_WHOLE = (HALLUCINATION, DISPUTED_ANSWER, CHECK_FAILED)
 DISPUTED = "I can't give an answer that a second check does not confirm."
 """What stands in place of an answer that the judging model disputes, where the policy refuses such."""
 
@@ -191,9 +191,9 @@ class GuardOutput:
 
 
 def _refusal(ctx: RequestContext, issues: Sequence[str]) -> str | None:
-    if ctx.plan.groundedness == "refuse" and _HALLUCINATION in issues:
+    if ctx.plan.groundedness == "refuse" and HALLUCINATION in issues:
         return UNGROUNDED
-    return DISPUTED if ctx.plan.second_opinion == "refuse" and _DISPUTED in issues else None
+    return DISPUTED if ctx.plan.second_opinion == "refuse" and DISPUTED_ANSWER in issues else None
 
 
 def _note_grounds(ctx: RequestContext, verdict: OutputVerdict) -> None:
