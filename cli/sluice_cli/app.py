@@ -14,6 +14,7 @@ from sluice_cli.commands import (
     cache,
     chunk,
     data,
+    embeddings,
     ingest,
     jobs,
     keys,
@@ -26,6 +27,7 @@ from sluice_cli.commands import (
     router,
     talk,
     teams,
+    transcripts,
     usage,
 )
 from sluice_cli.platform.errors import CommandFailed
@@ -33,13 +35,14 @@ from sluice_cli.platform.errors import CommandFailed
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.logs),
     *(talk.chat, talk.trace),
-    *(ingest.ingest, chunk.chunk, data.search, data.feedback, redteam.redteam),
+    *(ingest.ingest, chunk.chunk, embeddings.embeddings, data.search, data.feedback, redteam.redteam),
 )
 _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     *(("orgs", orgs.app), ("teams", teams.app), ("keys", keys.app), ("audit", audit.app), ("usage", usage.app)),
     *(("models", registry.models_app), ("deployments", registry.deployments_app), ("routes", registry.routes_app)),
     *(("policies", registry.policies_app), ("aliases", registry.aliases_app)),
     ("prices", prices.app),
+    ("transcripts", transcripts.app),
     ("cache", cache.app),
     *(("eval", jobs.eval_app), ("finetune", jobs.finetune_app), ("router", router.app)),
     *(("plan", plan.app), ("simulate", autoscaling.app)),

@@ -40,10 +40,11 @@ def abort_streams(target: Target, body: Path, count: int, *, connections: int) -
     """
     try:
         asyncio.run(_abort_all(target.port, request_bytes(target, body.read_bytes()), count, connections))
-    except* (OSError, TimeoutError) as failures:
-        raise BenchError(f"A stream could not be begun: {failures.exceptions[0]!r}") from failures
-    except* BenchError as failures:
-        raise BenchError(str(failures.exceptions[0])) from failures
+    except ExceptionGroup as failures:
+        first = failures.exceptions[0]
+        raise (
+            first if isinstance(first, BenchError) else BenchError(f"A stream could not be begun: {first!r}")
+        ) from failures
 
 
 async def _abort_all(port: int, request: bytes, count: int, connections: int) -> None:

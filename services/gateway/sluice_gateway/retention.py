@@ -1,4 +1,4 @@
-"""Keeps usage and audit records no longer than the settings say."""
+"""Keeps usage and audit records no longer than the settings say, and transcripts no longer than their policies."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from sluice.telemetry.metrics import MetricRegistry
 _log = logging.getLogger(__name__)
 _DAY_S = 86_400
 _PAUSE_S = 0.05
-Table = Literal["usage", "audit", "secrets"]
+Table = Literal["usage", "audit", "secrets", "transcripts"]
 
 
 class OldRows(Protocol):
@@ -34,6 +34,10 @@ class OldRows(Protocol):
 
     async def delete_retired_secrets(self, now: float) -> int:
         """Delete rotated secrets whose grace is over and return how many."""
+        ...
+
+    async def delete_transcripts(self, now: float) -> int:
+        """Delete transcripts that have expired and return how many."""
         ...
 
 
@@ -90,6 +94,7 @@ class Retention:
         if self._keep.audit_days:
             await self._delete("audit", self._rows.delete_audit, now - self._keep.audit_days * _DAY_S)
         await self._delete("secrets", self._rows.delete_retired_secrets, now)
+        await self._delete("transcripts", self._rows.delete_transcripts, now)
 
     async def _delete(self, table: Table, delete: Callable[[float], Awaitable[int]], before: float) -> None:
         while True:

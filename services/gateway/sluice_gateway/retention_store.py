@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, select
 
 from sluice.db import Database
-from sluice_gateway.tables import AuditRow, RetiredSecretRow, UsageRollupRow, UsageRow
+from sluice_gateway.tables import AuditRow, RetiredSecretRow, TranscriptRow, UsageRollupRow, UsageRow
 
 _BATCH = 2000
 _DAY_S = 86_400
@@ -39,6 +39,11 @@ class RetentionStore:
         """Delete digests of rotated secrets whose grace is over."""
         until = RetiredSecretRow.valid_until
         return await self._delete(RetiredSecretRow, RetiredSecretRow.digest, until < now, until)
+
+    async def delete_transcripts(self, now: float) -> int:
+        """Delete transcripts that have expired."""
+        until = TranscriptRow.expires_at
+        return await self._delete(TranscriptRow, TranscriptRow.id, until <= now, until)
 
     async def _delete(self, table: Any, key: Any, old: ColumnElement[bool], order: Any) -> int:
         chosen = select(key).where(old).order_by(order).limit(_BATCH)

@@ -239,6 +239,36 @@ class UsageRollupRow(Base):
     cost_usd: Mapped[float] = mapped_column(Float(53))
 
 
+class TranscriptRow(Base):
+    """What was asked and answered, as JSON; `at` and `expires_at` are unix seconds."""
+
+    __tablename__ = "transcripts"
+    __table_args__ = (
+        Index("ix_transcripts_tenant_at", "tenant", "at", "id"),
+        Index("ix_transcripts_at", "at", "id"),
+        Index("ix_transcripts_request_id", "request_id"),
+        Index("ix_transcripts_expires_at", "expires_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    request_id: Mapped[str] = mapped_column(String(64))
+    at: Mapped[float] = mapped_column(Float(53))
+    expires_at: Mapped[float] = mapped_column(Float(53))
+    tenant: Mapped[str] = mapped_column(String(63))
+    organization_id: Mapped[str] = mapped_column(String(40))
+    team_id: Mapped[str | None] = mapped_column(String(40))
+    key_id: Mapped[str] = mapped_column(String(64))
+    end_user: Mapped[str | None] = mapped_column(String(128))
+    endpoint: Mapped[str] = mapped_column(String(64))
+    model: Mapped[str] = mapped_column(String(200))
+    status: Mapped[str] = mapped_column(String(16))
+    http_status: Mapped[int] = mapped_column(SmallInteger)
+    complete: Mapped[bool] = mapped_column(Boolean)
+    redacted: Mapped[bool] = mapped_column(Boolean)
+    request: Mapped[str] = mapped_column(Text)
+    answer: Mapped[str] = mapped_column(Text)
+
+
 class AnswerRow(Base):
     """A kept answer; `stored_at` and `ends` are unix seconds, `size` is the length of `body`."""
 

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +45,7 @@ from sluice_gateway.adapters.key_ring import KeyRingKeeper
 from sluice_gateway.adapters.lease_store import RedisLeaseStore
 from sluice_gateway.adapters.lives import Clearing, LifeBook
 from sluice_gateway.adapters.price_keeper import PriceKeeper
+from sluice_gateway.adapters.redactor import GuardrailRedactor
 from sluice_gateway.adapters.routing import SnapshotHolder
 from sluice_gateway.answer_store import AnswerStore
 from sluice_gateway.audit_store import AuditStore
@@ -68,10 +70,12 @@ from sluice_gateway.price_store import PriceStore
 from sluice_gateway.settings import Settings
 from sluice_gateway.store import KeyStore
 from sluice_gateway.tenancy_store import TenancyStore
+from sluice_gateway.transcript_store import TranscriptStore
 from sluice_gateway.usage.journal import Journal, JournalLimits
 from sluice_gateway.usage.metrics import UsageMetrics
 from sluice_gateway.usage.shipper import RedisEventStream, Shipper
 from sluice_gateway.usage.sink import JournalSink
+from sluice_gateway.usage.transcripts import TranscriptWriter
 from sluice_gateway.usage_store import UsageStore
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -97,6 +101,7 @@ class Deps:
     tenancy_store: TenancyStore
     audit_store: AuditStore
     usage: UsageStore
+    transcripts: TranscriptStore
     prices: PriceKeeper
     price_store: PriceStore
     routing: SnapshotHolder
@@ -160,7 +165,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         clock = SystemClock()
 
         def client(service: ServiceName) -> ServiceClient:
-            return ServiceClient(service, platform.service_url(service), tokens, transport, tracing, subject="gateway")
+            url, check = platform.service_url(service), partial(platform.require, service)
+            return ServiceClient(service, url, tokens, transport, tracing, subject="gateway", check=check)
 
         router = RouterClient(client("router"))
 
@@ -206,6 +212,10 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         metrics = GatewayMetrics(registry, user_types)
         lasting.on_size = metrics.cache_database_bytes.set
 
+        guardrail = GuardrailClient(client("guardrail"))
+        transcript_store = TranscriptStore(database)
+        transcripts = TranscriptWriter(transcript_store, GuardrailRedactor(guardrail), clock, registry)
+        stack.push_async_callback(transcripts.close)
         credentials = DeploymentCredentials(tokens, ProviderSecrets(platform.secrets_dir))
         data_plane = DataPlane(
             DataPlaneDeps(
@@ -213,7 +223,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 usage=JournalSink(journal, book.life),
                 leases=leases,
                 credentials=credentials,
-                guard=GuardrailClient(client("guardrail")),
+                guard=guardrail,
                 router=router,
                 retrieval=retrieval,
                 tracing=tracing,
@@ -236,6 +246,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 answers=answers,
                 similar=similar,
                 names=SystemNames(),
+                transcripts=transcripts,
             ),
             _to_control_plane,
         )
@@ -270,6 +281,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         loops.start("limits-clearing", clearing.run)
         loops.start("cache-invalidations", invalidations.follow)
         loops.start("cache-database", lasting.run)
+        loops.start("transcripts", transcripts.run)
         loops.start("cooldowns-send", cooldowns.send)
         loops.start("cooldowns-follow", cooldowns.follow)
         loops.start("keys-follow", keeper.follow)
@@ -301,6 +313,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             tenancy_store=tenancy_store,
             audit_store=AuditStore(database),
             usage=usage,
+            transcripts=transcript_store,
             prices=prices,
             price_store=price_store,
             routing=holder,

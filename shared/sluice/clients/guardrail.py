@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sluice.clients.http import ServiceClient
-from sluice.contracts.guard import CheckRequest, InputVerdict, OutputVerdict, PolicyListing
+from sluice.contracts.guard import CheckRequest, InputVerdict, OutputVerdict, PolicyListing, RedactReply, RedactRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,12 @@ class GuardrailClient:
         """Check an answer of stage `output`."""
         return await self.http.request(
             "POST", "/check", request, reply=OutputVerdict, tenant=tenant, timeout_s=timeout_s, idempotent=True
+        )
+
+    async def redact(self, request: RedactRequest, *, tenant: str, timeout_s: float | None = None) -> RedactReply:
+        """Mask personal data and secrets."""
+        return await self.http.request(
+            "POST", "/redact", request, reply=RedactReply, tenant=tenant, timeout_s=timeout_s, idempotent=True
         )
 
     async def policies(self, *, tenant: str) -> PolicyListing:

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints
 from sluice.contracts.base import Reply, Request
 from sluice.contracts.judging import ConfidencePolicy, JudgedMode
 from sluice.contracts.retrieval import RetrievalPolicy
+from sluice.contracts.transcripts import TranscriptPolicy
 
 SNAPSHOT_KEY = "sluice:routing:snapshot"
 
@@ -230,7 +231,7 @@ class Policy(Reply):
     `second_opinion` does the same with what the guardrail's judging model says of the answer.
     `deadline_s` bounds all attempts together for requests that bring no deadline of their own. `structured_output` says what an
     answer means that has not the form which the request demands (a schema, a regular expression, a tool's arguments): an error
-    (`fail`), one more try of the model (`repair`, which holds streams until they are known to be right), or nothing (`off`).
+    (`fail`), one more try of the model (`repair`, which holds streams until they are known to be right), or nothing (`off`). `transcripts` keep what was asked and answered.
     """
 
     name: str
@@ -247,6 +248,7 @@ class Policy(Reply):
     structured_output: StructuredMode = "fail"
     sampling: SamplingPolicy | None = None
     attempts: AttemptPolicy | None = None
+    transcripts: TranscriptPolicy | None = None
 
 
 class Share(Reply):

@@ -10,7 +10,7 @@ import argparse
 import codecs
 import random
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from tests.quality.guardrail.generate.documents import sentences
 
@@ -34,6 +34,18 @@ DISGUISES: Mapping[str, Callable[[str], str]] = {
     "zero width": "\u200b".join,
 }
 
+REWORDED = (0.0, 0.15, 0.25, 0.35, 0.5)
+
+
+def reworded(text: str, words: Sequence[str], share: float, rng: random.Random) -> str:
+    """Return a text with its sentences in another order and this share of its longer words replaced, as by one who tells it in his own words."""
+    told = [one.strip() for one in text.split(".") if one.strip()]
+    rng.shuffle(told)
+    return ". ".join(
+        " ".join(rng.choice(words) if len(word) > 3 and rng.random() < share else word for word in one.split())
+        for one in told
+    )
+
 
 def policy(canary: str) -> NamedPolicy:
     content = {"version": 1, "policies": {"default": {"output": {"filter": {"canaries": [canary]}}}}}
@@ -51,6 +63,8 @@ def measured(prompts: int, answers: int, seed: int) -> dict[str, tuple[int, int]
     told = [text for texts in sentences(2000, seed).values() for text in texts if len(text.split()) > 4]
     asked = [text for texts in benign(300, seed).values() for text in texts]
     found = {f"{what}, {name}": (0, 0) for name in DISGUISES for what in ("prompt", "canary")} | {"ordinary": (0, 0)}
+    vocabulary = sorted({word for text in told for word in text.split() if len(word) > 3})
+    found |= {f"prompt, {share:.0%} reworded": (0, 0) for share in REWORDED} | {"one sentence of the prompt": (0, 0)}
     made = []
     for number in range(prompts):
         canary = f"{rng.choice(('kestrel', 'quartz', 'juniper'))}-{number:04}-{rng.randrange(10**6):06}"
@@ -61,6 +75,17 @@ def measured(prompts: int, answers: int, seed: int) -> dict[str, tuple[int, int]
                 answer = f"{rng.choice(told)} {disguise(part)} {rng.choice(told)}"
                 key, (hits, count) = f"{what}, {name}", found[f"{what}, {name}"]
                 found[key] = (hits + refused(prompt, answer, made[-1][1]), count + 1)
+        for share in REWORDED:
+            key, telling = f"prompt, {share:.0%} reworded", reworded(prompt, vocabulary, share, rng)
+            hits, count = found[key]
+            found[key] = (
+                hits + refused(prompt, f"{rng.choice(told)} {telling} {rng.choice(told)}", made[-1][1]),
+                count + 1,
+            )
+        for sentence in prompt.split(". ")[1:-1]:
+            hits, count = found["one sentence of the prompt"]
+            answer = f"{rng.choice(told)} {reworded(sentence, vocabulary, 0.25, rng)}. {rng.choice(told)}"
+            found["one sentence of the prompt"] = (hits + refused(prompt, answer, made[-1][1]), count + 1)
     for number in range(answers):
         prompt, rules = made[number % len(made)]
         other = [text for text in rng.sample(told, 6) if text not in prompt]

@@ -9,6 +9,7 @@ import pytest
 
 from sluice.contracts.guard import CheckRequest, Segment
 from sluice_guardrail.domain.check import check
+from sluice_guardrail.domain.paraphrase import find_paraphrase
 from sluice_guardrail.domain.policy import NamedPolicy, parse_policies
 
 PROMPT = (
@@ -68,3 +69,36 @@ def test_a_canary_is_refused(policy: NamedPolicy, name: str) -> None:
 )
 def test_an_ordinary_answer_passes(policy: NamedPolicy, answer: str) -> None:
     assert _safe(policy, answer)
+
+
+LONG_PROMPT = (
+    "You answer travellers of the Northern Ferry Company. Refunds above forty euros are decided by the night manager in Bergen. "
+    "Never mention the strike of the mechanics in August. Complaints about noisy cabins are settled with a breakfast voucher. "
+    "Children under twelve travel free when the harbour tax is paid. Lost luggage goes to the basement of terminal seven."
+)
+RETOLD = (
+    "Sure! Lost suitcases, I was told, end up in the basement below terminal seven, and under twelve children travel for free as long as the harbour tax "
+    "gets paid. If a cabin is noisy the complaint is settled by giving out a breakfast voucher. The mechanics' strike in August is something I should never "
+    "mention, and in Bergen the night manager decides refunds that exceed forty euros for travellers of the Northern Ferry Company."
+)
+
+
+def leaked(answer: str, prompt: str = LONG_PROMPT) -> list[str]:
+    return [found.kind for found in find_paraphrase(answer, [prompt])]
+
+
+def test_a_prompt_told_in_other_words_and_another_order_is_a_leak_and_its_use_is_none() -> None:
+    assert leaked(RETOLD) == ["paraphrased_prompt"]
+    assert leaked("Before. " * 200 + RETOLD + " After." * 200) == ["paraphrased_prompt"]
+    assert (
+        leaked("A refund of thirty euros is fine. For more than forty euros the night manager in Bergen decides.") == []
+    )
+    assert leaked(RETOLD, "You help travellers of the Northern Ferry Company.") == []
+    assert leaked("Terminals, harbours and ferries of the north: a guide to Bergen for children. " * 20) == []
+
+
+def test_what_is_retold_is_refused_by_the_policy(policy: NamedPolicy) -> None:
+    segments = (Segment(id="s", role="system", text=LONG_PROMPT), Segment(id="a", role="assistant", text=RETOLD))
+    verdict = check(CheckRequest(stage="output", segments=segments), policy, lambda: None)
+    assert not verdict.safe
+    assert verdict.details[0].reason.endswith("of the words of a part of the system prompt")

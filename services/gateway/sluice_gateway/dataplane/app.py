@@ -78,6 +78,7 @@ from sluice_gateway.dataplane.table import (
     Table,
 )
 from sluice_gateway.dataplane.timers import Limits
+from sluice_gateway.dataplane.transcript import listen, transcript_of
 from sluice_gateway.dataplane.upstreams import Upstreams
 from sluice_gateway.domain.wishes import shorter
 
@@ -280,6 +281,7 @@ class DataPlane:
         if ctx.key.limits and ctx.reservation is None and not await self._within_limits(ctx):
             self._disconnects.end(ctx)
             return
+        heard = listen(ctx)
         try:
             if self.is_traced(ctx):
                 await self._traced(ctx)
@@ -290,6 +292,8 @@ class DataPlane:
             if ctx.deployment is not None:
                 ctx.deployment.in_flight -= 1
             self.count(ctx)
+            if heard is not None:
+                self._deps.transcripts.keep(transcript_of(ctx, heard))
 
     async def _within_limits(self, ctx: RequestContext) -> bool:
         # What a limit refuses leaves no record: it was not admitted.

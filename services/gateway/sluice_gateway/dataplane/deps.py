@@ -8,6 +8,7 @@ from sluice.telemetry.tracing import Tracing
 from sluice_gateway.cache.levels import AnswerCache
 from sluice_gateway.cache.similar import SimilarQuestions
 from sluice_gateway.domain.ports import Credentials, Guard, KeyRing, LeaseStore, Names, Retrieval, Router, UsageSink
+from sluice_gateway.domain.transcripts import NoTranscripts, TranscriptSink
 from sluice_gateway.metrics import GatewayMetrics
 
 
@@ -61,6 +62,7 @@ class DataPlaneDeps:
     metrics: GatewayMetrics
     clock: Clock
     options: Options = Options()
+    transcripts: TranscriptSink = field(default_factory=NoTranscripts)
     names: Names = field(kw_only=True)
     answers: AnswerCache = field(default_factory=AnswerCache)
     similar: SimilarQuestions | None = None

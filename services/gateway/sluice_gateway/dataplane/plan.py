@@ -17,6 +17,7 @@ from sluice.contracts.routing import (
     SemanticCache,
     StructuredMode,
 )
+from sluice.contracts.transcripts import TranscriptPolicy
 from sluice.errors import DeadlineExceeded
 from sluice_gateway.dataplane.confidence import ask_for_confidence
 from sluice_gateway.dataplane.errors import ApiError, Gone
@@ -102,6 +103,7 @@ class Plan:
     groundedness: JudgedMode = "off"
     second_opinion: JudgedMode = "off"
     confidence: ConfidencePolicy | None = None
+    transcripts: TranscriptPolicy | None = None
 
     @property
     def judges_whole(self) -> bool:
@@ -130,8 +132,12 @@ async def together(stages: tuple[Stage, ...], ctx: "RequestContext") -> None:
         async with asyncio.TaskGroup() as group:
             for stage in stages:
                 group.create_task(stage(ctx))  # type: ignore[arg-type] # a stage is a coroutine function
-    except* (ApiError, Gone, DeadlineExceeded) as failed:
-        raise _first(failed) from None
+    except BaseExceptionGroup as failed:
+        # Not `except*`: what is raised there comes out in a group before Python 3.11.4.
+        expected, others = failed.split((ApiError, Gone, DeadlineExceeded))
+        if expected is None or others is not None:
+            raise
+        raise _first(expected) from None
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -184,9 +190,13 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
         fail_open=effective.on_guard_error == "open",
         retrieval=retrieval,
         groups=groups,
-        direct=not groups and guard_output == "off" and effective.sampling is None and not attempts.hedges,
+        direct=not groups
+        and guard_output == "off"
+        and effective.sampling is None
+        and effective.transcripts is None
+        and not attempts.hedges,
         cache=effective.cache,
-        marks=effective.model_dump_json(exclude={"name", "cache", "deadline_s", "attempts"}),
+        marks=effective.model_dump_json(exclude={"name", "cache", "deadline_s", "attempts", "transcripts"}),
         deadline_s=effective.deadline_s,
         structured=effective.structured_output,
         sampling=effective.sampling,
@@ -194,6 +204,7 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
         groundedness=effective.groundedness,
         second_opinion=effective.second_opinion,
         confidence=effective.confidence,
+        transcripts=effective.transcripts,
     )
 
 
@@ -217,6 +228,7 @@ def stricter(one: Policy | None, other: Policy | None) -> Policy | None:
         cache=_narrower(one.cache, other.cache),
         structured_output=max(one.structured_output, other.structured_output, key=_DEMANDS.index),
         sampling=_tighter(one.sampling, other.sampling),
+        transcripts=_discreet(one.transcripts, other.transcripts),
     )
 
 
@@ -257,6 +269,17 @@ def _tighter(one: SamplingPolicy | None, other: SamplingPolicy | None) -> Sampli
         max_top_p=min(one.max_top_p, other.max_top_p),
         max_top_k=min(top_k, default=None),
         max_tokens=min(tokens, default=None),
+    )
+
+
+def _discreet(one: TranscriptPolicy | None, other: TranscriptPolicy | None) -> TranscriptPolicy | None:
+    # Who has to keep transcripts gets them, and nobody gets more of them than both say.
+    if one is None or other is None:
+        return one or other
+    return TranscriptPolicy(
+        share=max(one.share, other.share),
+        redact=one.redact or other.redact,
+        keep_days=min(one.keep_days, other.keep_days),
     )
 
 

@@ -6,7 +6,7 @@ answer cost, as `usage.sluice`: nothing, since it is given again.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -213,24 +213,26 @@ class _Choice:
 
 def as_whole(entry: Entry) -> dict[str, Any] | None:
     """Return a kept chat stream as a whole answer, None when it holds what cannot be joined."""
+    chunks = [chunk for one in split(b"".join(entry.pieces)) if (chunk := chunk_of(one)) is not None]
+    answer, counts = joined(chunks), chunk_of(entry.usage)
+    if answer is None or counts is None:
+        return answer
+    return {**answer, "usage": {name: value for name, value in counts["usage"].items() if name not in _FREE}}
+
+
+def joined(chunks: Iterable[dict[str, Any]], *, unfinished: bool = False) -> dict[str, Any] | None:
+    """Return the chunks of a chat stream as a whole answer, None when they hold what cannot be joined or (`unfinished` allows it) break off."""
     head: dict[str, Any] = {}
     choices: dict[int, _Choice] = {}
-    for one in split(b"".join(entry.pieces)):
-        chunk = chunk_of(one)
-        if chunk is None:
-            continue
+    for chunk in chunks:
         head = head or {name: value for name, value in chunk.items() if name not in _OF_ONE_CHUNK}
         for choice in chunk.get("choices") or ():
             if not choices.setdefault(choice.get("index", 0), _Choice()).add(choice):
                 return None
-    if not choices or any(choice.finish_reason is None for choice in choices.values()):
+    if not choices or (not unfinished and any(choice.finish_reason is None for choice in choices.values())):
         return None
-    answer = {
+    return {
         **head,
         "object": "chat.completion",
         "choices": [choices[place].choice(place) for place in sorted(choices)],
     }
-    counts = chunk_of(entry.usage)
-    if counts is None:
-        return answer
-    return {**answer, "usage": {name: value for name, value in counts["usage"].items() if name not in _FREE}}

@@ -18,7 +18,7 @@ class Entry:
 
     `usage` is the event with the token counts of a stream, which stands beside it since not every client asks for it.
     `stored_at` is when the request came that it answered (unix seconds), so that an answer which was under way while others
-    were invalidated counts as older than that.
+    were invalidated counts as older than that. `verdicts` is what was said of the answer (JSON), b"" for nothing.
     """
 
     tenant: str
@@ -32,11 +32,12 @@ class Entry:
     cost_usd: float = 0.0
     streamed: bool = False
     usage: bytes = b""
+    verdicts: bytes = b""
 
     @property
     def size(self) -> int:
         """Bytes that it takes up, with what is around it."""
-        return sum(map(len, self.pieces)) + 50 * len(self.pieces) + len(self.usage) + _OVERHEAD
+        return sum(map(len, self.pieces)) + 50 * len(self.pieces) + len(self.usage) + len(self.verdicts) + _OVERHEAD
 
     @property
     def ends(self) -> float:
@@ -67,25 +68,38 @@ def is_invalidated(entry: Entry, invalidated: Mapping[str, float]) -> bool:
 
 
 def packed(entry: Entry) -> bytes:
-    """Return an entry as bytes: a line of JSON, then the event with its token counts and its pieces."""
-    head = [2, entry.tenant, entry.model, entry.key_id, entry.stored_at, entry.ttl_s,
+    """Return an entry as bytes: a line of JSON, then the event with its token counts, what was said of it, and its pieces."""
+    head = [3, entry.tenant, entry.model, entry.key_id, entry.stored_at, entry.ttl_s,
             entry.prompt_tokens, entry.completion_tokens, entry.cost_usd, entry.streamed,
-            len(entry.usage), [len(piece) for piece in entry.pieces]]  # fmt: skip
-    return orjson.dumps(head) + b"\n" + entry.usage + b"".join(entry.pieces)
+            len(entry.usage), [len(piece) for piece in entry.pieces], len(entry.verdicts)]  # fmt: skip
+    return orjson.dumps(head) + b"\n" + entry.usage + entry.verdicts + b"".join(entry.pieces)
 
 
 def unpacked(data: bytes) -> Entry | None:
     """Return the entry of these bytes, None when they are not one that this version can read."""
     head, _, rest = data.partition(b"\n")
     try:
-        version, tenant, model, key_id, stored_at, ttl_s, prompt, completion, cost_usd, streamed, counts, lengths = (
-            orjson.loads(head)
-        )
+        (
+            version,
+            tenant,
+            model,
+            key_id,
+            stored_at,
+            ttl_s,
+            prompt,
+            completion,
+            cost_usd,
+            streamed,
+            counts,
+            lengths,
+            *more,
+        ) = orjson.loads(head)
+        said = sum(more)  # version 2 had no verdicts
     except (orjson.JSONDecodeError, ValueError, TypeError):
         return None
-    if version != 2 or counts + sum(lengths) != len(rest):
+    if version not in (2, 3) or counts + said + sum(lengths) != len(rest):
         return None
-    pieces, at = [], counts
+    pieces, at = [], counts + said
     for length in lengths:
         pieces.append(rest[at : at + length])
         at += length
@@ -101,4 +115,5 @@ def unpacked(data: bytes) -> Entry | None:
         cost_usd,
         streamed,
         rest[:counts],
+        rest[counts : counts + said],
     )

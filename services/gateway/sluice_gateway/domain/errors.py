@@ -83,6 +83,18 @@ class CursorUnknown(Unprocessable):
     code, title = "cursor_unknown", "Unknown cursor"
 
 
+class TranscriptNotFound(NotFound):
+    """No such transcript, or it has expired."""
+
+    code, title = "transcript_not_found", "Transcript not found"
+
+
+class FilterMissing(Unprocessable):
+    """It is not said which rows are meant."""
+
+    code, title = "filter_missing", "Filter missing"
+
+
 class TrendTooLong(Unprocessable):
     """The period has too many intervals."""
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sluice_guardrail.domain.disguises import readings
 from sluice_guardrail.domain.findings import Finding
+from sluice_guardrail.domain.paraphrase import find_paraphrase
 from sluice_guardrail.domain.skeleton import lowered
 
 LEAK_WORDS = 14
@@ -24,6 +25,7 @@ def find_leaks(text: str, system_texts: Sequence[str], canaries: Sequence[str]) 
         return
     known = _Known(system_texts, canaries)
     yield from known.found_in(text)
+    yield from find_paraphrase(text, system_texts)
     for reading in readings(text):
         for leak in known.found_in(reading.text):
             start, end = reading.span(leak.start, leak.end)

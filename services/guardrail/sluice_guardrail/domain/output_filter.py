@@ -14,8 +14,18 @@ _PROMPT = (
     r"(?:(?:system|initial|hidden|secret|original|internal|developer) (?:prompt|instructions?|message|directives?))"
 )
 
-MarkKind = Literal["prompt_leak", "instruction_ignored", "template_token", "delimiter", "verbatim_prompt", "canary"]
-UNSAFE_KINDS: frozenset[str] = frozenset({"prompt_leak", "instruction_ignored", "verbatim_prompt", "canary"})
+MarkKind = Literal[
+    "prompt_leak",
+    "instruction_ignored",
+    "template_token",
+    "delimiter",
+    "verbatim_prompt",
+    "paraphrased_prompt",
+    "canary",
+]
+UNSAFE_KINDS: frozenset[str] = frozenset(
+    {"prompt_leak", "instruction_ignored", "verbatim_prompt", "paraphrased_prompt", "canary"}
+)
 
 
 @dataclass(frozen=True, slots=True)

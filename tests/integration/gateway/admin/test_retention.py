@@ -99,6 +99,7 @@ async def test_the_loop_outlives_a_database_that_is_away() -> None:
 
         delete_audit = delete_usage
         delete_retired_secrets = delete_usage
+        delete_transcripts = delete_usage
 
     rows = Away()
     sweeper = Retention(rows, Keep(1, 1), FakeClock(now=NOW), MetricRegistry(), every_s=0.01)

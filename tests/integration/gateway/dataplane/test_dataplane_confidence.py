@@ -10,7 +10,7 @@ from gateway_parts import Parts, deployment, model, serving, snapshot
 from openai_provider import Behaviour, Provider
 
 from sluice.contracts.judging import ConfidencePolicy
-from sluice.contracts.routing import Policy, RoutingSnapshot
+from sluice.contracts.routing import CachePolicy, Policy, RoutingSnapshot
 
 CHAT = "/v1/chat/completions"
 
@@ -87,3 +87,22 @@ async def test_several_answers_are_compared_and_one_is_given(provider: Provider,
         assert [event.guard_issues for event in gateway.parts.usage.events] == [(), ("low_confidence",)]
         await ask(client, gateway.url, n=2)
         assert provider.seen[2].json["n"] == 2, "who asks for several answers gets them"
+
+
+async def test_a_kept_answer_tells_again_how_sure_the_model_was(provider: Provider, client: httpx.AsyncClient) -> None:
+    policy = Policy(
+        name="sure", confidence=ConfidencePolicy(min_probability=0.6), cache=CachePolicy(any_temperature=True)
+    )
+    routes = snapshot(model("small", deployment("d1", provider.base_url), policy="sure"), policies=(policy,))
+    async with serving(Parts(), routes) as gateway:
+        provider.next(answer("It is 5", probabilities=(0.5,)))
+        made = await ask(client, gateway.url)
+        whole = await ask(client, gateway.url)
+        streamed = await ask(client, gateway.url, stream=True)
+        assert len(provider.seen) == 1
+        assert (made.headers["x-sluice-cache"], whole.headers["x-sluice-cache"][:3]) == ("miss", "hit")
+        assert [one.headers["x-sluice-confidence"] for one in (made, whole, streamed)] == ["0.50"] * 3
+        assert whole.json()["sluice"]["confidence"] == made.json()["sluice"]["confidence"]
+        assert whole.json()["sluice"]["guard_issues"] == ["low_confidence"]
+        assert '"confidence":{"probability":0.5' in streamed.text
+        assert [event.guard_issues for event in gateway.parts.usage.events] == [("low_confidence",)] * 3

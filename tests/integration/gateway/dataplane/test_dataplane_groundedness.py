@@ -9,7 +9,7 @@ from openai_provider import Behaviour, Provider
 
 from sluice.contracts.judging import JudgedMode
 from sluice.contracts.retrieval import RetrievalPolicy
-from sluice.contracts.routing import GuardMode, Policy, RoutingSnapshot
+from sluice.contracts.routing import CachePolicy, GuardMode, Policy, RoutingSnapshot
 from sluice.errors import DependencyUnavailable
 
 CHAT = "/v1/chat/completions"
@@ -105,3 +105,16 @@ async def test_without_the_guardrail_the_policy_decides(provider: Provider, clie
     async with serving(Parts(guard=Guard(failing=away)), routing(provider, "refuse", "off", fail="open")) as gateway:
         answer = await ask(client, gateway.url, stream=False)
         assert (answer.status_code, answer.headers["x-sluice-guard"]) == (200, "unchecked")
+
+
+async def test_a_kept_answer_tells_again_what_nothing_supports(provider: Provider, client: httpx.AsyncClient) -> None:
+    routes = routing(provider, "flag", "off")
+    (policy,) = routes.policies
+    kept = policy.model_copy(update={"cache": CachePolicy(any_temperature=True)})
+    async with serving(Parts(), routes.model_copy(update={"policies": (kept,)})) as gateway:
+        provider.next(Behaviour(text=WRONG))
+        made, again = [await ask(client, gateway.url, stream=False) for _ in range(2)]
+        assert len(provider.seen) == 1
+        assert again.headers["x-sluice-groundedness"] == "0.20"
+        assert again.json()["sluice"]["groundedness"] == made.json()["sluice"]["groundedness"]
+        assert again.json()["sluice"]["guard_issues"] == ["potential_hallucination"]

@@ -20,8 +20,13 @@ def test_the_order_of_names_makes_no_difference_and_everything_else_does() -> No
 @settings(max_examples=100)
 @given(pieces=st.lists(st.binary(min_size=1, max_size=50), min_size=1, max_size=6), name=st.text(max_size=20))
 def test_an_entry_survives_its_bytes(pieces: list[bytes], name: str) -> None:
-    entry = replace(ENTRY, pieces=tuple(pieces), model=name, cost_usd=0.25, prompt_tokens=3)
+    entry = replace(ENTRY, pieces=tuple(pieces), model=name, cost_usd=0.25, prompt_tokens=3, verdicts=name.encode())
     assert unpacked(packed(entry)) == entry
+
+
+def test_an_entry_of_the_version_before_is_read() -> None:
+    before = b'[2,"acme","small","key_1",100.0,60,0,0,0.0,false,0,[8]]\n{"a": 1}'
+    assert unpacked(before) == ENTRY
 
 
 @settings(max_examples=100)

@@ -1,12 +1,18 @@
 """An answer on its way to the client, and what is kept of it."""
 
 import re
+from typing import Any
 
+import orjson
+
+from sluice.contracts.guard import Groundedness
 from sluice.contracts.routing import CachePolicy
 from sluice_gateway.dataplane.asgi import Message, Send
+from sluice_gateway.dataplane.confidence import LOW, UNKNOWN, Confidence
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.replay import kept_of
 from sluice_gateway.dataplane.stages import cache_items
+from sluice_gateway.dataplane.stages.guard_output import DISPUTED_ANSWER, HALLUCINATION
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.domain.cached import Entry
 
@@ -19,6 +25,7 @@ _COST = re.compile(rb'"sluice":\{"cost_usd":[0-9.e+-]+\}')
 _FREE = b'"sluice":{"cost_usd":0.0}'
 _MOST_BYTES = 1024 * 1024
 _OK = 200
+_OF_ANSWERS = frozenset({LOW, UNKNOWN, HALLUCINATION, DISPUTED_ANSWER})
 
 
 class Recorder:
@@ -72,4 +79,28 @@ def entry_of(ctx: RequestContext, policy: CachePolicy, recorder: Recorder, asked
         cost_usd=ctx.cost or 0.0,
         streamed=ctx.body.stream,
         usage=_COST.sub(_FREE, kept.usage),
+        verdicts=_verdicts(ctx),
     )
+
+
+def _verdicts(ctx: RequestContext) -> bytes:
+    said: dict[str, Any] = {}
+    if ctx.confidence is not None:
+        said["confidence"] = list(ctx.confidence)
+    if ctx.groundedness is not None:
+        said["groundedness"] = ctx.groundedness.model_dump(mode="json")
+    if issues := [issue for issue in ctx.guard_issues if issue in _OF_ANSWERS]:
+        said["issues"] = issues
+    return orjson.dumps(said) if said else b""
+
+
+def tell_again(ctx: RequestContext, entry: Entry) -> None:
+    """Note what was said of a kept answer when it was made: how sure the model was, what supports it, and the issues of both."""
+    if not entry.verdicts:
+        return
+    said = orjson.loads(entry.verdicts)
+    if "confidence" in said:
+        ctx.confidence = Confidence(*said["confidence"])
+    if "groundedness" in said:
+        ctx.groundedness = Groundedness.model_validate(said["groundedness"])
+    ctx.flag(tuple(said.get("issues", ())))

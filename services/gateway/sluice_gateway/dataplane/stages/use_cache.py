@@ -14,7 +14,7 @@ from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import Gone
 from sluice_gateway.dataplane.replay import shown
 from sluice_gateway.dataplane.stages import cache_items
-from sluice_gateway.dataplane.stages.cache_entry import Recorder, entry_of
+from sluice_gateway.dataplane.stages.cache_entry import Recorder, entry_of, tell_again
 from sluice_gateway.dataplane.stages.cache_items import Items
 from sluice_gateway.dataplane.stages.cache_question import Asking
 from sluice_gateway.dataplane.stages.cache_wish import Wish, asking_of, wish_of
@@ -291,8 +291,13 @@ def _ready(ctx: RequestContext, wish: Wish, found: Found, now: float) -> Ready |
     if now - found.entry.stored_at > wish.max_age:
         return None
     ctx.model = ctx.chain[0]
+    before = ctx.confidence, ctx.groundedness, ctx.guard_issues
+    tell_again(ctx, found.entry)
     pieces = shown(ctx, found.entry)
-    return None if pieces is None else Ready(found, pieces)
+    if pieces is None:
+        ctx.confidence, ctx.groundedness, ctx.guard_issues = before
+        return None
+    return Ready(found, pieces)
 
 
 def _ready_list(ctx: RequestContext, items: Items) -> Ready | None:
