@@ -10,7 +10,7 @@ from sluice.db import AsyncSession, Database
 from sluice_retrieval.domain.library import Claim, Job, Removal, Waiting, pause_s
 from sluice_retrieval.domain.points import Selector
 from sluice_retrieval.store.versions import bump
-from sluice_retrieval.tables import DocumentRow, RemovalRow, StoreRow, TextRow
+from sluice_retrieval.tables import DocumentRow, RemovalRow, SpaceRow, StoreRow, TextRow
 
 _UNFINISHED = ("queued", "processing")
 _DAY_S = 86_400
@@ -37,12 +37,14 @@ class IngestJobs:
             claimed = found.first()
             if claimed is None:
                 return "gone"
-            row, chunking, text, has_newer = claimed
+            row, chunking, text, has_newer, space = claimed
             if row.status not in _UNFINISHED:
                 return "done"
             if has_newer:
                 await _drop(session, row)
                 return "gone"
+            if space is None:
+                return "busy"  # no API process has begun yet
             if row.not_before > now or (row.status == "processing" and row.next_send_at > now):
                 return "busy"
             if row.attempts >= self._max_attempts:
@@ -54,7 +56,7 @@ class IngestJobs:
             row.not_before = until + pause_s(row.attempts)  # if this run dies without a word
             row.indexed = row.indexed or 0
             average = await self._average(session, row.store_id, now)
-            return _job(row, ChunkingOptions.model_validate(row.chunking or chunking), text, average)
+            return _job(row, ChunkingOptions.model_validate(row.chunking or chunking), text, average, space)
 
     async def _average(self, session: AsyncSession, store_id: str, now: float) -> float:
         """Return the mean number of terms of a store's chunks, as it was at most ten seconds ago; 0 while it has none."""
@@ -100,8 +102,8 @@ class IngestJobs:
                 _processing(job.document_id).values(indexed=indexed, next_send_at=until, not_before=until, attempts=1)
             )
 
-    async def finish(self, job: Job, chunks: int, terms: int, languages: Collection[str]) -> None:
-        """Make the document ready and retire older ones of its name."""
+    async def finish(self, job: Job, chunks: int, terms: int, languages: Collection[str], now: float) -> None:
+        """Make the document ready and retire older ones of its name; queue it again if another embedding model answers now."""
         async with self._database.write() as session:
             await bump(session, [job.store_id])
             found = await session.execute(_FINISHED, {"document": job.document_id})
@@ -109,13 +111,16 @@ class IngestJobs:
             if finished is None:
                 session.add(_removal_of(job))
                 return
-            row, has_newer = finished
+            row, has_newer, space = finished
             if has_newer:
                 await _drop(session, row)
                 return
+            if space != job.space:  # another model answers since it was claimed
+                row.status, row.attempts, row.next_send_at, row.not_before, row.plan = "queued", 0, now, 0.0, None
+                return
             row.status, row.error, row.chunks, row.terms = "ready", None, chunks, terms
             row.indexed = row.planned = chunks
-            row.stems = STEMS
+            row.stems, row.space, row.ready_at = STEMS, job.space, now
             await _add_languages(session, row.store_id, languages)
             older = await session.scalars(select(DocumentRow).where(*_same_document(row), DocumentRow.id < row.id))
             for old in older.all():
@@ -177,7 +182,7 @@ class IngestJobs:
             )
 
     async def reopen_incomplete(self, counts: Mapping[str, int], now: float) -> int:
-        """Queue ready documents again that have other numbers of chunks than `counts` says; returns how many."""
+        """Queue ready documents again that have other numbers of chunks in the index than `counts` says; returns how many."""
         async with self._database.write() as session:
             rows = await session.scalars(select(DocumentRow).where(DocumentRow.status == "ready"))
             found = [row for row in rows if counts.get(row.id, 0) != row.chunks]
@@ -256,7 +261,7 @@ async def _add_languages(session: AsyncSession, store_id: str, languages: Collec
         store.languages = " ".join(dict.fromkeys((*store.languages.split(), *sorted(languages))))
 
 
-def _job(row: DocumentRow, chunking: ChunkingOptions, text: str | None, average: float) -> Job:
+def _job(row: DocumentRow, chunking: ChunkingOptions, text: str | None, average: float, space: str) -> Job:
     return Job(
         tenant=row.tenant,
         store_id=row.store_id,
@@ -268,6 +273,7 @@ def _job(row: DocumentRow, chunking: ChunkingOptions, text: str | None, average:
         average_terms=average,
         plan=row.plan,
         indexed=row.indexed or 0,
+        space=space,
         file_id=row.file_id if text is None else None,
         again=row.attempts > 1,
     )
@@ -292,14 +298,15 @@ def _newer(row: type[DocumentRow]) -> ColumnElement[bool]:
 
 # Built once: to build them anew for each document takes longer than to answer them.
 _DOCUMENT = DocumentRow.id == bindparam("document", type_=String)
+_ACTIVE = select(SpaceRow.id).where(SpaceRow.status == "active").scalar_subquery()
 _CLAIMED = (
-    select(DocumentRow, StoreRow.chunking, TextRow.text, _newer(DocumentRow))
+    select(DocumentRow, StoreRow.chunking, TextRow.text, _newer(DocumentRow), _ACTIVE)
     .join(StoreRow, StoreRow.id == DocumentRow.store_id)
     .outerjoin(TextRow, TextRow.document_id == DocumentRow.id)
     .where(_DOCUMENT, DocumentRow.tenant == bindparam("tenant", type_=String))
     .with_for_update(of=DocumentRow)
 )
-_FINISHED = select(DocumentRow, _newer(DocumentRow)).where(_DOCUMENT).with_for_update(of=DocumentRow)
+_FINISHED = select(DocumentRow, _newer(DocumentRow), _ACTIVE).where(_DOCUMENT).with_for_update(of=DocumentRow)
 
 
 def _same_document(row: DocumentRow) -> tuple[ColumnElement[bool], ...]:
