@@ -14,6 +14,7 @@ from sluice_cli.commands import (
     cache,
     chunk,
     data,
+    embeddings,
     ingest,
     jobs,
     keys,
@@ -34,7 +35,7 @@ from sluice_cli.platform.errors import CommandFailed
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.logs),
     *(talk.chat, talk.trace),
-    *(ingest.ingest, chunk.chunk, data.search, data.feedback, redteam.redteam),
+    *(ingest.ingest, chunk.chunk, embeddings.embeddings, data.search, data.feedback, redteam.redteam),
 )
 _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     *(("orgs", orgs.app), ("teams", teams.app), ("keys", keys.app), ("audit", audit.app), ("usage", usage.app)),

@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from sluice.service import OpenDeps, create_service
-from sluice_retrieval.routes import documents, embeddings, files, internal, search, stores, tables
+from sluice_retrieval.routes import documents, embedding_models, embeddings, files, internal, search, stores, tables
 
 
 def create_app(open_deps: OpenDeps) -> FastAPI:
@@ -18,6 +18,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
             files.router,
             search.router,
             embeddings.router,
+            embedding_models.router,
             internal.router,
         ],
         title="Sluice retrieval",

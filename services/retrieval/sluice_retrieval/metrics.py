@@ -31,6 +31,13 @@ class Metrics:
         self.embed_cache: Counter = registry.counter(
             "sluice_retrieval_embedding_cache_total", "Texts that were looked for in the cache of vectors", ("outcome",)
         )
+        self.reembedded: Counter = registry.counter(
+            "sluice_retrieval_reembedded_chunks_total", "Chunks that were given vectors of a new embedding model"
+        )
+        self.reembed_failures: Counter = registry.counter(
+            "sluice_retrieval_reembed_failures_total",
+            "Documents that could not be given vectors of a new model at once",
+        )
         self.search_seconds: Histogram = registry.histogram(
             "sluice_retrieval_search_duration_seconds", "Time of one search, embedding included", ("mode",)
         )
@@ -60,3 +67,18 @@ class IngestMetrics:
         self._metrics.chunks.inc(chunks)
         if chunks:
             self._metrics.ingest_seconds.observe(seconds)
+
+
+class MoveMetrics:
+    """Counts how a change of the embedding model goes."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def moved(self, chunks: int) -> None:
+        """Count a document that has vectors of the new model."""
+        self._metrics.reembedded.inc(chunks)
+
+    def failed(self) -> None:
+        """Count a document that could not be given them now."""
+        self._metrics.reembed_failures.inc()

@@ -1,9 +1,30 @@
 """Retrieval's own settings."""
 
-from pydantic import Field, SecretStr
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from sluice.settings import ServiceSettings
+
+
+class EmbeddingEndpoint(BaseModel):
+    """An embedding model behind OpenAI's `POST /embeddings`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$", description="name under which it answers here")
+    url: str = Field(min_length=1, description="base URL of its API, which ends in /v1")
+    model: str = Field("", description="its name there, if it is another one")
+    dimensions: int = Field(ge=1, le=65_536, description="numbers of a vector")
+    api_key: SecretStr = Field(SecretStr(""), description="its API key, if it asks for one")
+    batch_size: int = Field(64, ge=1, le=2048, description="texts in one request")
+    at_once: int = Field(4, ge=1, le=64, description="requests beside each other")
+    timeout_s: float = Field(30, gt=0, le=600, description="seconds that one request may take")
+    retries: int = Field(4, ge=0, le=10, description="how often a request is repeated that failed for a while")
+    send_dimensions: bool = Field(
+        default=False, description="ask for vectors of `dimensions` numbers, where the model can"
+    )
 
 
 class RetrievalSettings(ServiceSettings):
@@ -24,7 +45,17 @@ class RetrievalSettings(ServiceSettings):
     parse_at_once: int = Field(2, ge=1, le=32, description="files that are parsed beside each other")
     table_query_memory_mb: int = Field(256, ge=64, description="MiB of memory that one query over a table may take")
     table_query_timeout_s: float = Field(5.0, gt=0, le=60, description="seconds that one query over a table may take")
-    embedding_model: str = Field("minilm", min_length=1, description="name under which the model answers")
+    embedding_model: str = Field(
+        "minilm",
+        min_length=1,
+        description="the model that documents are searched by; after a change they are embedded again while the old vectors answer",
+    )
+    embedding_models: tuple[EmbeddingEndpoint, ...] = Field(
+        (),
+        max_length=16,
+        description="further embedding models, as JSON: a list of `name`, `url`, `dimensions` and, if need be, `model`, `api_key`, "
+        "`batch_size`, `at_once`, `timeout_s`, `retries`, `send_dimensions`",
+    )
     embed_threads: int = Field(1, ge=1, le=64, description="threads that one run of the embedding model uses")
     embed_batch_tokens: int = Field(512, ge=256, description="tokens, padding included, in one run of the model")
     embed_max_inputs: int = Field(2048, ge=1, description="most inputs in one embeddings request")
@@ -68,3 +99,15 @@ class RetrievalSettings(ServiceSettings):
     max_attempts: int = Field(
         8, ge=1, description="a document is given up after so many runs in a row that ended without indexing anything"
     )
+
+    @model_validator(mode="after")
+    def _knows_its_models(self) -> Self:
+        names = ["minilm", *(one.name for one in self.embedding_models)]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two embedding models are named {twice!r}; `minilm` is the built-in one")
+        if self.embedding_model not in names:
+            raise ValueError(
+                f"embedding_model is {self.embedding_model!r}; describe it in embedding_models, or use one of {names}"
+            )
+        return self

@@ -60,6 +60,25 @@ class DocumentRow(Base):
     stems: Mapped[int] = mapped_column(Integer, default=0)
     created_at: Mapped[float] = mapped_column(Float)
     details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
+    space: Mapped[str] = mapped_column(String(300), default="")
+    ready_at: Mapped[float] = mapped_column(Float, default=0.0)
+
+
+class SpaceRow(Base):
+    """An embedding model's vectors; `holder` moves documents into it until `lease_until`. One space is `active`.
+
+    A ready document's `space` is the one it was put into last; it has vectors in the active one too, unless it was made ready in the moment
+    of a switch: then it is moved at once.
+    """
+
+    __tablename__ = "embedding_spaces"
+
+    id: Mapped[str] = mapped_column(String(300), primary_key=True)
+    status: Mapped[str] = mapped_column(String(16))
+    since: Mapped[float] = mapped_column(Float)
+    holder: Mapped[str] = mapped_column(String(64), default="")
+    lease_until: Mapped[float] = mapped_column(Float, default=0.0)
+    error: Mapped[str | None] = mapped_column(Text)
 
 
 class FileBatchRow(Base):

@@ -17,6 +17,7 @@ from sluice.contracts.retrieval import RerankMethod
 from sluice.db import open_database
 from sluice.errors import DependencyUnavailable
 from sluice.health import Probe
+from sluice.ids import new_id
 from sluice.jobs import open_job_service
 from sluice.loops import Rounds, Supervisor
 from sluice.service import deps_of
@@ -27,10 +28,8 @@ from sluice_retrieval.adapters.duck import DuckTables
 from sluice_retrieval.adapters.extract.sandbox import ParseLimits, ProcessExtractor
 from sluice_retrieval.adapters.gateway_files import GatewayFiles
 from sluice_retrieval.adapters.languages import Languages
-from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
+from sluice_retrieval.adapters.minilm import MiniLmEmbedder, find_model_files
 from sluice_retrieval.adapters.queue import CeleryIngestQueue
-from sluice_retrieval.adapters.remote import RemoteVectorStore
-from sluice_retrieval.adapters.vector_cache import CachedEmbedder, VectorCache
 from sluice_retrieval.domain.activity import Activity
 from sluice_retrieval.domain.bm25 import Bm25Parameters
 from sluice_retrieval.domain.embedding import Embedder
@@ -38,18 +37,22 @@ from sluice_retrieval.domain.errors import RerankerNotConfigured, RewriterNotCon
 from sluice_retrieval.domain.extraction import Extractor, FileSource
 from sluice_retrieval.domain.fusion import Fusion
 from sluice_retrieval.domain.ingest import AWAY, Ingestor
+from sluice_retrieval.domain.moving import Mover
 from sluice_retrieval.domain.openai import EmbeddingLimits
 from sluice_retrieval.domain.points import OwnedVectorStore, VectorStore
 from sluice_retrieval.domain.questions.rules import WithRules
 from sluice_retrieval.domain.questions.understanding import LanguageTeller, Rewriter
 from sluice_retrieval.domain.rerank import FeatureReranker, Reranker, WithFallback
+from sluice_retrieval.domain.spaces import EverySpace, Models, Spaces
 from sluice_retrieval.domain.sweep import Sweep
 from sluice_retrieval.domain.tables import TableEngine
-from sluice_retrieval.metrics import IngestMetrics, Metrics
+from sluice_retrieval.metrics import IngestMetrics, Metrics, MoveMetrics
 from sluice_retrieval.settings import RetrievalSettings
+from sluice_retrieval.space_wiring import Answering, built_in, open_models, open_remote_spaces, open_spaces
 from sluice_retrieval.store.files import Files
 from sluice_retrieval.store.jobs import IngestJobs
 from sluice_retrieval.store.library import Library
+from sluice_retrieval.store.spaces import SpaceRecords
 
 _log = logging.getLogger(__name__)
 SERVICE: Final = "retrieval"
@@ -71,20 +74,50 @@ class Deps:
     files: Files
     sources: FileSource
     activity: Activity
-    vectors: OwnedVectorStore
-    embedder: Embedder
+    spaces: Spaces[OwnedVectorStore]
+    space_records: SpaceRecords
+    answering: Answering
+    models: Models
     extractor: Extractor
     sweep: Sweep
     sending: Rounds
     removing: Rounds
-    limits: EmbeddingLimits
     fusion: Fusion
-    searched_by: str
     rerankers: Mapping[RerankMethod, Reranker]
     model_rewriter: Rewriter | None
     languages: LanguageTeller
     tables: TableEngine
     probes: Mapping[str, Probe]
+
+    @property
+    def vectors(self) -> OwnedVectorStore:
+        """The vectors that answer now."""
+        return self.answering.now.vectors
+
+    @property
+    def embedder(self) -> Embedder:
+        """The model that made the vectors that answer now."""
+        return self.answering.now.embedder
+
+    async def vectors_of(self, space: str) -> OwnedVectorStore:
+        """Return the vectors of a space; of the one that answers now for none."""
+        return await self.spaces.of(space) if space else self.vectors
+
+    @property
+    def searched_by(self) -> str:
+        """Names the models and settings that rank in all stores: with others a search finds something else."""
+        of = self.settings
+        ranking = (of.hybrid_rrf_k, of.hybrid_bm25_weight, of.rerank_url, of.rerank_model)
+        return f"{self.answering.now.id} {ranking} {of.rewrite_url} {of.rewrite_model}"
+
+    def limits(self, model: str) -> EmbeddingLimits:
+        """Return what a request to an embedding model may ask for.
+
+        Raises:
+            EmbeddingModelUnknown: there is none of this name.
+        """
+        of = self.settings
+        return EmbeddingLimits(model, self.models.named(model).dimensions, of.embed_max_inputs, of.embed_max_tokens)
 
     def reranker(self, method: RerankMethod) -> Reranker | None:
         """Return who ranks anew, None for `none`.
@@ -125,27 +158,34 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(open_job_service(SERVICE, platform, waits="new documents"))
         metrics = Metrics(service.registry)
-        vectors = await _open_vectors(platform, settings)
-        stack.push_async_callback(vectors.close)
-        embedder = _cached(_embedder(settings, metrics, idle_s=0), platform, settings, metrics)
-        stack.push_async_callback(embedder.close)
-        jobs = IngestJobs(service.database, settings.max_attempts)
-        sweep = Sweep(jobs, CeleryIngestQueue(service.sender), vectors, service.clock, settings.resend_s)
+        spaces, drop = open_spaces(platform, settings)
+        stack.push_async_callback(spaces.close)
+        models = open_models(built_in(settings, metrics, idle_s=0), platform, settings, metrics, stack)
+        jobs, records = IngestJobs(service.database, settings.max_attempts), SpaceRecords(service.database)
+        answering = Answering(records, spaces, models, service.clock, drop)
+        await answering.begin(models.space(settings.embedding_model))
+        removed_from = EverySpace(records, spaces)
+        sweep = Sweep(jobs, CeleryIngestQueue(service.sender), removed_from, service.clock, settings.resend_s)
 
         async def embedder_is_loaded() -> None:
-            if not embedder.loaded():
+            if not answering.now.embedder.loaded():
                 raise DependencyUnavailable("The embedding model is still being read.")
+
+        async def vectors_answer() -> None:
+            await answering.now.vectors.ping()
+
+        async def load_model() -> None:
+            await answering.now.embedder.load()
 
         activity = Activity()
         rerankers = await _rerankers(settings, metrics, stack)
-        counts = await vectors.document_counts()
-        if counts is not None and (reopened := await jobs.reopen_incomplete(counts, service.clock.now())):
-            _log.warning("%d documents lack chunks in the index and are ingested again", reopened)
+        await _check_index(answering, spaces, records, jobs, service.clock)
         sending = _rounds(settings, metrics, lambda: _send(sweep, jobs, metrics))
-        removing = _rounds(settings, metrics, lambda: _remove(sweep, vectors, metrics, jobs, activity, service.clock))
+        removing = _rounds(settings, metrics, lambda: _remove(sweep, spaces, metrics, jobs, activity, service.clock))
         stack.push_async_callback(service.loops.close)  # before the vector store and the model that they use
         languages = Languages()
-        service.loops.start("load-model", embedder.load)
+        service.loops.start("load-model", load_model)
+        service.loops.start("embedding-spaces", _rounds(settings, metrics, answering.round).run)
         service.loops.start("restem", lambda: _restem(sweep, languages, settings.sweep_s))
         service.loops.start("ingest-sweep", sending.run)
         service.loops.start("removal-sweep", removing.run)
@@ -161,22 +201,24 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
             files=Files(service.database),
             sources=_sources(platform, settings, stack),
             activity=activity,
-            vectors=vectors,
-            embedder=embedder,
+            spaces=spaces,
+            space_records=records,
+            answering=answering,
+            models=models,
             extractor=_extractor(settings),
             sweep=sweep,
             sending=sending,
             removing=removing,
-            limits=EmbeddingLimits(
-                settings.embedding_model, DIMENSIONS, settings.embed_max_inputs, settings.embed_max_tokens
-            ),
             fusion=Fusion(settings.hybrid_rrf_k, settings.hybrid_bm25_weight),
-            searched_by=_searched_by(embedder, settings),
             rerankers=rerankers,
             model_rewriter=_rewriter(settings, metrics, stack),
             languages=languages,
             tables=DuckTables(settings.table_query_memory_mb, settings.table_query_timeout_s),
-            probes={**service.probes, "vector_store": vectors.ping, "embedder": embedder_is_loaded},
+            probes={
+                **service.probes,
+                "vector_store": vectors_answer,
+                "embedder": embedder_is_loaded,
+            },
         )
 
 
@@ -202,30 +244,38 @@ async def open_worker(
         stack.callback(tracing.close)
         database = open_database(platform, SERVICE)
         stack.push_async_callback(database.close)
-        vectors: VectorStore
+        spaces: Spaces[OwnedVectorStore] | Spaces[VectorStore]
         if platform.qdrant_url:
-            vectors = await _open_vectors(platform, settings)
+            spaces = open_spaces(platform, settings)[0]
         else:
             transport = AiohttpTransport()
             stack.push_async_callback(transport.close)
             url = platform.service_url(SERVICE)
-            vectors = RemoteVectorStore(
-                ServiceClient(SERVICE, url, _tokens(platform), transport, tracing, subject=WORKER_SUBJECT)
-            )
-        stack.push_async_callback(vectors.close)
+            client = ServiceClient(SERVICE, url, _tokens(platform), transport, tracing, subject=WORKER_SUBJECT)
+            spaces = open_remote_spaces(client)
+        stack.push_async_callback(spaces.close)
         supervisor = Supervisor(registry)
-        embedder = other_embedder
-        if embedder is None:
-            model = _embedder(settings, metrics, idle_s=settings.worker_model_idle_s)
-            embedder = _cached(model, platform, settings, metrics)
-            supervisor.start("free-model", _free_when_idle(model))
-        stack.push_async_callback(embedder.close)
+        first: Embedder
+        if other_embedder is None:
+            first = built_in(settings, metrics, idle_s=settings.worker_model_idle_s)
+            supervisor.start("free-model", _free_when_idle(first))
+        else:
+            first = other_embedder
+        models = open_models(first, platform, settings, metrics, stack)
+        records = SpaceRecords(database)
+        mover = Mover(records, spaces, models, clock, MoveMetrics(metrics), new_id("worker"), settings.lease_s)
+        supervisor.start("move-documents", Rounds(_patiently(mover.round), settings.sweep_s).run)
         stack.push_async_callback(supervisor.close)
+
+        async def answered() -> None:
+            for space in (await records.ids_by_status()).get("active", ()):
+                await (await spaces.of(space)).ping()
+
         yield WorkerDeps(
             ingestor=Ingestor(
                 record=IngestJobs(database, settings.max_attempts),
-                vectors=vectors,
-                embedder=embedder,
+                spaces=spaces,
+                models=models,
                 bm25=Bm25Parameters(settings.bm25_k1, settings.bm25_b),
                 clock=clock,
                 observer=IngestMetrics(metrics),
@@ -235,7 +285,7 @@ async def open_worker(
                 languages=Languages(),
             ),
             registry=registry,
-            probes={"sql": database.ping, "vector_store": vectors.ping},
+            probes={"sql": database.ping, "vector_store": answered},
         )
 
 
@@ -245,33 +295,28 @@ def check_config(platform: PlatformSettings, settings: RetrievalSettings) -> Non
     find_model_files()
 
 
-async def _open_vectors(platform: PlatformSettings, settings: RetrievalSettings) -> OwnedVectorStore:
-    # Only the chosen engine is imported: each takes tens of megabytes.
-    if platform.qdrant_url:
-        from sluice_retrieval.adapters.server import ServerVectorStore, connect  # noqa: PLC0415 - one of the two engines
-
-        key = settings.qdrant_api_key.get_secret_value() or None
-        return ServerVectorStore(connect(platform.qdrant_url, key), DIMENSIONS)
-    from sluice_retrieval.adapters.edge import EdgeVectorStore  # noqa: PLC0415 - one of the two engines
-
-    return await EdgeVectorStore.open(platform.data_dir.absolute() / "vectors", DIMENSIONS)
-
-
-def _embedder(settings: RetrievalSettings, metrics: Metrics, idle_s: float) -> MiniLmEmbedder:
-    return MiniLmEmbedder(
-        find_model_files(),
-        metrics,
-        threads=settings.embed_threads,
-        batch_tokens=settings.embed_batch_tokens,
-        idle_s=idle_s,
-    )
+async def _check_index(
+    answering: Answering, spaces: Spaces[OwnedVectorStore], records: SpaceRecords, jobs: IngestJobs, clock: Clock
+) -> None:
+    """Bring back what a power failure took from the index."""
+    counts = await answering.now.vectors.document_counts()
+    if counts is not None and (reopened := await jobs.reopen_incomplete(counts, clock.now())):
+        _log.warning("%d documents lack chunks in the index and are ingested again", reopened)
+    for space in (await records.ids_by_status()).get("building", ()):
+        counts = await (await spaces.of(space)).document_counts()
+        if counts is not None and (lost := await records.unmove(space, counts)):
+            _log.warning("%d documents lack chunks in %s and are embedded again", lost, space)
 
 
-def _cached(embedder: Embedder, platform: PlatformSettings, settings: RetrievalSettings, metrics: Metrics) -> Embedder:
-    if not settings.embed_cache_vectors:
-        return embedder
-    file = platform.data_dir.absolute() / "embeddings.sqlite"
-    return CachedEmbedder(embedder, VectorCache(file, settings.embed_cache_vectors), metrics.embed_cache)
+def _patiently(work: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[bool]]:
+    async def tried() -> bool:
+        try:
+            return await work()
+        except AWAY as exc:
+            _log.warning("documents wait to be embedded by the new model: %s", exc.detail)
+            return True
+
+    return tried
 
 
 async def _rerankers(
@@ -292,12 +337,6 @@ async def _rerankers(
         settings.rerank_timeout_s,
     )
     return {"features": features, "model": WithFallback(model, features, metrics.rerank_failures.inc)}
-
-
-def _searched_by(embedder: Embedder, settings: RetrievalSettings) -> str:
-    """Name the models and settings that rank in all stores: with others a search finds something else."""
-    ranking = (settings.hybrid_rrf_k, settings.hybrid_bm25_weight, settings.rerank_url, settings.rerank_model)
-    return f"{embedder.name} {embedder.dimensions} {ranking} {settings.rewrite_url} {settings.rewrite_model}"
 
 
 def _rewriter(settings: RetrievalSettings, metrics: Metrics, stack: AsyncExitStack) -> Rewriter | None:
@@ -366,12 +405,14 @@ async def _restem(sweep: Sweep, languages: LanguageTeller, pause_s: float) -> No
 
 
 async def _remove(
-    sweep: Sweep, vectors: OwnedVectorStore, metrics: Metrics, jobs: IngestJobs, activity: Activity, clock: Clock
+    sweep: Sweep, spaces: Spaces[OwnedVectorStore], metrics: Metrics, jobs: IngestJobs, activity: Activity, clock: Clock
 ) -> bool:
     await jobs.expire(activity.take(), clock.now())
     removed = await sweep.remove_points()
-    metrics.points.set(await vectors.total())
-    await vectors.tidy()
+    opened = spaces.opened()
+    metrics.points.set(sum([await vectors.total() for vectors in opened]))
+    for vectors in opened:
+        await vectors.tidy()
     return removed > 0
 
 

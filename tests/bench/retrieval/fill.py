@@ -14,10 +14,12 @@ from sluice_retrieval.domain.bm25 import Bm25Parameters, SparseVector, document_
 from sluice_retrieval.domain.chunking import Chunk, chunk_document
 from sluice_retrieval.domain.ingest import chunk_id
 from sluice_retrieval.domain.points import Passage, Point
+from sluice_retrieval.domain.spaces import BUILT_IN, space_of
 from sluice_retrieval.store.jobs import STEMS
 from sluice_retrieval.tables import AttributeRow, DocumentRow, TextRow
 
 TENANT = "default"
+SPACE = space_of(BUILT_IN, FreeEmbedder.dimensions)
 _DIFFERENT = 100
 _AT_ONCE = 20
 
@@ -40,7 +42,7 @@ async def fill(
     embedder = FreeEmbedder()
     texts = [await _prepared(embedder, document(), chunking) for _ in range(min(documents, _DIFFERENT))]
     database = open_database(retrieval.platform, "retrieval")
-    vectors = await EdgeVectorStore.open(retrieval.platform.data_dir.absolute() / "vectors", embedder.dimensions)
+    vectors = await EdgeVectorStore.open(retrieval.platform.data_dir.absolute() / "vectors", SPACE)
     count = 0
     for first in range(0, documents, _AT_ONCE):
         some = [(number, texts[number % len(texts)]) for number in range(first, min(first + _AT_ONCE, documents))]
@@ -107,6 +109,8 @@ async def _record(database: Database, store: str, some: Sequence[tuple[int, _Pre
             "stems": STEMS,
             "created_at": 1.0,
             "details": details[number],
+            "space": SPACE,
+            "ready_at": 1.0,
         }
         for number, text in some
     ]

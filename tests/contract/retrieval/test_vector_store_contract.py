@@ -34,10 +34,12 @@ from sluice_retrieval.domain.bm25 import (
     terms,
 )
 from sluice_retrieval.domain.points import Dense, Passage, Point, Scope, Selector, Sparse, VectorStore
+from sluice_retrieval.domain.spaces import space_of
 from sluice_retrieval.routes import internal
 from sluice_retrieval.wiring import WORKER_SUBJECT
 
 SIZE = 8
+SPACE = space_of("drawn", SIZE)
 STORED = 0.01  # the embedded engine keeps eight bits of a number
 PARAMETERS = Bm25Parameters()
 TEXTS = (
@@ -59,6 +61,10 @@ class _Deps:
         self.tokens = ServiceTokens(self.platform.service_secret.get_secret_value(), "retrieval")
         self.tracing = Tracing("retrieval", self.platform)
         self.probes: dict[str, object] = {}
+
+    async def vectors_of(self, space: str) -> VectorStore:
+        assert not space, "one space is all there is"
+        return self.vectors
 
 
 class _Opened:
@@ -85,11 +91,11 @@ async def vectors(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     if request.param == "server":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # local mode says that payload indexes do nothing there
-            store = ServerVectorStore(AsyncQdrantClient(":memory:"), SIZE)
+            store = ServerVectorStore(AsyncQdrantClient(":memory:"), SPACE)
             yield store
             await store.close()
         return
-    edge = await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+    edge = await EdgeVectorStore.open(tmp_path / "vectors", SPACE)
     if request.param == "edge":
         yield edge
     else:
@@ -208,7 +214,7 @@ async def test_only_named_documents_are_searched(vectors: VectorStore) -> None:
 
 
 async def test_a_named_document_of_another_owner_never_leaves_the_engine(tmp_path: Path) -> None:
-    store = await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+    store = await EdgeVectorStore.open(tmp_path / "vectors", SPACE)
     await store.upsert([point(1), point(2, tenant="other", document="doc_9"), point(3, store="vs_2", document="doc_8")])
     for foreign in ("doc_9", "doc_8"):
         with pytest.raises(DependencyUnavailable):
@@ -272,11 +278,11 @@ async def test_an_empty_store_has_no_hits(vectors: VectorStore) -> None:
 
 
 async def test_what_was_acknowledged_is_there_after_opening_again(tmp_path: Path) -> None:
-    first = await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+    first = await EdgeVectorStore.open(tmp_path / "vectors", SPACE)
     await first.upsert([point(number) for number in range(10)])
     await first.delete(Selector("acme", "vs_1", "doc_2"))
     await first.close()
-    again = await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+    again = await EdgeVectorStore.open(tmp_path / "vectors", SPACE)
     assert await again.count(Selector("acme", "vs_1")) == 10
     assert await again.total() == 10
     await again.close()
@@ -285,7 +291,7 @@ async def test_what_was_acknowledged_is_there_after_opening_again(tmp_path: Path
 async def test_a_shard_of_an_older_release_is_rewritten_and_loses_nothing(tmp_path: Path) -> None:
     folder, points = tmp_path / "vectors", [point(number, text=f"word{number}") for number in range(1200)]
     _older_shard(folder, points)
-    store = await EdgeVectorStore.open(folder, SIZE)
+    store = await EdgeVectorStore.open(folder, SPACE)
     assert await store.total() == 1200
     for number in (0, 700, 1199):
         probes = [Dense(unit(number)), Sparse(query_vector(query_terms(f"word{number}")))]
@@ -307,7 +313,7 @@ async def test_rewriting_a_shard_may_end_at_any_moment(tmp_path: Path, moment: s
         await _filled(new, 5)
     if moment == "both moved":
         new.rename(folder)
-    store = await EdgeVectorStore.open(folder, SIZE)
+    store = await EdgeVectorStore.open(folder, SPACE)
     assert await store.total() == 5
     assert not new.exists()
     assert not old.exists()
@@ -315,7 +321,7 @@ async def test_rewriting_a_shard_may_end_at_any_moment(tmp_path: Path, moment: s
 
 
 async def _filled(folder: Path, count: int) -> None:
-    store = await EdgeVectorStore.open(folder, SIZE)
+    store = await EdgeVectorStore.open(folder, SPACE)
     await store.upsert([point(number) for number in range(count)])
     await store.close()
 
@@ -335,7 +341,7 @@ def _older_shard(folder: Path, points: Sequence[Point]) -> None:
                 "dense": list(one.dense),
                 "bm25": qdrant_edge.SparseVector(indices=list(one.sparse.indices), values=list(one.sparse.values)),
             },
-            payload=payload_of(one),
+            payload=payload_of(one, SPACE),
         )
         for one in points
     ]
@@ -344,20 +350,20 @@ def _older_shard(folder: Path, points: Sequence[Point]) -> None:
 
 
 async def test_a_second_opener_is_told_why_not_and_does_no_harm(tmp_path: Path) -> None:
-    first = await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+    first = await EdgeVectorStore.open(tmp_path / "vectors", SPACE)
     await first.upsert([point(number) for number in range(50)])
     with pytest.raises(DependencyUnavailable, match="open in another process"):
-        await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+        await EdgeVectorStore.open(tmp_path / "vectors", SPACE)
     await first.upsert([point(number, document="doc_2") for number in range(50)])
     await first.ping()
     await first.close()
-    again = await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+    again = await EdgeVectorStore.open(tmp_path / "vectors", SPACE)
     assert await again.total() == 100
     await again.close()
 
 
 async def test_a_failed_write_shows_in_the_probe(tmp_path: Path) -> None:
-    store = await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+    store = await EdgeVectorStore.open(tmp_path / "vectors", SPACE)
     with pytest.raises(DependencyUnavailable, match="embedded vector store failed"):
         await store.upsert([point(1)._replace(dense=(1.0, 2.0))])
     with pytest.raises(DependencyUnavailable, match="could not write"):
@@ -368,7 +374,7 @@ async def test_a_failed_write_shows_in_the_probe(tmp_path: Path) -> None:
 
 
 async def test_tidying_waits_for_quiet_and_keeps_what_is_there(tmp_path: Path) -> None:
-    store = await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+    store = await EdgeVectorStore.open(tmp_path / "vectors", SPACE)
     await store.upsert([point(number, document=f"doc_{number % 2}") for number in range(2400)])
     assert not await store.tidy()
     await store.delete(Selector("acme", "vs_1", "doc_1"))
@@ -383,7 +389,7 @@ async def test_tidying_waits_for_quiet_and_keeps_what_is_there(tmp_path: Path) -
 
 
 async def test_a_server_that_is_away_is_a_dependency_unavailable() -> None:
-    store = ServerVectorStore(connect("http://127.0.0.1:1", None), SIZE)
+    store = ServerVectorStore(connect("http://127.0.0.1:1", None), SPACE)
     with pytest.raises(DependencyUnavailable, match="Qdrant server"):
         await store.search(scope(), [Dense(unit(1))], 1)
     with pytest.raises(DependencyUnavailable):
@@ -392,7 +398,7 @@ async def test_a_server_that_is_away_is_a_dependency_unavailable() -> None:
 
 
 async def test_only_the_worker_may_touch_points(tmp_path: Path) -> None:
-    edge = await EdgeVectorStore.open(tmp_path / "vectors", SIZE)
+    edge = await EdgeVectorStore.open(tmp_path / "vectors", SPACE)
     deps = _Deps(edge, tmp_path)
     app = service_over(deps)
     async with app.router.lifespan_context(app):
@@ -401,3 +407,26 @@ async def test_only_the_worker_may_touch_points(tmp_path: Path) -> None:
             await RemoteVectorStore(client).count(Selector("acme", "vs_1"))
         await client.transport.close()  # type: ignore[attr-defined]
     await edge.close()
+
+
+async def test_points_are_read_page_by_page_with_their_vectors(vectors: VectorStore) -> None:
+    points = [point(number) for number in range(7)]
+    await vectors.upsert(points)
+    await vectors.upsert([point(100, document="doc_2"), point(101, store="vs_2"), point(102, tenant="other")])
+    read: list[Point] = []
+    after: str | None = None
+    for size in (3, 3, 1):
+        page = await vectors.page(Selector("acme", "vs_1", "doc_1"), after, 3)
+        assert len(page.points) == size
+        read += page.points
+        after = page.after
+    assert after is None
+    read.sort(key=lambda one: one.passage.start)
+    assert [(one.tenant, one.passage) for one in read] == [(one.tenant, one.passage) for one in points]
+    for one, given in zip(read, points, strict=True):
+        assert one.dense == pytest.approx(given.dense, abs=STORED)
+        assert dict(zip(one.sparse.indices, one.sparse.values, strict=True)) == pytest.approx(
+            dict(zip(given.sparse.indices, given.sparse.values, strict=True)), rel=1e-6
+        )
+    await vectors.upsert(read)
+    assert await vectors.count(Selector("acme", "vs_1", "doc_1")) == 7, "what was read can be written again"

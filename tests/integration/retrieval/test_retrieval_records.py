@@ -20,10 +20,12 @@ from sluice_retrieval.domain.points import Selector
 from sluice_retrieval.store.files import Files
 from sluice_retrieval.store.jobs import IngestJobs
 from sluice_retrieval.store.library import Library
+from sluice_retrieval.store.spaces import SpaceRecords
 from sluice_retrieval.tables import DocumentRow
 
 pytestmark = pytest.mark.integration
 NOW = 1_800_000_000.0
+SPACE = "minilm@384"
 
 
 @pytest.fixture
@@ -42,6 +44,7 @@ async def library(database: Database) -> Library:
         id="vs_1", name="n", created_at=int(NOW), documents=0, chunks=0, chunking=ChunkingOptions(), metadata={"a": "b"}
     )
     await made.add_store("acme", store)
+    await SpaceRecords(database).aim(SPACE, NOW)
     return made
 
 
@@ -71,7 +74,7 @@ async def test_a_document_goes_its_way(library: Library, database: Database) -> 
     assert (job.text, job.name, job.average_terms) == ("héllo", "a.txt", 0.0)
     assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ("doc_1",)
     assert await jobs.waiting() == 1
-    await jobs.finish(job, chunks=4, terms=40, languages={"en"})
+    await jobs.finish(job, chunks=4, terms=40, languages={"en"}, now=NOW)
     assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ()
     assert await jobs.claim("acme", "doc_1", NOW, NOW + 10) == "done"
     store = await library.store("acme", "vs_1")
@@ -160,7 +163,7 @@ async def test_what_was_begun_is_hidden_until_it_is_ready(library: Library, data
     assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ("doc_1",)
     job = await jobs.claim("acme", "doc_1", NOW + 5, NOW + 15)
     assert isinstance(job, Job)
-    await jobs.finish(job, 3, 30, {"en"})
+    await jobs.finish(job, 3, 30, {"en"}, now=NOW)
     assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ()
 
 
@@ -183,8 +186,8 @@ async def test_the_newer_of_one_name_wins_whichever_ends_first(library: Library,
     new = await jobs.claim("acme", "doc_2", NOW, NOW + 10)
     assert isinstance(old, Job)
     assert isinstance(new, Job)
-    await jobs.finish(new, 2, 20, {"en"})
-    await jobs.finish(old, 1, 10, {"en"})
+    await jobs.finish(new, 2, 20, {"en"}, now=NOW)
+    await jobs.finish(old, 1, 10, {"en"}, now=NOW)
     left = await library.documents("acme", "vs_1", PageQuery(), None)
     assert [(item.id, item.status) for item in left] == [("doc_3", "queued"), ("doc_2", "ready")]
     assert {item.selector.document_id for item in await jobs.removals(10)} == {"doc_1"}
@@ -199,7 +202,7 @@ async def test_a_failed_replacement_leaves_the_old_one(library: Library, databas
     await add(library, "doc_1")
     old = await jobs.claim("acme", "doc_1", NOW, NOW + 10)
     assert isinstance(old, Job)
-    await jobs.finish(old, 1, 10, {"en"})
+    await jobs.finish(old, 1, 10, {"en"}, now=NOW)
     await add(library, "doc_2")
     new = await jobs.claim("acme", "doc_2", NOW, NOW + 10)
     assert isinstance(new, Job)
@@ -215,7 +218,7 @@ async def test_a_deleted_store_takes_its_documents_along(library: Library, datab
     job = await jobs.claim("acme", "doc_1", NOW, NOW + 10)
     assert isinstance(job, Job)
     await library.remove_store("acme", "vs_1")
-    await jobs.finish(job, 1, 10, {"en"})
+    await jobs.finish(job, 1, 10, {"en"}, now=NOW)
     assert {item.selector for item in await jobs.removals(10)} == {
         Selector("acme", "vs_1"),
         Selector("acme", "vs_1", "doc_1"),
@@ -274,7 +277,7 @@ async def test_a_filter_chooses_documents(
         await add(library, document, f"{document}.md", metadata, NOW + number)
         job = await jobs.claim("acme", document, NOW, NOW + 10)
         assert isinstance(job, Job)
-        await jobs.finish(job, chunks=1, terms=3, languages={"en"})
+        await jobs.finish(job, chunks=1, terms=3, languages={"en"}, now=NOW)
     await add(library, "doc_waiting", "w.md", {"lang": "de", "year": 2021, "draft": True})
     scope = await library.scope("acme", ["vs_1"], FILTERS.validate_python(filters))
     seen = set(LIBRARY) if scope.document_ids is None else set(scope.document_ids)
@@ -291,7 +294,7 @@ async def test_a_store_knows_the_languages_of_its_texts(library: Library, databa
         await add(library, name, f"{name}.txt")
         job = await jobs.claim("acme", name, NOW, NOW + 10)
         assert isinstance(job, Job)
-        await jobs.finish(job, 1, 3, languages)
+        await jobs.finish(job, 1, 3, languages, now=NOW)
     assert (await library.scope("acme", ["vs_1"])).languages == ("de", "en", "fr")
 
 
@@ -303,7 +306,7 @@ async def test_documents_of_older_releases_are_stemmed_again_where_they_are_not_
         await add(library, name, f"{name}.txt")
         job = await jobs.claim("acme", name, NOW, NOW + 10)
         assert isinstance(job, Job)
-        await jobs.finish(job, 2, 6, {"en"})
+        await jobs.finish(job, 2, 6, {"en"}, now=NOW)
     assert await jobs.old_stems(10) == []
     async with database.write() as session:
         await session.execute(update(DocumentRow).values(stems=1))
@@ -327,7 +330,7 @@ async def test_the_version_of_a_store_changes_with_what_a_search_finds(library: 
     assert isinstance(job, Job)
     assert await _version(library) == seen[0], "what waits is not found, so nothing has changed"
     changes = (
-        lambda: jobs.finish(job, chunks=1, terms=1, languages={"en"}),
+        lambda: jobs.finish(job, chunks=1, terms=1, languages={"en"}, now=NOW),
         lambda: files.set_attributes("acme", "vs_1", "doc_1", {"year": 2025}),
         lambda: library.update_store("acme", "vs_1", VectorStoreUpdate(expires_after=StoreExpiry(days=1)), NOW),
         lambda: jobs.reopen_incomplete({}, NOW),
@@ -348,3 +351,62 @@ async def test_the_version_of_a_store_changes_with_what_a_search_finds(library: 
 
 async def _version(library: Library) -> int:
     return (await library.scope("acme", ["vs_1"])).versions["vs_1"]
+
+
+async def test_documents_are_moved_to_another_models_space_and_then_it_answers(
+    library: Library, database: Database
+) -> None:
+    jobs, spaces = IngestJobs(database, max_attempts=5), SpaceRecords(database)
+    for number in range(3):
+        await add(library, f"doc_{number}", f"{number}.txt")
+        job = await jobs.claim("acme", f"doc_{number}", NOW, NOW + 10)
+        assert isinstance(job, Job)
+        assert job.space == SPACE
+        await jobs.finish(job, 2, 4, {"en"}, now=NOW)
+    await add(library, "doc_late", "late.txt")
+    late = await jobs.claim("acme", "doc_late", NOW, NOW + 10)
+    assert isinstance(late, Job)
+    assert await spaces.claim_move("w1", NOW, NOW + 10) is None, "nothing is to be moved"
+    assert await spaces.aim("other@8", NOW) == SPACE
+    assert await spaces.claim_move("w1", NOW, NOW + 10) == "other@8"
+    assert await spaces.claim_move("w2", NOW + 9, NOW + 20) is None, "another worker moves"
+    assert await spaces.claim_move("w2", NOW + 10, NOW + 20) == "other@8", "its lease is over"
+    first, second, third = await spaces.lacking("other@8", 10, ())
+    assert (first.selector, first.space, first.chunks) == (Selector("acme", "vs_1", "doc_0"), SPACE, 2)
+    assert not await spaces.switch("other@8", NOW + 1)
+    assert await spaces.moved(first, "other@8") == "moved"
+    assert await spaces.moved(second._replace(ready_at=NOW - 5), "other@8") == "anew"
+    await library.remove_document("acme", "vs_1", "doc_2")
+    assert await spaces.moved(third, "other@8") == "gone"
+    shown = {one.id: (one.status, one.documents, one.of) for one in await spaces.states()}
+    assert shown == {SPACE: ("active", 2, 2), "other@8": ("building", 1, 2)}
+    assert await spaces.unmove("other@8", {"doc_0": 1}) == 1, "the index has lost a chunk of it"
+    for lacking in await spaces.lacking("other@8", 10, ()):
+        assert await spaces.moved(lacking, "other@8") == "moved"
+    assert await spaces.switch("other@8", NOW + 2)
+    assert await spaces.ids_by_status() == {"active": ["other@8"], "retiring": [SPACE]}
+    await jobs.finish(late, 1, 2, {"en"}, now=NOW + 3)
+    assert (await library.document("acme", "vs_1", "doc_late")).status == "queued", "its vectors are of the old model"
+    again = await jobs.claim("acme", "doc_late", NOW + 4, NOW + 14)
+    assert isinstance(again, Job)
+    assert again.space == "other@8"
+    assert await spaces.forgotten(NOW + 1) == []
+    assert await spaces.forgotten(NOW + 3) == [SPACE]
+    assert await spaces.ids() == ["other@8"]
+
+
+async def test_a_change_of_the_model_that_is_taken_back_leaves_documents_where_they_answer(
+    library: Library, database: Database
+) -> None:
+    jobs, spaces = IngestJobs(database, max_attempts=5), SpaceRecords(database)
+    await add(library, "doc_1")
+    job = await jobs.claim("acme", "doc_1", NOW, NOW + 10)
+    assert isinstance(job, Job)
+    await jobs.finish(job, 2, 4, {"en"}, now=NOW)
+    await spaces.aim("other@8", NOW)
+    (document,) = await spaces.lacking("other@8", 10, ())
+    await spaces.moved(document, "other@8")
+    assert await spaces.aim(SPACE, NOW + 1) == SPACE
+    assert await spaces.claim_move("w1", NOW, NOW + 10) is None
+    assert await spaces.lacking(SPACE, 10, ()) == []
+    assert await spaces.forgotten(NOW + 2) == ["other@8"]

@@ -35,6 +35,7 @@ from sluice_retrieval.domain.fusion import Fusion
 from sluice_retrieval.domain.points import Passage, Point, Scope
 from sluice_retrieval.domain.rerank import Candidate, FeatureReranker, Features, features
 from sluice_retrieval.domain.search import Hit, probes_of, search
+from sluice_retrieval.domain.spaces import BUILT_IN, space_of
 from sluice_retrieval.metrics import Metrics
 
 MODES: Mapping[str, Mapping[str, Any]] = {
@@ -212,7 +213,7 @@ async def run(arguments: argparse.Namespace) -> None:
     embedder = CachedEmbedder(MiniLmEmbedder(find_model_files(), Metrics(MetricRegistry())), arguments.vectors)
     options = ChunkingOptions(max_tokens=arguments.max_tokens)
     with tempfile.TemporaryDirectory() as folder:
-        store = await EdgeVectorStore.open(Path(folder) / "vectors", DIMENSIONS)
+        store = await EdgeVectorStore.open(Path(folder) / "vectors", space_of(BUILT_IN, DIMENSIONS))
         if arguments.learn:
             print(await learn(store, embedder, development_corpora(arguments.data), options))
         else:

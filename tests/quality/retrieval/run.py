@@ -27,6 +27,7 @@ from sluice_retrieval.domain.documents import MARKDOWN
 from sluice_retrieval.domain.fusion import Fusion
 from sluice_retrieval.domain.points import Passage, Point, Scope
 from sluice_retrieval.domain.search import Hit, probes_of, search
+from sluice_retrieval.domain.spaces import BUILT_IN, space_of
 from sluice_retrieval.metrics import Metrics
 
 HERE = Path(__file__).parent
@@ -130,7 +131,7 @@ async def run(corpus: dict[str, str], questions: Sequence[Question], max_tokens:
     embedder = MiniLmEmbedder(find_model_files(), Metrics(MetricRegistry()))
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        store = await EdgeVectorStore.open(Path(folder) / "vectors", DIMENSIONS)
+        store = await EdgeVectorStore.open(Path(folder) / "vectors", space_of(BUILT_IN, DIMENSIONS))
         for strategy in STRATEGIES:
             options = ChunkingOptions.model_validate(
                 {"strategy": strategy, "max_tokens": max_tokens, "overlap_tokens": max_tokens // 5}

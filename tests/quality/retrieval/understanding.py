@@ -31,6 +31,7 @@ from sluice_retrieval.domain.points import Scope
 from sluice_retrieval.domain.questions.understanding import understand
 from sluice_retrieval.domain.rerank import FeatureReranker
 from sluice_retrieval.domain.search import Hit
+from sluice_retrieval.domain.spaces import BUILT_IN, space_of
 from sluice_retrieval.metrics import Metrics
 
 STRATEGY = "paragraph"
@@ -124,7 +125,7 @@ async def run(split: str, rerank: bool, misses: bool) -> None:
     languages = Languages()
     options = ChunkingOptions(strategy=STRATEGY, max_tokens=48)
     with tempfile.TemporaryDirectory() as folder:
-        store = await EdgeVectorStore.open(Path(folder) / "vectors", DIMENSIONS)
+        store = await EdgeVectorStore.open(Path(folder) / "vectors", space_of(BUILT_IN, DIMENSIONS))
         chunks = await index(store, embedder, read_corpus(HERE / "corpus"), options)
         engine = Engine(store, embedder, Fusion(), FeatureReranker() if rerank else None)
         print(f"split {split}, {chunks} chunks of 8 documents, hybrid{', reranked by features' if rerank else ''}\n")

@@ -17,6 +17,7 @@ from sluice_gateway.wiring import Deps
 OWNERS: Mapping[str, ServiceName] = {
     "/v1/vector_stores": "retrieval",
     "/v1/context": "retrieval",
+    "/v1/embedding_models": "retrieval",
     "/v1/feedback": "feedback",
     "/v1/fine_tuning": "finetune",
     "/v1/evals": "eval",
@@ -51,6 +52,7 @@ class ForwardEndpoint:
         if any(part in (".", "..") for part in scope["path"].split("/")):
             raise HTTPException(404)
         key = key_of(deps, dict(scope["headers"]).get(b"authorization", b""))
+        deps.platform.require(self._service)
         target = Target(
             service=self._service,
             base_url=deps.platform.service_url(self._service),

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import logging
 import time
+import uuid
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -24,7 +25,9 @@ from sluice_retrieval.adapters.edge_shard import (
     open_shard,
 )
 from sluice_retrieval.adapters.payloads import owner_of, passage_of, payload_of, point_id
-from sluice_retrieval.domain.points import Dense, Point, Probe, Scope, Scored, Selector
+from sluice_retrieval.domain.bm25 import SparseVector
+from sluice_retrieval.domain.points import Dense, Point, PointPage, Probe, Scope, Scored, Selector
+from sluice_retrieval.domain.spaces import model_in
 
 _log = logging.getLogger(__name__)
 Value = TypeVar("Value")
@@ -47,7 +50,8 @@ class EdgeVectorStore:
     takes with it is found at the next start by `document_counts` and ingested again.
     """
 
-    def __init__(self, shard: Any, executor: ThreadPoolExecutor, lock: IO[str]) -> None:
+    def __init__(self, shard: Any, executor: ThreadPoolExecutor, lock: IO[str], space: str) -> None:
+        self._space = space
         self._shard = shard
         self._executor = executor
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="qdrant-edge-read")
@@ -58,8 +62,8 @@ class EdgeVectorStore:
         self._searched_at = time.monotonic()
 
     @classmethod
-    async def open(cls, folder: Path, dimensions: int) -> "EdgeVectorStore":
-        """Open the shard in `folder`, or make it.
+    async def open(cls, folder: Path, space: str) -> "EdgeVectorStore":
+        """Open the shard of an embedding space in `folder`, or make it.
 
         Raises:
             DependencyUnavailable: another process has it open, or it was made for other vectors.
@@ -68,23 +72,24 @@ class EdgeVectorStore:
         executor = ThreadPoolExecutor(1, thread_name_prefix="qdrant-edge")
         loop = asyncio.get_running_loop()
         try:
-            shard = await loop.run_in_executor(executor, open_shard, folder, dimensions)
+            shard = await loop.run_in_executor(executor, open_shard, folder, model_in(space)[1])
         except DependencyUnavailable:
             executor.shutdown(wait=False)
             lock.close()
             raise
-        return cls(shard, executor, lock)
+        return cls(shard, executor, lock, space)
 
     async def upsert(self, points: Sequence[Point]) -> None:
         """Put points in place."""
         if points:
-            made = [_edge_point(point) for point in points]
-            await self._change(qdrant.UpdateOperation.upsert_points(made))
+            await self._change(
+                lambda: qdrant.UpdateOperation.upsert_points([_edge_point(point, self._space) for point in points])
+            )
 
     async def delete(self, selector: Selector) -> None:
         """Remove points."""
         self._removed += await self.count(selector)
-        await self._change(qdrant.UpdateOperation.delete_points_by_filter(_selected(selector)))
+        await self._change(lambda: qdrant.UpdateOperation.delete_points_by_filter(_selected(selector)))
 
     async def search(
         self, scope: Scope, probes: Sequence[Probe], limit: int, *, with_vectors: bool = False
@@ -101,6 +106,19 @@ class EdgeVectorStore:
         request = qdrant.CountRequest(exact=True, filter=_selected(selector))
         found: int = await self._read(lambda: self._shard.count(request))
         return found
+
+    async def page(self, selector: Selector, after: str | None, limit: int) -> PointPage:
+        """Return points with their vectors."""
+        request = qdrant.ScrollRequest(
+            offset=None if after is None else uuid.UUID(after),
+            limit=limit,
+            filter=_selected(selector),
+            with_payload=True,
+            with_vector=True,
+        )
+        records, following = await self._read(lambda: self._shard.scroll(request))
+        points = [_point_of(selector.tenant, record) for record in records]
+        return PointPage(points, None if following is None else str(following))
 
     async def document_counts(self) -> dict[str, int]:
         """Return how many points each document has."""
@@ -143,9 +161,10 @@ class EdgeVectorStore:
         self._executor.shutdown(wait=True)
         self._lock.close()
 
-    async def _change(self, operation: Any) -> None:
+    async def _change(self, operation: Callable[[], Any]) -> None:
+        # the operation is made in the engine's thread too: for many points that takes as long as the change itself
         self._sound = False
-        await self._call(lambda: self._shard.update(operation))
+        await self._call(lambda: self._shard.update(operation()))
         self._sound = True
         if self._unflushed_since is None:
             self._unflushed_since = time.monotonic()
@@ -181,12 +200,22 @@ def _locked(folder: Path) -> IO[str]:
     return lock
 
 
-def _edge_point(point: Point) -> Any:
+def _edge_point(point: Point, space: str) -> Any:
     sparse = qdrant.SparseVector(indices=list(point.sparse.indices), values=list(point.sparse.values))
     return qdrant.Point(
         id=point_id(point.passage.chunk_id),
         vector={DENSE: list(point.dense), SPARSE: sparse},
-        payload={**payload_of(point), OWNER: owner_of(point.tenant, point.passage.store_id)},
+        payload={**payload_of(point, space), OWNER: owner_of(point.tenant, point.passage.store_id)},
+    )
+
+
+def _point_of(tenant: str, record: Any) -> Point:
+    sparse = record.vector[SPARSE]
+    return Point(
+        tenant,
+        passage_of(record.payload),
+        tuple(record.vector[DENSE]),
+        SparseVector(tuple(sparse.indices), tuple(sparse.values)),
     )
 
 

@@ -19,8 +19,8 @@ def owner_of(tenant: str, store_id: str) -> str:
     return f"{len(tenant)}:{tenant}/{store_id}"
 
 
-def payload_of(point: Point) -> dict[str, Any]:
-    """Return what is stored beside the vectors."""
+def payload_of(point: Point, space: str) -> dict[str, Any]:
+    """Return what is stored beside the vectors; `space` names the model that made the dense one, and its dimensions."""
     passage = point.passage
     return {
         "tenant": point.tenant,
@@ -32,6 +32,7 @@ def payload_of(point: Point) -> dict[str, Any]:
         "text": passage.text,
         "start": passage.start,
         "end": passage.end,
+        "model": space,
     }
 
 

@@ -5,9 +5,11 @@ from typing import TypeVar
 
 from sluice.clients.http import ServiceClient
 from sluice.contracts.base import Reply, Request
-from sluice_retrieval.domain.points import Point, Probe, Scope, Scored, Selector
+from sluice_retrieval.domain.points import Point, PointPage, Probe, Scope, Scored, Selector
 from sluice_retrieval.domain.wire import (
+    PagePoints,
     PointCount,
+    PointsPage,
     Rankings,
     SearchPoints,
     SelectPoints,
@@ -22,16 +24,17 @@ _TIMEOUT_S = 60.0
 
 
 class RemoteVectorStore:
-    """The `VectorStore` port over retrieval's internal endpoints."""
+    """The `VectorStore` port over retrieval's internal endpoints; without a space it is the one that answers now."""
 
-    def __init__(self, client: ServiceClient) -> None:
+    def __init__(self, client: ServiceClient, space: str = "") -> None:
         self._client = client
+        self._space = space
 
     async def upsert(self, points: Sequence[Point]) -> None:
         """Put points in place."""
         for at in range(0, len(points), _BATCH):
             batch = points[at : at + _BATCH]
-            body = UpsertPoints(points=tuple(WirePoint.of(point) for point in batch))
+            body = UpsertPoints(points=tuple(WirePoint.of(point) for point in batch), space=self._space)
             await self._ask("/internal/points", body, PointCount, batch[0].tenant)
 
     async def delete(self, selector: Selector) -> None:
@@ -50,6 +53,7 @@ class RemoteVectorStore:
             probes=tuple(WireProbe.of(probe) for probe in probes),
             limit=limit,
             with_vectors=with_vectors,
+            space=self._space,
         )
         answer = await self._ask("/internal/points/search", body, Rankings, scope.tenant)
         return [[item.scored() for item in ranking] for ranking in answer.rankings]
@@ -57,6 +61,19 @@ class RemoteVectorStore:
     async def count(self, selector: Selector) -> int:
         """Return how many points there are."""
         return (await self._select("/internal/points/count", selector)).count
+
+    async def page(self, selector: Selector, after: str | None, limit: int) -> PointPage:
+        """Return points with their vectors."""
+        body = PagePoints(
+            tenant=selector.tenant,
+            store_id=selector.store_id,
+            document_id=selector.document_id,
+            space=self._space,
+            after=after,
+            limit=limit,
+        )
+        answer = await self._ask("/internal/points/page", body, PointsPage, selector.tenant)
+        return PointPage([point.point() for point in answer.points], answer.after)
 
     async def ping(self) -> None:
         """Count nothing, to see that the API process and its engine answer."""
@@ -66,7 +83,7 @@ class RemoteVectorStore:
         """Nothing is held: the client belongs to who made it."""
 
     async def _select(self, path: str, selector: Selector) -> PointCount:
-        return await self._ask(path, SelectPoints.of(selector), PointCount, selector.tenant)
+        return await self._ask(path, SelectPoints.of(selector, self._space), PointCount, selector.tenant)
 
     async def _ask(self, path: str, body: Request, reply: type[Answer], tenant: str) -> Answer:
         return await self._client.request(

@@ -2,15 +2,18 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ApiException
 
 from sluice.errors import DependencyUnavailable
 from sluice_retrieval.adapters.payloads import passage_of, payload_of, point_id
-from sluice_retrieval.domain.points import Dense, Point, Probe, Scope, Scored, Selector
+from sluice_retrieval.domain.bm25 import SparseVector
+from sluice_retrieval.domain.points import Dense, Point, PointPage, Probe, Scope, Scored, Selector
+from sluice_retrieval.domain.spaces import model_in
 
-_COLLECTION = "sluice_chunks"
+COLLECTION = "sluice_chunks"
 _DENSE, _SPARSE = "dense", "bm25"
 _TIMEOUT_S = 30
 
@@ -21,26 +24,28 @@ def connect(url: str, api_key: str | None) -> AsyncQdrantClient:
 
 
 class ServerVectorStore:
-    """The `VectorStore` port on one collection of a Qdrant server; changes are awaited until they are applied."""
+    """The `VectorStore` port on the collection of one embedding space on a Qdrant server; changes are awaited until they are applied."""
 
-    def __init__(self, client: AsyncQdrantClient, dimensions: int) -> None:
+    def __init__(self, client: AsyncQdrantClient, space: str, collection: str = COLLECTION) -> None:
         self._client = client
-        self._dimensions = dimensions
+        self._space = space
+        self._dimensions = model_in(space)[1]
+        self._name = collection
         self._ready = False
 
     async def upsert(self, points: Sequence[Point]) -> None:
         """Put points in place."""
         if not points:
             return
-        made = [_server_point(point) for point in points]
+        made = [_server_point(point, self._space) for point in points]
         async with self._collection() as client:
-            await client.upsert(_COLLECTION, points=made, wait=True)
+            await client.upsert(self._name, points=made, wait=True)
 
     async def delete(self, selector: Selector) -> None:
         """Remove points."""
         chosen = models.FilterSelector(filter=_selected(selector))
         async with self._collection() as client:
-            await client.delete(_COLLECTION, points_selector=chosen, wait=True)
+            await client.delete(self._name, points_selector=chosen, wait=True)
 
     async def search(
         self, scope: Scope, probes: Sequence[Probe], limit: int, *, with_vectors: bool = False
@@ -48,18 +53,37 @@ class ServerVectorStore:
         """Return one ranking for each probe."""
         requests = [_query(scope, probe, limit, with_vectors=with_vectors) for probe in probes]
         async with self._collection() as client:
-            answers = await client.query_batch_points(_COLLECTION, requests=requests)
+            answers = await client.query_batch_points(self._name, requests=requests)
         return [[_scored(hit) for hit in answer.points] for answer in answers]
 
     async def count(self, selector: Selector) -> int:
         """Return how many points there are."""
         async with self._collection() as client:
-            return (await client.count(_COLLECTION, count_filter=_selected(selector), exact=True)).count
+            return (await client.count(self._name, count_filter=_selected(selector), exact=True)).count
+
+    async def page(self, selector: Selector, after: str | None, limit: int) -> PointPage:
+        """Return points with their vectors."""
+        async with self._collection() as client:
+            records, following = await client.scroll(
+                self._name,
+                scroll_filter=_selected(selector),
+                limit=limit,
+                offset=after,
+                with_payload=True,
+                with_vectors=True,
+            )
+        points = [_point_of(selector.tenant, record) for record in records]
+        return PointPage(points, None if following is None else str(following))
+
+    async def drop(self) -> None:
+        """Remove the collection with all that is in it."""
+        async with self._collection() as client:
+            await client.delete_collection(self._name)
 
     async def total(self) -> int:
         """Return about how many points there are of all tenants."""
         async with self._collection() as client:
-            return (await client.count(_COLLECTION, exact=False)).count
+            return (await client.count(self._name, exact=False)).count
 
     async def document_counts(self) -> dict[str, int] | None:
         """Return nothing: the server answers for what it has acknowledged."""
@@ -72,7 +96,7 @@ class ServerVectorStore:
     async def ping(self) -> None:
         """Ask for the collection, and make it if it is missing."""
         async with self._collection() as client:
-            await client.get_collection(_COLLECTION)
+            await client.get_collection(self._name)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -92,24 +116,31 @@ class ServerVectorStore:
             ) from exc
 
     async def _make(self) -> None:
-        if not await self._client.collection_exists(_COLLECTION):
+        if not await self._client.collection_exists(self._name):
             await self._client.create_collection(
-                _COLLECTION,
+                self._name,
                 vectors_config={_DENSE: models.VectorParams(size=self._dimensions, distance=models.Distance.COSINE)},
                 sparse_vectors_config={_SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
             )
         for field in ("tenant", "store", "document"):
             schema = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=field == "tenant")
-            await self._client.create_payload_index(_COLLECTION, field, field_schema=schema, wait=True)
+            await self._client.create_payload_index(self._name, field, field_schema=schema, wait=True)
 
 
-def _server_point(point: Point) -> models.PointStruct:
+def _server_point(point: Point, space: str) -> models.PointStruct:
     sparse = models.SparseVector(indices=list(point.sparse.indices), values=list(point.sparse.values))
     return models.PointStruct(
         id=point_id(point.passage.chunk_id),
         vector={_DENSE: list(point.dense), _SPARSE: sparse},
-        payload=payload_of(point),
+        payload=payload_of(point, space),
     )
+
+
+def _point_of(tenant: str, record: models.Record) -> Point:
+    vectors: dict[str, Any] = record.vector if isinstance(record.vector, dict) else {}
+    sparse = vectors[_SPARSE]
+    dense = tuple(float(number) for number in vectors[_DENSE])
+    return Point(tenant, passage_of(record.payload), dense, SparseVector(tuple(sparse.indices), tuple(sparse.values)))
 
 
 def _scored(hit: models.ScoredPoint) -> Scored:

@@ -176,8 +176,7 @@ class CachedEmbedder:
         return self._inner.loaded()
 
     async def close(self) -> None:
-        """Close the cache and free the model."""
-        self._cache.close()
+        """Free the model; the cache belongs to who made it."""
         await self._inner.close()
 
     def _key(self, tenant: str, text: str) -> bytes:

@@ -36,8 +36,13 @@ class Chunk:
     tokens: int
 
     def embedded_text(self) -> str:
-        """Return what is embedded and indexed: the breadcrumb of headings, then the text."""
-        return f"{self.heading}\n{self.text}" if self.heading else self.text
+        """Return what is embedded and indexed."""
+        return embedded_text(self.heading, self.text)
+
+
+def embedded_text(heading: str | None, text: str) -> str:
+    """Return what is embedded and indexed of a chunk: the breadcrumb of headings, then the text."""
+    return f"{heading}\n{text}" if heading else text
 
 
 def effective(options: ChunkingOptions) -> ChunkingOptions:

@@ -19,12 +19,14 @@ from sluice_retrieval.domain.errors import (
     DocumentTooLarge,
     DocumentTypeUnknown,
     DocumentUnreadable,
+    EmbeddingInputInvalid,
 )
 from sluice_retrieval.domain.extraction import AS_TEXT, Extractor, FileFormat, FileSource, format_of
 from sluice_retrieval.domain.language import ENGLISH, language_of
 from sluice_retrieval.domain.library import IngestRecord, Job
 from sluice_retrieval.domain.points import Passage, Point, Selector, VectorStore
 from sluice_retrieval.domain.questions.understanding import LanguageTeller
+from sluice_retrieval.domain.spaces import Models, VectorSpaces
 from sluice_retrieval.domain.topics import topic_breaks
 
 _log = logging.getLogger(__name__)
@@ -33,7 +35,7 @@ _LARGEST_BATCH = 512
 _QUICK_S, _SLOW_S = 0.5, 2.0
 _RETRY_S = 5.0
 
-REFUSED = (DocumentNotFound, DocumentUnreadable, DocumentTooLarge, DocumentTypeUnknown)
+REFUSED = (DocumentNotFound, DocumentUnreadable, DocumentTooLarge, DocumentTypeUnknown, EmbeddingInputInvalid)
 """What a file that can never become a document raises: it fails with the sentence."""
 
 AWAY = (DependencyUnavailable, UpstreamFailed, DeadlineExceeded)
@@ -82,8 +84,8 @@ class Ingestor:
     """
 
     record: IngestRecord
-    vectors: VectorStore
-    embedder: Embedder
+    spaces: VectorSpaces
+    models: Models
     bm25: Bm25Parameters
     clock: Clock
     observer: IngestObserver
@@ -126,25 +128,27 @@ class Ingestor:
         if job.file_id is not None:
             job = await self._read(job)
         breaks: Sequence[int] = ()
+        embedder, vectors = self.models.of_space(job.space), await self.spaces.of(job.space)
         if job.chunking.strategy == "semantic":
             sections = await asyncio.to_thread(document_sections, job.text, job.media_type, "semantic")
-            breaks = await topic_breaks(job.text, sections, self.embedder)
-        prepared = await asyncio.to_thread(self._prepare, job, breaks)
+            breaks = await topic_breaks(job.text, sections, embedder)
+        prepared = await asyncio.to_thread(self._prepare, job, breaks, embedder)
         if not prepared:
             await self.record.fail(job, "The document holds no words. Send one that has text.")
             return 0
         total = sum(len(item.terms) for item in prepared)
         average = job.average_terms or total / len(prepared)
-        done = await self._resumed(job, prepared)
+        done = await self._resumed(job, prepared, embedder, vectors)
         while batch := prepared[done : done + self.pace.size]:
             started = self.clock.monotonic()
-            embedded = await self.embedder.embed([item.chunk.embedded_text() for item in batch], "bulk", job.tenant)
-            await self.vectors.upsert(list(self._points(job, batch, embedded.vectors, average)))
+            embedded = await embedder.embed([item.chunk.embedded_text() for item in batch], "bulk", job.tenant)
+            await vectors.upsert(list(self._points(job, batch, embedded.vectors, average)))
             done += len(batch)
             if done < len(prepared):
                 await self.record.progress(job, done, self.clock.now() + self.lease_s)
             self.pace.took(len(batch), self.clock.monotonic() - started)
-        await self.record.finish(job, len(prepared), total, {item.language for item in prepared})
+        languages = {item.language for item in prepared}
+        await self.record.finish(job, len(prepared), total, languages, self.clock.now())
         return len(prepared)
 
     async def _read(self, job: Job) -> Job:
@@ -160,20 +164,20 @@ class Ingestor:
         await self.record.keep_text(job, text, media_type, hashlib.sha256(source.raw).hexdigest())
         return job._replace(text=text, media_type=media_type, file_id=None)
 
-    async def _resumed(self, job: Job, prepared: Sequence[_Prepared]) -> int:
+    async def _resumed(self, job: Job, prepared: Sequence[_Prepared], embedder: Embedder, vectors: VectorStore) -> int:
         """Return how many chunks an earlier run has indexed, if it cut and embedded the text just so."""
         if len(prepared) <= self.pace.size and not job.again:
             return 0  # done in one step: there is nothing to go on from
-        plan = plan_of([item.chunk for item in prepared], self.embedder)
+        plan = plan_of([item.chunk for item in prepared], embedder)
         if job.plan == plan:
             return job.indexed
         if job.again:
-            await self.vectors.delete(Selector(job.tenant, job.store_id, job.document_id))
+            await vectors.delete(Selector(job.tenant, job.store_id, job.document_id))
         await self.record.plan(job, plan, len(prepared))
         return 0
 
-    def _prepare(self, job: Job, breaks: Sequence[int]) -> list[_Prepared]:
-        chunks = chunk_document(job.text, job.media_type, job.chunking, self.embedder.counter, breaks)
+    def _prepare(self, job: Job, breaks: Sequence[int], embedder: Embedder) -> list[_Prepared]:
+        chunks = chunk_document(job.text, job.media_type, job.chunking, embedder.counter, breaks)
         main = language_of(job.text) or self.languages.language_of(job.text) or ENGLISH
         found = []
         for chunk in chunks:

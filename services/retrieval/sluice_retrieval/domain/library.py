@@ -18,7 +18,7 @@ _LONGEST_PAUSE_S = 300.0
 class Job(NamedTuple):
     """A document that this worker has claimed; `average_terms` is over the chunks of its store, 0 while it is empty.
 
-    `again` says that an earlier run began it. A document with a `file_id` has no text until a run has read the file. An earlier run may have indexed the first `indexed` chunks of those that `plan` gives.
+    `space` is where its vectors go: that of the model that answers now. `again` says that an earlier run began it. A document with a `file_id` has no text until a run has read the file. An earlier run may have indexed the first `indexed` chunks of those that `plan` gives.
     """
 
     tenant: str
@@ -31,6 +31,7 @@ class Job(NamedTuple):
     average_terms: float
     plan: str | None
     indexed: int
+    space: str
     file_id: str | None = None
     again: bool = False
 
@@ -93,8 +94,10 @@ class IngestRecord(Protocol):
         """Note that so many chunks are in the index, and keep the claim; earlier runs are forgiven."""
         ...
 
-    async def finish(self, job: Job, chunks: int, terms: int, languages: Collection[str]) -> None:
+    async def finish(self, job: Job, chunks: int, terms: int, languages: Collection[str], now: float) -> None:
         """Make the document ready and retire older ones of its name; their points are noted for removal.
+
+        If another embedding model answers by now, the document is queued again instead.
 
         `languages` are those that its chunks are stemmed by: searches in the store stem by them from then on.
         """

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from sluice.contracts.retrieval import EmbeddingReply, EmbeddingReplyItem, EmbeddingRequest, EmbeddingUsage
 from sluice_retrieval.domain.embedding import Embedded, Lane
-from sluice_retrieval.domain.errors import EmbeddingInputInvalid, EmbeddingModelUnknown
+from sluice_retrieval.domain.errors import EmbeddingInputInvalid
 from sluice_retrieval.domain.tokens import TokenCounter, count_tokens
 
 _QUERY_CHARS = 4000
@@ -27,11 +27,8 @@ def texts_of(request: EmbeddingRequest, limits: EmbeddingLimits) -> tuple[str, .
     """Return the texts to embed.
 
     Raises:
-        EmbeddingModelUnknown: the model is not the one that is served here.
         EmbeddingInputInvalid: token arrays, empty texts, too many, or another number of dimensions.
     """
-    if request.model != limits.model:
-        raise EmbeddingModelUnknown(f"There is no embedding model {request.model!r} here; there is {limits.model!r}.")
     if request.dimensions not in (None, limits.dimensions):
         raise EmbeddingInputInvalid(
             f"{limits.model} makes vectors of {limits.dimensions} numbers; leave `dimensions` out."

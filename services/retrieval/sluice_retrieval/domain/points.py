@@ -81,6 +81,13 @@ class Scored:
     dense: tuple[float, ...] | None = None
 
 
+class PointPage(NamedTuple):
+    """Some points, and where the next ones begin; None if these are the last."""
+
+    points: Sequence[Point]
+    after: str | None
+
+
 class VectorStore(Protocol):
     """Keeps points and ranks them.
 
@@ -104,6 +111,10 @@ class VectorStore(Protocol):
 
     async def count(self, selector: Selector) -> int:
         """Return how many points there are."""
+        ...
+
+    async def page(self, selector: Selector, after: str | None, limit: int) -> PointPage:
+        """Return points with their vectors, at most `limit`, in an order of the store's own, from `after` on."""
         ...
 
     async def ping(self) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 from sluice.clock import Clock
 from sluice_retrieval.domain.language import ENGLISH, language_of
 from sluice_retrieval.domain.library import Backlog, Waiting
-from sluice_retrieval.domain.points import VectorStore
+from sluice_retrieval.domain.points import Selector
 from sluice_retrieval.domain.questions.understanding import LanguageTeller
 
 _BATCH = 100
@@ -23,6 +23,14 @@ class IngestQueue(Protocol):
         ...
 
 
+class Remover(Protocol):
+    """Removes points wherever they are."""
+
+    async def delete(self, selector: Selector) -> None:
+        """Remove points; none there is no error."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sweep:
     """Sends documents to the queue, and removes points of deleted and replaced ones.
@@ -33,7 +41,7 @@ class Sweep:
 
     backlog: Backlog
     queue: IngestQueue
-    vectors: VectorStore
+    vectors: Remover
     clock: Clock
     resend_s: float
 

@@ -80,6 +80,7 @@ class UpsertPoints(Request):
     """Put points in place."""
 
     points: Annotated[tuple[WirePoint, ...], Field(max_length=1000)]
+    space: str = ""
 
 
 class SelectPoints(Request):
@@ -88,15 +89,30 @@ class SelectPoints(Request):
     tenant: str
     store_id: str
     document_id: str | None = None
+    space: str = ""
 
     @classmethod
-    def of(cls, selector: Selector) -> "SelectPoints":
+    def of(cls, selector: Selector, space: str) -> "SelectPoints":
         """Return the wire form."""
-        return cls(tenant=selector.tenant, store_id=selector.store_id, document_id=selector.document_id)
+        return cls(tenant=selector.tenant, store_id=selector.store_id, document_id=selector.document_id, space=space)
 
     def selector(self) -> Selector:
         """Return the selector."""
         return Selector(self.tenant, self.store_id, self.document_id)
+
+
+class PagePoints(SelectPoints):
+    """Points to read, from `after` on."""
+
+    after: str | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)]
+
+
+class PointsPage(Reply):
+    """Points, and where the next ones begin."""
+
+    points: tuple[WirePoint, ...]
+    after: str | None = None
 
 
 class WireProbe(Request):
@@ -128,6 +144,7 @@ class SearchPoints(Request):
     probes: tuple[WireProbe, ...]
     limit: int
     with_vectors: bool = False
+    space: str = ""
 
     def scope(self) -> Scope:
         """Return the scope."""

@@ -52,11 +52,12 @@ router = APIRouter(
 @router.post("/embeddings", summary="Embed texts")
 async def embed(body: EmbeddingRequest, caller: CallerDep, deps: DepsDep) -> EmbeddingReply:
     """Return one unit vector for each text; longer texts than the model's window are read in several windows."""
-    texts = texts_of(body, deps.limits)
-    if sum(map(len, texts)) > deps.limits.max_tokens:
-        await asyncio.to_thread(check_tokens, texts, deps.limits, deps.embedder.counter)
-    embedded = await deps.embedder.embed(texts, lane_of(texts), caller.tenant)
-    return reply_of(embedded, deps.limits.model, body.encoding_format)
+    limits, embedder = deps.limits(body.model), deps.models.named(body.model)
+    texts = texts_of(body, limits)
+    if sum(map(len, texts)) > limits.max_tokens:
+        await asyncio.to_thread(check_tokens, texts, limits, embedder.counter)
+    embedded = await embedder.embed(texts, lane_of(texts), caller.tenant)
+    return reply_of(embedded, limits.model, body.encoding_format)
 
 
 def _error(status: int, message: str, param: str | None, code: str) -> JSONResponse:

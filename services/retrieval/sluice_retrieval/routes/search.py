@@ -105,8 +105,9 @@ async def _find(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Quer
     """Return the hits, what is known of their documents, and what was made of the question."""
     started, now = time.perf_counter(), deps.clock.now()
     with deps.tracing.span("search", attributes={"sluice.search.mode": query.mode, names.TENANT: tenant}) as span:
-        embedder = OfTenant(deps.embedder, tenant)
-        engine = Engine(deps.vectors, embedder, deps.fusion, deps.reranker(query.rerank))
+        space = deps.answering.now  # vectors and model that belong together, to the end of this search
+        embedder = OfTenant(space.embedder, tenant)
+        engine = Engine(space.vectors, embedder, deps.fusion, deps.reranker(query.rerank))
         scope = await deps.library.scope(tenant, store_ids, query.filters, now)
         version = version_of(scope.versions, deps.searched_by)  # before the search: what is found is never older
         options = query.understand or scope.understand or _AS_IT_COMES
