@@ -32,6 +32,7 @@ DOCUMENT_FORMATS = {
     "pptx": "pptx",
     "xlsx": "xlsx xlsm",
     "csv": "csv tsv",
+    "image": "png jpg jpeg webp gif",
 }
 """The formats of files that can be ingested, with the endings of their names."""
 DOCUMENT_SUFFIXES = {f".{ending}": name for name, endings in DOCUMENT_FORMATS.items() for ending in endings.split()}
@@ -320,6 +321,7 @@ class SearchHit(Reply):
     filename: str = ""
     attributes: Attributes = {}
     content: tuple[TextPart, ...] = ()
+    thumbnail: Annotated[str | None, Field(description="path of a small WebP, where the document is an image")] = None
 
 
 class SearchReply(Reply):

@@ -16,7 +16,8 @@ TIER_KEY = "context_tier"
 TIERS = ("essential", "task", "background", "edge")
 """How much a document matters, by its metadata: filled in this order, dropped from the end; without a word it is `task`."""
 
-_KINDS = ("documents", "tables", "code")
+_KINDS = ("documents", "tables", "code", "images")
+_IMAGES = frozenset(["png", "jpg", "jpeg", "webp", "gif"])
 _TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xlsm"})
 _CODE = frozenset(
     f".{one}"
@@ -126,6 +127,8 @@ def _tier(hit: Hit, tiers: Mapping[str, str]) -> int:
 
 def _kind(hit: Hit) -> str:
     ending = PurePosixPath(hit.passage.source.lower()).suffix
+    if ending in _IMAGES:
+        return "images"
     return "tables" if ending in _TABLES else "code" if ending in _CODE else "documents"
 
 

@@ -28,6 +28,7 @@ from sluice_retrieval.domain.library import DocumentDetails
 from sluice_retrieval.domain.questions.understanding import understand
 from sluice_retrieval.domain.search import Hit, Place
 from sluice_retrieval.domain.versions import version_of
+from sluice_retrieval.routes.images import thumbnail_of
 from sluice_retrieval.wiring import Deps, DepsDep
 
 _TRIES = 3
@@ -150,6 +151,9 @@ def _hit(hit: Hit, details: DocumentDetails, *, explain: bool) -> SearchHit:
         filename=passage.source,
         attributes=details.attributes,
         content=(TextPart(text=passage.text),),
+        thumbnail=thumbnail_of(passage.store_id, passage.document_id)
+        if details.media_type.startswith("image/")
+        else None,
     )
 
 
