@@ -1,11 +1,14 @@
 """Images as documents: what is read of one, the text by which it is found, and how alike two look."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple, Protocol
 
+from sluice.contracts.enhanced import EvidenceKind
+from sluice.contracts.retrieval import Comparison, Compound, SearchFilter
 from sluice_retrieval.domain.documents import check_plain
 
+MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif")
 CAPTION = "caption"
 """The name of the attribute, and of the form's part, that says what an image shows."""
 
@@ -52,6 +55,14 @@ def text_of(name: str, picture: Picture, caption: str) -> str:
 
 def _printable(text: str) -> str:
     return "".join(one for one in text if one.isprintable() or one in "\n\t").strip()
+
+
+def among(kinds: Collection[EvidenceKind], filters: SearchFilter | None) -> SearchFilter | None:
+    """Return a filter that keeps only documents of some kinds: with text, images, or both."""
+    if {"text", "image"} <= set(kinds):
+        return filters
+    only = Comparison(type="in" if "image" in kinds else "nin", key="document.media_type", value=MEDIA_TYPES)
+    return only if filters is None else Compound(type="and", filters=(only, filters))
 
 
 def distance(first: str, second: str) -> int:
