@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sluice.settings import services_in
 
 
 class CliSettings(BaseSettings):
@@ -20,12 +22,22 @@ class CliSettings(BaseSettings):
         le=65000,
         description="the gateway's port; the other parts follow it; unset means where the platform of this home runs",
     )
+    services: str = Field(
+        "", description="services that run, such as `guardrail,retrieval`, beside gateway and router; empty means all"
+    )
     redis_url: str = Field("", description="a Redis to use in place of the embedded Valkey")
     bridge: bool = Field(
         default=False, description="whether `sluice up` starts the bridge too (`make bridge` installs it)"
     )
     bridge_python: Path = Field(Path(".venv-bridge/bin/python"), description="the Python that has the bridge")
     start_timeout_s: float = Field(120.0, gt=0, description="how long `sluice up` waits for all parts to be ready")
+
+    @field_validator("services")
+    @classmethod
+    def _services_are_known(cls, value: str) -> str:
+        services_in(value)
+        return value
+
     url: str = Field("", description="the gateway to talk to; empty means the one that `sluice up` started")
     api_key: SecretStr = Field(SecretStr(""), description="the API key to talk with; empty means the quick-start key")
     admin_key: SecretStr = Field(

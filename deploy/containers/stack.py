@@ -31,6 +31,9 @@ SECRETS = (
 )
 
 
+PROFILES = "guardrail,retrieval,inference,finetune,eval,feedback"
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     """One compose project, always the same name, so that a run finds and removes what an earlier one left."""
@@ -196,7 +199,7 @@ class Stack:
 
     def _variables(self) -> dict[str, str]:
         folders = {"SLUICE_CI_TRACES": str(self.traces), "SLUICE_CI_CONFIG": str(self.config)}
-        return folders | self.read_secrets()
+        return folders | {"COMPOSE_PROFILES": PROFILES} | self.read_secrets()
 
     def _services(self) -> list[str]:
         status, text = self.engine.answer(str(COMPOSE), *FILES, "config", "--services", extra=self._variables())

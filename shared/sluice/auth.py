@@ -1,8 +1,10 @@
 """Service-to-service tokens and the callers that they prove."""
 
+import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import jwt
 from fastapi import Depends, Request
@@ -17,6 +19,10 @@ _LIFETIME_S = 300
 _RENEW_S = 60
 _ALGORITHM = "HS256"
 _MAX_CACHED = 4096
+_APART = frozenset(
+    {"bridge"}
+)  # services that run other people's code with keys of others, and so get no key that opens more than their own door
+_PURPOSE = "sluice service token for "
 
 bearer = HTTPBearer(auto_error=False, description="A service token, or the administrator's key")
 
@@ -36,21 +42,45 @@ class Caller:
     expires_at: float | None = None
 
 
+def secret_for(secret: str, audience: str) -> str:
+    """Return the secret that signs tokens for one service alone, in hex: HMAC-SHA256 of the audience under the platform's secret.
+
+    The same on a shell: `printf 'sluice service token for bridge' | openssl dgst -sha256 -hmac "$SLUICE_SERVICE_SECRET"`.
+    """
+    return hmac.digest(secret.encode(), f"{_PURPOSE}{audience}".encode(), hashlib.sha256).hex()
+
+
 class ServiceTokens:
     """Mints and checks the short-lived tokens (JWT, HS256) with which one service shows another who asks.
 
     A token is for one audience (the target service) and carries the tenant on whose behalf it is used, and the id of the
-    API key if there is one. Minted tokens are reused until a minute before they expire.
+    API key if there is one. Minted tokens are reused until a minute before they expire. Tokens for the bridge are signed with a
+    secret of their own (`secret_for`), so that who holds that one can make none for another service.
     """
 
     def __init__(
         self, secret: str, issuer: str, clock: Clock | None = None, *, lifetime_s: float = _LIFETIME_S
     ) -> None:
         self._lifetime_s = lifetime_s
-        self._secret = secret
+        self._key_of: Callable[[str], str] = lambda audience: (
+            secret_for(secret, audience) if audience in _APART else secret
+        )
         self._issuer = issuer
         self._clock = clock or SystemClock()
         self._minted: dict[tuple[str, str, str, Role, str | None], tuple[str, float]] = {}
+
+    @classmethod
+    def of_one(cls, secret: str, audience: str) -> Self:
+        """Return the tokens of a service that holds no secret but its own (`secret_for`): for every other audience it can neither mint nor check."""
+
+        def key_of(other: str) -> str:
+            if other != audience:
+                raise Unauthorized(f"The {audience} service holds no secret for tokens of {other}.")
+            return secret
+
+        found = cls("", audience)
+        found._key_of = key_of
+        return found
 
     def mint(
         self, audience: str, *, tenant: str, subject: str, role: Role = "service", key_id: str | None = None
@@ -73,7 +103,7 @@ class ServiceTokens:
         }
         if key_id is not None:
             claims["key_id"] = key_id
-        token = jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
+        token = jwt.encode(claims, self._key_of(audience), algorithm=_ALGORITHM)
         if len(self._minted) >= _MAX_CACHED:
             self._minted.clear()
         self._minted[cache_key] = (token, expires)
@@ -88,7 +118,7 @@ class ServiceTokens:
         try:
             claims = jwt.decode(
                 token,
-                self._secret,
+                self._key_of(audience),
                 algorithms=[_ALGORITHM],
                 audience=audience,
                 leeway=5,

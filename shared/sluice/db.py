@@ -1,7 +1,7 @@
 """SQL: one database of one service, on SQLite or PostgreSQL, with separate sessions for reading and writing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol, TypeVar
@@ -11,6 +11,7 @@ from sqlalchemy import Row as Found
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from sluice.errors import DependencyUnavailable
@@ -19,6 +20,7 @@ from sluice.settings import PlatformSettings
 _BUSY_TIMEOUT_MS = 10_000
 _LOOKERS = 2
 Row = TypeVar("Row")
+Value = TypeVar("Value")
 
 
 class ReadSession(Protocol):
@@ -66,6 +68,27 @@ class _Looker:
         self._engine.dispose()
 
 
+class _Writer:
+    """Runs whole write transactions on a SQLite file, each in one step in its thread: SQLite writes one at a time anyway."""
+
+    def __init__(self, url: URL) -> None:
+        self._engine: Engine = create_engine(url.set(drivername="sqlite"), pool_size=1, max_overflow=0)
+        _prepare_sqlite(self._engine)
+        self._sessions = sessionmaker(self._engine, expire_on_commit=False)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
+
+    async def run(self, work: Callable[[Session], Value]) -> Value:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, work)
+
+    def _run(self, work: Callable[[Session], Value]) -> Value:
+        with self._sessions() as session, session.begin():
+            return work(session)
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True)
+        self._engine.dispose()
+
+
 class Database:
     """Opens sessions; `close` ends all connections."""
 
@@ -77,6 +100,7 @@ class Database:
             engine.execution_options(sluice_read=True), expire_on_commit=False, autoflush=False
         )
         self._looker: _Looker | None = None
+        self._writer: _Writer | None = None
         self._closed = False
         event.listen(engine.sync_engine, "checkin", self._close_what_comes_back)
 
@@ -84,6 +108,10 @@ class Database:
     def is_sqlite(self) -> bool:
         """Whether this is SQLite, for the few statements whose dialects differ."""
         return self.engine.dialect.name == "sqlite"
+
+    @property
+    def _is_file(self) -> bool:
+        return self.is_sqlite and self.engine.url.database not in (None, "", ":memory:")
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadSession]:
@@ -109,7 +137,7 @@ class Database:
             DependencyUnavailable: the database does not answer.
         """
         with database_errors(self.service):
-            if self.is_sqlite and self.engine.url.database not in (None, "", ":memory:"):
+            if self._is_file:
                 if self._looker is None:
                     self._looker = _Looker(self.engine.url)
                 return await self._looker.rows(statement, values or {})
@@ -129,6 +157,23 @@ class Database:
             async with self._write() as session, session.begin():
                 yield session
 
+    async def transact(self, work: Callable[[Session], Value]) -> Value:
+        """Run a write transaction that `work` does by itself, and return what it returns: for what every job does.
+
+        It commits when `work` returns and rolls back when it raises, as in `write`; on SQLite it is one step in a thread, not ten
+        for each statement. It must not touch what belongs to the loop.
+
+        Raises:
+            DependencyUnavailable: the database does not answer.
+        """
+        with database_errors(self.service):
+            if self._is_file:
+                if self._writer is None:
+                    self._writer = _Writer(self.engine.url)
+                return await self._writer.run(work)
+            async with self._write() as session, session.begin():
+                return await session.run_sync(work)
+
     async def ping(self) -> None:
         """Ask the database for one value.
 
@@ -146,8 +191,9 @@ class Database:
     async def close(self) -> None:
         """Close all connections, also when the caller is cancelled; one that is in use ends when its session does."""
         self._closed = True
-        if self._looker is not None:
-            self._looker.close()
+        for helper in (self._looker, self._writer):
+            if helper is not None:
+                helper.close()
         closing = asyncio.create_task(self.engine.dispose())
         try:
             await asyncio.shield(closing)
@@ -182,7 +228,7 @@ def open_database(platform: PlatformSettings, service: str) -> Database:
         engine = create_async_engine(
             url, connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000}, pool_size=4, max_overflow=8
         )
-        _prepare_sqlite(engine)
+        _prepare_sqlite(engine.sync_engine)
     else:
         engine = create_async_engine(
             url,
@@ -197,8 +243,8 @@ def open_database(platform: PlatformSettings, service: str) -> Database:
     return Database(engine, service)
 
 
-def _prepare_sqlite(engine: AsyncEngine) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         cursor = connection.cursor()
@@ -206,7 +252,7 @@ def _prepare_sqlite(engine: AsyncEngine) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         reading = connection.get_execution_options().get("sluice_read", False)
         connection.exec_driver_sql("BEGIN DEFERRED" if reading else "BEGIN IMMEDIATE")
@@ -216,6 +262,7 @@ __all__ = [
     "AsyncSession",
     "Database",
     "ReadSession",
+    "Session",
     "database_errors",
     "open_database",
 ]

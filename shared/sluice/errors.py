@@ -114,6 +114,12 @@ class DependencyUnavailable(SluiceError):
     status, code, title = 503, "dependency_unavailable", "Dependency unavailable"
 
 
+class ServiceOff(DependencyUnavailable):
+    """A service that is needed is not part of this installation; the sentence says what to set."""
+
+    code, title = "service_off", "Service is off"
+
+
 class DeadlineExceeded(SluiceError):
     """The time that the caller allowed has run out."""
 

@@ -45,6 +45,7 @@ class Entry(Generic[Settings]):
         check: reads the configuration and raises if it is wrong; runs for `check-config` after the settings.
         wrap: puts another ASGI application in front of the FastAPI one (the gateway's data plane).
         server_options: further options of `uvicorn.Config`.
+        platform: the class of the settings that all services share.
         revived: whether a killed serving process is followed by another at once, where the system can do it.
     """
 
@@ -57,6 +58,7 @@ class Entry(Generic[Settings]):
     check: Callable[[PlatformSettings, Settings], None] | None = None
     wrap: Callable[[FastAPI, PlatformSettings, Settings], ASGIApp] | None = None
     server_options: tuple[tuple[str, Any], ...] = ()
+    platform: type[PlatformSettings] = PlatformSettings
     revived: bool = False
 
 
@@ -78,7 +80,7 @@ def run(entry: Entry[Settings], arguments: list[str] | None = None) -> None:
         print(json.dumps(_openapi(entry), indent=2, sort_keys=True))  # noqa: T201 - the command's output
         return
     try:
-        platform, settings = PlatformSettings(), entry.settings()
+        platform, settings = entry.platform(), entry.settings()
         logs.configure(entry.name if command != "worker" else f"{entry.name}-worker", platform.log_level)
         _commands(entry, platform, settings)[command]()
     except ValidationError as exc:

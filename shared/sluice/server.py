@@ -1,6 +1,7 @@
 """uvicorn's server, made to rest: it wakes once a second and when it is told to stop; and made to leave in good order."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,6 +11,7 @@ from typing import Protocol, runtime_checkable
 import uvicorn
 
 _TICK_S = 1.0
+_GC_THRESHOLDS = (20_000, 20, 50)
 CLOSE = (b"connection", b"close")
 
 
@@ -24,6 +26,17 @@ class Guest(Protocol):
     def give_up(self) -> None:
         """End what is still being answered; its client is told why."""
         ...
+
+
+def settle_memory() -> None:
+    """Spare the garbage collector what is loaded by now, and have it look less often.
+
+    What a service has loaded stays, and requests make few cycles: looking for them every 700 allocations, now and then in
+    all that is loaded, costs more than it frees (measured: 8 % of a search's processor time; of the gateway's, docs/benchmarks.md).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def _nobody() -> None:
@@ -59,6 +72,7 @@ class RestingServer(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Serve until told to stop."""
+        settle_memory()
         self._loop = asyncio.get_running_loop()
         told = asyncio.create_task(self._told.wait())
         try:

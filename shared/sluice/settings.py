@@ -4,13 +4,13 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import yaml
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from sluice.errors import SluiceError
+from sluice.errors import ServiceOff, SluiceError
 from sluice.yaml_lines import line_of
 
 ServiceName = Literal[
@@ -28,6 +28,9 @@ SERVICES: tuple[ServiceName, ...] = (
 )
 OPTIONAL_SERVICES: tuple[ServiceName, ...] = ("bridge",)  # not part of a platform unless one asks for it
 
+ALWAYS: tuple[ServiceName, ...] = ("gateway", "router")  # the least that answers requests
+_PROFILES = ("gpu", "observability")  # further profiles of docker-compose.yml, whose names stand in the same list there
+
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _MIN_SECRET = 16
 
@@ -44,6 +47,7 @@ class PlatformSettings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="SLUICE_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
     )
+    required_secrets: ClassVar[tuple[str, ...]] = ("admin_key", "service_secret")
 
     env: Literal["dev", "production"] = Field("production", description="production refuses missing or short secrets")
     host: str = Field("127.0.0.1", description="address that the services listen on")
@@ -51,6 +55,9 @@ class PlatformSettings(BaseSettings):
     data_dir: Path = Field(Path(".sluice/data"), description="folder for databases, vectors, journals and blobs")
     config_dir: Path = Field(Path("deploy/config"), description="folder with models.yaml, guard.yaml and others")
     secrets_dir: Path = Field(Path("/run/secrets"), description="folder with files that hold keys of providers")
+    services: str = Field(
+        "", description="services that run, such as `guardrail,retrieval`, beside gateway and router; empty means all"
+    )
     redis_url: str = Field("redis://127.0.0.1:8091/0", description="Redis or Valkey")
     database_url: str = Field("", description="PostgreSQL URL; empty means one SQLite file per service in data_dir")
     qdrant_url: str = Field("", description="Qdrant server; empty means the embedded engine in the retrieval service")
@@ -81,13 +88,34 @@ class PlatformSettings(BaseSettings):
     @model_validator(mode="after")
     def _secrets_are_set(self) -> Self:
         if self.env == "production":
-            for name in ("admin_key", "service_secret"):
+            for name in self.required_secrets:
                 if len(getattr(self, name).get_secret_value()) < _MIN_SECRET:
                     raise ValueError(
                         f"SLUICE_{name.upper()} is missing or shorter than {_MIN_SECRET} characters; "
                         "set it (for example to the output of `openssl rand -hex 24`), or SLUICE_ENV=dev on your own machine"
                     )
         return self
+
+    @field_validator("services")
+    @classmethod
+    def _services_are_known(cls, value: str) -> str:
+        services_in(value)
+        return value
+
+    def runs(self, service: ServiceName) -> bool:
+        """Tell whether a service is part of this installation."""
+        return service in services_in(self.services)
+
+    def require(self, service: ServiceName) -> None:
+        """Refuse what needs a service that is not part of this installation.
+
+        Raises:
+            ServiceOff: it is not; the sentence says what to set.
+        """
+        if not self.runs(service):
+            raise ServiceOff(
+                f"The {service} service is off: add `{service}` to SLUICE_SERVICES (`make up`) or COMPOSE_PROFILES (containers) and start again."
+            )
 
     def service_url(self, service: ServiceName) -> str:
         """Return the base URL of a service, without a trailing slash."""
@@ -130,6 +158,22 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
 
     port: int = Field(0, ge=0, le=65535, description="port that the service listens on")
+
+
+def services_in(text: str) -> frozenset[ServiceName]:
+    """Return the services that a list names, with those that every installation has; all that are not optional for an empty one.
+
+    Raises:
+        ValueError: there is no such service.
+    """
+    known: dict[str, ServiceName] = {name: name for name in (*SERVICES, *OPTIONAL_SERVICES)}
+    found = {name.strip() for name in text.split(",")} - {""}
+    if not found:
+        return frozenset(known.values())
+    strange = sorted(found - set(known) - set(_PROFILES))
+    if strange:
+        raise ValueError(f"SLUICE_SERVICES names {', '.join(strange)}; services are {', '.join(known)}")
+    return frozenset({*ALWAYS, *(known[name] for name in found if name in known)})
 
 
 def expand_variables(text: str, where: str) -> str:

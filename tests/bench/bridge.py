@@ -23,6 +23,7 @@ from tests.bench.front import Front, start_front
 from tests.bench.paths import ROOT
 from tests.simulators.cohere_provider import CohereProvider, Fault
 
+from sluice.auth import secret_for
 from sluice.testing import environment_of, free_port, platform_settings, wait_until
 
 PYTHON = ROOT / ".venv-bridge/bin/python"
@@ -194,7 +195,10 @@ def _start_bridge(stack: ExitStack, folder: Path, cohere: CohereProvider) -> tup
     }
     (folder / "bridge.yaml").write_text(yaml.safe_dump({"providers": [spec]}))
     port = free_port()
-    environment = environment_of(platform_settings(folder, config_dir=folder))
+    platform = platform_settings(folder, config_dir=folder)
+    own = secret_for(platform.service_secret.get_secret_value(), "bridge")
+    environment = environment_of(platform_settings(folder, config_dir=folder, admin_key="", service_secret=""))
+    environment |= {"SLUICE_BRIDGE_SECRET": own}
     environment |= {"SLUICE_BRIDGE_PORT": str(port), "COHERE_API_KEY": cohere.key}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
     log = stack.enter_context((folder / "bridge.log").open("wb"))

@@ -1,6 +1,7 @@
 """Measures the choice of a replica by what it has read before: python -m tests.bench.replicas [--decision] [--engines].
 
-`--decision` times one decision at 1,000 prefixes and 8 replicas. `--engines` starts three llama.cpp engines (SmolLM2, one thread
+`--decision` times one decision at 1,000 prefixes and 8 replicas, by the clock and by the CPU time of its thread, in turns with a
+piece of work that is always the same, whose spread is the machine's; it fails when the median of the CPU time is over 0.2 ms. `--engines` starts three llama.cpp engines (SmolLM2, one thread
 each) behind the gateway's request path and sends them prompts with shared beginnings, in three ways: in turn to each
 replica, to the least busy one, and by prefix. What was cached is as the engines count it (`cached_tokens` of the usage).
 Every way starts with fresh engines and the same prompts in the same order; without an option both are measured.
@@ -22,6 +23,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import orjson
+from tests.bench.errors import BenchError
 from tests.simulators.gateway_parts import Parts, deployment, model, serving, snapshot
 
 from sluice.contracts.routing import Balance, RoutingSnapshot
@@ -43,6 +45,7 @@ CONTEXT_TOKENS = 512
 PREFIX_CHARS = 900
 ANSWER_TOKENS = 4
 SEED = 20
+DECISION_BAR_S = 0.0002
 
 
 class Asked(NamedTuple):
@@ -69,8 +72,16 @@ WAYS = (
 )
 
 
-async def decision(prefixes: int = 1000, replicas: int = 8, rounds: int = 5000) -> list[float]:
-    """Return the seconds of each decision, over prompts of 8,000 characters whose beginnings are known."""
+class Spent(NamedTuple):
+    """What one decision took: seconds by the clock, and of CPU time; and the CPU time of the work that is always the same."""
+
+    clock_s: float
+    cpu_s: float
+    same_s: float
+
+
+async def decision(prefixes: int = 1000, replicas: int = 8, rounds: int = 20_000) -> list[Spent]:
+    """Return what each decision took, over prompts of 8,000 characters whose beginnings are known."""
     by = balancer_of("prefix", "m", GatewayMetrics(MetricRegistry()))
     assert by is not None
     upstreams = Upstreams(Options())
@@ -87,16 +98,21 @@ async def decision(prefixes: int = 1000, replicas: int = 8, rounds: int = 5000) 
     beginnings = [f"{number} ".ljust(6, "x") + words(drawn, 7000) for number in range(prefixes)]
     for text in beginnings:
         by.choose(states, 0.0, None, {"messages": [{"role": "system", "content": text}]}, "t")
-    spent: list[float] = []
+    spent: list[Spent] = []
+    ends = [words(drawn, 1000) for _ in range(200)]
     for number in range(rounds):
         messages = [
             {"role": "system", "content": drawn.choice(beginnings)},
-            {"role": "user", "content": words(drawn, 1000)},
+            {"role": "user", "content": f"{number} {drawn.choice(ends)}"},  # new each time
         ]
         states[number % replicas].in_flight = drawn.randrange(4)
-        began = time.perf_counter()
-        by.choose(states, 0.0, None, {"messages": messages}, "t")
-        spent.append(time.perf_counter() - began)
+        body = {"messages": messages}
+        began, cpu = time.perf_counter(), time.thread_time()
+        by.choose(states, number / 1000, None, body, "t")
+        used, clock = time.thread_time() - cpu, time.perf_counter() - began
+        cpu = time.thread_time()
+        sum(hash(number) for number in range(2000))
+        spent.append(Spent(clock, used, time.thread_time() - cpu))
     await upstreams.close()
     return spent
 
@@ -214,12 +230,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--engines", action="store_true", help="only the three engines")
     options = parser.parse_args(arguments)
     both = not (options.decision or options.engines)
+    over = False
     if options.decision or both:
-        spent = sorted(asyncio.run(decision()))
-        p50, p99 = spent[len(spent) // 2], spent[int(len(spent) * 0.99)]
-        say(
-            f"one decision, 1,000 prefixes, 8 replicas, prompts of 8,000 characters: p50 {p50 * 1e6:.0f} µs, p99 {p99 * 1e6:.0f} µs"
-        )
+        spent = asyncio.run(decision())
+        say(f"one decision, 1,000 prefixes, 8 replicas, prompts of 8,000 characters ({len(spent):,} decisions):")
+        say(f"   by the clock {_percentiles([one.clock_s for one in spent])}")
+        cpu = [one.cpu_s for one in spent]
+        say(f"   of CPU time  {_percentiles(cpu)}")
+        say(f"   what is always the same, in turns with them: {_percentiles([one.same_s for one in spent])}")
+        over = percentile(cpu, 0.5) > DECISION_BAR_S
     if options.engines or both:
         say(
             f"{PREFIXES} prefixes x {QUESTIONS} questions, {CONCURRENT} at a time, {REPLICAS} replicas of {SLOTS} slots"
@@ -230,6 +249,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for way in WAYS:
             with tempfile.TemporaryDirectory() as folder, engines(Path(folder)) as urls:
                 say(row(way.name, asyncio.run(run_way(way, urls))))
+    if over:
+        raise BenchError(f"a decision takes more than {DECISION_BAR_S * 1000:g} ms of CPU time (median)")
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value that this share of them does not exceed."""
+    return sorted(values)[min(int(len(values) * share), len(values) - 1)]
+
+
+def _percentiles(seconds: Sequence[float]) -> str:
+    shown = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999))
+    return ", ".join(f"{name} {percentile(seconds, share) * 1e6:.0f} µs" for name, share in shown)
 
 
 def say(text: str) -> None:
@@ -239,4 +270,7 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BenchError as exc:
+        sys.exit(str(exc))

@@ -1,5 +1,6 @@
 """docker-compose.yml: valid for the real Compose, complete, and closed by default."""
 
+import json
 import re
 from typing import Any
 
@@ -18,7 +19,10 @@ from tests.deploy.parts import (
     setting_variables,
 )
 
+from sluice.settings import ALWAYS, SERVICES, services_in
+
 OVERRIDES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "deploy/compose").glob("*.yml"))
+NAMED = re.search(r"^COMPOSE_PROFILES=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)[1]  # type: ignore[index]
 NOT_SETTINGS = {"SLUICE_HEALTH_PORT"}  # read by the image's health check, not by a service
 names = [part.name for part in PARTS]
 
@@ -37,9 +41,29 @@ def test_compose_accepts_the_overrides(override: str) -> None:
     assert compose(override)["services"]
 
 
+@pytest.mark.parametrize("named", ["", "guardrail", "retrieval,gpu", NAMED])
+def test_only_the_services_that_are_named_start_beside_gateway_and_router(named: str) -> None:
+    given = {**SECRETS, "COMPOSE_PROFILES": named}
+    done = run_compose("-f", "docker-compose.yml", "config", "--format", "json", environment=given)
+    assert done.returncode == 0, done.stderr
+    started = json.loads(done.stdout)["services"]
+    on = services_in(started["gateway"]["environment"]["SLUICE_SERVICES"])
+    assert on == {*ALWAYS, *named.split(",")} - {"", "gpu"}
+    assert {part.name for part in PARTS if part.service in on} == {part.name for part in PARTS} & set(started)
+    assert {"postgres", "redis"} <= set(started)
+    assert ("qdrant" in started) == ("retrieval" in on)
+
+
+def test_all_services_are_named_at_first() -> None:
+    assert {*ALWAYS, *NAMED.split(",")} == set(SERVICES)
+    stack = (ROOT / "deploy/containers/stack.py").read_text()
+    assert f'PROFILES = "{NAMED}"' in stack
+
+
 def test_make_containers_publishes_the_ports_that_it_asks_for() -> None:
     started = compose("deploy/compose/local.yml", "deploy/compose/recorded.yml")["services"].values()
-    ports = [port for service in started if not service.get("profiles") for port in service.get("ports", [])]
+    wanted = set(NAMED.split(","))
+    ports = [port for one in started if set(one.get("profiles", [])) <= wanted for port in one.get("ports", [])]
     asked = re.findall(r'"http://127\.0\.0\.1:(\d+)"', (ROOT / "deploy/containers/stack.py").read_text())
     assert sorted(port["published"] for port in ports) == sorted(asked)
     assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
@@ -60,7 +84,7 @@ def test_every_part_has_image_health_check_limit_and_restart(part: Part) -> None
     assert found["healthcheck"]["test"] == ["CMD", "sluice-health"]
     assert found["restart"] == "unless-stopped"
     assert int(found["deploy"]["resources"]["limits"]["memory"]) <= 2 * 1024**3
-    assert found.get("profiles", []) == []
+    assert found.get("profiles", []) == ([] if part.service in ALWAYS else [part.service])
     if part.is_worker:
         assert found["command"] == ["worker"]
         assert found["environment"]["SLUICE_HEALTH_PORT"] == str(part.port)
@@ -143,6 +167,7 @@ def test_secrets_have_no_default() -> None:
     assert {name for name in VARIABLE.findall(text) if name.endswith(("_KEY", "_SECRET", "_PEPPER"))} <= {
         *SECRETS,
         "SLUICE_RETRIEVAL_QDRANT_API_KEY",
+        "SLUICE_BRIDGE_SECRET",
     }
 
 

@@ -65,7 +65,7 @@ class Seen:
     @property
     def json(self) -> dict[str, Any]:
         """The body, parsed."""
-        found: dict[str, Any] = json.loads(self.body)
+        found: dict[str, Any] = json.loads(self.body or b"{}")  # a probe has none
         return found
 
 

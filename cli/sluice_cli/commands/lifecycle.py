@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sluice.auth import secret_for
 from sluice_cli.client import Gateway
 from sluice_cli.output import say, show_json, show_table
 from sluice_cli.platform import records
@@ -23,7 +24,7 @@ _MIB = 1024 * 1024
 
 
 def up() -> None:
-    """Start the whole platform on this machine and wait until it answers."""
+    """Start the platform on this machine, or the services that SLUICE_SERVICES names, and wait until it answers."""
     settings = CliSettings()
     home, layout = Home(settings.home), layout_of(settings)
     missing = missing_wheels()
@@ -39,8 +40,10 @@ def up() -> None:
     launcher = Launcher(home, say, settings.start_timeout_s)
     with exclusive(home), interruptible(), launcher.all_or_nothing():
         secrets = home.ensure_secrets() | _chosen(settings)
-        values = environment(layout, home, settings.redis_url)
-        launcher.start(parts(layout, home, settings.redis_url, bridge), values | secrets)
+        bridge_secret = secret_for(secrets["SLUICE_SERVICE_SECRET"], "bridge")
+        wanted = parts(layout, home, settings.redis_url, bridge, settings.services, bridge_secret)
+        launcher.stop_others(wanted, {"SLUICE_SERVICES": settings.services})
+        launcher.start(wanted, environment(layout, home, settings.redis_url, settings.services) | secrets)
         admin = Gateway(layout.url("gateway"), "", secrets["SLUICE_ADMIN_KEY"])
         key = _ensure_key(home, admin, secrets.get(API_KEY))
     _tell(layout, key, time.monotonic() - began)
@@ -65,7 +68,8 @@ def status(
     settings = CliSettings()
     home, layout = Home(settings.home), layout_of(settings)
     found = records.read(home.run)
-    rows = [_row(part, found.get(part.name)) for part in parts(layout, home, settings.redis_url, _bridge(settings))]
+    wanted = parts(layout, home, settings.redis_url, _bridge(settings), settings.services)
+    rows = [_row(part, found.get(part.name)) for part in wanted]
     if as_json:
         show_json(rows)
     else:

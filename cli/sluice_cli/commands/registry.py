@@ -31,23 +31,27 @@ class Kind(NamedTuple):
     cells: Callable[[dict[str, Any]], tuple[object, ...]]
 
 
-def _model(spec: dict[str, Any]) -> tuple[object, ...]:
-    return spec["kind"], spec["context_tokens"], len(spec["deployments"]), spec["policy"]
+def _model(found: dict[str, Any]) -> tuple[object, ...]:
+    spec, size = found["spec"], found.get("size")
+    said = None if size is None else f"{size['category']} ({size['fp16_gb']:g} GB)"
+    return spec["kind"], spec["context_tokens"], said, len(spec["deployments"]), spec["policy"]
 
 
-def _route(spec: dict[str, Any]) -> tuple[object, ...]:
+def _route(found: dict[str, Any]) -> tuple[object, ...]:
+    spec = found["spec"]
     return ", ".join(spec["candidates"]), ", ".join(spec["fallbacks"]), spec["prefer"], spec["policy"]
 
 
-def _policy(spec: dict[str, Any]) -> tuple[object, ...]:
+def _policy(found: dict[str, Any]) -> tuple[object, ...]:
+    spec = found["spec"]
     return spec["guard_input"], spec["guard_output"], "on" if spec["cache"] else "off", spec["deadline_s"]
 
 
 KINDS = (
-    Kind("models", "model", ("kind", "context", "deployments", "policy"), _model),
+    Kind("models", "model", ("kind", "context", "size", "deployments", "policy"), _model),
     Kind("routes", "route", ("candidates", "fallbacks", "prefer", "policy"), _route),
     Kind("policies", "policy", ("input", "output", "cache", "deadline"), _policy),
-    Kind("aliases", "alias", ("model",), lambda spec: (spec["model"],)),
+    Kind("aliases", "alias", ("model",), lambda found: (found["spec"]["model"],)),
 )
 
 
@@ -68,9 +72,7 @@ def application(kind: Kind) -> typer.Typer:
         if as_json:
             show_json(found)
             return
-        rows = [
-            (one["name"], *kind.cells(one["spec"]), one["declared_in"], one["version"], _state(one)) for one in found
-        ]
+        rows = [(one["name"], *kind.cells(one), one["declared_in"], one["version"], _state(one)) for one in found]
         show_table((kind.one, *kind.columns, "from", "version", "state"), rows, folded="state")
 
     def show(name: Name) -> None:

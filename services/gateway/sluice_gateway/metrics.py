@@ -156,40 +156,39 @@ class UserTypeFamilies:
     """Metrics by model and kind of user; kinds that the settings do not name count together as `other`."""
 
     def __init__(self, plain: PlainNumbers, user_types: Collection[str]) -> None:
-        labels = ("model", "user_type")
         self._known = frozenset(user_types)
         self.requests = plain.counter(
             "sluice_gateway_user_type_requests_total",
             "Requests for users of a kind, by how they ended (ok, error).",
-            (*labels, "status"),
+            ("model", "user_type", "status"),
         )
         self.duration = plain.histogram(
             "sluice_gateway_user_type_request_duration_seconds",
             "Time from the head of a request for users of a kind to the answer's end.",
-            labels,
+            ("model", "user_type"),
             buckets=_DURATION_BUCKETS,
         )
         self.ttft = plain.histogram(
             "sluice_gateway_user_type_time_to_first_token_seconds",
             "Time from the head of a request for users of a kind to the first byte of its streamed answer.",
-            labels,
+            ("model", "user_type"),
             buckets=_TTFT_BUCKETS,
         )
         self.tpot = plain.histogram(
             "sluice_gateway_user_type_time_per_output_token_seconds",
             "Time from the first to the last byte of a streamed answer, by its tokens but the first.",
-            labels,
+            ("model", "user_type"),
             buckets=_TPOT_BUCKETS,
         )
         self.tokens = plain.counter(
             "sluice_gateway_user_type_tokens_total",
             "Tokens of requests for users of a kind, by direction (input, output).",
-            (*labels, "direction"),
+            ("model", "user_type", "direction"),
         )
         self.cost = plain.counter(
             "sluice_gateway_user_type_cost_usd_total",
             "US dollars that requests for users of a kind cost, of models with a known price.",
-            labels,
+            ("model", "user_type"),
         )
 
     def label(self, user_type: str) -> str:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -164,7 +165,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         clock = SystemClock()
 
         def client(service: ServiceName) -> ServiceClient:
-            return ServiceClient(service, platform.service_url(service), tokens, transport, tracing, subject="gateway")
+            url, check = platform.service_url(service), partial(platform.require, service)
+            return ServiceClient(service, url, tokens, transport, tracing, subject="gateway", check=check)
 
         router = RouterClient(client("router"))
 

@@ -12,11 +12,11 @@ from sluice_inference.domain import lifecycle
 from sluice_inference.domain.errors import AdapterRefused, EngineFailed, EngineNotOurs
 from sluice_inference.domain.lifecycle import Life, RestartPolicy
 from sluice_inference.domain.lora import Adapter, to_evict, used
-from sluice_inference.domain.ports import EngineProcess, Launcher, OwnEngines, Probe
+from sluice_inference.domain.ports import Energy, EngineProcess, Launcher, OwnEngines, Probe
 from sluice_inference.domain.readings import Reading, Speeds, increase, speeds_between
 from sluice_inference.domain.specs import EngineSpec, RemoteSpec
-from sluice_inference.domain.utilisation import Rates, mbu, mfu
-from sluice_inference.measures import learn
+from sluice_inference.domain.utilisation import Rates
+from sluice_inference.measures import EnergyBook, learn, learn_use
 from sluice_inference.metrics import EngineMetrics
 
 _log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ class EngineKeeper:
         pace: Pace,
         adapters: Mapping[str, Adapter] | None = None,
         own: OwnEngines | None = None,
+        energy: Energy | None = None,
     ) -> None:
         self.spec = spec
         self._launcher = launcher
@@ -80,6 +81,7 @@ class EngineKeeper:
         self._weighed_at = float("-inf")
         self._adapters: dict[str, Adapter] = dict(adapters or {})
         self._own = own
+        self._energy = EnergyBook(spec, energy, metrics)
         self._worked_at: float | None = None
         self._loading = asyncio.Lock()
         self._publish()
@@ -108,6 +110,7 @@ class EngineKeeper:
             tokens_per_second=self._speeds.generation,
             prompt_tokens_per_second=self._speeds.prompt,
             tokens_total=int(self._generated),
+            joules_per_token=self._energy.joules_per_token,
             started_at=life.started_at,
             ready_at=life.ready_at,
             retry_at=life.retry_at,
@@ -325,7 +328,9 @@ class EngineKeeper:
                 raise
             return
         self._life = lifecycle.probe_answered(self._life)
+        generated = self._generated
         self._learn(reading)
+        await self._energy.note(self._generated - generated, busy=bool(reading.busy))
         await self._weigh()
         self._launcher.trim_log(self.spec.id)
         self._publish()
@@ -352,11 +357,9 @@ class EngineKeeper:
             self._worked_at = self._clock.now()
         now, then = self._clock.monotonic(), self._read_at
         self._read_at = now
-        if self.spec.hardware is not None and then is not None and now > then:
+        if then is not None and now > then:
             batch = ((before.busy or 0) + (reading.busy or 0)) / 2 or float(bool(generated))
-            rates = Rates(prompted / (now - then), generated / (now - then), batch)
-            self._metrics.mfu.labels(self.spec.id).set(mfu(self.spec.hardware, rates))
-            self._metrics.mbu.labels(self.spec.id).set(mbu(self.spec.hardware, rates))
+            learn_use(self._metrics, self.spec, Rates(prompted / (now - then), generated / (now - then), batch))
 
     async def _drain(self) -> None:
         deadline = self._clock.monotonic() + self._pace.drain_s

@@ -65,6 +65,11 @@ class EngineMetrics:
         self.mbu: Gauge = registry.gauge(
             "sluice_engine_mbu_ratio", "Share of the memory bandwidth that decoding uses (MBU)", ("engine",)
         )
+        self.energy: Counter = registry.counter(
+            "sluice_engine_energy_joules_total",
+            "Energy of the processors and accelerators that the engine uses",
+            ("engine",),
+        )
         self.adapters: Gauge = registry.gauge("sluice_engine_adapters", "LoRA adapters that it holds", ("engine",))
         self.start_seconds: Histogram = registry.histogram(
             "sluice_engine_start_duration_seconds",

@@ -22,6 +22,7 @@ from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_inference.adapter_engines import AdapterEngines
 from sluice_inference.adapters.adapter_file import AdapterFile
+from sluice_inference.adapters.energy import HostEnergy
 from sluice_inference.adapters.engine_http import HttpProbe
 from sluice_inference.adapters.processes import OsLauncher
 from sluice_inference.adapters.replicas import ReplicaMetrics
@@ -134,8 +135,10 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 pace=pace,
                 adapters=held.get(spec.id, {}) if spec.adapters else {},
                 own=beside.get(spec.id),
+                energy=energy,
             )
 
+        energy = HostEnergy()
         beside = {
             spec.id: AdapterEngines(spec, keeper_of, loops, settings.adapter_leave_s)
             for spec in described.engines

@@ -4,6 +4,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -155,8 +156,8 @@ async def open_deps(
     )
 
     def asking(service: Literal["inference", "retrieval"]) -> ServiceClient:
-        url = platform.service_url(service)
-        return ServiceClient(service, url, tokens, transport or network, tracing, subject="router", retries=0)
+        url, check, sent = platform.service_url(service), partial(platform.require, service), transport or network
+        return ServiceClient(service, url, tokens, sent, tracing, subject="router", retries=0, check=check)
 
     inference = InferenceClient(asking("inference"))
     classifiers = Classifiers(

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -133,6 +133,11 @@ class Breaker:
         self._trial = False
 
 
+def _present() -> None:
+    # Most services are part of every installation that asks them.
+    return
+
+
 @dataclass(slots=True)
 class ServiceClient:
     """Calls one service on behalf of a tenant.
@@ -140,7 +145,7 @@ class ServiceClient:
     Safe methods, and calls marked `idempotent`, are tried `retries` times more on a broken connection or a 502/503, with
     a growing pause and jitter, inside the caller's deadline. Errors of the service become our error classes with
     its sentence; a service that is away is `DependencyUnavailable`, and after five failures in a row the breaker
-    answers at once for five seconds.
+    answers at once for five seconds. `check` is called first, and refuses where the service is not part of the installation.
     """
 
     service: str
@@ -152,6 +157,7 @@ class ServiceClient:
     retries: int = 2
     timeout_s: float = 10.0
     breaker: Breaker = field(default_factory=Breaker)
+    check: Callable[[], None] = _present
 
     async def request(
         self,
@@ -184,8 +190,9 @@ class ServiceClient:
         """Call and return the raw answer of a success.
 
         Raises:
-            SluiceError: the service refused (its status and sentence), is away, or took too long.
+            SluiceError: the service refused (its status and sentence), is off or away, or took too long.
         """
+        self.check()
         payload = body.model_dump_json(exclude_none=True).encode() if body is not None else None
         attempts = 1 + (self.retries if idempotent or method in _SAFE_METHODS else 0)
         attributes = {names.HTTP_METHOD: method, names.URL_PATH: path, "peer.service": self.service}

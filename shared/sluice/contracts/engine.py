@@ -14,7 +14,8 @@ class EngineStatus(Reply):
 
     `restarts` counts since the service started; `tokens_per_second` is the speed of one stream, measured from the engine's
     own counters over the last interval in which it generated, None before that; `slots` is how many requests run
-    at once; `context_tokens` is what each of them may hold. `base_url` is how this host reaches the engine. For an engine that
+    at once; `joules_per_token` is the energy of the processors and accelerators of `energy_of`, for each token of an answer, when it last
+    generated, None if they cannot be read; `context_tokens` is what each of them may hold. `base_url` is how this host reaches the engine. For an engine that
     failed, `reason` says why, `retry_at` (unix seconds) when it is tried again, and `log_lines` holds its last words.
     A `remote` engine that cannot be reached counts as `restarting`: it is asked again and again. `adapters` are those that it
     holds now, None for an engine that takes none; `adapter_urls` says where those answer that have an engine of their own (llama.cpp).
@@ -37,6 +38,7 @@ class EngineStatus(Reply):
     tokens_per_second: float | None = None
     prompt_tokens_per_second: float | None = None
     tokens_total: int | None = None
+    joules_per_token: float | None = None
     started_at: float | None = None
     ready_at: float | None = None
     retry_at: float | None = None

@@ -145,13 +145,13 @@ async def throughput(running: Running) -> None:
             say(f"| {streams} | {sum(count for _, count in found) / spent:.1f} | {ttft * 1000:.0f} ms |")
 
 
-async def prefix(running: Running, name: str) -> None:
-    """Print the time to the first token of prompts with a shared beginning."""
-    shared = " ".join(f"Rule {number}: the house is number {number * 7}." for number in range(PREFIX_WORDS // 7))
+async def prefix(running: Running, name: str, words: int = PREFIX_WORDS, questions: int = QUESTIONS) -> None:
+    """Print the time to the first token of prompts with a shared beginning of so many words."""
+    shared = " ".join(f"Rule {number}: the house is number {number * 7}." for number in range(words // 7))
     async with httpx.AsyncClient(timeout=600, trust_env=False) as client:
         first, _ = await _stream(client, running, f"{shared}\nWhat is rule 1?", 4)
         later = [
-            (await _stream(client, running, f"{shared}\nWhat is rule {one + 2}?", 4))[0] for one in range(QUESTIONS)
+            (await _stream(client, running, f"{shared}\nWhat is rule {one + 2}?", 4))[0] for one in range(questions)
         ]
     hits = _share(running)
     say(f"| {name} | {first * 1000:.0f} ms | {statistics.median(later) * 1000:.0f} ms | {hits} |")
@@ -243,6 +243,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--prefix-words", type=int, default=PREFIX_WORDS, help="length of the shared beginning")
+    parser.add_argument("--questions", type=int, default=QUESTIONS, help="prompts after the first with that beginning")
     options = parser.parse_args(arguments)
     build: Build = options.build
     install(build)
@@ -265,10 +267,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             say(
                 "| prefix caching | TTFT of the first | of the next, p50 | prompt tokens from the cache |\n| --- | ---: | ---: | ---: |"
             )
-            asyncio.run(prefix(running, "on"))
+            asyncio.run(prefix(running, "on", options.prefix_words, options.questions))
     if "prefix" in options.parts:
         with platform(build, prefix_caching=False, lora=False) as running:
-            asyncio.run(prefix(running, "off"))
+            asyncio.run(prefix(running, "off", options.prefix_words, options.questions))
     if missed:
         raise BenchError("; ".join(missed))
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,7 @@ from sluice.testing import free_port_base, wait_until
 from sluice_cli.platform import records
 from sluice_cli.platform.home import Home
 from sluice_cli.platform.launcher import Launcher
+from sluice_cli.platform.parts import Layout, parts
 
 pytestmark = [pytest.mark.integration]
 
@@ -155,6 +157,29 @@ launcher = Launcher(Home(Path(sys.argv[1])), print, timeout_s=0.5)
 with launcher.all_or_nothing():
     launcher.start([part], os.environ)
 """
+
+
+def test_parts_that_are_not_wanted_any_more_or_know_other_services_are_stopped(tmp_path: Path, base: int) -> None:
+    home = Home(tmp_path)
+    home.prepare()
+    wanted = parts(Layout(base), home, "", services="gateway,guardrail")
+    known = {"router": "gateway,guardrail", "gateway": "gateway", "feedback": "gateway,guardrail", "valkey": ""}
+    with ExitStack() as stack:
+        running = {}
+        for name, services in known.items():
+            command = [sys.executable, "-c", "print('ready', flush=True); import time; time.sleep(60)"]
+            variables = {**os.environ, "SLUICE_SERVICES": services}
+            process = stack.enter_context(subprocess.Popen(command, env=variables, stdout=subprocess.PIPE))
+            stack.callback(process.kill)
+            assert process.stdout is not None
+            process.stdout.readline()
+            running[name] = process
+            records.write(home.run, name, process.pid, base, "")
+        said: list[str] = []
+        Launcher(home, said.append, 10).stop_others(wanted, {"SLUICE_SERVICES": "gateway,guardrail"})
+        assert {name for name, process in running.items() if process.poll() is None} == {"router", "valkey"}
+        assert set(records.read(home.run)) == {"router", "valkey"}
+    assert "other services are wanted now" in said[0]
 
 
 def test_only_what_was_started_inside_is_stopped_when_it_fails(tmp_path: Path, base: int) -> None:

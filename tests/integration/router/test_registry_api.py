@@ -67,7 +67,9 @@ async def decided(http: httpx.AsyncClient, name: str) -> int:
 async def test_objects_are_made_changed_deleted_and_outlive_a_restart(
     platform: PlatformSettings, http: httpx.AsyncClient
 ) -> None:
-    made = await http.post("/admin/models", json=model("org/new:1", context_tokens=100))
+    made = await http.post("/admin/models", json=model("org/new:1", context_tokens=100, parameters_b=8))
+    assert made.json()["size"] == {"category": "medium", "fp16_gb": 16.0}
+    assert (await http.get("/admin/models/home")).json()["size"] is None, "nobody said how large it is"
     assert (made.status_code, made.headers["etag"]) == (201, '"1"')
     body = made.json()
     assert (body["declared_in"], body["in_force"], body["updated_by"]) == ("api", True, "admin")

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from sluice.contracts.feedback import FeedbackRecorded
-from sluice.db import open_database
+from sluice.db import Session, open_database
 from sluice.errors import DependencyUnavailable
 from sluice.migrations import upgrade
 from sluice.queues import FEEDBACK, KEYS_CHANGED, KeysChanged, StreamConsumer, append, publish, subscribe
@@ -60,6 +60,17 @@ async def test_concurrent_transactions_lose_no_update(database_url: str, tmp_pat
         await session.execute(text("UPDATE counter SET n = 81"))
         assert not await database.rows(text("SELECT n FROM counter WHERE n > :least"), values)  # not committed yet
     assert [row.n for row in await database.rows(text("SELECT n FROM counter"))] == [81]
+
+    def bump(session: Session) -> int:
+        found = int(session.execute(text("UPDATE counter SET n = n + 1 RETURNING n - 1")).scalar_one())
+        if found >= 85:
+            raise RuntimeError("no further")
+        return found
+
+    assert sorted(await asyncio.gather(*(database.transact(bump) for _ in range(4)))) == [81, 82, 83, 84]
+    with pytest.raises(RuntimeError):
+        await database.transact(bump)
+    assert [row.n for row in await database.rows(text("SELECT n FROM counter"))] == [85]  # what raised was rolled back
     if database.is_sqlite:
         with pytest.raises(DependencyUnavailable):
             await database.rows(text("UPDATE counter SET n = 0 RETURNING n"))  # it can only look

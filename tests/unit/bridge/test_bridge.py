@@ -12,12 +12,15 @@ import httpx
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.create_embedding_response import CreateEmbeddingResponse
+from pydantic import ValidationError
 
+from sluice.auth import ServiceTokens, secret_for
+from sluice.errors import Unauthorized
 from sluice.settings import ConfigError
 from sluice.testing import admin_headers, asgi_client, platform_settings, service_headers
 from sluice_bridge.app import create_app
 from sluice_bridge.domain.specs import ProviderSpec
-from sluice_bridge.settings import Settings
+from sluice_bridge.settings import BridgePlatform, Settings
 from sluice_bridge.wiring import load_providers, open_deps
 
 KEY = "provider-key-0123456789"
@@ -118,14 +121,15 @@ class Library:
 @asynccontextmanager
 async def bridge(tmp_path: Path, library: Library, text: str = FILE) -> AsyncIterator[httpx.AsyncClient]:
     (tmp_path / "bridge.yaml").write_text(text)
-    platform = platform_settings(tmp_path, config_dir=tmp_path)
+    platform = platform_settings(tmp_path, config_dir=tmp_path, admin_key="")
+    secret = secret_for(platform.service_secret.get_secret_value(), "bridge")
 
     def connect(spec: ProviderSpec, key: str | None) -> Any:
         assert spec.sdk == "cohere"
         assert key == KEY
         return library
 
-    app = create_app(lambda: open_deps(platform, Settings(_env_file=None), connect))
+    app = create_app(lambda: open_deps(platform, Settings(_env_file=None, secret=secret), connect))
     async with asgi_client(app) as client:
         client.headers.update(service_headers("bridge"))
         yield client
@@ -232,9 +236,14 @@ async def test_what_has_no_counterpart_is_refused_by_name(tmp_path: Path, change
 async def test_only_services_and_the_administrator_are_served(tmp_path: Path) -> None:
     async with bridge(tmp_path, Library()) as client:
         body = {"model": "cohere/command", "messages": MESSAGES}
-        for headers in ({"authorization": ""}, {"authorization": "Bearer sk-1"}, service_headers("retrieval")):
+        for headers in (
+            {"authorization": ""},
+            {"authorization": "Bearer sk-1"},
+            service_headers("retrieval"),
+            admin_headers(),
+        ):
             assert (await client.post("/v1/chat/completions", json=body, headers=headers)).status_code == 401
-        assert (await client.post("/v1/chat/completions", json=body, headers=admin_headers())).status_code == 200
+        assert (await client.post("/v1/chat/completions", json=body)).status_code == 200
         assert (await client.get("/v1/providers")).json() == {"data": [{"id": "cohere", "sdk": "cohere"}]}
         for model in ("spare/command", "nobody/command"):
             assert (await client.post("/v1/chat/completions", json=body | {"model": model})).status_code == 404
@@ -266,3 +275,25 @@ def test_mistakes_of_the_file_are_named(tmp_path: Path, text: str, said: str) ->
     (tmp_path / "bridge.yaml").write_text(text)
     with pytest.raises(ConfigError, match=said):
         load_providers(platform_settings(tmp_path, config_dir=tmp_path), Settings(_env_file=None))
+
+
+async def test_the_bridge_starts_with_no_secret_but_its_own(tmp_path: Path) -> None:
+    platform = BridgePlatform(_env_file=None, env="production", config_dir=tmp_path)
+    (tmp_path / "bridge.yaml").write_text("providers: []")
+    with pytest.raises(ConfigError, match="SLUICE_BRIDGE_SECRET is missing"):
+        async with open_deps(platform, Settings(_env_file=None)):
+            pass
+    with pytest.raises(ValidationError, match="too short"):
+        Settings(_env_file=None, secret="short")
+    everyone = ServiceTokens("s" * 32, "gateway")
+    async with open_deps(platform, Settings(_env_file=None, secret=secret_for("s" * 32, "bridge"))) as deps:
+        assert deps.tokens.verify(everyone.mint("bridge", tenant="a", subject="x"), "bridge").tenant == "a"
+        for audience in ("gateway", "retrieval", "router"):
+            with pytest.raises(Unauthorized):
+                deps.tokens.mint(audience, tenant="a", subject="x")
+            with pytest.raises(Unauthorized):
+                deps.tokens.verify(everyone.mint(audience, tenant="a", subject="x"), audience)
+        # What the bridge could sign with its own secret opens no other door, also when it writes another name into the token.
+        forged = ServiceTokens(secret_for("s" * 32, "bridge"), "bridge").mint("retrieval", tenant="a", subject="x")
+        with pytest.raises(Unauthorized):
+            everyone.verify(forged, "retrieval")

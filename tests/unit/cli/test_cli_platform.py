@@ -8,11 +8,13 @@ from pathlib import Path
 
 import orjson
 import pytest
+from pydantic import ValidationError
 
 from sluice_cli.output import show_table
 from sluice_cli.platform import records
 from sluice_cli.platform.home import SECRET_NAMES, Home
 from sluice_cli.platform.parts import Layout, environment, missing_wheels, parts
+from sluice_cli.settings import CliSettings
 from sluice_cli.traces import load, tree
 
 
@@ -49,6 +51,20 @@ def test_the_bridge_is_a_part_only_when_it_is_wanted(tmp_path: Path) -> None:
     assert Path(bridge.command[0]).is_absolute()
     assert len({part.port for part in found}) == len(found) == 14
     assert environment(Layout(9000), Home(tmp_path), "")["SLUICE_BRIDGE_URL"] == bridge.address
+
+
+def test_only_the_services_that_are_named_are_parts_beside_gateway_and_router(tmp_path: Path) -> None:
+    def named(services: str) -> list[str]:
+        return [part.name for part in parts(Layout(9000), Home(tmp_path), "", services=services)]
+
+    assert named("gateway") == ["valkey", "gateway", "router", "gateway-worker"]
+    assert named(" retrieval, guardrail ") == [
+        *("valkey", "gateway", "router", "guardrail", "retrieval", "gateway-worker", "retrieval-worker")
+    ]
+    assert len(named("")) == 13
+    assert environment(Layout(9000), Home(tmp_path), "", "gateway")["SLUICE_SERVICES"] == "gateway"
+    with pytest.raises(ValidationError, match="names retreival; services are gateway, router"):
+        CliSettings(services="retreival")
 
 
 def test_nothing_is_missing_in_a_full_installation() -> None:

@@ -3,7 +3,8 @@
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,9 +15,9 @@ from fastapi import APIRouter, FastAPI, Query
 from sluice.auth import AdminDep, CallerDep, ServiceTokens
 from sluice.clients.http import HttpAnswer, ServiceClient
 from sluice.contracts.base import Reply, Request
-from sluice.errors import Conflict, DependencyUnavailable, NotFound, UpstreamFailed
+from sluice.errors import Conflict, DependencyUnavailable, NotFound, ServiceOff, UpstreamFailed
 from sluice.service import create_service
-from sluice.settings import PlatformSettings
+from sluice.settings import SERVICES, PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice.testing import AsgiTransport, admin_headers, asgi_client, platform_settings, service_headers
@@ -216,6 +217,17 @@ async def test_a_service_that_stays_away_is_not_asked_again_for_a_while(tmp_path
     with pytest.raises(DependencyUnavailable, match="not answering"):
         await client.call("GET", "/x", tenant="t")
     assert away.calls == calls == 5
+
+
+async def test_a_service_that_is_off_is_not_asked_and_the_error_says_what_to_set(tmp_path: Path) -> None:
+    platform = platform_settings(tmp_path, services="guardrail")
+    client, never = _client(tmp_path, FlakyTransport()), FlakyTransport()
+    off = replace(client, transport=never, check=partial(platform.require, "retrieval"))
+    with pytest.raises(ServiceOff, match="add `retrieval` to SLUICE_SERVICES"):
+        await off.call("GET", "/x", tenant="t")
+    assert never.calls == 0
+    assert [name for name in SERVICES if platform.runs(name)] == ["gateway", "router", "guardrail"]
+    assert all(platform_settings(tmp_path).runs(name) for name in SERVICES)
 
 
 async def test_an_answer_in_a_foreign_shape_is_an_upstream_failure(tmp_path: Path) -> None:

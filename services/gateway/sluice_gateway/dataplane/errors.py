@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import orjson
 
-from sluice.errors import DeadlineExceeded, DependencyUnavailable, NotFound, SluiceError, TooManyRequests
+from sluice.errors import DeadlineExceeded, DependencyUnavailable, NotFound, ServiceOff, SluiceError, TooManyRequests
 from sluice_gateway.translate.shapes import Failure
 
 _log = logging.getLogger(__name__)
@@ -159,6 +159,14 @@ class Unavailable(ApiError):
     status, type, code = 503, "service_unavailable", "dependency_unavailable"
 
 
+def not_checked(what: str, exc: SluiceError) -> Unavailable:
+    """Return the refusal of what the guardrail could not be asked about, where a policy fails closed."""
+    said = f"The {what} could not be checked, and the policy of this model demands it."
+    if isinstance(exc, ServiceOff):
+        return Unavailable(f"{said} {exc.detail} Or give the model a policy without a guard.", code=exc.code)
+    return Unavailable(f"{said} Try again in a few seconds.")
+
+
 class OutOfTime(ApiError):
     """The caller's deadline or the model's time limit passed."""
 
@@ -209,6 +217,8 @@ def from_service(error: SluiceError, what: str) -> ApiError:
         return RateLimited(
             f"The {what} has reached its limit. Try again in a second.", headers=((b"retry-after", b"1"),)
         )
+    if isinstance(error, ServiceOff):
+        return Unavailable(error.detail, code=error.code)
     if isinstance(error, DependencyUnavailable) or error.status >= 500:
         return Unavailable(f"The {what} is not available now. Try again in a few seconds.")
     return InvalidRequest(error.detail, code="not_found" if isinstance(error, NotFound) else error.code)

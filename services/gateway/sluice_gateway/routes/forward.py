@@ -52,6 +52,7 @@ class ForwardEndpoint:
         if any(part in (".", "..") for part in scope["path"].split("/")):
             raise HTTPException(404)
         key = key_of(deps, dict(scope["headers"]).get(b"authorization", b""))
+        deps.platform.require(self._service)
         target = Target(
             service=self._service,
             base_url=deps.platform.service_url(self._service),

@@ -1,6 +1,6 @@
 """What the keeper of an engine needs from the world."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -91,6 +91,14 @@ class OwnEngines(Protocol):
 
     async def leave(self) -> None:
         """End all of them."""
+        ...
+
+
+class Energy(Protocol):
+    """Counters of energy; those that cannot be read are left out, since an engine serves all the same without them."""
+
+    def joules(self, meters: Collection[str]) -> Mapping[str, float]:
+        """Return the joules of each meter since a moment that stays the same."""
         ...
 
 

@@ -11,6 +11,7 @@ from sluice.contracts.base import Request
 EngineId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]+$")]
 Port = Annotated[int, Field(ge=1, le=65_535)]
+Meter = Annotated[str, StringConstraints(pattern=r"^(cpu|gpu:(0|[1-9][0-9]?))$")]
 CacheType = Literal["f16", "q8_0"]
 _LAST_PORT = 65_535
 
@@ -42,6 +43,8 @@ class EngineBase(Request):
     """Whether a model is refused whose chat template is missing or does not match it."""
     hardware: Hardware | None = None
     """What it runs on, if its use shall be measured."""
+    energy_of: Annotated[tuple[Meter, ...], Field(max_length=64)] = ()
+    """Whose energy it uses, and uses alone: `cpu` (all packages of the host) and `gpu:N` (the N-th NVIDIA GPU of the host)."""
     public_url: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$", max_length=2000)] = ""
     """The base URL by which router and gateway reach it, if it is another than this service's own (as between containers)."""
 
@@ -81,6 +84,10 @@ class LlamaCppSpec(EngineBase):
     def _fits_together(self) -> "LlamaCppSpec":
         if (self.model_package is None) == (self.model_path is None):
             raise ValueError("set exactly one of model_package (a wheel that holds a GGUF file) and model_path")
+        if self.lora and self.energy_of:
+            raise ValueError(
+                "the engines of adapters (lora) share its processors, so their energy cannot be told apart. Leave energy_of out"
+            )
         if self.lora and self.adapter_path is not None:
             raise ValueError(
                 "an engine has one adapter for all answers (adapter_path) or takes several (lora), not both"
@@ -281,6 +288,11 @@ class EnginesFile(Request):
             raise ValueError(
                 "an engine listens on a port of another one's adapters (lora: true takes max_adapters ports, from the one after port on). "
                 "Set first_adapter_port to where as many are free"
+            )
+        meters = [meter for spec in self.engines for meter in spec.energy_of]
+        if len(set(meters)) != len(meters):
+            raise ValueError(
+                "two engines have the same meter in energy_of: what they share cannot be told apart. Name it for one of them"
             )
         names = [group.name for group in self.scaling]
         if len(set(names)) != len(names):

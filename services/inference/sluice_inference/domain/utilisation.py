@@ -1,5 +1,6 @@
-"""How much of an accelerator's arithmetic and memory bandwidth an engine uses: MFU and MBU."""
+"""How much of an accelerator's arithmetic, memory bandwidth and energy an engine uses."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from sluice_inference.domain.specs import Hardware
@@ -36,3 +37,8 @@ def mbu(hardware: Hardware, rates: Rates) -> float:
     steps = rates.generated_tokens / rates.batch
     read = hardware.weights_gb * _GIGA + rates.batch * hardware.kv_mb_per_request * 1e6
     return read * steps / (hardware.bandwidth_gb_s * _GIGA)
+
+
+def joules_between(before: Mapping[str, float], after: Mapping[str, float]) -> float:
+    """Return the joules of all meters that were read both times; one that went back (a driver that was loaded again) counts as no measurement."""
+    return sum(max(0.0, joules - before[meter]) for meter, joules in after.items() if meter in before)

@@ -82,13 +82,14 @@ class EdgeVectorStore:
     async def upsert(self, points: Sequence[Point]) -> None:
         """Put points in place."""
         if points:
-            made = [_edge_point(point, self._space) for point in points]
-            await self._change(qdrant.UpdateOperation.upsert_points(made))
+            await self._change(
+                lambda: qdrant.UpdateOperation.upsert_points([_edge_point(point, self._space) for point in points])
+            )
 
     async def delete(self, selector: Selector) -> None:
         """Remove points."""
         self._removed += await self.count(selector)
-        await self._change(qdrant.UpdateOperation.delete_points_by_filter(_selected(selector)))
+        await self._change(lambda: qdrant.UpdateOperation.delete_points_by_filter(_selected(selector)))
 
     async def search(
         self, scope: Scope, probes: Sequence[Probe], limit: int, *, with_vectors: bool = False
@@ -160,9 +161,10 @@ class EdgeVectorStore:
         self._executor.shutdown(wait=True)
         self._lock.close()
 
-    async def _change(self, operation: Any) -> None:
+    async def _change(self, operation: Callable[[], Any]) -> None:
+        # the operation is made in the engine's thread too: for many points that takes as long as the change itself
         self._sound = False
-        await self._call(lambda: self._shard.update(operation))
+        await self._call(lambda: self._shard.update(operation()))
         self._sound = True
         if self._unflushed_since is None:
             self._unflushed_since = time.monotonic()

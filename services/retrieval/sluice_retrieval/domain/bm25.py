@@ -11,7 +11,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
@@ -109,10 +109,16 @@ def inverse_document_frequency(documents: int, with_term: int) -> float:
     return math.log(1 + (documents - with_term + 0.5) / (with_term + 0.5))
 
 
-def _words(folded: str) -> Iterator[str]:
+def _words(folded: str) -> Iterable[str]:
     if not folded.isascii() and _UNSPACED.search(folded) is not None:
-        yield from _words_of_any(folded)
-        return
+        return _words_of_any(folded)
+    if "_" in folded:
+        return _words_and_parts(folded)
+    words: list[str] = _TERM.findall(folded)
+    return words if max(map(len, words), default=0) <= _MAX_TERM else [word[:_MAX_TERM] for word in words]
+
+
+def _words_and_parts(folded: str) -> Iterator[str]:
     for match in _TERM.finditer(folded):
         word = match.group()[:_MAX_TERM]
         yield word
@@ -131,7 +137,10 @@ def _words_of_any(folded: str) -> Iterator[str]:
 
 
 def _frequencies(found: Sequence[str]) -> Counter[int]:
-    return Counter(map(term_hash, found))
+    hashed: Counter[int] = Counter()
+    for term, tf in Counter(found).items():
+        hashed[term_hash(term)] += tf
+    return hashed
 
 
 def _vector(weights: dict[int, float]) -> SparseVector:

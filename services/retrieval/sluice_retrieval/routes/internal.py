@@ -1,6 +1,11 @@
 """Points for the worker: in the embedded mode this process is the only one that may open the index."""
 
-from fastapi import APIRouter, Depends
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.routing import APIRoute
 
 from sluice.auth import CallerDep
 from sluice.errors import Forbidden, Unauthorized, problem_responses
@@ -24,7 +29,24 @@ async def require_worker(caller: CallerDep) -> None:
         raise Forbidden("Only the retrieval worker may use this.")
 
 
+class _Request(Request):
+    async def json(self) -> Any:
+        # most of a body are numbers, which the standard library reads four times as slowly
+        return orjson.loads(await self.body())
+
+
+class _Route(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        answer = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            return await answer(_Request(request.scope, request.receive))
+
+        return handle
+
+
 router = APIRouter(
+    route_class=_Route,
     prefix="/internal/points",
     tags=["internal"],
     dependencies=[Depends(require_worker)],

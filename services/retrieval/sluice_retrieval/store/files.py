@@ -97,7 +97,7 @@ class Files:
     async def set_attributes(self, tenant: str, store_id: str, file_id: str, attributes: FileAttributes) -> None:
         """Replace a file's attributes; filters see the new ones at once."""
         async with self._database.write() as session:
-            await bump(session, [store_id])
+            await session.run_sync(bump, [store_id])
             rows = await session.scalars(select(DocumentRow).where(_is_file(tenant, store_id, file_id)))
             found = rows.all()
             if not found:
@@ -111,7 +111,7 @@ class Files:
         """Take a file out of a store; its points are noted for removal."""
         async with self._database.write() as session:
             await require_store(session, tenant, store_id)
-            await bump(session, [store_id])
+            await session.run_sync(bump, [store_id])
             found = await session.scalars(
                 delete(DocumentRow).where(_is_file(tenant, store_id, file_id)).returning(DocumentRow.id)
             )

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, String, Update, bindparam, case, delete, e
 from sqlalchemy.orm import aliased
 
 from sluice.contracts.retrieval import ChunkingOptions
-from sluice.db import AsyncSession, Database
+from sluice.db import Database, Session
 from sluice_retrieval.domain.images import Picture, caption_in
 from sluice_retrieval.domain.library import Claim, Job, Removal, Waiting, pause_s
 from sluice_retrieval.domain.points import Selector
@@ -34,38 +34,42 @@ class IngestJobs:
 
     async def claim(self, tenant: str, document_id: str, now: float, until: float) -> Job | Claim:
         """Take a document that is queued, or whose worker has lost its lease."""
-        async with self._database.write() as session:
-            found = await session.execute(_CLAIMED, {"document": document_id, "tenant": tenant})
-            claimed = found.first()
-            if claimed is None:
-                return "gone"
-            row, chunking, text, has_newer, space = claimed
-            if row.status not in _UNFINISHED:
-                return "done"
-            if has_newer:
-                await _drop(session, row)
-                return "gone"
-            if space is None:
-                return "busy"  # no API process has begun yet
-            if row.not_before > now or (row.status == "processing" and row.next_send_at > now):
-                return "busy"
-            if row.attempts >= self._max_attempts:
-                row.status = "failed"
-                row.error = f"Ingestion was begun {row.attempts} times in a row and got nowhere. Split the document and try again."
-                session.add(_removal(row))
-                return "spent"
-            row.status, row.attempts, row.next_send_at = "processing", row.attempts + 1, until
-            row.not_before = until + pause_s(row.attempts)  # if this run dies without a word
-            row.indexed = row.indexed or 0
-            average = await self._average(session, row.store_id, now)
-            return _job(row, ChunkingOptions.model_validate(row.chunking or chunking), text, average, space)
+        return await self._database.transact(lambda session: self._claim(session, tenant, document_id, now, until))
 
-    async def _average(self, session: AsyncSession, store_id: str, now: float) -> float:
+    def _claim(self, session: Session, tenant: str, document_id: str, now: float, until: float) -> Job | Claim:
+        found = session.execute(_CLAIMED, {"document": document_id, "tenant": tenant})
+        claimed = found.first()
+        if claimed is None:
+            return "gone"
+        row, chunking, text, has_newer, space = claimed
+        if row.status not in _UNFINISHED:
+            return "done"
+        if has_newer:
+            _drop(session, row)
+            return "gone"
+        if space is None:
+            return "busy"  # no API process has begun yet
+        if row.not_before > now or (row.status == "processing" and row.next_send_at > now):
+            return "busy"
+        if row.attempts >= self._max_attempts:
+            row.status = "failed"
+            row.error = (
+                f"Ingestion was begun {row.attempts} times in a row and got nowhere. Split the document and try again."
+            )
+            session.add(_removal(row))
+            return "spent"
+        row.status, row.attempts, row.next_send_at = "processing", row.attempts + 1, until
+        row.not_before = until + pause_s(row.attempts)  # if this run dies without a word
+        row.indexed = row.indexed or 0
+        average = self._average(session, row.store_id, now)
+        return _job(row, ChunkingOptions.model_validate(row.chunking or chunking), text, average, space)
+
+    def _average(self, session: Session, store_id: str, now: float) -> float:
         """Return the mean number of terms of a store's chunks, as it was at most ten seconds ago; 0 while it has none."""
         kept = self._averages.get(store_id)
         if kept is not None and kept[1] > now:
             return kept[0]
-        totals = await session.execute(
+        totals = session.execute(
             select(func.coalesce(func.sum(DocumentRow.terms), 0), func.coalesce(func.sum(DocumentRow.chunks), 0)).where(
                 DocumentRow.store_id == store_id, DocumentRow.status == "ready"
             )
@@ -80,8 +84,8 @@ class IngestJobs:
 
     async def extend(self, document_id: str, until: float) -> None:
         """Keep the claim."""
-        async with self._database.write() as session:
-            await session.execute(_processing(document_id).values(next_send_at=until))
+        statement = _processing(document_id).values(next_send_at=until)
+        await self._database.transact(lambda session: session.execute(statement))
 
     async def keep_text(
         self, job: Job, text: str, media_type: str, sha256: str, picture: Picture | None = None
@@ -98,39 +102,43 @@ class IngestJobs:
 
     async def plan(self, job: Job, plan: str, planned: int) -> None:
         """Note how the document is cut; nothing is indexed by this plan yet."""
-        async with self._database.write() as session:
-            await session.execute(_processing(job.document_id).values(plan=plan, planned=planned, indexed=0))
+        statement = _processing(job.document_id).values(plan=plan, planned=planned, indexed=0)
+        await self._database.transact(lambda session: session.execute(statement))
 
     async def progress(self, job: Job, indexed: int, until: float) -> None:
         """Note that so many chunks are in the index, and keep the claim; earlier runs are forgiven."""
-        async with self._database.write() as session:
-            await session.execute(
-                _processing(job.document_id).values(indexed=indexed, next_send_at=until, not_before=until, attempts=1)
-            )
+        statement = _processing(job.document_id).values(
+            indexed=indexed, next_send_at=until, not_before=until, attempts=1
+        )
+        await self._database.transact(lambda session: session.execute(statement))
 
     async def finish(self, job: Job, chunks: int, terms: int, languages: Collection[str], now: float) -> None:
         """Make the document ready and retire older ones of its name; queue it again if another embedding model answers now."""
-        async with self._database.write() as session:
-            await bump(session, [job.store_id])
-            found = await session.execute(_FINISHED, {"document": job.document_id})
-            finished = found.first()
-            if finished is None:
-                session.add(_removal_of(job))
-                return
-            row, has_newer, space = finished
-            if has_newer:
-                await _drop(session, row)
-                return
-            if space != job.space:  # another model answers since it was claimed
-                row.status, row.attempts, row.next_send_at, row.not_before, row.plan = "queued", 0, now, 0.0, None
-                return
-            row.status, row.error, row.chunks, row.terms = "ready", None, chunks, terms
-            row.indexed = row.planned = chunks
-            row.stems, row.space, row.ready_at = STEMS, job.space, now
-            await _add_languages(session, row.store_id, languages)
-            older = await session.scalars(select(DocumentRow).where(*_same_document(row), DocumentRow.id < row.id))
-            for old in older.all():
-                await _drop(session, old)
+        await self._database.transact(lambda session: self._finish(session, job, chunks, terms, languages, now))
+
+    def _finish(
+        self, session: Session, job: Job, chunks: int, terms: int, languages: Collection[str], now: float
+    ) -> None:
+        bump(session, [job.store_id])
+        found = session.execute(_FINISHED, {"document": job.document_id})
+        finished = found.first()
+        if finished is None:
+            session.add(_removal_of(job))
+            return
+        row, has_newer, space = finished
+        if has_newer:
+            _drop(session, row)
+            return
+        if space != job.space:  # another model answers since it was claimed
+            row.status, row.attempts, row.next_send_at, row.not_before, row.plan = "queued", 0, now, 0.0, None
+            return
+        row.status, row.error, row.chunks, row.terms = "ready", None, chunks, terms
+        row.indexed = row.planned = chunks
+        row.stems, row.space, row.ready_at = STEMS, job.space, now
+        _add_languages(session, row.store_id, languages)
+        older = session.scalars(select(DocumentRow).where(*_same_document(row), DocumentRow.id < row.id))
+        for old in older.all():
+            _drop(session, old)
 
     async def fail(self, job: Job, error: str) -> None:
         """Give the document up; its points are noted for removal."""
@@ -192,7 +200,7 @@ class IngestJobs:
         async with self._database.write() as session:
             rows = await session.scalars(select(DocumentRow).where(DocumentRow.status == "ready"))
             found = [row for row in rows if counts.get(row.id, 0) != row.chunks]
-            await bump(session, [row.store_id for row in found])
+            await session.run_sync(bump, [row.store_id for row in found])
             for row in found:
                 row.status, row.attempts, row.next_send_at, row.not_before = "queued", 0, now, 0.0
                 row.indexed, row.plan = 0, None
@@ -215,7 +223,7 @@ class IngestJobs:
         queued = {"status": "queued", "attempts": 0, "next_send_at": now, "not_before": 0.0, "indexed": 0, "plan": None}
         async with self._database.write() as session:
             stores = await session.scalars(select(DocumentRow.store_id).where(DocumentRow.id.in_(again), *ready))
-            await bump(session, stores.all())
+            await session.run_sync(bump, stores.all())
             await session.execute(
                 update(DocumentRow).where(DocumentRow.id.in_(again), *ready).values(stems=STEMS, **queued)
             )
@@ -231,7 +239,7 @@ class IngestJobs:
             )
             emptied = 0
             for store in (await session.scalars(over)).all():
-                await bump(session, [store.id])
+                await session.run_sync(bump, [store.id])
                 gone = await session.scalars(
                     delete(DocumentRow).where(DocumentRow.store_id == store.id).returning(DocumentRow.id)
                 )
@@ -258,11 +266,11 @@ class IngestJobs:
             return int(count)
 
 
-async def _add_languages(session: AsyncSession, store_id: str, languages: Collection[str]) -> None:
-    known = await session.scalar(select(StoreRow.languages).where(StoreRow.id == store_id))
+def _add_languages(session: Session, store_id: str, languages: Collection[str]) -> None:
+    known = session.scalar(select(StoreRow.languages).where(StoreRow.id == store_id))
     if known is None or set(languages) <= set(known.split()):
         return
-    store = await session.get(StoreRow, store_id, with_for_update=True, populate_existing=True)
+    store = session.get(StoreRow, store_id, with_for_update=True, populate_existing=True)
     if store is not None:
         store.languages = " ".join(dict.fromkeys((*store.languages.split(), *sorted(languages))))
 
@@ -322,9 +330,9 @@ def _same_document(row: DocumentRow) -> tuple[ColumnElement[bool], ...]:
     return DocumentRow.store_id == row.store_id, same, DocumentRow.file_id.is_not_distinct_from(row.file_id)
 
 
-async def _drop(session: AsyncSession, row: DocumentRow) -> None:
+def _drop(session: Session, row: DocumentRow) -> None:
     session.add(_removal(row))
-    await session.delete(row)
+    session.delete(row)
 
 
 def _removal(row: DocumentRow) -> RemovalRow:

@@ -229,7 +229,7 @@ class Library:
     async def remove_document(self, tenant: str, store_id: str, document_id: str) -> None:
         """Remove a document; its points are noted for removal."""
         async with self._database.write() as session:
-            await bump(session, [store_id])
+            await session.run_sync(bump, [store_id])
             found = await session.execute(
                 delete(DocumentRow).where(_is_document(tenant, store_id, document_id)).returning(DocumentRow.id)
             )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import String, bindparam, update
 
-from sluice.db import AsyncSession
+from sluice.db import Session
 from sluice_retrieval.tables import StoreRow
 
 _BUMPED = (
@@ -15,7 +15,7 @@ _BUMPED = (
 )
 
 
-async def bump(session: AsyncSession, store_ids: Iterable[str]) -> None:
+def bump(session: Session, store_ids: Iterable[str]) -> None:
     """Give stores their next version; call it before documents are changed, since who locks both locks the store first."""
     for store_id in sorted(set(store_ids)):
-        await session.execute(_BUMPED, {"store": store_id})
+        session.execute(_BUMPED, {"store": store_id})

@@ -3,13 +3,14 @@
 from typing import Annotated, Generic, Literal, TypeVar
 
 from fastapi import Header, Path, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, computed_field
 
 from sluice.contracts.base import Reply
 from sluice.contracts.paging import Cursor
 from sluice.contracts.registry import RegistryKind
 from sluice.contracts.routing import DeploymentHealth
-from sluice_router.domain.config import DeploymentConfig, Name
+from sluice.contracts.sizes import ModelSize, size_of
+from sluice_router.domain.config import DeploymentConfig, ModelConfig, Name
 from sluice_router.domain.registry_admin import Condition
 
 Spec = TypeVar("Spec", bound=BaseModel)
@@ -44,7 +45,7 @@ class Object(Reply, Generic[Spec]):
     """An object of the registry: where it is declared, whether it is in force, and what was said of it.
 
     `version` is the registry's when it last changed, and its ETag; what models.yaml declares has none. One of the API that does not
-    fit models.yaml is not in force, and `problem` says why.
+    fit models.yaml is not in force, and `problem` says why. `size` is that of a model whose `parameters_b` is known.
     """
 
     object: Literal["registry.object"] = "registry.object"
@@ -58,6 +59,14 @@ class Object(Reply, Generic[Spec]):
     updated_at: float | None = None
     updated_by: str | None = None
     spec: Spec
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def size(self) -> ModelSize | None:
+        """Its category by parameters, and the memory of its weights."""
+        if isinstance(self.spec, ModelConfig) and self.spec.parameters_b is not None:
+            return size_of(self.spec.parameters_b)
+        return None
 
 
 class DeploymentObject(Reply):

@@ -12,11 +12,11 @@ from openai_provider import Behaviour, Provider
 
 from sluice.contracts.retrieval import RetrievalPolicy
 from sluice.contracts.routing import Policy, Route, RoutingSnapshot, SamplingPolicy
-from sluice.errors import DependencyUnavailable, NotFound
+from sluice.errors import DependencyUnavailable, NotFound, ServiceOff
 from sluice_gateway.domain.ports import KeyRecord
 
 CHAT = "/v1/chat/completions"
-AWAY = DependencyUnavailable("away")
+AWAY, OFF = DependencyUnavailable("away"), ServiceOff("set this.")
 POLICIES = (
     Policy(name="strict", guard_input="enforce", guard_output="enforce"),
     Policy(name="input", guard_input="enforce"),
@@ -79,6 +79,10 @@ async def test_a_guard_that_is_away_closes_or_opens_as_the_policy_says(
     async with serving(parts, routing(provider, "input")) as gateway:
         closed = await client.post(gateway.url + CHAT, json=ask("x"))
     assert (closed.status_code, provider.seen) == (503, [])
+    async with serving(Parts(guard=Guard(failing=OFF)), routing(provider, "input")) as gateway:
+        off = (await client.post(gateway.url + CHAT, json=ask("x"))).json()["error"]
+    assert off["code"] == "service_off"
+    assert "set this" in off["message"]
     async with serving(Parts(guard=Guard(failing=AWAY)), routing(provider, "input-open")) as gateway:
         opened = await client.post(gateway.url + CHAT, json=ask("x"))
     assert (opened.status_code, opened.headers["x-sluice-guard"]) == (200, "unchecked")

@@ -15,7 +15,7 @@ from sluice.masking import Vault, names_in
 from sluice_gateway.dataplane.body import Fields, Kind
 from sluice_gateway.dataplane.context import GuardOutcome, RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
-from sluice_gateway.dataplane.errors import Blocked, InvalidRequest, Unavailable, unchecked
+from sluice_gateway.dataplane.errors import Blocked, InvalidRequest, not_checked, unchecked
 from sluice_gateway.dataplane.texts import Path, Piece, pieces, replaced
 from sluice_gateway.dataplane.wants import modalities
 
@@ -142,9 +142,7 @@ class GuardInput:
         except SluiceError as exc:
             self._deps.metrics.stage_errors.labels("guard_input").inc()
             if not ctx.plan.fail_open:
-                raise Unavailable(
-                    "The input could not be checked, and the policy of this model demands it. Try again in a few seconds."
-                ) from exc
+                raise not_checked("input", exc) from exc
             let_unchecked(ctx, self._deps)
             return
         ctx.flag(judgement.issues)
@@ -182,9 +180,7 @@ class GuardInput:
             if ctx.plan.fail_open:
                 let_unchecked(ctx, self._deps)
                 return
-            raise Unavailable(
-                "The evidence could not be checked, and the policy of this model demands it. Try again in a few seconds."
-            ) from exc
+            raise not_checked("evidence", exc) from exc
         ctx.flag(verdict.issues)
         if not verdict.safe or not verdict.filtered_segments:
             ctx.context_text, ctx.citations = "", ()

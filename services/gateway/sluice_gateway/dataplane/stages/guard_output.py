@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, Protocol
 
 from sluice.contracts.guard import MAX_TEXT, CheckRequest, IssueDetail, OutputVerdict, Segment
 from sluice.errors import SluiceError
+from sluice_gateway.dataplane.errors import not_checked
 from sluice_gateway.dataplane.body import Fields
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
-from sluice_gateway.dataplane.errors import Unavailable
 from sluice_gateway.dataplane.stages.guard_input import CHECK_FAILED, let_unchecked, note_failures
 from sluice_gateway.dataplane.texts import pieces, question
 
@@ -97,9 +97,7 @@ class GuardOutput:
         except SluiceError as exc:
             self._deps.metrics.stage_errors.labels("guard_output").inc()
             if ctx.plan.guard_output == "enforce" and not ctx.plan.fail_open:
-                raise Unavailable(
-                    "The answer could not be checked, and the policy of this model demands it. Try again in a few seconds."
-                ) from exc
+                raise not_checked("answer", exc) from exc
             # What only observes promises nothing, so nothing of it is missing.
             if ctx.plan.guard_output == "enforce":
                 let_unchecked(ctx, self._deps)
