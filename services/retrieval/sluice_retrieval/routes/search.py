@@ -62,7 +62,12 @@ async def search_store(store_id: str, body: SearchRequest, caller: CallerDep, de
     hits = (_hit(hit, found.details[hit.passage.document_id], explain=body.explain) for hit in found.hits)
     queries = tuple(one.text for one in found.understood.queries)
     return SearchReply(
-        mode=body.mode, data=tuple(hits), search_query=queries, understood=found.understood, version=found.version
+        mode=body.mode,
+        data=tuple(hits),
+        search_query=queries,
+        understood=found.understood,
+        version=found.version,
+        computed=found.computed,
     )
 
 
