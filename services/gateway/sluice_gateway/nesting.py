@@ -13,7 +13,6 @@ MOST_LEVELS = (
 )
 _WRITABLE = 254
 _FEW = 32
-_HOLDERS = frozenset((dict, list))
 
 
 class TooDeep(orjson.JSONDecodeError):
@@ -44,12 +43,14 @@ def loads(raw: bytes | str) -> Any:
 
 def _holds_little(found: Any) -> bool:
     # Whether so few objects and lists are in it that they cannot stand so deep in each other, as in most long prompts.
-    left, seen = [found], 0
-    while left:
-        one = left.pop()
-        seen += 1
-        if type(one) in _HOLDERS:
-            if seen > _FEW or len(one) > _FEW:
-                return False
-            left += [value for value in (one.values() if type(one) is dict else one) if type(value) in _HOLDERS]
+    if type(found) is not dict:
+        return False
+    held: list[Any] = [found]
+    for one in held:
+        if len(one) > _FEW or len(held) > _FEW:
+            return False
+        for value in one.values() if type(one) is dict else one:
+            kind = type(value)
+            if kind is dict or kind is list:
+                held.append(value)
     return True

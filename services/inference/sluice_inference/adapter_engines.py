@@ -56,7 +56,9 @@ class AdapterEngines:
             AdapterRefused: there is no such file.
             EngineFailed: it does not start.
         """
-        if name not in self._by_name:
+        if name in self._by_name:
+            self._by_name[name].start()  # it may have been stopped, or wait after a failure
+        else:
             file = find_gguf_adapter(Path(path))
             taken = {keeper.spec.base_url for keeper in self._by_name.values()}
             specs = (self._spec.with_adapter(name, file, port) for port in self._spec.adapter_ports)
@@ -68,8 +70,12 @@ class AdapterEngines:
             keeper = self._make(free)
             self._by_name[name] = keeper
             self._loops.start(_loop(keeper), keeper.run)
+        limit = self._spec.start_timeout_s
         try:
-            await self._until_ready(name)
+            await asyncio.wait_for(self._until_ready(name), limit)
+        except TimeoutError as exc:
+            await self._end(name)
+            raise EngineFailed(f"The engine of the adapter {name!r} was not ready after {limit:g} s.") from exc
         except BaseException:
             await self._end(name)
             raise

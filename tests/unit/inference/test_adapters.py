@@ -12,13 +12,15 @@ from tests.integration.inference.lora_file import write_adapter
 
 from sluice.clock import SystemClock
 from sluice.contracts.engine import AdapterLoad
+from sluice.loops import Supervisor
 from sluice.telemetry.metrics import MetricRegistry
+from sluice_inference.adapter_engines import AdapterEngines
 from sluice_inference.adapters.adapter_file import AdapterFile
 from sluice_inference.domain.commands import llamacpp_command
 from sluice_inference.domain.errors import AdapterNotFound, AdapterRefused, EngineFailed
 from sluice_inference.domain.lifecycle import RestartPolicy
 from sluice_inference.domain.lora import Adapter, AdapterConfig, misfit, to_evict, used
-from sluice_inference.domain.ports import Serving
+from sluice_inference.domain.ports import ProcessEnd, Serving
 from sluice_inference.domain.readings import Reading
 from sluice_inference.domain.specs import EnginesFile, EngineSpec, LlamaCppSpec, RemoteSpec, VllmSpec
 from sluice_inference.fleet import Fleet
@@ -283,3 +285,80 @@ async def test_engines_of_adapters_come_back_with_their_engine_and_stop_with_it(
         assert own.running == {}
     finally:
         loop.cancel()
+
+
+class Running:
+    """A process that runs until it is asked to end."""
+
+    pid = 1
+
+    def __init__(self) -> None:
+        self._over = asyncio.Event()
+
+    async def ended(self) -> ProcessEnd:
+        await self._over.wait()
+        return ProcessEnd(4, ("no memory",))
+
+    async def end(self, grace_s: float) -> None:
+        self._over.set()
+
+    def memory_bytes(self) -> int | None:
+        return None
+
+
+class Launching(Engines):
+    """Engines that are started here; those of adapters in `failing` end at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failing: set[str] = set()
+        self.ports: dict[str, int] = {}
+
+    async def start(self, spec: LlamaCppSpec) -> Running:
+        self.ports[spec.model] = spec.port
+        process = Running()
+        if spec.model in self.failing:
+            await process.end(0)
+        return process
+
+    def log_lines(self, engine_id: str) -> tuple[str, ...]:
+        return ()
+
+    async def is_up(self, spec: EngineSpec) -> None:
+        if spec.model in self.failing:
+            raise EngineFailed("connection refused")
+
+
+async def test_engines_of_adapters_take_free_ports_and_are_started_again(tmp_path: Path) -> None:
+    world, registry = Launching(), MetricRegistry()
+    metrics, loops, spec = EngineMetrics(registry), Supervisor(registry), llamacpp(lora=True)
+
+    def keeper_of(one: LlamaCppSpec) -> EngineKeeper:
+        return EngineKeeper(
+            one, launcher=world, probe=world, metrics=metrics, clock=SystemClock(),  # type: ignore[arg-type]
+            policy=RestartPolicy(0.01, 60.0, 3, 60.0, 1), pace=Pace(0.01, 0.01, drain_s=0.1),
+        )  # fmt: skip
+
+    beside = AdapterEngines(spec, keeper_of, loops, leave_s=0.0)
+    file = str(write_adapter(tmp_path / "a.gguf"))
+    try:
+        for name in ("a", "b"):
+            await beside.load(name, file)
+        assert (world.ports, list(beside.keepers)) == ({"a": 9001, "b": 9002}, ["l.9001", "l.9002"])
+        with pytest.raises(EngineFailed, match="All ports"):
+            await beside.load("c", file)
+        beside.keepers["l.9001"].stop()
+        await until(lambda: list(beside.serving()) == ["b"])
+        await beside.load("a", file)
+        assert set(beside.serving()) == {"a", "b"}, "one that was stopped is started again"
+        await beside.unload("a")
+        world.failing = {"c"}
+        with pytest.raises(EngineFailed, match="'c' does not start: The engine ended with status 4"):
+            await beside.load("c", file)
+        world.failing = set()
+        await beside.load("c", file)
+        assert world.ports["c"] == 9001, "its port was free again"
+        await beside.leave()
+        assert (beside.keepers, loops.is_running("engine-l.9001")) == ({}, False)
+    finally:
+        await loops.close()

@@ -1,9 +1,13 @@
 """What check-config says of the usual mistakes in models.yaml: the line, the entry's name, and what to change."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
+from sluice.testing import platform_settings
 from sluice.yaml_lines import line_of
+from sluice_router.adapters.models_file import load
 from sluice_router.domain.config import parse
 from sluice_router.domain.errors import ModelsFileError
 
@@ -94,3 +98,18 @@ def test_the_nearest_line_stands_for_what_is_missing(place: tuple[str | int, ...
 
 def test_what_is_no_yaml_has_no_lines() -> None:
     assert (line_of("a: [", ()), line_of("", ())) == (None, None)
+
+
+def test_what_needs_a_service_that_is_off_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    own = "  - {name: own, kind: embedding, deployments: [{base_url: http://x/v1, auth: {kind: service, audience: retrieval}}]}\n"
+    text = RIGHT.replace("  - name: big\n", own + "  - name: big\n    policy: default\n")
+    text += "  - {name: open, guard_input: enforce, on_guard_error: open}\n"
+    (tmp_path / "models.yaml").write_text(text.replace("    candidates:", "    policy: open\n    candidates:"))
+    load(platform_settings(tmp_path, config_dir=tmp_path))
+    assert caplog.messages == []
+    load(platform_settings(tmp_path, config_dir=tmp_path, services="feedback"))
+    assert [message.partition(" needs ")[0] for message in caplog.messages] == [
+        "big answers 503: its policy `default`",
+        "own answers 503: every deployment of it",
+    ]
+    assert "Add `guardrail` to SLUICE_SERVICES" in caplog.messages[0]

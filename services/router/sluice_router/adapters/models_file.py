@@ -8,21 +8,25 @@ from sluice.clock import Clock
 from sluice.contracts.routing import ConfigStatus
 from sluice.errors import SluiceError
 from sluice.files import stamp
-from sluice.settings import PlatformSettings
+from sluice.settings import OPTIONAL_SERVICES, SERVICES, PlatformSettings
 from sluice_router.domain.config import ModelsFile, parse
+from sluice_router.domain.unserved import unserved
 
 _log = logging.getLogger(__name__)
 FILENAME = "models.yaml"
 
 
 def load(platform: PlatformSettings) -> ModelsFile:
-    """Read and check the file.
+    """Read and check the file; what needs a service that is off is told in the log.
 
     Raises:
         ModelsFileError: with every wrong value, where it stands and what is wrong.
     """
     path = str(platform.config_dir / FILENAME)
-    return parse(platform.load_yaml(FILENAME), path, lambda place: platform.line_of(FILENAME, place))
+    found = parse(platform.load_yaml(FILENAME), path, lambda place: platform.line_of(FILENAME, place))
+    for said in unserved(found, [name for name in (*SERVICES, *OPTIONAL_SERVICES) if not platform.runs(name)]):
+        _log.warning("%s", said)
+    return found
 
 
 class WatchedFile:

@@ -1,0 +1,32 @@
+"""What a configuration asks of services that are not part of the installation."""
+
+from collections.abc import Collection, Iterator
+
+from sluice_router.domain.config import ModelsFile, PolicyConfig
+
+
+def unserved(whole: ModelsFile, off: Collection[str]) -> Iterator[str]:
+    """Return a sentence for each model or route that cannot be answered while the services `off` do not run."""
+    policies = {policy.name: policy for policy in whole.policies}
+    named = [*((one.name, one.policy) for one in whole.models), *((one.name, one.policy) for one in whole.routes)]
+    for name, policy in named:
+        for service in _needed(policies.get(policy or "")):
+            if service in off:
+                yield _said(name, f"its policy `{policy}`", service)
+    for model in whole.models:
+        if all(place.auth.kind == "service" and place.auth.audience in off for place in model.deployments):
+            yield _said(model.name, "every deployment of it", str(model.deployments[0].auth.audience))
+
+
+def _needed(policy: PolicyConfig | None) -> Iterator[str]:
+    # What degrades by choice is no need: the policy says that it goes on without.
+    if policy is None:
+        return
+    if "enforce" in (policy.guard_input, policy.guard_output) and policy.on_guard_error == "closed":
+        yield "guardrail"
+    if policy.retrieval is not None and policy.retrieval.on_error == "fail":
+        yield "retrieval"
+
+
+def _said(name: str, what: str, service: str) -> str:
+    return f"{name} answers 503: {what} needs the {service} service, which is off. Add `{service}` to SLUICE_SERVICES, or change it in models.yaml."
