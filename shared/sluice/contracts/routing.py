@@ -128,7 +128,8 @@ class Model(Reply):
     What describes it (`version` to `capabilities`) is as its operator says. `input_modalities` and `capabilities` None
     means that nobody said: such a model is asked for anything, while one that lists them is asked for those only.
     A request without an answer after `hedge_after_ms` is sent to a second deployment as well.
-    `parameters_b` is its size in billions of parameters. `price` None means that nobody knows what it costs. `balance` says how
+    `parameters_b` is its size in billions of parameters. `token_scale` says by language how many times the usual estimate (a token for four bytes) its tokenizer
+    makes of a text. `price` None means that nobody knows what it costs. `balance` says how
     one of its deployments is chosen.
     """
 
@@ -145,6 +146,7 @@ class Model(Reply):
     parameters_b: Annotated[float, Field(gt=0)] | None = None
     licence: str | None = None
     domains: tuple[str, ...] = ()
+    token_scale: dict[str, float] = {}
     input_modalities: tuple[Modality, ...] | None = None
     output_modalities: tuple[Modality, ...] | None = None
     capabilities: tuple[Capability, ...] | None = None

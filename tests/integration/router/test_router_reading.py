@@ -67,8 +67,10 @@ async def platform(tmp_path: Path) -> PlatformSettings:
         "rules": [{"languages": ["de"], "use": ["german"]}],
     }
     domains = {"name": "expert", "candidates": ["small", "coder"], "by_domain": True}
+    long = {"name": "long", "candidates": ["little", "big"]}
     models = [model("small"), model("big"), model("german"), model("coder", domains=["code"])]
-    (tmp_path / "models.yaml").write_text(yaml.safe_dump({"models": models, "routes": [route, domains]}))
+    models.append(model("little", context_tokens=1000, token_scale={"de": 1.5}))
+    (tmp_path / "models.yaml").write_text(yaml.safe_dump({"models": models, "routes": [route, domains, long]}))
     texts = {
         "code": [f"write a function number {n} that sorts a list" for n in range(12)],
         "law": [f"clause {n} of this contract is void" for n in range(12)],
@@ -144,6 +146,8 @@ async def test_language_and_domain_decide_and_are_explained(platform: PlatformSe
         german = await ask(client, GERMAN, explain=True)
         assert (german["model"], german["reason"]) == ("german", "rule: german answers de")
         assert (await ask(client, "ja ja"))["model"] == "small", "too short to tell"
+        fits = [(await ask(client, text, "long", prompt_tokens=700))["model"] for text in (GERMAN, "Explain the bill.")]
+        assert fits == ["big", "little"], "700 tokens of English are 1,050 of German for it"
         report = await client.post("/v1/classifiers/domain/train")
         assert (report.status_code, report.json()["classifier"]) == (200, "domain")
         found = await ask(client, "write a function number 5 that sorts a list", "expert", explain=True)

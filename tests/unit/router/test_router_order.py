@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluice.contracts.routing import Deployment, Model, Quality, Route, RouteRequest, RoutingSnapshot, Rule
+from sluice.contracts.routing import Deployment, Model, Price, Quality, Route, RouteRequest, RoutingSnapshot, Rule
 from sluice_router.adapters.arrays import packed, unpacked
 from sluice_router.domain.choice import decide
 from sluice_router.domain.classify.gain import GainExamples, apgr, train_gain
@@ -53,6 +53,30 @@ def test_a_rule_fits_when_all_its_conditions_hold(
     assert (found.model, found.reason) == ("big", f"rule: big answers {why}")
     for other in (Signs(), Signs(language=Reading("not_confident", "de", 0.5), domain=BROKEN)):
         assert decide(routing, asked(), {}, other).decision.model == "small", "what was not recognised fits no rule"
+
+
+def test_a_prompt_is_counted_by_its_language_for_models_that_say_how() -> None:
+    routing = snapshot(prefer="cheapest")
+    small = routing.models[0].model_copy(
+        update={"context_tokens": 1000, "token_scale": {"de": 1.5}, "price": Price(input=1.0)}
+    )
+    others = [one.model_copy(update={"price": Price(input=1.2)}) for one in routing.models[1:]]
+    routing = routing.model_copy(update={"models": (small, *others)})
+    english, german = Signs(), Signs(language=GERMAN)
+    assert decide(routing, asked(prompt_tokens=700), {}, english).decision.model == "small"
+    found = decide(routing, asked(prompt_tokens=700), {}, german).decision
+    assert found.model == "big"
+    assert found.candidates is not None
+    assert found.candidates[0].reason == (
+        "its context of 1000 does not hold the prompt of about 1050 tokens (de: 1.5 times the usual)"
+    )
+    assert decide(routing, asked(prompt_tokens=100), {}, german).decision.model == "big", (
+        "150 tokens cost more than 100"
+    )
+    with pytest.raises(ModelsFileError, match="token_scale"):
+        parse(
+            {"models": [{"name": "m", "token_scale": {"German": 2}, "deployments": [{"base_url": "http://h/v1"}]}]}, "f"
+        )
 
 
 def test_models_for_the_recognised_domain_come_first() -> None:

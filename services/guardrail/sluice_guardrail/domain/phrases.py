@@ -26,6 +26,11 @@ RuleName = Literal[
     "other_language",
     "rules_void",
     "exfiltration",
+    "refusal_suppression",
+    "prefix_injection",
+    "two_answers",
+    "training_data",
+    "secrecy",
 ]
 
 
@@ -84,6 +89,9 @@ def _rule(name: RuleName, needles: str, pattern: str, weight: float, *, ordered:
     groups = tuple(frozenset(group.split(";")) for group in needles.split(" & "))
     return Rule(name, groups, re.compile(pattern), weight, ordered, PatternGate(pattern))
 
+
+_LIMITS = r"(?:rules|restrictions?|guidelines|limits|limitations|constraints|boundaries|filters?|policies|safeguards|principles|considerations|codes?|censorship|ethics|morals)"
+_MORAL = r"(?:moral|ethical|safety|legal|content|openai|company|programmed|built-in)"
 
 _DROP_NEEDLES = (
     "ignor;disregard;forget;bypass;overrid;overlook;neglect;discard;abandon;dismiss;scratch;stop following;stop obeying;not follow"
@@ -300,6 +308,99 @@ RULES: tuple[Rule, ...] = (
         "decode;decrypt;base64;rot13;deobfuscate;morse",
         rf"\b(?:decode|decrypt|unscramble|deobfuscate)\b(?:{_S}{_W}{{0,14}}?|{_S})(?:and|then) (?:then )?(?:follow|execute|obey|do|run|carry out|perform|comply)\b",
         0.75,
+    ),
+    _rule(
+        "refusal_suppression",
+        "refus;declin;say no;can't;cannot;apologi;reject & never;not ;n't ;without;no ",
+        rf"\byou{_S}(?:{_W}){{0,2}}?(?:(?:must|may|can|will|shall|should|are to){_S}(?:not|never)|cannot|can't|won't|never|are not (?:allowed|able|permitted) to){_S}(?:{_W}){{0,2}}?(?:refuse|decline|reject|say no|say (?:that )?you (?:can't|cannot))\b"
+        rf"|\b(?:never|do not|don't){_S}(?:ever{_S})?(?:refuse|decline|reject|say no|apologi[sz]e|say (?:that )?(?:you|it) (?:can't|cannot|can not))\b",
+        0.5,
+        ordered=False,
+    ),
+    _rule(
+        "refusal_suppression",
+        "comply;obey;answer;respond;fulfil;follow & any ;every ;all ;whatever;no matter;regardless",
+        rf"\b(?:you{_S})?(?:must|will|shall|always|have to){_S}(?:{_W}){{0,2}}?(?:comply{_S}with|obey|fulfill?|answer|respond{_S}to|follow){_S}(?:{_W}){{0,2}}?(?:any|every|all|whatever)\b[^.!?\n]{{0,60}}"
+        rf"\b(?:no matter|regardless|however|even (?:if|when)|without{_S}(?:{_W}){{0,2}}?(?:question|exception|hesitation|refus|limit|restrict|filter|warning))",
+        0.75,
+    ),
+    _rule(
+        "prefix_injection",
+        "start;begin;open;prefix;preface & sure;absolutely;of course;certainly;yes, ;okay;i will & answer;response;reply;output;sentence;message",
+        r"\b(?:start|begin|open|preface|prefix)\b[^.!?\n]{0,30}\b(?:answers?|responses?|reply|replies|outputs?|sentences?|messages?)\b[^.!?\n]{0,16}\b(?:with|by)\b[^.!?\n]{0,24}[\"'“‘](?:sure|absolutely|of course|certainly|yes, |okay|i will)",
+        0.6,
+    ),
+    _rule(
+        "two_answers",
+        "dan;jailbr;developer;unfiltered;uncensored;evil;classic;🔓;unrestricted & two ;both ;twice;[;(;🔒",
+        r"\b(?:two|both|2)\b[^.!?\n]{0,30}\b(?:responses?|answers?|ways|outputs?|paragraphs?|replies)\b[^\n]{0,200}\b(?:unfiltered|uncensored|unrestricted|jailbr\w{2,6}|dan|evil|developer mode)\b"
+        r"|(?:\[|\(|🔓 ?|🔒 ?)(?:🔓|🔒)?(?:jailbreak|jailbroken|dan|stan|dude|developer mode|developer mode output|classic|normal output|evil)(?:\]|\)|:)",
+        0.75,
+    ),
+    _rule(
+        "training_data",
+        "forever;infinit;indefinit;endless;without end;without stopping;until you;times & repeat;print;say;write;output & word;letter;token;phrase;sentence",
+        r"\b(?:repeat|print|say|write|output)\b[^.!?\n]{0,20}\b(?:words?|letters?|tokens?|phrase|sentence)\b[^.!?\n]{0,40}\b(?:forever|infinitely|indefinitely|endlessly|without (?:end|stopping)|until you (?:can't|cannot|run out|crash)|[0-9]{4,} times)",
+        0.8,
+    ),
+    _rule(
+        "training_data",
+        "training data;training set;training corpus;training example;training document;fine-tuning data;memori & recit;repeat;print;output;reveal;quote;dump;leak;extract;regurgit;reproduc;complete;continue;share;list",
+        rf"\b(?:recite|repeat|print|output|reveal|quote|dump|leak|extract|regurgitate|reproduce|complete|continue|share|list){_S}(?:{_W}){{0,8}}?(?:from|in|of|you{_S}memori[sz]ed){_S}(?:{_W}){{0,2}}?(?:your|ur){_S}(?:{_W}){{0,1}}?(?:training|fine-?tuning)"
+        rf"{_S}(?:data(?:set)?|set|corpus|examples|documents)\b",
+        0.75,
+    ),
+    _rule(
+        "restrictions_lifted",
+        "apply to you & rules;restrict;guideline;limit;policies;polic;filter;safeguard;ethic;constraint",
+        rf"\b(?:{_LIMITS}|{_RULES}){_S}(?:{_W}){{0,3}}?(?:do not|don't|does not|doesn't|no longer|never|cannot){_S}apply to you\b",
+        0.75,
+    ),
+    _rule(
+        "restrictions_lifted",
+        "apply & rules;restrict;guideline;limit;policies;polic;filter;safeguard;ethic;constraint",
+        rf"\b(?:{_LIMITS}|{_RULES}){_S}(?:{_W}){{0,3}}?(?:do not|don't|does not|doesn't|no longer|never|cannot){_S}apply{_S}(?:here|now|in this (?:chat|conversation|game|session|role|story|world|mode)|for (?:this|me)|to (?:this|me)|any ?more)\b",
+        0.5,
+    ),
+    _rule(
+        "restrictions_lifted",
+        "filter;check;protocol;safety;moderation;guardrail;safeguard & off;disabled;deactivated;bypassed;suspended;removed;false",
+        r"\b(?:safety|content|ethics?|ethical|moderation|security|guard)[ _-]?(?:filters?|filtering|checks?|protocols?|systems?|layers?|mode|policy|policies|rails?)\b[^\w\n]{0,3}(?:(?:is|are|have been|has been|now) ){0,2}(?:off|disabled|deactivated|bypassed|suspended|removed|false)\b",
+        0.75,
+    ),
+    _rule(
+        "claimed_authority",
+        "authori;permi;grant;clearance;allow & ignor;bypass;overrid;disregard;break;exceed;skip;drop",
+        rf"\b(?:(?:i|we){_S}(?:{_W}){{0,2}}?(?:authori[sz]e|permit|allow|grant|give){_S}you|you{_S}(?:have|are|now have|are now|get){_S}(?:{_W}){{0,4}}?(?:permission|authori[sz]ation|authori[sz]ed|clearance|permitted|allowed|free)){_S}(?:{_W}){{0,3}}?(?:to{_S})?(?:{_W}){{0,1}}?"
+        rf"(?:ignore|bypass|override|disregard|break|exceed|skip|drop){_S}(?:{_W}){{0,4}}?(?:{_LIMITS}|{_RULES})\b",
+        0.8,
+    ),
+    _rule(
+        "pretend_to_be",
+        "hypothetical;imagine;pretend;suppose;as if;as though;what if & no ;not bound;without;free of;free from",
+        rf"\b(?:hypothetically|imagine|pretend|suppose|as if|as though|what if)\b[^.!?\n]{{0,40}}\byou(?:'re| are| were| had| have| could| did)?{_S}(?:{_W}){{0,3}}?(?:no|not{_S}bound{_S}by|not{_S}have|without|free{_S}(?:of|from)){_S}(?:{_W}){{0,3}}?{_LIMITS}\b",
+        0.75,
+    ),
+    _rule(
+        "pretend_to_be",
+        "moral;ethic;safety;legal;content;openai;company;programmed;built-in & no ;without;free of;free from;ignor;not bound;unbound;disregard;regardless",
+        rf"\b(?:ai|assistant|model|chatbot|character|persona|bot|being|you|respond|answer|reply|talk|speak)\b[^.!?\n]{{0,60}}\b(?:has|have|with|had|is|are|were)?{_S}?(?:no|without(?:{_S}any)?|free{_S}(?:of|from)(?:{_S}all|{_S}any)?|unbound{_S}by|not{_S}bound{_S}by(?:{_S}any)?|regardless{_S}of(?:{_S}any)?|ignor(?:es|ing)(?:{_S}all|{_S}any)?)"
+        rf"{_S}(?:{_W}){{0,2}}?{_MORAL}{_S}(?:(?:or|and){_S}{_MORAL}{_S})?{_LIMITS}\b",
+        0.75,
+    ),
+    _rule(
+        "unrestricted_persona",
+        "in character;break character;out of character;lose tokens;your tokens & never;stay;remain;always;must;do not;don't;refus;lose;deduct",
+        r"\b(?:stay|remain|always be) in character\b|\b(?:never|do not|don't|must not|without) (?:ever )?(?:break|breaking|fall out of|leave) (?:of )?character\b|\b(?:lose|losing|deduct\w{0,3}|cost you)\b[^.!?\n]{0,24}\btokens?\b",
+        0.4,
+        ordered=False,
+    ),
+    _rule(
+        "secrecy",
+        "tell;inform;mention;notify;alert;reveal & user;anyone;anybody;human;owner & do not;don't;never;without",
+        rf"\b(?:do not|don't|never|without){_S}(?:{_W}){{0,1}}?(?:tell|telling|inform|informing|mention(?:ing)?{_S}(?:this|it|these)?{_S}?(?:to)?|notify|notifying|alert|alerting|reveal(?:ing)?{_S}(?:this|it){_S}to){_S}(?:the{_S})?(?:users?|anyone|anybody|humans?|owner)\b",
+        0.45,
+        ordered=False,
     ),
     _rule(
         "other_language",

@@ -31,7 +31,7 @@ class Reader:
             return NO_SIGNS
         wanted = wanted_of(route)
         language = None
-        if any(rule.languages for rule in route.rules):
+        if any(rule.languages for rule in route.rules) or _scaled(snapshot, route):
             language = await self.languages.read(request.text, _LEAST_LANGUAGE)
         if not wanted and language is None:
             return NO_SIGNS
@@ -56,6 +56,12 @@ class Reader:
         pace = known[1]
         # Whoever asks for an explanation looks on; he must not move the threshold for the others.
         return Difficulty(gain, gain >= pace.threshold() if request.explain else pace.takes(gain))
+
+
+def _scaled(snapshot: RoutingSnapshot, route: Route) -> bool:
+    # Whether the length of a prompt depends on its language for one of the models that may answer.
+    named = {*route.candidates, *route.fallbacks, *(name for rule in route.rules for name in rule.use)}
+    return any(model.token_scale for model in snapshot.models if model.name in named)
 
 
 def wanted_of(route: Route) -> Collection[ClassifierName]:

@@ -19,7 +19,7 @@ from sluice.contracts.routing import (
 from sluice_router.domain.classify.reading import NO_SIGNS, Reading, Signs
 from sluice_router.domain.errors import ModelNotFound, NoDeployment, NothingSuits
 from sluice_router.domain.signals.capability import capability
-from sluice_router.domain.signals.context import context
+from sluice_router.domain.signals.context import context, tokens_of
 from sluice_router.domain.signals.cost import ANSWER_TOKENS, expected_cost, shown_cost
 from sluice_router.domain.signals.health import health
 from sluice_router.domain.signals.modality import modality
@@ -138,7 +138,8 @@ def decide(
     """
     request = request.model_copy(update={"model": named(snapshot, request.model)})
     wish = _wish(snapshot, request, signs)
-    looked_at = [list(_places(number, wish, request, loads)) for number in range(len(wish.groups))]
+    language = None if signs.language is None else signs.language.recognised
+    looked_at = [list(_places(number, wish, request, loads, language)) for number in range(len(wish.groups))]
     groups = [[place for place in places if place.suits] for places in looked_at]
     seen = [place for places in groups for place in places]
     everything = [place for places in looked_at for place in places]
@@ -225,22 +226,26 @@ def _named(models: Mapping[str, Model], names: Iterable[str]) -> Iterator[Model]
     return (models[name] for name in names if name in models)
 
 
-def _places(group: int, wish: _Wish, request: RouteRequest, loads: Mapping[str, Load]) -> Iterator[_Place]:
+def _places(
+    group: int, wish: _Wish, request: RouteRequest, loads: Mapping[str, Load], language: str | None
+) -> Iterator[_Place]:
     for model in wish.groups[group]:
-        cost = expected_cost(model, request)
+        cost = expected_cost(model, tokens_of(model, request.prompt_tokens, language))
         for deployment in model.deployments:
             load = loads.get(deployment.id, Load()).share(deployment)
-            signals = _signals(model, deployment, request)
+            signals = _signals(model, deployment, request, language)
             yield _Place(group, model, deployment, load, cost, wish.prefer, signals)
 
 
-def _signals(model: Model, deployment: Deployment, request: RouteRequest) -> tuple[SignalValue, ...]:
+def _signals(
+    model: Model, deployment: Deployment, request: RouteRequest, language: str | None = None
+) -> tuple[SignalValue, ...]:
     return (
         residency(deployment, request),
         modality(model, request),
         capability(model, request),
         health(deployment),
-        context(model, request),
+        context(model, request, language),
     )
 
 

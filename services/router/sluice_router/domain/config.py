@@ -33,6 +33,7 @@ from sluice_router.domain.sentences import Lines, described
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
 Tag = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
+TokenScale = Annotated[float, Field(ge=0.1, le=20, allow_inf_nan=False)]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -184,6 +185,7 @@ class ModelConfig(_Section):
     parameters_b: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     licence: Words | None = None
     domains: Annotated[tuple[Tag, ...], Field(max_length=50)] = ()
+    token_scale: Annotated[dict[Language, TokenScale], Field(max_length=100)] = {}
     input_modalities: Annotated[tuple[Modality, ...], Field(min_length=1)] | None = None
     output_modalities: Annotated[tuple[Modality, ...], Field(min_length=1)] | None = None
     capabilities: tuple[Capability, ...] | None = None

@@ -108,6 +108,7 @@ def _model(model: ModelConfig, notes: Mapping[str, HealthNote], price: Price | N
         parameters_b=model.parameters_b,
         licence=model.licence,
         domains=model.domains,
+        token_scale=dict(model.token_scale),
         input_modalities=model.input_modalities,
         output_modalities=model.output_modalities,
         capabilities=model.capabilities,

@@ -2,21 +2,21 @@
 
 import math
 
-from sluice.contracts.routing import Model, Rates, RouteRequest
+from sluice.contracts.routing import Model, Rates
 
 ANSWER_TOKENS = 500
 
 
-def expected_cost(model: Model, request: RouteRequest) -> float:
-    """Return US dollars for the prompt as it is and an answer of 500 tokens, whose true length nobody knows yet."""
+def expected_cost(model: Model, prompt_tokens: int) -> float:
+    """Return US dollars for a prompt of so many tokens and an answer of 500, whose true length nobody knows yet."""
     price = model.price
     if price is None:
         return math.inf  # what costs nobody knows how much is not the cheapest
     rates: Rates = price
     for tier in price.tiers:
-        if request.prompt_tokens > tier.above:
+        if prompt_tokens > tier.above:
             rates = tier
-    return (request.prompt_tokens * rates.input + ANSWER_TOKENS * rates.output) / 1_000_000 + price.request
+    return (prompt_tokens * rates.input + ANSWER_TOKENS * rates.output) / 1_000_000 + price.request
 
 
 def shown_cost(dollars: float) -> str:
