@@ -3,7 +3,17 @@
 from fastapi import FastAPI
 
 from sluice.service import OpenDeps, create_service
-from sluice_retrieval.routes import documents, embedding_models, embeddings, files, internal, search, stores, tables
+from sluice_retrieval.routes import (
+    documents,
+    embedding_models,
+    embeddings,
+    files,
+    images,
+    internal,
+    search,
+    stores,
+    tables,
+)
 
 
 def create_app(open_deps: OpenDeps) -> FastAPI:
@@ -15,6 +25,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
             stores.router,
             documents.router,
             tables.router,
+            images.router,
             files.router,
             search.router,
             embeddings.router,

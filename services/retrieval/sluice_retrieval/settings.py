@@ -43,6 +43,11 @@ class RetrievalSettings(ServiceSettings):
     parse_cpu_s: int = Field(20, ge=1, le=600, description="processor seconds that parsing one file may take")
     parse_memory_mb: int = Field(1024, ge=256, description="MiB of address space that parsing one file may take")
     parse_at_once: int = Field(2, ge=1, le=32, description="files that are parsed beside each other")
+    image_max_pixels: int = Field(40_000_000, ge=1, description="most pixels of an image")
+    image_text: bool = Field(default=True, description="read text in images where the program tesseract is installed")
+    image_text_languages: str = Field(
+        "eng", pattern=r"^[A-Za-z_]+(\+[A-Za-z_]+)*$", description="tesseract's languages, such as eng+deu"
+    )
     table_query_memory_mb: int = Field(256, ge=64, description="MiB of memory that one query over a table may take")
     table_query_timeout_s: float = Field(5.0, gt=0, le=60, description="seconds that one query over a table may take")
     embedding_model: str = Field(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ from sluice_retrieval.metrics import IngestMetrics, Metrics, MoveMetrics
 from sluice_retrieval.settings import RetrievalSettings
 from sluice_retrieval.space_wiring import Answering, built_in, open_models, open_remote_spaces, open_spaces
 from sluice_retrieval.store.files import Files
+from sluice_retrieval.store.images import Images
 from sluice_retrieval.store.jobs import IngestJobs
 from sluice_retrieval.store.library import Library
 from sluice_retrieval.store.spaces import SpaceRecords
@@ -72,6 +74,7 @@ class Deps:
     clock: Clock
     library: Library
     files: Files
+    images: Images
     sources: FileSource
     activity: Activity
     spaces: Spaces[OwnedVectorStore]
@@ -199,6 +202,7 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
             clock=service.clock,
             library=Library(service.database),
             files=Files(service.database),
+            images=Images(service.database),
             sources=_sources(platform, settings, stack),
             activity=activity,
             spaces=spaces,
@@ -365,7 +369,13 @@ def _sources(platform: PlatformSettings, settings: RetrievalSettings, stack: Asy
 
 def _extractor(settings: RetrievalSettings) -> ProcessExtractor:
     limits = ParseLimits(
-        settings.max_document_bytes, settings.parse_max_pages, settings.parse_cpu_s, settings.parse_memory_mb
+        settings.max_document_bytes,
+        settings.parse_max_pages,
+        settings.parse_cpu_s,
+        settings.parse_memory_mb,
+        settings.image_max_pixels,
+        (shutil.which("tesseract") or "") if settings.image_text else "",
+        settings.image_text_languages,
     )
     return ProcessExtractor(limits, settings.parse_at_once)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from sluice.clients.http import ServiceClient
+from sluice.contracts.embeddings import EmbeddingReply, EmbeddingRequest
 from sluice.contracts.paging import Page
 from sluice.contracts.retrieval import (
     ContextReply,
@@ -11,8 +12,6 @@ from sluice.contracts.retrieval import (
     Document,
     DocumentCreate,
     DocumentStatus,
-    EmbeddingReply,
-    EmbeddingRequest,
     SearchReply,
     SearchRequest,
     VectorStore,

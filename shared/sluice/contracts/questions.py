@@ -54,6 +54,11 @@ class QueryUnderstanding(Request):
     ] = {}
     detect: Annotated[bool, Field(description="tell the language of the question and what it asks for")] = True
 
+    compute: Annotated[
+        bool,
+        Field(description="compute the figure that a question plainly asks for over a table that is found (English)"),
+    ] = True
+
     @model_validator(mode="after")
     def _has_synonyms(self) -> "QueryUnderstanding":
         if "synonyms" in self.expand and not self.synonyms:

@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from sluice.contracts.base import Metadata, MetadataKey, MetadataValue, Reply, Request
+from sluice.contracts.enhanced import EnhancedContext, EvidenceKind, ToolOutput
 from sluice.contracts.files import FileId
 from sluice.contracts.questions import QueryUnderstanding, Turn, Understood
+from sluice.contracts.tables import ComputedFigure
 from sluice.contracts.vector_files import ChunkingStrategyChoice, FileCounts, StoreExpiry, TextPart
 
 SearchMode = Literal["hybrid", "dense", "bm25"]
@@ -32,6 +34,7 @@ DOCUMENT_FORMATS = {
     "pptx": "pptx",
     "xlsx": "xlsx xlsm",
     "csv": "csv tsv",
+    "image": "png jpg jpeg webp gif",
 }
 """The formats of files that can be ingested, with the endings of their names."""
 DOCUMENT_SUFFIXES = {f".{ending}": name for name, endings in DOCUMENT_FORMATS.items() for ending in endings.split()}
@@ -222,6 +225,10 @@ class Query(Request):
     deduplicate: Annotated[bool, Field(description="give the same text once")] = False
     min_score: Annotated[float | None, Field(description="leave out what scores less; scales differ by mode")] = None
     filters: Annotated[SearchFilter | None, Field(description="which documents to search")] = None
+    kinds: Annotated[
+        tuple[EvidenceKind, ...],
+        Field(min_length=1, max_length=2, description="what to search: documents with text, images, or both"),
+    ] = ("text", "image")
     also: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=20_000)], ...],
         Field(max_length=9, description="further queries; the hits of all are joined by their ranks"),
@@ -320,6 +327,7 @@ class SearchHit(Reply):
     filename: str = ""
     attributes: Attributes = {}
     content: tuple[TextPart, ...] = ()
+    thumbnail: Annotated[str | None, Field(description="path of a small WebP, where the document is an image")] = None
 
 
 class SearchReply(Reply):
@@ -334,6 +342,7 @@ class SearchReply(Reply):
     next_page: str | None = None
     version: Annotated[str, Field(description=_VERSION)] = ""
     unchanged: Annotated[bool, Field(description=_UNCHANGED)] = False
+    computed: ComputedFigure | None = None
 
 
 class ContextRequest(Query):
@@ -343,6 +352,11 @@ class ContextRequest(Query):
     budget_tokens: Annotated[int, Field(ge=16, le=100_000)] = 1500
     placement: ContextPlacement = "ranked"
     template: ContextTemplate = "numbered"
+    tool_outputs: Annotated[
+        tuple[ToolOutput, ...],
+        Field(max_length=20, description="what tools gave, for half of the budget at most, after the evidence"),
+    ] = ()
+    enhanced: Annotated[bool, Field(description="answer with the context as an object, too")] = False
 
 
 class Citation(Reply):
@@ -377,6 +391,8 @@ class ContextReply(Reply):
     tokens: int = 0
     left_out: int = 0
     understood: Understood | None = None
+    enhanced: EnhancedContext | None = None
+    computed: ComputedFigure | None = None
     version: Annotated[str, Field(description=_VERSION)] = ""
     unchanged: Annotated[bool, Field(description=_UNCHANGED)] = False
 
@@ -387,45 +403,6 @@ class Deleted(Reply):
     id: str
     object: str
     deleted: bool = True
-
-
-class EmbeddingRequest(Request):
-    """OpenAI's shape of an embeddings request; fields that it does not name are passed over.
-
-    Texts only: arrays of token ids belong to another model's tokenizer and are refused.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    model: str
-    input: str | tuple[str, ...] | tuple[int, ...] | tuple[tuple[int, ...], ...]
-    encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = None
-    user: str | None = None
-
-
-class EmbeddingReplyItem(Reply):
-    """One vector: numbers, or base64 of little-endian 32-bit floats."""
-
-    object: Literal["embedding"] = "embedding"
-    index: int
-    embedding: tuple[float, ...] | str
-
-
-class EmbeddingUsage(Reply):
-    """What the embedding model read, special tokens included."""
-
-    prompt_tokens: int
-    total_tokens: int
-
-
-class EmbeddingReply(Reply):
-    """OpenAI's shape of an embeddings answer."""
-
-    object: Literal["list"] = "list"
-    data: tuple[EmbeddingReplyItem, ...]
-    model: str
-    usage: EmbeddingUsage
 
 
 class RetrievalPolicy(Reply):

@@ -120,3 +120,23 @@ class TableReply(Reply):
     rows: tuple[tuple[Cell, ...], ...]
     matched: int
     citations: tuple[RowCitation, ...]
+
+
+class ComputedFigure(Reply):
+    """A figure that a question plainly asked for, computed over a table that was found: what, over which rows, and from where.
+
+    `citations` are rows that it rests on, of `matched` in all: for the highest and lowest those that hold it, else the first
+    twenty.
+    """
+
+    statement: Annotated[str, Field(description="the figure in a sentence, as it stands in a context block")]
+    function: TableFunction
+    column: str | None = None
+    filters: tuple[TableFilter, ...] = ()
+    value: Cell
+    matched: int
+    vector_store_id: str
+    document_id: str
+    source: str
+    table: int
+    citations: tuple[RowCitation, ...]

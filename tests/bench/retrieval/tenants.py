@@ -48,7 +48,14 @@ def foreign_calls(world: World, tenant: str, foreign: Foreign) -> list[Call]:
         *(
             Call(method, f"{one}{rest}", named)
             for named in (ids, mixed)
-            for method, rest in (("GET", ""), ("GET", "/content"), ("GET", "/tables"), ("DELETE", ""))
+            for method, rest in (
+                ("GET", ""),
+                ("GET", "/content"),
+                ("GET", "/tables"),
+                ("GET", "/image"),
+                ("GET", "/thumbnail"),
+                ("DELETE", ""),
+            )
         ),
     ]
 
@@ -59,6 +66,7 @@ def look_at_stores(world: World, tenant: str) -> None:
     listed = {item["id"] for item in world.call(tenant, call).json()["data"]}
     if listed != set(world.owned[tenant].stores):
         world.wrong(tenant, call, "listed other stores than there are")
+    world.call(tenant, Call("GET", "/v1/embedding_models")).raise_for_status()
     named = {"store_id": world.store_of(tenant)}
     change = Call("POST", "/v1/vector_stores/{store_id}", named, {"name": f"{TENANTS[tenant]} store, renamed"})
     world.call(tenant, change).raise_for_status()
@@ -105,6 +113,10 @@ def look_at_documents(world: World, tenant: str) -> None:
         world.wrong(tenant, call, "showed another text")
     tables = "/v1/vector_stores/{store_id}/documents/{document_id}/tables"
     world.call(tenant, Call("GET", tables, ids)).raise_for_status()
+    for part in ("image", "thumbnail"):
+        asked = Call("GET", f"/v1/vector_stores/{{store_id}}/documents/{{document_id}}/{part}", ids)
+        if (status := world.call(tenant, asked).status_code) != httpx.codes.NOT_FOUND:
+            world.wrong(tenant, asked, f"answered {status} for a text that is no image")
     asked = Call("POST", f"{tables}/query", ids, {"aggregates": [{"function": "count"}]})
     if (status := world.call(tenant, asked).status_code) != httpx.codes.NOT_FOUND:
         world.wrong(tenant, asked, f"answered {status} for a text without tables")

@@ -7,13 +7,8 @@ import pytest
 from fastapi import FastAPI
 
 from sluice.clients.retrieval import RetrievalClient
-from sluice.contracts.retrieval import (
-    ContextRequest,
-    DocumentCreate,
-    EmbeddingRequest,
-    SearchRequest,
-    VectorStoreCreate,
-)
+from sluice.contracts.embeddings import EmbeddingRequest
+from sluice.contracts.retrieval import ContextRequest, DocumentCreate, SearchRequest, VectorStoreCreate
 from sluice.errors import NotFound
 from sluice.settings import PlatformSettings
 from sluice.testing import admin_headers, service_client, service_headers

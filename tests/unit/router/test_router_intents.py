@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sluice.contracts.retrieval import EmbeddingReply, EmbeddingReplyItem, EmbeddingRequest, EmbeddingUsage
+from sluice.contracts.embeddings import EmbeddingReply, EmbeddingReplyItem, EmbeddingRequest, EmbeddingUsage
 from sluice.contracts.routing import Deployment, Model, Route, RouteRequest, RoutingSnapshot, Rule
 from sluice.db import open_database
 from sluice.errors import DependencyUnavailable

@@ -13,7 +13,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from sluice.clock import Clock
-from sluice.contracts.retrieval import EmbeddingReply, EmbeddingRequest
+from sluice.contracts.embeddings import EmbeddingReply, EmbeddingRequest
 from sluice.errors import DeadlineExceeded, DependencyUnavailable, SluiceError
 from sluice_gateway.domain.questions import Question, read, same
 

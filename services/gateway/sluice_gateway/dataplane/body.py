@@ -11,6 +11,7 @@ import orjson
 from pydantic import Field, ValidationError
 
 from sluice.contracts.base import Request
+from sluice.contracts.enhanced import EvidenceKind
 from sluice.contracts.questions import QueryUnderstanding
 from sluice.contracts.retrieval import ContextPlacement, ContextTemplate, RerankMethod, SearchFilter, SearchMode
 from sluice.contracts.routing import SamplingPreset, StructuredMode
@@ -47,6 +48,10 @@ class RetrievalOptions(Request):
     ] = None
     template: ContextTemplate = "numbered"
     filters: SearchFilter | None = None
+    kinds: Annotated[
+        tuple[EvidenceKind, ...],
+        Field(min_length=1, max_length=2, description="search documents with text, images, or both"),
+    ] = ("text", "image")
     results: Annotated[bool, Field(description="tell what was found in a `file_search_call`, in /v1/responses")] = False
 
 

@@ -3,7 +3,7 @@
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,23 +101,37 @@ def _rewrite(folder: Path, config: Any) -> None:
     new, old = _beside(folder)
     shutil.rmtree(new, ignore_errors=True)
     source = qdrant.EdgeShard.load(str(folder))
+    _index_fields(source)
     _log.warning("the vectors in %s are rewritten in less space, once", folder)
     target = _made(new, config)
-    offset = None
-    while True:
-        request = qdrant.ScrollRequest(offset=offset, limit=_AT_ONCE, with_payload=True, with_vector=True)
-        records, offset = source.scroll(request)
-        points = [qdrant.Point(id=one.id, vector=one.vector or {}, payload=one.payload) for one in records]
-        if points:
+    # Document by document: what a filter chooses then lies together. In the order of ids it is strewn over the whole shard.
+    for document in _values(source, DOCUMENT, None):
+        for points in _points_of(source, document):
             target.update(qdrant.UpdateOperation.upsert_points(points))
-        if offset is None:
-            break
+    if target.info().points_count != source.info().points_count:
+        raise DependencyUnavailable(f"The vectors in {folder} could not all be rewritten; they are as they were.")
     source.close()
     target.flush()
     target.close()
     folder.rename(old)
     new.rename(folder)
     shutil.rmtree(old)
+
+
+def _points_of(shard: Any, document: str) -> Iterator[list[Any]]:
+    offset = None
+    while True:
+        request = qdrant.ScrollRequest(
+            offset=offset,
+            limit=_AT_ONCE,
+            filter=qdrant.Filter(must=[equals(DOCUMENT, document)]),
+            with_payload=True,
+            with_vector=True,
+        )
+        records, offset = shard.scroll(request)
+        yield [qdrant.Point(id=one.id, vector=one.vector or {}, payload=one.payload) for one in records]
+        if offset is None:
+            return
 
 
 def _finish_rewriting(folder: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import NamedTuple
 
+from sluice.contracts.enhanced import InfoType
 from sluice.contracts.retrieval import Citation, ContextPlacement, ContextReply, ContextTemplate
 from sluice_retrieval.domain.search import Hit
 from sluice_retrieval.domain.tokens import TokenCounter, count_tokens
@@ -16,7 +17,8 @@ TIER_KEY = "context_tier"
 TIERS = ("essential", "task", "background", "edge")
 """How much a document matters, by its metadata: filled in this order, dropped from the end; without a word it is `task`."""
 
-_KINDS = ("documents", "tables", "code")
+_KINDS: tuple[InfoType, ...] = ("documents", "tables", "code", "images")
+_IMAGES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif"})
 _TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xlsm"})
 _CODE = frozenset(
     f".{one}"
@@ -98,7 +100,7 @@ def assemble(
     left_out = len(distinct) - len(chosen)
     placed = _at_edges(chosen) if shape.placement == "edges" else chosen
     if shape.template == "sections":
-        placed = sorted(placed, key=lambda entry: _KINDS.index(_kind(entry.hit)))
+        placed = sorted(placed, key=lambda entry: _KINDS.index(info_type(entry.hit.passage.source)))
     text = _text(placed, shape)
     return ContextReply(
         text=text,
@@ -110,10 +112,10 @@ def assemble(
 
 def _text(placed: Sequence[_Entry], shape: ContextShape) -> str:
     parts: list[str] = []
-    kind = ""
+    kind: InfoType | None = None
     for index, entry in enumerate(placed, start=1):
-        if shape.template == "sections" and kind != _kind(entry.hit):
-            kind = _kind(entry.hit)
+        if shape.template == "sections" and kind != info_type(entry.hit.passage.source):
+            kind = info_type(entry.hit.passage.source)
             parts.append(_titled(kind))
         parts.append(_rendered(index, entry.hit, entry.text))
     return _GAP.join(parts)
@@ -124,12 +126,15 @@ def _tier(hit: Hit, tiers: Mapping[str, str]) -> int:
     return TIERS.index(said) if said in TIERS else TIERS.index("task")
 
 
-def _kind(hit: Hit) -> str:
-    ending = PurePosixPath(hit.passage.source.lower()).suffix
+def info_type(source: str) -> InfoType:
+    """Return what kind of evidence a document is, by the ending of its name."""
+    ending = PurePosixPath(source.lower()).suffix
+    if ending in _IMAGES:
+        return "images"
     return "tables" if ending in _TABLES else "code" if ending in _CODE else "documents"
 
 
-def _titled(kind: str) -> str:
+def _titled(kind: InfoType) -> str:
     return f"Relevant {kind}:"
 
 

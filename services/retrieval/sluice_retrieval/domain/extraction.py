@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from sluice.contracts.retrieval import DOCUMENT_SUFFIXES
 from sluice_retrieval.domain.errors import DocumentTypeUnknown
+from sluice_retrieval.domain.images import PictureReader
 
 
 class FileFormat(StrEnum):
@@ -19,6 +20,7 @@ class FileFormat(StrEnum):
     PPTX = "pptx"
     XLSX = "xlsx"
     CSV = "csv"
+    IMAGE = "image"
 
 
 AS_TEXT = frozenset({FileFormat.PLAIN, FileFormat.MARKDOWN})
@@ -39,6 +41,7 @@ _BY_MEDIA_TYPE = {
     f"{_OFFICE}.spreadsheetml.sheet": FileFormat.XLSX,
     "text/csv": FileFormat.CSV,
     "text/tab-separated-values": FileFormat.CSV,
+    **dict.fromkeys(("image/png", "image/jpeg", "image/webp", "image/gif"), FileFormat.IMAGE),
 }
 
 
@@ -65,8 +68,8 @@ class FileSource(Protocol):
         ...
 
 
-class Extractor(Protocol):
-    """Turns a file into Markdown, with a heading for each page, slide or sheet."""
+class Extractor(PictureReader, Protocol):
+    """Reads images, and turns any other file into Markdown, with a heading for each page, slide or sheet."""
 
     async def extract(self, raw: bytes, file_format: FileFormat) -> str:
         """Return the text of a file.
@@ -88,6 +91,6 @@ def format_of(filename: str, declared: str) -> FileFormat:
     found = by_name or _BY_MEDIA_TYPE.get(declared.split(";", maxsplit=1)[0].strip().lower())
     if found is None:
         raise DocumentTypeUnknown(
-            f"{filename or 'The file'} is of no supported type. Send text, Markdown, HTML, PDF, DOCX, PPTX, XLSX, CSV, JSON or code."
+            f"{filename or 'The file'} is of no supported type. Send text, Markdown, HTML, PDF, DOCX, PPTX, XLSX, CSV, JSON, code, PNG, JPEG, WebP or GIF."
         )
     return found

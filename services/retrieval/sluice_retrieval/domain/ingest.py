@@ -22,6 +22,7 @@ from sluice_retrieval.domain.errors import (
     EmbeddingInputInvalid,
 )
 from sluice_retrieval.domain.extraction import AS_TEXT, Extractor, FileFormat, FileSource, format_of
+from sluice_retrieval.domain.images import Picture, text_of
 from sluice_retrieval.domain.language import ENGLISH, language_of
 from sluice_retrieval.domain.library import IngestRecord, Job
 from sluice_retrieval.domain.points import Passage, Point, Selector, VectorStore
@@ -155,13 +156,18 @@ class Ingestor:
         """Read the file of a document and keep its text."""
         source = await self.files.read(job.tenant, job.file_id or "")
         file_format = format_of(source.name, "")
+        picture: Picture | None = None
         if file_format in AS_TEXT:
             text = decoded(source.raw, len(source.raw))
+        elif file_format is FileFormat.IMAGE:
+            picture = await self.extractor.picture(source.raw)
+            text = text_of(source.name, picture, job.caption)
         else:
             text = await self.extractor.extract(source.raw, file_format)
         media_type = PLAIN if file_format is FileFormat.PLAIN else MARKDOWN
+        media_type = media_type if picture is None else picture.media_type
         checked_text(text)
-        await self.record.keep_text(job, text, media_type, hashlib.sha256(source.raw).hexdigest())
+        await self.record.keep_text(job, text, media_type, hashlib.sha256(source.raw).hexdigest(), picture)
         return job._replace(text=text, media_type=media_type, file_id=None)
 
     async def _resumed(self, job: Job, prepared: Sequence[_Prepared], embedder: Embedder, vectors: VectorStore) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from sluice.contracts.retrieval import Attributes, ChunkingOptions
+from sluice_retrieval.domain.images import Picture
 from sluice_retrieval.domain.points import Selector
 
 Claim = Literal["gone", "done", "busy", "spent"]
@@ -33,6 +34,7 @@ class Job(NamedTuple):
     indexed: int
     space: str
     file_id: str | None = None
+    caption: str = ""
     again: bool = False
 
 
@@ -50,6 +52,7 @@ class DocumentDetails(NamedTuple):
 
     attributes: Attributes
     file_id: str | None
+    media_type: str = ""
 
 
 class Removal(NamedTuple):
@@ -82,8 +85,10 @@ class IngestRecord(Protocol):
         """Keep the claim."""
         ...
 
-    async def keep_text(self, job: Job, text: str, media_type: str, sha256: str) -> None:
-        """Record the text that a document's file holds."""
+    async def keep_text(
+        self, job: Job, text: str, media_type: str, sha256: str, picture: Picture | None = None
+    ) -> None:
+        """Record the text that a document's file holds, and what was read of an image."""
         ...
 
     async def plan(self, job: Job, plan: str, planned: int) -> None:

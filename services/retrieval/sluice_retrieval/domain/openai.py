@@ -5,7 +5,7 @@ import struct
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from sluice.contracts.retrieval import EmbeddingReply, EmbeddingReplyItem, EmbeddingRequest, EmbeddingUsage
+from sluice.contracts.embeddings import EmbeddingReply, EmbeddingReplyItem, EmbeddingRequest, EmbeddingUsage
 from sluice_retrieval.domain.embedding import Embedded, Lane
 from sluice_retrieval.domain.errors import EmbeddingInputInvalid
 from sluice_retrieval.domain.tokens import TokenCounter, count_tokens

@@ -31,7 +31,7 @@ from sluice_retrieval.wiring import DepsDep
 
 _log = logging.getLogger(__name__)
 _GRACE_S = 5.0
-_FORMATS = "text, Markdown, code, JSON (all UTF-8), HTML, PDF, DOCX, PPTX, XLSX or CSV"
+_FORMATS = "text, Markdown, code, JSON (all UTF-8), HTML, PDF, DOCX, PPTX, XLSX, CSV, PNG, JPEG, WebP or GIF"
 _UPLOAD: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -44,6 +44,7 @@ _UPLOAD: dict[str, Any] = {
                     "properties": {
                         "file": {"type": "string", "format": "binary", "description": _FORMATS},
                         "name": {"type": "string", "description": "the file's name if left out"},
+                        "caption": {"type": "string", "description": "what an image shows"},
                         "metadata": {"type": "string", "description": "a JSON object of texts, numbers and booleans"},
                     },
                 }
@@ -78,13 +79,13 @@ async def add_document(store_id: str, request: Request, caller: CallerDep, deps:
     Once this is answered the document survives a crash, also when the queue is away: it is sent when the queue is back.
     """
     limit = deps.settings.max_document_bytes
-    body, sha256 = await read_document(request, limit, deps.extractor)
+    body, sha256, picture = await read_document(request, limit, deps.extractor)
     now = deps.clock.now()
     document = Document(
         id=new_id("doc"),
         vector_store_id=store_id,
         name=body.name,
-        media_type=body.media_type,
+        media_type=body.media_type if picture is None else picture.media_type,
         status="queued",
         bytes=checked_bytes(body, limit),
         sha256=sha256,
@@ -92,7 +93,7 @@ async def add_document(store_id: str, request: Request, caller: CallerDep, deps:
         created_at=int(now),
         metadata=body.metadata,
     )
-    await deps.library.add_document(caller.tenant, document, body.text, now + _GRACE_S)
+    await deps.library.add_document(caller.tenant, document, body.text, now + _GRACE_S, picture)
     deps.sending.wake()
     try:
         await deps.sweep.dispatch(Waiting(caller.tenant, store_id, document.id))

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from sluice.auth import Caller, CallerDep
-from sluice.contracts.embedding_models import EmbeddingModel, EmbeddingModels
+from sluice.contracts.embeddings import EmbeddingModel, EmbeddingModels
 from sluice.errors import DependencyUnavailable, Unauthorized, problem_responses
 from sluice_retrieval.domain.spaces import SpaceState, model_in, space_of
 from sluice_retrieval.wiring import DepsDep

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from sluice.auth import CallerDep
-from sluice.contracts.retrieval import EmbeddingReply, EmbeddingRequest
+from sluice.contracts.embeddings import EmbeddingReply, EmbeddingRequest
 from sluice.errors import SluiceError
 from sluice.sentences import faults
 from sluice_retrieval.domain.openai import check_tokens, lane_of, reply_of, texts_of

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from fastapi import APIRouter
 
 from sluice.auth import CallerDep
+from sluice.contracts.enhanced import EnhancedContext, RetrievedInfo
 from sluice.contracts.questions import QueryUnderstanding, Understood
 from sluice.contracts.retrieval import (
     ContextReply,
@@ -17,17 +18,23 @@ from sluice.contracts.retrieval import (
     SearchReply,
     SearchRequest,
 )
+from sluice.contracts.tables import ComputedFigure
 from sluice.contracts.vector_files import TextPart
 from sluice.errors import DependencyUnavailable, Unauthorized, problem_responses
 from sluice.telemetry import names
 from sluice_retrieval.domain.asking import Engine, find, prepare, terms_to_add, with_terms
-from sluice_retrieval.domain.context import TIER_KEY, ContextShape, assemble
+from sluice_retrieval.domain.context import TIER_KEY, ContextShape, assemble, info_type
 from sluice_retrieval.domain.embedding import OfTenant
 from sluice_retrieval.domain.errors import RerankerNotConfigured, RewriterNotConfigured, StoreNotFound
+from sluice_retrieval.domain.images import among
 from sluice_retrieval.domain.library import DocumentDetails
 from sluice_retrieval.domain.questions.understanding import understand
 from sluice_retrieval.domain.search import Hit, Place
+from sluice_retrieval.domain.tokens import count_tokens
+from sluice_retrieval.domain.tool_blocks import ToolBlocks, tool_blocks
 from sluice_retrieval.domain.versions import version_of
+from sluice_retrieval.routes.figures import figure_of
+from sluice_retrieval.routes.images import thumbnail_of
 from sluice_retrieval.wiring import Deps, DepsDep
 
 _TRIES = 3
@@ -55,7 +62,12 @@ async def search_store(store_id: str, body: SearchRequest, caller: CallerDep, de
     hits = (_hit(hit, found.details[hit.passage.document_id], explain=body.explain) for hit in found.hits)
     queries = tuple(one.text for one in found.understood.queries)
     return SearchReply(
-        mode=body.mode, data=tuple(hits), search_query=queries, understood=found.understood, version=found.version
+        mode=body.mode,
+        data=tuple(hits),
+        search_query=queries,
+        understood=found.understood,
+        version=found.version,
+        computed=found.computed,
     )
 
 
@@ -72,13 +84,52 @@ async def context(body: ContextRequest, caller: CallerDep, deps: DepsDep) -> Con
     found = await _find(deps, caller.tenant, body.vector_store_ids, body)
     tiers = {one: str(known.attributes.get(TIER_KEY, "")) for one, known in found.details.items()}
     shape = ContextShape(body.placement, body.template)
-    reply = assemble(found.hits, body.budget_tokens, shape, deps.embedder.counter, tiers)
-    citations = (
-        one.model_copy(update={"file_id": found.details[one.document_id].file_id or one.document_id})
-        for one in reply.citations
-    )
-    told = {"citations": tuple(citations), "understood": found.understood, "version": found.version}
+    tools = tool_blocks(body.tool_outputs, body.budget_tokens, deps.embedder.counter)
+    figure = "" if found.computed is None else f"Computed from {found.computed.source}:\n{found.computed.statement}"
+    added = tools.tokens + count_tokens(figure, deps.embedder.counter)
+    reply = assemble(found.hits, max(16, body.budget_tokens - added), shape, deps.embedder.counter, tiers)
+    told = {
+        "text": "\n\n".join(part for part in (reply.text, figure, tools.text) if part),
+        "tokens": reply.tokens + added,
+        "citations": tuple(
+            one.model_copy(update={"file_id": found.details[one.document_id].file_id or one.document_id})
+            for one in reply.citations
+        ),
+        "understood": found.understood,
+        "version": found.version,
+        "computed": found.computed,
+    }
+    if body.enhanced:
+        told["enhanced"] = _enhanced(body, reply, tools, found, reply.tokens + added)
     return reply.model_copy(update=told)
+
+
+def _enhanced(
+    body: ContextRequest, reply: ContextReply, tools: ToolBlocks, found: "_Found", tokens: int
+) -> EnhancedContext:
+    return EnhancedContext(
+        original_query=body.query,
+        retrieved_info=tuple(
+            RetrievedInfo(
+                type=info_type(one.source),
+                index=one.index,
+                source=one.source,
+                heading=one.heading,
+                content=one.quote or "",
+                score=one.score,
+            )
+            for one in reply.citations
+        ),
+        tool_outputs=tools.given,
+        metadata={
+            "queries": [one.text for one in found.understood.queries],
+            "tokens": tokens,
+            "budget_tokens": body.budget_tokens,
+            "left_out": reply.left_out,
+            "vector_store_ids": list(body.vector_store_ids),
+            "version": found.version,
+        },
+    )
 
 
 class _Found(NamedTuple):
@@ -86,6 +137,7 @@ class _Found(NamedTuple):
     details: dict[str, DocumentDetails]
     understood: Understood
     version: str
+    computed: ComputedFigure | None
 
 
 async def _version(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Query) -> str | None:
@@ -104,11 +156,12 @@ async def _version(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Q
 async def _find(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Query) -> _Found:
     """Return the hits, what is known of their documents, and what was made of the question."""
     started, now = time.perf_counter(), deps.clock.now()
+    filters = among(query.kinds, query.filters)
     with deps.tracing.span("search", attributes={"sluice.search.mode": query.mode, names.TENANT: tenant}) as span:
         space = deps.answering.now  # vectors and model that belong together, to the end of this search
         embedder = OfTenant(space.embedder, tenant)
         engine = Engine(space.vectors, embedder, deps.fusion, deps.reranker(query.rerank))
-        scope = await deps.library.scope(tenant, store_ids, query.filters, now)
+        scope = await deps.library.scope(tenant, store_ids, filters, now)
         version = version_of(scope.versions, deps.searched_by)  # before the search: what is found is never older
         options = query.understand or scope.understand or _AS_IT_COMES
         reading = await understand(query, options, deps.rewriter(options.rewrite), deps.languages)
@@ -119,7 +172,7 @@ async def _find(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Quer
             prepared = await with_terms(prepared, reading, terms, embedder, scope.languages)
         for attempt in range(_TRIES):
             if attempt:
-                scope = await deps.library.scope(tenant, store_ids, query.filters, now)
+                scope = await deps.library.scope(tenant, store_ids, filters, now)
             found = await find(prepared, scope, engine)
             ready = await deps.library.details(tenant, [hit.passage.document_id for hit in found])
             if all(hit.passage.document_id in ready for hit in found):
@@ -129,7 +182,9 @@ async def _find(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Quer
     for store_id in store_ids:
         deps.activity.touch(store_id, now)
     deps.metrics.search_seconds.labels(query.mode).observe(time.perf_counter() - started)
-    return _Found(found, ready, reading.told(terms), version)
+    told = reading.told(terms)
+    computed = await figure_of(deps, tenant, told.query, found) if options.compute else None
+    return _Found(found, ready, told, version, computed)
 
 
 def _hit(hit: Hit, details: DocumentDetails, *, explain: bool) -> SearchHit:
@@ -150,6 +205,9 @@ def _hit(hit: Hit, details: DocumentDetails, *, explain: bool) -> SearchHit:
         filename=passage.source,
         attributes=details.attributes,
         content=(TextPart(text=passage.text),),
+        thumbnail=thumbnail_of(passage.store_id, passage.document_id)
+        if details.media_type.startswith("image/")
+        else None,
     )
 
 

@@ -14,6 +14,7 @@ from sluice.contracts.retrieval import Attributes, DocumentCreate
 from sluice_retrieval.domain.documents import MARKDOWN, PLAIN, check_size, decoded
 from sluice_retrieval.domain.errors import DocumentTypeUnknown, DocumentUnreadable
 from sluice_retrieval.domain.extraction import AS_TEXT, Extractor, FileFormat, format_of
+from sluice_retrieval.domain.images import CAPTION, Picture, caption_in, text_of
 
 _ESCAPED = 6  # JSON may write one byte as \u00xx
 _OVERHEAD = 64 * 1024
@@ -25,6 +26,7 @@ class Upload(NamedTuple):
 
     document: DocumentCreate
     sha256: str
+    picture: Picture | None = None
 
 
 async def read_document(request: Request, max_bytes: int, extractor: Extractor) -> Upload:
@@ -86,20 +88,26 @@ async def _from_fields(form: FormData, max_bytes: int, extractor: Extractor) -> 
     file_format = format_of(filename, file.content_type or "")
     metadata = _METADATA.validate_python(form.get("metadata") or "{}")
     raw = await file.read()
+    picture: Picture | None = None
     if file_format in AS_TEXT:
         text = decoded(raw, max_bytes)
     else:
         check_size(len(raw), max_bytes)
-        text = await extractor.extract(raw, file_format)
+        if file_format is FileFormat.IMAGE:
+            picture = await extractor.picture(raw)
+            caption = form.get(CAPTION) or caption_in(metadata)
+            text = text_of(filename, picture, caption if isinstance(caption, str) else "")
+        else:
+            text = await extractor.extract(raw, file_format)
     document = DocumentCreate.model_validate(
         {
             "name": form.get("name") or filename,
             "text": text,
-            "media_type": PLAIN if file_format is FileFormat.PLAIN else MARKDOWN,
+            "media_type": PLAIN if file_format in (FileFormat.PLAIN, FileFormat.IMAGE) else MARKDOWN,
             "metadata": metadata,
         }
     )
-    return Upload(document, _hashed(raw))
+    return Upload(document, _hashed(raw), picture)
 
 
 def _hashed(raw: bytes) -> str:

@@ -16,6 +16,7 @@ _TYPES: Mapping[str, Any] = {"text": String, "number": Float, "boolean": Float}
 _OF_DOCUMENT: Mapping[str, tuple[Any, str]] = {
     "document.name": (DocumentRow.name, "text"),
     "document.created_at": (DocumentRow.created_at, "number"),
+    "document.media_type": (DocumentRow.media_type, "text"),
 }
 
 

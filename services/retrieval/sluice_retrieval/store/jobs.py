@@ -7,8 +7,10 @@ from sqlalchemy.orm import aliased
 
 from sluice.contracts.retrieval import ChunkingOptions
 from sluice.db import Database, Session
+from sluice_retrieval.domain.images import Picture, caption_in
 from sluice_retrieval.domain.library import Claim, Job, Removal, Waiting, pause_s
 from sluice_retrieval.domain.points import Selector
+from sluice_retrieval.store.images import image_row
 from sluice_retrieval.store.versions import bump
 from sluice_retrieval.tables import DocumentRow, RemovalRow, SpaceRow, StoreRow, TextRow
 
@@ -85,14 +87,18 @@ class IngestJobs:
         statement = _processing(document_id).values(next_send_at=until)
         await self._database.transact(lambda session: session.execute(statement))
 
-    async def keep_text(self, job: Job, text: str, media_type: str, sha256: str) -> None:
-        """Record the text that a document's file holds."""
+    async def keep_text(
+        self, job: Job, text: str, media_type: str, sha256: str, picture: Picture | None = None
+    ) -> None:
+        """Record the text that a document's file holds, and what was read of an image."""
         async with self._database.write() as session:
             changed = await session.execute(
                 _processing(job.document_id).values(media_type=media_type, sha256=sha256).returning(DocumentRow.id)
             )
             if changed.first() is not None:
                 await session.merge(TextRow(document_id=job.document_id, text=text))
+                if picture is not None:
+                    await session.merge(image_row(job.document_id, picture))
 
     async def plan(self, job: Job, plan: str, planned: int) -> None:
         """Note how the document is cut; nothing is indexed by this plan yet."""
@@ -283,6 +289,7 @@ def _job(row: DocumentRow, chunking: ChunkingOptions, text: str | None, average:
         indexed=row.indexed or 0,
         space=space,
         file_id=row.file_id if text is None else None,
+        caption=caption_in(row.details),
         again=row.attempts > 1,
     )
 

@@ -36,9 +36,11 @@ from sluice.contracts.retrieval import (
 from sluice.contracts.vector_files import FileCounts, StoreExpiry, VectorStoreUpdate
 from sluice.db import AsyncSession, Database, ReadSession
 from sluice_retrieval.domain.errors import DocumentNotFound, StoreExpired, StoreNotFound
+from sluice_retrieval.domain.images import Picture
 from sluice_retrieval.domain.library import DocumentDetails
 from sluice_retrieval.domain.points import Scope
 from sluice_retrieval.store.filters import Shape, attribute_rows, matches, shape_of, values_of
+from sluice_retrieval.store.images import image_row
 from sluice_retrieval.store.versions import bump
 from sluice_retrieval.tables import DocumentRow, RemovalRow, StoreRow, TextRow
 
@@ -67,7 +69,7 @@ _SEEN_PARTS = (
     ),
 )
 _SEEN = union_all(*_SEEN_PARTS)
-_DETAILS = select(DocumentRow.id, DocumentRow.details, DocumentRow.file_id).where(
+_DETAILS = select(DocumentRow.id, DocumentRow.details, DocumentRow.file_id, DocumentRow.media_type).where(
     DocumentRow.tenant == _TENANT,
     DocumentRow.id.in_(bindparam("documents", expanding=True, type_=String)),
     DocumentRow.status == READY,
@@ -146,8 +148,10 @@ class Library:
             await session.execute(delete(StoreRow).where(_is_store(tenant, store_id)))
             session.add(RemovalRow(tenant=tenant, store_id=store_id))
 
-    async def add_document(self, tenant: str, document: Document, text: str, next_send_at: float) -> None:
-        """Record a document and its text as queued."""
+    async def add_document(
+        self, tenant: str, document: Document, text: str, next_send_at: float, picture: Picture | None = None
+    ) -> None:
+        """Record a document and its text as queued, and what was read of an image."""
         async with self._database.write() as session:
             await require_store(session, tenant, document.vector_store_id)
             session.add(
@@ -170,6 +174,8 @@ class Library:
             )
             await session.flush()
             session.add(TextRow(document_id=document.id, text=text))
+            if picture is not None:
+                session.add(image_row(document.id, picture))
             session.add_all(attribute_rows(document.id, document.vector_store_id, document.metadata))
 
     async def document(self, tenant: str, store_id: str, document_id: str) -> Document:
@@ -264,7 +270,7 @@ class Library:
     async def details(self, tenant: str, document_ids: Sequence[str]) -> dict[str, DocumentDetails]:
         """Return what is shown of those documents that are ready now; one that is gone or replaced is left out."""
         rows = await self._database.rows(_DETAILS, {"tenant": tenant, "documents": tuple(set(document_ids))})
-        return {one: DocumentDetails(shown, file_id) for one, shown, file_id in rows}
+        return {one: DocumentDetails(shown, file_id, media_type) for one, shown, file_id, media_type in rows}
 
     async def ping(self) -> None:
         """Raise `DependencyUnavailable` if the database does not answer."""

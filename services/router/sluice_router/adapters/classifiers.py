@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 
 from sluice.clients.retrieval import RetrievalClient
-from sluice.contracts.retrieval import EmbeddingRequest
+from sluice.contracts.embeddings import EmbeddingRequest
 from sluice.errors import DependencyUnavailable, SluiceError
 from sluice_router.adapters.arrays import packed, unpacked
 from sluice_router.domain.classify.gain import GainExamples, GainHead, GainTrained, train_gain

@@ -18,7 +18,7 @@ from sluice.auth import ServiceTokens
 from sluice.clients.http import AiohttpTransport, ServiceClient
 from sluice.clients.retrieval import RetrievalClient
 from sluice.clock import SystemClock
-from sluice.contracts.retrieval import EmbeddingReply, EmbeddingRequest
+from sluice.contracts.embeddings import EmbeddingReply, EmbeddingRequest
 from sluice.contracts.routing import SNAPSHOT_KEY, CachePolicy, Policy, SemanticCache
 from sluice.settings import PlatformSettings
 from sluice.telemetry.tracing import Tracing

@@ -365,6 +365,8 @@ def test_what_retrieval_is_asked() -> None:
         20_000,
     )
     assert context_request(None, policy, "q", 100).top_k == 5
+    images = RetrievalOptions(vector_store_ids=("vs_1",), kinds=("image",))
+    assert context_request(images, None, "q", 100).kinds == ("image",)
     assert (budget(2048, None), budget(2048, 2000), budget(100_000, 100)) == (768, 64, 1500)
 
 

@@ -45,6 +45,7 @@ def context_request(
         conversation=tuple(earlier) if settings.follow_ups else (),
         understand=settings.understand or (policy.understand if policy is not None else None),
         filters=None if asked is None else asked.filters,
+        kinds=("text", "image") if asked is None else asked.kinds,
     )
 
 

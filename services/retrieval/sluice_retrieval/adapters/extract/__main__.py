@@ -13,12 +13,16 @@ UNREADABLE, TOO_LARGE, OUT_OF_MEMORY = 10, 11, 12
 def main(arguments: list[str]) -> int:
     """Parse standard input as the format named; the exit status says what standard output holds."""
     file_format = arguments[0]
-    max_bytes, max_pages, cpu_s, memory = map(int, arguments[1:])
+    max_bytes, max_pages, cpu_s, memory, max_pixels = map(int, arguments[1:6])
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
+        if file_format == "image":
+            from sluice_retrieval.adapters.extract.image import read_image  # noqa: PLC0415 - as below
+
+            return _say(read_image(sys.stdin.buffer.read(), max_pixels, *arguments[6:]), 0)
         writer = Writer(max_bytes)
         _reader(file_format, max_pages)(sys.stdin.buffer.read(), writer)
         if not writer.words:

