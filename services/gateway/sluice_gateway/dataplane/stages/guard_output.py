@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, Protocol
 
 from sluice.contracts.guard import MAX_TEXT, CheckRequest, IssueDetail, OutputVerdict, Segment
 from sluice.errors import SluiceError
-from sluice_gateway.dataplane.errors import not_checked
 from sluice_gateway.dataplane.body import Fields
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
+from sluice_gateway.dataplane.errors import not_checked
 from sluice_gateway.dataplane.stages.guard_input import CHECK_FAILED, let_unchecked, note_failures
 from sluice_gateway.dataplane.texts import pieces, question
 
