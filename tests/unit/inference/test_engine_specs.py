@@ -92,6 +92,7 @@ def test_vllm_command_line_holds_every_setting() -> None:
             reasoning_parser="qwen3",
             chat_template="/models/chat.jinja",
             tool_call_parser="hermes",
+            compact_json=True,
             seed=7,
         )
     )
@@ -114,6 +115,7 @@ def test_vllm_command_line_holds_every_setting() -> None:
         "--cpu-offload-gb": "2.0",
         "--reasoning-parser": "qwen3",
         "--chat-template": "/models/chat.jinja",
+        "--structured-outputs-config": '{"backend": "xgrammar", "disable_any_whitespace": true}',
         "--speculative-config": '{"method": "ngram", "num_speculative_tokens": 3, "prompt_lookup_max": 4}',
         "--max-loras": "2",
         "--max-cpu-loras": "4",

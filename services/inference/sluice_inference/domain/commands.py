@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from sluice_inference.domain.specs import LlamaCppSpec, Speculation, VllmSpec
 
 _MOST_THREADS = 8
+# vLLM forbids the spaces only if one back end is chosen for all forms; xgrammar knows every kind of form.
+_COMPACT = json.dumps({"backend": "xgrammar", "disable_any_whitespace": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ def vllm_command(spec: VllmSpec, *, python: str, host: str) -> Command:
         *_optional("--cpu-offload-gb", spec.cpu_offload_gb),
         *_optional("--reasoning-parser", spec.reasoning_parser),
         *_optional("--chat-template", spec.chat_template),
+        *_optional("--structured-outputs-config", _COMPACT if spec.compact_json else None),
         *_optional("--speculative-config", None if spec.speculation is None else _speculation(spec.speculation)),
         *_optional("--gpu-memory-utilization", spec.gpu_memory_utilization),
         *_optional("--quantization", spec.quantization),

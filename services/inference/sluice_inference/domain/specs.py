@@ -152,7 +152,8 @@ class VllmSpec(EngineBase):
 
     `python` is that environment's interpreter. Sizes that are None are left to vLLM. `slots` and `batch_tokens` bound continuous
     batching: requests, and tokens of one step. With `chunked_prefill` a long prompt is read in pieces of a step, without it whole.
-    `max_adapters` are held in memory, `active_adapters` of them can run in one step.
+    `max_adapters` are held in memory, `active_adapters` of them can run in one step. `compact_json` lets no space stand between the elements of JSON that
+    a request demands, which a weak model may go on writing without end.
     """
 
     backend: Literal["vllm"]
@@ -180,6 +181,7 @@ class VllmSpec(EngineBase):
     active_adapters: Annotated[int, Field(ge=1, le=256)] = 1
     max_adapters: Annotated[int, Field(ge=1, le=4096)] = 8
     reasoning_parser: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,40}$")] | None = None
+    compact_json: bool = False
     chat_template: Path | None = None
     downloads: bool = False
     tool_call_parser: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,40}$")] | None = None

@@ -353,3 +353,17 @@ async def test_a_model_of_another_provider_takes_over() -> None:
         assert answer.headers["x-sluice-model"] == "anthropic"
         assert answer.parse().choices[0].message.content == TEXT
         assert isinstance(on.simulators["anthropic"], ForeignProvider)
+
+
+async def test_an_answer_too_deep_to_be_written_anew_passes_as_it_came_or_is_the_providers_fault() -> None:
+    deep = b'{"a":' * 300 + b"1" + b"}" * 300
+    message = b'{"role":"assistant","content":"hi","extra":' + deep + b"}"
+    counts = b'{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}'
+    whole = b'{"choices":[{"index":0,"finish_reason":"stop","message":' + message + b'}],"usage":' + counts + b"}"
+    async with world() as on:
+        on.simulators["openai"].default = Behaviour(body=whole)
+        asked = {"model": "openai", "max_tokens": 5, "messages": QUESTION}
+        passed = await on.http.post("/v1/chat/completions", json=asked)
+        assert (passed.status_code, passed.content) == (200, whole)
+        refused = await on.http.post("/v1/messages", json=asked)
+        assert (refused.status_code, refused.json()["type"]) == (502, "error")

@@ -215,7 +215,7 @@ async def test_a_client_that_leaves_stops_the_engine_and_is_billed(stream: bool,
                     await asyncio.sleep(0.3)
             else:
                 with pytest.raises(httpx.ReadTimeout):
-                    await client.post(gateway.url + CHAT, json=BODY, timeout=0.5)
+                    await client.post(gateway.url + CHAT, json=BODY, timeout=httpx.Timeout(20, read=0.5))
         async with asyncio.timeout(5):
             while not gateway.parts.usage.events or not provider.aborted:
                 await asyncio.sleep(0.01)

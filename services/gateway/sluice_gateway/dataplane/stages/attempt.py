@@ -207,7 +207,7 @@ class Attempts:
             if stream is None and not ctx.body.stream:
                 if ctx.form is not None and not reply.content_type.startswith(b"application/json"):
                     return {}  # subtitles or text, which pass as they come
-                return _found(ctx, state.provider, _json(reply.body))
+                return _found(ctx, state.provider, _json(ctx, state, reply.body))
         if stream is not None:
             stream.close()
         if state.provider is not None and kind != "answer":
@@ -343,9 +343,13 @@ def _translated(ctx: RequestContext, provider: Provider, found: dict[str, Any]) 
         raise failed("protocol") from None
 
 
-def _json(body: bytes) -> dict[str, Any]:
+def _json(ctx: RequestContext, state: DeploymentState, body: bytes) -> dict[str, Any]:
+    # What passes as it came is not written anew, so nobody asks how deep it is nested.
+    asked = ctx.body
+    as_it_came = state.provider is None and asked.native is None and asked.extension is None and ctx.structure is None
+    loads = orjson.loads if as_it_came and ctx.plan.policy is None else nesting.loads
     try:
-        found = nesting.loads(body)
+        found = loads(body)
     except orjson.JSONDecodeError:
         found = None
     if type(found) is not dict:
