@@ -47,6 +47,9 @@ class Metrics:
         self.rewrite_failures: Counter = registry.counter(
             "sluice_retrieval_rewrite_failures_total", "Questions that the chat model did not rewrite in time"
         )
+        self.caption_failures: Counter = registry.counter(
+            "sluice_retrieval_caption_failures_total", "Images that the vision model did not describe in time"
+        )
         self.resent: Counter = registry.counter(
             "sluice_retrieval_ingest_resent_total", "Ingest jobs that the sweep sent to the queue"
         )

@@ -48,6 +48,14 @@ class RetrievalSettings(ServiceSettings):
     image_text_languages: str = Field(
         "eng", pattern=r"^[A-Za-z_]+(\+[A-Za-z_]+)*$", description="tesseract's languages, such as eng+deu"
     )
+    caption_url: str = Field(
+        "", description="base URL of a vision model's API, which ends in /v1 (POST /chat/completions); empty: none"
+    )
+    caption_model: str = Field("", description="the vision model that describes images which come without a caption")
+    caption_api_key: SecretStr = Field(SecretStr(""), description="its API key, if it asks for one")
+    caption_timeout_s: float = Field(
+        20.0, gt=0, le=300, description="an image stays without a caption when the model has not answered after so long"
+    )
     table_query_memory_mb: int = Field(256, ge=64, description="MiB of memory that one query over a table may take")
     table_query_timeout_s: float = Field(5.0, gt=0, le=60, description="seconds that one query over a table may take")
     embedding_model: str = Field(

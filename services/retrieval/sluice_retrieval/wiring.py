@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -26,7 +25,6 @@ from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_retrieval.adapters.duck import DuckTables
-from sluice_retrieval.adapters.extract.sandbox import ParseLimits, ProcessExtractor
 from sluice_retrieval.adapters.gateway_files import GatewayFiles
 from sluice_retrieval.adapters.languages import Languages
 from sluice_retrieval.adapters.minilm import MiniLmEmbedder, find_model_files
@@ -47,6 +45,7 @@ from sluice_retrieval.domain.rerank import FeatureReranker, Reranker, WithFallba
 from sluice_retrieval.domain.spaces import EverySpace, Models, Spaces
 from sluice_retrieval.domain.sweep import Sweep
 from sluice_retrieval.domain.tables import TableEngine
+from sluice_retrieval.extractor_wiring import open_extractor
 from sluice_retrieval.metrics import IngestMetrics, Metrics, MoveMetrics
 from sluice_retrieval.settings import RetrievalSettings
 from sluice_retrieval.space_wiring import Answering, built_in, open_models, open_remote_spaces, open_spaces
@@ -209,7 +208,7 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
             space_records=records,
             answering=answering,
             models=models,
-            extractor=_extractor(settings),
+            extractor=open_extractor(settings, metrics, stack),
             sweep=sweep,
             sending=sending,
             removing=removing,
@@ -285,7 +284,7 @@ async def open_worker(
                 observer=IngestMetrics(metrics),
                 lease_s=settings.lease_s,
                 files=_sources(platform, settings, stack),
-                extractor=_extractor(settings),
+                extractor=open_extractor(settings, metrics, stack),
                 languages=Languages(),
             ),
             registry=registry,
@@ -365,19 +364,6 @@ def _sources(platform: PlatformSettings, settings: RetrievalSettings, stack: Asy
     stack.push_async_callback(transport.close)
     url = platform.service_url("gateway")
     return GatewayFiles(transport, url, _tokens(platform), settings.max_document_bytes, settings.file_timeout_s)
-
-
-def _extractor(settings: RetrievalSettings) -> ProcessExtractor:
-    limits = ParseLimits(
-        settings.max_document_bytes,
-        settings.parse_max_pages,
-        settings.parse_cpu_s,
-        settings.parse_memory_mb,
-        settings.image_max_pixels,
-        (shutil.which("tesseract") or "") if settings.image_text else "",
-        settings.image_text_languages,
-    )
-    return ProcessExtractor(limits, settings.parse_at_once)
 
 
 def _tokens(platform: PlatformSettings) -> ServiceTokens:

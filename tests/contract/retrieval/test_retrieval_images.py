@@ -1,16 +1,22 @@
 """Images as documents: what is read of them, what is refused, and that nobody sees another's."""
 
+import base64
 import io
+import json
 import shutil
 import struct
 import zlib
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 from tests.contract.retrieval.test_retrieval_api import ACME, OTHER, make_store
 
+from sluice.clients.http import HttpAnswer
+from sluice_retrieval.adapters.captioner import Captioned
 from sluice_retrieval.adapters.extract.image import difference_hash
 from sluice_retrieval.adapters.extract.sandbox import ParseLimits, ProcessExtractor
 from sluice_retrieval.domain.errors import DocumentTooLarge, DocumentUnreadable
@@ -51,7 +57,7 @@ async def test_every_format_is_read_in_a_process_of_its_own(kind: str) -> None:
     exif[0x0112] = 6  # to be turned by 90 degrees
     exif[0x010F] = "A maker of cameras"
     options = {"exif": exif} if kind == "JPEG" else {}
-    picture = await ProcessExtractor(LIMITS, 1).picture(saved(drawn(), kind, **options))
+    picture = await ProcessExtractor(LIMITS, 1).picture(saved(drawn(), kind, **options), captioned=True)
     assert picture.media_type == f"image/{kind.lower()}"
     assert (picture.width, picture.height) == ((200, 300) if kind == "JPEG" else (300, 200))
     with Image.open(io.BytesIO(picture.thumbnail)) as small:
@@ -83,13 +89,13 @@ def test_the_same_picture_in_other_shapes_has_almost_the_same_hash() -> None:
 )
 async def test_hostile_images_fail_alone(raw: bytes, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
-        await ProcessExtractor(LIMITS, 1).picture(raw)
+        await ProcessExtractor(LIMITS, 1).picture(raw, captioned=True)
 
 
 @pytest.mark.skipif(shutil.which("tesseract") is None, reason="tesseract is not installed")
 async def test_text_in_an_image_is_read_where_tesseract_is_installed() -> None:
     reader = ProcessExtractor(replace(LIMITS, tesseract=str(shutil.which("tesseract"))), 1)
-    picture = await reader.picture(saved(drawn(700, 300, "Harbour opens at nine"), "PNG"))
+    picture = await reader.picture(saved(drawn(700, 300, "Harbour opens at nine"), "PNG"), captioned=True)
     assert "Harbour opens at nine" in picture.recognised
 
 
@@ -136,3 +142,45 @@ async def test_images_are_added_shown_and_kept_from_others(api: httpx.AsyncClien
     assert (refused.status_code, refused.json()["code"]) == (400, "document_unreadable")
     await api.delete(f"{path}/{one}", headers=ACME)
     assert (await api.get(f"{path}/{one}/thumbnail", headers=ACME)).status_code == 404
+
+
+class VisionModel:
+    """Answers as a chat model does, or not at all."""
+
+    def __init__(self, says: str | Exception) -> None:
+        self.says = says
+        self.asked: list[dict[str, Any]] = []
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout_s: float
+    ) -> HttpAnswer:
+        assert (method, url, headers["authorization"]) == ("POST", "http://v/v1/chat/completions", "Bearer sk-vision")
+        self.asked.append(json.loads(body or b""))
+        if isinstance(self.says, Exception):
+            raise self.says
+        return HttpAnswer(200, {}, json.dumps({"choices": [{"message": {"content": self.says}}]}).encode())
+
+
+async def test_an_image_without_a_caption_is_described_by_the_vision_model() -> None:
+    failures: list[int] = []
+
+    def reader(model: VisionModel) -> Captioned:
+        inner = ProcessExtractor(LIMITS, 1)
+        return Captioned(inner, model, "http://v/v1", "seeing", "sk-vision", 5.0, lambda: failures.append(1))
+
+    model = VisionModel(" A blue ball\nover an orange box. ")
+    raw = saved(drawn(2000, 400), "PNG")
+    found = await reader(model).picture(raw, captioned=False)
+    assert text_of("a.png", found, "") == "Image: a\n\nA blue ball over an orange box."
+    assert text_of("a.png", found, "Mine") == "Image: a\n\nMine"
+    (asked,) = model.asked
+    text, image = asked["messages"][0]["content"]
+    assert (asked["model"], text["type"]) == ("seeing", "text")
+    kind, _, packed = image["image_url"]["url"].partition(";base64,")
+    with Image.open(io.BytesIO(base64.b64decode(packed))) as seen:
+        assert (kind, seen.format, seen.size) == ("data:image/webp", "WEBP", (1024, 205))
+    assert not (await reader(model).picture(raw, captioned=True)).described
+    assert len(model.asked) == 1
+    for away in (VisionModel(TimeoutError()), VisionModel(OSError()), VisionModel("  ")):
+        assert not (await reader(away).picture(raw, captioned=False)).described
+    assert len(failures) == 3

@@ -282,7 +282,8 @@ async def test_a_filter_chooses_documents(
     scope = await library.scope("acme", ["vs_1"], FILTERS.validate_python(filters))
     seen = set(LIBRARY) if scope.document_ids is None else set(scope.document_ids)
     assert seen - set(scope.hidden_document_ids) == {f"doc_{letter}" for letter in expected}
-    assert await library.details("acme", ["doc_a", "doc_none"]) == {"doc_a": DocumentDetails(LIBRARY["doc_a"], None)}
+    shown = {"doc_a": DocumentDetails(LIBRARY["doc_a"], None, "text/plain")}
+    assert await library.details("acme", ["doc_a", "doc_none"]) == shown
     assert await library.details("other", ["doc_a"]) == {}
     assert await library.details("acme", ["doc_waiting"]) == {}
 

@@ -14,7 +14,10 @@ CAPTION = "caption"
 
 
 class Picture(NamedTuple):
-    """What was read of an image: its size as it is shown, the hash of its looks, a small WebP, and text that was recognised in it."""
+    """What was read of an image: its size as it is shown, the hash of its looks, a small WebP, text that was recognised in it.
+
+    `view` is a WebP of at most 1,024 pixels, for a model to look at; `described` is what one said of it.
+    """
 
     media_type: str
     width: int
@@ -22,13 +25,15 @@ class Picture(NamedTuple):
     hash: str
     thumbnail: bytes
     recognised: str
+    view: bytes = b""
+    described: str = ""
 
 
 class PictureReader(Protocol):
     """Reads images."""
 
-    async def picture(self, raw: bytes) -> Picture:
-        """Return what can be read of an image.
+    async def picture(self, raw: bytes, *, captioned: bool) -> Picture:
+        """Return what can be read of an image; one that is `captioned` needs no description.
 
         Raises:
             DocumentUnreadable: it is broken, of another format than its name says, or needs more time or memory than allowed.
@@ -47,7 +52,11 @@ def text_of(name: str, picture: Picture, caption: str) -> str:
     """Return the text by which an image is found and cited: its name, its caption, and the text in it."""
     check_plain(caption)
     words = " ".join(PurePosixPath(name).stem.replace("_", " ").replace("-", " ").split())
-    parts = [f"Image: {words or name}", caption.strip(), _printable(picture.recognised)]
+    parts = [
+        f"Image: {words or name}",
+        caption.strip() or _printable(picture.described),
+        _printable(picture.recognised),
+    ]
     if parts[2]:
         parts[2] = f"Text in the image:\n\n{parts[2]}"
     return "\n\n".join(part for part in parts if part)

@@ -160,7 +160,7 @@ class Ingestor:
         if file_format in AS_TEXT:
             text = decoded(source.raw, len(source.raw))
         elif file_format is FileFormat.IMAGE:
-            picture = await self.extractor.picture(source.raw)
+            picture = await self.extractor.picture(source.raw, captioned=bool(job.caption))
             text = text_of(source.name, picture, job.caption)
         else:
             text = await self.extractor.extract(source.raw, file_format)

@@ -94,9 +94,10 @@ async def _from_fields(form: FormData, max_bytes: int, extractor: Extractor) -> 
     else:
         check_size(len(raw), max_bytes)
         if file_format is FileFormat.IMAGE:
-            picture = await extractor.picture(raw)
-            caption = form.get(CAPTION) or caption_in(metadata)
-            text = text_of(filename, picture, caption if isinstance(caption, str) else "")
+            given = form.get(CAPTION) or caption_in(metadata)
+            caption = given if isinstance(given, str) else ""
+            picture = await extractor.picture(raw, captioned=bool(caption))
+            text = text_of(filename, picture, caption)
         else:
             text = await extractor.extract(raw, file_format)
     document = DocumentCreate.model_validate(

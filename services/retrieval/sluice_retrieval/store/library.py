@@ -62,7 +62,10 @@ _SEEN_PARTS = (
         StoreRow.tenant == _TENANT, StoreRow.id.in_(_STORES), StoreRow.understand.is_not(None)
     ),
     select(literal("hidden"), DocumentRow.id, _NOTHING, _UNCOUNTED).where(
-        DocumentRow.store_id.in_(_STORES), DocumentRow.status.in_(UNFINISHED), DocumentRow.indexed.is_not(None)
+        DocumentRow.tenant == _TENANT,
+        DocumentRow.store_id.in_(_STORES),
+        DocumentRow.status.in_(UNFINISHED),
+        DocumentRow.indexed.is_not(None),
     ),
     select(literal("hidden"), RemovalRow.document_id, _NOTHING, _UNCOUNTED).where(
         RemovalRow.store_id.in_(_STORES), RemovalRow.document_id.is_not(None)

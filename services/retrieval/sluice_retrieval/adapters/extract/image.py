@@ -11,7 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from sluice_retrieval.adapters.extract.markdown import TooLarge, Unreadable
 
 _FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
-_THUMBNAIL = 256
+_THUMBNAIL, _VIEW = 256, 1024
 _READ = 2400
 _HASH_WIDTH, _HASH_HEIGHT = 9, 8
 _OCR_S = 15
@@ -41,20 +41,25 @@ def read_image(raw: bytes, max_pixels: int, tesseract: str, languages: str) -> s
         raise _too_large(max_pixels) from exc
     except UnidentifiedImageError as exc:
         raise Unreadable("The image is broken, or is no PNG, JPEG, WebP or GIF.") from exc
-    small = picture.copy()
-    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    packed = io.BytesIO()
-    small.save(packed, "WEBP", quality=80)  # without what the file says of camera and place
     return json.dumps(
         {
             "media_type": media_type,
             "width": width,
             "height": height,
             "hash": difference_hash(picture),
-            "thumbnail": base64.b64encode(packed.getvalue()).decode(),
+            "thumbnail": _small(picture, _THUMBNAIL),
+            "view": _small(picture, _VIEW),
             "recognised": _recognised(picture, tesseract, languages) if tesseract else "",
         }
     )
+
+
+def _small(picture: Image.Image, pixels: int) -> str:
+    """Return base64 of a WebP without what the file says of camera and place."""
+    made, packed = picture.copy(), io.BytesIO()
+    made.thumbnail((pixels, pixels))
+    made.save(packed, "WEBP", quality=80)
+    return base64.b64encode(packed.getvalue()).decode()
 
 
 def difference_hash(picture: Image.Image) -> str:

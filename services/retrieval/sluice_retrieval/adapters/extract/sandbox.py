@@ -45,10 +45,11 @@ class ProcessExtractor:
             status, output = await self._run(raw, file_format)
         return self._checked(status, output)
 
-    async def picture(self, raw: bytes) -> Picture:
-        """Return what can be read of an image."""
+    async def picture(self, raw: bytes, *, captioned: bool) -> Picture:
+        """Return what can be read of an image; nobody describes it here."""
+        del captioned
         found = json.loads(await self.extract(raw, FileFormat.IMAGE))
-        return Picture(**{**found, "thumbnail": base64.b64decode(found["thumbnail"])})
+        return Picture(**{**found, **{name: base64.b64decode(found[name]) for name in ("thumbnail", "view")}})
 
     def _checked(self, status: int, output: str) -> str:
         if status == 0:
