@@ -163,6 +163,8 @@ class Router:
     model: str = "small"
     fallbacks: tuple[str, ...] = ()
     policy: str | None = None
+    intent: str | None = None
+    confidence: float | None = None
     failing: SluiceError | None = None
     asked: list[RouteRequest] = field(default_factory=list)
 
@@ -177,6 +179,8 @@ class Router:
             reason="test",
             fallbacks=self.fallbacks,
             policy=self.policy,
+            intent=self.intent,
+            confidence=self.confidence,
             snapshot_version=1,
         )
 

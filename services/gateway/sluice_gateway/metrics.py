@@ -224,6 +224,12 @@ class GatewayMetrics:
             "Tokens that were billed, by direction (input, output).",
             ("model", "direction"),
         )
+        self.quality = plain.counter(
+            "sluice_gateway_answer_quality_total",
+            "Requests of routes with intents, by the kind of question (unknown: none that is known) and what was found of the answer (fine, "
+            "low_confidence, unknown_confidence, potential_hallucination, disputed_answer, blocked, error, cancelled).",
+            ("route", "intent", "finding"),
+        )
         self.in_flight: Gauge = registry.gauge(
             "sluice_gateway_in_flight_requests", "Requests that are being answered now."
         )

@@ -179,7 +179,7 @@ def test_a_folder_is_ingested_and_only_what_changed_is_sent_again(shared: Any, t
     (folder / "prices.csv").write_text("Item,Euro\nBolt,2\n")
     (folder / "drafts" / "plan.txt").write_text("Nobody has read this draft.")
     (folder / ".git" / "notes.txt").write_text("hidden")
-    (folder / "photo.jpeg").write_bytes(b"no text")
+    (folder / "clip.mp4").write_bytes(b"no text")
     token = shared.client.headers["authorization"].removeprefix("Bearer ")
     environment = {"SLUICE_URL": f"http://127.0.0.1:{shared.port}", "SLUICE_API_KEY": token, "COLUMNS": "200"}
 

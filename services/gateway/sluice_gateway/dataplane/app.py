@@ -36,6 +36,7 @@ from sluice_gateway.dataplane.listing import MODELS, listed
 from sluice_gateway.dataplane.media import units_of
 from sluice_gateway.dataplane.moderation import Moderate, admit_moderation
 from sluice_gateway.dataplane.plan import Stages, together
+from sluice_gateway.dataplane.quality import count_quality
 from sluice_gateway.dataplane.sending import refuse, send_json
 from sluice_gateway.dataplane.short_way import Client
 from sluice_gateway.dataplane.spans import attributes_of, describe
@@ -315,6 +316,8 @@ class DataPlane:
         metrics.observe(ctx.endpoint.path, ctx.http_status, self.clock.monotonic() - ctx.started)
         if ctx.ttft is not None:
             metrics.ttft.observe(ctx.ttft)
+        if ctx.intent is not None:
+            count_quality(self._deps.metrics, ctx)
 
     def is_traced(self, ctx: RequestContext) -> bool:
         """Tell whether spans are made of this request."""

@@ -154,6 +154,7 @@ class RequestContext:
     vault: Vault | None = None
     chain: tuple[ModelEntry, ...] = ()
     route_reason: str | None = None
+    intent: str | None = None
     citations: tuple[Citation, ...] = ()
     searched: tuple[str, ...] = ()
     context_text = ""

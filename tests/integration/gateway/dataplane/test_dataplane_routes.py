@@ -60,6 +60,35 @@ async def test_fallbacks_of_a_model_have_to_take_the_request_too(
     assert [seen.json["model"] for seen in provider.seen] == ["seeing", "spare"]
 
 
+@pytest.mark.parametrize(
+    ("intent", "confidence", "status", "label", "finding"),
+    [
+        ("billing_inquiry", 0.9, 200, "billing_inquiry", "fine"),
+        (None, 0.2, 200, "unknown", "fine"),
+        ("billing_inquiry", 0.9, 400, "billing_inquiry", "error"),
+        (None, None, 200, None, None),
+    ],
+)
+async def test_what_is_found_of_answers_is_counted_by_the_kind_of_question(
+    intent: str | None,
+    confidence: float | None,
+    status: int,
+    label: str | None,
+    finding: str | None,
+    provider: Provider,
+    client: httpx.AsyncClient,
+) -> None:
+    provider.default = Behaviour(status=status)
+    parts = Parts(router=Router(model="seeing", intent=intent, confidence=confidence))
+    async with serving(parts, routing(provider)) as gateway:
+        body = {"model": "auto", "messages": [{"role": "user", "content": "Why was I charged twice?"}]}
+        assert (await client.post(gateway.url + CHAT, json=body)).status_code == status
+    name = "sluice_gateway_answer_quality_total"
+    samples = [one for family in parts.registry.registry.collect() for one in family.samples if one.name == name]
+    found = [(one.labels["route"], one.labels["intent"], one.labels["finding"], one.value) for one in samples]
+    assert found == ([] if label is None else [("auto", label, finding, 1.0)])
+
+
 async def test_a_key_whose_models_do_not_suit_is_told_so(provider: Provider, client: httpx.AsyncClient) -> None:
     key = KeyRecord("key_1", "tenant-a", "test", models=frozenset({"auto", "blind"}))
     parts = Parts(keys=Keys({b"Bearer sk-test": key}), router=Router(model="seeing"))

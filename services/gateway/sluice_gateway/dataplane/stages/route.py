@@ -7,6 +7,7 @@ from sluice_gateway.dataplane.deployments import choose
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import InvalidRequest, Overloaded, Unavailable, UnknownModel, from_service
 from sluice_gateway.dataplane.plan import Plan
+from sluice_gateway.dataplane.quality import intent_of
 from sluice_gateway.dataplane.stages.resolve import check_model, shown
 from sluice_gateway.dataplane.table import ModelEntry, RouteEntry, Table
 from sluice_gateway.dataplane.texts import pieces, question, size
@@ -83,6 +84,7 @@ class AskRouter:
                 )
                 ctx.chain = take(decision, ctx.table, route)
                 ctx.route_reason = decision.reason
+                ctx.intent = intent_of(decision)
                 policy = decision.policy
             except (DependencyUnavailable, UpstreamFailed, DeadlineExceeded):
                 self._deps.metrics.stage_errors.labels("route").inc()
@@ -96,6 +98,8 @@ class AskRouter:
             except SluiceError as exc:
                 raise from_service(exc, "router") from exc
             span.set_attribute("sluice.route.reason", ctx.route_reason)
+            if ctx.intent is not None:
+                span.set_attribute("sluice.route.intent", ctx.intent)
         self._adopt(ctx, route, policy)
 
     def _adopt(self, ctx: RequestContext, route: RouteEntry, policy: str | None) -> None:
