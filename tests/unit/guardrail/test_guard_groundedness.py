@@ -92,7 +92,7 @@ def test_what_a_policy_makes_of_it() -> None:
 
 
 def test_made_sentences_are_judged_about_as_documented() -> None:
-    counted = shares("dev", every=20)  # made of pages that change, so that the bounds are wide
+    counted = shares("dev", every=3)  # made of pages that change, so that the bounds are wide
     bounds: dict[bool, Callable[[float], bool]] = {False: lambda share: share >= 0.8, True: lambda share: share <= 0.06}
     for supported, is_well in bounds.items():
         mine = [one for key, one in counted.items() if key[0] == supported]
