@@ -9,8 +9,6 @@ from sluice.contracts.usage import UsageStatus
 MOST_BYTES = 1024 * 1024
 _LONGEST_TEXT = 100_000
 _DATA = "data:"
-# Words of the APIs, which say nothing about anybody.
-_WORDS = frozenset({"role", "type", "model", "object", "id", "finish_reason", "stop_reason", "tool_call_id", "status"})
 
 Path = tuple[str | int, ...]
 
@@ -101,14 +99,13 @@ class Redactor(Protocol):
 
 
 def texts_in(value: Any, path: Path = ()) -> Iterator[Text]:
-    """Yield the texts of a JSON value that may say something about somebody."""
+    """Yield all texts of a JSON value: under any name, since a tool's arguments may call a person's number `id`."""
     if isinstance(value, str):
         if value and not value.isspace():
             yield Text(path, value)
     elif isinstance(value, dict):
         for name, part in value.items():
-            if name not in _WORDS or not isinstance(part, str):
-                yield from texts_in(part, (*path, name))
+            yield from texts_in(part, (*path, name))
     elif isinstance(value, list):
         for place, part in enumerate(value):
             yield from texts_in(part, (*path, place))

@@ -38,18 +38,8 @@ class Which(Request):
     until: At | None = Field(None, alias="to")
 
 
-class TranscriptQuery(PageQuery):
+class TranscriptQuery(Which, PageQuery):
     """Which transcripts are wanted; `from` is included, `to` is not."""
-
-    tenant: Tenant | None = None
-    key_id: KeyId | None = None
-    team_id: TeamId | None = None
-    end_user: EndUser | None = None
-    model: ModelName | None = None
-    status: UsageStatus | None = None
-    request_id: KeyId | None = Field(None, description="id of a request")
-    since: At | None = Field(None, alias="from")
-    until: At | None = Field(None, alias="to")
 
 
 @router.get("", summary="List transcripts", responses=problem_responses(CursorUnknown))
@@ -79,7 +69,7 @@ async def get_transcript(transcript_id: PathId, deps: DepsDep, actor: OperatorDe
     return await deps.transcripts.get(transcript_id, actor.tenant, deps.clock.now())
 
 
-def _filter(query: Which | TranscriptQuery, bound: str | None) -> TranscriptFilter:
+def _filter(query: Which, bound: str | None) -> TranscriptFilter:
     return TranscriptFilter(
         tenant=query.tenant if bound is None else bound,
         key_id=query.key_id,

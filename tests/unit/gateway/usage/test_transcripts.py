@@ -28,9 +28,9 @@ def test_every_text_is_found_and_put_back_in_its_place(value: Any) -> None:
     assert replaced(masked, {one.path: one.text for one in found}) == value
 
 
-def test_words_of_an_api_are_not_looked_through_but_what_stands_below_them_is() -> None:
-    value = {"role": "user", "type": {"content": "secret"}, "content": ["a", " ", {"id": "x", "text": "b"}]}
-    assert [one.text for one in texts_in(value)] == ["secret", "a", "b"]
+def test_no_name_keeps_a_text_from_being_looked_through() -> None:
+    value = {"role": "user", "content": ["a", " ", {"type": "tool_use", "input": {"id": "123-45-6789", "n": 5}}]}
+    assert [one.text for one in texts_in(value)] == ["user", "a", "tool_use", "123-45-6789"]
 
 
 def test_data_and_overlong_texts_are_cut() -> None:
