@@ -254,6 +254,7 @@ async def test_gaps_between_words_are_timed_on_both_ways(
         assert found(f"{name}_count", labels) == 3.0  # who speaks, three words; why it ended and the counts are none
         assert found(f"{name}_bucket", labels | {"le": "0.03"}) == 0.0
         assert found(f"{name}_sum", labels) == pytest.approx(0.12, abs=0.06)
+        state = gateway.plane._table.models["small"].deployments[0]
         async with asyncio.timeout(1):
-            while gateway.plane._table.models["small"].deployments[0].in_flight:  # the provider has not ended its reply yet
+            while state.in_flight:  # the provider has not ended its reply yet
                 await asyncio.sleep(0.01)
