@@ -1,5 +1,6 @@
 """How a point lies in Qdrant: its id and payload, the same in the embedded engine and on a server."""
 
+import hashlib
 import uuid
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -19,7 +20,11 @@ _CHUNKS = uuid.UUID("6f1d0c8e-6e51-4b0e-9f2f-0d6d3a1f7c55")  # the namespace of 
 
 def point_id(chunk_id: str) -> str:
     """Return the UUID under which a chunk is kept; the same chunk always gets the same."""
-    return str(uuid.uuid5(_CHUNKS, chunk_id))
+    # uuid.uuid5 by hand, which goes over ever more objects for it: a third of its time
+    raw = bytearray(hashlib.sha1(_CHUNKS.bytes + chunk_id.encode(), usedforsecurity=False).digest()[:16])
+    raw[6], raw[8] = raw[6] & 0x0F | 0x50, raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def owner_of(tenant: str, store_id: str) -> str:

@@ -13,6 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import repeat
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -58,7 +59,7 @@ def terms(text: str, language: str = ENGLISH) -> list[str]:
     without a stemmer keeps its words as they are.
     """
     stemmer = STEMMERS.get(language, "")
-    return [_stem(word, stemmer) for word in _words(unicodedata.normalize("NFKC", text).casefold())]
+    return list(map(_stem, _words(unicodedata.normalize("NFKC", text).casefold()), repeat(stemmer)))
 
 
 def query_terms(text: str, languages: Sequence[str] = (ENGLISH,)) -> list[str]:
@@ -142,12 +143,9 @@ def _words_of_any(folded: str) -> Iterator[str]:
 
 
 def _frequencies(found: Sequence[str]) -> Counter[int]:
-    hashed: Counter[int] = Counter()
-    for term, tf in Counter(found).items():
-        hashed[term_hash(term)] += tf
-    return hashed
+    return Counter(map(term_hash, found))
 
 
 def _vector(weights: dict[int, float]) -> SparseVector:
     indices = tuple(sorted(weights))
-    return SparseVector(indices, tuple(weights[index] for index in indices))
+    return SparseVector(indices, tuple(map(weights.__getitem__, indices)))
