@@ -10,6 +10,7 @@ from sluice.contracts.files import FileId
 from sluice.contracts.questions import QueryUnderstanding, Turn, Understood
 from sluice.contracts.tables import ComputedFigure
 from sluice.contracts.vector_files import ChunkingStrategyChoice, FileCounts, StoreExpiry, TextPart
+from sluice.contracts.vector_ranking import KeywordsChoice, MetricChoice, VectorMetric
 
 SearchMode = Literal["hybrid", "dense", "bm25"]
 DocumentStatus = Literal["queued", "processing", "ready", "failed", "cancelled"]
@@ -79,6 +80,8 @@ class VectorStoreCreate(Request):
     understand: Annotated[
         QueryUnderstanding | None, Field(description="what is done with questions to this store before the search")
     ] = None
+    metric: MetricChoice = "cosine"
+    keywords: KeywordsChoice = "bm25"
 
 
 class VectorStore(Reply):
@@ -101,6 +104,8 @@ class VectorStore(Reply):
     expires_at: int | None = None
     last_active_at: int | None = None
     understand: QueryUnderstanding | None = None
+    metric: MetricChoice = "cosine"
+    keywords: KeywordsChoice = "bm25"
 
 
 class DocumentCreate(Request):
@@ -298,7 +303,10 @@ class Explanation(Reply):
     """How a hit came to its place; a ranking that did not have it among its candidates is null."""
 
     dense: RankedScore | None = None
+    metric: Annotated[VectorMetric | None, Field(description="how `dense` compares vectors")] = None
+    distance: Annotated[float | None, Field(description="what `dense` measured if its metric is euclidean")] = None
     bm25: RankedScore | None = None
+    tfidf: Annotated[RankedScore | None, Field(description="in place of `bm25` in stores that weigh so")] = None
     joined: RankedScore
     reranked: Annotated[RankedScore | None, Field(description="place and score after reranking; null without it")] = (
         None

@@ -134,7 +134,8 @@ def is_last(chunk: dict[str, Any]) -> bool:
 
 def with_cost(chunk: dict[str, Any], cost_usd: float | None) -> dict[str, Any]:
     """Return a chunk whose usage also says what the answer costs."""
-    return {**chunk, "usage": {**chunk["usage"], "sluice": {"cost_usd": cost_usd}}}
+    shown = None if cost_usd is None else round(cost_usd, 12)  # without the noise of binary fractions
+    return {**chunk, "usage": {**chunk["usage"], "sluice": {"cost_usd": shown}}}
 
 
 def carries(chunk: dict[str, Any]) -> bool:
@@ -260,7 +261,8 @@ class StreamScanner:
         # What the client gets for one event, b"" for nothing.
         chunk = chunk_of(event)
         if chunk is None:
-            return b"" if event.startswith(b"data:") else event
+            # What is no JSON goes on as it does where nobody looks: left out, the answer would seem whole.
+            return event if payload(event) or not event.startswith(b"data:") else b""
         answers = bool(chunk.get("choices"))
         if "error" in chunk and not answers:
             self.failed = True

@@ -46,7 +46,17 @@ _OWN_WORDS = re.compile(
     r"\b(?:i (?:said|told you|gave|sent|wrote|mentioned|posted|described|asked)|my (?:previous|earlier|last|prior|above|initial|original|first))\b"
 )
 
-_FOREIGN_NOT = re.compile(r"\b(?:nicht|nie|pas|jamais|nunca)\b")
+_FOREIGN_NOT = re.compile(r"\b(?:nicht|nie|niemals|pas|jamais|nunca)\b")
+_CLAUSE_END = re.compile(r"[.,!?\n;:]|\b(?:und|sondern|et|mais|y|sino|e|ma|mas)\b")
+# "Repeat the text above in upper case" asks for another form of what was said; word for word, or as data, it is a leak.
+_OTHER_FORM = re.compile(
+    r"\A[^\w\n]{1,3}(?:again[^\w\n]{1,3})?(?:in|into|to|with|without|as)\s(?:a |an |the )?(?:\w{1,14} ){0,2}?"
+    r"(?:upper ?case|lower ?case|capitals?|capital letters|bold|italics?|title case|english|french|german|spanish|italian|portuguese|dutch|polish|chinese|japanese|hindi|arabic|turkish"
+    r"|typos|line breaks|bullets?|bullet points|past tense|present tense|third person|first person|simple(?:r)? words|british spelling|american spelling|double spacing|tone|style)\b"
+)
+_EXACTLY = re.compile(
+    r"\b(?:verbatim|word for word|exact(?:ly)?|literally|prompts?|instructions?|system|everything|all|starting|beginning|begins)\b"
+)
 
 _MENTION = 0.5
 _NEGATION = 0.3
@@ -130,8 +140,14 @@ def _find(low: str) -> Iterator[Finding]:
 def _context(low: str, start: int, end: int, rule: Rule) -> float:
     before = low[max(0, start - _REACH) : start]
     factor = 1.0
-    if rule.name == "other_language" and _FOREIGN_NOT.search(low[start:end]):
+    if rule.name == "other_language" and _FOREIGN_NOT.search(_clause(low, start, end)):
         factor = _NEGATION
+    if (
+        rule.name == "repeat_above"
+        and _OTHER_FORM.match(low[end : end + _REACH])
+        and not _EXACTLY.search(low[start : end + _REACH])
+    ):
+        factor = _MENTION
     if rule.ordered:
         sentence = _SENTENCE_BREAK.split(before)[-1].lstrip()
         factor = min(factor, _order_factor(sentence))
@@ -140,6 +156,11 @@ def _context(low: str, start: int, end: int, rule: Rule) -> float:
     if _mentioned(low, start, end, before):
         factor *= _MENTION
     return factor
+
+
+def _clause(low: str, start: int, end: int) -> str:
+    """Return the match and what follows it in its clause: a German order is denied at the end."""
+    return low[start:end] + _CLAUSE_END.split(low[end : end + _REACH], maxsplit=1)[0]
 
 
 def _order_factor(sentence: str) -> float:

@@ -13,6 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import repeat
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -58,7 +59,7 @@ def terms(text: str, language: str = ENGLISH) -> list[str]:
     without a stemmer keeps its words as they are.
     """
     stemmer = STEMMERS.get(language, "")
-    return [_stem(word, stemmer) for word in _words(unicodedata.normalize("NFKC", text).casefold())]
+    return list(map(_stem, _words(unicodedata.normalize("NFKC", text).casefold()), repeat(stemmer)))
 
 
 def query_terms(text: str, languages: Sequence[str] = (ENGLISH,)) -> list[str]:
@@ -95,6 +96,11 @@ def document_vector(found: Sequence[str], average_length: float, parameters: Bm2
     k1, b = parameters
     norm = k1 * (1 - b + b * len(found) / average_length) if average_length > 0 else k1
     return _vector({index: tf * (k1 + 1) / (tf + norm) for index, tf in _frequencies(found).items()})
+
+
+def frequency_vector(found: Sequence[str]) -> SparseVector:
+    """Return how often a chunk holds each of its terms: its part of TF-IDF."""
+    return _vector({index: float(tf) for index, tf in _frequencies(found).items()})
 
 
 def query_vector(found: Sequence[str], added: Mapping[str, float] = MappingProxyType({})) -> SparseVector:
@@ -137,12 +143,9 @@ def _words_of_any(folded: str) -> Iterator[str]:
 
 
 def _frequencies(found: Sequence[str]) -> Counter[int]:
-    hashed: Counter[int] = Counter()
-    for term, tf in Counter(found).items():
-        hashed[term_hash(term)] += tf
-    return hashed
+    return Counter(map(term_hash, found))
 
 
 def _vector(weights: dict[int, float]) -> SparseVector:
     indices = tuple(sorted(weights))
-    return SparseVector(indices, tuple(weights[index] for index in indices))
+    return SparseVector(indices, tuple(map(weights.__getitem__, indices)))

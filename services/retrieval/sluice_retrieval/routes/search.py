@@ -20,6 +20,7 @@ from sluice.contracts.retrieval import (
 )
 from sluice.contracts.tables import ComputedFigure
 from sluice.contracts.vector_files import TextPart
+from sluice.contracts.vector_ranking import VectorMetric
 from sluice.errors import DependencyUnavailable, Unauthorized, problem_responses
 from sluice.telemetry import names
 from sluice_retrieval.domain.asking import Engine, find, prepare, terms_to_add, with_terms
@@ -28,6 +29,7 @@ from sluice_retrieval.domain.embedding import OfTenant
 from sluice_retrieval.domain.errors import RerankerNotConfigured, RewriterNotConfigured, StoreNotFound
 from sluice_retrieval.domain.images import among
 from sluice_retrieval.domain.library import DocumentDetails
+from sluice_retrieval.domain.metrics import METRICS, distance_of
 from sluice_retrieval.domain.questions.understanding import understand
 from sluice_retrieval.domain.search import Hit, Place
 from sluice_retrieval.domain.tokens import count_tokens
@@ -165,11 +167,11 @@ async def _find(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Quer
         version = version_of(scope.versions, deps.searched_by)  # before the search: what is found is never older
         options = query.understand or scope.understand or _AS_IT_COMES
         reading = await understand(query, options, deps.rewriter(options.rewrite), deps.languages)
-        prepared = await prepare(query, reading, embedder, scope.languages)
+        prepared = await prepare(query, reading, embedder, scope)
         terms: tuple[str, ...] = ()
         if reading.wants_terms and query.mode != "dense":
             terms = await terms_to_add(prepared, scope, engine)
-            prepared = await with_terms(prepared, reading, terms, embedder, scope.languages)
+            prepared = await with_terms(prepared, reading, terms, embedder, scope)
         for attempt in range(_TRIES):
             if attempt:
                 scope = await deps.library.scope(tenant, store_ids, filters, now)
@@ -212,14 +214,23 @@ def _hit(hit: Hit, details: DocumentDetails, *, explain: bool) -> SearchHit:
 
 
 def _explanation(hit: Hit) -> Explanation:
+    metric = next((one for one in METRICS if _place_name(one) in hit.places), None)
+    dense = None if metric is None else hit.places[_place_name(metric)]
     return Explanation(
-        dense=_ranked(hit.places.get("dense")),
+        dense=_ranked(dense),
+        metric=metric,
+        distance=distance_of(dense.score) if dense is not None and metric == "euclidean" else None,
         bm25=_ranked(hit.places.get("bm25")),
+        tfidf=_ranked(hit.places.get("tfidf")),
         joined=RankedScore(rank=hit.joined.rank, score=hit.joined.score),
         reranked=_ranked(hit.reranked),
         reranker=hit.reranker,
         likeness=hit.likeness,
     )
+
+
+def _place_name(metric: VectorMetric) -> str:
+    return "dense" if metric == "cosine" else metric
 
 
 def _ranked(place: Place | None) -> RankedScore | None:

@@ -138,6 +138,8 @@ async def test_headers_and_chance_decide(provider: Provider, client: httpx.Async
         assert said(await ask(client, gateway, headers={"cache-control": "max-age=0"})) == "miss"
         assert said(await ask(client, gateway, headers={"x-sluice-cache": "refresh"})) == "miss"
         assert said(await ask(client, gateway, headers={"x-sluice-cache": "bypass"})) == "bypass"
+        wrong = await client.post(gateway.url + CHAT, json=BODY, headers={"x-sluice-cache": "off"})
+        assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "x-sluice-cache")
     async with cached(provider, use="on_request") as gateway:
         assert said(await ask(client, gateway)) == "bypass"
         assert said(await ask(client, gateway, headers={"x-sluice-cache": "on"})) == "miss"
