@@ -24,6 +24,7 @@ from sluice_cli.commands import (
     prices,
     redteam,
     registry,
+    reviews,
     router,
     talk,
     teams,
@@ -44,6 +45,7 @@ _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     ("prices", prices.app),
     ("transcripts", transcripts.app),
     ("cache", cache.app),
+    ("reviews", reviews.app),
     *(("eval", jobs.eval_app), ("finetune", jobs.finetune_app), ("router", router.app)),
     *(("plan", plan.app), ("simulate", autoscaling.app)),
 )

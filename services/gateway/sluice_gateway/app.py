@@ -54,6 +54,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
             cache.router,
             registry.router,
             usage.own,
+            keys.own,
             files.router,
             batches.router,
             forward.router,

@@ -54,6 +54,7 @@ from sluice_gateway.dataplane.stages.admit import (
 from sluice_gateway.dataplane.stages.attempt import Attempts
 from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.dataplane.stages.build_context import with_context
+from sluice_gateway.dataplane.stages.cache_wish import admit_wish
 from sluice_gateway.dataplane.stages.dispatch import Dispatch
 from sluice_gateway.dataplane.stages.guard_input import GuardInput, let_pass_unread
 from sluice_gateway.dataplane.stages.guard_output import GuardOutput
@@ -242,6 +243,8 @@ class DataPlane:
         ctx.wishes = resolved.plan.attempts.wishes
         if heads.attempt is not None:
             ctx.wishes = shorter(admit_wishes(heads.attempt), ctx.wishes)
+        if resolved.plan.cache is not None:
+            admit_wish(heads)
         ctx.model, ctx.route, ctx.plan = resolved
         ctx.user_type = user_type_of(heads, opened.key, self._options)
         if not STRUCTURED.isdisjoint(body.fields):

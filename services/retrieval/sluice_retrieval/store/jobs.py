@@ -9,6 +9,7 @@ from sluice.contracts.retrieval import ChunkingOptions
 from sluice.db import Database, Session
 from sluice_retrieval.domain.images import Picture, caption_in
 from sluice_retrieval.domain.library import Claim, Job, Removal, Waiting, pause_s
+from sluice_retrieval.domain.metrics import ranking_named
 from sluice_retrieval.domain.points import Selector
 from sluice_retrieval.store.images import image_row
 from sluice_retrieval.store.versions import bump
@@ -41,7 +42,7 @@ class IngestJobs:
         claimed = found.first()
         if claimed is None:
             return "gone"
-        row, chunking, text, has_newer, space = claimed
+        row, chunking, text, has_newer, space, metric, keywords = claimed
         if row.status not in _UNFINISHED:
             return "done"
         if has_newer:
@@ -62,7 +63,8 @@ class IngestJobs:
         row.not_before = until + pause_s(row.attempts)  # if this run dies without a word
         row.indexed = row.indexed or 0
         average = self._average(session, row.store_id, now)
-        return _job(row, ChunkingOptions.model_validate(row.chunking or chunking), text, average, space)
+        job = _job(row, ChunkingOptions.model_validate(row.chunking or chunking), text, average, space)
+        return job._replace(ranking=ranking_named(metric, keywords))
 
     def _average(self, session: Session, store_id: str, now: float) -> float:
         """Return the mean number of terms of a store's chunks, as it was at most ten seconds ago; 0 while it has none."""
@@ -315,7 +317,15 @@ def _newer(row: type[DocumentRow]) -> ColumnElement[bool]:
 _DOCUMENT = DocumentRow.id == bindparam("document", type_=String)
 _ACTIVE = select(SpaceRow.id).where(SpaceRow.status == "active").scalar_subquery()
 _CLAIMED = (
-    select(DocumentRow, StoreRow.chunking, TextRow.text, _newer(DocumentRow), _ACTIVE)
+    select(
+        DocumentRow,
+        StoreRow.chunking,
+        TextRow.text,
+        _newer(DocumentRow),
+        _ACTIVE,
+        StoreRow.metric,
+        StoreRow.keywords,
+    )
     .join(StoreRow, StoreRow.id == DocumentRow.store_id)
     .outerjoin(TextRow, TextRow.document_id == DocumentRow.id)
     .where(_DOCUMENT, DocumentRow.tenant == bindparam("tenant", type_=String))
