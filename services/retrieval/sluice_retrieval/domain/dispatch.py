@@ -38,7 +38,10 @@ class Dispatch:
     more than all the rest it does for a small one. With the queue away documents stay `queued`, and it is told when it is back.
     """
 
-    def __init__(self, queue: IngestQueue, record: SentRecord, clock: Clock, resend_s: float) -> None:
+    def __init__(
+        self, queue: IngestQueue, record: SentRecord, clock: Clock, resend_s: float, retry_s: float = _RETRY_S
+    ) -> None:
+        self._retry_s = retry_s
         self._queue = queue
         self._record = record
         self._clock = clock
@@ -65,6 +68,6 @@ class Dispatch:
                 _log.warning("%d documents wait for the queue: %s", len(told), exc.detail)
                 self._waiting = told | self._waiting
                 self._asked.set()
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(self._retry_s)
             else:
                 await asyncio.sleep(_PAUSE_S)
