@@ -42,6 +42,7 @@ _CODES = frozenset(
         "code_detected",
         "too_long",
         "check_failed",
+        "review_required",
     }
 )
 _DETECTORS = frozenset(
@@ -61,6 +62,7 @@ _DETECTORS = frozenset(
         "secret",
         "prompt_injection",
         "output_filter",
+        "review",
         *_SCANNERS,
     }
 )

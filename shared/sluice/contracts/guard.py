@@ -17,6 +17,8 @@ MAX_TRIED = 1000
 
 Stage = Literal["input", "output"]
 IssueAction = Literal["redact", "mask", "block", "flag"]
+HallucinationCause = Literal["missing_context", "interpolation", "overconfidence", "training_bias", "undetermined"]
+"""Why an answer says what nothing supports (handbook F042); `training_bias` is a label for people: no text shows it."""
 
 
 class VaultEntry(Request):
@@ -42,6 +44,7 @@ class CheckRequest(Request):
     """Check one text or many segments of one request; exactly one of `text` and `segments` is given.
 
     `vault` holds the placeholders that earlier questions about the same request led to: the same value keeps its placeholder.
+    `confidence` is how sure the model was of the answer: the geometric mean of its tokens' probabilities.
     """
 
     stage: Stage
@@ -49,6 +52,7 @@ class CheckRequest(Request):
     segments: Annotated[tuple[Segment, ...], Field(max_length=MAX_SEGMENTS)] | None = None
     policy: Annotated[str, Field(max_length=100)] = "default"
     vault: Annotated[tuple[VaultEntry, ...], Field(max_length=MAX_VAULT)] = ()
+    confidence: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
 class BatchCheckRequest(Request):
@@ -109,6 +113,7 @@ class SentenceSupport(Reply):
     """How far the context supports one sentence of an answer, 0 to 1, and what is wrong with it.
 
     `kind` is `supported`, `unsupported`, `number`, `name`, `negation` or `opposite`; `start` and `end` count characters of the answer.
+    `causes` says of a sentence that is not supported what its shape, and the model's confidence where that came along, tell of the cause.
     """
 
     segment_id: str
@@ -117,6 +122,7 @@ class SentenceSupport(Reply):
     support: Annotated[float, Field(ge=0, le=1)]
     kind: str
     reason: str = ""
+    causes: tuple[HallucinationCause, ...] = ()
 
 
 class Groundedness(Reply):

@@ -9,6 +9,7 @@ from sluice.errors import BadRequest
 from sluice_retrieval.adapters.payloads import point_id
 from sluice_retrieval.domain.bm25 import SparseVector
 from sluice_retrieval.domain.frames import pack_points, unpack_points
+from sluice_retrieval.domain.metrics import Ranking
 from sluice_retrieval.domain.points import Passage, Point
 
 
@@ -23,6 +24,8 @@ def test_points_come_out_as_they_went_in() -> None:
     points = [point(1, 3), point(2, 0, "Guide > Start"), point(3, 5)]
     assert unpack_points(pack_points(points, "minilm@8")) == ("minilm@8", points)
     assert unpack_points(pack_points([], "")) == ("", [])
+    mixed = [points[0], points[1]._replace(ranking=Ranking("euclidean", "tfidf"))]
+    assert unpack_points(pack_points(mixed, "minilm@8")) == ("minilm@8", mixed)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from sluice.settings import ConfigError
 from sluice_guardrail.domain.detectors import PiiKind
 from sluice_guardrail.domain.errors import UnknownPolicy
 from sluice_guardrail.domain.output_filter import MarkKind
+from sluice_guardrail.domain.review import ReviewRules
 from sluice_guardrail.domain.scanners.rules import OnError, OutputScanners, Scanners
 
 PiiAction = Literal["redact", "mask", "block", "flag", "allow"]
@@ -103,6 +104,7 @@ class OutputRules(_Section):
     pii: PiiRules = PiiRules()
     filter: FilterRules = FilterRules()
     scanners: OutputScanners = OutputScanners()
+    review: ReviewRules | None = Field(None, description="which answers a person should look at")
 
     @field_validator("pii")
     @classmethod

@@ -51,6 +51,7 @@ class RemoteVectorStore:
             probes=tuple(WireProbe.of(probe) for probe in probes),
             limit=limit,
             with_vectors=with_vectors,
+            rankings=scope.rankings,
             space=self._space,
         )
         answer = await self._ask("/internal/points/search", body, Rankings, scope.tenant)

@@ -122,6 +122,11 @@ def document_vector(found: Sequence[str], average_length: float, parameters: Bm2
     return SparseVector(indices, tuple(map(weights.__getitem__, frequencies)))
 
 
+def frequency_vector(found: Sequence[str]) -> SparseVector:
+    """Return how often a chunk holds each of its terms: its part of TF-IDF."""
+    return _vector({index: float(tf) for index, tf in _frequencies(found).items()})
+
+
 def query_vector(found: Sequence[str], added: Mapping[str, float] = MappingProxyType({})) -> SparseVector:
     """Return a query's vector: each term as often as it was asked for, and `added` terms with their weights."""
     weights = {term_hash(term): weight for term, weight in added.items()}

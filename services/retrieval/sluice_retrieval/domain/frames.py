@@ -15,8 +15,10 @@ import orjson
 from pydantic import Field, ValidationError
 
 from sluice.contracts.base import Request
+from sluice.contracts.vector_ranking import KeywordWeighting, VectorMetric
 from sluice.errors import BadRequest
 from sluice_retrieval.domain.bm25 import SparseVector
+from sluice_retrieval.domain.metrics import Ranking
 from sluice_retrieval.domain.points import Passage, Point
 
 CONTENT_TYPE = "application/octet-stream"
@@ -34,6 +36,10 @@ class _Head(Request):
     dimensions: _Size
     points: Annotated[list[tuple[str, str, str, str, str, str | None, str, int, int]], Field(max_length=MOST)]
     terms: list[_Size]
+    rankings: Annotated[
+        list[tuple[VectorMetric, KeywordWeighting]],
+        Field(description="how the store of each point ranks; empty where all do by cosine and BM25"),
+    ] = []
 
 
 class Unpacked(NamedTuple):
@@ -46,12 +52,14 @@ class Unpacked(NamedTuple):
 def pack_points(points: Sequence[Point], space: str) -> bytes:
     """Return points as a frame."""
     dense = np.array([point.dense for point in points], dtype="<f4")
-    head = {
+    head: dict[str, Any] = {
         "space": space,
         "dimensions": len(points[0].dense) if points else 0,
         "points": [(point.tenant, *point.passage) for point in points],
         "terms": [len(point.sparse.indices) for point in points],
     }
+    if any(point.ranking != Ranking() for point in points):
+        head["rankings"] = [tuple(point.ranking) for point in points]
     indices = chain.from_iterable(point.sparse.indices for point in points)
     weights = chain.from_iterable(point.sparse.values for point in points)
     raw = orjson.dumps(head)
@@ -72,7 +80,8 @@ def unpack_points(frame: bytes) -> Unpacked:
         raise BadRequest("The body is no frame of points.") from exc
     count, terms = len(head.points), sum(head.terms)
     numbers = memoryview(frame)[_LENGTH.size + length :]
-    if len(head.terms) != count or len(numbers) != 4 * (count * head.dimensions + 2 * terms):
+    ranked = len(head.rankings) in (0, count)
+    if not ranked or len(head.terms) != count or len(numbers) != 4 * (count * head.dimensions + 2 * terms):
         raise BadRequest("The body is no frame of points: its parts do not fit together.")
     dense: list[Any] = np.frombuffer(numbers, "<f4", count * head.dimensions).reshape(count, head.dimensions).tolist()
     at = 4 * count * head.dimensions
@@ -83,6 +92,7 @@ def unpack_points(frame: bytes) -> Unpacked:
 
 def _points(head: _Head, dense: Sequence[Any], indices: list[int], weights: list[float]) -> Iterator[Point]:
     edges = pairwise(np.cumsum([0, *head.terms]).tolist())
-    for row, vector, (first, last) in zip(head.points, dense, edges, strict=True):
+    rankings = [Ranking(*one) for one in head.rankings] or [Ranking()] * len(head.points)
+    for row, vector, (first, last), ranking in zip(head.points, dense, edges, rankings, strict=True):
         sparse = SparseVector(tuple(indices[first:last]), tuple(weights[first:last]))
-        yield Point(row[0], Passage(*row[1:]), tuple(vector), sparse)
+        yield Point(row[0], Passage(*row[1:]), tuple(vector), sparse, ranking)

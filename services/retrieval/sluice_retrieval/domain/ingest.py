@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from sluice.clock import Clock
 from sluice.errors import DeadlineExceeded, DependencyUnavailable, UpstreamFailed
-from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vector, terms
+from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vector, frequency_vector, terms
 from sluice_retrieval.domain.chunking import Chunk, chunk_document, document_sections
 from sluice_retrieval.domain.documents import MARKDOWN, PLAIN, checked_text, decoded
 from sluice_retrieval.domain.embedding import Embedder
@@ -299,7 +299,9 @@ class Ingestor:
                 start=chunk.start,
                 end=chunk.end,
             )
-            yield Point(job.tenant, passage, vector, document_vector(item.terms, average, self.bm25))
+            tfidf = job.ranking.keywords == "tfidf"
+            words = frequency_vector(item.terms) if tfidf else document_vector(item.terms, average, self.bm25)
+            yield Point(job.tenant, passage, vector, words, job.ranking)
 
     @asynccontextmanager
     async def _lease(self, jobs: Sequence[Job]) -> AsyncIterator[None]:

@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from sluice.contracts.retrieval import Attributes, ChunkingOptions
 from sluice_retrieval.domain.images import Picture
+from sluice_retrieval.domain.metrics import Ranking
 from sluice_retrieval.domain.points import Selector
 
 Claim = Literal["gone", "done", "busy", "spent"]
@@ -36,6 +37,7 @@ class Job(NamedTuple):
     file_id: str | None = None
     caption: str = ""
     again: bool = False
+    ranking: Ranking = Ranking()
 
 
 class Done(NamedTuple):

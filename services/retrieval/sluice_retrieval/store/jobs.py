@@ -27,6 +27,7 @@ from sluice.contracts.retrieval import ChunkingOptions
 from sluice.db import Database, Session
 from sluice_retrieval.domain.images import Picture, caption_in
 from sluice_retrieval.domain.library import Claim, Done, Job, Removal, Waiting, pause_s
+from sluice_retrieval.domain.metrics import ranking_named
 from sluice_retrieval.domain.points import Selector
 from sluice_retrieval.store.images import image_row
 from sluice_retrieval.store.versions import bump
@@ -78,7 +79,7 @@ class IngestJobs:
         return ()
 
     def _taken(self, session: Session, claimed: Found[*tuple[Any, ...]], now: float, until: float) -> Job | Claim:
-        row, chunking, text, has_newer, space = claimed
+        row, chunking, text, has_newer, space, metric, keywords = claimed
         if row.status not in _UNFINISHED:
             return "done"
         if has_newer:
@@ -99,7 +100,8 @@ class IngestJobs:
         row.not_before = until + pause_s(row.attempts)  # if this run dies without a word
         row.indexed = row.indexed or 0
         average = self._average(session, row.store_id, now)
-        return _job(row, ChunkingOptions.model_validate(row.chunking or chunking), text, average, space)
+        job = _job(row, ChunkingOptions.model_validate(row.chunking or chunking), text, average, space)
+        return job._replace(ranking=ranking_named(metric, keywords))
 
     def _average(self, session: Session, store_id: str, now: float) -> float:
         """Return the mean number of terms of a store's chunks, as it was at most ten seconds ago; 0 while it has none."""
@@ -381,7 +383,15 @@ _THESE = bindparam("documents", expanding=True, type_=String)
 _DOCUMENT = DocumentRow.id.in_(_THESE)
 _ACTIVE = select(SpaceRow.id).where(SpaceRow.status == "active").scalar_subquery()
 _CLAIMED = (
-    select(DocumentRow, StoreRow.chunking, TextRow.text, _newer(DocumentRow), _ACTIVE)
+    select(
+        DocumentRow,
+        StoreRow.chunking,
+        TextRow.text,
+        _newer(DocumentRow),
+        _ACTIVE,
+        StoreRow.metric,
+        StoreRow.keywords,
+    )
     .join(StoreRow, StoreRow.id == DocumentRow.store_id)
     .outerjoin(TextRow, TextRow.document_id == DocumentRow.id)
     .where(_DOCUMENT)

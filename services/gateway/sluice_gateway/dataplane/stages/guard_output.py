@@ -19,7 +19,8 @@ from sluice_gateway.dataplane.texts import pieces, question
 
 _ANSWER = "answer"
 HALLUCINATION, DISPUTED_ANSWER = "potential_hallucination", "disputed_answer"
-_OF_WHOLE = (HALLUCINATION, DISPUTED_ANSWER, CHECK_FAILED)
+REVIEW_REQUIRED = "review_required"
+_OF_WHOLE = (HALLUCINATION, DISPUTED_ANSWER, CHECK_FAILED, REVIEW_REQUIRED)
 DISPUTED = "I can't give an answer that a second check does not confirm."
 """What stands in place of an answer that the judging model disputes, where the policy refuses such."""
 
@@ -184,7 +185,12 @@ class GuardOutput:
         segments.append(Segment(id=_ANSWER, role="assistant", text=text[:MAX_TEXT]))
         with self._deps.tracing.span("guard output", attributes={"sluice.guard.policy": ctx.plan.guard_policy}):
             return await self._deps.guard.check_output(
-                CheckRequest(stage="output", segments=tuple(segments), policy=ctx.plan.guard_policy),
+                CheckRequest(
+                    stage="output",
+                    segments=tuple(segments),
+                    policy=ctx.plan.guard_policy,
+                    confidence=None if ctx.confidence is None or not whole else ctx.confidence.probability,
+                ),
                 tenant=ctx.key.tenant,
                 timeout_s=self._deps.options.stage_timeout_s,
             )
