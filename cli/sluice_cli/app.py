@@ -22,6 +22,7 @@ from sluice_cli.commands import (
     orgs,
     plan,
     prices,
+    quantisation,
     redteam,
     registry,
     reviews,
@@ -61,6 +62,7 @@ def _application() -> typer.Typer:
     )
     for command in _COMMANDS:
         made.command()(command)
+    jobs.eval_app.command()(quantisation.quantisation)
     for name, group in _GROUPS:
         made.add_typer(group, name=name)
     return made
