@@ -68,7 +68,10 @@ class ForwardEndpoint:
         await deps.forwarder.forward(target, request, receive, send)
 
 
-_PARTS: Mapping[str, ServiceName] = {"/v1/files/{file_id}/validation": "finetune"}
+_PARTS: Mapping[str, ServiceName] = {
+    "/v1/files/{file_id}/validation": "finetune",
+    "/v1/files/{file_id}/compliance": "finetune",
+}
 
 router = APIRouter()
 for _path, _service in _PARTS.items():
