@@ -23,6 +23,7 @@ from sluice_cli.commands import (
     plan,
     prices,
     prompts,
+    quantisation,
     redteam,
     registry,
     reviews,
@@ -62,6 +63,7 @@ def _application() -> typer.Typer:
     )
     for command in _COMMANDS:
         made.command()(command)
+    jobs.eval_app.command()(quantisation.quantisation)
     for name, group in _GROUPS:
         made.add_typer(group, name=name)
     return made

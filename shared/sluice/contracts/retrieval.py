@@ -22,6 +22,7 @@ ContextTemplate = Literal["numbered", "sections"]
 
 
 FusionMethod = Literal["rrf", "weighted"]
+DegradedPart = Literal["rewriter", "reranker"]
 RerankMethod = Literal["none", "features", "model"]
 Attribute = StrictBool | StrictInt | StrictFloat | MetadataValue
 Attributes = Annotated[dict[MetadataKey, Attribute], Field(max_length=16)]
@@ -42,6 +43,7 @@ DOCUMENT_SUFFIXES = {f".{ending}": name for name, endings in DOCUMENT_FORMATS.it
 _FILTER_DEPTH = 5
 _FILTER_PARTS = 50
 _VERSION = "opaque; another one once a document of the searched stores, one of their settings or a model or setting of the service has changed"
+_DEGRADED = "what was asked for and was away: the chat model that rewrites, or the model that reranks; rules and features stood in"
 _UNCHANGED = "`known_version` still holds: nothing was searched, and the earlier answer is still right"
 
 
@@ -351,6 +353,7 @@ class SearchReply(Reply):
     version: Annotated[str, Field(description=_VERSION)] = ""
     unchanged: Annotated[bool, Field(description=_UNCHANGED)] = False
     computed: ComputedFigure | None = None
+    degraded: Annotated[tuple[DegradedPart, ...], Field(description=_DEGRADED)] = ()
 
 
 class ContextRequest(Query):
@@ -401,6 +404,7 @@ class ContextReply(Reply):
     understood: Understood | None = None
     enhanced: EnhancedContext | None = None
     computed: ComputedFigure | None = None
+    degraded: Annotated[tuple[DegradedPart, ...], Field(description=_DEGRADED)] = ()
     version: Annotated[str, Field(description=_VERSION)] = ""
     unchanged: Annotated[bool, Field(description=_UNCHANGED)] = False
 

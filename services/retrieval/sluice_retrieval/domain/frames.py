@@ -59,7 +59,7 @@ def pack_points(points: Sequence[Point], space: str) -> bytes:
         "terms": [len(point.sparse.indices) for point in points],
     }
     if any(point.ranking != Ranking() for point in points):
-        head["rankings"] = [point.ranking for point in points]
+        head["rankings"] = [tuple(point.ranking) for point in points]
     indices = chain.from_iterable(point.sparse.indices for point in points)
     weights = chain.from_iterable(point.sparse.values for point in points)
     raw = orjson.dumps(head)

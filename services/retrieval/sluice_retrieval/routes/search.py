@@ -1,6 +1,7 @@
 """Search and context."""
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from fastapi import APIRouter
@@ -11,6 +12,7 @@ from sluice.contracts.questions import QueryUnderstanding, Understood
 from sluice.contracts.retrieval import (
     ContextReply,
     ContextRequest,
+    DegradedPart,
     Explanation,
     Query,
     RankedScore,
@@ -30,7 +32,8 @@ from sluice_retrieval.domain.errors import RerankerNotConfigured, RewriterNotCon
 from sluice_retrieval.domain.images import among
 from sluice_retrieval.domain.library import DocumentDetails
 from sluice_retrieval.domain.metrics import METRICS, distance_of
-from sluice_retrieval.domain.questions.understanding import understand
+from sluice_retrieval.domain.questions.understanding import Reading, understand
+from sluice_retrieval.domain.rerank import FEATURES
 from sluice_retrieval.domain.search import Hit, Place
 from sluice_retrieval.domain.tokens import count_tokens
 from sluice_retrieval.domain.tool_blocks import ToolBlocks, tool_blocks
@@ -70,6 +73,7 @@ async def search_store(store_id: str, body: SearchRequest, caller: CallerDep, de
         understood=found.understood,
         version=found.version,
         computed=found.computed,
+        degraded=found.degraded,
     )
 
 
@@ -100,6 +104,7 @@ async def context(body: ContextRequest, caller: CallerDep, deps: DepsDep) -> Con
         "understood": found.understood,
         "version": found.version,
         "computed": found.computed,
+        "degraded": found.degraded,
     }
     if body.enhanced:
         told["enhanced"] = _enhanced(body, reply, tools, found, reply.tokens + added)
@@ -140,6 +145,7 @@ class _Found(NamedTuple):
     understood: Understood
     version: str
     computed: ComputedFigure | None
+    degraded: tuple[DegradedPart, ...]
 
 
 async def _version(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Query) -> str | None:
@@ -186,7 +192,13 @@ async def _find(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Quer
     deps.metrics.search_seconds.labels(query.mode).observe(time.perf_counter() - started)
     told = reading.told(terms)
     computed = await figure_of(deps, tenant, told.query, found) if options.compute else None
-    return _Found(found, ready, told, version, computed)
+    return _Found(found, ready, told, version, computed, _degraded(query, reading, found))
+
+
+def _degraded(query: Query, reading: Reading, hits: Sequence[Hit]) -> tuple[DegradedPart, ...]:
+    ranked_without = query.rerank == "model" and any(hit.reranker == FEATURES for hit in hits)
+    away: dict[DegradedPart, bool] = {"rewriter": reading.fell_back, "reranker": ranked_without}
+    return tuple(part for part, is_away in away.items() if is_away)
 
 
 def _hit(hit: Hit, details: DocumentDetails, *, explain: bool) -> SearchHit:
