@@ -22,6 +22,8 @@ from sluice_cli.commands import (
     orgs,
     plan,
     prices,
+    prompts,
+    quantisation,
     redteam,
     registry,
     reviews,
@@ -43,7 +45,7 @@ _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     *(("models", registry.models_app), ("deployments", registry.deployments_app), ("routes", registry.routes_app)),
     *(("policies", registry.policies_app), ("aliases", registry.aliases_app)),
     ("prices", prices.app),
-    ("transcripts", transcripts.app),
+    *(("prompts", prompts.app), ("transcripts", transcripts.app)),
     ("cache", cache.app),
     ("reviews", reviews.app),
     *(("eval", jobs.eval_app), ("finetune", jobs.finetune_app), ("router", router.app)),
@@ -61,6 +63,7 @@ def _application() -> typer.Typer:
     )
     for command in _COMMANDS:
         made.command()(command)
+    jobs.eval_app.command()(quantisation.quantisation)
     for name, group in _GROUPS:
         made.add_typer(group, name=name)
     return made

@@ -7,13 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from sluice_cli.client import Gateway
-from sluice_cli.commands.quantisation import quantisation
 from sluice_cli.output import say, show_json
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.settings import CliSettings
 
 eval_app = typer.Typer(help="Evaluation suites and runs.", no_args_is_help=True)
-eval_app.command()(quantisation)
 finetune_app = typer.Typer(help="Fine-tuning jobs.", no_args_is_help=True)
 
 _ENDED = frozenset({"completed", "succeeded", "failed", "cancelled"})
