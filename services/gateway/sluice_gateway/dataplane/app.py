@@ -166,7 +166,11 @@ class DataPlane:
     def incoming(self, path: bytes, headers: Headers, client: Client) -> DirectRequest | None:
         """Return the request whose head came over the short way; None for paths of others."""
         endpoint = _BY_URL.get(path)
-        return None if endpoint is None else DirectRequest(self, client, endpoint, headers)
+        return None if endpoint is None else DirectRequest(self, client, endpoint, read_heads(headers))
+
+    def again(self, endpoint: Endpoint, heads: Heads, client: Client) -> DirectRequest:
+        """Return the request of a client that says the same in its head as in an earlier one."""
+        return DirectRequest(self, client, endpoint, heads.again())
 
     async def _serve(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         started = self.clock.monotonic()

@@ -7,6 +7,7 @@ from typing import NamedTuple, get_args
 
 from sluice.contracts.vector_ranking import KeywordWeighting, VectorMetric
 from sluice_retrieval.domain.bm25 import SparseVector
+from sluice_retrieval.domain.errors import EmbeddingInputInvalid
 
 METRICS: tuple[VectorMetric, ...] = get_args(VectorMetric)
 WEIGHTINGS: tuple[KeywordWeighting, ...] = get_args(KeywordWeighting)
@@ -24,6 +25,25 @@ class Ranking(NamedTuple):
 def ranking_named(metric: str, keywords: str) -> Ranking:
     """Return the ranking that was recorded under these names."""
     return Ranking(_METRIC_NAMES[metric], _KEYWORD_NAMES[keywords])
+
+
+def likeness(metric: VectorMetric, one: Sequence[float], other: Sequence[float]) -> float:
+    """Return the score of two vectors by a metric, as searches give it.
+
+    Raises:
+        EmbeddingInputInvalid: they have different lengths, or one that has no direction is compared by cosine.
+    """
+    if len(one) != len(other):
+        raise EmbeddingInputInvalid(
+            f"Vectors of {len(one)} and {len(other)} numbers cannot be compared. Compare vectors of one model."
+        )
+    if metric == "euclidean":
+        return similarity(metric, math.dist(one, other))
+    if metric == "dotproduct":
+        return math.fsum(map(operator.mul, one, other))
+    if not any(one) or not any(other):
+        raise EmbeddingInputInvalid("A vector of zeros has no direction, so it has no cosine. Leave it out.")
+    return cosine(one, other)
 
 
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:
