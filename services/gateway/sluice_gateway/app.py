@@ -19,6 +19,8 @@ from sluice_gateway.routes import (
     keys,
     organizations,
     prices,
+    prompt_calls,
+    prompts,
     registry,
     request_path,
     teams,
@@ -55,6 +57,8 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
             registry.router,
             usage.own,
             keys.own,
+            prompt_calls.router,
+            prompts.router,
             files.router,
             batches.router,
             forward.router,
@@ -115,7 +119,7 @@ def _describe_request_path(app: FastAPI) -> None:
                 version=app.version,
                 description=app.description,
                 license_info=app.license_info,
-                routes=[*request_path.router.routes, *app.routes],
+                routes=[*request_path.router.routes, *prompt_calls.described.routes, *app.routes],
             )
             app.openapi_schema = with_real_errors(_public_errors_first(drafted))
         return app.openapi_schema
