@@ -6,12 +6,13 @@ from typing import Any
 
 import orjson
 
-from sluice.contracts.guard import Groundedness
+from sluice.contracts.guard import Groundedness, ToolVerdict
 from sluice.contracts.retrieval import Citation
 from sluice_gateway.dataplane.asgi import Headers, header_value
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.errors import ApiError, Unavailable, UpstreamBroken, stopping
 from sluice_gateway.dataplane.sse import chunk_of, split
+from sluice_gateway.dataplane.table import Endpoint
 from sluice_gateway.translate.shapes import Evidence
 
 SSE: Headers = [
@@ -26,9 +27,17 @@ DRAIN_S = 1.0
 _MARK = re.compile(r"\[(\d{1,4})\]")
 
 
+def id_headers(endpoint: Endpoint, request_id: str) -> Headers:
+    """Return the headers with the request's id: ours, and for Anthropic's clients the one that they read."""
+    encoded = request_id.encode()
+    if endpoint.style == "messages":
+        return [(b"x-request-id", encoded), (b"request-id", encoded)]
+    return [(b"x-request-id", encoded)]
+
+
 def decision_headers(ctx: RequestContext) -> Headers:
     """Return the headers that tell what was decided: id, model, deployment, route, guard, limits."""
-    headers: Headers = [(b"x-request-id", ctx.heads.request_id.encode())]
+    headers = id_headers(ctx.endpoint, ctx.heads.request_id)
     if ctx.model is not None:
         headers.append(ctx.model.header)
     if ctx.deployment is not None:
@@ -74,8 +83,13 @@ def sluice_object(ctx: RequestContext) -> dict[str, Any]:
         **({"queries": list(ctx.searched)} if ctx.searched else {}),
         **({} if ctx.confidence is None else {"confidence": ctx.confidence._asdict()}),
         **({} if ctx.groundedness is None else {"groundedness": _grounded(ctx.groundedness)}),
+        **({"approvals": [_waiting(one) for one in ctx.approvals]} if ctx.approvals else {}),
         "citations": [citation.model_dump(mode="json") for citation in ctx.citations],
     }
+
+
+def _waiting(call: ToolVerdict) -> dict[str, Any]:
+    return call.model_dump(mode="json", exclude={"action", "by"})
 
 
 def _grounded(found: Groundedness) -> dict[str, Any]:
@@ -84,7 +98,9 @@ def _grounded(found: Groundedness) -> dict[str, Any]:
 
 def wants_sluice_object(ctx: RequestContext) -> bool:
     """Tell whether the answer carries a `sluice` object: when the request had one, or has citations, or its policy tells more."""
-    return ctx.body.extension is not None or bool(ctx.citations) or ctx.plan.confidence is not None
+    return (
+        ctx.body.extension is not None or bool(ctx.citations) or ctx.plan.confidence is not None or bool(ctx.approvals)
+    )
 
 
 def annotations(text: str, citations: tuple[Citation, ...]) -> list[dict[str, Any]]:
@@ -149,7 +165,8 @@ def head_of_whole(ctx: RequestContext, cost_usd: float | None, length: int) -> b
     else:
         head = _HEAD % (length, request_id, cost(cost_usd), model.header_line, deployment.header_line)
     if (
-        ctx.route is None
+        ctx.endpoint.client is None
+        and ctx.route is None
         and ctx.guard is None
         and ctx.confidence is None
         and ctx.cache is None

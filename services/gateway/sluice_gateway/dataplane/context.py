@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Protocol
 from opentelemetry.trace import Span
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from sluice.contracts.guard import Groundedness
+from sluice.contracts.guard import Groundedness, ToolVerdict
 from sluice.contracts.retrieval import Citation
 from sluice.contracts.routing import StructuredMode
 from sluice.contracts.usage import UsageStatus
@@ -69,6 +69,24 @@ class Heads(NamedTuple):
     user_type: bytes | None = None
     anthropic: tuple[tuple[str, str], ...] = ()
     all: Sequence[tuple[bytes, bytes]] = ()
+
+    def again(self) -> "Heads":
+        """Return the same for another request of the client; the length of its body is not told."""
+        if self.named_by_client:
+            return self
+        return Heads(
+            self.authorization,
+            self.content_encoding,
+            None,
+            "req_" + fresh_hex(),
+            False,  # noqa: FBT003 - by position, which takes half the time
+            self.traceparent,
+            self.deadline_s,
+            self.attempt,
+            self.user_type,
+            self.anthropic,
+            self.all,
+        )
 
 
 class Opened(NamedTuple):
@@ -148,6 +166,8 @@ class RequestContext:
     guard_issues: tuple[str, ...] = ()
     guard: GuardOutcome | None = None
     groundedness: Groundedness | None = None
+    # tool calls that wait for somebody to confirm them
+    approvals: tuple[ToolVerdict, ...] = ()
     # confidence: what was added to the request for it, and what came of it
     asked_for: frozenset[str] = frozenset()
     confidence: Confidence | None = None

@@ -48,6 +48,7 @@ from sluice_guardrail.domain.redaction import Labels, redact
 from sluice_guardrail.domain.review import with_review
 from sluice_guardrail.domain.scanners.rules import OnError
 from sluice_guardrail.domain.scanning import ALONE, Asked, Beside, Scan, Scanned, Tools, ask_models, scan, take_turn
+from sluice_guardrail.domain.tool_risk import with_tool_calls
 
 NO_TOOLS = Tools()
 
@@ -118,7 +119,9 @@ def check(
         pieces = _over_turns(pieces, policy.rules, heads, tools)
         return _input_verdict(pieces, policy, request.vault, single=single)
     verdict = _check_output(segments, policy, checkpoint, tools, request.confidence, single=single)
-    return with_review(verdict, policy.rules.output.review, enforced=policy.rules.mode == "enforce")
+    rules, enforced = policy.rules.output, policy.rules.mode == "enforce"
+    verdict = with_tool_calls(verdict, request.tool_calls, rules.tools, enforced=enforced)
+    return with_review(verdict, rules.review, enforced=enforced)
 
 
 def asks_models(request: CheckRequest, policy: Policy) -> bool:
