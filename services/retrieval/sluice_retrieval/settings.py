@@ -22,6 +22,18 @@ class EmbeddingEndpoint(BaseModel):
     at_once: int = Field(4, ge=1, le=64, description="requests beside each other")
     timeout_s: float = Field(30, gt=0, le=600, description="seconds that one request may take")
     retries: int = Field(4, ge=0, le=10, description="how often a request is repeated that failed for a while")
+    join: int = Field(
+        32, ge=1, le=2048, description="texts of questions that come at the same time and share a request; 1: none"
+    )
+    join_wait_ms: float = Field(
+        10, ge=0, le=1000, description="how long a text waits for others while the model is busy"
+    )
+    join_target_ms: float = Field(
+        0,
+        ge=0,
+        le=60_000,
+        description="the number of texts is tuned so that a request takes no longer; 0: it stays `join`",
+    )
     normalize: bool = Field(
         default=True,
         description="bring vectors to length 1; false keeps the model's own lengths, which dot products and distances then see",
@@ -40,7 +52,10 @@ class RetrievalSettings(ServiceSettings):
 
     port: int = Field(8083, ge=0, le=65535, description="port of the REST API")
     worker_port: int = Field(8183, ge=0, le=65535, description="port of the worker's health and metrics")
-    worker_concurrency: int = Field(2, ge=1, le=32, description="documents that one worker ingests at once")
+    worker_concurrency: int = Field(4, ge=1, le=32, description="documents that one worker ingests at once")
+    worker_niceness: int = Field(
+        5, ge=0, le=19, description="how far the worker stands behind other processes while processors are short (nice)"
+    )
     qdrant_api_key: SecretStr = Field(SecretStr(""), description="API key of the Qdrant server, if it asks for one")
     max_document_bytes: int = Field(5 * 1024 * 1024, ge=1, description="largest document, in UTF-8 bytes")
     parse_max_pages: int = Field(2000, ge=1, description="most pages of a PDF")
@@ -85,7 +100,7 @@ class RetrievalSettings(ServiceSettings):
         (),
         max_length=16,
         description="further embedding models, as JSON: a list of `name`, `url`, `dimensions` and, if need be, `model`, `api_key`, "
-        "`batch_size`, `at_once`, `timeout_s`, `retries`, `send_dimensions`, `normalize`",
+        "`batch_size`, `at_once`, `timeout_s`, `retries`, `send_dimensions`, `normalize`, `join`, `join_wait_ms`, `join_target_ms`",
     )
     embed_threads: int = Field(1, ge=1, le=64, description="threads that one run of the embedding model uses")
     embed_batch_tokens: int = Field(512, ge=256, description="tokens, padding included, in one run of the model")

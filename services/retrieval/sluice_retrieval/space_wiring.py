@@ -10,6 +10,7 @@ from pathlib import Path
 from sluice.clients.http import AiohttpTransport, ServiceClient
 from sluice.clock import Clock
 from sluice.settings import PlatformSettings
+from sluice_retrieval.adapters.joined import JoinedEmbedder, Joining
 from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
 from sluice_retrieval.adapters.openai_embedder import Endpoint, OpenAIEmbedder
 from sluice_retrieval.adapters.remote import RemoteVectorStore
@@ -48,7 +49,11 @@ def open_models(
     stack.push_async_callback(transport.close)
     found: dict[str, Embedder] = {BUILT_IN: first}
     for one in settings.embedding_models:
-        found[one.name] = OpenAIEmbedder(transport, _endpoint(one), first.counter, metrics)
+        model: Embedder = OpenAIEmbedder(transport, _endpoint(one), first.counter, metrics)
+        if one.join > 1:
+            joining = Joining(one.join, one.join_wait_ms / 1000, one.join_target_ms / 1000)
+            model = JoinedEmbedder(model, joining, metrics)
+        found[one.name] = model
     if settings.embed_cache_vectors:
         cache = VectorCache(platform.data_dir.absolute() / "embeddings.sqlite", settings.embed_cache_vectors)
         stack.callback(cache.close)
