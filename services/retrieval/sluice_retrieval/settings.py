@@ -1,6 +1,6 @@
 """Retrieval's own settings."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -53,6 +53,9 @@ class RetrievalSettings(ServiceSettings):
     port: int = Field(8083, ge=0, le=65535, description="port of the REST API")
     worker_port: int = Field(8183, ge=0, le=65535, description="port of the worker's health and metrics")
     worker_concurrency: int = Field(4, ge=1, le=32, description="documents that one worker ingests at once")
+    worker_niceness: int = Field(
+        5, ge=0, le=19, description="how far the worker stands behind other processes while processors are short (nice)"
+    )
     qdrant_api_key: SecretStr = Field(SecretStr(""), description="API key of the Qdrant server, if it asks for one")
     max_document_bytes: int = Field(5 * 1024 * 1024, ge=1, description="largest document, in UTF-8 bytes")
     parse_max_pages: int = Field(2000, ge=1, description="most pages of a PDF")
@@ -71,6 +74,20 @@ class RetrievalSettings(ServiceSettings):
     caption_api_key: SecretStr = Field(SecretStr(""), description="its API key, if it asks for one")
     caption_timeout_s: float = Field(
         20.0, gt=0, le=300, description="an image stays without a caption when the model has not answered after so long"
+    )
+    image_embedding_url: str = Field(
+        "",
+        description="base URL of a multimodal embedding model's API, which ends in /v1 (POST /embeddings); empty: none",
+    )
+    image_embedding_model: str = Field("", description="its name there")
+    image_embedding_dimensions: int = Field(512, ge=1, le=65_536, description="numbers of its vectors")
+    image_embedding_api: Literal["jina", "vllm"] = Field(
+        "jina",
+        description="how images are sent: Jina's way (`image` in `input`), or vLLM's (`messages` with `image_url`)",
+    )
+    image_embedding_api_key: SecretStr = Field(SecretStr(""), description="its API key, if it asks for one")
+    image_embedding_timeout_s: float = Field(
+        5.0, gt=0, le=300, description="seconds that one image or question may take"
     )
     table_query_memory_mb: int = Field(256, ge=64, description="MiB of memory that one query over a table may take")
     table_query_timeout_s: float = Field(5.0, gt=0, le=60, description="seconds that one query over a table may take")
