@@ -228,7 +228,7 @@ def test_budgets_are_listed(cli: Cli) -> None:
     cli.ok("keys", "create", "small", "--org", "spenders", "--budget-per-month-usd", "2")
     rows = [line.split() for line in cli.ok("budgets", "--org", "spenders").splitlines()[1:]]
     assert {(row[0], row[2], row[4], row[6], row[7]) for row in rows} == {
-        ("organization", "spenders", "day", "5.0", "0.0%"),
-        ("key", "small", "month", "2.0", "0.0%"),
+        ("organization", "spenders", "day", "5", "0.0%"),
+        ("key", "small", "month", "2", "0.0%"),
     }
     assert cli.json("budgets", "--org", "spenders", "--min-share", "0.5", "--json") == []
