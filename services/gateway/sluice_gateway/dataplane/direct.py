@@ -15,6 +15,7 @@ from sluice_gateway.dataplane.answers import (
     decision_headers,
     head_of_stream,
     head_of_whole,
+    id_headers,
     last_event,
     lines,
     skeleton_of,
@@ -80,7 +81,7 @@ class DirectRequest:
         except ApiError as exc:
             self._over = True
             plane.count_refusal(self.endpoint, exc, self._started)
-            self._refuse(exc, [(b"x-request-id", self.heads.request_id.encode())])
+            self._refuse(exc, id_headers(self.endpoint, self.heads.request_id))
             return
         if not ctx.plan.direct or plane.is_traced(ctx):
             self._go_on(ctx)
