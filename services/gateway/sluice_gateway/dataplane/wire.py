@@ -246,20 +246,19 @@ class GatewayProtocol(HttpToolsProtocol):
     def begin_stream(self, head: bytes) -> None:
         """Send the head of a streamed answer."""
         close = b"" if self._stand_in.keep_alive else _CLOSE
-        lines = (STATUS_LINE[200], self._common_head(), close, head, _CHUNKED)
-        self._outbox.write(self.transport, b"".join(lines))
+        self.transport.write(b"".join((STATUS_LINE[200], self._common_head(), close, head, _CHUNKED)))
 
     def send_part(self, data: bytes) -> None:
         """Send a part of a stream."""
-        self._outbox.write(self.transport, b"%x\r\n%b\r\n" % (len(data), data))
+        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
 
     def send_chunks(self, data: bytes) -> None:
         """Send a part of a stream that is chunks of HTTP's coding already."""
-        self._outbox.write(self.transport, data)
+        self.transport.write(data)
 
     def end_stream(self, data: bytes) -> None:
         """Send the last part of a stream."""
-        self._outbox.write(self.transport, b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
+        self.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
         self._complete()
 
     def converse(self) -> RequestResponseCycle:
