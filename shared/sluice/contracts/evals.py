@@ -129,7 +129,9 @@ class EvalItem(Request):
     def _one_question(self) -> "EvalItem":
         if (self.prompt is None) == (self.messages is None):
             raise ValueError("give either prompt or messages")
-        if ("expected" in self.model_fields_set) == isinstance(self.scorer, CombinedScorer):
+        # a stored item is written with its empty `expected`
+        combined, given = isinstance(self.scorer, CombinedScorer), "expected" in self.model_fields_set
+        if (combined and self.expected != "") or not (combined or given):
             raise ValueError("give `expected`; for scorer combined give each of its parts one instead")
         return self
 

@@ -7,10 +7,11 @@ from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, mode
 from sluice.contracts.base import Metadata, MetadataKey, MetadataValue, Reply, Request
 from sluice.contracts.enhanced import EnhancedContext, EvidenceKind, ToolOutput
 from sluice.contracts.files import FileId
+from sluice.contracts.memories import FoundMemory, MemoryUse
 from sluice.contracts.questions import QueryUnderstanding, Turn, Understood
 from sluice.contracts.tables import ComputedFigure
 from sluice.contracts.vector_files import ChunkingStrategyChoice, FileCounts, StoreExpiry, TextPart
-from sluice.contracts.vector_ranking import KeywordsChoice, MetricChoice, VectorMetric
+from sluice.contracts.vector_ranking import CaptionsChoice, KeywordsChoice, MetricChoice, VectorMetric
 
 SearchMode = Literal["hybrid", "dense", "bm25"]
 DocumentStatus = Literal["queued", "processing", "ready", "failed", "cancelled"]
@@ -22,7 +23,7 @@ ContextTemplate = Literal["numbered", "sections"]
 
 
 FusionMethod = Literal["rrf", "weighted"]
-DegradedPart = Literal["rewriter", "reranker"]
+DegradedPart = Literal["rewriter", "reranker", "image_embedder"]
 RerankMethod = Literal["none", "features", "model"]
 Attribute = StrictBool | StrictInt | StrictFloat | MetadataValue
 Attributes = Annotated[dict[MetadataKey, Attribute], Field(max_length=16)]
@@ -84,6 +85,7 @@ class VectorStoreCreate(Request):
     ] = None
     metric: MetricChoice = "cosine"
     keywords: KeywordsChoice = "bm25"
+    captions: CaptionsChoice = True
 
 
 class VectorStore(Reply):
@@ -108,6 +110,7 @@ class VectorStore(Reply):
     understand: QueryUnderstanding | None = None
     metric: MetricChoice = "cosine"
     keywords: KeywordsChoice = "bm25"
+    captions: CaptionsChoice = True
 
 
 class DocumentCreate(Request):
@@ -309,6 +312,7 @@ class Explanation(Reply):
     distance: Annotated[float | None, Field(description="what `dense` measured if its metric is euclidean")] = None
     bm25: RankedScore | None = None
     tfidf: Annotated[RankedScore | None, Field(description="in place of `bm25` in stores that weigh so")] = None
+    image: Annotated[RankedScore | None, Field(description="by what the image shows")] = None
     joined: RankedScore
     reranked: Annotated[RankedScore | None, Field(description="place and score after reranking; null without it")] = (
         None
@@ -359,7 +363,10 @@ class SearchReply(Reply):
 class ContextRequest(Query):
     """Evidence for a question out of several stores, cut to a token budget."""
 
-    vector_store_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=20)]
+    vector_store_ids: Annotated[tuple[str, ...], Field(max_length=20, description="none only with `memory`")] = ()
+    memory: Annotated[
+        MemoryUse | None, Field(description="what is known of this end user stands after the evidence")
+    ] = None
     budget_tokens: Annotated[int, Field(ge=16, le=100_000)] = 1500
     placement: ContextPlacement = "ranked"
     template: ContextTemplate = "numbered"
@@ -368,6 +375,14 @@ class ContextRequest(Query):
         Field(max_length=20, description="what tools gave, for half of the budget at most, after the evidence"),
     ] = ()
     enhanced: Annotated[bool, Field(description="answer with the context as an object, too")] = False
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> Self:
+        if not self.vector_store_ids and self.memory is None:
+            raise ValueError("name at least one of vector_store_ids, or memory")
+        if self.memory is not None and self.memory.user is None:
+            raise ValueError("memory needs a user")
+        return self
 
 
 class Citation(Reply):
@@ -401,6 +416,7 @@ class ContextReply(Reply):
     citations: tuple[Citation, ...]
     tokens: int = 0
     left_out: int = 0
+    memories: Annotated[tuple[FoundMemory, ...], Field(description="what was recalled of the end user")] = ()
     understood: Understood | None = None
     enhanced: EnhancedContext | None = None
     computed: ComputedFigure | None = None
@@ -430,3 +446,4 @@ class RetrievalPolicy(Reply):
     follow_ups: bool = True
     understand: QueryUnderstanding | None = None
     template: ContextTemplate = "numbered"
+    memory: MemoryUse | None = None

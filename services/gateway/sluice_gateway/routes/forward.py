@@ -19,6 +19,7 @@ OWNERS: Mapping[str, ServiceName] = {
     "/v1/context": "retrieval",
     "/v1/embedding_models": "retrieval",
     "/v1/similarity": "retrieval",
+    "/v1/memories": "retrieval",
     "/v1/feedback": "feedback",
     "/v1/guard": "guardrail",
     "/v1/fine_tuning": "finetune",

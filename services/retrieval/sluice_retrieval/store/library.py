@@ -48,6 +48,7 @@ from sluice_retrieval.tables import DocumentRow, RemovalRow, StoreRow, TextRow
 READY: DocumentStatus = "ready"
 UNFINISHED = ("queued", "processing")
 DAY_S = 86_400
+MEMORY_PREFIX = "vs_memory_"
 _NOTHING, _UNCOUNTED = literal(""), literal(0)
 _COUNTED = {"waiting": UNFINISHED, "ready": (READY,), "failed": ("failed",), "cancelled": ("cancelled",)}
 
@@ -112,6 +113,7 @@ class Library:
                     understand=store.understand.model_dump(mode="json") if store.understand else None,
                     metric=store.metric,
                     keywords=store.keywords,
+                    captions=store.captions,
                 )
             )
 
@@ -141,9 +143,18 @@ class Library:
                 raise _no_store(store_id)
             return _store_of(row)
 
+    async def describes(self, tenant: str, store_id: str) -> bool:
+        """Tell whether a model may describe images of a store, or raise `StoreNotFound`."""
+        async with self._database.read() as session:
+            found = await session.scalar(select(StoreRow.captions).where(_is_store(tenant, store_id)))
+        if found is None:
+            raise _no_store(store_id)
+        return bool(found)
+
     async def stores(self, tenant: str, page: PageQuery) -> list[VectorStore]:
-        """Return a page of stores, and one more if there are more."""
-        query = _paged(_stores().where(StoreRow.tenant == tenant), StoreRow.id, page)
+        """Return a page of stores, and one more if there are more; that of memories has an API of its own."""
+        shown = _stores().where(StoreRow.tenant == tenant, ~StoreRow.id.startswith(MEMORY_PREFIX, autoescape=True))
+        query = _paged(shown, StoreRow.id, page)
         async with self._database.read() as session:
             return [_store_of(row) for row in (await session.execute(query)).all()]
 
@@ -329,6 +340,7 @@ def _store_of(row: Any) -> VectorStore:
         expires_at=expires_at,
         last_active_at=int(store.last_active_at),
         understand=None if store.understand is None else QueryUnderstanding.model_validate(store.understand),
+        captions=store.captions,
         **ranking_named(store.metric, store.keywords)._asdict(),
     )
 
