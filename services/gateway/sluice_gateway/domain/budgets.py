@@ -89,7 +89,11 @@ def _alert(budget: Budget, threshold: float) -> BudgetAlert:
     return BudgetAlert(
         id=f"{budget.id}:{budget.begins}:{threshold:g}",
         threshold=threshold,
-        text=f"The {whose} {budget.holder_name} ({budget.tenant}) has spent ${budget.spent_usd:.2f} of its ${budget.limit_usd:.2f} for this "
+        text=f"The {whose} {budget.holder_name} ({budget.tenant}) has spent ${_dollars(budget.spent_usd)} of its ${_dollars(budget.limit_usd)} for this "
         f"{budget.period} ({budget.share:.0%}).",
         budget=budget,
     )
+
+
+def _dollars(amount: float) -> str:
+    return f"{amount:.2f}" if amount >= 1 or not amount else f"{amount:.2g}"
