@@ -95,13 +95,13 @@ def gather(options: argparse.Namespace) -> list[Row]:
     rows += [Row(text, False, family, "made") for family, texts in benign(350, 7).items() for text in texts]
     rows += [Row(text, False, "older frames", "made") for text, _ in hard_benign()]
     rows += read_letters(options.letters)
-    return list({(row.text, row.set): row for row in [*rows, *machine(options.files)]}.values())
+    return list({(row.text, row.set): row for row in [*rows, *machine(options.files, data / "files")]}.values())
 
 
-def machine(each: int) -> list[Row]:
-    """Return slices of this machine's files that train, and pieces of every size of those that do not."""
+def machine(each: int, packages: Path) -> list[Row]:
+    """Return slices of the packages' files that train, and pieces of every size of those, and of this machine's, that do not."""
     rng = random.Random(6)
-    found = files(each)
+    found = files(each, packages)
     rows = []
     for row in found:
         if row.set == "machine train":
@@ -323,7 +323,7 @@ def main() -> None:
         "--groups", type=int, default=2, help="parts into which the families are cut for leaving out; 0: no such report"
     )
     parser.add_argument("--ordinary", type=int, default=1500, help="ordinary prompts of each source and part")
-    parser.add_argument("--files", type=int, default=240, help="files of every kind and part of this machine")
+    parser.add_argument("--files", type=int, default=240, help="files of every kind and part")
     options = parser.parse_args()
     rows = gather(options)
     data = data_of(rows)
