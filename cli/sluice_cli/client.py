@@ -47,6 +47,10 @@ class Gateway:
             )
         return self._call(method, path, self.admin_key, **options)
 
+    def metrics(self) -> str:
+        """Return what the gateway tells Prometheus; it needs no key."""
+        return str(self._call("GET", "/metrics", ""))
+
     def download(self, path: str, into: Path, query: Mapping[str, Any], *, as_administrator: bool) -> int:
         """Write an answer into a new file as it comes and return its size in bytes; of a failed one nothing is left."""
         credential = self.admin_key if as_administrator else self.api_key
@@ -72,7 +76,8 @@ class Gateway:
             raise
 
     def _call(self, method: str, path: str, credential: str, **options: Any) -> Any:
-        headers = {"authorization": f"Bearer {credential}", **options.pop("headers", {})}
+        headers = {"authorization": f"Bearer {credential}"} if credential else {}
+        headers |= options.pop("headers", {})
         try:
             answer = httpx.request(method, self.url + path, headers=headers, **{"timeout": _TIMEOUT_S, **options})
         except httpx.HTTPError as exc:

@@ -4,6 +4,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from prometheus_client.parser import text_string_to_metric_families
+
+_GAPS = "sluice_gateway_inter_token_latency_seconds"
+
 
 class Latency(NamedTuple):
     """The requests of one model in a window; times in milliseconds, None where no record tells them.
@@ -21,6 +25,43 @@ class Latency(NamedTuple):
     tokens_per_second: float
     answer_tokens_per_second: float
     tokens_per_request: float
+
+
+class Gaps(NamedTuple):
+    """Gaps between the words of one model's streams, in milliseconds: how many were timed, and the 50th, 95th and 99th percentile."""
+
+    model: str
+    gaps: int
+    itl: tuple[float, float, float]
+
+
+def gaps_of(metrics: str) -> list[Gaps]:
+    """Return the inter-token latency by model from what a gateway tells Prometheus (F240); models without a timed stream are left out.
+
+    Percentiles are interpolated within the buckets of its histogram, as Prometheus's `histogram_quantile` does.
+    """
+    cumulated: dict[str, list[tuple[float, float]]] = {}
+    for family in text_string_to_metric_families(metrics):
+        if family.name == _GAPS:
+            for sample in family.samples:
+                if sample.name.endswith("_bucket"):
+                    one = (float(sample.labels["le"]), sample.value)
+                    cumulated.setdefault(sample.labels["model"], []).append(one)
+    return [
+        Gaps(model, int(buckets[-1][1]), (_within(buckets, 0.5), _within(buckets, 0.95), _within(buckets, 0.99)))
+        for model, buckets in sorted((model, sorted(found)) for model, found in cumulated.items())
+        if buckets[-1][1]
+    ]
+
+
+def _within(buckets: Sequence[tuple[float, float]], share: float) -> float:
+    rank = share * buckets[-1][1]
+    bound, count = 0.0, 0.0
+    for upper, upto in buckets:
+        if upto >= rank and upto > count:
+            return 1000 * (bound if math.isinf(upper) else bound + (upper - bound) * (rank - count) / (upto - count))
+        bound, count = upper, upto
+    return 1000 * bound
 
 
 def percentile(values: Sequence[float], share: float) -> float:

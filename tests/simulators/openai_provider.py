@@ -218,6 +218,8 @@ class Provider:
         events = list(_events(seen, behaviour))
         if behaviour.crlf:
             events = [event.replace(b"\n", b"\r\n") for event in events]
+        if behaviour.garble_after is not None and behaviour.garble_after < len(events):
+            events[behaviour.garble_after] = b'data: {"half": \n\n'
         if behaviour.one_write:
             await _send(writer, head + _chunked(b"".join(events)) + b"0\r\n\r\n", behaviour.split)
             await writer.drain()
@@ -228,8 +230,6 @@ class Provider:
                 await writer.drain()
                 writer.transport.abort()
                 return False
-            if behaviour.garble_after == number:
-                event = b'data: {"half": \n\n'
             if behaviour.hold_after == number:
                 await self.hold(writer, seen, _chunked(event) if behaviour.hold_within else b"")
             await _send(writer, _chunked(event), behaviour.split)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sluice_cli.client import Gateway, every
-from sluice_cli.latencies import latencies
+from sluice_cli.latencies import gaps_of, latencies
 from sluice_cli.moments import moment
 from sluice_cli.output import progress, say, show_json, show_table
 from sluice_cli.settings import CliSettings
@@ -131,7 +131,10 @@ def latency(
     everybody: Annotated[bool, typer.Option("--all", help="of all tenants, as the administrator")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Show how fast answers came: TTFT, TPOT, whole requests, requests and tokens a second, by model."""
+    """Show how fast answers came: TTFT, TPOT, whole requests, requests and tokens a second, by model.
+
+    The gaps between words (ITL) are those that this gateway process has timed since it started, of all tenants together.
+    """
     gateway = Gateway.from_settings(CliSettings())
     period = _period(since, until)
     query = _given(model=model, key_id=key) | period
@@ -139,8 +142,10 @@ def latency(
     records = list(islice(every(call, path, {"limit": min(limit, 100), **query}), limit))
     whole = len(records) < limit and "from" in period and "to" in period
     rows = latencies(records, float(period["to"]) - float(period["from"]) if whole else None)
+    timed = {one.model: one for one in gaps_of(gateway.metrics())}
     if as_json:
-        show_json([row._asdict() for row in rows])
+        itl = [{"gaps": one.gaps, "itl": one.itl} if (one := timed.get(row.model)) else {} for row in rows]
+        show_json([{**row._asdict(), "gaps": 0, "itl": None, **more} for row, more in zip(rows, itl, strict=True)])
         return
     show_table(
         (
@@ -148,6 +153,7 @@ def latency(
             "requests",
             "TTFT ms p50/p95/p99",
             "TPOT ms",
+            "ITL ms",
             "whole ms",
             "requests/s",
             "tokens/s",
@@ -156,7 +162,8 @@ def latency(
         ),
         [
             (
-                *(row.model, row.requests, _triple(row.ttft), _triple(row.tpot, ".1f"), _triple(row.duration)),
+                *(row.model, row.requests, _triple(row.ttft), _triple(row.tpot, ".1f")),
+                *(_triple(timed[row.model].itl, ".1f") if row.model in timed else None, _triple(row.duration)),
                 *(
                     f"{row.requests_per_second:.2f}",
                     f"{row.tokens_per_second:.1f}",

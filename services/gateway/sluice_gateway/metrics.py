@@ -16,6 +16,7 @@ from sluice.telemetry.metrics import Declared, MetricRegistry
 
 _TTFT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _TPOT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_GAP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
 
@@ -218,6 +219,12 @@ class GatewayMetrics:
             "Time from the request's head to the first byte of a streamed answer.",
             ("model",),
             buckets=_TTFT_BUCKETS,
+        )
+        self.gaps = plain.histogram(
+            "sluice_gateway_inter_token_latency_seconds",
+            "Gaps between the words of streamed answers as they reach the gateway, of ten streams a second of each model at most.",
+            ("model",),
+            buckets=_GAP_BUCKETS,
         )
         self.tokens = plain.counter(
             "sluice_gateway_tokens_total",

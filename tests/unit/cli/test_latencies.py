@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sluice_cli.latencies import latencies, percentile
+from sluice_cli.latencies import gaps_of, latencies, percentile
 
 
 def _record(at: float, duration: float, answer: int, *, ttft: float | None = None, **more: Any) -> dict[str, Any]:
@@ -46,3 +46,25 @@ def test_a_single_request_counts_over_its_own_time() -> None:
 
 def test_nothing_gives_no_rows() -> None:
     assert latencies([]) == latencies([_record(0.0, 1.0, 1, status="error")]) == []
+
+
+METRICS = """# HELP sluice_gateway_inter_token_latency_seconds Gaps.
+# TYPE sluice_gateway_inter_token_latency_seconds histogram
+sluice_gateway_inter_token_latency_seconds_bucket{le="0.01",model="fast"} 0.0
+sluice_gateway_inter_token_latency_seconds_bucket{le="0.02",model="fast"} 50.0
+sluice_gateway_inter_token_latency_seconds_bucket{le="0.05",model="fast"} 98.0
+sluice_gateway_inter_token_latency_seconds_bucket{le="+Inf",model="fast"} 100.0
+sluice_gateway_inter_token_latency_seconds_count{model="fast"} 100.0
+sluice_gateway_inter_token_latency_seconds_sum{model="fast"} 2.5
+sluice_gateway_inter_token_latency_seconds_bucket{le="0.01",model="idle"} 0.0
+sluice_gateway_inter_token_latency_seconds_bucket{le="+Inf",model="idle"} 0.0
+"""
+
+
+def test_gaps_between_words_from_the_gateways_histogram() -> None:
+    (row,) = gaps_of(METRICS)
+    assert (row.model, row.gaps) == ("fast", 100)
+    assert row.itl == pytest.approx(
+        (20.0, 20 + 30 * 45 / 48, 50.0)
+    )  # beyond the last bound nothing is known but that bound
+    assert gaps_of("# TYPE other counter\nother_total 1\n") == []

@@ -235,8 +235,7 @@ class Connection(asyncio.Protocol):
             self._watch(call, stream)
         else:  # engines send the head at once, and the first event when there is one
             stream.active = False
-            stream.look = partial(self._look, call, stream)
-            self._limits.at(self._due, stream.look)
+            self._watch_for_first(call, stream)
         receiver.replied(UpstreamReply(self._status, self._content_type, self._retry_after, b"", stream))
 
     def _forget(self) -> Receiver:
@@ -306,6 +305,17 @@ class Connection(asyncio.Protocol):
         due = self._loop.time() + call.idle_s
         stream.look = partial(self._look, call, stream)
         self._limits.at(due if call.deadline is None else min(due, call.deadline), stream.look)
+
+    def _watch_for_first(self, call: Call, stream: PlainStream) -> None:
+        # Looked at as often as the events after it, since it may come at once and the pause follow then.
+        stream.look = partial(self._look_for_first, call, stream)
+        self._limits.at(min(self._due, self._loop.time() + call.idle_s), stream.look)
+
+    def _look_for_first(self, call: Call, stream: PlainStream) -> None:
+        if stream.active or self._due <= self._loop.time():
+            self._look(call, stream)
+        elif self._stream is stream:
+            self._watch_for_first(call, stream)
 
     def _look(self, call: Call, stream: PlainStream) -> None:
         if self._stream is not stream:

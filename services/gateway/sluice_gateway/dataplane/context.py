@@ -52,6 +52,7 @@ GuardOutcome = Literal["passed", "masked", "redacted", "flagged", "blocked", "un
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _MAX_DEADLINE_MS = 3_600_000
+UNREADABLE = -1.0  # a deadline that is no whole number of milliseconds
 
 
 class Heads(NamedTuple):
@@ -111,9 +112,9 @@ def _bearer(key: bytes | None) -> bytes:
     return b"" if key is None else b"Bearer " + key
 
 
-def _deadline(value: bytes) -> float | None:
+def _deadline(value: bytes) -> float:
     if not value.isdigit():
-        return None
+        return UNREADABLE
     return min(int(value[:12]), _MAX_DEADLINE_MS) / 1000
 
 

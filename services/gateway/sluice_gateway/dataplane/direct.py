@@ -27,6 +27,7 @@ from sluice_gateway.dataplane.asgi import Headers, Receive, Send
 from sluice_gateway.dataplane.context import Opened, RequestContext, read_heads
 from sluice_gateway.dataplane.deployments import DeploymentState, choose
 from sluice_gateway.dataplane.errors import ApiError, Gone, mistake
+from sluice_gateway.dataplane.gaps import TimedSink
 from sluice_gateway.dataplane.short_way import Client, Plane
 from sluice_gateway.dataplane.sse import DONE, EventTooLong, StreamPiece, StreamScanner, usage_of
 from sluice_gateway.dataplane.stages.attempt import AttemptFailed, failed
@@ -330,7 +331,8 @@ class DirectRequest:
         stream = self._stream = cast("DirectStream", reply.stream)
         self._scanner = StreamScanner(price_of(ctx, self._entry))
         self._skeleton: dict[str, Any] = {}
-        stream.attach(self)
+        timer = self._entry.metrics.gaps.timer(ctx.started, self._plane.clock.monotonic)
+        stream.attach(self if timer is None else TimedSink(self, timer))
 
     def _pass_on(self, ctx: RequestContext, piece: StreamPiece) -> None:
         client = self._client

@@ -291,6 +291,7 @@ class Writer:
         self._ctx = ctx
         self._verbatim = ctx.verbatim
         self._out: ClientStream | None = None if client is None else client.stream(asked(ctx))
+        self._unsent = b""
 
     def events(self, events: bytes) -> bytes:
         """Return what goes to the client for some events.
@@ -306,6 +307,7 @@ class Writer:
             if chunk is not None:
                 chunks.append(chunk)
             elif payload(event):
+                self._unsent = self._out.feed(chunks)
                 raise stream_broken(self._ctx, "protocol")
         return self._out.feed(chunks)
 
@@ -319,7 +321,7 @@ class Writer:
         """Return what ends a broken stream."""
         if self._out is None:
             return b"data: " + error.body() + b"\n\n"
-        return self._out.fail(error.failure())
+        return self._unsent + self._out.fail(error.failure())
 
 
 def whole(ctx: RequestContext, found: dict[str, Any], body: bytes) -> bytes:

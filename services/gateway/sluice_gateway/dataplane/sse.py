@@ -260,7 +260,8 @@ class StreamScanner:
         # What the client gets for one event, b"" for nothing.
         chunk = chunk_of(event)
         if chunk is None:
-            return b"" if event.startswith(b"data:") else event
+            # What is no JSON goes on as it does where nobody looks: left out, the answer would seem whole.
+            return event if payload(event) or not event.startswith(b"data:") else b""
         answers = bool(chunk.get("choices"))
         if "error" in chunk and not answers:
             self.failed = True

@@ -23,6 +23,7 @@ from sluice_gateway.dataplane.balance import Balancer, balancer_of
 from sluice_gateway.dataplane.body import Fields, Kind
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.errors import ApiError
+from sluice_gateway.dataplane.gaps import Gaps
 from sluice_gateway.dataplane.media import FORMS, MEDIA, unit_prices
 from sluice_gateway.dataplane.plan import Plan, Stages, compile_plan, stricter
 from sluice_gateway.dataplane.providers import paths_of
@@ -120,7 +121,7 @@ class ModelMetrics:
 
     __slots__ = (
         *("_by_user_type", "_metrics", "_name", "_requests"),
-        *("input_tokens", "output_tokens", "retries", "ttft", "unpriced"),
+        *("gaps", "input_tokens", "output_tokens", "retries", "ttft", "unpriced"),
     )
 
     def __init__(self, metrics: GatewayMetrics, name: str) -> None:
@@ -129,6 +130,7 @@ class ModelMetrics:
         self._requests: dict[tuple[str, int], tuple[Tally, Spread]] = {}
         self._by_user_type: dict[str, UserTypeMetrics] = {}
         self.ttft = metrics.ttft.labels(name)
+        self.gaps = Gaps(metrics.gaps.labels(name))
         self.input_tokens = metrics.tokens.labels(name, "input")
         self.output_tokens = metrics.tokens.labels(name, "output")
         self.unpriced = metrics.unpriced.labels(name)

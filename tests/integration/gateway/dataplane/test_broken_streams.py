@@ -36,10 +36,11 @@ FAULTS: dict[str, dict[str, Any]] = {
     "cut": {"cut_after": 5, "chunk_delay_s": 0.01},
     "stalled": {"hold_after": 5},
     "malformed": {"garble_after": 5, "chunk_delay_s": 0.01},
+    "malformed-at-once": {"garble_after": 5, "one_write": True},
     "error": {"stream_error_after": 3, "chunk_delay_s": 0.01},
 }
 CODES = {"stalled": "stream_timeout"}
-PASSED_ON = ("openai", "/v1/chat/completions", "malformed")
+PASSED_ON = {("openai", "/v1/chat/completions", fault) for fault in FAULTS if fault.startswith("malformed")}
 
 
 def simulators() -> dict[str, Provider]:
@@ -75,11 +76,18 @@ async def test_every_fault_of_every_provider_is_an_error_in_every_dialect() -> N
             assert answer.status_code == 200, (asked, answer.text)
             return answer.text
 
-        cases = [(name, path, fault) for name in servers for path in ASKED for fault in FAULTS]
+        cases = [
+            (name, path, fault)
+            for name in servers
+            for path in ASKED
+            for fault in FAULTS
+            if name == "openai"
+            or fault != "malformed-at-once"  # a translator's first read that breaks is a failed attempt
+        ]
         answers = dict(zip(cases, await asyncio.gather(*(ask(*case) for case in cases)), strict=True))
         statuses = {event.request_id: (event.status, event.error_code) for event in parts.usage.events}
     for (name, path, fault), text in answers.items():
-        if (name, path, fault) == PASSED_ON:
+        if (name, path, fault) in PASSED_ON:
             assert text.endswith("data: [DONE]\n\n")
             assert 'data: {"half": \n\n' in text
             continue

@@ -237,3 +237,24 @@ def request(body: dict[str, Any], *, close: bool = False) -> bytes:
     end = b"connection: close\r\n" if close else b""
     head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer sk-test\r\n"
     return head + end + b"content-length: %d\r\n\r\n" % len(raw) + raw
+
+
+@pytest.mark.parametrize("way", ["callbacks", "coroutine"])
+async def test_gaps_between_words_are_timed_on_both_ways(
+    provider: Provider, client: httpx.AsyncClient, way: str
+) -> None:
+    provider.default = Behaviour(text="one two three", chunk_delay_s=0.04)
+    async with warm(provider) as gateway:
+        if way == "coroutine":
+            gateway.plane._upstreams._clients[provider.base_url.removesuffix("/v1")]._idle.clear()
+        await client.post(gateway.url + CHAT, json=STREAM)
+        assert gateway.plane.coroutines == (way == "coroutine")
+        found = gateway.parts.registry.registry.get_sample_value
+        name, labels = "sluice_gateway_inter_token_latency_seconds", {"model": "small"}
+        assert found(f"{name}_count", labels) == 3.0  # who speaks, three words; why it ended and the counts are none
+        assert found(f"{name}_bucket", labels | {"le": "0.03"}) == 0.0
+        assert found(f"{name}_sum", labels) == pytest.approx(0.12, abs=0.06)
+        state = gateway.plane._table.models["small"].deployments[0]
+        async with asyncio.timeout(1):
+            while state.in_flight:  # the provider has not ended its reply yet
+                await asyncio.sleep(0.01)

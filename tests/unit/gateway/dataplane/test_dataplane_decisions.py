@@ -102,9 +102,14 @@ def test_heads() -> None:
     parent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     heads = read_heads([(b"traceparent", parent), (b"x-sluice-deadline-ms", b"1500"), (b"cookie", b"x")])
     assert (heads.traceparent, heads.deadline_s) == (parent.decode(), 1.5)
-    heads = read_heads([(b"traceparent", b"00-\r\n"), (b"x-sluice-deadline-ms", b"-1")])
-    assert (heads.traceparent, heads.deadline_s) == (None, None)
+    assert read_heads([(b"traceparent", b"00-\r\n")]).traceparent is None
     assert read_heads([(b"x-sluice-deadline-ms", b"9" * 50)]).deadline_s == 3600
+
+
+@pytest.mark.parametrize("said", [b"-1", b"1.5", b"5s", b"", b"\xb2"])
+def test_a_deadline_that_cannot_be_read_is_refused(said: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="whole number of milliseconds"):
+        admit_head(read_heads([(b"x-sluice-deadline-ms", said)]), 10)
 
 
 def test_a_body_is_refused_by_its_head() -> None:

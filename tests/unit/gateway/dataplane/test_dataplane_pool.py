@@ -64,7 +64,7 @@ class Network:
         return wire, protocol
 
 
-def call(body: bytes = b"{}", timeout_s: float = 5.0) -> Call:
+def call(body: bytes = b"{}", timeout_s: float = 5.0, idle_s: float | None = None) -> Call:
     return Call(
         "/v1/x",
         body,
@@ -73,6 +73,7 @@ def call(body: bytes = b"{}", timeout_s: float = 5.0) -> Call:
         connect_timeout_s=1.0,
         timeout_s=timeout_s,
         deadline=None,
+        idle_s=idle_s,
     )
 
 
@@ -228,6 +229,37 @@ async def test_time_limits_hold_for_replies_and_for_pauses_in_streams() -> None:
         assert await stream.read() == b"x"
     with pytest.raises(UpstreamError, match="timeout"):
         await stream.read()
+
+
+async def test_a_pause_counts_from_the_first_event_also_where_the_head_came_alone() -> None:
+    pool, network = pool_of()
+    reply, protocol = await opened(pool, network, call(timeout_s=5.0, idle_s=0.05))
+    assert reply.stream is not None
+    await asyncio.sleep(0.12)  # the first event has its own time, however often it is looked for
+    protocol.data_received(STREAM[STREAM.index(b"9\r\n") :][:14])
+    assert await reply.stream.read() == b"data: 1\n\n"
+    with pytest.raises(UpstreamError, match="timeout"):
+        async with asyncio.timeout(1):
+            await reply.stream.read()
+
+
+async def test_a_first_event_that_never_comes_is_given_up_in_its_time() -> None:
+    pool, network = pool_of()
+    reply, _ = await opened(pool, network, call(timeout_s=0.1, idle_s=0.03))
+    assert reply.stream is not None
+    with pytest.raises(UpstreamError, match="timeout"):
+        async with asyncio.timeout(1):
+            await reply.stream.read()
+
+
+async def opened(pool: HttpPool, network: Network, wanted: Call) -> tuple[UpstreamReply, Any]:
+    """Return a stream whose head has come, and nothing else, and its connection."""
+    task = asyncio.ensure_future(pool.send(wanted))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    protocol = network.protocols[-1]
+    protocol.data_received(STREAM[: STREAM.index(b"9\r\n")])
+    return await task, protocol
 
 
 async def test_a_cancelled_call_closes_its_connection() -> None:

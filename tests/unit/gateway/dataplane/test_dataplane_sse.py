@@ -147,3 +147,13 @@ def test_only_pieces_of_the_answer_are_counted() -> None:
     at_once = StreamScanner(None)
     at_once.feed(b"".join(pieces))
     assert at_once.chunks == 2
+
+
+def test_what_is_no_json_passes_also_beside_the_counts_and_the_end() -> None:
+    broken = b'data: {"half": \n\n'
+    last = b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n'
+    events = (
+        StreamScanner(None).feed(b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n' + broken + last + DONE).events
+    )
+    assert broken in events
+    assert b"usage" not in events

@@ -3,7 +3,7 @@
 from sluice.addresses import is_allowed, is_public, names_in
 from sluice_gateway.dataplane.asgi import Receive
 from sluice_gateway.dataplane.body import ParsedBody, parse, parse_foreign
-from sluice_gateway.dataplane.context import Heads
+from sluice_gateway.dataplane.context import UNREADABLE, Heads
 from sluice_gateway.dataplane.deps import Options
 from sluice_gateway.dataplane.errors import BodyTooLarge, Gone, InvalidRequest, UnsupportedBody
 from sluice_gateway.dataplane.table import Endpoint
@@ -17,6 +17,7 @@ def admit_head(heads: Heads, limit: int) -> None:
     Raises:
         BodyTooLarge: the announced length is over the limit.
         UnsupportedBody: the body is compressed.
+        InvalidRequest: the deadline cannot be read.
     """
     encoding = heads.content_encoding
     if encoding is not None and encoding.lower() != b"identity":
@@ -24,6 +25,12 @@ def admit_head(heads: Heads, limit: int) -> None:
     length = heads.content_length
     if length is not None and length.isdigit() and int(length) > limit:
         raise too_large(limit)
+    if heads.deadline_s == UNREADABLE:
+        raise InvalidRequest(
+            "`x-sluice-deadline-ms` must be a whole number of milliseconds, such as 30000.",
+            param="x-sluice-deadline-ms",
+            code="invalid_value",
+        )
 
 
 def admit_body(raw: bytes, endpoint: Endpoint) -> ParsedBody:

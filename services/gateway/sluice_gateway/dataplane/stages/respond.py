@@ -173,11 +173,16 @@ class _Relay:
         self._ended = False
         self.told: GuardOutcome | None = None
         self._skeleton: dict[str, Any] = {}
+        self._gaps = (
+            None if sound or ctx.model is None else ctx.model.metrics.gaps.timer(ctx.started, deps.clock.monotonic)
+        )
 
     async def run(self, piece: StreamPiece) -> None:
         ctx = self._ctx
         if wants_sluice_object(ctx):
             self._skeleton = skeleton_of(piece.events)
+        if self._gaps is not None:
+            self._gaps.mark(piece.events)
         try:
             tail = await self._forward(piece)
             self._verify()
@@ -226,6 +231,8 @@ class _Relay:
             raise self._broken(exc) from exc
         if self._scanner.failed:
             raise self._broken(None)
+        if self._gaps is not None:
+            self._gaps.mark(piece.events)
         return piece
 
     def _broken(self, cause: Exception | None) -> Exception:
