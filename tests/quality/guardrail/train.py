@@ -51,7 +51,7 @@ from sluice_guardrail.domain.second import Cascade, window_of
 OUT = ROOT / "services/guardrail/sluice_guardrail/weights/injection.npz"
 LOGIT = float(np.log(WORKING_POINT / (1 - WORKING_POINT)))
 # Shares of benign texts that may lie above the working point, for each kind that sets it.
-RATES = {"clinc calibrate": 0.003, "routing calibrate": 0.003, "s-labs validation": 0.01} | {
+RATES = {"clinc calibrate": 0.001, "routing calibrate": 0.001, "s-labs validation": 0.005} | {
     f"machine calibrate {size}": 0.002 for size in SIZES
 }
 WRITTEN = ("own-source", "pyrit", "garak")
