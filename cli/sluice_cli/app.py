@@ -22,8 +22,10 @@ from sluice_cli.commands import (
     orgs,
     plan,
     prices,
+    quantisation,
     redteam,
     registry,
+    reviews,
     router,
     talk,
     teams,
@@ -44,6 +46,7 @@ _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     ("prices", prices.app),
     ("transcripts", transcripts.app),
     ("cache", cache.app),
+    ("reviews", reviews.app),
     *(("eval", jobs.eval_app), ("finetune", jobs.finetune_app), ("router", router.app)),
     *(("plan", plan.app), ("simulate", autoscaling.app)),
 )
@@ -59,6 +62,7 @@ def _application() -> typer.Typer:
     )
     for command in _COMMANDS:
         made.command()(command)
+    jobs.eval_app.command()(quantisation.quantisation)
     for name, group in _GROUPS:
         made.add_typer(group, name=name)
     return made

@@ -11,6 +11,7 @@ from sluice.contracts.base import Reply
 from sluice.db import Database, open_database
 from sluice.health import Probe, failing
 from sluice.loops import Supervisor
+from sluice.memory import settle_memory
 from sluice.queues import Task
 from sluice.redis import open_redis, redis_probe
 from sluice.settings import PlatformSettings
@@ -120,6 +121,7 @@ def work_on(
     register(celery, task, handle)
     status = WorkerStatusServer(f"{service}-worker", platform.host, settings.worker_port, deps.registry, wrong)
     status.start()
+    settle_memory()
     told = (lambda: loop.call(stop, deps)) if stop is not None else None
     try:
         run_worker(service, celery, concurrency=settings.worker_concurrency, told=told)

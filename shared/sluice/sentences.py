@@ -37,6 +37,7 @@ _SAID = {
 _SHORT = {"string_too_short": ("must not be empty", "characters"), "too_short": ("must not be empty", "entries")}
 # Where pydantic tried several types for one field, the place ends with a name for the type.
 _BRANCH = re.compile(r".*[\[(].*|(?:constrained|function|lax|nullable|tagged)-.*|str|int|float|bool|list|dict|none")
+_LONGEST_PLACE = 12  # parts of a field's path that are told; a deeper place leaves out its middle
 _SOURCES = frozenset({"body", "query", "path", "header", "cookie", "form"})
 
 
@@ -70,11 +71,29 @@ def is_broken_json(errors: Sequence[Mapping[str, Any]]) -> bool:
     return any(error["type"] == "json_invalid" for error in errors)
 
 
+class Unreadable(NamedTuple):
+    """Why a body could not even be parsed: an error's code, and a sentence."""
+
+    code: str
+    sentence: str
+
+
+def unreadable(cause: BaseException | None) -> Unreadable | None:
+    """Return what is wrong with a body, by the error that parsing it led to; None for any other error."""
+    if isinstance(cause, RecursionError):
+        return Unreadable("too_deep", "In the body objects and lists are nested too deep. Send it flatter.")
+    if isinstance(cause, UnicodeDecodeError):
+        return Unreadable("invalid_json", "The body is not valid JSON: it is not UTF-8. Correct it and send it again.")
+    return None
+
+
 def _place(loc: Sequence[str | int]) -> tuple[str, str]:
     source, rest = (str(loc[0]), loc[1:]) if loc and loc[0] in _SOURCES else ("", loc)
     parts = [str(part) for part in rest]
     while len(parts) > 1 and _BRANCH.fullmatch(parts[-1]):
         parts.pop()
+    if len(parts) > _LONGEST_PLACE:
+        parts = [*parts[: _LONGEST_PLACE // 2], "…", *parts[-(_LONGEST_PLACE // 2) :]]
     return source, ".".join(parts)
 
 

@@ -1,7 +1,6 @@
 """uvicorn's server, made to rest: it wakes once a second and when it is told to stop; and made to leave in good order."""
 
 import asyncio
-import gc
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,8 +9,9 @@ from typing import Protocol, runtime_checkable
 
 import uvicorn
 
+from sluice.memory import settle_memory
+
 _TICK_S = 1.0
-_GC_THRESHOLDS = (20_000, 20, 50)
 CLOSE = (b"connection", b"close")
 
 
@@ -26,17 +26,6 @@ class Guest(Protocol):
     def give_up(self) -> None:
         """End what is still being answered; its client is told why."""
         ...
-
-
-def settle_memory() -> None:
-    """Spare the garbage collector what is loaded by now, and have it look less often.
-
-    What a service has loaded stays, and requests make few cycles: looking for them every 700 allocations, now and then in
-    all that is loaded, costs more than it frees (measured: 8 % of a search's processor time; of the gateway's, docs/benchmarks.md).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def _nobody() -> None:

@@ -23,7 +23,7 @@ from sluice.errors import Problem, SluiceError
 from sluice.health import Probe, failing
 from sluice.ids import new_id
 from sluice.openapi import with_real_errors
-from sluice.sentences import faults, is_broken_json
+from sluice.sentences import faults, is_broken_json, unreadable
 from sluice.settings import PlatformSettings
 from sluice.telemetry import names
 from sluice.telemetry.metrics import MetricRegistry
@@ -305,6 +305,8 @@ def _add_errors(app: FastAPI) -> None:
     async def http(request: Request, exc: HTTPException) -> JSONResponse:
         code = {404: "not_found", 405: "method_not_allowed"}.get(exc.status_code, "http_error")
         detail = f"{request.method} {request.url.path}: {exc.detail}."
+        if (why := unreadable(exc.__cause__)) is not None:
+            code, detail = why
         return problem(
             request,
             Problem(

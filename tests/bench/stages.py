@@ -40,6 +40,7 @@ from sluice_gateway.dataplane.asgi import Headers
 from sluice_gateway.dataplane.context import RequestContext, read_heads
 from sluice_gateway.dataplane.deployments import DeploymentState, choose
 from sluice_gateway.dataplane.direct import DirectRequest
+from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.sse import usage_of
 from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.dataplane.stages.record import event_of, record
@@ -96,8 +97,9 @@ class _AnsweredAtOnce:
 class _AnswerAtOnce:
     """A request path that does nothing."""
 
-    def __init__(self, idle: Limits, head: bytes, body: bytes) -> None:
+    def __init__(self, idle: Limits, outbox: Outbox, head: bytes, body: bytes) -> None:
         self.idle = idle
+        self.outbox = outbox
         self._head, self._body = head, body
 
     def incoming(self, _path: bytes, _headers: Headers, client: GatewayProtocol) -> DirectRequest | None:
@@ -137,14 +139,16 @@ def stages_of(path: HotPath, exchange: Exchange) -> list[Stage]:
     event = event_of(ctx, bill, ctx.started, LIFE)
     sink, nobody, now = JournalSink(path.journal, LIFE), _Nobody(), plane.clock.monotonic()
     head = head_of_whole(ctx, bill.cost_usd, len(exchange.reply_body))
-    client, client_wire = client_connection(_AnswerAtOnce(plane.idle, head, exchange.reply_body))
+    client, client_wire = client_connection(_AnswerAtOnce(plane.idle, plane.outbox, head, exchange.reply_body))
 
     def http() -> None:
         client.data_received(exchange.request)
+        path.plane.outbox.flush()
         client_wire.take()
 
     def ask_engine() -> None:
         path.pool.submit(call, nobody)
+        path.plane.outbox.flush()
         path.engine.data_received(exchange.reply)
         path.engine_wire.take()
 
@@ -193,8 +197,10 @@ def check(path: HotPath, exchange: Exchange) -> None:
     """
     before = path.journal.appended
     path.client.data_received(exchange.request)
+    path.plane.outbox.flush()
     asked = path.engine_wire.take()
     path.engine.data_received(exchange.reply)
+    path.plane.outbox.flush()
     answered = path.client_wire.take()
     if exchange.body not in asked:
         raise BenchError("The request did not reach the engine.")
@@ -222,6 +228,7 @@ def stream_costs(path: HotPath, exchange: StreamExchange, rounds: int) -> Stream
     for _ in range(rounds):
         began = clock()
         client.data_received(exchange.request)
+        path.plane.outbox.flush()
         engine.data_received(exchange.first)
         opened = clock()
         for _ in range(WORDS - 1):

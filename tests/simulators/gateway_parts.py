@@ -15,7 +15,7 @@ from sluice.auth import ServiceTokens
 from sluice.clock import SystemClock
 from sluice.contracts.guard import CheckRequest, Groundedness, InputVerdict, IssueDetail, OutputVerdict
 from sluice.contracts.questions import SearchedQuery, Understood
-from sluice.contracts.retrieval import Citation, ContextReply, ContextRequest
+from sluice.contracts.retrieval import Citation, ContextReply, ContextRequest, DegradedPart
 from sluice.contracts.routing import (
     Deployment,
     DeploymentAuth,
@@ -194,6 +194,7 @@ class Retrieval:
     asked: list[ContextRequest] = field(default_factory=list)
     version: str = "v1"
     text: str = "[1] (manual.md) The port is 8080."
+    degraded: tuple[DegradedPart, ...] = ()
 
     async def context(self, request: ContextRequest, *, tenant: str, timeout_s: float) -> ContextReply:
         """Return the document."""
@@ -217,7 +218,9 @@ class Retrieval:
         asked = " ".join((*(turn.content for turn in request.conversation if turn.role == "user"), request.query))
         searched = SearchedQuery(text=asked, reason="stand_alone" if request.conversation else "question")
         understood = Understood(query=asked, queries=(searched,))
-        return ContextReply(text=self.text, citations=(citation,), understood=understood, version=self.version)
+        return ContextReply(
+            text=self.text, citations=(citation,), understood=understood, version=self.version, degraded=self.degraded
+        )
 
 
 @dataclass

@@ -22,12 +22,16 @@ from sluice_cli.commands.sizes import (
 )
 from sluice_cli.output import say, show_json, show_table
 from sluice_cli.planning.accelerators import ACCELERATORS, HIERARCHY
+from sluice_cli.planning.approach import Budget, Task, approach_for
 from sluice_cli.planning.memory import FORMATS, GB, kv_bytes_per_token, plan_memory, weights_bytes
 from sluice_cli.planning.roofline import Setup, prefill, speed
 from sluice_cli.planning.training import optimal, seconds_of
 from sluice_cli.platform.errors import CommandFailed
 
-app = typer.Typer(help="Sizing by formulas: memory, speed, energy, training.", no_args_is_help=True)
+app = typer.Typer(
+    help="Sizing by formulas (memory, speed, energy, training), and which technique a task calls for.",
+    no_args_is_help=True,
+)
 Prompt = Annotated[int, typer.Option(min=1, help="tokens of a prompt")]
 Answer = Annotated[int, typer.Option(min=1, help="tokens of an answer")]
 _JOULES_PER_KWH = 3.6e6
@@ -227,6 +231,31 @@ def _largest_batch(setup: Setup, prompt: int, answer: int, most_s: float, fit: i
         else:
             high = middle - 1
     return low
+
+
+@app.command()
+def approach(
+    real_time_data: Annotated[
+        bool, typer.Option("--real-time-data/--fixed-data", help="answers rest on data that change")
+    ] = False,
+    consistent_format: Annotated[
+        bool, typer.Option("--consistent-format/--free-format", help="answers must always have the same form or tone")
+    ] = False,
+    examples: Annotated[int, typer.Option(min=0, help="good answers that could be trained on")] = 0,
+    budget: Annotated[
+        Budget, typer.Option(help="low trains nothing, medium trains adapters, high all weights")
+    ] = "medium",
+    as_json: JsonOption = False,
+) -> None:
+    """Say which technique a task calls for: prompting, retrieval, fine-tuning, or two of them, and why."""
+    found = approach_for(Task(real_time_data, consistent_format, examples, budget))
+    if as_json:
+        show_json({"approach": found.name, "steps": [one._asdict() for one in found.steps]})
+        return
+    say(f"Approach: {found.name}")
+    for number, one in enumerate(found.steps, start=1):
+        say(f"{number}. {one.technique}: {one.reason}.")
+        say(f"   {one.how}")
 
 
 @app.command()

@@ -238,7 +238,7 @@ def quantisation(
         ],
     )
     say(
-        f"INT8 rows with calibrated INT8 input (range/255): {with_input:.2%} error of output. What a model loses is measured by `sluice eval run`."
+        f"INT8 rows with calibrated INT8 input (range/255): {with_input:.2%} error of output. What a model loses is measured by `sluice eval quantisation`."
     )
 
 

@@ -145,7 +145,7 @@ class Launcher:
                     f"{part.name} was not ready after {self.timeout_s:.0f} s ({detail[part.name]}).\n{self._log_end(part)}\n"
                     "Look at the log above; a slow machine can be given more time with SLUICE_START_TIMEOUT_S."
                 )
-            if now - told > _TELL_S:
+            if waiting and now - told > _TELL_S:
                 told = now
                 self.say(f"  waiting for {'; '.join(_wanting(part.name, detail[part.name]) for part in waiting)}")
             time.sleep(_POLL_S)

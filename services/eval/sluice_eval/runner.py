@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sluice.clock import Clock
 from sluice.contracts.evals import EvalItem, EvalItemResult
-from sluice_eval.domain.runs import Answer, ChatTarget, NotAnswered, RunBook, RunKey, Work, pause_before
-from sluice_eval.domain.scoring import score
+from sluice_eval.domain.runs import Answer, ChatTarget, MeaningReader, NotAnswered, RunBook, RunKey, Work, pause_before
+from sluice_eval.domain.scoring import MAX_SCORED, Meaning, Verdict, meanings, score
 from sluice_eval.metrics import EvalMetrics
 
 _log = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ class EvalRunner:
     metrics: EvalMetrics
     limits: Limits
     new_owner: Callable[[], str]
+    reader: MeaningReader
 
     async def run(self, key: RunKey) -> None:
         """Do what is left of a run; a run that another worker holds, or that has ended, is left alone."""
@@ -128,10 +129,22 @@ class EvalRunner:
             seconds = self.clock.monotonic() - asked
             self.metrics.seconds.observe(seconds)
             # Scoring may take some milliseconds of pure computation; the loop serves other lanes meanwhile.
-            verdict = await asyncio.to_thread(score, item, answer.text)
+            verdict = await self._verdict(key, item, answer.text)
             return self._result(key, position, item, tries).model_copy(
                 update={"outcome": verdict.outcome, "reason": verdict.reason, **_measured(answer, seconds)}
             )
+
+    async def _verdict(self, key: RunKey, item: EvalItem, answer: str | None) -> Verdict:
+        cosines: dict[Meaning, float] = {}
+        asked = list(meanings(item))
+        if asked and not (answer or "").strip():
+            return Verdict("unparseable", "the model answered without text")
+        if asked and answer is not None and len(answer) <= MAX_SCORED:
+            try:
+                cosines = {one: await self.reader.nearest(key.tenant, answer, one) for one in asked}
+            except NotAnswered as exc:
+                return Verdict("error", exc.reason)
+        return await asyncio.to_thread(score, item, answer, cosines)
 
     def _error(self, key: RunKey, position: int, item: EvalItem, reason: str, tries: int) -> EvalItemResult:
         return self._result(key, position, item, tries).model_copy(update={"reason": reason})

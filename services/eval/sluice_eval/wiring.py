@@ -10,6 +10,8 @@ import aiohttp
 from fastapi import Depends
 
 from sluice.auth import ServiceTokens
+from sluice.clients.http import AiohttpTransport, ServiceClient
+from sluice.clients.retrieval import RetrievalClient
 from sluice.clock import Clock, SystemClock
 from sluice.db import open_database
 from sluice.health import Probe
@@ -21,6 +23,7 @@ from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_eval.adapters.gateway import GatewayTarget
+from sluice_eval.adapters.meaning import RetrievalMeaning
 from sluice_eval.adapters.queue import CeleryRunQueue
 from sluice_eval.domain.errors import QueueAway
 from sluice_eval.domain.runs import RunQueue
@@ -118,6 +121,10 @@ async def open_worker(platform: PlatformSettings, settings: Settings) -> AsyncIt
         connector = aiohttp.TCPConnector(limit=settings.worker_concurrency * 64)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         tokens = ServiceTokens(platform.service_secret.get_secret_value(), SERVICE)
+        transport = AiohttpTransport()
+        stack.push_async_callback(transport.close)
+        url = platform.service_url("retrieval")
+        retrieval = ServiceClient("retrieval", url, tokens, transport, tracing, subject=WORKER_SUBJECT)
         target = GatewayTarget(session, platform.service_url("gateway"), tokens, WORKER_SUBJECT, tracing)
         yield WorkerDeps(
             runner=EvalRunner(
@@ -133,6 +140,7 @@ async def open_worker(platform: PlatformSettings, settings: Settings) -> AsyncIt
                     lease_s=settings.lease_s,
                 ),
                 new_owner=lambda: new_id("worker"),
+                reader=RetrievalMeaning(RetrievalClient(retrieval)),
             ),
             registry=registry,
             probes={"sql": database.ping},

@@ -98,9 +98,7 @@ async def list_reviews(query: Annotated[ReviewQuery, Query()], caller: CallerDep
 @router.post("/v1/feedback/reviews/{review_id}/close", summary="Close a review", responses=_CLOSE)
 async def close_review(review_id: ReviewId, body: CloseReview, caller: CallerDep, deps: DepsDep) -> Review:
     """Say that a person has looked at it, and what was found."""
-    return await deps.reviews.close(
-        caller.tenant, review_id, reviewer=caller.subject, note=body.note, now=deps.clock.now()
-    )
+    return await deps.reviews.close(caller.tenant, review_id, body, reviewer=caller.subject, now=deps.clock.now())
 
 
 @router.get("/v1/feedback/{feedback_id}", summary="Read one entry", responses=_ONE)

@@ -52,15 +52,18 @@ class InteractionRow(Base):
 
 
 class ReviewRow(Base):
-    """A piece of feedback that a person should look at."""
+    """A piece of feedback, or a critical answer (which has no `feedback_id`), that a person should look at."""
 
     __tablename__ = "reviews"
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     tenant: Mapped[str] = mapped_column(String(128))
-    feedback_id: Mapped[str] = mapped_column(String(64))
+    feedback_id: Mapped[str | None] = mapped_column(String(64))
     interaction_id: Mapped[str] = mapped_column(String(200))
     reason: Mapped[str] = mapped_column(String(32))
+    issues: Mapped[list[str] | None] = mapped_column(JSON)
+    decision: Mapped[str | None] = mapped_column(String(16))
+    cause: Mapped[str | None] = mapped_column(String(32))
     status: Mapped[str] = mapped_column(String(16))
     note: Mapped[str | None] = mapped_column(Text)
     reviewer: Mapped[str | None] = mapped_column(String(200))

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from sluice.auth import ServiceTokens
 from sluice.clock import Clock, SystemClock
-from sluice.contracts.feedback import FeedbackRecorded
+from sluice.contracts.feedback import FeedbackRecorded, ReviewReason
 from sluice.contracts.usage import UsageRecorded
 from sluice.db import open_database
 from sluice.health import Probe
@@ -78,8 +78,13 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
     outbox = OutboxPublisher(OutboxStore(database), redis, metrics, settings.outbox_poll_s, settings.outbox_batch)
     loops = Supervisor(registry)
     loops.start("outbox", outbox.run)
-    loops.start("usage", _usage(redis, settings, UsageFollower(interactions, metrics.interactions.inc), metrics).run)
-    opener = ReviewOpener(reviews, clock, lambda reason: metrics.reviews.labels(reason).inc())
+
+    def opened(reason: ReviewReason) -> None:
+        metrics.reviews.labels(reason).inc()
+
+    follower = UsageFollower(interactions, metrics.interactions.inc, reviews, clock, opened)
+    loops.start("usage", _usage(redis, settings, follower, metrics).run)
+    opener = ReviewOpener(reviews, clock, opened)
     loops.start("reviews", _feedback(redis, settings, opener, metrics).run)
     loops.start("forget", lambda: _forget(interactions, clock, settings.interactions_keep_days * _DAY_S))
     try:

@@ -34,7 +34,7 @@ and usage, with its audit log.
 Paths below `/admin/models`, `/admin/deployments`, `/admin/routes`, `/admin/policies`, `/admin/aliases` and `/admin/registry` are passed on to the
 router for the platform's administrator; the router's own document describes them.
 
-Paths below `/v1/vector_stores`, `/v1/context`, `/v1/embedding_models`, `/v1/feedback`, `/v1/fine_tuning` and `/v1/evals` are passed on to
+Paths below `/v1/vector_stores`, `/v1/context`, `/v1/embedding_models`, `/v1/similarity`, `/v1/feedback`, `/v1/guard`, `/v1/fine_tuning` and `/v1/evals` are passed on to
 the services that own them, on behalf of the API key's tenant; those services' own documents describe them."""
 
 
@@ -54,6 +54,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
             cache.router,
             registry.router,
             usage.own,
+            keys.own,
             files.router,
             batches.router,
             forward.router,

@@ -29,7 +29,12 @@ def loads(raw: bytes | str) -> Any:
         TooDeep: it is nested more than 200 levels deep.
         orjson.JSONDecodeError: it is no JSON.
     """
-    found = orjson.loads(raw)
+    try:
+        found = orjson.loads(raw)
+    except orjson.JSONDecodeError as exc:
+        if "depth limit" in exc.msg:  # orjson's own, at 1,024 levels
+            raise TooDeep from None
+        raise
     if len(raw) > 2 * MOST_LEVELS and not _holds_little(found):
         inside = found
         for _ in range(_WRITABLE - MOST_LEVELS):

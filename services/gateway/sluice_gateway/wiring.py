@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,6 +24,7 @@ from sluice.contracts.routing import RoutingSnapshot
 from sluice.db import open_database
 from sluice.health import Probe
 from sluice.host_names import SystemNames
+from sluice.huge_pages import use_huge_pages
 from sluice.ids import new_id
 from sluice.loops import Rounds, Supervisor
 from sluice.queues import USAGE
@@ -78,6 +80,7 @@ from sluice_gateway.usage.sink import JournalSink
 from sluice_gateway.usage.transcripts import TranscriptWriter
 from sluice_gateway.usage_store import UsageStore
 
+_log = logging.getLogger(__name__)
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 CONTROL_PLANE = "sluice_control_plane"
 _MIN_PEPPER = 16
@@ -290,6 +293,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         loops.start("prices-look", prices.look)
         loops.start("routing-follow", holder.follow)
         loops.start("routing-look", holder.look)
+        if settings.huge_pages:
+            _log.info("%d MiB lie in huge pages", use_huge_pages() >> 20)
         yield Deps(
             platform=platform,
             settings=settings,

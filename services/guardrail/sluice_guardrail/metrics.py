@@ -1,9 +1,9 @@
 """The guardrail's metrics; no label holds text, a user or a policy's name."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, get_args
 
-from sluice.contracts.guard import InputVerdict, OutputVerdict
+from sluice.contracts.guard import InputVerdict, OutputVerdict, ToolRisk
 from sluice.telemetry.metrics import MetricRegistry, closed
 
 Result = Literal["passed", "changed", "blocked"]
@@ -42,6 +42,10 @@ _CODES = frozenset(
         "code_detected",
         "too_long",
         "check_failed",
+        "review_required",
+        "risky_tool",
+        "tool_approval_required",
+        "tool_blocked",
     }
 )
 _DETECTORS = frozenset(
@@ -61,6 +65,8 @@ _DETECTORS = frozenset(
         "secret",
         "prompt_injection",
         "output_filter",
+        "review",
+        "tool_risk",
         *_SCANNERS,
     }
 )
@@ -84,6 +90,11 @@ class GuardMetrics:
         self._reloads = registry.counter(
             "sluice_guard_policy_reloads_total", "Changes of guard.yaml taken or refused", ("result",)
         )
+        self.approved = registry.counter(
+            "sluice_guard_approved_calls_total", "Tool calls confirmed by people", ("risk",)
+        )
+        for risk in get_args(ToolRisk):
+            self.approved.labels(risk)
         self._runs = registry.counter(
             "sluice_guard_detector_runs_total",
             "Turns of detectors at one text: ok, or late or broken and thus without a verdict",

@@ -1,6 +1,7 @@
 """The guardrail's REST API."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -10,9 +11,11 @@ from fastapi import APIRouter, Response
 from sluice.auth import Caller, CallerDep
 from sluice.clients.deadline import deadline_in, remaining
 from sluice.contracts.guard import (
+    ApprovedCall,
     BatchCheckRequest,
     BatchVerdicts,
     CheckRequest,
+    ConfirmApproval,
     DryRunReply,
     DryRunRequest,
     InputVerdict,
@@ -29,13 +32,21 @@ from sluice.telemetry import names
 from sluice_guardrail.adapters.chat_judge import AskedBeside
 from sluice_guardrail.domain.check import asks_models, check, require_size
 from sluice_guardrail.domain.dry_run import dry_run, tried_policy
-from sluice_guardrail.domain.errors import AmbiguousText, TooMuchText, UnknownPolicy, UnreadableVault, WrongPolicy
+from sluice_guardrail.domain.errors import (
+    AmbiguousText,
+    TooMuchText,
+    UnknownPolicy,
+    UnreadableApproval,
+    UnreadableVault,
+    WrongPolicy,
+)
 from sluice_guardrail.domain.policy import NamedPolicy
 from sluice_guardrail.domain.redacting import counted, masked, restored
 from sluice_guardrail.domain.scanning import DetectorRun, Tools
 from sluice_guardrail.wiring import Deps, DepsDep
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["guardrail"])
 
@@ -97,6 +108,31 @@ async def restore_text(body: RestoreRequest, caller: CallerDep, deps: DepsDep) -
     size = require_size(body, deps.settings.max_characters)
     entries = deps.seal.open(body.vault, caller.tenant)
     return await _run(size, deps, lambda: restored(body, entries))
+
+
+@router.post(
+    "/v1/guard/approvals/confirm",
+    summary="Confirm a tool call that waits",
+    responses=problem_responses(Unauthorized, UnreadableApproval),
+)
+async def confirm_call(body: ConfirmApproval, caller: CallerDep, deps: DepsDep) -> ApprovedCall:
+    """Say that a person allows the call, and return it; who confirmed it is logged."""
+    waiting = deps.approvals.open(body.approval, caller.tenant)
+    deps.metrics.approved.labels(waiting.risk).inc()
+    _log.info(
+        "tool call %s of %r confirmed for tenant %s by %s", waiting.id, waiting.name, caller.tenant, caller.subject
+    )
+    return ApprovedCall(
+        id=waiting.id,
+        name=waiting.name,
+        arguments=waiting.arguments,
+        kind=waiting.kind,
+        risk=waiting.risk,
+        policy=waiting.policy,
+        approved_by=caller.subject,
+        approved_at=deps.clock.now(),
+        note=body.note,
+    )
 
 
 @router.get(
@@ -169,6 +205,8 @@ async def _verdict(
             verdict = await _run(size, deps, lambda: _judged(body, policy, deps, runs.append))
         span.set_attribute(names.GUARD_ISSUES, verdict.issues)
     deps.metrics.checked(verdict, size, time.perf_counter() - started, runs)
+    if isinstance(verdict, OutputVerdict) and verdict.tool_calls:
+        return deps.approvals.sealed(verdict, body, caller.tenant)
     return verdict
 
 

@@ -21,6 +21,7 @@ class Settings(ServiceSettings):
         16_000, ge=0, description="longer requests are checked in a thread, so that short ones need not wait"
     )
     vault_ttl_s: int = Field(900, ge=1, le=86_400, description="seconds that a vault of POST /redact can be opened")
+    approval_ttl_s: int = Field(900, ge=1, le=86_400, description="seconds that a tool call can be confirmed")
     judge_url: str = Field(
         "", description="base URL of a chat model's API, which ends in /v1, for policies that ask a model; empty: none"
     )

@@ -9,13 +9,14 @@ from fastapi import Depends
 
 from sluice.auth import ServiceTokens
 from sluice.clients.http import AiohttpTransport
-from sluice.clock import SystemClock
+from sluice.clock import Clock, SystemClock
 from sluice.health import Probe
 from sluice.loops import Supervisor
 from sluice.service import deps_of
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
+from sluice_guardrail.adapters.approval_seal import ApprovalSeal
 from sluice_guardrail.adapters.chat_judge import ChatJudge
 from sluice_guardrail.adapters.encoder import open_encoder
 from sluice_guardrail.adapters.head_file import load_cascade, load_hidden_head
@@ -43,6 +44,8 @@ class Deps:
     policies: PolicyFile
     heads: Heads
     seal: VaultSeal
+    approvals: ApprovalSeal
+    clock: Clock
     languages: Languages
     metrics: GuardMetrics
     judge: ChatJudge | None
@@ -74,6 +77,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             policies=policies,
             heads=Heads(load_cascade(open_encoder), load_hidden_head()),
             languages=languages,
+            approvals=ApprovalSeal(platform.service_secret.get_secret_value(), SystemClock(), settings.approval_ttl_s),
+            clock=SystemClock(),
             seal=VaultSeal(platform.service_secret.get_secret_value(), SystemClock(), settings.vault_ttl_s),
             metrics=metrics,
             judge=None if transport is None else _judge(transport, settings),

@@ -11,6 +11,7 @@ from sluice_retrieval.routes import (
     images,
     internal,
     search,
+    similarity,
     stores,
     tables,
 )
@@ -29,6 +30,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
             files.router,
             search.router,
             embeddings.router,
+            similarity.router,
             embedding_models.router,
             internal.router,
         ],

@@ -22,6 +22,10 @@ class EmbeddingEndpoint(BaseModel):
     at_once: int = Field(4, ge=1, le=64, description="requests beside each other")
     timeout_s: float = Field(30, gt=0, le=600, description="seconds that one request may take")
     retries: int = Field(4, ge=0, le=10, description="how often a request is repeated that failed for a while")
+    normalize: bool = Field(
+        default=True,
+        description="bring vectors to length 1; false keeps the model's own lengths, which dot products and distances then see",
+    )
     send_dimensions: bool = Field(
         default=False, description="ask for vectors of `dimensions` numbers, where the model can"
     )
@@ -67,7 +71,7 @@ class RetrievalSettings(ServiceSettings):
         (),
         max_length=16,
         description="further embedding models, as JSON: a list of `name`, `url`, `dimensions` and, if need be, `model`, `api_key`, "
-        "`batch_size`, `at_once`, `timeout_s`, `retries`, `send_dimensions`",
+        "`batch_size`, `at_once`, `timeout_s`, `retries`, `send_dimensions`, `normalize`",
     )
     embed_threads: int = Field(1, ge=1, le=64, description="threads that one run of the embedding model uses")
     embed_batch_tokens: int = Field(512, ge=256, description="tokens, padding included, in one run of the model")

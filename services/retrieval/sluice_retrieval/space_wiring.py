@@ -68,6 +68,7 @@ def _endpoint(one: EmbeddingEndpoint) -> Endpoint:
         timeout_s=one.timeout_s,
         retries=one.retries,
         send_dimensions=one.send_dimensions,
+        normalize=one.normalize,
     )
 
 
@@ -88,18 +89,19 @@ def open_spaces(platform: PlatformSettings, settings: RetrievalSettings) -> tupl
             await store.close()
 
         return Spaces[OwnedVectorStore](on_server), dropped
-    from sluice_retrieval.adapters.edge import EdgeVectorStore  # noqa: PLC0415 - as above
+    from sluice_retrieval.adapters.edge_rankings import EdgeRankings  # noqa: PLC0415 - as above
 
     folder = platform.data_dir.absolute()
 
     def place(space: str) -> Path:
         return folder / _named("vectors", "-", space)
 
-    async def embedded(space: str) -> EdgeVectorStore:
-        return await EdgeVectorStore.open(place(space), space)
+    async def embedded(space: str) -> EdgeRankings:
+        return await EdgeRankings.open(place(space), space)
 
     async def removed(space: str) -> None:
-        await asyncio.to_thread(shutil.rmtree, place(space), ignore_errors=True)
+        for folder in (place(space), place(space).with_name(f"{place(space).name}.ranked")):
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     return Spaces[OwnedVectorStore](embedded), removed
 

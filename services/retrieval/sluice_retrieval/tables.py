@@ -26,6 +26,8 @@ class StoreRow(Base):
     languages: Mapped[str] = mapped_column(String(400), default="")
     understand: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     version: Mapped[int] = mapped_column(Integer, default=0)
+    metric: Mapped[str] = mapped_column(String(16), default="cosine")
+    keywords: Mapped[str] = mapped_column(String(16), default="bm25")
 
 
 class DocumentRow(Base):

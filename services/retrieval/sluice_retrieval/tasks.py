@@ -10,8 +10,12 @@ from sluice_retrieval.wiring import SERVICE, WorkerDeps, open_worker
 
 def work(platform: PlatformSettings, settings: RetrievalSettings) -> None:
     """Ingest documents until told to stop; documents in work are finished first."""
-    work_on(SERVICE, platform, settings, open_worker(platform, settings), INGEST_DOCUMENT, _ingest)
+    work_on(SERVICE, platform, settings, open_worker(platform, settings), INGEST_DOCUMENT, _ingest, stop=_leave)
 
 
 async def _ingest(deps: WorkerDeps, payload: IngestDocument) -> None:
-    await deps.ingestor.ingest(Selector(payload.tenant, payload.vector_store_id, payload.document_id))
+    await deps.ingestor.work(Selector(payload.tenant, payload.vector_store_id, payload.document_id))
+
+
+def _leave(deps: WorkerDeps) -> None:
+    deps.ingestor.leave()

@@ -31,6 +31,7 @@ from sluice_retrieval.adapters.minilm import MiniLmEmbedder, find_model_files
 from sluice_retrieval.adapters.queue import CeleryIngestQueue
 from sluice_retrieval.domain.activity import Activity
 from sluice_retrieval.domain.bm25 import Bm25Parameters
+from sluice_retrieval.domain.dispatch import Dispatch
 from sluice_retrieval.domain.embedding import Embedder
 from sluice_retrieval.domain.errors import RerankerNotConfigured, RewriterNotConfigured
 from sluice_retrieval.domain.extraction import Extractor, FileSource
@@ -81,7 +82,7 @@ class Deps:
     answering: Answering
     models: Models
     extractor: Extractor
-    sweep: Sweep
+    dispatch: Dispatch
     sending: Rounds
     removing: Rounds
     fusion: Fusion
@@ -167,7 +168,8 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
         answering = Answering(records, spaces, models, service.clock, drop)
         await answering.begin(models.space(settings.embedding_model))
         removed_from = EverySpace(records, spaces)
-        sweep = Sweep(jobs, CeleryIngestQueue(service.sender), removed_from, service.clock, settings.resend_s)
+        dispatch = Dispatch(CeleryIngestQueue(service.sender), jobs, service.clock, settings.resend_s)
+        sweep = Sweep(jobs, dispatch, removed_from, service.clock)
 
         async def embedder_is_loaded() -> None:
             if not answering.now.embedder.loaded():
@@ -189,6 +191,7 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
         service.loops.start("load-model", load_model)
         service.loops.start("embedding-spaces", _rounds(settings, metrics, answering.round).run)
         service.loops.start("restem", lambda: _restem(sweep, languages, settings.sweep_s))
+        service.loops.start("tell-workers", dispatch.run)
         service.loops.start("ingest-sweep", sending.run)
         service.loops.start("removal-sweep", removing.run)
         yield Deps(
@@ -209,7 +212,7 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
             answering=answering,
             models=models,
             extractor=open_extractor(settings, metrics, stack),
-            sweep=sweep,
+            dispatch=dispatch,
             sending=sending,
             removing=removing,
             fusion=Fusion(settings.hybrid_rrf_k, settings.hybrid_bm25_weight),

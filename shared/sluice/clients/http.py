@@ -163,7 +163,7 @@ class ServiceClient:
         self,
         method: str,
         path: str,
-        body: BaseModel | None = None,
+        body: BaseModel | bytes | None = None,
         *,
         reply: type[Answer],
         tenant: str,
@@ -181,25 +181,26 @@ class ServiceClient:
         self,
         method: str,
         path: str,
-        body: BaseModel | None = None,
+        body: BaseModel | bytes | None = None,
         *,
         tenant: str,
         timeout_s: float | None = None,
         idempotent: bool = False,
     ) -> HttpAnswer:
-        """Call and return the raw answer of a success.
+        """Call and return the raw answer of a success; a body of bytes goes as it is.
 
         Raises:
             SluiceError: the service refused (its status and sentence), is off or away, or took too long.
         """
         self.check()
-        payload = body.model_dump_json(exclude_none=True).encode() if body is not None else None
+        payload = body.model_dump_json(exclude_none=True).encode() if isinstance(body, BaseModel) else body
+        kind = "application/json" if isinstance(body, BaseModel) else "application/octet-stream"
         attempts = 1 + (self.retries if idempotent or method in _SAFE_METHODS else 0)
         attributes = {names.HTTP_METHOD: method, names.URL_PATH: path, "peer.service": self.service}
         with self.tracing.span(f"{method} {self.service}", kind=SpanKind.CLIENT, attributes=attributes):
             for attempt in range(1, attempts + 1):
                 answer = await self._try(
-                    method, path, payload, tenant, timeout_s or self.timeout_s, last=attempt == attempts
+                    method, path, payload, kind, tenant, timeout_s or self.timeout_s, last=attempt == attempts
                 )
                 if answer is not None:
                     return _checked(self.service, answer)
@@ -207,7 +208,7 @@ class ServiceClient:
             raise AssertionError("the last attempt returns or raises")
 
     async def _try(
-        self, method: str, path: str, payload: bytes | None, tenant: str, limit: float, *, last: bool
+        self, method: str, path: str, payload: bytes | None, kind: str, tenant: str, limit: float, *, last: bool
     ) -> HttpAnswer | None:
         # None asks for another attempt.
         timeout = remaining(limit)
@@ -217,7 +218,7 @@ class ServiceClient:
             )
         try:
             answer = await self.transport.send(
-                method, self.base_url + path, self._headers(tenant, timeout, payload), payload, timeout
+                method, self.base_url + path, self._headers(tenant, timeout, kind if payload else ""), payload, timeout
             )
         except TimeoutError as exc:
             self.breaker.failed()
@@ -236,14 +237,14 @@ class ServiceClient:
         self.breaker.succeeded()
         return answer
 
-    def _headers(self, tenant: str, timeout: float, payload: bytes | None) -> dict[str, str]:
+    def _headers(self, tenant: str, timeout: float, kind: str) -> dict[str, str]:
         headers = {
             "authorization": f"Bearer {self.tokens.mint(self.service, tenant=tenant, subject=self.subject)}",
             "accept": "application/json",
             DEADLINE_HEADER: str(max(1, int(timeout * 1000))),
         }
-        if payload is not None:
-            headers["content-type"] = "application/json"
+        if kind:
+            headers["content-type"] = kind
         inject(headers)
         return headers
 

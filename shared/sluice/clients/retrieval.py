@@ -17,6 +17,7 @@ from sluice.contracts.retrieval import (
     VectorStore,
     VectorStoreCreate,
 )
+from sluice.contracts.similarity import SimilarityReply, SimilarityRequest
 
 _STORES = "/v1/vector_stores"
 
@@ -95,6 +96,14 @@ class RetrievalClient:
         """Return one vector for each text."""
         return await self.http.request(
             "POST", "/v1/embeddings", body, reply=EmbeddingReply, tenant=tenant, timeout_s=timeout_s, idempotent=True
+        )
+
+    async def similarity(
+        self, body: SimilarityRequest, *, tenant: str, timeout_s: float | None = None
+    ) -> SimilarityReply:
+        """Return how alike texts or vectors are."""
+        return await self.http.request(
+            "POST", "/v1/similarity", body, reply=SimilarityReply, tenant=tenant, timeout_s=timeout_s, idempotent=True
         )
 
 

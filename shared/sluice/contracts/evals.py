@@ -14,7 +14,7 @@ Text = Annotated[str, StringConstraints(max_length=100_000, pattern=r"^[^\x00]*$
 
 RunStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 Outcome = Literal["passed", "failed", "unparseable", "error"]
-ScorerKind = Literal["exact", "regex", "json_schema"]
+ScorerKind = Literal["exact", "regex", "json_schema", "similarity", "combined"]
 
 
 class ExactScorer(Request):
@@ -44,7 +44,51 @@ class JsonSchemaScorer(Request):
     constrain: bool = False
 
 
-Scorer = Annotated[ExactScorer | RegexScorer | JsonSchemaScorer, Field(discriminator="kind")]
+class SimilarityScorer(Request):
+    """The answer means what `expected` (or one of several) says: the cosine of their embeddings, from -1 to 1, is at least `min_score`.
+
+    `model` names an embedding model of the retrieval service; without it the one in use compares.
+    """
+
+    kind: Literal["similarity"] = "similarity"
+    min_score: Annotated[float, Field(ge=-1, le=1)] = 0.8
+    model: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+
+
+Expected = Text | Annotated[tuple[Text, ...], Field(min_length=1, max_length=100)] | dict[str, Any]
+SingleScorer = Annotated[ExactScorer | RegexScorer | JsonSchemaScorer | SimilarityScorer, Field(discriminator="kind")]
+
+
+def _by_name(value: Any) -> Any:
+    if isinstance(value, dict) and isinstance(value.get("scorer"), str):
+        return {**value, "scorer": {"kind": value["scorer"]}}
+    return value
+
+
+class ScorerPart(Request):
+    """One method of several: what it expects, and how much it counts."""
+
+    scorer: SingleScorer
+    expected: Expected
+    weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
+
+    _scorer_by_name = model_validator(mode="before")(_by_name)
+
+
+class CombinedScorer(Request):
+    """Several methods judge one answer; it passes when those that pass have at least `min_share` of all weight (1: every one of them).
+
+    Each of `parts` has an `expected` of its own; the item then has none.
+    """
+
+    kind: Literal["combined"] = "combined"
+    parts: Annotated[tuple[ScorerPart, ...], Field(min_length=2, max_length=10)]
+    min_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+Scorer = Annotated[
+    ExactScorer | RegexScorer | JsonSchemaScorer | SimilarityScorer | CombinedScorer, Field(discriminator="kind")
+]
 
 
 class EvalMessage(Request):
@@ -69,27 +113,24 @@ class Sampling(Request):
 class EvalItem(Request):
     """One question and what a right answer looks like; a scorer's name stands for the scorer with its defaults.
 
-    Give either `prompt` (one user message) or `messages`. `expected` is a text or several (exact), a pattern (regex), or
+    Give either `prompt` (one user message) or `messages`. `expected` is a text or several (exact, similarity), a pattern (regex), or
     a JSON Schema (json_schema).
     """
 
     id: ItemId | None = None
     prompt: Text | None = None
     messages: Annotated[tuple[EvalMessage, ...], Field(min_length=1, max_length=100)] | None = None
-    expected: Text | Annotated[tuple[Text, ...], Field(min_length=1, max_length=100)] | dict[str, Any]
+    expected: Expected = ""
     scorer: Scorer
 
-    @model_validator(mode="before")
-    @classmethod
-    def _scorer_by_name(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("scorer"), str):
-            return {**value, "scorer": {"kind": value["scorer"]}}
-        return value
+    _scorer_by_name = model_validator(mode="before")(_by_name)
 
     @model_validator(mode="after")
     def _one_question(self) -> "EvalItem":
         if (self.prompt is None) == (self.messages is None):
             raise ValueError("give either prompt or messages")
+        if ("expected" in self.model_fields_set) == isinstance(self.scorer, CombinedScorer):
+            raise ValueError("give `expected`; for scorer combined give each of its parts one instead")
         return self
 
 

@@ -5,10 +5,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from sluice.contracts.base import Metadata, Reply, Request
+from sluice.contracts.guard import HallucinationCause
 from sluice.contracts.paging import PageQuery
 
 FeedbackType = Literal["thumbs", "rating", "text", "correction"]
-ReviewReason = Literal["negative_thumbs", "low_rating"]
+ReviewReason = Literal["negative_thumbs", "low_rating", "critical_answer"]
+ReviewDecision = Literal["approved", "rejected", "corrected"]
 ReviewStatus = Literal["open", "done"]
 
 # Databases refuse the NUL character, so a text that holds one is the caller's mistake.
@@ -118,14 +120,21 @@ class FeedbackSummary(Reply):
 
 
 class Review(Reply):
-    """A piece of feedback that a person should look at: a thumbs-down (F384) or a rating below 3 (F383)."""
+    """What a person should look at: a thumbs-down (F384), a rating below 3 (F383), or an answer that a guard policy calls critical (F046).
+
+    A critical answer has no `feedback_id`, and `issues` names what the guard said of it. `decision` and `cause` (of a hallucination, F042)
+    are what the person said.
+    """
 
     id: str
     object: Literal["feedback.review"] = "feedback.review"
-    feedback_id: str
+    feedback_id: str | None = None
     interaction_id: str
     reason: ReviewReason
+    issues: tuple[str, ...] = ()
     status: ReviewStatus
+    decision: ReviewDecision | None = None
+    cause: HallucinationCause | None = None
     note: str | None = None
     reviewer: str | None = None
     created_at: float
@@ -136,12 +145,16 @@ class ReviewQuery(PageQuery):
     """Which reviews of a list."""
 
     status: ReviewStatus | None = None
+    reason: ReviewReason | None = None
+    interaction_id: InteractionId | None = None
 
 
 class CloseReview(Request):
-    """Say what was found; `note` stays with the review."""
+    """Say what was found: a `decision` on the answer, the `cause` if it is a hallucination, and a `note`; all stay with the review."""
 
     note: Remark | None = None
+    decision: ReviewDecision | None = None
+    cause: HallucinationCause | None = None
 
 
 class FeedbackRecorded(Reply):

@@ -128,6 +128,13 @@ class ApiKey(Reply):
     revoked_at: int | None = None
 
 
+class OwnApiKey(ApiKey):
+    """The key that asks, with what it has spent since the day and the month began (UTC), as far as its requests are recorded."""
+
+    spent_today_usd: float = 0.0
+    spent_this_month_usd: float = 0.0
+
+
 class CreatedApiKey(ApiKey):
     """A key that was just made or rotated; `key` is shown this once and cannot be read again."""
 

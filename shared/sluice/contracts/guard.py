@@ -17,6 +17,8 @@ MAX_TRIED = 1000
 
 Stage = Literal["input", "output"]
 IssueAction = Literal["redact", "mask", "block", "flag"]
+HallucinationCause = Literal["missing_context", "interpolation", "overconfidence", "training_bias", "undetermined"]
+"""Why an answer says what nothing supports (handbook F042); `training_bias` is a label for people: no text shows it."""
 
 
 class VaultEntry(Request):
@@ -38,10 +40,28 @@ class Segment(Request):
     text: Annotated[str, Field(max_length=MAX_TEXT)]
 
 
+ToolKind = Literal["read", "compute", "write", "external"]
+ToolRisk = Literal["low", "medium", "high"]
+ToolAction = Literal["allow", "flag", "approve", "block"]
+
+
+class ToolCall(Request):
+    """A call that an answer makes; `description` is that of the tool in the request.
+
+    Its arguments (JSON as the model wrote it) are the text of the segment `segment_id`, or the single text: they are checked as that.
+    """
+
+    id: Annotated[str, Field(max_length=200)] = ""
+    name: Annotated[str, Field(max_length=200)]
+    description: Annotated[str, Field(max_length=20_000)] = ""
+    segment_id: Annotated[str, Field(max_length=100)] | None = None
+
+
 class CheckRequest(Request):
     """Check one text or many segments of one request; exactly one of `text` and `segments` is given.
 
     `vault` holds the placeholders that earlier questions about the same request led to: the same value keeps its placeholder.
+    `tool_calls` of an answer are judged by the risk of their tools, besides its texts. `confidence` is how sure the model was of the answer: the geometric mean of its tokens' probabilities.
     """
 
     stage: Stage
@@ -49,6 +69,8 @@ class CheckRequest(Request):
     segments: Annotated[tuple[Segment, ...], Field(max_length=MAX_SEGMENTS)] | None = None
     policy: Annotated[str, Field(max_length=100)] = "default"
     vault: Annotated[tuple[VaultEntry, ...], Field(max_length=MAX_VAULT)] = ()
+    confidence: Annotated[float, Field(ge=0, le=1)] | None = None
+    tool_calls: Annotated[tuple[ToolCall, ...], Field(max_length=128)] = ()
 
 
 class BatchCheckRequest(Request):
@@ -109,6 +131,7 @@ class SentenceSupport(Reply):
     """How far the context supports one sentence of an answer, 0 to 1, and what is wrong with it.
 
     `kind` is `supported`, `unsupported`, `number`, `name`, `negation` or `opposite`; `start` and `end` count characters of the answer.
+    `causes` says of a sentence that is not supported what its shape, and the model's confidence where that came along, tell of the cause.
     """
 
     segment_id: str
@@ -117,6 +140,7 @@ class SentenceSupport(Reply):
     support: Annotated[float, Field(ge=0, le=1)]
     kind: str
     reason: str = ""
+    causes: tuple[HallucinationCause, ...] = ()
 
 
 class Groundedness(Reply):
@@ -126,13 +150,52 @@ class Groundedness(Reply):
     sentences: tuple[SentenceSupport, ...] = ()
 
 
+class ToolVerdict(Reply):
+    """What a policy says of one tool call (handbook F155): the tool's kind, what told it (`by`), its risk, and what is to be done.
+
+    A call with the action `approve` must not be made before somebody confirms it: `approval` is a sealed record of the call that
+    `POST /v1/guard/approvals/confirm` opens, for the same tenant, until `expires_at` (unix seconds).
+    """
+
+    id: str
+    name: str
+    kind: ToolKind
+    by: Literal["declared", "name", "description", "nothing"]
+    risk: ToolRisk
+    action: ToolAction
+    approval: str | None = None
+    expires_at: float | None = None
+
+
+class ConfirmApproval(Request):
+    """Confirm a tool call: `approval` is what the answer said, `note` why it is right."""
+
+    approval: Annotated[str, Field(min_length=1, max_length=4_000_000)]
+    note: Annotated[str, Field(max_length=2000)] = ""
+
+
+class ApprovedCall(Reply):
+    """A tool call that somebody confirmed, as the output check let it pass; `approved_by` is the API key that confirmed it, `approved_at` unix seconds."""
+
+    object: Literal["guard.approved_call"] = "guard.approved_call"
+    id: str
+    name: str
+    arguments: str
+    kind: ToolKind
+    risk: ToolRisk
+    policy: str
+    approved_by: str
+    approved_at: float
+    note: str = ""
+
+
 class OutputVerdict(Reply):
     """The handbook's output result: `safe`, `issues`, `filtered_response` (what may be shown in its place).
 
     With segments, `filtered_segments` holds every segment in order, an unsafe one with the refusal as its text, and
     `filtered_response` is None. Segments of role `system` are not checked: an answer that repeats them is a leak. Neither are those of
     role `context`: they are what the answer is held against, and then `groundedness` says how far they support it. A segment of role
-    `question` is what was asked, for a second model that says whether the answer is right.
+    `question` is what was asked, for a second model that says whether the answer is right. `tool_calls` says what may become of each call.
     """
 
     stage: Literal["output"] = "output"
@@ -143,6 +206,7 @@ class OutputVerdict(Reply):
     details: tuple[IssueDetail, ...] = ()
     category_scores: tuple[CategoryScore, ...] = ()
     groundedness: Groundedness | None = None
+    tool_calls: tuple[ToolVerdict, ...] = ()
     policy: str
     policy_hash: str
 

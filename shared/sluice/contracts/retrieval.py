@@ -10,6 +10,7 @@ from sluice.contracts.files import FileId
 from sluice.contracts.questions import QueryUnderstanding, Turn, Understood
 from sluice.contracts.tables import ComputedFigure
 from sluice.contracts.vector_files import ChunkingStrategyChoice, FileCounts, StoreExpiry, TextPart
+from sluice.contracts.vector_ranking import KeywordsChoice, MetricChoice, VectorMetric
 
 SearchMode = Literal["hybrid", "dense", "bm25"]
 DocumentStatus = Literal["queued", "processing", "ready", "failed", "cancelled"]
@@ -21,6 +22,7 @@ ContextTemplate = Literal["numbered", "sections"]
 
 
 FusionMethod = Literal["rrf", "weighted"]
+DegradedPart = Literal["rewriter", "reranker"]
 RerankMethod = Literal["none", "features", "model"]
 Attribute = StrictBool | StrictInt | StrictFloat | MetadataValue
 Attributes = Annotated[dict[MetadataKey, Attribute], Field(max_length=16)]
@@ -41,6 +43,7 @@ DOCUMENT_SUFFIXES = {f".{ending}": name for name, endings in DOCUMENT_FORMATS.it
 _FILTER_DEPTH = 5
 _FILTER_PARTS = 50
 _VERSION = "opaque; another one once a document of the searched stores, one of their settings or a model or setting of the service has changed"
+_DEGRADED = "what was asked for and was away: the chat model that rewrites, or the model that reranks; rules and features stood in"
 _UNCHANGED = "`known_version` still holds: nothing was searched, and the earlier answer is still right"
 
 
@@ -79,6 +82,8 @@ class VectorStoreCreate(Request):
     understand: Annotated[
         QueryUnderstanding | None, Field(description="what is done with questions to this store before the search")
     ] = None
+    metric: MetricChoice = "cosine"
+    keywords: KeywordsChoice = "bm25"
 
 
 class VectorStore(Reply):
@@ -101,6 +106,8 @@ class VectorStore(Reply):
     expires_at: int | None = None
     last_active_at: int | None = None
     understand: QueryUnderstanding | None = None
+    metric: MetricChoice = "cosine"
+    keywords: KeywordsChoice = "bm25"
 
 
 class DocumentCreate(Request):
@@ -298,7 +305,10 @@ class Explanation(Reply):
     """How a hit came to its place; a ranking that did not have it among its candidates is null."""
 
     dense: RankedScore | None = None
+    metric: Annotated[VectorMetric | None, Field(description="how `dense` compares vectors")] = None
+    distance: Annotated[float | None, Field(description="what `dense` measured if its metric is euclidean")] = None
     bm25: RankedScore | None = None
+    tfidf: Annotated[RankedScore | None, Field(description="in place of `bm25` in stores that weigh so")] = None
     joined: RankedScore
     reranked: Annotated[RankedScore | None, Field(description="place and score after reranking; null without it")] = (
         None
@@ -343,6 +353,7 @@ class SearchReply(Reply):
     version: Annotated[str, Field(description=_VERSION)] = ""
     unchanged: Annotated[bool, Field(description=_UNCHANGED)] = False
     computed: ComputedFigure | None = None
+    degraded: Annotated[tuple[DegradedPart, ...], Field(description=_DEGRADED)] = ()
 
 
 class ContextRequest(Query):
@@ -393,6 +404,7 @@ class ContextReply(Reply):
     understood: Understood | None = None
     enhanced: EnhancedContext | None = None
     computed: ComputedFigure | None = None
+    degraded: Annotated[tuple[DegradedPart, ...], Field(description=_DEGRADED)] = ()
     version: Annotated[str, Field(description=_VERSION)] = ""
     unchanged: Annotated[bool, Field(description=_UNCHANGED)] = False
 

@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints
 
 from sluice.contracts.base import Reply, Request
 from sluice.contracts.judging import ConfidencePolicy, JudgedMode
+from sluice.contracts.questions import Modality as EvidenceKind
 from sluice.contracts.retrieval import RetrievalPolicy
 from sluice.contracts.transcripts import TranscriptPolicy
 
@@ -264,13 +265,14 @@ class Rule(Reply):
     """Requests of which all that is named here is true go to the models of `use` first; the route's candidates answer when those cannot.
 
     `intents`, `domains` and `languages` (ISO 639-1) name classes of which the request has to have one; `longer_than` counts tokens
-    of the prompt, `modalities` are what it holds besides text.
+    of the prompt, `modalities` are what it holds besides text, `asks_for` what its question asks for.
     """
 
     intents: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     modalities: tuple[Modality, ...] = ()
+    asks_for: tuple[EvidenceKind, ...] = ()
     longer_than: Annotated[int, Field(ge=0)] | None = None
     use: Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -290,7 +292,8 @@ class Route(Reply):
 
     `prefer` says by what it picks. With a `split` each caller is assigned one candidate, always the same one, by weight:
     a canary or an A/B test. The first of `rules` that fits the request comes before all of that. With `quality` the stronger candidates
-    get the requests that gain most by them, with `by_domain` those come first whose `domains` name the request's.
+    get the requests that gain most by them, with `by_domain` those come first whose `domains` name the request's, and
+    with `by_modality` those with images for a question that asks for a picture.
 
     `when_all_down` says what the router does when no deployment is healthy: `try` names one all the same, as a last
     resort, `refuse` answers 503.
@@ -306,6 +309,7 @@ class Route(Reply):
     rules: tuple[Rule, ...] = ()
     quality: Quality | None = None
     by_domain: bool = False
+    by_modality: bool = False
     when_all_down: Literal["try", "refuse"] = "try"
 
 
@@ -356,6 +360,7 @@ SignalName = Literal[
     "domain",
     "language",
     "length",
+    "asks_for",
     "difficulty",
 ]
 

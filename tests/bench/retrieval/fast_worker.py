@@ -46,7 +46,7 @@ class FreeEmbedder:
 
 
 async def _ingest(deps: WorkerDeps, payload: IngestDocument) -> None:
-    await deps.ingestor.ingest(Selector(payload.tenant, payload.vector_store_id, payload.document_id))
+    await deps.ingestor.work(Selector(payload.tenant, payload.vector_store_id, payload.document_id))
 
 
 def main() -> None:

@@ -188,3 +188,24 @@ async def test_a_scanner_without_a_verdict_is_counted(tmp_path: Path) -> None:
     assert (verdict["safe"], verdict["issues"][-1]) == (False, "check_failed")
     assert 'sluice_guard_detector_runs_total{detector="language",outcome="late"} 1.0' in metrics
     assert 'sluice_guard_detector_runs_total{detector="personal_data",outcome="ok"} 1.0' in metrics
+
+
+async def test_a_tool_call_that_waits_is_confirmed_by_its_tenant_alone(tmp_path: Path) -> None:
+    (tmp_path / "guard.yaml").write_text('version: "1"\npolicies: {default: {output: {tools: {}}}}\n')
+    platform = platform_settings(tmp_path, config_dir=tmp_path)
+    async with asgi_client(create_app(lambda: open_deps(platform, Settings()))) as http:
+        acme, other = service_headers("guardrail", "acme"), service_headers("guardrail", "other")
+        asked = {"stage": "output", "text": '{"to": "a"}', "tool_calls": [{"id": "c1", "name": "send_email"}]}
+        verdict = (await http.post("/check", json=asked, headers=acme)).json()
+        (waiting,) = verdict["tool_calls"]
+        assert (waiting["risk"], waiting["action"], verdict["issues"]) == (
+            "high",
+            "approve",
+            ["tool_approval_required"],
+        )
+        said = {"approval": waiting["approval"], "note": "the board asked for it"}
+        confirmed = (await http.post("/v1/guard/approvals/confirm", json=said, headers=acme)).json()
+        assert (confirmed["name"], confirmed["arguments"]) == ("send_email", '{"to": "a"}')
+        assert confirmed["note"] == said["note"]
+        refused = await http.post("/v1/guard/approvals/confirm", json=said, headers=other)
+        assert (refused.status_code, refused.json()["code"]) == (422, "approval_unreadable")

@@ -6,6 +6,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from fastapi import FastAPI
+from tests.contract.retrieval.vector_homes import vectors  # noqa: F401 - a fixture
 
 from sluice.migrations import upgrade
 from sluice.settings import PlatformSettings

@@ -56,6 +56,33 @@ async def test_a_store_is_made_read_listed_and_deleted(api: httpx.AsyncClient) -
     assert (await api.delete(f"/v1/vector_stores/{store['id']}", headers=SINGLE)).status_code == 404
 
 
+async def test_texts_and_vectors_are_compared(api: httpx.AsyncClient) -> None:
+    asked = {"source": "a small boat", "targets": ["a little ship", "tax law", "a small boat"]}
+    answer = await api.post("/v1/similarity", json=asked, headers=ACME)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    near, far, same = (one["score"] for one in found["data"])
+    assert -1 <= far < near < same <= 1
+    assert same == pytest.approx(1)
+    assert (found["metric"], found["model"], found["prompt_tokens"] > 5) == ("cosine", "minilm", True)
+    numbers = {"source": [3, 0], "targets": [[0, 4], [-6, 0]], "metric": "euclidean"}
+    plain = (await api.post("/v1/similarity", json=numbers, headers=ACME)).json()
+    assert [(one["distance"], one["score"]) for one in plain["data"]] == [
+        (pytest.approx(5), pytest.approx(1 / 6)),
+        (pytest.approx(9), pytest.approx(0.1)),
+    ]
+    assert plain["model"] is None
+    opposite = (await api.post("/v1/similarity", json={**numbers, "metric": "cosine"}, headers=ACME)).json()
+    assert [one["score"] for one in opposite["data"]] == [0, -1]
+    for wrong, status in (
+        ({"source": [1, 2], "targets": [[1, 2, 3]]}, 400),
+        ({"source": [0, 0], "targets": [[1, 2]]}, 400),
+        ({"source": "x", "targets": ["y"], "model": "unheard"}, 404),
+        ({"source": "", "targets": ["y"]}, 422),
+    ):
+        assert (await api.post("/v1/similarity", json=wrong, headers=ACME)).status_code == status, wrong
+
+
 async def test_lists_are_paged_in_both_orders(api: httpx.AsyncClient) -> None:
     stores = []
     for _ in range(5):

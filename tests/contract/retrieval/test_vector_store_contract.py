@@ -4,140 +4,38 @@ The server's adapter runs against qdrant-client's local mode, which has the serv
 """
 
 import random
-import warnings
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import qdrant_edge
-from fastapi import FastAPI
-from qdrant_client import AsyncQdrantClient
+from tests.contract.retrieval.vector_homes import (
+    PARAMETERS,
+    SIZE,
+    SPACE,
+    STORED,
+    TEXTS,
+    HomeDeps,
+    client_of,
+    point,
+    scope,
+    service_over,
+    unit,
+)
 
-from sluice.auth import ServiceTokens
-from sluice.clients.http import ServiceClient
 from sluice.errors import DependencyUnavailable, Forbidden
-from sluice.service import create_service
-from sluice.telemetry.metrics import MetricRegistry
-from sluice.telemetry.tracing import Tracing
-from sluice.testing import AsgiTransport, platform_settings
 from sluice_retrieval.adapters.edge import EdgeVectorStore
 from sluice_retrieval.adapters.payloads import payload_of, point_id
 from sluice_retrieval.adapters.remote import RemoteVectorStore
 from sluice_retrieval.adapters.server import ServerVectorStore, connect
 from sluice_retrieval.domain.bm25 import (
-    Bm25Parameters,
-    document_vector,
     inverse_document_frequency,
     query_terms,
     query_vector,
     terms,
 )
-from sluice_retrieval.domain.points import Dense, Passage, Point, Scope, Selector, Sparse, VectorStore
-from sluice_retrieval.domain.spaces import space_of
-from sluice_retrieval.routes import internal
-from sluice_retrieval.wiring import WORKER_SUBJECT
-
-SIZE = 8
-SPACE = space_of("drawn", SIZE)
-STORED = 0.01  # the embedded engine keeps eight bits of a number
-PARAMETERS = Bm25Parameters()
-TEXTS = (
-    "the gateway forwards a request to an engine",
-    "the router chooses an engine and tells the gateway",
-    "guardrails look at each request before the engine does",
-    "retrieval finds chunks and the gateway puts them before the question",
-    "feedback on an answer is kept for the next training",
-)
-
-
-class _Deps:
-    """What the frame and the internal routes need."""
-
-    def __init__(self, vectors: VectorStore, tmp_path: Path) -> None:
-        self.platform = platform_settings(tmp_path)
-        self.vectors = vectors
-        self.registry = MetricRegistry()
-        self.tokens = ServiceTokens(self.platform.service_secret.get_secret_value(), "retrieval")
-        self.tracing = Tracing("retrieval", self.platform)
-        self.probes: dict[str, object] = {}
-
-    async def vectors_of(self, space: str) -> VectorStore:
-        assert not space, "one space is all there is"
-        return self.vectors
-
-
-class _Opened:
-    def __init__(self, deps: _Deps) -> None:
-        self.deps = deps
-
-    async def __aenter__(self) -> _Deps:
-        return self.deps
-
-    async def __aexit__(self, *_: object) -> None:
-        """The fixture closes."""
-
-
-def service_over(deps: _Deps) -> FastAPI:
-    return create_service("retrieval", lambda: _Opened(deps), [internal.router], title="t", description="d")  # type: ignore[arg-type,return-value]
-
-
-def client_of(deps: _Deps, app: FastAPI, subject: str = WORKER_SUBJECT) -> ServiceClient:
-    return ServiceClient("retrieval", "http://test", deps.tokens, AsgiTransport(app), deps.tracing, subject=subject)
-
-
-@pytest.fixture(params=["edge", "server", "remote"])
-async def vectors(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VectorStore]:
-    if request.param == "server":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # local mode says that payload indexes do nothing there
-            store = ServerVectorStore(AsyncQdrantClient(":memory:"), SPACE)
-            yield store
-            await store.close()
-        return
-    edge = await EdgeVectorStore.open(tmp_path / "vectors", SPACE)
-    if request.param == "edge":
-        yield edge
-    else:
-        deps = _Deps(edge, tmp_path)
-        app = service_over(deps)
-        async with app.router.lifespan_context(app):
-            client = client_of(deps, app)
-            yield RemoteVectorStore(client)
-            await client.transport.close()  # type: ignore[attr-defined]
-    await edge.close()
-
-
-def unit(seed: int) -> tuple[float, ...]:
-    values = np.random.default_rng(seed).normal(size=SIZE)
-    return tuple(float(value) for value in values / np.linalg.norm(values))
-
-
-def point(
-    number: int,
-    *,
-    tenant: str = "acme",
-    store: str = "vs_1",
-    document: str = "doc_1",
-    text: str = "",
-    average: float = 8.0,
-) -> Point:
-    shown = text or f"passage {number}"
-    passage = Passage(
-        f"{document}.{number}",
-        document,
-        store,
-        "guide.md",
-        "A > B" if number % 2 else None,
-        shown,
-        number,
-        number + len(shown),
-    )
-    return Point(tenant, passage, unit(number), document_vector(terms(shown), average, PARAMETERS))
-
-
-def scope(*stores: str, tenant: str = "acme", hidden: Sequence[str] = ()) -> Scope:
-    return Scope(tenant, stores or ("vs_1",), tuple(hidden))
+from sluice_retrieval.domain.points import Dense, Point, Scope, Selector, Sparse, VectorStore
 
 
 async def test_dense_search_ranks_by_cosine(vectors: VectorStore) -> None:
@@ -399,7 +297,7 @@ async def test_a_server_that_is_away_is_a_dependency_unavailable() -> None:
 
 async def test_only_the_worker_may_touch_points(tmp_path: Path) -> None:
     edge = await EdgeVectorStore.open(tmp_path / "vectors", SPACE)
-    deps = _Deps(edge, tmp_path)
+    deps = HomeDeps(edge, tmp_path)
     app = service_over(deps)
     async with app.router.lifespan_context(app):
         client = client_of(deps, app, subject="gateway")

@@ -202,3 +202,27 @@ async def test_bad_feedback_opens_one_review_that_a_person_closes_once(http: htt
     await http.delete(f"/v1/feedback/{down['id']}", headers=ACME)
     left = (await http.get("/v1/feedback/reviews", headers=ACME)).json()["data"]
     assert [review["feedback_id"] for review in left] == [low["id"]]
+
+
+async def test_a_critical_answer_opens_one_review_that_a_person_decides(http: httpx.AsyncClient, store: Redis) -> None:
+    critical = usage("req_critical").model_copy(update={"guard_issues": ("potential_hallucination", "review_required")})
+    events = [critical, usage("req_plain"), critical, usage("req_other", tenant="else")]
+    await queues.append(store, queues.USAGE, events)
+
+    async def opened() -> Any:
+        return (await http.get("/v1/feedback/reviews", params={"reason": "critical_answer"}, headers=ACME)).json()[
+            "data"
+        ]
+
+    (review,) = await eventually(opened)
+    assert review["interaction_id"] == "req_critical"
+    assert review["feedback_id"] is None
+    assert review["issues"] == ["potential_hallucination"]
+    path = f"/v1/feedback/reviews/{review['id']}/close"
+    other = await http.post(path, json={"decision": "approved"}, headers=service_headers("feedback", "else"))
+    assert other.status_code == 404
+    said = {"decision": "rejected", "cause": "training_bias", "note": "invented"}
+    closed = (await http.post(path, json=said, headers=ACME)).json()
+    assert {name: closed[name] for name in said} == said
+    assert (await http.get("/v1/feedback/reviews", params={"status": "open"}, headers=ACME)).json()["data"] == []
+    assert (await http.post(path, json=said, headers=ACME)).status_code == 409

@@ -14,6 +14,7 @@ from tests.integration.inference.inference_process import Inference, Make, gone,
 from tests.integration.inference.lora_file import write_adapter
 
 from sluice.testing import admin_headers, free_port, service_headers, wait_until
+from sluice_cli.quantisation.engine import Engine
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 HELLO = [{"role": "user", "content": "Say hello."}]
@@ -211,6 +212,31 @@ def test_structured_output_follows_its_schema(running: Inference) -> None:
         )
         assert answer["choices"][0]["finish_reason"] == "stop"
         jsonschema.validate(json.loads(answer["choices"][0]["message"]["content"]), schema)
+
+
+def test_the_likelihood_of_a_text_is_what_the_model_says_of_each_token(running: Inference) -> None:
+    base = running.engine()["base_url"]
+    text = "The river rises in the hills."
+    with Engine.at(base) as engine:
+        scored = engine.score(text)
+        size, form = engine.about()
+    assert scored is not None
+    assert "".join(one.token for one in scored) == text.removeprefix("The")
+    assert (size or 0) > 90_000_000
+    assert form == "Q4_1"
+    ids = httpx.post(base.removesuffix("/v1") + "/tokenize", json={"content": text}).json()["tokens"]
+    for at in (1, len(ids) - 1):  # each token asked for by itself
+        body = {
+            "model": "m",
+            "prompt": ids[:at],
+            "max_tokens": 1,
+            "logit_bias": [[ids[at], 1000]],
+            "logprobs": 1,
+            "temperature": 0,
+        }
+        told = httpx.post(f"{base}/completions", json=body, timeout=60).json()["choices"][0]["logprobs"]["content"][0]
+        assert scored[at - 1].logprob == pytest.approx(told["logprob"], abs=0.05)
+        assert scored[at - 1].likeliest == told["top_logprobs"][0]["token"]
 
 
 def test_a_prompt_over_the_context_of_a_slot_is_refused_by_the_engine(running: Inference) -> None:

@@ -1,5 +1,6 @@
 """The service and its worker as they are deployed: ingest, search, and crashes at the worst moments."""
 
+import math
 import re
 import time
 from pathlib import Path
@@ -169,6 +170,35 @@ def test_a_search_is_filtered_spread_and_explained(shared: Any) -> None:
         f"/v1/vector_stores/{store}/search", json={"query": "x", "filters": {"type": "in", "key": "a", "value": 3}}
     )
     assert (refused.status_code, "takes a list" in refused.text) == (422, True)
+
+
+def test_stores_rank_by_the_metric_and_weighting_they_were_made_with(shared: Any) -> None:
+    texts = {
+        "red.txt": "The bridge was painted red.",
+        "tram.txt": "The bridge carries trams.",
+        "bee.txt": "Bees sleep.",
+    }
+    store = shared.store(metric="euclidean", keywords="tfidf")
+    plain = shared.store()
+    for one in (store, plain):
+        for document in [shared.add(one, name, text) for name, text in texts.items()]:
+            shared.wait_for(one, document)
+    shown = shared.client.get(f"/v1/vector_stores/{store}").json()
+    assert (shown["metric"], shown["keywords"]) == ("euclidean", "tfidf")
+    best, *others = shared.search(store, "red bridge", explain=True)
+    explained = best["explanation"]
+    assert (best["source"], explained["metric"], explained["bm25"]) == ("red.txt", "euclidean", None)
+    assert explained["tfidf"]["score"] == pytest.approx(math.log(3) + math.log(3 / 2), rel=1e-4)
+    assert explained["dense"]["score"] == pytest.approx(1 / (1 + explained["distance"]))
+    assert len(others) == 2
+    (cosine, *_) = shared.search(plain, "red bridge", explain=True)
+    # of vectors of length 1 the square of the distance is 2 - 2 cosine
+    assert explained["distance"] ** 2 == pytest.approx(2 - 2 * cosine["explanation"]["dense"]["score"], abs=0.03)
+    assert (cosine["explanation"]["metric"], cosine["explanation"]["tfidf"]) == ("cosine", None)
+    answer = shared.client.post("/v1/context", json={"query": "red bridge", "vector_store_ids": [store, plain]}).json()
+    assert {one["vector_store_id"] for one in answer["citations"]} == {store, plain}
+    refused = shared.client.post("/v1/vector_stores", json={"name": "x", "metric": "manhattan"})
+    assert (refused.status_code, "dotproduct" in refused.text) == (422, True)
 
 
 def test_a_folder_is_ingested_and_only_what_changed_is_sent_again(shared: Any, tmp_path: Path) -> None:

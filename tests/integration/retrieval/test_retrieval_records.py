@@ -15,7 +15,7 @@ from sluice.db import Database, open_database
 from sluice.testing import platform_settings
 from sluice_retrieval.__main__ import MIGRATIONS
 from sluice_retrieval.domain.errors import DocumentNotFound, StoreNotFound
-from sluice_retrieval.domain.library import DocumentDetails, Job
+from sluice_retrieval.domain.library import DocumentDetails, Done, Job
 from sluice_retrieval.domain.points import Selector
 from sluice_retrieval.store.files import Files
 from sluice_retrieval.store.jobs import IngestJobs
@@ -74,7 +74,7 @@ async def test_a_document_goes_its_way(library: Library, database: Database) -> 
     assert (job.text, job.name, job.average_terms) == ("héllo", "a.txt", 0.0)
     assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ("doc_1",)
     assert await jobs.waiting() == 1
-    await jobs.finish(job, chunks=4, terms=40, languages={"en"}, now=NOW)
+    await jobs.finish([Done(job, 4, 40, {"en"})], now=NOW)
     assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ()
     assert await jobs.claim("acme", "doc_1", NOW, NOW + 10) == "done"
     store = await library.store("acme", "vs_1")
@@ -91,7 +91,7 @@ async def test_a_lease_holds_until_it_ends(library: Library, database: Database)
     await add(library, "doc_1")
     assert isinstance(await jobs.claim("acme", "doc_1", NOW, NOW + 10), Job)
     assert await jobs.claim("acme", "doc_1", NOW + 9, NOW + 19) == "busy"
-    await jobs.extend("doc_1", NOW + 20)
+    await jobs.extend(["doc_1"], NOW + 20)
     assert await jobs.claim("acme", "doc_1", NOW + 19, NOW + 29) == "busy"
     assert not await jobs.due(NOW + 19, NOW + 60, 10)
     assert [item.document_id for item in await jobs.due(NOW + 21, NOW + 60, 10)] == ["doc_1"]
@@ -102,7 +102,7 @@ async def test_a_lease_holds_until_it_ends(library: Library, database: Database)
 async def test_what_was_sent_is_not_sent_again_too_soon(library: Library, database: Database) -> None:
     jobs = IngestJobs(database, max_attempts=5)
     await add(library, "doc_1")
-    await jobs.sent("doc_1", NOW + 300)
+    await jobs.sent(["doc_1"], NOW + 300)
     assert not await jobs.due(NOW + 299, NOW + 600, 10)
     assert len(await jobs.due(NOW + 300, NOW + 600, 10)) == 1
 
@@ -163,7 +163,7 @@ async def test_what_was_begun_is_hidden_until_it_is_ready(library: Library, data
     assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ("doc_1",)
     job = await jobs.claim("acme", "doc_1", NOW + 5, NOW + 15)
     assert isinstance(job, Job)
-    await jobs.finish(job, 3, 30, {"en"}, now=NOW)
+    await jobs.finish([Done(job, 3, 30, {"en"})], now=NOW)
     assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ()
 
 
@@ -186,8 +186,8 @@ async def test_the_newer_of_one_name_wins_whichever_ends_first(library: Library,
     new = await jobs.claim("acme", "doc_2", NOW, NOW + 10)
     assert isinstance(old, Job)
     assert isinstance(new, Job)
-    await jobs.finish(new, 2, 20, {"en"}, now=NOW)
-    await jobs.finish(old, 1, 10, {"en"}, now=NOW)
+    await jobs.finish([Done(new, 2, 20, {"en"})], now=NOW)
+    await jobs.finish([Done(old, 1, 10, {"en"})], now=NOW)
     left = await library.documents("acme", "vs_1", PageQuery(), None)
     assert [(item.id, item.status) for item in left] == [("doc_3", "queued"), ("doc_2", "ready")]
     assert {item.selector.document_id for item in await jobs.removals(10)} == {"doc_1"}
@@ -202,7 +202,7 @@ async def test_a_failed_replacement_leaves_the_old_one(library: Library, databas
     await add(library, "doc_1")
     old = await jobs.claim("acme", "doc_1", NOW, NOW + 10)
     assert isinstance(old, Job)
-    await jobs.finish(old, 1, 10, {"en"}, now=NOW)
+    await jobs.finish([Done(old, 1, 10, {"en"})], now=NOW)
     await add(library, "doc_2")
     new = await jobs.claim("acme", "doc_2", NOW, NOW + 10)
     assert isinstance(new, Job)
@@ -218,7 +218,7 @@ async def test_a_deleted_store_takes_its_documents_along(library: Library, datab
     job = await jobs.claim("acme", "doc_1", NOW, NOW + 10)
     assert isinstance(job, Job)
     await library.remove_store("acme", "vs_1")
-    await jobs.finish(job, 1, 10, {"en"}, now=NOW)
+    await jobs.finish([Done(job, 1, 10, {"en"})], now=NOW)
     assert {item.selector for item in await jobs.removals(10)} == {
         Selector("acme", "vs_1"),
         Selector("acme", "vs_1", "doc_1"),
@@ -277,7 +277,7 @@ async def test_a_filter_chooses_documents(
         await add(library, document, f"{document}.md", metadata, NOW + number)
         job = await jobs.claim("acme", document, NOW, NOW + 10)
         assert isinstance(job, Job)
-        await jobs.finish(job, chunks=1, terms=3, languages={"en"}, now=NOW)
+        await jobs.finish([Done(job, 1, 3, {"en"})], now=NOW)
     await add(library, "doc_waiting", "w.md", {"lang": "de", "year": 2021, "draft": True})
     scope = await library.scope("acme", ["vs_1"], FILTERS.validate_python(filters))
     seen = set(LIBRARY) if scope.document_ids is None else set(scope.document_ids)
@@ -295,7 +295,7 @@ async def test_a_store_knows_the_languages_of_its_texts(library: Library, databa
         await add(library, name, f"{name}.txt")
         job = await jobs.claim("acme", name, NOW, NOW + 10)
         assert isinstance(job, Job)
-        await jobs.finish(job, 1, 3, languages, now=NOW)
+        await jobs.finish([Done(job, 1, 3, languages)], now=NOW)
     assert (await library.scope("acme", ["vs_1"])).languages == ("de", "en", "fr")
 
 
@@ -307,7 +307,7 @@ async def test_documents_of_older_releases_are_stemmed_again_where_they_are_not_
         await add(library, name, f"{name}.txt")
         job = await jobs.claim("acme", name, NOW, NOW + 10)
         assert isinstance(job, Job)
-        await jobs.finish(job, 2, 6, {"en"}, now=NOW)
+        await jobs.finish([Done(job, 2, 6, {"en"})], now=NOW)
     assert await jobs.old_stems(10) == []
     async with database.write() as session:
         await session.execute(update(DocumentRow).values(stems=1))
@@ -331,7 +331,7 @@ async def test_the_version_of_a_store_changes_with_what_a_search_finds(library: 
     assert isinstance(job, Job)
     assert await _version(library) == seen[0], "what waits is not found, so nothing has changed"
     changes = (
-        lambda: jobs.finish(job, chunks=1, terms=1, languages={"en"}, now=NOW),
+        lambda: jobs.finish([Done(job, 1, 1, {"en"})], now=NOW),
         lambda: files.set_attributes("acme", "vs_1", "doc_1", {"year": 2025}),
         lambda: library.update_store("acme", "vs_1", VectorStoreUpdate(expires_after=StoreExpiry(days=1)), NOW),
         lambda: jobs.reopen_incomplete({}, NOW),
@@ -363,7 +363,7 @@ async def test_documents_are_moved_to_another_models_space_and_then_it_answers(
         job = await jobs.claim("acme", f"doc_{number}", NOW, NOW + 10)
         assert isinstance(job, Job)
         assert job.space == SPACE
-        await jobs.finish(job, 2, 4, {"en"}, now=NOW)
+        await jobs.finish([Done(job, 2, 4, {"en"})], now=NOW)
     await add(library, "doc_late", "late.txt")
     late = await jobs.claim("acme", "doc_late", NOW, NOW + 10)
     assert isinstance(late, Job)
@@ -386,7 +386,7 @@ async def test_documents_are_moved_to_another_models_space_and_then_it_answers(
         assert await spaces.moved(lacking, "other@8") == "moved"
     assert await spaces.switch("other@8", NOW + 2)
     assert await spaces.ids_by_status() == {"active": ["other@8"], "retiring": [SPACE]}
-    await jobs.finish(late, 1, 2, {"en"}, now=NOW + 3)
+    await jobs.finish([Done(late, 1, 2, {"en"})], now=NOW + 3)
     assert (await library.document("acme", "vs_1", "doc_late")).status == "queued", "its vectors are of the old model"
     again = await jobs.claim("acme", "doc_late", NOW + 4, NOW + 14)
     assert isinstance(again, Job)
@@ -403,7 +403,7 @@ async def test_a_change_of_the_model_that_is_taken_back_leaves_documents_where_t
     await add(library, "doc_1")
     job = await jobs.claim("acme", "doc_1", NOW, NOW + 10)
     assert isinstance(job, Job)
-    await jobs.finish(job, 2, 4, {"en"}, now=NOW)
+    await jobs.finish([Done(job, 2, 4, {"en"})], now=NOW)
     await spaces.aim("other@8", NOW)
     (document,) = await spaces.lacking("other@8", 10, ())
     await spaces.moved(document, "other@8")
@@ -411,3 +411,29 @@ async def test_a_change_of_the_model_that_is_taken_back_leaves_documents_where_t
     assert await spaces.claim_move("w1", NOW, NOW + 10) is None
     assert await spaces.lacking(SPACE, 10, ()) == []
     assert await spaces.forgotten(NOW + 2) == ["other@8"]
+
+
+async def test_small_documents_are_taken_together_and_made_ready_together(library: Library, database: Database) -> None:
+    jobs = IngestJobs(database, max_attempts=5)
+    for document, name in (("doc_1", "a.txt"), ("doc_2", "b.txt"), ("doc_3", "a.txt")):
+        await add(library, document, name)
+    assert [job.document_id for job in await jobs.claim_waiting(NOW, NOW + 10, most_bytes=9)] == ["doc_1"]
+    taken = await jobs.claim_waiting(NOW, NOW + 10, most_bytes=10)
+    assert [(job.document_id, job.text, job.again) for job in taken] == [
+        ("doc_2", "héllo", False),
+        ("doc_3", "héllo", False),
+    ]
+    assert await jobs.claim_waiting(NOW, NOW + 10, most_bytes=1000) == ()
+    first = await jobs.claim("acme", "doc_1", NOW + 11, NOW + 20)  # its worker was lost
+    assert isinstance(first, Job)
+    assert first.again
+    await jobs.release(first, NOW + 12, counted=True)
+    await add(library, "doc_4", "c.txt")
+    again = await jobs.claim_waiting(
+        NOW + 30, NOW + 40, most_bytes=1000
+    )  # what was begun before goes alone, as does who it stands before
+    assert sorted(job.document_id for job in again) in (["doc_1"], ["doc_4"])
+    await jobs.finish([Done(first, 1, 3, {"en"}), *(Done(job, 1, 3, {"de"}) for job in taken)], now=NOW)
+    store = await library.store("acme", "vs_1")
+    assert (store.file_counts.completed, store.chunks) == (2, 2)  # the newer a.txt has taken the older one's place
+    assert [one.selector.document_id for one in await jobs.removals(9)] == ["doc_1"]

@@ -68,9 +68,12 @@ async def platform(tmp_path: Path) -> PlatformSettings:
     }
     domains = {"name": "expert", "candidates": ["small", "coder"], "by_domain": True}
     long = {"name": "long", "candidates": ["little", "big"]}
+    seen = {"name": "seen", "candidates": ["small", "seeing"], "by_modality": True}
+    seen["rules"] = [{"asks_for": ["code"], "use": ["coder"]}]
     models = [model("small"), model("big"), model("german"), model("coder", domains=["code"])]
+    models.append(model("seeing", input_modalities=["text", "image"]))
     models.append(model("little", context_tokens=1000, token_scale={"de": 1.5}))
-    (tmp_path / "models.yaml").write_text(yaml.safe_dump({"models": models, "routes": [route, domains, long]}))
+    (tmp_path / "models.yaml").write_text(yaml.safe_dump({"models": models, "routes": [route, domains, long, seen]}))
     texts = {
         "code": [f"write a function number {n} that sorts a list" for n in range(12)],
         "law": [f"clause {n} of this contract is void" for n in range(12)],
@@ -100,6 +103,15 @@ def rated(number: int) -> dict[str, Any]:
     hard = number % 3 == 0
     text = f"prove theorem {number}" if hard else f"say hello {number}"
     return {"text": text, "weak": 0.0 if hard and number % 4 else 1.0, "strong": 1.0}
+
+
+async def test_what_a_question_asks_for_chooses_among_candidates(platform: PlatformSettings) -> None:
+    async with running(platform, Network()) as client:
+        picture = await ask(client, "Show me a photo of the old harbour.", "seen", explain=True)
+        assert (picture["model"], picture["fallbacks"]) == ("seeing", ["small"])
+        assert {"signal": "asks_for", "value": "the question asks for image", "against": False} in picture["signals"]
+        assert (await ask(client, "Which function parses the date?", "seen"))["model"] == "coder"
+        assert (await ask(client, "When was the harbour built?", "seen"))["model"] == "small"
 
 
 async def test_the_difficulty_is_trained_used_everywhere_and_done_without(platform: PlatformSettings) -> None:

@@ -10,6 +10,7 @@ from sluice.contracts.evals import CreateEval, EvalItem, EvalItemResult, RunStat
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_eval.domain.errors import RunKeyForbidden, RunKeyMissing
 from sluice_eval.domain.runs import Answer, NotAnswered, OnBehalf, RunKey, Work, key_of_run, pause_before
+from sluice_eval.domain.scoring import Meaning
 from sluice_eval.metrics import EvalMetrics
 from sluice_eval.runner import EvalRunner, Limits
 
@@ -81,9 +82,44 @@ def work(count: int, *, concurrency: int = 2, done: frozenset[int] = frozenset()
     return Work(CALLER, "m", concurrency, suite_of(count), done, SystemClock().now())
 
 
-async def run(book: ScriptedBook, target: ScriptedTarget, limits: Limits = LIMITS) -> None:
-    metrics = EvalMetrics(MetricRegistry())
-    await EvalRunner(book, target, SystemClock(), metrics, limits, lambda: "worker_1").run(KEY)
+@dataclass
+class ScriptedReader:
+    """Finds every answer as much like the texts as the test says."""
+
+    cosine: float | None = 0.9
+    asked: list[tuple[str, str, Meaning]] = field(default_factory=list)
+
+    async def nearest(self, tenant: str, answer: str, meaning: Meaning) -> float:
+        self.asked.append((tenant, answer, meaning))
+        if self.cosine is None:
+            raise NotAnswered("The answer could not be compared by meaning: away.")
+        return self.cosine
+
+
+async def run(
+    book: ScriptedBook, target: ScriptedTarget, limits: Limits = LIMITS, reader: ScriptedReader | None = None
+) -> None:
+    metrics, reads = EvalMetrics(MetricRegistry()), reader or ScriptedReader()
+    await EvalRunner(book, target, SystemClock(), metrics, limits, lambda: "worker_1", reads).run(KEY)
+
+
+@pytest.mark.parametrize(
+    ("cosine", "outcome", "reason"),
+    [
+        (0.9, "passed", "cosine 0.900, at least 0.85 is wanted"),
+        (0.8, "failed", "cosine 0.800, at least 0.85 is wanted"),
+        (None, "error", "The answer could not be compared by meaning: away."),
+    ],
+)
+async def test_an_answer_is_held_against_what_is_meant(cosine: float | None, outcome: str, reason: str) -> None:
+    scorer = {"kind": "similarity", "min_score": 0.85}
+    items = [{"id": "i1", "prompt": "p1", "expected": ["a harbour", "a port"], "scorer": scorer}]
+    suite = CreateEval.model_validate({"name": "s", "items": items})
+    book = ScriptedBook(Work(CALLER, "m", 1, suite, frozenset(), SystemClock().now()))
+    reader = ScriptedReader(cosine)
+    await run(book, ScriptedTarget(), reader=reader)
+    assert (book.results[0].outcome, book.results[0].reason) == (outcome, reason)
+    assert reader.asked == [("t", "p1", Meaning(("a harbour", "a port"), None))]
 
 
 async def test_every_item_has_one_result_and_no_more_are_asked_at_once_than_allowed() -> None:

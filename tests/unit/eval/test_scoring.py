@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sluice.contracts.evals import EvalItem, ExactScorer
 from sluice_eval.domain.errors import SuiteInvalid
-from sluice_eval.domain.scoring import check_item, normalise, score
+from sluice_eval.domain.scoring import Meaning, check_item, meanings, normalise, score
 
 
 def item(scorer: Any, expected: Any) -> EvalItem:
@@ -161,3 +161,50 @@ def test_a_schema_nested_too_deep_is_refused() -> None:
         schema = {"items": schema}
     with pytest.raises(SuiteInvalid, match="deeper"):
         item("json_schema", schema)
+
+
+JUDGED = {
+    "kind": "combined",
+    "min_share": 0.5,
+    "parts": [
+        {"scorer": {"kind": "similarity", "min_score": 0.7}, "expected": "the harbour closed", "weight": 2},
+        {"scorer": "regex", "expected": "19\\d\\d"},
+        {"scorer": "exact", "expected": "It closed in 1999"},
+    ],
+}
+
+
+def combined(**changes: Any) -> EvalItem:
+    made = EvalItem.model_validate({"id": "i", "prompt": "?", "scorer": {**JUDGED, **changes}})
+    check_item(made, "Item i")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("cosine", "answer", "min_share", "outcome", "share"),
+    [
+        (0.9, "closed since long", 0.5, "passed", "50%"),
+        (0.9, "closed since long", 0.6, "failed", "50%"),
+        (0.6, "in 1999", 0.5, "failed", "25%"),
+        (0.9, "It closed in 1999.", 1.0, "passed", "100%"),
+    ],
+)
+def test_several_methods_judge_one_answer_by_weight(
+    cosine: float, answer: str, min_share: float, outcome: str, share: str
+) -> None:
+    one = combined(min_share=min_share)
+    assert list(meanings(one)) == [Meaning(("the harbour closed",), None)]
+    verdict = score(one, answer, {Meaning(("the harbour closed",), None): cosine})
+    assert verdict.outcome == outcome
+    assert verdict.reason.startswith(f"{share} of the weight: similarity ")
+
+
+def test_each_part_of_several_methods_has_its_own_expected() -> None:
+    with pytest.raises(ValueError, match="give each of its parts one"):
+        EvalItem.model_validate({"prompt": "?", "expected": "x", "scorer": JUDGED})
+    with pytest.raises(ValueError, match="give `expected`"):
+        EvalItem.model_validate({"prompt": "?", "scorer": "exact"})
+    with pytest.raises(SuiteInvalid, match="Item i, part 1: expected must be one pattern"):
+        combined(parts=[{"scorer": "regex", "expected": ["a"]}, {"scorer": "exact", "expected": "a"}])
+    with pytest.raises(SuiteInvalid, match="means nothing"):
+        item("similarity", [" "])

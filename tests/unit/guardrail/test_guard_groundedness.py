@@ -97,3 +97,29 @@ def test_made_sentences_are_judged_about_as_documented() -> None:
     for supported, is_well in bounds.items():
         mine = [one for key, one in counted.items() if key[0] == supported]
         assert is_well(sum(one[0] for one in mine) / sum(one[1] for one in mine))
+
+
+@pytest.mark.parametrize(
+    ("answer", "causes"),
+    [
+        ("The moon is made of green cheese and mice.", ("missing_context",)),
+        ("Usage is shipped to Redis every 10 seconds.", ("interpolation",)),
+        ("Charles Babbage wrote the first program in 1843.", ("interpolation",)),
+        ("Admin keys expire.", ("undetermined",)),
+        ("Usage is kept in a local journal by the gateway.", ()),
+    ],
+)
+def test_the_shape_of_a_sentence_tells_what_may_have_caused_it_and_confidence_adds_to_it(
+    answer: str, causes: tuple[str, ...]
+) -> None:
+    segments = (Segment(id="c", role="context", text=CONTEXT), Segment(id="a", role="assistant", text=answer))
+    for confidence, also in ((None, ()), (0.3, ()), (0.95, ("overconfidence",))):
+        request = CheckRequest(stage="output", segments=segments, confidence=confidence)
+        found = check(request, policy(), lambda: None)
+        assert isinstance(found, OutputVerdict)
+        assert found.groundedness is not None
+        told = found.groundedness.sentences[0].causes
+        if confidence == 0.95 and causes:
+            assert told == (also if causes == ("undetermined",) else (*causes, *also))
+        else:
+            assert told == causes

@@ -82,10 +82,10 @@ class Waiting:
 
 async def test_only_what_is_not_english_is_stemmed_again_and_not_while_others_wait() -> None:
     backlog = Waiting(0, TEXTS["en"], TEXTS["de"], "HL-07", "船は毎朝七時に港を出て島へ向かいます。")
-    sweep = Sweep(backlog, None, None, SystemClock(), 300)  # type: ignore[arg-type]
+    sweep = Sweep(backlog, None, None, SystemClock())  # type: ignore[arg-type]
     assert await sweep.restem(Languages()) is True
     assert backlog.done == (["doc_1", "doc_3"], ["doc_0", "doc_2"])
     busy = Waiting(50, TEXTS["de"])
-    assert await Sweep(busy, None, None, SystemClock(), 300).restem(Languages()) is True  # type: ignore[arg-type]
+    assert await Sweep(busy, None, None, SystemClock()).restem(Languages()) is True  # type: ignore[arg-type]
     assert busy.done is None
-    assert await Sweep(Waiting(0), None, None, SystemClock(), 300).restem(Languages()) is False  # type: ignore[arg-type]
+    assert await Sweep(Waiting(0), None, None, SystemClock()).restem(Languages()) is False  # type: ignore[arg-type]

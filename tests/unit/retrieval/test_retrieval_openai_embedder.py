@@ -70,6 +70,8 @@ async def test_texts_go_in_batches_and_vectors_come_back_in_order_and_of_length_
     sized = Wire(vectors)
     await embedder(sized, send_dimensions=True).embed(["a"], "query")
     assert sized.asked[0]["dimensions"] == 2
+    kept = await embedder(Wire(vectors), normalize=False).embed(["aa"], "query")
+    assert kept.vectors == ((6.0, 8.0),)
 
 
 async def test_base64_is_read_too() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from sluice.asked_for import modality_of
 from sluice.clients.http import HttpAnswer
 from sluice.contracts.questions import QueryUnderstanding, Turn
 from sluice.contracts.retrieval import Query, SearchRequest
@@ -16,7 +17,6 @@ from sluice_retrieval.adapters.chat_rewriter import ChatRewriter
 from sluice_retrieval.adapters.languages import Languages
 from sluice_retrieval.domain.bm25 import query_terms, query_vector, term_hash
 from sluice_retrieval.domain.questions.expansion import marking_terms, synonyms_in
-from sluice_retrieval.domain.questions.modality import modality_of
 from sluice_retrieval.domain.questions.parts import MOST_PARTS, as_statement, parts_of
 from sluice_retrieval.domain.questions.rules import WithRules
 from sluice_retrieval.domain.questions.standalone import stand_alone
@@ -221,6 +221,10 @@ async def test_rules_rewrite_when_the_chat_model_cannot(answer: HttpAnswer | Exc
     found = await rewriter.rewrite("What if I lose it?", turns("What is a season pass?", "A pass."), None)
     assert found == ("What if I lose a season pass?", "rules")
     assert len(failures) == 1
+    asked = Query(query="And more?", conversation=turns("What is a season pass?", "A pass."))
+    reading = await understand(asked, QueryUnderstanding(rewrite="model"), rewriter, Languages())
+    assert reading.fell_back
+    assert not (await understand(asked, QueryUnderstanding(), None, Languages())).fell_back
 
 
 async def test_a_chat_model_that_fails_again_and_again_is_left_alone() -> None:

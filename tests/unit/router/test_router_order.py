@@ -43,6 +43,7 @@ def asked(**fields: Any) -> RouteRequest:
         ({"domains": ("law",), "languages": ("de", "fr")}, {}, Signs(domain=LAW, language=GERMAN), "law, de"),
         ({"longer_than": 100}, {"prompt_tokens": 101}, Signs(), "more than 100 tokens"),
         ({"modalities": ("image",)}, {"modalities": ("image",)}, Signs(), "image"),
+        ({"asks_for": ("table", "code")}, {}, Signs(asks_for="table"), "a question for table"),
     ],
 )
 def test_a_rule_fits_when_all_its_conditions_hold(
@@ -84,6 +85,20 @@ def test_models_for_the_recognised_domain_come_first() -> None:
     assert (found.model, found.reason) == ("lawyer", "models for law come first; the only candidate")
     assert found.fallbacks == ("small", "big")
     assert decide(snapshot(by_domain=True), asked(), {}, Signs(domain=BROKEN)).decision.model == "small"
+
+
+def test_a_question_for_a_picture_prefers_models_with_images() -> None:
+    routing = snapshot(by_modality=True)
+    seeing = routing.models[1].model_copy(update={"input_modalities": ("text", "image")})
+    routing = routing.model_copy(update={"models": (routing.models[0], seeing, routing.models[2])})
+    found = decide(routing, asked(), {}, Signs(asks_for="image")).decision
+    assert (found.model, found.fallbacks) == ("big", ("small", "lawyer"))
+    assert found.reason == "the question asks for a picture, so models with images come first; the only candidate"
+    assert "the question asks for image" in [one.value for one in found.signals or ()]
+    assert decide(routing, asked(), {}, Signs(asks_for="text")).decision.model == "small"
+    assert decide(snapshot(by_modality=True), asked(), {}, Signs(asks_for="image")).decision.model == "small", (
+        "where no model has images, all answer"
+    )
 
 
 def test_a_hard_request_goes_to_the_stronger_model_and_the_answer_says_why() -> None:

@@ -90,3 +90,8 @@ def test_a_body_that_is_no_object_and_one_that_is_no_json() -> None:
     assert is_broken_json(broken)
     assert not is_broken_json(no_object)
     assert faults(broken) == (Fault("body", "", "The body is not valid JSON: Expecting value."),)
+
+
+def test_a_deep_place_is_told_without_its_middle() -> None:
+    deep = [{"type": "missing", "loc": ("body", *(["and", 0] * 100), "type"), "msg": "Field required"}]
+    assert faults(deep)[0].sentence == "`and.0.and.0.and.0.….0.and.0.and.0.type` is missing; add it."

@@ -126,6 +126,10 @@ async def test_a_body_that_cannot_be_read_is_a_bad_request_that_says_why(tmp_pat
         no_json = await client.post("/v1/echo/x", content=b"n=1", headers=service_headers("demo"))
         assert no_json.status_code == 422
         assert "`Content-Type: application/json`" in no_json.json()["detail"]
+        for content, code in ((b'{"n":' + b"[" * 50_000, "too_deep"), (b'{"n":"\xff"}', "invalid_json")):
+            odd = await client.post("/v1/echo/x", content=content, headers=service_headers("demo") | json_type)
+            assert (odd.status_code, odd.json()["code"]) == (400, code)
+            assert odd.json()["detail"].endswith(("Send it flatter.", "send it again."))
         wrong = await client.post("/v1/echo/x", json={"n": "a", "m": 1}, headers=service_headers("demo"))
         assert wrong.json()["detail"] == "`n` must be a whole number. `m` is not known here; remove it."
         assert [fault["loc"] for fault in wrong.json()["errors"]] == ["body.n", "body.m"]

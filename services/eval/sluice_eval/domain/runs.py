@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from sluice.contracts.evals import CreateEval, EvalItem, EvalItemResult, RunStatus, Sampling
 from sluice_eval.domain.errors import RunKeyForbidden, RunKeyMissing
+from sluice_eval.domain.scoring import Meaning
 
 
 class RunKey(NamedTuple):
@@ -61,6 +62,18 @@ class ChatTarget(Protocol):
 
         Raises:
             NotAnswered: there is no answer, now or ever.
+        """
+        ...
+
+
+class MeaningReader(Protocol):
+    """Tells how alike two texts are in meaning."""
+
+    async def nearest(self, tenant: str, answer: str, meaning: Meaning) -> float:
+        """Return the highest cosine of an answer to the texts.
+
+        Raises:
+            NotAnswered: it cannot be told; the item's outcome is then an error with that sentence.
         """
         ...
 

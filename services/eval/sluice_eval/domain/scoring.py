@@ -1,10 +1,22 @@
-"""From an answer to a verdict: exact match, pattern, JSON schema."""
+"""From an answer to a verdict: exact match, pattern, JSON schema, likeness of meaning, and several of them together (F339)."""
 
 import re
 import unicodedata
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
-from sluice.contracts.evals import EvalItem, ExactScorer, JsonSchemaScorer, Outcome, RegexScorer
+from sluice.contracts.evals import (
+    CombinedScorer,
+    EvalItem,
+    ExactScorer,
+    Expected,
+    JsonSchemaScorer,
+    Outcome,
+    RegexScorer,
+    SimilarityScorer,
+    SingleScorer,
+)
 from sluice_eval.domain.errors import SuiteInvalid
 from sluice_eval.domain.json_answers import (
     CannotBeChecked,
@@ -19,6 +31,7 @@ from sluice_eval.domain.patterns import PatternInvalid, compile_pattern
 MAX_SCORED = 200_000
 _ARTICLES = re.compile(r"\b(a|an|the)\b", re.IGNORECASE)
 _SHOWN = 120
+_ROUNDING = 1e-9
 
 
 class Verdict(NamedTuple):
@@ -34,15 +47,17 @@ def check_item(item: EvalItem, where: str) -> None:
     Raises:
         SuiteInvalid: it does not; the sentence begins with `where`.
     """
-    scorer, expected = item.scorer, item.expected
+    scorer = item.scorer
+    if isinstance(scorer, CombinedScorer):
+        for number, part in enumerate(scorer.parts, start=1):
+            _check(part.scorer, part.expected, f"{where}, part {number}")
+        return
+    _check(scorer, item.expected, where)
+
+
+def _check(scorer: SingleScorer, expected: Expected, where: str) -> None:
     try:
         match scorer:
-            case ExactScorer():
-                if isinstance(expected, dict):
-                    raise SuiteInvalid(f"{where}: expected must be a text or a list of texts for scorer exact.")
-                for text in _texts(expected):
-                    if not normalise(text, scorer):
-                        raise SuiteInvalid(f"{where}: nothing is left of expected {text!r} after normalisation.")
             case RegexScorer():
                 if not isinstance(expected, str):
                     raise SuiteInvalid(f"{where}: expected must be one pattern for scorer regex.")
@@ -51,22 +66,84 @@ def check_item(item: EvalItem, where: str) -> None:
                 if not isinstance(expected, dict):
                     raise SuiteInvalid(f"{where}: expected must be a JSON Schema (an object) for scorer json_schema.")
                 check_schema(expected)
+            case _:
+                _check_texts(scorer, expected, where)
     except (PatternInvalid, SchemaInvalid) as exc:
         raise SuiteInvalid(f"{where}: {exc}.") from exc
 
 
-def score(item: EvalItem, answer: str | None) -> Verdict:
-    """Return the verdict on an answer; None means that the model answered without text."""
+def _check_texts(scorer: ExactScorer | SimilarityScorer, expected: Expected, where: str) -> None:
+    if isinstance(expected, dict):
+        raise SuiteInvalid(f"{where}: expected must be a text or a list of texts for scorer {scorer.kind}.")
+    for text in _texts(expected):
+        if isinstance(scorer, ExactScorer) and not normalise(text, scorer):
+            raise SuiteInvalid(f"{where}: nothing is left of expected {text!r} after normalisation.")
+        if isinstance(scorer, SimilarityScorer) and not text.strip():
+            raise SuiteInvalid(f"{where}: expected holds an empty text, which means nothing.")
+
+
+class Meaning(NamedTuple):
+    """What a likeness is asked of: the texts that an answer is held against, and the embedding model (None: the one in use)."""
+
+    texts: tuple[str, ...]
+    model: str | None
+
+
+def meanings(item: EvalItem) -> Iterator[Meaning]:
+    """Return the likenesses that an item's scorer needs to know of an answer."""
+    scorer = item.scorer
+    named: list[tuple[SingleScorer, Expected]]
+    if isinstance(scorer, CombinedScorer):
+        named = [(part.scorer, part.expected) for part in scorer.parts]
+    else:
+        named = [(scorer, item.expected)]
+    for one, expected in named:
+        if isinstance(one, SimilarityScorer):
+            yield Meaning(_texts(expected), one.model)
+
+
+def score(item: EvalItem, answer: str | None, cosines: Mapping[Meaning, float] = MappingProxyType({})) -> Verdict:
+    """Return the verdict on an answer; None means that the model answered without text.
+
+    `cosines` hold the highest cosine of the answer for each of the item's `meanings`.
+    """
     if answer is None:
         return Verdict("unparseable", "the model answered without text")
     if len(answer) > MAX_SCORED:
         return Verdict("unparseable", f"the answer is longer than {MAX_SCORED} characters")
-    scorer, expected = item.scorer, item.expected
+    scorer = item.scorer
+    if isinstance(scorer, CombinedScorer):
+        return _combined(scorer, answer, cosines)
+    return _single(scorer, item.expected, answer, cosines)
+
+
+def _single(scorer: SingleScorer, expected: Expected, answer: str, cosines: Mapping[Meaning, float]) -> Verdict:
     if isinstance(scorer, ExactScorer):
         return _exact(scorer, _texts(expected), answer)
     if isinstance(scorer, RegexScorer):
         return _regex(scorer, str(expected), answer)
+    if isinstance(scorer, SimilarityScorer):
+        return _alike(scorer, cosines[Meaning(_texts(expected), scorer.model)])
     return _json(expected if isinstance(expected, dict) else {}, answer)
+
+
+def _alike(scorer: SimilarityScorer, cosine: float) -> Verdict:
+    passed = cosine >= scorer.min_score
+    return Verdict("passed" if passed else "failed", f"cosine {cosine:.3f}, at least {scorer.min_score:g} is wanted")
+
+
+def _combined(scorer: CombinedScorer, answer: str, cosines: Mapping[Meaning, float]) -> Verdict:
+    found = [(part, _single(part.scorer, part.expected, answer, cosines)) for part in scorer.parts]
+    said = "; ".join(f"{part.scorer.kind} {verdict.outcome}: {verdict.reason}" for part, verdict in found)
+    if any(verdict.outcome == "error" for _, verdict in found):
+        return Verdict("error", said)
+    share = sum(part.weight for part, verdict in found if verdict.outcome == "passed") / sum(
+        part.weight for part in scorer.parts
+    )
+    # a sum of weights may fall short of the whole by a rounding
+    return Verdict(
+        "passed" if share >= scorer.min_share - _ROUNDING else "failed", f"{share:.0%} of the weight: {said}"
+    )
 
 
 def normalise(text: str, scorer: ExactScorer) -> str:

@@ -8,6 +8,9 @@ from sluice.clock import Clock
 from sluice.contracts.feedback import FeedbackRecorded, ReviewReason
 from sluice.contracts.usage import UsageRecorded
 
+REVIEW_REQUIRED = "review_required"
+"""The guard issue that asks for a person."""
+
 
 class WaitingEvent(NamedTuple):
     """An event with its place in the outbox."""
@@ -26,12 +29,13 @@ class Interaction(NamedTuple):
 
 
 class ReviewToOpen(NamedTuple):
-    """A review of one entry."""
+    """A review of one entry, or of a critical answer with the issues that a guard found."""
 
     tenant: str
-    feedback_id: str
+    feedback_id: str | None
     interaction_id: str
     reason: ReviewReason
+    issues: tuple[str, ...] = ()
 
 
 class InteractionTable(Protocol):
@@ -56,15 +60,32 @@ class ReviewTable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class UsageFollower:
-    """Learns from usage which interactions exist."""
+    """Learns from usage which interactions exist, and opens a review for each answer that a guard policy calls critical (F046)."""
 
     table: InteractionTable
     counted: Callable[[int], None]
+    reviews: ReviewTable
+    clock: Clock
+    opened: Callable[[ReviewReason], None]
 
     async def __call__(self, events: Sequence[UsageRecorded]) -> None:
         """Note the interactions of a batch; those that are known already change nothing."""
         found = [Interaction(event.tenant, event.request_id, event.model, event.at) for event in events]
         self.counted(await self.table.note(found))
+        critical = [
+            ReviewToOpen(
+                event.tenant,
+                None,
+                event.request_id,
+                "critical_answer",
+                tuple(issue for issue in event.guard_issues if issue != REVIEW_REQUIRED),
+            )
+            for event in events
+            if REVIEW_REQUIRED in event.guard_issues
+        ]
+        if critical:
+            for review in await self.reviews.open(critical, now=self.clock.now()):
+                self.opened(review.reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from sluice.contracts.feedback import FeedbackRecorded, Review, ReviewQuery
+from sluice.contracts.feedback import CloseReview, FeedbackRecorded, Review, ReviewQuery
 from sluice.db import Database
 from sluice.ids import new_id
 from sluice_feedback.domain.errors import ReviewClosed, ReviewNotFound
@@ -43,21 +43,26 @@ class ReviewStore:
                 "feedback_id": review.feedback_id,
                 "interaction_id": review.interaction_id,
                 "reason": review.reason,
+                "issues": list(review.issues) or None,
                 "status": "open",
                 "created_at": now,
             }
             for review in reviews
         ]
-        statement = insert(ReviewRow).on_conflict_do_nothing().returning(ReviewRow.feedback_id)
+        statement = insert(ReviewRow).on_conflict_do_nothing().returning(ReviewRow.id)
         async with self.database.write() as session:
             new = set((await session.scalars(statement.values(values))).all())
-        return [review for review in reviews if review.feedback_id in new]
+        return [review for review, row in zip(reviews, values, strict=True) if row["id"] in new]
 
     async def page(self, tenant: str, query: ReviewQuery) -> list[Review]:
         """Return the reviews of a page and, if there are more, one further."""
         statement = select(ReviewRow).where(ReviewRow.tenant == tenant)
         if query.status is not None:
             statement = statement.where(ReviewRow.status == query.status)
+        if query.reason is not None:
+            statement = statement.where(ReviewRow.reason == query.reason)
+        if query.interaction_id is not None:
+            statement = statement.where(ReviewRow.interaction_id == query.interaction_id)
         if query.after:
             statement = statement.where(
                 ReviewRow.id > query.after if query.order == "asc" else ReviewRow.id < query.after
@@ -66,7 +71,7 @@ class ReviewStore:
         async with self.database.read() as session:
             return [_review(row) for row in await session.scalars(statement.limit(query.limit + 1))]
 
-    async def close(self, tenant: str, review_id: str, *, reviewer: str, note: str | None, now: float) -> Review:
+    async def close(self, tenant: str, review_id: str, said: CloseReview, *, reviewer: str, now: float) -> Review:
         """Close an open review.
 
         Raises:
@@ -79,7 +84,8 @@ class ReviewStore:
                 raise ReviewNotFound(f"There is no review with the id {review_id!r}.")
             if row.status != "open":
                 raise ReviewClosed(f"The review {review_id} is closed already.")
-            row.status, row.note, row.reviewer, row.closed_at = "done", note, reviewer, now
+            row.status, row.note, row.reviewer, row.closed_at = "done", said.note, reviewer, now
+            row.decision, row.cause = said.decision, said.cause
             return _review(row)
 
 
@@ -90,7 +96,10 @@ def _review(row: ReviewRow) -> Review:
             "feedback_id": row.feedback_id,
             "interaction_id": row.interaction_id,
             "reason": row.reason,
+            "issues": row.issues or (),
             "status": row.status,
+            "decision": row.decision,
+            "cause": row.cause,
             "note": row.note,
             "reviewer": row.reviewer,
             "created_at": row.created_at,

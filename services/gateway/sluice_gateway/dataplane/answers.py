@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from sluice.contracts.guard import Groundedness
+from sluice.contracts.guard import Groundedness, ToolVerdict
 from sluice.contracts.retrieval import Citation
 from sluice_gateway.dataplane.asgi import Headers, header_value
 from sluice_gateway.dataplane.context import RequestContext
@@ -74,8 +74,13 @@ def sluice_object(ctx: RequestContext) -> dict[str, Any]:
         **({"queries": list(ctx.searched)} if ctx.searched else {}),
         **({} if ctx.confidence is None else {"confidence": ctx.confidence._asdict()}),
         **({} if ctx.groundedness is None else {"groundedness": _grounded(ctx.groundedness)}),
+        **({"approvals": [_waiting(one) for one in ctx.approvals]} if ctx.approvals else {}),
         "citations": [citation.model_dump(mode="json") for citation in ctx.citations],
     }
+
+
+def _waiting(call: ToolVerdict) -> dict[str, Any]:
+    return call.model_dump(mode="json", exclude={"action", "by"})
 
 
 def _grounded(found: Groundedness) -> dict[str, Any]:
@@ -84,7 +89,9 @@ def _grounded(found: Groundedness) -> dict[str, Any]:
 
 def wants_sluice_object(ctx: RequestContext) -> bool:
     """Tell whether the answer carries a `sluice` object: when the request had one, or has citations, or its policy tells more."""
-    return ctx.body.extension is not None or bool(ctx.citations) or ctx.plan.confidence is not None
+    return (
+        ctx.body.extension is not None or bool(ctx.citations) or ctx.plan.confidence is not None or bool(ctx.approvals)
+    )
 
 
 def annotations(text: str, citations: tuple[Citation, ...]) -> list[dict[str, Any]]:

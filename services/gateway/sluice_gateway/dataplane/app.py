@@ -35,6 +35,7 @@ from sluice_gateway.dataplane.limiter import Limiter, Queueing
 from sluice_gateway.dataplane.listing import MODELS, listed
 from sluice_gateway.dataplane.media import units_of
 from sluice_gateway.dataplane.moderation import Moderate, admit_moderation
+from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.plan import Stages, together
 from sluice_gateway.dataplane.quality import count_quality
 from sluice_gateway.dataplane.sending import refuse, send_json
@@ -53,6 +54,7 @@ from sluice_gateway.dataplane.stages.admit import (
 from sluice_gateway.dataplane.stages.attempt import Attempts
 from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.dataplane.stages.build_context import with_context
+from sluice_gateway.dataplane.stages.cache_wish import admit_wish
 from sluice_gateway.dataplane.stages.dispatch import Dispatch
 from sluice_gateway.dataplane.stages.guard_input import GuardInput, let_pass_unread
 from sluice_gateway.dataplane.stages.guard_output import GuardOutput
@@ -105,6 +107,7 @@ class DataPlane:
         self.clock = deps.clock
         self.max_body_bytes = deps.options.max_body_bytes
         self.idle = Limits(self._loop, _IDLE_TICK_S)
+        self.outbox = Outbox(self._loop)
         self._options = deps.options
         guard = self._guard = GuardInput(deps)
         output = GuardOutput(deps)
@@ -116,7 +119,7 @@ class DataPlane:
         self.limits = Limiter(self.leases, deps.clock, deps.metrics, queueing, deps.options.unpriced_models)
         self._dispatch = Dispatch(deps, self.attempts, self.limits)
         self._structured = Structured(deps, self.limits, self._dispatch)
-        self._upstreams = Upstreams(deps.options)
+        self._upstreams = Upstreams(deps.options, self.outbox)
         self._compiler = Compiler(
             Stages(guard.enforce, guard.observe, AskRouter(deps), Retrieve(deps)),
             deps.metrics,
@@ -240,6 +243,8 @@ class DataPlane:
         ctx.wishes = resolved.plan.attempts.wishes
         if heads.attempt is not None:
             ctx.wishes = shorter(admit_wishes(heads.attempt), ctx.wishes)
+        if resolved.plan.cache is not None:
+            admit_wish(heads)
         ctx.model, ctx.route, ctx.plan = resolved
         ctx.user_type = user_type_of(heads, opened.key, self._options)
         if not STRUCTURED.isdisjoint(body.fields):

@@ -15,6 +15,7 @@ from sluice.contracts.enhanced import EvidenceKind
 from sluice.contracts.questions import QueryUnderstanding
 from sluice.contracts.retrieval import ContextPlacement, ContextTemplate, RerankMethod, SearchFilter, SearchMode
 from sluice.contracts.routing import SamplingPreset, StructuredMode
+from sluice.sentences import faults
 from sluice_gateway import nesting
 from sluice_gateway.dataplane import file_search, names
 from sluice_gateway.dataplane.errors import InvalidRequest, wrong_value
@@ -382,9 +383,8 @@ def _extension(fields: Fields) -> SluiceOptions:
     try:
         return SluiceOptions.model_validate(fields["sluice"])
     except ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        where = ".".join(["sluice", *(str(part) for part in first["loc"])])
-        raise wrong_value(where, f"is not acceptable: {first['msg']}.") from exc
+        first = faults([{**error, "loc": ("sluice", *error["loc"])} for error in exc.errors(include_url=False)])[0]
+        raise InvalidRequest(first.sentence, param=first.field, code="invalid_value") from exc
 
 
 _CONTENT = {

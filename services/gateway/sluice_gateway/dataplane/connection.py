@@ -10,6 +10,7 @@ from typing import Protocol, cast
 
 import httptools
 
+from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.stream import PlainStream
 from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.upstream import EVENT_STREAMS, Call, Reason, Receiver, UpstreamReply
@@ -27,6 +28,11 @@ class Owner(Protocol):
         """Time limits of calls."""
         ...
 
+    @property
+    def outbox(self) -> Outbox:
+        """What the loop writes at the end of its turn."""
+        ...
+
     def give_back(self, connection: "Connection") -> None:
         """Take back a connection whose reply is complete."""
         ...
@@ -39,7 +45,7 @@ class _OutOfStep(Exception):
 class Connection(asyncio.Protocol):
     """One connection: waits for a reply (`_receiver`), hands on a stream (`_stream`), or is idle (neither)."""
 
-    __slots__ = ("_between", "_call", "_chunked", "_complete", "_content_type", "_due", "_framed", "_keep", "_limits", "_loop", "_max_bytes", "_on_limit", "_opening", "_parser",
+    __slots__ = ("_between", "_call", "_chunked", "_complete", "_content_type", "_due", "_framed", "_keep", "_limits", "_loop", "_max_bytes", "_on_limit", "_opening", "_outbox", "_parser",
                  "_parts", "_pool", "_received", "_receiver", "_retry_after", "_size", "_status", "_stream", "_transport", "_used", "alive",
                  "idle_since")  # fmt: skip
 
@@ -54,6 +60,7 @@ class Connection(asyncio.Protocol):
         self._receiver: Receiver | None = None
         self._stream: PlainStream | None = None
         self._limits = pool.limits
+        self._outbox = pool.outbox
         self._on_limit = self._timed_out
         self._used = False
         self._reset()
@@ -86,7 +93,7 @@ class Connection(asyncio.Protocol):
         self._limits.at(due, self._on_limit)
         call.on_cancel(self._cancelled)
         if len(call.body) < _JOIN_LIMIT:
-            transport.write(head + call.body)
+            self._outbox.write(transport, head + call.body)
         else:
             transport.writelines((head, call.body))
 

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Protocol
 from opentelemetry.trace import Span
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from sluice.contracts.guard import Groundedness
+from sluice.contracts.guard import Groundedness, ToolVerdict
 from sluice.contracts.retrieval import Citation
 from sluice.contracts.routing import StructuredMode
 from sluice.contracts.usage import UsageStatus
@@ -148,6 +148,8 @@ class RequestContext:
     guard_issues: tuple[str, ...] = ()
     guard: GuardOutcome | None = None
     groundedness: Groundedness | None = None
+    # tool calls that wait for somebody to confirm them
+    approvals: tuple[ToolVerdict, ...] = ()
     # confidence: what was added to the request for it, and what came of it
     asked_for: frozenset[str] = frozenset()
     confidence: Confidence | None = None

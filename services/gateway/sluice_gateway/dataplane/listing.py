@@ -38,7 +38,9 @@ def listed(table: Table | None, key: KeyRecord, path: str, method: str, *, anthr
 def list_models(table: Table, key: KeyRecord, *, anthropic: bool = False) -> bytes:
     """Return the list as JSON, in OpenAI's shape; it is one page."""
     entries: dict[str, ModelEntry | RouteEntry] = {**table.models, **table.routes}
-    rows = [_row(entry, name, table, anthropic=anthropic) for name, entry in entries.items() if _may_use(key, name)]
+    rows = [
+        _row(entry, name, table, anthropic=anthropic) for name, entry in entries.items() if _may_use(key, name, entry)
+    ]
     found: dict[str, Any] = {"object": "list", "data": rows}
     if anthropic:
         ends = (rows[0]["id"], rows[-1]["id"]) if rows else (None, None)
@@ -53,7 +55,7 @@ def one_model(table: Table, key: KeyRecord, name: str, *, anthropic: bool = Fals
         UnknownModel: there is none of that name, or none for this key.
     """
     entry = table.models.get(name) or table.routes.get(name)
-    if entry is None or not _may_use(key, name):
+    if entry is None or not _may_use(key, name, entry):
         raise UnknownModel(
             f"The model `{shown(name)}` does not exist. GET /v1/models lists the models you can use.", param="model"
         )
@@ -73,8 +75,13 @@ def endpoints_of(entry: ModelEntry) -> list[str]:
     return found
 
 
-def _may_use(key: KeyRecord, name: str) -> bool:
-    return key.models is None or name in key.models
+def _may_use(key: KeyRecord, name: str, entry: ModelEntry | RouteEntry) -> bool:
+    if key.models is not None and name not in key.models:
+        return False
+    if key.regions is None:
+        return True
+    models = entry.candidates if isinstance(entry, RouteEntry) else (entry,)
+    return any(model.open_to(key.regions) for model in models)
 
 
 def _row(entry: ModelEntry | RouteEntry, name: str, table: Table, *, anthropic: bool) -> dict[str, Any]:

@@ -134,7 +134,8 @@ def is_last(chunk: dict[str, Any]) -> bool:
 
 def with_cost(chunk: dict[str, Any], cost_usd: float | None) -> dict[str, Any]:
     """Return a chunk whose usage also says what the answer costs."""
-    return {**chunk, "usage": {**chunk["usage"], "sluice": {"cost_usd": cost_usd}}}
+    shown = None if cost_usd is None else round(cost_usd, 12)  # without the noise of binary fractions
+    return {**chunk, "usage": {**chunk["usage"], "sluice": {"cost_usd": shown}}}
 
 
 def carries(chunk: dict[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from sluice.server import CLOSE
 from sluice_gateway.dataplane.asgi import Headers
 from sluice_gateway.dataplane.direct import DirectRequest
+from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.timers import Limits
 
 _POST: Any = {"type": "http", "method": "POST"}
@@ -31,6 +32,11 @@ class ShortWay(Protocol):
     @property
     def idle(self) -> Limits:
         """Time limits of idle client connections."""
+        ...
+
+    @property
+    def outbox(self) -> Outbox:
+        """What the loop writes at the end of its turn."""
         ...
 
     def incoming(self, path: bytes, headers: Headers, client: "GatewayProtocol") -> DirectRequest | None:
@@ -81,6 +87,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._resting = False
         self._on_idle = self.timeout_keep_alive_handler
         self._plane: ShortWay | None = None
+        self._outbox: Outbox  # of the request path
         self._common: list[tuple[bytes, bytes]] = []
         self._common_lines = b""
         self._may_stay: Callable[[], bool] = self.parser.should_keep_alive
@@ -99,6 +106,7 @@ class GatewayProtocol(HttpToolsProtocol):
             else:
                 self._unsupported_upgrade_warning()
         except httptools.HttpParserError:
+            self._send_now()
             self.send_400_response("Invalid HTTP request received.")
 
     # Called by the parser.
@@ -170,6 +178,7 @@ class GatewayProtocol(HttpToolsProtocol):
         plane = self._plane = getattr(self.app, "short_way", None)
         if plane is not None:
             self._idle = plane.idle
+            self._outbox = plane.outbox
         return plane
 
     def _begin(self, incoming: DirectRequest, body: bytes | None) -> None:
@@ -189,7 +198,7 @@ class GatewayProtocol(HttpToolsProtocol):
         """Send a whole answer; `head` holds finished header lines."""
         keep = self._stand_in.keep_alive
         lines = (STATUS_LINE[status], self._common_head(), b"" if keep else _CLOSE, head, b"\r\n", body)
-        self.transport.write(b"".join(lines))
+        self._outbox.write(self.transport, b"".join(lines))
         self._complete()
 
     def begin_stream(self, head: bytes) -> None:
@@ -249,6 +258,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._direct = None
         self._stand_in.response_complete = True
         if not self._stand_in.keep_alive:
+            self._send_now()
             self.transport.close()
         self.on_response_complete()
 
@@ -258,6 +268,15 @@ class GatewayProtocol(HttpToolsProtocol):
         """Close the connection after the next answer."""
         self._may_stay = _never
         self._stand_in.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Send what waits, and close the connection if nothing is being answered."""
+        self._send_now()
+        super().shutdown()
+
+    def _send_now(self) -> None:
+        if self._plane is not None:
+            self._outbox.flush()
 
     def give_up(self) -> None:
         """End what is still being answered; its client is told why."""

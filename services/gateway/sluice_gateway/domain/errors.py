@@ -59,6 +59,12 @@ class PlacementRefused(Unprocessable):
     code, title = "placement_refused", "Key cannot stand there"
 
 
+class ExpiryPast(Unprocessable):
+    """A new key would have expired already."""
+
+    code, title = "expiry_past", "Expires in the past"
+
+
 class IdempotencyKeyReused(Unprocessable):
     """The Idempotency-Key was used for another request."""
 

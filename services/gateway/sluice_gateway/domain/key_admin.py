@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 from sluice.contracts.gateway import CreateApiKey, RotateApiKey, UpdateApiKey
 from sluice.errors import Forbidden
 from sluice_gateway.domain.audit import Actor, Trail
-from sluice_gateway.domain.errors import PlacementRefused, PolicyUnknown, UserTypeUnknown
+from sluice_gateway.domain.errors import ExpiryPast, PlacementRefused, PolicyUnknown, UserTypeUnknown
 from sluice_gateway.domain.keys import (
     KEY_ENTROPY_BYTES,
     StoredKey,
@@ -114,17 +114,18 @@ class KeyAdmin:
             IdempotencyKeyReused: the Idempotency-Key was used for another request.
             PolicyUnknown: the routing snapshot has no policy of that name.
             UserTypeUnknown: the settings name no such kind of user.
+            ExpiryPast: it would have expired already.
             OrganizationNotFound, TeamNotFound, PlacementRefused: it cannot stand where it should.
         """
         placement = self._placement(request, trail.actor)
         if idempotency_key is None:
-            self._check(request, trail.actor)
+            self._check_new(request, trail)
             lineage, secret = await self._add(request, placement, trail, self.entropy(KEY_ENTROPY_BYTES), None)
         else:
             repeated = await self._repeated(request, idempotency_key, trail)
             if repeated is not None:
                 return repeated
-            self._check(request, trail.actor)
+            self._check_new(request, trail)
             salt = self.entropy(KEY_ENTROPY_BYTES)
             name = idempotency_digest(self.pepper, idempotency_key, trail.actor.organization_id)
             lineage, secret = await self._add(
@@ -216,6 +217,13 @@ class KeyAdmin:
             return None
         secret = make_key(repeatable_entropy(self.pepper, found.salt, idempotency_key))
         return MadeKey(found.key, secret, replayed=True)
+
+    def _check_new(self, request: CreateApiKey, trail: Trail) -> None:
+        if request.expires_at is not None and request.expires_at <= trail.at:
+            raise ExpiryPast(
+                "`expires_at` is not in the future, so that the key could never be used; it is in unix seconds."
+            )
+        self._check(request, trail.actor)
 
     def _check(self, request: CreateApiKey | UpdateApiKey, actor: Actor) -> None:
         if request.user_type is not None and request.user_type not in self.user_types:

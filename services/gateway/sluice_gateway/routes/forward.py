@@ -18,7 +18,9 @@ OWNERS: Mapping[str, ServiceName] = {
     "/v1/vector_stores": "retrieval",
     "/v1/context": "retrieval",
     "/v1/embedding_models": "retrieval",
+    "/v1/similarity": "retrieval",
     "/v1/feedback": "feedback",
+    "/v1/guard": "guardrail",
     "/v1/fine_tuning": "finetune",
     "/v1/evals": "eval",
 }

@@ -1,13 +1,23 @@
-"""API keys: /admin/keys."""
+"""API keys: /admin/keys, and /v1/key for the holder of one."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
-from sluice.contracts.gateway import ApiKey, CreateApiKey, CreatedApiKey, Id, RotateApiKey, Tenant, UpdateApiKey
+from sluice.contracts.gateway import (
+    ApiKey,
+    CreateApiKey,
+    CreatedApiKey,
+    Id,
+    OwnApiKey,
+    RotateApiKey,
+    Tenant,
+    UpdateApiKey,
+)
 from sluice.contracts.paging import Page, PageQuery
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
 from sluice_gateway.domain.errors import (
+    ExpiryPast,
     IdempotencyKeyReused,
     KeyNotFound,
     KeyRevoked,
@@ -18,11 +28,25 @@ from sluice_gateway.domain.errors import (
     UserTypeUnknown,
 )
 from sluice_gateway.domain.key_admin import MadeKey
+from sluice_gateway.domain.leases import window_at
+from sluice_gateway.domain.usage import UsageFilter
 from sluice_gateway.routes.admin import OperatorDep, OperatorsTrailDep, PathId
+from sluice_gateway.routes.public import ErrorReply, PublicRoute, ReaderDep
 from sluice_gateway.wiring import DepsDep
 
 router = APIRouter(
     prefix="/admin/keys", tags=["keys"], responses=problem_responses(Unauthorized, Forbidden, DependencyUnavailable)
+)
+own = APIRouter(
+    prefix="/v1/key",
+    tags=["keys"],
+    route_class=PublicRoute,
+    responses={
+        401: {"model": ErrorReply, "description": "No API key, or not a valid one"},
+        403: {"model": ErrorReply, "description": "The key may not read"},
+        404: {"model": ErrorReply, "description": "The key is gone"},
+        503: {"model": ErrorReply, "description": "The database is away"},
+    },
 )
 IdempotencyKey = Annotated[
     str | None,
@@ -48,7 +72,13 @@ class KeyQuery(PageQuery):
     status_code=201,
     summary="Make an API key",
     responses=problem_responses(
-        IdempotencyKeyReused, PolicyUnknown, UserTypeUnknown, PlacementRefused, OrganizationNotFound, TeamNotFound
+        IdempotencyKeyReused,
+        PolicyUnknown,
+        UserTypeUnknown,
+        PlacementRefused,
+        ExpiryPast,
+        OrganizationNotFound,
+        TeamNotFound,
     ),
 )
 async def create_key(
@@ -110,6 +140,21 @@ async def rotate_key(
 async def revoke_key(key_id: PathId, deps: DepsDep, trail: OperatorsTrailDep) -> ApiKey:
     """Revoke a key for good; all gateway processes refuse it within a second. Its usage stays."""
     return (await deps.keys.revoke(key_id, trail)).shown(trail.at)
+
+
+@own.get("", summary="Get your API key")
+async def get_own_key(deps: DepsDep, key: ReaderDep) -> OwnApiKey:
+    """Return the key that asks, without its secret: what it may do, its limits, when it ends, and what it has spent.
+
+    Its team and organisation may narrow its models and have limits of their own.
+    """
+    now = deps.clock.now()
+    shown = (await deps.key_store.get(key.key_id, key.organization_id)).shown(now)
+    spent = {
+        kind: (await deps.usage.totals(UsageFilter(key_id=key.key_id, since=window_at(kind, now).begins))).cost_usd
+        for kind in ("day", "month")
+    }
+    return OwnApiKey(**shown.model_dump(), spent_today_usd=spent["day"], spent_this_month_usd=spent["month"])
 
 
 def _with_secret(made: MadeKey, response: Response, now: float) -> CreatedApiKey:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from sluice.errors import SluiceError
-from sluice.sentences import faults, is_broken_json
+from sluice.sentences import faults, is_broken_json, unreadable
 from sluice_gateway.dataplane.errors import ApiError
 from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.domain.errors import ServiceRefused
@@ -92,6 +92,8 @@ def _converted(exc: SluiceError | RequestValidationError | HTTPException) -> Pub
         first = faults(exc.errors())[0]
         code = "invalid_json" if is_broken_json(exc.errors()) else "invalid_value"
         return PublicError(400, first.sentence, type_of(400), first.field or None, code)
+    if isinstance(exc, HTTPException) and (why := unreadable(exc.__cause__)) is not None:
+        return PublicError(exc.status_code, why.sentence, type_of(exc.status_code), None, why.code)
     if isinstance(exc, HTTPException):
         code = {404: "not_found", 405: "method_not_allowed"}.get(exc.status_code, "http_error")
         sentence = {

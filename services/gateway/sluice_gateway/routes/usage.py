@@ -27,7 +27,7 @@ from sluice_gateway.domain.usage import UsageFilter, check_trend, trend_period
 from sluice_gateway.domain.usage_export import MEDIA_TYPES, ExportFormat, head, lines
 from sluice_gateway.routes.admin import PathId, TenantDep
 from sluice_gateway.routes.public import ErrorReply, PublicRoute, ReaderDep
-from sluice_gateway.wiring import DepsDep
+from sluice_gateway.wiring import Deps, DepsDep
 
 admin = APIRouter(
     prefix="/admin/usage", tags=["usage"], responses=problem_responses(Unauthorized, Forbidden, DependencyUnavailable)
@@ -60,8 +60,8 @@ EndUser = Annotated[str, Field(max_length=128, pattern=_NO_NUL, description="the
 At = Annotated[float, Field(ge=0, le=253_402_300_799, description="unix seconds")]
 
 
-class OwnUsageQuery(PageQuery):
-    """Which of the tenant's requests are wanted; `from` is included, `to` is not."""
+class OwnWhich(Request):
+    """Which of the tenant's requests are meant; `from` is included, `to` is not."""
 
     key_id: KeyId | None = None
     model: ModelName | None = None
@@ -73,74 +73,64 @@ class OwnUsageQuery(PageQuery):
     until: At | None = Field(None, alias="to")
 
 
-class UsageQuery(OwnUsageQuery):
-    """Which requests are wanted."""
-
-    tenant: Tenant | None = None
-    organization_id: OrganizationId | None = None
-
-
-class Filters(Request):
+class Which(OwnWhich):
     """Which requests are meant; `from` is included, `to` is not."""
 
-    key_id: KeyId | None = None
-    model: ModelName | None = None
-    status: UsageStatus | None = None
-    team_id: TeamId | None = None
-    end_user: EndUser | None = None
-    user_type: UserType | None = None
-    since: At | None = Field(None, alias="from")
-    until: At | None = Field(None, alias="to")
-
-
-class SummaryQuery(Filters):
-    """Which requests are summed up, and how they are split."""
-
-    group_by: UsageGroup = "model"
     tenant: Tenant | None = None
     organization_id: OrganizationId | None = None
 
 
-class TrendQuery(Filters):
-    """Which requests are summed up, by what time, and how they are split."""
+class OwnUsageQuery(OwnWhich, PageQuery):
+    """Which of the tenant's requests are wanted."""
+
+
+class UsageQuery(Which, PageQuery):
+    """Which requests are wanted."""
+
+
+class OwnSummaryQuery(OwnWhich):
+    """Which of the tenant's requests are summed up, and how they are split."""
+
+    group_by: UsageGroup = "model"
+
+
+class SummaryQuery(OwnSummaryQuery, Which):
+    """Which requests are summed up, and how they are split."""
+
+
+class OwnTrendQuery(OwnWhich):
+    """Which of the tenant's requests are summed up, by what time, and how they are split."""
 
     interval: TrendInterval = "day"
     group_by: TrendGroup | None = None
     groups: int = Field(10, ge=1, le=50, description="how many groups at most, from the dearest down")
-    tenant: Tenant | None = None
-    organization_id: OrganizationId | None = None
 
 
-class OwnExportQuery(Filters):
+class TrendQuery(OwnTrendQuery, Which):
+    """Which requests are summed up, by what time, and how they are split."""
+
+
+class OwnExportQuery(OwnWhich):
     """Which of the tenant's requests are written out, and how."""
 
     format: ExportFormat = "csv"
 
 
-class ExportQuery(OwnExportQuery):
+class ExportQuery(OwnExportQuery, Which):
     """Which requests are written out, and how."""
-
-    tenant: Tenant | None = None
-    organization_id: OrganizationId | None = None
 
 
 @admin.get("", summary="List requests", responses=problem_responses(CursorUnknown))
 async def list_usage(query: Annotated[UsageQuery, Query()], deps: DepsDep, bound: TenantDep) -> Page[UsageRecord]:
     """List requests, newest first, with exact token counts."""
-    wanted = _filter(query, query.tenant if bound is None else bound, query.organization_id)
-    rows = await deps.usage.page(wanted, limit=query.limit, after=query.after, order=query.order)
+    rows = await deps.usage.page(_asked(query, bound), limit=query.limit, after=query.after, order=query.order)
     return Page[UsageRecord].of(rows, query.limit)
 
 
 @admin.get("/summary", summary="Sum up requests")
 async def summarise_usage(query: Annotated[SummaryQuery, Query()], deps: DepsDep, bound: TenantDep) -> UsageSummary:
     """Return totals of a period, and the same by model, key, tenant, organisation, team, end user, user type, deployment, endpoint, status or day (UTC)."""
-    wanted = _filter(query, query.tenant if bound is None else bound, query.organization_id)
-    return UsageSummary(
-        group_by=query.group_by,
-        totals=await deps.usage.totals(wanted),
-        data=tuple(await deps.usage.groups(wanted, query.group_by)),
-    )
+    return await _summary(_asked(query, bound), query.group_by, deps)
 
 
 @admin.get("/trend", summary="Sum up requests over time", responses=problem_responses(TrendTooLong))
@@ -149,20 +139,13 @@ async def trend_of_usage(query: Annotated[TrendQuery, Query()], deps: DepsDep, b
 
     Without `from` it goes back 90 days, 52 weeks or 24 months.
     """
-    since, until = trend_period(query.since, query.until, query.interval, deps.clock.now())
-    check_trend(since, until, query.interval, query.groups if query.group_by else 1)
-    wanted = replace(
-        _filter(query, query.tenant if bound is None else bound, query.organization_id), since=since, until=query.until
-    )
-    points = await deps.usage.trend(wanted, query.interval, query.group_by, query.groups)
-    return UsageTrend(interval=query.interval, group_by=query.group_by, data=tuple(points))
+    return await _trend(query, _asked(query, bound), deps)
 
 
 @admin.get("/export", summary="Write out requests", response_class=StreamingResponse, responses=_WRITTEN)
 async def export_usage(query: Annotated[ExportQuery, Query()], deps: DepsDep, bound: TenantDep) -> StreamingResponse:
     """Return all matching records, oldest first, as CSV or JSON lines. An answer that breaks off is not complete."""
-    wanted = _filter(query, query.tenant if bound is None else bound, query.organization_id)
-    return await _written(deps.usage.pages(wanted), query.format)
+    return await _written(deps.usage.pages(_asked(query, bound)), query.format)
 
 
 @admin.post("/rebuild", summary="Sum up all records again")
@@ -184,6 +167,20 @@ async def list_own_usage(query: Annotated[OwnUsageQuery, Query()], deps: DepsDep
     """List the requests of your key's tenant, newest first, with exact token counts."""
     rows = await deps.usage.page(_filter(query, key.tenant), limit=query.limit, after=query.after, order=query.order)
     return Page[UsageRecord].of(rows, query.limit)
+
+
+@own.get("/summary", summary="Sum up your requests")
+async def summarise_own_usage(
+    query: Annotated[OwnSummaryQuery, Query()], deps: DepsDep, key: ReaderDep
+) -> UsageSummary:
+    """Return totals of a period of your key's tenant, and the same split, as `/admin/usage/summary` does."""
+    return await _summary(_filter(query, key.tenant), query.group_by, deps)
+
+
+@own.get("/trend", summary="Sum up your requests over time")
+async def trend_of_own_usage(query: Annotated[OwnTrendQuery, Query()], deps: DepsDep, key: ReaderDep) -> UsageTrend:
+    """Return usage and cost of your key's tenant over time, as `/admin/usage/trend` does."""
+    return await _trend(query, _filter(query, key.tenant), deps)
 
 
 @own.get("/export", summary="Write out your requests", response_class=StreamingResponse, responses=_WRITTEN)
@@ -213,7 +210,26 @@ async def _written(pages: AsyncIterator[list[UsageRecord]], kind: ExportFormat) 
     return StreamingResponse(parts(), media_type=MEDIA_TYPES[kind], headers=name)
 
 
-def _filter(query: OwnUsageQuery | Filters, tenant: str | None, organization_id: str | None = None) -> UsageFilter:
+async def _summary(wanted: UsageFilter, group_by: UsageGroup, deps: Deps) -> UsageSummary:
+    return UsageSummary(
+        group_by=group_by,
+        totals=await deps.usage.totals(wanted),
+        data=tuple(await deps.usage.groups(wanted, group_by)),
+    )
+
+
+async def _trend(query: OwnTrendQuery, wanted: UsageFilter, deps: Deps) -> UsageTrend:
+    since, until = trend_period(query.since, query.until, query.interval, deps.clock.now())
+    check_trend(since, until, query.interval, query.groups if query.group_by else 1)
+    points = await deps.usage.trend(replace(wanted, since=since), query.interval, query.group_by, query.groups)
+    return UsageTrend(interval=query.interval, group_by=query.group_by, data=tuple(points))
+
+
+def _asked(query: Which, bound: str | None) -> UsageFilter:
+    return _filter(query, query.tenant if bound is None else bound, query.organization_id)
+
+
+def _filter(query: OwnWhich, tenant: str | None, organization_id: str | None = None) -> UsageFilter:
     return UsageFilter(
         tenant=tenant,
         key_id=query.key_id,

@@ -20,12 +20,14 @@ from sluice.contracts.guard import (
     VaultEntry,
 )
 from sluice.marking import marked
+from sluice_guardrail.domain.causes import with_confidence
 from sluice_guardrail.domain.conversation import find_over_turns
 from sluice_guardrail.domain.detectors import DETECTORS, Checkpoint, PiiKind, find_personal_data
 from sluice_guardrail.domain.errors import AmbiguousText, TooMuchText
 from sluice_guardrail.domain.findings import Finding, merge_overlaps
 from sluice_guardrail.domain.folding import Folded, fold
 from sluice_guardrail.domain.injection import Heads, find_hidden, score_injection
+from sluice_guardrail.domain.issues import ISSUES, SYSTEM_ROLES, UNANSWERED_ROLES
 from sluice_guardrail.domain.leaks import find_leaks
 from sluice_guardrail.domain.masking import Masks
 from sluice_guardrail.domain.ngrams import grams
@@ -43,33 +45,11 @@ from sluice_guardrail.domain.policy import (
     Policy,
 )
 from sluice_guardrail.domain.redaction import Labels, redact
+from sluice_guardrail.domain.review import with_review
 from sluice_guardrail.domain.scanners.rules import OnError
 from sluice_guardrail.domain.scanning import ALONE, Asked, Beside, Scan, Scanned, Tools, ask_models, scan, take_turn
+from sluice_guardrail.domain.tool_risk import with_tool_calls
 
-SYSTEM_ROLES = frozenset({"system", "developer"})
-UNANSWERED_ROLES = SYSTEM_ROLES | {"context", "question"}
-"""What comes along with an answer so that it can be judged, and is not judged itself."""
-
-SCANNED = (
-    "high_toxicity",
-    "potential_hallucination",
-    "disputed_answer",
-    "invisible_text",
-    "url_detected",
-    "language_detected",
-    "topic_detected",
-    "code_detected",
-    "too_long",
-)
-ISSUES = (
-    "pii_detected",
-    "secret_detected",
-    "prompt_injection",
-    "unsafe_content",
-    *SCANNED,
-    "check_failed",
-    "content_filtered",
-)
 NO_TOOLS = Tools()
 
 
@@ -138,7 +118,10 @@ def check(
         ]
         pieces = _over_turns(pieces, policy.rules, heads, tools)
         return _input_verdict(pieces, policy, request.vault, single=single)
-    return _check_output(segments, policy, checkpoint, tools, single=single)
+    verdict = _check_output(segments, policy, checkpoint, tools, request.confidence, single=single)
+    rules, enforced = policy.rules.output, policy.rules.mode == "enforce"
+    verdict = with_tool_calls(verdict, request.tool_calls, rules.tools, enforced=enforced)
+    return with_review(verdict, rules.review, enforced=enforced)
 
 
 def asks_models(request: CheckRequest, policy: Policy) -> bool:
@@ -253,7 +236,13 @@ def _labels_for(piece: _Piece, labels: Labels) -> Labels:
 
 
 def _check_output(
-    segments: Sequence[Segment], policy: NamedPolicy, checkpoint: Checkpoint, tools: Tools, *, single: bool
+    segments: Sequence[Segment],
+    policy: NamedPolicy,
+    checkpoint: Checkpoint,
+    tools: Tools,
+    confidence: float | None,
+    *,
+    single: bool,
 ) -> OutputVerdict:
     rules = policy.rules.output
     system_texts = [segment.text for segment in segments if segment.role in SYSTEM_ROLES]
@@ -291,7 +280,7 @@ def _check_output(
         filtered_segments=None if single else tuple(passed),
         details=_details(pieces, single=single),
         category_scores=_scores(pieces, single=single),
-        groundedness=_groundedness(pieces) if beside.context and _grounds(rules) else None,
+        groundedness=_groundedness(pieces, confidence) if beside.context and _grounds(rules) else None,
         policy=policy.name,
         policy_hash=policy.hash,
     )
@@ -301,7 +290,7 @@ def _grounds(rules: OutputRules) -> bool:
     return rules.scanners.groundedness is not None or rules.scanners.groundedness_model is not None
 
 
-def _groundedness(pieces: Sequence[_Piece]) -> Groundedness | None:
+def _groundedness(pieces: Sequence[_Piece], confidence: float | None) -> Groundedness | None:
     decided = (item.finding for piece in pieces for item in piece.decided)
     if any(finding.detector.startswith("groundedness") and finding.category == "failure" for finding in decided):
         return None
@@ -315,6 +304,7 @@ def _groundedness(pieces: Sequence[_Piece]) -> Groundedness | None:
             support=round(1 - one.score, 4),
             kind=one.kind,
             reason=one.reason,
+            causes=with_confidence(one.cause, confidence),
         )
         for (segment_id, _, _), one in judged.items()
     )

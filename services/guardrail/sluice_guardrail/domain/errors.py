@@ -27,6 +27,12 @@ class UnreadableVault(Unprocessable):
     code, title = "vault_unreadable", "The vault does not open"
 
 
+class UnreadableApproval(Unprocessable):
+    """A sealed approval does not open."""
+
+    code, title = "approval_unreadable", "The approval does not open"
+
+
 class WrongPolicy(Unprocessable):
     """A policy that is to be tried is not right."""
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from sluice.contracts.guard import HallucinationCause
+
 Category = Literal[
     "pii",
     "secret",
@@ -24,7 +26,7 @@ Category = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One span of a text: `start` and `end` count characters, `kind` names what it is, `score` is 0 to 1, `reason` says why."""
+    """One span of a text: `start` and `end` count characters, `kind` names what it is, `score` is 0 to 1, `reason` says why, `cause` whence a sentence without support may come."""
 
     category: Category
     detector: str
@@ -33,6 +35,7 @@ class Finding:
     end: int
     score: float
     reason: str = ""
+    cause: HallucinationCause | None = None
 
 
 def ascii_word(char: str) -> bool:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from sluice.contracts.guard import HallucinationCause
+from sluice_guardrail.domain.causes import cause_of
 from sluice_guardrail.domain.findings import Finding
 
 UnsupportedKind = Literal["unsupported", "number", "name", "negation", "opposite"]
@@ -109,13 +111,14 @@ _OPPOSITE_OF = _opposites()
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One sentence of an answer: its span, how far the context supports it (0 to 1), and what is wrong with it, if anything is."""
+    """One sentence of an answer: its span, how far the context supports it (0 to 1), and what is wrong with it and whence that may come, if anything is."""
 
     start: int
     end: int
     support: float
     kind: UnsupportedKind | None
     reason: str
+    cause: HallucinationCause | None
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,9 @@ def find_unsupported(answer: str, context: Sequence[str]) -> Iterator[Finding]:
     """Yield each sentence that states something as a finding, whose score says how likely it is that nothing supports it."""
     for one in judge(answer, context):
         kind = one.kind or "supported"
-        yield Finding("grounding", "groundedness", kind, one.start, one.end, round(1 - one.support, 4), one.reason)
+        yield Finding(
+            "grounding", "groundedness", kind, one.start, one.end, round(1 - one.support, 4), one.reason, one.cause
+        )
 
 
 def _judged(answer: str, evidence: "_Evidence") -> Iterator[Judged]:
@@ -163,8 +168,8 @@ def _judged(answer: str, evidence: "_Evidence") -> Iterator[Judged]:
         said = _said(_CITATION.sub(" ", sentence))
         if sum(said.stems.values()) + len(said.numbers) < _FEWEST_WORDS:
             continue
-        support, kind = evidence.support(said)
-        yield Judged(start, end, support, kind, "" if kind is None else _REASONS[kind])
+        support, kind, covered = evidence.support(said)
+        yield Judged(start, end, support, kind, "" if kind is None else _REASONS[kind], cause_of(kind, covered))
 
 
 class _Evidence:
@@ -199,8 +204,8 @@ class _Evidence:
             (),
         )
 
-    def support(self, said: _Said) -> tuple[float, UnsupportedKind | None]:
-        """Return how far the best passage supports what is said, and what contradicts it."""
+    def support(self, said: _Said) -> tuple[float, UnsupportedKind | None, float]:
+        """Return how far the best passage supports what is said, what contradicts it, and what share of its words stands there."""
         weights = {stem: self._weight(stem) * count for stem, count in said.stems.items()}
         total = sum(weights.values())
         best = self._best(weights)
@@ -217,7 +222,7 @@ class _Evidence:
         support = min(covered, _CAPS[kind]) if kind is not None else covered
         if kind is None and support < 0.5:
             kind = "unsupported"
-        return round(support, 4), kind
+        return round(support, 4), kind, covered
 
     def _weight(self, stem: str) -> float:
         count, of = self._frequencies[stem], len(self._said)

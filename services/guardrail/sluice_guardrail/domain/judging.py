@@ -158,6 +158,7 @@ def _unsupported(question: JudgeQuestion, said: str) -> list[Finding]:
         Finding(
             "grounding", "groundedness_model", "unsupported" if at in wrong else "supported", start, end,
             float(at in wrong), "a model finds no support for it in the context" if at in wrong else "",
+            "undetermined" if at in wrong else None,
         )
         for at, (start, end) in enumerate(spans, 1)
     ]  # fmt: skip

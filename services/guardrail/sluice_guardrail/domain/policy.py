@@ -12,7 +12,9 @@ from sluice.settings import ConfigError
 from sluice_guardrail.domain.detectors import PiiKind
 from sluice_guardrail.domain.errors import UnknownPolicy
 from sluice_guardrail.domain.output_filter import MarkKind
+from sluice_guardrail.domain.review import ReviewRules
 from sluice_guardrail.domain.scanners.rules import OnError, OutputScanners, Scanners
+from sluice_guardrail.domain.tool_risk import ToolRules
 
 PiiAction = Literal["redact", "mask", "block", "flag", "allow"]
 InjectionAction = Literal["block", "sanitise", "flag", "allow"]
@@ -103,6 +105,8 @@ class OutputRules(_Section):
     pii: PiiRules = PiiRules()
     filter: FilterRules = FilterRules()
     scanners: OutputScanners = OutputScanners()
+    review: ReviewRules | None = Field(None, description="which answers a person should look at")
+    tools: ToolRules | None = Field(None, description="what may become of tool calls, by the risk of their tools")
 
     @field_validator("pii")
     @classmethod

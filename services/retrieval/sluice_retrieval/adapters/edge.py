@@ -15,18 +15,28 @@ import qdrant_edge as qdrant
 
 from sluice.errors import DependencyUnavailable
 from sluice_retrieval.adapters.edge_shard import (
-    DENSE,
     DOCUMENT,
     ENGINE_ERROR,
+    FIRST,
     OWNER,
-    SPARSE,
     equals,
     one_of,
     open_shard,
 )
-from sluice_retrieval.adapters.payloads import owner_of, passage_of, payload_of, point_id
+from sluice_retrieval.adapters.payloads import (
+    DENSE_NAMES,
+    SPARSE_NAMES,
+    TERMS,
+    name_of,
+    owner_of,
+    passage_of,
+    payload_of,
+    point_id,
+    ranking_in,
+)
 from sluice_retrieval.domain.bm25 import SparseVector
-from sluice_retrieval.domain.points import Dense, Point, PointPage, Probe, Scope, Scored, Selector
+from sluice_retrieval.domain.metrics import similarity, tfidf_weights
+from sluice_retrieval.domain.points import Dense, Point, PointPage, Probe, Scope, Scored, Selector, Sparse
 from sluice_retrieval.domain.spaces import model_in
 
 _log = logging.getLogger(__name__)
@@ -50,8 +60,11 @@ class EdgeVectorStore:
     takes with it is found at the next start by `document_counts` and ingested again.
     """
 
-    def __init__(self, shard: Any, executor: ThreadPoolExecutor, lock: IO[str], space: str) -> None:
+    def __init__(
+        self, shard: Any, executor: ThreadPoolExecutor, lock: IO[str], space: str, names: Collection[str]
+    ) -> None:
         self._space = space
+        self._names = names
         self._shard = shard
         self._executor = executor
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="qdrant-edge-read")
@@ -62,8 +75,8 @@ class EdgeVectorStore:
         self._searched_at = time.monotonic()
 
     @classmethod
-    async def open(cls, folder: Path, space: str) -> "EdgeVectorStore":
-        """Open the shard of an embedding space in `folder`, or make it.
+    async def open(cls, folder: Path, space: str, names: Collection[str] = FIRST) -> "EdgeVectorStore":
+        """Open the shard of an embedding space in `folder`, or make it; its points have vectors of these names.
 
         Raises:
             DependencyUnavailable: another process has it open, or it was made for other vectors.
@@ -72,12 +85,12 @@ class EdgeVectorStore:
         executor = ThreadPoolExecutor(1, thread_name_prefix="qdrant-edge")
         loop = asyncio.get_running_loop()
         try:
-            shard = await loop.run_in_executor(executor, open_shard, folder, model_in(space)[1])
+            shard = await loop.run_in_executor(executor, open_shard, folder, model_in(space)[1], names)
         except DependencyUnavailable:
             executor.shutdown(wait=False)
             lock.close()
             raise
-        return cls(shard, executor, lock, space)
+        return cls(shard, executor, lock, space, names)
 
     async def upsert(self, points: Sequence[Point]) -> None:
         """Put points in place."""
@@ -96,10 +109,39 @@ class EdgeVectorStore:
     ) -> list[list[Scored]]:
         """Return one ranking for each probe."""
         self._searched_at = time.monotonic()
-        requests = [_query(scope, probe, limit, with_vectors=with_vectors) for probe in probes]
-        rankings = await asyncio.gather(*(self._read(partial(self._shard.query, request)) for request in requests))
+        rankings = await asyncio.gather(
+            *(self._ranking(scope, probe, limit, with_vectors=with_vectors) for probe in probes)
+        )
         owners = _owners(scope)
-        return [[_scored(hit, owners, with_vectors=with_vectors) for hit in ranking] for ranking in rankings]
+        return [
+            [_scored(hit, owners, probe, with_vectors=with_vectors) for hit in ranking]
+            for probe, ranking in zip(probes, rankings, strict=True)
+        ]
+
+    async def _ranking(self, scope: Scope, probe: Probe, limit: int, *, with_vectors: bool) -> Sequence[Any]:
+        if name_of(probe) not in self._names:
+            return ()  # no store here ranks so
+        if isinstance(probe, Sparse) and probe.weighting == "tfidf":
+            weighed = await self._read(partial(self._tfidf, scope, probe.vector))
+            if not weighed.indices:
+                return ()
+            probe = probe._replace(vector=weighed)
+        request = _query(scope, probe, limit, with_vectors=self._dense_names() if with_vectors else [])
+        return await self._read(partial(self._shard.query, request))
+
+    def _dense_names(self) -> list[str]:
+        return [name for name in DENSE_NAMES.values() if name in self._names]
+
+    def _tfidf(self, scope: Scope, asked: SparseVector) -> SparseVector:
+        counted = [one_of(OWNER, _owners(scope)), qdrant.HasVectorCondition(SPARSE_NAMES["tfidf"])]
+
+        def chunks(*conditions: Any) -> int:
+            found: int = self._shard.count(
+                qdrant.CountRequest(exact=True, filter=qdrant.Filter(must=[*counted, *conditions]))
+            )
+            return found
+
+        return tfidf_weights(asked, chunks(), {term: chunks(equals(TERMS, term)) for term in asked.indices})
 
     async def count(self, selector: Selector) -> int:
         """Return how many points there are."""
@@ -201,35 +243,44 @@ def _locked(folder: Path) -> IO[str]:
 
 
 def _edge_point(point: Point, space: str) -> Any:
-    sparse = qdrant.SparseVector(indices=list(point.sparse.indices), values=list(point.sparse.values))
+    # the engine reads any sequence, whatever its stubs say: a copy of each vector costs half of what its reading does
+    vectors: Any = (point.dense, *point.sparse)
+    dense, indices, weights = vectors
     return qdrant.Point(
         id=point_id(point.passage.chunk_id),
-        vector={DENSE: list(point.dense), SPARSE: sparse},
+        vector={
+            DENSE_NAMES[point.ranking.metric]: dense,
+            SPARSE_NAMES[point.ranking.keywords]: qdrant.SparseVector(indices=indices, values=weights),
+        },
         payload={**payload_of(point, space), OWNER: owner_of(point.tenant, point.passage.store_id)},
     )
 
 
 def _point_of(tenant: str, record: Any) -> Point:
-    sparse = record.vector[SPARSE]
+    ranking = ranking_in(record.vector)
+    sparse = record.vector[SPARSE_NAMES[ranking.keywords]]
     return Point(
         tenant,
         passage_of(record.payload),
-        tuple(record.vector[DENSE]),
+        tuple(record.vector[DENSE_NAMES[ranking.metric]]),
         SparseVector(tuple(sparse.indices), tuple(sparse.values)),
+        ranking,
     )
 
 
-def _scored(hit: Any, owners: Collection[str], *, with_vectors: bool) -> Scored:
+def _scored(hit: Any, owners: Collection[str], probe: Probe, *, with_vectors: bool) -> Scored:
     if hit.payload[OWNER] not in owners:  # the filter has seen to it; a row of another tenant never leaves here
         raise DependencyUnavailable("The embedded vector store returned what was not asked for.")
-    return Scored(passage_of(hit.payload), hit.score, tuple(hit.vector[DENSE]) if with_vectors else None)
+    dense = next(tuple(hit.vector[name]) for name in hit.vector) if with_vectors else None
+    score = similarity(probe.metric, hit.score) if isinstance(probe, Dense) else hit.score
+    return Scored(passage_of(hit.payload), score, dense)
 
 
 def _owners(scope: Scope) -> list[str]:
     return [owner_of(scope.tenant, store_id) for store_id in scope.store_ids]
 
 
-def _query(scope: Scope, probe: Probe, limit: int, *, with_vectors: bool) -> Any:
+def _query(scope: Scope, probe: Probe, limit: int, *, with_vectors: Sequence[str]) -> Any:
     # One condition on one key: two cost several times as much over many points, and a list more than one value.
     # Where documents are named, they are the stores' own, and `_scored` looks again; to ask for the owner of each of
     # their points too takes as long as all the rest (measured over 100,000 points, a tenth of them named: 8 ms, not 4).
@@ -241,19 +292,20 @@ def _query(scope: Scope, probe: Probe, limit: int, *, with_vectors: bool) -> Any
         wanted = [one_of(DOCUMENT, sorted(set(scope.document_ids).difference(scope.hidden_document_ids)))]
         hidden = None
     if isinstance(probe, Dense):
-        query = qdrant.Query.Nearest(list(probe.vector), using=DENSE)
+        query = qdrant.Query.Nearest(list(probe.vector), using=name_of(probe))
         params = qdrant.SearchParams(exact=True)
     else:
         sparse = qdrant.SparseVector(indices=list(probe.vector.indices), values=list(probe.vector.values))
-        query = qdrant.Query.Nearest(sparse, using=SPARSE)
-        params = qdrant.SearchParams(idf=qdrant.IdfParams(corpus=qdrant.Filter(must=corpus)))
+        query = qdrant.Query.Nearest(sparse, using=name_of(probe))
+        idf = None if probe.weighting == "tfidf" else qdrant.IdfParams(corpus=qdrant.Filter(must=corpus))
+        params = qdrant.SearchParams(idf=idf)
     return qdrant.QueryRequest(
         limit=limit,
         query=query,
         filter=qdrant.Filter(must=wanted, must_not=hidden),
         params=params,
         with_payload=True,
-        with_vector=[DENSE] if with_vectors else False,
+        with_vector=list(with_vectors) or False,
     )
 
 

@@ -3,17 +3,17 @@
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import qdrant_edge as qdrant
 
 from sluice.errors import DependencyUnavailable
-from sluice_retrieval.adapters.payloads import owner_of
+from sluice_retrieval.adapters.payloads import DENSE_NAMES, SPARSE_NAMES, TERMS, owner_of
 
 _log = logging.getLogger(__name__)
-DENSE, SPARSE = "dense", "bm25"
+DENSE, SPARSE = DENSE_NAMES["cosine"], SPARSE_NAMES["bm25"]
 OWNER, DOCUMENT = "owner", "document"
 ENGINE_ERROR = Exception  # the engine raises this class itself and nothing narrower
 _KEYWORDS = ("tenant", "store", DOCUMENT, OWNER)
@@ -24,15 +24,24 @@ _AT_ONCE = 500
 # Eight bits a number after a random rotation: an exact search reads a quarter of the memory and takes a third of the
 # time (measured over 100,000 vectors of 384: 13 to 4 ms), and ranks as full numbers do (docs/reference/retrieval.md).
 _STORED_AS = "turbo8"
+_DATATYPE = qdrant.VectorStorageDatatype.Turbo8
+FIRST = (DENSE, SPARSE)
+"""The vectors of most stores."""
+EVERY = (*DENSE_NAMES.values(), *SPARSE_NAMES.values())
+_DISTANCES = {
+    DENSE: qdrant.Distance.Cosine,
+    DENSE_NAMES["dotproduct"]: qdrant.Distance.Dot,
+    DENSE_NAMES["euclidean"]: qdrant.Distance.Euclid,
+}
 
 
-def open_shard(folder: Path, dimensions: int) -> Any:
-    """Open the shard in `folder`, or make it; one whose vectors an older release stored in full is rewritten first.
+def open_shard(folder: Path, dimensions: int, names: Collection[str]) -> Any:
+    """Open the shard in `folder`, or make it with vectors of these names; one whose vectors an older release stored in full is rewritten first.
 
     Raises:
         DependencyUnavailable: it cannot be opened, or it was made for vectors of other dimensions.
     """
-    config = _config(dimensions)
+    config = _config(dimensions, names)
     try:
         _finish_rewriting(folder)
         if not (folder / _CONFIG).exists():
@@ -50,7 +59,7 @@ def open_shard(folder: Path, dimensions: int) -> Any:
     return shard
 
 
-def equals(key: str, value: str) -> Any:
+def equals(key: str, value: str | int) -> Any:
     """Return the condition that a key has this value."""
     return qdrant.FieldCondition(key, match=qdrant.MatchValue(value))
 
@@ -60,14 +69,18 @@ def one_of(key: str, values: Sequence[str]) -> Any:
     return qdrant.FieldCondition(key, match=qdrant.MatchAny(list(values)))
 
 
-def _config(dimensions: int) -> Any:
+def _config(dimensions: int, names: Collection[str]) -> Any:
     return qdrant.EdgeConfig(
         vectors={
-            DENSE: qdrant.EdgeVectorParams(
-                size=dimensions, distance=qdrant.Distance.Cosine, datatype=qdrant.VectorStorageDatatype.Turbo8
-            )
+            name: qdrant.EdgeVectorParams(size=dimensions, distance=distance, datatype=_DATATYPE)
+            for name, distance in _DISTANCES.items()
+            if name in names
         },
-        sparse_vectors={SPARSE: qdrant.EdgeSparseVectorParams(modifier=qdrant.Modifier.Idf)},
+        sparse_vectors={
+            name: qdrant.EdgeSparseVectorParams(modifier=qdrant.Modifier.Idf if name == SPARSE else None)
+            for name in SPARSE_NAMES.values()
+            if name in names
+        },
         optimizers=qdrant.EdgeOptimizersConfig(
             indexing_threshold=_NEVER_KB, max_segment_size=_NEVER_KB, default_segment_number=1
         ),
@@ -85,6 +98,7 @@ def _made(folder: Path, config: Any) -> Any:
 def _index_fields(shard: Any) -> None:
     for field in _KEYWORDS:
         shard.update(qdrant.UpdateOperation.create_field_index(field, qdrant.PayloadSchemaType.Keyword))
+    shard.update(qdrant.UpdateOperation.create_field_index(TERMS, qdrant.PayloadSchemaType.Integer))
 
 
 def _stored_as(folder: Path) -> str:

@@ -7,7 +7,7 @@ import itertools
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 
 from sluice.errors import DependencyUnavailable
 from sluice_retrieval.domain.embedding import Embedded, Lane
-from sluice_retrieval.domain.tokens import Word
+from sluice_retrieval.domain.tokens import Word, Words
 from sluice_retrieval.metrics import Metrics
 
 DIMENSIONS = 384
@@ -31,6 +31,10 @@ _LONG_WORD_CHARS = 1000
 _SHORT_CHARS = 1000
 _KNOWN_WORDS = 200_000
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9]+|[^\sA-Za-z0-9]")
+_ALONE, _IN_RUN = 1, 2  # what an ASCII character is: neither of them is white space
+_KINDS = np.array(
+    [0 if chr(at).isspace() else _IN_RUN if chr(at).isalnum() else _ALONE for at in range(128)], dtype=np.uint8
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 Floats = NDArray[np.float32]
@@ -72,25 +76,41 @@ class MiniLmCounter:
         self.tokenizer = tokenizer
         self._known: dict[str, int] = {}
 
-    def words(self, text: str) -> list[Word]:
+    def words(self, text: str) -> Words:
         """Return the words of `text`; it is read in pieces, so that a long text needs little memory."""
-        return [word for start, end in _pieces(text) for word in self._words(text[start:end], start)]
+        found = Words([], [], [])
+        for start, end in _pieces(text):
+            part = self._words(text[start:end], start)
+            found.starts += part.starts
+            found.ends += part.ends
+            found.tokens += part.tokens
+        return found
 
-    def _words(self, piece: str, shift: int) -> Iterable[Word]:
-        return self._plain_words(piece, shift) if _is_plain(piece) else self._any_words(piece, shift)
+    def _words(self, piece: str, shift: int) -> Words:
+        if not _is_plain(piece):
+            return Words.of(self._any_words(piece, shift))
+        found = self._plain_words(piece, shift)
+        if found.longest() <= _LONG_WORD_CHARS:
+            return found
+        return Words.of(part for word in found for part in _split_long(word))
 
-    def _plain_words(self, piece: str, shift: int) -> Iterator[Word]:
+    def _plain_words(self, piece: str, shift: int) -> Words:
         # In plain ASCII the tokenizer's words are runs of letters and digits, and single other characters.
+        found = _PLAIN_WORD.findall(piece)
+        kinds = _KINDS[np.frombuffer(piece.encode(), dtype=np.uint8)]
+        runs = kinds == _IN_RUN
+        begins, stops = kinds == _ALONE, kinds == _ALONE
+        begins[1:] |= runs[1:] & ~runs[:-1]
+        stops[:-1] |= runs[:-1] & ~runs[1:]
+        begins[:1] |= runs[:1]
+        stops[-1:] |= runs[-1:]
         known = self._known
-        for match in _PLAIN_WORD.finditer(piece):
-            start, end = match.span()
-            tokens = 1 if end - start == 1 else known.get(match[0]) or self._tokens_of(match[0])
-            if end - start <= _LONG_WORD_CHARS:
-                yield Word(start + shift, end + shift, tokens)
-            else:
-                yield from _split_long(Word(start + shift, end + shift, tokens))
+        counted = [known.get(word) or self._tokens_of(word) for word in found]
+        return Words((np.flatnonzero(begins) + shift).tolist(), (np.flatnonzero(stops) + (shift + 1)).tolist(), counted)
 
     def _tokens_of(self, word: str) -> int:
+        if len(word) == 1:
+            return 1
         if len(self._known) >= _KNOWN_WORDS:
             self._known.clear()
         found = self._known[word] = len(self.tokenizer.encode(word, add_special_tokens=False).ids)

@@ -38,6 +38,7 @@ class Endpoint(NamedTuple):
     timeout_s: float = 30.0
     retries: int = 4
     send_dimensions: bool = False
+    normalize: bool = True
 
 
 class _Item(BaseModel):
@@ -78,7 +79,7 @@ class OpenAIEmbedder:
 
     Texts go in batches, some at once. What is overloaded, away or late (429, 5xx, no connection, no answer in time) is asked again with growing pauses
     and jitter, or after the provider's Retry-After; a question of a search is asked twice at most, since somebody waits for it. After five failures in a row
-    the model is left alone for five seconds. Vectors are brought to length 1; one of another length than configured is an
+    the model is left alone for five seconds. Vectors are brought to length 1 unless `normalize` is off; one of another length than configured is an
     error and is never stored. Chunks are counted in the tokens of `counter`, not of this model: keep them well below what it reads.
     """
 
@@ -105,7 +106,7 @@ class OpenAIEmbedder:
         return self._counter
 
     async def embed(self, texts: Sequence[str], lane: Lane, tenant: str | None = None) -> Embedded:
-        """Return one unit vector for each text.
+        """Return one vector for each text.
 
         Raises:
             EmbeddingInputInvalid: the model refuses the texts, as too long for instance.
@@ -187,7 +188,7 @@ class OpenAIEmbedder:
             )
         try:
             found = _Answer.model_validate_json(answer.body)
-            vectors = {item.index: _unit(item.embedding) for item in found.data}
+            vectors = {item.index: _vector(item.embedding, self._endpoint.normalize) for item in found.data}
         except (ValidationError, ValueError, struct.error, binascii.Error) as exc:
             raise UpstreamFailed(f"The answer of the embedding model {self.name!r} cannot be read.") from exc
         if sorted(vectors) != list(range(expected)):
@@ -201,12 +202,12 @@ class OpenAIEmbedder:
         return [vectors[at] for at in range(expected)], found.usage.prompt_tokens
 
 
-def _unit(given: str | Sequence[float]) -> tuple[float, ...]:
+def _vector(given: str | Sequence[float], normalize: bool) -> tuple[float, ...]:  # noqa: FBT001 - as configured
     vector: Sequence[float] = given if not isinstance(given, str) else _unpacked(given)
     length = math.sqrt(math.fsum(value * value for value in vector))
     if not math.isfinite(length) or length == 0:
         raise ValueError("a vector has no direction")
-    return tuple(value / length for value in vector)
+    return tuple(value / length for value in vector) if normalize else tuple(vector)
 
 
 def _unpacked(given: str) -> tuple[float, ...]:

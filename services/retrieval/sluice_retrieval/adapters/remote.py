@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from sluice.clients.http import ServiceClient
 from sluice.contracts.base import Reply, Request
+from sluice_retrieval.domain.frames import pack_points
 from sluice_retrieval.domain.points import Point, PointPage, Probe, Scope, Scored, Selector
 from sluice_retrieval.domain.wire import (
     PagePoints,
@@ -13,13 +14,11 @@ from sluice_retrieval.domain.wire import (
     Rankings,
     SearchPoints,
     SelectPoints,
-    UpsertPoints,
-    WirePoint,
     WireProbe,
 )
 
 Answer = TypeVar("Answer", bound=Reply)
-_BATCH = 200
+_BATCH = 500
 _TIMEOUT_S = 60.0
 
 
@@ -34,8 +33,7 @@ class RemoteVectorStore:
         """Put points in place."""
         for at in range(0, len(points), _BATCH):
             batch = points[at : at + _BATCH]
-            body = UpsertPoints(points=tuple(WirePoint.of(point) for point in batch), space=self._space)
-            await self._ask("/internal/points", body, PointCount, batch[0].tenant)
+            await self._ask("/internal/points", pack_points(batch, self._space), PointCount, batch[0].tenant, "PUT")
 
     async def delete(self, selector: Selector) -> None:
         """Remove points."""
@@ -53,6 +51,7 @@ class RemoteVectorStore:
             probes=tuple(WireProbe.of(probe) for probe in probes),
             limit=limit,
             with_vectors=with_vectors,
+            rankings=scope.rankings,
             space=self._space,
         )
         answer = await self._ask("/internal/points/search", body, Rankings, scope.tenant)
@@ -85,7 +84,9 @@ class RemoteVectorStore:
     async def _select(self, path: str, selector: Selector) -> PointCount:
         return await self._ask(path, SelectPoints.of(selector, self._space), PointCount, selector.tenant)
 
-    async def _ask(self, path: str, body: Request, reply: type[Answer], tenant: str) -> Answer:
+    async def _ask(
+        self, path: str, body: Request | bytes, reply: type[Answer], tenant: str, method: str = "POST"
+    ) -> Answer:
         return await self._client.request(
-            "POST", path, body, reply=reply, tenant=tenant or "none", timeout_s=_TIMEOUT_S, idempotent=True
+            method, path, body, reply=reply, tenant=tenant or "none", timeout_s=_TIMEOUT_S, idempotent=True
         )

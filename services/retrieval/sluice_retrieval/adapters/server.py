@@ -8,13 +8,28 @@ from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ApiException
 
 from sluice.errors import DependencyUnavailable
-from sluice_retrieval.adapters.payloads import passage_of, payload_of, point_id
+from sluice_retrieval.adapters.payloads import (
+    DENSE_NAMES,
+    SPARSE_NAMES,
+    TERMS,
+    name_of,
+    passage_of,
+    payload_of,
+    point_id,
+    ranking_in,
+)
 from sluice_retrieval.domain.bm25 import SparseVector
-from sluice_retrieval.domain.points import Dense, Point, PointPage, Probe, Scope, Scored, Selector
+from sluice_retrieval.domain.metrics import similarity, tfidf_weights
+from sluice_retrieval.domain.points import Dense, Point, PointPage, Probe, Scope, Scored, Selector, Sparse
 from sluice_retrieval.domain.spaces import model_in
 
 COLLECTION = "sluice_chunks"
-_DENSE, _SPARSE = "dense", "bm25"
+_DISTANCES = {
+    DENSE_NAMES["cosine"]: models.Distance.COSINE,
+    DENSE_NAMES["dotproduct"]: models.Distance.DOT,
+    DENSE_NAMES["euclidean"]: models.Distance.EUCLID,
+}
+_MODIFIERS = {SPARSE_NAMES["bm25"]: models.Modifier.IDF, SPARSE_NAMES["tfidf"]: models.Modifier.NONE}
 _TIMEOUT_S = 30
 
 
@@ -51,10 +66,27 @@ class ServerVectorStore:
         self, scope: Scope, probes: Sequence[Probe], limit: int, *, with_vectors: bool = False
     ) -> list[list[Scored]]:
         """Return one ranking for each probe."""
-        requests = [_query(scope, probe, limit, with_vectors=with_vectors) for probe in probes]
         async with self._collection() as client:
+            weighed = [await self._weighed(client, scope, probe) for probe in probes]
+            requests = [_query(scope, probe, limit, with_vectors=with_vectors) for probe in weighed]
             answers = await client.query_batch_points(self._name, requests=requests)
-        return [[_scored(hit) for hit in answer.points] for answer in answers]
+        return [[_scored(hit, probe) for hit in answer.points] for probe, answer in zip(probes, answers, strict=True)]
+
+    async def _weighed(self, client: AsyncQdrantClient, scope: Scope, probe: Probe) -> Probe:
+        if isinstance(probe, Dense) or probe.weighting == "bm25":
+            return probe
+        counted: list[models.Condition] = [
+            _equals("tenant", scope.tenant),
+            _one_of("store", scope.store_ids),
+            models.HasVectorCondition(has_vector=SPARSE_NAMES["tfidf"]),
+        ]
+
+        async def chunks(*conditions: models.Condition) -> int:
+            wanted = models.Filter(must=[*counted, *conditions])
+            return (await client.count(self._name, count_filter=wanted, exact=True)).count
+
+        with_term = {term: await chunks(_equals(TERMS, term)) for term in probe.vector.indices}
+        return Sparse(tfidf_weights(probe.vector, await chunks(), with_term), "tfidf")
 
     async def count(self, selector: Selector) -> int:
         """Return how many points there are."""
@@ -119,37 +151,62 @@ class ServerVectorStore:
         if not await self._client.collection_exists(self._name):
             await self._client.create_collection(
                 self._name,
-                vectors_config={_DENSE: models.VectorParams(size=self._dimensions, distance=models.Distance.COSINE)},
-                sparse_vectors_config={_SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+                vectors_config={
+                    name: models.VectorParams(size=self._dimensions, distance=distance)
+                    for name, distance in _DISTANCES.items()
+                },
+                sparse_vectors_config={
+                    name: models.SparseVectorParams(modifier=modifier) for name, modifier in _MODIFIERS.items()
+                },
             )
+        else:
+            await self._add_vectors()
+        terms = models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, lookup=True, range=False)
+        await self._client.create_payload_index(self._name, TERMS, field_schema=terms, wait=True)
         for field in ("tenant", "store", "document"):
             schema = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=field == "tenant")
             await self._client.create_payload_index(self._name, field, field_schema=schema, wait=True)
+
+    async def _add_vectors(self) -> None:
+        """Give a collection of an older release the vectors that it lacks."""
+        params = (await self._client.get_collection(self._name)).config.params
+        dense, sparse = params.vectors or {}, params.sparse_vectors or {}
+        for name, distance in _DISTANCES.items():
+            if isinstance(dense, dict) and name not in dense:
+                made = models.DenseVectorConfig(size=self._dimensions, distance=distance)
+                await self._client.create_vector_name(self._name, name, models.DenseVectorNameConfig(dense=made))
+        for name, modifier in _MODIFIERS.items():
+            if name not in sparse:
+                kind = models.SparseVectorNameConfig(sparse=models.SparseVectorConfig(modifier=modifier))
+                await self._client.create_vector_name(self._name, name, kind)
 
 
 def _server_point(point: Point, space: str) -> models.PointStruct:
     sparse = models.SparseVector(indices=list(point.sparse.indices), values=list(point.sparse.values))
     return models.PointStruct(
         id=point_id(point.passage.chunk_id),
-        vector={_DENSE: list(point.dense), _SPARSE: sparse},
+        vector={DENSE_NAMES[point.ranking.metric]: list(point.dense), SPARSE_NAMES[point.ranking.keywords]: sparse},
         payload=payload_of(point, space),
     )
 
 
 def _point_of(tenant: str, record: models.Record) -> Point:
     vectors: dict[str, Any] = record.vector if isinstance(record.vector, dict) else {}
-    sparse = vectors[_SPARSE]
-    dense = tuple(float(number) for number in vectors[_DENSE])
-    return Point(tenant, passage_of(record.payload), dense, SparseVector(tuple(sparse.indices), tuple(sparse.values)))
+    ranking = ranking_in(vectors)
+    sparse = vectors[SPARSE_NAMES[ranking.keywords]]
+    dense = tuple(float(number) for number in vectors[DENSE_NAMES[ranking.metric]])
+    words = SparseVector(tuple(sparse.indices), tuple(sparse.values))
+    return Point(tenant, passage_of(record.payload), dense, words, ranking)
 
 
-def _scored(hit: models.ScoredPoint) -> Scored:
+def _scored(hit: models.ScoredPoint, probe: Probe) -> Scored:
     vectors = hit.vector if isinstance(hit.vector, dict) else {}
-    dense = vectors.get(_DENSE)
+    dense = next(iter(vectors.values()), None)
+    score = similarity(probe.metric, hit.score) if isinstance(probe, Dense) else hit.score
     vector = (
         tuple(float(number) for number in dense if isinstance(number, int | float)) if isinstance(dense, list) else None
     )
-    return Scored(passage_of(hit.payload), hit.score, vector)
+    return Scored(passage_of(hit.payload), score, vector)
 
 
 def _query(scope: Scope, probe: Probe, limit: int, *, with_vectors: bool) -> models.QueryRequest:
@@ -167,15 +224,16 @@ def _query(scope: Scope, probe: Probe, limit: int, *, with_vectors: bool) -> mod
     else:
         sparse = models.SparseVector(indices=list(probe.vector.indices), values=list(probe.vector.values))
         query = models.NearestQuery(nearest=sparse)
-        params = models.SearchParams(idf=models.IdfCorpusParams(corpus=models.Filter(must=corpus)))
+        if probe.weighting == "bm25":
+            params = models.SearchParams(idf=models.IdfCorpusParams(corpus=models.Filter(must=corpus)))
     return models.QueryRequest(
         query=query,
-        using=_DENSE if isinstance(probe, Dense) else _SPARSE,
+        using=name_of(probe),
         filter=models.Filter(must=corpus + only, must_not=hidden),
         params=params,
         limit=limit,
         with_payload=True,
-        with_vector=[_DENSE] if with_vectors else False,
+        with_vector=list(_DISTANCES) if with_vectors else False,
     )
 
 
@@ -186,7 +244,7 @@ def _selected(selector: Selector) -> models.Filter:
     return models.Filter(must=must)
 
 
-def _equals(key: str, value: str) -> models.FieldCondition:
+def _equals(key: str, value: str | int) -> models.FieldCondition:
     return models.FieldCondition(key=key, match=models.MatchValue(value=value))
 
 

@@ -32,13 +32,15 @@ class Prepared(NamedTuple):
     weight: float
 
 
-async def prepare(query: Query, reading: Reading, embedder: Embedder, languages: Sequence[str]) -> list[Prepared]:
+async def prepare(query: Query, reading: Reading, embedder: Embedder, scope: Scope) -> list[Prepared]:
     """Return what a question is searched for with; every text is embedded once."""
     added = dict.fromkeys(reading.synonyms, SYNONYM_WEIGHT)
     found = []
     for one in reading.asked:
         asked = query.model_copy(update={"query": one.text})
-        found.append(Prepared(asked, await probes_of(asked, embedder, added, languages), one.weight))
+        found.append(
+            Prepared(asked, await probes_of(asked, embedder, added, scope.languages, scope.rankings), one.weight)
+        )
     return found
 
 
@@ -61,11 +63,11 @@ async def terms_to_add(prepared: Sequence[Prepared], scope: Scope, engine: Engin
 
 
 async def with_terms(
-    prepared: Sequence[Prepared], reading: Reading, terms: Sequence[str], embedder: Embedder, languages: Sequence[str]
+    prepared: Sequence[Prepared], reading: Reading, terms: Sequence[str], embedder: Embedder, scope: Scope
 ) -> list[Prepared]:
     """Return the same texts with terms of the store added to the words of the first."""
     first = prepared[0]
     added = {**dict.fromkeys(terms, TERM_WEIGHT), **dict.fromkeys(reading.synonyms, SYNONYM_WEIGHT)}
     words = first.query.model_copy(update={"mode": "bm25"})
-    probes = {**first.probes, **await probes_of(words, embedder, added, languages)}
+    probes = {**first.probes, **await probes_of(words, embedder, added, scope.languages, scope.rankings)}
     return [first._replace(probes=probes), *prepared[1:]]

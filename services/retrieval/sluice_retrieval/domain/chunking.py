@@ -15,7 +15,7 @@ from sluice.contracts.retrieval import ChunkingOptions, ChunkingStrategy
 from sluice_retrieval.domain.code import code_sections
 from sluice_retrieval.domain.sections import Block, Section, markdown_sections, plain_sections
 from sluice_retrieval.domain.sentences import sentence_starts
-from sluice_retrieval.domain.tokens import TokenCounter, Word, count_tokens, small_words
+from sluice_retrieval.domain.tokens import TokenCounter, Words, count_tokens, small_words
 
 MARKDOWN = "text/markdown"
 _OVERLAP_SENTENCES = 2
@@ -84,25 +84,24 @@ def _section_chunks(
     text: str, section: Section, options: ChunkingOptions, counter: TokenCounter, breaks: Sequence[int]
 ) -> Iterator[tuple[int, int, int]]:
     start, end = section.blocks[0].start, section.blocks[-1].end
-    found = counter.words(text[start:end])
-    words = list(small_words(text, start, found, counter, options.max_tokens))
-    if not words:
+    found = Words.of(counter.words(text[start:end])).moved(start)
+    if not found:
         return
-    halved = any(word.tokens > options.max_tokens or word.end - word.start > _WHOLE_WORD_CHARS for word in found)
+    words = small_words(text, found, counter, options.max_tokens)
+    halved = words is not found or found.longest() > _WHOLE_WORD_CHARS
     cutter = _Cutter(text, words, options, breaks)
     for piece in cutter.cut(section):
         if halved:
             yield from _checked(text, words, piece, options.max_tokens, counter)
         else:
-            tokens = sum(word.tokens for word in words[piece.first : piece.last])
-            yield words[piece.first].start, words[piece.last - 1].end, tokens
+            yield words.starts[piece.first], words.ends[piece.last - 1], cutter.tokens(piece)
 
 
 def _checked(
-    text: str, words: Sequence[Word], piece: _Range, max_tokens: int, counter: TokenCounter
+    text: str, words: Words, piece: _Range, max_tokens: int, counter: TokenCounter
 ) -> Iterator[tuple[int, int, int]]:
     # A word that was halved can count differently beside its other half; what is too much is cut in two.
-    start, end = words[piece.first].start, words[piece.last - 1].end
+    start, end = words.starts[piece.first], words.ends[piece.last - 1]
     tokens = count_tokens(text[start:end], counter)
     if tokens <= max_tokens or piece.last - piece.first == 1:
         yield start, end, tokens
@@ -115,11 +114,11 @@ def _checked(
 class _Cutter:
     """Cuts the words of one section into ranges."""
 
-    def __init__(self, text: str, words: Sequence[Word], options: ChunkingOptions, breaks: Sequence[int]) -> None:
+    def __init__(self, text: str, words: Words, options: ChunkingOptions, breaks: Sequence[int]) -> None:
         self._text = text
         self._breaks = frozenset(breaks)
-        self._starts = [word.start for word in words]
-        self._sums = [0, *accumulate(word.tokens for word in words)]
+        self._starts = words.starts
+        self._sums = [0, *accumulate(words.tokens)]
         self._max = options.max_tokens
         self._overlap = options.overlap_tokens
         self._strategy = options.strategy
@@ -138,7 +137,7 @@ class _Cutter:
             return self._by_row(section.blocks)
         return self._by_paragraph(section.blocks)
 
-    def _tokens(self, piece: _Range) -> int:
+    def tokens(self, piece: _Range) -> int:
         return self._sums[piece.last] - self._sums[piece.first]
 
     def _words_of(self, start: int, end: int) -> _Range:
@@ -158,7 +157,7 @@ class _Cutter:
         # Sentences of a text; a block of lines whole if it fits, else line by line; windows of what is still too long.
         if block.kind == "text":
             starts = list(sentence_starts(self._text, block.start, block.end))
-        elif self._tokens(self._words_of(block.start, block.end)) <= self._max:
+        elif self.tokens(self._words_of(block.start, block.end)) <= self._max:
             starts = [block.start]
         else:
             starts = list(_line_starts(self._text, block.start, block.end))
@@ -172,7 +171,7 @@ class _Cutter:
         whole = self._words_of(start, end)
         if whole.first == whole.last:
             return
-        if self._tokens(whole) <= self._max:
+        if self.tokens(whole) <= self._max:
             yield whole
             return
         if level == len(_SPLITTERS):
@@ -190,8 +189,8 @@ class _Cutter:
                     held is None
                     or not self._breaks.isdisjoint(range(self._starts[held.last - 1] + 1, self._starts[unit.first] + 1))
                 )
-                full = held is not None and self._tokens(_Range(held.first, unit.last)) > self._max
-                if held is not None and (full or (begins and self._tokens(held) >= self._max // _LEAST_TOPIC)):
+                full = held is not None and self.tokens(_Range(held.first, unit.last)) > self._max
+                if held is not None and (full or (begins and self.tokens(held) >= self._max // _LEAST_TOPIC)):
                     yield held
                     held = None
                 held = _Range(held.first if held else unit.first, unit.last)
@@ -216,7 +215,7 @@ class _Cutter:
         held: list[_Range] = []
         fresh = False  # whether `held` has more than the overlap with the chunk before
         for unit in units:
-            if held and self._tokens(_Range(held[0].first, unit.last)) > self._max:
+            if held and self.tokens(_Range(held[0].first, unit.last)) > self._max:
                 if fresh:
                     yield _Range(held[0].first, held[-1].last)
                 held = self._tail(held[-repeated:], unit)
@@ -230,7 +229,7 @@ class _Cutter:
         kept: list[_Range] = []
         for unit in reversed(held):
             longer = _Range(unit.first, held[-1].last)
-            if self._tokens(longer) > self._overlap or self._tokens(_Range(unit.first, following.last)) > self._max:
+            if self.tokens(longer) > self._overlap or self.tokens(_Range(unit.first, following.last)) > self._max:
                 break
             kept.insert(0, unit)
         return kept
@@ -242,10 +241,10 @@ class _Cutter:
             whole = self._words_of(block.start, block.end)
             if whole.first == whole.last:
                 continue
-            fits = held is not None and self._tokens(_Range(held.first, whole.last)) <= self._max
-            broken = not fits and (bare or self._tokens(whole) > self._max)
+            fits = held is not None and self.tokens(_Range(held.first, whole.last)) <= self._max
+            broken = not fits and (bare or self.tokens(whole) > self._max)
             for unit in self._units(block) if broken else (whole,):
-                if held is not None and self._tokens(_Range(held.first, unit.last)) > self._max:
+                if held is not None and self.tokens(_Range(held.first, unit.last)) > self._max:
                     yield held
                     held = None
                 held = _Range(held.first if held else unit.first, unit.last)

@@ -11,7 +11,7 @@ Lane = Literal["query", "bulk"]
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Unit vectors in the order of the texts, and how many tokens the texts have (special tokens included).
+    """Vectors, of length 1 unless a model is configured to keep its own, in the order of the texts, and how many tokens the texts have (special tokens included).
 
     `each` are the tokens of each text, where the model tells them.
     """

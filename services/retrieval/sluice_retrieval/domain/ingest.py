@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from sluice.clock import Clock
 from sluice.errors import DeadlineExceeded, DependencyUnavailable, UpstreamFailed
-from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vector, terms
+from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vector, frequency_vector, terms
 from sluice_retrieval.domain.chunking import Chunk, chunk_document, document_sections
 from sluice_retrieval.domain.documents import MARKDOWN, PLAIN, checked_text, decoded
 from sluice_retrieval.domain.embedding import Embedder
@@ -24,7 +24,7 @@ from sluice_retrieval.domain.errors import (
 from sluice_retrieval.domain.extraction import AS_TEXT, Extractor, FileFormat, FileSource, format_of
 from sluice_retrieval.domain.images import Picture, text_of
 from sluice_retrieval.domain.language import ENGLISH, language_of
-from sluice_retrieval.domain.library import IngestRecord, Job
+from sluice_retrieval.domain.library import Done, IngestRecord, Job
 from sluice_retrieval.domain.points import Passage, Point, Selector, VectorStore
 from sluice_retrieval.domain.questions.understanding import LanguageTeller
 from sluice_retrieval.domain.spaces import Models, VectorSpaces
@@ -33,6 +33,7 @@ from sluice_retrieval.domain.topics import topic_breaks
 _log = logging.getLogger(__name__)
 _BATCH = 32
 _LARGEST_BATCH = 512
+_SHORT_CHUNK_BYTES = 200
 _QUICK_S, _SLOW_S = 0.5, 2.0
 _RETRY_S = 5.0
 
@@ -55,7 +56,7 @@ class Pace:
     """How many chunks go to the model and the index in one step: what took about half a second lately.
 
     A step is what a killed run loses. With a quick model most documents are one step, which spares them the record of
-    how far they are.
+    how far they are, and several small ones go together.
     """
 
     def __init__(self) -> None:
@@ -65,14 +66,32 @@ class Pace:
         """Note how long a step took."""
         if seconds > _SLOW_S:
             self.size = max(_BATCH, self.size // 2)
-        elif seconds < _QUICK_S and chunks == self.size:
+        elif chunks > self.size // 2 and seconds * self.size < _QUICK_S * chunks:
             self.size = min(2 * self.size, _LARGEST_BATCH)
+
+    @property
+    def most_bytes(self) -> int:
+        """How large documents may be that are one step together: of short chunks as many as a step has."""
+        return self.size * _SHORT_CHUNK_BYTES
 
 
 class _Prepared(NamedTuple):
     chunk: Chunk
     terms: list[str]
     language: str
+
+
+class _Cut(NamedTuple):
+    job: Job
+    prepared: list[_Prepared]
+
+    def done(self) -> Done:
+        languages = {item.language for item in self.prepared}
+        return Done(self.job, len(self.prepared), _terms(self.prepared), languages)
+
+
+class _Alone(Exception):
+    """Documents are better ingested one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +114,23 @@ class Ingestor:
     extractor: Extractor
     languages: LanguageTeller
     pace: Pace = field(default_factory=Pace)
+    leaving: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def leave(self) -> None:
+        """Take no more documents: the process ends."""
+        self.leaving.set()
+
+    async def work(self, selector: Selector) -> None:
+        """Ingest a document, and then whatever else waits: a message says only that there is work."""
+        await self.ingest(selector)
+        while not self.leaving.is_set():
+            now = self.clock.now()
+            jobs = await self.record.claim_waiting(now, now + self.lease_s, self.pace.most_bytes)
+            if not jobs or not await self._each_or_together(jobs):
+                return
 
     async def ingest(self, selector: Selector) -> None:
         """Bring one document to `ready` or `failed`, or leave it to whoever has it."""
-        started = self.clock.monotonic()
         now = self.clock.now()
         job = await self.record.claim(selector.tenant, selector.document_id or "", now, now + self.lease_s)
         if not isinstance(job, Job):
@@ -107,9 +139,71 @@ class Ingestor:
                 await self.record.note_removal(selector)
             self.observer.ended("failed" if job == "spent" else "skipped", 0, 0.0)
             return
+        await self._one(job)
+
+    async def _each_or_together(self, jobs: Sequence[Job]) -> bool:
+        """Ingest documents that were claimed together; return whether it makes sense to go on with others."""
+        if len(jobs) == 1:
+            return await self._one(jobs[0])
+        async with self._lease(jobs):
+            try:
+                return await self._together(jobs)
+            except (*REFUSED, _Alone):  # which of them it was is found out one by one
+                return all([await self._one(job) for job in jobs])
+
+    async def _together(self, jobs: Sequence[Job]) -> bool:
+        started = self.clock.monotonic()
+        try:
+            cuts = await self._run_together(jobs)
+        except (*REFUSED, _Alone):
+            raise
+        except AWAY as exc:
+            _log.warning("%d documents wait: %s", len(jobs), exc.detail)
+            await self._give_back(jobs, counted=False)
+            return False
+        except BaseException:
+            await self._give_back(jobs, counted=True)
+            raise
+        for cut in cuts:
+            self.observer.ended("ready", len(cut.prepared), (self.clock.monotonic() - started) / len(cuts))
+        return True
+
+    async def _run_together(self, jobs: Sequence[Job]) -> Sequence[_Cut]:
+        """Ingest small documents of one store, none of which was begun before, in one step."""
+        started = self.clock.monotonic()
+        job = jobs[0]
+        if any(one.space != job.space or one.chunking.strategy == "semantic" for one in jobs):
+            raise _Alone
+        embedder, vectors = self.models.of_space(job.space), await self.spaces.of(job.space)
+        cuts = await asyncio.to_thread(lambda: [_Cut(one, self._prepare(one, (), embedder)) for one in jobs])
+        every = [item for cut in cuts for item in cut.prepared]
+        if len(every) > self.pace.size or not all(cut.prepared for cut in cuts):
+            raise _Alone
+        embedded = await embedder.embed([item.chunk.embedded_text() for item in every], "bulk", job.tenant)
+        average = job.average_terms or _terms(every) / len(every)
+        points = await asyncio.to_thread(self._all_points, cuts, embedded.vectors, average)
+        await vectors.upsert(points)
+        await self.record.finish([cut.done() for cut in cuts], self.clock.now())
+        self.pace.took(len(every), self.clock.monotonic() - started)
+        return cuts
+
+    def _all_points(self, cuts: Sequence[_Cut], vectors: Sequence[tuple[float, ...]], average: float) -> list[Point]:
+        found: list[Point] = []
+        for job, prepared in cuts:
+            at = len(found)
+            found += self._points(job, prepared, vectors[at : at + len(prepared)], average)
+        return found
+
+    async def _give_back(self, jobs: Sequence[Job], *, counted: bool) -> None:
+        for job in jobs:
+            await self.record.release(job, self.clock.now() + _RETRY_S, counted=counted)
+
+    async def _one(self, job: Job) -> bool:
+        """Ingest a document that was claimed; return whether it makes sense to go on with others."""
+        started = self.clock.monotonic()
         status, chunks = "crashed", 0
         try:
-            async with self._lease(job):
+            async with self._lease([job]):
                 chunks = await self._run(job)
             status = "ready" if chunks else "failed"
         except REFUSED as exc:
@@ -117,13 +211,14 @@ class Ingestor:
             status = "failed"
         except AWAY as exc:
             _log.warning("document %s waits: %s", job.document_id, exc.detail)
-            await self.record.release(job, self.clock.now() + _RETRY_S, counted=False)
+            await self._give_back([job], counted=False)
             status = "retried"
         except BaseException:
-            await self.record.release(job, self.clock.now() + _RETRY_S, counted=True)
+            await self._give_back([job], counted=True)
             raise
         finally:
             self.observer.ended(status, chunks, self.clock.monotonic() - started)
+        return status != "retried"
 
     async def _run(self, job: Job) -> int:
         if job.file_id is not None:
@@ -137,8 +232,7 @@ class Ingestor:
         if not prepared:
             await self.record.fail(job, "The document holds no words. Send one that has text.")
             return 0
-        total = sum(len(item.terms) for item in prepared)
-        average = job.average_terms or total / len(prepared)
+        average = job.average_terms or _terms(prepared) / len(prepared)
         done = await self._resumed(job, prepared, embedder, vectors)
         while batch := prepared[done : done + self.pace.size]:
             started = self.clock.monotonic()
@@ -148,8 +242,7 @@ class Ingestor:
             if done < len(prepared):
                 await self.record.progress(job, done, self.clock.now() + self.lease_s)
             self.pace.took(len(batch), self.clock.monotonic() - started)
-        languages = {item.language for item in prepared}
-        await self.record.finish(job, len(prepared), total, languages, self.clock.now())
+        await self.record.finish([_Cut(job, prepared).done()], self.clock.now())
         return len(prepared)
 
     async def _read(self, job: Job) -> Job:
@@ -206,14 +299,16 @@ class Ingestor:
                 start=chunk.start,
                 end=chunk.end,
             )
-            yield Point(job.tenant, passage, vector, document_vector(item.terms, average, self.bm25))
+            tfidf = job.ranking.keywords == "tfidf"
+            words = frequency_vector(item.terms) if tfidf else document_vector(item.terms, average, self.bm25)
+            yield Point(job.tenant, passage, vector, words, job.ranking)
 
     @asynccontextmanager
-    async def _lease(self, job: Job) -> AsyncIterator[None]:
+    async def _lease(self, jobs: Sequence[Job]) -> AsyncIterator[None]:
         async def keep() -> None:
             while True:
                 await asyncio.sleep(self.lease_s / 4)
-                await self.record.extend(job.document_id, self.clock.now() + self.lease_s)
+                await self.record.extend([job.document_id for job in jobs], self.clock.now() + self.lease_s)
 
         keeper = asyncio.create_task(keep())
         try:
@@ -222,6 +317,10 @@ class Ingestor:
             keeper.cancel()
             with suppress(asyncio.CancelledError):
                 await keeper
+
+
+def _terms(prepared: Sequence[_Prepared]) -> int:
+    return sum(len(item.terms) for item in prepared)
 
 
 def plan_of(chunks: Sequence[Chunk], embedder: Embedder) -> str:

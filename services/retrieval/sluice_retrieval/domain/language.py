@@ -1,7 +1,5 @@
 """The language of a text by its small words, and which languages have a stemmer (F134)."""
 
-from collections import Counter
-from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
@@ -50,6 +48,7 @@ SMALL_WORDS: Final = {language: frozenset(words.split()) for language, words in 
 """Frequent words without meaning of their own, by language."""
 
 _READ_WORDS = 120
+_SHORT_CHARS = 2000
 _FEWEST = 3
 _SHARE = 0.12
 _AHEAD = 1.15
@@ -64,19 +63,18 @@ def language_of(text: str) -> str | None:
 
     At least three of them and 12 % of the words must be small words of that language, and no other may come near it.
     """
-    return _by_words(match.group().lower() for match in islice(WORD.finditer(text), _READ_WORDS))
-
-
-def _by_words(words: Iterable[str]) -> str | None:
-    counts: Counter[str] = Counter()
-    read = 0
-    for word in words:
-        read += 1
-        if (languages := _OF.get(word)) is not None:
-            counts.update(languages)
-    best = counts.most_common(2)
-    if not best or best[0][1] < max(_FEWEST, _SHARE * read):
+    if len(text) <= _SHORT_CHARS:
+        words = [word.lower() for word in WORD.findall(text)[:_READ_WORDS]]
+    else:
+        words = [match[0].lower() for match in islice(WORD.finditer(text), _READ_WORDS)]
+    counts: dict[str, int] = {}
+    for languages in filter(None, map(_OF.get, words)):
+        for language in languages:
+            counts[language] = counts.get(language, 0) + 1
+    if not counts:
         return None
-    if len(best) > 1 and best[0][1] < _AHEAD * best[1][1]:
+    language = max(counts, key=counts.__getitem__)
+    most = counts.pop(language)
+    if most < max(_FEWEST, _SHARE * len(words)) or most < _AHEAD * max(counts.values(), default=0):
         return None
-    return best[0][0]
+    return language

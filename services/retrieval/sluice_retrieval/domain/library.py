@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from sluice.contracts.retrieval import Attributes, ChunkingOptions
 from sluice_retrieval.domain.images import Picture
+from sluice_retrieval.domain.metrics import Ranking
 from sluice_retrieval.domain.points import Selector
 
 Claim = Literal["gone", "done", "busy", "spent"]
@@ -36,6 +37,19 @@ class Job(NamedTuple):
     file_id: str | None = None
     caption: str = ""
     again: bool = False
+    ranking: Ranking = Ranking()
+
+
+class Done(NamedTuple):
+    """A document all of whose chunks are in the index; `terms` are those of all of them.
+
+    `languages` are those that its chunks are stemmed by: searches in the store stem by them from then on.
+    """
+
+    job: Job
+    chunks: int
+    terms: int
+    languages: Collection[str]
 
 
 def pause_s(attempts: int) -> float:
@@ -81,8 +95,15 @@ class IngestRecord(Protocol):
         """Take a document that is queued, or whose worker has lost its lease."""
         ...
 
-    async def extend(self, document_id: str, until: float) -> None:
-        """Keep the claim."""
+    async def claim_waiting(self, now: float, until: float, most_bytes: int) -> Sequence[Job]:
+        """Take what waits for longest: one document, or several small ones of a store that were never begun; none if none waits.
+
+        Together these have at most `most_bytes`.
+        """
+        ...
+
+    async def extend(self, document_ids: Sequence[str], until: float) -> None:
+        """Keep claims."""
         ...
 
     async def keep_text(
@@ -99,12 +120,10 @@ class IngestRecord(Protocol):
         """Note that so many chunks are in the index, and keep the claim; earlier runs are forgiven."""
         ...
 
-    async def finish(self, job: Job, chunks: int, terms: int, languages: Collection[str], now: float) -> None:
-        """Make the document ready and retire older ones of its name; their points are noted for removal.
+    async def finish(self, done: Sequence[Done], now: float) -> None:
+        """Make documents of one store ready, all or none, and retire older ones of their names; their points are noted for removal.
 
-        If another embedding model answers by now, the document is queued again instead.
-
-        `languages` are those that its chunks are stemmed by: searches in the store stem by them from then on.
+        If another embedding model answers by now, a document is queued again instead.
         """
         ...
 
@@ -126,10 +145,6 @@ class Backlog(Protocol):
 
     async def due(self, now: float, again_at: float, limit: int) -> Sequence[Waiting]:
         """Return documents to send now, and note that they are looked at again at `again_at`."""
-        ...
-
-    async def sent(self, document_id: str, again_at: float) -> None:
-        """Note that a document is in the queue; it is looked at again at `again_at`."""
         ...
 
     async def removals(self, limit: int) -> Sequence[Removal]:

@@ -6,8 +6,10 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from sluice.contracts.questions import QueryUnderstanding
+from sluice.contracts.vector_ranking import KeywordWeighting, VectorMetric
 from sluice_retrieval.domain.bm25 import SparseVector
 from sluice_retrieval.domain.language import ENGLISH
+from sluice_retrieval.domain.metrics import Ranking
 
 
 class Passage(NamedTuple):
@@ -24,12 +26,16 @@ class Passage(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A passage with its vectors; upserting the same `chunk_id` again replaces it."""
+    """A passage with its vectors; upserting the same `chunk_id` again replaces it.
+
+    `sparse` are BM25's weights, or how often each term is there where `ranking` weighs by TF-IDF.
+    """
 
     tenant: str
     passage: Passage
     dense: tuple[float, ...]
     sparse: SparseVector
+    ranking: Ranking = Ranking()
 
 
 class Selector(NamedTuple):
@@ -45,7 +51,7 @@ class Scope(NamedTuple):
 
     With `document_ids` only those documents are searched; None means all of the stores. `languages` are those that the
     stores' texts are stemmed by, `understand` is what the first store says that says anything of questions, `versions` are the
-    counters of the stores, which go up with each change of what is found in them.
+    counters of the stores, which go up with each change of what is found in them; `rankings` are the ways in which they rank.
     """
 
     tenant: str
@@ -55,18 +61,24 @@ class Scope(NamedTuple):
     languages: tuple[str, ...] = (ENGLISH,)
     understand: QueryUnderstanding | None = None
     versions: Mapping[str, int] = MappingProxyType({})
+    rankings: tuple[Ranking, ...] = (Ranking(),)
 
 
 class Dense(NamedTuple):
-    """Rank by cosine to this vector."""
+    """Rank by likeness to this vector, among points whose store compares by this metric."""
 
     vector: tuple[float, ...]
+    metric: VectorMetric = "cosine"
 
 
 class Sparse(NamedTuple):
-    """Rank by dot product with this vector times the inverse document frequency over the scope's stores."""
+    """Rank by dot product with this vector times the inverse document frequency over the scope's stores.
+
+    Only points whose store weighs so are ranked; `tfidf` counts only them in the frequency, too.
+    """
 
     vector: SparseVector
+    weighting: KeywordWeighting = "bm25"
 
 
 Probe = Dense | Sparse
@@ -74,7 +86,7 @@ Probe = Dense | Sparse
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A passage that was found; `score` is a cosine or a BM25 score, by the probe. The vector comes when asked for."""
+    """A passage that was found; `score` is a likeness (`similarity`) or a keyword score, by the probe. The vector comes when asked for."""
 
     passage: Passage
     score: float

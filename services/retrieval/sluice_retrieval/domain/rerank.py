@@ -89,6 +89,8 @@ WEIGHTS = Features(
 """Learned on COVID-QA (186 questions on 25 articles) by `tests/quality/retrieval/ranking.py --learn`; that corpus has no headings, so the
 weight of `heading` is set by hand."""
 
+FEATURES = "features"
+"""The name of the reranker that needs no model."""
 _NEAR_WORDS = 2
 
 
@@ -101,7 +103,7 @@ class FeatureReranker:
     async def rerank(self, query: str, candidates: Sequence[Candidate]) -> Reranked:
         """Return one score for each candidate."""
         found = features(query, candidates)
-        return Reranked("features", [sum(map(operator.mul, self._weights, one)) for one in found])
+        return Reranked(FEATURES, [sum(map(operator.mul, self._weights, one)) for one in found])
 
 
 def features(query: str, candidates: Sequence[Candidate]) -> list[Features]:

@@ -13,6 +13,7 @@ from sluice_retrieval.domain.diversity import maximal_marginal_relevance
 from sluice_retrieval.domain.embedding import Embedder
 from sluice_retrieval.domain.fusion import Fused, Fusion, reciprocal_rank_fusion, scaled, weighted_fusion
 from sluice_retrieval.domain.language import ENGLISH
+from sluice_retrieval.domain.metrics import WEIGHTINGS, Ranking
 from sluice_retrieval.domain.points import Dense, Passage, Probe, Scope, Scored, Sparse, VectorStore
 from sluice_retrieval.domain.rerank import Candidate, Reranker
 
@@ -111,7 +112,11 @@ async def _reranked(query: Query, hits: Sequence[Hit], reranker: Reranker) -> li
     """Rank the best candidates anew; those behind them are left out, since their scores are of another kind."""
     best = hits[: max(query.candidates, query.top_k)]
     asked = [
-        Candidate(hit.passage.text, hit.passage.heading, {name: place.score for name, place in hit.places.items()})
+        Candidate(
+            hit.passage.text,
+            hit.passage.heading,
+            {"bm25" if name in WEIGHTINGS else "dense": place.score for name, place in hit.places.items()},
+        )
         for hit in best
     ]
     found = await reranker.rerank(query.query, asked)
@@ -127,20 +132,23 @@ async def probes_of(
     embedder: Embedder,
     added: Mapping[str, float] = MappingProxyType({}),
     languages: Sequence[str] = (ENGLISH,),
+    rankings: Sequence[Ranking] = (Ranking(),),
 ) -> dict[str, Probe]:
-    """Return the ways to rank that a query asks for; none if it asks for words and holds none.
+    """Return the ways to rank that a query asks for, named by metric (`dense` is the cosine) and weighting; none if it asks for words and holds none.
 
     `added` are further words for BM25, each with its weight beside 1 for the query's own; `languages` are those of the
-    searched texts.
+    searched texts, `rankings` the ways in which their stores rank.
     """
     probes: dict[str, Probe] = {}
     if query.mode != "bm25":
         embedded = await embedder.embed([query.query], "query")
-        probes["dense"] = Dense(embedded.vectors[0])
+        for metric in dict.fromkeys(one.metric for one in rankings):
+            probes["dense" if metric == "cosine" else metric] = Dense(embedded.vectors[0], metric)
     if query.mode != "dense":
         weights = query_vector(query_terms(query.query, languages), _weighted(added, languages))
         if weights.indices:
-            probes["bm25"] = Sparse(weights)
+            for weighting in dict.fromkeys(one.keywords for one in rankings):
+                probes[weighting] = Sparse(weights, weighting)
     return probes
 
 
@@ -174,19 +182,23 @@ def _candidates(query: Query, rankings: Mapping[str, Sequence[Scored]], fusion: 
 
 
 def _joined(query: Query, rankings: Mapping[str, Sequence[Scored]], fusion: Fusion) -> list[Fused]:
-    if query.mode != "hybrid":
+    if query.mode != "hybrid" and len(rankings) == 1:
         return [Fused(scored.passage.chunk_id, scored.score) for ranking in rankings.values() for scored in ranking]
     if query.fusion == "weighted":
-        shares = {"dense": 1 - query.alpha, "bm25": query.alpha}
         return weighted_fusion(
             [
-                (shares[name], {scored.passage.chunk_id: scored.score for scored in ranking})
+                (
+                    query.alpha if name in WEIGHTINGS else 1 - query.alpha,
+                    {scored.passage.chunk_id: scored.score for scored in ranking},
+                )
                 for name, ranking in rankings.items()
             ]
         )
-    weights = {"dense": 1.0, "bm25": fusion.bm25_weight}
     return reciprocal_rank_fusion(
-        [(weights[name], [scored.passage.chunk_id for scored in ranking]) for name, ranking in rankings.items()],
+        [
+            (fusion.bm25_weight if name in WEIGHTINGS else 1.0, [scored.passage.chunk_id for scored in ranking])
+            for name, ranking in rankings.items()
+        ],
         fusion.k,
     )
 

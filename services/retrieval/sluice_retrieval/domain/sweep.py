@@ -5,22 +5,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sluice.clock import Clock
+from sluice_retrieval.domain.dispatch import Dispatch
 from sluice_retrieval.domain.language import ENGLISH, language_of
-from sluice_retrieval.domain.library import Backlog, Waiting
+from sluice_retrieval.domain.library import Backlog
 from sluice_retrieval.domain.points import Selector
 from sluice_retrieval.domain.questions.understanding import LanguageTeller
 
 _BATCH = 100
 _RETRY_S = 5.0
 _RESTEMMED = 10
-
-
-class IngestQueue(Protocol):
-    """The queue of ingest jobs; `send` raises `DependencyUnavailable` when it is away, and the document waits."""
-
-    async def send(self, waiting: Waiting) -> None:
-        """Put a document's job into the queue."""
-        ...
 
 
 class Remover(Protocol):
@@ -33,33 +26,23 @@ class Remover(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Sends documents to the queue, and removes points of deleted and replaced ones.
+    """Has workers told of documents that wait for too long, and removes points of deleted and replaced ones.
 
-    With the queue away, documents stay `queued` and are sent by a later sweep; with the vector store away, removals stay
+    With the vector store away, removals stay
     noted, and searches go on hiding what they name.
     """
 
     backlog: Backlog
-    queue: IngestQueue
+    dispatch: Dispatch
     vectors: Remover
     clock: Clock
-    resend_s: float
-
-    async def dispatch(self, waiting: Waiting) -> None:
-        """Send a document that was just stored.
-
-        Raises:
-            DependencyUnavailable: the queue is away; the next sweeps try again.
-        """
-        await self.queue.send(waiting)
-        await self.backlog.sent(waiting.document_id, self.clock.now() + self.resend_s)
 
     async def send_due(self) -> int:
-        """Send what is due; returns how many were sent."""
+        """Have workers told of what is due; returns how many these are."""
         now = self.clock.now()
         found = await self.backlog.due(now, now + _RETRY_S, _BATCH)
         for waiting in found:
-            await self.dispatch(waiting)
+            self.dispatch.tell(waiting)
         return len(found)
 
     async def remove_points(self) -> int:

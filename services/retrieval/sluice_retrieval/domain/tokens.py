@@ -1,7 +1,8 @@
 """Counting a text in the embedding model's tokens, word by word."""
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from operator import sub
+from typing import NamedTuple, Protocol, overload
 
 
 class Word(NamedTuple):
@@ -10,6 +11,53 @@ class Word(NamedTuple):
     start: int
     end: int
     tokens: int
+
+
+class Words(Sequence[Word]):
+    """Words by columns: where they start, where they end, and their tokens.
+
+    An object for each word of a document costs more than cutting it into chunks.
+    """
+
+    __slots__ = ("ends", "starts", "tokens")
+
+    def __init__(self, starts: list[int], ends: list[int], tokens: list[int]) -> None:
+        self.starts, self.ends, self.tokens = starts, ends, tokens
+
+    @classmethod
+    def of(cls, words: Iterable[Word]) -> "Words":
+        """Return words as columns."""
+        if isinstance(words, Words):
+            return words
+        listed = list(words)
+        return cls([word.start for word in listed], [word.end for word in listed], [word.tokens for word in listed])
+
+    def moved(self, by: int) -> "Words":
+        """Return the same words so many characters later."""
+        if not by:
+            return self
+        return Words([start + by for start in self.starts], [end + by for end in self.ends], self.tokens)
+
+    def longest(self) -> int:
+        """Return the characters of the longest word; 0 if there is none."""
+        return max(map(sub, self.ends, self.starts), default=0)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @overload
+    def __getitem__(self, at: int) -> Word: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> "Words": ...
+
+    def __getitem__(self, at: int | slice) -> "Word | Words":
+        if isinstance(at, slice):
+            return Words(self.starts[at], self.ends[at], self.tokens[at])
+        return Word(self.starts[at], self.ends[at], self.tokens[at])
+
+    def __iter__(self) -> Iterator[Word]:
+        return map(Word, self.starts, self.ends, self.tokens)
 
 
 class TokenCounter(Protocol):
@@ -26,17 +74,14 @@ class TokenCounter(Protocol):
 
 def count_tokens(text: str, counter: TokenCounter) -> int:
     """Return the number of tokens of `text`, without the model's special tokens."""
-    return sum(word.tokens for word in counter.words(text))
+    return sum(Words.of(counter.words(text)).tokens)
 
 
-def small_words(text: str, start: int, words: Sequence[Word], counter: TokenCounter, max_tokens: int) -> Iterator[Word]:
-    """Yield the words found in `text` from `start` on, as places in `text`; one with more tokens than `max_tokens` is halved until its parts fit."""
-    for word in words:
-        placed = Word(start + word.start, start + word.end, word.tokens) if start else word
-        if word.tokens <= max_tokens:
-            yield placed
-        else:
-            yield from _halved(text, placed, counter, max_tokens)
+def small_words(text: str, words: Words, counter: TokenCounter, max_tokens: int) -> Words:
+    """Return the words of `text`; one with more tokens than `max_tokens` is halved until its parts fit."""
+    if max(words.tokens, default=0) <= max_tokens:
+        return words
+    return Words.of(part for word in words for part in _halved(text, word, counter, max_tokens))
 
 
 def _halved(text: str, word: Word, counter: TokenCounter, max_tokens: int) -> Iterator[Word]:

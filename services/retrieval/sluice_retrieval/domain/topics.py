@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from sluice_retrieval.domain.embedding import Embedder
+from sluice_retrieval.domain.metrics import cosine
 from sluice_retrieval.domain.sections import Section
 from sluice_retrieval.domain.sentences import sentence_starts
 
@@ -36,9 +37,7 @@ async def topic_breaks(text: str, sections: Sequence[Section], embedder: Embedde
     vectors: list[tuple[float, ...]] = []
     for at in range(0, len(sides), _BATCH):
         vectors += (await embedder.embed(sides[at : at + _BATCH], "bulk")).vectors
-    likeness = [
-        sum(map(float.__mul__, before, after)) for before, after in zip(vectors[::2], vectors[1::2], strict=True)
-    ]
+    likeness = [cosine(before, after) for before, after in zip(vectors[::2], vectors[1::2], strict=True)]
     if not likeness:
         return []
     low = statistics.fmean(likeness) - _DEPTH * statistics.pstdev(likeness)

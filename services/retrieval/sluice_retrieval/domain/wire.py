@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sluice.contracts.base import Reply, Request
+from sluice.contracts.vector_ranking import KeywordWeighting, VectorMetric
 from sluice_retrieval.domain.bm25 import SparseVector
+from sluice_retrieval.domain.metrics import Ranking
 from sluice_retrieval.domain.points import Dense, Passage, Point, Probe, Scope, Scored, Selector, Sparse
 
 
@@ -60,6 +62,8 @@ class WirePoint(Request):
     passage: WirePassage
     dense: str
     sparse: WireSparse
+    metric: VectorMetric = "cosine"
+    keywords: KeywordWeighting = "bm25"
 
     @classmethod
     def of(cls, point: Point) -> "WirePoint":
@@ -69,11 +73,14 @@ class WirePoint(Request):
             passage=WirePassage(**point.passage._asdict()),
             dense=pack(point.dense),
             sparse=WireSparse.of(point.sparse),
+            metric=point.ranking.metric,
+            keywords=point.ranking.keywords,
         )
 
     def point(self) -> Point:
         """Return the point."""
-        return Point(self.tenant, self.passage.found(), unpack(self.dense), self.sparse.vector())
+        ranking = Ranking(self.metric, self.keywords)
+        return Point(self.tenant, self.passage.found(), unpack(self.dense), self.sparse.vector(), ranking)
 
 
 class UpsertPoints(Request):
@@ -121,17 +128,21 @@ class WireProbe(Request):
     kind: Literal["dense", "sparse"]
     dense: str = ""
     sparse: WireSparse | None = None
+    metric: VectorMetric = "cosine"
+    keywords: KeywordWeighting = "bm25"
 
     @classmethod
     def of(cls, probe: Probe) -> "WireProbe":
         """Return the wire form."""
         if isinstance(probe, Dense):
-            return cls(kind="dense", dense=pack(probe.vector))
-        return cls(kind="sparse", sparse=WireSparse.of(probe.vector))
+            return cls(kind="dense", dense=pack(probe.vector), metric=probe.metric)
+        return cls(kind="sparse", sparse=WireSparse.of(probe.vector), keywords=probe.weighting)
 
     def probe(self) -> Probe:
         """Return the probe."""
-        return Sparse(self.sparse.vector()) if self.sparse is not None else Dense(unpack(self.dense))
+        if self.sparse is not None:
+            return Sparse(self.sparse.vector(), self.keywords)
+        return Dense(unpack(self.dense), self.metric)
 
 
 class SearchPoints(Request):
@@ -145,10 +156,12 @@ class SearchPoints(Request):
     limit: int
     with_vectors: bool = False
     space: str = ""
+    rankings: tuple[tuple[VectorMetric, KeywordWeighting], ...] = (Ranking(),)
 
     def scope(self) -> Scope:
         """Return the scope."""
-        return Scope(self.tenant, self.store_ids, self.hidden_document_ids, self.document_ids)
+        rankings = tuple(Ranking(*one) for one in self.rankings)
+        return Scope(self.tenant, self.store_ids, self.hidden_document_ids, self.document_ids, rankings=rankings)
 
 
 class WireScored(Reply):

@@ -1,6 +1,5 @@
 """Documents of a vector store."""
 
-import logging
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -15,7 +14,7 @@ from sluice.contracts.retrieval import (
     DocumentCreate,
     DocumentStatus,
 )
-from sluice.errors import DependencyUnavailable, Unauthorized, problem_responses
+from sluice.errors import Unauthorized, problem_responses
 from sluice.ids import new_id
 from sluice_retrieval.domain.documents import checked_bytes
 from sluice_retrieval.domain.errors import (
@@ -29,7 +28,6 @@ from sluice_retrieval.domain.library import Waiting
 from sluice_retrieval.routes.upload import read_document
 from sluice_retrieval.wiring import DepsDep
 
-_log = logging.getLogger(__name__)
 _GRACE_S = 5.0
 _FORMATS = "text, Markdown, code, JSON (all UTF-8), HTML, PDF, DOCX, PPTX, XLSX, CSV, PNG, JPEG, WebP or GIF"
 _UPLOAD: dict[str, Any] = {
@@ -95,10 +93,7 @@ async def add_document(store_id: str, request: Request, caller: CallerDep, deps:
     )
     await deps.library.add_document(caller.tenant, document, body.text, now + _GRACE_S, picture)
     deps.sending.wake()
-    try:
-        await deps.sweep.dispatch(Waiting(caller.tenant, store_id, document.id))
-    except DependencyUnavailable as exc:
-        _log.warning("document %s waits for the sweep: %s", document.id, exc.detail)
+    deps.dispatch.tell(Waiting(caller.tenant, store_id, document.id))
     return document
 
 

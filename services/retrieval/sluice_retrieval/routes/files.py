@@ -173,11 +173,8 @@ async def add_entries(
     await deps.files.add(tenant, store_id, files, batch_id, now, now + _GRACE_S)
     deps.activity.touch(store_id, now)
     deps.sending.wake()
-    try:
-        for file in files:
-            await deps.sweep.dispatch(Waiting(tenant, store_id, file.document_id))
-    except DependencyUnavailable as exc:
-        _log.warning("files of store %s wait for the sweep: %s", store_id, exc.detail)
+    for file in files:
+        deps.dispatch.tell(Waiting(tenant, store_id, file.document_id))
 
 
 def chunking_of(choice: ChunkingStrategyChoice | None, store: ChunkingOptions) -> ChunkingOptions | None:

@@ -1,5 +1,6 @@
 """Points for the worker: in the embedded mode this process is the only one that may open the index."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -8,7 +9,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 
 from sluice.auth import CallerDep
-from sluice.errors import Forbidden, Unauthorized, problem_responses
+from sluice.errors import BadRequest, Forbidden, Unauthorized, problem_responses
+from sluice_retrieval.domain.frames import CONTENT_TYPE, unpack_points
 from sluice_retrieval.domain.wire import (
     PagePoints,
     PointCount,
@@ -45,6 +47,10 @@ class _Route(APIRoute):
         return handle
 
 
+_FRAME = {
+    "requestBody": {"required": True, "content": {CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
+}
+
 router = APIRouter(
     route_class=_Route,
     prefix="/internal/points",
@@ -54,7 +60,15 @@ router = APIRouter(
 )
 
 
-@router.post("", summary="Put points in place")
+@router.put("", summary="Put points in place", openapi_extra=_FRAME, responses=problem_responses(BadRequest))
+async def put_points(request: Request, deps: DepsDep) -> PointCount:
+    """Put the points of a frame in place; answered when they survive a crash."""
+    found = await asyncio.to_thread(unpack_points, await request.body())
+    await (await deps.vectors_of(found.space)).upsert(found.points)
+    return PointCount(count=len(found.points))
+
+
+@router.post("", summary="Put points in place, as workers of earlier releases send them")
 async def upsert(body: UpsertPoints, deps: DepsDep) -> PointCount:
     """Put points in place; answered when they survive a crash."""
     await (await deps.vectors_of(body.space)).upsert([point.point() for point in body.points])

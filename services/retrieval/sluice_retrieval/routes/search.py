@@ -1,6 +1,7 @@
 """Search and context."""
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from fastapi import APIRouter
@@ -11,6 +12,7 @@ from sluice.contracts.questions import QueryUnderstanding, Understood
 from sluice.contracts.retrieval import (
     ContextReply,
     ContextRequest,
+    DegradedPart,
     Explanation,
     Query,
     RankedScore,
@@ -20,6 +22,7 @@ from sluice.contracts.retrieval import (
 )
 from sluice.contracts.tables import ComputedFigure
 from sluice.contracts.vector_files import TextPart
+from sluice.contracts.vector_ranking import VectorMetric
 from sluice.errors import DependencyUnavailable, Unauthorized, problem_responses
 from sluice.telemetry import names
 from sluice_retrieval.domain.asking import Engine, find, prepare, terms_to_add, with_terms
@@ -28,7 +31,9 @@ from sluice_retrieval.domain.embedding import OfTenant
 from sluice_retrieval.domain.errors import RerankerNotConfigured, RewriterNotConfigured, StoreNotFound
 from sluice_retrieval.domain.images import among
 from sluice_retrieval.domain.library import DocumentDetails
-from sluice_retrieval.domain.questions.understanding import understand
+from sluice_retrieval.domain.metrics import METRICS, distance_of
+from sluice_retrieval.domain.questions.understanding import Reading, understand
+from sluice_retrieval.domain.rerank import FEATURES
 from sluice_retrieval.domain.search import Hit, Place
 from sluice_retrieval.domain.tokens import count_tokens
 from sluice_retrieval.domain.tool_blocks import ToolBlocks, tool_blocks
@@ -68,6 +73,7 @@ async def search_store(store_id: str, body: SearchRequest, caller: CallerDep, de
         understood=found.understood,
         version=found.version,
         computed=found.computed,
+        degraded=found.degraded,
     )
 
 
@@ -98,6 +104,7 @@ async def context(body: ContextRequest, caller: CallerDep, deps: DepsDep) -> Con
         "understood": found.understood,
         "version": found.version,
         "computed": found.computed,
+        "degraded": found.degraded,
     }
     if body.enhanced:
         told["enhanced"] = _enhanced(body, reply, tools, found, reply.tokens + added)
@@ -138,6 +145,7 @@ class _Found(NamedTuple):
     understood: Understood
     version: str
     computed: ComputedFigure | None
+    degraded: tuple[DegradedPart, ...]
 
 
 async def _version(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Query) -> str | None:
@@ -165,11 +173,11 @@ async def _find(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Quer
         version = version_of(scope.versions, deps.searched_by)  # before the search: what is found is never older
         options = query.understand or scope.understand or _AS_IT_COMES
         reading = await understand(query, options, deps.rewriter(options.rewrite), deps.languages)
-        prepared = await prepare(query, reading, embedder, scope.languages)
+        prepared = await prepare(query, reading, embedder, scope)
         terms: tuple[str, ...] = ()
         if reading.wants_terms and query.mode != "dense":
             terms = await terms_to_add(prepared, scope, engine)
-            prepared = await with_terms(prepared, reading, terms, embedder, scope.languages)
+            prepared = await with_terms(prepared, reading, terms, embedder, scope)
         for attempt in range(_TRIES):
             if attempt:
                 scope = await deps.library.scope(tenant, store_ids, filters, now)
@@ -184,7 +192,13 @@ async def _find(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Quer
     deps.metrics.search_seconds.labels(query.mode).observe(time.perf_counter() - started)
     told = reading.told(terms)
     computed = await figure_of(deps, tenant, told.query, found) if options.compute else None
-    return _Found(found, ready, told, version, computed)
+    return _Found(found, ready, told, version, computed, _degraded(query, reading, found))
+
+
+def _degraded(query: Query, reading: Reading, hits: Sequence[Hit]) -> tuple[DegradedPart, ...]:
+    ranked_without = query.rerank == "model" and any(hit.reranker == FEATURES for hit in hits)
+    away: dict[DegradedPart, bool] = {"rewriter": reading.fell_back, "reranker": ranked_without}
+    return tuple(part for part, is_away in away.items() if is_away)
 
 
 def _hit(hit: Hit, details: DocumentDetails, *, explain: bool) -> SearchHit:
@@ -212,14 +226,23 @@ def _hit(hit: Hit, details: DocumentDetails, *, explain: bool) -> SearchHit:
 
 
 def _explanation(hit: Hit) -> Explanation:
+    metric = next((one for one in METRICS if _place_name(one) in hit.places), None)
+    dense = None if metric is None else hit.places[_place_name(metric)]
     return Explanation(
-        dense=_ranked(hit.places.get("dense")),
+        dense=_ranked(dense),
+        metric=metric,
+        distance=distance_of(dense.score) if dense is not None and metric == "euclidean" else None,
         bm25=_ranked(hit.places.get("bm25")),
+        tfidf=_ranked(hit.places.get("tfidf")),
         joined=RankedScore(rank=hit.joined.rank, score=hit.joined.score),
         reranked=_ranked(hit.reranked),
         reranker=hit.reranker,
         likeness=hit.likeness,
     )
+
+
+def _place_name(metric: VectorMetric) -> str:
+    return "dense" if metric == "cosine" else metric
 
 
 def _ranked(place: Place | None) -> RankedScore | None:

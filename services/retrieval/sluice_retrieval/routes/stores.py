@@ -46,6 +46,8 @@ async def create_store(body: VectorStoreCreate, caller: CallerDep, deps: DepsDep
         metadata=body.metadata,
         expires_after=body.expires_after,
         understand=body.understand,
+        metric=body.metric,
+        keywords=body.keywords,
     )
     await deps.library.add_store(caller.tenant, store)
     if body.file_ids:

@@ -1,14 +1,33 @@
 """Which document is to be ingested, by whom, and what is to be removed from the index."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from typing import Any
 
-from sqlalchemy import ColumnElement, String, Update, bindparam, case, delete, exists, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Float,
+    String,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy import Row as Found
 from sqlalchemy.orm import aliased
 
 from sluice.contracts.retrieval import ChunkingOptions
 from sluice.db import Database, Session
 from sluice_retrieval.domain.images import Picture, caption_in
-from sluice_retrieval.domain.library import Claim, Job, Removal, Waiting, pause_s
+from sluice_retrieval.domain.library import Claim, Done, Job, Removal, Waiting, pause_s
+from sluice_retrieval.domain.metrics import ranking_named
 from sluice_retrieval.domain.points import Selector
 from sluice_retrieval.store.images import image_row
 from sluice_retrieval.store.versions import bump
@@ -20,6 +39,8 @@ _AVERAGE_S = 10.0
 _SETTLED_CHUNKS = 200
 _KEPT_AVERAGES = 1000
 _READ_CHARS = 4000
+_AT_ONCE = 500
+_LOOKED_AT = 32
 STEMS = 2
 """How terms are made: 1 stemmed every text as English, 2 stems by its language and pairs the characters of unspaced scripts."""
 
@@ -37,11 +58,28 @@ class IngestJobs:
         return await self._database.transact(lambda session: self._claim(session, tenant, document_id, now, until))
 
     def _claim(self, session: Session, tenant: str, document_id: str, now: float, until: float) -> Job | Claim:
-        found = session.execute(_CLAIMED, {"document": document_id, "tenant": tenant})
-        claimed = found.first()
-        if claimed is None:
+        claimed = session.execute(_CLAIMED, {"documents": [document_id]}).first()
+        if claimed is None or claimed[0].tenant != tenant:
             return "gone"
-        row, chunking, text, has_newer, space = claimed
+        return self._taken(session, claimed, now, until)
+
+    async def claim_waiting(self, now: float, until: float, most_bytes: int) -> Sequence[Job]:
+        """Take what waits for longest: one document, or several small ones of a store that were never begun."""
+        return await self._database.transact(lambda session: self._claim_waiting(session, now, until, most_bytes))
+
+    def _claim_waiting(self, session: Session, now: float, until: float, most_bytes: int) -> Sequence[Job]:
+        while ids := _together(session.execute(_WAITING, {"now": now}).all(), most_bytes):
+            claimed = session.execute(_CLAIMED, {"documents": ids}).all()
+            taken = [self._taken(session, found, now, until) for found in claimed]
+            if jobs := [one for one in taken if isinstance(one, Job)]:
+                return jobs
+            if "busy" in taken:
+                break
+            session.flush()  # what is given up or gone waits no more
+        return ()
+
+    def _taken(self, session: Session, claimed: Found[*tuple[Any, ...]], now: float, until: float) -> Job | Claim:
+        row, chunking, text, has_newer, space, metric, keywords = claimed
         if row.status not in _UNFINISHED:
             return "done"
         if has_newer:
@@ -62,7 +100,8 @@ class IngestJobs:
         row.not_before = until + pause_s(row.attempts)  # if this run dies without a word
         row.indexed = row.indexed or 0
         average = self._average(session, row.store_id, now)
-        return _job(row, ChunkingOptions.model_validate(row.chunking or chunking), text, average, space)
+        job = _job(row, ChunkingOptions.model_validate(row.chunking or chunking), text, average, space)
+        return job._replace(ranking=ranking_named(metric, keywords))
 
     def _average(self, session: Session, store_id: str, now: float) -> float:
         """Return the mean number of terms of a store's chunks, as it was at most ten seconds ago; 0 while it has none."""
@@ -82,9 +121,10 @@ class IngestJobs:
             self._averages[store_id] = (average, now + _AVERAGE_S)
         return average
 
-    async def extend(self, document_id: str, until: float) -> None:
-        """Keep the claim."""
-        statement = _processing(document_id).values(next_send_at=until)
+    async def extend(self, document_ids: Sequence[str], until: float) -> None:
+        """Keep claims."""
+        held = (DocumentRow.id.in_(document_ids), DocumentRow.status == "processing")
+        statement = update(DocumentRow).where(*held).values(next_send_at=until)
         await self._database.transact(lambda session: session.execute(statement))
 
     async def keep_text(
@@ -112,33 +152,9 @@ class IngestJobs:
         )
         await self._database.transact(lambda session: session.execute(statement))
 
-    async def finish(self, job: Job, chunks: int, terms: int, languages: Collection[str], now: float) -> None:
-        """Make the document ready and retire older ones of its name; queue it again if another embedding model answers now."""
-        await self._database.transact(lambda session: self._finish(session, job, chunks, terms, languages, now))
-
-    def _finish(
-        self, session: Session, job: Job, chunks: int, terms: int, languages: Collection[str], now: float
-    ) -> None:
-        bump(session, [job.store_id])
-        found = session.execute(_FINISHED, {"document": job.document_id})
-        finished = found.first()
-        if finished is None:
-            session.add(_removal_of(job))
-            return
-        row, has_newer, space = finished
-        if has_newer:
-            _drop(session, row)
-            return
-        if space != job.space:  # another model answers since it was claimed
-            row.status, row.attempts, row.next_send_at, row.not_before, row.plan = "queued", 0, now, 0.0, None
-            return
-        row.status, row.error, row.chunks, row.terms = "ready", None, chunks, terms
-        row.indexed = row.planned = chunks
-        row.stems, row.space, row.ready_at = STEMS, job.space, now
-        _add_languages(session, row.store_id, languages)
-        older = session.scalars(select(DocumentRow).where(*_same_document(row), DocumentRow.id < row.id))
-        for old in older.all():
-            _drop(session, old)
+    async def finish(self, done: Sequence[Done], now: float) -> None:
+        """Make documents ready and retire older ones of their names; queue them again if another embedding model answers now."""
+        await self._database.transact(lambda session: _finish(session, done, now))
 
     async def fail(self, job: Job, error: str) -> None:
         """Give the document up; its points are noted for removal."""
@@ -186,14 +202,12 @@ class IngestJobs:
                 found.append(Waiting(row.tenant, row.store_id, row.id))
             return found
 
-    async def sent(self, document_id: str, again_at: float) -> None:
-        """Note that a document is in the queue."""
-        async with self._database.write() as session:
-            await session.execute(
-                update(DocumentRow)
-                .where(DocumentRow.id == document_id, DocumentRow.status == "queued")
-                .values(next_send_at=again_at)
-            )
+    async def sent(self, document_ids: Sequence[str], again_at: float) -> None:
+        """Note that workers know of documents."""
+        for at in range(0, len(document_ids), _AT_ONCE):
+            told = (DocumentRow.id.in_(document_ids[at : at + _AT_ONCE]), DocumentRow.status == "queued")
+            statement = update(DocumentRow).where(*told).values(next_send_at=again_at)
+            await self._database.transact(partial(_execute, statement))
 
     async def reopen_incomplete(self, counts: Mapping[str, int], now: float) -> int:
         """Queue ready documents again that have other numbers of chunks in the index than `counts` says; returns how many."""
@@ -266,6 +280,53 @@ class IngestJobs:
             return int(count)
 
 
+def _execute(statement: Update, session: Session) -> None:
+    session.execute(statement)
+
+
+def _together(waiting: Sequence[Found[*tuple[Any, ...]]], most_bytes: int) -> list[str]:
+    """Return the first document that waits, and those of its store that may go with it."""
+    if not waiting:
+        return []
+    first = waiting[0]
+    chosen, size = [first.id], first.bytes
+    for one in waiting[1:] if first.small else ():
+        if one.small and one.store_id == first.store_id and size + one.bytes <= most_bytes:
+            chosen.append(one.id)
+            size += one.bytes
+    return chosen
+
+
+def _finish(session: Session, done: Sequence[Done], now: float) -> None:
+    bump(session, [one.job.store_id for one in done])
+    found = session.execute(_FINISHED, {"documents": [one.job.document_id for one in done]}).all()
+    known = {row.id: (row, has_newer, space) for row, has_newer, space in found}
+    ready, languages = [], set[str]()
+    for job, chunks, terms, spoken in done:
+        if job.document_id not in known:
+            session.add(_removal_of(job))
+            continue
+        row, has_newer, space = known[job.document_id]
+        if has_newer:
+            _drop(session, row)
+            continue
+        if space != job.space:  # another model answers since it was claimed
+            row.status, row.attempts, row.next_send_at, row.not_before, row.plan = "queued", 0, now, 0.0, None
+            continue
+        row.status, row.error, row.chunks, row.terms = "ready", None, chunks, terms
+        row.indexed = row.planned = chunks
+        row.stems, row.space, row.ready_at = STEMS, job.space, now
+        ready.append(row.id)
+        languages |= set(spoken)
+    if not ready:
+        return
+    _add_languages(session, done[0].job.store_id, languages)
+    older = session.execute(_OLDER, {"documents": ready}).scalars().all()
+    if older:
+        for old in session.scalars(select(DocumentRow).where(DocumentRow.id.in_(older))).all():
+            _drop(session, old)
+
+
 def _add_languages(session: Session, store_id: str, languages: Collection[str]) -> None:
     known = session.scalar(select(StoreRow.languages).where(StoreRow.id == store_id))
     if known is None or set(languages) <= set(known.split()):
@@ -298,36 +359,59 @@ def _processing(document_id: str) -> Update:
     return update(DocumentRow).where(DocumentRow.id == document_id, DocumentRow.status == "processing")
 
 
+def _same(older: type[DocumentRow], newer: type[DocumentRow]) -> tuple[Sequence[ColumnElement[bool]], ...]:
+    # Of texts one name is one document; of files the file is, whatever its name. Ids sort by time: of two that are the
+    # same document the one with the greater id was sent last. Each way has its index; what has no file is said so that no index
+    # is taken for it: it would find all texts of a store.
+    of_store = (older.store_id == newer.store_id, older.id < newer.id)
+    texts = (func.coalesce(older.file_id, "") == "", func.coalesce(newer.file_id, "") == "")
+    return (*of_store, older.name == newer.name, *texts), (*of_store, older.file_id == newer.file_id)
+
+
 def _newer(row: type[DocumentRow]) -> ColumnElement[bool]:
-    # Ids sort by time: of two that are the same document the one with the greater id was sent last.
     other = aliased(DocumentRow)
-    same = case((row.file_id.is_(None), other.name == row.name), else_=other.file_id == row.file_id)
-    return exists().where(
-        other.store_id == row.store_id,
-        same,
-        other.file_id.is_not_distinct_from(row.file_id),
-        other.id > row.id,
-        other.status == "ready",
-    )
+    return or_(*(exists().where(*same, other.status == "ready") for same in _same(row, other)))
+
+
+def _older() -> CompoundSelect[str]:
+    old, new = aliased(DocumentRow), aliased(DocumentRow)
+    return union_all(*(select(old.id).where(new.id.in_(_THESE), *same) for same in _same(old, new)))
 
 
 # Built once: to build them anew for each document takes longer than to answer them.
-_DOCUMENT = DocumentRow.id == bindparam("document", type_=String)
+_THESE = bindparam("documents", expanding=True, type_=String)
+_DOCUMENT = DocumentRow.id.in_(_THESE)
 _ACTIVE = select(SpaceRow.id).where(SpaceRow.status == "active").scalar_subquery()
 _CLAIMED = (
-    select(DocumentRow, StoreRow.chunking, TextRow.text, _newer(DocumentRow), _ACTIVE)
+    select(
+        DocumentRow,
+        StoreRow.chunking,
+        TextRow.text,
+        _newer(DocumentRow),
+        _ACTIVE,
+        StoreRow.metric,
+        StoreRow.keywords,
+    )
     .join(StoreRow, StoreRow.id == DocumentRow.store_id)
     .outerjoin(TextRow, TextRow.document_id == DocumentRow.id)
-    .where(_DOCUMENT, DocumentRow.tenant == bindparam("tenant", type_=String))
+    .where(_DOCUMENT)
+    .order_by(DocumentRow.id)
     .with_for_update(of=DocumentRow)
 )
+_WAITING = (
+    select(
+        DocumentRow.id,
+        DocumentRow.store_id,
+        DocumentRow.bytes,
+        and_(DocumentRow.attempts == 0, DocumentRow.file_id.is_(None)).label("small"),
+    )
+    .where(DocumentRow.status == "queued", DocumentRow.not_before <= bindparam("now", type_=Float))
+    .order_by(DocumentRow.next_send_at)
+    .limit(_LOOKED_AT)
+    .with_for_update(skip_locked=True)
+)
 _FINISHED = select(DocumentRow, _newer(DocumentRow), _ACTIVE).where(_DOCUMENT).with_for_update(of=DocumentRow)
-
-
-def _same_document(row: DocumentRow) -> tuple[ColumnElement[bool], ...]:
-    # Of texts one name is one document; of files the file is, whatever its name.
-    same = DocumentRow.name == row.name if row.file_id is None else DocumentRow.file_id == row.file_id
-    return DocumentRow.store_id == row.store_id, same, DocumentRow.file_id.is_not_distinct_from(row.file_id)
+_OLDER = _older()
 
 
 def _drop(session: Session, row: DocumentRow) -> None:

@@ -38,6 +38,7 @@ from sluice.db import AsyncSession, Database, ReadSession
 from sluice_retrieval.domain.errors import DocumentNotFound, StoreExpired, StoreNotFound
 from sluice_retrieval.domain.images import Picture
 from sluice_retrieval.domain.library import DocumentDetails
+from sluice_retrieval.domain.metrics import Ranking, ranking_named
 from sluice_retrieval.domain.points import Scope
 from sluice_retrieval.store.filters import Shape, attribute_rows, matches, shape_of, values_of
 from sluice_retrieval.store.images import image_row
@@ -55,19 +56,19 @@ _TENANT, _STORES = bindparam("tenant", type_=String), bindparam("stores", expand
 _OVER = StoreRow.last_active_at + StoreRow.expires_days * DAY_S <= bindparam("now", type_=Float)
 _KIND = case((and_(StoreRow.expires_days.is_not(None), _OVER), literal("expired")), else_=literal("store"))
 _SEEN_PARTS = (
-    select(_KIND, StoreRow.id, StoreRow.languages, StoreRow.version).where(
+    select(_KIND, StoreRow.id, StoreRow.languages, StoreRow.version, StoreRow.metric, StoreRow.keywords).where(
         StoreRow.tenant == _TENANT, StoreRow.id.in_(_STORES)
     ),
-    select(literal("told"), StoreRow.id, cast(StoreRow.understand, Text), _UNCOUNTED).where(
+    select(literal("told"), StoreRow.id, cast(StoreRow.understand, Text), _UNCOUNTED, _NOTHING, _NOTHING).where(
         StoreRow.tenant == _TENANT, StoreRow.id.in_(_STORES), StoreRow.understand.is_not(None)
     ),
-    select(literal("hidden"), DocumentRow.id, _NOTHING, _UNCOUNTED).where(
+    select(literal("hidden"), DocumentRow.id, _NOTHING, _UNCOUNTED, _NOTHING, _NOTHING).where(
         DocumentRow.tenant == _TENANT,
         DocumentRow.store_id.in_(_STORES),
         DocumentRow.status.in_(UNFINISHED),
         DocumentRow.indexed.is_not(None),
     ),
-    select(literal("hidden"), RemovalRow.document_id, _NOTHING, _UNCOUNTED).where(
+    select(literal("hidden"), RemovalRow.document_id, _NOTHING, _UNCOUNTED, _NOTHING, _NOTHING).where(
         RemovalRow.store_id.in_(_STORES), RemovalRow.document_id.is_not(None)
     ),
 )
@@ -83,7 +84,7 @@ _DETAILS = select(DocumentRow.id, DocumentRow.details, DocumentRow.file_id, Docu
 def _seen_inside(shape: Shape) -> Executable:
     """Return what a search with a filter of this shape asks."""
     ready = (DocumentRow.store_id.in_(_STORES), DocumentRow.status == READY, matches(shape, _STORES))
-    inside = select(literal("inside"), DocumentRow.id, _NOTHING, _UNCOUNTED).where(
+    inside = select(literal("inside"), DocumentRow.id, _NOTHING, _UNCOUNTED, _NOTHING, _NOTHING).where(
         DocumentRow.tenant == _TENANT, *ready
     )
     return union_all(*_SEEN_PARTS, inside)
@@ -109,6 +110,8 @@ class Library:
                     expires_days=store.expires_after.days if store.expires_after else None,
                     last_active_at=float(store.created_at),
                     understand=store.understand.model_dump(mode="json") if store.understand else None,
+                    metric=store.metric,
+                    keywords=store.keywords,
                 )
             )
 
@@ -253,10 +256,12 @@ class Library:
         found: dict[str, dict[str, str]] = {}
         versions: dict[str, int] = {}
         values = {"tenant": tenant, "stores": wanted, "now": now, **values}
-        for sort, one, said, counted in await self._database.rows(seen, values):
+        rankings: dict[Ranking, None] = {}
+        for sort, one, said, counted, metric, keywords in await self._database.rows(seen, values):
             found.setdefault(sort, {})[one] = said
             if sort == "store":
                 versions[one] = counted
+                rankings[ranking_named(metric, keywords)] = None
         if "expired" in found:
             raise StoreExpired(
                 f"Vector store {next(iter(found['expired']))!r} has expired. Make a new one, and give it a longer `expires_after`."
@@ -268,7 +273,9 @@ class Library:
         languages = tuple(dict.fromkeys(one for said in found["store"].values() for one in said.split()))
         said = next((found["told"][one] for one in wanted if one in found.get("told", ())), None)
         understand = None if said is None else QueryUnderstanding.model_validate_json(said)
-        return Scope(tenant, wanted, tuple(found.get("hidden", ())), chosen, languages, understand, versions)
+        return Scope(
+            tenant, wanted, tuple(found.get("hidden", ())), chosen, languages, understand, versions, tuple(rankings)
+        )
 
     async def details(self, tenant: str, document_ids: Sequence[str]) -> dict[str, DocumentDetails]:
         """Return what is shown of those documents that are ready now; one that is gone or replaced is left out."""
@@ -322,6 +329,7 @@ def _store_of(row: Any) -> VectorStore:
         expires_at=expires_at,
         last_active_at=int(store.last_active_at),
         understand=None if store.understand is None else QueryUnderstanding.model_validate(store.understand),
+        **ranking_named(store.metric, store.keywords)._asdict(),
     )
 
 

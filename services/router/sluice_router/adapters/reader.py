@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
+from sluice.asked_for import modality_of
 from sluice.contracts.routing import Route, RouteRequest, RoutingSnapshot
 from sluice_router.adapters.classifiers import ClassifierName, Classifiers
 from sluice_router.adapters.languages import Languages
@@ -33,15 +34,16 @@ class Reader:
         language = None
         if any(rule.languages for rule in route.rules) or _scaled(snapshot, route):
             language = await self.languages.read(request.text, _LEAST_LANGUAGE)
+        asks_for = modality_of(request.text) if _asks_what(route) else None
         if not wanted and language is None:
-            return NO_SIGNS
+            return NO_SIGNS._replace(asks_for=asks_for)
         found = await self.classifiers.read(wanted, request.text, tenant)
         difficulty = self._difficulty(route, found.gain, request) if "difficulty" in wanted else None
         signs = Signs(found.classes.get("intent"), found.classes.get("domain"), language, difficulty)
-        for signal, sign in zip(Signs._fields, signs, strict=True):
+        for signal, sign in signs._asdict().items():
             if sign is not None:
                 self.noted(signal, sign.outcome)
-        return signs
+        return signs._replace(asks_for=asks_for)
 
     def _difficulty(self, route: Route, gain: float | None, request: RouteRequest) -> Difficulty:
         head = self.classifiers.gain_head
@@ -56,6 +58,10 @@ class Reader:
         pace = known[1]
         # Whoever asks for an explanation looks on; he must not move the threshold for the others.
         return Difficulty(gain, gain >= pace.threshold() if request.explain else pace.takes(gain))
+
+
+def _asks_what(route: Route) -> bool:
+    return route.by_modality or any(rule.asks_for for rule in route.rules)
 
 
 def _scaled(snapshot: RoutingSnapshot, route: Route) -> bool:

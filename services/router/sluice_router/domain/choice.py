@@ -127,7 +127,7 @@ def decide(
     is taken, or the cheapest with a free place when the route prefers that; equal ones fall to the order of the file.
     In a split the caller's model comes first, then the other candidates. When none is left, the fallback models are looked at in
     order (F276). A rule of the route that fits puts its models before all of these; without a recognised intent,
-    and when they cannot answer, the candidates do (F275). With `quality` and `by_domain` the candidates come in that order. `prompt_tokens` is an estimate, so that a prompt which seems to fit nowhere goes to the longest healthy
+    and when they cannot answer, the candidates do (F275). With `quality`, `by_domain` and `by_modality` the candidates come in that order. `prompt_tokens` is an estimate, so that a prompt which seems to fit nowhere goes to the longest healthy
     context, where it is counted exactly. When everything is down, the first deployment that fits is named as a last
     resort (it may have come back since the last probe), unless the route says `refuse`.
 
@@ -180,6 +180,8 @@ def _of_request(request: RouteRequest, signs: Signs) -> Iterator[SignalValue]:
     if signs.difficulty is not None:
         broken = signs.difficulty.strong is None
         yield SignalValue(signal="difficulty", value=signs.difficulty.said, against=broken)
+    if signs.asks_for is not None:
+        yield SignalValue(signal="asks_for", value=f"the question asks for {signs.asks_for}")
     yield SignalValue(signal="length", value=f"about {request.prompt_tokens} tokens")
 
 
@@ -219,6 +221,8 @@ def _preference(route: Route, signs: Signs) -> str | None:
         return signs.difficulty.said
     if route.by_domain and signs.domain is not None and signs.domain.recognised is not None:
         return f"models for {signs.domain.recognised} come first"
+    if route.by_modality and signs.asks_for == "image":
+        return "the question asks for a picture, so models with images come first"
     return None
 
 

@@ -212,8 +212,11 @@ class RuleConfig(Rule, frozen=True, extra="forbid"):
 
     @model_validator(mode="after")
     def _says_when(self) -> Self:
-        if not (self.intents or self.domains or self.languages or self.modalities or self.longer_than is not None):
-            raise ValueError("a rule needs a condition: intents, domains, languages, modalities or longer_than")
+        named = (self.intents, self.domains, self.languages, self.modalities, self.asks_for)
+        if not any(named) and self.longer_than is None:
+            raise ValueError(
+                "a rule needs a condition: intents, domains, languages, modalities, asks_for or longer_than"
+            )
         return self
 
 
@@ -234,6 +237,7 @@ class RouteConfig(_Section):
     rules: tuple[RuleConfig, ...] = ()
     quality: QualityConfig | None = None
     by_domain: bool = False
+    by_modality: bool = False
     when_all_down: Literal["try", "refuse"] = "try"
 
     @model_validator(mode="after")

@@ -46,6 +46,12 @@ async def test_a_key_is_shown_once_and_stored_as_a_digest(gateway: Gateway, plat
         assert not any(created.key[13:].encode() in content for content in files)
 
 
+async def test_a_key_that_would_have_expired_already_is_not_made(gateway: Gateway) -> None:
+    body = {"name": "late", "expires_at": int(time.time()) - 1}
+    answer = await gateway.client.post("/admin/keys", json=body, headers=admin_headers())
+    assert (answer.status_code, answer.json()["code"]) == (422, "expiry_past")
+
+
 async def test_a_key_names_the_kind_of_user_for_whom_it_asks(platform: PlatformSettings) -> None:
     async with running_gateway(platform, user_types=("free", "pro")) as gateway:
         created = await made(gateway, tenant="acme", user_type="pro")

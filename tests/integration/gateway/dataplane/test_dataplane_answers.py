@@ -10,6 +10,7 @@ import pytest
 from gateway_parts import Keys, Parts, deployment, model, serving, snapshot
 from openai_provider import Behaviour, Provider
 
+from sluice.contracts.routing import Route
 from sluice_gateway.dataplane.deps import Options
 from sluice_gateway.domain.ports import KeyRecord
 
@@ -151,6 +152,22 @@ async def test_models_lists_what_the_key_may_use(provider: Provider, client: htt
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "model_not_allowed")
     assert other.text == "fallback"
     assert provider.seen == []
+
+
+async def test_models_that_run_in_no_region_of_the_key_are_not_listed(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
+    keys = Keys({b"Bearer sk-test": KeyRecord("k", "t", "n", regions=frozenset({"eu"}))})
+    routing = snapshot(
+        model("here", deployment("d1", provider.base_url, region="eu"), deployment("d2", provider.base_url)),
+        model("there", deployment("d3", provider.base_url, region="us")),
+        routes=(Route(name="both", candidates=("here", "there")), Route(name="away", candidates=("there",))),
+    )
+    async with serving(Parts(keys=keys), routing) as gateway:
+        listed = (await client.get(gateway.url + "/v1/models")).json()
+        hidden = await client.get(gateway.url + "/v1/models/there")
+    assert {row["id"] for row in listed["data"]} == {"here", "both", "auto"}
+    assert hidden.status_code == 404
 
 
 async def test_a_model_says_what_it_is_and_what_it_serves(provider: Provider, client: httpx.AsyncClient) -> None:

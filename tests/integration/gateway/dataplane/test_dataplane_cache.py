@@ -138,6 +138,8 @@ async def test_headers_and_chance_decide(provider: Provider, client: httpx.Async
         assert said(await ask(client, gateway, headers={"cache-control": "max-age=0"})) == "miss"
         assert said(await ask(client, gateway, headers={"x-sluice-cache": "refresh"})) == "miss"
         assert said(await ask(client, gateway, headers={"x-sluice-cache": "bypass"})) == "bypass"
+        wrong = await client.post(gateway.url + CHAT, json=BODY, headers={"x-sluice-cache": "off"})
+        assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "x-sluice-cache")
     async with cached(provider, use="on_request") as gateway:
         assert said(await ask(client, gateway)) == "bypass"
         assert said(await ask(client, gateway, headers={"x-sluice-cache": "on"})) == "miss"
@@ -354,10 +356,12 @@ async def test_evidence_is_kept_as_long_as_its_stores_are_the_same(
         assert await asked(cache_control="no-cache") is None
         parts.retrieval.version, parts.retrieval.text = "v2", "[1] (manual.md) The port is 9090."
         assert [await asked(), await asked()] == ["v1", "v2"]
+        parts.retrieval.version, parts.retrieval.degraded = "v3", ("reranker",)
+        assert [await asked(), await asked()] == ["v2", "v2"], "what was found without the reranker is not kept"
         parts.retrieval.failing = DependencyUnavailable("away")
         answer = await client.post(gateway.url + CHAT, json={**BODY, **drawn})
         assert answer.status_code == 503, "nobody can say that it is still right"
     counted = parts.registry.registry.get_sample_value
     assert counted("sluice_gateway_evidence_total", {"outcome": "kept"}) == 2
-    assert counted("sluice_gateway_evidence_total", {"outcome": "found"}) == 4
-    assert len(provider.seen) == 7, "each answer is drawn anew"
+    assert counted("sluice_gateway_evidence_total", {"outcome": "found"}) == 6
+    assert len(provider.seen) == 9, "each answer is drawn anew"

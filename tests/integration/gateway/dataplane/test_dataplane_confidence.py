@@ -10,6 +10,7 @@ from gateway_parts import Parts, deployment, model, serving, snapshot
 from openai_provider import Behaviour, Provider
 
 from sluice.contracts.judging import ConfidencePolicy
+from sluice.contracts.retrieval import RetrievalPolicy
 from sluice.contracts.routing import CachePolicy, Policy, RoutingSnapshot
 
 CHAT = "/v1/chat/completions"
@@ -60,6 +61,23 @@ async def test_probabilities_are_asked_for_and_told(provider: Provider, client: 
         assert "x-sluice-confidence" not in nothing.headers
         issues = [event.guard_issues for event in gateway.parts.usage.events]
         assert issues == [(), ("low_confidence",), (), ("unknown_confidence",)]
+
+
+async def test_the_guard_hears_how_sure_the_model_was_of_an_answer_that_it_holds_against_documents(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
+    policy = Policy(
+        name="sure",
+        confidence=ConfidencePolicy(),
+        groundedness="flag",
+        guard_output="enforce",
+        retrieval=RetrievalPolicy(vector_store_ids=("vs_1",)),
+    )
+    routes = snapshot(model("small", deployment("d1", provider.base_url), policy="sure"), policies=(policy,))
+    async with serving(Parts(), routes) as gateway:
+        provider.next(answer("The port is 8080.", probabilities=(0.9, 0.9)))
+        assert (await ask(client, gateway.url)).status_code == 200
+        assert gateway.parts.guard.asked[-1].confidence == pytest.approx(0.9)
 
 
 async def test_an_answer_that_is_not_sure_enough_is_refused(provider: Provider, client: httpx.AsyncClient) -> None:

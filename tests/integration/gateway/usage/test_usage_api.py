@@ -5,7 +5,7 @@ import pytest
 from pydantic import TypeAdapter
 from tests.integration.gateway.control_plane import Gateway
 
-from sluice.contracts.gateway import CreatedApiKey
+from sluice.contracts.gateway import CreatedApiKey, OwnApiKey
 from sluice.contracts.paging import Page
 from sluice.contracts.usage import UsageRecord, UsageRecorded, UsageSummary, UsageTrend
 from sluice.testing import admin_headers, service_headers
@@ -252,6 +252,10 @@ async def test_a_key_sees_its_own_tenant_only(gateway: Gateway) -> None:
         assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), path
         assert answer.json()["error"]["message"]
         assert answer.headers["x-request-id"]
+    summary = (await gateway.client.get("/v1/usage/summary?group_by=tenant", headers=own)).json()
+    assert [(row["group"], row["requests"]) for row in summary["data"]] == [("acme", 1)]
+    trend = (await gateway.client.get(f"/v1/usage/trend?from={NOON - DAY}&to={NOON + DAY}", headers=own)).json()
+    assert [(point["starts"], point["requests"]) for point in trend["data"]] == [("2026-01-01", 1)]
     for headers in ({}, {"authorization": "Bearer sk-slc-wrong"}, admin_headers()):
         answer = await gateway.client.get("/v1/usage", headers=headers)
         assert (answer.status_code, answer.json()["error"]["type"]) == (401, "authentication_error")
@@ -272,3 +276,25 @@ async def test_a_list_of_many_rows_is_a_page(gateway: Gateway) -> None:
         await gateway.deps.usage.insert(UsageRows.of([event(number) for number in range(start, start + 500)]))
     page = await listed(gateway, tenant="acme", limit=100)
     assert len(page.data) == 100
+
+
+async def test_a_key_sees_itself_and_what_it_has_spent(gateway: Gateway) -> None:
+    body = {"name": "k", "tenant": "acme", "role": "read_only", "limits": {"budget_per_day_usd": 5}}
+    made = await gateway.client.post("/admin/keys", json=body, headers=admin_headers())
+    created = CreatedApiKey.model_validate_json(made.content)
+    now = gateway.deps.clock.now()
+    await gateway.deps.usage.insert(
+        UsageRows.of(
+            [
+                event(1, key_id=created.id, at=now, cost_usd=0.25),
+                event(2, key_id=created.id, at=now - 40 * DAY, cost_usd=8.0),
+                event(3, at=now, cost_usd=16.0),
+            ]
+        )
+    )
+    answer = await gateway.client.get("/v1/key", headers={"authorization": f"Bearer {created.key}"})
+    assert OwnApiKey.model_validate_json(answer.content) == OwnApiKey(
+        **created.model_dump(exclude={"key"}), spent_today_usd=0.25, spent_this_month_usd=0.25
+    )
+    assert created.key not in answer.text
+    assert (await gateway.client.get("/v1/key")).status_code == 401

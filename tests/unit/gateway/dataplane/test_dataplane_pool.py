@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.pool import HttpPool
 from sluice_gateway.dataplane.upstream import Call, UpstreamError, UpstreamReply
 
@@ -30,6 +31,9 @@ class Wire:
 
     def writelines(self, parts: Any) -> None:
         self.written += b"".join(parts)
+
+    def is_closing(self) -> bool:
+        return self.aborted
 
     def abort(self) -> None:
         self.aborted = True
@@ -78,7 +82,14 @@ def call(body: bytes = b"{}", timeout_s: float = 5.0, idle_s: float | None = Non
 
 
 def pool_of(max_reply_bytes: int = 1000) -> tuple[HttpPool, Network]:
-    pool = HttpPool("engine", 80, idle_s=30.0, max_idle=4, max_reply_bytes=max_reply_bytes)
+    pool = HttpPool(
+        "engine",
+        80,
+        idle_s=30.0,
+        max_idle=4,
+        max_reply_bytes=max_reply_bytes,
+        outbox=Outbox(asyncio.get_running_loop()),
+    )
     return pool, Network(pool)
 
 

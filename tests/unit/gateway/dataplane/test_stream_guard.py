@@ -19,7 +19,9 @@ BANNED = "forbidden words"
 class _Words:
     """Replaces one word and blocks another, as a guardrail would."""
 
-    async def check(self, ctx: RequestContext, text: str, *, whole: bool = False) -> Checked:
+    async def check(
+        self, ctx: RequestContext, text: str, *, whole: bool = False, call: dict[str, Any] | None = None
+    ) -> Checked:
         if BANNED in text:
             return Checked("No.", blocked=True, details=())
         found: list[IssueDetail] = []

@@ -65,6 +65,8 @@ def entry_of(ctx: RequestContext, policy: CachePolicy, recorder: Recorder, asked
     calls = not _TOOLS.isdisjoint(ctx.body.native or ctx.fields) and any(mark in data for mark in _CALLS)
     if calls and not policy.tool_calls:
         return None
+    if ctx.approvals:  # who asks again is to be asked again
+        return None
     usage, kept = ctx.usage, kept_of(ctx, recorder.pieces)
     return Entry(
         tenant=ctx.key.tenant,

@@ -4,7 +4,8 @@ import re
 from typing import NamedTuple
 
 from sluice.contracts.routing import CachePolicy
-from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.context import Heads, RequestContext
+from sluice_gateway.dataplane.errors import InvalidRequest
 from sluice_gateway.dataplane.replay import serves_both
 from sluice_gateway.dataplane.stages import cache_items
 from sluice_gateway.dataplane.stages.cache_items import Items
@@ -19,6 +20,7 @@ _MAX_AGE = re.compile(rb"max-age=(\d{1,9})")
 _COMPUTED = frozenset({"embedding", "rerank"})
 _FOREVER = float("inf")
 _FOR_IT = (b"on", b"refresh", b"semantic", b"exact")
+_WORDS = frozenset({b"", b"bypass", *_FOR_IT})
 
 
 class Wish(NamedTuple):
@@ -32,6 +34,20 @@ class Wish(NamedTuple):
     max_age: float
     policy: CachePolicy
     items: Items | None = None
+
+
+def admit_wish(heads: Heads) -> None:
+    """Refuse a word about the cache that means nothing: passed over, a mistyped `bypass` would be answered from the cache.
+
+    Raises:
+        InvalidRequest: there is one.
+    """
+    if _said(heads) not in _WORDS:
+        raise InvalidRequest(
+            "`x-sluice-cache` must be one of on, semantic, exact, refresh and bypass.",
+            param="x-sluice-cache",
+            code="invalid_value",
+        )
 
 
 def wish_of(ctx: RequestContext) -> Wish | None:
@@ -73,14 +89,17 @@ class _Asked(NamedTuple):
 def _asked(ctx: RequestContext, policy: CachePolicy) -> _Asked | None:
     if ctx.vault is not None:
         return None  # the answer holds the user's own values, which are nobody else's and are not stored
-    get = dict(ctx.heads.all).get
-    asked = (get(b"x-sluice-cache") or b"").strip().lower()
-    control = (get(b"cache-control") or b"").lower()
+    asked = _said(ctx.heads)
+    control = (dict(ctx.heads.all).get(b"cache-control") or b"").lower()
     if asked == b"bypass" or b"no-store" in control or (policy.use == "on_request" and asked not in _FOR_IT):
         return None
     aged = _MAX_AGE.search(control)
     reads = asked != b"refresh" and b"no-cache" not in control
     return _Asked(asked in _FOR_IT, reads, _FOREVER if aged is None else float(aged[1]))
+
+
+def _said(heads: Heads) -> bytes:
+    return (dict(heads.all).get(b"x-sluice-cache") or b"").strip().lower()
 
 
 def _is_certain(ctx: RequestContext) -> bool:
@@ -93,7 +112,7 @@ def asking_of(ctx: RequestContext, policy: CachePolicy) -> Asking | None:
     A translated body that a guard or retrieval has changed is left out: what came and what became of it both count then.
     """
     semantic = policy.semantic
-    header = (dict(ctx.heads.all).get(b"x-sluice-cache") or b"").strip().lower()
+    header = _said(ctx.heads)
     if semantic is None or header == b"exact" or (semantic.use == "on_request" and header != b"semantic"):
         return None
     native = ctx.body.native

@@ -17,7 +17,8 @@ class Evidence:
 
     With a cache in the policy what was found is kept in all its levels for `functions_ttl_s`. It is given again only when the
     service says that nothing has changed in the stores since then, for which it neither searches nor embeds: so what was
-    deleted is gone from the next answer on. Degraded mode: without the cache the service searches; without the service
+    deleted is gone from the next answer on. What was found while a model that was asked for was away is not kept: the next request may find
+    better. Degraded mode: without the cache the service searches; without the service
     nothing is given, since nobody could say that it is still right.
     """
 
@@ -47,7 +48,7 @@ class Evidence:
         else:
             reply = await self._ask(ctx, request)
         self._found.value += 1
-        if reply.version:
+        if reply.version and not reply.degraded:
             self._keep(ctx, wish, reply)
         return reply
 

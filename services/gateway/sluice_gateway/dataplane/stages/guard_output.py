@@ -8,18 +8,20 @@ something that was found. So a finding that is still growing is not let out by h
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from sluice.contracts.guard import MAX_TEXT, CheckRequest, IssueDetail, OutputVerdict, Segment
+from sluice.contracts.guard import MAX_TEXT, CheckRequest, IssueDetail, OutputVerdict, Segment, ToolVerdict
 from sluice.errors import SluiceError
 from sluice_gateway.dataplane.body import Fields
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import not_checked
 from sluice_gateway.dataplane.stages.guard_input import CHECK_FAILED, let_unchecked, note_failures
+from sluice_gateway.dataplane.stages.tool_calls import notice, tool_call
 from sluice_gateway.dataplane.texts import pieces, question
 
 _ANSWER = "answer"
 HALLUCINATION, DISPUTED_ANSWER = "potential_hallucination", "disputed_answer"
-_OF_WHOLE = (HALLUCINATION, DISPUTED_ANSWER, CHECK_FAILED)
+REVIEW_REQUIRED = "review_required"
+_OF_WHOLE = (HALLUCINATION, DISPUTED_ANSWER, CHECK_FAILED, REVIEW_REQUIRED)
 DISPUTED = "I can't give an answer that a second check does not confirm."
 """What stands in place of an answer that the judging model disputes, where the policy refuses such."""
 
@@ -35,11 +37,12 @@ Place = tuple[int, str, int]
 
 
 class Checked(NamedTuple):
-    """A text after the guardrail: what may be shown, and whether it stands in for a blocked one."""
+    """A text after the guardrail: what may be shown, and whether it stands in for a blocked one, or for a tool call that is `held` until it is confirmed."""
 
     text: str
     blocked: bool
     details: tuple[IssueDetail, ...]
+    held: bool = False
 
 
 def system_texts(fields: Fields) -> list[str]:
@@ -71,8 +74,10 @@ def cut_before(text: str, limit: int, details: Sequence[IssueDetail]) -> int:
 class Checks(Protocol):
     """Says what may be shown in place of a text; it raises where the policy forbids to go on unchecked."""
 
-    async def check(self, ctx: RequestContext, text: str, *, whole: bool = False) -> Checked:
-        """Return what may be shown in place of `text`; a whole answer is held against what was retrieved for it, too."""
+    async def check(
+        self, ctx: RequestContext, text: str, *, whole: bool = False, call: dict[str, Any] | None = None
+    ) -> Checked:
+        """Return what may be shown in place of `text`; a whole answer is held against what was retrieved for it, too, and `call` is the tool call of these arguments."""
         ...
 
 
@@ -82,18 +87,21 @@ class GuardOutput:
     def __init__(self, deps: DataPlaneDeps) -> None:
         self._deps = deps
 
-    async def check(self, ctx: RequestContext, text: str, *, whole: bool = False) -> Checked:
+    async def check(
+        self, ctx: RequestContext, text: str, *, whole: bool = False, call: dict[str, Any] | None = None
+    ) -> Checked:
         """Return what may be shown in place of `text`, and note the issues.
 
-        A `whole` answer is also held against what retrieval found for it, where the policy says so.
+        A `whole` answer is also held against what retrieval found for it, where the policy says so. With `call` the text is the arguments of a tool
+        call, which the policy may withhold.
 
         Raises:
             Unavailable: the guardrail could not be asked, and the policy fails closed.
         """
-        if not text:
+        if not text and call is None:
             return Checked(text, blocked=False, details=())
         try:
-            verdict = await self._ask(ctx, text, whole=whole and ctx.plan.judges_whole)
+            verdict = await self._ask(ctx, text, whole=whole and ctx.plan.judges_whole, call=call)
         except SluiceError as exc:
             self._deps.metrics.stage_errors.labels("guard_output").inc()
             if ctx.plan.guard_output == "enforce" and not ctx.plan.fail_open:
@@ -104,14 +112,17 @@ class GuardOutput:
             return Checked(text, blocked=False, details=())
         ctx.flag(verdict.issues)
         _note_grounds(ctx, verdict)
-        refusal = _refusal(ctx, verdict.issues)
-        if refusal is not None:
-            ctx.judged("blocked")
-            return Checked(refusal, blocked=True, details=verdict.details)
+        return self._judged(ctx, text, verdict)
+
+    def _judged(self, ctx: RequestContext, text: str, verdict: OutputVerdict) -> Checked:
         shown = next((part.text for part in verdict.filtered_segments or () if part.id == _ANSWER), None)
-        if not verdict.safe or shown is None:
+        refusal = _refusal(ctx, verdict.issues)
+        if refusal is not None or not verdict.safe or shown is None:
             ctx.judged("blocked")
-            return Checked(shown or "", blocked=True, details=verdict.details)
+            return Checked(refusal or shown or "", blocked=True, details=verdict.details)
+        withheld = next((one for one in verdict.tool_calls if one.action in ("approve", "block")), None)
+        if withheld is not None and ctx.plan.guard_output == "enforce":
+            return _withheld(ctx, withheld)
         if shown != text:
             ctx.judged("redacted")
         elif ctx.guard in (None, "passed"):
@@ -145,10 +156,19 @@ class GuardOutput:
         calls = message.get("tool_calls")
         if isinstance(calls, list):
             out["tool_calls"] = []
+            notices: list[str] = []
             for call in calls:
-                checked = await self.check(ctx, call["function"]["arguments"])
-                out["tool_calls"].append({**call, "function": {**call["function"], "arguments": checked.text}})
+                checked = await self.check(ctx, call["function"]["arguments"], call=call)
                 blocked = blocked or checked.blocked
+                if checked.held or checked.blocked:
+                    notices.append(checked.text)
+                else:
+                    out["tool_calls"].append({**call, "function": {**call["function"], "arguments": checked.text}})
+            if notices:
+                out["content"] = "\n".join([*([out["content"]] if out.get("content") else []), *notices])
+            if not out["tool_calls"]:
+                del out["tool_calls"]
+                choice = {**choice, "finish_reason": "stop" if calls else choice.get("finish_reason")}
         if blocked:
             out = {name: value for name, value in out.items() if name not in ("tool_calls", "reasoning_content")}
             out["content"] = out.get("content") or ""
@@ -171,7 +191,9 @@ class GuardOutput:
             if ctx.guard == "passed":
                 ctx.guard = "flagged"
 
-    async def _ask(self, ctx: RequestContext, text: str, *, whole: bool) -> OutputVerdict:
+    async def _ask(
+        self, ctx: RequestContext, text: str, *, whole: bool, call: dict[str, Any] | None = None
+    ) -> OutputVerdict:
         segments = [
             Segment(id=f"system-{index}", role="system", text=system)
             for index, system in enumerate(system_texts(ctx.fields))
@@ -184,7 +206,14 @@ class GuardOutput:
         segments.append(Segment(id=_ANSWER, role="assistant", text=text[:MAX_TEXT]))
         with self._deps.tracing.span("guard output", attributes={"sluice.guard.policy": ctx.plan.guard_policy}):
             return await self._deps.guard.check_output(
-                CheckRequest(stage="output", segments=tuple(segments), policy=ctx.plan.guard_policy),
+                CheckRequest(
+                    stage="output",
+                    segments=tuple(segments),
+                    policy=ctx.plan.guard_policy,
+                    tool_calls=() if call is None else (tool_call(ctx.fields, call, _ANSWER),),
+                    vault=() if call is None or ctx.vault is None else ctx.vault.entries,
+                    confidence=None if ctx.confidence is None or not whole else ctx.confidence.probability,
+                ),
                 tenant=ctx.key.tenant,
                 timeout_s=self._deps.options.stage_timeout_s,
             )
@@ -194,6 +223,15 @@ def _refusal(ctx: RequestContext, issues: Sequence[str]) -> str | None:
     if ctx.plan.groundedness == "refuse" and HALLUCINATION in issues:
         return UNGROUNDED
     return DISPUTED if ctx.plan.second_opinion == "refuse" and DISPUTED_ANSWER in issues else None
+
+
+def _withheld(ctx: RequestContext, call: ToolVerdict) -> Checked:
+    if call.action == "block":
+        ctx.judged("blocked")
+        return Checked(notice(call), blocked=True, details=())
+    ctx.judged("redacted")
+    ctx.approvals = (*ctx.approvals, call)
+    return Checked(notice(call), blocked=False, details=(), held=True)
 
 
 def _note_grounds(ctx: RequestContext, verdict: OutputVerdict) -> None:
@@ -228,6 +266,9 @@ class StreamGuard:
         self._holdback = holdback
         self._whole = whole
         self._held: dict[Place, str] = {}
+        self._calls: dict[Place, dict[str, Any]] = {}
+        self._passed: set[int] = set()
+        self._notices: set[int] = set()
         self._due: dict[Place, int] = {}
         self._skeleton: dict[str, Any] = {}
 
@@ -262,6 +303,8 @@ class StreamGuard:
             released = await self._flush(index)
             if released.blocked:
                 return released
+            if index in self._notices and index not in self._passed:
+                choice = {**choice, "finish_reason": "stop"}
             return Released([*released.chunks, self._chunk({**choice, **rest, "logprobs": None})], blocked=False)
         out: list[dict[str, Any]] = []
         if rest.get("delta"):
@@ -292,15 +335,20 @@ class StreamGuard:
         for name in _TEXT_FIELDS:
             self._add((index, name, 0), delta.get(name))
         if isinstance(delta.get("tool_calls"), list):
-            left["tool_calls"] = [self._hold_call(index, call) for call in delta["tool_calls"]]
+            del left["tool_calls"]
+            for call in delta["tool_calls"]:
+                self._hold_call(index, call)
         return {"delta": left}
 
-    def _hold_call(self, index: int, call: dict[str, Any]) -> dict[str, Any]:
-        function = call.get("function")
-        if not isinstance(function, dict):
-            return call
-        self._add((index, "arguments", call.get("index", 0)), function.get("arguments"))
-        return {**call, "function": {**function, "arguments": ""}}
+    def _hold_call(self, index: int, call: dict[str, Any]) -> None:
+        # The whole call is held, its name too: whether it may be made is known when its arguments are.
+        place = (index, "arguments", call.get("index", 0))
+        function: dict[str, Any] = call["function"] if isinstance(call.get("function"), dict) else {}
+        known = self._calls.setdefault(place, {})
+        told = {**known.get("function", {}), **{name: value for name, value in function.items() if name != "arguments"}}
+        known.update({**{name: value for name, value in call.items() if value is not None}, "function": told})
+        self._held.setdefault(place, "")
+        self._add(place, function.get("arguments"))
 
     def _add(self, place: Place, text: object) -> None:
         if isinstance(text, str) and text:
@@ -321,10 +369,25 @@ class StreamGuard:
     async def _rest(self, place: Place) -> Released:
         text = self._held.pop(place)
         self._due.pop(place, None)
+        if place in self._calls:
+            return await self._call(place, text)
         checked = await self._guard.check(self._ctx, text, whole=self._whole and place[1] in ("content", "text"))
         if checked.blocked:
             return Released([self._stop(place, checked.text)], blocked=True)
         return Released([self._text(place, checked.text)] if text else [], blocked=False)
+
+    async def _call(self, place: Place, arguments: str) -> Released:
+        call = self._calls.pop(place)
+        checked = await self._guard.check(self._ctx, arguments, call=call)
+        if checked.blocked:
+            return Released([self._stop(place, checked.text)], blocked=True)
+        if checked.held:
+            self._notices.add(place[0])
+            return Released([self._text((place[0], "content", 0), checked.text + "\n")], blocked=False)
+        self._passed.add(place[0])
+        whole = {**call, "index": place[2], "function": {**call["function"], "arguments": checked.text}}
+        choice = {"index": place[0], "delta": {"tool_calls": [whole]}, "logprobs": None, "finish_reason": None}
+        return Released([self._chunk(choice)], blocked=False)
 
     async def _release(self, place: Place, size: int) -> Released:
         text, rest = self._held[place][:size], self._held[place][size:]
@@ -345,13 +408,10 @@ class StreamGuard:
         return Released([self._text(place, shown)], blocked=False)
 
     def _text(self, place: Place, text: str) -> dict[str, Any]:
-        index, field, number = place
+        index, field, _ = place
         if field == "text":
             return self._chunk({"index": index, "text": text, "logprobs": None, "finish_reason": None})
-        delta: dict[str, Any] = {field: text}
-        if field == "arguments":
-            delta = {"tool_calls": [{"index": number, "function": {"arguments": text}}]}
-        return self._chunk({"index": index, "delta": delta, "logprobs": None, "finish_reason": None})
+        return self._chunk({"index": index, "delta": {field: text}, "logprobs": None, "finish_reason": None})
 
     def _stop(self, place: Place, text: str) -> dict[str, Any]:
         end: dict[str, Any] = {"index": place[0], "logprobs": None, "finish_reason": "content_filter"}

@@ -270,6 +270,8 @@ class _Relay:
     async def _last_checks(self) -> bytes:
         ctx = self._ctx
         tail = b""
+        if self._confidence is not None:
+            note(ctx, self._confidence.confidence())
         if self._windows is not None and not self._blocked:
             released = await self._windows.finish()
             tail = b"".join(event(part) for part in released.chunks)
@@ -278,8 +280,6 @@ class _Relay:
             await self._guard.check(ctx, self._seen, whole=True)
         if self._tells and not self._blocked:
             await self._guard.judge_shown(ctx, self._seen)
-        if self._confidence is not None:
-            note(ctx, self._confidence.confidence())
         if self._blocked:
             ctx.status, ctx.error_code = "blocked", "content_filter"
         if ctx.observer is not None:

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from sluice.asked_for import modality_of
 from sluice.contracts.questions import Modality, QueryReason, QueryUnderstanding, SearchedQuery, Turn, Understood
 from sluice.contracts.retrieval import Query
 from sluice_retrieval.domain.questions.expansion import synonyms_in
-from sluice_retrieval.domain.questions.modality import modality_of
 from sluice_retrieval.domain.questions.parts import as_statement, parts_of
 from sluice_retrieval.domain.questions.phrases import phrases_of
 from sluice_retrieval.domain.questions.standalone import stand_alone
@@ -63,6 +63,8 @@ class Reading(NamedTuple):
     asked: tuple[Asked, ...]
     synonyms: tuple[str, ...]
     wants_terms: bool
+    fell_back: bool = False
+    """The chat model that was asked to rewrite was away, and rules did it."""
 
     def told(self, terms: Sequence[str]) -> Understood:
         """Return it as an answer tells it; `terms` are those that a first search added."""
@@ -81,7 +83,8 @@ async def understand(
     query: Query, options: QueryUnderstanding, rewriter: Rewriter | None, languages: LanguageTeller
 ) -> Reading:
     """Return what is to be searched for; `rewriter` is None where rules rewrite."""
-    found = await _standing_alone(query, options, rewriter)
+    written = await _standing_alone(query, options, rewriter)
+    found = None if written is None or written.question == query.query else written
     question = query.query if found is None else found.question
     asked = [Asked(question, "question" if found is None else "stand_alone")]
     if found is not None:
@@ -99,6 +102,7 @@ async def understand(
         asked=tuple({one.text: one for one in reversed(asked)}.values())[::-1][:_MOST_QUERIES],
         synonyms=synonyms_in(question, options.synonyms) if "synonyms" in options.expand else (),
         wants_terms="terms" in options.expand,
+        fell_back=rewriter is not None and written is not None and written.by == RULES,
     )
 
 
@@ -106,8 +110,7 @@ async def _standing_alone(query: Query, options: QueryUnderstanding, rewriter: R
     if options.rewrite == "none" or not query.conversation:
         return None
     if rewriter is not None:
-        found = await rewriter.rewrite(query.query, query.conversation, options.rewrite_model)
-        return None if found.question == query.query else found
+        return await rewriter.rewrite(query.query, query.conversation, options.rewrite_model)
     alone = stand_alone(query.query, query.conversation)
     return None if alone is None else Rewritten(alone, RULES)
 

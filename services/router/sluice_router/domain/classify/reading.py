@@ -2,6 +2,8 @@
 
 from typing import Literal, NamedTuple
 
+from sluice.contracts.questions import Modality as EvidenceKind
+
 Outcome = Literal["recognised", "out_of_scope", "not_confident", "broken"]
 
 
@@ -60,12 +62,13 @@ class Difficulty(NamedTuple):
 
 
 class Signs(NamedTuple):
-    """What was read of a request; None where the route does not ask for it."""
+    """What was read of a request; None where the route does not ask for it. `asks_for` is what kind of evidence the question needs (F149)."""
 
     intent: Reading | None = None
     domain: Reading | None = None
     language: Reading | None = None
     difficulty: Difficulty | None = None
+    asks_for: EvidenceKind | None = None
 
 
 NO_SIGNS = Signs()

@@ -1,4 +1,4 @@
-"""Order: which of a route's candidates come first, by the difficulty of a request and by its domain."""
+"""Order: which of a route's candidates come first, by the difficulty of a request, by its domain, and by what it asks for."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -15,7 +15,14 @@ def preferred(route: Route, candidates: tuple[Model, ...], signs: Signs) -> tupl
         groups = _parted(groups, lambda model: (model.name in strong) == difficulty.strong)
     if route.by_domain and domain is not None and domain.recognised is not None:
         groups = _parted(groups, lambda model: domain.recognised in model.domains)
+    if route.by_modality and signs.asks_for == "image":
+        groups = _parted(groups, has_images)
     return groups
+
+
+def has_images(model: Model) -> bool:
+    """Tell whether a model says that it reads or makes images."""
+    return "image" in (*(model.input_modalities or ()), *(model.output_modalities or ()))
 
 
 def _parted(groups: Sequence[tuple[Model, ...]], first: Callable[[Model], bool]) -> tuple[tuple[Model, ...], ...]:

@@ -22,6 +22,7 @@ def _fits(rule: Rule, request: RouteRequest, signs: Signs) -> bool:
         and _is_one_of(rule.domains, signs.domain)
         and _is_one_of(rule.languages, signs.language)
         and (not rule.modalities or any(one in request.modalities for one in rule.modalities))
+        and (not rule.asks_for or signs.asks_for in rule.asks_for)
         and (rule.longer_than is None or request.prompt_tokens > rule.longer_than)
     )
 
@@ -34,5 +35,7 @@ def _matched(rule: Rule, request: RouteRequest, signs: Signs) -> Iterator[str]:
     read = ((rule.intents, signs.intent), (rule.domains, signs.domain), (rule.languages, signs.language))
     yield from (reading.recognised or "" for wanted, reading in read if wanted and reading is not None)
     yield from (one for one in rule.modalities if one in request.modalities)
+    if rule.asks_for:
+        yield f"a question for {signs.asks_for}"
     if rule.longer_than is not None:
         yield f"more than {rule.longer_than} tokens"

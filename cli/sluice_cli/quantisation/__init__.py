@@ -1,0 +1,1 @@
+"""What a quantisation of a model loses, measured on engines that run."""

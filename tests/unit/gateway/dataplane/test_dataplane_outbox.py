@@ -1,0 +1,68 @@
+"""What one turn of the event loop writes goes out at its end, in its order."""
+
+import asyncio
+
+from sluice_gateway.dataplane.outbox import Outbox
+
+
+class Wire(asyncio.Transport):
+    """A transport that keeps what is written."""
+
+    def __init__(self, log: list[tuple[str, bytes]], name: str) -> None:
+        super().__init__()
+        self._log, self._name = log, name
+        self._closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not self._closed, "a closed transport is not written to"
+        self._log.append((self._name, bytes(data)))
+
+    def is_closing(self) -> bool:
+        return self._closed
+
+    def close(self) -> None:
+        self._closed = True
+
+
+def test_writes_wait_for_the_end_of_the_turn_and_keep_their_order() -> None:
+    async def turn() -> list[tuple[str, bytes]]:
+        log: list[tuple[str, bytes]] = []
+        outbox = Outbox(asyncio.get_running_loop())
+        one, other = Wire(log, "one"), Wire(log, "other")
+        outbox.write(one, b"1")
+        outbox.write(other, b"2")
+        outbox.write(one, b"3")
+        assert log == []
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        outbox.write(other, b"4")
+        outbox.flush()
+        await asyncio.sleep(0)
+        return log
+
+    assert asyncio.run(turn()) == [("one", b"1"), ("other", b"2"), ("one", b"3"), ("other", b"4")]
+
+
+def test_a_long_turn_is_not_waited_for() -> None:
+    async def turn() -> int:
+        log: list[tuple[str, bytes]] = []
+        outbox, wire = Outbox(asyncio.get_running_loop()), Wire(log, "one")
+        for _ in range(100):
+            outbox.write(wire, b"x")
+        return len(log)
+
+    assert asyncio.run(turn()) == 96
+
+
+def test_what_waits_for_a_closed_connection_is_dropped() -> None:
+    async def turn() -> list[tuple[str, bytes]]:
+        log: list[tuple[str, bytes]] = []
+        outbox = Outbox(asyncio.get_running_loop())
+        one, other = Wire(log, "one"), Wire(log, "other")
+        outbox.write(one, b"1")
+        outbox.write(other, b"2")
+        one.close()
+        outbox.flush()
+        return log
+
+    assert asyncio.run(turn()) == [("other", b"2")]
