@@ -85,7 +85,7 @@ class Gateway:
                 f"{self.url} cannot be reached ({type(exc).__name__}). Is the platform up? Try `sluice status`."
             ) from exc
         _check(answer)
-        if "json" in answer.headers.get("content-type", ""):
+        if answer.content and "json" in answer.headers.get("content-type", ""):
             return answer.json()
         return answer.text
 

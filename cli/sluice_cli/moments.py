@@ -18,3 +18,8 @@ def moment(option: str, text: str) -> float:
             f"{option} {text} is no date or time, such as 2027-01-01 or 2027-01-01T08:00+01:00."
         ) from None
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def shown(at: float | None) -> str | None:
+    """Return unix seconds as a date and time in UTC; None stays None."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(sep=" ", timespec="seconds")

@@ -19,6 +19,8 @@ from tests.deploy.parts import (
     setting_variables,
 )
 
+from sluice_inference.domain.specs import LlamaCppSpec
+
 OVERLAYS = ["k8s/base", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "k8s/overlays").iterdir())]
 VERSIONS = ["1.30", "1.37"]
 Manifest = dict[str, Any]
@@ -92,6 +94,19 @@ def test_every_part_has_a_container_with_its_port(part: Part) -> None:
     assert found["image"] == f"sluice/{part.service}:0.1.0"
     assert found["args"] == ["worker" if part.is_worker else "serve"]
     assert part.port in {port["containerPort"] for port in found["ports"]}
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_the_engines_of_adapters_can_be_reached(folder: str) -> None:
+    if "inference" not in _named(folder, "Service"):
+        return  # an overlay without engines
+    fields = LlamaCppSpec.model_fields
+    first = fields["port"].default
+    wanted = {first + number for number in range(fields["max_adapters"].default + 1)}
+    assert wanted <= {port["port"] for port in _named(folder, "Service")["inference"]["spec"]["ports"]}
+    assert wanted <= {port["containerPort"] for port in _containers(folder)["inference"]["ports"]}
+    policy = _named(folder, "NetworkPolicy")["services-from-services"]["spec"]["ingress"]
+    assert all("ports" not in rule for rule in policy), "a list of ports would have to name those of adapters"
 
 
 @pytest.mark.parametrize("part", SERVICE_PARTS, ids=[part.name for part in SERVICE_PARTS])

@@ -64,6 +64,30 @@ def finetune_start(
         raise CommandFailed(f"The job failed: {job['error']['message']}")
 
 
+@finetune_app.command("check")
+def finetune_check(
+    file: Annotated[Path, typer.Argument(help="training examples (JSONL)", exists=True, dir_okay=False)],
+    policy: Annotated[str, typer.Option(help="the guard policy that says what is looked for")] = "default",
+    allowed: Annotated[
+        list[str] | None, typer.Option("--license", help="a licence that lines may have; may be repeated; none: any")
+    ] = None,
+    max_examples: Annotated[int, typer.Option(min=1, max=20_000, help="examples that are read at most")] = 2000,
+) -> None:
+    """Check a training file for personal data, secrets, harm and licences; status 1 when it does not comply."""
+    gateway = Gateway.from_settings(CliSettings())
+    with file.open("rb") as data:
+        uploaded = gateway.user(
+            "POST", "/v1/files", files={"file": (file.name, data, "application/jsonl")}, data={"purpose": "fine-tune"}
+        )
+    body = {"policy": policy, "licenses": allowed or [], "max_examples": max_examples}
+    report = gateway.user("POST", f"/v1/files/{uploaded['id']}/compliance", json=body, timeout=600.0)
+    show_json(report)
+    if not report["compliant"]:
+        raise CommandFailed(
+            f"{file.name} does not comply: see `findings` by line. The uploaded file is {uploaded['id']}."
+        )
+
+
 @finetune_app.command("status")
 def finetune_status(job_id: Annotated[str, typer.Argument(help="the job's id")]) -> None:
     """Show a job and its events."""

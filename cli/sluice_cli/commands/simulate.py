@@ -349,3 +349,39 @@ def pipeline(
             + " ".join(f"{'·' if tick[stage] is None else (tick[stage] or 0) + 1:>3}" for tick in found.schedule)
         )
     say(f"{len(found.schedule)} ticks; stages wait {found.bubble:.1%} of them ((stages - 1) / (parts + stages - 1)).")
+
+
+@app.command()
+def tensor(
+    devices: Annotated[int, typer.Option(min=1, max=64)] = 4,
+    tokens: Annotated[int, typer.Option(min=1, max=4096, help="rows of the activation")] = 64,
+    width: Annotated[int, typer.Option(min=1, max=4096, help="of the model")] = 512,
+    inner: Annotated[
+        int, typer.Option(min=1, max=16384, help="of its feed-forward layer; a multiple of --devices")
+    ] = 2048,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Cut a feed-forward layer over devices in columns and rows, compare it with the whole one, and count what is sent."""
+    import numpy as np  # noqa: PLC0415 - brings numpy
+
+    from sluice_cli.reference.parallel import all_reduce_bytes, tensor_parallel  # noqa: PLC0415 - brings numpy
+
+    dice = np.random.default_rng(seed)
+    x, up, down = dice.normal(size=(tokens, width)), dice.normal(size=(width, inner)), dice.normal(size=(inner, width))
+    whole = np.maximum(0.0, x @ up) @ down
+    try:
+        split = tensor_parallel(x, up, down, devices)
+    except ValueError as exc:
+        raise CommandFailed(str(exc)) from exc
+    rows: dict[str, float] = {
+        "weights of a device": (up.size + down.size) / devices,
+        "weights of the whole layer": up.size + down.size,
+        "largest difference to the whole layer, relative": float(np.abs(split - whole).max() / np.abs(whole).max()),
+        "bytes a device sends (one all-reduce, FP16)": all_reduce_bytes(tokens * width, devices),
+        "bytes if the activation between the two travelled": (devices - 1) / devices * tokens * inner * 2,
+    }
+    if as_json:
+        show_json(rows)
+    else:
+        show_table(("measure", "value"), [(name, f"{value:.6g}") for name, value in rows.items()])

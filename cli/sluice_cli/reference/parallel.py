@@ -10,22 +10,47 @@ from sluice_cli.reference.attention import Floats
 Stage = Callable[[Floats], Floats]
 
 
-def tensor_parallel(x: Floats, up: Floats, down: Floats, devices: int) -> Floats:
-    """Return max(0, x · up) · down with the inner width cut over devices; one sum over devices (an all-reduce) ends it (F259).
+def column_parallel(x: Floats, weight: Floats, devices: int) -> list[Floats]:
+    """Return what each device makes of x (rows, in) with its own columns of a weight (in, out): side by side they are x · weight.
 
-    Each device holds some columns of `up` and the same rows of `down`, so that the activation between them never travels: Shoeybi et al.,
-    "Megatron-LM" (2019), section 3.
+    Every device reads the whole input, and none needs another's result: nothing is sent.
+
+    Raises:
+        ValueError: the columns cannot be cut evenly.
+    """
+    if devices < 1 or weight.shape[1] % devices:
+        raise ValueError(f"An inner width of {weight.shape[1]} cannot be cut evenly over {devices} devices.")
+    return [x @ columns for columns in np.split(weight, devices, axis=1)]
+
+
+def row_parallel(parts: Sequence[Floats], weight: Floats) -> Floats:
+    """Return x · weight (in, out) of an input that lies over the devices in columns, each of which holds the same rows of the weight.
+
+    Each device's product is as large as the result; their sum (an all-reduce) ends it.
+
+    Raises:
+        ValueError: the rows cannot be cut evenly.
+    """
+    if not parts or weight.shape[0] % len(parts):
+        raise ValueError(f"{weight.shape[0]} rows cannot be cut evenly over {len(parts)} devices.")
+    pieces = np.split(weight, len(parts), axis=0)
+    return np.asarray(sum(part @ rows for part, rows in zip(parts, pieces, strict=True)))
+
+
+def tensor_parallel(x: Floats, up: Floats, down: Floats, devices: int) -> Floats:
+    """Return max(0, x · up) · down with the inner width cut over devices; one sum over devices ends it (F259).
+
+    `up` is cut in columns and `down` in rows, so that the activation between them never travels: Shoeybi et al., "Megatron-LM" (2019), section 3.
 
     Raises:
         ValueError: the inner width is not a multiple of the number of devices.
     """
-    if devices < 1 or up.shape[1] % devices:
-        raise ValueError(f"An inner width of {up.shape[1]} cannot be cut evenly over {devices} devices.")
-    parts = [
-        np.maximum(0.0, x @ columns) @ rows
-        for columns, rows in zip(np.split(up, devices, axis=1), np.split(down, devices, axis=0), strict=True)
-    ]
-    return np.asarray(sum(parts))
+    return row_parallel([np.maximum(0.0, part) for part in column_parallel(x, up, devices)], down)
+
+
+def all_reduce_bytes(values: int, devices: int, bytes_each: int = 2) -> float:
+    """Return how many bytes each device sends in a ring's sum of so many numbers: 2 (d - 1) / d of them (Patarasuk and Yuan, 2009)."""
+    return 2 * (devices - 1) / devices * values * bytes_each
 
 
 class Pipelined(NamedTuple):

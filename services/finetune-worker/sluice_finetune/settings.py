@@ -19,6 +19,9 @@ class Settings(ServiceSettings):
     copy_timeout_s: float = Field(
         300.0, gt=0, description="longest time for copying a training file from the gateway, in seconds"
     )
+    guard_timeout_s: float = Field(
+        10.0, gt=0, le=300, description="seconds that the guardrail may take for a batch of examples"
+    )
     lease_s: float = Field(20.0, gt=0, description="a worker that is silent for so long loses its job to another")
     max_attempts: int = Field(5, ge=1, description="how often an interrupted job is begun again")
     sweep_s: float = Field(

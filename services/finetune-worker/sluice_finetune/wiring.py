@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from os import getpid
 from typing import Annotated, Final
 
@@ -12,6 +13,8 @@ import aiohttp
 from fastapi import Depends
 
 from sluice.auth import ServiceTokens
+from sluice.clients.guardrail import GuardrailClient
+from sluice.clients.http import AiohttpTransport, ServiceClient
 from sluice.clock import Clock, SystemClock
 from sluice.db import open_database
 from sluice.health import Probe
@@ -47,6 +50,7 @@ class Deps:
     tracing: Tracing
     clock: Clock
     files: GatewayFiles
+    guardrail: GuardrailClient
     jobs: Jobs
     copies: Copies
     queue: JobQueue
@@ -77,6 +81,12 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             settings.max_file_bytes,
             settings.copy_timeout_s,
         )
+        transport = AiohttpTransport()
+        stack.push_async_callback(transport.close)
+        url, check = platform.service_url("guardrail"), partial(platform.require, "guardrail")
+        guardrail = GuardrailClient(
+            ServiceClient("guardrail", url, service.tokens, transport, service.tracing, subject=SERVICE, check=check)
+        )
         queue = JobQueue(service.sender)
 
         async def sweep() -> bool:
@@ -99,6 +109,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             tracing=service.tracing,
             clock=clock,
             files=files,
+            guardrail=guardrail,
             jobs=jobs,
             copies=copies,
             queue=queue,

@@ -19,6 +19,8 @@ from sluice_gateway.routes import (
     keys,
     organizations,
     prices,
+    prompt_calls,
+    prompts,
     registry,
     request_path,
     teams,
@@ -34,7 +36,7 @@ and usage, with its audit log.
 Paths below `/admin/models`, `/admin/deployments`, `/admin/routes`, `/admin/policies`, `/admin/aliases` and `/admin/registry` are passed on to the
 router for the platform's administrator; the router's own document describes them.
 
-Paths below `/v1/vector_stores`, `/v1/context`, `/v1/embedding_models`, `/v1/similarity`, `/v1/feedback`, `/v1/guard`, `/v1/fine_tuning` and `/v1/evals` are passed on to
+Paths below `/v1/vector_stores`, `/v1/context`, `/v1/embedding_models`, `/v1/similarity`, `/v1/memories`, `/v1/feedback`, `/v1/guard`, `/v1/fine_tuning` and `/v1/evals` are passed on to
 the services that own them, on behalf of the API key's tenant; those services' own documents describe them."""
 
 
@@ -55,6 +57,8 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
             registry.router,
             usage.own,
             keys.own,
+            prompt_calls.router,
+            prompts.router,
             files.router,
             batches.router,
             forward.router,
@@ -115,7 +119,7 @@ def _describe_request_path(app: FastAPI) -> None:
                 version=app.version,
                 description=app.description,
                 license_info=app.license_info,
-                routes=[*request_path.router.routes, *app.routes],
+                routes=[*request_path.router.routes, *prompt_calls.described.routes, *app.routes],
             )
             app.openapi_schema = with_real_errors(_public_errors_first(drafted))
         return app.openapi_schema

@@ -296,3 +296,32 @@ class ForgottenAnswersRow(Base):
 
     scope: Mapped[str] = mapped_column(String(220), primary_key=True)
     at: Mapped[float] = mapped_column(Float(53))
+
+
+class PromptRow(Base):
+    """A prompt: its name within a tenant, and which of its versions is in use."""
+
+    __tablename__ = "prompts"
+    __table_args__ = (UniqueConstraint("tenant", "name", name="uq_prompts_tenant_name"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(63))
+    name: Mapped[str] = mapped_column(String(63))
+    description: Mapped[str] = mapped_column(String(500))
+    default_version: Mapped[int] = mapped_column(Integer)
+    newest_version: Mapped[int] = mapped_column(Integer)
+    details: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    changed_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class PromptVersionRow(Base):
+    """One version of a prompt, which never changes; `template` is the JSON of `PromptTemplate`."""
+
+    __tablename__ = "prompt_versions"
+
+    prompt_id: Mapped[str] = mapped_column(String(40), ForeignKey("prompts.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True)
+    template: Mapped[str] = mapped_column(Text)
+    created_by: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[int] = mapped_column(BigInteger)

@@ -69,6 +69,7 @@ from sluice_gateway.files.opening import open_shelf
 from sluice_gateway.files.shelf import Shelf
 from sluice_gateway.metrics import GatewayMetrics
 from sluice_gateway.price_store import PriceStore
+from sluice_gateway.prompt_store import PromptStore
 from sluice_gateway.settings import Settings
 from sluice_gateway.store import KeyStore
 from sluice_gateway.tenancy_store import TenancyStore
@@ -107,6 +108,7 @@ class Deps:
     transcripts: TranscriptStore
     prices: PriceKeeper
     price_store: PriceStore
+    prompts: PromptStore
     routing: SnapshotHolder
     forwarder: Forwarder
     data_plane: DataPlane
@@ -321,6 +323,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             transcripts=transcript_store,
             prices=prices,
             price_store=price_store,
+            prompts=PromptStore(database),
             routing=holder,
             forwarder=forwarder,
             data_plane=data_plane,

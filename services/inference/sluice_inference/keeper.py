@@ -405,6 +405,18 @@ class EngineKeeper:
         self._wanted = wanted
         self._changed.set()
 
+    def log(self, lines: int) -> tuple[str, ...]:
+        """Return the last lines of the engine's log.
+
+        Raises:
+            EngineNotOurs: something else runs it, and keeps its log.
+        """
+        if isinstance(self.spec, RemoteSpec):
+            raise EngineNotOurs(
+                f"Engine {self.spec.id} is run by something else at {self.spec.base_url}, which keeps its log."
+            )
+        return self._launcher.log_lines(self.spec.id, lines)
+
     def _refuse_remote(self, verb: str) -> None:
         if isinstance(self.spec, RemoteSpec):
             raise EngineNotOurs(

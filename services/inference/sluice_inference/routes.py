@@ -1,8 +1,9 @@
 """The REST API of the inference service: engines and capacity."""
 
+import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 
 from sluice.auth import AdminDep, CallerDep
 from sluice.contracts.engine import (
@@ -12,6 +13,7 @@ from sluice.contracts.engine import (
     AdapterStatus,
     Capacity,
     EngineList,
+    EngineLog,
     EngineStatus,
     ScalingSignals,
 )
@@ -74,6 +76,17 @@ async def restart_engine(deps: DepsDep, caller: AdminDep, engine_id: EngineIdPat
     keeper = deps.engines.get(engine_id)
     keeper.restart()
     return keeper.status()
+
+
+@router.get("/v1/engines/{engine_id}/logs", summary="Read the end of an engine's log", responses=_CHANGE)
+async def get_engine_log(
+    deps: DepsDep,
+    caller: AdminDep,
+    engine_id: EngineIdPath,
+    lines: Annotated[int, Query(ge=1, le=1000, description="how many lines from the end")] = 100,
+) -> EngineLog:
+    """Return the last lines of the engine's log, at most 64 KiB of them."""
+    return EngineLog(id=engine_id, lines=await asyncio.to_thread(deps.engines.get(engine_id).log, lines))
 
 
 @router.get("/v1/adapters", summary="List the LoRA adapters of this host", responses=_READ)

@@ -40,7 +40,7 @@ class RetrievalSettings(ServiceSettings):
 
     port: int = Field(8083, ge=0, le=65535, description="port of the REST API")
     worker_port: int = Field(8183, ge=0, le=65535, description="port of the worker's health and metrics")
-    worker_concurrency: int = Field(2, ge=1, le=32, description="documents that one worker ingests at once")
+    worker_concurrency: int = Field(4, ge=1, le=32, description="documents that one worker ingests at once")
     qdrant_api_key: SecretStr = Field(SecretStr(""), description="API key of the Qdrant server, if it asks for one")
     max_document_bytes: int = Field(5 * 1024 * 1024, ge=1, description="largest document, in UTF-8 bytes")
     parse_max_pages: int = Field(2000, ge=1, description="most pages of a PDF")

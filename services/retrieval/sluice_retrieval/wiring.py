@@ -54,6 +54,7 @@ from sluice_retrieval.store.files import Files
 from sluice_retrieval.store.images import Images
 from sluice_retrieval.store.jobs import IngestJobs
 from sluice_retrieval.store.library import Library
+from sluice_retrieval.store.memories import Memories
 from sluice_retrieval.store.spaces import SpaceRecords
 
 _log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Deps:
     tracing: Tracing
     clock: Clock
     library: Library
+    memories: Memories
     files: Files
     images: Images
     sources: FileSource
@@ -181,11 +183,13 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
         async def load_model() -> None:
             await answering.now.embedder.load()
 
-        activity = Activity()
+        activity, memories = Activity(), Memories(service.database)
         rerankers = await _rerankers(settings, metrics, stack)
         await _check_index(answering, spaces, records, jobs, service.clock)
         sending = _rounds(settings, metrics, lambda: _send(sweep, jobs, metrics))
-        removing = _rounds(settings, metrics, lambda: _remove(sweep, spaces, metrics, jobs, activity, service.clock))
+        removing = _rounds(
+            settings, metrics, lambda: _remove(sweep, spaces, metrics, (jobs, memories), activity, service.clock)
+        )
         stack.push_async_callback(service.loops.close)  # before the vector store and the model that they use
         languages = Languages()
         service.loops.start("load-model", load_model)
@@ -203,6 +207,7 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
             tracing=service.tracing,
             clock=service.clock,
             library=Library(service.database),
+            memories=memories,
             files=Files(service.database),
             images=Images(service.database),
             sources=_sources(platform, settings, stack),
@@ -404,9 +409,16 @@ async def _restem(sweep: Sweep, languages: LanguageTeller, pause_s: float) -> No
 
 
 async def _remove(
-    sweep: Sweep, spaces: Spaces[OwnedVectorStore], metrics: Metrics, jobs: IngestJobs, activity: Activity, clock: Clock
+    sweep: Sweep,
+    spaces: Spaces[OwnedVectorStore],
+    metrics: Metrics,
+    records: tuple[IngestJobs, Memories],
+    activity: Activity,
+    clock: Clock,
 ) -> bool:
+    jobs, memories = records
     await jobs.expire(activity.take(), clock.now())
+    await memories.forget_expired(clock.now())
     removed = await sweep.remove_points()
     opened = spaces.opened()
     metrics.points.set(sum([await vectors.total() for vectors in opened]))

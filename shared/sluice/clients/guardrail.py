@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 
 from sluice.clients.http import ServiceClient
-from sluice.contracts.guard import CheckRequest, InputVerdict, OutputVerdict, PolicyListing, RedactReply, RedactRequest
+from sluice.contracts.guard import (
+    BatchCheckRequest,
+    BatchVerdicts,
+    CheckRequest,
+    InputVerdict,
+    OutputVerdict,
+    PolicyListing,
+    RedactReply,
+    RedactRequest,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,14 @@ class GuardrailClient:
         """Check an answer of stage `output`."""
         return await self.http.request(
             "POST", "/check", request, reply=OutputVerdict, tenant=tenant, timeout_s=timeout_s, idempotent=True
+        )
+
+    async def check_batch(
+        self, request: BatchCheckRequest, *, tenant: str, timeout_s: float | None = None
+    ) -> BatchVerdicts:
+        """Check up to 64 texts, each on its own."""
+        return await self.http.request(
+            "POST", "/check/batch", request, reply=BatchVerdicts, tenant=tenant, timeout_s=timeout_s, idempotent=True
         )
 
     async def redact(self, request: RedactRequest, *, tenant: str, timeout_s: float | None = None) -> RedactReply:

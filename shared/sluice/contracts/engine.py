@@ -56,6 +56,14 @@ class EngineList(Reply):
     data: tuple[EngineStatus, ...]
 
 
+class EngineLog(Reply):
+    """The last lines of the log that an engine of this host writes, oldest first: warnings and errors, no prompts."""
+
+    object: Literal["engine.log"] = "engine.log"
+    id: str
+    lines: tuple[str, ...]
+
+
 AdapterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$")]
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from sluice.contracts.base import Metadata, Reply
+from sluice.contracts.base import Metadata, Reply, Request
 
 DatasetFormat = Literal["openai_chat", "alpaca", "sharegpt"]
 JobStatus = Literal["validating_files", "queued", "running", "succeeded", "failed", "cancelled"]
@@ -48,6 +48,55 @@ class DatasetReport(Reply):
     output_length: LengthStatistics | None = None
     distinct_outputs: int | None = None
     smallest_class: int | None = None
+
+
+class CheckCompliance(Request):
+    """What a training file must keep to: a guard `policy` says what is looked for, `forbid` which of its issues must not occur.
+
+    `licenses` are those that may stand in a line's `license` (or in its `metadata`), compared without regard to case; empty: any, and none.
+    At most `max_examples` texts are read, drawn evenly from the file; licences of all lines are.
+    """
+
+    policy: Annotated[str, Field(max_length=100)] = "default"
+    forbid: Annotated[frozenset[Annotated[str, Field(max_length=40)]], Field(max_length=40)] = frozenset(
+        {"pii_detected", "secret_detected", "unsafe_content", "high_toxicity", "check_failed"}
+    )
+    licenses: Annotated[frozenset[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=100)] = (
+        frozenset()
+    )
+    max_examples: Annotated[int, Field(ge=1, le=20_000)] = 2000
+
+
+class ComplianceFinding(Reply):
+    """A line that was found to hold something: the guard's issues, findings by kind, and its licence if that is not allowed; never the text."""
+
+    line: int
+    issues: tuple[str, ...] = ()
+    kinds: dict[str, int] = Field(default_factory=dict)
+    license: str | None = None
+    license_allowed: bool = True
+
+
+class ComplianceReport(Reply):
+    """Whether a training file keeps to a policy and to licences (handbook F204).
+
+    `issues` counts examples by issue, `kinds` findings by kind, `licenses` lines by licence ("none": those without one), `not_allowed`
+    lines whose licence is not among the allowed ones. `findings` names the first 200 lines that hold something; `unreadable` lines were not checked.
+    """
+
+    object: Literal["file.compliance"] = "file.compliance"
+    file_id: str
+    policy: str
+    compliant: bool
+    lines: int
+    examples: int
+    checked: int
+    unreadable: int
+    issues: dict[str, int]
+    kinds: dict[str, int]
+    licenses: dict[str, int]
+    not_allowed: int
+    findings: tuple[ComplianceFinding, ...] = ()
 
 
 class PreflightWarning(Reply):

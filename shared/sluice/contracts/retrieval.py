@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, mode
 from sluice.contracts.base import Metadata, MetadataKey, MetadataValue, Reply, Request
 from sluice.contracts.enhanced import EnhancedContext, EvidenceKind, ToolOutput
 from sluice.contracts.files import FileId
+from sluice.contracts.memories import FoundMemory, MemoryUse
 from sluice.contracts.questions import QueryUnderstanding, Turn, Understood
 from sluice.contracts.tables import ComputedFigure
 from sluice.contracts.vector_files import ChunkingStrategyChoice, FileCounts, StoreExpiry, TextPart
@@ -359,7 +360,10 @@ class SearchReply(Reply):
 class ContextRequest(Query):
     """Evidence for a question out of several stores, cut to a token budget."""
 
-    vector_store_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=20)]
+    vector_store_ids: Annotated[tuple[str, ...], Field(max_length=20, description="none only with `memory`")] = ()
+    memory: Annotated[
+        MemoryUse | None, Field(description="what is known of this end user stands after the evidence")
+    ] = None
     budget_tokens: Annotated[int, Field(ge=16, le=100_000)] = 1500
     placement: ContextPlacement = "ranked"
     template: ContextTemplate = "numbered"
@@ -368,6 +372,14 @@ class ContextRequest(Query):
         Field(max_length=20, description="what tools gave, for half of the budget at most, after the evidence"),
     ] = ()
     enhanced: Annotated[bool, Field(description="answer with the context as an object, too")] = False
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> Self:
+        if not self.vector_store_ids and self.memory is None:
+            raise ValueError("name at least one of vector_store_ids, or memory")
+        if self.memory is not None and self.memory.user is None:
+            raise ValueError("memory needs a user")
+        return self
 
 
 class Citation(Reply):
@@ -401,6 +413,7 @@ class ContextReply(Reply):
     citations: tuple[Citation, ...]
     tokens: int = 0
     left_out: int = 0
+    memories: Annotated[tuple[FoundMemory, ...], Field(description="what was recalled of the end user")] = ()
     understood: Understood | None = None
     enhanced: EnhancedContext | None = None
     computed: ComputedFigure | None = None
@@ -430,3 +443,4 @@ class RetrievalPolicy(Reply):
     follow_ups: bool = True
     understand: QueryUnderstanding | None = None
     template: ContextTemplate = "numbered"
+    memory: MemoryUse | None = None

@@ -31,11 +31,12 @@ class Call(NamedTuple):
 
 @dataclass
 class Owned:
-    """What a tenant has: stores with their documents (id to name), their files (id to document) and their batches."""
+    """What a tenant has: stores with their documents (id to name), their files (id to document) and their batches; memories (id to user)."""
 
     stores: dict[str, dict[str, str]] = field(default_factory=dict)
     files: dict[str, dict[str, str]] = field(default_factory=dict)
     batches: dict[str, list[str]] = field(default_factory=dict)
+    memories: dict[str, str] = field(default_factory=dict)
     ever: set[str] = field(default_factory=set)
 
     def drop_store(self, store: str) -> None:
@@ -59,6 +60,7 @@ class Foreign(NamedTuple):
     file: str
     batch: str
     own: str
+    memory: str = "mem_none"
 
 
 @dataclass
@@ -161,7 +163,8 @@ class World:
         file = self.dice.choice([*owned.files.get(store, {})] or ["file-none"])
         batch = self.dice.choice(owned.batches.get(store, []) or ["vsfb_none"])
         own = self.dice.choice(list(self.owned[tenant].stores) or [store])
-        call = self.dice.choice(self.foreign_calls(self, tenant, Foreign(store, document, file, batch, own)))
+        memory = self.dice.choice([*owned.memories] or ["mem_none"])
+        call = self.dice.choice(self.foreign_calls(self, tenant, Foreign(store, document, file, batch, own, memory)))
         self.outcome.foreign += 1
         answer = self.call(tenant, call)
         if answer.status_code != httpx.codes.NOT_FOUND:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.bench.retrieval import tenant_files
+from tests.bench.retrieval import tenant_files, tenant_memories
 from tests.bench.retrieval.parts import running
 from tests.bench.retrieval.tenant_world import DOCUMENTS, TENANTS, Call, Foreign, Operation, Outcome, World
 
@@ -40,6 +40,7 @@ def foreign_calls(world: World, tenant: str, foreign: Foreign) -> list[Call]:
         Call("POST", base, ids, {"name": "taken"}),
         Call("DELETE", base, ids),
         *tenant_files.foreign_calls(foreign),
+        *tenant_memories.foreign_calls(foreign.memory),
         Call("GET", f"{base}/documents", ids),
         Call("POST", f"{base}/documents", ids, add),
         Call("POST", f"{base}/documents", ids, form=form),
@@ -165,6 +166,10 @@ def embed(world: World, tenant: str) -> None:
     call = Call("POST", "/v1/embeddings", body={"model": "minilm", "input": f"{TENANTS[tenant]} at noon"})
     if len(world.call(tenant, call).raise_for_status().json()["data"][0]["embedding"]) == 0:
         world.wrong(tenant, call, "gave no vector")
+    targets = [f"{TENANTS[tenant]} at night", [0.5] * 384]
+    call = Call("POST", "/v1/similarity", body={"source": f"{TENANTS[tenant]} at noon", "targets": targets})
+    if len(world.call(tenant, call).raise_for_status().json()["data"]) != len(targets):
+        world.wrong(tenant, call, "did not compare both")
 
 
 OPERATIONS: list[Operation] = [
@@ -174,6 +179,7 @@ OPERATIONS: list[Operation] = [
     look_at_documents,
     delete_document,
     *tenant_files.OPERATIONS,
+    *tenant_memories.OPERATIONS,
     *[search] * 3,
     *[context] * 2,
     embed,

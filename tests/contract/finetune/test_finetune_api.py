@@ -19,12 +19,14 @@ from sluice.migrations import upgrade
 from sluice.settings import PlatformSettings
 from sluice.testing import (
     asgi_client,
+    environment_of,
     free_port,
     platform_settings,
     service_client,
     service_headers,
     valkey_server,
 )
+from sluice.testing.processes import ServiceProcess
 from sluice_finetune.adapters.blobs import Copies
 from sluice_finetune.app import create_app
 from sluice_finetune.domain.validation import LineTooLong
@@ -32,6 +34,7 @@ from sluice_finetune.settings import Settings
 from sluice_finetune.wiring import open_deps
 
 MIGRATIONS = Path(__file__).parents[3] / "services" / "finetune-worker" / "migrations"
+CONFIG = Path(__file__).parents[3] / "deploy" / "config"
 HEADERS = service_headers("finetune", "acme")
 ROW = b'{"instruction": "q", "output": "a"}\n'
 
@@ -124,6 +127,26 @@ async def test_a_check_names_the_lines_and_leaves_nothing(
     missing = await http.get("/v1/files/file_none/validation", headers=HEADERS)
     assert (missing.status_code, missing.json()["code"]) == (404, "file_not_found")
     assert list((platform.data_dir / "finetune" / "files").iterdir()) == []
+
+
+async def test_a_file_is_checked_for_compliance_by_a_real_guardrail(
+    tmp_path: Path, platform: PlatformSettings, front: Front
+) -> None:
+    port = free_port()
+    there = platform.model_copy(update={"guardrail_url": f"http://127.0.0.1:{port}"})
+    file_id = upload(front, ROW + b'{"instruction": "who?", "output": "bob@example.com", "license": "MIT"}\n')
+    path = f"/v1/files/{file_id}/compliance"
+    async with asgi_client(create_app(lambda: open_deps(there, Settings()))) as http:
+        away = await http.post(path, json={}, headers=HEADERS)
+        assert (away.status_code, away.json()["code"]) == (503, "dependency_unavailable")
+        environment = environment_of(there) | {"SLUICE_GUARDRAIL_PORT": str(port), "SLUICE_CONFIG_DIR": str(CONFIG)}
+        with ServiceProcess("sluice_guardrail", ["serve"], environment, tmp_path / "guardrail.log") as guardrail:
+            guardrail.wait_ready(f"http://127.0.0.1:{port}/readyz")
+            found = (await http.post(path, json={"licenses": ["MIT"]}, headers=HEADERS)).json()
+            unknown = await http.post(path, json={"policy": "nope"}, headers=HEADERS)
+    assert (found["compliant"], found["issues"], found["not_allowed"]) == (False, {"pii_detected": 1}, 1)
+    assert [(one["line"], one["issues"]) for one in found["findings"]] == [(1, []), (2, ["pii_detected"])]
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_policy")
 
 
 async def test_no_job_is_made_while_the_gateway_is_away(tmp_path: Path, redis_url: str) -> None:

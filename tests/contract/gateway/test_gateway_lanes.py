@@ -113,3 +113,77 @@ async def test_a_slow_reader_is_waited_for_on_the_short_way_too() -> None:
             writer.close()
             await writer.wait_closed()
     assert [event.status for event in parts.usage.events] == ["ok", "ok"]
+
+
+async def converse(http: type[HttpToolsProtocol], provider: Provider) -> list[tuple[bytes, bytes]]:
+    """Send one head again and again over one connection, with bodies of their own, and return status and body of each answer."""
+    routing = snapshot(
+        model("small", deployment("d1", provider.base_url)),
+        model("guarded", deployment("d2", provider.base_url), policy="p"),
+        policies=(Policy(name="p", guard_input="enforce"),),
+    )
+    parts = Parts(http=http)
+    bodies: list[dict[str, object]] = [
+        {"model": name, "messages": [{"role": "user", "content": "x" * size}], **more}
+        for name, size, more in [
+            ("small", 1, {}),
+            ("small", 2, {}),
+            ("small", 300, {}),
+            ("small", 3, {"stream": True}),
+            ("nope", 5, {}),
+            ("guarded", 7, {}),
+            ("small", 100_000, {}),
+            ("small", 4, {"stream": True}),
+            ("small", 1, {}),
+        ]
+    ]
+    answers = []
+    async with serving(parts, routing) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rsplit(":", 1)[1]))
+
+        async def answer() -> tuple[bytes, bytes]:
+            async with asyncio.timeout(10):
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                if b"content-length: " in head:
+                    length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
+                    return head.split(b"\r\n")[0], await reader.readexactly(length)
+                return head.split(b"\r\n")[0], await reader.readuntil(b"\r\n0\r\n\r\n")
+
+        def request(body: dict[str, object]) -> bytes:
+            raw = json.dumps(body).encode()
+            head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\nContent-Length: {len(raw)}\r\nauthorization: Bearer sk-test\r\n"
+            return head.encode() + b"x-request-id: same-for-both\r\n\r\n" + raw
+
+        for body in bodies:  # each as it is sent at once
+            writer.write(request(body))
+            answers.append(await answer())
+        for cut in (3, 60, 170):  # one that comes in two parts, after and before others
+            whole = request(bodies[1])
+            writer.write(whole[:cut])
+            await writer.drain()
+            await asyncio.sleep(0.02)
+            writer.write(whole[cut:])
+            answers.append(await answer())
+            writer.write(whole)
+            answers.append(await answer())
+        writer.write(
+            request(bodies[1]) + request(bodies[2]) + request(bodies[0])[:40]
+        )  # in one read, and a bit of a third
+        answers += [await answer(), await answer()]
+        writer.write(request(bodies[0])[40:])
+        answers.append(await answer())
+        del parts.keys.known[b"Bearer sk-test"]
+        writer.write(request(bodies[0]))
+        answers.append(await answer())
+        writer.close()
+        await writer.wait_closed()
+    assert len(parts.usage.events) == 17
+    return answers
+
+
+async def test_a_head_that_comes_again_means_the_same_on_both_ways() -> None:
+    async with Provider(Behaviour(one_write=True)) as provider:
+        plain = await converse(HttpToolsProtocol, provider)
+        short = await converse(GatewayProtocol, provider)
+    assert short == plain
+    assert [status.split()[1] for status, _ in short] == [b"200"] * 4 + [b"404"] + [b"200"] * 13 + [b"401"]

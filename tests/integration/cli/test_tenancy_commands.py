@@ -36,10 +36,16 @@ class Cli(NamedTuple):
 
     url: str
     credential: str = ADMIN_KEY
+    api_key: str = ""
 
     def run(self, *arguments: str) -> Any:
         """Run it in this process, which saves the start of forty."""
-        values = {"SLUICE_URL": self.url, "SLUICE_ADMIN_KEY": self.credential, "COLUMNS": "200"}
+        values = {
+            "SLUICE_URL": self.url,
+            "SLUICE_ADMIN_KEY": self.credential,
+            "SLUICE_API_KEY": self.api_key,
+            "COLUMNS": "200",
+        }
         return CliRunner(env=values).invoke(app, arguments)
 
     def ok(self, *arguments: str) -> str:
@@ -195,3 +201,23 @@ def test_notes_and_policies(cli: Cli) -> None:
     assert (key["policy"], key["metadata"]) == ("direct", {"z": "3"})
     assert cli.json("keys", "change", key["id"], "--policy", "none")["policy"] is None
     assert "is not NAME=VALUE" in cli.refused("keys", "change", key["id"], "--metadata", "alone")
+
+
+def test_prompts_are_pushed_put_in_use_and_taken_back(cli: Cli, tmp_path: Path) -> None:
+    own = cli._replace(api_key=cli.ok("keys", "create", "writer", "--tenant", "writers").splitlines()[0])
+    file = tmp_path / "greet.yaml"
+    file.write_text("sections: {system: 'You greet {{who}}.', task: Say hello.}\ndefaults: {who: us}\n")
+    assert own.ok("prompts", "push", "greet", str(file)) == "greet: version 1 is in use."
+    file.write_text("sections: {task: 'Wave at {{who}}.'}")
+    assert "version 2" in own.ok("prompts", "push", "greet", str(file))
+    assert own.ok("prompts", "render", "greet", "--set", "who=Ann").startswith("[system]\nYou greet Ann.")
+    own.ok("prompts", "release", "greet")
+    assert own.ok("prompts", "render", "greet", "--set", "who=Ann") == "[user]\nWave at Ann."
+    assert own.ok("prompts", "list").splitlines()[1].split() == ["greet", "2", "2"]
+    own.ok("prompts", "release", "greet", "--version", "1")
+    assert own.json("prompts", "show", "greet")["version"] == 1
+    assert "without a value: who" in own.refused("prompts", "render", "greet", "--version", "2")
+    file.write_text("[")
+    assert "cannot be read" in own.refused("prompts", "push", "greet", str(file))
+    own.ok("prompts", "delete", "greet")
+    assert "no prompt greet" in own.refused("prompts", "show", "greet")

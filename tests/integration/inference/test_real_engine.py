@@ -12,8 +12,11 @@ import jsonschema
 import pytest
 from tests.integration.inference.inference_process import Inference, Make, gone, kill, smollm2
 from tests.integration.inference.lora_file import write_adapter
+from typer.testing import CliRunner
 
-from sluice.testing import admin_headers, free_port, service_headers, wait_until
+from sluice.testing import ADMIN_KEY, admin_headers, free_port, service_headers, wait_until
+from sluice_cli.app import app
+from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.quantisation.engine import Engine
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -300,17 +303,42 @@ def test_adapters_come_and_go_while_the_model_answers(running: Inference) -> Non
     kill(first["pid"])
     wait_until(lambda: running.engine()["adapters"] == [], seconds=10, what="the router to be told that it is away")
 
-    second = _load(running, "second", str(files["second"]))
-    assert (second.status_code, second.json()["evicted"]) == (201, ["first"]), "one at once, the longest unused goes"
+    said = _sluice(running, "adapters", "load", "second", str(files["second"]), "--model", "smollm2")
+    assert said == "second is loaded on smollm2.\nfirst had to make room.\n", "one at once, the longest unused goes"
+    (listed,) = json.loads(_sluice(running, "adapters", "list", "--json"))["data"]
+    assert (listed["name"], listed["engines"], listed["path"]) == ("second", ["smollm2"], str(files["second"]))
+    assert str(files["second"]) in _sluice(running, "adapters", "list")
     assert _capital(running.engine()["adapter_urls"]["second"]) not in (plain, tuned)
     own = _engine_of(running, "second")["pid"]
-    unloaded = [
-        httpx.delete(f"{running.url}/v1/adapters/second", headers=admin_headers(), timeout=30).status_code
-        for _ in range(2)
-    ]
-    assert unloaded == [204, 404]
+    assert _sluice(running, "adapters", "unload", "second") == "second is unloaded.\n"
+    with pytest.raises(CommandFailed, match="404"):
+        _sluice(running, "adapters", "unload", "second")
     assert gone(own)
     assert [one["id"] for one in _engines(running)] == ["smollm2"]
+
+
+def test_the_commands_for_engines(running: Inference) -> None:
+    listed = _sluice(running, "engines", "list").splitlines()
+    assert listed[0].split()[:4] == ["engine", "backend", "model", "state"]
+    assert listed[1].split()[:5] == ["smollm2", "llamacpp", "smollm2", "ready", "0"]
+    assert json.loads(_sluice(running, "engines", "show", "smollm2"))["pid"] == running.engine()["pid"]
+    assert "llama.cpp serves smollm2 at" in _sluice(running, "engines", "logs", "smollm2", "-n", "1000")
+    stopped = _sluice(running, "engines", "stop", "smollm2", "--wait", "20").splitlines()
+    assert stopped[-1] == "smollm2: stopped"
+    started = _sluice(running, "engines", "start", "smollm2", "--wait", "30").splitlines()
+    assert started[-1] == "smollm2: ready"
+    with pytest.raises(CommandFailed, match="There is no engine 'nobody'"):
+        _sluice(running, "engines", "logs", "nobody")
+    member = service_headers("inference", role="member")
+    assert httpx.get(f"{running.url}/v1/engines/smollm2/logs", headers=member).status_code == 403
+
+
+def _sluice(service: Inference, *words: str) -> str:
+    values = {"SLUICE_ADMIN_KEY": ADMIN_KEY, "COLUMNS": "200"}
+    done = CliRunner(env=values).invoke(app, (*words, "--url", service.url))
+    if done.exception is not None:
+        raise done.exception
+    return done.stdout
 
 
 def _load(service: Inference, name: str, path: str) -> httpx.Response:

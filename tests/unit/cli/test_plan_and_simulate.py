@@ -125,6 +125,11 @@ def test_sampling_cache_and_pipeline() -> None:
     found = _json("simulate", "cache", "--tokens", "24")
     assert max(row["largest_difference"] for row in found["cache"]) < 1e-9
     assert found["blockwise_difference"] < 1e-12
+    cut = _json("simulate", "tensor", "--devices", "4", "--width", "64", "--inner", "256")
+    assert cut["largest difference to the whole layer, relative"] < 1e-12
+    assert cut["weights of a device"] == cut["weights of the whole layer"] / 4
+    with pytest.raises(CommandFailed, match="256 cannot be cut evenly over 3"):
+        _run("simulate", "tensor", "--devices", "3", "--width", "64", "--inner", "256")
     assert _json("simulate", "pipeline", "--stages", "3", "--micro-batches", "6")["bubble"] == pytest.approx(2 / 8)
 
 

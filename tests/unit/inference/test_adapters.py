@@ -321,7 +321,7 @@ class Launching(Engines):
             await process.end(0)
         return process
 
-    def log_lines(self, engine_id: str) -> tuple[str, ...]:
+    def log_lines(self, engine_id: str, most: int = 20) -> tuple[str, ...]:
         return ()
 
     async def is_up(self, spec: EngineSpec) -> None:

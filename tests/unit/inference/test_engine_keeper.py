@@ -64,7 +64,7 @@ class ScriptedWorld:
         self.processes.append(ScriptedProcess(100 + len(self.processes)))
         return self.processes[-1]
 
-    def log_lines(self, engine_id: str) -> tuple[str, ...]:
+    def log_lines(self, engine_id: str, most: int = 20) -> tuple[str, ...]:
         return ("last words",)
 
     def trim_log(self, engine_id: str) -> None:

@@ -12,6 +12,7 @@ from sluice_gateway.dataplane.asgi import Headers, header_value
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.errors import ApiError, Unavailable, UpstreamBroken, stopping
 from sluice_gateway.dataplane.sse import chunk_of, split
+from sluice_gateway.dataplane.table import Endpoint
 from sluice_gateway.translate.shapes import Evidence
 
 SSE: Headers = [
@@ -26,9 +27,17 @@ DRAIN_S = 1.0
 _MARK = re.compile(r"\[(\d{1,4})\]")
 
 
+def id_headers(endpoint: Endpoint, request_id: str) -> Headers:
+    """Return the headers with the request's id: ours, and for Anthropic's clients the one that they read."""
+    encoded = request_id.encode()
+    if endpoint.style == "messages":
+        return [(b"x-request-id", encoded), (b"request-id", encoded)]
+    return [(b"x-request-id", encoded)]
+
+
 def decision_headers(ctx: RequestContext) -> Headers:
     """Return the headers that tell what was decided: id, model, deployment, route, guard, limits."""
-    headers: Headers = [(b"x-request-id", ctx.heads.request_id.encode())]
+    headers = id_headers(ctx.endpoint, ctx.heads.request_id)
     if ctx.model is not None:
         headers.append(ctx.model.header)
     if ctx.deployment is not None:
@@ -156,7 +165,8 @@ def head_of_whole(ctx: RequestContext, cost_usd: float | None, length: int) -> b
     else:
         head = _HEAD % (length, request_id, cost(cost_usd), model.header_line, deployment.header_line)
     if (
-        ctx.route is None
+        ctx.endpoint.client is None
+        and ctx.route is None
         and ctx.guard is None
         and ctx.confidence is None
         and ctx.cache is None

@@ -11,7 +11,7 @@ from sluice.clients.deadline import deadline_after
 from sluice.contracts.routing import RoutingSnapshot
 from sluice.errors import DeadlineExceeded, DependencyUnavailable
 from sluice.telemetry.tracing import current_trace_id, extract
-from sluice_gateway.dataplane.answers import decision_headers, unaccounted
+from sluice_gateway.dataplane.answers import decision_headers, id_headers, unaccounted
 from sluice_gateway.dataplane.asgi import Application, Headers, Receive, Scope, Send
 from sluice_gateway.dataplane.body import parse_fields
 from sluice_gateway.dataplane.context import Heads, Opened, RequestContext, read_heads
@@ -166,7 +166,11 @@ class DataPlane:
     def incoming(self, path: bytes, headers: Headers, client: Client) -> DirectRequest | None:
         """Return the request whose head came over the short way; None for paths of others."""
         endpoint = _BY_URL.get(path)
-        return None if endpoint is None else DirectRequest(self, client, endpoint, headers)
+        return None if endpoint is None else DirectRequest(self, client, endpoint, read_heads(headers))
+
+    def again(self, endpoint: Endpoint, heads: Heads, client: Client) -> DirectRequest:
+        """Return the request of a client that says the same in its head as in an earlier one."""
+        return DirectRequest(self, client, endpoint, heads.again())
 
     async def _serve(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         started = self.clock.monotonic()
@@ -177,7 +181,7 @@ class DataPlane:
             ctx = await self._take_in(endpoint, heads, started, receive)
         except ApiError as exc:
             self.count_refusal(endpoint, exc, started)
-            await refuse(send, endpoint, exc, [(b"x-request-id", heads.request_id.encode())])
+            await refuse(send, endpoint, exc, id_headers(endpoint, heads.request_id))
         except Gone:
             return
         else:

@@ -5,13 +5,14 @@ Only what the gateway decides on is looked at; every other field passes through 
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, NamedTuple, TypeGuard
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeGuard
 
 import orjson
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from sluice.contracts.base import Request
 from sluice.contracts.enhanced import EvidenceKind
+from sluice.contracts.memories import MemoryUse
 from sluice.contracts.questions import QueryUnderstanding
 from sluice.contracts.retrieval import ContextPlacement, ContextTemplate, RerankMethod, SearchFilter, SearchMode
 from sluice.contracts.routing import SamplingPreset, StructuredMode
@@ -32,11 +33,12 @@ _STREAM_TAIL = b',"stream_options":{"include_usage":true}}'
 
 
 class RetrievalOptions(Request):
-    """`sluice.retrieval`: which vector stores to search for this request."""
+    """`sluice.retrieval`: which vector stores to search for this request, and whether to recall what is known of the end user."""
 
     vector_store_ids: Annotated[
-        tuple[Annotated[str, Field(min_length=1, max_length=100)], ...], Field(min_length=1, max_length=20)
-    ]
+        tuple[Annotated[str, Field(min_length=1, max_length=100)], ...], Field(max_length=20)
+    ] = ()
+    memory: MemoryUse | None = None
     top_k: Annotated[int, Field(ge=1, le=50)] = 5
     mode: SearchMode = "hybrid"
     rerank: RerankMethod = "none"
@@ -54,6 +56,12 @@ class RetrievalOptions(Request):
         Field(min_length=1, max_length=2, description="search documents with text, images, or both"),
     ] = ("text", "image")
     results: Annotated[bool, Field(description="tell what was found in a `file_search_call`, in /v1/responses")] = False
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> Self:
+        if not self.vector_store_ids and self.memory is None:
+            raise ValueError("name at least one of vector_store_ids, or memory")
+        return self
 
 
 class SluiceOptions(Request):

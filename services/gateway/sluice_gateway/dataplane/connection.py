@@ -10,6 +10,7 @@ from typing import Protocol, cast
 
 import httptools
 
+from sluice_gateway.dataplane.known_head import HeadMemory
 from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.stream import PlainStream
 from sluice_gateway.dataplane.timers import Limits
@@ -17,6 +18,7 @@ from sluice_gateway.dataplane.upstream import EVENT_STREAMS, Call, Reason, Recei
 
 _JOIN_LIMIT = 64 * 1024
 _HEAD_END = b"\r\n\r\n"
+_OK = 200
 _MANY_CHUNKS = 4096  # so much at once is left to the parser, which is faster then
 
 
@@ -31,6 +33,11 @@ class Owner(Protocol):
     @property
     def outbox(self) -> Outbox:
         """What the loop writes at the end of its turn."""
+        ...
+
+    @property
+    def heads(self) -> HeadMemory[bytes]:
+        """How whole answers began, with their content type."""
         ...
 
     def give_back(self, connection: "Connection") -> None:
@@ -143,13 +150,15 @@ class Connection(asyncio.Protocol):
             self.discard()  # bytes that nobody asked for: the connection is out of step
             return
         stream = self._stream
+        if stream is None and self._takes_known(data):
+            return
         if stream is not None and self._between:
             self._between = _are_chunks(data, 0)
             sink = stream.sink
             if self._between and sink is not None and sink.chunks(data):
                 stream.active = True
                 return  # the parser is where it was: between two chunks
-        self._received = True
+        begins, self._received = not self._received, True
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -160,7 +169,28 @@ class Connection(asyncio.Protocol):
         if self._opening and self._chunked:
             head = data.find(_HEAD_END)
             self._between = head >= 0 and _are_chunks(data, head + len(_HEAD_END))
+        if self._complete and begins and self._says_enough:
+            self._pool.heads.learn(data, self._content_type, self._loop.time())
         self._hand_on()
+
+    def _takes_known(self, data: bytes) -> bool:
+        # An answer whose head needs no parsing: the parser still stands where it was, between two answers.
+        known = self._pool.heads.known
+        body = None if known is None or self._received else known.body_of(data)
+        if body is None or len(body) > self._max_bytes:
+            return False
+        assert known is not None
+        self._received = self._keep = self._complete = True
+        reply = UpstreamReply(_OK, known.what, None, body, None)
+        receiver = self._forget()
+        self._release(paused=False)
+        receiver.replied(reply)
+        return True
+
+    @property
+    def _says_enough(self) -> bool:
+        # Whether all that its head says is kept in a memory of heads.
+        return self._status == _OK and self._keep and not (self._chunked or self._opening or self._retry_after)
 
     # Called by the parser.
 

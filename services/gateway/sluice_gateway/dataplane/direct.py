@@ -15,6 +15,7 @@ from sluice_gateway.dataplane.answers import (
     decision_headers,
     head_of_stream,
     head_of_whole,
+    id_headers,
     last_event,
     lines,
     skeleton_of,
@@ -24,7 +25,7 @@ from sluice_gateway.dataplane.answers import (
     with_citations,
 )
 from sluice_gateway.dataplane.asgi import Headers, Receive, Send
-from sluice_gateway.dataplane.context import Opened, RequestContext, read_heads
+from sluice_gateway.dataplane.context import Heads, Opened, RequestContext
 from sluice_gateway.dataplane.deployments import DeploymentState, choose
 from sluice_gateway.dataplane.errors import ApiError, Gone, mistake
 from sluice_gateway.dataplane.gaps import TimedSink
@@ -42,18 +43,18 @@ _JSON_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\n"
 class DirectRequest:
     """One request; it is also the receiver of the upstream's reply, and the sink of its stream."""
 
-    __slots__ = ("_client", "_ctx", "_endpoint", "_entry", "_error", "_heads", "_opened", "_over", "_plane", "_scanner", "_skeleton", "_started",
-                 "_state", "_stream", "limit")  # fmt: skip
+    __slots__ = ("_client", "_ctx", "_entry", "_error", "_opened", "_over", "_plane", "_scanner", "_skeleton", "_started",
+                 "_state", "_stream", "endpoint", "heads", "limit")  # fmt: skip
 
     _ctx: RequestContext
     _entry: ModelEntry
 
-    def __init__(self, plane: Plane, client: Client, endpoint: Endpoint, headers: Headers) -> None:
+    def __init__(self, plane: Plane, client: Client, endpoint: Endpoint, heads: Heads) -> None:
         self._plane = plane
         self._client = client
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._started = plane.clock.monotonic()
-        self._heads = read_heads(headers)
+        self.heads = heads
         self.limit = plane.max_body_bytes
         self._opened: Opened | None = None
         self._error: ApiError | None = None
@@ -61,7 +62,7 @@ class DirectRequest:
         self._stream: DirectStream | None = None
         self._over = False
         try:
-            self._opened = plane.open(self._heads)
+            self._opened = plane.open(self.heads)
         except ApiError as exc:
             self._error = exc
 
@@ -76,11 +77,11 @@ class DirectRequest:
         try:
             if self._opened is None or body is None:
                 raise self._error or plane.too_large()
-            ctx = self._ctx = plane.admit(self._endpoint, self._heads, self._started, self._opened, body)
+            ctx = self._ctx = plane.admit(self.endpoint, self.heads, self._started, self._opened, body)
         except ApiError as exc:
             self._over = True
-            plane.count_refusal(self._endpoint, exc, self._started)
-            self._refuse(exc, [(b"x-request-id", self._heads.request_id.encode())])
+            plane.count_refusal(self.endpoint, exc, self._started)
+            self._refuse(exc, id_headers(self.endpoint, self.heads.request_id))
             return
         if not ctx.plan.direct or plane.is_traced(ctx):
             self._go_on(ctx)
@@ -322,7 +323,7 @@ class DirectRequest:
         plane.count(ctx)
 
     def _refuse(self, error: ApiError, headers: Headers) -> None:
-        body = self._endpoint.error_body(error)
+        body = self.endpoint.error_body(error)
         self._client.answer(error.status, lines((*headers, *error.headers)) + _JSON_HEAD % len(body), body)
 
     # Streaming.

@@ -85,9 +85,11 @@ def _over_rate(lease: Lease, amount: int, now: float) -> LimitReached:
 
 
 def _over_budget(lease: Lease, amount: int, now: float) -> QuotaUsedUp:
+    # What is left need not be known where the whole would be too little.
+    left = "" if amount > lease.limit else f", and ${dollars(lease.remaining)} is left"
     return QuotaUsedUp(
-        f"{whose(lease)} may spend ${dollars(lease.limit)} a {lease.name.kind} (UTC). This request may cost ${dollars(amount)}, and "
-        f"${dollars(lease.remaining)} is left. Lower `max_tokens`, or ask your administrator for a larger budget.",
+        f"{whose(lease)} may spend ${dollars(lease.limit)} a {lease.name.kind} (UTC). This request may cost ${dollars(amount)}{left}. "
+        "Lower `max_tokens`, or ask your administrator for a larger budget.",
         headers=((b"retry-after", b"%d" % max(1, math.ceil(lease.ends - now))), _NO_RETRY),
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sluice.contracts.judging import ConfidencePolicy, JudgedMode
+from sluice.contracts.memories import MemoryUse
 from sluice.contracts.questions import QueryUnderstanding
 from sluice.contracts.retrieval import ContextPlacement, ContextTemplate, RerankMethod
 from sluice.contracts.routing import (
@@ -55,6 +56,7 @@ class RetrievalPlan(NamedTuple):
     follow_ups: bool = True
     understand: QueryUnderstanding | None = None
     template: ContextTemplate = "numbered"
+    memory: MemoryUse | None = None
 
 
 class Attempting(NamedTuple):
@@ -162,8 +164,9 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
             wanted.follow_ups,
             wanted.understand,
             wanted.template,
+            wanted.memory,
         )
-        if wanted is not None and wanted.vector_store_ids
+        if wanted is not None and (wanted.vector_store_ids or wanted.memory is not None)
         else None
     )
     first: list[Stage] = []

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 
 from sluice_gateway.dataplane.connection import Connection
+from sluice_gateway.dataplane.known_head import HeadMemory
 from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.upstream import Call, FormCall, Reason, Receiver, UpstreamError, UpstreamReply
@@ -32,6 +33,7 @@ class HttpPool:
         self._loop = asyncio.get_running_loop()
         self.limits = Limits(self._loop, _TICK_S)
         self.outbox = outbox
+        self.heads: HeadMemory[bytes] = HeadMemory()
         self._closed = False
 
     def submit(self, call: Call, receiver: Receiver) -> bool:

@@ -15,6 +15,7 @@ _PARTS: dict[str, Modality] = {
     "file": "file",
     "input_file": "file",
 }
+_LONGEST_USER = 200  # of a memory
 
 
 def modalities(fields: Fields) -> tuple[Modality, ...]:
@@ -44,10 +45,22 @@ def can_take(model: Model, fields: Fields) -> bool:
     )
 
 
+def user_of(fields: Fields) -> str:
+    """Return the end user whom a request names; empty when it names none."""
+    user = fields.get("safety_identifier") or fields.get("user")
+    return user if isinstance(user, str) else ""
+
+
+def remembered_user(fields: Fields) -> str:
+    """Return the end user as memories name him; empty for none, and for what no memory can be of."""
+    user = user_of(fields)
+    return user if len(user) <= _LONGEST_USER and user.isprintable() else ""
+
+
 def subject(fields: Fields, tenant: str) -> str:
     """Return a stand-in for the end user, the same for all his requests; empty when the request names none."""
-    user = fields.get("safety_identifier") or fields.get("user")
-    if not isinstance(user, str) or not user:
+    user = user_of(fields)
+    if not user:
         return ""
     text = f"{tenant}\0{user}".encode(errors="surrogatepass")
     return hashlib.blake2b(text, digest_size=16).hexdigest()

@@ -17,8 +17,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from sluice.server import CLOSE
 from sluice_gateway.dataplane.asgi import Headers
+from sluice_gateway.dataplane.context import Heads
 from sluice_gateway.dataplane.direct import DirectRequest
+from sluice_gateway.dataplane.known_head import HeadMemory
 from sluice_gateway.dataplane.outbox import Outbox
+from sluice_gateway.dataplane.table import Endpoint
 from sluice_gateway.dataplane.timers import Limits
 
 _POST: Any = {"type": "http", "method": "POST"}
@@ -41,6 +44,10 @@ class ShortWay(Protocol):
 
     def incoming(self, path: bytes, headers: Headers, client: "GatewayProtocol") -> DirectRequest | None:
         """Return the request for a POST, None when the path is not one of the request path's."""
+        ...
+
+    def again(self, endpoint: Endpoint, heads: Heads, client: "GatewayProtocol") -> DirectRequest:
+        """Return the request of a client that says the same in its head as in an earlier one."""
         ...
 
     def give_up(self) -> None:
@@ -83,6 +90,9 @@ class GatewayProtocol(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None  # of a request that left the short way
         self._parts: list[bytes] = []
         self._size = 0
+        self._heads: HeadMemory[tuple[Endpoint, Heads]] = HeadMemory()
+        self._between = True  # whether the parser stands between two requests
+        self._came: DirectRequest | None = None  # the last one whose body came
         self._idle: Limits | None = None
         self._resting = False
         self._on_idle = self.timeout_keep_alive_handler
@@ -98,6 +108,14 @@ class GatewayProtocol(HttpToolsProtocol):
         """Parse what came."""
         if self._resting:
             self._unset_keepalive_if_required()
+        begins = self._between
+        known = self._heads.known
+        if known is not None and begins and self.cycle.response_complete:
+            body = known.body_of(data)
+            if body is not None:
+                self._take_again(known.what, body)
+                return
+        self._came = None
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -108,6 +126,8 @@ class GatewayProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._send_now()
             self.send_400_response("Invalid HTTP request received.")
+        if begins:
+            self._learn_from(data)
 
     # Called by the parser.
 
@@ -117,6 +137,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self.headers = []
         self.expect_100_continue = False
         self._incoming = None
+        self._between = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header."""
@@ -137,9 +158,7 @@ class GatewayProtocol(HttpToolsProtocol):
             return
         self._incoming = incoming
         self._size = 0
-        stand_in = self.cycle = self._stand_in
-        stand_in.response_complete = False
-        stand_in.keep_alive = self._may_stay()
+        self._stand_in_for_cycle()
         if incoming.refused:
             self._begin(incoming, None)
 
@@ -157,6 +176,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The body is complete."""
+        self._between = True
         incoming = self._incoming
         if incoming is not None:
             parts = self._parts
@@ -181,9 +201,28 @@ class GatewayProtocol(HttpToolsProtocol):
             self._outbox = plane.outbox
         return plane
 
+    def _learn_from(self, data: bytes) -> None:
+        came, self._came = self._came, None
+        if came is not None:
+            self._heads.learn(data, (came.endpoint, came.heads), self.loop.time())
+
+    def _take_again(self, said: tuple[Endpoint, Heads], body: bytes) -> None:
+        # A request whose head needs no parsing: the parser still stands where it was, between two requests.
+        plane = self._plane
+        assert plane is not None
+        self._stand_in_for_cycle()
+        incoming = plane.again(*said, self)
+        self._begin(incoming, None if incoming.refused or len(body) > incoming.limit else body)
+
+    def _stand_in_for_cycle(self) -> None:
+        stand_in = self.cycle = self._stand_in
+        stand_in.response_complete = False
+        stand_in.keep_alive = self._may_stay()
+
     def _begin(self, incoming: DirectRequest, body: bytes | None) -> None:
         self._incoming = None
         self._parts = []
+        self._came = incoming if body is not None and self._stand_in.keep_alive else None
         self._direct = incoming
         incoming.begin(body)
 
@@ -204,19 +243,20 @@ class GatewayProtocol(HttpToolsProtocol):
     def begin_stream(self, head: bytes) -> None:
         """Send the head of a streamed answer."""
         close = b"" if self._stand_in.keep_alive else _CLOSE
-        self.transport.write(b"".join((STATUS_LINE[200], self._common_head(), close, head, _CHUNKED)))
+        lines = (STATUS_LINE[200], self._common_head(), close, head, _CHUNKED)
+        self._outbox.write(self.transport, b"".join(lines))
 
     def send_part(self, data: bytes) -> None:
         """Send a part of a stream."""
-        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        self._outbox.write(self.transport, b"%x\r\n%b\r\n" % (len(data), data))
 
     def send_chunks(self, data: bytes) -> None:
         """Send a part of a stream that is chunks of HTTP's coding already."""
-        self.transport.write(data)
+        self._outbox.write(self.transport, data)
 
     def end_stream(self, data: bytes) -> None:
         """Send the last part of a stream."""
-        self.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
+        self._outbox.write(self.transport, b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
         self._complete()
 
     def converse(self) -> RequestResponseCycle:

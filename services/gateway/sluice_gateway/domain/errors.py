@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sluice.errors import Conflict, DependencyUnavailable, NotFound, Problem, SluiceError, Unprocessable
+from sluice.errors import BadRequest, Conflict, DependencyUnavailable, NotFound, Problem, SluiceError, Unprocessable
 
 
 class KeyNotFound(NotFound):
@@ -57,6 +57,24 @@ class PlacementRefused(Unprocessable):
     """A key cannot be made or put there."""
 
     code, title = "placement_refused", "Key cannot stand there"
+
+
+class PromptNotFound(NotFound):
+    """The tenant has no prompt of this name."""
+
+    code, title = "prompt_not_found", "No such prompt"
+
+
+class PromptVersionNotFound(NotFound):
+    """The prompt has no version of this number."""
+
+    code, title = "prompt_version_not_found", "No such version"
+
+
+class PromptVariablesWrong(BadRequest):
+    """The values do not fit the variables of the prompt."""
+
+    code, title = "invalid_variables", "Variables do not fit"
 
 
 class ExpiryPast(Unprocessable):

@@ -19,6 +19,7 @@ OWNERS: Mapping[str, ServiceName] = {
     "/v1/context": "retrieval",
     "/v1/embedding_models": "retrieval",
     "/v1/similarity": "retrieval",
+    "/v1/memories": "retrieval",
     "/v1/feedback": "feedback",
     "/v1/guard": "guardrail",
     "/v1/fine_tuning": "finetune",
@@ -68,7 +69,10 @@ class ForwardEndpoint:
         await deps.forwarder.forward(target, request, receive, send)
 
 
-_PARTS: Mapping[str, ServiceName] = {"/v1/files/{file_id}/validation": "finetune"}
+_PARTS: Mapping[str, ServiceName] = {
+    "/v1/files/{file_id}/validation": "finetune",
+    "/v1/files/{file_id}/compliance": "finetune",
+}
 
 router = APIRouter()
 for _path, _service in _PARTS.items():

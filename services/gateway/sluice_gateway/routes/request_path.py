@@ -21,7 +21,7 @@ from sluice_gateway.routes.media_shapes import (
 from sluice_gateway.routes.open_shapes import Open, SluiceOptions
 from sluice_gateway.routes.public import ErrorReply
 
-_api_key = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key of the gateway (`sk-…`)")
+api_key = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key of the gateway (`sk-…`)")
 
 
 class ChatMessage(Open):
@@ -282,7 +282,7 @@ _ANSWER_HEADERS: dict[str, dict[str, Any]] = {
     **_LEFT_HEADERS,
 }
 _ANSWER: dict[int | str, dict[str, Any]] = {200: {"headers": _ANSWER_HEADERS}}
-_ERRORS: dict[int | str, dict[str, Any]] = {
+ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorReply, "description": "Malformed body, context too long, or refused by a guard"},
     401: {"model": ErrorReply, "description": "No API key, or not a valid one"},
     403: {
@@ -310,7 +310,7 @@ _EVENT: dict[str, Any] = {
     "description": "One server-sent event of the stream; `data` is JSON, or `[DONE]` at the end",
     "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
 }
-_STREAM: dict[int | str, dict[str, Any]] = {
+STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": _EVENT}}, "headers": _ANSWER_HEADERS}
 }
 _WRITTEN_DOWN: dict[int | str, dict[str, Any]] = {
@@ -330,83 +330,84 @@ _SOUND: dict[int | str, dict[str, Any]] = {
 }
 
 _MESSAGES_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {**described, "model": MessagesErrorReply} for status, described in _ERRORS.items()
+    status: {**described, "model": MessagesErrorReply} for status, described in ERRORS.items()
 }
 
 
-def _answered_before() -> NoReturn:
+def answered_before() -> NoReturn:
+    """Stand in for a handler that nothing calls."""
     raise AssertionError("the data plane answers this path in front of FastAPI")
 
 
-router = APIRouter(tags=["openai"], responses=_ERRORS, dependencies=[Depends(_api_key)])
+router = APIRouter(tags=["openai"], responses=ERRORS, dependencies=[Depends(api_key)])
 
 
-@router.post("/v1/chat/completions", summary="Answer a conversation", responses=_STREAM)
+@router.post("/v1/chat/completions", summary="Answer a conversation", responses=STREAM)
 async def create_chat_completion(body: ChatCompletionRequest) -> CompletionReply:
     """As OpenAI's; `model` may be a route or `auto`, and `sluice` adds retrieval and a policy."""
-    _answered_before()
+    answered_before()
 
 
-@router.post("/v1/completions", summary="Continue a text", responses=_STREAM)
+@router.post("/v1/completions", summary="Continue a text", responses=STREAM)
 async def create_completion(body: CompletionRequest) -> CompletionReply:
     """As OpenAI's."""
-    _answered_before()
+    answered_before()
 
 
-@router.post("/v1/responses", summary="Answer a conversation, as OpenAI's Responses API does", responses=_STREAM)
+@router.post("/v1/responses", summary="Answer a conversation, as OpenAI's Responses API does", responses=STREAM)
 async def create_response(body: ResponsesRequest) -> ResponseReply:
     """As OpenAI's, with a model of any provider; what has no counterpart there is a 400 that names the field."""
-    _answered_before()
+    answered_before()
 
 
 @router.post(
-    "/v1/messages", summary="Answer a conversation, as Anthropic's API does", responses=_STREAM | _MESSAGES_ERRORS
+    "/v1/messages", summary="Answer a conversation, as Anthropic's API does", responses=STREAM | _MESSAGES_ERRORS
 )
 async def create_message(body: MessagesRequest) -> MessageReply:
     """As Anthropic's, with a model of any provider; the key may also come in `x-api-key`."""
-    _answered_before()
+    answered_before()
 
 
 @router.post("/v1/messages/count_tokens", summary="Count the tokens of a prompt", responses=_ANSWER | _MESSAGES_ERRORS)
 async def count_message_tokens(body: CountTokensRequest) -> TokenCount:
     """As Anthropic's; providers that cannot count are a 400."""
-    _answered_before()
+    answered_before()
 
 
 @router.post("/v1/embeddings", summary="Embed texts", responses=_ANSWER)
 async def create_embedding(body: EmbeddingRequest) -> EmbeddingReply:
     """As OpenAI's."""
-    _answered_before()
+    answered_before()
 
 
 @router.post("/v1/rerank", summary="Rank documents by a query", responses=_ANSWER)
 async def create_ranking(body: RerankRequest) -> RerankReply:
     """As Cohere's, Jina's and vLLM's, with models of kind `rerank`."""
-    _answered_before()
+    answered_before()
 
 
 @router.post("/v1/moderations", summary="Judge texts", responses=_ANSWER)
 async def create_moderation(body: ModerationRequest) -> ModerationReply:
     """As OpenAI's; the guardrail judges, by the guard policy of the key's policy. Images are a 400."""
-    _answered_before()
+    answered_before()
 
 
-@router.post("/v1/images/generations", summary="Make images", responses=_STREAM)
+@router.post("/v1/images/generations", summary="Make images", responses=STREAM)
 async def create_image(body: ImageRequest) -> ImageReply:
     """As OpenAI's, with models of kind `image`."""
-    _answered_before()
+    answered_before()
 
 
-@router.post("/v1/images/edits", summary="Edit images", responses=_STREAM)
+@router.post("/v1/images/edits", summary="Edit images", responses=STREAM)
 async def edit_image(body: Annotated[EditRequest, Form(media_type="multipart/form-data")]) -> ImageReply:
     """As OpenAI's, with models of kind `image`; the files go on as they came."""
-    _answered_before()
+    answered_before()
 
 
 @router.post("/v1/images/variations", summary="Vary an image", responses=_ANSWER)
 async def vary_image(body: Annotated[EditRequest, Form(media_type="multipart/form-data")]) -> ImageReply:
     """As OpenAI's, with models of kind `image`."""
-    _answered_before()
+    answered_before()
 
 
 @router.post("/v1/audio/transcriptions", summary="Write a recording down", responses=_WRITTEN_DOWN)
@@ -414,7 +415,7 @@ async def create_transcription(
     body: Annotated[TranscriptionRequest, Form(media_type="multipart/form-data")],
 ) -> TranscriptionReply:
     """As OpenAI's, with models of kind `transcription`."""
-    _answered_before()
+    answered_before()
 
 
 @router.post("/v1/audio/translations", summary="Write a recording down in English", responses=_WRITTEN_DOWN)
@@ -422,22 +423,22 @@ async def create_translation(
     body: Annotated[TranscriptionRequest, Form(media_type="multipart/form-data")],
 ) -> TranscriptionReply:
     """As OpenAI's, with models of kind `transcription`."""
-    _answered_before()
+    answered_before()
 
 
 @router.post("/v1/audio/speech", summary="Speak a text", responses=_SOUND, response_class=Response)
 async def create_speech(body: SpeechRequest) -> None:
     """As OpenAI's, with models of kind `speech`; the sound passes as it comes, `stream_format: sse` gives events."""
-    _answered_before()
+    answered_before()
 
 
 @router.get("/v1/models", summary="List models")
 async def list_models() -> ModelList:
     """List the models and routes that this key may name."""
-    _answered_before()
+    answered_before()
 
 
 @router.get("/v1/models/{model}", summary="Get a model")
 async def get_model(model: str) -> ModelObject:
     """Return one model or route."""
-    _answered_before()
+    answered_before()

@@ -19,11 +19,10 @@ from sluice_inference.adapters.model_files import chat_of_folder, chat_of_gguf
 from sluice_inference.domain.chat_template import misfit
 from sluice_inference.domain.commands import Command, llamacpp_command, vllm_command
 from sluice_inference.domain.errors import EngineFailed
-from sluice_inference.domain.ports import ProcessEnd
+from sluice_inference.domain.ports import LAST_WORDS, ProcessEnd
 from sluice_inference.domain.specs import LlamaCppSpec, ManagedSpec
 
-_LOG_LINES = 20
-_LOG_TAIL_BYTES = 16_384
+_LOG_TAIL_BYTES = 65_536
 _LEFTOVER_GRACE_S = 2.0
 
 
@@ -113,9 +112,9 @@ class OsLauncher:
             raise EngineFailed(f"Engine {spec.id} cannot be started: {exc}.", lasting=True) from exc
         return OsProcess(process, log, record)
 
-    def log_lines(self, engine_id: str) -> tuple[str, ...]:
+    def log_lines(self, engine_id: str, most: int = LAST_WORDS) -> tuple[str, ...]:
         """Return the last lines of the engine's log."""
-        return _tail(self._log_dir / f"engine-{engine_id}.log")
+        return _tail(self._log_dir / f"engine-{engine_id}.log", most)
 
     def trim_log(self, engine_id: str) -> None:
         """Move a log that is over its limit to `.1` and begin again; the engine appends, so it notices nothing."""
@@ -273,11 +272,11 @@ def _kill_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-def _tail(log: Path) -> tuple[str, ...]:
+def _tail(log: Path, most: int = LAST_WORDS) -> tuple[str, ...]:
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
             text = file.read().decode("utf-8", "replace")
     except OSError:
         return ()
-    return tuple(line for line in text.splitlines() if line.strip())[-_LOG_LINES:]
+    return tuple(line for line in text.splitlines() if line.strip())[-most:]

@@ -7,6 +7,9 @@ from typing import NamedTuple, Protocol
 from sluice_inference.domain.readings import Reading
 from sluice_inference.domain.specs import EngineSpec, ManagedSpec
 
+LAST_WORDS = 20
+"""How many lines of its log an engine that failed is shown with."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessEnd:
@@ -53,8 +56,8 @@ class Launcher(Protocol):
         """
         ...
 
-    def log_lines(self, engine_id: str) -> tuple[str, ...]:
-        """Return the last lines of the engine's log."""
+    def log_lines(self, engine_id: str, most: int = LAST_WORDS) -> tuple[str, ...]:
+        """Return the last lines of the engine's log, at most so many."""
         ...
 
     def trim_log(self, engine_id: str) -> None:

@@ -105,16 +105,17 @@ class MiniLmCounter:
         begins[:1] |= runs[:1]
         stops[-1:] |= runs[-1:]
         known = self._known
-        counted = [known.get(word) or self._tokens_of(word) for word in found]
+        if new := {word for word in found if word not in known}:
+            self._learn(known, list(new))
+        counted = [known[word] for word in found]
         return Words((np.flatnonzero(begins) + shift).tolist(), (np.flatnonzero(stops) + (shift + 1)).tolist(), counted)
 
-    def _tokens_of(self, word: str) -> int:
-        if len(word) == 1:
-            return 1
-        if len(self._known) >= _KNOWN_WORDS:
-            self._known.clear()
-        found = self._known[word] = len(self.tokenizer.encode(word, add_special_tokens=False).ids)
-        return found
+    def _learn(self, known: dict[str, int], new: Sequence[str]) -> None:
+        encoded = self.tokenizer.encode_batch(list(new), add_special_tokens=False)
+        known.update((word, len(one.ids)) for word, one in zip(new, encoded, strict=True))
+        known.update((word, 1) for word in new if len(word) == 1)
+        if len(known) >= _KNOWN_WORDS:
+            self._known = {}  # other threads may still read the full one
 
     def _any_words(self, piece: str, shift: int) -> Iterator[Word]:
         encoding = self.tokenizer.encode(piece, add_special_tokens=False)

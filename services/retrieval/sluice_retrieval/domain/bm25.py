@@ -9,6 +9,7 @@ BM25 and Beyond", 2009).
 import hashlib
 import math
 import re
+import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -81,13 +82,16 @@ class _Stems(dict[str, str]):
     """The stems of words that were met; to look one up takes a fifth of a cached function's time."""
 
     def __init__(self, stemmer: str) -> None:
-        self._stemmer = stemmer
+        self._stemmer = snowballstemmer.stemmer(stemmer) if stemmer else None
+        self._lock = threading.Lock()  # a stemmer keeps state, and several threads stem
 
     def __missing__(self, word: str) -> str:
         if len(self) >= _KNOWN:
             self.clear()
-        # a stemmer of its own for each new word: one that is shared keeps state, and several threads stem
-        stem: str = snowballstemmer.stemmer(self._stemmer).stemWord(word) if self._stemmer else word
+        stem = word
+        if self._stemmer is not None:
+            with self._lock:
+                stem = self._stemmer.stemWord(word)
         self[word] = stem
         return stem
 

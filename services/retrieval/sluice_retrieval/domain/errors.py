@@ -3,6 +3,12 @@
 from sluice.errors import BadRequest, NotFound, PayloadTooLarge, UnsupportedMediaType
 
 
+class MemoryNotFound(NotFound):
+    """There is no memory with this id, or it belongs to another tenant."""
+
+    code, title = "memory_not_found", "Memory not found"
+
+
 class StoreNotFound(NotFound):
     """There is no vector store with this id, or it belongs to another tenant."""
 

@@ -115,6 +115,7 @@ class Ingestor:
     languages: LanguageTeller
     pace: Pace = field(default_factory=Pace)
     leaving: asyncio.Event = field(default_factory=asyncio.Event)
+    cutting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def leave(self) -> None:
         """Take no more documents: the process ends."""
@@ -175,13 +176,15 @@ class Ingestor:
         if any(one.space != job.space or one.chunking.strategy == "semantic" for one in jobs):
             raise _Alone
         embedder, vectors = self.models.of_space(job.space), await self.spaces.of(job.space)
-        cuts = await asyncio.to_thread(lambda: [_Cut(one, self._prepare(one, (), embedder)) for one in jobs])
+        async with self.cutting:  # several threads at once would only take the interpreter from each other
+            cuts = await asyncio.to_thread(lambda: [_Cut(one, self._prepare(one, (), embedder)) for one in jobs])
         every = [item for cut in cuts for item in cut.prepared]
         if len(every) > self.pace.size or not all(cut.prepared for cut in cuts):
             raise _Alone
         embedded = await embedder.embed([item.chunk.embedded_text() for item in every], "bulk", job.tenant)
         average = job.average_terms or _terms(every) / len(every)
-        points = await asyncio.to_thread(self._all_points, cuts, embedded.vectors, average)
+        async with self.cutting:
+            points = await asyncio.to_thread(self._all_points, cuts, embedded.vectors, average)
         await vectors.upsert(points)
         await self.record.finish([cut.done() for cut in cuts], self.clock.now())
         self.pace.took(len(every), self.clock.monotonic() - started)

@@ -1,18 +1,14 @@
 """Search and context."""
 
-import time
-from collections.abc import Sequence
-from typing import NamedTuple
-
 from fastapi import APIRouter
 
 from sluice.auth import CallerDep
 from sluice.contracts.enhanced import EnhancedContext, RetrievedInfo
-from sluice.contracts.questions import QueryUnderstanding, Understood
+from sluice.contracts.memories import MemorySearch
+from sluice.contracts.questions import QueryUnderstanding
 from sluice.contracts.retrieval import (
     ContextReply,
     ContextRequest,
-    DegradedPart,
     Explanation,
     Query,
     RankedScore,
@@ -20,30 +16,28 @@ from sluice.contracts.retrieval import (
     SearchReply,
     SearchRequest,
 )
-from sluice.contracts.tables import ComputedFigure
 from sluice.contracts.vector_files import TextPart
 from sluice.contracts.vector_ranking import VectorMetric
 from sluice.errors import DependencyUnavailable, Unauthorized, problem_responses
-from sluice.telemetry import names
-from sluice_retrieval.domain.asking import Engine, find, prepare, terms_to_add, with_terms
 from sluice_retrieval.domain.context import TIER_KEY, ContextShape, assemble, info_type
-from sluice_retrieval.domain.embedding import OfTenant
 from sluice_retrieval.domain.errors import RerankerNotConfigured, RewriterNotConfigured, StoreNotFound
-from sluice_retrieval.domain.images import among
 from sluice_retrieval.domain.library import DocumentDetails
+from sluice_retrieval.domain.memory_blocks import MemoryBlock, memory_block
 from sluice_retrieval.domain.metrics import METRICS, distance_of
-from sluice_retrieval.domain.questions.understanding import Reading, understand
-from sluice_retrieval.domain.rerank import FEATURES
 from sluice_retrieval.domain.search import Hit, Place
 from sluice_retrieval.domain.tokens import count_tokens
 from sluice_retrieval.domain.tool_blocks import ToolBlocks, tool_blocks
 from sluice_retrieval.domain.versions import version_of
-from sluice_retrieval.routes.figures import figure_of
+from sluice_retrieval.routes.finding import Found, find_hits
 from sluice_retrieval.routes.images import thumbnail_of
+from sluice_retrieval.routes.remembering import remembered
+from sluice_retrieval.store.memories import store_of
 from sluice_retrieval.wiring import Deps, DepsDep
 
 _TRIES = 3
 _AS_IT_COMES = QueryUnderstanding()
+
+_MEMORY_SHARE = 4
 
 router = APIRouter(
     tags=["search"],
@@ -63,7 +57,7 @@ async def search_store(store_id: str, body: SearchRequest, caller: CallerDep, de
     version = await _version(deps, caller.tenant, (store_id,), body)
     if version is not None:
         return SearchReply(mode=body.mode, data=(), version=version, unchanged=True)
-    found = await _find(deps, caller.tenant, (store_id,), body)
+    found = await find_hits(deps, caller.tenant, (store_id,), body)
     hits = (_hit(hit, found.details[hit.passage.document_id], explain=body.explain) for hit in found.hits)
     queries = tuple(one.text for one in found.understood.queries)
     return SearchReply(
@@ -84,16 +78,52 @@ async def context(body: ContextRequest, caller: CallerDep, deps: DepsDep) -> Con
     Documents whose metadata say `context_tier: essential` come first and are dropped last; then `task` (as without a word),
     `background` and `edge`.
     """
-    version = await _version(deps, caller.tenant, body.vector_store_ids, body)
+    stores = await _sources(deps, caller.tenant, body)
+    version = await _version(deps, caller.tenant, stores, body) if stores else None
     if version is not None:
         return ContextReply(text="", citations=(), version=version, unchanged=True)
-    found = await _find(deps, caller.tenant, body.vector_store_ids, body)
+    now = ""
+    if stores != body.vector_store_ids:  # what is remembered counts too, as it was before it is looked for
+        scope = await deps.library.scope(caller.tenant, stores, None, deps.clock.now())
+        now = version_of(scope.versions, deps.searched_by)
+    block = await _recalled(deps, caller.tenant, body) if now else MemoryBlock("", 0, ())
+    reply = ContextReply(text="", citations=())
+    if body.vector_store_ids:
+        reply = await _evidence(deps, caller.tenant, body, block.tokens)
+    return reply.model_copy(
+        update={
+            "text": "\n\n".join(part for part in (reply.text, block.text) if part),
+            "tokens": reply.tokens + block.tokens,
+            "memories": block.given,
+            "version": now or reply.version,
+        }
+    )
+
+
+async def _sources(deps: Deps, tenant: str, body: ContextRequest) -> tuple[str, ...]:
+    if body.memory is None or not await deps.memories.has_store(tenant):
+        return body.vector_store_ids
+    return (*body.vector_store_ids, store_of(tenant))
+
+
+async def _recalled(deps: Deps, tenant: str, body: ContextRequest) -> MemoryBlock:
+    asked = body.memory
+    if asked is None or asked.user is None:
+        return MemoryBlock("", 0, ())
+    wanted = MemorySearch(user=asked.user, query=body.query, kinds=asked.kinds, top_k=asked.top_k)
+    found = await remembered(deps, tenant, wanted)
+    room = body.budget_tokens // _MEMORY_SHARE if body.vector_store_ids else body.budget_tokens
+    return memory_block(found, room, deps.embedder.counter)
+
+
+async def _evidence(deps: Deps, tenant: str, body: ContextRequest, taken: int) -> ContextReply:
+    found = await find_hits(deps, tenant, body.vector_store_ids, body)
     tiers = {one: str(known.attributes.get(TIER_KEY, "")) for one, known in found.details.items()}
     shape = ContextShape(body.placement, body.template)
     tools = tool_blocks(body.tool_outputs, body.budget_tokens, deps.embedder.counter)
     figure = "" if found.computed is None else f"Computed from {found.computed.source}:\n{found.computed.statement}"
     added = tools.tokens + count_tokens(figure, deps.embedder.counter)
-    reply = assemble(found.hits, max(16, body.budget_tokens - added), shape, deps.embedder.counter, tiers)
+    reply = assemble(found.hits, max(16, body.budget_tokens - added - taken), shape, deps.embedder.counter, tiers)
     told = {
         "text": "\n\n".join(part for part in (reply.text, figure, tools.text) if part),
         "tokens": reply.tokens + added,
@@ -112,7 +142,7 @@ async def context(body: ContextRequest, caller: CallerDep, deps: DepsDep) -> Con
 
 
 def _enhanced(
-    body: ContextRequest, reply: ContextReply, tools: ToolBlocks, found: "_Found", tokens: int
+    body: ContextRequest, reply: ContextReply, tools: ToolBlocks, found: Found, tokens: int
 ) -> EnhancedContext:
     return EnhancedContext(
         original_query=body.query,
@@ -139,15 +169,6 @@ def _enhanced(
     )
 
 
-class _Found(NamedTuple):
-    hits: list[Hit]
-    details: dict[str, DocumentDetails]
-    understood: Understood
-    version: str
-    computed: ComputedFigure | None
-    degraded: tuple[DegradedPart, ...]
-
-
 async def _version(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Query) -> str | None:
     """Return the version that the caller knows if it still holds: what was found then would be found again."""
     if query.known_version is None:
@@ -159,46 +180,6 @@ async def _version(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Q
     for store_id in store_ids:
         deps.activity.touch(store_id, now)
     return query.known_version
-
-
-async def _find(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Query) -> _Found:
-    """Return the hits, what is known of their documents, and what was made of the question."""
-    started, now = time.perf_counter(), deps.clock.now()
-    filters = among(query.kinds, query.filters)
-    with deps.tracing.span("search", attributes={"sluice.search.mode": query.mode, names.TENANT: tenant}) as span:
-        space = deps.answering.now  # vectors and model that belong together, to the end of this search
-        embedder = OfTenant(space.embedder, tenant)
-        engine = Engine(space.vectors, embedder, deps.fusion, deps.reranker(query.rerank))
-        scope = await deps.library.scope(tenant, store_ids, filters, now)
-        version = version_of(scope.versions, deps.searched_by)  # before the search: what is found is never older
-        options = query.understand or scope.understand or _AS_IT_COMES
-        reading = await understand(query, options, deps.rewriter(options.rewrite), deps.languages)
-        prepared = await prepare(query, reading, embedder, scope)
-        terms: tuple[str, ...] = ()
-        if reading.wants_terms and query.mode != "dense":
-            terms = await terms_to_add(prepared, scope, engine)
-            prepared = await with_terms(prepared, reading, terms, embedder, scope)
-        for attempt in range(_TRIES):
-            if attempt:
-                scope = await deps.library.scope(tenant, store_ids, filters, now)
-            found = await find(prepared, scope, engine)
-            ready = await deps.library.details(tenant, [hit.passage.document_id for hit in found])
-            if all(hit.passage.document_id in ready for hit in found):
-                break  # otherwise a document was begun, replaced or deleted since the scope was read
-        found = [hit for hit in found if hit.passage.document_id in ready]
-        span.set_attribute(names.CHUNKS, len(found))
-    for store_id in store_ids:
-        deps.activity.touch(store_id, now)
-    deps.metrics.search_seconds.labels(query.mode).observe(time.perf_counter() - started)
-    told = reading.told(terms)
-    computed = await figure_of(deps, tenant, told.query, found) if options.compute else None
-    return _Found(found, ready, told, version, computed, _degraded(query, reading, found))
-
-
-def _degraded(query: Query, reading: Reading, hits: Sequence[Hit]) -> tuple[DegradedPart, ...]:
-    ranked_without = query.rerank == "model" and any(hit.reranker == FEATURES for hit in hits)
-    away: dict[DegradedPart, bool] = {"rewriter": reading.fell_back, "reranker": ranked_without}
-    return tuple(part for part, is_away in away.items() if is_away)
 
 
 def _hit(hit: Hit, details: DocumentDetails, *, explain: bool) -> SearchHit:

@@ -48,6 +48,7 @@ from sluice_retrieval.tables import DocumentRow, RemovalRow, StoreRow, TextRow
 READY: DocumentStatus = "ready"
 UNFINISHED = ("queued", "processing")
 DAY_S = 86_400
+MEMORY_PREFIX = "vs_memory_"
 _NOTHING, _UNCOUNTED = literal(""), literal(0)
 _COUNTED = {"waiting": UNFINISHED, "ready": (READY,), "failed": ("failed",), "cancelled": ("cancelled",)}
 
@@ -142,8 +143,9 @@ class Library:
             return _store_of(row)
 
     async def stores(self, tenant: str, page: PageQuery) -> list[VectorStore]:
-        """Return a page of stores, and one more if there are more."""
-        query = _paged(_stores().where(StoreRow.tenant == tenant), StoreRow.id, page)
+        """Return a page of stores, and one more if there are more; that of memories has an API of its own."""
+        shown = _stores().where(StoreRow.tenant == tenant, ~StoreRow.id.startswith(MEMORY_PREFIX, autoescape=True))
+        query = _paged(shown, StoreRow.id, page)
         async with self._database.read() as session:
             return [_store_of(row) for row in (await session.execute(query)).all()]
 

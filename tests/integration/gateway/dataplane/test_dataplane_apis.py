@@ -121,9 +121,11 @@ async def ask(on: World, client: str, name: str, *, stream: bool) -> tuple[str, 
     if client == "messages":
         if not stream:
             message = await on.anthropic.messages.create(model=name, max_tokens=100, messages=QUESTION)
+            assert message._request_id.startswith("req_")
         else:
             async with on.anthropic.messages.stream(model=name, max_tokens=100, messages=QUESTION) as events:
                 message = await events.get_final_message()
+                assert events.request_id.startswith("req_")
         assert message.stop_reason == "end_turn"
         return message.content[0].text, message.usage.input_tokens, message.usage.output_tokens
     if not stream:
@@ -288,8 +290,9 @@ async def test_faults_of_providers_have_the_shape_of_the_api_that_was_called(nam
 
 async def test_refusals_of_the_gateway_have_the_shape_of_the_api_that_was_called() -> None:
     async with world() as on:
-        with pytest.raises(anthropic.NotFoundError, match="does not exist"):
+        with pytest.raises(anthropic.NotFoundError, match="does not exist") as unknown:
             await on.anthropic.messages.create(model="nope", max_tokens=9, messages=QUESTION)
+        assert unknown.value.request_id == unknown.value.response.headers["x-request-id"]
         stranger = on.anthropic.with_options(api_key="sk-wrong")
         with pytest.raises(anthropic.AuthenticationError) as refused:
             await stranger.messages.create(model="openai", max_tokens=9, messages=QUESTION)

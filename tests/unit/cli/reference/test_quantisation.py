@@ -1,9 +1,8 @@
-"""Quantisation within its bounds, and models over several devices equal to one."""
+"""Quantisation within its bounds."""
 
 import numpy as np
 import pytest
 
-from sluice_cli.reference.parallel import pipeline, tensor_parallel
 from sluice_cli.reference.quantisation import Calibration, absmax, affine, relative_error
 
 
@@ -69,32 +68,3 @@ def test_inside_the_calibrated_range_errors_stay_within_a_step() -> None:
     made = affine(x, Calibration.of([x]))
     assert np.abs(x - made.restored()).max() <= made.scales[0]
     assert relative_error(x, made.restored()) < 0.02
-
-
-@pytest.mark.parametrize("devices", [1, 2, 8])
-def test_tensor_parallel_is_the_whole(devices: int) -> None:
-    x, up, down = _weights(5, 16), _weights(16, 64), _weights(64, 16)
-    whole = np.maximum(0, x @ up) @ down
-    assert np.abs(tensor_parallel(x, up, down, devices) - whole).max() < 1e-9
-
-
-def test_tensor_parallel_refuses_an_uneven_cut() -> None:
-    with pytest.raises(ValueError, match="64 cannot be cut evenly over 3"):
-        tensor_parallel(_weights(5, 16), _weights(16, 64), _weights(64, 16), 3)
-
-
-@pytest.mark.parametrize("parts", [1, 3, 4, 8])
-def test_a_pipeline_is_the_stages_one_after_the_other(parts: int) -> None:
-    x = _weights(8, 4)
-    stages = [lambda x, by=by: x * by + 1 for by in (2.0, 3.0, 5.0)]
-    found = pipeline(x, stages, parts)
-    assert found.output == pytest.approx(((x * 2 + 1) * 3 + 1) * 5 + 1)
-    assert len(found.schedule) == parts + 2
-    assert found.bubble == pytest.approx(2 / (parts + 2))
-    # no stage works on two parts at once, and every stage sees every part once
-    assert sorted(part for tick in found.schedule for part in tick if part is not None) == sorted([*range(parts)] * 3)
-
-
-def test_a_pipeline_without_stages_is_refused() -> None:
-    with pytest.raises(ValueError, match="0 stages"):
-        pipeline(_weights(8, 4), [], 2)

@@ -113,7 +113,7 @@ async def exchange(
 def test_a_reply_is_the_same_however_it_is_cut(cuts: list[int], data: bytes, again: bool) -> None:
     async def scenario() -> None:
         pool, network = pool_of()
-        for _ in range(2 if again else 1):
+        for _ in range(4 if again else 1):
             reply = await exchange(pool, network, data, cuts)
             assert reply.status == 200
             if reply.stream is None:

@@ -168,6 +168,12 @@ async def test_a_journal_that_refuses_does_not_keep_the_reservation() -> None:
         assert lease.used == 20_000
 
 
+async def test_a_request_that_is_dearer_than_the_whole_budget_is_not_told_what_is_left() -> None:
+    async with running(limits(budget_per_day_usd=0.0001)) as run:
+        with pytest.raises(QuotaUsedUp, match=r"\$0.0001 a day \(UTC\)\. This request may cost \$[0-9.]+\. Lower"):
+            await run.enter(max_tokens=3000)
+
+
 async def test_a_used_up_budget_names_level_limit_and_what_is_left() -> None:
     async with running(limits("team", budget_per_month_usd=0.0001)) as run:
         error = await refusal(run)

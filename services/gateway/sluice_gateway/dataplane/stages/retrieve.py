@@ -13,6 +13,7 @@ from sluice_gateway.dataplane.errors import InvalidRequest, from_service
 from sluice_gateway.dataplane.plan import RetrievalPlan
 from sluice_gateway.dataplane.stages.evidence import Evidence
 from sluice_gateway.dataplane.texts import Path, Piece, pieces, question
+from sluice_gateway.dataplane.wants import remembered_user
 
 _MAX_QUERY = 20_000
 _MAX_STORES = 20
@@ -25,17 +26,24 @@ def context_request(
     query: str,
     budget_tokens: int,
     earlier: Sequence[Turn] = (),
+    user: str = "",
 ) -> ContextRequest:
     """Return the question: the stores of the policy and those that the request names, with the request's own settings first.
+
+    `user` is the end user whom the request names: without one nothing is remembered.
 
     `earlier` are the messages before the question: from them a follow-up is made a question that stands alone.
     """
     stores = dict.fromkeys((*(policy.vector_store_ids if policy else ()), *(asked.vector_store_ids if asked else ())))
     settings = asked or policy
     assert settings is not None
+    memory = (asked.memory if asked is not None else None) or (policy.memory if policy is not None else None)
+    if memory is not None and memory.user is None:
+        memory = memory.model_copy(update={"user": user}) if user else None
     return ContextRequest(
         query=query[-_MAX_QUERY:],
         vector_store_ids=tuple(stores)[:_MAX_STORES],
+        memory=memory,
         top_k=settings.top_k,
         mode=settings.mode,
         budget_tokens=budget_tokens,
@@ -96,6 +104,8 @@ class Retrieve:
             return
         earlier = said_before(found)
         asked = ctx.body.extension.retrieval if ctx.body.extension is not None else None
+        if not self._has_source(ctx, asked):
+            return
         try:
             reply, queries = await self._ask(ctx, query, earlier, asked)
         except SluiceError as exc:
@@ -107,12 +117,38 @@ class Retrieve:
         ctx.context_text = reply.text
         ctx.citations = reply.citations
 
+    def _has_source(self, ctx: RequestContext, asked: RetrievalOptions | None) -> bool:
+        """Tell whether there is anything to look into: memory alone is nothing where nobody is named.
+
+        Raises:
+            InvalidRequest: the request asks for memory and nothing else, and names no end user.
+        """
+        plan = ctx.plan.retrieval
+        if (plan is not None and plan.vector_store_ids) or (asked is not None and asked.vector_store_ids):
+            return True
+        memory = (asked.memory if asked is not None else None) or (plan.memory if plan is not None else None)
+        if (memory is not None and memory.user is not None) or remembered_user(ctx.fields):
+            return True
+        if asked is not None:
+            raise InvalidRequest(
+                "Memory is of an end user. Name one in `safety_identifier` or `user`, or in `sluice.retrieval.memory.user`.",
+                param="sluice.retrieval.memory",
+            )
+        return False
+
     async def _ask(
         self, ctx: RequestContext, query: str, earlier: Sequence[Turn], asked: RetrievalOptions | None
     ) -> tuple[ContextReply, tuple[str, ...]]:
         models = (ctx.model,) if ctx.model is not None else ctx.route.candidates if ctx.route is not None else ()
         smallest = min((entry.config.context_tokens for entry in models if entry is not None), default=8192)
-        request = context_request(asked, ctx.plan.retrieval, query, budget(smallest, ctx.body.max_tokens), earlier)
+        request = context_request(
+            asked,
+            ctx.plan.retrieval,
+            query,
+            budget(smallest, ctx.body.max_tokens),
+            earlier,
+            remembered_user(ctx.fields),
+        )
         with self._deps.tracing.span("retrieve") as span:
             reply = await self._evidence(ctx, request)
             span.set_attribute("sluice.citations", len(reply.citations))

@@ -1,0 +1,100 @@
+"""`sluice prompts`: templates that are kept under a name, in versions."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from sluice_cli.client import Gateway, every
+from sluice_cli.output import say, show_json, show_table
+from sluice_cli.platform.errors import CommandFailed
+from sluice_cli.settings import CliSettings
+
+app = typer.Typer(help="Prompts of the API key's tenant: templates with sections and variables.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="the prompt's name")]
+Version = Annotated[int | None, typer.Option(min=1, help="a version; without it the one in use")]
+_COLUMNS = ("name", "default_version", "newest_version", "description")
+
+
+@app.command("list")
+def list_prompts() -> None:
+    """List the prompts, newest first."""
+    show_table(_COLUMNS, [[row[column] for column in _COLUMNS] for row in every(_gateway().user, "/v1/prompts")])
+
+
+@app.command()
+def show(name: Name, version: Version = None) -> None:
+    """Show what a version says, as JSON."""
+    gateway = _gateway()
+    wanted = version or gateway.user("GET", f"/v1/prompts/{name}")["default_version"]
+    show_json(gateway.user("GET", f"/v1/prompts/{name}/versions/{wanted}"))
+
+
+@app.command()
+def push(
+    name: Name,
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="YAML or JSON: sections, defaults, model …")
+    ],
+    release: Annotated[bool, typer.Option("--release", help="put it in use at once")] = False,
+) -> None:
+    """Make a prompt of a file, or add a version to the one of that name."""
+    template, gateway = _read(file), _gateway()
+    if any(row["name"] == name for row in every(gateway.user, "/v1/prompts")):
+        made = gateway.user("POST", f"/v1/prompts/{name}/versions", json={**template, "release": release})
+        say(
+            f"{name}: version {made['version']}{' is in use' if release else f', put in use by `sluice prompts release {name}`'}."
+        )
+    else:
+        gateway.user("POST", "/v1/prompts", json={**template, "name": name})
+        say(f"{name}: version 1 is in use.")
+
+
+@app.command()
+def release(name: Name, version: Version = None) -> None:
+    """Put a version in use, by default the newest; an older one takes back what came after it."""
+    gateway = _gateway()
+    wanted = version or gateway.user("GET", f"/v1/prompts/{name}")["newest_version"]
+    gateway.user("PATCH", f"/v1/prompts/{name}", json={"default_version": wanted})
+    say(f"{name}: version {wanted} is in use.")
+
+
+@app.command()
+def render(
+    name: Name,
+    value: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a variable; repeat")] = None,
+    version: Version = None,
+) -> None:
+    """Print the messages that a model would be sent."""
+    body = {"version": version, "variables": dict(_pair(text) for text in value or ())}
+    for message in _gateway().user("POST", f"/v1/prompts/{name}/render", json=body)["messages"]:
+        say(f"[{message['role']}]\n{message['content']}\n")
+
+
+@app.command()
+def delete(name: Name) -> None:
+    """Delete a prompt with all its versions, for good."""
+    _gateway().user("DELETE", f"/v1/prompts/{name}")
+    say(f"{name} is deleted.")
+
+
+def _gateway() -> Gateway:
+    return Gateway.from_settings(CliSettings())
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        raise CommandFailed(f"{file} cannot be read as YAML or JSON: {exc}") from exc
+    if not isinstance(found, dict):
+        raise CommandFailed(f"{file} must hold an object with `sections`.")
+    return found
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise CommandFailed(f"--set {text}: write NAME=VALUE.")
+    return name, value

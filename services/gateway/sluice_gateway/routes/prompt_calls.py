@@ -1,0 +1,143 @@
+"""POST /v1/prompts/{name}/chat/completions: a stored prompt is filled, and goes on as a chat completion.
+
+Any OpenAI client reaches it with the base URL `…/v1/prompts/{name}`. From there on it is a request like any other: the key's
+models, policy, limits and guards hold, and the usage is that of `/v1/chat/completions`.
+"""
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Depends
+from pydantic import Field, ValidationError
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from sluice.contracts.prompts import PromptUse
+from sluice.errors import SluiceError
+from sluice.sentences import faults
+from sluice_gateway import nesting
+from sluice_gateway.dataplane.errors import ApiError, Gone, InvalidRequest, wrong_value
+from sluice_gateway.dataplane.stages.admit import read_body
+from sluice_gateway.domain.prompts import rendered, request_of
+from sluice_gateway.routes.public import key_of
+from sluice_gateway.routes.public import rendered as rendered_error
+from sluice_gateway.routes.request_path import (
+    ERRORS,
+    STREAM,
+    ChatMessage,
+    CompletionReply,
+    Generation,
+    answered_before,
+    api_key,
+)
+from sluice_gateway.wiring import Deps
+
+_CHAT = "/v1/chat/completions"
+_PATH = "/v1/prompts/{name}/chat/completions"
+
+
+class AskPrompt:
+    """Fills the prompt that the path names, and hands the request to the request path."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        deps: Deps = scope["app"].state.deps
+        try:
+            body, version = await _filled(deps, scope, receive)
+        except (ApiError, SluiceError) as exc:
+            await rendered_error(exc)(scope, receive, send)
+            return
+        except Gone:
+            return
+        await deps.data_plane(_as_chat(scope, len(body)), _with_body(body, receive), _marked(send, scope, version))
+
+
+async def _filled(deps: Deps, scope: Scope, receive: Receive) -> tuple[bytes, int]:
+    key = key_of(deps, dict(scope["headers"]).get(b"authorization", b""))
+    fields = _fields(await read_body(receive, deps.data_plane.max_body_bytes))
+    use = _use(fields.get("prompt", {}))
+    following = fields.get("messages")
+    if following is not None and type(following) is not list:
+        raise wrong_value("messages", "must be a list; they follow the prompt's own.")
+    name: str = scope["path_params"]["name"]
+    found = await deps.prompts.version(key.tenant, name, use.version)
+    asked = request_of(found.template, rendered(found.template, use.variables), fields)
+    return orjson.dumps(asked), found.version
+
+
+def _fields(raw: bytes) -> dict[str, Any]:
+    try:
+        found = nesting.loads(raw or b"{}")
+    except nesting.TooDeep as exc:
+        raise InvalidRequest(f"In the body {exc.msg}. Send it flatter.", code="too_deep") from exc
+    except orjson.JSONDecodeError as exc:
+        raise InvalidRequest(
+            f"The body is not valid JSON: {exc.msg}. Correct it and send it again.", code="invalid_json"
+        ) from exc
+    if type(found) is not dict:
+        raise InvalidRequest(
+            'The body must be a JSON object, such as {"prompt": {"variables": …}}.', code="invalid_json"
+        )
+    return found
+
+
+def _use(said: Any) -> PromptUse:
+    try:
+        return PromptUse.model_validate(said)
+    except ValidationError as exc:
+        first = faults([{**error, "loc": ("prompt", *error["loc"])} for error in exc.errors(include_url=False)])[0]
+        raise InvalidRequest(first.sentence, param=first.field, code="invalid_value") from exc
+
+
+def _as_chat(scope: Scope, length: int) -> Scope:
+    dropped = (b"content-length", b"transfer-encoding", b"x-request-id")
+    headers = [
+        *((name, value) for name, value in scope["headers"] if name not in dropped),
+        (b"content-length", b"%d" % length),
+        (b"x-request-id", scope["sluice_request_id"].encode()),
+    ]
+    return {**scope, "path": _CHAT, "raw_path": _CHAT.encode(), "headers": headers}
+
+
+def _with_body(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def following() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return following
+
+
+def _marked(send: Send, scope: Scope, version: int) -> Send:
+    mark = (b"x-sluice-prompt", f"{scope['path_params']['name']}; version={version}".encode())
+
+    async def marked(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            # the frame around this says the request's id
+            rest = [one for one in message.get("headers", ()) if one[0] != b"x-request-id"]
+            message = {**message, "headers": [*rest, mark]}
+        await send(message)
+
+    return marked
+
+
+class AskPromptRequest(Generation):
+    """A chat completion whose messages are the prompt's, followed by those that are sent; `model` and other fields replace the version's."""
+
+    model: str | None = None  # type: ignore[assignment] # the version may name one
+    prompt: PromptUse = Field(default_factory=PromptUse)
+    messages: list[ChatMessage] | None = None
+
+
+router = APIRouter(routes=[Route(_PATH, AskPrompt(), methods=["POST"], include_in_schema=False)])
+described = APIRouter(tags=["prompts"], responses=ERRORS, dependencies=[Depends(api_key)])
+
+
+@described.post(_PATH, summary="Ask a model with a stored prompt", responses=STREAM)
+async def ask_prompt(name: str, body: AskPromptRequest) -> CompletionReply:
+    """Fill the prompt and answer as `/v1/chat/completions` does; `x-sluice-prompt` says which version was used."""
+    answered_before()

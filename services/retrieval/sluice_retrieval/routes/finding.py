@@ -1,0 +1,77 @@
+"""Finding: what a question is made of, and the hits that all its texts have."""
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sluice.contracts.questions import QueryUnderstanding, Understood
+from sluice.contracts.retrieval import (
+    DegradedPart,
+    Query,
+)
+from sluice.contracts.tables import ComputedFigure
+from sluice.telemetry import names
+from sluice_retrieval.domain.asking import Engine, find, prepare, terms_to_add, with_terms
+from sluice_retrieval.domain.embedding import OfTenant
+from sluice_retrieval.domain.images import among
+from sluice_retrieval.domain.library import DocumentDetails
+from sluice_retrieval.domain.questions.understanding import Reading, understand
+from sluice_retrieval.domain.rerank import FEATURES
+from sluice_retrieval.domain.search import Hit
+from sluice_retrieval.domain.versions import version_of
+from sluice_retrieval.routes.figures import figure_of
+from sluice_retrieval.wiring import Deps
+
+_TRIES = 3
+_AS_IT_COMES = QueryUnderstanding()
+
+
+class Found(NamedTuple):
+    """What a search found, and what is told of it."""
+
+    hits: list[Hit]
+    details: dict[str, DocumentDetails]
+    understood: Understood
+    version: str
+    computed: ComputedFigure | None
+    degraded: tuple[DegradedPart, ...]
+
+
+async def find_hits(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: Query) -> Found:
+    """Return the hits, what is known of their documents, and what was made of the question."""
+    started, now = time.perf_counter(), deps.clock.now()
+    filters = among(query.kinds, query.filters)
+    with deps.tracing.span("search", attributes={"sluice.search.mode": query.mode, names.TENANT: tenant}) as span:
+        space = deps.answering.now  # vectors and model that belong together, to the end of this search
+        embedder = OfTenant(space.embedder, tenant)
+        engine = Engine(space.vectors, embedder, deps.fusion, deps.reranker(query.rerank))
+        scope = await deps.library.scope(tenant, store_ids, filters, now)
+        version = version_of(scope.versions, deps.searched_by)  # before the search: what is found is never older
+        options = query.understand or scope.understand or _AS_IT_COMES
+        reading = await understand(query, options, deps.rewriter(options.rewrite), deps.languages)
+        prepared = await prepare(query, reading, embedder, scope)
+        terms: tuple[str, ...] = ()
+        if reading.wants_terms and query.mode != "dense":
+            terms = await terms_to_add(prepared, scope, engine)
+            prepared = await with_terms(prepared, reading, terms, embedder, scope)
+        for attempt in range(_TRIES):
+            if attempt:
+                scope = await deps.library.scope(tenant, store_ids, filters, now)
+            found = await find(prepared, scope, engine)
+            ready = await deps.library.details(tenant, [hit.passage.document_id for hit in found])
+            if all(hit.passage.document_id in ready for hit in found):
+                break  # otherwise a document was begun, replaced or deleted since the scope was read
+        found = [hit for hit in found if hit.passage.document_id in ready]
+        span.set_attribute(names.CHUNKS, len(found))
+    for store_id in store_ids:
+        deps.activity.touch(store_id, now)
+    deps.metrics.search_seconds.labels(query.mode).observe(time.perf_counter() - started)
+    told = reading.told(terms)
+    computed = await figure_of(deps, tenant, told.query, found) if options.compute else None
+    return Found(found, ready, told, version, computed, _degraded(query, reading, found))
+
+
+def _degraded(query: Query, reading: Reading, hits: Sequence[Hit]) -> tuple[DegradedPart, ...]:
+    ranked_without = query.rerank == "model" and any(hit.reranker == FEATURES for hit in hits)
+    away: dict[DegradedPart, bool] = {"rewriter": reading.fell_back, "reranker": ranked_without}
+    return tuple(part for part, is_away in away.items() if is_away)

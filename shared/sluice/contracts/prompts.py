@@ -1,0 +1,179 @@
+"""Prompts: templates with named sections that are stored and versioned, and that a request names with its variables."""
+
+import json
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from sluice.contracts.base import Metadata, Reply, Request
+from sluice.contracts.gateway import ModelName
+
+PromptName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
+SectionText = Annotated[str, StringConstraints(min_length=1, max_length=100_000, pattern=r"^[^\x00]*$")]
+VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+VariableText = Annotated[str, StringConstraints(max_length=1_000_000)]
+Version = Annotated[int, Field(ge=1, le=1_000_000)]
+Note = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
+SectionStyle = Literal["markdown", "xml"]
+SAYS_ITSELF = frozenset({"messages", "model", "prompt", "stream", "stream_options"})
+
+
+class PromptExample(Request):
+    """One example: what comes in, and the answer that it should get."""
+
+    input: SectionText
+    output: SectionText
+
+
+class PromptSections(Request):
+    """The parts of a prompt, in the order in which a model reads them; at least one is there.
+
+    `system` is the system message, the others together the user's. `{{name}}` stands for a variable in each of them.
+    """
+
+    system: SectionText | None = None
+    context: SectionText | None = None
+    examples: Annotated[tuple[PromptExample, ...], Field(max_length=100)] = ()
+    task: SectionText | None = None
+    input: SectionText | None = None
+    output_format: SectionText | None = None
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not any(getattr(self, name) for name in type(self).model_fields):
+            raise ValueError(
+                "a prompt needs at least one section: system, context, examples, task, input or output_format"
+            )
+        return self
+
+
+class PromptTemplate(Request):
+    """What one version of a prompt says.
+
+    `style` is how the sections of the user's message are told apart: headings of Markdown, or elements of XML; a single section
+    has neither. `defaults` are values of variables that a request may leave out. `model` and `parameters` (fields of a chat
+    completion, such as `temperature` or `response_format`) hold unless the request says its own.
+    """
+
+    sections: PromptSections
+    style: SectionStyle = "markdown"
+    defaults: Annotated[dict[VariableName, VariableText], Field(max_length=100)] = Field(default_factory=dict)
+    model: ModelName | None = None
+    parameters: Annotated[dict[str, Any], Field(max_length=100)] = Field(default_factory=dict)
+    note: Note = ""
+
+    @field_validator("parameters")
+    @classmethod
+    def _can_be_written(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        if refused := sorted(SAYS_ITSELF & set(parameters)):
+            raise ValueError(f"leave out {', '.join(refused)}: the request or the version itself says it")
+        try:
+            json.dumps(parameters, ensure_ascii=False, allow_nan=False).encode()
+        except (ValueError, RecursionError) as exc:
+            raise ValueError(
+                "must be JSON that can be written again: no NaN, no lone surrogates, not nested too deep"
+            ) from exc
+        return parameters
+
+
+class CreatePrompt(PromptTemplate):
+    """A new prompt, whose first version is in use at once."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "support-answer",
+                    "sections": {
+                        "system": "You answer customers of {{company}}. Be brief.",
+                        "task": "Answer the question.",
+                        "input": "{{question}}",
+                        "output_format": "Two sentences of plain text.",
+                    },
+                    "defaults": {"company": "Acme"},
+                    "model": "auto",
+                    "parameters": {"temperature": 0},
+                }
+            ]
+        }
+    )
+
+    name: PromptName
+    description: Note = ""
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class CreatePromptVersion(PromptTemplate):
+    """A new version of a prompt; `release` puts it in use at once, else the one in use stays."""
+
+    release: bool = False
+
+
+class UpdatePrompt(Request):
+    """What to change of a prompt; `default_version` puts a version in use, an older one too."""
+
+    description: Note | None = None
+    default_version: Version | None = None
+    metadata: Metadata | None = None
+
+
+class Prompt(Reply):
+    """A prompt; `default_version` is the one in use, `newest_version` the one that was made last."""
+
+    id: str
+    object: Literal["prompt"] = "prompt"
+    name: str
+    description: str = ""
+    default_version: int
+    newest_version: int
+    metadata: dict[str, str] = Field(default_factory=dict)
+    created_at: int
+    changed_at: int
+
+
+class PromptVersion(Reply):
+    """One version of a prompt, which never changes; `id` is its number as text, the cursor of lists.
+
+    `variables` are those that stand in it, `created_by` is the id of the API key that made it.
+    """
+
+    id: str
+    object: Literal["prompt.version"] = "prompt.version"
+    prompt: str
+    version: int
+    sections: PromptSections
+    style: SectionStyle = "markdown"
+    defaults: dict[str, str] = Field(default_factory=dict)
+    variables: tuple[str, ...] = ()
+    model: str | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    note: str = ""
+    created_by: str
+    created_at: int
+
+
+class PromptUse(Request):
+    """Which version of a prompt is meant (without one that in use), and the values of its variables."""
+
+    version: Version | None = None
+    variables: Annotated[dict[VariableName, VariableText | bool | int | float], Field(max_length=100)] = Field(
+        default_factory=dict
+    )
+
+
+class PromptMessage(Reply):
+    """One message of a rendered prompt."""
+
+    role: Literal["system", "user"]
+    content: str
+
+
+class RenderedPrompt(Reply):
+    """What a model would be sent."""
+
+    object: Literal["prompt.rendered"] = "prompt.rendered"
+    prompt: str
+    version: int
+    model: str | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    messages: tuple[PromptMessage, ...]
