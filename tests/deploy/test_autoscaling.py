@@ -16,7 +16,6 @@ from sluice.testing import platform_settings
 from sluice_inference.settings import Settings
 from sluice_inference.wiring import load_engines
 
-_TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 _WHOLE = {"type": "integer", "minimum": 0}
 
 
@@ -24,7 +23,15 @@ def _closed(required: list[str], **properties: Any) -> dict[str, Any]:
     return {"type": "object", "required": required, "properties": properties, "additionalProperties": False}
 
 
-# The fields of a ScaledObject as KEDA's reference page lists them.
+_TEXT = {"type": "string"}
+# What the scaler `metrics-api` reads of its metadata; everything there is a text.
+_METRICS_API = _closed(
+    ["url", "valueLocation", "targetValue"],
+    **dict.fromkeys(
+        ("url", "valueLocation", "targetValue", "activationTargetValue", "format", "unsafeSsl", "authMode"), _TEXT
+    ),
+)
+# The fields of a ScaledObject as KEDA's reference page and its CRDs (2.20, strictly) have them.
 _SCALED_OBJECT = _closed(
     ["scaleTargetRef", "triggers"],
     scaleTargetRef=_closed(["name"], apiVersion={"type": "string"}, kind={"type": "string"}, name={"type": "string"}),
@@ -47,7 +54,7 @@ _SCALED_OBJECT = _closed(
             type={"const": "metrics-api"},
             name={"type": "string"},
             metricType={"enum": ["AverageValue", "Value"]},
-            metadata=_TEXTS,
+            metadata=_METRICS_API,
             authenticationRef=_closed(["name"], name={"type": "string"}),
         ),
     },

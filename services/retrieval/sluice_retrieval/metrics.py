@@ -7,6 +7,9 @@ from sluice.telemetry.metrics import MetricRegistry, closed
 INGEST_STATUS = frozenset({"ready", "failed", "skipped", "retried", "crashed"})
 
 
+_TEXTS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+
+
 class Metrics:
     """The metrics of one process, declared once."""
 
@@ -24,6 +27,14 @@ class Metrics:
         )
         self.embed_seconds: Histogram = registry.histogram(
             "sluice_retrieval_embed_duration_seconds", "Time of one call to the embedding model", ("lane",)
+        )
+        self.joined_texts: Histogram = registry.histogram(
+            "sluice_retrieval_joined_texts",
+            "Texts of questions that shared a call of an embedding model",
+            buckets=_TEXTS,
+        )
+        self.join_limit: Gauge = registry.gauge(
+            "sluice_retrieval_join_limit", "How many texts may share a call of an embedding model now", ("model",)
         )
         self.embed_tokens: Counter = registry.counter(
             "sluice_retrieval_embedded_tokens_total", "Tokens that the embedding model read", ("lane",)

@@ -1,6 +1,6 @@
 """Retrieval's own settings."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -22,6 +22,18 @@ class EmbeddingEndpoint(BaseModel):
     at_once: int = Field(4, ge=1, le=64, description="requests beside each other")
     timeout_s: float = Field(30, gt=0, le=600, description="seconds that one request may take")
     retries: int = Field(4, ge=0, le=10, description="how often a request is repeated that failed for a while")
+    join: int = Field(
+        32, ge=1, le=2048, description="texts of questions that come at the same time and share a request; 1: none"
+    )
+    join_wait_ms: float = Field(
+        10, ge=0, le=1000, description="how long a text waits for others while the model is busy"
+    )
+    join_target_ms: float = Field(
+        0,
+        ge=0,
+        le=60_000,
+        description="the number of texts is tuned so that a request takes no longer; 0: it stays `join`",
+    )
     normalize: bool = Field(
         default=True,
         description="bring vectors to length 1; false keeps the model's own lengths, which dot products and distances then see",
@@ -41,6 +53,9 @@ class RetrievalSettings(ServiceSettings):
     port: int = Field(8083, ge=0, le=65535, description="port of the REST API")
     worker_port: int = Field(8183, ge=0, le=65535, description="port of the worker's health and metrics")
     worker_concurrency: int = Field(4, ge=1, le=32, description="documents that one worker ingests at once")
+    worker_niceness: int = Field(
+        5, ge=0, le=19, description="how far the worker stands behind other processes while processors are short (nice)"
+    )
     qdrant_api_key: SecretStr = Field(SecretStr(""), description="API key of the Qdrant server, if it asks for one")
     max_document_bytes: int = Field(5 * 1024 * 1024, ge=1, description="largest document, in UTF-8 bytes")
     parse_max_pages: int = Field(2000, ge=1, description="most pages of a PDF")
@@ -60,6 +75,20 @@ class RetrievalSettings(ServiceSettings):
     caption_timeout_s: float = Field(
         20.0, gt=0, le=300, description="an image stays without a caption when the model has not answered after so long"
     )
+    image_embedding_url: str = Field(
+        "",
+        description="base URL of a multimodal embedding model's API, which ends in /v1 (POST /embeddings); empty: none",
+    )
+    image_embedding_model: str = Field("", description="its name there")
+    image_embedding_dimensions: int = Field(512, ge=1, le=65_536, description="numbers of its vectors")
+    image_embedding_api: Literal["jina", "vllm"] = Field(
+        "jina",
+        description="how images are sent: Jina's way (`image` in `input`), or vLLM's (`messages` with `image_url`)",
+    )
+    image_embedding_api_key: SecretStr = Field(SecretStr(""), description="its API key, if it asks for one")
+    image_embedding_timeout_s: float = Field(
+        5.0, gt=0, le=300, description="seconds that one image or question may take"
+    )
     table_query_memory_mb: int = Field(256, ge=64, description="MiB of memory that one query over a table may take")
     table_query_timeout_s: float = Field(5.0, gt=0, le=60, description="seconds that one query over a table may take")
     embedding_model: str = Field(
@@ -71,7 +100,7 @@ class RetrievalSettings(ServiceSettings):
         (),
         max_length=16,
         description="further embedding models, as JSON: a list of `name`, `url`, `dimensions` and, if need be, `model`, `api_key`, "
-        "`batch_size`, `at_once`, `timeout_s`, `retries`, `send_dimensions`, `normalize`",
+        "`batch_size`, `at_once`, `timeout_s`, `retries`, `send_dimensions`, `normalize`, `join`, `join_wait_ms`, `join_target_ms`",
     )
     embed_threads: int = Field(1, ge=1, le=64, description="threads that one run of the embedding model uses")
     embed_batch_tokens: int = Field(512, ge=256, description="tokens, padding included, in one run of the model")

@@ -10,15 +10,18 @@ from pathlib import Path
 from sluice.clients.http import AiohttpTransport, ServiceClient
 from sluice.clock import Clock
 from sluice.settings import PlatformSettings
+from sluice_retrieval.adapters.joined import JoinedEmbedder, Joining
 from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
 from sluice_retrieval.adapters.openai_embedder import Endpoint, OpenAIEmbedder
 from sluice_retrieval.adapters.remote import RemoteVectorStore
 from sluice_retrieval.adapters.vector_cache import CachedEmbedder, VectorCache
 from sluice_retrieval.domain.embedding import Embedder
+from sluice_retrieval.domain.image_vectors import ImageEmbedder
 from sluice_retrieval.domain.points import OwnedVectorStore, VectorStore
 from sluice_retrieval.domain.spaces import BUILT_IN, Models, Space, Spaces, slug, space_of
 from sluice_retrieval.metrics import Metrics
 from sluice_retrieval.settings import EmbeddingEndpoint, RetrievalSettings
+from sluice_retrieval.store.image_vectors import ImageVectorRecords
 from sluice_retrieval.store.spaces import SpaceRecords
 
 _log = logging.getLogger(__name__)
@@ -46,7 +49,11 @@ def open_models(
     stack.push_async_callback(transport.close)
     found: dict[str, Embedder] = {BUILT_IN: first}
     for one in settings.embedding_models:
-        found[one.name] = OpenAIEmbedder(transport, _endpoint(one), first.counter, metrics)
+        model: Embedder = OpenAIEmbedder(transport, _endpoint(one), first.counter, metrics)
+        if one.join > 1:
+            joining = Joining(one.join, one.join_wait_ms / 1000, one.join_target_ms / 1000)
+            model = JoinedEmbedder(model, joining, metrics)
+        found[one.name] = model
     if settings.embed_cache_vectors:
         cache = VectorCache(platform.data_dir.absolute() / "embeddings.sqlite", settings.embed_cache_vectors)
         stack.callback(cache.close)
@@ -70,6 +77,37 @@ def _endpoint(one: EmbeddingEndpoint) -> Endpoint:
         send_dimensions=one.send_dimensions,
         normalize=one.normalize,
     )
+
+
+def open_image_embedder(settings: RetrievalSettings, stack: AsyncExitStack) -> ImageEmbedder | None:
+    """Return the model that sees images, if one is configured."""
+    if not settings.image_embedding_url:
+        return None
+    from sluice_retrieval.adapters.image_embedder import HttpImageEmbedder  # noqa: PLC0415 - only where one sees
+
+    transport = AiohttpTransport()
+    stack.push_async_callback(transport.close)
+    return HttpImageEmbedder(
+        transport,
+        settings.image_embedding_url,
+        settings.image_embedding_model,
+        settings.image_embedding_dimensions,
+        settings.image_embedding_api,
+        settings.image_embedding_api_key.get_secret_value(),
+        settings.image_embedding_timeout_s,
+    )
+
+
+async def open_image_vectors(
+    embedder: ImageEmbedder | None, records: ImageVectorRecords, spaces: Spaces[OwnedVectorStore], now: float
+) -> None:
+    """Say which model sees images from now on, and have those seen again whose vectors a power failure took."""
+    await records.aim(None if embedder is None else embedder.space, now)
+    if embedder is None:
+        return
+    counts = await (await spaces.of(embedder.space)).document_counts()
+    if counts is not None and (lost := await records.unsee(embedder.space, counts)):
+        _log.warning("%d images lack their vector in the index and are embedded again", lost)
 
 
 def open_spaces(platform: PlatformSettings, settings: RetrievalSettings) -> tuple[Spaces[OwnedVectorStore], Drop]:
@@ -155,7 +193,7 @@ class Answering:
         if active != self.now.id:
             await self._answer_from(active)
             _log.info("searches are answered by the vectors of %s", active)
-        return len(states) > 1
+        return bool({"building", "retiring"} & set(states))
 
     async def round(self) -> bool:
         """Look, and remove what has not answered for ten minutes; return whether a change is under way."""

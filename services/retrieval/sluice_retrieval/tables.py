@@ -28,6 +28,7 @@ class StoreRow(Base):
     version: Mapped[int] = mapped_column(Integer, default=0)
     metric: Mapped[str] = mapped_column(String(16), default="cosine")
     keywords: Mapped[str] = mapped_column(String(16), default="bm25")
+    captions: Mapped[bool] = mapped_column(Boolean, default=True)
 
 
 class DocumentRow(Base):
@@ -105,7 +106,7 @@ class TextRow(Base):
 
 
 class ImageRow(Base):
-    """What is kept of a document that is an image: its size, the hash of its looks in hexadecimal, and a small WebP."""
+    """What is kept of a document that is an image: its size, the hash of its looks in hexadecimal, and a small WebP; `space` is where the vector of its looks lies."""
 
     __tablename__ = "document_images"
 
@@ -114,6 +115,7 @@ class ImageRow(Base):
     height: Mapped[int] = mapped_column(Integer)
     hash: Mapped[str] = mapped_column(String(16))
     thumbnail: Mapped[bytes] = mapped_column(LargeBinary)
+    space: Mapped[str] = mapped_column(String(300), default="")
 
 
 class AttributeRow(Base):

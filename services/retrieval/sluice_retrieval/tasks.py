@@ -1,5 +1,7 @@
 """The worker process: ingest jobs from the queue, and its own health and metrics."""
 
+import os
+
 from sluice.jobs import work_on
 from sluice.queues import INGEST_DOCUMENT, IngestDocument
 from sluice.settings import PlatformSettings
@@ -9,7 +11,11 @@ from sluice_retrieval.wiring import SERVICE, WorkerDeps, open_worker
 
 
 def work(platform: PlatformSettings, settings: RetrievalSettings) -> None:
-    """Ingest documents until told to stop; documents in work are finished first."""
+    """Ingest documents until told to stop; documents in work are finished first.
+
+    Searches go first: while processors are short the worker gets less of them than the API process (`worker_niceness`).
+    """
+    os.nice(settings.worker_niceness)
     work_on(SERVICE, platform, settings, open_worker(platform, settings), INGEST_DOCUMENT, _ingest, stop=_leave)
 
 

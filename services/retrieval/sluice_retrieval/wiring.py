@@ -36,21 +36,31 @@ from sluice_retrieval.domain.embedding import Embedder
 from sluice_retrieval.domain.errors import RerankerNotConfigured, RewriterNotConfigured
 from sluice_retrieval.domain.extraction import Extractor, FileSource
 from sluice_retrieval.domain.fusion import Fusion
+from sluice_retrieval.domain.image_vectors import ImageEmbedder, ImageIndexer
 from sluice_retrieval.domain.ingest import AWAY, Ingestor
 from sluice_retrieval.domain.moving import Mover
 from sluice_retrieval.domain.openai import EmbeddingLimits
 from sluice_retrieval.domain.points import OwnedVectorStore, VectorStore
-from sluice_retrieval.domain.questions.rules import WithRules
 from sluice_retrieval.domain.questions.understanding import LanguageTeller, Rewriter
-from sluice_retrieval.domain.rerank import FeatureReranker, Reranker, WithFallback
+from sluice_retrieval.domain.rerank import Reranker
 from sluice_retrieval.domain.spaces import EverySpace, Models, Spaces
 from sluice_retrieval.domain.sweep import Sweep
 from sluice_retrieval.domain.tables import TableEngine
 from sluice_retrieval.extractor_wiring import open_extractor
+from sluice_retrieval.judges_wiring import open_rerankers, open_rewriter
 from sluice_retrieval.metrics import IngestMetrics, Metrics, MoveMetrics
 from sluice_retrieval.settings import RetrievalSettings
-from sluice_retrieval.space_wiring import Answering, built_in, open_models, open_remote_spaces, open_spaces
+from sluice_retrieval.space_wiring import (
+    Answering,
+    built_in,
+    open_image_embedder,
+    open_image_vectors,
+    open_models,
+    open_remote_spaces,
+    open_spaces,
+)
 from sluice_retrieval.store.files import Files
+from sluice_retrieval.store.image_vectors import ImageVectorRecords
 from sluice_retrieval.store.images import Images
 from sluice_retrieval.store.jobs import IngestJobs
 from sluice_retrieval.store.library import Library
@@ -92,6 +102,7 @@ class Deps:
     model_rewriter: Rewriter | None
     languages: LanguageTeller
     tables: TableEngine
+    image_embedder: ImageEmbedder | None
     probes: Mapping[str, Probe]
 
     @property
@@ -113,7 +124,7 @@ class Deps:
         """Names the models and settings that rank in all stores: with others a search finds something else."""
         of = self.settings
         ranking = (of.hybrid_rrf_k, of.hybrid_bm25_weight, of.rerank_url, of.rerank_model)
-        return f"{self.answering.now.id} {ranking} {of.rewrite_url} {of.rewrite_model}"
+        return f"{self.answering.now.id} {ranking} {of.rewrite_url} {of.rewrite_model} {of.image_embedding_model}"
 
     def limits(self, model: str) -> EmbeddingLimits:
         """Return what a request to an embedding model may ask for.
@@ -169,6 +180,8 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
         jobs, records = IngestJobs(service.database, settings.max_attempts), SpaceRecords(service.database)
         answering = Answering(records, spaces, models, service.clock, drop)
         await answering.begin(models.space(settings.embedding_model))
+        image_embedder = open_image_embedder(settings, stack)
+        await open_image_vectors(image_embedder, ImageVectorRecords(service.database), spaces, service.clock.now())
         removed_from = EverySpace(records, spaces)
         dispatch = Dispatch(CeleryIngestQueue(service.sender), jobs, service.clock, settings.resend_s)
         sweep = Sweep(jobs, dispatch, removed_from, service.clock)
@@ -184,7 +197,7 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
             await answering.now.embedder.load()
 
         activity, memories = Activity(), Memories(service.database)
-        rerankers = await _rerankers(settings, metrics, stack)
+        rerankers = await open_rerankers(settings, metrics, stack)
         await _check_index(answering, spaces, records, jobs, service.clock)
         sending = _rounds(settings, metrics, lambda: _send(sweep, jobs, metrics))
         removing = _rounds(
@@ -222,8 +235,9 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
             removing=removing,
             fusion=Fusion(settings.hybrid_rrf_k, settings.hybrid_bm25_weight),
             rerankers=rerankers,
-            model_rewriter=_rewriter(settings, metrics, stack),
+            model_rewriter=open_rewriter(settings, metrics, stack),
             languages=languages,
+            image_embedder=image_embedder,
             tables=DuckTables(settings.table_query_memory_mb, settings.table_query_timeout_s),
             probes={
                 **service.probes,
@@ -276,6 +290,10 @@ async def open_worker(
         records = SpaceRecords(database)
         mover = Mover(records, spaces, models, clock, MoveMetrics(metrics), new_id("worker"), settings.lease_s)
         supervisor.start("move-documents", Rounds(_patiently(mover.round), settings.sweep_s).run)
+        if (image_embedder := open_image_embedder(settings, stack)) is not None:
+            images = ImageVectorRecords(database)
+            indexer = ImageIndexer(images, spaces, image_embedder, clock, new_id("worker"), settings.lease_s)
+            supervisor.start("see-images", Rounds(_patiently(indexer.round), settings.sweep_s).run)
         stack.push_async_callback(supervisor.close)
 
         async def answered() -> None:
@@ -328,43 +346,6 @@ def _patiently(work: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[bo
             return True
 
     return tried
-
-
-async def _rerankers(
-    settings: RetrievalSettings, metrics: Metrics, stack: AsyncExitStack
-) -> dict[RerankMethod, Reranker]:
-    features = FeatureReranker()
-    if not settings.rerank_url:
-        return {"features": features}
-    from sluice_retrieval.adapters.cross_encoder import CrossEncoder  # noqa: PLC0415 - only where a model ranks
-
-    transport = AiohttpTransport()
-    stack.push_async_callback(transport.close)
-    model = CrossEncoder(
-        transport,
-        settings.rerank_url,
-        settings.rerank_model,
-        settings.rerank_api_key.get_secret_value(),
-        settings.rerank_timeout_s,
-    )
-    return {"features": features, "model": WithFallback(model, features, metrics.rerank_failures.inc)}
-
-
-def _rewriter(settings: RetrievalSettings, metrics: Metrics, stack: AsyncExitStack) -> Rewriter | None:
-    if not settings.rewrite_url:
-        return None
-    from sluice_retrieval.adapters.chat_rewriter import ChatRewriter  # noqa: PLC0415 - only where a model rewrites
-
-    transport = AiohttpTransport()
-    stack.push_async_callback(transport.close)
-    model = ChatRewriter(
-        transport,
-        settings.rewrite_url,
-        settings.rewrite_model,
-        settings.rewrite_api_key.get_secret_value(),
-        settings.rewrite_timeout_s,
-    )
-    return WithRules(model, metrics.rewrite_failures.inc)
 
 
 def _sources(platform: PlatformSettings, settings: RetrievalSettings, stack: AsyncExitStack) -> GatewayFiles:

@@ -11,7 +11,7 @@ from sluice.contracts.memories import FoundMemory, MemoryUse
 from sluice.contracts.questions import QueryUnderstanding, Turn, Understood
 from sluice.contracts.tables import ComputedFigure
 from sluice.contracts.vector_files import ChunkingStrategyChoice, FileCounts, StoreExpiry, TextPart
-from sluice.contracts.vector_ranking import KeywordsChoice, MetricChoice, VectorMetric
+from sluice.contracts.vector_ranking import CaptionsChoice, KeywordsChoice, MetricChoice, VectorMetric
 
 SearchMode = Literal["hybrid", "dense", "bm25"]
 DocumentStatus = Literal["queued", "processing", "ready", "failed", "cancelled"]
@@ -23,7 +23,7 @@ ContextTemplate = Literal["numbered", "sections"]
 
 
 FusionMethod = Literal["rrf", "weighted"]
-DegradedPart = Literal["rewriter", "reranker"]
+DegradedPart = Literal["rewriter", "reranker", "image_embedder"]
 RerankMethod = Literal["none", "features", "model"]
 Attribute = StrictBool | StrictInt | StrictFloat | MetadataValue
 Attributes = Annotated[dict[MetadataKey, Attribute], Field(max_length=16)]
@@ -85,6 +85,7 @@ class VectorStoreCreate(Request):
     ] = None
     metric: MetricChoice = "cosine"
     keywords: KeywordsChoice = "bm25"
+    captions: CaptionsChoice = True
 
 
 class VectorStore(Reply):
@@ -109,6 +110,7 @@ class VectorStore(Reply):
     understand: QueryUnderstanding | None = None
     metric: MetricChoice = "cosine"
     keywords: KeywordsChoice = "bm25"
+    captions: CaptionsChoice = True
 
 
 class DocumentCreate(Request):
@@ -310,6 +312,7 @@ class Explanation(Reply):
     distance: Annotated[float | None, Field(description="what `dense` measured if its metric is euclidean")] = None
     bm25: RankedScore | None = None
     tfidf: Annotated[RankedScore | None, Field(description="in place of `bm25` in stores that weigh so")] = None
+    image: Annotated[RankedScore | None, Field(description="by what the image shows")] = None
     joined: RankedScore
     reranked: Annotated[RankedScore | None, Field(description="place and score after reranking; null without it")] = (
         None

@@ -15,3 +15,7 @@ KEYWORDS = "how words are weighed, fixed for the store's life: bm25, or tfidf (t
 
 MetricChoice = Annotated[VectorMetric, Field(description=METRIC)]
 KeywordsChoice = Annotated[KeywordWeighting, Field(description=KEYWORDS)]
+CaptionsChoice = Annotated[
+    bool,
+    Field(description="let the vision model, where one is configured, describe images that come without a caption"),
+]

@@ -25,6 +25,8 @@ from sluice.testing import (
 
 # what a killed worker had taken and not begun waits for being sent again
 FAST = {"SLUICE_RETRIEVAL_LEASE_S": "4", "SLUICE_RETRIEVAL_SWEEP_S": "0.5", "SLUICE_RETRIEVAL_RESEND_S": "15"}
+# tests run beside each other on few processors: what they wait for stands behind nobody
+FAST["SLUICE_RETRIEVAL_WORKER_NICENESS"] = "0"
 
 
 class Gateway(NamedTuple):

@@ -297,7 +297,10 @@ def main() -> None:
     parts = arguments.parts.split(",")
     words = Words()
     if {"pipeline", "fill", "search"}.intersection(parts):
-        with kept(arguments.folder) as place, running(place, lease_s="60", sweep_s="2") as retrieval:
+        with (
+            kept(arguments.folder) as place,
+            running(place, lease_s="60", sweep_s="2", worker_niceness="5") as retrieval,
+        ):
             stored_parts(retrieval, words, arguments.chunks, arguments.searches, parts)
     if "embedding" in parts:
         with tempfile.TemporaryDirectory() as folder:

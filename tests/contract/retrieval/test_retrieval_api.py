@@ -13,6 +13,9 @@ from sluice.errors import NotFound
 from sluice.settings import PlatformSettings
 from sluice.testing import admin_headers, service_client, service_headers
 from sluice_retrieval.domain.points import Selector
+from sluice_retrieval.domain.spaces import EverySpace
+from sluice_retrieval.domain.sweep import Sweep
+from sluice_retrieval.store.jobs import IngestJobs
 
 ACME = service_headers("retrieval", "acme", role="member")
 PAGED = service_headers("retrieval", "paged", role="member")
@@ -300,9 +303,11 @@ async def test_a_search_of_stores_that_have_not_changed_is_not_done_again(api: h
 async def test_a_deleted_store_leaves_the_index(api: httpx.AsyncClient, app: FastAPI) -> None:
     store = await make_store(api)
     await api.delete(f"/v1/vector_stores/{store}", headers=ACME)
-    await app.state.deps.sweep.remove_points()
-    assert await app.state.deps.vectors.count(Selector("acme", store)) == 0
-    assert await app.state.deps.sweep.remove_points() == 0
+    deps = app.state.deps
+    jobs = IngestJobs(deps.library._database, 8)
+    await Sweep(jobs, deps.dispatch, EverySpace(deps.space_records, deps.spaces), deps.clock).remove_points()
+    assert await deps.vectors.count(Selector("acme", store)) == 0
+    assert await jobs.removals(10) == []
 
 
 async def test_what_is_done_with_questions_is_said_by_the_request_or_else_by_the_store(api: httpx.AsyncClient) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sluice.contracts.retrieval import Query
 from sluice_retrieval.domain.embedding import Embedder
 from sluice_retrieval.domain.fusion import Fusion
-from sluice_retrieval.domain.points import Probe, Scope, VectorStore
+from sluice_retrieval.domain.points import Probe, Scope, Searcher
 from sluice_retrieval.domain.questions.expansion import SYNONYM_WEIGHT, TERM_WEIGHT, marking_terms
 from sluice_retrieval.domain.questions.understanding import Reading
 from sluice_retrieval.domain.rerank import Reranker
@@ -18,7 +18,7 @@ _FEEDBACK_POOL = 20
 class Engine(NamedTuple):
     """What a search is done with."""
 
-    vectors: VectorStore
+    vectors: Searcher
     embedder: Embedder
     fusion: Fusion
     reranker: Reranker | None

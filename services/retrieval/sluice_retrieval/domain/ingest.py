@@ -256,7 +256,7 @@ class Ingestor:
         if file_format in AS_TEXT:
             text = decoded(source.raw, len(source.raw))
         elif file_format is FileFormat.IMAGE:
-            picture = await self.extractor.picture(source.raw, captioned=bool(job.caption))
+            picture = await self.extractor.picture(source.raw, captioned=bool(job.caption) or not job.describes)
             text = text_of(source.name, picture, job.caption)
         else:
             text = await self.extractor.extract(source.raw, file_format)

@@ -38,6 +38,7 @@ class Job(NamedTuple):
     caption: str = ""
     again: bool = False
     ranking: Ranking = Ranking()
+    describes: bool = True
 
 
 class Done(NamedTuple):

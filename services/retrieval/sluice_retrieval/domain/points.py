@@ -65,10 +65,11 @@ class Scope(NamedTuple):
 
 
 class Dense(NamedTuple):
-    """Rank by likeness to this vector, among points whose store compares by this metric."""
+    """Rank by likeness to this vector, among points whose store compares by this metric; with `images` among the looks of images."""
 
     vector: tuple[float, ...]
     metric: VectorMetric = "cosine"
+    images: bool = False
 
 
 class Sparse(NamedTuple):
@@ -100,7 +101,17 @@ class PointPage(NamedTuple):
     after: str | None
 
 
-class VectorStore(Protocol):
+class Searcher(Protocol):
+    """Ranks points."""
+
+    async def search(
+        self, scope: Scope, probes: Sequence[Probe], limit: int, *, with_vectors: bool = False
+    ) -> list[list[Scored]]:
+        """Return one ranking for each probe, best first, of at most `limit` passages, with dense vectors if asked."""
+        ...
+
+
+class VectorStore(Searcher, Protocol):
     """Keeps points and ranks them.
 
     `upsert` and `delete` return when the change survives a crash. When the store is away every method raises
@@ -113,12 +124,6 @@ class VectorStore(Protocol):
 
     async def delete(self, selector: Selector) -> None:
         """Remove points; none there is no error."""
-        ...
-
-    async def search(
-        self, scope: Scope, probes: Sequence[Probe], limit: int, *, with_vectors: bool = False
-    ) -> list[list[Scored]]:
-        """Return one ranking for each probe, best first, of at most `limit` passages, with dense vectors if asked."""
         ...
 
     async def count(self, selector: Selector) -> int:

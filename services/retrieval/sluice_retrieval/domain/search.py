@@ -13,8 +13,8 @@ from sluice_retrieval.domain.diversity import maximal_marginal_relevance
 from sluice_retrieval.domain.embedding import Embedder
 from sluice_retrieval.domain.fusion import Fused, Fusion, reciprocal_rank_fusion, scaled, weighted_fusion
 from sluice_retrieval.domain.language import ENGLISH
-from sluice_retrieval.domain.metrics import WEIGHTINGS, Ranking
-from sluice_retrieval.domain.points import Dense, Passage, Probe, Scope, Scored, Sparse, VectorStore
+from sluice_retrieval.domain.metrics import METRICS, WEIGHTINGS, Ranking
+from sluice_retrieval.domain.points import Dense, Passage, Probe, Scope, Scored, Searcher, Sparse
 from sluice_retrieval.domain.rerank import Candidate, Reranker
 
 _POOL_FACTOR = 2
@@ -22,6 +22,7 @@ _JOINING_K = (
     1  # the first hit of each text counts most: of 60, 10, 2 and 0.5 the small ones did best (quality, split dev)
 )
 _SPREAD_FACTOR = 4
+_OF_TEXT = frozenset({"dense", *METRICS})
 _POOL_MIN = 20
 
 
@@ -64,7 +65,7 @@ async def search(
     query: Query,
     probes: Mapping[str, Probe],
     scope: Scope,
-    vectors: VectorStore,
+    vectors: Searcher,
     fusion: Fusion,
     reranker: Reranker | None = None,
 ) -> list[Hit]:
@@ -115,7 +116,11 @@ async def _reranked(query: Query, hits: Sequence[Hit], reranker: Reranker) -> li
         Candidate(
             hit.passage.text,
             hit.passage.heading,
-            {"bm25" if name in WEIGHTINGS else "dense": place.score for name, place in hit.places.items()},
+            {
+                "bm25" if name in WEIGHTINGS else "dense": place.score
+                for name, place in hit.places.items()
+                if name in WEIGHTINGS or name in _OF_TEXT
+            },
         )
         for hit in best
     ]

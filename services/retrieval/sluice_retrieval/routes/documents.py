@@ -77,7 +77,9 @@ async def add_document(store_id: str, request: Request, caller: CallerDep, deps:
     Once this is answered the document survives a crash, also when the queue is away: it is sent when the queue is back.
     """
     limit = deps.settings.max_document_bytes
-    body, sha256, picture = await read_document(request, limit, deps.extractor)
+    body, sha256, picture = await read_document(
+        request, limit, deps.extractor, lambda: deps.library.describes(caller.tenant, store_id)
+    )
     now = deps.clock.now()
     document = Document(
         id=new_id("doc"),

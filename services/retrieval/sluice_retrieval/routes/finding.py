@@ -1,5 +1,6 @@
 """Finding: what a question is made of, and the hits that all its texts have."""
 
+import logging
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,8 +14,11 @@ from sluice.contracts.tables import ComputedFigure
 from sluice.telemetry import names
 from sluice_retrieval.domain.asking import Engine, find, prepare, terms_to_add, with_terms
 from sluice_retrieval.domain.embedding import OfTenant
+from sluice_retrieval.domain.image_vectors import RANKING, WithImages
 from sluice_retrieval.domain.images import among
+from sluice_retrieval.domain.ingest import AWAY
 from sluice_retrieval.domain.library import DocumentDetails
+from sluice_retrieval.domain.points import Dense, Searcher
 from sluice_retrieval.domain.questions.understanding import Reading, understand
 from sluice_retrieval.domain.rerank import FEATURES
 from sluice_retrieval.domain.search import Hit
@@ -22,6 +26,7 @@ from sluice_retrieval.domain.versions import version_of
 from sluice_retrieval.routes.figures import figure_of
 from sluice_retrieval.wiring import Deps
 
+_log = logging.getLogger(__name__)
 _TRIES = 3
 _AS_IT_COMES = QueryUnderstanding()
 
@@ -50,6 +55,10 @@ async def find_hits(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: 
         options = query.understand or scope.understand or _AS_IT_COMES
         reading = await understand(query, options, deps.rewriter(options.rewrite), deps.languages)
         prepared = await prepare(query, reading, embedder, scope)
+        looks = await _looks(deps, query, reading)
+        if looks.probe is not None and looks.vectors is not None:
+            prepared[0].probes[RANKING] = looks.probe
+            engine = engine._replace(vectors=WithImages(space.vectors, looks.vectors))
         terms: tuple[str, ...] = ()
         if reading.wants_terms and query.mode != "dense":
             terms = await terms_to_add(prepared, scope, engine)
@@ -68,10 +77,40 @@ async def find_hits(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: 
     deps.metrics.search_seconds.labels(query.mode).observe(time.perf_counter() - started)
     told = reading.told(terms)
     computed = await figure_of(deps, tenant, told.query, found) if options.compute else None
-    return Found(found, ready, told, version, computed, _degraded(query, reading, found))
+    degraded = _degraded(query, reading, found, blind=looks.away)
+    return Found(found, ready, told, version, computed, degraded)
 
 
-def _degraded(query: Query, reading: Reading, hits: Sequence[Hit]) -> tuple[DegradedPart, ...]:
+class _Looks(NamedTuple):
+    """How images are looked for by what they show; nothing where they are not."""
+
+    probe: Dense | None = None
+    vectors: Searcher | None = None
+    away: bool = False
+
+
+async def _looks(deps: Deps, query: Query, reading: Reading) -> _Looks:
+    """Return how to look for images: for questions that ask for a picture, or for images only.
+
+    A ranking by looks has a first one for any question. So it is not asked where texts are wanted, nor where hits are to differ, since
+    looks and texts cannot be compared.
+    """
+    wanted = "image" in query.kinds and (reading.modality == "image" or query.kinds == ("image",))
+    if deps.image_embedder is None or not wanted or query.mode == "bm25" or query.diversity:
+        return _Looks()
+    try:
+        vector = await deps.image_embedder.of_text(reading.question)
+    except AWAY as exc:
+        _log.warning("images are looked for by their captions only: %s", exc.detail)
+        return _Looks(away=True)
+    return _Looks(Dense(vector, images=True), await deps.spaces.of(deps.image_embedder.space))
+
+
+def _degraded(query: Query, reading: Reading, hits: Sequence[Hit], *, blind: bool) -> tuple[DegradedPart, ...]:
     ranked_without = query.rerank == "model" and any(hit.reranker == FEATURES for hit in hits)
-    away: dict[DegradedPart, bool] = {"rewriter": reading.fell_back, "reranker": ranked_without}
+    away: dict[DegradedPart, bool] = {
+        "rewriter": reading.fell_back,
+        "reranker": ranked_without,
+        "image_embedder": blind,
+    }
     return tuple(part for part, is_away in away.items() if is_away)

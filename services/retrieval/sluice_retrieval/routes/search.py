@@ -215,6 +215,7 @@ def _explanation(hit: Hit) -> Explanation:
         distance=distance_of(dense.score) if dense is not None and metric == "euclidean" else None,
         bm25=_ranked(hit.places.get("bm25")),
         tfidf=_ranked(hit.places.get("tfidf")),
+        image=_ranked(hit.places.get("image")),
         joined=RankedScore(rank=hit.joined.rank, score=hit.joined.score),
         reranked=_ranked(hit.reranked),
         reranker=hit.reranker,

@@ -48,6 +48,7 @@ async def create_store(body: VectorStoreCreate, caller: CallerDep, deps: DepsDep
         understand=body.understand,
         metric=body.metric,
         keywords=body.keywords,
+        captions=body.captions,
     )
     await deps.library.add_store(caller.tenant, store)
     if body.file_ids:

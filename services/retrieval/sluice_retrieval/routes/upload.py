@@ -1,6 +1,7 @@
 """Reading a document from a request: JSON, or a file in a form."""
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from fastapi import Request
@@ -21,6 +22,9 @@ _OVERHEAD = 64 * 1024
 _METADATA: TypeAdapter[Any] = TypeAdapter(Json[Attributes])
 
 
+Describes = Callable[[], Awaitable[bool]]
+
+
 class Upload(NamedTuple):
     """A document and the SHA-256 of what it came as: a file's bytes, or a JSON text in UTF-8."""
 
@@ -29,8 +33,8 @@ class Upload(NamedTuple):
     picture: Picture | None = None
 
 
-async def read_document(request: Request, max_bytes: int, extractor: Extractor) -> Upload:
-    """Return the document that a request brings.
+async def read_document(request: Request, max_bytes: int, extractor: Extractor, describes: Describes) -> Upload:
+    """Return the document that a request brings; `describes` tells whether a model may say what an image shows.
 
     Raises:
         DocumentTypeUnknown: the body is neither JSON nor a form, or there is no parser for the file.
@@ -48,7 +52,7 @@ async def read_document(request: Request, max_bytes: int, extractor: Extractor) 
         return Upload(document, _hashed(document.text.encode(errors="surrogatepass")))
     if media_type == "multipart/form-data":
         whole = await _read(request, max_bytes, max_bytes + _OVERHEAD)
-        return await _from_form(request, whole, max_bytes, extractor)
+        return await _from_form(request, whole, max_bytes, extractor, describes)
     raise DocumentTypeUnknown("Send the document as application/json, or as a file in multipart/form-data.")
 
 
@@ -64,7 +68,9 @@ async def _read(request: Request, max_bytes: int, limit: int) -> bytes:
     return bytes(body)
 
 
-async def _from_form(request: Request, body: bytes, max_bytes: int, extractor: Extractor) -> Upload:
+async def _from_form(
+    request: Request, body: bytes, max_bytes: int, extractor: Extractor, describes: Describes
+) -> Upload:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
@@ -73,14 +79,14 @@ async def _from_form(request: Request, body: bytes, max_bytes: int, extractor: E
     except (MultiPartException, KeyError) as exc:
         raise DocumentUnreadable("The form cannot be read; send multipart/form-data with a part named `file`.") from exc
     try:
-        return await _from_fields(form, max_bytes, extractor)
+        return await _from_fields(form, max_bytes, extractor, describes)
     except ValidationError as exc:
         raise _invalid(exc, "form") from exc
     finally:
         await form.close()
 
 
-async def _from_fields(form: FormData, max_bytes: int, extractor: Extractor) -> Upload:
+async def _from_fields(form: FormData, max_bytes: int, extractor: Extractor, describes: Describes) -> Upload:
     file = form.get("file")
     if not isinstance(file, UploadFile):
         raise DocumentUnreadable("The form has no file; send it in a part named `file`.")
@@ -96,7 +102,7 @@ async def _from_fields(form: FormData, max_bytes: int, extractor: Extractor) -> 
         if file_format is FileFormat.IMAGE:
             given = form.get(CAPTION) or caption_in(metadata)
             caption = given if isinstance(given, str) else ""
-            picture = await extractor.picture(raw, captioned=bool(caption))
+            picture = await extractor.picture(raw, captioned=bool(caption) or not await describes())
             text = text_of(filename, picture, caption)
         else:
             text = await extractor.extract(raw, file_format)

@@ -79,7 +79,7 @@ class IngestJobs:
         return ()
 
     def _taken(self, session: Session, claimed: Found[*tuple[Any, ...]], now: float, until: float) -> Job | Claim:
-        row, chunking, text, has_newer, space, metric, keywords = claimed
+        row, chunking, text, has_newer, space, metric, keywords, describes = claimed
         if row.status not in _UNFINISHED:
             return "done"
         if has_newer:
@@ -101,7 +101,7 @@ class IngestJobs:
         row.indexed = row.indexed or 0
         average = self._average(session, row.store_id, now)
         job = _job(row, ChunkingOptions.model_validate(row.chunking or chunking), text, average, space)
-        return job._replace(ranking=ranking_named(metric, keywords))
+        return job._replace(ranking=ranking_named(metric, keywords), describes=describes)
 
     def _average(self, session: Session, store_id: str, now: float) -> float:
         """Return the mean number of terms of a store's chunks, as it was at most ten seconds ago; 0 while it has none."""
@@ -392,6 +392,7 @@ _CLAIMED = (
         _ACTIVE,
         StoreRow.metric,
         StoreRow.keywords,
+        StoreRow.captions,
     )
     .join(StoreRow, StoreRow.id == DocumentRow.store_id)
     .outerjoin(TextRow, TextRow.document_id == DocumentRow.id)

@@ -113,6 +113,7 @@ class Library:
                     understand=store.understand.model_dump(mode="json") if store.understand else None,
                     metric=store.metric,
                     keywords=store.keywords,
+                    captions=store.captions,
                 )
             )
 
@@ -141,6 +142,14 @@ class Library:
             if row is None:
                 raise _no_store(store_id)
             return _store_of(row)
+
+    async def describes(self, tenant: str, store_id: str) -> bool:
+        """Tell whether a model may describe images of a store, or raise `StoreNotFound`."""
+        async with self._database.read() as session:
+            found = await session.scalar(select(StoreRow.captions).where(_is_store(tenant, store_id)))
+        if found is None:
+            raise _no_store(store_id)
+        return bool(found)
 
     async def stores(self, tenant: str, page: PageQuery) -> list[VectorStore]:
         """Return a page of stores, and one more if there are more; that of memories has an API of its own."""
@@ -331,6 +340,7 @@ def _store_of(row: Any) -> VectorStore:
         expires_at=expires_at,
         last_active_at=int(store.last_active_at),
         understand=None if store.understand is None else QueryUnderstanding.model_validate(store.understand),
+        captions=store.captions,
         **ranking_named(store.metric, store.keywords)._asdict(),
     )
 

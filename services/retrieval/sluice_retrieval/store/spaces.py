@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from sluice.db import Database
+from sluice_retrieval.domain.image_vectors import is_image_space
 from sluice_retrieval.domain.points import Selector
 from sluice_retrieval.domain.spaces import Lacking, Moved, SpaceState, SpaceStatus
 from sluice_retrieval.tables import DocumentRow, RemovalRow, SpaceRow
@@ -78,7 +79,8 @@ class SpaceRecords:
         query = select(DocumentRow.space, func.count(DocumentRow.id)).where(DocumentRow.status == "ready")
         async with self._database.read() as session:
             counted = {space: int(count) for space, count in await session.execute(query.group_by(DocumentRow.space))}
-            rows = (await session.scalars(select(SpaceRow).order_by(SpaceRow.since))).all()
+            known = await session.scalars(select(SpaceRow).order_by(SpaceRow.since))
+            rows = [row for row in known if not is_image_space(row.id)]
             moved = sum(counted.get(row.id, 0) for row in rows if row.status == "building")
             return [
                 SpaceState(
