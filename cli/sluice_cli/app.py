@@ -11,6 +11,7 @@ from sluice.sentences import faults
 from sluice_cli.commands import (
     audit,
     autoscaling,
+    budgets,
     cache,
     chunk,
     data,
@@ -38,7 +39,7 @@ from sluice_cli.platform.errors import CommandFailed
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.logs),
-    *(talk.chat, talk.trace),
+    *(talk.chat, talk.trace, budgets.budgets),
     *(ingest.ingest, chunk.chunk, embeddings.embeddings, data.search, data.feedback, redteam.redteam),
 )
 _GROUPS: tuple[tuple[str, typer.Typer], ...] = (

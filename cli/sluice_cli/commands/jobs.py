@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from sluice_cli.client import Gateway
-from sluice_cli.output import say, show_json
+from sluice_cli.output import say, show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.settings import CliSettings
 
@@ -35,6 +35,36 @@ def eval_run(
     if ended["status"] not in ("completed", "succeeded"):
         raise CommandFailed(f"The run ended as {ended['status']}: {ended.get('error') or 'no reason given'}")
     say(gateway.user("GET", f"{path}/report", params={"format": "md"}))
+
+
+@eval_app.command("bias")
+def eval_bias(
+    model: Annotated[str, typer.Option(help="the model or route to audit")] = "auto",
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(help="gender, origin, pronoun, age, religion, disability; may be repeated; none: all"),
+    ] = None,
+    every_s: Annotated[
+        int | None, typer.Option("--every", min=300, help="seconds: repeat the audit that often, and do not wait")
+    ] = None,
+    wait_s: Annotated[float, typer.Option("--wait", min=0, help="seconds to wait for the report")] = 3600.0,
+) -> None:
+    """Ask a model the same for people who differ in one attribute, and print how the answers differ."""
+    gateway = Gateway.from_settings(CliSettings())
+    made = gateway.user("POST", "/v1/evals/bias", json={"attributes": attribute or []})
+    if every_s is not None:
+        show_json(gateway.user("PUT", f"/v1/evals/{made['id']}/schedule", json={"every_s": every_s, "model": model}))
+        return
+    run = gateway.user("POST", f"/v1/evals/{made['id']}/runs", json={"model": model})
+    path = f"/v1/evals/{made['id']}/runs/{run['id']}"
+    say(f"suite {made['id']}, run {run['id']}, {made['items']} prompts")
+    ended = _wait(gateway, path, wait_s)
+    if ended["status"] not in ("completed", "succeeded"):
+        raise CommandFailed(f"The run ended as {ended['status']}: {ended.get('error') or 'no reason given'}")
+    report = gateway.user("GET", f"{path}/bias")
+    columns = ("attribute", "measure", "gap", "lowest", "highest", "p_value", "notable")
+    show_table(columns, [[one[column] for column in columns] for one in report["differences"]])
+    say("There are notable differences." if report["notable"] else "No difference is notable.")
 
 
 @finetune_app.command("start")

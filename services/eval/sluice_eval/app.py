@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from sluice.service import OpenDeps, create_service
-from sluice_eval.routes import runs, suites
+from sluice_eval.routes import audits, runs, suites
 
 
 def create_app(open_deps: OpenDeps) -> FastAPI:
@@ -11,7 +11,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
     return create_service(
         "eval",
         open_deps,
-        [suites.router, runs.router],
+        [audits.router, suites.router, runs.router],
         title="Sluice eval",
         description="Suites of questions with expected answers, runs of them against a model, and reports.",
     )

@@ -49,6 +49,21 @@ class RunRow(Base):
     finished_at: Mapped[float | None] = mapped_column(Float)
 
 
+class ScheduleRow(Base):
+    """When a suite runs by itself."""
+
+    __tablename__ = "eval_schedules"
+
+    suite_id: Mapped[str] = mapped_column(ForeignKey("eval_suites.id", ondelete="CASCADE"), primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(128))
+    every_s: Mapped[int] = mapped_column(Integer)
+    model: Mapped[str] = mapped_column(String(200))
+    api_key_id: Mapped[str] = mapped_column(String(64))
+    concurrency: Mapped[int] = mapped_column(Integer)
+    next_at: Mapped[float] = mapped_column(Float)
+    last_run_id: Mapped[str | None] = mapped_column(String(64))
+
+
 class ResultRow(Base):
     """The one result of an item in a run: the primary key sees to it that there is never a second."""
 

@@ -32,6 +32,7 @@ from sluice_eval.runner import EvalRunner, Limits
 from sluice_eval.settings import Settings
 from sluice_eval.store.book import SqlRunBook
 from sluice_eval.store.library import Library
+from sluice_eval.store.schedules import Schedules
 
 _log = logging.getLogger(__name__)
 SERVICE: Final = "eval"
@@ -50,6 +51,7 @@ class Deps:
     tracing: Tracing
     clock: Clock
     library: Library
+    schedules: Schedules
     queue: RunQueue
     sweep: Rounds
     probes: Mapping[str, Probe]
@@ -66,7 +68,10 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         library = Library(service.database)
         queue = CeleryRunQueue(service.sender)
 
+        schedules = Schedules(service.database)
+
         async def sweep() -> bool:
+            await send_scheduled(schedules, queue, service.clock.now(), settings.resend_s)
             waiting = await library.unfinished()
             if waiting:
                 await send_due(library, queue, metrics, service.clock.now(), settings.resend_s)
@@ -83,10 +88,20 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             tracing=service.tracing,
             clock=service.clock,
             library=library,
+            schedules=schedules,
             queue=queue,
             sweep=rounds,
             probes=service.probes,
         )
+
+
+async def send_scheduled(schedules: Schedules, queue: RunQueue, now: float, resend_s: float) -> None:
+    """Start the runs whose time has come; what cannot be sent now is sent by a later sweep."""
+    for key in await schedules.start_due(now, now + resend_s):
+        try:
+            await queue.send(key)
+        except QueueAway as exc:
+            _log.warning("run %s: %s", key.run_id, exc.detail)
 
 
 async def send_due(library: Library, queue: RunQueue, metrics: EvalMetrics, now: float, resend_s: float) -> None:

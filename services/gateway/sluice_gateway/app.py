@@ -13,6 +13,7 @@ from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.routes import (
     audit,
     batches,
+    budgets,
     cache,
     files,
     forward,
@@ -53,6 +54,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
             usage.admin,
             transcripts.router,
             prices.router,
+            budgets.router,
             cache.router,
             registry.router,
             usage.own,

@@ -1,8 +1,8 @@
 """The gateway's own settings."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from sluice.contracts.gateway import UserType
@@ -146,6 +146,23 @@ class Settings(ServiceSettings):
     retention_every_s: float = Field(
         3600.0, gt=0, description="seconds between looks of the worker for records that are too old"
     )
+    budget_webhook_url: SecretStr = Field(
+        SecretStr(""),
+        description="http(s) address that the worker tells of budgets that are nearly used up; empty tells nobody",
+    )
+    budget_webhook_secret: SecretStr = Field(
+        SecretStr(""),
+        description="secret by which what is sent there is signed (x-sluice-signature); empty signs nothing",
+    )
+    budget_alert_shares: tuple[Annotated[float, Field(gt=0, le=10)], ...] = Field(
+        (0.8, 1.0),
+        min_length=1,
+        max_length=10,
+        description="shares of a budget at which it is told of, as a JSON array",
+    )
+    budget_look_s: float = Field(
+        60.0, ge=0.1, le=86_400, description="seconds between looks of the worker at the budgets"
+    )
     files_url: str = Field(
         "",
         description="where files' content lies: a folder that gateways and workers share, or s3://bucket/prefix; "
@@ -203,3 +220,10 @@ class Settings(ServiceSettings):
     consumer_name: str = Field(
         "", description="name of this usage consumer in its group, stable over restarts; empty takes the host name"
     )
+
+    @field_validator("budget_webhook_url")
+    @classmethod
+    def _is_an_address(cls, url: SecretStr) -> SecretStr:
+        if url.get_secret_value() and not url.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return url

@@ -325,3 +325,13 @@ class PromptVersionRow(Base):
     template: Mapped[str] = mapped_column(Text)
     created_by: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class BudgetAlertRow(Base):
+    """An alert that a worker has taken to send, and when it arrived; `id` names budget, period and threshold."""
+
+    __tablename__ = "budget_alerts"
+
+    id: Mapped[str] = mapped_column(String(120), primary_key=True)
+    taken_at: Mapped[int] = mapped_column(BigInteger)
+    sent_at: Mapped[int | None] = mapped_column(BigInteger)

@@ -54,6 +54,7 @@ from sluice_gateway.audit_store import AuditStore
 from sluice_gateway.batches.metrics import BatchApiMetrics
 from sluice_gateway.batches.store import BatchStore
 from sluice_gateway.batches.sweep import Sweep
+from sluice_gateway.budget_store import BudgetStore
 from sluice_gateway.cache.lasting import LastingAnswers
 from sluice_gateway.cache.levels import AnswerCache
 from sluice_gateway.cache.memory import MemoryCache
@@ -109,6 +110,7 @@ class Deps:
     prices: PriceKeeper
     price_store: PriceStore
     prompts: PromptStore
+    budgets: BudgetStore
     routing: SnapshotHolder
     forwarder: Forwarder
     data_plane: DataPlane
@@ -324,6 +326,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             prices=prices,
             price_store=price_store,
             prompts=PromptStore(database),
+            budgets=BudgetStore(database),
             routing=holder,
             forwarder=forwarder,
             data_plane=data_plane,

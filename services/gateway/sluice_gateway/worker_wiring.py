@@ -32,6 +32,8 @@ from sluice_gateway.batches.files import BatchPapers
 from sluice_gateway.batches.gate import Gate
 from sluice_gateway.batches.metrics import BatchWorkerMetrics
 from sluice_gateway.batches.runner import BatchRunner, RunLimits
+from sluice_gateway.budget_alerts import BudgetAlerts, Webhook
+from sluice_gateway.budget_store import BudgetStore
 from sluice_gateway.domain.batches import WORKER_SUBJECT
 from sluice_gateway.domain.usage_rows import UsageRows
 from sluice_gateway.files.opening import open_shelf
@@ -85,6 +87,8 @@ async def open_worker(platform: PlatformSettings, settings: Settings) -> AsyncIt
         stack.push_async_callback(loops.close)
         loops.start(_USAGE_LOOP, usage_consumer(redis, database, registry, settings).run)
         loops.start("retention", retention(database, registry, settings).run)
+        if settings.budget_webhook_url.get_secret_value():
+            loops.start("budget-alerts", budget_alerts(database, session, registry, settings).run)
 
         async def consuming() -> None:
             if not loops.is_running(_USAGE_LOOP):
@@ -103,6 +107,20 @@ def retention(database: Database, registry: MetricRegistry, settings: Settings) 
     """Return what deletes records that are older than they are kept."""
     keep = Keep(settings.usage_retention_days, settings.audit_retention_days)
     return Retention(RetentionStore(database), keep, SystemClock(), registry, every_s=settings.retention_every_s)
+
+
+def budget_alerts(
+    database: Database, session: aiohttp.ClientSession, registry: MetricRegistry, settings: Settings
+) -> BudgetAlerts:
+    """Return what tells the webhook of budgets."""
+    webhook = Webhook(
+        settings.budget_webhook_url.get_secret_value(),
+        settings.budget_webhook_secret.get_secret_value(),
+        settings.budget_alert_shares,
+    )
+    return BudgetAlerts(
+        BudgetStore(database), webhook, session, SystemClock(), registry, every_s=settings.budget_look_s
+    )
 
 
 def usage_consumer(

@@ -129,7 +129,9 @@ class EvalItem(Request):
     def _one_question(self) -> "EvalItem":
         if (self.prompt is None) == (self.messages is None):
             raise ValueError("give either prompt or messages")
-        if ("expected" in self.model_fields_set) == isinstance(self.scorer, CombinedScorer):
+        # a stored item is written with its empty `expected`
+        combined, given = isinstance(self.scorer, CombinedScorer), "expected" in self.model_fields_set
+        if (combined and self.expected != "") or not (combined or given):
             raise ValueError("give `expected`; for scorer combined give each of its parts one instead")
         return self
 
@@ -306,3 +308,89 @@ class EvalItemQuery(Request):
     after: Annotated[str, StringConstraints(max_length=100)] | None = None
     order: Literal["asc", "desc"] = "asc"
     outcome: Outcome | None = None
+
+
+BiasAttribute = Literal["gender", "origin", "pronoun", "age", "religion", "disability"]
+BiasMeasure = Literal["refused", "words", "sentiment"]
+
+
+class CreateBiasAudit(Request):
+    """Make a suite of counterfactual prompts: the same wish for people who differ in one attribute only; `attributes` empty: all of them."""
+
+    name: SuiteName = "bias-audit"
+    model: ModelName | None = None
+    attributes: frozenset[BiasAttribute] = frozenset()
+    max_tokens: Annotated[int, Field(ge=16, le=4000)] = 200
+
+
+class BiasGroup(Reply):
+    """The answers for one group: how many, the share that was refused, mean words, and mean sentiment (-1 to 1) of those that were not."""
+
+    group: str
+    answers: int
+    refused: float
+    words: float | None
+    sentiment: float | None
+
+
+class BiasDifference(Reply):
+    """The largest gap between two groups of an attribute in one measure.
+
+    `p_value` is that of a permutation test that exchanges groups within each prompt: how often chance alone makes such a gap.
+    `notable` is a gap that chance seldom makes (p < 0.05 divided by the number of tests, Bonferroni) and that is larger than `least`.
+    """
+
+    attribute: BiasAttribute
+    measure: BiasMeasure
+    gap: float
+    lowest: str
+    highest: str
+    p_value: float
+    least: float
+    notable: bool
+
+
+class BiasReport(Reply):
+    """What a run of a bias audit found (handbook F347): groups by attribute, and their differences; `missing` prompts have no result."""
+
+    object: Literal["eval.bias"] = "eval.bias"
+    run_id: str
+    eval_id: str
+    model: str
+    complete: bool
+    missing: int
+    groups: dict[BiasAttribute, tuple[BiasGroup, ...]]
+    differences: tuple[BiasDifference, ...]
+    notable: bool
+    created_at: int
+
+
+class SetSchedule(Request):
+    """Run a suite again and again: every `every_s` seconds, first now or at `start_at` (unix seconds); on behalf of the caller's API key, or of `api_key_id`."""
+
+    every_s: Annotated[int, Field(ge=300, le=366 * 86_400)]
+    start_at: Annotated[float, Field(ge=0, le=253_402_300_799)] | None = None
+    model: ModelName | None = None
+    api_key_id: ApiKeyId | None = None
+    concurrency: Annotated[int, Field(ge=1, le=64)] | None = None
+
+
+class EvalSchedule(Reply):
+    """When a suite runs next (unix seconds), and the last run that the schedule started."""
+
+    object: Literal["eval.schedule"] = "eval.schedule"
+    eval_id: str
+    every_s: int
+    model: str
+    api_key_id: str
+    concurrency: int
+    next_at: float
+    last_run_id: str | None = None
+
+
+class ScheduleDeleted(Reply):
+    """A suite runs no more by itself."""
+
+    eval_id: str
+    object: Literal["eval.schedule.deleted"] = "eval.schedule.deleted"
+    deleted: Literal[True] = True

@@ -1,13 +1,14 @@
 """Vector stores and their files in OpenAI's shape, where it differs from our own (`sluice.contracts.retrieval`)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt
+from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from sluice.contracts.base import Metadata, MetadataKey, MetadataValue, Reply, Request
 from sluice.contracts.files import FileId
 from sluice.contracts.paging import Cursor, PageQuery
 from sluice.contracts.questions import QueryUnderstanding
+from sluice.contracts.vector_ranking import CaptionsChoice
 
 FileStatus = Literal["in_progress", "completed", "failed", "cancelled"]
 FileAttributes = Annotated[
@@ -58,6 +59,15 @@ class VectorStoreUpdate(_Open):
     metadata: Metadata | None = None
     expires_after: StoreExpiry | None = None
     understand: QueryUnderstanding | None = None
+    captions: CaptionsChoice | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leaves_what_is_fixed(cls, given: Any) -> Any:
+        for name in ("metric", "keywords"):
+            if isinstance(given, dict) and given.get(name) is not None:
+                raise ValueError(f"{name} is fixed when a store is made; make another store")
+        return given
 
 
 class FileAdd(_Open):

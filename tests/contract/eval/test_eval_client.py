@@ -119,3 +119,24 @@ async def test_nothing_is_answered_without_a_credential(served: tuple[EvalClient
 async def test_readiness_names_each_dependency(served: tuple[EvalClient, httpx.AsyncClient]) -> None:
     _, raw = served
     assert (await raw.get("/readyz")).json()["checks"] == {"sql": "ok", "redis": "ok"}
+
+
+async def test_a_bias_audit_is_made_scheduled_and_reported(served: tuple[EvalClient, httpx.AsyncClient]) -> None:
+    _, raw = served
+    member = service_headers("eval", "acme", subject="key_1", role="member", key_id="key_1")
+    made = (await raw.post("/v1/evals/bias", json={"attributes": ["pronoun"]}, headers=member)).json()
+    assert (made["name"], made["items"]) == ("bias-audit", 12)
+    path = f"/v1/evals/{made['id']}/schedule"
+    nobody = await raw.put(path, json={"every_s": 600}, headers=member)
+    assert (nobody.status_code, nobody.json()["code"]) == (400, "eval_invalid")
+    far = {"every_s": 600, "model": "m", "start_at": 4e9}
+    assert (await raw.put(path, json={**far, "every_s": 1}, headers=member)).status_code == 422
+    found = (await raw.put(path, json=far, headers=member)).json()
+    assert (found["api_key_id"], found["next_at"], found["every_s"]) == ("key_1", 4e9, 600)
+    assert (await raw.get(path, headers=member)).json() == found
+    run = (await raw.post(f"/v1/evals/{made['id']}/runs", json={"model": "m"}, headers=member)).json()
+    report = (await raw.get(f"/v1/evals/{made['id']}/runs/{run['id']}/bias", headers=member)).json()
+    assert (report["complete"], report["missing"], report["differences"]) == (False, 12, [])
+    assert (await raw.delete(path, headers=member)).json()["deleted"] is True
+    gone = await raw.get(path, headers=member)
+    assert (gone.status_code, gone.json()["code"]) == (404, "eval_schedule_not_found")

@@ -86,6 +86,15 @@ async def test_texts_and_vectors_are_compared(api: httpx.AsyncClient) -> None:
         assert (await api.post("/v1/similarity", json=wrong, headers=ACME)).status_code == status, wrong
 
 
+async def test_how_a_store_ranks_is_fixed_and_captions_are_not(api: httpx.AsyncClient) -> None:
+    made = await api.post("/v1/vector_stores", json={"name": "n", "metric": "euclidean"}, headers=ACME)
+    path = f"/v1/vector_stores/{made.json()['id']}"
+    refused = await api.post(path, json={"metric": "cosine"}, headers=ACME)
+    assert (refused.status_code, "fixed when a store is made" in refused.text) == (422, True)
+    changed = (await api.post(path, json={"captions": False, "name": "m"}, headers=ACME)).json()
+    assert (changed["metric"], changed["captions"], changed["name"]) == ("euclidean", False, "m")
+
+
 async def test_lists_are_paged_in_both_orders(api: httpx.AsyncClient) -> None:
     stores = []
     for _ in range(5):

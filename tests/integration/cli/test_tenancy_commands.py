@@ -221,3 +221,14 @@ def test_prompts_are_pushed_put_in_use_and_taken_back(cli: Cli, tmp_path: Path) 
     assert "cannot be read" in own.refused("prompts", "push", "greet", str(file))
     own.ok("prompts", "delete", "greet")
     assert "no prompt greet" in own.refused("prompts", "show", "greet")
+
+
+def test_budgets_are_listed(cli: Cli) -> None:
+    cli.ok("orgs", "create", "spenders", "--budget-per-day-usd", "5")
+    cli.ok("keys", "create", "small", "--org", "spenders", "--budget-per-month-usd", "2")
+    rows = [line.split() for line in cli.ok("budgets", "--org", "spenders").splitlines()[1:]]
+    assert {(row[0], row[2], row[4], row[6], row[7]) for row in rows} == {
+        ("organization", "spenders", "day", "5", "0.0%"),
+        ("key", "small", "month", "2", "0.0%"),
+    }
+    assert cli.json("budgets", "--org", "spenders", "--min-share", "0.5", "--json") == []

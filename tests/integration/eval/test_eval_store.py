@@ -8,17 +8,18 @@ import pytest
 from sqlalchemy import text
 from tests.integration.databases import set_up_schema
 
-from sluice.contracts.evals import CreateEval, EvalItemQuery, EvalItemResult
+from sluice.contracts.evals import CreateEval, EvalItemQuery, EvalItemResult, EvalSchedule
 from sluice.contracts.paging import PageQuery
 from sluice.db import Database, open_database
 from sluice.migrations import upgrade
 from sluice.settings import PlatformSettings
 from sluice.testing import platform_settings
-from sluice_eval.domain.errors import RunEnded, RunNotFound, SuiteBusy, SuiteNotFound
+from sluice_eval.domain.errors import RunEnded, RunNotFound, ScheduleNotFound, SuiteBusy, SuiteNotFound
 from sluice_eval.domain.runs import OnBehalf, RunKey
 from sluice_eval.domain.suites import finished
 from sluice_eval.store.book import SqlRunBook
 from sluice_eval.store.library import Library, NewRun
+from sluice_eval.store.schedules import Schedules
 
 pytestmark = pytest.mark.integration
 MIGRATIONS = Path(__file__).parents[3] / "services" / "eval" / "migrations"
@@ -214,3 +215,29 @@ async def _migrated(platform: PlatformSettings) -> None:
     assert waiting.error == "The run is from a version that did not note whose API key it asks with. Start it again."
     assert (done.status, done.error) == ("completed", None)
     await database.close()
+
+
+async def test_a_scheduled_suite_runs_once_at_each_time_and_times_that_were_missed_are_not_made_up_for(
+    database: Database,
+) -> None:
+    library, schedules = Library(database), Schedules(database)
+    made = (await library.add_suite("acme", suite("s"), T0)).suite
+    wanted = EvalSchedule(eval_id=made.id, every_s=600, model="m", api_key_id="key_1", concurrency=2, next_at=T0)
+    with pytest.raises(SuiteNotFound):
+        await schedules.put("other", wanted)
+    await schedules.put("acme", wanted)
+    assert await schedules.start_due(T0 - 1, T0) == []
+    both = await asyncio.gather(*(schedules.start_due(T0 + 1, T0 + 16) for _ in range(2)))
+    (started,) = [key for keys in both for key in keys]
+    run = await library.run("acme", made.id, started.run_id)
+    assert (run.status, run.model, run.api_key_id, run.metadata) == ("queued", "m", "key_1", {"started_by": "schedule"})
+    now = await schedules.get("acme", made.id)
+    assert (now.next_at, now.last_run_id) == (T0 + 600, started.run_id)
+    assert len(await schedules.start_due(T0 + 6100, T0 + 6116)) == 1
+    assert (await schedules.get("acme", made.id)).next_at == T0 + 6600
+    await schedules.put("acme", wanted.model_copy(update={"every_s": 300, "next_at": T0 + 7000}))
+    assert (await schedules.get("acme", made.id)).every_s == 300
+    with pytest.raises(ScheduleNotFound):
+        await schedules.remove("other", made.id)
+    await schedules.remove("acme", made.id)
+    assert await schedules.start_due(T0 + 9000, T0 + 9016) == []

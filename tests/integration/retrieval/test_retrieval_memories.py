@@ -54,7 +54,7 @@ def test_what_is_known_of_a_user_is_found_changed_recalled_and_forgotten(shared:
 
     asked = {"query": "What shall I serve?", "memory": {"user": "ada", "kinds": ["preference"]}}
     alone = shared.client.post("/v1/context", json=asked).json()
-    assert alone["text"] == "What is known of the user:\n- (preference) She drinks green tea in the morning."
+    assert alone["text"] == "Relevant memories:\n- (preference) She drinks green tea in the morning."
     assert [one["memory"]["id"] for one in alone["memories"]] == [tea["id"]]
     again = shared.client.post("/v1/context", json={**asked, "known_version": alone["version"]}).json()
     assert again["unchanged"]

@@ -202,6 +202,8 @@ def test_several_methods_judge_one_answer_by_weight(
 def test_each_part_of_several_methods_has_its_own_expected() -> None:
     with pytest.raises(ValueError, match="give each of its parts one"):
         EvalItem.model_validate({"prompt": "?", "expected": "x", "scorer": JUDGED})
+    stored = EvalItem.model_validate_json(combined().model_dump_json())
+    assert stored == combined(), "what is stored can be read again"
     with pytest.raises(ValueError, match="give `expected`"):
         EvalItem.model_validate({"prompt": "?", "scorer": "exact"})
     with pytest.raises(SuiteInvalid, match="Item i, part 1: expected must be one pattern"):

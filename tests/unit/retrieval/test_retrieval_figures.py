@@ -28,6 +28,8 @@ def read(
     [
         ("What is the total amount of orders from Germany?", "sum", "Amount", {"Country": "Germany"}),
         ("What was the average amount?", "average", "Amount", {}),
+        ("What is the average amount in Orders-2026.csv?", "average", "Amount", {}),
+        ("How many rows are in orders-2026.csv?", "count", None, {}),
         ("How many orders are there from New York?", "count", None, {"City": "New York"}),
         ("how many orders came from germany in hamburg", None, None, None),  # "came" is no word of the table
         ("How many orders are from Germany in Hamburg?", "count", None, {"Country": "Germany", "City": "Hamburg"}),

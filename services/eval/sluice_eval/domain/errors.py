@@ -41,6 +41,18 @@ class RunNotFound(NotFound):
     code, title = "eval_run_not_found", "Run not found"
 
 
+class ScheduleNotFound(NotFound):
+    """The suite has no schedule."""
+
+    code, title = "eval_schedule_not_found", "Schedule not found"
+
+
+class NoBiasAudit(BadRequest):
+    """The run is not one of a bias audit."""
+
+    code, title = "eval_no_bias_audit", "Not a bias audit"
+
+
 class SuiteBusy(Conflict):
     """The suite has runs that have not ended."""
 

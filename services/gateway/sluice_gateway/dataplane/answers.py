@@ -23,6 +23,7 @@ SSE: Headers = [
 _HEAD = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\nx-sluice-cost: %b\r\n%b%b"
 _HEAD_UNPRICED = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b%b"
 _SSE_LINES = b"".join(b"%b: %b\r\n" % pair for pair in SSE)
+_HEAD_STREAM = b"x-request-id: %b\r\n%b%b" + _SSE_LINES
 DRAIN_S = 1.0
 _MARK = re.compile(r"\[(\d{1,4})\]")
 
@@ -164,7 +165,15 @@ def head_of_whole(ctx: RequestContext, cost_usd: float | None, length: int) -> b
         head = _HEAD_UNPRICED % (length, request_id, model.header_line, deployment.header_line)
     else:
         head = _HEAD % (length, request_id, cost(cost_usd), model.header_line, deployment.header_line)
-    if (
+    if _says_little(ctx):
+        return head if ctx.rates is None else head + ctx.rates.lines()
+    known = (b"x-request-id", b"x-sluice-model", b"x-sluice-deployment")
+    return head + lines(pair for pair in decision_headers(ctx) if pair[0] not in known)
+
+
+def _says_little(ctx: RequestContext) -> bool:
+    # Whether id, model, deployment and limits are all that there is to tell, as for most requests.
+    return (
         ctx.endpoint.client is None
         and ctx.route is None
         and ctx.guard is None
@@ -172,14 +181,15 @@ def head_of_whole(ctx: RequestContext, cost_usd: float | None, length: int) -> b
         and ctx.cache is None
         and not ctx.degraded
         and ctx.attempts < 2
-    ):
-        return head if ctx.rates is None else head + ctx.rates.lines()
-    known = (b"x-request-id", b"x-sluice-model", b"x-sluice-deployment")
-    return head + lines(pair for pair in decision_headers(ctx) if pair[0] not in known)
+    )
 
 
 def head_of_stream(ctx: RequestContext) -> bytes:
     """Return the header lines of a streamed answer."""
+    model, deployment = ctx.model, ctx.deployment
+    if model is not None and deployment is not None and _says_little(ctx):
+        head = _HEAD_STREAM % (ctx.heads.request_id.encode(), model.header_line, deployment.header_line)
+        return head if ctx.rates is None else head + ctx.rates.lines()
     return lines(decision_headers(ctx)) + _SSE_LINES
 
 

@@ -18,7 +18,9 @@ from sluice_gateway.dataplane.upstream import EVENT_STREAMS, Call, Reason, Recei
 
 _JOIN_LIMIT = 64 * 1024
 _HEAD_END = b"\r\n\r\n"
+_LAST = b"\r\n0\r\n\r\n"
 _OK = 200
+_NEVER = float("inf")
 _MANY_CHUNKS = 4096  # so much at once is left to the parser, which is faster then
 
 
@@ -52,9 +54,9 @@ class _OutOfStep(Exception):
 class Connection(asyncio.Protocol):
     """One connection: waits for a reply (`_receiver`), hands on a stream (`_stream`), or is idle (neither)."""
 
-    __slots__ = ("_between", "_call", "_chunked", "_complete", "_content_type", "_due", "_framed", "_keep", "_limits", "_loop", "_max_bytes", "_on_limit", "_opening", "_outbox", "_parser",
-                 "_parts", "_pool", "_received", "_receiver", "_retry_after", "_size", "_status", "_stream", "_transport", "_used", "alive",
-                 "idle_since")  # fmt: skip
+    __slots__ = ("_armed", "_between", "_call", "_chunked", "_complete", "_content_type", "_due", "_framed", "_keep", "_limits", "_loop",
+                 "_max_bytes", "_on_limit", "_opening", "_outbox", "_parser", "_parts", "_pool", "_received", "_receiver", "_retry_after", "_size",
+                 "_status", "_stream", "_transport", "_used", "alive", "idle_since")  # fmt: skip
 
     def __init__(self, pool: Owner, loop: asyncio.AbstractEventLoop, max_bytes: int) -> None:
         self._pool = pool
@@ -64,6 +66,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._call: Call
         self._due = 0.0
+        self._armed = _NEVER  # when the limit of a call is looked at next
         self._receiver: Receiver | None = None
         self._stream: PlainStream | None = None
         self._limits = pool.limits
@@ -92,12 +95,15 @@ class Connection(asyncio.Protocol):
         """Send one call over this connection, which must be alive and idle."""
         transport = self._transport
         assert transport is not None
-        self._reset()
+        if self._received:
+            self._reset()
         self._call = call
         self._receiver = receiver
         due = self._loop.time() + call.timeout_s
         due = self._due = due if call.deadline is None else min(due, call.deadline)
-        self._limits.at(due, self._on_limit)
+        if due < self._armed:
+            self._armed = due
+            self._limits.at(due, self._on_limit)
         call.on_cancel(self._cancelled)
         if len(call.body) < _JOIN_LIMIT:
             self._outbox.write(transport, head + call.body)
@@ -107,6 +113,7 @@ class Connection(asyncio.Protocol):
     def discard(self) -> None:
         """Close the connection."""
         self.alive = False
+        self._limits.cancel(self._on_limit)
         if self._transport is not None:
             self._transport.abort()
 
@@ -129,6 +136,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End what is under way: a reply without a length is complete now, any other is broken."""
         self.alive = False
+        self._limits.cancel(self._on_limit)
         self._transport = None
         if self._receiver is None and self._stream is None:
             return
@@ -180,11 +188,9 @@ class Connection(asyncio.Protocol):
         if body is None or len(body) > self._max_bytes:
             return False
         assert known is not None
-        self._received = self._keep = self._complete = True
-        reply = UpstreamReply(_OK, known.what, None, body, None)
         receiver = self._forget()
-        self._release(paused=False)
-        receiver.replied(reply)
+        self._pool.give_back(self)
+        receiver.replied(UpstreamReply(_OK, known.what, None, body, None))
         return True
 
     @property
@@ -279,7 +285,6 @@ class Connection(asyncio.Protocol):
         # The call has its reply, or will never have one.
         receiver, self._receiver = self._receiver, None
         assert receiver is not None
-        self._limits.cancel(self._on_limit)
         self._used = True
         self._call.on_cancel(None)
         return receiver
@@ -325,7 +330,15 @@ class Connection(asyncio.Protocol):
         self._fail("cancelled")
 
     def _timed_out(self) -> None:
-        self._fail("timeout")
+        # One look for many calls: it is not set anew with each of them.
+        self._armed = _NEVER
+        if self._receiver is None:
+            return
+        if self._loop.time() >= self._due:
+            self._fail("timeout")
+        else:
+            self._armed = self._due
+            self._limits.at(self._due, self._on_limit)
 
     def _fail(self, reason: Reason) -> None:
         # The connection is of no more use: close it and tell whoever waits.
@@ -369,6 +382,11 @@ def _are_chunks(data: bytes, at: int) -> bool:
     # Whether all from a place on is whole chunks (RFC 9112, 7.1) without extensions, none of them the last one.
     length = len(data)
     if length - at > _MANY_CHUNKS:
+        return False
+    end = data.find(b"\r\n", at, at + 8)
+    if data[at:end] == b"%x" % (length - end - 4) and data.endswith(b"\r\n"):
+        return length > end + 4  # one chunk, as in most reads
+    if data.endswith(_LAST):
         return False
     while at < length:
         end = data.find(b"\r\n", at, at + 8)

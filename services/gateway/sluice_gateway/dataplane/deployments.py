@@ -20,12 +20,14 @@ class DeploymentState:
         "auth",
         "config",
         "credential_header",
+        "down",
         "failures",
         "first_byte_s",
         "header",
         "header_line",
         "idle_s",
         "in_flight",
+        "most",
         "paths",
         "paused_until",
         "provider",
@@ -33,6 +35,7 @@ class DeploymentState:
         "tell",
         "upstream",
         "watched_latencies",
+        "weight",
     )
 
     def __init__(self, config: Deployment, paths: Paths, upstream: Upstream, *, hedged: bool = False) -> None:
@@ -50,6 +53,7 @@ class DeploymentState:
         it may take the short way, since nothing is translated and no second deployment is asked besides.
         """
         self.config = config
+        self.most, self.weight, self.down = config.max_in_flight, config.weight, config.health == "down"
         self.auth = config.auth
         self.first_byte_s = config.first_byte_timeout_s or config.timeout_s
         self.idle_s = config.idle_timeout_s or config.timeout_s
@@ -103,13 +107,12 @@ def choose(
     best: DeploymentState | None = None
     best_load = 0.0
     for state in deployments:
-        config = state.config
-        if state.in_flight >= config.max_in_flight or state.paused_until > now:
+        if state.in_flight >= state.most or state.paused_until > now:
             continue
-        if tried is not None and config.id in tried:
+        if tried is not None and state.config.id in tried:
             continue
-        load = state.in_flight / config.weight
-        if config.health == "down":
+        load = state.in_flight / state.weight
+        if state.down:
             load += 1e9
         if best is None or load < best_load:
             best, best_load = state, load

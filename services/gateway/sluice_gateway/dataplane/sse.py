@@ -88,6 +88,8 @@ def split(events: bytes) -> list[bytes]:
 
 def payload(event: bytes) -> bytes:
     """Return the data of one event: its `data:` lines joined, b"" for a comment."""
+    if event.startswith(b"data:") and event.find(b"\n") == len(event) - 2 and event.find(b"\r") < 0:
+        return event[5:].strip()  # one line, as most events are
     lines = [line[5:].strip() for line in event.splitlines() if line.startswith(b"data:")]
     return lines[0] if len(lines) == 1 else b"\n".join(lines)
 

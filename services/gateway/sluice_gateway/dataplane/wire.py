@@ -95,7 +95,9 @@ class GatewayProtocol(HttpToolsProtocol):
         self._came: DirectRequest | None = None  # the last one whose body came
         self._idle: Limits | None = None
         self._resting = False
-        self._on_idle = self.timeout_keep_alive_handler
+        self._rested_at = 0.0
+        self._watched = False  # whether the limit of its rest is set
+        self._on_idle = self._look_idle
         self._plane: ShortWay | None = None
         self._outbox: Outbox  # of the request path
         self._common: list[tuple[bytes, bytes]] = []
@@ -106,7 +108,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
-        if self._resting:
+        self._resting = False
+        if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
         begins = self._between
         known = self._heads.known
@@ -243,20 +246,19 @@ class GatewayProtocol(HttpToolsProtocol):
     def begin_stream(self, head: bytes) -> None:
         """Send the head of a streamed answer."""
         close = b"" if self._stand_in.keep_alive else _CLOSE
-        lines = (STATUS_LINE[200], self._common_head(), close, head, _CHUNKED)
-        self._outbox.write(self.transport, b"".join(lines))
+        self.transport.write(b"".join((STATUS_LINE[200], self._common_head(), close, head, _CHUNKED)))
 
     def send_part(self, data: bytes) -> None:
         """Send a part of a stream."""
-        self._outbox.write(self.transport, b"%x\r\n%b\r\n" % (len(data), data))
+        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
 
     def send_chunks(self, data: bytes) -> None:
         """Send a part of a stream that is chunks of HTTP's coding already."""
-        self._outbox.write(self.transport, data)
+        self.transport.write(data)
 
     def end_stream(self, data: bytes) -> None:
         """Send the last part of a stream."""
-        self._outbox.write(self.transport, b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
+        self.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
         self._complete()
 
     def converse(self) -> RequestResponseCycle:
@@ -335,14 +337,29 @@ class GatewayProtocol(HttpToolsProtocol):
             self._resting = self.timeout_keep_alive_task is not None
             return
         self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
         self._resting = True
-        if self.flow.write_paused:
-            self.flow.pause_reading()  # no further request is taken in before the client has taken this answer
+        self._rested_at = self.loop.time()
+        flow = self.flow
+        if flow.write_paused:
+            flow.pause_reading()  # no further request is taken in before the client has taken this answer
+        elif flow.read_paused:
+            flow.resume_reading()
+        if not self._watched:
+            self._watch_rest(self._rested_at)
+
+    def _watch_rest(self, since: float) -> None:
+        if self._idle is not None and not self.transport.is_closing():
+            self._watched = True
+            self._idle.at(since + self.timeout_keep_alive, self._on_idle)
+
+    def _look_idle(self) -> None:
+        # One look for many rests: it is not set anew with each answer.
+        self._watched = False
+        now = self.loop.time()
+        if self._resting and now >= self._rested_at + self.timeout_keep_alive:
+            self.timeout_keep_alive_handler()
         else:
-            self.flow.resume_reading()
-        self._idle.at(self.loop.time() + self.timeout_keep_alive, self._on_idle)
+            self._watch_rest(self._rested_at if self._resting else now)
 
     def resume_writing(self) -> None:
         """The client has taken what it was sent."""
@@ -364,10 +381,3 @@ class GatewayProtocol(HttpToolsProtocol):
         if direct is not None:
             self._direct = None
             direct.gone()
-
-    def _unset_keepalive_if_required(self) -> None:
-        self._resting = False
-        if self._idle is not None:
-            self._idle.cancel(self._on_idle)
-        if self.timeout_keep_alive_task is not None:
-            super()._unset_keepalive_if_required()

@@ -63,8 +63,10 @@ def figure_in(question: str, source: str, tables: Sequence[Table]) -> Figure | N
     function = function_in(question)
     if function is None:
         return None
-    rest = terms(_ASKED[function].sub(" ", question))
-    named = set(terms(source.rpartition(".")[0] or source))
+    stem = source.rpartition(".")[0] or source
+    # "in orders.csv" names the table as "in orders" does
+    rest = terms(_ASKED[function].sub(" ", re.sub(re.escape(source), lambda _: stem, question, flags=re.IGNORECASE)))
+    named = set(terms(stem))
     found = [
         figure
         for at, table in enumerate(tables)

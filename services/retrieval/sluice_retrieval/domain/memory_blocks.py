@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sluice.contracts.memories import FoundMemory
 from sluice_retrieval.domain.tokens import TokenCounter, count_tokens
 
-TITLE = "What is known of the user:"
+TITLE = "Relevant memories:"
 
 
 class MemoryBlock(NamedTuple):

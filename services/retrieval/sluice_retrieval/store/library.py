@@ -132,6 +132,8 @@ class Library:
                 row.expires_days = change.expires_after.days if change.expires_after else None
             if "understand" in named:
                 row.understand = change.understand.model_dump(mode="json") if change.understand else None
+            if change.captions is not None:
+                row.captions = change.captions
             row.last_active_at = now
             row.version += 1
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.gateway.dataplane.test_dataplane_pool import Wire
 
 from sluice_gateway.dataplane.connection import Connection
+from sluice_gateway.dataplane.known_head import HeadMemory
 from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.sse import StreamScanner, Usage
 from sluice_gateway.dataplane.timers import Limits
@@ -47,6 +48,7 @@ class Owner:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.limits = Limits(loop, 1.0)
         self.outbox = Outbox(loop)
+        self.heads: HeadMemory[bytes] = HeadMemory()
         self.given_back: list[Connection] = []
 
     def give_back(self, connection: Connection) -> None:

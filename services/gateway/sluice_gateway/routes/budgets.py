@@ -1,0 +1,43 @@
+"""Budgets: /admin/budgets."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from sluice.contracts.base import Request
+from sluice.contracts.budgets import Budget, BudgetLevel
+from sluice.contracts.gateway import Id
+from sluice.contracts.paging import Page
+from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
+from sluice_gateway.domain.errors import OrganizationNotFound
+from sluice_gateway.routes.admin import OperatorDep
+from sluice_gateway.wiring import DepsDep
+
+router = APIRouter(
+    prefix="/admin/budgets",
+    tags=["budgets"],
+    responses=problem_responses(Unauthorized, Forbidden, DependencyUnavailable),
+)
+
+
+class BudgetQuery(Request):
+    """Which budgets are wanted."""
+
+    organization_id: Id | None = None
+    level: BudgetLevel | None = None
+    min_share: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="only budgets of which at least this share is spent"
+    )
+    limit: int = Field(100, ge=1, le=1000)
+
+
+@router.get("", summary="List budgets", responses=problem_responses(OrganizationNotFound))
+async def list_budgets(query: Annotated[BudgetQuery, Query()], deps: DepsDep, actor: OperatorDep) -> Page[Budget]:
+    """List the budgets of organisations, teams and keys with what is spent of them, the most used-up first.
+
+    An admin key sees those of its organisation. What is in progress is not in it; usage is recorded about a second after an answer's end.
+    """
+    found = await deps.budgets.all(deps.clock.now(), actor.within(query.organization_id))
+    rows = [one for one in found if one.share >= query.min_share and query.level in (None, one.level)]
+    return Page[Budget].of(rows[: query.limit + 1], query.limit)
