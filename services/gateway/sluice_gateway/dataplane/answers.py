@@ -165,20 +165,20 @@ def head_of_whole(ctx: RequestContext, cost_usd: float | None, length: int) -> b
         head = _HEAD_UNPRICED % (length, request_id, model.header_line, deployment.header_line)
     else:
         head = _HEAD % (length, request_id, cost(cost_usd), model.header_line, deployment.header_line)
-    if _says_little(ctx):
+    if says_little(ctx) and ctx.cache is None:
         return head if ctx.rates is None else head + ctx.rates.lines()
     known = (b"x-request-id", b"x-sluice-model", b"x-sluice-deployment")
     return head + lines(pair for pair in decision_headers(ctx) if pair[0] not in known)
 
 
-def _says_little(ctx: RequestContext) -> bool:
-    # Whether id, model, deployment and limits are all that there is to tell, as for most requests.
+def says_little(ctx: RequestContext) -> bool:
+    """Tell whether id, model, deployment, cache and limits are all that there is to tell, as for most requests."""
     return (
         ctx.endpoint.client is None
         and ctx.route is None
         and ctx.guard is None
         and ctx.confidence is None
-        and ctx.cache is None
+        and ctx.groundedness is None
         and not ctx.degraded
         and ctx.attempts < 2
     )
@@ -187,7 +187,7 @@ def _says_little(ctx: RequestContext) -> bool:
 def head_of_stream(ctx: RequestContext) -> bytes:
     """Return the header lines of a streamed answer."""
     model, deployment = ctx.model, ctx.deployment
-    if model is not None and deployment is not None and _says_little(ctx):
+    if model is not None and deployment is not None and ctx.cache is None and says_little(ctx):
         head = _HEAD_STREAM % (ctx.heads.request_id.encode(), model.header_line, deployment.header_line)
         return head if ctx.rates is None else head + ctx.rates.lines()
     return lines(decision_headers(ctx)) + _SSE_LINES

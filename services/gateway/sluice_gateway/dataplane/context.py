@@ -69,6 +69,8 @@ class Heads(NamedTuple):
     user_type: bytes | None = None
     anthropic: tuple[tuple[str, str], ...] = ()
     all: Sequence[tuple[bytes, bytes]] = ()
+    cache: bytes = b""  # in lower case, as `cache_control`
+    cache_control: bytes = b""
 
     def again(self) -> "Heads":
         """Return the same for another request of the client; the length of its body is not told."""
@@ -86,6 +88,8 @@ class Heads(NamedTuple):
             self.user_type,
             self.anthropic,
             self.all,
+            self.cache,
+            self.cache_control,
         )
 
 
@@ -116,6 +120,8 @@ def read_heads(headers: Headers) -> Heads:
         get(b"x-sluice-user-type"),
         () if get(b"anthropic-version") is None else _anthropic(get),
         headers,
+        get(b"x-sluice-cache", b"").strip().lower(),
+        get(b"cache-control", b"").lower(),
     )
 
 

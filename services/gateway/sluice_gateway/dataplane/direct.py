@@ -34,6 +34,7 @@ from sluice_gateway.dataplane.sse import DONE, EventTooLong, StreamPiece, Stream
 from sluice_gateway.dataplane.stages.attempt import AttemptFailed, failed
 from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.dataplane.stages.settle import price_of, take_counts
+from sluice_gateway.dataplane.stages.use_cache import head_of_hit
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry
 from sluice_gateway.dataplane.upstream import DirectStream, Reason, UpstreamReply
 
@@ -271,19 +272,20 @@ class DirectRequest:
             return False
         self._over = True
         try:
-            head, pieces = plane.caching.hit(ctx, found)
+            plane.caching.hit(ctx, found)
         except DependencyUnavailable:
             error = unaccounted()
             plane.failed(ctx, error)
             self._refuse(error, decision_headers(ctx))
         else:
+            head, pieces = head_of_hit(ctx, found), found.pieces
             if ctx.body.stream:
-                client.begin_stream(lines(head))
+                client.begin_stream(head)
                 for piece in pieces[:-1]:
                     client.send_part(piece)
                 client.end_stream(pieces[-1])
             else:
-                client.answer(200, lines(head), pieces[0])
+                client.answer(200, head, pieces[0])
         plane.count(ctx)
         return True
 

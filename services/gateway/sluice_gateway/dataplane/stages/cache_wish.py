@@ -42,7 +42,7 @@ def admit_wish(heads: Heads) -> None:
     Raises:
         InvalidRequest: there is one.
     """
-    if _said(heads) not in _WORDS:
+    if heads.cache not in _WORDS:
         raise InvalidRequest(
             "`x-sluice-cache` must be one of on, semantic, exact, refresh and bypass.",
             param="x-sluice-cache",
@@ -86,20 +86,20 @@ class _Asked(NamedTuple):
     max_age: float
 
 
+_SAYS_NOTHING = _Asked(for_it=False, reads=True, max_age=_FOREVER)
+
+
 def _asked(ctx: RequestContext, policy: CachePolicy) -> _Asked | None:
     if ctx.vault is not None:
         return None  # the answer holds the user's own values, which are nobody else's and are not stored
-    asked = _said(ctx.heads)
-    control = (dict(ctx.heads.all).get(b"cache-control") or b"").lower()
+    asked, control = ctx.heads.cache, ctx.heads.cache_control
+    if not (asked or control):
+        return None if policy.use == "on_request" else _SAYS_NOTHING
     if asked == b"bypass" or b"no-store" in control or (policy.use == "on_request" and asked not in _FOR_IT):
         return None
     aged = _MAX_AGE.search(control)
     reads = asked != b"refresh" and b"no-cache" not in control
     return _Asked(asked in _FOR_IT, reads, _FOREVER if aged is None else float(aged[1]))
-
-
-def _said(heads: Heads) -> bytes:
-    return (dict(heads.all).get(b"x-sluice-cache") or b"").strip().lower()
 
 
 def _is_certain(ctx: RequestContext) -> bool:
@@ -112,7 +112,7 @@ def asking_of(ctx: RequestContext, policy: CachePolicy) -> Asking | None:
     A translated body that a guard or retrieval has changed is left out: what came and what became of it both count then.
     """
     semantic = policy.semantic
-    header = _said(ctx.heads)
+    header = ctx.heads.cache
     if semantic is None or header == b"exact" or (semantic.use == "on_request" and header != b"semantic"):
         return None
     native = ctx.body.native

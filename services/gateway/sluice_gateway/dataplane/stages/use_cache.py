@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from sluice.errors import DependencyUnavailable
 from sluice_gateway.cache.similar import Asked, Near
-from sluice_gateway.dataplane.answers import SSE, cost, decision_headers, unaccounted
+from sluice_gateway.dataplane.answers import SSE, cost, decision_headers, lines, says_little, unaccounted
 from sluice_gateway.dataplane.asgi import Headers
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
@@ -27,14 +27,11 @@ _LONGEST_WAIT_S = 60.0
 _LOOK_S = 0.05
 _LEGIBLE = " !'()*,-./:;=?@_~"
 _OK = 200
+_HEAD = (
+    b"x-request-id: %b\r\n%bx-sluice-cache: %b\r\nx-sluice-cost: 0\r\nx-sluice-saved-cost: %b\r\n"
+    b"content-type: application/json\r\ncontent-length: %d\r\n"
+)
 _OUTCOMES = ("l1", "l2", "l3", "semantic", "partial", "miss", "bypass")
-
-
-class Hit(NamedTuple):
-    """What answers a request from the cache: the headers, and the bytes in the form that the request asks for."""
-
-    headers: Headers
-    pieces: tuple[bytes, ...]
 
 
 class Ready(NamedTuple):
@@ -98,13 +95,13 @@ class Caching:
             self._outcomes["bypass"].value += 1
             ctx.cache = b"bypass"
 
-    def hit(self, ctx: RequestContext, ready: Ready) -> Hit:
-        """Record a request that is answered with what was found, and return its answer.
+    def hit(self, ctx: RequestContext, ready: Ready) -> None:
+        """Record a request that is answered with what was found.
 
         Raises:
             DependencyUnavailable: it cannot be recorded; it must not end as a success.
         """
-        found, pieces, near = ready
+        found, _, near = ready
         entry = found.entry
         where = b"level=%b; age=%d" % (found.level.encode(), max(0, int(ctx.at - entry.stored_at)))
         ctx.cache = b"hit; " + where if near is None else b"semantic-hit; similarity=%.3f; " % near.similarity + where
@@ -114,18 +111,6 @@ class Caching:
         record(ctx, self._usage, now)
         self._outcomes[found.level if near is None else "semantic"].value += 1
         self._save(entry)
-        headers = decision_headers(ctx)
-        if near is not None:
-            headers.append((b"x-sluice-cache-question", quote(near.asked.text, safe=_LEGIBLE).encode()))
-        headers += ((b"x-sluice-cost", b"0"), (b"x-sluice-saved-cost", cost(entry.cost_usd)))
-        if ctx.body.stream:
-            headers += SSE
-        else:
-            headers += (
-                (b"content-type", b"application/json"),
-                (b"content-length", b"%d" % len(pieces[0])),
-            )
-        return Hit(headers, pieces)
 
     def _save(self, entry: Entry) -> None:
         self._saved_usd.value += entry.cost_usd
@@ -274,9 +259,10 @@ class Caching:
 
     async def _replay(self, ctx: RequestContext, ready: Ready) -> None:
         try:
-            headers, pieces = self.hit(ctx, ready)
+            self.hit(ctx, ready)
         except DependencyUnavailable as exc:
             raise unaccounted() from exc
+        headers, pieces = _headers(ctx, ready), ready.pieces
         self._before_end(ctx)
         try:
             await ctx.send({"type": "http.response.start", "status": _OK, "headers": headers})
@@ -285,6 +271,26 @@ class Caching:
             await ctx.send({"type": "http.response.body", "body": pieces[-1]})
         except OSError as exc:
             raise Gone from exc
+
+
+def head_of_hit(ctx: RequestContext, ready: Ready) -> bytes:
+    """Return the header lines of an answer from the cache, whose request has been recorded."""
+    model = ctx.model
+    if ready.near is not None or model is None or ctx.body.stream or not says_little(ctx):
+        return lines(_headers(ctx, ready))
+    saved, length = cost(ready.found.entry.cost_usd), len(ready.pieces[0])
+    head = _HEAD % (ctx.heads.request_id.encode(), model.header_line, ctx.cache, saved, length)
+    return head if ctx.rates is None else head + ctx.rates.lines()
+
+
+def _headers(ctx: RequestContext, ready: Ready) -> Headers:
+    headers, near = decision_headers(ctx), ready.near
+    if near is not None:
+        headers.append((b"x-sluice-cache-question", quote(near.asked.text, safe=_LEGIBLE).encode()))
+    headers += ((b"x-sluice-cost", b"0"), (b"x-sluice-saved-cost", cost(ready.found.entry.cost_usd)))
+    if ctx.body.stream:
+        return headers + SSE
+    return [*headers, (b"content-type", b"application/json"), (b"content-length", b"%d" % len(ready.pieces[0]))]
 
 
 def _ready(ctx: RequestContext, wish: Wish, found: Found, now: float) -> Ready | None:
