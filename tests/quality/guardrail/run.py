@@ -108,9 +108,9 @@ def score(name: str, cases: Iterable[Case], policy: NamedPolicy) -> Score:
     )
 
 
-def report_pieces(policy: NamedPolicy, each: int) -> None:
+def report_pieces(policy: NamedPolicy, each: int, packages: Path | None) -> None:
     """Print how many pieces of files are refused, of packages that no head was trained on."""
-    found = [row for row in files(each * 2) if row.set == "machine report"]
+    found = [row for row in files(each * 2, packages) if row.set == "machine report"]
     for size in SIZES:
         refused: dict[str, list[bool]] = defaultdict(list)
         for row in pieces(found, size, each):
@@ -155,6 +155,11 @@ def main() -> None:
     parser.add_argument("--extra", type=Path, help='JSON lines of {"text", "label"}')
     parser.add_argument("--phrases", action="store_true", help="score the phrases alone, without the trained head")
     parser.add_argument("--pieces", type=int, default=0, help="pieces of every kind and size of this machine's files")
+    parser.add_argument(
+        "--packages",
+        type=Path,
+        help="folder `files` of what `collect.py` brought; without it only this machine's files",
+    )
     parser.add_argument("--misses", action="store_true", help="name the cases that were decided wrongly")
     arguments = parser.parse_args()
     policy = load_policy(head=not arguments.phrases)
@@ -172,7 +177,7 @@ def main() -> None:
             f"{_percent(found.precision):>10} {_percent(found.over_refusal):>13}"
         )
     if arguments.pieces:
-        report_pieces(policy, arguments.pieces)
+        report_pieces(policy, arguments.pieces, arguments.packages)
     if arguments.misses:
         for case in cases:
             if blocks(case.text, policy) != case.attack:

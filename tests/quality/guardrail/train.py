@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from tests.quality.guardrail.generate.techniques import same_frames, techniques
 from tests.quality.guardrail.hard_benign import hard_benign
 from tests.quality.guardrail.machine import SIZES, files, pieces
 from tests.quality.guardrail.second import Vectors, network, write_network
@@ -93,15 +94,17 @@ def gather(options: argparse.Namespace) -> list[Row]:
     rows += [row for each in kept.values() for row in each]
     rows += [Row(text, True, family, "made") for family, texts in attacks(350, 7).items() for text in texts]
     rows += [Row(text, False, family, "made") for family, texts in benign(350, 7).items() for text in texts]
+    rows += [Row(text, True, family, "made") for family, texts in techniques(600, 11).items() for text in texts]
+    rows += [Row(text, False, family, "made") for family, texts in same_frames(600, 11).items() for text in texts]
     rows += [Row(text, False, "older frames", "made") for text, _ in hard_benign()]
     rows += read_letters(options.letters)
-    return list({(row.text, row.set): row for row in [*rows, *machine(options.files)]}.values())
+    return list({(row.text, row.set): row for row in [*rows, *machine(options.files, data / "files")]}.values())
 
 
-def machine(each: int) -> list[Row]:
-    """Return slices of this machine's files that train, and pieces of every size of those that do not."""
+def machine(each: int, packages: Path) -> list[Row]:
+    """Return slices of the packages' files that train, and pieces of every size of those, and of this machine's, that do not."""
     rng = random.Random(6)
-    found = files(each)
+    found = files(each, packages)
     rows = []
     for row in found:
         if row.set == "machine train":
@@ -169,11 +172,21 @@ class Scores(Texts):
         Both logits weigh as much as they spread. The band begins where `IN_BAND` of the ordinary prompts lie above.
         """
         head = fitted(data, used)
-        alone, windows = self._first(head)
+        highest, windows = self._first(head)
         kinds = {name: self.where(set=name, attack=False) for name in RATES}
-        edges = {name: edge(alone[kinds[name]], rate) for name, rate in RATES.items()}
-        print("   working points of the first:", {name: round(value, 2) for name, value in edges.items()}, flush=True)
-        head = shifted(head, max(edges.values()))
+        doublings = np.log2([len(read.spans()) for read in self.read])
+        # The least that keeps pieces of files from setting the point: what is lowered too much hides long attacks.
+        for lowered in np.arange(0.0, 2.0, 0.05):
+            alone = highest - lowered * doublings
+            edges = {name: edge(alone[kinds[name]], rate) for name, rate in RATES.items()}
+            if not max(edges, key=lambda name: edges[name]).startswith("machine"):
+                break
+        print(
+            f"   lowered by {lowered:.2f} a doubling; working points of the first:",
+            {name: round(value, 2) for name, value in edges.items()},
+            flush=True,
+        )
+        head = replace(shifted(head, max(edges.values())), per_doubling=float(lowered))
         alone = alone + head.shift
         judged = Judged(Cascade(head), alone, alone)
         return judged if self.vectors is None else self._twice(judged, windows, kinds, data, used)
@@ -322,8 +335,8 @@ def main() -> None:
     parser.add_argument(
         "--groups", type=int, default=2, help="parts into which the families are cut for leaving out; 0: no such report"
     )
-    parser.add_argument("--ordinary", type=int, default=1500, help="ordinary prompts of each source and part")
-    parser.add_argument("--files", type=int, default=240, help="files of every kind and part of this machine")
+    parser.add_argument("--ordinary", type=int, default=2500, help="ordinary prompts of each source and part")
+    parser.add_argument("--files", type=int, default=240, help="files of every kind and part")
     options = parser.parse_args()
     rows = gather(options)
     data = data_of(rows)

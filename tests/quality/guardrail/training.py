@@ -85,5 +85,9 @@ def shifted(head: LinearHead, working_logit: float) -> LinearHead:
 def write(path: Path, head: LinearHead, **more: NDArray[np.float64]) -> None:
     """Write arrays only; numbers that no text moved are zero and pack well."""
     path.parent.mkdir(exist_ok=True)
-    arrays = {"weights": head.weights.astype(np.float16), "head": np.array([head.bias, head.scale, head.shift]), **more}
+    arrays = {
+        "weights": head.weights.astype(np.float16),
+        "head": np.array([head.bias, head.scale, head.shift, head.per_doubling]),
+        **more,
+    }
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]

@@ -63,7 +63,7 @@ def _arrays(name: str) -> Mapping[str, NDArray[Any]]:
 
 def _head(name: str, arrays: Mapping[str, NDArray[Any]]) -> LinearHead:
     weights = arrays["weights"].astype(np.float32)
-    bias, scale, shift = (float(value) for value in arrays["head"])
+    bias, scale, shift, *more = (float(value) for value in arrays["head"])
     if weights.shape != (2**BITS,) or not np.isfinite(weights).all():
         raise ValueError(f"The weights of {name!r} are not {2**BITS} finite numbers.")
-    return LinearHead(weights, bias, scale, shift)
+    return LinearHead(weights, bias, scale, shift, *more[:1])

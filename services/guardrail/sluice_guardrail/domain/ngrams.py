@@ -165,12 +165,16 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class LinearHead:
-    """A trained head: weights by n-gram, a bias, and the calibration that makes 0.7 the documented working point."""
+    """A trained head: weights by n-gram, a bias, and the calibration that makes 0.7 the documented working point.
+
+    The more windows a text has, the higher the highest of harmless ones: `per_doubling` is by how much its logit is lowered for each doubling.
+    """
 
     weights: NDArray[np.float32]
     bias: float
     scale: float
     shift: float
+    per_doubling: float = 0.0
 
     def logits(self, read: Grams, spans: Sequence[Span]) -> NDArray[np.float64]:
         """Return the calibrated logit of each part of a text; a part without n-grams gets the lowest, -40."""
@@ -199,4 +203,8 @@ class LinearHead:
             return Scored(0.0, 0, 0)
         logits = self.logits(read, asked)
         at = int(logits.argmax())
-        return Scored(1.0 / (1.0 + math.exp(-float(logits[at]))), *asked[at])
+        return Scored(1.0 / (1.0 + math.exp(-self.lowered(float(logits[at]), len(asked)))), *asked[at])
+
+    def lowered(self, logit: float, windows: int) -> float:
+        """Return the highest logit of that many windows as it is to be judged."""
+        return max(-40.0, logit - self.per_doubling * math.log2(windows))

@@ -63,7 +63,7 @@ class Cascade:
             return Scored(0.0, 0, 0)
         logits = self.head.logits(read, spans)
         at = int(logits.argmax())
-        logit, span = float(logits[at]), spans[at]
+        logit, span = self.head.lowered(float(logits[at]), len(spans)), spans[at]
         network = self.network
         if network is not None and self.encoder is not None and network.low <= logit <= network.high:
             logit = network.joined(logit, self.encoder.encode(window_of(text, span)))
