@@ -15,7 +15,7 @@ MemoryText = Annotated[str, Field(min_length=1, max_length=2000)]
 MemoryMetadata = Annotated[
     dict[MetadataKey, StrictBool | StrictInt | StrictFloat | MetadataValue], Field(max_length=10)
 ]
-Lifetime = Annotated[float, Field(gt=0, le=3650, description="it is forgotten so many days after this request")]
+Lifetime = Annotated[float, Field(ge=1e-5, le=3650, description="it is forgotten so many days after this request")]
 RESERVED = frozenset({"user", "kind", "created_at", "expires_at"})
 
 

@@ -9,7 +9,7 @@ from tests.contract.retrieval.vector_homes import SIZE, SPACE, STORED, TEXTS, po
 
 from sluice.contracts.vector_ranking import VectorMetric
 from sluice_retrieval.adapters.edge_rankings import EdgeRankings
-from sluice_retrieval.domain.bm25 import frequency_vector, query_terms, query_vector, terms
+from sluice_retrieval.domain.bm25 import SparseVector, frequency_vector, query_terms, query_vector, terms
 from sluice_retrieval.domain.metrics import METRICS, Ranking, distance_of, similarity
 from sluice_retrieval.domain.points import Dense, Point, Scope, Selector, Sparse, VectorStore
 
@@ -132,3 +132,13 @@ async def test_words_of_stores_in_both_shards_are_ranked_together(vectors: Vecto
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
     assert len(hits) == 4
     assert "vs_2" in {hit.passage.store_id for hit in hits}
+
+
+async def test_points_without_words_are_kept_as_images_have_them(vectors: VectorStore) -> None:
+    made = [point(number)._replace(sparse=SparseVector((), ())) for number in range(4)]
+    await vectors.upsert(made)
+    (hits,) = await vectors.search(scope(), [Dense(unit(2), images=True)], 2)
+    assert hits[0].passage == made[2].passage
+    assert await vectors.count(Selector("acme", "vs_1")) == 4
+    await vectors.delete(Selector("acme", "vs_1", "doc_1"))
+    assert await vectors.count(Selector("acme", "vs_1")) == 0

@@ -35,7 +35,13 @@ router = APIRouter(prefix="/v1/memories", tags=["memory"], responses=problem_res
 
 
 @router.post(
-    "", status_code=201, summary="Remember something of an end user", responses=problem_responses(DocumentUnreadable)
+    "",
+    status_code=201,
+    summary="Remember something of an end user",
+    responses={
+        **problem_responses(DocumentUnreadable),
+        200: {"model": Memory, "description": "The user has the same text of this kind already"},
+    },
 )
 async def add_memory(body: MemoryCreate, caller: CallerDep, deps: DepsDep, response: Response) -> Memory:
     """Remember a text; 200 with the memory that is there when the user has the same text of this kind already."""
