@@ -37,7 +37,7 @@ from tests.bench.scenarios import write_bodies
 from sluice_gateway.dataplane import body as request_body
 from sluice_gateway.dataplane.answers import head_of_whole
 from sluice_gateway.dataplane.asgi import Headers
-from sluice_gateway.dataplane.context import RequestContext, read_heads
+from sluice_gateway.dataplane.context import Heads, RequestContext, read_heads
 from sluice_gateway.dataplane.deployments import DeploymentState, choose
 from sluice_gateway.dataplane.direct import DirectRequest
 from sluice_gateway.dataplane.outbox import Outbox
@@ -46,7 +46,7 @@ from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.dataplane.stages.record import event_of, record
 from sluice_gateway.dataplane.stages.resolve import resolve
 from sluice_gateway.dataplane.stages.settle import settle_request
-from sluice_gateway.dataplane.table import CHAT
+from sluice_gateway.dataplane.table import CHAT, Endpoint
 from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.upstream import Reason, UpstreamReply
 from sluice_gateway.dataplane.wire import GatewayProtocol
@@ -86,6 +86,8 @@ class _AnsweredAtOnce:
 
     refused = False
     limit = 10 * 1024 * 1024
+    endpoint = CHAT
+    heads = read_heads([])
 
     def __init__(self, client: GatewayProtocol, head: bytes, body: bytes) -> None:
         self._client, self._head, self._body = client, head, body
@@ -103,6 +105,9 @@ class _AnswerAtOnce:
         self._head, self._body = head, body
 
     def incoming(self, _path: bytes, _headers: Headers, client: GatewayProtocol) -> DirectRequest | None:
+        return cast("DirectRequest", _AnsweredAtOnce(client, self._head, self._body))
+
+    def again(self, _endpoint: Endpoint, _heads: Heads, client: GatewayProtocol) -> DirectRequest:
         return cast("DirectRequest", _AnsweredAtOnce(client, self._head, self._body))
 
     def give_up(self) -> None:

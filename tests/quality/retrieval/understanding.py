@@ -96,10 +96,10 @@ async def hits_for(case: Case, way: Way, engine: Engine, languages: Languages) -
         }
     )
     reading = await understand(query, way.options, None, languages)
-    prepared = await prepare(query, reading, engine.embedder, SCOPE.languages)
+    prepared = await prepare(query, reading, engine.embedder, SCOPE)
     if reading.wants_terms:
         added = await terms_to_add(prepared, SCOPE, engine)
-        prepared = await with_terms(prepared, reading, added, engine.embedder, SCOPE.languages)
+        prepared = await with_terms(prepared, reading, added, engine.embedder, SCOPE)
     return await find(prepared, SCOPE, engine), tuple(one.text for one in reading.asked)
 
 
