@@ -5,7 +5,6 @@ from typing import Literal, get_args
 
 from sluice.contracts.guard import InputVerdict, OutputVerdict, ToolRisk
 from sluice.telemetry.metrics import MetricRegistry, closed
-from sluice_guardrail.domain.issues import ISSUES
 
 Result = Literal["passed", "changed", "blocked"]
 DetectorRun = tuple[str, Literal["ok", "late", "broken"], float]
@@ -24,6 +23,29 @@ _SCANNERS = frozenset(
         "harm_model",
         "groundedness_model",
         "second_opinion",
+    }
+)
+_CODES = frozenset(
+    {
+        "pii_detected",
+        "secret_detected",
+        "prompt_injection",
+        "unsafe_content",
+        "content_filtered",
+        "high_toxicity",
+        "potential_hallucination",
+        "disputed_answer",
+        "invisible_text",
+        "url_detected",
+        "language_detected",
+        "topic_detected",
+        "code_detected",
+        "too_long",
+        "check_failed",
+        "review_required",
+        "risky_tool",
+        "tool_approval_required",
+        "tool_blocked",
     }
 )
 _DETECTORS = frozenset(
@@ -93,7 +115,7 @@ class GuardMetrics:
         self._seconds.labels(stage).observe(seconds)
         self._characters.labels(stage).inc(characters)
         for code in verdict.issues:
-            self._issues.labels(stage, closed(code, ISSUES)).inc()
+            self._issues.labels(stage, closed(code, _CODES)).inc()
         for detail in verdict.details:
             self._findings.labels(stage, closed(detail.detector, _DETECTORS), detail.action).inc()
         for name, outcome, took in runs:
