@@ -129,8 +129,7 @@ class GatewayProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._send_now()
             self.send_400_response("Invalid HTTP request received.")
-        if begins:
-            self._learn_from(data)
+        self._learn_from(data, begins=begins)
 
     # Called by the parser.
 
@@ -204,9 +203,9 @@ class GatewayProtocol(HttpToolsProtocol):
             self._outbox = plane.outbox
         return plane
 
-    def _learn_from(self, data: bytes) -> None:
+    def _learn_from(self, data: bytes, *, begins: bool) -> None:
         came, self._came = self._came, None
-        if came is not None:
+        if begins and came is not None:
             self._heads.learn(data, (came.endpoint, came.heads), self.loop.time())
 
     def _take_again(self, said: tuple[Endpoint, Heads], body: bytes) -> None:
@@ -216,6 +215,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._stand_in_for_cycle()
         incoming = plane.again(*said, self)
         self._begin(incoming, None if incoming.refused or len(body) > incoming.limit else body)
+        self._came = None  # nothing to learn from it, and it shall not be kept by an idle connection
 
     def _stand_in_for_cycle(self) -> None:
         stand_in = self.cycle = self._stand_in
