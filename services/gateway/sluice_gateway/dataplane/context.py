@@ -218,6 +218,8 @@ class RequestContext:
     cost: float | None = 0.0
     recorded = False
     gone = False
+    # whether spans are made of it, None before that is decided
+    traced: bool | None = None
     span: Span | None = None
     trace_id: str | None = None
 

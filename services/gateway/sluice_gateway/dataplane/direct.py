@@ -32,11 +32,13 @@ from sluice_gateway.dataplane.gaps import TimedSink
 from sluice_gateway.dataplane.short_way import Client, Plane
 from sluice_gateway.dataplane.sse import DONE, EventTooLong, StreamPiece, StreamScanner, usage_of
 from sluice_gateway.dataplane.stages.attempt import AttemptFailed, failed
+from sluice_gateway.dataplane.stages.cache_wish import Wish
 from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.dataplane.stages.settle import price_of, take_counts
 from sluice_gateway.dataplane.stages.use_cache import head_of_hit
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry
 from sluice_gateway.dataplane.upstream import DirectStream, Reason, UpstreamReply
+from sluice_gateway.dataplane.worst_case import WorstCase
 
 _JSON_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\n"
 
@@ -78,7 +80,15 @@ class DirectRequest:
         try:
             if self._opened is None or body is None:
                 raise self._error or plane.too_large()
+            repeats, traced = plane.repeats, None
+            known = repeats.find(self.endpoint, self.heads, self._opened, body) if repeats.known else None
+            if known is not None:
+                ctx = self._ctx = known.again(self.heads, self._started, self._opened, body)
+                traced = plane.is_traced(ctx)
+                if not traced and self._from_memory(ctx, known.wish, known.worst):
+                    return
             ctx = self._ctx = plane.admit(self.endpoint, self.heads, self._started, self._opened, body)
+            ctx.traced = traced
         except ApiError as exc:
             self._over = True
             plane.count_refusal(self.endpoint, exc, self._started)
@@ -86,7 +96,7 @@ class DirectRequest:
             return
         if not ctx.plan.direct or plane.is_traced(ctx):
             self._go_on(ctx)
-        elif ctx.plan.cache is not None and self._from_memory(ctx):
+        elif ctx.plan.cache is not None and self._from_memory(ctx, plane.caching.wish(ctx)):
             return
         elif ctx.plan.cache is not None and ctx.cache is None:
             self._go_on(ctx)  # the other way asks the other levels, and keeps what the model answers
@@ -265,11 +275,14 @@ class DirectRequest:
 
     # Answering.
 
-    def _from_memory(self, ctx: RequestContext) -> bool:
+    def _from_memory(self, ctx: RequestContext, wish: Wish | None, worst: WorstCase | None = None) -> bool:
         plane, client = self._plane, self._client
-        found = plane.caching.at_hand(ctx)
-        if found is None or (ctx.key.limits and not plane.limits.admit(ctx)):
+        found = None if wish is None else plane.caching.at_hand(ctx, wish)
+        if found is None or (ctx.key.limits and not plane.limits.admit(ctx, worst)):
             return False
+        assert wish is not None
+        if worst is None:
+            plane.repeats.learn(ctx, wish)
         self._over = True
         try:
             plane.caching.hit(ctx, found)

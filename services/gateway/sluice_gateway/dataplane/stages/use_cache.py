@@ -77,12 +77,16 @@ class Caching:
         """Return what answers from the cache would have cost."""
         return self._saved_usd.value
 
-    def at_hand(self, ctx: RequestContext) -> Ready | None:
-        """Return the answer if it is in the memory of this process; a request that gets nothing of the cache is marked so."""
+    def wish(self, ctx: RequestContext) -> Wish | None:
+        """Return what a request wants of the cache; one that wants or gets nothing of it is marked so."""
         wish = wish_of(ctx)
         if wish is None:
             self._bypass(ctx)
-        if wish is None or not wish.reads:
+        return wish
+
+    def at_hand(self, ctx: RequestContext, wish: Wish) -> Ready | None:
+        """Return the answer if it is in the memory of this process."""
+        if not wish.reads:
             return None
         if wish.items is not None:
             cache_items.look_at_hand(self._answers, wish.items, ctx.at, wish.max_age)
@@ -119,9 +123,8 @@ class Caching:
 
     async def run(self, ctx: RequestContext, generate: Generate) -> None:
         """Answer from the cache, or let `generate` answer and keep that."""
-        wish = wish_of(ctx)
+        wish = self.wish(ctx)
         if wish is None:
-            self._bypass(ctx)
             await generate(ctx)
             return
         leads = kept = False

@@ -1,0 +1,79 @@
+"""Requests that came before, word for word, and were answered from memory: what they mean is not found out again.
+
+A cache is there for questions that repeat, and most of what such a request costs is reading it: its JSON, its types, the plan, the name
+of its answer, the most that it could come to. All of that follows from its bytes, its key and the table, so it is kept with them; the
+answer, the limits, the record and the decision on tracing are each request's own.
+"""
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+from sluice_gateway.dataplane.context import Heads, Opened, RequestContext
+from sluice_gateway.dataplane.stages.cache_wish import Wish
+from sluice_gateway.dataplane.table import Endpoint
+from sluice_gateway.dataplane.worst_case import NOTHING, WorstCase
+
+LONGEST = 8192  # bytes of a body; a longer one costs more to compare than it saves
+MOST = 1000
+
+
+class Repeat(NamedTuple):
+    """What a request led to that was answered from memory: its context, what it wants of the cache, and what it reserved."""
+
+    ctx: RequestContext
+    wish: Wish
+    worst: WorstCase
+
+    def again(self, heads: Heads, started: float, opened: Opened, raw: bytes) -> RequestContext:
+        """Return the context of another request of the same bytes, for an answer from memory and for nothing else."""
+        first = self.ctx
+        ctx = RequestContext(first.endpoint, heads, started, opened, raw, first.body, None)
+        ctx.model, ctx.route, ctx.plan, ctx.chain = first.model, first.route, first.plan, first.chain
+        ctx.user_type = first.user_type
+        return ctx
+
+
+class Repeats:
+    """The last requests of this kind, no more than `most`; used on the event loop only."""
+
+    __slots__ = ("_most", "known")
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self.known: OrderedDict[tuple[str, bytes], Repeat] = OrderedDict()
+
+    def find(self, endpoint: Endpoint, heads: Heads, opened: Opened, raw: bytes) -> Repeat | None:
+        """Return what is known of a request, None when anything that it was decided by may be another now."""
+        key = opened.key
+        found = self.known.get((key.key_id, raw))
+        if found is None:
+            return None
+        first = found.ctx
+        if first.key is not key or first.table is not opened.table or first.endpoint is not endpoint:
+            return None
+        return found if _says_the_same(first.heads, heads) else None
+
+    def learn(self, ctx: RequestContext, wish: Wish) -> None:
+        """Keep what a request led to that is answered from memory now, and has reserved for the worst case."""
+        if len(ctx.raw) > LONGEST or wish.items is not None:
+            return
+        held, known = ctx.reservation, self.known
+        worst = NOTHING if held is None else WorstCase(0, held.tokens, held.money)
+        known[ctx.key.key_id, ctx.raw] = Repeat(ctx, wish, worst)
+        if len(known) > self._most:
+            known.popitem(last=False)
+
+    def forget(self) -> None:
+        """Forget all: the table is another one."""
+        self.known.clear()
+
+
+def _says_the_same(first: Heads, heads: Heads) -> bool:
+    # Of the headers that change what is answered from memory, or on whose account; the key was looked at.
+    return (
+        first.cache == heads.cache
+        and first.cache_control == heads.cache_control
+        and first.user_type == heads.user_type
+        and first.attempt == heads.attempt
+        and first.anthropic == heads.anthropic
+    )
