@@ -132,7 +132,7 @@ class DataPlane:
         self._moderate = Moderate(deps)
         self._respond = Respond(deps, output, self._disconnects.stop)
         self.caching = Caching(deps, self._disconnects.stop)
-        self.repeats = Repeats()
+        self.repeats = Repeats(deps.usage.life)
         self.direct = 0
         deps.metrics.in_flight.set_function(lambda: len(self._disconnects) + self.direct)
 

@@ -143,7 +143,7 @@ async def test_one_that_is_traced_leaves_its_span(
 async def test_what_is_remembered_has_a_bound(provider: Provider, client: httpx.AsyncClient) -> None:
     texts = ["x" * LONGEST, *(f"question {number}" for number in range(5))]
     async with serving(Parts(options=Options(trace_ratio_direct=0.0)), routing(provider, "small")) as gateway:
-        known = gateway.plane.repeats = Repeats(most=3)
+        known = gateway.plane.repeats = Repeats("life", most=3)
         for text in (*texts, *texts):
             asked = {**BODY, "messages": [{"role": "user", "content": text}]}
             assert (await client.post(gateway.url + CHAT, json=asked)).status_code == 200

@@ -18,8 +18,9 @@ from sluice_gateway.dataplane.stages.cache_entry import Recorder, entry_of, tell
 from sluice_gateway.dataplane.stages.cache_items import Items
 from sluice_gateway.dataplane.stages.cache_question import Asking
 from sluice_gateway.dataplane.stages.cache_wish import Wish, asking_of, wish_of
-from sluice_gateway.dataplane.stages.record import record
+from sluice_gateway.dataplane.stages.record import record, record_again
 from sluice_gateway.domain.cached import Entry, Found, Level
+from sluice_gateway.domain.ports import UsageFields
 
 Generate = Callable[[RequestContext], Awaitable[None]]
 
@@ -94,13 +95,18 @@ class Caching:
         entry = self._answers.at_hand(wish.key, ctx.at)
         return None if entry is None else _ready(ctx, wish, Found(entry, "l1"), ctx.at)
 
+    def still(self, ready: Ready, wish: Wish, at: float) -> bool:
+        """Tell whether what was found before is still what memory has for the same wish, as it was found."""
+        entry = self._answers.at_hand(wish.key, at)
+        return entry is ready.found.entry and at - entry.stored_at <= wish.max_age
+
     def _bypass(self, ctx: RequestContext) -> None:
         if ctx.cache is None:
             self._outcomes["bypass"].value += 1
             ctx.cache = b"bypass"
 
-    def hit(self, ctx: RequestContext, ready: Ready) -> None:
-        """Record a request that is answered with what was found.
+    def hit(self, ctx: RequestContext, ready: Ready, row: UsageFields | None = None) -> None:
+        """Record a request that is answered with what was found; `row` is that of one that was answered with the same before.
 
         Raises:
             DependencyUnavailable: it cannot be recorded; it must not end as a success.
@@ -112,7 +118,10 @@ class Caching:
         now = self._clock.monotonic()
         if ctx.body.stream:
             ctx.ttft = now - ctx.started
-        record(ctx, self._usage, now)
+        if row is None:
+            record(ctx, self._usage, now)
+        else:
+            record_again(ctx, self._usage, now, row)
         self._outcomes[found.level if near is None else "semantic"].value += 1
         self._save(entry)
 
@@ -276,13 +285,21 @@ class Caching:
             raise Gone from exc
 
 
-def head_of_hit(ctx: RequestContext, ready: Ready) -> bytes:
-    """Return the header lines of an answer from the cache, whose request has been recorded."""
+def template_of_hit(ctx: RequestContext, ready: Ready) -> bytes | None:
+    """Return the header lines of such an answer as a template for its request's id and what is told of the cache, None where it has more lines."""
     model = ctx.model
     if ready.near is not None or model is None or ctx.body.stream or not says_little(ctx):
-        return lines(_headers(ctx, ready))
+        return None
     saved, length = cost(ready.found.entry.cost_usd), len(ready.pieces[0])
-    head = _HEAD % (ctx.heads.request_id.encode(), model.header_line, ctx.cache, saved, length)
+    return _HEAD % (b"%b", model.header_line.replace(b"%", b"%%"), b"%b", saved, length)
+
+
+def head_of_hit(ctx: RequestContext, ready: Ready) -> bytes:
+    """Return the header lines of an answer from the cache, whose request has been recorded."""
+    template = template_of_hit(ctx, ready)
+    if template is None:
+        return lines(_headers(ctx, ready))
+    head = template % (ctx.heads.request_id.encode(), ctx.cache)
     return head if ctx.rates is None else head + ctx.rates.lines()
 
 
