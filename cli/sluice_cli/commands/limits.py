@@ -35,6 +35,12 @@ Metadata = Annotated[
     list[str] | None,
     typer.Option("--metadata", metavar="NAME=VALUE", help="a note of your own; repeat for all that are to be kept"),
 ]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tag", help="a tag of each of its requests; repeat for all that are to be kept; `none` takes them away"
+    ),
+]
 Shown = ("requests_per_minute", "tokens_per_minute", "max_concurrent", "budget_per_day_usd", "budget_per_month_usd")
 
 
@@ -75,6 +81,13 @@ def metadata(pairs: list[str] | None) -> dict[str, Any]:
     if wrong:
         raise CommandFailed(f"--metadata {wrong[0]} is not NAME=VALUE.")
     return {"metadata": {name: value for name, _, value in split}}
+
+
+def tags(chosen: list[str] | None) -> dict[str, Any]:
+    """Return the body's `tags` with what was given, which replaces what was there."""
+    if not chosen:
+        return {}
+    return {"tags": [] if chosen == ["none"] else chosen}
 
 
 def one_line(row: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from sluice.contracts.retrieval import ChunkingOptions, Query, SearchMode
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_retrieval.adapters.edge import EdgeVectorStore
 from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
-from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vector, terms
+from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vectors, terms
 from sluice_retrieval.domain.chunking import Chunk, chunk_document
 from sluice_retrieval.domain.documents import MARKDOWN
 from sluice_retrieval.domain.fusion import Fusion
@@ -77,7 +77,8 @@ async def index(
     average = sum(len(bag) for _, _, bag in found) / len(found)
     vectors = (await embedder.embed([chunk.embedded_text() for _, chunk, _ in found], "bulk")).vectors
     points = []
-    for (source, chunk, bag), vector in zip(found, vectors, strict=True):
+    weighed = document_vectors([bag for _, _, bag in found], average, Bm25Parameters())
+    for (source, chunk, _), vector, words in zip(found, vectors, weighed, strict=True):
         passage = Passage(
             f"{source}.{chunk.index}",
             source,
@@ -88,7 +89,7 @@ async def index(
             chunk.start,
             chunk.end,
         )
-        points.append(Point("quality", passage, vector, document_vector(bag, average, Bm25Parameters())))
+        points.append(Point("quality", passage, vector, words))
     await store.upsert(points)
     return len(points)
 

@@ -27,6 +27,7 @@ from sluice_gateway.dataplane.rate_headers import RateHeaders
 from sluice_gateway.dataplane.sse import Usage
 from sluice_gateway.dataplane.structure import Structure
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry, RouteEntry, Table
+from sluice_gateway.dataplane.tags import tags_of
 from sluice_gateway.dataplane.texts import Piece
 from sluice_gateway.dataplane.upstream import Call
 from sluice_gateway.domain.leases import Reservation
@@ -71,6 +72,7 @@ class Heads(NamedTuple):
     all: Sequence[tuple[bytes, bytes]] = ()
     cache: bytes = b""  # in lower case, as `cache_control`
     cache_control: bytes = b""
+    tags: bytes | None = None
 
     def again(self) -> "Heads":
         """Return the same for another request of the client; the length of its body is not told."""
@@ -90,6 +92,7 @@ class Heads(NamedTuple):
             self.all,
             self.cache,
             self.cache_control,
+            self.tags,
         )
 
 
@@ -122,6 +125,7 @@ def read_heads(headers: Headers) -> Heads:
         headers,
         get(b"x-sluice-cache", b"").strip().lower(),
         get(b"cache-control", b"").lower(),
+        get(b"x-sluice-tags"),
     )
 
 
@@ -158,6 +162,8 @@ class RequestContext:
     plan: Plan
     # the kind of user for whom it is
     user_type: str | None = None
+    # what it is counted under besides its key
+    tags: tuple[str, ...]
     # limits: what the request holds of them, what it waits for, whether they are kept without Redis, and what is left
     reservation: Reservation | None = None
     waits_for: asyncio.Future[None] | None = None
@@ -241,6 +247,8 @@ class RequestContext:
         self.body = body
         self.fields: Fields = body.fields
         self.deadline = deadline
+        said, key = heads.tags, self.key.tags
+        self.tags = key if said is None and not body.tags else tags_of(key, body.tags, said)
 
     def talk(self, receive: Receive, send: Send, cycle: RequestResponseCycle | None) -> None:
         """Say how a coroutine hears and answers the client."""

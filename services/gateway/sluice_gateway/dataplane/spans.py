@@ -18,9 +18,9 @@ def is_sampled(ctx: RequestContext, options: Options) -> bool:
     return ratio >= 1.0 or random.random() < ratio  # noqa: S311 - sampling
 
 
-def attributes_of(ctx: RequestContext) -> dict[str, str]:
+def attributes_of(ctx: RequestContext) -> dict[str, str | tuple[str, ...]]:
     """Return what is known of an admitted request."""
-    found = {
+    found: dict[str, str | tuple[str, ...]] = {
         names.HTTP_METHOD: "POST",
         names.HTTP_ROUTE: ctx.endpoint.path,
         names.REQUEST_ID: ctx.heads.request_id,
@@ -29,6 +29,8 @@ def attributes_of(ctx: RequestContext) -> dict[str, str]:
     }
     if ctx.user_type is not None:
         found[names.USER_TYPE] = ctx.user_type
+    if ctx.tags:
+        found[names.TAGS] = ctx.tags
     return found
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sluice_gateway.domain.keys import StoredKey
 from sluice_gateway.domain.limits import Level, LevelLimits, compiled
 from sluice_gateway.domain.ports import KeyRecord
+from sluice_gateway.domain.tags import merged
 from sluice_gateway.domain.tenancy import StoredOrganization, StoredTeam
 
 
@@ -16,6 +17,7 @@ class Parent:
     models: frozenset[str] | None
     limits: LevelLimits | None
     regions: frozenset[str] | None = None
+    tags: tuple[str, ...] = ()
 
 
 def organization_parent(organization: StoredOrganization) -> Parent:
@@ -25,6 +27,7 @@ def organization_parent(organization: StoredOrganization) -> Parent:
         models=_set(organization.models),
         limits=compiled("organization", organization.id, organization.limits),
         regions=_set(organization.allowed_regions),
+        tags=organization.tags,
     )
 
 
@@ -34,6 +37,7 @@ def team_parent(team: StoredTeam) -> Parent:
         disabled=team.disabled or team.deleted_at is not None,
         models=_set(team.models),
         limits=compiled("team", team.id, team.limits),
+        tags=team.tags,
     )
 
 
@@ -64,6 +68,7 @@ def record_of(
         team_id=key.team_id,
         limits=tuple(level for level in levels if level is not None),
         regions=organization.regions if organization else None,
+        tags=merged(organization.tags if organization else (), team.tags if team else (), key.tags),
     )
 
 

@@ -25,7 +25,7 @@ class KeyRecord:
     organisation is disabled; `disabled_by` says which. `limits` has the levels at which something is limited, from the
     organisation to the key; `regions` are those that deployments may be in (`residency.may_use`), None for all. `plain`
     says that nothing has to be asked before the key may be used: it is not disabled, never ends and not read-only.
-    `user_type` is the kind of user for whom it asks, unless a request says another.
+    `user_type` is the kind of user for whom it asks, unless a request says another; `tags` are those of each of its requests.
     """
 
     key_id: str
@@ -43,6 +43,7 @@ class KeyRecord:
     regions: frozenset[str] | None = None
     plain: bool = False
     user_type: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 class KeyRing(Protocol):
@@ -103,6 +104,7 @@ class UsageFields(NamedTuple):
     token_details: tuple[int, ...] | None = None  # of `TokenDetails`, which most requests have none of
     price_source: str | None = None
     user_type: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 class UsageSink(Protocol):

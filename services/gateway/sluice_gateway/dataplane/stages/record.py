@@ -64,6 +64,7 @@ def event_of(ctx: RequestContext, bill: Settlement, ended: float, life: str) -> 
         None if bill.details is None else bill.details[:],
         None if ctx.model is None else ctx.model.price_source,
         ctx.user_type,
+        ctx.tags,
     )
 
 
