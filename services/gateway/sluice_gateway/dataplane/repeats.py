@@ -20,6 +20,7 @@ from sluice_gateway.domain.ports import UsageFields
 
 LONGEST = 8192  # bytes of a body; a longer one costs more to compare than it saves
 MOST = 1000
+_DECIDES = Heads._fields.index("attempt")  # from here on
 
 
 class Repeat(NamedTuple):
@@ -71,7 +72,7 @@ class Repeats:
         first = found.ctx
         if first.key is not key or first.table is not opened.table or first.endpoint is not endpoint:
             return None
-        return found if _says_the_same(first.heads, heads) else None
+        return found if first.heads[_DECIDES:] == heads[_DECIDES:] else None
 
     def learn(self, ctx: RequestContext, wish: Wish, ready: Ready, held: Reservation | None) -> None:
         """Keep what a request led to that was answered with `ready`, and what it had reserved for the worst case."""
@@ -87,14 +88,3 @@ class Repeats:
     def forget(self) -> None:
         """Forget all: the table is another one."""
         self.known.clear()
-
-
-def _says_the_same(first: Heads, heads: Heads) -> bool:
-    # Of the headers that change what is answered from memory, or on whose account; the key was looked at.
-    return (
-        first.cache == heads.cache
-        and first.cache_control == heads.cache_control
-        and first.user_type == heads.user_type
-        and first.attempt == heads.attempt
-        and first.anthropic == heads.anthropic
-    )

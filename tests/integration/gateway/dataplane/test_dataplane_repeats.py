@@ -76,7 +76,9 @@ async def test_what_the_head_says_counts_each_time(provider: Provider, client: h
         assert (await ask(client, gateway, x_sluice_cache="bypas")).status_code == 400
         assert (await ask(client, gateway, x_sluice_deadline_ms="soon")).status_code == 400
         assert (await ask(client, gateway, x_sluice_user_type="nobody")).status_code == 400
+        assert said(await ask(client, gateway, x_sluice_tags="night-run")) == "hit"
         assert said(await ask(client, gateway)) == "hit"
+    assert [row.tags for row in gateway.parts.usage.events[-2:]] == [("night-run",), ()]
 
 
 async def test_a_key_that_changes_or_goes_is_seen_at_once(provider: Provider, client: httpx.AsyncClient) -> None:
