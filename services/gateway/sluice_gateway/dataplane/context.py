@@ -57,7 +57,7 @@ UNREADABLE = -1.0  # a deadline that is no whole number of milliseconds
 
 
 class Heads(NamedTuple):
-    """The request headers that the request path reads."""
+    """The request headers that the request path reads; those from `attempt` on change what is answered, or what is recorded of it."""
 
     authorization: bytes
     content_encoding: bytes | None
@@ -66,10 +66,10 @@ class Heads(NamedTuple):
     named_by_client: bool
     traceparent: str | None
     deadline_s: float | None
+    all: Sequence[tuple[bytes, bytes]]
     attempt: bytes | None = None
     user_type: bytes | None = None
     anthropic: tuple[tuple[str, str], ...] = ()
-    all: Sequence[tuple[bytes, bytes]] = ()
     cache: bytes = b""  # in lower case, as `cache_control`
     cache_control: bytes = b""
     tags: bytes | None = None
@@ -86,10 +86,10 @@ class Heads(NamedTuple):
             False,  # noqa: FBT003 - by position, which takes half the time
             self.traceparent,
             self.deadline_s,
+            self.all,
             self.attempt,
             self.user_type,
             self.anthropic,
-            self.all,
             self.cache,
             self.cache_control,
             self.tags,
@@ -119,10 +119,10 @@ def read_heads(headers: Headers) -> Heads:
         named,
         parent.decode() if parent is not None and _TRACEPARENT.fullmatch(parent) else None,
         None if deadline is None else _deadline(deadline),
+        headers,
         get(b"x-sluice-attempt"),
         get(b"x-sluice-user-type"),
         () if get(b"anthropic-version") is None else _anthropic(get),
-        headers,
         get(b"x-sluice-cache", b"").strip().lower(),
         get(b"cache-control", b"").lower(),
         get(b"x-sluice-tags"),
@@ -224,6 +224,8 @@ class RequestContext:
     cost: float | None = 0.0
     recorded = False
     gone = False
+    # whether spans are made of it, None before that is decided
+    traced: bool | None = None
     span: Span | None = None
     trace_id: str | None = None
 

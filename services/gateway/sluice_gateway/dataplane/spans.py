@@ -1,9 +1,21 @@
 """What the span of a request says."""
 
+import random
+
 from opentelemetry.trace import Span
 
 from sluice.telemetry import names
 from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.deps import Options
+
+
+def is_sampled(ctx: RequestContext, options: Options) -> bool:
+    """Tell whether a request is one of those that are traced: as its caller decided, else by chance."""
+    parent = ctx.heads.traceparent
+    if parent is not None:
+        return bool(int(parent[-1], 16) & 1)
+    ratio = options.trace_ratio_direct if ctx.plan.direct else options.trace_ratio
+    return ratio >= 1.0 or random.random() < ratio  # noqa: S311 - sampling
 
 
 def attributes_of(ctx: RequestContext) -> dict[str, str | tuple[str, ...]]:
