@@ -28,7 +28,7 @@ from sluice.contracts.searching import Query
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_retrieval.adapters.edge import EdgeVectorStore
 from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
-from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vector, terms
+from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vectors, terms
 from sluice_retrieval.domain.chunking import chunk_document
 from sluice_retrieval.domain.documents import MARKDOWN, PLAIN
 from sluice_retrieval.domain.embedding import Embedded, Lane
@@ -116,10 +116,11 @@ async def index(store: EdgeVectorStore, embedder: CachedEmbedder, corpus: Corpus
     average = fmean(len(bag) for _, _, bag in found)
     embedded = await embedder.embed([chunk.embedded_text() for _, chunk, _ in found], "bulk")
     points, tokens = [], {}
-    for (name, chunk, bag), vector in zip(found, embedded.vectors, strict=True):
+    weighed = document_vectors([bag for _, _, bag in found], average, Bm25Parameters())
+    for (name, chunk, _), vector, words in zip(found, embedded.vectors, weighed, strict=True):
         key = f"{name}#{chunk.index}"
         passage = Passage(key, name, corpus.name, name, chunk.heading, chunk.text, chunk.start, chunk.end)
-        points.append(Point("quality", passage, vector, document_vector(bag, average, Bm25Parameters())))
+        points.append(Point("quality", passage, vector, words))
         tokens[key] = chunk.tokens
     for at in range(0, len(points), 500):
         await store.upsert(points[at : at + 500])

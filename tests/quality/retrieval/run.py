@@ -22,7 +22,7 @@ from sluice.contracts.searching import Query, SearchMode
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_retrieval.adapters.edge import EdgeVectorStore
 from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
-from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vector, terms
+from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vectors, terms
 from sluice_retrieval.domain.chunking import Chunk, chunk_document
 from sluice_retrieval.domain.documents import MARKDOWN
 from sluice_retrieval.domain.fusion import Fusion
@@ -78,7 +78,8 @@ async def index(
     average = sum(len(bag) for _, _, bag in found) / len(found)
     vectors = (await embedder.embed([chunk.embedded_text() for _, chunk, _ in found], "bulk")).vectors
     points = []
-    for (source, chunk, bag), vector in zip(found, vectors, strict=True):
+    weighed = document_vectors([bag for _, _, bag in found], average, Bm25Parameters())
+    for (source, chunk, _), vector, words in zip(found, vectors, weighed, strict=True):
         passage = Passage(
             f"{source}.{chunk.index}",
             source,
@@ -89,7 +90,7 @@ async def index(
             chunk.start,
             chunk.end,
         )
-        points.append(Point("quality", passage, vector, document_vector(bag, average, Bm25Parameters())))
+        points.append(Point("quality", passage, vector, words))
     await store.upsert(points)
     return len(points)
 

@@ -15,22 +15,22 @@ import qdrant_edge as qdrant
 
 from sluice.errors import DependencyUnavailable
 from sluice_retrieval.adapters.edge_shard import (
-    DOCUMENT,
     ENGINE_ERROR,
     FIRST,
-    OWNER,
     equals,
     one_of,
     open_shard,
 )
 from sluice_retrieval.adapters.payloads import (
     DENSE_NAMES,
+    DOCUMENT,
+    OWNER,
     SPARSE_NAMES,
     TERMS,
     name_of,
     owner_of,
+    packed_payload,
     passage_of,
-    payload_of,
     point_id,
     ranking_in,
 )
@@ -252,7 +252,7 @@ def _edge_point(point: Point, space: str) -> Any:
             DENSE_NAMES[point.ranking.metric]: dense,
             SPARSE_NAMES[point.ranking.keywords]: qdrant.SparseVector(indices=indices, values=weights),
         },
-        payload={**payload_of(point, space), OWNER: owner_of(point.tenant, point.passage.store_id)},
+        payload=packed_payload(point, space),
     )
 
 

@@ -10,13 +10,12 @@ from typing import Any
 import qdrant_edge as qdrant
 
 from sluice.errors import DependencyUnavailable
-from sluice_retrieval.adapters.payloads import DENSE_NAMES, SPARSE_NAMES, TERMS, owner_of
+from sluice_retrieval.adapters.payloads import DENSE_NAMES, DOCUMENT, OWNER, SPARSE_NAMES, TERMS, owner_of
 
 _log = logging.getLogger(__name__)
 DENSE, SPARSE = DENSE_NAMES["cosine"], SPARSE_NAMES["bm25"]
-OWNER, DOCUMENT = "owner", "document"
 ENGINE_ERROR = Exception  # the engine raises this class itself and nothing narrower
-_KEYWORDS = ("tenant", "store", DOCUMENT, OWNER)
+_OF_OWNER = ("tenant", "store")  # what an owner is made of where an older release noted none
 _MANY = 1_000_000
 _NEVER_KB = 2_000_000_000
 _CONFIG = "edge_config.json"
@@ -96,9 +95,13 @@ def _made(folder: Path, config: Any) -> Any:
 
 
 def _index_fields(shard: Any) -> None:
-    for field in _KEYWORDS:
-        shard.update(qdrant.UpdateOperation.create_field_index(field, qdrant.PayloadSchemaType.Keyword))
+    _index_keywords(shard, (DOCUMENT, OWNER))
     shard.update(qdrant.UpdateOperation.create_field_index(TERMS, qdrant.PayloadSchemaType.Integer))
+
+
+def _index_keywords(shard: Any, fields: Sequence[str]) -> None:
+    for field in fields:
+        shard.update(qdrant.UpdateOperation.create_field_index(field, qdrant.PayloadSchemaType.Keyword))
 
 
 def _stored_as(folder: Path) -> str:
@@ -166,6 +169,7 @@ def _own(shard: Any) -> None:
     lacking = qdrant.Filter(must=[qdrant.IsEmptyCondition(OWNER)])
     if not shard.count(qdrant.CountRequest(exact=True, filter=lacking)):
         return
+    _index_keywords(shard, _OF_OWNER)
     for tenant in _values(shard, "tenant", lacking):
         of_tenant = qdrant.Filter(must=[equals("tenant", tenant), qdrant.IsEmptyCondition(OWNER)])
         for store in _values(shard, "store", of_tenant):

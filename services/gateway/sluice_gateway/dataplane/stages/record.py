@@ -11,6 +11,7 @@ from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.domain.leases import nano_dollars
 from sluice_gateway.domain.ports import UsageFields, UsageSink
 
+_TENANT, _TTFT, _ISSUES = map(UsageFields._fields.index, ("tenant", "ttft_ms", "guard_issues"))
 _LONGEST_USER = 128
 _LONGEST_NAMED = 57  # with "-repair" as long as a request id may be
 _BESIDE: dict[str, tuple[UsageStatus, int, str]] = {
@@ -63,6 +64,7 @@ def event_of(ctx: RequestContext, bill: Settlement, ended: float, life: str) -> 
         None if bill.details is None else bill.details[:],
         None if ctx.model is None else ctx.model.price_source,
         ctx.user_type,
+        ctx.tags,
     )
 
 
@@ -98,6 +100,23 @@ def record_beside(
             ttft_ms=None,
         )
     )
+
+
+def record_again(ctx: RequestContext, usage: UsageSink, ended: float, row: UsageFields) -> None:
+    """Write down a request that is answered from memory as the one of `row` was: no model worked for it.
+
+    Raises:
+        DependencyUnavailable: as `record`.
+    """
+    if ctx.reservation is not None:
+        ctx.reservation.settle(0, 0)
+        ctx.reservation = None
+    heads, ttft = ctx.heads, ctx.ttft
+    first_word = None if ttft is None else ttft * 1000
+    own = event_id(heads), heads.request_id, ctx.at
+    took = (ended - ctx.started) * 1000
+    usage.record(UsageFields._make((*own, *row[_TENANT:_TTFT], first_word, took, *row[_ISSUES:])))
+    ctx.recorded = True
 
 
 def record(ctx: RequestContext, usage: UsageSink, ended: float) -> Settlement:
