@@ -19,7 +19,10 @@ class Limit(StrEnum):
 
 
 Models = Annotated[
-    list[str] | None, typer.Option("--model", help="a model that may be used; repeat for several; none means all")
+    list[str] | None,
+    typer.Option(
+        "--model", help="a model that may be used, or a pattern such as gpt-4*; repeat for several; none means all"
+    ),
 ]
 AllModels = Annotated[bool, typer.Option("--all-models", help="allow every model again")]
 PerMinute = Annotated[int | None, typer.Option("--requests-per-minute", min=1, help="requests a minute")]

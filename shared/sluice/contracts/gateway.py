@@ -48,7 +48,7 @@ class SetLimits(Limits):
 
 
 class CreateApiKey(Request):
-    """A new key; `models` null allows every model, `expires_at` (unix seconds) null never expires.
+    """A new key; `models` null allows every model, and `*` in one of its names any characters (`gpt-4*`, `openai/*`); `expires_at` (unix seconds) null never expires.
 
     It belongs to the organisation of `team_id`, of `organization_id`, or to the one whose tenant is `tenant`; an
     organisation for a tenant that has none yet is made with its first key. `policy` names a policy of the routing snapshot

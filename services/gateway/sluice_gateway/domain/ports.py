@@ -20,7 +20,7 @@ from sluice_gateway.domain.limits import Level, LevelLimits
 class KeyRecord:
     """An API key as the request path sees it, with all that its team and organisation allow; the key itself is never kept.
 
-    `models` is the list of model and route names that key, team and organisation all allow, None for all; `policy`
+    `models` is the list of model and route names that key, team and organisation all allow, patterns resolved, None for all; `policy`
     replaces the policy of the model or route; `expires_at` is in unix seconds. `disabled` is also true when the team or
     organisation is disabled; `disabled_by` says which. `limits` has the levels at which something is limited, from the
     organisation to the key; `regions` are those that deployments may be in (`residency.may_use`), None for all. `plain`

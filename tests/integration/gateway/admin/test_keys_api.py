@@ -253,6 +253,18 @@ async def test_ready_needs_keys_a_snapshot_and_the_journal(gateway: Gateway, flu
     assert gateway.deps.routing.current.version == 3
 
 
+async def test_models_lists_what_patterns_of_a_key_stand_for(gateway: Gateway) -> None:
+    created = await made(gateway, tenant="acme", models=["mo*k", "x"])
+    assert gateway.deps.routing.offer(snapshot(4))
+    own = {"authorization": f"Bearer {created.key}"}
+    listed = (await gateway.client.get("/v1/models", headers=own)).json()["data"]
+    assert [row["id"] for row in listed] == ["mock"]
+    refused = {"model": "large", "messages": [{"role": "user", "content": "x"}]}
+    answer = await gateway.client.post("/v1/chat/completions", json=refused, headers=own)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (403, "model")
+    assert (await gateway.client.get("/v1/key", headers=own)).json()["models"] == ["mo*k", "x"]
+
+
 async def within_a_second(check: Any) -> None:
     deadline = time.monotonic() + 1.0
     while not check():
