@@ -11,12 +11,12 @@ import orjson
 from pydantic import Field, ValidationError, model_validator
 
 from sluice.contracts.base import Request
-from sluice.contracts.enhanced import EvidenceKind
 from sluice.contracts.memories import MemoryUse
 from sluice.contracts.questions import QueryUnderstanding
-from sluice.contracts.retrieval import ContextPlacement, ContextTemplate, RerankMethod, SearchFilter, SearchMode
+from sluice.contracts.retrieval import BudgetChoice, ContextPlacement, ContextTemplate
 from sluice.contracts.routing import StructuredMode
 from sluice.contracts.sampling import SamplingPreset
+from sluice.contracts.searching import RankingControl
 from sluice.sentences import faults
 from sluice_gateway import nesting
 from sluice_gateway.dataplane import file_search, names
@@ -34,16 +34,13 @@ _LONG = 2048  # bytes of a body from where on it takes longer to search it than 
 _STREAM_TAIL = b',"stream_options":{"include_usage":true}}'
 
 
-class RetrievalOptions(Request):
+class RetrievalOptions(RankingControl, Request):
     """`sluice.retrieval`: which vector stores to search for this request, and whether to recall what is known of the end user."""
 
     vector_store_ids: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=100)], ...], Field(max_length=20)
     ] = ()
     memory: MemoryUse | None = None
-    top_k: Annotated[int, Field(ge=1, le=50)] = 5
-    mode: SearchMode = "hybrid"
-    rerank: RerankMethod = "none"
     placement: ContextPlacement = "ranked"
     follow_ups: Annotated[
         bool, Field(description="make a follow-up a question that stands alone, from the messages before it")
@@ -52,11 +49,7 @@ class RetrievalOptions(Request):
         QueryUnderstanding | None, Field(description="what is done with the question first; else as the stores say")
     ] = None
     template: ContextTemplate = "numbered"
-    filters: SearchFilter | None = None
-    kinds: Annotated[
-        tuple[EvidenceKind, ...],
-        Field(min_length=1, max_length=2, description="search documents with text, images, or both"),
-    ] = ("text", "image")
+    budget_tokens: BudgetChoice = None
     results: Annotated[bool, Field(description="tell what was found in a `file_search_call`, in /v1/responses")] = False
 
     @model_validator(mode="after")
