@@ -59,13 +59,14 @@ def create(
     max_concurrent: limits.Concurrent = None,
     budget_per_day_usd: limits.PerDay = None,
     budget_per_month_usd: limits.PerMonth = None,
+    tag: limits.Tags = None,
     metadata: limits.Metadata = None,
 ) -> None:
     """Make an organisation."""
     body: dict[str, Any] = {"name": name, **limits.models(model)}
     body |= {"tenant": tenant} if tenant else {}
     body |= {"allowed_regions": region} if region else {}
-    body |= limits.metadata(metadata)
+    body |= limits.metadata(metadata) | limits.tags(tag)
     body |= limits.limits(
         requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd
     )
@@ -86,6 +87,7 @@ def change(
     max_concurrent: limits.Concurrent = None,
     budget_per_day_usd: limits.PerDay = None,
     budget_per_month_usd: limits.PerMonth = None,
+    tag: limits.Tags = None,
     metadata: limits.Metadata = None,
     no_limit: limits.NoLimit = None,
 ) -> None:
@@ -93,7 +95,7 @@ def change(
     body = limits.models(model, every=all_models)
     body |= {"name": name} if name else {}
     body |= {"allowed_regions": None if anywhere else region} if anywhere or region else {}
-    body |= limits.metadata(metadata)
+    body |= limits.metadata(metadata) | limits.tags(tag)
     body |= limits.limits(
         requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd, no_limit
     )

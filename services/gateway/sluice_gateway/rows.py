@@ -34,6 +34,7 @@ def key_of(row: ApiKeyRow, retired: Iterable[RetiredSecret] = ()) -> StoredKey:
         models=tuple(row.models) if row.models is not None else None,
         policy=row.policy,
         user_type=row.user_type,
+        tags=tuple(row.tags),
         limits=limits_of(row.limits),
         rotated_at=row.rotated_at,
         expires_at=row.expires_at,

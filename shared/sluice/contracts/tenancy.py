@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from sluice.contracts.base import Metadata, Reply, Request
-from sluice.contracts.gateway import Id, KeyName, Limits, ModelNames, SetLimits, Tenant
+from sluice.contracts.gateway import Id, KeyName, Limits, ModelNames, SetLimits, Tags, Tenant
 from sluice.contracts.routing import Region
 
 Regions = Annotated[tuple[Region, ...], Field(min_length=1, max_length=50)]
@@ -29,6 +29,7 @@ class CreateOrganization(Request):
     tenant: Tenant | None = None
     models: ModelNames | None = None
     allowed_regions: Regions | None = None
+    tags: Tags = ()
     limits: SetLimits = SetLimits()
     metadata: Metadata = Field(default_factory=dict)
 
@@ -42,6 +43,7 @@ class UpdateOrganization(Request):
     disabled: bool | None = None
     models: ModelNames | None = None
     allowed_regions: Regions | None = None
+    tags: Tags | None = None
     limits: SetLimits | None = None
     metadata: Metadata | None = None
 
@@ -56,6 +58,7 @@ class Organization(Reply):
     disabled: bool
     models: tuple[str, ...] | None = None
     allowed_regions: tuple[str, ...] | None = None
+    tags: tuple[str, ...] = ()
     limits: Limits = Limits()
     metadata: dict[str, str] = Field(default_factory=dict)
     created_at: int
@@ -80,6 +83,7 @@ class CreateTeam(Request):
     name: KeyName
     organization_id: Id | None = None
     models: ModelNames | None = None
+    tags: Tags = ()
     limits: SetLimits = SetLimits()
     metadata: Metadata = Field(default_factory=dict)
 
@@ -92,6 +96,7 @@ class UpdateTeam(Request):
     name: KeyName | None = None
     disabled: bool | None = None
     models: ModelNames | None = None
+    tags: Tags | None = None
     limits: SetLimits | None = None
     metadata: Metadata | None = None
 
@@ -105,6 +110,7 @@ class Team(Reply):
     name: str
     disabled: bool
     models: tuple[str, ...] | None = None
+    tags: tuple[str, ...] = ()
     limits: Limits = Limits()
     metadata: dict[str, str] = Field(default_factory=dict)
     created_at: int

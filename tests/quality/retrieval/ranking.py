@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tests.quality.retrieval.corpora import Corpus, Question, development_corpora, test_corpora
 
-from sluice.contracts.retrieval import ChunkingOptions, Query
+from sluice.contracts.retrieval import ChunkingOptions
+from sluice.contracts.searching import Query
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_retrieval.adapters.edge import EdgeVectorStore
 from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from sluice.contracts.retrieval import ChunkingOptions, Query, SearchMode
+from sluice.contracts.retrieval import ChunkingOptions
+from sluice.contracts.searching import Query, SearchMode
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_retrieval.adapters.edge import EdgeVectorStore
 from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files

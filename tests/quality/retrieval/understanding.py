@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 from tests.quality.retrieval.run import HERE, index, read_corpus
 
 from sluice.contracts.questions import QueryUnderstanding
-from sluice.contracts.retrieval import ChunkingOptions, Query
+from sluice.contracts.retrieval import ChunkingOptions
+from sluice.contracts.searching import Query
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_retrieval.adapters.edge import EdgeVectorStore
 from sluice_retrieval.adapters.languages import Languages

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sluice.contracts.retrieval import Compound, Query, SearchRequest
+from sluice.contracts.searching import Compound, Query, SearchRequest
 from sluice_retrieval.domain.diversity import maximal_marginal_relevance
 from sluice_retrieval.domain.embedding import BegunVectors, Embedded, Lane
 from sluice_retrieval.domain.fusion import Fusion, scaled, weighted_fusion

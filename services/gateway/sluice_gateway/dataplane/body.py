@@ -11,17 +11,18 @@ import orjson
 from pydantic import Field, ValidationError, model_validator
 
 from sluice.contracts.base import Request
-from sluice.contracts.enhanced import EvidenceKind
 from sluice.contracts.memories import MemoryUse
 from sluice.contracts.questions import QueryUnderstanding
-from sluice.contracts.retrieval import ContextPlacement, ContextTemplate, RerankMethod, SearchFilter, SearchMode
+from sluice.contracts.retrieval import BudgetChoice, ContextPlacement, ContextTemplate
 from sluice.contracts.routing import SamplingPreset, StructuredMode
+from sluice.contracts.searching import RankingControl
 from sluice.sentences import faults
 from sluice_gateway import nesting
 from sluice_gateway.dataplane import file_search, names
 from sluice_gateway.dataplane.errors import InvalidRequest, wrong_value
 from sluice_gateway.dataplane.media import check_form, check_image, check_speech
 from sluice_gateway.dataplane.ranking import check_ranking
+from sluice_gateway.domain.tags import checked_tags
 from sluice_gateway.translate.errors import Untranslatable
 from sluice_gateway.translate.shapes import Client
 
@@ -32,16 +33,13 @@ _LONG = 2048  # bytes of a body from where on it takes longer to search it than 
 _STREAM_TAIL = b',"stream_options":{"include_usage":true}}'
 
 
-class RetrievalOptions(Request):
+class RetrievalOptions(RankingControl, Request):
     """`sluice.retrieval`: which vector stores to search for this request, and whether to recall what is known of the end user."""
 
     vector_store_ids: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=100)], ...], Field(max_length=20)
     ] = ()
     memory: MemoryUse | None = None
-    top_k: Annotated[int, Field(ge=1, le=50)] = 5
-    mode: SearchMode = "hybrid"
-    rerank: RerankMethod = "none"
     placement: ContextPlacement = "ranked"
     follow_ups: Annotated[
         bool, Field(description="make a follow-up a question that stands alone, from the messages before it")
@@ -50,11 +48,7 @@ class RetrievalOptions(Request):
         QueryUnderstanding | None, Field(description="what is done with the question first; else as the stores say")
     ] = None
     template: ContextTemplate = "numbered"
-    filters: SearchFilter | None = None
-    kinds: Annotated[
-        tuple[EvidenceKind, ...],
-        Field(min_length=1, max_length=2, description="search documents with text, images, or both"),
-    ] = ("text", "image")
+    budget_tokens: BudgetChoice = None
     results: Annotated[bool, Field(description="tell what was found in a `file_search_call`, in /v1/responses")] = False
 
     @model_validator(mode="after")
@@ -79,7 +73,7 @@ class ParsedBody(NamedTuple):
     `canonical` says that the bytes must be written anew from `fields` (a duplicated or escaped name could mean one thing here
     and another upstream). `native` holds the fields as they came when the client speaks another API than OpenAI's;
     `untranslatable` says why `fields` is not a translation of them, so that nothing but such a provider may read them.
-    `links` are the addresses that the model's server will fetch.
+    `links` are the addresses that the model's server will fetch; `tags` stood in `metadata.tags`, from which they are taken out.
     """
 
     fields: Fields
@@ -92,6 +86,7 @@ class ParsedBody(NamedTuple):
     native: Fields | None = None
     untranslatable: InvalidRequest | None = None
     links: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 def parse(raw: bytes, kind: Kind) -> ParsedBody:
@@ -137,6 +132,8 @@ def parse_foreign(raw: bytes, client: Client) -> ParsedBody:
             names.check_messages(told, field)
     if client.style == "responses":
         native = file_search.in_our_words(native)
+    came = native
+    native, tags = _without_tags(native) if "metadata" in native else (native, ())
     problem: InvalidRequest | None = None
     try:
         fields = client.request({name: value for name, value in native.items() if name != "sluice"})
@@ -151,7 +148,14 @@ def parse_foreign(raw: bytes, client: Client) -> ParsedBody:
     links = body.links
     if b"url" in raw or b"\\u00" in raw:  # also what is not translated may reach a provider of the same API
         links = tuple(dict.fromkeys((*links, *_links_in(native))))
-    return body._replace(wants_usage=True, native=native, untranslatable=problem, links=links)
+    return body._replace(
+        wants_usage=True,
+        canonical=body.canonical or native is not came,
+        native=native,
+        untranslatable=problem,
+        links=links,
+        tags=tags,
+    )
 
 
 def _checked_body(raw: bytes, fields: Fields, kind: Kind) -> ParsedBody:
@@ -162,8 +166,11 @@ def _checked_body(raw: bytes, fields: Fields, kind: Kind) -> ParsedBody:
         raise wrong_value("model", "must be at most 200 characters long.")
     has_parts = _CONTENT[kind](fields)
     stream, max_tokens = False, None
-    if not _CHECKED.isdisjoint(fields):
+    given = fields
+    tags: tuple[str, ...] = ()
+    if not _LOOKED_AT.isdisjoint(fields):
         stream, max_tokens = _checked(fields)
+        fields, tags = _without_tags(fields) if "metadata" in fields else (fields, ())
     if stream and kind in _WHOLE:
         raise wrong_value("stream", f"must not be true: {_WHOLE[kind]} are not streamed.")
     options = fields.get("stream_options")
@@ -174,7 +181,8 @@ def _checked_body(raw: bytes, fields: Fields, kind: Kind) -> ParsedBody:
         options is not None and _stream_options(options, stream=stream),
         max_tokens,
         _extension(fields) if "sluice" in fields else None,
-        _is_ambiguous(raw, model),
+        fields is not given or _is_ambiguous(raw, model),
+        tags=tags,
         links=_links(fields) if has_parts else (),
     )
 
@@ -242,6 +250,20 @@ def _checked(fields: Fields) -> tuple[bool, int | None]:
         else:
             _SAMPLING[name](value)
     return stream, max_tokens
+
+
+def _without_tags(fields: Fields) -> tuple[Fields, tuple[str, ...]]:
+    # A list in `metadata` is ours: providers that keep metadata take texts only. A text named `tags` is the caller's own.
+    metadata = fields["metadata"]
+    if type(metadata) is not dict or type(metadata.get("tags")) is not list:
+        return fields, ()
+    try:
+        tags = checked_tags(metadata["tags"])
+    except ValueError as exc:
+        raise wrong_value("metadata.tags", str(exc)) from exc
+    rest = {name: value for name, value in metadata.items() if name != "tags"}
+    others = {name: value for name, value in fields.items() if name != "metadata"}
+    return {**others, "metadata": rest} if rest else others, tags
 
 
 def _flag(value: object) -> bool:
@@ -412,3 +434,4 @@ _SAMPLING = {"temperature": _check_temperature, "top_p": _check_top_p, "top_k": 
 _MAX_TOKENS = frozenset({"max_tokens", "max_completion_tokens"})
 _COUNT = re.compile(r"[0-9]{1,3}")
 _CHECKED = frozenset({"stream", *_MAX_TOKENS, *_SAMPLING})
+_LOOKED_AT = _CHECKED | {"metadata"}

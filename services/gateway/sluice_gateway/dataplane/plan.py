@@ -3,12 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sluice.contracts.judging import ConfidencePolicy, JudgedMode
-from sluice.contracts.memories import MemoryUse
-from sluice.contracts.questions import QueryUnderstanding
-from sluice.contracts.retrieval import ContextPlacement, ContextTemplate, RerankMethod
+from sluice.contracts.retrieval import RetrievalPolicy
 from sluice.contracts.routing import (
     AttemptPolicy,
     CachePolicy,
@@ -44,21 +42,6 @@ class Stages(NamedTuple):
     retrieve: Stage
 
 
-class RetrievalPlan(NamedTuple):
-    """Retrieval that a policy switches on."""
-
-    vector_store_ids: tuple[str, ...]
-    top_k: int
-    mode: Literal["hybrid", "dense", "bm25"]
-    on_error: Literal["fail", "continue"]
-    rerank: RerankMethod = "none"
-    placement: ContextPlacement = "ranked"
-    follow_ups: bool = True
-    understand: QueryUnderstanding | None = None
-    template: ContextTemplate = "numbered"
-    memory: MemoryUse | None = None
-
-
 class Attempting(NamedTuple):
     """What a policy says of attempts: times for each, how many there may be, and when another deployment is asked as well.
 
@@ -92,7 +75,7 @@ class Plan:
     guard_output: GuardMode
     guard_policy: str
     fail_open: bool
-    retrieval: RetrievalPlan | None
+    retrieval: RetrievalPolicy | None
     groups: tuple[tuple[Stage, ...], ...]
     direct: bool
     cache: CachePolicy | None = None
@@ -153,22 +136,7 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
     """Return the plan of a policy; `virtual` adds the question to the router, `retrieval_asked` the retrieval of a request."""
     effective = policy or Policy(name="")
     wanted = effective.retrieval
-    retrieval = (
-        RetrievalPlan(
-            wanted.vector_store_ids,
-            wanted.top_k,
-            wanted.mode,
-            wanted.on_error,
-            wanted.rerank,
-            wanted.placement,
-            wanted.follow_ups,
-            wanted.understand,
-            wanted.template,
-            wanted.memory,
-        )
-        if wanted is not None and (wanted.vector_store_ids or wanted.memory is not None)
-        else None
-    )
+    retrieval = wanted if wanted is not None and (wanted.vector_store_ids or wanted.memory is not None) else None
     first: list[Stage] = []
     second: list[Stage] = []
     if effective.guard_input != "off":

@@ -179,7 +179,7 @@ class ModelMetrics:
 class ModelEntry:
     """A model that callers can name."""
 
-    __slots__ = ("_within", "balancer", "card", "config", "context_tokens", "dearest_input", "dearest_output", "deployments", "differences", "fallbacks", "fingerprint", "header", "header_line", "hedge_s", "input_price", "long_above", "longest_answer", "metrics", "name",
+    __slots__ = ("_within", "balancer", "card", "config", "context_tokens", "dearest_input", "dearest_output", "deployments", "differences", "fallbacks", "fingerprint", "header", "header_line", "hedge_s", "input_price", "kind", "long_above", "longest_answer", "metrics", "most_output", "name",
                  "on", "output_price", "plan", "policy", "price_source", "priced", "prompt_limit_bytes", "request_fee", "unit_prices")  # fmt: skip
 
     def __init__(
@@ -192,7 +192,7 @@ class ModelEntry:
         prompt_limit_bytes: int,
         balancer: Balancer | None = None,
     ) -> None:
-        self.name = config.name
+        self.name, self.kind, self.most_output = config.name, config.kind, config.max_output_tokens
         self.config = config
         self.deployments = deployments
         self.policy = policy

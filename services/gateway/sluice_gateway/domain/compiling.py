@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from sluice_gateway.domain.allowed import resolved
 from sluice_gateway.domain.keys import StoredKey
 from sluice_gateway.domain.limits import Level, LevelLimits, compiled
 from sluice_gateway.domain.ports import KeyRecord
+from sluice_gateway.domain.tags import merged
 from sluice_gateway.domain.tenancy import StoredOrganization, StoredTeam
 
 
@@ -16,6 +18,7 @@ class Parent:
     models: frozenset[str] | None
     limits: LevelLimits | None
     regions: frozenset[str] | None = None
+    tags: tuple[str, ...] = ()
 
 
 def organization_parent(organization: StoredOrganization) -> Parent:
@@ -25,6 +28,7 @@ def organization_parent(organization: StoredOrganization) -> Parent:
         models=_set(organization.models),
         limits=compiled("organization", organization.id, organization.limits),
         regions=_set(organization.allowed_regions),
+        tags=organization.tags,
     )
 
 
@@ -34,13 +38,21 @@ def team_parent(team: StoredTeam) -> Parent:
         disabled=team.disabled or team.deleted_at is not None,
         models=_set(team.models),
         limits=compiled("team", team.id, team.limits),
+        tags=team.tags,
     )
 
 
 def record_of(
-    key: StoredKey, team: Parent | None, organization: Parent | None, *, until: int | None = None
+    key: StoredKey,
+    team: Parent | None,
+    organization: Parent | None,
+    *,
+    until: int | None = None,
+    names: frozenset[str] = frozenset(),
 ) -> KeyRecord:
     """Return what the request path needs to know of a key; `until` is when one of its secrets ends before the key does.
+
+    `names` are the models and routes that there are, which patterns of allow-lists stand for.
 
     A key whose team or organisation is not known is disabled: what is not known may not be taken for no limit.
     """
@@ -53,7 +65,9 @@ def record_of(
         tenant=key.tenant,
         name=key.name,
         role=key.role,
-        models=_all_of(_set(key.models), team.models if team else None, organization.models if organization else None),
+        models=_all_of(
+            names, _set(key.models), team.models if team else None, organization.models if organization else None
+        ),
         policy=key.policy,
         user_type=key.user_type,
         expires_at=min(ends) if ends else None,
@@ -64,6 +78,7 @@ def record_of(
         team_id=key.team_id,
         limits=tuple(level for level in levels if level is not None),
         regions=organization.regions if organization else None,
+        tags=merged(organization.tags if organization else (), team.tags if team else (), key.tags),
     )
 
 
@@ -75,8 +90,8 @@ def _disabled_by(key: StoredKey, team: Parent | None, organization: Parent | Non
     return "key" if key.disabled or key.revoked_at is not None else None
 
 
-def _all_of(*lists: frozenset[str] | None) -> frozenset[str] | None:
-    given = [names for names in lists if names is not None]
+def _all_of(names: frozenset[str], *lists: frozenset[str] | None) -> frozenset[str] | None:
+    given = [resolved(allowed, names) for allowed in lists if allowed is not None]
     return frozenset.intersection(*given) if given else None
 
 

@@ -202,6 +202,7 @@ class KeyAdmin:
                     models=request.models,
                     policy=request.policy,
                     user_type=request.user_type,
+                    tags=request.tags,
                     limits=request.limits,
                     expires_at=request.expires_at,
                     metadata=dict(request.metadata),

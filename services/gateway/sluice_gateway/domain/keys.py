@@ -44,6 +44,7 @@ class StoredKey:
     models: tuple[str, ...] | None = None
     policy: str | None = None
     user_type: str | None = None
+    tags: tuple[str, ...] = ()
     limits: Limits = NO_LIMITS
     rotated_at: int | None = None
     expires_at: int | None = None
@@ -74,6 +75,7 @@ class StoredKey:
             models=self.models,
             policy=self.policy,
             user_type=self.user_type,
+            tags=self.tags,
             limits=self.limits,
             metadata=self.metadata,
             created_at=self.created_at,

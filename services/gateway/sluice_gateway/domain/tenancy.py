@@ -10,7 +10,7 @@ from sluice.contracts.tenancy import Organization, Team
 from sluice_gateway.domain.keys import StoredKey
 from sluice_gateway.domain.limits import NO_LIMITS
 
-_WITHOUT_NULL = frozenset({"name", "disabled", "role", "metadata"})
+_WITHOUT_NULL = frozenset({"name", "disabled", "role", "metadata", "tags"})
 Stored = TypeVar("Stored", "StoredOrganization", "StoredTeam", StoredKey)
 
 
@@ -28,6 +28,7 @@ class StoredOrganization:
     disabled: bool = False
     models: tuple[str, ...] | None = None
     allowed_regions: tuple[str, ...] | None = None
+    tags: tuple[str, ...] = ()
     limits: Limits = NO_LIMITS
     metadata: dict[str, str] = field(default_factory=dict)
     deleted_at: int | None = None
@@ -46,6 +47,7 @@ class StoredOrganization:
             disabled=self.disabled,
             models=self.models,
             allowed_regions=self.allowed_regions,
+            tags=self.tags,
             limits=self.limits,
             metadata=self.metadata,
             created_at=self.created_at,
@@ -62,6 +64,7 @@ class StoredTeam:
     created_at: int
     disabled: bool = False
     models: tuple[str, ...] | None = None
+    tags: tuple[str, ...] = ()
     limits: Limits = NO_LIMITS
     metadata: dict[str, str] = field(default_factory=dict)
     deleted_at: int | None = None
@@ -74,6 +77,7 @@ class StoredTeam:
             name=self.name,
             disabled=self.disabled,
             models=self.models,
+            tags=self.tags,
             limits=self.limits,
             metadata=self.metadata,
             created_at=self.created_at,

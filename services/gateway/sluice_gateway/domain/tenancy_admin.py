@@ -96,6 +96,7 @@ class TenancyAdmin:
             name=request.name,
             created_at=int(trail.at),
             models=request.models,
+            tags=request.tags,
             allowed_regions=request.allowed_regions,
             limits=request.limits,
             metadata=dict(request.metadata),
@@ -136,6 +137,7 @@ class TenancyAdmin:
             name=request.name,
             created_at=int(trail.at),
             models=request.models,
+            tags=request.tags,
             limits=request.limits,
             metadata=dict(request.metadata),
         )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sluice.contracts.retrieval import Query
+from sluice.contracts.searching import Query
 from sluice_retrieval.domain.embedding import BegunVectors
 from sluice_retrieval.domain.fusion import Fusion
 from sluice_retrieval.domain.points import Probe, Scope, Searcher

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from sluice.contracts.retrieval import Query, SearchFilter
+from sluice.contracts.searching import Query, SearchFilter
 from sluice.contracts.vector_ranking import VectorMetric
 from sluice_retrieval.domain.bm25 import query_terms, query_vector
 from sluice_retrieval.domain.diversity import maximal_marginal_relevance
@@ -58,6 +58,15 @@ class Place(NamedTuple):
     score: float
 
 
+class Match(NamedTuple):
+    """A chunk that was found inside a passage that is given in its place."""
+
+    chunk_id: str
+    start: int
+    end: int
+    score: float
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A passage that was found, and how it came to its place."""
@@ -69,6 +78,7 @@ class Hit:
     reranked: Place | None = None
     reranker: str | None = None
     likeness: float | None = None
+    matched: tuple[Match, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,22 +2,23 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sluice.contracts.questions import QueryUnderstanding, Understood
-from sluice.contracts.retrieval import (
-    DegradedPart,
-    Query,
-)
+from sluice.contracts.retrieval import ContentQuery, DegradedPart
+from sluice.contracts.searching import ParentExpansion, Query
 from sluice.contracts.tables import ComputedFigure
 from sluice.telemetry import names
 from sluice_retrieval.domain.asking import Engine, find, prepare, terms_to_add, with_terms
+from sluice_retrieval.domain.documents import MARKDOWN
 from sluice_retrieval.domain.embedding import BegunVectors, OfTenant
+from sluice_retrieval.domain.errors import DocumentNotFound
 from sluice_retrieval.domain.image_vectors import RANKING, WithImages
 from sluice_retrieval.domain.images import among
 from sluice_retrieval.domain.ingest import AWAY
 from sluice_retrieval.domain.library import DocumentDetails
+from sluice_retrieval.domain.parents import Around, expanded
 from sluice_retrieval.domain.points import Dense, Searcher
 from sluice_retrieval.domain.questions.understanding import Reading, understand
 from sluice_retrieval.domain.rerank import FEATURES
@@ -81,7 +82,29 @@ async def find_hits(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: 
     told = reading.told(terms)
     computed = await figure_of(deps, tenant, told.query, found) if options.compute else None
     degraded = _degraded(query, reading, found, blind=looks.away)
+    if query.parent is not None:
+        found = await _in_parents(deps, tenant, found, ready, query.parent)
     return Found(found, ready, told, version, computed, degraded)
+
+
+async def _in_parents(
+    deps: Deps, tenant: str, hits: Sequence[Hit], details: Mapping[str, DocumentDetails], wish: ParentExpansion
+) -> list[Hit]:
+    """Return the hits with what surrounds them; the text of an image is whole already."""
+
+    async def read(hit: Hit, start: int, length: int) -> Around | None:
+        passage = hit.passage
+        if details[passage.document_id].media_type.startswith("image/"):
+            return None
+        part = ContentQuery(start=start, length=length)
+        try:
+            found = await deps.library.content(tenant, passage.store_id, passage.document_id, part)
+        except DocumentNotFound:  # deleted just now
+            return None
+        return Around(found.text, found.start, found.end >= found.length)
+
+    headed = frozenset(one for one, known in details.items() if known.media_type == MARKDOWN)
+    return await expanded(hits, wish, read, deps.embedder.counter, headed)
 
 
 class _Looks(NamedTuple):

@@ -35,6 +35,9 @@ JSON = st.recursive(
     ({"max_completion_tokens": -1}, "max_completion_tokens"), ({"n": 0}, "n"), ({"n": "2"}, "n"),
     ({"stream_options": {}}, "stream_options"), ({"stream": True, "stream_options": 3}, "stream_options"),
     ({"stream": True, "stream_options": {"include_usage": "y"}}, "stream_options.include_usage"),
+    ({"metadata": {"tags": [1]}}, "metadata.tags"), ({"metadata": {"tags": ["a,b"]}}, "metadata.tags"),
+    ({"metadata": {"tags": [" a"]}}, "metadata.tags"), ({"metadata": {"tags": ["a\n"]}}, "metadata.tags"),
+    ({"metadata": {"tags": ["x" * 65]}}, "metadata.tags"), ({"metadata": {"tags": [str(n) for n in range(17)]}}, "metadata.tags"),
     ({"sluice": 3}, "sluice"), ({"sluice": {"x": 1}}, "sluice.x"),
     ({"sluice": {"retrieval": {"vector_store_ids": []}}}, "sluice.retrieval"),
 ])  # fmt: skip

@@ -68,9 +68,9 @@ def check_model(model: ModelEntry, endpoint: Endpoint, body: ParsedBody, raw_siz
     Raises:
         InvalidRequest: the wrong endpoint, more output tokens than the model gives, or a prompt that cannot fit.
     """
-    if model.config.kind != endpoint.model_kind:
-        raise _wrong_kind(model.name, model.config.kind, endpoint)
-    most = model.config.max_output_tokens
+    if model.kind != endpoint.model_kind:
+        raise _wrong_kind(model.name, model.kind, endpoint)
+    most = model.most_output
     if most is not None and body.max_tokens is not None and body.max_tokens > most:
         raise InvalidRequest(
             f"`max_tokens` is {body.max_tokens}; {model.name} gives at most {most}. Lower it.",
