@@ -62,6 +62,7 @@ from sluice_gateway.cache.similar import SimilarQuestions
 from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.dataplane.asgi import Receive, Scope, Send
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
+from sluice_gateway.domain.allowed import names_in
 from sluice_gateway.domain.batches import BatchQueue
 from sluice_gateway.domain.key_admin import KeyAdmin
 from sluice_gateway.domain.ring import MemoryKeyRing
@@ -267,6 +268,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         def use(snapshot: RoutingSnapshot) -> None:
             credentials.expect(snapshot)
             prices.use(snapshot)
+            ring.use_names(names_in(snapshot))
 
         holder = SnapshotHolder(redis, router, use, reload_s=settings.snapshot_reload_s)
         await holder.begin()

@@ -8,7 +8,8 @@ from fastapi import FastAPI
 
 from sluice.clients.retrieval import RetrievalClient
 from sluice.contracts.embeddings import EmbeddingRequest
-from sluice.contracts.retrieval import ContextRequest, DocumentCreate, SearchRequest, VectorStoreCreate
+from sluice.contracts.retrieval import ContextRequest, DocumentCreate, VectorStoreCreate
+from sluice.contracts.searching import SearchRequest
 from sluice.errors import NotFound
 from sluice.settings import PlatformSettings
 from sluice.testing import admin_headers, service_client, service_headers

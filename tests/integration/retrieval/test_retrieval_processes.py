@@ -102,6 +102,16 @@ def test_a_document_is_ingested_found_and_cited(shared: Any) -> None:
         assert best["heading"] == "Sluice > Gateway"
         assert best["source"] == "guide.md"
         assert GUIDE[best["start"] : best["end"]] == best["text"]
+    parent = {"within": "document", "max_tokens": 300}
+    [whole] = shared.search(store, "On which port does the gateway listen?", parent=parent)
+    assert (whole["text"], whole["start"]) == (GUIDE.rstrip(), 0), "all three chunks lie in what the best has grown to"
+    assert whole["matched"][0]["chunk_id"] == whole["chunk_id"]
+    assert len(whole["matched"]) == 3
+    asked = {"query": "On which port?", "vector_store_ids": [store], "parent": parent}
+    [cited] = shared.client.post("/v1/context", json=asked).json()["citations"]
+    assert (cited["quote"], cited["attributes"]) == (GUIDE.rstrip(), {})
+    options = {"ranker": "auto", "hybrid_search": {"embedding_weight": 1, "text_weight": 1}}
+    assert all(0 <= one["score"] <= 1 for one in shared.search(store, "gateway", ranking_options=options))
     context = shared.client.post(
         "/v1/context", json={"query": "what happens with a thumbs-down?", "vector_store_ids": [store], "top_k": 2}
     ).json()

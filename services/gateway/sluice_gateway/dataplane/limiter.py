@@ -67,13 +67,14 @@ class Limiter:
         self._waiting = 0
         metrics.limit_queue.set_function(lambda: float(self._waiting))
 
-    def admit(self, ctx: RequestContext) -> bool:
-        """Reserve all that a request may need, if the leases have it; False says that it has to wait for that."""
+    def admit(self, ctx: RequestContext, worst: WorstCase | None = None) -> bool:
+        """Reserve all that a request may need (`worst`, if that is known), if the leases have it; False says that it has to wait for that."""
         gate = self._gate(ctx.key, ctx.at)
         ctx.rates = gate.rates
         if gate.priced and self._is_unaffordable(ctx.model, gate):
             return False
-        worst = _worst(ctx, ctx.model, gate) if gate.priced else NOTHING
+        if worst is None:
+            worst = _worst(ctx, ctx.model, gate) if gate.priced else NOTHING
         found = ctx.reservation = reserve(gate.draws, worst.tokens, worst.money)
         ctx.degraded = self._keeper.degraded
         return found is not None

@@ -320,20 +320,29 @@ def reserve(draws: Draws, tokens: int, money: int) -> Reservation | None:
     """Take all that a request may need, or nothing (None) when one of the leases has too little."""
     for lease in draws.units:
         if lease.free < 1 and not lease.tops_up(1):
+            _put_back(draws, lease, tokens, money)
             return None
-    for lease in draws.tokens:
-        if lease.free < tokens and not lease.tops_up(tokens):
-            return None
-    for lease in draws.money:
-        if lease.free < money and not lease.tops_up(money):
-            return None
-    for lease in draws.units:
         lease.free -= 1
     for lease in draws.tokens:
+        if lease.free < tokens and not lease.tops_up(tokens):
+            _put_back(draws, lease, tokens, money)
+            return None
         lease.free -= tokens
     for lease in draws.money:
+        if lease.free < money and not lease.tops_up(money):
+            _put_back(draws, lease, tokens, money)
+            return None
         lease.free -= money
     return Reservation(draws, tokens, money)
+
+
+def _put_back(draws: Draws, short: Lease, tokens: int, money: int) -> None:
+    # What was taken of the leases before the one that has too little.
+    for leases, amount in ((draws.units, 1), (draws.tokens, tokens), (draws.money, money)):
+        for lease in leases:
+            if lease is short:
+                return
+            lease.free += amount
 
 
 def lacking(draws: Draws, requests: int, tokens: int, money: int) -> list[tuple[Lease, int]]:

@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
 
 from sluice.contracts.retrieval import Citation
+from sluice_gateway.dataplane.body import SluiceOptions
 from sluice_gateway.routes.media_shapes import (
     EditRequest,
     ImageReply,
@@ -18,7 +19,7 @@ from sluice_gateway.routes.media_shapes import (
     TranscriptionReply,
     TranscriptionRequest,
 )
-from sluice_gateway.routes.open_shapes import Open, SluiceOptions
+from sluice_gateway.routes.open_shapes import Open
 from sluice_gateway.routes.public import ErrorReply
 
 api_key = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key of the gateway (`sk-…`)")

@@ -95,10 +95,11 @@ _NEAR_WORDS = 2
 
 
 class FeatureReranker:
-    """Ranks by a weighted sum of features."""
+    """Ranks by the weighted mean of features, so that a score lies between 0 and 1."""
 
     def __init__(self, weights: Features = WEIGHTS) -> None:
-        self._weights = weights
+        whole = sum(weights)
+        self._weights = Features(*(weight / whole for weight in weights))
 
     async def rerank(self, query: str, candidates: Sequence[Candidate]) -> Reranked:
         """Return one score for each candidate."""

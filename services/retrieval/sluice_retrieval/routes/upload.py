@@ -11,7 +11,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.types import Message
 
-from sluice.contracts.retrieval import Attributes, DocumentCreate
+from sluice.contracts.retrieval import DocumentCreate
+from sluice.contracts.searching import Attributes
 from sluice_retrieval.domain.documents import MARKDOWN, PLAIN, check_size, decoded
 from sluice_retrieval.domain.errors import DocumentTypeUnknown, DocumentUnreadable
 from sluice_retrieval.domain.extraction import AS_TEXT, Extractor, FileFormat, format_of

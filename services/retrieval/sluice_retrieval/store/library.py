@@ -30,9 +30,9 @@ from sluice.contracts.retrieval import (
     Document,
     DocumentContent,
     DocumentStatus,
-    SearchFilter,
     VectorStore,
 )
+from sluice.contracts.searching import SearchFilter
 from sluice.contracts.vector_files import FileCounts, StoreExpiry, VectorStoreUpdate
 from sluice.db import AsyncSession, Database, ReadSession
 from sluice_retrieval.domain.errors import DocumentNotFound, StoreExpired, StoreNotFound

@@ -18,8 +18,9 @@ from sluice_gateway.dataplane.stages.cache_entry import Recorder, entry_of, tell
 from sluice_gateway.dataplane.stages.cache_items import Items
 from sluice_gateway.dataplane.stages.cache_question import Asking
 from sluice_gateway.dataplane.stages.cache_wish import Wish, asking_of, wish_of
-from sluice_gateway.dataplane.stages.record import record
+from sluice_gateway.dataplane.stages.record import record, record_again
 from sluice_gateway.domain.cached import Entry, Found, Level
+from sluice_gateway.domain.ports import UsageFields
 
 Generate = Callable[[RequestContext], Awaitable[None]]
 
@@ -77,12 +78,16 @@ class Caching:
         """Return what answers from the cache would have cost."""
         return self._saved_usd.value
 
-    def at_hand(self, ctx: RequestContext) -> Ready | None:
-        """Return the answer if it is in the memory of this process; a request that gets nothing of the cache is marked so."""
+    def wish(self, ctx: RequestContext) -> Wish | None:
+        """Return what a request wants of the cache; one that wants or gets nothing of it is marked so."""
         wish = wish_of(ctx)
         if wish is None:
             self._bypass(ctx)
-        if wish is None or not wish.reads:
+        return wish
+
+    def at_hand(self, ctx: RequestContext, wish: Wish) -> Ready | None:
+        """Return the answer if it is in the memory of this process."""
+        if not wish.reads:
             return None
         if wish.items is not None:
             cache_items.look_at_hand(self._answers, wish.items, ctx.at, wish.max_age)
@@ -90,13 +95,18 @@ class Caching:
         entry = self._answers.at_hand(wish.key, ctx.at)
         return None if entry is None else _ready(ctx, wish, Found(entry, "l1"), ctx.at)
 
+    def still(self, ready: Ready, wish: Wish, at: float) -> bool:
+        """Tell whether what was found before is still what memory has for the same wish, as it was found."""
+        entry = self._answers.at_hand(wish.key, at)
+        return entry is ready.found.entry and at - entry.stored_at <= wish.max_age
+
     def _bypass(self, ctx: RequestContext) -> None:
         if ctx.cache is None:
             self._outcomes["bypass"].value += 1
             ctx.cache = b"bypass"
 
-    def hit(self, ctx: RequestContext, ready: Ready) -> None:
-        """Record a request that is answered with what was found.
+    def hit(self, ctx: RequestContext, ready: Ready, row: UsageFields | None = None) -> None:
+        """Record a request that is answered with what was found; `row` is that of one that was answered with the same before.
 
         Raises:
             DependencyUnavailable: it cannot be recorded; it must not end as a success.
@@ -108,7 +118,10 @@ class Caching:
         now = self._clock.monotonic()
         if ctx.body.stream:
             ctx.ttft = now - ctx.started
-        record(ctx, self._usage, now)
+        if row is None:
+            record(ctx, self._usage, now)
+        else:
+            record_again(ctx, self._usage, now, row)
         self._outcomes[found.level if near is None else "semantic"].value += 1
         self._save(entry)
 
@@ -119,9 +132,8 @@ class Caching:
 
     async def run(self, ctx: RequestContext, generate: Generate) -> None:
         """Answer from the cache, or let `generate` answer and keep that."""
-        wish = wish_of(ctx)
+        wish = self.wish(ctx)
         if wish is None:
-            self._bypass(ctx)
             await generate(ctx)
             return
         leads = kept = False
@@ -273,13 +285,21 @@ class Caching:
             raise Gone from exc
 
 
-def head_of_hit(ctx: RequestContext, ready: Ready) -> bytes:
-    """Return the header lines of an answer from the cache, whose request has been recorded."""
+def template_of_hit(ctx: RequestContext, ready: Ready) -> bytes | None:
+    """Return the header lines of such an answer as a template for its request's id and what is told of the cache, None where it has more lines."""
     model = ctx.model
     if ready.near is not None or model is None or ctx.body.stream or not says_little(ctx):
-        return lines(_headers(ctx, ready))
+        return None
     saved, length = cost(ready.found.entry.cost_usd), len(ready.pieces[0])
-    head = _HEAD % (ctx.heads.request_id.encode(), model.header_line, ctx.cache, saved, length)
+    return _HEAD % (b"%b", model.header_line.replace(b"%", b"%%"), b"%b", saved, length)
+
+
+def head_of_hit(ctx: RequestContext, ready: Ready) -> bytes:
+    """Return the header lines of an answer from the cache, whose request has been recorded."""
+    template = template_of_hit(ctx, ready)
+    if template is None:
+        return lines(_headers(ctx, ready))
+    head = template % (ctx.heads.request_id.encode(), ctx.cache)
     return head if ctx.rates is None else head + ctx.rates.lines()
 
 
