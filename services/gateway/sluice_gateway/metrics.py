@@ -222,7 +222,7 @@ class GatewayMetrics:
         )
         self.gaps = plain.histogram(
             "sluice_gateway_inter_token_latency_seconds",
-            "Gaps between the words of streamed answers as they reach the gateway, of ten streams a second of each model at most.",
+            "Gaps between the words of streamed answers as they reach the gateway, of one stream a second of each model at most.",
             ("model",),
             buckets=_GAP_BUCKETS,
         )

@@ -8,6 +8,7 @@ from sluice.contracts.base import Reply, Request
 from sluice.contracts.judging import ConfidencePolicy, JudgedMode
 from sluice.contracts.questions import Modality as EvidenceKind
 from sluice.contracts.retrieval import RetrievalPolicy
+from sluice.contracts.sampling import SamplingPolicy
 from sluice.contracts.transcripts import TranscriptPolicy
 
 SNAPSHOT_KEY = "sluice:routing:snapshot"
@@ -18,7 +19,6 @@ Capability = Literal["tools", "json_schema", "logprobs", "reasoning"]
 Prefer = Literal["least_loaded", "cheapest"]
 Balance = Literal["least_loaded", "two_choices", "session", "prefix"]
 StructuredMode = Literal["off", "fail", "repair"]
-SamplingPreset = Literal["greedy", "factual", "creative"]
 GuardMode = Literal["off", "observe", "enforce"]
 DeploymentHealth = Literal["up", "down", "unknown"]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -188,22 +188,6 @@ class CachePolicy(Reply):
     tool_calls: bool = False
     semantic: SemanticCache | None = None
     functions_ttl_s: Annotated[int, Field(ge=1, le=604_800)] = 21_600
-
-
-class SamplingPolicy(Reply):
-    """How answers are drawn: a preset for what a request leaves open, and limits on what it may say.
-
-    `greedy` takes the most likely token, `factual` stays close to it, `creative` draws widely; the values are in
-    docs/reference/sampling.md. A request outside the limits is refused. `max_tokens` also holds for requests that name none.
-    """
-
-    preset: SamplingPreset | None = None
-    min_temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
-    max_temperature: Annotated[float, Field(ge=0, le=2)] = 2.0
-    min_top_p: Annotated[float, Field(ge=0, le=1)] = 0.0
-    max_top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    max_top_k: Annotated[int, Field(ge=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
 
 
 class AttemptPolicy(Reply):

@@ -31,7 +31,7 @@ from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_mo
 from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vectors, terms
 from sluice_retrieval.domain.chunking import chunk_document
 from sluice_retrieval.domain.documents import MARKDOWN, PLAIN
-from sluice_retrieval.domain.embedding import Embedded, Lane
+from sluice_retrieval.domain.embedding import BegunVectors, Embedded, Lane
 from sluice_retrieval.domain.fusion import Fusion
 from sluice_retrieval.domain.points import Passage, Point, Scope
 from sluice_retrieval.domain.rerank import Candidate, FeatureReranker, Features, features
@@ -168,7 +168,7 @@ async def measure(
         for question in corpus.questions:
             query = Query(query=question.text, top_k=30, **fields)
             reranker = FeatureReranker() if query.rerank == "features" else None
-            hits = await search(query, await probes_of(query, embedder), scope, store, Fusion(), reranker)
+            hits = await search(query, probes_of(query, BegunVectors(embedder)), scope, store, Fusion(), reranker)
             seen.append(figures(hits, question, found, budget))
         rows[label] = Figures(*(fmean(values) for values in zip(*seen, strict=True)))
     return rows
@@ -184,7 +184,7 @@ async def learn(
         scope = Scope("quality", (corpus.name,))
         for question in corpus.questions:
             query = Query(query=question.text, top_k=40)
-            hits = await search(query, await probes_of(query, embedder), scope, store, Fusion())
+            hits = await search(query, probes_of(query, BegunVectors(embedder)), scope, store, Fusion())
             asked = [
                 Candidate(hit.passage.text, hit.passage.heading, {k: v.score for k, v in hit.places.items()})
                 for hit in hits

@@ -25,6 +25,7 @@ from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_mo
 from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vectors, terms
 from sluice_retrieval.domain.chunking import Chunk, chunk_document
 from sluice_retrieval.domain.documents import MARKDOWN
+from sluice_retrieval.domain.embedding import BegunVectors
 from sluice_retrieval.domain.fusion import Fusion
 from sluice_retrieval.domain.points import Passage, Point, Scope
 from sluice_retrieval.domain.search import Hit, probes_of, search
@@ -111,7 +112,9 @@ async def measure(
         ranks, started = [], time.perf_counter()
         for item in questions:
             query = Query(query=item.question, top_k=DEPTH, mode=mode)
-            hits = await search(query, await probes_of(query, embedder), Scope("quality", (strategy,)), store, Fusion())
+            hits = await search(
+                query, probes_of(query, BegunVectors(embedder)), Scope("quality", (strategy,)), store, Fusion()
+            )
             ranks.append(rank_of(hits, item))
         elapsed = time.perf_counter() - started
         rows.append(

@@ -52,7 +52,7 @@ def may_be_asked(
         for state in deployments
         if state.in_flight < state.config.max_in_flight
         and state.paused_until <= now
-        and (tried is None or state.config.id not in tried)
+        and (tried is None or state.id not in tried)
     ]
     return [state for state in free if state.config.health != "down"] or free
 
@@ -100,13 +100,13 @@ class _Bounded:
 
     def _of_session(self, free: list[DeploymentState], key: str) -> DeploymentState:
         # Weighted rendezvous hashing: each process comes to the same replica, and few sessions move when replicas do.
-        preferred = min(free, key=lambda state: _draw(key, state.config.id) / state.config.weight)
+        preferred = min(free, key=lambda state: _draw(key, state.id) / state.config.weight)
         within = self._within_bound(free)
         if preferred in within:
             self._by_session.value += 1
             return preferred
         self._over.value += 1
-        return min(within, key=lambda state: _draw(key, state.config.id) / state.config.weight)
+        return min(within, key=lambda state: _draw(key, state.id) / state.config.weight)
 
 
 class Sessions(_Bounded):
@@ -153,7 +153,7 @@ class Prefixes(_Bounded):
 
     def use(self, deployments: Sequence[DeploymentState]) -> None:
         """Forget replicas that are gone or down."""
-        self.index.keep_only({state.config.id for state in deployments if state.config.health != "down"})
+        self.index.keep_only({state.id for state in deployments if state.config.health != "down"})
 
     def choose(
         self,
@@ -171,7 +171,7 @@ class Prefixes(_Bounded):
         hashes = block_hashes(text)
         chosen = free[0] if len(free) == 1 else self._chosen(free, hashes, text, session(fields, tenant), now)
         if hashes:
-            self.index.note(chosen.config.id, hashes, now)
+            self.index.note(chosen.id, hashes, now)
         return chosen
 
     def _chosen(
@@ -181,11 +181,11 @@ class Prefixes(_Bounded):
         known = {match.replica: match.blocks for match in self.index.matches(hashes, now) if match.blocks >= worth}
         if known:
             within = self._within_bound(free)
-            having = [state for state in within if state.config.id in known]
+            having = [state for state in within if state.id in known]
             if having:
                 self._by_prefix.value += 1
-                return min(having, key=lambda state: _preference(hashes, known[state.config.id], state.config.id))
-            if any(state.config.id in known for state in free):
+                return min(having, key=lambda state: _preference(hashes, known[state.id], state.id))
+            if any(state.id in known for state in free):
                 self._over.value += 1
                 return min(within, key=self._least)
         key = named or beginning(text)
@@ -195,7 +195,7 @@ class Prefixes(_Bounded):
         return min(free, key=self._least)
 
     def _least(self, state: DeploymentState) -> tuple[float, float]:
-        return _load(state), self.index.held(state.config.id) / state.config.weight
+        return _load(state), self.index.held(state.id) / state.config.weight
 
 
 def _preference(hashes: list[int], blocks: int, replica: str) -> tuple[int, int]:

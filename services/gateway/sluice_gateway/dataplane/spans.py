@@ -38,7 +38,7 @@ def describe(span: Span, ctx: RequestContext) -> None:
     """Say what became of an answered request."""
     span.set_attribute(names.HTTP_STATUS, ctx.http_status)
     if ctx.deployment is not None:
-        span.set_attribute(names.DEPLOYMENT, ctx.deployment.config.id)
+        span.set_attribute(names.DEPLOYMENT, ctx.deployment.id)
     if ctx.guard_issues:
         span.set_attribute(names.GUARD_ISSUES, ctx.guard_issues)
     if ctx.citations:

@@ -23,11 +23,11 @@ from sluice.contracts.routing import (
     SemanticCache,
     Share,
 )
+from sluice.contracts.sampling import SamplingConfig
 from sluice_router.domain.base_url import BaseUrl
 from sluice_router.domain.errors import ModelsFileError
 from sluice_router.domain.price_config import PriceChange, PriceConfig, PriceTierConfig
 from sluice_router.domain.references import misfits
-from sluice_router.domain.sampling_config import SamplingConfig
 from sluice_router.domain.sentences import Lines, described
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]

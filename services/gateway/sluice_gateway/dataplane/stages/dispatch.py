@@ -81,7 +81,7 @@ class Dispatch:
         state = ctx.deployment
         assert state is not None
         assert ctx.model is not None
-        if ctx.model is not first or ctx.first not in (None, state.config.id):
+        if ctx.model is not first or ctx.first not in (None, state.id):
             ctx.model.metrics.fallback()
         return answer
 
@@ -155,7 +155,7 @@ class Dispatch:
             names.GEN_AI_OPERATION: ctx.endpoint.operation,
             names.GEN_AI_PROVIDER: state.config.provider,
             names.GEN_AI_REQUEST_MODEL: state.config.upstream_model,
-            names.DEPLOYMENT: state.config.id,
+            names.DEPLOYMENT: state.id,
         }
         with self._deps.tracing.span(
             f"{ctx.endpoint.operation} {entry.name}", kind=SpanKind.CLIENT, attributes=attributes

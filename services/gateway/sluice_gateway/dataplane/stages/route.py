@@ -130,4 +130,4 @@ def plan_with(ctx: RequestContext, route: RouteEntry, model: ModelEntry, policy:
         raise Unavailable("The router named a policy that is not known here yet. Try again in a few seconds.")
     chosen = model.policy or table.policy(policy)
     retrieval = extension is not None and extension.retrieval is not None
-    return table.plan(route.policy, added, chosen, virtual=True, retrieval=retrieval)
+    return table.plan(route.policy, added, chosen, virtual=True, retrieval=retrieval, own=ctx.key.sampling)
