@@ -1,4 +1,4 @@
-"""What can be seen in a prompt before a model is asked with it (handbook F115): variables, lengths that cannot both be kept, its own cost."""
+"""What can be seen in a prompt before a model is asked with it (handbook F114): variables, lengths that cannot both be kept, its own cost."""
 
 import re
 from collections.abc import Iterator
