@@ -44,6 +44,14 @@ Tags = Annotated[
         "--tag", help="a tag of each of its requests; repeat for all that are to be kept; `none` takes them away"
     ),
 ]
+DefaultModel = Annotated[str | None, typer.Option(help="the model of requests that name none; `none` takes it away")]
+Sampling = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="a default or limit such as temperature=0.3, preset=factual or max_tokens=800; repeat for all that are to be kept; `none` takes them away",
+    ),
+]
 Shown = ("requests_per_minute", "tokens_per_minute", "max_concurrent", "budget_per_day_usd", "budget_per_month_usd")
 
 
@@ -91,6 +99,26 @@ def tags(chosen: list[str] | None) -> dict[str, Any]:
     if not chosen:
         return {}
     return {"tags": [] if chosen == ["none"] else chosen}
+
+
+def drawing(default_model: str | None, sampling: list[str] | None) -> dict[str, Any]:
+    """Return the body's `default_model` and `sampling` with what was given."""
+    found: dict[str, Any] = {}
+    if default_model:
+        found["default_model"] = None if default_model == "none" else default_model
+    if sampling:
+        found["sampling"] = None if sampling == ["none"] else dict(_value(pair) for pair in sampling)
+    return found
+
+
+def _value(pair: str) -> tuple[str, float | str]:
+    name, equals, value = pair.partition("=")
+    if not equals or not name:
+        raise CommandFailed(f"--sampling {pair} is not NAME=VALUE.")
+    try:
+        return name, int(value) if value.isdecimal() else float(value)
+    except ValueError:
+        return name, value
 
 
 def one_line(row: dict[str, Any]) -> str:

@@ -252,7 +252,7 @@ class GatewayMetrics:
         )
         self.replica_choices = plain.counter(
             "sluice_gateway_replica_choices_total",
-            "Choices of a replica by a model's `balance`, by what decided (prefix, session, least_loaded; over_bound: the preferred one was too busy).",
+            "Choices of a replica by a model's `balance`, by what decided (prefix, session, latency, least_loaded; over_bound: the preferred one was too busy).",
             ("model", "reason"),
         )
         self.hedges: Counter = registry.counter(

@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from sluice.contracts.gateway import Limits
+from sluice.contracts.sampling import SamplingPolicy
 from sluice.contracts.tenancy import AuditVerb
 from sluice.db import AsyncSession
 from sluice_gateway.audit_store import audit_row
@@ -34,6 +35,8 @@ def key_of(row: ApiKeyRow, retired: Iterable[RetiredSecret] = ()) -> StoredKey:
         models=tuple(row.models) if row.models is not None else None,
         policy=row.policy,
         user_type=row.user_type,
+        sampling=sampling_of(row.sampling),
+        default_model=row.default_model,
         tags=tuple(row.tags),
         limits=limits_of(row.limits),
         rotated_at=row.rotated_at,
@@ -75,9 +78,16 @@ def limits_of(column: dict[str, float]) -> Limits:
     return Limits.model_validate(column) if column else NO_LIMITS
 
 
+def sampling_of(column: dict[str, Any] | None) -> SamplingPolicy | None:
+    """Return what a column says of sampling."""
+    return None if column is None else SamplingPolicy.model_validate(column)
+
+
 def _as_column(value: Any) -> Any:
     if isinstance(value, Limits):
         return value.model_dump(exclude_none=True)
+    if isinstance(value, SamplingPolicy):
+        return value.model_dump(exclude_defaults=True)
     if isinstance(value, tuple):
         return list(value)
     return dict(value) if isinstance(value, dict) else value

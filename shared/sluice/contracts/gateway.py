@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from sluice.contracts.base import Metadata, Reply, Request
+from sluice.contracts.sampling import SamplingConfig, SamplingPolicy
 
 Tenant = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
@@ -54,7 +55,8 @@ class CreateApiKey(Request):
     organisation for a tenant that has none yet is made with its first key. `policy` names a policy of the routing snapshot
     that applies to each request of this key, whatever the model's own. `user_type` is the kind of user for whom it asks, unless
     a request says another; the gateway's settings say which kinds there are. `tags` are those of each of its requests, beside
-    its team's, its organisation's and the request's own.
+    its team's, its organisation's and the request's own. `sampling` is what its requests may say of temperature and length, and what is
+    meant where they say nothing; `default_model` is the model of those that name none.
     """
 
     model_config = ConfigDict(
@@ -74,6 +76,8 @@ class CreateApiKey(Request):
     models: ModelNames | None = None
     policy: ModelName | None = None
     user_type: UserType | None = None
+    sampling: SamplingConfig | None = None
+    default_model: ModelName | None = None
     tags: Tags = ()
     limits: SetLimits = SetLimits()
     expires_at: UnixTime | None = None
@@ -97,6 +101,8 @@ class UpdateApiKey(Request):
     models: ModelNames | None = None
     policy: ModelName | None = None
     user_type: UserType | None = None
+    sampling: SamplingConfig | None = None
+    default_model: ModelName | None = None
     tags: Tags | None = None
     limits: SetLimits | None = None
     expires_at: UnixTime | None = None
@@ -130,6 +136,8 @@ class ApiKey(Reply):
     models: tuple[str, ...] | None = None
     policy: str | None = None
     user_type: str | None = None
+    sampling: SamplingPolicy | None = None
+    default_model: str | None = None
     tags: tuple[str, ...] = ()
     limits: Limits = Limits()
     metadata: dict[str, str] = Field(default_factory=dict)

@@ -8,6 +8,8 @@ from sluice.contracts.base import Reply, Request
 from sluice.contracts.judging import ConfidencePolicy, JudgedMode
 from sluice.contracts.questions import Modality as EvidenceKind
 from sluice.contracts.retrieval import RetrievalPolicy
+from sluice.contracts.sampling import SamplingPolicy
+from sluice.contracts.targets import Targets
 from sluice.contracts.transcripts import TranscriptPolicy
 
 SNAPSHOT_KEY = "sluice:routing:snapshot"
@@ -16,13 +18,11 @@ ModelKind = Literal["chat", "embedding", "rerank", "image", "speech", "transcrip
 Modality = Literal["text", "image", "audio", "video", "file"]
 Capability = Literal["tools", "json_schema", "logprobs", "reasoning"]
 Prefer = Literal["least_loaded", "cheapest"]
-Balance = Literal["least_loaded", "two_choices", "session", "prefix"]
+Balance = Literal["least_loaded", "two_choices", "latency", "session", "prefix"]
 StructuredMode = Literal["off", "fail", "repair"]
-SamplingPreset = Literal["greedy", "factual", "creative"]
 GuardMode = Literal["off", "observe", "enforce"]
 DeploymentHealth = Literal["up", "down", "unknown"]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-
 
 # Providers whose API wants a key in a header of its own; all others take a bearer token in `authorization`.
 KEY_HEADERS = {"azure": "api-key", "anthropic": "x-api-key", "gemini": "x-goog-api-key"}
@@ -190,22 +190,6 @@ class CachePolicy(Reply):
     functions_ttl_s: Annotated[int, Field(ge=1, le=604_800)] = 21_600
 
 
-class SamplingPolicy(Reply):
-    """How answers are drawn: a preset for what a request leaves open, and limits on what it may say.
-
-    `greedy` takes the most likely token, `factual` stays close to it, `creative` draws widely; the values are in
-    docs/reference/sampling.md. A request outside the limits is refused. `max_tokens` also holds for requests that name none.
-    """
-
-    preset: SamplingPreset | None = None
-    min_temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
-    max_temperature: Annotated[float, Field(ge=0, le=2)] = 2.0
-    min_top_p: Annotated[float, Field(ge=0, le=1)] = 0.0
-    max_top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    max_top_k: Annotated[int, Field(ge=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-
-
 class AttemptPolicy(Reply):
     """How long one attempt may take, how many there are, and when a second deployment is asked as well.
 
@@ -293,7 +277,7 @@ class Route(Reply):
     `prefer` says by what it picks. With a `split` each caller is assigned one candidate, always the same one, by weight:
     a canary or an A/B test. The first of `rules` that fits the request comes before all of that. With `quality` the stronger candidates
     get the requests that gain most by them, with `by_domain` those come first whose `domains` name the request's, and
-    with `by_modality` those with images for a question that asks for a picture.
+    with `by_modality` those with images for a question that asks for a picture. `targets` bound what an answer should cost and take.
 
     `when_all_down` says what the router does when no deployment is healthy: `try` names one all the same, as a last
     resort, `refuse` answers 503.
@@ -310,6 +294,7 @@ class Route(Reply):
     quality: Quality | None = None
     by_domain: bool = False
     by_modality: bool = False
+    targets: Targets | None = None
     when_all_down: Literal["try", "refuse"] = "try"
 
 
@@ -356,6 +341,7 @@ SignalName = Literal[
     "health",
     "load",
     "cost",
+    "latency",
     "intent",
     "domain",
     "language",

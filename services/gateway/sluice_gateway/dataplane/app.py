@@ -239,7 +239,7 @@ class DataPlane:
         Raises:
             ApiError: the request is refused.
         """
-        body = admit_body(raw, endpoint) if form is None else parse_fields(form.fields, endpoint.kind)
+        body = admit_body(raw, endpoint, opened.key) if form is None else parse_fields(form.fields, endpoint.kind)
         if body.links:
             admit_links(body, self._options)
         resolved = resolve(opened.table, opened.key, endpoint, body, len(raw))

@@ -13,9 +13,10 @@ from typing import Protocol
 
 from sluice.contracts.routing import Balance
 from sluice_gateway.dataplane.body import Fields
-from sluice_gateway.dataplane.deployments import DeploymentState
+from sluice_gateway.dataplane.deployments import DeploymentState, choose
 from sluice_gateway.dataplane.prefixes import PrefixIndex, beginning, block_hashes, prompt_text
 from sluice_gateway.dataplane.wants import session
+from sluice_gateway.domain.latencies import Usual
 from sluice_gateway.metrics import GatewayMetrics
 
 BOUND = 1.25
@@ -83,6 +84,53 @@ class TwoChoices:
         return min(random.sample(free, min(2, len(free))), key=_load, default=None)
 
 
+class Quickest:
+    """Latency-weighted: of two replicas drawn by chance the one with the lower product of usual latency and requests in flight, with this one.
+
+    Latency is that of whole answers for requests that want one, and of first events for streams. A replica that was not measured yet counts as quick as
+    the quickest, so that each is tried.
+    """
+
+    def __init__(self, metrics: GatewayMetrics, model: str) -> None:
+        self._by_latency = metrics.replica_choices.labels(model, "latency")
+        self._by_load = metrics.replica_choices.labels(model, "least_loaded")
+
+    def use(self, deployments: Sequence[DeploymentState]) -> None:
+        """Let the latencies of all of them be measured from now on."""
+        for state in deployments:
+            if state.usual is None:
+                state.usual = (Usual(), Usual())
+
+    def choose(
+        self,
+        deployments: Iterable[DeploymentState],
+        now: float,
+        tried: AbstractSet[str] | None,
+        fields: Fields,
+        tenant: str,
+    ) -> DeploymentState | None:
+        """Return the one that should answer first."""
+        free = may_be_asked(deployments, now, tried)
+        streamed = fields.get("stream") is True
+        two = {state: _expected(state, now, streamed=streamed) for state in random.sample(free, min(2, len(free)))}
+        known = [latency for latency in two.values() if latency is not None]
+        quickest = min(known, default=1.0)
+        if len(known) > 1:
+            self._by_latency.value += 1
+        else:
+            self._by_load.value += 1
+
+        def cost(state: DeploymentState) -> float:
+            latency = two[state]
+            return (quickest if latency is None else latency) * (state.in_flight + 1) / state.config.weight
+
+        return min(two, key=cost, default=None)
+
+
+def _expected(state: DeploymentState, now: float, *, streamed: bool) -> float | None:
+    return None if state.usual is None else state.usual[streamed].expected(now)
+
+
 class _Bounded:
     """What the other two share: load bounds, and the replica of a session."""
 
@@ -135,7 +183,7 @@ class Sessions(_Bounded):
         if key:
             return self._of_session(free, key)
         self._by_load.value += 1
-        return min(free, key=_load)
+        return choose(free, now)
 
 
 class Prefixes(_Bounded):
@@ -215,4 +263,6 @@ def balancer_of(balance: Balance, model: str, metrics: GatewayMetrics) -> Balanc
         return Prefixes(metrics, model)
     if balance == "session":
         return Sessions(metrics, model)
+    if balance == "latency":
+        return Quickest(metrics, model)
     return TwoChoices() if balance == "two_choices" else None

@@ -14,7 +14,8 @@ from sluice.contracts.base import Request
 from sluice.contracts.memories import MemoryUse
 from sluice.contracts.questions import QueryUnderstanding
 from sluice.contracts.retrieval import BudgetChoice, ContextPlacement, ContextTemplate
-from sluice.contracts.routing import SamplingPreset, StructuredMode
+from sluice.contracts.routing import StructuredMode
+from sluice.contracts.sampling import SamplingPreset
 from sluice.contracts.searching import RankingControl
 from sluice.sentences import faults
 from sluice_gateway import nesting
@@ -89,8 +90,8 @@ class ParsedBody(NamedTuple):
     tags: tuple[str, ...] = ()
 
 
-def parse(raw: bytes, kind: Kind) -> ParsedBody:
-    """Parse and check a body of OpenAI's API.
+def parse(raw: bytes, kind: Kind, default_model: str | None = None) -> ParsedBody:
+    """Parse and check a body of OpenAI's API; `default_model` is meant where it names no model.
 
     Raises:
         InvalidRequest: it is no JSON object, or a field has a wrong type or value.
@@ -100,7 +101,7 @@ def parse(raw: bytes, kind: Kind) -> ParsedBody:
         names.check_fields(fields)
     if "tools" in fields:
         fields = file_search.in_our_words(fields)
-    body = _checked_body(raw, fields, kind)
+    body = _checked_body(raw, fields, kind, default_model)
     if kind == "speech":
         return body._replace(stream=True, wants_usage=True)  # sound passes as it comes, with counts or without
     return body._replace(wants_usage=True) if kind == "image" else body
@@ -119,8 +120,8 @@ def parse_fields(fields: Fields, kind: Kind) -> ParsedBody:
     return body._replace(fields=fields, stream=fields.get("stream") == "true", wants_usage=True)
 
 
-def parse_foreign(raw: bytes, client: Client) -> ParsedBody:
-    """Parse a body of another API, and turn it into a chat of OpenAI's, which is what all stages read.
+def parse_foreign(raw: bytes, client: Client, default_model: str | None = None) -> ParsedBody:
+    """Parse a body of another API, and turn it into a chat of OpenAI's, which is what all stages read; `default_model` as in `parse`.
 
     Raises:
         InvalidRequest: as `parse`, or something in it has no counterpart.
@@ -133,6 +134,8 @@ def parse_foreign(raw: bytes, client: Client) -> ParsedBody:
     if client.style == "responses":
         native = file_search.in_our_words(native)
     came = native
+    if default_model is not None and not native.get("model"):
+        native = {**native, "model": default_model}
     native, tags = _without_tags(native) if "metadata" in native else (native, ())
     problem: InvalidRequest | None = None
     try:
@@ -158,15 +161,16 @@ def parse_foreign(raw: bytes, client: Client) -> ParsedBody:
     )
 
 
-def _checked_body(raw: bytes, fields: Fields, kind: Kind) -> ParsedBody:
-    model = fields.get("model")
+def _checked_body(raw: bytes, fields: Fields, kind: Kind, default_model: str | None = None) -> ParsedBody:
+    given, model = fields, fields.get("model")
+    if not model and default_model is not None:
+        fields, model = {**fields, "model": default_model}, default_model
     if type(model) is not str or not model:
         raise wrong_value("model", "must be the name of a model, as a string. GET /v1/models lists the names.")
     if len(model) > 200:
         raise wrong_value("model", "must be at most 200 characters long.")
     has_parts = _CONTENT[kind](fields)
     stream, max_tokens = False, None
-    given = fields
     tags: tuple[str, ...] = ()
     if not _LOOKED_AT.isdisjoint(fields):
         stream, max_tokens = _checked(fields)

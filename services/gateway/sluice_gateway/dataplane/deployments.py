@@ -7,7 +7,7 @@ from sluice.contracts.routing import Deployment
 from sluice_gateway.dataplane.asgi import header_value
 from sluice_gateway.dataplane.providers import Paths, credential_header_of, provider_of
 from sluice_gateway.dataplane.upstream import Upstream
-from sluice_gateway.domain.latencies import Latencies
+from sluice_gateway.domain.latencies import Latencies, Usual
 
 
 class DeploymentState:
@@ -18,6 +18,7 @@ class DeploymentState:
 
     __slots__ = (
         "auth",
+        "begun",
         "config",
         "connect_timeout_s",
         "credential_header",
@@ -36,8 +37,10 @@ class DeploymentState:
         "short",
         "tell",
         "timeout_s",
+        "turn",
         "upstream",
         "upstream_model",
+        "usual",
         "watched_latencies",
         "weight",
     )
@@ -47,7 +50,12 @@ class DeploymentState:
         self.failures = 0
         self.paused_until = 0.0
         self.tell: Callable[[DeploymentState], None] | None = None
+        # Its last and its next turn among equally busy ones, in requests per weight.
+        self.begun, self.turn = 0.0, 1 / config.weight
         self.watched_latencies: tuple[Latencies, Latencies] | None = None
+        self.usual: tuple[Usual, Usual] | None = (
+            None  # of whole answers, of streams' first events; where latency decides
+        )
         self.describe(config, paths, upstream, hedged=hedged)
 
     def describe(self, config: Deployment, paths: Paths, upstream: Upstream, *, hedged: bool = False) -> None:
@@ -109,10 +117,11 @@ def choose(
     """Return the deployment with the fewest requests in flight per weight among those that may be asked.
 
     Resting and full deployments are not asked. One that the router reports as down is asked only when no other is
-    left: the report may be old, and an attempt costs less than a refusal.
+    left: the report may be old, and an attempt costs less than a refusal. Equally busy ones take turns in proportion to their weights, so that they get
+    their shares also when there is little to do (start-time fair queueing, Goyal, Vin, Cheng 1996); one that joins does not make up for what it missed.
     """
     best: DeploymentState | None = None
-    best_load = 0.0
+    best_load = latest = 0.0
     for state in deployments:
         if state.in_flight >= state.most or state.paused_until > now:
             continue
@@ -121,9 +130,19 @@ def choose(
         load = state.in_flight / state.weight
         if state.down:
             load += 1e9
-        if best is None or load < best_load:
+        if state.begun > latest:
+            latest = state.begun
+        if best is None or load < best_load or (load == best_load and state.turn < best.turn):
             best, best_load = state, load
+    if best is not None:
+        best.begun = latest if latest > best.turn else best.turn
+        best.turn = best.begun + 1 / best.weight
     return best
+
+
+def is_free(deployments: Iterable[DeploymentState], now: float) -> bool:
+    """Tell whether one of them neither rests nor is full."""
+    return any(state.in_flight < state.most and state.paused_until <= now for state in deployments)
 
 
 def choose_resting(deployments: Iterable[DeploymentState], tried: AbstractSet[str]) -> DeploymentState | None:

@@ -336,6 +336,9 @@ class DirectRequest:
     def _accept(self, ctx: RequestContext) -> None:
         state = self._state_in_use
         state.succeeded()
+        if state.usual is not None:
+            now = self._plane.clock.monotonic()
+            state.usual[ctx.body.stream].note(now - ctx.started, now)
         ctx.model = self._entry
         ctx.deployment = state
         ctx.answering = True

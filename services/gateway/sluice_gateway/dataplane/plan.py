@@ -12,14 +12,15 @@ from sluice.contracts.routing import (
     CachePolicy,
     GuardMode,
     Policy,
-    SamplingPolicy,
     SemanticCache,
     StructuredMode,
 )
+from sluice.contracts.sampling import SamplingPolicy
 from sluice.contracts.transcripts import TranscriptPolicy
 from sluice.errors import DeadlineExceeded
 from sluice_gateway.dataplane.confidence import ask_for_confidence
 from sluice_gateway.dataplane.errors import ApiError, Gone
+from sluice_gateway.domain.sampling import tighter
 from sluice_gateway.domain.wishes import Wishes
 
 if TYPE_CHECKING:
@@ -98,6 +99,13 @@ class Plan:
     def waiting(self) -> "Plan":
         """Return the same plan for a request that has to wait before the model is asked."""
         return replace(self, direct=False) if self.direct else self
+
+    def drawn(self, own: SamplingPolicy | None) -> "Plan":
+        """Return the same plan with what a key, its team or its organisation says of sampling."""
+        if own is None:
+            return self
+        marks = self.marks + own.model_dump_json()
+        return replace(self, direct=False, sampling=tighter(own, self.sampling), marks=marks)
 
     def following(self, ran: Sequence[Stage]) -> tuple[Stage, ...]:
         """Return the stages that run next, given those that ran; an empty tuple means that all have run."""
@@ -198,7 +206,7 @@ def stricter(one: Policy | None, other: Policy | None) -> Policy | None:
         attempts=_shorter(one.attempts, other.attempts),
         cache=_narrower(one.cache, other.cache),
         structured_output=max(one.structured_output, other.structured_output, key=_DEMANDS.index),
-        sampling=_tighter(one.sampling, other.sampling),
+        sampling=tighter(one.sampling, other.sampling),
         transcripts=_discreet(one.transcripts, other.transcripts),
     )
 
@@ -224,22 +232,6 @@ def _stricter_semantic(one: SemanticCache | None, other: SemanticCache | None) -
         use="on_request" if "on_request" in (one.use, other.use) else "always",
         threshold=max(one.threshold, other.threshold),
         ttl_s=min(one.ttl_s, other.ttl_s),
-    )
-
-
-def _tighter(one: SamplingPolicy | None, other: SamplingPolicy | None) -> SamplingPolicy | None:
-    if one is None or other is None:
-        return one or other
-    tokens = [most for most in (one.max_tokens, other.max_tokens) if most is not None]
-    top_k = [most for most in (one.max_top_k, other.max_top_k) if most is not None]
-    return SamplingPolicy(
-        preset=one.preset or other.preset,
-        min_temperature=max(one.min_temperature, other.min_temperature),
-        max_temperature=min(one.max_temperature, other.max_temperature),
-        min_top_p=max(one.min_top_p, other.min_top_p),
-        max_top_p=min(one.max_top_p, other.max_top_p),
-        max_top_k=min(top_k, default=None),
-        max_tokens=min(tokens, default=None),
     )
 
 

@@ -18,6 +18,7 @@ from sluice.contracts.routing import (
     Route,
     RoutingSnapshot,
 )
+from sluice.contracts.sampling import SamplingPolicy
 from sluice_gateway.dataplane.asgi import header_value
 from sluice_gateway.dataplane.balance import Balancer, balancer_of
 from sluice_gateway.dataplane.body import Fields, Kind
@@ -273,7 +274,7 @@ class Table:
         self.aliases: dict[str, str] = {}
         self._policies = policies
         self._stages = stages
-        self._plans: dict[tuple[str | None, str | None, str | None, bool, bool], Plan] = {}
+        self._plans: dict[tuple[object, ...], Plan] = {}
 
     def knows_policy(self, name: str) -> bool:
         """Tell whether there is a policy of that name."""
@@ -291,15 +292,16 @@ class Table:
         *,
         virtual: bool,
         retrieval: bool,
+        own: SamplingPolicy | None = None,
     ) -> Plan:
-        """Return the plan that demands all that up to three policies demand; plans are compiled once."""
-        key = (_name(base), _name(added), _name(chosen), virtual, retrieval)
+        """Return the plan that demands all that up to three policies demand, and `own` of sampling; plans are compiled once."""
+        key = (base and base.name, added and added.name, chosen and chosen.name, virtual, retrieval, own)
         plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) >= _MAX_PLANS:
                 self._plans.clear()
             combined = stricter(stricter(base, added), chosen)
-            plan = compile_plan(combined, self._stages, virtual=virtual, retrieval_asked=retrieval)
+            plan = compile_plan(combined, self._stages, virtual=virtual, retrieval_asked=retrieval).drawn(own)
             self._plans[key] = plan
         return plan
 
@@ -418,10 +420,6 @@ def _name_aliases(snapshot: RoutingSnapshot, table: Table) -> None:
 def _origin(base_url: str) -> str:
     parts = urlsplit(base_url)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _name(policy: Policy | None) -> str | None:
-    return policy.name if policy is not None else None
 
 
 def _named(names: tuple[str, ...], table: Table, kind: ModelKind) -> tuple[ModelEntry, ...]:

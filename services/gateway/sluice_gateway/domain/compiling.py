@@ -1,11 +1,14 @@
 """Compiles what a key, its team and its organisation say into the one record that the request path reads."""
 
 from dataclasses import dataclass
+from functools import reduce
 
+from sluice.contracts.sampling import SamplingPolicy
 from sluice_gateway.domain.allowed import resolved
 from sluice_gateway.domain.keys import StoredKey
 from sluice_gateway.domain.limits import Level, LevelLimits, compiled
 from sluice_gateway.domain.ports import KeyRecord
+from sluice_gateway.domain.sampling import tighter
 from sluice_gateway.domain.tags import merged
 from sluice_gateway.domain.tenancy import StoredOrganization, StoredTeam
 
@@ -19,6 +22,8 @@ class Parent:
     limits: LevelLimits | None
     regions: frozenset[str] | None = None
     tags: tuple[str, ...] = ()
+    sampling: SamplingPolicy | None = None
+    default_model: str | None = None
 
 
 def organization_parent(organization: StoredOrganization) -> Parent:
@@ -29,6 +34,8 @@ def organization_parent(organization: StoredOrganization) -> Parent:
         limits=compiled("organization", organization.id, organization.limits),
         regions=_set(organization.allowed_regions),
         tags=organization.tags,
+        sampling=organization.sampling,
+        default_model=organization.default_model,
     )
 
 
@@ -39,6 +46,8 @@ def team_parent(team: StoredTeam) -> Parent:
         models=_set(team.models),
         limits=compiled("team", team.id, team.limits),
         tags=team.tags,
+        sampling=team.sampling,
+        default_model=team.default_model,
     )
 
 
@@ -78,6 +87,10 @@ def record_of(
         team_id=key.team_id,
         limits=tuple(level for level in levels if level is not None),
         regions=organization.regions if organization else None,
+        sampling=_drawn(key.sampling, team.sampling if team else None, organization.sampling if organization else None),
+        default_model=key.default_model
+        or (team.default_model if team else None)
+        or (organization.default_model if organization else None),
         tags=merged(organization.tags if organization else (), team.tags if team else (), key.tags),
     )
 
@@ -93,6 +106,11 @@ def _disabled_by(key: StoredKey, team: Parent | None, organization: Parent | Non
 def _all_of(names: frozenset[str], *lists: frozenset[str] | None) -> frozenset[str] | None:
     given = [resolved(allowed, names) for allowed in lists if allowed is not None]
     return frozenset.intersection(*given) if given else None
+
+
+def _drawn(*said: SamplingPolicy | None) -> SamplingPolicy | None:
+    found = reduce(tighter, said)
+    return None if found is None or found == SamplingPolicy() else found
 
 
 def _set(names: tuple[str, ...] | None) -> frozenset[str] | None:

@@ -202,6 +202,8 @@ class KeyAdmin:
                     models=request.models,
                     policy=request.policy,
                     user_type=request.user_type,
+                    sampling=request.sampling,
+                    default_model=request.default_model,
                     tags=request.tags,
                     limits=request.limits,
                     expires_at=request.expires_at,

@@ -11,6 +11,7 @@ from sluice.contracts.gateway import KeyRole
 from sluice.contracts.guard import CheckRequest, InputVerdict, OutputVerdict
 from sluice.contracts.retrieval import ContextReply, ContextRequest
 from sluice.contracts.routing import DeploymentAuth, RouteDecision, RouteRequest
+from sluice.contracts.sampling import SamplingPolicy
 from sluice.contracts.usage import UsageStatus
 from sluice_gateway.domain.leases import Ask, CounterName, Grant
 from sluice_gateway.domain.limits import Level, LevelLimits
@@ -26,6 +27,7 @@ class KeyRecord:
     organisation to the key; `regions` are those that deployments may be in (`residency.may_use`), None for all. `plain`
     says that nothing has to be asked before the key may be used: it is not disabled, never ends and not read-only.
     `user_type` is the kind of user for whom it asks, unless a request says another; `tags` are those of each of its requests.
+    `sampling` is what all three say of sampling, `default_model` the model of a request that names none.
     """
 
     key_id: str
@@ -44,6 +46,8 @@ class KeyRecord:
     plain: bool = False
     user_type: str | None = None
     tags: tuple[str, ...] = ()
+    sampling: SamplingPolicy | None = None
+    default_model: str | None = None
 
 
 class KeyRing(Protocol):

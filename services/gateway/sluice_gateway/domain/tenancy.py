@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sluice.contracts.base import Request
 from sluice.contracts.gateway import Limits
+from sluice.contracts.sampling import SamplingPolicy
 from sluice.contracts.tenancy import Organization, Team
 from sluice_gateway.domain.keys import StoredKey
 from sluice_gateway.domain.limits import NO_LIMITS
@@ -28,6 +29,8 @@ class StoredOrganization:
     disabled: bool = False
     models: tuple[str, ...] | None = None
     allowed_regions: tuple[str, ...] | None = None
+    sampling: SamplingPolicy | None = None
+    default_model: str | None = None
     tags: tuple[str, ...] = ()
     limits: Limits = NO_LIMITS
     metadata: dict[str, str] = field(default_factory=dict)
@@ -47,6 +50,8 @@ class StoredOrganization:
             disabled=self.disabled,
             models=self.models,
             allowed_regions=self.allowed_regions,
+            sampling=self.sampling,
+            default_model=self.default_model,
             tags=self.tags,
             limits=self.limits,
             metadata=self.metadata,
@@ -64,6 +69,8 @@ class StoredTeam:
     created_at: int
     disabled: bool = False
     models: tuple[str, ...] | None = None
+    sampling: SamplingPolicy | None = None
+    default_model: str | None = None
     tags: tuple[str, ...] = ()
     limits: Limits = NO_LIMITS
     metadata: dict[str, str] = field(default_factory=dict)
@@ -77,6 +84,8 @@ class StoredTeam:
             name=self.name,
             disabled=self.disabled,
             models=self.models,
+            sampling=self.sampling,
+            default_model=self.default_model,
             tags=self.tags,
             limits=self.limits,
             metadata=self.metadata,

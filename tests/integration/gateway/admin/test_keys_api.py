@@ -11,10 +11,12 @@ from tests.integration.gateway.control_plane import Gateway, running_gateway, sn
 from sluice.contracts.gateway import ApiKey, CreatedApiKey
 from sluice.contracts.paging import Page
 from sluice.contracts.routing import SNAPSHOT_KEY
+from sluice.contracts.sampling import SamplingPolicy
 from sluice.migrations import upgrade
 from sluice.queues import ROUTING_CHANGED, RoutingChanged, publish
 from sluice.settings import PlatformSettings
 from sluice.testing import admin_headers, service_headers
+from sluice_gateway.domain.ports import KeyRecord
 from sluice_gateway.wiring import MIGRATIONS
 
 pytestmark = pytest.mark.integration
@@ -90,6 +92,33 @@ async def test_tags_of_organisation_team_and_key_are_those_of_its_requests(gatew
     record = gateway.deps.ring.lookup(bearer(created.key))
     assert record is not None
     assert record.tags == ("cost:42", "search")
+
+
+async def test_sampling_and_default_model_of_a_key_go_with_those_of_its_team(gateway: Gateway) -> None:
+    teams = {"name": "drawn", "sampling": {"max_tokens": 300, "temperature": 0.6}, "default_model": "mock"}
+    organization = await gateway.client.post("/admin/organizations", json={"name": "draw"}, headers=admin_headers())
+    teams["organization_id"] = organization.json()["id"]
+    team = await gateway.client.post("/admin/teams", json=teams, headers=admin_headers())
+    assert team.status_code == 201, team.text
+    created = await made(gateway, team_id=team.json()["id"], sampling={"preset": "greedy", "max_tokens": 900})
+    path = f"/admin/keys/{created.id}"
+
+    def record() -> KeyRecord:
+        found = gateway.deps.ring.lookup(bearer(created.key))
+        assert found is not None
+        return found
+
+    assert record().sampling == SamplingPolicy(preset="greedy", max_tokens=300)
+    assert record().default_model == "mock"
+    wrong: tuple[dict[str, Any], ...] = ({"min_top_p": 0.9, "max_top_p": 0.5}, {"temperatur": 1}, {"temperature": 3})
+    for sampling in wrong:
+        answer = await gateway.client.patch(path, json={"sampling": sampling}, headers=admin_headers())
+        assert answer.status_code == 422, answer.text
+    changed = {"sampling": None, "default_model": "other"}
+    answer = await gateway.client.patch(path, json=changed, headers=admin_headers())
+    assert changed.items() <= answer.json().items()
+    assert record().sampling == SamplingPolicy(max_tokens=300, temperature=0.6)
+    assert record().default_model == "other"
 
 
 async def test_a_new_key_works_at_once_and_a_revoked_one_never_again(gateway: Gateway) -> None:

@@ -60,6 +60,22 @@ def test_a_right_value_passes(change: dict[str, Any]) -> None:
     assert parse(orjson.dumps({**GOOD, **change}), "chat").model == "m"
 
 
+@pytest.mark.parametrize("said", [{}, {"model": ""}, {"model": None}, {"model": "own"}])
+def test_a_body_that_names_no_model_means_the_default(said: dict[str, Any]) -> None:
+    messages = {"messages": GOOD["messages"]}
+    raw = orjson.dumps({**messages, **said})
+    body = parse(raw, "chat", "usual")
+    assert body.model == (said.get("model") or "usual")
+    sent = orjson.loads(upstream_bytes(raw, body, body.fields, body.model, changed=False))
+    assert sent == {**messages, "model": body.model}
+    foreign = parse_foreign(orjson.dumps({**messages, **said, "max_tokens": 5}), registry.client("messages"), "usual")
+    assert (foreign.model, foreign.native and foreign.native["model"]) == (body.model, body.model)
+    if not said.get("model"):
+        assert foreign.canonical
+        with pytest.raises(InvalidRequest, match="model"):
+            parse(raw, "chat")
+
+
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"3", b'"x"', b"\xff\xfe", b'{"model": NaN}', b"{'model': 'm'}"])
 def test_what_is_no_json_object_is_refused_with_a_sentence(raw: bytes) -> None:
     with pytest.raises(InvalidRequest) as caught:

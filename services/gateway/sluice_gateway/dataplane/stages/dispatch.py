@@ -127,6 +127,7 @@ class Dispatch:
         state.in_flight += 1
         kept = False
         latency = state.watched(streamed=ctx.body.stream) if ctx.plan.attempts.hedge_share is not None else None
+        usual = None if state.usual is None else state.usual[ctx.body.stream]
         began = self._deps.clock.monotonic()
         try:
             if ctx.span is None:
@@ -136,7 +137,7 @@ class Dispatch:
             kept = True
         except AttemptFailed as exc:
             if exc.reason != "timeout":
-                latency = None  # it says nothing of how long an answer takes
+                latency = usual = None  # it says nothing of how long an answer takes
             self._attempts.note(ctx, entry, state, exc)
             return None
         finally:
@@ -145,6 +146,9 @@ class Dispatch:
             if latency is not None and not ctx.gone:
                 # One that was stopped took at least so long: leaving it out would make a slow deployment look quick.
                 latency.note(self._deps.clock.monotonic() - began)
+            if usual is not None and not ctx.gone:
+                now = self._deps.clock.monotonic()
+                usual.note(now - began, now)
         state.succeeded()
         ctx.model = entry
         ctx.deployment = state
