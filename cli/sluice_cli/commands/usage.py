@@ -21,6 +21,7 @@ Group = Literal[
     "organization",
     "team",
     "tag",
+    "prompt",
     "end_user",
     "user_type",
     "deployment",
@@ -28,7 +29,18 @@ Group = Literal[
     "status",
 ]
 TrendGroup = Literal[
-    "model", "key", "tenant", "organization", "team", "tag", "end_user", "user_type", "deployment", "endpoint", "status"
+    "model",
+    "key",
+    "tenant",
+    "organization",
+    "team",
+    "tag",
+    "prompt",
+    "end_user",
+    "user_type",
+    "deployment",
+    "endpoint",
+    "status",
 ]
 UserType = Annotated[str | None, typer.Option(help="for this kind of user only")]
 Tag = Annotated[str | None, typer.Option(help="with this tag only")]

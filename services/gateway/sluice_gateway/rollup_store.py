@@ -107,6 +107,7 @@ def _sums(wanted: UsageFilter, span: Span, *, by_tag: bool) -> Select[Any]:
         *columns,
         literal("").label("end_user"),
         literal("").label("endpoint"),
+        literal("").label("prompt"),
         UsageTagRollupRow.tag if by_tag else literal("").label("tag"),
     ).where(row.grain == span.grain)
     if wanted.tag is not None:
@@ -126,14 +127,16 @@ def _records(wanted: UsageFilter, span: Span, *, by_tag: bool) -> Select[Any]:
         *(func.coalesce(getattr(row, name), 0).label(name) for name in _ADDED),
         func.coalesce(row.end_user, "").label("end_user"),
         row.endpoint,
+        func.coalesce(row.prompt + "@" + cast(row.prompt_version, String), "").label("prompt"),
         UsageTagRow.tag if by_tag else literal("").label("tag"),
     )
     if by_tag:
         query = query.join(UsageTagRow, UsageTagRow.event_id == row.event_id)
     if wanted.tag is not None:
         query = query.where(UsageTagRow.tag == wanted.tag)
-    if wanted.end_user is not None:
-        query = query.where(row.end_user == wanted.end_user)
+    for name in ("end_user", "prompt", "prompt_version"):
+        if getattr(wanted, name) is not None:
+            query = query.where(getattr(row, name) == getattr(wanted, name))
     return _narrowed(query, row, wanted, span, row.at)
 
 

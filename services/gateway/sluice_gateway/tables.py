@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 _ALIVE = text("deleted_at IS NULL")
+_PROMPTED = text("prompt IS NOT NULL")
 
 
 class Base(DeclarativeBase):
@@ -182,6 +183,12 @@ class UsageRow(Base):
         Index("ix_usage_tenant_at", "tenant", "at", "event_id"),
         Index("ix_usage_key_at", "key_id", "at"),
         Index("ix_usage_at", "at", "event_id"),
+        Index(
+            "ix_usage_prompt",
+            *("tenant", "prompt", "prompt_version", "at"),
+            sqlite_where=_PROMPTED,
+            postgresql_where=_PROMPTED,
+        ),
     )
 
     event_id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -220,6 +227,8 @@ class UsageRow(Base):
     price_source: Mapped[str | None] = mapped_column(String(100))
     user_type: Mapped[str | None] = mapped_column(String(40))
     tags: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
+    prompt: Mapped[str | None] = mapped_column(String(63))
+    prompt_version: Mapped[int | None] = mapped_column(Integer)
 
 
 class UsageTagRow(Base):

@@ -114,7 +114,7 @@ class UsageStore:
         return UsageTotals(**(await self._counted(wanted)).shown())
 
     async def _counted(self, wanted: UsageFilter) -> Counted:
-        rows = rollup_store.source(wanted, raw=wanted.end_user is not None)
+        rows = rollup_store.source(wanted, raw=_is_raw(wanted, None))
         async with self._database.read() as session:
             return _sums((await session.execute(select(*_totals(rows)))).one())
 
@@ -185,7 +185,8 @@ _COLUMNS: dict[UsageGroup | TrendGroup, str] = {"key": "key_id", "organization":
 
 def _is_raw(wanted: UsageFilter, group_by: UsageGroup | TrendGroup | None) -> bool:
     # The sums do not tell these apart.
-    return wanted.end_user is not None or group_by in ("end_user", "endpoint")
+    narrowed = wanted.end_user is not None or wanted.prompt is not None
+    return narrowed or group_by in ("end_user", "endpoint", "prompt")
 
 
 def _totals(rows: Subquery) -> list[Any]:
@@ -233,6 +234,8 @@ def _conditions(wanted: UsageFilter) -> list[ColumnElement[bool]]:
         (UsageRow.team_id, wanted.team_id),
         (UsageRow.end_user, wanted.end_user),
         (UsageRow.user_type, wanted.user_type),
+        (UsageRow.prompt, wanted.prompt),
+        (UsageRow.prompt_version, wanted.prompt_version),
     ):
         if value is not None:
             found.append(column == value)

@@ -47,6 +47,7 @@ from sluice_gateway.adapters.key_ring import KeyRingKeeper
 from sluice_gateway.adapters.lease_store import RedisLeaseStore
 from sluice_gateway.adapters.lives import Clearing, LifeBook
 from sluice_gateway.adapters.price_keeper import PriceKeeper
+from sluice_gateway.adapters.prompt_guard import PromptGuard
 from sluice_gateway.adapters.redactor import GuardrailRedactor
 from sluice_gateway.adapters.routing import SnapshotHolder
 from sluice_gateway.adapters.tuning_samples import RedisSamples
@@ -74,6 +75,7 @@ from sluice_gateway.files.shelf import Shelf
 from sluice_gateway.metrics import GatewayMetrics
 from sluice_gateway.price_store import PriceStore
 from sluice_gateway.prompt_store import PromptStore
+from sluice_gateway.prompt_usage_store import PromptUsageStore
 from sluice_gateway.settings import Settings
 from sluice_gateway.store import KeyStore
 from sluice_gateway.tenancy_store import TenancyStore
@@ -113,6 +115,8 @@ class Deps:
     prices: PriceKeeper
     price_store: PriceStore
     prompts: PromptStore
+    prompt_usage: PromptUsageStore
+    prompt_guard: PromptGuard
     budgets: BudgetStore
     routing: SnapshotHolder
     forwarder: Forwarder
@@ -342,6 +346,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             prices=prices,
             price_store=price_store,
             prompts=PromptStore(database),
+            prompt_usage=PromptUsageStore(database),
+            prompt_guard=PromptGuard(guardrail),
             budgets=BudgetStore(database),
             routing=holder,
             forwarder=forwarder,

@@ -87,6 +87,36 @@ async def test_texts_and_vectors_are_compared(api: httpx.AsyncClient) -> None:
         assert (await api.post("/v1/similarity", json=wrong, headers=ACME)).status_code == status, wrong
 
 
+async def test_texts_are_ranked_without_a_store(api: httpx.AsyncClient) -> None:
+    documents = [
+        "The tax is due in May.",
+        {"text": "A ferry leaves at nine."},
+        "The ferry to Oslo leaves pier four at 06:15.",
+    ]
+    asked = {"model": "features", "query": "When does the ferry to Oslo leave?", "documents": documents}
+    answer = await api.post("/v1/rerank", json=asked, headers=ACME)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert [one["index"] for one in found["results"]] == [2, 1, 0]
+    scores = [one["relevance_score"] for one in found["results"]]
+    assert 1 >= scores[0] > scores[1] > scores[2] >= 0
+    assert found["usage"]["prompt_tokens"] > 20
+    best = (await api.post("/v1/rerank", json={**asked, "top_n": 1, "return_documents": False}, headers=ACME)).json()
+    assert best["results"] == found["results"][:1]
+    single = (await api.post("/v1/rerank", json={**asked, "documents": ["x"], "query": "?"}, headers=ACME)).json()
+    assert [one["index"] for one in single["results"]] == [0]
+    for changed, status, sentence in (
+        ({"model": "rerank-v3.5"}, 404, "'features'"),
+        ({"documents": [" "]}, 400, "not empty"),
+        ({"documents": []}, 400, "`documents` must not be empty"),
+        ({"documents": [7]}, 400, "documents.0"),
+        ({"documents": ["word " * 4000]}, 400, "more than 3000 tokens"),
+        ({"top_n": 0}, 400, "`top_n` must be 1 or more"),
+    ):
+        refused = await api.post("/v1/rerank", json={**asked, **changed}, headers=ACME)
+        assert (refused.status_code, sentence in refused.json()["error"]["message"]) == (status, True), refused.text
+
+
 async def test_how_a_store_ranks_is_fixed_and_captions_are_not(api: httpx.AsyncClient) -> None:
     made = await api.post("/v1/vector_stores", json={"name": "n", "metric": "euclidean"}, headers=ACME)
     path = f"/v1/vector_stores/{made.json()['id']}"

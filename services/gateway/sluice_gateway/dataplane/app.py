@@ -187,6 +187,7 @@ class DataPlane:
         except Gone:
             return
         else:
+            ctx.prompt, ctx.prompt_version = scope.get("sluice_prompt", (None, None))
             ctx.talk(receive, send, None)
             try:
                 await self.run(ctx)

@@ -164,6 +164,9 @@ class RequestContext:
     user_type: str | None = None
     # what it is counted under besides its key
     tags: tuple[str, ...]
+    # the stored prompt that it was asked with
+    prompt: str | None = None
+    prompt_version: int | None = None
     # limits: what the request holds of them, what it waits for, whether they are kept without Redis, and what is left
     reservation: Reservation | None = None
     waits_for: asyncio.Future[None] | None = None

@@ -109,6 +109,8 @@ class UsageFields(NamedTuple):
     price_source: str | None = None
     user_type: str | None = None
     tags: tuple[str, ...] = ()
+    prompt: str | None = None
+    prompt_version: int | None = None
 
 
 class UsageSink(Protocol):

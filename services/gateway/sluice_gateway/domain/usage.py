@@ -27,6 +27,8 @@ class UsageFilter:
     end_user: str | None = None
     user_type: str | None = None
     tag: str | None = None
+    prompt: str | None = None
+    prompt_version: int | None = None
     since: float | None = None
     until: float | None = None
 

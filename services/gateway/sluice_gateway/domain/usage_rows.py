@@ -18,6 +18,7 @@ _KINDS: dict[Any, set[type]] = {
     str: {str},
     str | None: {str, type(None)},
     int: {int},
+    int | None: {int, type(None)},
     float: {float, int},
     float | None: {float, int, type(None)},
     bool: {bool},
@@ -43,6 +44,7 @@ _LENGTHS = {
     "end_user": 128,
     "price_source": 100,
     "user_type": 40,
+    "prompt": 63,
 }
 
 

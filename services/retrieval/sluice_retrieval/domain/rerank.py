@@ -10,7 +10,7 @@ import math
 import operator
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from sluice.errors import DeadlineExceeded, DependencyUnavailable, UpstreamFailed
 from sluice_retrieval.domain.bm25 import query_terms, terms
@@ -89,7 +89,7 @@ WEIGHTS = Features(
 """Learned on COVID-QA (186 questions on 25 articles) by `tests/quality/retrieval/ranking.py --learn`; that corpus has no headings, so the
 weight of `heading` is set by hand."""
 
-FEATURES = "features"
+FEATURES: Final = "features"
 """The name of the reranker that needs no model."""
 _NEAR_WORDS = 2
 

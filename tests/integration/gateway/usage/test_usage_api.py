@@ -82,6 +82,8 @@ async def test_every_field_comes_back_and_tokens_are_exact(gateway: Gateway) -> 
         end_user="user-7",
         user_type="pro",
         tags=("job:7", "größe"),
+        prompt="greet",
+        prompt_version=3,
         cached_tokens=2**33,
         cache_write_tokens=2,
         audio_input_tokens=3,

@@ -66,6 +66,8 @@ def event_of(ctx: RequestContext, bill: Settlement, ended: float, life: str) -> 
         None if model is None else model.price_source,
         ctx.user_type,
         ctx.tags,
+        ctx.prompt,
+        ctx.prompt_version,
     )
     return UsageFields._make(asked + came)
 
