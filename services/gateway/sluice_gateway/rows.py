@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import fields
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from sluice.contracts.gateway import Limits
@@ -19,8 +20,8 @@ _ELSEWHERE = frozenset({"retired"})
 Changed = TypeVar("Changed", bound=Audited)
 
 
-def key_of(row: ApiKeyRow, retired: Iterable[RetiredSecret] = ()) -> StoredKey:
-    """Return what a key's row says."""
+def key_of(row: Any, retired: Iterable[RetiredSecret] = ()) -> StoredKey:
+    """Return what a key's row (`ApiKeyRow`, or its columns) says."""
     return StoredKey(
         id=row.id,
         digest=row.digest,
@@ -30,7 +31,7 @@ def key_of(row: ApiKeyRow, retired: Iterable[RetiredSecret] = ()) -> StoredKey:
         tenant=row.tenant,
         created_at=row.created_at,
         team_id=row.team_id,
-        role=row.role,  # type: ignore[arg-type] # written by `write` only
+        role=row.role,
         disabled=row.disabled,
         models=tuple(row.models) if row.models is not None else None,
         policy=row.policy,
@@ -74,8 +75,13 @@ def write(row: ApiKeyRow | OrganizationRow | TeamRow, stored: Audited, at: float
 
 
 def limits_of(column: dict[str, float]) -> Limits:
-    """Return the limits in a column; most have none."""
-    return Limits.model_validate(column) if column else NO_LIMITS
+    """Return the limits in a column; most have none, or the same as many others."""
+    return _limits(tuple(sorted(column.items()))) if column else NO_LIMITS
+
+
+@lru_cache(maxsize=4096)
+def _limits(items: tuple[tuple[str, float], ...]) -> Limits:
+    return Limits.model_validate(dict(items))
 
 
 def sampling_of(column: dict[str, Any] | None) -> SamplingPolicy | None:
