@@ -319,6 +319,16 @@ class GatewayMetrics:
             ("outcome",),
             buckets=_DURATION_BUCKETS,
         )
+        self.cache_threshold: Gauge = registry.gauge(
+            "sluice_gateway_cache_threshold",
+            "How near a question in other words has to be, where a policy lets that tune itself, by model or route.",
+            ("model",),
+        )
+        self.cache_samples: Counter = registry.counter(
+            "sluice_gateway_cache_samples_total",
+            "Answers to questions in other words that were held against the model's own, by model or route, and whether they agree (yes, no).",
+            ("model", "agree"),
+        )
         self.cache_saved_usd = plain.counter(
             "sluice_gateway_cache_saved_usd_total", "US dollars that answers from the cache would have cost.", ()
         )

@@ -50,6 +50,7 @@ from sluice_gateway.adapters.price_keeper import PriceKeeper
 from sluice_gateway.adapters.prompt_guard import PromptGuard
 from sluice_gateway.adapters.redactor import GuardrailRedactor
 from sluice_gateway.adapters.routing import SnapshotHolder
+from sluice_gateway.adapters.tuning_samples import RedisSamples
 from sluice_gateway.answer_store import AnswerStore
 from sluice_gateway.audit_store import AuditStore
 from sluice_gateway.batches.metrics import BatchApiMetrics
@@ -60,6 +61,7 @@ from sluice_gateway.cache.lasting import LastingAnswers
 from sluice_gateway.cache.levels import AnswerCache
 from sluice_gateway.cache.memory import MemoryCache
 from sluice_gateway.cache.similar import SimilarQuestions
+from sluice_gateway.cache.tuning import Thresholds
 from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.dataplane.asgi import Receive, Scope, Send
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
@@ -126,6 +128,7 @@ class Deps:
     sweep: Rounds
     answers: AnswerCache
     invalidations: Invalidations
+    cache_samples: RedisSamples
 
 
 DepsDep = Annotated[Deps, Depends(deps_of)]
@@ -224,6 +227,16 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         metrics = GatewayMetrics(registry, user_types)
         lasting.on_size = metrics.cache_database_bytes.set
 
+        samples = RedisSamples(redis)
+        thresholds = Thresholds(
+            samples,
+            similar,
+            clock,
+            on_sample=lambda name, agrees: metrics.cache_samples.labels(name, "yes" if agrees else "no").inc(),
+            on_threshold=lambda name, threshold: metrics.cache_threshold.labels(name).set(threshold),
+        )
+        stack.push_async_callback(thresholds.close)
+
         guardrail = GuardrailClient(client("guardrail"))
         transcript_store = TranscriptStore(database)
         transcripts = TranscriptWriter(transcript_store, GuardrailRedactor(guardrail), clock, registry)
@@ -257,6 +270,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 ),
                 answers=answers,
                 similar=similar,
+                thresholds=thresholds,
                 names=SystemNames(),
                 transcripts=transcripts,
             ),
@@ -345,6 +359,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             sweep=rounds,
             answers=answers,
             invalidations=invalidations,
+            cache_samples=samples,
         )
 
 

@@ -159,17 +159,33 @@ class Model(Reply):
     deployments: tuple[Deployment, ...]
 
 
+class SemanticTuning(Reply):
+    """Lets the threshold of a semantic cache follow what is seen, between `least` and `most`.
+
+    `share` of the questions that have a kept answer in other words, at `least` or nearer, are answered by the model all the same, and both answers compared:
+    they agree when they name the same numbers and the cosine of their embeddings is at least `agreement`. The threshold becomes the lowest at which at most
+    `max_error` of the answers from the cache are wrong, as far as is known.
+    """
+
+    least: Annotated[float, Field(ge=0.8, le=1)] = 0.85
+    most: Annotated[float, Field(ge=0.8, le=1)] = 0.99
+    max_error: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    share: Annotated[float, Field(gt=0, le=1)] = 0.1
+    agreement: Annotated[float, Field(ge=0, le=1)] = 0.8
+
+
 class SemanticCache(Reply):
     """Kept answers also for questions that ask for the same in other words.
 
     `use` says whether every request that may use the cache is answered so, or only one that asks for it with
     `x-sluice-cache: semantic`. The cosine of both questions' embeddings must reach `threshold`, and their words must agree
-    (`sluice_gateway.domain.questions`). An answer older than `ttl_s` seconds is given to equal requests only.
+    (`sluice_gateway.domain.questions`). An answer older than `ttl_s` seconds is given to equal requests only. With `tune` the threshold is where it begins.
     """
 
     use: Literal["always", "on_request"] = "always"
     threshold: Annotated[float, Field(ge=0.8, le=1)] = 0.95
     ttl_s: Annotated[int, Field(ge=1, le=604_800)] = 43_200
+    tune: SemanticTuning | None = None
 
 
 class CachePolicy(Reply):

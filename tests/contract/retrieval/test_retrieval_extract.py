@@ -116,7 +116,7 @@ xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body><
 )
 PAGE = """<html><head><title>x</title><script>alert(1)</script></head><body><h1>Küche</h1><p>Der <b>Ofen</b> ist
 heiß.</p><h2>Regeln</h2><ul><li>Nie <i>laufen</i></li></ul><table><tr><th>Tag</th><th>Zeit</th></tr><tr><td>Mo</td>
-<td>8</td></tr></table><pre># a comment
+<td>8</td></tr></table><table><tr><td><p>a</p><p>b</p></td><td></td><td>c</td></tr></table><pre># a comment
 x = 1</pre>tail</body></html>""".encode()
 
 
@@ -136,7 +136,7 @@ async def test_each_format_becomes_markdown_that_names_its_pages_slides_and_shee
     parse = extractor()
     texts = await asyncio.gather(*(parse.extract(raw, file_format) for file_format, raw in given.items()))
     assert dict(zip(given, texts, strict=True)) == {
-        FileFormat.HTML: "# Küche\n\nDer Ofen ist heiß.\n\n## Regeln\n\n- Nie laufen\n\n- Tag | Zeit\n\n- Mo | 8\n\n"
+        FileFormat.HTML: "# Küche\n\nDer Ofen ist heiß.\n\n## Regeln\n\n- Nie laufen\n\n- Tag; Zeit\n\n- Tag: Mo; Zeit: 8\n\n- a b | c\n\n"
         "````\n\\# a comment\nx = 1\n````\n\ntail\n",
         FileFormat.PDF: "# Page 1\n\nFirst things\n\n# Page 3\n\nThird things\n",
         FileFormat.DOCX: "# Travel policy\n\n## Hotels\n\nA night may cost 140 euros.\n\n- Breakfast is included.\n\n"

@@ -75,6 +75,47 @@ def test_numbers_with_a_decimal_comma_or_one_unit_are_numbers(written: Sequence[
         assert ask(table, aggregates=[{"function": "sum", "column": "Price"}]).rows == ((pytest.approx(total),),)
 
 
+PIPES = """# Fees
+
+Boat | Euro | Note
+:--- | ---: | ---
+up to 8 m | **14** |
+up to 12 m | 21 | a \\| b | too much
+
+```
+| no | table |
+| --- | --- |
+| in | code |
+```
+
+| | Sold |
+|---|---|
+| Mon | 2 |
+
+| a | a |
+|---|---|
+| 1 | 2 |
+
+a | line
+with | pipes
+
+- Item; Euro
+
+- Item: Bolt; Euro: 2
+"""
+
+
+def test_tables_of_markdown_are_read_with_their_characters() -> None:
+    fees, sold, items = tables_in(PIPES)
+    assert (fees.name, fees.columns, fees.kinds) == ("Fees", ("Boat", "Euro", "Note"), ("text", "number", "text"))
+    assert [row.cells for row in fees.rows] == [("up to 8 m", "14", None), ("up to 12 m", "21", "a | b")]
+    assert PIPES[fees.rows[0].start : fees.rows[0].end] == "up to 8 m | **14** |"
+    assert ask(fees, aggregates=[{"function": "sum", "column": "Euro"}]).rows == ((35,),)
+    assert (sold.columns, sold.rows[0].cells) == (("Column 1", "Sold"), ("Mon", "2"))
+    assert PIPES[sold.rows[0].start : sold.rows[0].end] == "| Mon | 2 |"
+    assert items.columns == ("Item", "Euro")
+
+
 def test_a_table_describes_itself() -> None:
     told = describe(0, tables_in(TEXT)[0])
     assert (told.rows, told.columns[1].least, told.columns[1].most) == (3, 2.5, 1000)

@@ -75,6 +75,7 @@ class ParsedBody(NamedTuple):
     and another upstream). `native` holds the fields as they came when the client speaks another API than OpenAI's;
     `untranslatable` says why `fields` is not a translation of them, so that nothing but such a provider may read them.
     `links` are the addresses that the model's server will fetch; `tags` stood in `metadata.tags`, from which they are taken out.
+    `plain` says that the content of all messages is text and nothing else.
     """
 
     fields: Fields
@@ -88,6 +89,7 @@ class ParsedBody(NamedTuple):
     untranslatable: InvalidRequest | None = None
     links: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    plain: bool = False
 
 
 def parse(raw: bytes, kind: Kind, default_model: str | None = None) -> ParsedBody:
@@ -188,6 +190,7 @@ def _checked_body(raw: bytes, fields: Fields, kind: Kind, default_model: str | N
         fields is not given or _is_ambiguous(raw, model),
         tags=tags,
         links=_links(fields) if has_parts else (),
+        plain=not has_parts,
     )
 
 

@@ -121,7 +121,7 @@ def choose(
     their shares also when there is little to do (start-time fair queueing, Goyal, Vin, Cheng 1996); one that joins does not make up for what it missed.
     """
     best: DeploymentState | None = None
-    best_load = latest = 0.0
+    best_load, latest, several = 0.0, 0.0, False
     for state in deployments:
         if state.in_flight >= state.most or state.paused_until > now:
             continue
@@ -130,11 +130,15 @@ def choose(
         load = state.in_flight / state.weight
         if state.down:
             load += 1e9
+        if best is None:
+            best, best_load, latest = state, load, state.begun
+            continue
+        several = True
         if state.begun > latest:
             latest = state.begun
-        if best is None or load < best_load or (load == best_load and state.turn < best.turn):
+        if load < best_load or (load == best_load and state.turn < best.turn):
             best, best_load = state, load
-    if best is not None:
+    if several and best is not None:
         best.begun = latest if latest > best.turn else best.turn
         best.turn = best.begun + 1 / best.weight
     return best

@@ -285,7 +285,7 @@ def _worst(ctx: RequestContext, model: ModelEntry | None, gate: _Gate) -> WorstC
         size = ctx.form.size
     else:
         size = len(orjson.dumps(ctx.fields)) if ctx.changed else len(ctx.raw)
-    worst = worst_case(model, ctx.endpoint.kind, ctx.fields, size)
+    worst = worst_case(model, ctx.endpoint.kind, ctx.fields, size, plain=ctx.body.plain and not ctx.changed)
     most = gate.most_tokens
     if most is not None and worst.tokens > most and not worst.chosen and worst.prompt <= most:
         # Its answer may be longer than a minute allows, and nobody said so: it takes what is left of the minute.

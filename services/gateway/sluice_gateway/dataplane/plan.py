@@ -13,6 +13,7 @@ from sluice.contracts.routing import (
     GuardMode,
     Policy,
     SemanticCache,
+    SemanticTuning,
     StructuredMode,
 )
 from sluice.contracts.sampling import SamplingPolicy
@@ -232,6 +233,20 @@ def _stricter_semantic(one: SemanticCache | None, other: SemanticCache | None) -
         use="on_request" if "on_request" in (one.use, other.use) else "always",
         threshold=max(one.threshold, other.threshold),
         ttl_s=min(one.ttl_s, other.ttl_s),
+        tune=_stricter_tuning(one.tune, other.tune),
+    )
+
+
+def _stricter_tuning(one: SemanticTuning | None, other: SemanticTuning | None) -> SemanticTuning | None:
+    # Who fixes a threshold does not want it moved.
+    if one is None or other is None:
+        return None
+    return SemanticTuning(
+        least=max(one.least, other.least),
+        most=max(one.most, other.most),
+        max_error=min(one.max_error, other.max_error),
+        share=max(one.share, other.share),
+        agreement=max(one.agreement, other.agreement),
     )
 
 

@@ -90,6 +90,7 @@ MESSAGES = Endpoint("/v1/messages", "chat", "/chat/completions", "chat", "chat",
 COUNT_TOKENS = Endpoint("/v1/messages/count_tokens", "chat", "", "chat", "count_tokens", CountTokens())
 RESPONSES = Endpoint("/v1/responses", "chat", "/chat/completions", "chat", "chat", Responses())
 RERANK = Endpoint("/v1/rerank", "rerank", "/rerank", "rerank", "rerank", shape=ranked)
+RERANK_V2 = RERANK._replace(path="/v2/rerank")  # where Cohere's newer client asks
 MODERATIONS = Endpoint("/v1/moderations", "moderation", "", "chat", "moderation")
 IMAGES = Endpoint("/v1/images/generations", "image", "/images/generations", "image", "generate_image")
 EDITS = Endpoint("/v1/images/edits", "edit", "/images/edits", "image", "edit_image")
@@ -107,6 +108,7 @@ ENDPOINTS = (
     COUNT_TOKENS,
     RESPONSES,
     RERANK,
+    RERANK_V2,
     MODERATIONS,
     IMAGES,
     SPEECH,

@@ -382,6 +382,7 @@ async def create_embedding(body: EmbeddingRequest) -> EmbeddingReply:
 
 
 @router.post("/v1/rerank", summary="Rank documents by a query", responses=_ANSWER)
+@router.post("/v2/rerank", summary="Rank documents by a query, where Cohere's newer client asks", responses=_ANSWER)
 async def create_ranking(body: RerankRequest) -> RerankReply:
     """As Cohere's, Jina's and vLLM's, with models of kind `rerank`."""
     answered_before()

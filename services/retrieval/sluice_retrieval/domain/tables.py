@@ -1,7 +1,7 @@
 """Tables in the text of a document (F150): read back from the items that name their columns, with kinds and a description.
 
-A parser writes each row of a table as an item (`- Item: Bolt; Euro: 2`) behind one that has the names (`- Item; Euro`). Reading
-them from the text gives every row its characters there, so that what is computed can be cited.
+A parser writes each row of a table as an item (`- Item: Bolt; Euro: 2`) behind one that has the names (`- Item; Euro`); Markdown has
+tables of its own. Reading them from the text gives every row its characters there, so that what is computed can be cited.
 """
 
 import re
@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, Protocol
 
 from sluice.contracts.tables import Cell, ColumnKind, TableColumn, TableQuery
 from sluice.contracts.tables import Table as Described
+from sluice_retrieval.domain.pipe_tables import pipe_tables
 
 _HEADING = re.compile(r"#{1,6} (.+)")
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?")
@@ -102,7 +103,11 @@ def tables_in(text: str) -> list[Table]:
             close()
             columns, rows, header = (), [], ()
     close()
-    return found
+    found += (
+        _table(one.name, one.header, [Row(tuple(cell or None for cell in cells), *place) for cells, *place in one.rows])
+        for one in pipe_tables(text)
+    )
+    return sorted(found, key=lambda table: table.rows[0].start)
 
 
 def describe(index: int, table: Table) -> Described:

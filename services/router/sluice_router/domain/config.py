@@ -21,6 +21,7 @@ from sluice.contracts.routing import (
     Region,
     Rule,
     SemanticCache,
+    SemanticTuning,
     Share,
 )
 from sluice.contracts.sampling import SamplingConfig
@@ -67,8 +68,22 @@ class RetrievalConfig(RetrievalPolicy, frozen=True, extra="forbid"):
     """Retrieval that a policy switches on."""
 
 
+class TuningConfig(SemanticTuning, frozen=True, extra="forbid"):
+    """Lets the threshold of a semantic cache follow what is seen."""
+
+
 class SemanticConfig(SemanticCache, frozen=True, extra="forbid"):
     """Kept answers also for questions that ask for the same in other words."""
+
+    tune: TuningConfig | None = None
+
+    @model_validator(mode="after")
+    def _begins_within(self) -> Self:
+        if self.tune is not None and not self.tune.least <= self.threshold <= self.tune.most:
+            raise ValueError(
+                f"threshold ({self.threshold:g}) is not between tune.least ({self.tune.least:g}) and tune.most ({self.tune.most:g}); it is where tuning begins"
+            )
+        return self
 
 
 class CacheConfig(CachePolicy, frozen=True, extra="forbid"):
@@ -310,6 +325,8 @@ _SECTIONS: tuple[type[BaseModel], ...] = (
         RuleConfig,
         QualityConfig,
         TargetsConfig,
+        SemanticConfig,
+        TuningConfig,
         FallbacksOnConfig,
         AliasConfig,
     ),

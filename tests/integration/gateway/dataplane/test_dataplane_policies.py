@@ -310,7 +310,7 @@ async def test_retrieval_that_is_away(provider: Provider, client: httpx.AsyncCli
         missing = await client.post(
             gateway.url + CHAT, json=ask("x", sluice={"retrieval": {"vector_store_ids": ["vs_1"]}})
         )
-    assert [without.status_code, asked.status_code, missing.status_code] == [200, 503, 400]
+    assert [without.status_code, asked.status_code, missing.status_code] == [200, 503, 404]
     assert "vs_1 does not exist" in missing.json()["error"]["message"]
 
 

@@ -283,3 +283,16 @@ def test_a_message_is_read_as_deep_as_it_can_be_written_again() -> None:
         with pytest.raises(InvalidRequest, match="more than 200 levels deep") as caught:
             parse(body(levels), "chat")
         assert caught.value.error_code == "too_deep"
+
+
+@pytest.mark.parametrize(
+    ("content", "plain"),
+    [
+        ("hello", True),
+        ([{"type": "text", "text": "hello"}], False),
+        ([{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}], False),
+    ],
+)
+def test_messages_that_hold_texts_only_are_known_to(content: object, plain: bool) -> None:
+    messages = [{"role": "user", "content": "hi"}, {"role": "user", "content": content}]
+    assert parse(orjson.dumps({"model": "small", "messages": messages}), "chat").plain is plain

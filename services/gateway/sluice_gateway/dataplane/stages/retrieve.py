@@ -8,11 +8,11 @@ from pydantic import ValidationError
 from sluice.contracts.questions import Turn
 from sluice.contracts.retrieval import ContextReply, ContextRequest, RetrievalPolicy
 from sluice.contracts.searching import Compound, RankingControl, SearchFilter
-from sluice.errors import SluiceError
+from sluice.errors import NotFound, SluiceError
 from sluice_gateway.dataplane.body import RetrievalOptions
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
-from sluice_gateway.dataplane.errors import InvalidRequest, from_service, wrong_value
+from sluice_gateway.dataplane.errors import InvalidRequest, NotThere, from_service, wrong_value
 from sluice_gateway.dataplane.stages.evidence import Evidence
 from sluice_gateway.dataplane.texts import Path, Piece, pieces, question
 from sluice_gateway.dataplane.wants import remembered_user
@@ -135,6 +135,8 @@ class Retrieve:
             self._deps.metrics.stage_errors.labels("retrieve").inc()
             if asked is None and ctx.plan.retrieval is not None and ctx.plan.retrieval.on_error == "continue":
                 return
+            if isinstance(exc, NotFound):
+                raise NotThere(exc.detail) from exc
             raise from_service(exc, "retrieval service") from exc
         ctx.searched = queries
         ctx.context_text = reply.text
