@@ -13,6 +13,7 @@ FusionMethod = Literal["rrf", "weighted"]
 RerankMethod = Literal["none", "features", "model"]
 Attribute = StrictBool | StrictInt | StrictFloat | MetadataValue
 Attributes = Annotated[dict[MetadataKey, Attribute], Field(max_length=16)]
+_MOST_HITS = 50
 _FILTER_DEPTH = 5
 _FILTER_PARTS = 50
 
@@ -78,7 +79,7 @@ class RankingControl(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    top_k: Annotated[int, Field(ge=1, le=50)] = 5
+    top_k: Annotated[int, Field(ge=1, le=_MOST_HITS)] = 5
     mode: SearchMode = "hybrid"
     fusion: Annotated[
         FusionMethod,
@@ -171,7 +172,7 @@ class SearchRequest(Query):
     `query` and the others are `also`. `rewrite_query` switches on `decompose` and `reformulation` unless `understand` is given.
     """
 
-    max_num_results: Annotated[int | None, Field(ge=1, le=50)] = None
+    max_num_results: Annotated[int | None, Field(ge=1, le=_MOST_HITS)] = None
     ranking_options: RankingOptions | None = None
     rewrite_query: bool = False
     explain: Annotated[bool, Field(description="say of every hit how its score came about")] = False
@@ -185,8 +186,9 @@ class SearchRequest(Query):
         query = said.get("query")
         if isinstance(query, list | tuple) and query:
             said["query"], said["also"] = query[0], [*query[1:], *said.get("also", ())]
-        if said.get("max_num_results") is not None:
-            said.setdefault("top_k", said["max_num_results"])
+        most = said.get("max_num_results")
+        if isinstance(most, int) and 1 <= most <= _MOST_HITS:  # else the field itself is refused
+            said.setdefault("top_k", most)
         if said.get("ranking_options") is not None:
             try:
                 said = {**RankingOptions.model_validate(said["ranking_options"]).in_our_words(), **said}

@@ -266,6 +266,17 @@ async def test_bodies_that_are_wrong(api: httpx.AsyncClient, content_type: str, 
     assert answer.json()["detail"]
 
 
+async def test_what_is_wrong_is_told_once_and_in_the_words_that_were_used(api: httpx.AsyncClient) -> None:
+    store = await make_store(api)
+    for metadata in ("{", "[1]", "7"):
+        answer = await upload(api, store, "a.txt", b"words", metadata=metadata)
+        assert (answer.status_code, "`metadata` must be a JSON object" in answer.json()["detail"]) == (400, True)
+    assert (await upload(api, store, "a.txt", b"words", metadata='{"a": [1]}')).status_code == 422
+    asked = {"query": "x", "max_num_results": 51}
+    refused = await api.post(f"/v1/vector_stores/{store}/search", json=asked, headers=ACME)
+    assert refused.json()["detail"] == "`max_num_results` must be 50 or less."
+
+
 async def test_the_limit_counts_bytes_and_not_escapes(api: httpx.AsyncClient) -> None:
     store = await make_store(api)
     body = '{"name": "a", "text": "' + "\\u0041" * 1999 + '"}'
