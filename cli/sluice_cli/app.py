@@ -21,6 +21,7 @@ from sluice_cli.commands import (
     jobs,
     keys,
     lifecycle,
+    memories,
     orgs,
     plan,
     prices,
@@ -30,6 +31,7 @@ from sluice_cli.commands import (
     registry,
     reviews,
     router,
+    similarity,
     talk,
     teams,
     transcripts,
@@ -40,7 +42,15 @@ from sluice_cli.platform.errors import CommandFailed
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.logs),
     *(talk.chat, talk.trace, budgets.budgets),
-    *(ingest.ingest, chunk.chunk, embeddings.embeddings, data.search, data.feedback, redteam.redteam),
+    *(
+        ingest.ingest,
+        chunk.chunk,
+        embeddings.embeddings,
+        data.search,
+        similarity.similarity,
+        data.feedback,
+        redteam.redteam,
+    ),
 )
 _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     *(("orgs", orgs.app), ("teams", teams.app), ("keys", keys.app), ("audit", audit.app), ("usage", usage.app)),
@@ -49,7 +59,7 @@ _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     *(("engines", engines.engines_app), ("adapters", engines.adapters_app)),
     ("prices", prices.app),
     *(("prompts", prompts.app), ("transcripts", transcripts.app)),
-    ("cache", cache.app),
+    *(("memories", memories.app), ("cache", cache.app)),
     ("reviews", reviews.app),
     *(("eval", jobs.eval_app), ("finetune", jobs.finetune_app), ("router", router.app)),
     *(("plan", plan.app), ("simulate", autoscaling.app)),

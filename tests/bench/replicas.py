@@ -1,6 +1,6 @@
 """Measures the choice of a replica by what it has read before: python -m tests.bench.replicas [--decision] [--engines].
 
-`--decision` times one decision at 1,000 prefixes and 8 replicas, by the clock and by the CPU time of its thread, in turns with a
+`--seed` draws another workload, `--ways` leaves out some of the ways. `--decision` times one decision at 1,000 prefixes and 8 replicas, by the clock and by the CPU time of its thread, in turns with a
 piece of work that is always the same, whose spread is the machine's; it fails when the median of the CPU time is over 0.2 ms. `--engines` starts three llama.cpp engines (SmolLM2, one thread
 each) behind the gateway's request path and sends them prompts with shared beginnings, in three ways: in turn to each
 replica, to the least busy one, and by prefix. What was cached is as the engines count it (`cached_tokens` of the usage).
@@ -66,11 +66,11 @@ class Way(NamedTuple):
     in_turn: bool
 
 
-WAYS = (
-    Way("in turn (round robin)", "least_loaded", in_turn=True),
-    Way("least loaded", "least_loaded", in_turn=False),
-    Way("prefix", "prefix", in_turn=False),
-)
+WAYS = {
+    "in_turn": Way("in turn (round robin)", "least_loaded", in_turn=True),
+    "least_loaded": Way("least loaded", "least_loaded", in_turn=False),
+    "prefix": Way("prefix", "prefix", in_turn=False),
+}
 
 
 class Spent(NamedTuple):
@@ -129,9 +129,9 @@ def words(drawn: random.Random, chars: int) -> str:
     return " ".join(found)[:chars]
 
 
-def workload() -> list[list[dict[str, str]]]:
+def workload(seed: int) -> list[list[dict[str, str]]]:
     """Return the prompts: each beginning with several questions, in an order drawn once."""
-    drawn = random.Random(SEED)
+    drawn = random.Random(seed)
     systems = [f"House {number}. {words(drawn, PREFIX_CHARS)}" for number in range(PREFIXES)]
     found = [
         [{"role": "system", "content": system}, {"role": "user", "content": f"{words(drawn, 40)}?"}]
@@ -177,9 +177,9 @@ def routing(way: Way, urls: Sequence[str]) -> RoutingSnapshot:
     return snapshot(model("small", *places, balance=way.balance))
 
 
-async def run_way(way: Way, urls: Sequence[str]) -> list[Asked]:
+async def run_way(way: Way, urls: Sequence[str], seed: int) -> list[Asked]:
     """Send all prompts, so many at a time, and return what they brought."""
-    prompts = list(enumerate(workload()))
+    prompts = list(enumerate(workload(seed)))
     found: list[Asked] = []
     async with serving(Parts(), routing(way, urls)) as gateway, httpx.AsyncClient(timeout=300) as client:
 
@@ -229,6 +229,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--decision", action="store_true", help="only the cost of a decision")
     parser.add_argument("--engines", action="store_true", help="only the three engines")
+    parser.add_argument(
+        "--ways", nargs="+", choices=sorted(WAYS), default=list(WAYS), help="which choices are compared"
+    )
+    parser.add_argument("--seed", type=int, default=SEED, help="draws the prompts and their order")
     options = parser.parse_args(arguments)
     both = not (options.decision or options.engines)
     over = False
@@ -247,9 +251,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         say(
             "| choice | prompt tokens cached | busiest over mean (requests) | TTFT p50 | p95 |\n| --- | ---: | ---: | ---: | ---: |"
         )
-        for way in WAYS:
+        for way in (WAYS[name] for name in options.ways):
             with tempfile.TemporaryDirectory() as folder, engines(Path(folder)) as urls:
-                say(row(way.name, asyncio.run(run_way(way, urls))))
+                say(row(way.name, asyncio.run(run_way(way, urls, options.seed))))
     if over:
         raise BenchError(f"a decision takes more than {DECISION_BAR_S * 1000:g} ms of CPU time (median)")
 

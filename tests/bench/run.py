@@ -28,7 +28,7 @@ from tests.bench.toolchain import build
 ROWS = (
     Row("direct", direct.missing, direct.open_direct),
     Row("sluice", sluice.missing, sluice.open_sluice),
-    Row("floor/f4", floor.missing, floor.open_floor),
+    *floor.ROWS,
     Row("nginx", nginx.missing, nginx.open_nginx, nginx.version),
     Row("vllm-router", vllm_router.missing, vllm_router.open_vllm_router, VLLM_ROUTER.installed),
     Row("smg", smg.missing, smg.open_smg, SMG.installed),
@@ -55,7 +55,7 @@ def parse_arguments(words: Sequence[str] | None, environment: Mapping[str, str])
         "--floor",
         type=Path,
         default=environment.get("SLUICE_BENCH_FLOOR") or None,
-        help="folder that holds the floor's f3_asgi.py (default: SLUICE_BENCH_FLOOR)",
+        help="folder that holds the floors' sources (default: SLUICE_BENCH_FLOOR)",
     )
     parser.add_argument(
         "--write-docs", action="store_true", help="put the figures into docs/benchmarks.md, unless a row answered wrong"

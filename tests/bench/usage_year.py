@@ -1,4 +1,4 @@
-"""How long the usage API's sums over a year of traffic take: 100 keys, 10 models, 365 days, on SQLite and PostgreSQL.
+"""How long the usage API's sums over a year of traffic take: 100 keys, 10 models, 365 days, each with one of 20 tags, on SQLite and PostgreSQL.
 
 `python -m tests.bench.usage_year` fails when one takes longer than a second. The sums are written as the consumer would have left
 them, without the records behind them: a sum reads records for two hours at most.
@@ -14,13 +14,14 @@ from pathlib import Path
 
 from sqlalchemy import insert
 
+from sluice.contracts.usage import UsageGroup
 from sluice.db import Database, open_database
 from sluice.migrations import upgrade
 from sluice.settings import PlatformSettings
 from sluice.testing import platform_settings, postgres_server
 from sluice_gateway.domain.rollups import SECONDS
 from sluice_gateway.domain.usage import UsageFilter
-from sluice_gateway.tables import UsageRollupRow
+from sluice_gateway.tables import UsageRollupRow, UsageTagRollupRow
 from sluice_gateway.usage_store import UsageStore
 from sluice_gateway.wiring import MIGRATIONS
 
@@ -28,6 +29,8 @@ START = 1_735_689_600  # 2025-01-01 00:00 UTC
 DAY = SECONDS["day"]
 BAR_S = 1.0
 _ROUNDS = 5
+_TAGS = 20
+_GROUPS: tuple[UsageGroup, ...] = ("model", "key", "day", "team", "tag")
 
 
 def _rows(day: int, keys: int, models: int) -> list[dict[str, object]]:
@@ -40,6 +43,7 @@ def _rows(day: int, keys: int, models: int) -> list[dict[str, object]]:
             "organization_id": f"org_{key % 10}",
             "team_id": f"team_{key % 20}",
             "key_id": f"key_{key}",
+            "user_type": "",
             "model": f"model-{model}",
             "deployment": f"model-{model}-1",
             "status": "ok",
@@ -65,7 +69,10 @@ async def _measured(platform: PlatformSettings, keys: int, models: int, days: in
     try:
         for day in range(days):
             async with database.write() as session:
-                await session.execute(insert(UsageRollupRow), _rows(day, keys, models))
+                rows = _rows(day, keys, models)
+                await session.execute(insert(UsageRollupRow), rows)
+                tagged = [{**row, "tag": f"tag-{place // models % _TAGS}"} for place, row in enumerate(rows)]
+                await session.execute(insert(UsageTagRollupRow), tagged)
         return await _slowest(UsageStore(database), days)
     finally:
         await database.close()
@@ -79,8 +86,9 @@ async def _slowest(store: UsageStore, days: int) -> float:
         ("all", whole),
         ("from and to in mid-hour", odd),
         ("one tenant", UsageFilter(tenant="tenant-3")),
+        ("one tag", UsageFilter(tag="tag-3")),
     ):
-        for group in ("model", "key", "day", "team"):
+        for group in _GROUPS:
             times = []
             for _ in range(_ROUNDS):
                 began = time.perf_counter()

@@ -1,11 +1,12 @@
 """`sluice cache`: what the gateway keeps of answers, and forgetting it."""
 
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from sluice_cli.client import Gateway
-from sluice_cli.output import say, show_json
+from sluice_cli.output import say, show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.settings import CliSettings
 
@@ -16,6 +17,33 @@ app = typer.Typer(help="Answers that the gateway keeps and gives again.", no_arg
 def show() -> None:
     """Show what one gateway process holds, and how often it answered from it, as JSON; the metrics have all processes."""
     show_json(Gateway.from_settings(CliSettings()).admin("GET", "/admin/cache"))
+
+
+@app.command()
+def thresholds(
+    forget: Annotated[str | None, typer.Option(help="begin anew for this model or route")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Show how near questions in other words have to be, where a policy lets that tune itself, and what was seen."""
+    gateway = Gateway.from_settings(CliSettings())
+    if forget is not None:
+        gateway.admin("DELETE", f"/admin/cache/thresholds/{quote(forget, safe='')}")
+        say(f"{forget} begins anew at its policy's threshold.")
+        return
+    found = gateway.admin("GET", "/admin/cache/thresholds")["data"]
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (
+            *(one["name"], f"{one['threshold']:.3f}", f"{one['own']:.3f}", f"{one['least']:.3f} to {one['most']:.3f}"),
+            *(one["samples"], one["agreed"], f"{one['wrong']} of {one['reaching']}", f"{one['max_error']:.1%}"),
+        )
+        for one in found
+    ]
+    show_table(
+        ("model or route", "threshold", "of the policy", "between", "samples", "agree", "wrong", "at most"), rows
+    )
 
 
 @app.command()

@@ -4,7 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
+from sluice.contracts.searching import RerankMethod, SearchMode
 from sluice_cli.client import Gateway
+from sluice_cli.documents import details_of
 from sluice_cli.output import show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.settings import CliSettings
@@ -14,13 +16,28 @@ def search(
     store_id: Annotated[str, typer.Argument(help="the vector store's id")],
     query: Annotated[str, typer.Argument(help="what to look for")],
     top_k: Annotated[int, typer.Option(min=1, max=50, help="how many chunks")] = 5,
-    mode: Annotated[str, typer.Option(help="hybrid, dense or bm25")] = "hybrid",
+    mode: Annotated[SearchMode, typer.Option(help="how to rank")] = "hybrid",
+    rerank: Annotated[RerankMethod, typer.Option(help="rank the best anew")] = "none",
+    parent_tokens: Annotated[
+        int | None, typer.Option("--parent", min=16, max=4096, help="give up to so many tokens around each chunk")
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option("--where", help="key=value that the metadata must have; may be repeated")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the answer as JSON, explained")] = False,
 ) -> None:
     """Find the chunks of a vector store that match best."""
     gateway = Gateway.from_settings(CliSettings())
-    found = gateway.user(
-        "POST", f"/v1/vector_stores/{store_id}/search", json={"query": query, "top_k": top_k, "mode": mode}
-    )
+    asked: dict[str, Any] = {"query": query, "top_k": top_k, "mode": mode, "rerank": rerank, "explain": as_json}
+    if parent_tokens is not None:
+        asked["parent"] = {"max_tokens": parent_tokens}
+    equal = [{"type": "eq", "key": key, "value": value} for key, value in details_of(where or [], "--where").items()]
+    if equal:
+        asked["filters"] = {"type": "and", "filters": equal}
+    found = gateway.user("POST", f"/v1/vector_stores/{store_id}/search", json=asked)
+    if as_json:
+        show_json(found)
+        return
     show_table(
         ("score", "source", "heading", "text"),
         [

@@ -1,7 +1,6 @@
 """`sluice ingest`: files and folders into a vector store; what has not changed is left alone."""
 
 import hashlib
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +11,13 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sluice_cli.client import Gateway, every
-from sluice_cli.documents import files_of, send
+from sluice_cli.documents import details_of, files_of, left_out, send
 from sluice_cli.output import console, say
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.settings import CliSettings
 
 _POLL_S = 0.5
+_SHOWN = 10
 _UNFINISHED = ("queued", "processing")
 
 
@@ -54,7 +54,7 @@ def ingest(
 ) -> None:
     """Put documents into a vector store and wait until they can be found; what has not changed is not sent again."""
     gateway = Gateway.from_settings(CliSettings())
-    details = _details(metadata or [])
+    details = details_of(metadata or [])
     files = files_of(paths, exclude or [])
     if not files:
         raise CommandFailed("There is no file of a known type in what you named.")
@@ -68,34 +68,18 @@ def ingest(
             _delete_others(gateway, store_id, known, files, tally)
         if wait_s:
             _wait(gateway, store_id, tally, wait_s, progress)
-    _report(tally, store, store_id)
+    _report(tally, store, store_id, left_out(paths, exclude or []))
 
 
-def _report(tally: _Tally, store: str, store_id: str) -> None:
+def _report(tally: _Tally, store: str, store_id: str, passed_over: Sequence[str]) -> None:
     gone = f", {tally.deleted} deleted" if tally.deleted else ""
+    if passed_over:
+        shown = ", ".join(passed_over[:_SHOWN]) + (" …" if len(passed_over) > _SHOWN else "")
+        say(f"{len(passed_over)} files are of no type that is read and were passed over: {shown}")
     say(f"Vector store {store_id} ({store}): {len(tally.sent)} documents sent, {tally.unchanged} unchanged{gone}.")
     if tally.failed:
         reasons = "\n".join(f"  {name}: {reason}" for name, reason in sorted(tally.failed.items()))
         raise CommandFailed(f"{len(tally.failed)} of the files could not be ingested:\n{reasons}")
-
-
-def _details(given: Sequence[str]) -> dict[str, Any]:
-    details: dict[str, Any] = {}
-    for pair in given:
-        key, found, value = pair.partition("=")
-        if not found or not key:
-            raise CommandFailed(f"--metadata takes key=value, not {pair!r}.")
-        details[key] = _value(value)
-    return details
-
-
-def _value(text: str) -> str | int | float | bool:
-    """Return a number or a boolean where the text is written as one."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, int | float) else text
 
 
 def _store_id(gateway: Gateway, name: str) -> str:

@@ -48,6 +48,9 @@ def create(
     max_concurrent: limits.Concurrent = None,
     budget_per_day_usd: limits.PerDay = None,
     budget_per_month_usd: limits.PerMonth = None,
+    default_model: limits.DefaultModel = None,
+    sampling: limits.Sampling = None,
+    tag: limits.Tags = None,
     metadata: limits.Metadata = None,
     idempotency_key: Annotated[
         str | None, typer.Option(help="a unique text: repeated within 24 hours, it makes and shows the same key")
@@ -63,7 +66,7 @@ def create(
         body["organization_id"] = organization_id(gateway, org)
     body |= {"policy": None if policy == "none" else policy} if policy else {}
     body |= {"user_type": None if user_type == "none" else user_type} if user_type else {}
-    body |= limits.metadata(metadata)
+    body |= limits.metadata(metadata) | limits.tags(tag) | limits.drawing(default_model, sampling)
     body |= limits.limits(
         requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd
     )
@@ -111,6 +114,9 @@ def change(
     max_concurrent: limits.Concurrent = None,
     budget_per_day_usd: limits.PerDay = None,
     budget_per_month_usd: limits.PerMonth = None,
+    default_model: limits.DefaultModel = None,
+    sampling: limits.Sampling = None,
+    tag: limits.Tags = None,
     metadata: limits.Metadata = None,
     no_limit: limits.NoLimit = None,
 ) -> None:
@@ -121,7 +127,7 @@ def change(
     body |= {"team_id": None if team == "none" else team} if team else {}
     body |= {"policy": None if policy == "none" else policy} if policy else {}
     body |= {"user_type": None if user_type == "none" else user_type} if user_type else {}
-    body |= limits.metadata(metadata)
+    body |= limits.metadata(metadata) | limits.tags(tag) | limits.drawing(default_model, sampling)
     body |= limits.limits(
         requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd, no_limit
     )

@@ -19,7 +19,10 @@ class Limit(StrEnum):
 
 
 Models = Annotated[
-    list[str] | None, typer.Option("--model", help="a model that may be used; repeat for several; none means all")
+    list[str] | None,
+    typer.Option(
+        "--model", help="a model that may be used, or a pattern such as gpt-4*; repeat for several; none means all"
+    ),
 ]
 AllModels = Annotated[bool, typer.Option("--all-models", help="allow every model again")]
 PerMinute = Annotated[int | None, typer.Option("--requests-per-minute", min=1, help="requests a minute")]
@@ -34,6 +37,20 @@ NoLimit = Annotated[
 Metadata = Annotated[
     list[str] | None,
     typer.Option("--metadata", metavar="NAME=VALUE", help="a note of your own; repeat for all that are to be kept"),
+]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tag", help="a tag of each of its requests; repeat for all that are to be kept; `none` takes them away"
+    ),
+]
+DefaultModel = Annotated[str | None, typer.Option(help="the model of requests that name none; `none` takes it away")]
+Sampling = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="a default or limit such as temperature=0.3, preset=factual or max_tokens=800; repeat for all that are to be kept; `none` takes them away",
+    ),
 ]
 Shown = ("requests_per_minute", "tokens_per_minute", "max_concurrent", "budget_per_day_usd", "budget_per_month_usd")
 
@@ -75,6 +92,33 @@ def metadata(pairs: list[str] | None) -> dict[str, Any]:
     if wrong:
         raise CommandFailed(f"--metadata {wrong[0]} is not NAME=VALUE.")
     return {"metadata": {name: value for name, _, value in split}}
+
+
+def tags(chosen: list[str] | None) -> dict[str, Any]:
+    """Return the body's `tags` with what was given, which replaces what was there."""
+    if not chosen:
+        return {}
+    return {"tags": [] if chosen == ["none"] else chosen}
+
+
+def drawing(default_model: str | None, sampling: list[str] | None) -> dict[str, Any]:
+    """Return the body's `default_model` and `sampling` with what was given."""
+    found: dict[str, Any] = {}
+    if default_model:
+        found["default_model"] = None if default_model == "none" else default_model
+    if sampling:
+        found["sampling"] = None if sampling == ["none"] else dict(_value(pair) for pair in sampling)
+    return found
+
+
+def _value(pair: str) -> tuple[str, float | str]:
+    name, equals, value = pair.partition("=")
+    if not equals or not name:
+        raise CommandFailed(f"--sampling {pair} is not NAME=VALUE.")
+    try:
+        return name, int(value) if value.isdecimal() else float(value)
+    except ValueError:
+        return name, value
 
 
 def one_line(row: dict[str, Any]) -> str:

@@ -59,13 +59,16 @@ def create(
     max_concurrent: limits.Concurrent = None,
     budget_per_day_usd: limits.PerDay = None,
     budget_per_month_usd: limits.PerMonth = None,
+    default_model: limits.DefaultModel = None,
+    sampling: limits.Sampling = None,
+    tag: limits.Tags = None,
     metadata: limits.Metadata = None,
 ) -> None:
     """Make an organisation."""
     body: dict[str, Any] = {"name": name, **limits.models(model)}
     body |= {"tenant": tenant} if tenant else {}
     body |= {"allowed_regions": region} if region else {}
-    body |= limits.metadata(metadata)
+    body |= limits.metadata(metadata) | limits.tags(tag) | limits.drawing(default_model, sampling)
     body |= limits.limits(
         requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd
     )
@@ -86,6 +89,9 @@ def change(
     max_concurrent: limits.Concurrent = None,
     budget_per_day_usd: limits.PerDay = None,
     budget_per_month_usd: limits.PerMonth = None,
+    default_model: limits.DefaultModel = None,
+    sampling: limits.Sampling = None,
+    tag: limits.Tags = None,
     metadata: limits.Metadata = None,
     no_limit: limits.NoLimit = None,
 ) -> None:
@@ -93,7 +99,7 @@ def change(
     body = limits.models(model, every=all_models)
     body |= {"name": name} if name else {}
     body |= {"allowed_regions": None if anywhere else region} if anywhere or region else {}
-    body |= limits.metadata(metadata)
+    body |= limits.metadata(metadata) | limits.tags(tag) | limits.drawing(default_model, sampling)
     body |= limits.limits(
         requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd, no_limit
     )

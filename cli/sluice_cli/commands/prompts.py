@@ -7,6 +7,7 @@ import typer
 import yaml
 
 from sluice_cli.client import Gateway, every
+from sluice_cli.moments import moment
 from sluice_cli.output import say, show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.settings import CliSettings
@@ -70,6 +71,70 @@ def render(
     body = {"version": version, "variables": dict(_pair(text) for text in value or ())}
     for message in _gateway().user("POST", f"/v1/prompts/{name}/render", json=body)["messages"]:
         say(f"[{message['role']}]\n{message['content']}\n")
+
+
+@app.command()
+def lint(
+    what: Annotated[str, typer.Argument(help="a file (YAML or JSON), or the name of a stored prompt")],
+    version: Version = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Say what is wrong with a prompt, or may be; ends with 1 when there is an error."""
+    if Path(what).is_file():
+        found = _gateway().user("POST", "/v1/prompts/lint", json=_read(Path(what)))
+    else:
+        found = _gateway().user("GET", f"/v1/prompts/{what}/lint", params={"version": version} if version else {})
+    if as_json:
+        show_json(found)
+    else:
+        columns = ("level", "code", "section", "message")
+        show_table(columns, [[row[column] for column in columns] for row in found["findings"]])
+        cost = found["cost_per_1000_usd"]
+        priced = "" if cost is None else f", ${cost:.4f} in a thousand requests"
+        say(
+            f"about {found['tokens']} tokens of its own{priced}; needs {', '.join(found['required']) or 'no variables'}"
+        )
+    if not found["ok"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    name: Name,
+    since: Annotated[str | None, typer.Option("--from", help="requests from this day or time on; 30 days ago")] = None,
+    until: Annotated[str | None, typer.Option("--to", help="requests before this day or time")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Show the versions of a prompt side by side: requests, cost and times."""
+    asked = (("from", "--from", since), ("to", "--to", until))
+    query = {field: moment(option, text) for field, option, text in asked if text is not None}
+    found = _gateway().user("GET", f"/v1/prompts/{name}/usage", params=query)
+    if as_json:
+        show_json(found)
+        return
+    columns = (
+        "version",
+        "requests",
+        "errors",
+        "prompt_tokens",
+        "completion_tokens",
+        "cost_usd",
+        "cost_per_request_usd",
+    )
+    times = ("duration_ms", "ttft_ms")
+    show_table(
+        (*columns, *(f"{time} p50/p95" for time in times)),
+        [
+            [
+                *(row[column] for column in columns),
+                *(
+                    "" if row[time]["p50"] is None else f"{row[time]['p50']:.0f}/{row[time]['p95']:.0f}"
+                    for time in times
+                ),
+            ]
+            for row in found["data"]
+        ],
+    )
 
 
 @app.command()

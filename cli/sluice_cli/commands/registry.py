@@ -30,6 +30,11 @@ class Kind(NamedTuple):
     columns: tuple[str, ...]
     cells: Callable[[dict[str, Any]], tuple[object, ...]]
 
+    @property
+    def article(self) -> str:
+        """The article of its word."""
+        return "an" if self.one[0] in "aeiou" else "a"
+
 
 def _model(found: dict[str, Any]) -> tuple[object, ...]:
     spec, size = found["spec"], found.get("size")
@@ -99,14 +104,14 @@ def application(kind: Kind) -> typer.Typer:
         say(f"{kind.one} {name} is deleted (version {gone['version']}).")
 
     app.command("list", help=f"List {kind.many}: those of models.yaml and those made through the API.")(listed)
-    app.command("show", help=f"Show a {kind.one} as JSON.")(show)
+    app.command("show", help=f"Show {kind.article} {kind.one} as JSON.")(show)
     app.command("apply", help=f"Make or replace the {kind.many} of a YAML or JSON file; `-` reads what is piped in.")(
         apply
     )
-    app.command("set", help=f"Change fields of a {kind.one}: FIELD=VALUE, with dots inside; null takes one back.")(
-        change
-    )
-    app.command("delete", help=f"Delete a {kind.one} that nothing else names.")(delete)
+    app.command(
+        "set", help=f"Change fields of {kind.article} {kind.one}: FIELD=VALUE, with dots inside; null takes one back."
+    )(change)
+    app.command("delete", help=f"Delete {kind.article} {kind.one} that nothing else names.")(delete)
     return app
 
 

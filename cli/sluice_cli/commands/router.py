@@ -55,12 +55,15 @@ def train(
 
 def _examples(file: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            one = json.loads(line)
-            found.append({"text": one["text"], "weak": float(one["weak"]), "strong": float(one["strong"])})
-        except (ValueError, KeyError, TypeError) as exc:
-            raise CommandFailed(f"{file}, line {number}: it must be JSON with text, weak and strong ({exc}).") from exc
+    with file.open(encoding="utf-8") as lines:  # only "\n" ends one: a text may hold U+2028
+        for number, line in enumerate(lines, 1):
+            try:
+                one = json.loads(line)
+                found.append({"text": one["text"], "weak": float(one["weak"]), "strong": float(one["strong"])})
+            except (ValueError, KeyError, TypeError) as exc:
+                raise CommandFailed(
+                    f"{file}, line {number}: it must be JSON with text, weak and strong ({exc})."
+                ) from exc
     return found
 
 
@@ -75,6 +78,40 @@ def _show_difficulty(report: dict[str, Any]) -> None:
         for one in report["curve"]
     ]
     show_table(("to the stronger", "quality", "gap recovered"), rows)
+
+
+@app.command()
+def explain(
+    model: Annotated[str, typer.Argument(help="a route or a model")],
+    text: Annotated[str, typer.Argument(help="the question")] = "",
+    tokens: Annotated[
+        int | None, typer.Option("--prompt-tokens", min=0, help="of the whole prompt; else a token for four bytes")
+    ] = None,
+    regions: Annotated[list[str] | None, typer.Option("--region", help="where its data may go; again for more")] = None,
+    modalities: Annotated[
+        list[str] | None, typer.Option("--modality", help="what it holds besides text: image, audio, video or file")
+    ] = None,
+    capabilities: Annotated[
+        list[str] | None,
+        typer.Option("--capability", help="what it asks for: tools, json_schema, logprobs or reasoning"),
+    ] = None,
+    subject: Annotated[str | None, typer.Option(help="stands for the end user in a split")] = None,
+    url: Url = "",
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON, with every signal of every deployment")] = False,
+) -> None:
+    """Ask which model and deployment would answer, and why not the others; nothing is sent to them."""
+    size = -(-len(text.encode()) // 4) if tokens is None else tokens
+    given = {"regions": regions, "modalities": modalities, "capabilities": capabilities, "subject": subject}
+    body = {"model": model, "text": text, "prompt_tokens": size, "explain": True}
+    found = _router(url).admin("POST", "/route", json=body | {name: value for name, value in given.items() if value})
+    if as_json:
+        show_json(found)
+        return
+    say(f"{found['model']} on {found['instance']}: {found['reason']}")
+    for sign in found["signals"] or ():
+        say(f"  {sign['signal']}: {sign['value']}")
+    rows = [(one["deployment"], one["model"], one["reason"]) for one in found["candidates"] or ()]
+    show_table(("deployment", "model", "why, or why not"), rows, folded="why, or why not")
 
 
 @app.command()

@@ -47,13 +47,16 @@ def create(
     max_concurrent: limits.Concurrent = None,
     budget_per_day_usd: limits.PerDay = None,
     budget_per_month_usd: limits.PerMonth = None,
+    default_model: limits.DefaultModel = None,
+    sampling: limits.Sampling = None,
+    tag: limits.Tags = None,
     metadata: limits.Metadata = None,
 ) -> None:
     """Make a team; with an organisation's admin key --org is that organisation."""
     gateway = _gateway()
     body: dict[str, Any] = {"name": name, **limits.models(model)}
     body |= {"organization_id": organization_id(gateway, org)} if org else {}
-    body |= limits.metadata(metadata)
+    body |= limits.metadata(metadata) | limits.tags(tag) | limits.drawing(default_model, sampling)
     body |= limits.limits(
         requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd
     )
@@ -72,13 +75,16 @@ def change(
     max_concurrent: limits.Concurrent = None,
     budget_per_day_usd: limits.PerDay = None,
     budget_per_month_usd: limits.PerMonth = None,
+    default_model: limits.DefaultModel = None,
+    sampling: limits.Sampling = None,
+    tag: limits.Tags = None,
     metadata: limits.Metadata = None,
     no_limit: limits.NoLimit = None,
 ) -> None:
     """Change what is given; every gateway follows within a second."""
     body = limits.models(model, every=all_models)
     body |= {"name": name} if name else {}
-    body |= limits.metadata(metadata)
+    body |= limits.metadata(metadata) | limits.tags(tag) | limits.drawing(default_model, sampling)
     body |= limits.limits(
         requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd, no_limit
     )

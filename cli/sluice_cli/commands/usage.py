@@ -14,12 +14,36 @@ from sluice_cli.settings import CliSettings
 
 app = typer.Typer(help="Requests with their tokens and cost.")
 Group = Literal[
-    "model", "key", "day", "tenant", "organization", "team", "end_user", "user_type", "deployment", "endpoint", "status"
+    "model",
+    "key",
+    "day",
+    "tenant",
+    "organization",
+    "team",
+    "tag",
+    "prompt",
+    "end_user",
+    "user_type",
+    "deployment",
+    "endpoint",
+    "status",
 ]
 TrendGroup = Literal[
-    "model", "key", "tenant", "organization", "team", "end_user", "user_type", "deployment", "endpoint", "status"
+    "model",
+    "key",
+    "tenant",
+    "organization",
+    "team",
+    "tag",
+    "prompt",
+    "end_user",
+    "user_type",
+    "deployment",
+    "endpoint",
+    "status",
 ]
 UserType = Annotated[str | None, typer.Option(help="for this kind of user only")]
+Tag = Annotated[str | None, typer.Option(help="with this tag only")]
 _WHEN = "a day or time such as 2027-01-01 or 2027-01-01T08:00+01:00 (UTC without a zone), or unix seconds"
 From = Annotated[str | None, typer.Option("--from", help=f"requests from then on: {_WHEN}")]
 To = Annotated[str | None, typer.Option("--to", help=f"requests before then: {_WHEN}")]
@@ -45,6 +69,7 @@ def usage(
     status: Annotated[str | None, typer.Option(help="that ended so only, such as error")] = None,
     end_user: Annotated[str | None, typer.Option(help="of this end user only")] = None,
     user_type: UserType = None,
+    tag: Tag = None,
     since: From = None,
     until: To = None,
     everybody: Annotated[bool, typer.Option("--all", help="of all tenants, as the administrator")] = False,
@@ -54,9 +79,8 @@ def usage(
     if context.invoked_subcommand is not None:
         return
     gateway = Gateway.from_settings(CliSettings())
-    query = _given(model=model, key_id=key, status=status, end_user=end_user, user_type=user_type) | _period(
-        since, until
-    )
+    query = _given(model=model, key_id=key, status=status, end_user=end_user, user_type=user_type, tag=tag)
+    query |= _period(since, until)
     call, path = (gateway.admin, "/admin/usage") if everybody else (gateway.user, "/v1/usage")
     rows = list(islice(every(call, path, {"limit": min(limit, 100), **query}), limit))
     if as_json:
@@ -77,12 +101,13 @@ def summary(
     tenant: Annotated[str | None, typer.Option(help="of this tenant only")] = None,
     key: Annotated[str | None, typer.Option(help="of this key only, by its id")] = None,
     model: Annotated[str | None, typer.Option(help="of this model only")] = None,
+    tag: Tag = None,
     since: From = None,
     until: To = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Sum up tokens and cost of all tenants, or of an admin key's own."""
-    query = _given(group_by=by, tenant=tenant, key_id=key, model=model) | _period(since, until)
+    query = _given(group_by=by, tenant=tenant, key_id=key, model=model, tag=tag) | _period(since, until)
     found = Gateway.from_settings(CliSettings()).admin("GET", "/admin/usage/summary", params=query)
     if as_json:
         show_json(found)
@@ -99,12 +124,13 @@ def trend(
     tenant: Annotated[str | None, typer.Option(help="of this tenant only")] = None,
     model: Annotated[str | None, typer.Option(help="of this model only")] = None,
     user_type: UserType = None,
+    tag: Tag = None,
     since: From = None,
     until: To = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Show how usage, cost and the cost of a million tokens went, of all tenants or of an admin key's own."""
-    query = _given(interval=interval, group_by=by, tenant=tenant, model=model, user_type=user_type)
+    query = _given(interval=interval, group_by=by, tenant=tenant, model=model, user_type=user_type, tag=tag)
     query |= {"groups": groups, **_period(since, until)}
     found = Gateway.from_settings(CliSettings()).admin("GET", "/admin/usage/trend", params=query)
     if as_json:
@@ -126,6 +152,7 @@ def latency(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="of so many of the last requests")] = 1000,
     model: Annotated[str | None, typer.Option(help="of this model only")] = None,
     key: Annotated[str | None, typer.Option(help="of this key only, by its id")] = None,
+    tag: Tag = None,
     since: From = None,
     until: To = None,
     everybody: Annotated[bool, typer.Option("--all", help="of all tenants, as the administrator")] = False,
@@ -137,7 +164,7 @@ def latency(
     """
     gateway = Gateway.from_settings(CliSettings())
     period = _period(since, until)
-    query = _given(model=model, key_id=key) | period
+    query = _given(model=model, key_id=key, tag=tag) | period
     call, path = (gateway.admin, "/admin/usage") if everybody else (gateway.user, "/v1/usage")
     records = list(islice(every(call, path, {"limit": min(limit, 100), **query}), limit))
     whole = len(records) < limit and "from" in period and "to" in period
@@ -193,12 +220,13 @@ def rebuild() -> None:
 def export(
     output: Annotated[Path, typer.Argument(help="the file to write; one that exists is kept")],
     kind: Annotated[Literal["csv", "jsonl"], typer.Option("--format", help="how records are written")] = "csv",
+    tag: Tag = None,
     since: From = None,
     until: To = None,
     everybody: Annotated[bool, typer.Option("--all", help="of all tenants, as the administrator")] = False,
 ) -> None:
     """Write all records of the key's tenant into a file, oldest first."""
-    query = _given(format=kind) | _period(since, until)
+    query = _given(format=kind, tag=tag) | _period(since, until)
     size = Gateway.from_settings(CliSettings()).download(
         "/admin/usage/export" if everybody else "/v1/usage/export", output, query, as_administrator=everybody
     )

@@ -23,8 +23,8 @@ _SEND_S = 10.0
 class Budgets(Protocol):
     """Where budgets are; raises DependencyUnavailable while it is away."""
 
-    async def all(self, now: float) -> list[Budget]:
-        """Return all budgets."""
+    async def most_used(self, now: float, *, min_share: float) -> list[Budget]:
+        """Return the budgets of which at least this share is spent."""
         ...
 
     async def take(self, wanted: Iterable[BudgetAlert], now: float) -> list[BudgetAlert]:
@@ -83,7 +83,8 @@ class BudgetAlerts:
     async def look(self) -> None:
         """Send what is to be told now."""
         now = self._clock.now()
-        wanted = list(alerts(await self._budgets.all(now), self._webhook.thresholds))
+        thresholds = self._webhook.thresholds
+        wanted = list(alerts(await self._budgets.most_used(now, min_share=min(thresholds)), thresholds))
         for alert in await self._budgets.take(wanted, now) if wanted else ():
             if await self._send(alert):
                 await self._budgets.sent(alert, self._clock.now())

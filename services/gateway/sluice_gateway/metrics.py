@@ -222,7 +222,7 @@ class GatewayMetrics:
         )
         self.gaps = plain.histogram(
             "sluice_gateway_inter_token_latency_seconds",
-            "Gaps between the words of streamed answers as they reach the gateway, of ten streams a second of each model at most.",
+            "Gaps between the words of streamed answers as they reach the gateway, of one stream a second of each model at most.",
             ("model",),
             buckets=_GAP_BUCKETS,
         )
@@ -252,7 +252,7 @@ class GatewayMetrics:
         )
         self.replica_choices = plain.counter(
             "sluice_gateway_replica_choices_total",
-            "Choices of a replica by a model's `balance`, by what decided (prefix, session, least_loaded; over_bound: the preferred one was too busy).",
+            "Choices of a replica by a model's `balance`, by what decided (prefix, session, latency, least_loaded; over_bound: the preferred one was too busy).",
             ("model", "reason"),
         )
         self.hedges: Counter = registry.counter(
@@ -318,6 +318,16 @@ class GatewayMetrics:
             "Time that looks for a question in other words took, by outcome (hit, miss, unavailable).",
             ("outcome",),
             buckets=_DURATION_BUCKETS,
+        )
+        self.cache_threshold: Gauge = registry.gauge(
+            "sluice_gateway_cache_threshold",
+            "How near a question in other words has to be, where a policy lets that tune itself, by model or route.",
+            ("model",),
+        )
+        self.cache_samples: Counter = registry.counter(
+            "sluice_gateway_cache_samples_total",
+            "Answers to questions in other words that were held against the model's own, by model or route, and whether they agree (yes, no).",
+            ("model", "agree"),
         )
         self.cache_saved_usd = plain.counter(
             "sluice_gateway_cache_saved_usd_total", "US dollars that answers from the cache would have cost.", ()

@@ -5,7 +5,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, select
 
 from sluice.db import Database
-from sluice_gateway.tables import AuditRow, RetiredSecretRow, TranscriptRow, UsageRollupRow, UsageRow
+from sluice_gateway.tables import (
+    AuditRow,
+    RetiredSecretRow,
+    TranscriptRow,
+    UsageRollupRow,
+    UsageRow,
+    UsageTagRollupRow,
+    UsageTagRow,
+)
 
 _BATCH = 2000
 _DAY_S = 86_400
@@ -25,10 +33,11 @@ class RetentionStore:
 
     async def delete_usage(self, before: float) -> int:
         """Delete usage records of requests before a time (unix seconds), then the sums of hours and days that ended before it."""
-        deleted = await self._delete(UsageRow, UsageRow.event_id, UsageRow.at < before, UsageRow.at)
+        deleted = await self._delete(UsageRow, UsageRow.event_id, UsageRow.at < before, UsageRow.at, UsageTagRow)
         if deleted < _BATCH:
             async with self._database.write() as session:
-                await session.execute(delete(UsageRollupRow).where(UsageRollupRow.starts < before - _DAY_S))
+                for sums in (UsageRollupRow, UsageTagRollupRow):
+                    await session.execute(delete(sums).where(sums.starts < before - _DAY_S))
         return deleted
 
     async def delete_audit(self, before: float) -> int:
@@ -45,10 +54,14 @@ class RetentionStore:
         until = TranscriptRow.expires_at
         return await self._delete(TranscriptRow, TranscriptRow.id, until <= now, until)
 
-    async def _delete(self, table: Any, key: Any, old: ColumnElement[bool], order: Any) -> int:
+    async def _delete(
+        self, table: Any, key: Any, old: ColumnElement[bool], order: Any, beside: Any | None = None
+    ) -> int:
         chosen = select(key).where(old).order_by(order).limit(_BATCH)
         async with self._database.write() as session:
             ids = list(await session.scalars(chosen))
             if ids:
                 await session.execute(delete(table).where(key.in_(ids)))
+                if beside is not None:
+                    await session.execute(delete(beside).where(getattr(beside, key.key).in_(ids)))
         return len(ids)

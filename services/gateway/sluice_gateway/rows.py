@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import fields
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from sluice.contracts.gateway import Limits
+from sluice.contracts.sampling import SamplingPolicy
 from sluice.contracts.tenancy import AuditVerb
 from sluice.db import AsyncSession
 from sluice_gateway.audit_store import audit_row
@@ -18,8 +20,8 @@ _ELSEWHERE = frozenset({"retired"})
 Changed = TypeVar("Changed", bound=Audited)
 
 
-def key_of(row: ApiKeyRow, retired: Iterable[RetiredSecret] = ()) -> StoredKey:
-    """Return what a key's row says."""
+def key_of(row: Any, retired: Iterable[RetiredSecret] = ()) -> StoredKey:
+    """Return what a key's row (`ApiKeyRow`, or its columns) says."""
     return StoredKey(
         id=row.id,
         digest=row.digest,
@@ -29,11 +31,14 @@ def key_of(row: ApiKeyRow, retired: Iterable[RetiredSecret] = ()) -> StoredKey:
         tenant=row.tenant,
         created_at=row.created_at,
         team_id=row.team_id,
-        role=row.role,  # type: ignore[arg-type] # written by `write` only
+        role=row.role,
         disabled=row.disabled,
         models=tuple(row.models) if row.models is not None else None,
         policy=row.policy,
         user_type=row.user_type,
+        sampling=sampling_of(row.sampling),
+        default_model=row.default_model,
+        tags=tuple(row.tags),
         limits=limits_of(row.limits),
         rotated_at=row.rotated_at,
         expires_at=row.expires_at,
@@ -70,13 +75,25 @@ def write(row: ApiKeyRow | OrganizationRow | TeamRow, stored: Audited, at: float
 
 
 def limits_of(column: dict[str, float]) -> Limits:
-    """Return the limits in a column; most have none."""
-    return Limits.model_validate(column) if column else NO_LIMITS
+    """Return the limits in a column; most have none, or the same as many others."""
+    return _limits(tuple(sorted(column.items()))) if column else NO_LIMITS
+
+
+@lru_cache(maxsize=4096)
+def _limits(items: tuple[tuple[str, float], ...]) -> Limits:
+    return Limits.model_validate(dict(items))
+
+
+def sampling_of(column: dict[str, Any] | None) -> SamplingPolicy | None:
+    """Return what a column says of sampling."""
+    return None if column is None else SamplingPolicy.model_validate(column)
 
 
 def _as_column(value: Any) -> Any:
     if isinstance(value, Limits):
         return value.model_dump(exclude_none=True)
+    if isinstance(value, SamplingPolicy):
+        return value.model_dump(exclude_defaults=True)
     if isinstance(value, tuple):
         return list(value)
     return dict(value) if isinstance(value, dict) else value

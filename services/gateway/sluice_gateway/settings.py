@@ -69,7 +69,7 @@ class Settings(ServiceSettings):
         "time a request for some MiB of memory",
     )
     usage_linger_s: float = Field(
-        0.1, ge=0, le=10, description="seconds that usage waits for company before it is shipped to Redis"
+        0.25, ge=0, le=10, description="seconds that usage waits for company before it is shipped to Redis"
     )
     usage_gather_s: float = Field(
         0.2, ge=0, le=10, description="seconds that the first entry of usage waits for others before it is written"

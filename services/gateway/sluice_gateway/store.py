@@ -1,5 +1,6 @@
 """Queries on the gateway's database: API keys."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +26,10 @@ from sluice_gateway.domain.tenancy import Directory, Lineage, StoredOrganization
 from sluice_gateway.rows import key_of, write, write_change
 from sluice_gateway.tables import ApiKeyRow, KeyCreationRow, OrganizationRow, RetiredSecretRow, TeamRow
 from sluice_gateway.tenancy_store import no_organization, no_team, organization_of, organization_row, team_of
+
+# columns in place of rows: with a hundred thousand keys that is half the time
+_KEY = tuple(getattr(ApiKeyRow, one.key) for one in ApiKeyRow.__mapper__.column_attrs)
+_AT_ONCE = 500
 
 
 class KeysMark(NamedTuple):
@@ -188,13 +193,18 @@ class KeyStore:
         """Return every organisation, team and key."""
         async with self._database.read() as session:
             # Keys first: what a key stands in was there before it, so it is there in what is read after it.
-            rows = list(await session.scalars(select(ApiKeyRow)))
+            rows = (await session.execute(select(*_KEY))).all()
             retired: defaultdict[str, list[RetiredSecret]] = defaultdict(list)
             for secret in await session.scalars(select(RetiredSecretRow)):
                 retired[secret.key_id].append(RetiredSecret(secret.digest, secret.valid_until))
             teams = [team_of(row) for row in await session.scalars(select(TeamRow))]
             organizations = [organization_of(row) for row in await session.scalars(select(OrganizationRow))]
-            return Directory(organizations, teams, [key_of(row, retired.get(row.id, ())) for row in rows])
+        keys = []
+        for place, row in enumerate(rows, start=1):
+            keys.append(key_of(row, retired.get(row.id, ())))
+            if place % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # requests are not to wait for a hundred thousand keys
+        return Directory(organizations, teams, keys)
 
     async def mark(self) -> KeysMark:
         """Return what changes whenever any key, team or organisation does."""

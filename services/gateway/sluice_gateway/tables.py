@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 _ALIVE = text("deleted_at IS NULL")
+_PROMPTED = text("prompt IS NOT NULL")
 
 
 class Base(DeclarativeBase):
@@ -42,6 +43,9 @@ class OrganizationRow(Base):
     disabled: Mapped[bool] = mapped_column(Boolean)
     models: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     allowed_regions: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    sampling: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    default_model: Mapped[str | None] = mapped_column(String(200))
+    tags: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
     limits: Mapped[dict[str, float]] = mapped_column(JSON)
     details: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
     created_at: Mapped[int] = mapped_column(BigInteger)
@@ -63,6 +67,9 @@ class TeamRow(Base):
     name: Mapped[str] = mapped_column(String(100))
     disabled: Mapped[bool] = mapped_column(Boolean)
     models: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    sampling: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    default_model: Mapped[str | None] = mapped_column(String(200))
+    tags: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
     limits: Mapped[dict[str, float]] = mapped_column(JSON)
     details: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
     created_at: Mapped[int] = mapped_column(BigInteger)
@@ -99,6 +106,9 @@ class ApiKeyRow(Base):
     models: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     policy: Mapped[str | None] = mapped_column(String(200))
     user_type: Mapped[str | None] = mapped_column(String(40))
+    sampling: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    default_model: Mapped[str | None] = mapped_column(String(200))
+    tags: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
     limits: Mapped[dict[str, float]] = mapped_column(JSON)
     details: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
     created_at: Mapped[int] = mapped_column(BigInteger)
@@ -173,6 +183,12 @@ class UsageRow(Base):
         Index("ix_usage_tenant_at", "tenant", "at", "event_id"),
         Index("ix_usage_key_at", "key_id", "at"),
         Index("ix_usage_at", "at", "event_id"),
+        Index(
+            "ix_usage_prompt",
+            *("tenant", "prompt", "prompt_version", "at"),
+            sqlite_where=_PROMPTED,
+            postgresql_where=_PROMPTED,
+        ),
     )
 
     event_id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -210,13 +226,25 @@ class UsageRow(Base):
     audio_output_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     price_source: Mapped[str | None] = mapped_column(String(100))
     user_type: Mapped[str | None] = mapped_column(String(40))
+    tags: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
+    prompt: Mapped[str | None] = mapped_column(String(63))
+    prompt_version: Mapped[int | None] = mapped_column(Integer)
 
 
-class UsageRollupRow(Base):
+class UsageTagRow(Base):
+    """One tag of one request, by which its record is found."""
+
+    __tablename__ = "usage_tags"
+    __table_args__ = (Index("ix_usage_tags_event_id", "event_id"),)
+
+    tag: Mapped[str] = mapped_column(String(64), primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(63), primary_key=True)
+    at: Mapped[float] = mapped_column(Float(53), primary_key=True)
+    event_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+
+
+class UsageSums:
     """Sums of the requests of an hour or a day; `starts` is unix seconds, an empty text stands for none."""
-
-    __tablename__ = "usage_rollups"
-    __table_args__ = (Index("ix_usage_rollups_tenant", "tenant", "grain", "starts"),)
 
     grain: Mapped[str] = mapped_column(String(4), primary_key=True)
     starts: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -237,6 +265,22 @@ class UsageRollupRow(Base):
     cache_write_tokens: Mapped[int] = mapped_column(BigInteger)
     reasoning_tokens: Mapped[int] = mapped_column(BigInteger)
     cost_usd: Mapped[float] = mapped_column(Float(53))
+
+
+class UsageRollupRow(UsageSums, Base):
+    """Sums of all requests."""
+
+    __tablename__ = "usage_rollups"
+    __table_args__ = (Index("ix_usage_rollups_tenant", "tenant", "grain", "starts"),)
+
+
+class UsageTagRollupRow(UsageSums, Base):
+    """Sums of the requests with a tag; one with several is in those of each."""
+
+    __tablename__ = "usage_tag_rollups"
+    __table_args__ = (Index("ix_usage_tag_rollups_tenant", "tenant", "tag", "grain", "starts"),)
+
+    tag: Mapped[str] = mapped_column(String(64), primary_key=True)
 
 
 class TranscriptRow(Base):

@@ -15,7 +15,7 @@ from sluice_gateway.domain.audit import Trail
 from sluice_gateway.domain.errors import NameTaken, NotEmpty, OrganizationNotFound, TeamNotFound
 from sluice_gateway.domain.tenancy import StoredOrganization, StoredTeam
 from sluice_gateway.domain.tenancy_admin import Removal
-from sluice_gateway.rows import key_of, limits_of, write, write_change
+from sluice_gateway.rows import key_of, limits_of, sampling_of, write, write_change
 from sluice_gateway.tables import ApiKeyRow, OrganizationRow, RetiredSecretRow, TeamRow
 
 _Row = TypeVar("_Row", OrganizationRow, TeamRow)
@@ -175,6 +175,9 @@ def organization_of(row: OrganizationRow) -> StoredOrganization:
         disabled=row.disabled,
         models=_tuple(row.models),
         allowed_regions=_tuple(row.allowed_regions),
+        sampling=sampling_of(row.sampling),
+        default_model=row.default_model,
+        tags=tuple(row.tags),
         limits=limits_of(row.limits),
         metadata=dict(row.details),
         deleted_at=row.deleted_at,
@@ -200,6 +203,9 @@ def team_of(row: TeamRow) -> StoredTeam:
         created_at=row.created_at,
         disabled=row.disabled,
         models=_tuple(row.models),
+        sampling=sampling_of(row.sampling),
+        default_model=row.default_model,
+        tags=tuple(row.tags),
         limits=limits_of(row.limits),
         metadata=dict(row.details),
         deleted_at=row.deleted_at,

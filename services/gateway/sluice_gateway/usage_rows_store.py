@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import ARRAY, JSON, Dialect, Table, Text, cast, func, select
+from sqlalchemy import ARRAY, JSON, Dialect, Table, Text, cast, func, insert, select
 from sqlalchemy import bindparam as bind
 from sqlalchemy import column as named
 from sqlalchemy.dialects import postgresql, sqlite
@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sluice.db import AsyncSession, Database
 from sluice_gateway.domain.usage import day_of
 from sluice_gateway.domain.usage_rows import UsageRows
-from sluice_gateway.tables import UsageRow
+from sluice_gateway.tables import UsageRow, UsageTagRow
 
 _TABLE: Table = UsageRow.metadata.tables[UsageRow.__tablename__]
 _IDS = bind("ids", type_=Text)
@@ -30,14 +30,28 @@ async def add(database: Database, session: AsyncSession, rows: UsageRows) -> Usa
     if not database.is_sqlite:
         statement = _insert_arrays(database.engine.dialect)
         added = set((await connection.exec_driver_sql(statement, tuple(_columns(rows)))).scalars())
-        return rows.without([event_id for event_id in rows.columns["event_id"] if event_id not in added])
+        new = rows.without([event_id for event_id in rows.columns["event_id"] if event_id not in added])
+        await _add_tags(session, new)
+        return new
     # The transaction has the write lock, so nobody adds one of them in between.
     ids = orjson.dumps(rows.columns["event_id"]).decode()
     new = rows.without(set((await session.execute(_KNOWN, {"ids": ids})).scalars()))
     if len(new):
         values = list(zip(*_columns(new), strict=True))
         await connection.exec_driver_sql(_insert_row(database.engine.dialect), values)
+    await _add_tags(session, new)
     return new
+
+
+async def _add_tags(session: AsyncSession, new: UsageRows) -> None:
+    names = ("tags", "tenant", "at", "event_id")
+    found = [
+        {"tag": tag, "tenant": tenant, "at": at, "event_id": event_id}
+        for tags, tenant, at, event_id in zip(*(new.columns[name] for name in names), strict=True)
+        for tag in dict.fromkeys(tags)
+    ]
+    if found:
+        await session.execute(insert(UsageTagRow), found)
 
 
 def _columns(rows: UsageRows) -> list[Any]:
@@ -45,7 +59,10 @@ def _columns(rows: UsageRows) -> list[Any]:
     given = rows.columns
     made = {
         "day": [day_of(at) for at in given["at"]],
-        "guard_issues": [orjson.dumps(issues).decode() if issues else "[]" for issues in given["guard_issues"]],
+        **{
+            name: [orjson.dumps(texts).decode() if texts else "[]" for texts in given[name]]
+            for name in ("guard_issues", "tags")
+        },
     }
     return [made[one.name] if one.name in made else given[one.name] for one in _TABLE.columns]
 

@@ -25,7 +25,7 @@ from sluice_gateway.domain.errors import CursorUnknown, UsageNotFound
 from sluice_gateway.domain.leases import CounterName, window_of
 from sluice_gateway.domain.usage import Counted, Inserted, RowsRefused, UsageFilter, day_name, share, trend
 from sluice_gateway.domain.usage_rows import UsageRows
-from sluice_gateway.tables import ApiKeyRow, OrganizationRow, UsageRow
+from sluice_gateway.tables import ApiKeyRow, OrganizationRow, UsageRow, UsageTagRow
 
 _GROUPS = 1000
 _PAGE = 1000
@@ -68,22 +68,24 @@ class UsageStore:
         Raises:
             CursorUnknown: `after` names no record.
         """
-        place = tuple_(UsageRow.at, UsageRow.event_id)
-        query = select(UsageRow).where(*_conditions(wanted)).limit(limit + 1)
+        at, event_id = _place(wanted)
+        place = tuple_(at, event_id)
+        query = _records(wanted).limit(limit + 1)
         async with self._database.read() as session:
             if after is not None:
                 mark = await _place_of(session, after)
                 query = query.where(place > mark if order == "asc" else place < mark)
             if order == "asc":
-                query = query.order_by(UsageRow.at.asc(), UsageRow.event_id.asc())
+                query = query.order_by(at.asc(), event_id.asc())
             else:
-                query = query.order_by(UsageRow.at.desc(), UsageRow.event_id.desc())
+                query = query.order_by(at.desc(), event_id.desc())
             return [_record(row) for row in await session.scalars(query)]
 
     async def pages(self, wanted: UsageFilter, size: int = _PAGE) -> AsyncIterator[list[UsageRecord]]:
         """Yield all matching records by time, oldest first, some at a time; no transaction stays open in between."""
-        place = tuple_(UsageRow.at, UsageRow.event_id)
-        query = select(UsageRow).where(*_conditions(wanted)).order_by(UsageRow.at, UsageRow.event_id).limit(size)
+        columns = _place(wanted)
+        place = tuple_(*columns)
+        query = _records(wanted).order_by(*columns).limit(size)
         following = query
         while True:
             async with self._database.read() as session:
@@ -112,7 +114,7 @@ class UsageStore:
         return UsageTotals(**(await self._counted(wanted)).shown())
 
     async def _counted(self, wanted: UsageFilter) -> Counted:
-        rows = rollup_store.source(wanted, raw=wanted.end_user is not None)
+        rows = rollup_store.source(wanted, raw=_is_raw(wanted, None))
         async with self._database.read() as session:
             return _sums((await session.execute(select(*_totals(rows)))).one())
 
@@ -138,7 +140,7 @@ class UsageStore:
 
     async def groups(self, wanted: UsageFilter, group_by: UsageGroup, most: int = _GROUPS) -> list[UsageGroupTotals]:
         """Return the sums of each group, at most 1,000: days in order, others from the dearest and largest down."""
-        rows = rollup_store.source(wanted, raw=_is_raw(wanted, group_by))
+        rows = rollup_store.source(wanted, raw=_is_raw(wanted, group_by), by_tag=group_by == "tag")
         column, totals = rows.c[_COLUMNS.get(group_by, group_by)], _totals(rows)
         query: Select[Any] = select(column.label("group"), *totals).group_by(column).limit(most)
         if group_by == "day":
@@ -163,7 +165,7 @@ class UsageStore:
         self, wanted: UsageFilter, interval: TrendInterval, group_by: TrendGroup | None, most: int
     ) -> list[UsageTrendPoint]:
         """Return the sums of each interval, split into the groups that cost most in the whole period, at most `most`."""
-        rows = rollup_store.source(wanted, raw=_is_raw(wanted, group_by))
+        rows = rollup_store.source(wanted, raw=_is_raw(wanted, group_by), by_tag=group_by == "tag")
         columns = [rows.c.day] if group_by is None else [rows.c.day, rows.c[_COLUMNS.get(group_by, group_by)]]
         query: Select[Any] = select(*columns, *_totals(rows)).group_by(*columns)
         if group_by is not None:
@@ -183,7 +185,8 @@ _COLUMNS: dict[UsageGroup | TrendGroup, str] = {"key": "key_id", "organization":
 
 def _is_raw(wanted: UsageFilter, group_by: UsageGroup | TrendGroup | None) -> bool:
     # The sums do not tell these apart.
-    return wanted.end_user is not None or group_by in ("end_user", "endpoint")
+    narrowed = wanted.end_user is not None or wanted.prompt is not None
+    return narrowed or group_by in ("end_user", "endpoint", "prompt")
 
 
 def _totals(rows: Subquery) -> list[Any]:
@@ -207,6 +210,19 @@ def _sums(row: Any) -> Counted:
     return Counted._make((*counts, float(row.cost_usd)))
 
 
+def _records(wanted: UsageFilter) -> Select[Any]:
+    query = select(UsageRow).where(*_conditions(wanted))
+    if wanted.tag is None:
+        return query
+    return query.join(UsageTagRow, UsageTagRow.event_id == UsageRow.event_id)
+
+
+def _place(wanted: UsageFilter) -> tuple[Any, Any]:
+    # Where a record stands in a list: with a tag in the table that finds its records in this order.
+    row: Any = UsageRow if wanted.tag is None else UsageTagRow
+    return row.at, row.event_id
+
+
 def _conditions(wanted: UsageFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     for column, value in (
@@ -218,13 +234,19 @@ def _conditions(wanted: UsageFilter) -> list[ColumnElement[bool]]:
         (UsageRow.team_id, wanted.team_id),
         (UsageRow.end_user, wanted.end_user),
         (UsageRow.user_type, wanted.user_type),
+        (UsageRow.prompt, wanted.prompt),
+        (UsageRow.prompt_version, wanted.prompt_version),
     ):
         if value is not None:
             found.append(column == value)
+    at = _place(wanted)[0]
+    if wanted.tag is not None:
+        found.append(UsageTagRow.tag == wanted.tag)
+        found += [] if wanted.tenant is None else [UsageTagRow.tenant == wanted.tenant]
     if wanted.since is not None:
-        found.append(UsageRow.at >= wanted.since)
+        found.append(at >= wanted.since)
     if wanted.until is not None:
-        found.append(UsageRow.at < wanted.until)
+        found.append(at < wanted.until)
     return found
 
 

@@ -47,8 +47,10 @@ from sluice_gateway.adapters.key_ring import KeyRingKeeper
 from sluice_gateway.adapters.lease_store import RedisLeaseStore
 from sluice_gateway.adapters.lives import Clearing, LifeBook
 from sluice_gateway.adapters.price_keeper import PriceKeeper
+from sluice_gateway.adapters.prompt_guard import PromptGuard
 from sluice_gateway.adapters.redactor import GuardrailRedactor
 from sluice_gateway.adapters.routing import SnapshotHolder
+from sluice_gateway.adapters.tuning_samples import RedisSamples
 from sluice_gateway.answer_store import AnswerStore
 from sluice_gateway.audit_store import AuditStore
 from sluice_gateway.batches.metrics import BatchApiMetrics
@@ -59,9 +61,11 @@ from sluice_gateway.cache.lasting import LastingAnswers
 from sluice_gateway.cache.levels import AnswerCache
 from sluice_gateway.cache.memory import MemoryCache
 from sluice_gateway.cache.similar import SimilarQuestions
+from sluice_gateway.cache.tuning import Thresholds
 from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.dataplane.asgi import Receive, Scope, Send
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
+from sluice_gateway.domain.allowed import names_in
 from sluice_gateway.domain.batches import BatchQueue
 from sluice_gateway.domain.key_admin import KeyAdmin
 from sluice_gateway.domain.ring import MemoryKeyRing
@@ -71,6 +75,7 @@ from sluice_gateway.files.shelf import Shelf
 from sluice_gateway.metrics import GatewayMetrics
 from sluice_gateway.price_store import PriceStore
 from sluice_gateway.prompt_store import PromptStore
+from sluice_gateway.prompt_usage_store import PromptUsageStore
 from sluice_gateway.settings import Settings
 from sluice_gateway.store import KeyStore
 from sluice_gateway.tenancy_store import TenancyStore
@@ -110,6 +115,8 @@ class Deps:
     prices: PriceKeeper
     price_store: PriceStore
     prompts: PromptStore
+    prompt_usage: PromptUsageStore
+    prompt_guard: PromptGuard
     budgets: BudgetStore
     routing: SnapshotHolder
     forwarder: Forwarder
@@ -121,6 +128,7 @@ class Deps:
     sweep: Rounds
     answers: AnswerCache
     invalidations: Invalidations
+    cache_samples: RedisSamples
 
 
 DepsDep = Annotated[Deps, Depends(deps_of)]
@@ -219,6 +227,16 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         metrics = GatewayMetrics(registry, user_types)
         lasting.on_size = metrics.cache_database_bytes.set
 
+        samples = RedisSamples(redis)
+        thresholds = Thresholds(
+            samples,
+            similar,
+            clock,
+            on_sample=lambda name, agrees: metrics.cache_samples.labels(name, "yes" if agrees else "no").inc(),
+            on_threshold=lambda name, threshold: metrics.cache_threshold.labels(name).set(threshold),
+        )
+        stack.push_async_callback(thresholds.close)
+
         guardrail = GuardrailClient(client("guardrail"))
         transcript_store = TranscriptStore(database)
         transcripts = TranscriptWriter(transcript_store, GuardrailRedactor(guardrail), clock, registry)
@@ -252,6 +270,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 ),
                 answers=answers,
                 similar=similar,
+                thresholds=thresholds,
                 names=SystemNames(),
                 transcripts=transcripts,
             ),
@@ -267,6 +286,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         def use(snapshot: RoutingSnapshot) -> None:
             credentials.expect(snapshot)
             prices.use(snapshot)
+            ring.use_names(names_in(snapshot))
 
         holder = SnapshotHolder(redis, router, use, reload_s=settings.snapshot_reload_s)
         await holder.begin()
@@ -326,6 +346,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             prices=prices,
             price_store=price_store,
             prompts=PromptStore(database),
+            prompt_usage=PromptUsageStore(database),
+            prompt_guard=PromptGuard(guardrail),
             budgets=BudgetStore(database),
             routing=holder,
             forwarder=forwarder,
@@ -337,6 +359,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             sweep=rounds,
             answers=answers,
             invalidations=invalidations,
+            cache_samples=samples,
         )
 
 

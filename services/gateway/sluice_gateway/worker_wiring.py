@@ -43,6 +43,7 @@ from sluice_gateway.settings import Settings
 from sluice_gateway.store import KeyStore
 from sluice_gateway.usage.consumer import UsageWriter
 from sluice_gateway.usage.entries import usage_rows
+from sluice_gateway.usage.latencies import LatencyBoard
 from sluice_gateway.usage.metrics import ConsumerMetrics
 from sluice_gateway.usage_store import UsageStore
 
@@ -137,13 +138,19 @@ def usage_consumer(
                 )
             await pipe.execute()
 
+    writer, board = UsageWriter(UsageStore(database), metrics, bury), LatencyBoard(redis, SystemClock())
+
+    async def handle(parts: Sequence[UsageRows]) -> None:
+        await writer.handle(parts)
+        await board.take(parts)
+
     return StreamConsumer(
         redis=redis,
         stream=USAGE,
         read=usage_rows,
         group=_USAGE_GROUP,
         consumer=settings.consumer_name or socket.gethostname(),
-        handle=UsageWriter(UsageStore(database), metrics, bury).handle,
+        handle=handle,
         batch=settings.usage_batch,
         gather_s=settings.usage_gather_s,
         on_dead_letter=metrics.dead.inc,

@@ -107,6 +107,7 @@ class EngineKeeper:
             slots=spec.slots,
             slots_busy=self._reading.busy,
             requests_waiting=self._reading.waiting,
+            kv_cache_usage=self._reading.kv_used,
             tokens_per_second=self._speeds.generation,
             prompt_tokens_per_second=self._speeds.prompt,
             tokens_total=int(self._generated),

@@ -29,6 +29,7 @@ from sluice_inference.adapters.replicas import ReplicaMetrics
 from sluice_inference.domain.capacity import Host
 from sluice_inference.domain.errors import EngineNotFound
 from sluice_inference.domain.lifecycle import RestartPolicy
+from sluice_inference.domain.sentences import described
 from sluice_inference.domain.specs import EnginesFile, EngineSpec, LlamaCppSpec
 from sluice_inference.fleet import Fleet
 from sluice_inference.keeper import EngineKeeper, Pace
@@ -176,10 +177,7 @@ def load_engines(platform: PlatformSettings, settings: Settings) -> EnginesFile:
     try:
         return EnginesFile.model_validate(platform.load_yaml(settings.engines_file))
     except ValidationError as exc:
-        problems = "; ".join(
-            f"{platform.line_of(settings.engines_file, item['loc'])}{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg'].removeprefix('Value error, ')}"
-            for item in exc.errors()
-        )
+        problems = described(exc, lambda place: platform.line_of(settings.engines_file, place))
         raise ConfigError(f"{path} is not right: {problems}") from exc
 
 

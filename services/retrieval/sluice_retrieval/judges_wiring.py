@@ -3,7 +3,7 @@
 from contextlib import AsyncExitStack
 
 from sluice.clients.http import AiohttpTransport
-from sluice.contracts.retrieval import RerankMethod
+from sluice.contracts.searching import RerankMethod
 from sluice_retrieval.domain.questions.rules import WithRules
 from sluice_retrieval.domain.questions.understanding import Rewriter
 from sluice_retrieval.domain.rerank import FeatureReranker, Reranker, WithFallback

@@ -112,6 +112,11 @@ class RetrievalSettings(ServiceSettings):
     worker_model_idle_s: float = Field(
         120, ge=0, description="the worker frees the embedding model after so many seconds without work; 0 keeps it"
     )
+    vector_graph_from: int = Field(
+        0,
+        ge=0,
+        description="embedded vectors: from so many chunks on each start builds a graph (HNSW), in which searches are approximate; 0: all are compared",
+    )
     bm25_k1: float = Field(1.2, ge=0, le=10, description="BM25: how much repeating a term adds")
     bm25_b: float = Field(0.75, ge=0, le=1, description="BM25: how much a long chunk is held against it")
     hybrid_rrf_k: int = Field(2, ge=1, le=1000, description="hybrid search: the smaller, the more first ranks count")

@@ -135,7 +135,7 @@ def open_spaces(platform: PlatformSettings, settings: RetrievalSettings) -> tupl
         return folder / _named("vectors", "-", space)
 
     async def embedded(space: str) -> EdgeRankings:
-        return await EdgeRankings.open(place(space), space)
+        return await EdgeRankings.open(place(space), space, settings.vector_graph_from)
 
     async def removed(space: str) -> None:
         for folder in (place(space), place(space).with_name(f"{place(space).name}.ranked")):

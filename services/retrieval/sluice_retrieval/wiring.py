@@ -13,7 +13,7 @@ from sluice.auth import ServiceTokens
 from sluice.clients.http import AiohttpTransport, ServiceClient
 from sluice.clock import Clock, SystemClock
 from sluice.contracts.questions import RewriteMethod
-from sluice.contracts.retrieval import RerankMethod
+from sluice.contracts.searching import RerankMethod
 from sluice.db import open_database
 from sluice.errors import DependencyUnavailable
 from sluice.health import Probe

@@ -29,6 +29,7 @@ from sluice.telemetry.tracing import Tracing
 from sluice_router.adapters import examples_file
 from sluice_router.adapters.classifiers import Classifiers
 from sluice_router.adapters.languages import Languages
+from sluice_router.adapters.latencies import Latencies
 from sluice_router.adapters.live import LiveConfig
 from sluice_router.adapters.loads import Loads
 from sluice_router.adapters.models_file import WatchedFile, load
@@ -168,7 +169,9 @@ async def open_deps(
     )
     await classifiers.load()
     reader = Reader(classifiers, Languages(), lambda signal, outcome: metrics.readings.labels(signal, outcome).inc())
-    loads = Loads(inference, lambda: publisher.current, settings.loads_s, adapters, refresh)
+    loads = Loads(
+        inference, lambda: publisher.current, settings.loads_s, adapters, refresh, latencies=Latencies(redis).read
+    )
 
     async def publish() -> None:
         # A router that comes back has seen nothing yet: it must not replace a snapshot that knows who is healthy.

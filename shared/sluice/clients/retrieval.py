@@ -13,10 +13,10 @@ from sluice.contracts.retrieval import (
     DocumentCreate,
     DocumentStatus,
     SearchReply,
-    SearchRequest,
     VectorStore,
     VectorStoreCreate,
 )
+from sluice.contracts.searching import SearchRequest
 from sluice.contracts.similarity import SimilarityReply, SimilarityRequest
 
 _STORES = "/v1/vector_stores"

@@ -43,11 +43,12 @@ class BatchErrors(Reply):
 
 
 class BatchCounts(Reply):
-    """How many requests there are, and how many were answered well and not well."""
+    """How many requests there are, and how many were answered well and not well; `unanswered` of the latter were not asked."""
 
     total: int = 0
     completed: int = 0
     failed: int = 0
+    unanswered: int = 0
 
 
 class InputTokensDetails(Reply):

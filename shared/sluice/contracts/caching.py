@@ -37,6 +37,34 @@ class CacheInvalidation(Reply):
     at: float
 
 
+class CacheThreshold(Reply):
+    """How near questions in other words have to be for a model or route whose policy lets that tune itself, and what was seen.
+
+    `threshold` is in force within ten seconds in all gateways; `own` is that of the policy. Of `samples` (the latest 500) `agreed` are those whose kept and own
+    answers agreed; `reaching` are the samples at the threshold or nearer, `wrong` those of them that did not agree, `error` their share.
+    """
+
+    object: Literal["cache.threshold"] = "cache.threshold"
+    name: str
+    threshold: float
+    own: float
+    least: float
+    most: float
+    max_error: float
+    samples: int
+    agreed: int
+    reaching: int
+    wrong: int
+    error: float | None
+
+
+class CacheThresholds(Reply):
+    """All of them."""
+
+    object: Literal["list"] = "list"
+    data: tuple[CacheThreshold, ...]
+
+
 class CacheStatistics(Reply):
     """What one gateway process keeps in memory, and how requests that may be answered from the cache fared there."""
 

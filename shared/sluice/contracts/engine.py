@@ -14,7 +14,7 @@ class EngineStatus(Reply):
 
     `restarts` counts since the service started; `tokens_per_second` is the speed of one stream, measured from the engine's
     own counters over the last interval in which it generated, None before that; `slots` is how many requests run
-    at once; `joules_per_token` is the energy of the processors and accelerators of `energy_of`, for each token of an answer, when it last
+    at once; `kv_cache_usage` is the share of the KV cache that is taken (0 to 1), None for engines that do not tell; `joules_per_token` is the energy of the processors and accelerators of `energy_of`, for each token of an answer, when it last
     generated, None if they cannot be read; `context_tokens` is what each of them may hold. `base_url` is how this host reaches the engine. For an engine that
     failed, `reason` says why, `retry_at` (unix seconds) when it is tried again, and `log_lines` holds its last words.
     A `remote` engine that cannot be reached counts as `restarting`: it is asked again and again. `adapters` are those that it
@@ -35,6 +35,7 @@ class EngineStatus(Reply):
     slots: int | None = None
     slots_busy: int | None = None
     requests_waiting: int | None = None
+    kv_cache_usage: float | None = None
     tokens_per_second: float | None = None
     prompt_tokens_per_second: float | None = None
     tokens_total: int | None = None

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from sluice.contracts.base import Metadata, Reply, Request
+from sluice.contracts.sampling import SamplingConfig, SamplingPolicy
 
 Tenant = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
@@ -12,6 +13,13 @@ KeyName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern
 UnixTime = Annotated[int, Field(ge=0, le=253_402_300_799)]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]+$")]
 UserType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")]
+TAG_PATTERN = r"^[^\x00-\x1f\x7f, ](?:[^\x00-\x1f\x7f,]{0,62}[^\x00-\x1f\x7f, ])?$"
+Tag = Annotated[
+    str,
+    StringConstraints(pattern=TAG_PATTERN),
+    Field(description="1 to 64 characters, without commas and outer blanks"),
+]
+Tags = Annotated[tuple[Tag, ...], AfterValidator(lambda tags: tuple(dict.fromkeys(tags))), Field(max_length=10)]
 ModelNames = Annotated[tuple[ModelName, ...], Field(min_length=1, max_length=100)]
 Dollars = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 KeyStatus = Literal["active", "disabled", "expired", "revoked"]
@@ -41,12 +49,14 @@ class SetLimits(Limits):
 
 
 class CreateApiKey(Request):
-    """A new key; `models` null allows every model, `expires_at` (unix seconds) null never expires.
+    """A new key; `models` null allows every model, and `*` in one of its names any characters (`gpt-4*`, `openai/*`); `expires_at` (unix seconds) null never expires.
 
     It belongs to the organisation of `team_id`, of `organization_id`, or to the one whose tenant is `tenant`; an
     organisation for a tenant that has none yet is made with its first key. `policy` names a policy of the routing snapshot
     that applies to each request of this key, whatever the model's own. `user_type` is the kind of user for whom it asks, unless
-    a request says another; the gateway's settings say which kinds there are.
+    a request says another; the gateway's settings say which kinds there are. `tags` are those of each of its requests, beside
+    its team's, its organisation's and the request's own. `sampling` is what its requests may say of temperature and length, and what is
+    meant where they say nothing; `default_model` is the model of those that name none.
     """
 
     model_config = ConfigDict(
@@ -66,6 +76,9 @@ class CreateApiKey(Request):
     models: ModelNames | None = None
     policy: ModelName | None = None
     user_type: UserType | None = None
+    sampling: SamplingConfig | None = None
+    default_model: ModelName | None = None
+    tags: Tags = ()
     limits: SetLimits = SetLimits()
     expires_at: UnixTime | None = None
     metadata: Metadata = Field(default_factory=dict)
@@ -88,6 +101,9 @@ class UpdateApiKey(Request):
     models: ModelNames | None = None
     policy: ModelName | None = None
     user_type: UserType | None = None
+    sampling: SamplingConfig | None = None
+    default_model: ModelName | None = None
+    tags: Tags | None = None
     limits: SetLimits | None = None
     expires_at: UnixTime | None = None
     metadata: Metadata | None = None
@@ -120,6 +136,9 @@ class ApiKey(Reply):
     models: tuple[str, ...] | None = None
     policy: str | None = None
     user_type: str | None = None
+    sampling: SamplingPolicy | None = None
+    default_model: str | None = None
+    tags: tuple[str, ...] = ()
     limits: Limits = Limits()
     metadata: dict[str, str] = Field(default_factory=dict)
     created_at: int

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, StringConstraints, field_validator, mode
 
 from sluice.contracts.base import Metadata, Reply, Request
 from sluice.contracts.gateway import ModelName
+from sluice.contracts.usage import UsageTotals
 
 PromptName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 SectionText = Annotated[str, StringConstraints(min_length=1, max_length=100_000, pattern=r"^[^\x00]*$")]
@@ -177,3 +178,74 @@ class RenderedPrompt(Reply):
     model: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     messages: tuple[PromptMessage, ...]
+
+
+class Spread(Reply):
+    """Milliseconds at the 50th and 95th percentile; null when there were none."""
+
+    p50: float | None = None
+    p95: float | None = None
+
+
+class PromptVersionUsage(UsageTotals):
+    """What requests with one version of a prompt came to.
+
+    The times are those of its last `timed` answered requests, at most 1,000: `duration_ms` of whole requests, `ttft_ms` to the first
+    token of streams. `cost_per_request_usd` is null when there were no requests.
+    """
+
+    version: int
+    timed: int = 0
+    duration_ms: Spread = Spread()
+    ttft_ms: Spread = Spread()
+    cost_per_request_usd: float | None = None
+
+
+class PromptUsage(Reply):
+    """The versions of a prompt side by side, newest first; versions without requests in the period are left out."""
+
+    object: Literal["prompt.usage"] = "prompt.usage"
+    prompt: str
+    data: tuple[PromptVersionUsage, ...]
+
+
+LintLevel = Literal["error", "warning", "info"]
+LintCode = Literal[
+    "unused_default",
+    "not_a_variable",
+    "variable_in_system",
+    "contradictory_length",
+    "answer_cut_off",
+    "repeated_text",
+    "prompt_too_long",
+    "unknown_model",
+    "personal_data",
+    "secret",
+    "not_checked",
+]
+
+
+class LintFinding(Reply):
+    """One thing that is wrong with a prompt, or may be; `section` is null for the whole."""
+
+    code: LintCode
+    level: LintLevel
+    section: str | None = None
+    message: str
+
+
+class PromptLint(Reply):
+    """What was found in a prompt; `ok` says that no finding is an error.
+
+    `required` are the variables that each request has to send, `optional` those with a default. `tokens` are about those of its own
+    text, at four bytes each, without the values of variables; `cost_per_1000_usd` is what they cost in a thousand requests to its
+    model, null when nobody knows the model or its price.
+    """
+
+    object: Literal["prompt.lint"] = "prompt.lint"
+    ok: bool
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    tokens: int
+    cost_per_1000_usd: float | None = None
+    findings: tuple[LintFinding, ...] = ()

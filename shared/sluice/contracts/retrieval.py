@@ -1,19 +1,19 @@
 """Vector stores, documents, search and context, as the retrieval service speaks them."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, model_validator
+from pydantic import Field, model_validator
 
-from sluice.contracts.base import Metadata, MetadataKey, MetadataValue, Reply, Request
-from sluice.contracts.enhanced import EnhancedContext, EvidenceKind, ToolOutput
+from sluice.contracts.base import Metadata, Reply, Request
+from sluice.contracts.enhanced import EnhancedContext, ToolOutput
 from sluice.contracts.files import FileId
 from sluice.contracts.memories import FoundMemory, MemoryUse
-from sluice.contracts.questions import QueryUnderstanding, Turn, Understood
+from sluice.contracts.questions import QueryUnderstanding, Understood
+from sluice.contracts.searching import Attributes, Query, RankingControl, SearchMode
 from sluice.contracts.tables import ComputedFigure
 from sluice.contracts.vector_files import ChunkingStrategyChoice, FileCounts, StoreExpiry, TextPart
 from sluice.contracts.vector_ranking import CaptionsChoice, KeywordsChoice, MetricChoice, VectorMetric
 
-SearchMode = Literal["hybrid", "dense", "bm25"]
 DocumentStatus = Literal["queued", "processing", "ready", "failed", "cancelled"]
 ContextPlacement = Literal["ranked", "edges"]
 """`ranked`: best evidence first. `edges`: the best first, the second best last, the weakest in the middle."""
@@ -22,11 +22,14 @@ ContextTemplate = Literal["numbered", "sections"]
 """`numbered`: one list of excerpts. `sections`: one list for each kind, under "Relevant documents:", "Relevant tables:" and "Relevant code:"."""
 
 
-FusionMethod = Literal["rrf", "weighted"]
+BudgetChoice = Annotated[
+    Annotated[int, Field(ge=16, le=100_000)] | None,
+    Field(
+        description="most tokens of evidence; by default half of what the answer leaves of the model's context, and 1,500 at most. "
+        "Never more than three quarters of what it leaves"
+    ),
+]
 DegradedPart = Literal["rewriter", "reranker", "image_embedder"]
-RerankMethod = Literal["none", "features", "model"]
-Attribute = StrictBool | StrictInt | StrictFloat | MetadataValue
-Attributes = Annotated[dict[MetadataKey, Attribute], Field(max_length=16)]
 DOCUMENT_FORMATS = {
     "plain": "bash c cc cfg cpp cs css go h hpp ini java js json jsonl jsx kt log lua php pl ps1 py r rb rs rst scala sh "
     "sql swift tex text toml ts tsx txt xml yaml yml",
@@ -41,8 +44,6 @@ DOCUMENT_FORMATS = {
 }
 """The formats of files that can be ingested, with the endings of their names."""
 DOCUMENT_SUFFIXES = {f".{ending}": name for name, endings in DOCUMENT_FORMATS.items() for ending in endings.split()}
-_FILTER_DEPTH = 5
-_FILTER_PARTS = 50
 _VERSION = "opaque; another one once a document of the searched stores, one of their settings or a model or setting of the service has changed"
 _DEGRADED = "what was asked for and was away: the chat model that rewrites, or the model that reranks; rules and features stood in"
 _UNCHANGED = "`known_version` still holds: nothing was searched, and the earlier answer is still right"
@@ -168,135 +169,6 @@ class DocumentContent(Reply):
     length: int
 
 
-class Comparison(Request):
-    """Compare one value of a document's metadata, or `document.name` or `document.created_at` (unix seconds).
-
-    A document without the key matches `ne` and `nin` only. Larger and smaller compare numbers with numbers and texts
-    with texts, by code point.
-    """
-
-    type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
-    key: Annotated[str, Field(min_length=1, max_length=64, pattern=r'^[^"\\\x00]+$')]
-    value: Attribute | Annotated[tuple[Attribute, ...], Field(min_length=1, max_length=100)]
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if (self.type in ("in", "nin")) != isinstance(self.value, tuple):
-            raise ValueError(f"`{self.type}` takes {'a list' if self.type in ('in', 'nin') else 'one value'}")
-        if self.type in ("gt", "gte", "lt", "lte") and isinstance(self.value, bool):
-            raise ValueError(f"`{self.type}` takes a number or a text")
-        return self
-
-
-class Compound(Request):
-    """Join filters: all of them hold, or at least one."""
-
-    type: Literal["and", "or"]
-    filters: "Annotated[tuple[SearchFilter, ...], Field(min_length=1, max_length=20)]"
-
-    def size(self) -> tuple[int, int]:
-        """Return how deep it is and how many parts it has, itself counted."""
-        sizes = [part.size() if isinstance(part, Compound) else (1, 1) for part in self.filters]
-        return 1 + max(depth for depth, _ in sizes), 1 + sum(parts for _, parts in sizes)
-
-    @model_validator(mode="after")
-    def _bounded(self) -> Self:
-        depth, parts = self.size()
-        if depth > _FILTER_DEPTH or parts > _FILTER_PARTS:
-            raise ValueError(f"a filter may be {_FILTER_DEPTH} levels deep and have {_FILTER_PARTS} parts")
-        return self
-
-
-SearchFilter = Annotated[Comparison | Compound, Field(discriminator="type")]
-
-
-class Query(Request):
-    """What is searched for, and how what is found is ranked."""
-
-    query: Annotated[str, Field(min_length=1, max_length=20_000)]
-    top_k: Annotated[int, Field(ge=1, le=50)] = 5
-    mode: SearchMode = "hybrid"
-    fusion: Annotated[
-        FusionMethod,
-        Field(description="how `hybrid` joins both rankings: by ranks, or by scores brought to one scale"),
-    ] = "weighted"
-    alpha: Annotated[float, Field(ge=0, le=1, description="share of BM25 in `weighted` fusion")] = 0.5
-    rerank: Annotated[
-        RerankMethod,
-        Field(
-            description="rank the candidates anew: `features` looks at words and headings, `model` asks the "
-            "configured cross-encoder"
-        ),
-    ] = "none"
-    candidates: Annotated[int, Field(ge=1, le=100, description="how many of the best are ranked anew")] = 40
-    diversity: Annotated[
-        float, Field(ge=0, le=1, description="0: by score alone; nearer to 1: unlike what stands above (MMR)")
-    ] = 0.0
-    deduplicate: Annotated[bool, Field(description="give the same text once")] = False
-    min_score: Annotated[float | None, Field(description="leave out what scores less; scales differ by mode")] = None
-    filters: Annotated[SearchFilter | None, Field(description="which documents to search")] = None
-    kinds: Annotated[
-        tuple[EvidenceKind, ...],
-        Field(min_length=1, max_length=2, description="what to search: documents with text, images, or both"),
-    ] = ("text", "image")
-    also: Annotated[
-        tuple[Annotated[str, Field(min_length=1, max_length=20_000)], ...],
-        Field(max_length=9, description="further queries; the hits of all are joined by their ranks"),
-    ] = ()
-    conversation: Annotated[
-        tuple[Turn, ...], Field(max_length=50, description="the messages before the question, oldest first")
-    ] = ()
-    understand: Annotated[
-        QueryUnderstanding | None, Field(description="what is done with the question first; else as the store says")
-    ] = None
-    known_version: Annotated[
-        Annotated[str, Field(min_length=1, max_length=64)] | None,
-        Field(description="the `version` of an answer to the same request: if it still holds, nothing is searched"),
-    ] = None
-
-
-class RankingOptions(Request):
-    """OpenAI's ranking options: any ranker but `none` reranks by features; hits that score less are left out."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    ranker: str = "auto"
-    score_threshold: float | None = None
-
-
-class SearchRequest(Query):
-    """Search one store, in our own words or OpenAI's.
-
-    OpenAI's `max_num_results` is `top_k`, its `ranking_options` are `rerank` and `min_score`, and of a list of queries the first is
-    `query` and the others are `also`. `rewrite_query` switches on `decompose` and `reformulation` unless `understand` is given.
-    """
-
-    max_num_results: Annotated[int | None, Field(ge=1, le=50)] = None
-    ranking_options: RankingOptions | None = None
-    rewrite_query: bool = False
-    explain: Annotated[bool, Field(description="say of every hit how its score came about")] = False
-
-    @model_validator(mode="before")
-    @classmethod
-    def _in_our_words(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        said = dict(given)
-        query = said.get("query")
-        if isinstance(query, list | tuple) and query:
-            said["query"], said["also"] = query[0], [*query[1:], *said.get("also", ())]
-        if said.get("max_num_results") is not None:
-            said.setdefault("top_k", said["max_num_results"])
-        options = said.get("ranking_options")
-        if isinstance(options, dict):
-            said.setdefault("rerank", "none" if options.get("ranker") == "none" else "features")
-            if options.get("score_threshold"):
-                said.setdefault("min_score", options["score_threshold"])
-        if said.get("rewrite_query") is True:
-            said.setdefault("understand", {"decompose": True, "expand": ["reformulation"]})
-        return said
-
-
 class RankedScore(Reply):
     """Where one ranking put a chunk, from 1, and its own score."""
 
@@ -323,6 +195,15 @@ class Explanation(Reply):
     ] = None
 
 
+class MatchedChunk(Reply):
+    """A chunk that was found inside what is given."""
+
+    chunk_id: str
+    start: int
+    end: int
+    score: float
+
+
 class SearchHit(Reply):
     """A chunk that matches; `score` is comparable only inside one answer. `start`/`end` are character offsets."""
 
@@ -341,6 +222,10 @@ class SearchHit(Reply):
     filename: str = ""
     attributes: Attributes = {}
     content: tuple[TextPart, ...] = ()
+    matched: Annotated[
+        tuple[MatchedChunk, ...],
+        Field(description="with `parent`: the chunks that were found in this text, best first"),
+    ] = ()
     thumbnail: Annotated[str | None, Field(description="path of a small WebP, where the document is an image")] = None
 
 
@@ -402,6 +287,7 @@ class Citation(Reply):
         str | None, Field(description="exactly those characters; null where the guard policy changed the evidence")
     ] = None
     file_id: Annotated[str, Field(description="the file, or the document's id if it was added as text")] = ""
+    attributes: Annotated[Attributes, Field(description="the document's metadata")] = {}
 
 
 class ContextReply(Reply):
@@ -433,17 +319,18 @@ class Deleted(Reply):
     deleted: bool = True
 
 
-class RetrievalPolicy(Reply):
-    """Retrieval that a policy switches on for each request of its route; `beside_guard` asks before the input guard is done."""
+class RetrievalPolicy(RankingControl, Reply):
+    """Retrieval that a policy switches on for each request of its route; `beside_guard` asks before the input guard is done.
+
+    A request's own `sluice.retrieval` says what it wants otherwise, field by field; its filters narrow those of the policy.
+    """
 
     vector_store_ids: tuple[str, ...] = ()
-    top_k: Annotated[int, Field(ge=1, le=50)] = 5
-    mode: SearchMode = "hybrid"
     on_error: Literal["fail", "continue"] = "fail"
     when: Literal["after_guard", "beside_guard"] = "after_guard"
-    rerank: RerankMethod = "none"
     placement: ContextPlacement = "ranked"
     follow_ups: bool = True
     understand: QueryUnderstanding | None = None
     template: ContextTemplate = "numbered"
     memory: MemoryUse | None = None
+    budget_tokens: BudgetChoice = None

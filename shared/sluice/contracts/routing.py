@@ -8,6 +8,8 @@ from sluice.contracts.base import Reply, Request
 from sluice.contracts.judging import ConfidencePolicy, JudgedMode
 from sluice.contracts.questions import Modality as EvidenceKind
 from sluice.contracts.retrieval import RetrievalPolicy
+from sluice.contracts.sampling import SamplingPolicy
+from sluice.contracts.targets import Targets
 from sluice.contracts.transcripts import TranscriptPolicy
 
 SNAPSHOT_KEY = "sluice:routing:snapshot"
@@ -16,13 +18,11 @@ ModelKind = Literal["chat", "embedding", "rerank", "image", "speech", "transcrip
 Modality = Literal["text", "image", "audio", "video", "file"]
 Capability = Literal["tools", "json_schema", "logprobs", "reasoning"]
 Prefer = Literal["least_loaded", "cheapest"]
-Balance = Literal["least_loaded", "two_choices", "session", "prefix"]
+Balance = Literal["least_loaded", "two_choices", "latency", "session", "prefix"]
 StructuredMode = Literal["off", "fail", "repair"]
-SamplingPreset = Literal["greedy", "factual", "creative"]
 GuardMode = Literal["off", "observe", "enforce"]
 DeploymentHealth = Literal["up", "down", "unknown"]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-
 
 # Providers whose API wants a key in a header of its own; all others take a bearer token in `authorization`.
 KEY_HEADERS = {"azure": "api-key", "anthropic": "x-api-key", "gemini": "x-goog-api-key"}
@@ -159,17 +159,33 @@ class Model(Reply):
     deployments: tuple[Deployment, ...]
 
 
+class SemanticTuning(Reply):
+    """Lets the threshold of a semantic cache follow what is seen, between `least` and `most`.
+
+    `share` of the questions that have a kept answer in other words, at `least` or nearer, are answered by the model all the same, and both answers compared:
+    they agree when they name the same numbers and the cosine of their embeddings is at least `agreement`. The threshold becomes the lowest at which at most
+    `max_error` of the answers from the cache are wrong, as far as is known.
+    """
+
+    least: Annotated[float, Field(ge=0.8, le=1)] = 0.85
+    most: Annotated[float, Field(ge=0.8, le=1)] = 0.99
+    max_error: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    share: Annotated[float, Field(gt=0, le=1)] = 0.1
+    agreement: Annotated[float, Field(ge=0, le=1)] = 0.8
+
+
 class SemanticCache(Reply):
     """Kept answers also for questions that ask for the same in other words.
 
     `use` says whether every request that may use the cache is answered so, or only one that asks for it with
     `x-sluice-cache: semantic`. The cosine of both questions' embeddings must reach `threshold`, and their words must agree
-    (`sluice_gateway.domain.questions`). An answer older than `ttl_s` seconds is given to equal requests only.
+    (`sluice_gateway.domain.questions`). An answer older than `ttl_s` seconds is given to equal requests only. With `tune` the threshold is where it begins.
     """
 
     use: Literal["always", "on_request"] = "always"
     threshold: Annotated[float, Field(ge=0.8, le=1)] = 0.95
     ttl_s: Annotated[int, Field(ge=1, le=604_800)] = 43_200
+    tune: SemanticTuning | None = None
 
 
 class CachePolicy(Reply):
@@ -188,22 +204,6 @@ class CachePolicy(Reply):
     tool_calls: bool = False
     semantic: SemanticCache | None = None
     functions_ttl_s: Annotated[int, Field(ge=1, le=604_800)] = 21_600
-
-
-class SamplingPolicy(Reply):
-    """How answers are drawn: a preset for what a request leaves open, and limits on what it may say.
-
-    `greedy` takes the most likely token, `factual` stays close to it, `creative` draws widely; the values are in
-    docs/reference/sampling.md. A request outside the limits is refused. `max_tokens` also holds for requests that name none.
-    """
-
-    preset: SamplingPreset | None = None
-    min_temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
-    max_temperature: Annotated[float, Field(ge=0, le=2)] = 2.0
-    min_top_p: Annotated[float, Field(ge=0, le=1)] = 0.0
-    max_top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    max_top_k: Annotated[int, Field(ge=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
 
 
 class AttemptPolicy(Reply):
@@ -293,7 +293,7 @@ class Route(Reply):
     `prefer` says by what it picks. With a `split` each caller is assigned one candidate, always the same one, by weight:
     a canary or an A/B test. The first of `rules` that fits the request comes before all of that. With `quality` the stronger candidates
     get the requests that gain most by them, with `by_domain` those come first whose `domains` name the request's, and
-    with `by_modality` those with images for a question that asks for a picture.
+    with `by_modality` those with images for a question that asks for a picture. `targets` bound what an answer should cost and take.
 
     `when_all_down` says what the router does when no deployment is healthy: `try` names one all the same, as a last
     resort, `refuse` answers 503.
@@ -310,6 +310,7 @@ class Route(Reply):
     quality: Quality | None = None
     by_domain: bool = False
     by_modality: bool = False
+    targets: Targets | None = None
     when_all_down: Literal["try", "refuse"] = "try"
 
 
@@ -356,6 +357,7 @@ SignalName = Literal[
     "health",
     "load",
     "cost",
+    "latency",
     "intent",
     "domain",
     "language",

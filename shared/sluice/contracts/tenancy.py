@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from sluice.contracts.base import Metadata, Reply, Request
-from sluice.contracts.gateway import Id, KeyName, Limits, ModelNames, SetLimits, Tenant
+from sluice.contracts.gateway import Id, KeyName, Limits, ModelName, ModelNames, SetLimits, Tags, Tenant
 from sluice.contracts.routing import Region
+from sluice.contracts.sampling import SamplingConfig, SamplingPolicy
 
 Regions = Annotated[tuple[Region, ...], Field(min_length=1, max_length=50)]
 
@@ -29,6 +30,9 @@ class CreateOrganization(Request):
     tenant: Tenant | None = None
     models: ModelNames | None = None
     allowed_regions: Regions | None = None
+    sampling: SamplingConfig | None = None
+    default_model: ModelName | None = None
+    tags: Tags = ()
     limits: SetLimits = SetLimits()
     metadata: Metadata = Field(default_factory=dict)
 
@@ -42,6 +46,9 @@ class UpdateOrganization(Request):
     disabled: bool | None = None
     models: ModelNames | None = None
     allowed_regions: Regions | None = None
+    sampling: SamplingConfig | None = None
+    default_model: ModelName | None = None
+    tags: Tags | None = None
     limits: SetLimits | None = None
     metadata: Metadata | None = None
 
@@ -56,6 +63,9 @@ class Organization(Reply):
     disabled: bool
     models: tuple[str, ...] | None = None
     allowed_regions: tuple[str, ...] | None = None
+    sampling: SamplingPolicy | None = None
+    default_model: str | None = None
+    tags: tuple[str, ...] = ()
     limits: Limits = Limits()
     metadata: dict[str, str] = Field(default_factory=dict)
     created_at: int
@@ -80,6 +90,9 @@ class CreateTeam(Request):
     name: KeyName
     organization_id: Id | None = None
     models: ModelNames | None = None
+    sampling: SamplingConfig | None = None
+    default_model: ModelName | None = None
+    tags: Tags = ()
     limits: SetLimits = SetLimits()
     metadata: Metadata = Field(default_factory=dict)
 
@@ -92,6 +105,9 @@ class UpdateTeam(Request):
     name: KeyName | None = None
     disabled: bool | None = None
     models: ModelNames | None = None
+    sampling: SamplingConfig | None = None
+    default_model: ModelName | None = None
+    tags: Tags | None = None
     limits: SetLimits | None = None
     metadata: Metadata | None = None
 
@@ -105,6 +121,9 @@ class Team(Reply):
     name: str
     disabled: bool
     models: tuple[str, ...] | None = None
+    sampling: SamplingPolicy | None = None
+    default_model: str | None = None
+    tags: tuple[str, ...] = ()
     limits: Limits = Limits()
     metadata: dict[str, str] = Field(default_factory=dict)
     created_at: int

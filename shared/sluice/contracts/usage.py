@@ -28,7 +28,8 @@ class UsageRecorded(Reply):
     `tokens_exact` is False when the upstream reported no usage and the gateway had to count itself. `life` is the run of the gateway
     process that answered. `prompt_tokens` include the cached ones, those written to a cache, and those of sound and images;
     `completion_tokens` include those of thinking and of sound. `end_user` is the request's `user`, `user_type`
-    the kind of user that the request or its key names. On its way these six counts are one array, `token_details`, which most requests
+    the kind of user that the request or its key names, `tags` what the request and its key are counted under besides,
+    `prompt` and `prompt_version` the stored prompt that it was asked with. On its way these six counts are one array, `token_details`, which most requests
     have none of.
     """
 
@@ -67,6 +68,9 @@ class UsageRecorded(Reply):
     audio_output_tokens: int = 0
     price_source: str | None = None
     user_type: str | None = None
+    tags: tuple[str, ...] = ()
+    prompt: str | None = None
+    prompt_version: int | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -85,7 +89,19 @@ class UsageRecord(UsageRecorded):
 
 
 UsageGroup = Literal[
-    "model", "key", "day", "tenant", "organization", "team", "end_user", "user_type", "deployment", "endpoint", "status"
+    "model",
+    "key",
+    "day",
+    "tenant",
+    "organization",
+    "team",
+    "tag",
+    "prompt",
+    "end_user",
+    "user_type",
+    "deployment",
+    "endpoint",
+    "status",
 ]
 
 
@@ -112,7 +128,8 @@ class UsageTotals(Reply):
 class UsageGroupTotals(UsageTotals):
     """Sums of one group: a model, a key id and so on, or a day (UTC, YYYY-MM-DD); an empty name holds those without one.
 
-    `cost_share` and `token_share` are its parts of all that was asked for, from 0 to 1.
+    `cost_share` and `token_share` are its parts of all that was asked for, from 0 to 1. A request counts in the group of each of its tags; a prompt is
+    a group for each of its versions, such as `support-answer@3`.
     """
 
     group: str
@@ -131,7 +148,18 @@ class UsageSummary(Reply):
 
 TrendInterval = Literal["day", "week", "month"]
 TrendGroup = Literal[
-    "model", "key", "tenant", "organization", "team", "end_user", "user_type", "deployment", "endpoint", "status"
+    "model",
+    "key",
+    "tenant",
+    "organization",
+    "team",
+    "tag",
+    "prompt",
+    "end_user",
+    "user_type",
+    "deployment",
+    "endpoint",
+    "status",
 ]
 
 

@@ -123,6 +123,9 @@ class VectorStoreFile(Reply):
     filename: str
     indexed_chunks: int = 0
     planned_chunks: int | None = None
+    chunking_strategy: Annotated[
+        ChunkingStrategyChoice, Field(description="`static` if the file was added with one; `other`: the store's")
+    ] = ChunkingStrategyChoice(type="other")
 
 
 class FileBatch(Reply):

@@ -20,6 +20,7 @@ GEN_AI_INPUT_TOKENS = "gen_ai.usage.input_tokens"
 GEN_AI_OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
 
 USER_TYPE = "sluice.user_type"
+TAGS = "sluice.tags"
 TENANT = "sluice.tenant"
 REQUEST_ID = "sluice.request_id"
 ROUTE = "sluice.route"

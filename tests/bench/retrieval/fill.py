@@ -10,7 +10,7 @@ from tests.bench.retrieval.parts import Retrieval
 from sluice.contracts.retrieval import ChunkingOptions
 from sluice.db import Database, open_database
 from sluice_retrieval.adapters.edge import EdgeVectorStore
-from sluice_retrieval.domain.bm25 import Bm25Parameters, SparseVector, document_vector, terms
+from sluice_retrieval.domain.bm25 import Bm25Parameters, SparseVector, document_vectors, terms
 from sluice_retrieval.domain.chunking import Chunk, chunk_document
 from sluice_retrieval.domain.ingest import chunk_id
 from sluice_retrieval.domain.points import Passage, Point
@@ -58,7 +58,7 @@ async def _prepared(embedder: FreeEmbedder, text: str, chunking: ChunkingOptions
     chunks = list(chunk_document(text, "text/plain", chunking, embedder.counter))
     found = [terms(chunk.embedded_text()) for chunk in chunks]
     total = sum(map(len, found))
-    sparse = [document_vector(one, total / len(chunks), Bm25Parameters()) for one in found]
+    sparse = document_vectors(found, total / len(chunks), Bm25Parameters())
     embedded = await embedder.embed([chunk.embedded_text() for chunk in chunks], "bulk")
     return _Prepared(text, chunks, sparse, embedded.vectors, total)
 

@@ -8,7 +8,8 @@ from fastapi import FastAPI
 
 from sluice.clients.retrieval import RetrievalClient
 from sluice.contracts.embeddings import EmbeddingRequest
-from sluice.contracts.retrieval import ContextRequest, DocumentCreate, SearchRequest, VectorStoreCreate
+from sluice.contracts.retrieval import ContextRequest, DocumentCreate, VectorStoreCreate
+from sluice.contracts.searching import SearchRequest
 from sluice.errors import NotFound
 from sluice.settings import PlatformSettings
 from sluice.testing import admin_headers, service_client, service_headers
@@ -84,6 +85,36 @@ async def test_texts_and_vectors_are_compared(api: httpx.AsyncClient) -> None:
         ({"source": "", "targets": ["y"]}, 422),
     ):
         assert (await api.post("/v1/similarity", json=wrong, headers=ACME)).status_code == status, wrong
+
+
+async def test_texts_are_ranked_without_a_store(api: httpx.AsyncClient) -> None:
+    documents = [
+        "The tax is due in May.",
+        {"text": "A ferry leaves at nine."},
+        "The ferry to Oslo leaves pier four at 06:15.",
+    ]
+    asked = {"model": "features", "query": "When does the ferry to Oslo leave?", "documents": documents}
+    answer = await api.post("/v1/rerank", json=asked, headers=ACME)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert [one["index"] for one in found["results"]] == [2, 1, 0]
+    scores = [one["relevance_score"] for one in found["results"]]
+    assert 1 >= scores[0] > scores[1] > scores[2] >= 0
+    assert found["usage"]["prompt_tokens"] > 20
+    best = (await api.post("/v1/rerank", json={**asked, "top_n": 1, "return_documents": False}, headers=ACME)).json()
+    assert best["results"] == found["results"][:1]
+    single = (await api.post("/v1/rerank", json={**asked, "documents": ["x"], "query": "?"}, headers=ACME)).json()
+    assert [one["index"] for one in single["results"]] == [0]
+    for changed, status, sentence in (
+        ({"model": "rerank-v3.5"}, 404, "'features'"),
+        ({"documents": [" "]}, 400, "not empty"),
+        ({"documents": []}, 400, "`documents` must not be empty"),
+        ({"documents": [7]}, 400, "documents.0"),
+        ({"documents": ["word " * 4000]}, 400, "more than 3000 tokens"),
+        ({"top_n": 0}, 400, "`top_n` must be 1 or more"),
+    ):
+        refused = await api.post("/v1/rerank", json={**asked, **changed}, headers=ACME)
+        assert (refused.status_code, sentence in refused.json()["error"]["message"]) == (status, True), refused.text
 
 
 async def test_how_a_store_ranks_is_fixed_and_captions_are_not(api: httpx.AsyncClient) -> None:
@@ -233,6 +264,17 @@ async def test_bodies_that_are_wrong(api: httpx.AsyncClient, content_type: str, 
     )
     assert answer.status_code == status, answer.text
     assert answer.json()["detail"]
+
+
+async def test_what_is_wrong_is_told_once_and_in_the_words_that_were_used(api: httpx.AsyncClient) -> None:
+    store = await make_store(api)
+    for metadata in ("{", "[1]", "7"):
+        answer = await upload(api, store, "a.txt", b"words", metadata=metadata)
+        assert (answer.status_code, "`metadata` must be a JSON object" in answer.json()["detail"]) == (400, True)
+    assert (await upload(api, store, "a.txt", b"words", metadata='{"a": [1]}')).status_code == 422
+    asked = {"query": "x", "max_num_results": 51}
+    refused = await api.post(f"/v1/vector_stores/{store}/search", json=asked, headers=ACME)
+    assert refused.json()["detail"] == "`max_num_results` must be 50 or less."
 
 
 async def test_the_limit_counts_bytes_and_not_escapes(api: httpx.AsyncClient) -> None:

@@ -5,6 +5,7 @@ import io
 import re
 import zipfile
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import docx
@@ -78,7 +79,7 @@ def workbook_file() -> bytes:
     book = openpyxl.Workbook()
     first = book.active
     first.title = "Prices"
-    for row in (("Item", "Euro"), ("Bolt", 2), (None, None), ("Nut", 1.5)):
+    for row in (("Item", "Euro", "Since"), ("Bolt", 2, datetime(2026, 3, 1)), (None, None), ("Nut", 1.5)):  # noqa: DTZ001 - as Excel has it
         first.append(row)
     book.create_sheet("Empty")
     return _saved(book)
@@ -115,7 +116,7 @@ xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body><
 )
 PAGE = """<html><head><title>x</title><script>alert(1)</script></head><body><h1>Küche</h1><p>Der <b>Ofen</b> ist
 heiß.</p><h2>Regeln</h2><ul><li>Nie <i>laufen</i></li></ul><table><tr><th>Tag</th><th>Zeit</th></tr><tr><td>Mo</td>
-<td>8</td></tr></table><pre># a comment
+<td>8</td></tr></table><table><tr><td><p>a</p><p>b</p></td><td></td><td>c</td></tr></table><pre># a comment
 x = 1</pre>tail</body></html>""".encode()
 
 
@@ -130,18 +131,18 @@ async def test_each_format_becomes_markdown_that_names_its_pages_slides_and_shee
         FileFormat.DOCX: word_file(),
         FileFormat.PPTX: slides_file(),
         FileFormat.XLSX: workbook_file(),
-        FileFormat.CSV: b"name;age\nAda;36\n\nBob;41;extra\n",
+        FileFormat.CSV: "name;age\nAda;36\n\nBob;41;extra\n".encode("utf-16"),
     }
     parse = extractor()
     texts = await asyncio.gather(*(parse.extract(raw, file_format) for file_format, raw in given.items()))
     assert dict(zip(given, texts, strict=True)) == {
-        FileFormat.HTML: "# Küche\n\nDer Ofen ist heiß.\n\n## Regeln\n\n- Nie laufen\n\n- Tag | Zeit\n\n- Mo | 8\n\n"
+        FileFormat.HTML: "# Küche\n\nDer Ofen ist heiß.\n\n## Regeln\n\n- Nie laufen\n\n- Tag; Zeit\n\n- Tag: Mo; Zeit: 8\n\n- a b | c\n\n"
         "````\n\\# a comment\nx = 1\n````\n\ntail\n",
         FileFormat.PDF: "# Page 1\n\nFirst things\n\n# Page 3\n\nThird things\n",
         FileFormat.DOCX: "# Travel policy\n\n## Hotels\n\nA night may cost 140 euros.\n\n- Breakfast is included.\n\n"
         "- City; Limit\n\n- City: Oslo; Limit: 180\n\n\\# not a heading\n",
         FileFormat.PPTX: "# Slide 1: Roadmap\n\nShip the parser.\n\nSay it slowly.\n\n# Slide 2: Risks\n\nHostile files.\n",
-        FileFormat.XLSX: "# Sheet Prices\n\n- Item; Euro\n\n- Item: Bolt; Euro: 2\n\n- Item: Nut; Euro: 1.5\n\n"
+        FileFormat.XLSX: "# Sheet Prices\n\n- Item; Euro; Since\n\n- Item: Bolt; Euro: 2; Since: 2026-03-01\n\n- Item: Nut; Euro: 1.5\n\n"
         "# Sheet Empty\n",
         FileFormat.CSV: "- name; age\n\n- name: Ada; age: 36\n\n- name: Bob; age: 41; extra\n",
     }
@@ -167,7 +168,7 @@ async def test_chunks_of_a_pdf_are_its_exact_text_and_name_their_page() -> None:
         (FileFormat.DOCX, with_document_xml(word_file(), LAUGHS), DocumentUnreadable, "."),
         (FileFormat.XLSX, word_file(), DocumentUnreadable, "The file is broken: its xlsx parser stopped"),
         (FileFormat.HTML, b"<script>only()</script>", DocumentUnreadable, "holds no text"),
-        (FileFormat.CSV, b"\xff\xfe,1", DocumentUnreadable, "not UTF-8 text: byte 0"),
+        (FileFormat.CSV, b"\xe9,1", DocumentUnreadable, "not UTF-8 text: byte 0"),
     ],
 )
 async def test_a_broken_or_hostile_file_fails_alone_with_a_reason(

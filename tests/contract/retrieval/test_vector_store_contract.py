@@ -286,6 +286,30 @@ async def test_tidying_waits_for_quiet_and_keeps_what_is_there(tmp_path: Path) -
     await store.close()
 
 
+async def test_a_graph_is_built_at_the_start_and_finds_what_comparing_all_finds(tmp_path: Path) -> None:
+    store = await EdgeVectorStore.open(tmp_path / "vectors", SPACE)
+    await store.upsert([point(number, document=f"doc_{number % 4}") for number in range(1200)])
+    await store.upsert([point(number, tenant="other", document="doc_9") for number in range(1200, 1400)])
+    asked = [Dense(unit(number)) for number in range(9000, 9010)]
+    filtered = scope()._replace(document_ids=("doc_1",))
+    exact, exact_filtered = [await store.search(where, asked, 20) for where in (scope(), filtered)]
+    await store.close()
+    store = await EdgeVectorStore.open(tmp_path / "vectors", SPACE, graph_from=256)
+    assert store._shard.info().indexed_vectors_count >= 1400
+    for before, where in ((exact, scope()), (exact_filtered, filtered)):
+        after = await store.search(where, asked, 20)
+        pairs = zip(before, after, strict=True)
+        shared = sum(len({hit.passage.chunk_id for hit in a} & {hit.passage.chunk_id for hit in b}) for a, b in pairs)
+        assert shared >= 0.95 * 20 * len(asked)
+    await store.upsert([point(9000, document="doc_new")])
+    (hits,) = await store.search(scope(), asked[:1], 1)
+    assert hits[0].passage.document_id == "doc_new", "what came after the start is found too"
+    await store.delete(Selector("acme", "vs_1", "doc_new"))
+    store._searched_at -= 60
+    assert not await store.tidy()
+    await store.close()
+
+
 async def test_a_server_that_is_away_is_a_dependency_unavailable() -> None:
     store = ServerVectorStore(connect("http://127.0.0.1:1", None), SPACE)
     with pytest.raises(DependencyUnavailable, match="Qdrant server"):

@@ -20,7 +20,7 @@ from sluice_retrieval.adapters.remote import RemoteVectorStore
 from sluice_retrieval.adapters.server import ServerVectorStore
 from sluice_retrieval.domain.bm25 import (
     Bm25Parameters,
-    document_vector,
+    document_vectors,
     terms,
 )
 from sluice_retrieval.domain.points import Passage, Point, Scope, VectorStore
@@ -123,7 +123,7 @@ def point(
         number,
         number + len(shown),
     )
-    return Point(tenant, passage, unit(number), document_vector(terms(shown), average, PARAMETERS))
+    return Point(tenant, passage, unit(number), *document_vectors([terms(shown)], average, PARAMETERS))
 
 
 def scope(*stores: str, tenant: str = "acme", hidden: Sequence[str] = ()) -> Scope:

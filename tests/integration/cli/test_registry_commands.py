@@ -95,6 +95,13 @@ def test_a_model_from_first_to_last(cli: Cli, tmp_path: Path) -> None:
     cli.ok("routes", "create", "fastest", "--candidate", "org/fast", "--fallback", "home")
     cli.ok("aliases", "create", "gpt-4o", "fastest")
     assert "still in use" in cli.refused("models", "delete", "org/fast")
+    cli.ok("routes", "set", "fastest", "targets.cost=0.000001")
+    said = cli.ok("router", "explain", "fastest", "How tall is K2?", "--prompt-tokens", "10", "--url", cli.router)
+    assert said.startswith("home on home-1: fallback: no deployment before home can answer")
+    assert "length: about 10 tokens" in said
+    assert "No model of 'fastest' may or can" in cli.refused(
+        "router", "explain", "gpt-4o", "--region", "eu", "--url", cli.router
+    )
     file = tmp_path / "policies.yaml"
     file.write_text(yaml.safe_dump([{"name": "one"}, {"name": "two", "guard_input": "enforce"}]))
     assert cli.ok("policies", "apply", str(file)).count("is at version") == 2

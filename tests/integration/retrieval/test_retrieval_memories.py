@@ -1,11 +1,14 @@
 """Long-term memory of end users: added, found, changed, recalled in contexts, forgotten."""
 
+import json
 import time
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from sluice.testing import wait_until
+from sluice_cli.app import app
 
 pytestmark = pytest.mark.integration
 
@@ -102,3 +105,30 @@ def test_a_memory_ends_and_what_is_wrong_gets_a_sentence(shared: Any) -> None:
         assert (refused.status_code, said in refused.text) == (422, True), refused.text
     nothing = shared.client.post("/v1/context", json={"query": "x"})
     assert (nothing.status_code, "or memory" in nothing.text) == (422, True)
+
+
+def test_memories_and_likeness_on_the_command_line(shared: Any) -> None:
+    token = shared.client.headers["authorization"].removeprefix("Bearer ")
+    environment = {"SLUICE_URL": f"http://127.0.0.1:{shared.port}", "SLUICE_API_KEY": token, "COLUMNS": "200"}
+
+    def ok(*arguments: str) -> str:
+        done = CliRunner(env=environment).invoke(app, arguments)
+        assert done.exit_code == 0, repr(done.exception)
+        return done.stdout
+
+    made = ok(
+        "memories", "add", "cli", "Drinks tea.", "--kind", "preference", "--metadata", "n=3", "--days", "9"
+    ).split()[0]
+    second = ok("memories", "add", "cli", "Lives in Bergen.").split()[0]
+    wait_ready(shared, {"id": made}, {"id": second})
+    assert json.loads(ok("memories", "show", made))["metadata"] == {"n": 3}
+    assert [line.split()[0] for line in ok("memories", "list", "cli").splitlines()[1:]] == [second, made]
+    assert ok("memories", "list", "cli", "--kind", "preference").count("mem_") == 1
+    assert ok("memories", "search", "cli", "what to drink?", "--top-k", "1").splitlines()[1].split()[1] == made
+    assert json.loads(ok("memories", "change", made, "--content", "Drinks coffee."))["content"] == "Drinks coffee."
+    ok("memories", "forget", second)
+    assert ok("memories", "purge", "cli", "--yes") == "1 memories of cli are forgotten.\n"
+    best = ok("similarity", "a small boat", "tax law", "a little ship").splitlines()[1]
+    assert best.endswith("a little ship")
+    refused = CliRunner(env=environment).invoke(app, ["similarity", "a small boat"])
+    assert "--file" in str(refused.exception)

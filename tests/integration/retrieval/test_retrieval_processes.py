@@ -1,5 +1,6 @@
 """The service and its worker as they are deployed: ingest, search, and crashes at the worst moments."""
 
+import json
 import math
 import re
 import time
@@ -102,6 +103,16 @@ def test_a_document_is_ingested_found_and_cited(shared: Any) -> None:
         assert best["heading"] == "Sluice > Gateway"
         assert best["source"] == "guide.md"
         assert GUIDE[best["start"] : best["end"]] == best["text"]
+    parent = {"within": "document", "max_tokens": 300}
+    [whole] = shared.search(store, "On which port does the gateway listen?", parent=parent)
+    assert (whole["text"], whole["start"]) == (GUIDE.rstrip(), 0), "all three chunks lie in what the best has grown to"
+    assert whole["matched"][0]["chunk_id"] == whole["chunk_id"]
+    assert len(whole["matched"]) == 3
+    asked = {"query": "On which port?", "vector_store_ids": [store], "parent": parent}
+    [cited] = shared.client.post("/v1/context", json=asked).json()["citations"]
+    assert (cited["quote"], cited["attributes"]) == (GUIDE.rstrip(), {})
+    options = {"ranker": "auto", "hybrid_search": {"embedding_weight": 1, "text_weight": 1}}
+    assert all(0 <= one["score"] <= 1 for one in shared.search(store, "gateway", ranking_options=options))
     context = shared.client.post(
         "/v1/context", json={"query": "what happens with a thumbs-down?", "vector_store_ids": [store], "top_k": 2}
     ).json()
@@ -219,9 +230,26 @@ def test_a_folder_is_ingested_and_only_what_changed_is_sent_again(shared: Any, t
     first = ingest("--metadata", "year=2024", "--exclude", "drafts/*")
     assert first.exit_code == 0, repr(first.exception)
     assert "2 documents sent, 0 unchanged" in first.stdout
+    assert "1 files are of no type that is read and were passed over: clip.mp4" in first.stdout
     store = next(word for word in first.stdout.split() if word.startswith("vs_"))
     assert {item["name"] for item in shared.documents(store, status="ready")} == {"guide.md", "prices.csv"}
     assert shared.search(store, "price of a bolt", top_k=1)[0]["metadata"] == {"year": 2024}
+    searched = [
+        "search",
+        store,
+        "which port?",
+        "--where",
+        "year=2024",
+        "--parent",
+        "300",
+        "--rerank",
+        "features",
+        "--json",
+    ]
+    told = json.loads(CliRunner(env=environment).invoke(app, searched).stdout)
+    assert told["data"][0]["matched"], told
+    none = json.loads(CliRunner(env=environment).invoke(app, [*searched[:3], "--where", "year=1999", "--json"]).stdout)
+    assert none["data"] == []
     (folder / "guide.md").write_text(GUIDE.replace("8080", "9090"))
     second = ingest()
     assert "2 documents sent, 1 unchanged" in second.stdout

@@ -9,7 +9,8 @@ from sqlalchemy import update
 from tests.integration.databases import set_up_schema
 
 from sluice.contracts.paging import PageQuery
-from sluice.contracts.retrieval import Attributes, ChunkingOptions, Document, SearchFilter, VectorStore
+from sluice.contracts.retrieval import ChunkingOptions, Document, VectorStore
+from sluice.contracts.searching import Attributes, SearchFilter
 from sluice.contracts.vector_files import StoreExpiry, VectorStoreUpdate
 from sluice.db import Database, open_database
 from sluice.testing import platform_settings

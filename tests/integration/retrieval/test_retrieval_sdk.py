@@ -219,7 +219,7 @@ def test_file_search_in_chat_completions_and_what_is_wrong_with_one(
     for tools, sentence in (
         ([{"type": "file_search"}], "must be a list of the ids"),
         ([tool, tool], "second `file_search`"),
-        ([{**tool, "ranking_options": {"ranker": "magic"}}], "must be one of"),
+        ([{**tool, "ranking_options": {"ranker": "magic"}}], "must be 'none'"),
     ):
         with pytest.raises(openai.BadRequestError, match=sentence):
             client.chat.completions.create(model="simulated", messages=messages, tools=tools)

@@ -23,14 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tests.quality.retrieval.corpora import Corpus, Question, development_corpora, test_corpora
 
-from sluice.contracts.retrieval import ChunkingOptions, Query
+from sluice.contracts.retrieval import ChunkingOptions
+from sluice.contracts.searching import Query
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_retrieval.adapters.edge import EdgeVectorStore
 from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
-from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vector, terms
+from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vectors, terms
 from sluice_retrieval.domain.chunking import chunk_document
 from sluice_retrieval.domain.documents import MARKDOWN, PLAIN
-from sluice_retrieval.domain.embedding import Embedded, Lane
+from sluice_retrieval.domain.embedding import BegunVectors, Embedded, Lane
 from sluice_retrieval.domain.fusion import Fusion
 from sluice_retrieval.domain.points import Passage, Point, Scope
 from sluice_retrieval.domain.rerank import Candidate, FeatureReranker, Features, features
@@ -115,10 +116,11 @@ async def index(store: EdgeVectorStore, embedder: CachedEmbedder, corpus: Corpus
     average = fmean(len(bag) for _, _, bag in found)
     embedded = await embedder.embed([chunk.embedded_text() for _, chunk, _ in found], "bulk")
     points, tokens = [], {}
-    for (name, chunk, bag), vector in zip(found, embedded.vectors, strict=True):
+    weighed = document_vectors([bag for _, _, bag in found], average, Bm25Parameters())
+    for (name, chunk, _), vector, words in zip(found, embedded.vectors, weighed, strict=True):
         key = f"{name}#{chunk.index}"
         passage = Passage(key, name, corpus.name, name, chunk.heading, chunk.text, chunk.start, chunk.end)
-        points.append(Point("quality", passage, vector, document_vector(bag, average, Bm25Parameters())))
+        points.append(Point("quality", passage, vector, words))
         tokens[key] = chunk.tokens
     for at in range(0, len(points), 500):
         await store.upsert(points[at : at + 500])
@@ -166,7 +168,7 @@ async def measure(
         for question in corpus.questions:
             query = Query(query=question.text, top_k=30, **fields)
             reranker = FeatureReranker() if query.rerank == "features" else None
-            hits = await search(query, await probes_of(query, embedder), scope, store, Fusion(), reranker)
+            hits = await search(query, probes_of(query, BegunVectors(embedder)), scope, store, Fusion(), reranker)
             seen.append(figures(hits, question, found, budget))
         rows[label] = Figures(*(fmean(values) for values in zip(*seen, strict=True)))
     return rows
@@ -182,7 +184,7 @@ async def learn(
         scope = Scope("quality", (corpus.name,))
         for question in corpus.questions:
             query = Query(query=question.text, top_k=40)
-            hits = await search(query, await probes_of(query, embedder), scope, store, Fusion())
+            hits = await search(query, probes_of(query, BegunVectors(embedder)), scope, store, Fusion())
             asked = [
                 Candidate(hit.passage.text, hit.passage.heading, {k: v.score for k, v in hit.places.items()})
                 for hit in hits

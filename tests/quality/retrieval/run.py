@@ -17,13 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from sluice.contracts.retrieval import ChunkingOptions, Query, SearchMode
+from sluice.contracts.retrieval import ChunkingOptions
+from sluice.contracts.searching import Query, SearchMode
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_retrieval.adapters.edge import EdgeVectorStore
 from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
-from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vector, terms
+from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vectors, terms
 from sluice_retrieval.domain.chunking import Chunk, chunk_document
 from sluice_retrieval.domain.documents import MARKDOWN
+from sluice_retrieval.domain.embedding import BegunVectors
 from sluice_retrieval.domain.fusion import Fusion
 from sluice_retrieval.domain.points import Passage, Point, Scope
 from sluice_retrieval.domain.search import Hit, probes_of, search
@@ -77,7 +79,8 @@ async def index(
     average = sum(len(bag) for _, _, bag in found) / len(found)
     vectors = (await embedder.embed([chunk.embedded_text() for _, chunk, _ in found], "bulk")).vectors
     points = []
-    for (source, chunk, bag), vector in zip(found, vectors, strict=True):
+    weighed = document_vectors([bag for _, _, bag in found], average, Bm25Parameters())
+    for (source, chunk, _), vector, words in zip(found, vectors, weighed, strict=True):
         passage = Passage(
             f"{source}.{chunk.index}",
             source,
@@ -88,7 +91,7 @@ async def index(
             chunk.start,
             chunk.end,
         )
-        points.append(Point("quality", passage, vector, document_vector(bag, average, Bm25Parameters())))
+        points.append(Point("quality", passage, vector, words))
     await store.upsert(points)
     return len(points)
 
@@ -109,7 +112,9 @@ async def measure(
         ranks, started = [], time.perf_counter()
         for item in questions:
             query = Query(query=item.question, top_k=DEPTH, mode=mode)
-            hits = await search(query, await probes_of(query, embedder), Scope("quality", (strategy,)), store, Fusion())
+            hits = await search(
+                query, probes_of(query, BegunVectors(embedder)), Scope("quality", (strategy,)), store, Fusion()
+            )
             ranks.append(rank_of(hits, item))
         elapsed = time.perf_counter() - started
         rows.append(

@@ -20,12 +20,14 @@ from typing import Any, NamedTuple
 from tests.quality.retrieval.run import HERE, index, read_corpus
 
 from sluice.contracts.questions import QueryUnderstanding
-from sluice.contracts.retrieval import ChunkingOptions, Query
+from sluice.contracts.retrieval import ChunkingOptions
+from sluice.contracts.searching import Query
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_retrieval.adapters.edge import EdgeVectorStore
 from sluice_retrieval.adapters.languages import Languages
 from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
 from sluice_retrieval.domain.asking import Engine, find, prepare, terms_to_add, with_terms
+from sluice_retrieval.domain.embedding import BegunVectors
 from sluice_retrieval.domain.fusion import Fusion
 from sluice_retrieval.domain.points import Scope
 from sluice_retrieval.domain.questions.understanding import understand
@@ -86,7 +88,9 @@ def read_cases(split: str) -> list[Case]:
     ]
 
 
-async def hits_for(case: Case, way: Way, engine: Engine, languages: Languages) -> tuple[list[Hit], tuple[str, ...]]:
+async def hits_for(
+    case: Case, way: Way, engine: Engine, begun: BegunVectors, languages: Languages
+) -> tuple[list[Hit], tuple[str, ...]]:
     query = Query.model_validate(
         {
             "query": case.question,
@@ -96,10 +100,10 @@ async def hits_for(case: Case, way: Way, engine: Engine, languages: Languages) -
         }
     )
     reading = await understand(query, way.options, None, languages)
-    prepared = await prepare(query, reading, engine.embedder, SCOPE)
+    prepared = prepare(query, reading, begun, SCOPE)
     if reading.wants_terms:
         added = await terms_to_add(prepared, SCOPE, engine)
-        prepared = await with_terms(prepared, reading, added, engine.embedder, SCOPE)
+        prepared = with_terms(prepared, reading, added, begun, SCOPE)
     return await find(prepared, SCOPE, engine), tuple(one.text for one in reading.asked)
 
 
@@ -127,7 +131,8 @@ async def run(split: str, rerank: bool, misses: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = await EdgeVectorStore.open(Path(folder) / "vectors", space_of(BUILT_IN, DIMENSIONS))
         chunks = await index(store, embedder, read_corpus(HERE / "corpus"), options)
-        engine = Engine(store, embedder, Fusion(), FeatureReranker() if rerank else None)
+        engine = Engine(store, Fusion(), FeatureReranker() if rerank else None)
+        begun = BegunVectors(embedder)
         print(f"split {split}, {chunks} chunks of 8 documents, hybrid{', reranked by features' if rerank else ''}\n")
         print("| questions | n | way | nDCG@10 | recall@3 | recall@5 |\n| --- | --- | --- | --- | --- | --- |")
         for kind in dict.fromkeys(case.kind for case in cases):
@@ -135,7 +140,7 @@ async def run(split: str, rerank: bool, misses: bool) -> None:
             for way in WAYS:
                 scores = []
                 for case in chosen:
-                    hits, asked = await hits_for(case, way, engine, languages)
+                    hits, asked = await hits_for(case, way, engine, begun, languages)
                     scores.append(scores_of(hits, case))
                     if misses and scores[-1].recall_3 < 1 and way.name == "rules, parts":
                         print("    missed:", *asked, sep=" | ")

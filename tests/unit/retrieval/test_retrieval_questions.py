@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sluice.asked_for import modality_of
 from sluice.clients.http import HttpAnswer
 from sluice.contracts.questions import QueryUnderstanding, Turn
-from sluice.contracts.retrieval import Query, SearchRequest
+from sluice.contracts.searching import Query, SearchRequest
 from sluice.errors import UpstreamFailed
 from sluice_retrieval.adapters.chat_rewriter import ChatRewriter
 from sluice_retrieval.adapters.languages import Languages

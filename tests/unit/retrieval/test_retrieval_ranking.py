@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sluice_retrieval.domain.bm25 import (
     Bm25Parameters,
-    document_vector,
+    document_vectors,
     inverse_document_frequency,
     query_terms,
     query_vector,
@@ -65,23 +65,25 @@ def test_term_hashes_are_stable() -> None:
 
 
 def test_document_weights_are_the_formula() -> None:
-    vector = document_vector(["a", "a", "b"], 6.0, Bm25Parameters(1.5, 0.75))
+    other, vector = document_vectors([["b", "c"], ["a", "a", "b"]], 6.0, Bm25Parameters(1.5, 0.75))
     norm = 1.5 * (1 - 0.75 + 0.75 * 3 / 6)
     weights = dict(zip(vector.indices, vector.values, strict=True))
     assert weights[term_hash("a")] == pytest.approx(2 * 2.5 / (2 + norm))
     assert weights[term_hash("b")] == pytest.approx(1 * 2.5 / (1 + norm))
     assert list(vector.indices) == sorted(vector.indices)
+    assert set(other.indices) == {term_hash("b"), term_hash("c")}
 
 
 def test_k1_zero_ignores_repetition_and_b_zero_ignores_length() -> None:
-    assert set(document_vector(["a", "a", "b"], 3.0, Bm25Parameters(0.0, 0.75)).values) == {1.0}
-    short = document_vector(["a"], 10.0, Bm25Parameters(1.2, 0.0))
-    long = document_vector(["a", *"bcdefghi"], 10.0, Bm25Parameters(1.2, 0.0))
+    (repeated,) = document_vectors([["a", "a", "b"]], 3.0, Bm25Parameters(0.0, 0.75))
+    assert set(repeated.values) == {1.0}
+    short, long = document_vectors([["a"], ["a", *"bcdefghi"]], 10.0, Bm25Parameters(1.2, 0.0))
     assert short.values[0] == dict(zip(long.indices, long.values, strict=True))[term_hash("a")]
 
 
 def test_weights_are_defined_without_documents() -> None:
-    assert document_vector([], 0.0, Bm25Parameters()) == ((), ())
+    assert document_vectors([[], []], 0.0, Bm25Parameters()) == [((), ()), ((), ())]
+    assert document_vectors([], 0.0, Bm25Parameters()) == []
     assert query_vector([]) == ((), ())
     assert inverse_document_frequency(0, 0) > 0
     assert inverse_document_frequency(10, 10) > 0

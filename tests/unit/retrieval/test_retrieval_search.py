@@ -1,5 +1,6 @@
 """Joining, spreading and cutting what the vector store found."""
 
+import asyncio
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sluice.contracts.retrieval import Compound, Query, SearchRequest
+from sluice.contracts.searching import Compound, Query, SearchRequest
 from sluice_retrieval.domain.diversity import maximal_marginal_relevance
-from sluice_retrieval.domain.embedding import Embedded, Lane
+from sluice_retrieval.domain.embedding import BegunVectors, Embedded, Lane
 from sluice_retrieval.domain.fusion import Fusion, scaled, weighted_fusion
 from sluice_retrieval.domain.points import Dense, Passage, Point, Probe, Scope, Scored, Selector, Sparse
 from sluice_retrieval.domain.rerank import Candidate, Reranked
@@ -71,7 +72,7 @@ def scored(name: str, score: float, text: str = "", vector: tuple[float, ...] = 
 
 
 async def found(query: Query, dense: Sequence[Scored], sparse: Sequence[Scored] = ()) -> list[Hit]:
-    return await search(query, await probes_of(query, OneVector()), SCOPE, Rankings(dense, sparse), Fusion())
+    return await search(query, probes_of(query, BegunVectors(OneVector())), SCOPE, Rankings(dense, sparse), Fusion())
 
 
 def names(hits: Sequence[Hit]) -> list[str]:
@@ -137,15 +138,15 @@ async def test_diversity_puts_something_else_before_a_near_copy() -> None:
 
 async def test_vectors_are_fetched_only_for_diversity() -> None:
     store = Rankings([scored("a", 0.9)], [])
-    await search(Query(query="word"), await probes_of(Query(query="word"), OneVector()), SCOPE, store, Fusion())
+    await search(Query(query="word"), probes_of(Query(query="word"), BegunVectors(OneVector())), SCOPE, store, Fusion())
     await search(
         Query(query="word", diversity=0.1),
-        await probes_of(Query(query="word", diversity=0.1), OneVector()),
+        probes_of(Query(query="word", diversity=0.1), BegunVectors(OneVector())),
         SCOPE,
         store,
         Fusion(),
     )
-    assert store.asked_vectors == [False, True]
+    assert store.asked_vectors == [False, False, True, True]
 
 
 async def test_no_document_that_matches_means_no_search() -> None:
@@ -153,7 +154,7 @@ async def test_no_document_that_matches_means_no_search() -> None:
     assert (
         await search(
             Query(query="word"),
-            await probes_of(Query(query="word"), OneVector()),
+            probes_of(Query(query="word"), BegunVectors(OneVector())),
             Scope("acme", ("vs_1",), (), ()),
             store,
             Fusion(),
@@ -214,6 +215,36 @@ def test_probes_are_told_apart() -> None:
     assert not isinstance(Dense((1.0,)), Sparse)
 
 
+class WhenTold(OneVector):
+    """An embedder that reads nothing before it is told to."""
+
+    def __init__(self) -> None:
+        self.told = asyncio.Event()
+
+    async def embed(self, texts: Sequence[str], lane: Lane) -> Embedded:
+        await self.told.wait()
+        return await super().embed(texts, lane)
+
+
+async def test_words_are_ranked_while_the_question_is_read() -> None:
+    store, embedder = Rankings([scored("a", 0.9)], [scored("b", 3.0)]), WhenTold()
+    async with BegunVectors(embedder) as begun:
+        probes = probes_of(Query(query="word"), begun)
+        finding = asyncio.create_task(search(Query(query="word"), probes, SCOPE, store, Fusion()))
+        while not store.asked_vectors:
+            await asyncio.sleep(0)
+        embedder.told.set()
+        hits = await finding
+    assert {name for hit in hits for name in hit.places} == {"dense", "bm25"}
+
+
+async def test_what_nobody_waits_for_is_read_no_further() -> None:
+    async with BegunVectors(WhenTold()) as begun:
+        first = begun.begin("word")
+        assert begun.begin("word") is first
+    assert first.cancelled()
+
+
 class Shortest:
     """A reranker that likes short texts."""
 
@@ -224,10 +255,14 @@ class Shortest:
 async def test_the_best_candidates_are_ranked_anew_and_both_places_are_told() -> None:
     dense = [scored(str(number), 1 - number / 10, text="x" * (9 - number)) for number in range(6)]
     query = Query(query="q", mode="dense", top_k=2, candidates=4, rerank="features")
-    hits = await search(query, await probes_of(query, OneVector()), SCOPE, Rankings(dense, []), Fusion(), Shortest())
+    hits = await search(
+        query, probes_of(query, BegunVectors(OneVector())), SCOPE, Rankings(dense, []), Fusion(), Shortest()
+    )
     assert [hit.passage.chunk_id for hit in hits] == ["3", "2"]  # of the first four
     assert (hits[0].joined.rank, hits[0].reranked, hits[0].reranker) == (4, (1, -6.0), "shortest")
     assert hits[0].score == -6.0
     least = query.model_copy(update={"min_score": -6.5})
-    hits = await search(least, await probes_of(query, OneVector()), SCOPE, Rankings(dense, []), Fusion(), Shortest())
+    hits = await search(
+        least, probes_of(query, BegunVectors(OneVector())), SCOPE, Rankings(dense, []), Fusion(), Shortest()
+    )
     assert [hit.passage.chunk_id for hit in hits] == ["3"]

@@ -1,6 +1,7 @@
 """Tables in a document's text, and numbers over them."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,68 @@ def test_tables_are_read_with_their_kinds_and_their_characters() -> None:
     assert TEXT[prices.rows[1].start : prices.rows[1].end].startswith("- Item: Nut; Euro: 1,000")
     assert (staff.name, [row.cells for row in staff.rows]) == ("Sheet Staff", [("Ann", "41")])
     assert tables_in("- a list\n- of things\n\nText: more") == []
+
+
+@pytest.mark.parametrize(
+    ("written", "kind", "total"),
+    [
+        (("2,50", "1.000,75", "12"), "number", 1015.25),
+        (("€ 3", "€ 4.5"), "number", 7.5),
+        (("1.200,00 €", "300,00 €"), "number", 1500),
+        (("12%", "-3%"), "number", 9),
+        (("1,000", "2,500"), "number", 3500),
+        (("$3", "€4"), "text", None),
+        (("1,5", "soon"), "text", None),
+    ],
+)
+def test_numbers_with_a_decimal_comma_or_one_unit_are_numbers(written: Sequence[str], kind: str, total: float) -> None:
+    text = "\n\n".join(rows([("Item", "Price"), *(("x", one) for one in written)]))
+    [table] = tables_in(text)
+    assert table.kinds[1] == kind
+    assert [text[row.start : row.end] for row in table.rows] == [f"- Item: x; Price: {one}" for one in written]
+    if kind == "number":
+        assert ask(table, aggregates=[{"function": "sum", "column": "Price"}]).rows == ((pytest.approx(total),),)
+
+
+PIPES = """# Fees
+
+Boat | Euro | Note
+:--- | ---: | ---
+up to 8 m | **14** |
+up to 12 m | 21 | a \\| b | too much
+
+```
+| no | table |
+| --- | --- |
+| in | code |
+```
+
+| | Sold |
+|---|---|
+| Mon | 2 |
+
+| a | a |
+|---|---|
+| 1 | 2 |
+
+a | line
+with | pipes
+
+- Item; Euro
+
+- Item: Bolt; Euro: 2
+"""
+
+
+def test_tables_of_markdown_are_read_with_their_characters() -> None:
+    fees, sold, items = tables_in(PIPES)
+    assert (fees.name, fees.columns, fees.kinds) == ("Fees", ("Boat", "Euro", "Note"), ("text", "number", "text"))
+    assert [row.cells for row in fees.rows] == [("up to 8 m", "14", None), ("up to 12 m", "21", "a | b")]
+    assert PIPES[fees.rows[0].start : fees.rows[0].end] == "up to 8 m | **14** |"
+    assert ask(fees, aggregates=[{"function": "sum", "column": "Euro"}]).rows == ((35,),)
+    assert (sold.columns, sold.rows[0].cells) == (("Column 1", "Sold"), ("Mon", "2"))
+    assert PIPES[sold.rows[0].start : sold.rows[0].end] == "| Mon | 2 |"
+    assert items.columns == ("Item", "Euro")
 
 
 def test_a_table_describes_itself() -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from sluice.contracts.enhanced import ToolOutput
-from sluice.contracts.retrieval import Comparison, Compound
+from sluice.contracts.searching import Comparison, Compound
 from sluice_retrieval.domain.images import among
 from sluice_retrieval.domain.tokens import Word
 from sluice_retrieval.domain.tool_blocks import CUT, tool_blocks

@@ -19,7 +19,7 @@ from sluice_router.adapters.classifiers import Classifiers
 from sluice_router.adapters.examples_file import DomainsFile, IntentsFile, load
 from sluice_router.domain.choice import decide
 from sluice_router.domain.classify.head import word_features
-from sluice_router.domain.classify.reading import BROKEN, Reading, Signs
+from sluice_router.domain.classify.reading import BROKEN, UNTRAINED, Reading, Signs
 from sluice_router.domain.classify.report import report_of
 from sluice_router.domain.classify.training import Examples, train
 from sluice_router.domain.config import parse
@@ -111,7 +111,7 @@ async def test_a_trained_classifier_recognises_and_knows_what_it_does_not_know(s
     assert (unsure.outcome, unsure.recognised, unsure.label) == ("not_confident", None, "weather")
     assert (await intent(mine, "  ")).outcome == "not_confident"
     again = reading_of(shelf, embedder)
-    assert await intent(again, "a loan of the bank") is BROKEN
+    assert await intent(again, "a loan of the bank") is UNTRAINED
     await again.load()
     assert await intent(again, "a loan of the bank") == await intent(mine, "a loan of the bank"), "another router's too"
     report = report_of(found, sha256, "intent")
@@ -125,18 +125,20 @@ async def test_a_broken_classifier_is_another_thing_than_an_unsure_one(shelf: Cl
     embedder = Embedder()
     mine = reading_of(shelf, embedder)
     await mine.load()
-    assert await intent(mine, "rain") is BROKEN, "there was no training"
+    assert await intent(mine, "rain") is UNTRAINED, "there was no training"
     await trained(mine, FILE)
     embedder.failing = DependencyUnavailable("away")
     assert await intent(mine, "rain") is BROKEN
     assert BROKEN.confidence is None
+    assert "retrieval" in BROKEN.said
+    assert "sluice router train" in UNTRAINED.said
     embedder.failing = None
     whole = await shelf.read("intent")
     assert whole is not None
     for number, content in enumerate((b"nonsense", whole[:500], b"", packed(mine.heads["intent"])[:-9])):
         await shelf.save("intent", content, f"other-{number}", TRAIL)
         await mine.load()
-        assert await intent(mine, "rain") is BROKEN
+        assert await intent(mine, "rain") is UNTRAINED
     with pytest.raises(ValueError, match="lacks"):
         unpacked(_npz(classes=np.array(["a"])))
 

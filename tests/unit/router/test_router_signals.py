@@ -49,7 +49,7 @@ def test_what_a_model_may_not_or_cannot_take_goes_elsewhere_even_when_that_is_do
     assert (refused.model, refused.chosen, refused.reason) == ("plain", False, said)
     assert {value.signal: value.against for value in refused.signals}[signal]
     assert [value.signal for value in refused.signals] == [
-        *("residency", "modality", "capability", "health", "context", "load", "cost")
+        *("residency", "modality", "capability", "health", "context", "load", "cost", "latency")
     ]
     with pytest.raises(NothingSuits, match=f"plain: {said}"):
         _ask(_auto(plain), **needs)

@@ -141,6 +141,7 @@ class SqlBatchBook:
             row.output_file_id = files.output.id if files.output else None
             row.error_file_id = files.errors.id if files.errors else None
             row.failed += files.unanswered
+            row.unanswered = files.unanswered
             _end(row, row.outcome or "completed", now)
             await _forget_answers(session, key)
 

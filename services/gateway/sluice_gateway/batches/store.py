@@ -54,9 +54,17 @@ class BatchStore:
         self._keep_s = keep_s
 
     async def add(
-        self, batch_id: str, owner: OnBehalf, wish: BatchCreate, repetition: str | None, now: float, look_at: float
+        self,
+        batch_id: str,
+        owner: OnBehalf,
+        wish: BatchCreate,
+        repetition: str | None,
+        now: float,
+        look_at: float,
+        *,
+        total: int = 0,
     ) -> Stored:
-        """Keep a batch; with the Idempotency-Key of an earlier one of the last 24 hours, that one is returned.
+        """Keep a batch, of `total` requests if that is known; with the Idempotency-Key of an earlier one of the last 24 hours, that one is returned.
 
         Raises:
             BatchRefused: it cannot be made as it is asked for.
@@ -70,7 +78,7 @@ class BatchStore:
                     if found is not None:
                         return Stored(shown_batch(found), replayed=True)
                     row = await self._new(session, owner, wish, now)
-                    row.id, row.idempotency_digest, row.look_at = batch_id, digest, look_at
+                    row.id, row.idempotency_digest, row.look_at, row.total = batch_id, digest, look_at, total
                     session.add(row)
                 return Stored(shown_batch(row), replayed=False)
             except IntegrityError:  # the same creation was made twice at once: the second look finds it
@@ -96,6 +104,7 @@ class BatchStore:
             total=0,
             completed=0,
             failed=0,
+            unanswered=0,
             input_tokens=0,
             cached_tokens=0,
             output_tokens=0,
@@ -118,9 +127,11 @@ class BatchStore:
                 raise _not_found(batch_id)
             return shown_batch(row)
 
-    async def page(self, tenant: str, page: PageQuery) -> list[Batch]:
-        """Return a page of a tenant's batches, and one more if there are more."""
+    async def page(self, tenant: str, page: PageQuery, endpoint: str | None = None) -> list[Batch]:
+        """Return a page of a tenant's batches, of one endpoint or of all, and one more if there are more."""
         query = select(BatchRow).where(BatchRow.tenant == tenant).limit(page.limit + 1)
+        if endpoint is not None:
+            query = query.where(BatchRow.endpoint == endpoint)
         ascending = page.order == "asc"
         if page.after is not None:
             query = query.where(BatchRow.id > page.after if ascending else BatchRow.id < page.after)
@@ -224,7 +235,9 @@ def shown_batch(row: BatchRow) -> Batch:
             "finalizing_at": row.finalizing_at,
             "cancelling_at": row.cancelling_at,
             **ended,
-            "request_counts": BatchCounts(total=row.total, completed=row.completed, failed=row.failed),
+            "request_counts": BatchCounts(
+                total=row.total, completed=row.completed, failed=row.failed, unanswered=row.unanswered
+            ),
             "usage": BatchUsage(
                 input_tokens=row.input_tokens,
                 input_tokens_details=InputTokensDetails(cached_tokens=row.cached_tokens),

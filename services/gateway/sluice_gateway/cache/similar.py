@@ -18,6 +18,7 @@ from sluice.errors import DeadlineExceeded, DependencyUnavailable, SluiceError
 from sluice_gateway.domain.questions import Question, read, same
 
 _REST_S = 2.0
+_UNHURRIED_S = 10.0  # behind requests, where nobody waits
 _MOST_VECTORS = 1024
 _MOST_WRITES = 200
 
@@ -89,6 +90,20 @@ class SimilarQuestions:
         except (SluiceError, TimeoutError) as exc:
             self._rests_until = self._clock.monotonic() + _REST_S
             raise DependencyUnavailable("Questions in other words cannot be looked for now.") from exc
+
+    async def likeness(self, one: str, other: str, *, tenant: str) -> float:
+        """Return the cosine of both texts' embeddings.
+
+        Raises:
+            DependencyUnavailable: embeddings cannot be had.
+        """
+        body = EmbeddingRequest(model=self._model, input=(one, other), encoding_format="base64")
+        try:
+            reply = await self._embeddings.embed(body, tenant=tenant, timeout_s=_UNHURRIED_S)
+        except SluiceError as exc:
+            raise DependencyUnavailable("The embedding service does not answer.") from exc
+        vectors = {item.index: _vector(item.embedding) for item in reply.data}
+        return cosine(vectors[0], vectors[1]) if len(vectors) == 2 else 0.0
 
     def keep(self, place: bytes, asked: Asked, ttl_s: int) -> None:
         """Keep a question that has got its answer, beside the request."""

@@ -130,6 +130,7 @@ def evidence(ctx: RequestContext) -> Evidence:
             "filename": one.source,
             "score": one.score,
             "text": one.quote or "",
+            "attributes": one.attributes,
         }
         for one in ctx.citations
     }

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable
 
 from opentelemetry.trace import SpanKind
@@ -38,9 +37,10 @@ from sluice_gateway.dataplane.moderation import Moderate, admit_moderation
 from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.plan import Stages, together
 from sluice_gateway.dataplane.quality import count_quality
+from sluice_gateway.dataplane.repeats import Repeats
 from sluice_gateway.dataplane.sending import refuse, send_json
 from sluice_gateway.dataplane.short_way import Client
-from sluice_gateway.dataplane.spans import attributes_of, describe
+from sluice_gateway.dataplane.spans import attributes_of, describe, is_sampled
 from sluice_gateway.dataplane.stages.admit import (
     admit_body,
     admit_head,
@@ -132,6 +132,7 @@ class DataPlane:
         self._moderate = Moderate(deps)
         self._respond = Respond(deps, output, self._disconnects.stop)
         self.caching = Caching(deps, self._disconnects.stop)
+        self.repeats = Repeats(deps.usage.life)
         self.direct = 0
         deps.metrics.in_flight.set_function(lambda: len(self._disconnects) + self.direct)
 
@@ -142,6 +143,7 @@ class DataPlane:
     def use(self, snapshot: RoutingSnapshot) -> None:
         """Route by this snapshot from now on; requests that are under way keep the one that they began with."""
         self._table = self._compiler.compile(snapshot)
+        self.repeats.forget()
         self.cooldowns.use(self._compiler.states())
         self._upstreams.keep_only(self._compiler.origins())
         self._deps.metrics.snapshot_version.set(snapshot.version)
@@ -185,6 +187,7 @@ class DataPlane:
         except Gone:
             return
         else:
+            ctx.prompt, ctx.prompt_version = scope.get("sluice_prompt", (None, None))
             ctx.talk(receive, send, None)
             try:
                 await self.run(ctx)
@@ -237,7 +240,7 @@ class DataPlane:
         Raises:
             ApiError: the request is refused.
         """
-        body = admit_body(raw, endpoint) if form is None else parse_fields(form.fields, endpoint.kind)
+        body = admit_body(raw, endpoint, opened.key) if form is None else parse_fields(form.fields, endpoint.kind)
         if body.links:
             admit_links(body, self._options)
         resolved = resolve(opened.table, opened.key, endpoint, body, len(raw))
@@ -329,14 +332,11 @@ class DataPlane:
             count_quality(self._deps.metrics, ctx)
 
     def is_traced(self, ctx: RequestContext) -> bool:
-        """Tell whether spans are made of this request."""
-        if not self._deps.tracing.enabled:
-            return False
-        parent = ctx.heads.traceparent
-        if parent is not None:
-            return bool(int(parent[-1], 16) & 1)
-        ratio = self._options.trace_ratio_direct if ctx.plan.direct else self._options.trace_ratio
-        return ratio >= 1.0 or random.random() < ratio  # noqa: S311 - sampling
+        """Tell whether spans are made of this request: decided once, and asked on both ways."""
+        traced = ctx.traced
+        if traced is None:
+            traced = ctx.traced = self._deps.tracing.enabled and is_sampled(ctx, self._options)
+        return traced
 
     async def _traced(self, ctx: RequestContext) -> None:
         parent = ctx.heads.traceparent

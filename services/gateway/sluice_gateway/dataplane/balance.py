@@ -13,9 +13,10 @@ from typing import Protocol
 
 from sluice.contracts.routing import Balance
 from sluice_gateway.dataplane.body import Fields
-from sluice_gateway.dataplane.deployments import DeploymentState
+from sluice_gateway.dataplane.deployments import DeploymentState, choose
 from sluice_gateway.dataplane.prefixes import PrefixIndex, beginning, block_hashes, prompt_text
 from sluice_gateway.dataplane.wants import session
+from sluice_gateway.domain.latencies import Usual
 from sluice_gateway.metrics import GatewayMetrics
 
 BOUND = 1.25
@@ -52,7 +53,7 @@ def may_be_asked(
         for state in deployments
         if state.in_flight < state.config.max_in_flight
         and state.paused_until <= now
-        and (tried is None or state.config.id not in tried)
+        and (tried is None or state.id not in tried)
     ]
     return [state for state in free if state.config.health != "down"] or free
 
@@ -83,6 +84,53 @@ class TwoChoices:
         return min(random.sample(free, min(2, len(free))), key=_load, default=None)
 
 
+class Quickest:
+    """Latency-weighted: of two replicas drawn by chance the one with the lower product of usual latency and requests in flight, with this one.
+
+    Latency is that of whole answers for requests that want one, and of first events for streams. A replica that was not measured yet counts as quick as
+    the quickest, so that each is tried.
+    """
+
+    def __init__(self, metrics: GatewayMetrics, model: str) -> None:
+        self._by_latency = metrics.replica_choices.labels(model, "latency")
+        self._by_load = metrics.replica_choices.labels(model, "least_loaded")
+
+    def use(self, deployments: Sequence[DeploymentState]) -> None:
+        """Let the latencies of all of them be measured from now on."""
+        for state in deployments:
+            if state.usual is None:
+                state.usual = (Usual(), Usual())
+
+    def choose(
+        self,
+        deployments: Iterable[DeploymentState],
+        now: float,
+        tried: AbstractSet[str] | None,
+        fields: Fields,
+        tenant: str,
+    ) -> DeploymentState | None:
+        """Return the one that should answer first."""
+        free = may_be_asked(deployments, now, tried)
+        streamed = fields.get("stream") is True
+        two = {state: _expected(state, now, streamed=streamed) for state in random.sample(free, min(2, len(free)))}
+        known = [latency for latency in two.values() if latency is not None]
+        quickest = min(known, default=1.0)
+        if len(known) > 1:
+            self._by_latency.value += 1
+        else:
+            self._by_load.value += 1
+
+        def cost(state: DeploymentState) -> float:
+            latency = two[state]
+            return (quickest if latency is None else latency) * (state.in_flight + 1) / state.config.weight
+
+        return min(two, key=cost, default=None)
+
+
+def _expected(state: DeploymentState, now: float, *, streamed: bool) -> float | None:
+    return None if state.usual is None else state.usual[streamed].expected(now)
+
+
 class _Bounded:
     """What the other two share: load bounds, and the replica of a session."""
 
@@ -100,13 +148,13 @@ class _Bounded:
 
     def _of_session(self, free: list[DeploymentState], key: str) -> DeploymentState:
         # Weighted rendezvous hashing: each process comes to the same replica, and few sessions move when replicas do.
-        preferred = min(free, key=lambda state: _draw(key, state.config.id) / state.config.weight)
+        preferred = min(free, key=lambda state: _draw(key, state.id) / state.config.weight)
         within = self._within_bound(free)
         if preferred in within:
             self._by_session.value += 1
             return preferred
         self._over.value += 1
-        return min(within, key=lambda state: _draw(key, state.config.id) / state.config.weight)
+        return min(within, key=lambda state: _draw(key, state.id) / state.config.weight)
 
 
 class Sessions(_Bounded):
@@ -135,7 +183,7 @@ class Sessions(_Bounded):
         if key:
             return self._of_session(free, key)
         self._by_load.value += 1
-        return min(free, key=_load)
+        return choose(free, now)
 
 
 class Prefixes(_Bounded):
@@ -153,7 +201,7 @@ class Prefixes(_Bounded):
 
     def use(self, deployments: Sequence[DeploymentState]) -> None:
         """Forget replicas that are gone or down."""
-        self.index.keep_only({state.config.id for state in deployments if state.config.health != "down"})
+        self.index.keep_only({state.id for state in deployments if state.config.health != "down"})
 
     def choose(
         self,
@@ -171,7 +219,7 @@ class Prefixes(_Bounded):
         hashes = block_hashes(text)
         chosen = free[0] if len(free) == 1 else self._chosen(free, hashes, text, session(fields, tenant), now)
         if hashes:
-            self.index.note(chosen.config.id, hashes, now)
+            self.index.note(chosen.id, hashes, now)
         return chosen
 
     def _chosen(
@@ -181,11 +229,11 @@ class Prefixes(_Bounded):
         known = {match.replica: match.blocks for match in self.index.matches(hashes, now) if match.blocks >= worth}
         if known:
             within = self._within_bound(free)
-            having = [state for state in within if state.config.id in known]
+            having = [state for state in within if state.id in known]
             if having:
                 self._by_prefix.value += 1
-                return min(having, key=lambda state: _preference(hashes, known[state.config.id], state.config.id))
-            if any(state.config.id in known for state in free):
+                return min(having, key=lambda state: _preference(hashes, known[state.id], state.id))
+            if any(state.id in known for state in free):
                 self._over.value += 1
                 return min(within, key=self._least)
         key = named or beginning(text)
@@ -195,7 +243,7 @@ class Prefixes(_Bounded):
         return min(free, key=self._least)
 
     def _least(self, state: DeploymentState) -> tuple[float, float]:
-        return _load(state), self.index.held(state.config.id) / state.config.weight
+        return _load(state), self.index.held(state.id) / state.config.weight
 
 
 def _preference(hashes: list[int], blocks: int, replica: str) -> tuple[int, int]:
@@ -215,4 +263,6 @@ def balancer_of(balance: Balance, model: str, metrics: GatewayMetrics) -> Balanc
         return Prefixes(metrics, model)
     if balance == "session":
         return Sessions(metrics, model)
+    if balance == "latency":
+        return Quickest(metrics, model)
     return TwoChoices() if balance == "two_choices" else None

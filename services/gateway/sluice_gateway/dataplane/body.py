@@ -11,17 +11,19 @@ import orjson
 from pydantic import Field, ValidationError, model_validator
 
 from sluice.contracts.base import Request
-from sluice.contracts.enhanced import EvidenceKind
 from sluice.contracts.memories import MemoryUse
 from sluice.contracts.questions import QueryUnderstanding
-from sluice.contracts.retrieval import ContextPlacement, ContextTemplate, RerankMethod, SearchFilter, SearchMode
-from sluice.contracts.routing import SamplingPreset, StructuredMode
+from sluice.contracts.retrieval import BudgetChoice, ContextPlacement, ContextTemplate
+from sluice.contracts.routing import StructuredMode
+from sluice.contracts.sampling import SamplingPreset
+from sluice.contracts.searching import RankingControl
 from sluice.sentences import faults
 from sluice_gateway import nesting
 from sluice_gateway.dataplane import file_search, names
 from sluice_gateway.dataplane.errors import InvalidRequest, wrong_value
 from sluice_gateway.dataplane.media import check_form, check_image, check_speech
 from sluice_gateway.dataplane.ranking import check_ranking
+from sluice_gateway.domain.tags import checked_tags
 from sluice_gateway.translate.errors import Untranslatable
 from sluice_gateway.translate.shapes import Client
 
@@ -32,16 +34,13 @@ _LONG = 2048  # bytes of a body from where on it takes longer to search it than 
 _STREAM_TAIL = b',"stream_options":{"include_usage":true}}'
 
 
-class RetrievalOptions(Request):
+class RetrievalOptions(RankingControl, Request):
     """`sluice.retrieval`: which vector stores to search for this request, and whether to recall what is known of the end user."""
 
     vector_store_ids: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=100)], ...], Field(max_length=20)
     ] = ()
     memory: MemoryUse | None = None
-    top_k: Annotated[int, Field(ge=1, le=50)] = 5
-    mode: SearchMode = "hybrid"
-    rerank: RerankMethod = "none"
     placement: ContextPlacement = "ranked"
     follow_ups: Annotated[
         bool, Field(description="make a follow-up a question that stands alone, from the messages before it")
@@ -50,11 +49,7 @@ class RetrievalOptions(Request):
         QueryUnderstanding | None, Field(description="what is done with the question first; else as the stores say")
     ] = None
     template: ContextTemplate = "numbered"
-    filters: SearchFilter | None = None
-    kinds: Annotated[
-        tuple[EvidenceKind, ...],
-        Field(min_length=1, max_length=2, description="search documents with text, images, or both"),
-    ] = ("text", "image")
+    budget_tokens: BudgetChoice = None
     results: Annotated[bool, Field(description="tell what was found in a `file_search_call`, in /v1/responses")] = False
 
     @model_validator(mode="after")
@@ -79,7 +74,8 @@ class ParsedBody(NamedTuple):
     `canonical` says that the bytes must be written anew from `fields` (a duplicated or escaped name could mean one thing here
     and another upstream). `native` holds the fields as they came when the client speaks another API than OpenAI's;
     `untranslatable` says why `fields` is not a translation of them, so that nothing but such a provider may read them.
-    `links` are the addresses that the model's server will fetch.
+    `links` are the addresses that the model's server will fetch; `tags` stood in `metadata.tags`, from which they are taken out.
+    `plain` says that the content of all messages is text and nothing else.
     """
 
     fields: Fields
@@ -92,10 +88,12 @@ class ParsedBody(NamedTuple):
     native: Fields | None = None
     untranslatable: InvalidRequest | None = None
     links: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    plain: bool = False
 
 
-def parse(raw: bytes, kind: Kind) -> ParsedBody:
-    """Parse and check a body of OpenAI's API.
+def parse(raw: bytes, kind: Kind, default_model: str | None = None) -> ParsedBody:
+    """Parse and check a body of OpenAI's API; `default_model` is meant where it names no model.
 
     Raises:
         InvalidRequest: it is no JSON object, or a field has a wrong type or value.
@@ -105,7 +103,7 @@ def parse(raw: bytes, kind: Kind) -> ParsedBody:
         names.check_fields(fields)
     if "tools" in fields:
         fields = file_search.in_our_words(fields)
-    body = _checked_body(raw, fields, kind)
+    body = _checked_body(raw, fields, kind, default_model)
     if kind == "speech":
         return body._replace(stream=True, wants_usage=True)  # sound passes as it comes, with counts or without
     return body._replace(wants_usage=True) if kind == "image" else body
@@ -124,8 +122,8 @@ def parse_fields(fields: Fields, kind: Kind) -> ParsedBody:
     return body._replace(fields=fields, stream=fields.get("stream") == "true", wants_usage=True)
 
 
-def parse_foreign(raw: bytes, client: Client) -> ParsedBody:
-    """Parse a body of another API, and turn it into a chat of OpenAI's, which is what all stages read.
+def parse_foreign(raw: bytes, client: Client, default_model: str | None = None) -> ParsedBody:
+    """Parse a body of another API, and turn it into a chat of OpenAI's, which is what all stages read; `default_model` as in `parse`.
 
     Raises:
         InvalidRequest: as `parse`, or something in it has no counterpart.
@@ -137,6 +135,10 @@ def parse_foreign(raw: bytes, client: Client) -> ParsedBody:
             names.check_messages(told, field)
     if client.style == "responses":
         native = file_search.in_our_words(native)
+    came = native
+    if default_model is not None and not native.get("model"):
+        native = {**native, "model": default_model}
+    native, tags = _without_tags(native) if "metadata" in native else (native, ())
     problem: InvalidRequest | None = None
     try:
         fields = client.request({name: value for name, value in native.items() if name != "sluice"})
@@ -151,19 +153,30 @@ def parse_foreign(raw: bytes, client: Client) -> ParsedBody:
     links = body.links
     if b"url" in raw or b"\\u00" in raw:  # also what is not translated may reach a provider of the same API
         links = tuple(dict.fromkeys((*links, *_links_in(native))))
-    return body._replace(wants_usage=True, native=native, untranslatable=problem, links=links)
+    return body._replace(
+        wants_usage=True,
+        canonical=body.canonical or native is not came,
+        native=native,
+        untranslatable=problem,
+        links=links,
+        tags=tags,
+    )
 
 
-def _checked_body(raw: bytes, fields: Fields, kind: Kind) -> ParsedBody:
-    model = fields.get("model")
+def _checked_body(raw: bytes, fields: Fields, kind: Kind, default_model: str | None = None) -> ParsedBody:
+    given, model = fields, fields.get("model")
+    if not model and default_model is not None:
+        fields, model = {**fields, "model": default_model}, default_model
     if type(model) is not str or not model:
         raise wrong_value("model", "must be the name of a model, as a string. GET /v1/models lists the names.")
     if len(model) > 200:
         raise wrong_value("model", "must be at most 200 characters long.")
     has_parts = _CONTENT[kind](fields)
     stream, max_tokens = False, None
-    if not _CHECKED.isdisjoint(fields):
+    tags: tuple[str, ...] = ()
+    if not _LOOKED_AT.isdisjoint(fields):
         stream, max_tokens = _checked(fields)
+        fields, tags = _without_tags(fields) if "metadata" in fields else (fields, ())
     if stream and kind in _WHOLE:
         raise wrong_value("stream", f"must not be true: {_WHOLE[kind]} are not streamed.")
     options = fields.get("stream_options")
@@ -174,8 +187,10 @@ def _checked_body(raw: bytes, fields: Fields, kind: Kind) -> ParsedBody:
         options is not None and _stream_options(options, stream=stream),
         max_tokens,
         _extension(fields) if "sluice" in fields else None,
-        _is_ambiguous(raw, model),
+        fields is not given or _is_ambiguous(raw, model),
+        tags=tags,
         links=_links(fields) if has_parts else (),
+        plain=not has_parts,
     )
 
 
@@ -242,6 +257,20 @@ def _checked(fields: Fields) -> tuple[bool, int | None]:
         else:
             _SAMPLING[name](value)
     return stream, max_tokens
+
+
+def _without_tags(fields: Fields) -> tuple[Fields, tuple[str, ...]]:
+    # A list in `metadata` is ours: providers that keep metadata take texts only. A text named `tags` is the caller's own.
+    metadata = fields["metadata"]
+    if type(metadata) is not dict or type(metadata.get("tags")) is not list:
+        return fields, ()
+    try:
+        tags = checked_tags(metadata["tags"])
+    except ValueError as exc:
+        raise wrong_value("metadata.tags", str(exc)) from exc
+    rest = {name: value for name, value in metadata.items() if name != "tags"}
+    others = {name: value for name, value in fields.items() if name != "metadata"}
+    return {**others, "metadata": rest} if rest else others, tags
 
 
 def _flag(value: object) -> bool:
@@ -412,3 +441,4 @@ _SAMPLING = {"temperature": _check_temperature, "top_p": _check_top_p, "top_k": 
 _MAX_TOKENS = frozenset({"max_tokens", "max_completion_tokens"})
 _COUNT = re.compile(r"[0-9]{1,3}")
 _CHECKED = frozenset({"stream", *_MAX_TOKENS, *_SAMPLING})
+_LOOKED_AT = _CHECKED | {"metadata"}

@@ -27,6 +27,7 @@ from sluice_gateway.dataplane.rate_headers import RateHeaders
 from sluice_gateway.dataplane.sse import Usage
 from sluice_gateway.dataplane.structure import Structure
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry, RouteEntry, Table
+from sluice_gateway.dataplane.tags import tags_of
 from sluice_gateway.dataplane.texts import Piece
 from sluice_gateway.dataplane.upstream import Call
 from sluice_gateway.domain.leases import Reservation
@@ -56,7 +57,7 @@ UNREADABLE = -1.0  # a deadline that is no whole number of milliseconds
 
 
 class Heads(NamedTuple):
-    """The request headers that the request path reads."""
+    """The request headers that the request path reads; those from `attempt` on change what is answered, or what is recorded of it."""
 
     authorization: bytes
     content_encoding: bytes | None
@@ -65,12 +66,13 @@ class Heads(NamedTuple):
     named_by_client: bool
     traceparent: str | None
     deadline_s: float | None
+    all: Sequence[tuple[bytes, bytes]]
     attempt: bytes | None = None
     user_type: bytes | None = None
     anthropic: tuple[tuple[str, str], ...] = ()
-    all: Sequence[tuple[bytes, bytes]] = ()
     cache: bytes = b""  # in lower case, as `cache_control`
     cache_control: bytes = b""
+    tags: bytes | None = None
 
     def again(self) -> "Heads":
         """Return the same for another request of the client; the length of its body is not told."""
@@ -84,12 +86,13 @@ class Heads(NamedTuple):
             False,  # noqa: FBT003 - by position, which takes half the time
             self.traceparent,
             self.deadline_s,
+            self.all,
             self.attempt,
             self.user_type,
             self.anthropic,
-            self.all,
             self.cache,
             self.cache_control,
+            self.tags,
         )
 
 
@@ -116,12 +119,13 @@ def read_heads(headers: Headers) -> Heads:
         named,
         parent.decode() if parent is not None and _TRACEPARENT.fullmatch(parent) else None,
         None if deadline is None else _deadline(deadline),
+        headers,
         get(b"x-sluice-attempt"),
         get(b"x-sluice-user-type"),
         () if get(b"anthropic-version") is None else _anthropic(get),
-        headers,
         get(b"x-sluice-cache", b"").strip().lower(),
         get(b"cache-control", b"").lower(),
+        get(b"x-sluice-tags"),
     )
 
 
@@ -158,6 +162,11 @@ class RequestContext:
     plan: Plan
     # the kind of user for whom it is
     user_type: str | None = None
+    # what it is counted under besides its key
+    tags: tuple[str, ...]
+    # the stored prompt that it was asked with
+    prompt: str | None = None
+    prompt_version: int | None = None
     # limits: what the request holds of them, what it waits for, whether they are kept without Redis, and what is left
     reservation: Reservation | None = None
     waits_for: asyncio.Future[None] | None = None
@@ -218,6 +227,8 @@ class RequestContext:
     cost: float | None = 0.0
     recorded = False
     gone = False
+    # whether spans are made of it, None before that is decided
+    traced: bool | None = None
     span: Span | None = None
     trace_id: str | None = None
 
@@ -239,6 +250,8 @@ class RequestContext:
         self.body = body
         self.fields: Fields = body.fields
         self.deadline = deadline
+        said, key = heads.tags, self.key.tags
+        self.tags = key if said is None and not body.tags else tags_of(key, body.tags, said)
 
     def talk(self, receive: Receive, send: Send, cycle: RequestResponseCycle | None) -> None:
         """Say how a coroutine hears and answers the client."""

@@ -43,7 +43,7 @@ class Cooldowns:
 
     def use(self, states: Iterable[DeploymentState]) -> None:
         """Take over the deployments of a new routing table; what is known elsewhere of new ones is to be read."""
-        found = {state.config.id: state for state in states}
+        found = {state.id: state for state in states}
         self._unread |= found.keys() - self._states.keys()
         self._states = found
         if self._unread:
@@ -118,7 +118,7 @@ class Cooldowns:
     def _say(self, state: DeploymentState, event: Event) -> None:
         self._metrics.breaker_events.labels(event, "here").inc()
         left = 0.0 if event == "closed" else state.paused_until - self._clock.monotonic()
-        name = state.config.id
+        name = state.id
         self._pending[name] = DeploymentRested(
             deployment=name, event=event, until=self._clock.now() + left, failures=state.failures, sender=self._name
         )

@@ -7,6 +7,7 @@ from sluice.clock import Clock
 from sluice.telemetry.tracing import Tracing
 from sluice_gateway.cache.levels import AnswerCache
 from sluice_gateway.cache.similar import SimilarQuestions
+from sluice_gateway.cache.tuning import Thresholds
 from sluice_gateway.domain.ports import Credentials, Guard, KeyRing, LeaseStore, Names, Retrieval, Router, UsageSink
 from sluice_gateway.domain.transcripts import NoTranscripts, TranscriptSink
 from sluice_gateway.metrics import GatewayMetrics
@@ -66,3 +67,4 @@ class DataPlaneDeps:
     names: Names = field(kw_only=True)
     answers: AnswerCache = field(default_factory=AnswerCache)
     similar: SimilarQuestions | None = None
+    thresholds: Thresholds | None = None

@@ -29,12 +29,14 @@ from sluice_gateway.dataplane.context import Heads, Opened, RequestContext
 from sluice_gateway.dataplane.deployments import DeploymentState, choose
 from sluice_gateway.dataplane.errors import ApiError, Gone, mistake
 from sluice_gateway.dataplane.gaps import TimedSink
+from sluice_gateway.dataplane.repeats import Repeat
 from sluice_gateway.dataplane.short_way import Client, Plane
 from sluice_gateway.dataplane.sse import DONE, EventTooLong, StreamPiece, StreamScanner, usage_of
 from sluice_gateway.dataplane.stages.attempt import AttemptFailed, failed
+from sluice_gateway.dataplane.stages.cache_wish import Wish
 from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.dataplane.stages.settle import price_of, take_counts
-from sluice_gateway.dataplane.stages.use_cache import head_of_hit
+from sluice_gateway.dataplane.stages.use_cache import Ready, head_of_hit
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry
 from sluice_gateway.dataplane.upstream import DirectStream, Reason, UpstreamReply
 
@@ -78,7 +80,15 @@ class DirectRequest:
         try:
             if self._opened is None or body is None:
                 raise self._error or plane.too_large()
+            repeats, traced = plane.repeats, None
+            known = repeats.find(self.endpoint, self.heads, self._opened, body) if repeats.known else None
+            if known is not None:
+                ctx = self._ctx = known.again(self.heads, self._started, self._opened, body)
+                traced = plane.is_traced(ctx)
+                if not traced and self._answer_again(ctx, known):
+                    return
             ctx = self._ctx = plane.admit(self.endpoint, self.heads, self._started, self._opened, body)
+            ctx.traced = traced
         except ApiError as exc:
             self._over = True
             plane.count_refusal(self.endpoint, exc, self._started)
@@ -86,7 +96,7 @@ class DirectRequest:
             return
         if not ctx.plan.direct or plane.is_traced(ctx):
             self._go_on(ctx)
-        elif ctx.plan.cache is not None and self._from_memory(ctx):
+        elif ctx.plan.cache is not None and self._from_memory(ctx, plane.caching.wish(ctx)):
             return
         elif ctx.plan.cache is not None and ctx.cache is None:
             self._go_on(ctx)  # the other way asks the other levels, and keeps what the model answers
@@ -265,27 +275,47 @@ class DirectRequest:
 
     # Answering.
 
-    def _from_memory(self, ctx: RequestContext) -> bool:
-        plane, client = self._plane, self._client
-        found = plane.caching.at_hand(ctx)
+    def _from_memory(self, ctx: RequestContext, wish: Wish | None) -> bool:
+        plane = self._plane
+        found = None if wish is None else plane.caching.at_hand(ctx, wish)
         if found is None or (ctx.key.limits and not plane.limits.admit(ctx)):
             return False
+        assert wish is not None
+        held = ctx.reservation
+        if self._give(ctx, found, None):
+            plane.repeats.learn(ctx, wish, found, held)
+        return True
+
+    def _answer_again(self, ctx: RequestContext, known: Repeat) -> bool:
+        plane = self._plane
+        if not plane.caching.still(known.ready, known.wish, ctx.at):
+            return False
+        if ctx.key.limits and not plane.limits.admit(ctx, known.worst):
+            return False
+        self._give(ctx, known.ready, known)
+        return True
+
+    def _give(self, ctx: RequestContext, found: Ready, known: Repeat | None) -> bool:
+        # An answer from memory; tells whether the client got it.
         self._over = True
+        plane, client = self._plane, self._client
         try:
-            plane.caching.hit(ctx, found)
+            plane.caching.hit(ctx, found, None if known is None else known.row)
         except DependencyUnavailable:
             error = unaccounted()
             plane.failed(ctx, error)
             self._refuse(error, decision_headers(ctx))
+            plane.count(ctx)
+            return False
+        head = head_of_hit(ctx, found) if known is None else known.head(ctx)
+        pieces = found.pieces
+        if ctx.body.stream:
+            client.begin_stream(head)
+            for piece in pieces[:-1]:
+                client.send_part(piece)
+            client.end_stream(pieces[-1])
         else:
-            head, pieces = head_of_hit(ctx, found), found.pieces
-            if ctx.body.stream:
-                client.begin_stream(head)
-                for piece in pieces[:-1]:
-                    client.send_part(piece)
-                client.end_stream(pieces[-1])
-            else:
-                client.answer(200, head, pieces[0])
+            client.answer(200, head, pieces[0])
         plane.count(ctx)
         return True
 
@@ -306,6 +336,9 @@ class DirectRequest:
     def _accept(self, ctx: RequestContext) -> None:
         state = self._state_in_use
         state.succeeded()
+        if state.usual is not None:
+            now = self._plane.clock.monotonic()
+            state.usual[ctx.body.stream].note(now - ctx.started, now)
         ctx.model = self._entry
         ctx.deployment = state
         ctx.answering = True

@@ -81,6 +81,12 @@ class UnknownModel(ApiError):
     status, type, code = 404, INVALID_REQUEST, "model_not_found"
 
 
+class NotThere(ApiError):
+    """Something that the request names does not exist, or belongs to another tenant."""
+
+    status, type, code = 404, INVALID_REQUEST, "not_found"
+
+
 class WrongMethod(ApiError):
     """The path exists and has another method."""
 

@@ -2,12 +2,15 @@
 
 from typing import Any
 
-from sluice_gateway.dataplane.errors import wrong_value
+from pydantic import ValidationError
+
+from sluice.contracts.searching import RankingOptions
+from sluice.sentences import faults
+from sluice_gateway.dataplane.errors import InvalidRequest, wrong_value
 
 Fields = dict[str, Any]
 _TOOL = "file_search"
 _INCLUDED = "file_search_call.results"
-_RANKERS = ("none", "auto", "default-2024-11-15")
 DEFAULT_RESULTS = 5
 
 
@@ -58,9 +61,11 @@ def _retrieval(tool: Fields, where: str) -> Fields:
     if tool.get("filters") is not None:
         found["filters"] = tool["filters"]
     options = tool.get("ranking_options")
-    if type(options) is dict:
-        ranker = options.get("ranker", "auto")
-        if ranker not in _RANKERS:
-            raise wrong_value(f"{where}.ranking_options.ranker", f"must be one of {', '.join(_RANKERS)}.")
-        found["rerank"] = "none" if ranker == "none" else "features"
+    if options is not None:
+        try:
+            found |= RankingOptions.model_validate(options).in_our_words()
+        except ValidationError as exc:
+            errors = [{**one, "loc": ("ranking_options", *one["loc"])} for one in exc.errors(include_url=False)]
+            fault = faults(errors)[0]
+            raise InvalidRequest(fault.sentence, param=f"{where}.{fault.field}") from exc
     return found

@@ -1,6 +1,6 @@
 """Gaps between the words of streamed answers (inter-token latency, F240), timed on some of the streams.
 
-What is not timed pays nothing: a timed stream has another sink. Ten streams a second of each model are timed in a process; below that rate
+What is not timed pays nothing: a timed stream has another sink. One stream a second of each model is timed in a process; below that rate
 all are. What came in one read has no gap: engines and networks join words, and the client gets them together.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from sluice_gateway.dataplane.upstream import Reason, StreamSink
 from sluice_gateway.metrics import Spread
 
-_EVERY_S = 0.1
+_EVERY_S = 1.0
 
 
 class GapTimer:

@@ -35,13 +35,12 @@ class KnownHead(Generic[What]):
         """Return the body of a message that has this head and is all of `data`, None for any other."""
         if not data.startswith(self._before):
             return None
-        end = data.find(b"\r", self._at, self._at + _DIGITS)
-        digits = data[self._at : end]
-        if end < 0 or not digits.isdigit() or not data.startswith(self._after, end):
+        at, size = self._at, self._after_size
+        end = data.find(self._after, at, at + _DIGITS + size)
+        digits = data[at:end]
+        if end < 0 or not digits.isdigit() or len(data) - end - size != int(digits):
             return None
-        begin = end + self._after_size
-        if len(data) - begin != int(digits):
-            return None
+        begin = end + size
         self.hits += 1
         return data[begin:]
 

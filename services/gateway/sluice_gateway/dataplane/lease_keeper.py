@@ -82,16 +82,20 @@ class LeaseKeeper:
         self._wake.set()
 
     def dry(self, lease: Lease, amount: int) -> None:
-        """Ask for more of a lease that runs low."""
+        """Ask for more of a lease that runs low, with the next tick: what it has left lasts as long, or requests ask themselves."""
         if not self.degraded:
             self._needs.setdefault(lease, []).append(0)
             lease.amount = amount
-            self._wake.set()
 
     def eased(self, lease: Lease) -> None:
         """Give back what is not needed of a counter of which little is left."""
         self._eased.add(lease)
         self._wake.set()
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other process is known to use the same counters."""
+        return self.lives == 1
 
     def part_of(self, lease: Lease) -> int:
         """Return this process's part of a limit when all processes want it."""
@@ -140,6 +144,8 @@ class LeaseKeeper:
             for lease in self._queued:
                 most = max(0, self.part_of(lease) - lease.granted) if lease.contended else len(lease.queue)
                 needs.setdefault(lease, []).extend([1] * min(most, len(lease.queue)))
+            if needs:  # one call for those that would ask soon as well
+                needs.update({lease: [0] for lease in self._active if lease not in needs and lease.runs_low()})
             asks = {lease: lease.asking(amounts, now) for lease, amounts in needs.items()}
             if now - self._ticked >= _TICK_S - _QUEUE_TICK_S:
                 self._ticked = now
@@ -165,9 +171,9 @@ class LeaseKeeper:
                 self._active[lease] = quiet + 1
 
     def _has_news(self, lease: Lease) -> bool:
-        # Something to tell; or, of a rate that is in use here and maybe elsewhere, to hear, since answers say what is left.
+        # Something to tell; or, of what is in use here and maybe elsewhere, to hear: how much is left, and whether others need it.
         news = lease.settle_down() or lease.sent is None
-        return news or (self.lives > 1 and lease.calm == 0 and lease.name.kind in RATES)
+        return news or (self.lives > 1 and lease.calm == 0 and lease.name.kind != "concurrent")
 
     def _share_out(self, lease: Lease, needs: dict[Lease, list[int]]) -> None:
         # Others wait, or may soon: what is free here goes to them; of places, as far as this process has more than its part.

@@ -67,13 +67,14 @@ class Limiter:
         self._waiting = 0
         metrics.limit_queue.set_function(lambda: float(self._waiting))
 
-    def admit(self, ctx: RequestContext) -> bool:
-        """Reserve all that a request may need, if the leases have it; False says that it has to wait for that."""
+    def admit(self, ctx: RequestContext, worst: WorstCase | None = None) -> bool:
+        """Reserve all that a request may need (`worst`, if that is known), if the leases have it; False says that it has to wait for that."""
         gate = self._gate(ctx.key, ctx.at)
         ctx.rates = gate.rates
         if gate.priced and self._is_unaffordable(ctx.model, gate):
             return False
-        worst = _worst(ctx, ctx.model, gate) if gate.priced else NOTHING
+        if worst is None:
+            worst = _worst(ctx, ctx.model, gate) if gate.priced else NOTHING
         found = ctx.reservation = reserve(gate.draws, worst.tokens, worst.money)
         ctx.degraded = self._keeper.degraded
         return found is not None
@@ -284,7 +285,7 @@ def _worst(ctx: RequestContext, model: ModelEntry | None, gate: _Gate) -> WorstC
         size = ctx.form.size
     else:
         size = len(orjson.dumps(ctx.fields)) if ctx.changed else len(ctx.raw)
-    worst = worst_case(model, ctx.endpoint.kind, ctx.fields, size)
+    worst = worst_case(model, ctx.endpoint.kind, ctx.fields, size, plain=ctx.body.plain and not ctx.changed)
     most = gate.most_tokens
     if most is not None and worst.tokens > most and not worst.chosen and worst.prompt <= most:
         # Its answer may be longer than a minute allows, and nobody said so: it takes what is left of the minute.

@@ -3,25 +3,25 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sluice.contracts.judging import ConfidencePolicy, JudgedMode
-from sluice.contracts.memories import MemoryUse
-from sluice.contracts.questions import QueryUnderstanding
-from sluice.contracts.retrieval import ContextPlacement, ContextTemplate, RerankMethod
+from sluice.contracts.retrieval import RetrievalPolicy
 from sluice.contracts.routing import (
     AttemptPolicy,
     CachePolicy,
     GuardMode,
     Policy,
-    SamplingPolicy,
     SemanticCache,
+    SemanticTuning,
     StructuredMode,
 )
+from sluice.contracts.sampling import SamplingPolicy
 from sluice.contracts.transcripts import TranscriptPolicy
 from sluice.errors import DeadlineExceeded
 from sluice_gateway.dataplane.confidence import ask_for_confidence
 from sluice_gateway.dataplane.errors import ApiError, Gone
+from sluice_gateway.domain.sampling import tighter
 from sluice_gateway.domain.wishes import Wishes
 
 if TYPE_CHECKING:
@@ -42,21 +42,6 @@ class Stages(NamedTuple):
     guard_observe: Stage
     route: Stage
     retrieve: Stage
-
-
-class RetrievalPlan(NamedTuple):
-    """Retrieval that a policy switches on."""
-
-    vector_store_ids: tuple[str, ...]
-    top_k: int
-    mode: Literal["hybrid", "dense", "bm25"]
-    on_error: Literal["fail", "continue"]
-    rerank: RerankMethod = "none"
-    placement: ContextPlacement = "ranked"
-    follow_ups: bool = True
-    understand: QueryUnderstanding | None = None
-    template: ContextTemplate = "numbered"
-    memory: MemoryUse | None = None
 
 
 class Attempting(NamedTuple):
@@ -92,7 +77,7 @@ class Plan:
     guard_output: GuardMode
     guard_policy: str
     fail_open: bool
-    retrieval: RetrievalPlan | None
+    retrieval: RetrievalPolicy | None
     groups: tuple[tuple[Stage, ...], ...]
     direct: bool
     cache: CachePolicy | None = None
@@ -115,6 +100,13 @@ class Plan:
     def waiting(self) -> "Plan":
         """Return the same plan for a request that has to wait before the model is asked."""
         return replace(self, direct=False) if self.direct else self
+
+    def drawn(self, own: SamplingPolicy | None) -> "Plan":
+        """Return the same plan with what a key, its team or its organisation says of sampling."""
+        if own is None:
+            return self
+        marks = self.marks + own.model_dump_json()
+        return replace(self, direct=False, sampling=tighter(own, self.sampling), marks=marks)
 
     def following(self, ran: Sequence[Stage]) -> tuple[Stage, ...]:
         """Return the stages that run next, given those that ran; an empty tuple means that all have run."""
@@ -153,22 +145,7 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
     """Return the plan of a policy; `virtual` adds the question to the router, `retrieval_asked` the retrieval of a request."""
     effective = policy or Policy(name="")
     wanted = effective.retrieval
-    retrieval = (
-        RetrievalPlan(
-            wanted.vector_store_ids,
-            wanted.top_k,
-            wanted.mode,
-            wanted.on_error,
-            wanted.rerank,
-            wanted.placement,
-            wanted.follow_ups,
-            wanted.understand,
-            wanted.template,
-            wanted.memory,
-        )
-        if wanted is not None and (wanted.vector_store_ids or wanted.memory is not None)
-        else None
-    )
+    retrieval = wanted if wanted is not None and (wanted.vector_store_ids or wanted.memory is not None) else None
     first: list[Stage] = []
     second: list[Stage] = []
     if effective.guard_input != "off":
@@ -230,7 +207,7 @@ def stricter(one: Policy | None, other: Policy | None) -> Policy | None:
         attempts=_shorter(one.attempts, other.attempts),
         cache=_narrower(one.cache, other.cache),
         structured_output=max(one.structured_output, other.structured_output, key=_DEMANDS.index),
-        sampling=_tighter(one.sampling, other.sampling),
+        sampling=tighter(one.sampling, other.sampling),
         transcripts=_discreet(one.transcripts, other.transcripts),
     )
 
@@ -256,22 +233,20 @@ def _stricter_semantic(one: SemanticCache | None, other: SemanticCache | None) -
         use="on_request" if "on_request" in (one.use, other.use) else "always",
         threshold=max(one.threshold, other.threshold),
         ttl_s=min(one.ttl_s, other.ttl_s),
+        tune=_stricter_tuning(one.tune, other.tune),
     )
 
 
-def _tighter(one: SamplingPolicy | None, other: SamplingPolicy | None) -> SamplingPolicy | None:
+def _stricter_tuning(one: SemanticTuning | None, other: SemanticTuning | None) -> SemanticTuning | None:
+    # Who fixes a threshold does not want it moved.
     if one is None or other is None:
-        return one or other
-    tokens = [most for most in (one.max_tokens, other.max_tokens) if most is not None]
-    top_k = [most for most in (one.max_top_k, other.max_top_k) if most is not None]
-    return SamplingPolicy(
-        preset=one.preset or other.preset,
-        min_temperature=max(one.min_temperature, other.min_temperature),
-        max_temperature=min(one.max_temperature, other.max_temperature),
-        min_top_p=max(one.min_top_p, other.min_top_p),
-        max_top_p=min(one.max_top_p, other.max_top_p),
-        max_top_k=min(top_k, default=None),
-        max_tokens=min(tokens, default=None),
+        return None
+    return SemanticTuning(
+        least=max(one.least, other.least),
+        most=max(one.most, other.most),
+        max_error=min(one.max_error, other.max_error),
+        share=max(one.share, other.share),
+        agreement=max(one.agreement, other.agreement),
     )
 
 

@@ -52,17 +52,18 @@ class RateHeaders:
 
     def lines(self) -> bytes:
         """Return the header lines as they are now; what is not known yet is left out."""
-        left = self._until - self._clock.now()
-        if left <= 0:
+        rest = self._until - self._clock.now()
+        if rest <= 0:
             later = self._current()
             return b"" if later is None or later is self else later.lines()
-        seconds = math.ceil(left)
+        seconds = math.ceil(rest)
         if self._only:
             numbers: list[int] = []
             for lease in self._only:
                 if not (lease.known or lease.granted):
                     break
-                numbers += (lease.remaining, seconds)
+                left = lease.free + lease.back + lease.left
+                numbers += (left if left > 0 else 0, seconds)
             else:
                 return self._whole % (*numbers,)
         return b"".join([kind.lines(seconds) for kind in self._kinds])

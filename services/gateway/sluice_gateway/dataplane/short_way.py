@@ -9,6 +9,7 @@ from sluice.clock import Clock
 from sluice_gateway.dataplane.context import Heads, Opened, RequestContext
 from sluice_gateway.dataplane.errors import ApiError
 from sluice_gateway.dataplane.limiter import Limiter
+from sluice_gateway.dataplane.repeats import Repeats
 from sluice_gateway.dataplane.stages.attempt import Attempts
 from sluice_gateway.dataplane.stages.use_cache import Caching
 from sluice_gateway.dataplane.table import Endpoint
@@ -62,6 +63,7 @@ class Plane(Protocol):
     max_body_bytes: int
     direct: int
     caching: Caching
+    repeats: Repeats
 
     def open(self, heads: Heads) -> Opened:
         """Decide on the head of a request."""

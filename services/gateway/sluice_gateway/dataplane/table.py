@@ -18,6 +18,7 @@ from sluice.contracts.routing import (
     Route,
     RoutingSnapshot,
 )
+from sluice.contracts.sampling import SamplingPolicy
 from sluice_gateway.dataplane.asgi import header_value
 from sluice_gateway.dataplane.balance import Balancer, balancer_of
 from sluice_gateway.dataplane.body import Fields, Kind
@@ -89,6 +90,7 @@ MESSAGES = Endpoint("/v1/messages", "chat", "/chat/completions", "chat", "chat",
 COUNT_TOKENS = Endpoint("/v1/messages/count_tokens", "chat", "", "chat", "count_tokens", CountTokens())
 RESPONSES = Endpoint("/v1/responses", "chat", "/chat/completions", "chat", "chat", Responses())
 RERANK = Endpoint("/v1/rerank", "rerank", "/rerank", "rerank", "rerank", shape=ranked)
+RERANK_V2 = RERANK._replace(path="/v2/rerank")  # where Cohere's newer client asks
 MODERATIONS = Endpoint("/v1/moderations", "moderation", "", "chat", "moderation")
 IMAGES = Endpoint("/v1/images/generations", "image", "/images/generations", "image", "generate_image")
 EDITS = Endpoint("/v1/images/edits", "edit", "/images/edits", "image", "edit_image")
@@ -106,6 +108,7 @@ ENDPOINTS = (
     COUNT_TOKENS,
     RESPONSES,
     RERANK,
+    RERANK_V2,
     MODERATIONS,
     IMAGES,
     SPEECH,
@@ -179,7 +182,7 @@ class ModelMetrics:
 class ModelEntry:
     """A model that callers can name."""
 
-    __slots__ = ("_within", "balancer", "card", "config", "context_tokens", "dearest_input", "dearest_output", "deployments", "differences", "fallbacks", "fingerprint", "header", "header_line", "hedge_s", "input_price", "long_above", "longest_answer", "metrics", "name",
+    __slots__ = ("_within", "balancer", "card", "config", "context_tokens", "dearest_input", "dearest_output", "deployments", "differences", "fallbacks", "fingerprint", "header", "header_line", "hedge_s", "input_price", "kind", "long_above", "longest_answer", "metrics", "most_output", "name",
                  "on", "output_price", "plan", "policy", "price_source", "priced", "prompt_limit_bytes", "request_fee", "unit_prices")  # fmt: skip
 
     def __init__(
@@ -192,7 +195,7 @@ class ModelEntry:
         prompt_limit_bytes: int,
         balancer: Balancer | None = None,
     ) -> None:
-        self.name = config.name
+        self.name, self.kind, self.most_output = config.name, config.kind, config.max_output_tokens
         self.config = config
         self.deployments = deployments
         self.policy = policy
@@ -273,7 +276,7 @@ class Table:
         self.aliases: dict[str, str] = {}
         self._policies = policies
         self._stages = stages
-        self._plans: dict[tuple[str | None, str | None, str | None, bool, bool], Plan] = {}
+        self._plans: dict[tuple[object, ...], Plan] = {}
 
     def knows_policy(self, name: str) -> bool:
         """Tell whether there is a policy of that name."""
@@ -291,15 +294,16 @@ class Table:
         *,
         virtual: bool,
         retrieval: bool,
+        own: SamplingPolicy | None = None,
     ) -> Plan:
-        """Return the plan that demands all that up to three policies demand; plans are compiled once."""
-        key = (_name(base), _name(added), _name(chosen), virtual, retrieval)
+        """Return the plan that demands all that up to three policies demand, and `own` of sampling; plans are compiled once."""
+        key = (base and base.name, added and added.name, chosen and chosen.name, virtual, retrieval, own)
         plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) >= _MAX_PLANS:
                 self._plans.clear()
             combined = stricter(stricter(base, added), chosen)
-            plan = compile_plan(combined, self._stages, virtual=virtual, retrieval_asked=retrieval)
+            plan = compile_plan(combined, self._stages, virtual=virtual, retrieval_asked=retrieval).drawn(own)
             self._plans[key] = plan
         return plan
 
@@ -418,10 +422,6 @@ def _name_aliases(snapshot: RoutingSnapshot, table: Table) -> None:
 def _origin(base_url: str) -> str:
     parts = urlsplit(base_url)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _name(policy: Policy | None) -> str | None:
-    return policy.name if policy is not None else None
 
 
 def _named(names: tuple[str, ...], table: Table, kind: ModelKind) -> tuple[ModelEntry, ...]:

@@ -21,8 +21,8 @@ NOTHING = WorstCase(0, 0, 0)
 UNKNOWN = 1 << 62  # a size larger than any context
 
 
-def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int) -> WorstCase:
-    """Return the most that a body of `size` bytes can come to on a model.
+def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int, *, plain: bool = False) -> WorstCase:
+    """Return the most that a body of `size` bytes can come to on a model; `plain` says that it is known to hold no media.
 
     A tokenizer makes at most one token of a byte, and no prompt is longer than the model's context. Media cost what their bytes do
     not show: such a prompt counts as the whole context. The answer is as long as the caller allows, else as long as the model's can
@@ -36,7 +36,7 @@ def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int) -> Wors
     if kind in MEDIA:
         return _of_media(entry, kind, fields, size)
     context, answer = entry.context_tokens, entry.longest_answer
-    prompt = context if size > context or (kind == "chat" and _has_media(fields["messages"])) else size
+    prompt = context if size > context or (kind == "chat" and not plain and _has_media(fields["messages"])) else size
     asked, newer = fields.get("max_tokens"), fields.get("max_completion_tokens")
     if newer is not None:  # where both stand, providers differ in which one counts
         asked = newer if asked is None else max(asked, newer)

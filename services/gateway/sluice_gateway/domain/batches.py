@@ -25,6 +25,7 @@ REQUIRED_FIELDS: Mapping[str, str] = {
     "/v1/completions": "prompt",
     "/v1/embeddings": "input",
     "/v1/responses": "input",
+    "/v1/messages": "messages",
     "/v1/rerank": "query",
     "/v1/moderations": "input",
 }

@@ -1,34 +1,25 @@
 """Budgets: what is spent of each, and of which their owners are to be told."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from sluice.contracts.budgets import Budget, BudgetAlert, BudgetLevel, BudgetPeriod
 from sluice_gateway.domain.leases import Window, window_at
 
 PERIODS: tuple[BudgetPeriod, ...] = ("day", "month")
+LEVELS: tuple[BudgetLevel, ...] = ("organization", "team", "key")
 
 
-class Holder(NamedTuple):
-    """An organisation, team or key that has a budget, and its limits in dollars by period.
+class Used(NamedTuple):
+    """A budget of an organisation, team or key in dollars, and what is spent of it since its period began."""
 
-    `keys` are those of a team.
-    """
-
-    level: BudgetLevel
-    id: str
-    name: str
+    holder_id: str
+    holder_name: str
     organization_id: str
     tenant: str
-    limits: Mapping[BudgetPeriod, float]
-    keys: frozenset[str] = frozenset()
-
-
-class Spent(NamedTuple):
-    """Dollars since the beginning of a period, by key and by tenant."""
-
-    by_key: Mapping[str, float]
-    by_tenant: Mapping[str, float]
+    limit_usd: float
+    spent_usd: float
+    share: float
 
 
 def windows(now: float) -> dict[BudgetPeriod, Window]:
@@ -36,15 +27,21 @@ def windows(now: float) -> dict[BudgetPeriod, Window]:
     return {period: window_at(period, now) for period in PERIODS}
 
 
-def budgets(holders: Iterable[Holder], spent: Mapping[BudgetPeriod, Spent], now: float) -> list[Budget]:
-    """Return the budgets, the most used-up first."""
-    found = [
-        _budget(holder, period, spent[period], now)
-        for holder in holders
-        for period in PERIODS
-        if period in holder.limits
-    ]
-    return sorted(found, key=lambda one: (-one.share, one.id))
+def budget_of(level: BudgetLevel, period: BudgetPeriod, window: Window, used: Used) -> Budget:
+    """Return a budget as it is shown."""
+    return Budget(
+        id=f"{level}:{used.holder_id}:{period}",
+        level=level,
+        period=period,
+        begins=int(window.begins),
+        ends=int(window.ends),
+        **used._asdict(),
+    )
+
+
+def most_used(found: Iterable[Budget], most: int | None) -> list[Budget]:
+    """Return the budgets, the most used-up first, at most `most`."""
+    return sorted(found, key=lambda one: (-one.share, one.id))[:most]
 
 
 def alerts(found: Iterable[Budget], thresholds: Iterable[float]) -> Iterator[BudgetAlert]:
@@ -54,34 +51,6 @@ def alerts(found: Iterable[Budget], thresholds: Iterable[float]) -> Iterator[Bud
         reached = [threshold for threshold in rising if budget.share >= threshold]
         if reached:
             yield _alert(budget, reached[-1])
-
-
-def _budget(holder: Holder, period: BudgetPeriod, spent: Spent, now: float) -> Budget:
-    limit = holder.limits[period]
-    window = window_at(period, now)
-    dollars = _spent(holder, spent)
-    return Budget(
-        id=f"{holder.level}:{holder.id}:{period}",
-        level=holder.level,
-        holder_id=holder.id,
-        holder_name=holder.name,
-        organization_id=holder.organization_id,
-        tenant=holder.tenant,
-        period=period,
-        begins=int(window.begins),
-        ends=int(window.ends),
-        limit_usd=limit,
-        spent_usd=dollars,
-        share=dollars / limit if limit else float(dollars > 0),
-    )
-
-
-def _spent(holder: Holder, spent: Spent) -> float:
-    if holder.level == "organization":
-        return spent.by_tenant.get(holder.tenant, 0.0)
-    if holder.level == "team":
-        return sum(spent.by_key.get(key, 0.0) for key in holder.keys)
-    return spent.by_key.get(holder.id, 0.0)
 
 
 def _alert(budget: Budget, threshold: float) -> BudgetAlert:

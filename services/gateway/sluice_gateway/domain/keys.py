@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sluice.contracts.gateway import ApiKey, KeyRole, KeyStatus, Limits
+from sluice.contracts.sampling import SamplingPolicy
 from sluice_gateway.domain.limits import NO_LIMITS
 
 KEY_BRAND = "sk-slc-"
@@ -44,6 +45,9 @@ class StoredKey:
     models: tuple[str, ...] | None = None
     policy: str | None = None
     user_type: str | None = None
+    sampling: SamplingPolicy | None = None
+    default_model: str | None = None
+    tags: tuple[str, ...] = ()
     limits: Limits = NO_LIMITS
     rotated_at: int | None = None
     expires_at: int | None = None
@@ -74,6 +78,9 @@ class StoredKey:
             models=self.models,
             policy=self.policy,
             user_type=self.user_type,
+            sampling=self.sampling,
+            default_model=self.default_model,
+            tags=self.tags,
             limits=self.limits,
             metadata=self.metadata,
             created_at=self.created_at,

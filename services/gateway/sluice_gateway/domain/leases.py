@@ -18,8 +18,12 @@ NANO = 1_000_000_000
 _MINUTE_S = 60
 _DAY_S = 86_400
 _HABIT = 8
-_QUICK_S = 0.25
-_SLOW_S = 1.0
+_QUICK_S = (
+    1.0  # a lease that lasts less is asked to be twice as large, one that lasts longer than the next half as large
+)
+_SLOW_S = 4.0
+_IDLE_TICKS = 4
+_TICKS = 8  # of use that is kept when a process has more, where nobody else needs it: as much as a lease may last
 
 
 class Window(NamedTuple):
@@ -122,6 +126,11 @@ class Grant(NamedTuple):
 class LeaseOwner(Protocol):
     """Who sees to it that leases are filled."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether no other process is known to use the same counters."""
+        ...
+
     def dry(self, lease: "Lease", amount: int) -> None:
         """Note that a lease runs low; the last request took `amount`."""
         ...
@@ -191,6 +200,12 @@ class Lease:
         self.owner.dry(self, amount)
         return True
 
+    def runs_low(self) -> bool:
+        """Tell whether it is in use, half empty and may be filled up: what is asked for anyway can be asked with it."""
+        if self.calm or self.contended or self.tight or not self.known or self.name.kind == "concurrent":
+            return False
+        return 2 * self.held < self.size
+
     def wants(self, amount: int, now: float) -> int:
         """Return how much to ask for after a request for `amount`: more when it has just asked, less when long ago."""
         since = now - self.asked_at
@@ -225,7 +240,7 @@ class Lease:
         self.granted += grant.amount
         held = self.held + grant.amount
         whole = held <= 0 or self.name.kind == "concurrent"
-        self.back = 0 if whole else held // 4
+        self.back = 0 if whole else held // 2
         self.free = held - self.back
         self.left, self.elsewhere, self.contended, self.seeded = grant.left, grant.elsewhere, grant.wanted, grant.seeded
         self.tight = grant.left < self.amount * _HABIT
@@ -243,9 +258,11 @@ class Lease:
         if self.contended or self.tight:
             keep = 0
         elif grown > 0:
-            keep = grown * 2
+            keep = grown * _TICKS
         else:
             keep = held // 2 if self.calm == 1 or self.name.kind == "concurrent" else 0
+            if keep == 0 and self.calm < _IDLE_TICKS and self.name.kind == "concurrent" and self.owner.alone:
+                keep = 1  # the place of a client that asks one thing after the other
         surplus = held - keep
         if surplus > 0 and surplus * 4 >= held:
             self.give_up(surplus)
@@ -320,20 +337,29 @@ def reserve(draws: Draws, tokens: int, money: int) -> Reservation | None:
     """Take all that a request may need, or nothing (None) when one of the leases has too little."""
     for lease in draws.units:
         if lease.free < 1 and not lease.tops_up(1):
+            _put_back(draws, lease, tokens, money)
             return None
-    for lease in draws.tokens:
-        if lease.free < tokens and not lease.tops_up(tokens):
-            return None
-    for lease in draws.money:
-        if lease.free < money and not lease.tops_up(money):
-            return None
-    for lease in draws.units:
         lease.free -= 1
     for lease in draws.tokens:
+        if lease.free < tokens and not lease.tops_up(tokens):
+            _put_back(draws, lease, tokens, money)
+            return None
         lease.free -= tokens
     for lease in draws.money:
+        if lease.free < money and not lease.tops_up(money):
+            _put_back(draws, lease, tokens, money)
+            return None
         lease.free -= money
     return Reservation(draws, tokens, money)
+
+
+def _put_back(draws: Draws, short: Lease, tokens: int, money: int) -> None:
+    # What was taken of the leases before the one that has too little.
+    for leases, amount in ((draws.units, 1), (draws.tokens, tokens), (draws.money, money)):
+        for lease in leases:
+            if lease is short:
+                return
+            lease.free += amount
 
 
 def lacking(draws: Draws, requests: int, tokens: int, money: int) -> list[tuple[Lease, int]]:

@@ -11,6 +11,7 @@ from sluice.contracts.gateway import KeyRole
 from sluice.contracts.guard import CheckRequest, InputVerdict, OutputVerdict
 from sluice.contracts.retrieval import ContextReply, ContextRequest
 from sluice.contracts.routing import DeploymentAuth, RouteDecision, RouteRequest
+from sluice.contracts.sampling import SamplingPolicy
 from sluice.contracts.usage import UsageStatus
 from sluice_gateway.domain.leases import Ask, CounterName, Grant
 from sluice_gateway.domain.limits import Level, LevelLimits
@@ -20,12 +21,13 @@ from sluice_gateway.domain.limits import Level, LevelLimits
 class KeyRecord:
     """An API key as the request path sees it, with all that its team and organisation allow; the key itself is never kept.
 
-    `models` is the list of model and route names that key, team and organisation all allow, None for all; `policy`
+    `models` is the list of model and route names that key, team and organisation all allow, patterns resolved, None for all; `policy`
     replaces the policy of the model or route; `expires_at` is in unix seconds. `disabled` is also true when the team or
     organisation is disabled; `disabled_by` says which. `limits` has the levels at which something is limited, from the
     organisation to the key; `regions` are those that deployments may be in (`residency.may_use`), None for all. `plain`
     says that nothing has to be asked before the key may be used: it is not disabled, never ends and not read-only.
-    `user_type` is the kind of user for whom it asks, unless a request says another.
+    `user_type` is the kind of user for whom it asks, unless a request says another; `tags` are those of each of its requests.
+    `sampling` is what all three say of sampling, `default_model` the model of a request that names none.
     """
 
     key_id: str
@@ -43,6 +45,9 @@ class KeyRecord:
     regions: frozenset[str] | None = None
     plain: bool = False
     user_type: str | None = None
+    tags: tuple[str, ...] = ()
+    sampling: SamplingPolicy | None = None
+    default_model: str | None = None
 
 
 class KeyRing(Protocol):
@@ -103,6 +108,9 @@ class UsageFields(NamedTuple):
     token_details: tuple[int, ...] | None = None  # of `TokenDetails`, which most requests have none of
     price_source: str | None = None
     user_type: str | None = None
+    tags: tuple[str, ...] = ()
+    prompt: str | None = None
+    prompt_version: int | None = None
 
 
 class UsageSink(Protocol):

@@ -30,9 +30,9 @@ class Delegations(Protocol):
 
 
 class _Secret:
-    """One secret of a key, its record, and the parents for which that was compiled."""
+    """One secret of a key, its record, and the parents and names for which that was compiled."""
 
-    __slots__ = ("key", "organization", "record", "team", "until")
+    __slots__ = ("key", "names", "organization", "record", "team", "until")
 
     def __init__(self, key: StoredKey, until: int | None) -> None:
         self.key = key
@@ -40,13 +40,14 @@ class _Secret:
         self.record: KeyRecord | None = None
         self.organization: Parent | None = None
         self.team: Parent | None = None
+        self.names: frozenset[str] | None = None
 
 
 class MemoryKeyRing:
     """Keys by digest, and in front of them the headers that were last seen, so that a known caller costs one dict hit.
 
     A request looks at one record, in which everything is compiled that key, team and organisation say. A record is
-    compiled at the key's first request after a change of one of the three: so a change costs the same however many keys
+    compiled at the key's first request after a change of one of the three, or of the names that patterns in allow-lists stand for: so a change costs the same however many keys
     an organisation has, and no request waits for the keys of others. A key whose organisation is not known does not
     work. Remembered headers hold secrets: they live in memory only and are dropped when any key changes. Checked tokens of
     services are remembered until they expire; the key that they name is looked up each time. Without `delegations` no
@@ -57,6 +58,7 @@ class MemoryKeyRing:
         self._pepper = pepper
         self._delegations = delegations
         self._limit = remembered
+        self._names: frozenset[str] = frozenset()
         self._organizations: dict[str, Parent] = {}
         self._teams: dict[str, Parent] = {}
         self._keys: dict[str, StoredKey] = {}
@@ -122,6 +124,12 @@ class MemoryKeyRing:
         self._seen.clear()
         self.loaded = True
 
+    def use_names(self, names: frozenset[str]) -> None:
+        """Take the names of all models and routes that there are now."""
+        if names != self._names:
+            self._names = names
+            self._seen.clear()
+
     def put(self, lineage: Lineage) -> None:
         """Take one key that is new or changed, with its team and organisation."""
         self.put_organization(lineage.organization)
@@ -161,9 +169,10 @@ class MemoryKeyRing:
         organization = self._organizations.get(key.organization_id)
         team = None if key.team_id is None else self._teams.get(key.team_id)
         record = secret.record
-        if record is None or secret.organization is not organization or secret.team is not team:
-            record = secret.record = record_of(key, team, organization, until=secret.until)
-            secret.organization, secret.team = organization, team
+        known = secret.organization is organization and secret.team is team and secret.names is self._names
+        if record is None or not known:
+            record = secret.record = record_of(key, team, organization, until=secret.until, names=self._names)
+            secret.organization, secret.team, secret.names = organization, team, self._names
         return record
 
     def _remove(self, key_id: str) -> None:

@@ -65,6 +65,15 @@ def rolled_up(rows: UsageRows) -> list[tuple[RollupKey, RollupSums]]:
     return sorted(found.items())
 
 
+def rolled_up_by_tag(rows: UsageRows) -> list[tuple[str, RollupKey, RollupSums]]:
+    """Return the same for each tag, over the records that have it, in order."""
+    places: dict[str, list[int]] = {}
+    for place, tags in enumerate(rows.columns["tags"]):
+        for tag in tags:
+            places.setdefault(tag, []).append(place)
+    return [(tag, *one) for tag in sorted(places) for one in rolled_up(rows.at(places[tag]))]
+
+
 class Span(NamedTuple):
     """A part of a period, and where its sums are: in rows of a grain, or (None) in the records themselves."""
 

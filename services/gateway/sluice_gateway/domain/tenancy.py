@@ -6,11 +6,12 @@ from typing import Any, NamedTuple, TypeVar
 
 from sluice.contracts.base import Request
 from sluice.contracts.gateway import Limits
+from sluice.contracts.sampling import SamplingPolicy
 from sluice.contracts.tenancy import Organization, Team
 from sluice_gateway.domain.keys import StoredKey
 from sluice_gateway.domain.limits import NO_LIMITS
 
-_WITHOUT_NULL = frozenset({"name", "disabled", "role", "metadata"})
+_WITHOUT_NULL = frozenset({"name", "disabled", "role", "metadata", "tags"})
 Stored = TypeVar("Stored", "StoredOrganization", "StoredTeam", StoredKey)
 
 
@@ -28,6 +29,9 @@ class StoredOrganization:
     disabled: bool = False
     models: tuple[str, ...] | None = None
     allowed_regions: tuple[str, ...] | None = None
+    sampling: SamplingPolicy | None = None
+    default_model: str | None = None
+    tags: tuple[str, ...] = ()
     limits: Limits = NO_LIMITS
     metadata: dict[str, str] = field(default_factory=dict)
     deleted_at: int | None = None
@@ -46,6 +50,9 @@ class StoredOrganization:
             disabled=self.disabled,
             models=self.models,
             allowed_regions=self.allowed_regions,
+            sampling=self.sampling,
+            default_model=self.default_model,
+            tags=self.tags,
             limits=self.limits,
             metadata=self.metadata,
             created_at=self.created_at,
@@ -62,6 +69,9 @@ class StoredTeam:
     created_at: int
     disabled: bool = False
     models: tuple[str, ...] | None = None
+    sampling: SamplingPolicy | None = None
+    default_model: str | None = None
+    tags: tuple[str, ...] = ()
     limits: Limits = NO_LIMITS
     metadata: dict[str, str] = field(default_factory=dict)
     deleted_at: int | None = None
@@ -74,6 +84,9 @@ class StoredTeam:
             name=self.name,
             disabled=self.disabled,
             models=self.models,
+            sampling=self.sampling,
+            default_model=self.default_model,
+            tags=self.tags,
             limits=self.limits,
             metadata=self.metadata,
             created_at=self.created_at,

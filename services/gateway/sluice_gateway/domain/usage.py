@@ -26,6 +26,9 @@ class UsageFilter:
     team_id: str | None = None
     end_user: str | None = None
     user_type: str | None = None
+    tag: str | None = None
+    prompt: str | None = None
+    prompt_version: int | None = None
     since: float | None = None
     until: float | None = None
 

@@ -18,6 +18,7 @@ _KINDS: dict[Any, set[type]] = {
     str: {str},
     str | None: {str, type(None)},
     int: {int},
+    int | None: {int, type(None)},
     float: {float, int},
     float | None: {float, int, type(None)},
     bool: {bool},
@@ -43,6 +44,7 @@ _LENGTHS = {
     "end_user": 128,
     "price_source": 100,
     "user_type": 40,
+    "prompt": 63,
 }
 
 
@@ -95,6 +97,10 @@ class UsageRows:
     def __len__(self) -> int:
         return len(self.columns["event_id"])
 
+    def at(self, places: Sequence[int]) -> "UsageRows":
+        """Return the rows at these places."""
+        return _made(self.columns.__getitem__, places)
+
     def without(self, event_ids: Collection[str]) -> "UsageRows":
         """Return the rows of other events than these."""
         if not event_ids:
@@ -134,5 +140,8 @@ def _in_order(columns: dict[str, Sequence[Any]], versions: Sequence[Any] | None)
         return False
     if set(map(type, columns["status"])) != {str} or not _STATUSES.issuperset(columns["status"]):
         return False
-    issues = columns["guard_issues"]
-    return set(map(type, issues)) <= {list, tuple} and set(map(type, chain.from_iterable(issues))) <= {str}
+    return all(_are_texts(columns[name]) for name in ("guard_issues", "tags"))
+
+
+def _are_texts(column: Sequence[Any]) -> bool:
+    return set(map(type, column)) <= {list, tuple} and set(map(type, chain.from_iterable(column))) <= {str}

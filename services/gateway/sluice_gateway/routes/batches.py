@@ -38,7 +38,7 @@ async def create_batch(
         response.headers["idempotent-replayed"] = "true"
         return stored.batch
     deps.batch_metrics.created.inc()
-    await _wake(deps, key.tenant, stored.batch.id)
+    await wake(deps, key.tenant, stored.batch.id)
     return stored.batch
 
 
@@ -63,11 +63,11 @@ async def get_batch(batch_id: PathId, key: KeyDep, deps: DepsDep) -> Batch:
 async def cancel_batch(batch_id: PathId, key: KeyDep, deps: DepsDep) -> Batch:
     """Have a batch end early; what was answered by then is in its files."""
     batch = await deps.batches.cancel(key.tenant, batch_id, deps.clock.now())
-    await _wake(deps, key.tenant, batch_id)
+    await wake(deps, key.tenant, batch_id)
     return batch
 
 
-async def _wake(deps: DepsDep, tenant: str, batch_id: str) -> None:
-    # A queue that cannot be reached is no error here: the batch is kept, and the sweep sends it later.
+async def wake(deps: DepsDep, tenant: str, batch_id: str) -> None:
+    """Have a batch looked at. A queue that cannot be reached is no error: the batch is kept, and the sweep sends it later."""
     deps.sweep.wake()
     await deps.batch_queue.send(BatchKey(tenant, batch_id))

@@ -38,6 +38,11 @@ async def list_budgets(query: Annotated[BudgetQuery, Query()], deps: DepsDep, ac
 
     An admin key sees those of its organisation. What is in progress is not in it; usage is recorded about a second after an answer's end.
     """
-    found = await deps.budgets.all(deps.clock.now(), actor.within(query.organization_id))
-    rows = [one for one in found if one.share >= query.min_share and query.level in (None, one.level)]
-    return Page[Budget].of(rows[: query.limit + 1], query.limit)
+    rows = await deps.budgets.most_used(
+        deps.clock.now(),
+        organization_id=actor.within(query.organization_id),
+        level=query.level,
+        min_share=query.min_share,
+        most=query.limit + 1,
+    )
+    return Page[Budget].of(rows, query.limit)

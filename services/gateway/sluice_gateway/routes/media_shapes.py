@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from sluice_gateway.routes.open_shapes import Open, SluiceOptions
+from sluice_gateway.dataplane.body import SluiceOptions
+from sluice_gateway.routes.open_shapes import Open
 
 
 class ImageRequest(Open):

@@ -49,7 +49,9 @@ class AskPrompt:
             return
         except Gone:
             return
-        await deps.data_plane(_as_chat(scope, len(body)), _with_body(body, receive), _marked(send, scope, version))
+        await deps.data_plane(
+            _as_chat(scope, len(body), version), _with_body(body, receive), _marked(send, scope, version)
+        )
 
 
 async def _filled(deps: Deps, scope: Scope, receive: Receive) -> tuple[bytes, int]:
@@ -89,14 +91,15 @@ def _use(said: Any) -> PromptUse:
         raise InvalidRequest(first.sentence, param=first.field, code="invalid_value") from exc
 
 
-def _as_chat(scope: Scope, length: int) -> Scope:
+def _as_chat(scope: Scope, length: int, version: int) -> Scope:
     dropped = (b"content-length", b"transfer-encoding", b"x-request-id")
     headers = [
         *((name, value) for name, value in scope["headers"] if name not in dropped),
         (b"content-length", b"%d" % length),
         (b"x-request-id", scope["sluice_request_id"].encode()),
     ]
-    return {**scope, "path": _CHAT, "raw_path": _CHAT.encode(), "headers": headers}
+    asked_with = scope["path_params"]["name"], version
+    return {**scope, "path": _CHAT, "raw_path": _CHAT.encode(), "headers": headers, "sluice_prompt": asked_with}
 
 
 def _with_body(body: bytes, receive: Receive) -> Receive:

@@ -11,7 +11,10 @@ from sluice.contracts.prompts import (
     CreatePrompt,
     CreatePromptVersion,
     Prompt,
+    PromptLint,
     PromptName,
+    PromptTemplate,
+    PromptUsage,
     PromptUse,
     PromptVersion,
     RenderedPrompt,
@@ -19,13 +22,18 @@ from sluice.contracts.prompts import (
     Version,
 )
 from sluice.ids import new_id
+from sluice_gateway.domain.ports import KeyRecord
+from sluice_gateway.domain.prices import with_overrides
+from sluice_gateway.domain.prompt_lint import ModelFacts, linted, texts_of
 from sluice_gateway.domain.prompts import StoredVersion, rendered, variables_of
 from sluice_gateway.routes.described import public_errors
 from sluice_gateway.routes.public import KeyDep, PublicRoute
-from sluice_gateway.wiring import DepsDep
+from sluice_gateway.wiring import Deps, DepsDep
 
 router = APIRouter(prefix="/v1/prompts", tags=["prompts"], route_class=PublicRoute)
 Name = Annotated[PromptName, Path()]
+At = Annotated[float, Field(ge=0, le=253_402_300_799, description="unix seconds")]
+_USUAL_S = 30 * 86_400
 
 
 class VersionQuery(Request):
@@ -34,6 +42,20 @@ class VersionQuery(Request):
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     after: Version | None = None
     order: Order = "desc"
+
+
+class LintQuery(Request):
+    """Which version is meant; without one that in use."""
+
+    version: Version | None = None
+
+
+class ComparisonQuery(Request):
+    """Of which period (unix seconds, `to` excluded), and how many versions at most."""
+
+    since: At | None = Field(None, alias="from")
+    until: At | None = Field(None, alias="to")
+    limit: Annotated[int, Field(ge=1, le=50)] = 20
 
 
 @router.post("", status_code=201, summary="Make a prompt", responses=public_errors(409))
@@ -101,6 +123,54 @@ async def render_prompt(name: Name, body: PromptUse, key: KeyDep, deps: DepsDep)
         parameters=found.template.parameters,
         messages=rendered(found.template, body.variables),
     )
+
+
+@router.post("/lint", summary="Look over a prompt")
+async def lint_prompt(body: PromptTemplate, key: KeyDep, deps: DepsDep) -> PromptLint:
+    """Say what is wrong with a prompt, or may be, before it is stored; asks no model.
+
+    Variables, demands on the length that cannot both be kept, text that is there twice, personal data and secrets (the guardrail
+    looks for them), and what its own text costs.
+    """
+    return await _linted(deps, key, body)
+
+
+@router.get("/{name}/lint", summary="Look over a stored prompt", responses=public_errors(404))
+async def lint_stored_prompt(
+    name: Name, query: Annotated[LintQuery, Query()], key: KeyDep, deps: DepsDep
+) -> PromptLint:
+    """Say the same of a version, by default of the one in use."""
+    return await _linted(deps, key, (await deps.prompts.version(key.tenant, name, query.version)).template)
+
+
+@router.get("/{name}/usage", summary="Compare versions of a prompt", responses=public_errors(404))
+async def compare_prompt_versions(
+    name: Name, query: Annotated[ComparisonQuery, Query()], key: KeyDep, deps: DepsDep
+) -> PromptUsage:
+    """Return requests, tokens, cost and times of each version, newest first; without `from` of the last 30 days."""
+    await deps.prompts.get(key.tenant, name)
+    until = deps.clock.now() if query.until is None else query.until
+    since = max(0.0, until - _USUAL_S) if query.since is None else query.since
+    found = await deps.prompt_usage.versions(key.tenant, name, since, until, query.limit)
+    return PromptUsage(prompt=name, data=tuple(found))
+
+
+async def _linted(deps: Deps, key: KeyRecord, template: PromptTemplate) -> PromptLint:
+    seen = await deps.prompt_guard.look(list(texts_of(template.sections)), key.tenant)
+    return linted(template, _facts(deps, key, template.model), seen)
+
+
+def _facts(deps: Deps, key: KeyRecord, name: str | None) -> ModelFacts | None:
+    snapshot = deps.routing.current
+    if name is None or snapshot is None or (key.models is not None and name not in key.models):
+        return None
+    stands_for = {alias.name: alias.model for alias in snapshot.aliases}
+    named = stands_for.get(name, name)
+    priced = with_overrides(snapshot, deps.prices.overrides, deps.clock.now())
+    for model in priced.models:
+        if model.name == named:
+            return ModelFacts(model.context_tokens, None if model.price is None else (model.price.input or 0.0) / 1e6)
+    return ModelFacts(None, None) if any(route.name == named for route in snapshot.routes) else None
 
 
 def _shown(stored: StoredVersion) -> PromptVersion:

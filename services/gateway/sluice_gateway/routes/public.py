@@ -81,13 +81,14 @@ def rendered(exc: ApiError | SluiceError | RequestValidationError | HTTPExceptio
     if isinstance(exc, ApiError):
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in exc.headers}
         return Response(exc.body(), exc.status, headers, "application/json")
-    error = _converted(exc)
+    error = converted(exc)
     if error.status >= 500:
         _log.warning("%s: %s", error.code, error.message, exc_info=exc.__cause__)
     return Response(error.body(), error.status, dict(getattr(exc, "headers", None) or {}), "application/json")
 
 
-def _converted(exc: SluiceError | RequestValidationError | HTTPException) -> PublicError:
+def converted(exc: SluiceError | RequestValidationError | HTTPException) -> PublicError:
+    """Return what the public API says of an error."""
     if isinstance(exc, RequestValidationError):
         first = faults(exc.errors())[0]
         code = "invalid_json" if is_broken_json(exc.errors()) else "invalid_value"

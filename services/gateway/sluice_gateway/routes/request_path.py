@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
 
 from sluice.contracts.retrieval import Citation
+from sluice_gateway.dataplane.body import SluiceOptions
 from sluice_gateway.routes.media_shapes import (
     EditRequest,
     ImageReply,
@@ -18,7 +19,7 @@ from sluice_gateway.routes.media_shapes import (
     TranscriptionReply,
     TranscriptionRequest,
 )
-from sluice_gateway.routes.open_shapes import Open, SluiceOptions
+from sluice_gateway.routes.open_shapes import Open
 from sluice_gateway.routes.public import ErrorReply
 
 api_key = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key of the gateway (`sk-…`)")
@@ -381,6 +382,7 @@ async def create_embedding(body: EmbeddingRequest) -> EmbeddingReply:
 
 
 @router.post("/v1/rerank", summary="Rank documents by a query", responses=_ANSWER)
+@router.post("/v2/rerank", summary="Rank documents by a query, where Cohere's newer client asks", responses=_ANSWER)
 async def create_ranking(body: RerankRequest) -> RerankReply:
     """As Cohere's, Jina's and vLLM's, with models of kind `rerank`."""
     answered_before()

@@ -9,8 +9,9 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from sluice.contracts.base import Request
-from sluice.contracts.gateway import ModelName, Tenant, UserType
+from sluice.contracts.gateway import ModelName, Tag, Tenant, UserType
 from sluice.contracts.paging import Page, PageQuery
+from sluice.contracts.prompts import PromptName, Version
 from sluice.contracts.usage import (
     TrendGroup,
     TrendInterval,
@@ -69,6 +70,9 @@ class OwnWhich(Request):
     team_id: TeamId | None = None
     end_user: EndUser | None = None
     user_type: UserType | None = None
+    tag: Tag | None = None
+    prompt: PromptName | None = None
+    prompt_version: Version | None = None
     since: At | None = Field(None, alias="from")
     until: At | None = Field(None, alias="to")
 
@@ -129,7 +133,7 @@ async def list_usage(query: Annotated[UsageQuery, Query()], deps: DepsDep, bound
 
 @admin.get("/summary", summary="Sum up requests")
 async def summarise_usage(query: Annotated[SummaryQuery, Query()], deps: DepsDep, bound: TenantDep) -> UsageSummary:
-    """Return totals of a period, and the same by model, key, tenant, organisation, team, end user, user type, deployment, endpoint, status or day (UTC)."""
+    """Return totals of a period, and the same by model, key, tenant, organisation, team, tag, prompt, end user, user type, deployment, endpoint, status or day (UTC)."""
     return await _summary(_asked(query, bound), query.group_by, deps)
 
 
@@ -239,6 +243,9 @@ def _filter(query: OwnWhich, tenant: str | None, organization_id: str | None = N
         team_id=query.team_id,
         end_user=query.end_user,
         user_type=query.user_type,
+        tag=query.tag,
+        prompt=query.prompt,
+        prompt_version=query.prompt_version,
         since=query.since,
         until=query.until,
     )

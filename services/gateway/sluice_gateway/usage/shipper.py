@@ -57,7 +57,7 @@ class Shipper:
     data: what the consumer had stored already changes nothing.
     """
 
-    def __init__(self, journal: Journal, stream: EventStream, metrics: UsageMetrics, *, linger_s: float = 0.1) -> None:
+    def __init__(self, journal: Journal, stream: EventStream, metrics: UsageMetrics, *, linger_s: float = 0.25) -> None:
         self._journal = journal
         self._stream = stream
         self._metrics = metrics

@@ -23,24 +23,27 @@ class EdgeRankings:
     by their frequency in each.
     """
 
-    def __init__(self, first: EdgeVectorStore, others: EdgeVectorStore | None, folder: Path, space: str) -> None:
+    def __init__(
+        self, first: EdgeVectorStore, others: EdgeVectorStore | None, folder: Path, space: str, graph_from: int
+    ) -> None:
         self._first = first
         self._others = others
         self._folder = folder
         self._space = space
+        self._graph_from = graph_from
         self._making = asyncio.Lock()
 
     @classmethod
-    async def open(cls, folder: Path, space: str) -> "EdgeRankings":
+    async def open(cls, folder: Path, space: str, graph_from: int = 0) -> "EdgeRankings":
         """Open the shards of an embedding space: `folder`, and the one beside it if it was made.
 
         Raises:
             DependencyUnavailable: another process has them open, or they were made for other vectors.
         """
         beside = folder.with_name(f"{folder.name}.ranked")
-        first = await EdgeVectorStore.open(folder, space)
-        others = await EdgeVectorStore.open(beside, space, EVERY) if beside.exists() else None
-        return cls(first, others, beside, space)
+        first = await EdgeVectorStore.open(folder, space, graph_from=graph_from)
+        others = await EdgeVectorStore.open(beside, space, EVERY, graph_from) if beside.exists() else None
+        return cls(first, others, beside, space, graph_from)
 
     async def upsert(self, points: Sequence[Point]) -> None:
         """Put points in place."""
@@ -115,5 +118,5 @@ class EdgeRankings:
     async def _made(self) -> EdgeVectorStore:
         async with self._making:
             if self._others is None:
-                self._others = await EdgeVectorStore.open(self._folder, self._space, EVERY)
+                self._others = await EdgeVectorStore.open(self._folder, self._space, EVERY, self._graph_from)
             return self._others

@@ -10,15 +10,16 @@ from typing import Any
 import qdrant_edge as qdrant
 
 from sluice.errors import DependencyUnavailable
-from sluice_retrieval.adapters.payloads import DENSE_NAMES, SPARSE_NAMES, TERMS, owner_of
+from sluice_retrieval.adapters.payloads import DENSE_NAMES, DOCUMENT, OWNER, SPARSE_NAMES, TERMS, owner_of
 
 _log = logging.getLogger(__name__)
 DENSE, SPARSE = DENSE_NAMES["cosine"], SPARSE_NAMES["bm25"]
-OWNER, DOCUMENT = "owner", "document"
 ENGINE_ERROR = Exception  # the engine raises this class itself and nothing narrower
-_KEYWORDS = ("tenant", "store", DOCUMENT, OWNER)
+_OF_OWNER = ("tenant", "store")  # what an owner is made of where an older release noted none
 _MANY = 1_000_000
 _NEVER_KB = 2_000_000_000
+_KB = 1024
+_LINKS, _BUILD_EF = 16, 100  # the engine's defaults
 _CONFIG = "edge_config.json"
 _AT_ONCE = 500
 # Eight bits a number after a random rotation: an exact search reads a quarter of the memory and takes a third of the
@@ -35,13 +36,16 @@ _DISTANCES = {
 }
 
 
-def open_shard(folder: Path, dimensions: int, names: Collection[str]) -> Any:
+def open_shard(folder: Path, dimensions: int, names: Collection[str], graph_from: int = 0) -> Any:
     """Open the shard in `folder`, or make it with vectors of these names; one whose vectors an older release stored in full is rewritten first.
+
+    With `graph_from`, so many points and more get a graph (HNSW) here, in which searches look for the nearest without comparing all; where a filter leaves
+    fewer, these are compared.
 
     Raises:
         DependencyUnavailable: it cannot be opened, or it was made for vectors of other dimensions.
     """
-    config = _config(dimensions, names)
+    config = _config(dimensions, names, graph_from)
     try:
         _finish_rewriting(folder)
         if not (folder / _CONFIG).exists():
@@ -69,7 +73,8 @@ def one_of(key: str, values: Sequence[str]) -> Any:
     return qdrant.FieldCondition(key, match=qdrant.MatchAny(list(values)))
 
 
-def _config(dimensions: int, names: Collection[str]) -> Any:
+def _config(dimensions: int, names: Collection[str], graph_from: int) -> Any:
+    threshold = max(1, graph_from * dimensions // _KB) if graph_from else _NEVER_KB  # a number takes one byte
     return qdrant.EdgeConfig(
         vectors={
             name: qdrant.EdgeVectorParams(size=dimensions, distance=distance, datatype=_DATATYPE)
@@ -81,8 +86,9 @@ def _config(dimensions: int, names: Collection[str]) -> Any:
             for name in SPARSE_NAMES.values()
             if name in names
         },
+        hnsw_config=qdrant.HnswIndexConfig(m=_LINKS, ef_construct=_BUILD_EF, full_scan_threshold=threshold),
         optimizers=qdrant.EdgeOptimizersConfig(
-            indexing_threshold=_NEVER_KB, max_segment_size=_NEVER_KB, default_segment_number=1
+            indexing_threshold=threshold, max_segment_size=_NEVER_KB, default_segment_number=1
         ),
         max_search_threads=1,
     )
@@ -96,9 +102,13 @@ def _made(folder: Path, config: Any) -> Any:
 
 
 def _index_fields(shard: Any) -> None:
-    for field in _KEYWORDS:
-        shard.update(qdrant.UpdateOperation.create_field_index(field, qdrant.PayloadSchemaType.Keyword))
+    _index_keywords(shard, (DOCUMENT, OWNER))
     shard.update(qdrant.UpdateOperation.create_field_index(TERMS, qdrant.PayloadSchemaType.Integer))
+
+
+def _index_keywords(shard: Any, fields: Sequence[str]) -> None:
+    for field in fields:
+        shard.update(qdrant.UpdateOperation.create_field_index(field, qdrant.PayloadSchemaType.Keyword))
 
 
 def _stored_as(folder: Path) -> str:
@@ -166,6 +176,7 @@ def _own(shard: Any) -> None:
     lacking = qdrant.Filter(must=[qdrant.IsEmptyCondition(OWNER)])
     if not shard.count(qdrant.CountRequest(exact=True, filter=lacking)):
         return
+    _index_keywords(shard, _OF_OWNER)
     for tenant in _values(shard, "tenant", lacking):
         of_tenant = qdrant.Filter(must=[equals("tenant", tenant), qdrant.IsEmptyCondition(OWNER)])
         for store in _values(shard, "store", of_tenant):

@@ -5,6 +5,8 @@ import uuid
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import orjson
+
 from sluice.contracts.vector_ranking import KeywordWeighting, VectorMetric
 from sluice_retrieval.domain.metrics import Ranking
 from sluice_retrieval.domain.points import Dense, Passage, Point, Probe
@@ -15,6 +17,8 @@ SPARSE_NAMES: Mapping[KeywordWeighting, str] = {"bm25": "bm25", "tfidf": "tf"}
 """Where a point's words lie, by how its store weighs them; `tf` holds bare frequencies."""
 TERMS = "terms"
 """The key under which a point of a store that weighs by TF-IDF keeps its terms, so that they can be counted."""
+OWNER, DOCUMENT = "owner", "document"
+_PASSAGE = "passage"
 _CHUNKS = uuid.UUID("6f1d0c8e-6e51-4b0e-9f2f-0d6d3a1f7c55")  # the namespace of chunk ids; fixed for ever
 
 
@@ -51,6 +55,18 @@ def payload_of(point: Point, space: str) -> dict[str, Any]:
     }
 
 
+def packed_payload(point: Point, space: str) -> dict[str, Any]:
+    """Return what the embedded engine stores: keys that filters ask for, and all else as one text, since it takes five microseconds for each key."""
+    terms = {TERMS: list(point.sparse.indices)} if point.ranking.keywords == "tfidf" else {}
+    passage = point.passage
+    return {
+        **terms,
+        OWNER: owner_of(point.tenant, passage.store_id),
+        DOCUMENT: passage.document_id,
+        _PASSAGE: orjson.dumps((*passage, space)).decode(),
+    }
+
+
 def name_of(probe: Probe) -> str:
     """Return the name of the vector that a probe asks."""
     return DENSE_NAMES[probe.metric] if isinstance(probe, Dense) else SPARSE_NAMES[probe.weighting]
@@ -63,8 +79,11 @@ def ranking_in(names: Collection[str]) -> Ranking:
 
 
 def passage_of(payload: Mapping[str, Any] | None) -> Passage:
-    """Return the passage that a payload holds."""
+    """Return the passage that a payload holds; those of older releases have a key for each of its fields."""
     found = payload or {}
+    packed = found.get(_PASSAGE)
+    if packed is not None:
+        return Passage(*orjson.loads(packed)[: len(Passage._fields)])
     return Passage(
         chunk_id=found["chunk"],
         document_id=found["document"],

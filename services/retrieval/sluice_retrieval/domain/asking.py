@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sluice.contracts.retrieval import Query
-from sluice_retrieval.domain.embedding import Embedder
+from sluice.contracts.searching import Query
+from sluice_retrieval.domain.embedding import BegunVectors
 from sluice_retrieval.domain.fusion import Fusion
 from sluice_retrieval.domain.points import Probe, Scope, Searcher
 from sluice_retrieval.domain.questions.expansion import SYNONYM_WEIGHT, TERM_WEIGHT, marking_terms
 from sluice_retrieval.domain.questions.understanding import Reading
 from sluice_retrieval.domain.rerank import Reranker
-from sluice_retrieval.domain.search import Hit, joined, probes_of, search
+from sluice_retrieval.domain.search import Awaited, Hit, joined, probes_of, search
 
 _FEEDBACK_POOL = 20
 
@@ -19,7 +19,6 @@ class Engine(NamedTuple):
     """What a search is done with."""
 
     vectors: Searcher
-    embedder: Embedder
     fusion: Fusion
     reranker: Reranker | None
 
@@ -28,19 +27,17 @@ class Prepared(NamedTuple):
     """One text to search for: the query, its probes, and its weight when rankings are joined."""
 
     query: Query
-    probes: dict[str, Probe]
+    probes: dict[str, Probe | Awaited]
     weight: float
 
 
-async def prepare(query: Query, reading: Reading, embedder: Embedder, scope: Scope) -> list[Prepared]:
-    """Return what a question is searched for with; every text is embedded once."""
+def prepare(query: Query, reading: Reading, begun: BegunVectors, scope: Scope) -> list[Prepared]:
+    """Return what a question is searched for with; the model begins to read every text, each once."""
     added = dict.fromkeys(reading.synonyms, SYNONYM_WEIGHT)
     found = []
     for one in reading.asked:
         asked = query.model_copy(update={"query": one.text})
-        found.append(
-            Prepared(asked, await probes_of(asked, embedder, added, scope.languages, scope.rankings), one.weight)
-        )
+        found.append(Prepared(asked, probes_of(asked, begun, added, scope.languages, scope.rankings), one.weight))
     return found
 
 
@@ -62,12 +59,12 @@ async def terms_to_add(prepared: Sequence[Prepared], scope: Scope, engine: Engin
     return marking_terms(first.query.query, [hit.passage.text for hit in hits])
 
 
-async def with_terms(
-    prepared: Sequence[Prepared], reading: Reading, terms: Sequence[str], embedder: Embedder, scope: Scope
+def with_terms(
+    prepared: Sequence[Prepared], reading: Reading, terms: Sequence[str], begun: BegunVectors, scope: Scope
 ) -> list[Prepared]:
     """Return the same texts with terms of the store added to the words of the first."""
     first = prepared[0]
     added = {**dict.fromkeys(terms, TERM_WEIGHT), **dict.fromkeys(reading.synonyms, SYNONYM_WEIGHT)}
     words = first.query.model_copy(update={"mode": "bm25"})
-    probes = {**first.probes, **await probes_of(words, embedder, added, scope.languages, scope.rankings)}
+    probes = {**first.probes, **probes_of(words, begun, added, scope.languages, scope.rankings)}
     return [first._replace(probes=probes), *prepared[1:]]

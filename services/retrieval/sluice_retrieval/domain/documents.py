@@ -1,6 +1,7 @@
 """What may become a document."""
 
 from sluice.contracts.retrieval import DocumentCreate
+from sluice_retrieval.domain.encodings import ONLY, text_of
 from sluice_retrieval.domain.errors import DocumentTooLarge, DocumentUnreadable
 
 PLAIN, MARKDOWN = "text/plain", "text/markdown"
@@ -11,15 +12,13 @@ def decoded(raw: bytes, max_bytes: int) -> str:
 
     Raises:
         DocumentTooLarge: it has more than `max_bytes`.
-        DocumentUnreadable: it is not UTF-8.
+        DocumentUnreadable: it is neither UTF-8 nor UTF-16.
     """
     check_size(len(raw), max_bytes)
     try:
-        return raw.decode("utf-8-sig")
+        return text_of(raw)
     except UnicodeDecodeError as exc:
-        raise DocumentUnreadable(
-            f"The file is not UTF-8 text: byte {exc.start} cannot be read. Save it as UTF-8 and send it again."
-        ) from exc
+        raise DocumentUnreadable(f"The file is not UTF-8 text: byte {exc.start} cannot be read. {ONLY}") from exc
 
 
 def check_size(size: int, max_bytes: int) -> None:

@@ -1,8 +1,9 @@
 """The port to the embedding model."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from sluice_retrieval.domain.tokens import TokenCounter
 
@@ -58,6 +59,31 @@ class Embedder(Protocol):
     async def close(self) -> None:
         """Free the model."""
         ...
+
+
+class BegunVectors:
+    """Vectors of questions that a model is making while other things are done for a search; each text is read once.
+
+    A context manager: what nobody waits for any more at its end is given up.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._read: dict[str, asyncio.Task[Embedded]] = {}
+
+    def begin(self, text: str) -> asyncio.Task[Embedded]:
+        """Have a text read, if that was not begun before."""
+        if text not in self._read:
+            self._read[text] = asyncio.create_task(self._embedder.embed([text], "query"))
+        return self._read[text]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._read.values():
+            task.cancel()  # one that is done stays as it is
+        await asyncio.gather(*self._read.values(), return_exceptions=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple, Protocol
 
 from sluice.contracts.enhanced import EvidenceKind
-from sluice.contracts.retrieval import Comparison, Compound, SearchFilter
+from sluice.contracts.searching import Comparison, Compound, SearchFilter
 from sluice_retrieval.domain.documents import check_plain
 
 MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif")

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from sluice.clock import Clock
 from sluice.errors import DeadlineExceeded, DependencyUnavailable, UpstreamFailed
-from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vector, frequency_vector, terms
+from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vectors, frequency_vector, terms
 from sluice_retrieval.domain.chunking import Chunk, chunk_document, document_sections
 from sluice_retrieval.domain.documents import MARKDOWN, PLAIN, checked_text, decoded
 from sluice_retrieval.domain.embedding import Embedder
@@ -290,7 +290,10 @@ class Ingestor:
     def _points(
         self, job: Job, batch: Sequence[_Prepared], vectors: Sequence[tuple[float, ...]], average: float
     ) -> Iterator[Point]:
-        for item, vector in zip(batch, vectors, strict=True):
+        found = [item.terms for item in batch]
+        tfidf = job.ranking.keywords == "tfidf"
+        words = map(frequency_vector, found) if tfidf else document_vectors(found, average, self.bm25)
+        for item, vector, sparse in zip(batch, vectors, words, strict=True):
             chunk = item.chunk
             passage = Passage(
                 chunk_id=chunk_id(job.document_id, chunk.index),
@@ -302,9 +305,7 @@ class Ingestor:
                 start=chunk.start,
                 end=chunk.end,
             )
-            tfidf = job.ranking.keywords == "tfidf"
-            words = frequency_vector(item.terms) if tfidf else document_vector(item.terms, average, self.bm25)
-            yield Point(job.tenant, passage, vector, words, job.ranking)
+            yield Point(job.tenant, passage, vector, sparse, job.ranking)
 
     @asynccontextmanager
     async def _lease(self, jobs: Sequence[Job]) -> AsyncIterator[None]:

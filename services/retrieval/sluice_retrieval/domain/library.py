@@ -3,7 +3,8 @@
 from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple, Protocol
 
-from sluice.contracts.retrieval import Attributes, ChunkingOptions
+from sluice.contracts.retrieval import ChunkingOptions
+from sluice.contracts.searching import Attributes
 from sluice_retrieval.domain.images import Picture
 from sluice_retrieval.domain.metrics import Ranking
 from sluice_retrieval.domain.points import Selector

@@ -10,7 +10,7 @@ import math
 import operator
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from sluice.errors import DeadlineExceeded, DependencyUnavailable, UpstreamFailed
 from sluice_retrieval.domain.bm25 import query_terms, terms
@@ -89,16 +89,17 @@ WEIGHTS = Features(
 """Learned on COVID-QA (186 questions on 25 articles) by `tests/quality/retrieval/ranking.py --learn`; that corpus has no headings, so the
 weight of `heading` is set by hand."""
 
-FEATURES = "features"
+FEATURES: Final = "features"
 """The name of the reranker that needs no model."""
 _NEAR_WORDS = 2
 
 
 class FeatureReranker:
-    """Ranks by a weighted sum of features."""
+    """Ranks by the weighted mean of features, so that a score lies between 0 and 1."""
 
     def __init__(self, weights: Features = WEIGHTS) -> None:
-        self._weights = weights
+        whole = sum(weights)
+        self._weights = Features(*(weight / whole for weight in weights))
 
     async def rerank(self, query: str, candidates: Sequence[Candidate]) -> Reranked:
         """Return one score for each candidate."""

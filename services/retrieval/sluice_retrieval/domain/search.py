@@ -1,5 +1,6 @@
 """Search: dense, BM25, or both joined; then spread and cut as the query asks (F133, F134, F136, F138, F139)."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -7,10 +8,11 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from sluice.contracts.retrieval import Query, SearchFilter
+from sluice.contracts.searching import Query, SearchFilter
+from sluice.contracts.vector_ranking import VectorMetric
 from sluice_retrieval.domain.bm25 import query_terms, query_vector
 from sluice_retrieval.domain.diversity import maximal_marginal_relevance
-from sluice_retrieval.domain.embedding import Embedder
+from sluice_retrieval.domain.embedding import BegunVectors, Embedded
 from sluice_retrieval.domain.fusion import Fused, Fusion, reciprocal_rank_fusion, scaled, weighted_fusion
 from sluice_retrieval.domain.language import ENGLISH
 from sluice_retrieval.domain.metrics import METRICS, WEIGHTINGS, Ranking
@@ -34,10 +36,34 @@ class ScopeReader(Protocol):
         ...
 
 
+class Awaited(NamedTuple):
+    """A `Dense` probe whose vector the model is still making; it may be awaited by many."""
+
+    read: asyncio.Task[Embedded]
+    metric: VectorMetric
+
+    async def probe(self) -> Dense:
+        """Return it when it is there."""
+        return Dense((await asyncio.shield(self.read)).vectors[0], self.metric)
+
+
+Probes = Mapping[str, Probe | Awaited]
+"""The ways to rank that a query asks for, by their names."""
+
+
 class Place(NamedTuple):
     """Where a ranking put a passage, from 1, and its score there."""
 
     rank: int
+    score: float
+
+
+class Match(NamedTuple):
+    """A chunk that was found inside a passage that is given in its place."""
+
+    chunk_id: str
+    start: int
+    end: int
     score: float
 
 
@@ -52,6 +78,7 @@ class Hit:
     reranked: Place | None = None
     reranker: str | None = None
     likeness: float | None = None
+    matched: tuple[Match, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +90,7 @@ class _Candidates:
 
 async def search(
     query: Query,
-    probes: Mapping[str, Probe],
+    probes: Probes,
     scope: Scope,
     vectors: Searcher,
     fusion: Fusion,
@@ -77,14 +104,33 @@ async def search(
         return []
     spread = query.diversity > 0
     pool = _pool(query, len(probes), reranks=reranker is not None)
-    rankings = await vectors.search(scope, list(probes.values()), pool, with_vectors=spread)
-    candidates = _candidates(query, dict(zip(probes, rankings, strict=True)), fusion)
+    rankings = await _rankings(vectors, scope, probes, pool, with_vectors=spread)
+    candidates = _candidates(query, rankings, fusion)
     hits = _hits(candidates)
     if reranker is not None:
         hits = await _reranked(query, hits, reranker)
     if query.min_score is not None:
         hits = [hit for hit in hits if hit.score >= query.min_score]
     return _diverse(query, candidates, hits) if spread else hits[: query.top_k]
+
+
+async def _rankings(
+    vectors: Searcher, scope: Scope, probes: Probes, pool: int, *, with_vectors: bool
+) -> dict[str, list[Scored]]:
+    """Return all rankings; those by words are made while the model still reads the question."""
+
+    async def by_words() -> dict[str, list[Scored]]:
+        ready = {name: probe for name, probe in probes.items() if not isinstance(probe, Awaited)}
+        found = await vectors.search(scope, list(ready.values()), pool, with_vectors=with_vectors) if ready else []
+        return dict(zip(ready, found, strict=True))
+
+    async def by_meaning() -> dict[str, list[Scored]]:
+        read = {name: await probe.probe() for name, probe in probes.items() if isinstance(probe, Awaited)}
+        found = await vectors.search(scope, list(read.values()), pool, with_vectors=with_vectors) if read else []
+        return dict(zip(read, found, strict=True))
+
+    words, meaning = await asyncio.gather(by_words(), by_meaning())
+    return {name: words[name] if name in words else meaning[name] for name in probes}
 
 
 def joined(rankings: Sequence[Sequence[Hit]], weights: Sequence[float] | None = None) -> list[Hit]:
@@ -132,23 +178,23 @@ async def _reranked(query: Query, hits: Sequence[Hit], reranker: Reranker) -> li
     ]
 
 
-async def probes_of(
+def probes_of(
     query: Query,
-    embedder: Embedder,
+    begun: BegunVectors,
     added: Mapping[str, float] = MappingProxyType({}),
     languages: Sequence[str] = (ENGLISH,),
     rankings: Sequence[Ranking] = (Ranking(),),
-) -> dict[str, Probe]:
+) -> dict[str, Probe | Awaited]:
     """Return the ways to rank that a query asks for, named by metric (`dense` is the cosine) and weighting; none if it asks for words and holds none.
 
     `added` are further words for BM25, each with its weight beside 1 for the query's own; `languages` are those of the
     searched texts, `rankings` the ways in which their stores rank.
     """
-    probes: dict[str, Probe] = {}
+    probes: dict[str, Probe | Awaited] = {}
     if query.mode != "bm25":
-        embedded = await embedder.embed([query.query], "query")
+        read = begun.begin(query.query)
         for metric in dict.fromkeys(one.metric for one in rankings):
-            probes["dense" if metric == "cosine" else metric] = Dense(embedded.vectors[0], metric)
+            probes["dense" if metric == "cosine" else metric] = Awaited(read, metric)
     if query.mode != "dense":
         weights = query_vector(query_terms(query.query, languages), _weighted(added, languages))
         if weights.indices:

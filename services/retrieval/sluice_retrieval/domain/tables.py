@@ -1,7 +1,7 @@
 """Tables in the text of a document (F150): read back from the items that name their columns, with kinds and a description.
 
-A parser writes each row of a table as an item (`- Item: Bolt; Euro: 2`) behind one that has the names (`- Item; Euro`). Reading
-them from the text gives every row its characters there, so that what is computed can be cited.
+A parser writes each row of a table as an item (`- Item: Bolt; Euro: 2`) behind one that has the names (`- Item; Euro`); Markdown has
+tables of its own. Reading them from the text gives every row its characters there, so that what is computed can be cited.
 """
 
 import re
@@ -12,9 +12,13 @@ from typing import Final, NamedTuple, Protocol
 
 from sluice.contracts.tables import Cell, ColumnKind, TableColumn, TableQuery
 from sluice.contracts.tables import Table as Described
+from sluice_retrieval.domain.pipe_tables import pipe_tables
 
 _HEADING = re.compile(r"#{1,6} (.+)")
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_WITH_UNIT = re.compile(r"([€$£¥%]?) ?(-?[\d.,]*\d) ?([€$£¥%]?)")
+_DECIMAL_COMMA = re.compile(r"-?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?")
+_PLAIN_COMMA = re.compile(r"-?(?:\d{1,3}(?:\.\d{3})+|\d+),(?!\d{3}$)\d+")  # which is no comma between thousands
 _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[ T]00:00(?::00)?)?")
 _TRUTH: Final = {"true": True, "false": False, "yes": True, "no": False}
 _MOST_EXAMPLES = 3
@@ -99,7 +103,11 @@ def tables_in(text: str) -> list[Table]:
             close()
             columns, rows, header = (), [], ()
     close()
-    return found
+    found += (
+        _table(one.name, one.header, [Row(tuple(cell or None for cell in cells), *place) for cells, *place in one.rows])
+        for one in pipe_tables(text)
+    )
+    return sorted(found, key=lambda table: table.rows[0].start)
 
 
 def describe(index: int, table: Table) -> Described:
@@ -152,10 +160,28 @@ def _cells(item: str, columns: Sequence[str]) -> tuple[str | None, ...] | None:
 
 
 def _table(name: str, columns: tuple[str, ...], rows: Sequence[Row]) -> Table:
-    filled = ([row.cells[at] for row in rows if row.cells[at] is not None] for at in range(len(columns)))
-    return Table(
-        name, columns, tuple(_kind([cell for cell in cells if cell is not None]) for cells in filled), tuple(rows)
-    )
+    cells = [list(column) for column in zip(*(row.cells for row in rows), strict=True)]
+    kinds = []
+    for at, column in enumerate(cells):
+        filled = [cell for cell in column if cell is not None]
+        plain = _plain_numbers(filled)
+        if plain is not None:
+            found = iter(plain)
+            cells[at] = [None if cell is None else next(found) for cell in column]
+        kinds.append(_kind(plain or filled))
+    read = (row._replace(cells=values) for row, values in zip(rows, zip(*cells, strict=True), strict=True))
+    return Table(name, columns, tuple(kinds), tuple(read))
+
+
+def _plain_numbers(cells: Sequence[str]) -> list[str] | None:
+    """Return the numbers of a column as they are written plainly, where all have one unit beside them or a decimal comma."""
+    parts = [_WITH_UNIT.fullmatch(cell) for cell in cells]
+    if not parts or not all(parts) or len({(one[1], one[3]) for one in parts if one}) != 1:
+        return None
+    numbers = [one[2] for one in parts if one]
+    if all(_DECIMAL_COMMA.fullmatch(one) for one in numbers) and any(_PLAIN_COMMA.fullmatch(one) for one in numbers):
+        return [one.replace(".", "").replace(",", ".") for one in numbers]
+    return numbers if all(_NUMBER.fullmatch(one) for one in numbers) else None
 
 
 def _kind(cells: Sequence[str]) -> ColumnKind:

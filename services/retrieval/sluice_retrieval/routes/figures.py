@@ -13,7 +13,7 @@ from sluice_retrieval.domain.search import Hit
 from sluice_retrieval.domain.tables import Table, tables_in
 from sluice_retrieval.wiring import Deps
 
-_TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xlsm", ".docx", ".pptx"})
+_TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xlsm", ".docx", ".pptx", ".md", ".markdown", ".html", ".htm", ".xhtml"})
 _DOCUMENTS = 2
 _WHOLE = ContentQuery(start=0, length=1_000_000)
 _MOST_CITED = 20

@@ -2,22 +2,23 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sluice.contracts.questions import QueryUnderstanding, Understood
-from sluice.contracts.retrieval import (
-    DegradedPart,
-    Query,
-)
+from sluice.contracts.retrieval import ContentQuery, DegradedPart
+from sluice.contracts.searching import ParentExpansion, Query
 from sluice.contracts.tables import ComputedFigure
 from sluice.telemetry import names
 from sluice_retrieval.domain.asking import Engine, find, prepare, terms_to_add, with_terms
-from sluice_retrieval.domain.embedding import OfTenant
+from sluice_retrieval.domain.documents import MARKDOWN
+from sluice_retrieval.domain.embedding import BegunVectors, OfTenant
+from sluice_retrieval.domain.errors import DocumentNotFound
 from sluice_retrieval.domain.image_vectors import RANKING, WithImages
 from sluice_retrieval.domain.images import among
 from sluice_retrieval.domain.ingest import AWAY
 from sluice_retrieval.domain.library import DocumentDetails
+from sluice_retrieval.domain.parents import Around, expanded
 from sluice_retrieval.domain.points import Dense, Searcher
 from sluice_retrieval.domain.questions.understanding import Reading, understand
 from sluice_retrieval.domain.rerank import FEATURES
@@ -46,39 +47,64 @@ async def find_hits(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: 
     """Return the hits, what is known of their documents, and what was made of the question."""
     started, now = time.perf_counter(), deps.clock.now()
     filters = among(query.kinds, query.filters)
-    with deps.tracing.span("search", attributes={"sluice.search.mode": query.mode, names.TENANT: tenant}) as span:
-        space = deps.answering.now  # vectors and model that belong together, to the end of this search
-        embedder = OfTenant(space.embedder, tenant)
-        engine = Engine(space.vectors, embedder, deps.fusion, deps.reranker(query.rerank))
-        scope = await deps.library.scope(tenant, store_ids, filters, now)
-        version = version_of(scope.versions, deps.searched_by)  # before the search: what is found is never older
-        options = query.understand or scope.understand or _AS_IT_COMES
-        reading = await understand(query, options, deps.rewriter(options.rewrite), deps.languages)
-        prepared = await prepare(query, reading, embedder, scope)
-        looks = await _looks(deps, query, reading)
-        if looks.probe is not None and looks.vectors is not None:
-            prepared[0].probes[RANKING] = looks.probe
-            engine = engine._replace(vectors=WithImages(space.vectors, looks.vectors))
-        terms: tuple[str, ...] = ()
-        if reading.wants_terms and query.mode != "dense":
-            terms = await terms_to_add(prepared, scope, engine)
-            prepared = await with_terms(prepared, reading, terms, embedder, scope)
-        for attempt in range(_TRIES):
-            if attempt:
-                scope = await deps.library.scope(tenant, store_ids, filters, now)
-            found = await find(prepared, scope, engine)
-            ready = await deps.library.details(tenant, [hit.passage.document_id for hit in found])
-            if all(hit.passage.document_id in ready for hit in found):
-                break  # otherwise a document was begun, replaced or deleted since the scope was read
-        found = [hit for hit in found if hit.passage.document_id in ready]
-        span.set_attribute(names.CHUNKS, len(found))
+    space = deps.answering.now  # vectors and model that belong together, to the end of this search
+    engine = Engine(space.vectors, deps.fusion, deps.reranker(query.rerank))
+    of_search = {"sluice.search.mode": query.mode, names.TENANT: tenant}
+    async with BegunVectors(OfTenant(space.embedder, tenant)) as begun:
+        with deps.tracing.span("search", attributes=of_search) as span:
+            if query.mode != "bm25":
+                begun.begin(query.query)  # whatever is made of the question, it is searched for as it came, too
+            scope = await deps.library.scope(tenant, store_ids, filters, now)
+            version = version_of(scope.versions, deps.searched_by)  # before the search: what is found is never older
+            options = query.understand or scope.understand or _AS_IT_COMES
+            reading = await understand(query, options, deps.rewriter(options.rewrite), deps.languages)
+            prepared = prepare(query, reading, begun, scope)
+            looks = await _looks(deps, query, reading)
+            if looks.probe is not None and looks.vectors is not None:
+                prepared[0].probes[RANKING] = looks.probe
+                engine = engine._replace(vectors=WithImages(space.vectors, looks.vectors))
+            terms: tuple[str, ...] = ()
+            if reading.wants_terms and query.mode != "dense":
+                terms = await terms_to_add(prepared, scope, engine)
+                prepared = with_terms(prepared, reading, terms, begun, scope)
+            for attempt in range(_TRIES):
+                if attempt:
+                    scope = await deps.library.scope(tenant, store_ids, filters, now)
+                found = await find(prepared, scope, engine)
+                ready = await deps.library.details(tenant, [hit.passage.document_id for hit in found])
+                if all(hit.passage.document_id in ready for hit in found):
+                    break  # otherwise a document was begun, replaced or deleted since the scope was read
+            found = [hit for hit in found if hit.passage.document_id in ready]
+            span.set_attribute(names.CHUNKS, len(found))
     for store_id in store_ids:
         deps.activity.touch(store_id, now)
     deps.metrics.search_seconds.labels(query.mode).observe(time.perf_counter() - started)
     told = reading.told(terms)
     computed = await figure_of(deps, tenant, told.query, found) if options.compute else None
     degraded = _degraded(query, reading, found, blind=looks.away)
+    if query.parent is not None:
+        found = await _in_parents(deps, tenant, found, ready, query.parent)
     return Found(found, ready, told, version, computed, degraded)
+
+
+async def _in_parents(
+    deps: Deps, tenant: str, hits: Sequence[Hit], details: Mapping[str, DocumentDetails], wish: ParentExpansion
+) -> list[Hit]:
+    """Return the hits with what surrounds them; the text of an image is whole already."""
+
+    async def read(hit: Hit, start: int, length: int) -> Around | None:
+        passage = hit.passage
+        if details[passage.document_id].media_type.startswith("image/"):
+            return None
+        part = ContentQuery(start=start, length=length)
+        try:
+            found = await deps.library.content(tenant, passage.store_id, passage.document_id, part)
+        except DocumentNotFound:  # deleted just now
+            return None
+        return Around(found.text, found.start, found.end >= found.length)
+
+    headed = frozenset(one for one, known in details.items() if known.media_type == MARKDOWN)
+    return await expanded(hits, wish, read, deps.embedder.counter, headed)
 
 
 class _Looks(NamedTuple):

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from sluice.contracts.memories import FoundMemory, MemorySearch
-from sluice.contracts.retrieval import Comparison, Compound
-from sluice.contracts.retrieval import Query as SearchQuery
+from sluice.contracts.searching import Comparison, Compound
+from sluice.contracts.searching import Query as SearchQuery
 from sluice_retrieval.domain.errors import StoreNotFound
 from sluice_retrieval.routes.finding import find_hits
 from sluice_retrieval.store.memories import store_of

@@ -10,12 +10,12 @@ from sluice.contracts.retrieval import (
     ContextReply,
     ContextRequest,
     Explanation,
-    Query,
+    MatchedChunk,
     RankedScore,
     SearchHit,
     SearchReply,
-    SearchRequest,
 )
+from sluice.contracts.searching import Query, SearchRequest
 from sluice.contracts.vector_files import TextPart
 from sluice.contracts.vector_ranking import VectorMetric
 from sluice.errors import DependencyUnavailable, Unauthorized, problem_responses
@@ -128,7 +128,12 @@ async def _evidence(deps: Deps, tenant: str, body: ContextRequest, taken: int) -
         "text": "\n\n".join(part for part in (reply.text, figure, tools.text) if part),
         "tokens": reply.tokens + added,
         "citations": tuple(
-            one.model_copy(update={"file_id": found.details[one.document_id].file_id or one.document_id})
+            one.model_copy(
+                update={
+                    "file_id": found.details[one.document_id].file_id or one.document_id,
+                    "attributes": found.details[one.document_id].attributes,
+                }
+            )
             for one in reply.citations
         ),
         "understood": found.understood,
@@ -200,6 +205,7 @@ def _hit(hit: Hit, details: DocumentDetails, *, explain: bool) -> SearchHit:
         filename=passage.source,
         attributes=details.attributes,
         content=(TextPart(text=passage.text),),
+        matched=tuple(MatchedChunk(**one._asdict()) for one in hit.matched),
         thumbnail=thumbnail_of(passage.store_id, passage.document_id)
         if details.media_type.startswith("image/")
         else None,

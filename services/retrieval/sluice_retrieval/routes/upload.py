@@ -11,7 +11,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.types import Message
 
-from sluice.contracts.retrieval import Attributes, DocumentCreate
+from sluice.contracts.retrieval import DocumentCreate
+from sluice.contracts.searching import Attributes
 from sluice_retrieval.domain.documents import MARKDOWN, PLAIN, check_size, decoded
 from sluice_retrieval.domain.errors import DocumentTypeUnknown, DocumentUnreadable
 from sluice_retrieval.domain.extraction import AS_TEXT, Extractor, FileFormat, format_of
@@ -92,7 +93,7 @@ async def _from_fields(form: FormData, max_bytes: int, extractor: Extractor, des
         raise DocumentUnreadable("The form has no file; send it in a part named `file`.")
     filename = file.filename or ""
     file_format = format_of(filename, file.content_type or "")
-    metadata = _METADATA.validate_python(form.get("metadata") or "{}")
+    metadata = _metadata(form.get("metadata") or "{}")
     raw = await file.read()
     picture: Picture | None = None
     if file_format in AS_TEXT:
@@ -115,6 +116,16 @@ async def _from_fields(form: FormData, max_bytes: int, extractor: Extractor, des
         }
     )
     return Upload(document, _hashed(raw), picture)
+
+
+def _metadata(given: object) -> Attributes:
+    try:
+        found: Attributes = _METADATA.validate_python(given)
+    except ValidationError as exc:
+        if any(error["type"] in ("json_invalid", "dict_type") for error in exc.errors()):
+            raise DocumentUnreadable('The part `metadata` must be a JSON object, such as {"year": 2026}.') from exc
+        raise
+    return found
 
 
 def _hashed(raw: bytes) -> str:

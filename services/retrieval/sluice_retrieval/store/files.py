@@ -1,6 +1,6 @@
 """The record of files and batches of files: documents whose bytes the gateway keeps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
@@ -207,8 +207,16 @@ def _file_of(row: DocumentRow) -> VectorStoreFile:
         "filename": row.name,
         "indexed_chunks": row.indexed or 0,
         "planned_chunks": row.planned,
+        "chunking_strategy": _chunking_of(row.chunking),
     }
     return VectorStoreFile.model_validate(values)
+
+
+def _chunking_of(own: Mapping[str, Any] | None) -> dict[str, Any]:
+    if own is None or own["strategy"] != "fixed":
+        return {"type": "other"}  # the store's way, which says more than OpenAI's words
+    static = {"max_chunk_size_tokens": own["max_tokens"], "chunk_overlap_tokens": own["overlap_tokens"]}
+    return {"type": "static", "static": static}
 
 
 def _is_file(tenant: str, store_id: str, file_id: str) -> ColumnElement[bool]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, ColumnElement, Float, String, and_, bindparam, false, not_, or_, select
 
-from sluice.contracts.retrieval import Attribute, Attributes, Comparison, Compound, SearchFilter
+from sluice.contracts.searching import Attribute, Attributes, Comparison, Compound, SearchFilter
 from sluice_retrieval.tables import AttributeRow, DocumentRow
 
 _ORDER: Mapping[str, Callable[[Any, Any], Any]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}

@@ -30,9 +30,9 @@ from sluice.contracts.retrieval import (
     Document,
     DocumentContent,
     DocumentStatus,
-    SearchFilter,
     VectorStore,
 )
+from sluice.contracts.searching import SearchFilter
 from sluice.contracts.vector_files import FileCounts, StoreExpiry, VectorStoreUpdate
 from sluice.db import AsyncSession, Database, ReadSession
 from sluice_retrieval.domain.errors import DocumentNotFound, StoreExpired, StoreNotFound
@@ -140,7 +140,7 @@ class Library:
     async def store(self, tenant: str, store_id: str) -> VectorStore:
         """Return one store, or raise `StoreNotFound`."""
         async with self._database.read() as session:
-            row = (await session.execute(_stores().where(_is_store(tenant, store_id)))).first()
+            row = (await session.execute(_SHOWN.where(_is_store(tenant, store_id)))).first()
             if row is None:
                 raise _no_store(store_id)
             return _store_of(row)
@@ -155,7 +155,7 @@ class Library:
 
     async def stores(self, tenant: str, page: PageQuery) -> list[VectorStore]:
         """Return a page of stores, and one more if there are more; that of memories has an API of its own."""
-        shown = _stores().where(StoreRow.tenant == tenant, ~StoreRow.id.startswith(MEMORY_PREFIX, autoescape=True))
+        shown = _SHOWN.where(StoreRow.tenant == tenant, ~StoreRow.id.startswith(MEMORY_PREFIX, autoescape=True))
         query = _paged(shown, StoreRow.id, page)
         async with self._database.read() as session:
             return [_store_of(row) for row in (await session.execute(query)).all()]
@@ -318,6 +318,9 @@ def _stores() -> Select[*tuple[Any, ...]]:
     )
     sums = (func.coalesce(column, 0) for column in totals.c if column.name != "store_id")
     return select(StoreRow, *sums).outerjoin(totals, totals.c.store_id == StoreRow.id)
+
+
+_SHOWN = _stores()
 
 
 def _store_of(row: Any) -> VectorStore:

@@ -15,7 +15,7 @@ from sluice.errors import DependencyUnavailable, SluiceError
 from sluice_router.adapters.arrays import packed, unpacked
 from sluice_router.domain.classify.gain import GainExamples, GainHead, GainTrained, train_gain
 from sluice_router.domain.classify.head import READ_CHARS, Floats, Head
-from sluice_router.domain.classify.reading import BROKEN, Reading
+from sluice_router.domain.classify.reading import BROKEN, UNTRAINED, Reading
 from sluice_router.domain.classify.training import Examples, Trained, train
 from sluice_router.domain.errors import TrainingRefused
 from sluice_router.domain.registry_admin import Trail
@@ -150,7 +150,7 @@ class Classifiers:
     def _reading(self, name: str, text: str, vector: Floats | None) -> Reading:
         head = self.heads.get(name)
         if head is None:
-            return BROKEN
+            return UNTRAINED
         if not text.strip():
             return Reading("not_confident", head.classes[0], 0.0)
         return BROKEN if vector is None else head.read(text, vector, self.least)

@@ -1,7 +1,7 @@
 """How busy deployments are, as far as the router can know."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sluice.clients.inference import InferenceClient
@@ -24,7 +24,8 @@ class Loads:
     inference service is away, only recent decisions count.
 
     While nothing is decided, no engine is busy and none takes adapters, the question is asked five times as seldom; the first
-    decision asks anew. `adapters` has those of each engine by its base URL with where they answer, as last heard, and `changed` is awaited when they changed.
+    decision asks anew. `latencies` reads what deployments' latest requests took, while there are decisions or a route has targets;
+    `slowest` has it, in seconds. `adapters` has those of each engine by its base URL with where they answer, as last heard, and `changed` is awaited when they changed.
     """
 
     inference: InferenceClient
@@ -34,6 +35,8 @@ class Loads:
     changed: Callable[[], Awaitable[None]] | None = None
     reported: dict[str, Load] = field(default_factory=dict)
     recent: dict[str, int] = field(default_factory=dict)
+    latencies: Callable[[Sequence[str]], Awaitable[Mapping[str, float]]] | None = None
+    slowest: Mapping[str, float] = field(default_factory=dict)
     _rounds: Rounds = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,7 +56,9 @@ class Loads:
             self.reported = {}
         else:
             by_url = {
-                _url(engine): Load(engine.slots_busy or 0, engine.requests_waiting or 0, engine.slots)
+                _url(engine): Load(
+                    engine.slots_busy or 0, engine.requests_waiting or 0, engine.slots, engine.kv_cache_usage
+                )
                 for engine in engines.data
             }
             self.reported = {
@@ -64,6 +69,9 @@ class Loads:
             }
             await self._note_adapters(engines)
         decided = bool(self.recent)
+        if self.latencies is not None:
+            aimed = any(route.targets is not None for route in self.snapshot().routes)
+            self.slowest = await self.latencies(self._deployments()) if decided or aimed else {}
         self.recent = {}
         return decided or bool(self.adapters) or any(load.running or load.waiting for load in self.reported.values())
 
@@ -79,15 +87,20 @@ class Loads:
             if self.changed is not None:
                 await self.changed()
 
+    def _deployments(self) -> list[str]:
+        return [deployment.id for model in self.snapshot().models for deployment in model.deployments]
+
     def now(self) -> dict[str, Load]:
-        """Return the load of every deployment that is known to be busy."""
-        names = {*self.reported, *self.recent}
+        """Return the load of every deployment of which something is known."""
+        names = {*self.reported, *self.recent, *self.slowest}
         empty = Load()
         return {
             name: Load(
                 running=self.reported.get(name, empty).running + self.recent.get(name, 0),
                 waiting=self.reported.get(name, empty).waiting,
                 slots=self.reported.get(name, empty).slots,
+                kv_cache=self.reported.get(name, empty).kv_cache,
+                latency_s=self.slowest.get(name),
             )
             for name in names
         }

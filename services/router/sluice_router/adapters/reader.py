@@ -8,7 +8,7 @@ from sluice.contracts.routing import Route, RouteRequest, RoutingSnapshot
 from sluice_router.adapters.classifiers import ClassifierName, Classifiers
 from sluice_router.adapters.languages import Languages
 from sluice_router.domain.classify.pace import Pace
-from sluice_router.domain.classify.reading import NO_SIGNS, Difficulty, Signs
+from sluice_router.domain.classify.reading import NO_SIGNS, UNTRAINED, Difficulty, Signs
 
 _LEAST_LANGUAGE = 0.8
 
@@ -47,7 +47,9 @@ class Reader:
 
     def _difficulty(self, route: Route, gain: float | None, request: RouteRequest) -> Difficulty:
         head = self.classifiers.gain_head
-        if gain is None or head is None or route.quality is None:
+        if head is None:
+            return Difficulty(why=UNTRAINED.why)
+        if gain is None or route.quality is None:
             return Difficulty()
         known = self._paces.get(route.name)
         if known is None or known[0] != id(head) or known[1].share != route.quality.share:

@@ -16,17 +16,20 @@ from sluice.contracts.routing import (
     SignalName,
     SignalValue,
 )
+from sluice.contracts.targets import Targets
 from sluice_router.domain.classify.reading import NO_SIGNS, Reading, Signs
 from sluice_router.domain.errors import ModelNotFound, NoDeployment, NothingSuits
 from sluice_router.domain.signals.capability import capability
 from sluice_router.domain.signals.context import context, tokens_of
-from sluice_router.domain.signals.cost import ANSWER_TOKENS, expected_cost, shown_cost
+from sluice_router.domain.signals.cost import expected_cost, shown_cost
 from sluice_router.domain.signals.health import health
 from sluice_router.domain.signals.modality import modality
 from sluice_router.domain.signals.order import preferred
 from sluice_router.domain.signals.residency import residency
 from sluice_router.domain.signals.rules import matched, ruling
 from sluice_router.domain.signals.split import assigned
+from sluice_router.domain.signals.targets import cost as cost_aim
+from sluice_router.domain.signals.targets import latency as latency_aim
 
 _RETRY_AFTER_S = "5"
 Outcome = Literal["candidate", "fallback", "largest_context", "last_resort"]
@@ -35,16 +38,21 @@ OUTCOMES: tuple[Outcome, ...] = ("candidate", "fallback", "largest_context", "la
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How busy a deployment is: requests running and waiting, out of how many that run at once (None: not known)."""
+    """How busy a deployment is: requests running and waiting, out of how many that run at once, and the taken share of its KV cache (None: not known).
+
+    `latency_s` is what nine in ten of its latest requests took at most, in seconds.
+    """
 
     running: int = 0
     waiting: int = 0
     slots: int | None = None
+    kv_cache: float | None = None
+    latency_s: float | None = None
 
     def share(self, deployment: Deployment) -> float:
-        """Return the load as a share of capacity: slots, or else `max_in_flight`, each times the weight."""
+        """Return the load as a share of capacity: slots, or else `max_in_flight`, each times the weight; the KV cache's share where that is higher."""
         capacity = (self.slots or deployment.max_in_flight) * deployment.weight
-        return (self.running + self.waiting) / capacity
+        return max((self.running + self.waiting) / capacity, self.kv_cache or 0.0)
 
 
 class Choice(NamedTuple):
@@ -68,10 +76,15 @@ class _Place(NamedTuple):
     cost: float
     prefer: Prefer
     signals: tuple[SignalValue, ...]
+    aims: tuple[SignalValue, ...]
 
     @property
     def refusal(self) -> SignalValue | None:
         return next((signal for signal in self.signals if signal.against), None)
+
+    @property
+    def miss(self) -> SignalValue | None:
+        return next((signal for signal in self.aims if signal.against), None)
 
     @property
     def suits(self) -> bool:
@@ -110,6 +123,7 @@ class _Wish(NamedTuple):
     assigned: str | None = None
     ruled: str | None = None
     preference: str | None = None
+    targets: Targets | None = None
 
 
 class _Pick(NamedTuple):
@@ -127,7 +141,7 @@ def decide(
     is taken, or the cheapest with a free place when the route prefers that; equal ones fall to the order of the file.
     In a split the caller's model comes first, then the other candidates. When none is left, the fallback models are looked at in
     order (F276). A rule of the route that fits puts its models before all of these; without a recognised intent,
-    and when they cannot answer, the candidates do (F275). With `quality`, `by_domain` and `by_modality` the candidates come in that order. `prompt_tokens` is an estimate, so that a prompt which seems to fit nowhere goes to the longest healthy
+    and when they cannot answer, the candidates do (F275). What is known to miss the route's targets comes after all that is not. With `quality`, `by_domain` and `by_modality` the candidates come in that order. `prompt_tokens` is an estimate, so that a prompt which seems to fit nowhere goes to the longest healthy
     context, where it is counted exactly. When everything is down, the first deployment that fits is named as a last
     resort (it may have come back since the last probe), unless the route says `refuse`.
 
@@ -139,6 +153,7 @@ def decide(
     request = request.model_copy(update={"model": named(snapshot, request.model)})
     wish = _wish(snapshot, request, signs)
     language = None if signs.language is None else signs.language.recognised
+    wish = wish._replace(groups=_once(wish.groups))
     looked_at = [list(_places(number, wish, request, loads, language)) for number in range(len(wish.groups))]
     groups = [[place for place in places if place.suits] for places in looked_at]
     seen = [place for places in groups for place in places]
@@ -159,7 +174,7 @@ def decide(
         candidates=_explained(everything, pick) if request.explain else None,
         signals=tuple(_of_request(request, signs)) if request.explain else None,
     )
-    refusals = (place.refusal for place in everything if place is not pick.place)
+    refusals = (place.refusal or place.miss for place in everything if place is not pick.place)
     return Choice(decision, pick.outcome, tuple(found.signal for found in refusals if found), wish.assigned)
 
 
@@ -198,11 +213,22 @@ def _wish(snapshot: RoutingSnapshot, request: RouteRequest, signs: Signs) -> _Wi
             ruled = tuple(_named(models, rule.use)) if rule is not None else ()
             groups = (*((ruled,) if ruled else ()), *first, *fallbacks)
             why = matched(rule, request, signs) if rule is not None and ruled else None
-            return _Wish(groups, route.name, route.policy, refuse, route.prefer, mine, why, _preference(route, signs))
+            preference = _preference(route, signs)
+            return _Wish(groups, route.name, route.policy, refuse, route.prefer, mine, why, preference, route.targets)
     model = models.get(name)
     if model is None:
         raise ModelNotFound(f"There is no model or route named {name[:100]!r}. GET /v1/models lists the models.")
     return _Wish(((model,), *((other,) for other in _named(models, model.fallbacks))))
+
+
+def _once(groups: tuple[tuple[Model, ...], ...]) -> tuple[tuple[Model, ...], ...]:
+    # A model that a rule names, or a fallback that is a candidate too, is looked at where it comes first.
+    seen: set[str] = set()
+    found = []
+    for group in groups:
+        found.append(tuple(model for model in group if model.name not in seen))
+        seen.update(model.name for model in group)
+    return tuple(found)
 
 
 def _candidates(
@@ -236,9 +262,10 @@ def _places(
     for model in wish.groups[group]:
         cost = expected_cost(model, tokens_of(model, request.prompt_tokens, language))
         for deployment in model.deployments:
-            load = loads.get(deployment.id, Load()).share(deployment)
+            load = loads.get(deployment.id, Load())
             signals = _signals(model, deployment, request, language)
-            yield _Place(group, model, deployment, load, cost, wish.prefer, signals)
+            aims = (cost_aim(wish.targets, cost), latency_aim(wish.targets, load.latency_s))
+            yield _Place(group, model, deployment, load.share(deployment), cost, wish.prefer, signals, aims)
 
 
 def _signals(
@@ -259,6 +286,16 @@ def _unsuitable(request: RouteRequest, places: list[_Place]) -> str:
 
 
 def _usable(groups: list[list[_Place]], wish: _Wish) -> _Pick | None:
+    within = [[place for place in places if place.miss is None] for places in groups]
+    found = _first(within, wish)
+    if found is None and wish.targets is not None and (found := _first(groups, wish)) is not None:
+        return found._replace(reason=f"{found.reason}; nothing that can answer keeps to the route's targets")
+    if found is not None and any(place.usable for places in groups[: found.place.group] for place in places):
+        return found._replace(reason=f"targets: no deployment before {found.place.model.name} keeps to them")
+    return found
+
+
+def _first(groups: list[list[_Place]], wish: _Wish) -> _Pick | None:
     for places in groups:
         usable = [place for place in places if place.usable]
         if usable:
@@ -312,7 +349,7 @@ def _next(
     # What can answer now comes first; the rest stays in the list, because it may be back by then.
     first, *later = groups
     others = [*sorted(first, key=_Place.order), *(place for places in later for place in places)]
-    others.sort(key=lambda place: not place.usable)
+    others.sort(key=lambda place: (not place.usable, place.miss is not None))
     known = {model.name for model in snapshot.models if _can_take(model, request)}
     names = [*(place.model.name for place in others), *(name for name in chosen.fallbacks if name in known)]
     return tuple(dict.fromkeys(name for name in names if name != chosen.name))
@@ -333,7 +370,7 @@ def _explained(seen: list[_Place], pick: _Pick) -> tuple[RouteCandidate, ...]:
             signals=(
                 *place.signals,
                 SignalValue(signal="load", value=f"{place.load:.2f} of its capacity"),
-                SignalValue(signal="cost", value=f"{shown_cost(place.cost)} with {ANSWER_TOKENS} tokens of answer"),
+                *place.aims,
             ),
         )
         for place in seen
@@ -343,6 +380,8 @@ def _explained(seen: list[_Place], pick: _Pick) -> tuple[RouteCandidate, ...]:
 def _why_not(place: _Place, pick: _Pick) -> str:
     if place.refusal is not None:
         return place.refusal.value
+    if place.miss is not None and pick.place.miss is None:
+        return place.miss.value
     if place.group > pick.place.group:
         return "an earlier choice can answer"
     if place.deployment.health == "unknown" and pick.place.deployment.health == "up":

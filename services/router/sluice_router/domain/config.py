@@ -21,13 +21,15 @@ from sluice.contracts.routing import (
     Region,
     Rule,
     SemanticCache,
+    SemanticTuning,
     Share,
 )
+from sluice.contracts.sampling import SamplingConfig
+from sluice.contracts.targets import Targets
 from sluice_router.domain.base_url import BaseUrl
 from sluice_router.domain.errors import ModelsFileError
 from sluice_router.domain.price_config import PriceChange, PriceConfig, PriceTierConfig
 from sluice_router.domain.references import misfits
-from sluice_router.domain.sampling_config import SamplingConfig
 from sluice_router.domain.sentences import Lines, described
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
@@ -66,8 +68,22 @@ class RetrievalConfig(RetrievalPolicy, frozen=True, extra="forbid"):
     """Retrieval that a policy switches on."""
 
 
+class TuningConfig(SemanticTuning, frozen=True, extra="forbid"):
+    """Lets the threshold of a semantic cache follow what is seen."""
+
+
 class SemanticConfig(SemanticCache, frozen=True, extra="forbid"):
     """Kept answers also for questions that ask for the same in other words."""
+
+    tune: TuningConfig | None = None
+
+    @model_validator(mode="after")
+    def _begins_within(self) -> Self:
+        if self.tune is not None and not self.tune.least <= self.threshold <= self.tune.most:
+            raise ValueError(
+                f"threshold ({self.threshold:g}) is not between tune.least ({self.tune.least:g}) and tune.most ({self.tune.most:g}); it is where tuning begins"
+            )
+        return self
 
 
 class CacheConfig(CachePolicy, frozen=True, extra="forbid"):
@@ -224,6 +240,16 @@ class QualityConfig(Quality, frozen=True, extra="forbid"):
     """Which candidates are the stronger ones, and the share of requests that they get."""
 
 
+class TargetsConfig(Targets, frozen=True, extra="forbid"):
+    """What a route's answers should cost and take."""
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if self.cost is None and self.latency_s is None:
+            raise ValueError("targets needs cost, latency_s or both")
+        return self
+
+
 class RouteConfig(_Section):
     """A virtual model."""
 
@@ -238,6 +264,7 @@ class RouteConfig(_Section):
     quality: QualityConfig | None = None
     by_domain: bool = False
     by_modality: bool = False
+    targets: TargetsConfig | None = None
     when_all_down: Literal["try", "refuse"] = "try"
 
     @model_validator(mode="after")
@@ -297,6 +324,9 @@ _SECTIONS: tuple[type[BaseModel], ...] = (
         ShareConfig,
         RuleConfig,
         QualityConfig,
+        TargetsConfig,
+        SemanticConfig,
+        TuningConfig,
         FallbacksOnConfig,
         AliasConfig,
     ),

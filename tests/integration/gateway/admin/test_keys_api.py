@@ -11,10 +11,12 @@ from tests.integration.gateway.control_plane import Gateway, running_gateway, sn
 from sluice.contracts.gateway import ApiKey, CreatedApiKey
 from sluice.contracts.paging import Page
 from sluice.contracts.routing import SNAPSHOT_KEY
+from sluice.contracts.sampling import SamplingPolicy
 from sluice.migrations import upgrade
 from sluice.queues import ROUTING_CHANGED, RoutingChanged, publish
 from sluice.settings import PlatformSettings
 from sluice.testing import admin_headers, service_headers
+from sluice_gateway.domain.ports import KeyRecord
 from sluice_gateway.wiring import MIGRATIONS
 
 pytestmark = pytest.mark.integration
@@ -66,6 +68,57 @@ async def test_a_key_names_the_kind_of_user_for_whom_it_asks(platform: PlatformS
         assert (await gateway.client.patch(path, json={"user_type": None}, headers=admin_headers())).json()[
             "user_type"
         ] is None
+
+
+async def test_tags_of_organisation_team_and_key_are_those_of_its_requests(gateway: Gateway) -> None:
+    async def post(path: str, **body: Any) -> dict[str, Any]:
+        answer = await gateway.client.post(f"/admin/{path}", json=body, headers=admin_headers())
+        assert answer.status_code == 201, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    organization = await post("organizations", name="tagged", tags=["cost:42"])
+    team = await post("teams", name="search", organization_id=organization["id"], tags=["search", "search"])
+    assert team["tags"] == ["search"]
+    created = await made(gateway, team_id=team["id"], tags=["ci", "cost:42"])
+    assert created.tags == ("ci", "cost:42")
+    record = gateway.deps.ring.lookup(bearer(created.key))
+    assert record is not None
+    assert record.tags == ("cost:42", "search", "ci")
+    path = f"/admin/keys/{created.id}"
+    for body, status in (({"tags": ["a,b"]}, 422), ({"tags": [f"t{n}" for n in range(11)]}, 422), ({"tags": []}, 200)):
+        answer = await gateway.client.patch(path, json=body, headers=admin_headers())
+        assert answer.status_code == status, answer.text
+    record = gateway.deps.ring.lookup(bearer(created.key))
+    assert record is not None
+    assert record.tags == ("cost:42", "search")
+
+
+async def test_sampling_and_default_model_of_a_key_go_with_those_of_its_team(gateway: Gateway) -> None:
+    teams = {"name": "drawn", "sampling": {"max_tokens": 300, "temperature": 0.6}, "default_model": "mock"}
+    organization = await gateway.client.post("/admin/organizations", json={"name": "draw"}, headers=admin_headers())
+    teams["organization_id"] = organization.json()["id"]
+    team = await gateway.client.post("/admin/teams", json=teams, headers=admin_headers())
+    assert team.status_code == 201, team.text
+    created = await made(gateway, team_id=team.json()["id"], sampling={"preset": "greedy", "max_tokens": 900})
+    path = f"/admin/keys/{created.id}"
+
+    def record() -> KeyRecord:
+        found = gateway.deps.ring.lookup(bearer(created.key))
+        assert found is not None
+        return found
+
+    assert record().sampling == SamplingPolicy(preset="greedy", max_tokens=300)
+    assert record().default_model == "mock"
+    wrong: tuple[dict[str, Any], ...] = ({"min_top_p": 0.9, "max_top_p": 0.5}, {"temperatur": 1}, {"temperature": 3})
+    for sampling in wrong:
+        answer = await gateway.client.patch(path, json={"sampling": sampling}, headers=admin_headers())
+        assert answer.status_code == 422, answer.text
+    changed = {"sampling": None, "default_model": "other"}
+    answer = await gateway.client.patch(path, json=changed, headers=admin_headers())
+    assert changed.items() <= answer.json().items()
+    assert record().sampling == SamplingPolicy(max_tokens=300, temperature=0.6)
+    assert record().default_model == "other"
 
 
 async def test_a_new_key_works_at_once_and_a_revoked_one_never_again(gateway: Gateway) -> None:
@@ -227,6 +280,18 @@ async def test_ready_needs_keys_a_snapshot_and_the_journal(gateway: Gateway, flu
         await publish(redis, ROUTING_CHANGED, RoutingChanged(version=4))
         await asyncio.sleep(0.3)
     assert gateway.deps.routing.current.version == 3
+
+
+async def test_models_lists_what_patterns_of_a_key_stand_for(gateway: Gateway) -> None:
+    created = await made(gateway, tenant="acme", models=["mo*k", "x"])
+    assert gateway.deps.routing.offer(snapshot(4))
+    own = {"authorization": f"Bearer {created.key}"}
+    listed = (await gateway.client.get("/v1/models", headers=own)).json()["data"]
+    assert [row["id"] for row in listed] == ["mock"]
+    refused = {"model": "large", "messages": [{"role": "user", "content": "x"}]}
+    answer = await gateway.client.post("/v1/chat/completions", json=refused, headers=own)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (403, "model")
+    assert (await gateway.client.get("/v1/key", headers=own)).json()["models"] == ["mo*k", "x"]
 
 
 async def within_a_second(check: Any) -> None:

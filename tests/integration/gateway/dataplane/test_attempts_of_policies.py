@@ -46,7 +46,10 @@ async def world(
         Provider() as two,
         httpx.AsyncClient(headers={"authorization": "Bearer sk-test"}, timeout=30) as client,
     ):
-        places = (deployment("d1", one.base_url, timeout_s=20), deployment("d2", two.base_url, timeout_s=20))
+        places = (
+            deployment("d1", one.base_url, timeout_s=20, weight=1000),
+            deployment("d2", two.base_url, timeout_s=20),
+        )
         routing = snapshot(
             model("small", *places, policy="m"),
             routes=(Route(name="auto", candidates=("small",), policy="r"),),

@@ -46,7 +46,7 @@ async def test_a_breaker_opens_and_closes_in_the_other_gateway(
 ) -> None:
     async with Provider(default=Behaviour(status=500)) as bad:
         routing = snapshot(
-            model("small", deployment("bad", bad.base_url, weight=9.0), deployment("good", provider.base_url))
+            model("small", deployment("bad", bad.base_url, weight=1000), deployment("good", provider.base_url))
         )
         options = Options(cooldown_s=30.0, breaker_failures=2, max_cooldown_s=60.0)
         async with sharing(flushed_valkey, routing, options) as one, sharing(flushed_valkey, routing, options) as two:

@@ -316,6 +316,25 @@ async def test_usage_and_metrics_tell_kinds_of_users_apart(
         assert value("cost_usd_total") == pytest.approx(event.cost_usd)
 
 
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages"])
+async def test_tags_of_key_body_and_head_are_recorded_and_go_no_further(
+    path: str, provider: Provider, client: httpx.AsyncClient
+) -> None:
+    parts = Parts()
+    parts.keys.known[b"Bearer sk-test"] = KeyRecord("key_1", "tenant-a", "test", plain=True, tags=("team:search",))
+    async with serving(parts, snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
+        body = {"model": "small", "messages": MESSAGES, "max_tokens": 9, "metadata": {"tags": ["job:7"]}}
+        answer = await client.post(gateway.url + path, json=body, headers={"x-sluice-tags": "prod, job:7"})
+        plain = await client.post(gateway.url + path, json={"model": "small", "messages": MESSAGES, "max_tokens": 9})
+        refused = await client.post(gateway.url + path, json=body, headers={"x-sluice-tags": "x" * 65})
+        await settled(parts)
+    assert (answer.status_code, plain.status_code) == (200, 200), answer.text
+    assert [event.tags for event in parts.usage.events] == [("team:search", "job:7", "prod"), ("team:search",)]
+    assert all("metadata" not in seen.json for seen in provider.seen)
+    assert (refused.status_code, len(provider.seen)) == (400, 2)
+    assert "x-sluice-tags" in refused.text
+
+
 async def test_a_kind_of_user_that_nobody_declared_is_refused(provider: Provider, client: httpx.AsyncClient) -> None:
     async with serving(Parts(), snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
         body = {"model": "small", "messages": MESSAGES}

@@ -19,15 +19,18 @@ from sluice.clients.http import AiohttpTransport, ServiceClient
 from sluice.clients.retrieval import RetrievalClient
 from sluice.clock import SystemClock
 from sluice.contracts.embeddings import EmbeddingReply, EmbeddingRequest
-from sluice.contracts.routing import SNAPSHOT_KEY, CachePolicy, Policy, SemanticCache
+from sluice.contracts.routing import SNAPSHOT_KEY, CachePolicy, Policy, SemanticCache, SemanticTuning
 from sluice.settings import PlatformSettings
 from sluice.telemetry.tracing import Tracing
 from sluice.testing import FakeClock, ServiceProcess, admin_headers, environment_of, free_port, platform_settings
 from sluice_gateway.adapters.answer_cache import Invalidations, RedisAnswers
 from sluice_gateway.adapters.asked_questions import RedisQuestions
+from sluice_gateway.adapters.tuning_samples import RedisSamples
 from sluice_gateway.cache.levels import AnswerCache
 from sluice_gateway.cache.similar import Embeddings, SimilarQuestions
+from sluice_gateway.cache.tuning import Thresholds
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
+from sluice_gateway.domain.threshold import Sample
 
 CHAT = "/v1/chat/completions"
 FIRST = "What is the capital of France?"
@@ -37,6 +40,10 @@ POLICIES = (
     Policy(name="exact", cache=CachePolicy()),
     Policy(name="asked", cache=CachePolicy(semantic=SemanticCache(use="on_request", threshold=0.9))),
     Policy(name="own", cache=CachePolicy(scope="key", semantic=SemanticCache(threshold=0.9))),
+    Policy(
+        name="tuned",
+        cache=CachePolicy(semantic=SemanticCache(threshold=0.99, tune=SemanticTuning(least=0.85, share=0.5))),
+    ),
     Policy(name="strict", cache=CachePolicy(semantic=SemanticCache(threshold=1.0))),
 )
 
@@ -83,9 +90,12 @@ def embedder(platform: PlatformSettings, transport: AiohttpTransport) -> Retriev
 class Comparing(Parts):
     answers: AnswerCache
     similar: SimilarQuestions
+    thresholds: Thresholds
+    looks: FakeClock
+    drawn: float = 1.0  # below the share a question is a sample
 
     def deps(self) -> DataPlaneDeps:
-        return replace(super().deps(), answers=self.answers, similar=self.similar)
+        return replace(super().deps(), answers=self.answers, similar=self.similar, thresholds=self.thresholds)
 
 
 @asynccontextmanager
@@ -102,11 +112,14 @@ async def gateway(
     parts.similar = SimilarQuestions(
         RedisQuestions(redis), embeddings or embedder(platform, transport), FakeClock() if embeddings else clock, model="minilm", patience_s=20.0 if embeddings is None else 0.1
     )  # fmt: skip
+    parts.looks = FakeClock()
+    parts.thresholds = Thresholds(RedisSamples(redis), parts.similar, parts.looks, draw=lambda: parts.drawn)
     following = asyncio.create_task(Invalidations(redis, parts.answers, clock).follow())
     place = deployment("d1", provider.base_url)
     routing = snapshot(*(model(policy.name, place, policy=policy.name) for policy in POLICIES), policies=POLICIES)
     async with serving(parts, routing) as served:
         yield served
+    await parts.thresholds.close()
     await parts.similar.close()
     await parts.answers.close()
     following.cancel()
@@ -126,6 +139,7 @@ async def ask(client: httpx.AsyncClient, served: Served, question: str, model: s
     assert isinstance(parts, Comparing)
     await parts.similar.close()
     await parts.answers.close()
+    await parts.thresholds.close()
     return answer
 
 
@@ -262,6 +276,9 @@ async def test_a_gateway_process_has_all_of_it_wired(
     routing = snapshot(model("kept", place, policy="kept"), policies=POLICIES)
     async with Redis.from_url(flushed_valkey) as client:
         await client.set(SNAPSHOT_KEY, routing.model_dump_json())
+        policy = SemanticCache(tune=SemanticTuning())
+        for similarity, agrees in ((0.97, True), (0.96, False), (0.9, True)):
+            await RedisSamples(client).put("org/m", Sample(similarity, agrees), policy)
     process = ServiceProcess("sluice_gateway", ["serve"], environment, tmp_path / "gateway.log").start()
     try:
         await asyncio.to_thread(process.wait_ready, f"{url}/readyz")
@@ -275,6 +292,9 @@ async def test_a_gateway_process_has_all_of_it_wired(
                 outcomes.append(said(answer))
                 await asyncio.sleep(0.2)  # what is kept is written beside the request
             shown = (await http.get("/admin/cache", headers=admin_headers())).json()
+            (tuned,) = (await http.get("/admin/cache/thresholds", headers=admin_headers())).json()["data"]
+            path = "/admin/cache/thresholds/org%2Fm"
+            gone = [(await http.delete(path, headers=admin_headers())).status_code for _ in range(2)]
             await http.post("/admin/cache/invalidations", json={"tenant": "acme"}, headers=admin_headers())
             body["messages"] = [{"role": "user", "content": "What's the capital of France, please?"}]
             outcomes.append(said(await http.post(CHAT, json=body, headers=key)))
@@ -284,5 +304,38 @@ async def test_a_gateway_process_has_all_of_it_wired(
     assert outcomes == ["miss", "semantic-hit", "miss", "miss"]
     assert (shown["requests"]["semantic"], shown["hit_rate"]) == (1, pytest.approx(1 / 3))
     assert shown["saved_usd"] > 0
+    assert (tuned["name"], tuned["threshold"], tuned["samples"], tuned["agreed"]) == ("org/m", 0.95, 3, 2)
+    assert (tuned["reaching"], tuned["wrong"], gone) == (2, 1, [204, 404])
     assert 'sluice_gateway_cache_requests_total{outcome="semantic"} 1.0' in metrics
     assert 'sluice_gateway_cache_semantic_seconds_count{outcome="hit"} 1.0' in metrics
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_threshold_follows_what_the_answers_to_samples_say(
+    redis: Redis, retrieval: PlatformSettings, client: httpx.AsyncClient, stream: bool
+) -> None:
+    async with Provider() as provider, gateway(provider, redis, retrieval) as served:
+        parts, samples = served.parts, RedisSamples(redis)
+        assert isinstance(parts, Comparing)
+        await ask(client, served, FIRST, "tuned", stream=stream)
+        parts.drawn = 0.0
+        other = await ask(client, served, OTHER, "tuned", stream=stream)
+        assert other.headers["x-sluice-cache"] == "miss", (
+            "the model answers a sample too, and who asked gets its answer"
+        )
+        assert len(provider.seen) == 2
+        provider.default = Behaviour(text="Nobody has ever known that.")
+        await ask(client, served, "Could you tell me what the capital of France is?", "tuned", stream=stream)
+        found = await samples.get("tuned")
+        assert [one.agrees for one in found] == [False, True], "an answer that says something else does not agree"
+        assert all(0.85 <= one.similarity <= 1 for one in found)
+        policy = (await samples.policies())["tuned"]
+        for _ in range(90):
+            await samples.put("tuned", Sample(0.86, agrees=True), policy)
+        parts.looks.advance(11)
+        parts.drawn = 1.0
+        await ask(client, served, "What is the capital of Spain?", "tuned", stream=stream)
+        again = await ask(client, served, "what is France's capital, please?", "tuned", stream=stream)
+        assert again.headers["x-sluice-cache"].startswith("semantic-hit"), "nearer than 0.85 is enough now"
+        assert await samples.forget("tuned")
+        assert (await samples.get("tuned"), await samples.policies()) == ([], {})

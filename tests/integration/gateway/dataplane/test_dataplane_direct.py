@@ -8,6 +8,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -209,6 +210,20 @@ async def test_an_answer_that_cannot_be_recorded_is_not_given(provider: Provider
         streamed = await client.post(gateway.url + CHAT, json=STREAM)
         assert b"dependency_unavailable" in streamed.content
         assert b"[DONE]" not in streamed.content
+
+
+async def test_a_request_is_traced_or_not_by_one_decision(
+    provider: Provider, client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    # Those that are traced leave the short way: there it is not decided a second time, which would halve their share.
+    parts = Parts(options=Options(trace_ratio_direct=0.5), plane=CountingPlane, trace_dir=str(tmp_path))
+    async with warm(provider, parts) as gateway:
+        for _ in range(40):
+            assert (await client.post(gateway.url + CHAT, json=BODY)).status_code == 200
+        left = gateway.plane.coroutines
+    spans = (tmp_path / "gateway.jsonl").read_text().count(f'"POST {CHAT}"')
+    assert 5 < left < 35
+    assert spans in (left, left + 1), "and the one with which the gateway was warmed, if that was traced"
 
 
 async def test_pipelined_requests_are_answered_in_order(provider: Provider) -> None:

@@ -69,7 +69,7 @@ async def test_bad_http_is_a_502(client: httpx.AsyncClient) -> None:
 async def test_another_deployment_takes_over(client: httpx.AsyncClient) -> None:
     async with Provider() as good, Provider() as bad:
         routing = snapshot(
-            model("small", deployment("bad", bad.base_url, weight=9.0), deployment("good", good.base_url))
+            model("small", deployment("bad", bad.base_url, weight=1000), deployment("good", good.base_url))
         )
         async with serving(Parts(), routing) as gateway:
             # A kept connection that breaks at once is tried again on a new one, hence two drops.

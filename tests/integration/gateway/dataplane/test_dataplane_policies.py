@@ -11,7 +11,8 @@ from gateway_parts import POISON, SECRET, Guard, Keys, Parts, Retrieval, Router,
 from openai_provider import Behaviour, Provider
 
 from sluice.contracts.retrieval import RetrievalPolicy
-from sluice.contracts.routing import Policy, Route, RoutingSnapshot, SamplingPolicy
+from sluice.contracts.routing import Policy, Route, RoutingSnapshot
+from sluice.contracts.sampling import SamplingPolicy
 from sluice.errors import DependencyUnavailable, NotFound, ServiceOff
 from sluice_gateway.domain.ports import KeyRecord
 
@@ -309,7 +310,7 @@ async def test_retrieval_that_is_away(provider: Provider, client: httpx.AsyncCli
         missing = await client.post(
             gateway.url + CHAT, json=ask("x", sluice={"retrieval": {"vector_store_ids": ["vs_1"]}})
         )
-    assert [without.status_code, asked.status_code, missing.status_code] == [200, 503, 400]
+    assert [without.status_code, asked.status_code, missing.status_code] == [200, 503, 404]
     assert "vs_1 does not exist" in missing.json()["error"]["message"]
 
 
@@ -388,6 +389,39 @@ async def test_a_blocked_input_ends_the_retrieval_beside_it(provider: Provider, 
         answer = await client.post(gateway.url + CHAT, json=ask(f"Please {POISON}"), timeout=3)
     assert answer.status_code == 400
     assert provider.seen == []
+
+
+async def test_a_keys_sampling_and_default_model_hold_beside_the_policies_of_models(
+    client: httpx.AsyncClient, provider: Provider
+) -> None:
+    strict = Policy(name="strict", guard_input="enforce", sampling=SamplingPolicy(preset="creative", max_tokens=90))
+    models = (
+        model("small", deployment("d1", provider.base_url), policy="strict"),
+        model("large", deployment("d2", provider.base_url)),
+    )
+    routes = (Route(name="auto", candidates=("large",)),)
+    parts = Parts(keys=Keys())
+    own = SamplingPolicy(temperature=0.3, max_temperature=0.5, max_tokens=50)
+    parts.keys.known[b"Bearer sk-test"] = KeyRecord(
+        "key_1", "tenant-a", "test", plain=True, sampling=own, default_model="large"
+    )
+    async with serving(parts, snapshot(*models, routes=routes, policies=(strict,))) as gateway:
+
+        async def sent(text: str, **more: Any) -> tuple[object, ...]:
+            answer = await client.post(gateway.url + CHAT, json=ask(text, **more))
+            assert answer.status_code == 200, answer.text
+            body = provider.seen[-1].json
+            return body.get("temperature"), body.get("top_p"), body["max_tokens"]
+
+        assert await sent("hi", name="small") == (0.3, None, 50)
+        assert await sent("hi", name="auto") == (0.3, None, 50)
+        assert await sent("hi", name="large", temperature=0.4, max_tokens=9) == (0.4, None, 9)
+        assert await sent("hi", name="") == (0.3, None, 50)
+        blocked = await client.post(gateway.url + CHAT, json=ask(POISON, "small"))
+        assert blocked.status_code == 400
+        for param, value in (("temperature", 0.6), ("max_tokens", 51)):
+            refused = await client.post(gateway.url + CHAT, json={**ask("hi", "large"), param: value})
+            assert (refused.status_code, refused.json()["error"]["param"]) == (400, param)
 
 
 async def test_a_policys_preset_and_limits_and_a_callers_own_preset(

@@ -40,6 +40,10 @@ async def test_a_ranking_is_answered_sorted_and_billed(provider: Provider, clien
     assert float(answer.headers["x-sluice-cost"]) == pytest.approx(9e-6)
     event = gateway.parts.usage.events[0]
     assert (event.endpoint, event.prompt_tokens, event.completion_tokens, event.tokens_exact) == (RERANK, 9, 0, True)
+    async with serving(Parts(), routing(provider)) as gateway:  # Cohere's newer client
+        newer = await client.post(gateway.url + "/v2/rerank", json={**ASKED, "top_n": 2, "max_tokens_per_doc": 99})
+    assert newer.json()["results"] == found["results"]
+    assert provider.seen[-1].path == "/v1/rerank"
 
 
 @pytest.mark.parametrize(("wanted", "document"), [(False, None), (True, {"text": "a red fox"})])

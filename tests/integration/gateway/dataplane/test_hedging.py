@@ -50,7 +50,10 @@ async def world(*, limited: bool = False, spare: str | None = None, **changes: A
         Provider() as second,
         httpx.AsyncClient(headers={"authorization": "Bearer sk-test"}, timeout=60) as client,
     ):
-        places = (deployment("d1", first.base_url, timeout_s=60), deployment("d2", second.base_url, timeout_s=60))
+        places = (
+            deployment("d1", first.base_url, timeout_s=60, weight=1000),
+            deployment("d2", second.base_url, timeout_s=60),
+        )
         models = [model("small", *places, **changes)]
         if spare is not None:
             models.append(model(spare, deployment("d3", second.base_url)))

@@ -9,8 +9,11 @@ from tests.integration.gateway.control_plane import Gateway, snapshot
 from tests.integration.gateway.provider import COMPLETION_TOKENS, provider
 
 from sluice.contracts.gateway import CreatedApiKey
+from sluice.contracts.usage import UsageRecorded
 from sluice.testing import admin_headers
+from sluice_gateway.domain.usage_rows import UsageRows
 
+NOON = 1_767_268_800.0  # 2026-01-01 12:00 UTC
 pytestmark = pytest.mark.integration
 GREET = {
     "name": "greet",
@@ -107,6 +110,8 @@ async def test_an_openai_client_asks_with_a_prompt(gateway: Gateway) -> None:
         named = await ask(gateway, own, "POST", path, 200, {"prompt": {"version": 1, "variables": {"who": "B"}}})
         assert named["usage"]["completion_tokens"] == COMPLETION_TOKENS
         assert engine.calls == 2
+        journal = (gateway.deps.platform.data_dir / "gateway" / "journal").iterdir()
+        assert sum(path.read_bytes().count(b'"greet",1]') for path in journal if path.is_file()) == 2
         for body, status, code in (
             ({"prompt": {"variables": {"who": "B"}}, "model": "nope"}, 404, "model_not_found"),
             ({"prompt": {"version": 9}}, 404, "prompt_version_not_found"),
@@ -118,3 +123,64 @@ async def test_an_openai_client_asks_with_a_prompt(gateway: Gateway) -> None:
             assert answer["error"]["code"] == code
         await ask(gateway, {"authorization": "Bearer sk-slc-wrong"}, "POST", path, 401, {})
         assert engine.calls == 2
+
+
+async def test_versions_are_compared_by_what_their_requests_cost_and_how_long_they_took(gateway: Gateway) -> None:
+    own = await key(gateway)
+    await ask(gateway, own, "POST", "", 201, GREET)
+    await ask(gateway, own, "POST", "/greet/versions", 201, {"sections": {"task": "Hi"}, "model": "mock"})
+    rows = [(1, 0.1, 100.0), (1, 0.3, 300.0), (2, 0.5, 50.0), (None, 9.0, 9.0)]
+    written = [
+        UsageRecorded(
+            event_id=f"evt_{place}",
+            request_id=f"req_{place}",
+            at=NOON + place,
+            tenant="acme",
+            key_id="key_1",
+            endpoint="/v1/chat/completions",
+            model="mock",
+            status="ok",
+            http_status=200,
+            prompt_tokens=10,
+            cost_usd=cost,
+            duration_ms=took,
+            prompt=None if version is None else "greet",
+            prompt_version=version,
+        )
+        for place, (version, cost, took) in enumerate(rows)
+    ]
+    other = written[0].model_copy(update={"event_id": "evt_o", "request_id": "req_o", "tenant": "other"})
+    failed = written[0].model_copy(update={"event_id": "evt_f", "status": "error", "duration_ms": 7e5, "cost_usd": 0.0})
+    await gateway.deps.usage.insert(UsageRows.of([*written, other, failed]))
+    found = await ask(gateway, own, "GET", f"/greet/usage?from={NOON}&to={NOON + 9}", 200)
+    shown = [
+        (one["version"], one["requests"], one["errors"], one["timed"], one["duration_ms"]) for one in found["data"]
+    ]
+    assert shown == [
+        (2, 1, 0, 1, {"p50": 50.0, "p95": 50.0}),
+        (1, 3, 1, 2, {"p50": 100.0, "p95": 300.0}),
+    ]
+    assert found["data"][1]["cost_per_request_usd"] == pytest.approx(0.4 / 3)
+    assert (await ask(gateway, own, "GET", f"/greet/usage?to={NOON}", 200))["data"] == []
+    await ask(gateway, own, "GET", "/nope/usage", 404)
+    summed = await gateway.client.get("/v1/usage/summary?group_by=prompt&prompt=greet", headers=own)
+    assert [(one["group"], one["requests"]) for one in summed.json()["data"]] == [("greet@2", 1), ("greet@1", 3)]
+    listed = await gateway.client.get("/v1/usage?prompt=greet&prompt_version=2", headers=own)
+    assert [(one["prompt"], one["prompt_version"], one["cost_usd"]) for one in listed.json()["data"]] == [
+        ("greet", 2, 0.5)
+    ]
+
+
+async def test_a_prompt_is_looked_over_before_and_after_it_is_stored(gateway: Gateway) -> None:
+    own = await key(gateway)
+    gateway.deps.data_plane.use(snapshot())
+    assert gateway.deps.routing.offer(snapshot())
+    found = await ask(gateway, own, "POST", "/lint", 200, {name: GREET[name] for name in GREET if name != "name"})
+    assert [one["code"] for one in found["findings"]] == ["variable_in_system", "not_checked"]
+    assert (found["ok"], found["required"], found["optional"]) == (True, ["who"], ["language"])
+    assert found["cost_per_1000_usd"] == pytest.approx(found["tokens"] * 1e-3)
+    await ask(gateway, own, "POST", "", 201, {**GREET, "model": "nope", "defaults": {"language": "x", "age": "3"}})
+    codes = [one["code"] for one in (await ask(gateway, own, "GET", "/greet/lint", 200))["findings"]]
+    assert codes == ["unused_default", "variable_in_system", "unknown_model", "not_checked"]
+    await ask(gateway, own, "GET", "/greet/lint?version=2", 404)
+    await ask(gateway, own, "POST", "/lint", 400, {"sections": {}})

@@ -81,6 +81,9 @@ async def test_every_field_comes_back_and_tokens_are_exact(gateway: Gateway) -> 
         team_id="team_1",
         end_user="user-7",
         user_type="pro",
+        tags=("job:7", "größe"),
+        prompt="greet",
+        prompt_version=3,
         cached_tokens=2**33,
         cache_write_tokens=2,
         audio_input_tokens=3,
@@ -112,6 +115,11 @@ async def test_every_field_comes_back_and_tokens_are_exact(gateway: Gateway) -> 
         ({"organization_id": "org_2"}, [2]),
         ({"end_user": "ann"}, [3]),
         ({"user_type": "pro"}, [4]),
+        ({"tag": "job"}, [4, 2]),
+        ({"tag": "job", "tenant": "acme"}, [4]),
+        ({"tag": "job", "from": NOON + 1, "to": NOON + 3, "order": "asc"}, [2]),
+        ({"tag": "other"}, [2]),
+        ({"tag": "none of these"}, []),
     ],
 )
 async def test_filters(gateway: Gateway, params: dict[str, Any], expected: list[int]) -> None:
@@ -120,9 +128,9 @@ async def test_filters(gateway: Gateway, params: dict[str, Any], expected: list[
             [
                 event(0),
                 event(1, tenant="other", team_id="team_2"),
-                event(2, tenant="other", key_id="key_2", organization_id="org_2"),
+                event(2, tenant="other", key_id="key_2", organization_id="org_2", tags=("job", "other")),
                 event(3, model="big", end_user="ann"),
-                event(4, status="error", http_status=500, user_type="pro"),
+                event(4, status="error", http_status=500, user_type="pro", tags=("job",)),
             ]
         )
     )

@@ -6,14 +6,14 @@ import random
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from tests.integration.gateway.control_plane import Gateway
 
 from sluice.contracts.usage import UsageRecorded, UsageSummary
 from sluice.testing import admin_headers, service_headers
 from sluice_gateway.domain.usage_rows import UsageRows
 from sluice_gateway.retention_store import RetentionStore
-from sluice_gateway.tables import UsageRollupRow
+from sluice_gateway.tables import UsageRollupRow, UsageTagRollupRow, UsageTagRow
 
 pytestmark = pytest.mark.integration
 
@@ -39,6 +39,7 @@ def events(count: int, seed: int = 1) -> list[UsageRecorded]:
             cached_tokens=dice.randrange(10),
             cost_usd=dice.randrange(1000) / 1024,
             team_id=dice.choice([None, "team_1"]),
+            tags=dice.choice([(), ("job",), ("job", "night"), ("night",)]),
         )
         for number in range(count)
     ]
@@ -81,6 +82,13 @@ async def test_sums_are_what_the_records_come_to(gateway: Gateway) -> None:
         found = await summary(gateway, **period, team_id="team_1", tenant="acme", group_by="day")
         assert read(found.totals) == added(team), period
         assert sum(row.requests for row in found.data) == len(team)
+        job = [one for one in inside if "job" in one.tags]
+        found = await summary(gateway, **period, tag="job", group_by="day")
+        assert read(found.totals) == added(job), period
+        assert sum(row.requests for row in found.data) == len(job)
+        by_tag = {row.group: read(row) for row in (await summary(gateway, **period, group_by="tag")).data}
+        tagged = {tag: [one for one in inside if tag in one.tags] for tag in ("job", "night")}
+        assert by_tag == {tag: added(found) for tag, found in tagged.items() if found}
     for group_by, name in (("model", "model"), ("key", "key_id"), ("tenant", "tenant")):
         found = await summary(gateway, group_by=group_by)
         for row in found.data:
@@ -104,11 +112,14 @@ async def test_sums_are_made_again_from_the_records(gateway: Gateway) -> None:
     async with database.write() as session:
         await session.execute(update(UsageRollupRow).values(requests=0, cost_usd=99.0))
         await session.execute(delete(UsageRollupRow).where(UsageRollupRow.model == "big"))
+        await session.execute(delete(UsageTagRollupRow).where(UsageTagRollupRow.model == "small"))
     assert read((await summary(gateway)).totals) != added(written)
     answer = await gateway.client.post("/admin/usage/rebuild", headers=admin_headers())
     assert answer.status_code == 200
     assert answer.json()["sums"] > 10
     assert read((await summary(gateway)).totals) == added(written)
+    night = [one for one in written if "night" in one.tags]
+    assert read((await summary(gateway, tag="night")).totals) == added(night)
     refused = await gateway.client.post("/admin/usage/rebuild", headers=service_headers("gateway", "acme"))
     assert refused.status_code == 403
 
@@ -121,6 +132,9 @@ async def test_sums_go_with_their_records_and_a_rebuild_keeps_those_before(gatew
     kept = [one for one in written if one.at >= before]
     assert read((await summary(gateway, **{"from": before})).totals) == added(kept)
     assert (await summary(gateway, to=START + DAY)).totals.requests == 0
+    assert (await summary(gateway, to=START + DAY, group_by="tag")).data == ()
+    async with gateway.deps.usage._database.read() as session:
+        assert set(await session.scalars(select(UsageTagRow.event_id))) == {one.event_id for one in kept if one.tags}
     last_day = [one for one in written if one.at >= START + DAY]
     assert (await gateway.client.post("/admin/usage/rebuild", headers=admin_headers())).status_code == 200
     assert (await summary(gateway, **{"from": START + DAY})).totals.requests == len(last_day)

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_gateway.dataplane.balance import Balancer, Prefixes, balancer_of
-from sluice_gateway.dataplane.deployments import DeploymentState
+from sluice_gateway.dataplane.deployments import DeploymentState, choose
 from sluice_gateway.dataplane.plan import Stages
 from sluice_gateway.dataplane.prefixes import BLOCK_CHARS, READ_CHARS, PrefixIndex, block_hashes, prompt_text
 from sluice_gateway.dataplane.table import Compiler
+from sluice_gateway.domain.latencies import FORGOTTEN_AFTER_S, Usual
 from sluice_gateway.metrics import GatewayMetrics
 
 
@@ -253,3 +254,64 @@ def test_a_hint_counts_for_an_hour_after_it_was_last_read() -> None:
     assert (len(index), index.held("a"), index.held("b")) == (len(new), len(new), len(new))
     assert not index.matches(new, 3_000.0 + 3_720)
     assert (len(index), index.held("a"), index.held("b")) == (0, 0, 0)
+
+
+def test_with_little_to_do_replicas_get_their_shares_one_after_the_other() -> None:
+    states = [*replicas("a", weight=2), *replicas("b"), *replicas("canary", weight=0.1)]
+    asked = Counter(choose(states, float(second)).config.id for second in range(310))  # type: ignore[union-attr]
+    assert asked["a"] == pytest.approx(200, abs=3)
+    assert asked["b"] == pytest.approx(100, abs=3)
+    assert asked["canary"] == pytest.approx(10, abs=3)
+    alone = replicas("new")[0]
+    after = Counter(choose([*states, alone], 310.0 + second).config.id for second in range(40))  # type: ignore[union-attr]
+    assert after["new"] == pytest.approx(10, abs=3), "one that joins does not make up for what it missed"
+
+
+def test_the_usual_latency_rises_at_once_and_is_forgotten() -> None:
+    usual = Usual()
+    assert usual.expected(0.0) is None
+    usual.note(0.1, 0.0)
+    usual.note(2.0, 1.0)
+    assert usual.expected(1.0) == 2.0
+    usual.note(0.1, 1.0 + FORGOTTEN_AFTER_S)
+    assert usual.expected(1.0 + FORGOTTEN_AFTER_S) == pytest.approx(0.1 + 1.9 / 2.718281828)
+    assert usual.expected(200.0) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_quicker_replica_gets_more_and_the_slow_one_is_tried_again() -> None:
+    by, states = balancer("latency"), replicas("quick", "slow")
+    by.use(states)
+    took = {"quick": 0.1, "slow": 0.4}
+    asked: Counter[str] = Counter()
+    for tenth in range(1000):
+        state = by.choose(states, tenth / 10, None, {}, "tenant")
+        assert state is not None
+        asked[state.config.id] += 1
+        assert state.usual is not None
+        state.usual[False].note(took[state.config.id], tenth / 10)
+    assert 0 < asked["slow"] < 150
+    states[0].in_flight = 9
+    again = Counter(chosen(by, states, {}) for _ in range(20))
+    assert again == {"slow": 20}, "a queue outweighs what is quick by itself"
+
+
+def test_streams_are_judged_by_their_first_events() -> None:
+    by, states = balancer("latency"), replicas("a", "b")
+    by.use(states)
+    for state, whole, first in zip(states, (0.2, 3.0), (2.0, 0.1), strict=True):
+        assert state.usual is not None
+        state.usual[False].note(whole, 0.0)
+        state.usual[True].note(first, 0.0)
+    assert {chosen(by, states, {}) for _ in range(10)} == {"a"}
+    assert {chosen(by, states, {"stream": True}) for _ in range(10)} == {"b"}
+
+
+def test_a_replica_without_a_latency_counts_as_quick_as_the_quickest() -> None:
+    by, states = balancer("latency"), replicas("known", "new")
+    by.use(states)
+    assert states[0].usual is not None
+    states[0].usual[False].note(0.5, 0.0)
+    states[0].in_flight = 1
+    assert chosen(by, states, {}) == "new"
+    states[1].in_flight = 2
+    assert chosen(by, states, {}) == "known"

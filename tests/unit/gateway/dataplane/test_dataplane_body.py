@@ -35,6 +35,9 @@ JSON = st.recursive(
     ({"max_completion_tokens": -1}, "max_completion_tokens"), ({"n": 0}, "n"), ({"n": "2"}, "n"),
     ({"stream_options": {}}, "stream_options"), ({"stream": True, "stream_options": 3}, "stream_options"),
     ({"stream": True, "stream_options": {"include_usage": "y"}}, "stream_options.include_usage"),
+    ({"metadata": {"tags": [1]}}, "metadata.tags"), ({"metadata": {"tags": ["a,b"]}}, "metadata.tags"),
+    ({"metadata": {"tags": [" a"]}}, "metadata.tags"), ({"metadata": {"tags": ["a\n"]}}, "metadata.tags"),
+    ({"metadata": {"tags": ["x" * 65]}}, "metadata.tags"), ({"metadata": {"tags": [str(n) for n in range(17)]}}, "metadata.tags"),
     ({"sluice": 3}, "sluice"), ({"sluice": {"x": 1}}, "sluice.x"),
     ({"sluice": {"retrieval": {"vector_store_ids": []}}}, "sluice.retrieval"),
 ])  # fmt: skip
@@ -55,6 +58,22 @@ def test_a_wrong_value_is_named(change: dict[str, Any], param: str) -> None:
 ])  # fmt: skip
 def test_a_right_value_passes(change: dict[str, Any]) -> None:
     assert parse(orjson.dumps({**GOOD, **change}), "chat").model == "m"
+
+
+@pytest.mark.parametrize("said", [{}, {"model": ""}, {"model": None}, {"model": "own"}])
+def test_a_body_that_names_no_model_means_the_default(said: dict[str, Any]) -> None:
+    messages = {"messages": GOOD["messages"]}
+    raw = orjson.dumps({**messages, **said})
+    body = parse(raw, "chat", "usual")
+    assert body.model == (said.get("model") or "usual")
+    sent = orjson.loads(upstream_bytes(raw, body, body.fields, body.model, changed=False))
+    assert sent == {**messages, "model": body.model}
+    foreign = parse_foreign(orjson.dumps({**messages, **said, "max_tokens": 5}), registry.client("messages"), "usual")
+    assert (foreign.model, foreign.native and foreign.native["model"]) == (body.model, body.model)
+    if not said.get("model"):
+        assert foreign.canonical
+        with pytest.raises(InvalidRequest, match="model"):
+            parse(raw, "chat")
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"3", b'"x"', b"\xff\xfe", b'{"model": NaN}', b"{'model': 'm'}"])
@@ -264,3 +283,16 @@ def test_a_message_is_read_as_deep_as_it_can_be_written_again() -> None:
         with pytest.raises(InvalidRequest, match="more than 200 levels deep") as caught:
             parse(body(levels), "chat")
         assert caught.value.error_code == "too_deep"
+
+
+@pytest.mark.parametrize(
+    ("content", "plain"),
+    [
+        ("hello", True),
+        ([{"type": "text", "text": "hello"}], False),
+        ([{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}], False),
+    ],
+)
+def test_messages_that_hold_texts_only_are_known_to(content: object, plain: bool) -> None:
+    messages = [{"role": "user", "content": "hi"}, {"role": "user", "content": content}]
+    assert parse(orjson.dumps({"model": "small", "messages": messages}), "chat").plain is plain

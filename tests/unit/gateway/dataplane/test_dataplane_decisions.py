@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.contracts.guard import InputVerdict, IssueDetail, Segment
+from sluice.contracts.questions import Turn
 from sluice.contracts.retrieval import RetrievalPolicy
 from sluice.contracts.routing import Policy, Route
+from sluice.contracts.searching import Comparison, Compound, ParentExpansion, SearchFilter
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_gateway.dataplane.body import RetrievalOptions, parse
 from sluice_gateway.dataplane.context import read_heads
@@ -23,7 +25,7 @@ from sluice_gateway.dataplane.errors import (
     UnknownModel,
     UnsupportedBody,
 )
-from sluice_gateway.dataplane.plan import RetrievalPlan, Stages, compile_plan, stricter
+from sluice_gateway.dataplane.plan import Stages, compile_plan, stricter
 from sluice_gateway.dataplane.refusals import clean, refusal
 from sluice_gateway.dataplane.sse import Usage
 from sluice_gateway.dataplane.stages.admit import admit_head
@@ -42,6 +44,8 @@ from sluice_gateway.domain.ports import KeyRecord
 from sluice_gateway.metrics import GatewayMetrics
 
 KEY = KeyRecord("k", "t", "n")
+YEAR = Comparison(type="gte", key="year", value=2024)
+TEAM = Comparison(type="eq", key="team", value="north")
 
 
 class NoUpstream:
@@ -360,7 +364,7 @@ def test_evidence_joins_the_system_message() -> None:
 
 
 def test_what_retrieval_is_asked() -> None:
-    policy = RetrievalPlan(("a", "b"), 5, "hybrid", "fail")
+    policy = RetrievalPolicy(vector_store_ids=("a", "b"), rerank="features", filters=YEAR)
     asked = RetrievalOptions(vector_store_ids=("b", "c"), top_k=2, mode="bm25")
     request = context_request(asked, policy, "q" * 30_000, 100)
     assert (request.vector_store_ids, request.top_k, request.mode, len(request.query)) == (
@@ -373,6 +377,56 @@ def test_what_retrieval_is_asked() -> None:
     images = RetrievalOptions(vector_store_ids=("vs_1",), kinds=("image",))
     assert context_request(images, None, "q", 100).kinds == ("image",)
     assert (budget(2048, None), budget(2048, 2000), budget(100_000, 100)) == (768, 64, 1500)
+    assert (budget(2048, None, 5000), budget(100_000, 100, 5000)) == (1152, 5000)
+
+
+def test_a_request_ranks_otherwise_than_its_policy_field_by_field() -> None:
+    policy = RetrievalPolicy(vector_store_ids=("a",), top_k=9, rerank="features", filters=YEAR, follow_ups=False)
+    earlier = [Turn(role="user", content="And before?")]
+    asked = RetrievalOptions(
+        vector_store_ids=("b",), min_score=0.4, diversity=0.3, parent=ParentExpansion(max_tokens=300), filters=TEAM
+    )
+    request = context_request(asked, policy, "q", 100, earlier)
+    assert (request.top_k, request.rerank, request.min_score, request.diversity) == (9, "features", 0.4, 0.3)
+    assert (request.parent, request.conversation) == (ParentExpansion(max_tokens=300), ())
+    assert request.filters == Compound(type="and", filters=(YEAR, TEAM)), (
+        "a request only narrows what a policy lets it see"
+    )
+    assert context_request(asked, None, "q", 100, earlier).filters == TEAM
+    assert context_request(None, policy, "q", 100, earlier).filters == YEAR
+    deep: SearchFilter = YEAR
+    for _ in range(4):
+        deep = Compound(type="or", filters=(deep,))
+    with pytest.raises(InvalidRequest, match="together with those of the policy"):
+        context_request(RetrievalOptions(vector_store_ids=("b",), filters=deep), policy, "q", 100)
+
+
+def test_the_ranking_options_of_file_search_are_ours() -> None:
+    tool = {"type": "file_search", "vector_store_ids": ["vs_1"]}
+
+    def asked(options: object) -> RetrievalOptions:
+        said = {
+            "model": "m",
+            "messages": [{"role": "user", "content": "q"}],
+            "tools": [{**tool, "ranking_options": options}],
+        }
+        extension = parse(orjson.dumps(said), "chat").extension
+        assert extension is not None
+        assert extension.retrieval is not None
+        return extension.retrieval
+
+    weights = {"embedding_weight": 1, "text_weight": 3}
+    found = asked({"ranker": "none", "score_threshold": 0.4, "hybrid_search": weights})
+    assert (found.rerank, found.min_score, found.fusion, found.alpha) == ("none", 0.4, "weighted", 0.75)
+    assert asked({}).rerank == "features"
+    for wrong in (
+        {"ranker": "best"},
+        {"score_threshold": 2},
+        {"hybrid_search": {"embedding_weight": 0, "text_weight": 0}},
+        7,
+    ):
+        with pytest.raises(InvalidRequest, match="ranking_options"):
+            asked(wrong)
 
 
 @pytest.mark.parametrize("secret", [

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
-from sluice.contracts.routing import Policy, SamplingPolicy
+from sluice.contracts.routing import Policy
+from sluice.contracts.sampling import SamplingPolicy
 from sluice_gateway.dataplane.body import parse
 from sluice_gateway.dataplane.errors import InvalidRequest
 from sluice_gateway.dataplane.plan import stricter
 from sluice_gateway.dataplane.sampling import PRESETS, sampled
+from sluice_gateway.domain.sampling import tighter
 
 
 @pytest.mark.parametrize("preset", ["greedy", "factual", "creative"])
@@ -54,6 +56,23 @@ def test_what_is_outside_of_the_limits_is_refused(fields: dict[str, Any], param:
     inside = {"temperature": 1.0, "top_p": 0.95, "top_k": 100, "max_tokens": 500}
     assert sampled(inside, limits, None) == inside
     assert sampled({}, limits, None) == {"max_tokens": 500}
+
+
+def test_values_of_a_policy_replace_its_presets_and_stay_in_its_limits() -> None:
+    policy = SamplingPolicy(preset="factual", temperature=0.9, max_temperature=0.8)
+    assert sampled({}, policy, None) == {"temperature": 0.8, "top_p": PRESETS["factual"]["top_p"]}
+    assert sampled({"temperature": 0.1}, policy, None)["temperature"] == 0.1
+    assert sampled({}, policy, "greedy") == {"temperature": 0.0}
+    assert sampled({}, SamplingPolicy(top_p=0.4), None, alone=True) == {"top_p": 0.4}
+    assert sampled({"temperature": 1.0}, SamplingPolicy(top_p=0.4), None, alone=True) == {"temperature": 1.0}
+
+
+def test_of_two_the_first_that_says_something_fills_in_and_the_tighter_limits_count() -> None:
+    key = SamplingPolicy(preset="greedy", max_tokens=900)
+    team = SamplingPolicy(temperature=0.6, max_temperature=0.5, max_tokens=300)
+    assert tighter(key, team) == SamplingPolicy(preset="greedy", max_temperature=0.5, max_tokens=300)
+    assert tighter(SamplingPolicy(max_tokens=900), team) == team
+    assert tighter(None, team) is team
 
 
 def test_two_policies_together_leave_what_both_leave() -> None:

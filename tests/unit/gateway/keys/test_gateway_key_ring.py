@@ -1,5 +1,7 @@
-from tests.unit.gateway.keys.tenants import PEPPER, directory, header, lineage, stored
+import pytest
+from tests.unit.gateway.keys.tenants import PEPPER, directory, header, lineage, stored, team
 
+from sluice_gateway.domain.allowed import resolved
 from sluice_gateway.domain.ring import Delegation, MemoryKeyRing
 
 
@@ -60,6 +62,39 @@ def test_a_ring_is_loaded_once_keys_were_read_even_if_there_are_none() -> None:
     ring.replace(directory())
     assert ring.loaded
     assert len(ring) == 0
+
+
+def test_patterns_stand_for_the_models_that_there_are_at_every_level() -> None:
+    ring = MemoryKeyRing(PEPPER)
+    here = team(models=("openai/*", "smollm2"))
+    ring.replace(
+        directory(stored(1, models=("*gpt-4*", "later", "smollm2"), team_id=here.id), stored(2), teams=(here,))
+    )
+
+    def allowed() -> frozenset[str] | None:
+        found = ring.lookup(header(1))
+        assert found is not None
+        return found.models
+
+    assert allowed() == {"smollm2"}
+    ring.use_names(frozenset({"openai/gpt-4o", "openai/gpt-3.5", "azure/gpt-4", "smollm2", "auto"}))
+    assert allowed() == {"openai/gpt-4o", "smollm2"}
+    seen = ring.lookup(header(1))
+    ring.use_names(frozenset({"auto", "azure/gpt-4", "openai/gpt-3.5", "openai/gpt-4o", "smollm2"}))
+    assert ring.lookup(header(1)) is seen
+    ring.use_names(frozenset({"openai/gpt-4o", "openai/gpt-4.1", "openai/GPT-4"}))
+    assert allowed() == {"openai/gpt-4o", "openai/gpt-4.1", "smollm2"}
+    other = ring.lookup(header(2))
+    assert other is not None
+    assert other.models is None
+
+
+@pytest.mark.parametrize(("pattern", "found"), [
+    ("*", {"a", "a.b", "axb", "openai/a"}), ("a", {"a"}), ("a*", {"a", "a.b", "axb"}), ("a.*", {"a.b"}), ("a.b*", {"a.b"}),
+    ("**b", {"a.b", "axb"}), ("*/*", {"openai/a"}), ("A*", set()), ("[a]*", set()), ("gone", {"gone"}),
+])  # fmt: skip
+def test_a_pattern_fits_whole_names(pattern: str, found: set[str]) -> None:
+    assert resolved(frozenset({pattern}), ("a", "a.b", "axb", "openai/a")) == found
 
 
 class Checker:

@@ -35,6 +35,7 @@ class Owner:
 
     ran_dry: list[int] = field(default_factory=list)
     came_back: int = 0
+    alone: bool = False
 
     def dry(self, lease: Lease, amount: int) -> None:
         self.ran_dry.append(amount)
@@ -165,14 +166,29 @@ def test_the_last_units_are_not_held_by_a_process_that_does_not_need_them() -> N
 def test_a_lease_asks_for_more_before_it_is_empty() -> None:
     one = lease()
     one.answered(0, Grant(100, 0, 900, 0, wanted=False, seeded=True))
-    assert (one.free, one.back) == (75, 25)
-    assert reserve(draws(one), 0, 75) is not None
+    assert (one.free, one.back) == (50, 50)
+    assert reserve(draws(one), 0, 50) is not None
     assert isinstance(one.owner, Owner)
     assert one.owner.ran_dry == []
-    assert reserve(draws(one), 0, 20) is not None
-    assert one.owner.ran_dry == [20]
-    assert reserve(draws(one), 0, 20) is None
+    assert reserve(draws(one), 0, 45) is not None
+    assert one.owner.ran_dry == [45]
+    assert reserve(draws(one), 0, 45) is None
     assert one.held == 5
+
+
+@pytest.mark.parametrize(("alone", "kept"), [(True, 1), (False, 0)])
+def test_the_place_of_a_client_that_asks_again_and_again_is_kept_for_a_while_if_nobody_else_may_need_it(
+    alone: bool, kept: int
+) -> None:
+    one = lease(PLACES)
+    assert isinstance(one.owner, Owner)
+    one.owner.alone = alone
+    one.answered(0, Grant(1, 0, 9, 0, wanted=False, seeded=True))
+    one.settle_down()
+    assert one.held == kept
+    for _ in range(4):
+        one.settle_down()
+    assert one.held == 0
 
 
 def test_a_reservation_takes_from_all_leases_or_from_none() -> None:

@@ -33,10 +33,10 @@ def admit_head(heads: Heads, limit: int) -> None:
         )
 
 
-def admit_body(raw: bytes, endpoint: Endpoint) -> ParsedBody:
-    """Parse and check the body."""
-    client = endpoint.client
-    return parse(raw, endpoint.kind) if client is None else parse_foreign(raw, client)
+def admit_body(raw: bytes, endpoint: Endpoint, key: KeyRecord) -> ParsedBody:
+    """Parse and check the body; where it names no model the key's is meant."""
+    client, model = endpoint.client, key.default_model
+    return parse(raw, endpoint.kind, model) if client is None else parse_foreign(raw, client, model)
 
 
 def admit_links(body: ParsedBody, options: Options) -> None:

@@ -148,7 +148,6 @@ class Attempts:
             AttemptFailed: the deployment's credential is not set.
             InvalidRequest: something in the request has no counterpart in the deployment's API.
         """
-        config = state.config
         headers: tuple[tuple[str, str], ...] = ()
         form = ctx.form
         body: bytes | memoryview
@@ -158,9 +157,9 @@ class Attempts:
             path = ctx.endpoint.upstream_path
             fields, changed = ctx.fields, ctx.changed
             if ctx.structure is not None:
-                fields = in_terms_of(config.provider, ctx.structure, fields, ctx.endpoint.kind)
+                fields = in_terms_of(state.config.provider, ctx.structure, fields, ctx.endpoint.kind)
                 changed = changed or fields is not ctx.fields
-            body = upstream_bytes(ctx.raw, ctx.body, fields, config.upstream_model, changed=changed)
+            body = upstream_bytes(ctx.raw, ctx.body, fields, state.upstream_model, changed=changed)
         else:
             path, headers, body = foreign.request(ctx, entry, state)
         before, after = state.paths
@@ -172,7 +171,7 @@ class Attempts:
             headers = (*headers, self._credential(ctx, state))
         if traceparent is not None:
             headers = (*headers, ("traceparent", traceparent))
-        limit_s, idle_s = state.first_byte_s if ctx.body.stream else config.timeout_s, state.idle_s
+        limit_s, idle_s = state.first_byte_s if ctx.body.stream else state.timeout_s, state.idle_s
         if ctx.wishes is not None:
             limit_s, idle_s = _shorter(ctx.wishes, limit_s, idle_s, streamed=ctx.body.stream)
         call = (Call if form is None else FormCall)(
@@ -180,14 +179,14 @@ class Attempts:
             body,
             headers,
             ctx.heads.request_id,
-            config.connect_timeout_s,
+            state.connect_timeout_s,
             limit_s,
             ctx.deadline,
             idle_s,
         )
         if form is not None and isinstance(call, FormCall):
             texts = {"prompt": ctx.fields["prompt"]} if "prompt" in ctx.fields else {}
-            call.lead = form.texts_with({**texts, "model": config.upstream_model})
+            call.lead = form.texts_with({**texts, "model": state.upstream_model})
         return call
 
     def judge(
@@ -249,7 +248,7 @@ class Attempts:
 
     def note(self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState, failure: AttemptFailed) -> None:
         """Count a failed attempt and set what is tried next; the deployment rests, unless it only refused or asked for a pause."""
-        reason, name = failure.reason, state.config.id
+        reason, name = failure.reason, state.id
         entry.metrics.upstream_error(reason)
         ctx.failure = failure.error
         ctx.first = ctx.first or name

@@ -1,6 +1,7 @@
 """An answer on its way to the client, and what is kept of it."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ from sluice.contracts.routing import CachePolicy
 from sluice_gateway.dataplane.asgi import Message, Send
 from sluice_gateway.dataplane.confidence import LOW, UNKNOWN, Confidence
 from sluice_gateway.dataplane.context import RequestContext
-from sluice_gateway.dataplane.replay import kept_of
+from sluice_gateway.dataplane.replay import as_whole, kept_of
 from sluice_gateway.dataplane.stages import cache_items
 from sluice_gateway.dataplane.stages.guard_output import DISPUTED_ANSWER, HALLUCINATION
 from sluice_gateway.dataplane.table import ModelEntry
@@ -83,6 +84,28 @@ def entry_of(ctx: RequestContext, policy: CachePolicy, recorder: Recorder, asked
         usage=_COST.sub(_FREE, kept.usage),
         verdicts=_verdicts(ctx),
     )
+
+
+def said(ctx: RequestContext, entry: Entry) -> str:
+    """Return the text of a kept answer, "" when it has none; of streams those of chat completions are read."""
+    if entry.streamed and ctx.endpoint.client is not None:
+        return ""
+    answer = as_whole(entry) if entry.streamed else orjson.loads(entry.pieces[0])
+    return "" if answer is None else "".join(_texts(answer))
+
+
+def _texts(part: Any) -> Iterator[str]:
+    # Texts lie under `content` (chat completions), or as `text` in lists of parts (messages, responses).
+    if isinstance(part, list):
+        for one in part:
+            yield from _texts(one)
+    elif isinstance(part, dict):
+        for name in ("choices", "message", "output", "content", "text"):
+            found = part.get(name)
+            if isinstance(found, str):
+                yield found
+            elif found is not None:
+                yield from _texts(found)
 
 
 def _verdicts(ctx: RequestContext) -> bytes:

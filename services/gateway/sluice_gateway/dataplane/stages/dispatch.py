@@ -81,7 +81,7 @@ class Dispatch:
         state = ctx.deployment
         assert state is not None
         assert ctx.model is not None
-        if ctx.model is not first or ctx.first not in (None, state.config.id):
+        if ctx.model is not first or ctx.first not in (None, state.id):
             ctx.model.metrics.fallback()
         return answer
 
@@ -127,6 +127,7 @@ class Dispatch:
         state.in_flight += 1
         kept = False
         latency = state.watched(streamed=ctx.body.stream) if ctx.plan.attempts.hedge_share is not None else None
+        usual = None if state.usual is None else state.usual[ctx.body.stream]
         began = self._deps.clock.monotonic()
         try:
             if ctx.span is None:
@@ -136,7 +137,7 @@ class Dispatch:
             kept = True
         except AttemptFailed as exc:
             if exc.reason != "timeout":
-                latency = None  # it says nothing of how long an answer takes
+                latency = usual = None  # it says nothing of how long an answer takes
             self._attempts.note(ctx, entry, state, exc)
             return None
         finally:
@@ -145,6 +146,9 @@ class Dispatch:
             if latency is not None and not ctx.gone:
                 # One that was stopped took at least so long: leaving it out would make a slow deployment look quick.
                 latency.note(self._deps.clock.monotonic() - began)
+            if usual is not None and not ctx.gone:
+                now = self._deps.clock.monotonic()
+                usual.note(now - began, now)
         state.succeeded()
         ctx.model = entry
         ctx.deployment = state
@@ -155,7 +159,7 @@ class Dispatch:
             names.GEN_AI_OPERATION: ctx.endpoint.operation,
             names.GEN_AI_PROVIDER: state.config.provider,
             names.GEN_AI_REQUEST_MODEL: state.config.upstream_model,
-            names.DEPLOYMENT: state.config.id,
+            names.DEPLOYMENT: state.id,
         }
         with self._deps.tracing.span(
             f"{ctx.endpoint.operation} {entry.name}", kind=SpanKind.CLIENT, attributes=attributes

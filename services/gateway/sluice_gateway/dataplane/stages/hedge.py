@@ -99,7 +99,7 @@ class Hedge:
         # Of the same API, so that what goes out and comes back is translated in one way.
         now, options, metrics = self._deps.clock.monotonic(), self._deps.options, entry.metrics
         alike = [one for one in entry.open_to(ctx.key.regions) if type(one.provider) is type(state.provider)]
-        other = choose(alike, now, (ctx.tried or frozenset()) | {state.config.id})
+        other = choose(alike, now, (ctx.tried or frozenset()) | {state.id})
         if other is None:
             metrics.hedge("no_deployment")
         elif not metrics.retries.take(now, metrics.answered(), options.retry_share):

@@ -11,6 +11,7 @@ from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.domain.leases import nano_dollars
 from sluice_gateway.domain.ports import UsageFields, UsageSink
 
+_TENANT, _TTFT, _ISSUES = map(UsageFields._fields.index, ("tenant", "ttft_ms", "guard_issues"))
 _LONGEST_USER = 128
 _LONGEST_NAMED = 57  # with "-repair" as long as a request id may be
 _BESIDE: dict[str, tuple[UsageStatus, int, str]] = {
@@ -26,30 +27,31 @@ def event_id(heads: Heads) -> str:
 
 def event_of(ctx: RequestContext, bill: Settlement, ended: float, life: str) -> UsageFields:
     """Return the usage event of a request that ends at `ended` (the clock of `ctx.started`) in a life of this process."""
-    key = ctx.key
-    deployment = ctx.deployment
+    key, model, deployment = ctx.key, ctx.model, ctx.deployment
     end_user = ctx.fields.get("user")
     if end_user is not None:
         end_user = end_user[:_LONGEST_USER] if type(end_user) is str else None
-    # By position: with names, building this object takes twice as long.
-    return UsageFields(
+    # By position: with names, building this object takes twice as long; and in two tuples, since one of more than 30 is made as a list first.
+    asked = (
         event_id(ctx.heads),
         ctx.heads.request_id,
         ctx.at,
         key.tenant,
         key.key_id,
         ctx.endpoint.path,
-        ctx.model.name if ctx.model is not None else ctx.body.model,
+        model.name if model is not None else ctx.body.model,
         ctx.status,
         ctx.http_status,
         ctx.route.name if ctx.route is not None else None,
-        deployment.config.id if deployment is not None else None,
+        deployment.id if deployment is not None else None,
         ctx.error_code,
         ctx.body.stream,
         bill.prompt_tokens,
         bill.completion_tokens,
         bill.exact,
         bill.cost_usd,
+    )
+    came = (
         ctx.ttft * 1000 if ctx.ttft is not None else None,
         (ended - ctx.started) * 1000,
         ctx.guard_issues,
@@ -61,9 +63,13 @@ def event_of(ctx: RequestContext, bill: Settlement, ended: float, life: str) -> 
         key.team_id,
         end_user,
         None if bill.details is None else bill.details[:],
-        None if ctx.model is None else ctx.model.price_source,
+        None if model is None else model.price_source,
         ctx.user_type,
+        ctx.tags,
+        ctx.prompt,
+        ctx.prompt_version,
     )
+    return UsageFields._make(asked + came)
 
 
 def record_beside(
@@ -91,13 +97,30 @@ def record_beside(
             event_id="evt_" + fresh_hex(),
             request_id=f"{ctx.heads.request_id[:_LONGEST_NAMED]}-{why}",
             model=model.name,
-            deployment=state.config.id,
+            deployment=state.id,
             status=status,
             http_status=http_status,
             error_code=code,
             ttft_ms=None,
         )
     )
+
+
+def record_again(ctx: RequestContext, usage: UsageSink, ended: float, row: UsageFields) -> None:
+    """Write down a request that is answered from memory as the one of `row` was: no model worked for it.
+
+    Raises:
+        DependencyUnavailable: as `record`.
+    """
+    if ctx.reservation is not None:
+        ctx.reservation.settle(0, 0)
+        ctx.reservation = None
+    heads, ttft = ctx.heads, ctx.ttft
+    first_word = None if ttft is None else ttft * 1000
+    own = event_id(heads), heads.request_id, ctx.at
+    took = (ended - ctx.started) * 1000
+    usage.record(UsageFields._make((*own, *row[_TENANT:_TTFT], first_word, took, *row[_ISSUES:])))
+    ctx.recorded = True
 
 
 def record(ctx: RequestContext, usage: UsageSink, ended: float) -> Settlement:

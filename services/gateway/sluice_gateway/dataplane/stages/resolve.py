@@ -47,7 +47,7 @@ def resolve(table: Table, key: KeyRecord, endpoint: Endpoint, body: ParsedBody, 
     model = table.models.get(name)
     if model is not None:
         check_model(model, endpoint, body, raw_size)
-        if key.policy is None and body.extension is None:
+        if key.policy is None and key.sampling is None and body.extension is None:
             return Resolved(model, None, model.plan)
         return Resolved(model, None, _plan(table, key, body, model))
     route = table.routes.get(name)
@@ -57,7 +57,7 @@ def resolve(table: Table, key: KeyRecord, endpoint: Endpoint, body: ParsedBody, 
         )
     if not route.candidates or route.candidates[0].config.kind != endpoint.model_kind:
         raise _wrong_kind(name, route.candidates[0].config.kind if route.candidates else "chat", endpoint)
-    if key.policy is None and body.extension is None:
+    if key.policy is None and key.sampling is None and body.extension is None:
         return Resolved(None, route, route.plan)
     return Resolved(None, route, _plan(table, key, body, route))
 
@@ -68,9 +68,9 @@ def check_model(model: ModelEntry, endpoint: Endpoint, body: ParsedBody, raw_siz
     Raises:
         InvalidRequest: the wrong endpoint, more output tokens than the model gives, or a prompt that cannot fit.
     """
-    if model.config.kind != endpoint.model_kind:
-        raise _wrong_kind(model.name, model.config.kind, endpoint)
-    most = model.config.max_output_tokens
+    if model.kind != endpoint.model_kind:
+        raise _wrong_kind(model.name, model.kind, endpoint)
+    most = model.most_output
     if most is not None and body.max_tokens is not None and body.max_tokens > most:
         raise InvalidRequest(
             f"`max_tokens` is {body.max_tokens}; {model.name} gives at most {most}. Lower it.",
@@ -119,7 +119,7 @@ def _plan(table: Table, key: KeyRecord, body: ParsedBody, entry: ModelEntry | Ro
                 code="policy_not_found",
             )
     retrieval = extension is not None and extension.retrieval is not None
-    plan = table.plan(base, added, virtual=isinstance(entry, RouteEntry), retrieval=retrieval)
+    plan = table.plan(base, added, virtual=isinstance(entry, RouteEntry), retrieval=retrieval, own=key.sampling)
     return plan if extension is None or extension.sampling is None else plan.waiting()
 
 

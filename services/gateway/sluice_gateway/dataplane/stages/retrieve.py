@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from pydantic import ValidationError
+
 from sluice.contracts.questions import Turn
-from sluice.contracts.retrieval import ContextReply, ContextRequest
-from sluice.errors import SluiceError
+from sluice.contracts.retrieval import ContextReply, ContextRequest, RetrievalPolicy
+from sluice.contracts.searching import Compound, RankingControl, SearchFilter
+from sluice.errors import NotFound, SluiceError
 from sluice_gateway.dataplane.body import RetrievalOptions
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
-from sluice_gateway.dataplane.errors import InvalidRequest, from_service
-from sluice_gateway.dataplane.plan import RetrievalPlan
+from sluice_gateway.dataplane.errors import InvalidRequest, NotThere, from_service, wrong_value
 from sluice_gateway.dataplane.stages.evidence import Evidence
 from sluice_gateway.dataplane.texts import Path, Piece, pieces, question
 from sluice_gateway.dataplane.wants import remembered_user
@@ -20,47 +22,68 @@ _MAX_STORES = 20
 _MAX_TURNS, _MAX_TURN = 12, 2000
 
 
+_SETTINGS = frozenset(RankingControl.model_fields) | {"placement", "template", "understand"}
+
+
 def context_request(
     asked: RetrievalOptions | None,
-    policy: RetrievalPlan | None,
+    policy: RetrievalPolicy | None,
     query: str,
     budget_tokens: int,
     earlier: Sequence[Turn] = (),
     user: str = "",
 ) -> ContextRequest:
-    """Return the question: the stores of the policy and those that the request names, with the request's own settings first.
+    """Return the question: the stores of the policy and those that the request names, with what the request says before the policy's.
 
-    `user` is the end user whom the request names: without one nothing is remembered.
+    `user` is the end user whom the request names: without one nothing is remembered. `earlier` are the messages before the
+    question: from them a follow-up is made a question that stands alone.
 
-    `earlier` are the messages before the question: from them a follow-up is made a question that stands alone.
+    Raises:
+        InvalidRequest: the filters of request and policy together are too deep.
     """
     stores = dict.fromkeys((*(policy.vector_store_ids if policy else ()), *(asked.vector_store_ids if asked else ())))
-    settings = asked or policy
-    assert settings is not None
     memory = (asked.memory if asked is not None else None) or (policy.memory if policy is not None else None)
     if memory is not None and memory.user is None:
         memory = memory.model_copy(update={"user": user}) if user else None
+    settings: dict[str, object] = {}
+    for said in (policy, asked):
+        if said is not None:
+            settings |= {name: getattr(said, name) for name in _SETTINGS & said.model_fields_set}
+    settings["filters"] = _narrowed(policy, asked)
+    follow_ups = next((one.follow_ups for one in (asked, policy) if one and "follow_ups" in one.model_fields_set), True)
     return ContextRequest(
         query=query[-_MAX_QUERY:],
         vector_store_ids=tuple(stores)[:_MAX_STORES],
         memory=memory,
-        top_k=settings.top_k,
-        mode=settings.mode,
         budget_tokens=budget_tokens,
-        rerank=settings.rerank,
-        placement=settings.placement,
-        template=settings.template,
-        conversation=tuple(earlier) if settings.follow_ups else (),
-        understand=settings.understand or (policy.understand if policy is not None else None),
-        filters=None if asked is None else asked.filters,
-        kinds=("text", "image") if asked is None else asked.kinds,
+        conversation=tuple(earlier) if follow_ups else (),
+        **settings,
     )
 
 
-def budget(context_tokens: int, max_tokens: int | None) -> int:
-    """Return how many tokens of evidence may be put before the question: half of what the answer leaves of the context."""
+def _narrowed(policy: RetrievalPolicy | None, asked: RetrievalOptions | None) -> SearchFilter | None:
+    filters = tuple(one.filters for one in (policy, asked) if one is not None and one.filters is not None)
+    if len(filters) < 2:
+        return filters[0] if filters else None
+    try:
+        return Compound(type="and", filters=filters)
+    except ValidationError as exc:
+        raise wrong_value(
+            "sluice.retrieval.filters", "are too many or too deep together with those of the policy."
+        ) from exc
+
+
+def budget(context_tokens: int, max_tokens: int | None, wanted: int | None = None) -> int:
+    """Return how many tokens of evidence may be put before the question.
+
+    Half of what the answer leaves of the context, and 1,500 at most; where more is `wanted`, three quarters at most.
+    """
     left = context_tokens - (max_tokens or context_tokens // 4)
-    return max(64, min(1500, left // 2))
+    return max(64, min(1500, left // 2)) if wanted is None else max(64, min(wanted, left * 3 // 4))
+
+
+def _wanted(asked: RetrievalOptions | None, policy: RetrievalPolicy | None) -> int | None:
+    return (asked.budget_tokens if asked else None) or (policy.budget_tokens if policy else None)
 
 
 def said_before(found: Sequence[Piece]) -> list[Turn]:
@@ -112,6 +135,8 @@ class Retrieve:
             self._deps.metrics.stage_errors.labels("retrieve").inc()
             if asked is None and ctx.plan.retrieval is not None and ctx.plan.retrieval.on_error == "continue":
                 return
+            if isinstance(exc, NotFound):
+                raise NotThere(exc.detail) from exc
             raise from_service(exc, "retrieval service") from exc
         ctx.searched = queries
         ctx.context_text = reply.text
@@ -145,7 +170,7 @@ class Retrieve:
             asked,
             ctx.plan.retrieval,
             query,
-            budget(smallest, ctx.body.max_tokens),
+            budget(smallest, ctx.body.max_tokens, _wanted(asked, ctx.plan.retrieval)),
             earlier,
             remembered_user(ctx.fields),
         )

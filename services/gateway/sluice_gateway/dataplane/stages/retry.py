@@ -51,7 +51,7 @@ class Retries:
             0.0 if state.failures else max(0.0, state.paused_until - now)
             for entry in ctx.chain
             for state in entry.open_to(ctx.key.regions)
-            if state.config.id not in ctx.hopeless
+            if state.id not in ctx.hopeless
         ]
         return min(waits, default=0.0)
 

@@ -3,7 +3,7 @@
 from sluice.contracts.routing import RouteDecision, RouteRequest
 from sluice.errors import DeadlineExceeded, DependencyUnavailable, NotFound, SluiceError, UpstreamFailed
 from sluice_gateway.dataplane.context import RequestContext
-from sluice_gateway.dataplane.deployments import choose
+from sluice_gateway.dataplane.deployments import is_free
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import InvalidRequest, Overloaded, Unavailable, UnknownModel, from_service
 from sluice_gateway.dataplane.plan import Plan
@@ -46,7 +46,7 @@ def permitted(chain: tuple[ModelEntry, ...], key: KeyRecord, route: RouteEntry) 
 
 def stand_in(route: RouteEntry, now: float, regions: frozenset[str] | None = None) -> tuple[ModelEntry, ...]:
     """Return the order to try without the router: candidates that can answer now first, then the route's fallbacks."""
-    ready = [entry for entry in route.candidates if choose(entry.open_to(regions), now) is not None]
+    ready = [entry for entry in route.candidates if is_free(entry.open_to(regions), now)]
     return tuple(dict.fromkeys((*ready, *route.candidates, *route.fallbacks)))
 
 
@@ -130,4 +130,4 @@ def plan_with(ctx: RequestContext, route: RouteEntry, model: ModelEntry, policy:
         raise Unavailable("The router named a policy that is not known here yet. Try again in a few seconds.")
     chosen = model.policy or table.policy(policy)
     retrieval = extension is not None and extension.retrieval is not None
-    return table.plan(route.policy, added, chosen, virtual=True, retrieval=retrieval)
+    return table.plan(route.policy, added, chosen, virtual=True, retrieval=retrieval, own=ctx.key.sampling)

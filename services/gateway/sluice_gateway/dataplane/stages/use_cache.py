@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from sluice.errors import DependencyUnavailable
 from sluice_gateway.cache.similar import Asked, Near
+from sluice_gateway.cache.tuning import Pair
 from sluice_gateway.dataplane.answers import SSE, cost, decision_headers, lines, says_little, unaccounted
 from sluice_gateway.dataplane.asgi import Headers
 from sluice_gateway.dataplane.context import RequestContext
@@ -14,12 +15,13 @@ from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import Gone
 from sluice_gateway.dataplane.replay import shown
 from sluice_gateway.dataplane.stages import cache_items
-from sluice_gateway.dataplane.stages.cache_entry import Recorder, entry_of, tell_again
+from sluice_gateway.dataplane.stages.cache_entry import Recorder, entry_of, said, tell_again
 from sluice_gateway.dataplane.stages.cache_items import Items
 from sluice_gateway.dataplane.stages.cache_question import Asking
 from sluice_gateway.dataplane.stages.cache_wish import Wish, asking_of, wish_of
-from sluice_gateway.dataplane.stages.record import record
+from sluice_gateway.dataplane.stages.record import record, record_again
 from sluice_gateway.domain.cached import Entry, Found, Level
+from sluice_gateway.domain.ports import UsageFields
 
 Generate = Callable[[RequestContext], Awaitable[None]]
 
@@ -48,6 +50,7 @@ class Caching:
     def __init__(self, deps: DataPlaneDeps, before_end: Callable[[RequestContext], None]) -> None:
         self._answers = deps.answers
         self._similar = deps.similar
+        self._thresholds = deps.thresholds
         self._usage = deps.usage
         self._clock = deps.clock
         self._before_end = before_end
@@ -77,12 +80,16 @@ class Caching:
         """Return what answers from the cache would have cost."""
         return self._saved_usd.value
 
-    def at_hand(self, ctx: RequestContext) -> Ready | None:
-        """Return the answer if it is in the memory of this process; a request that gets nothing of the cache is marked so."""
+    def wish(self, ctx: RequestContext) -> Wish | None:
+        """Return what a request wants of the cache; one that wants or gets nothing of it is marked so."""
         wish = wish_of(ctx)
         if wish is None:
             self._bypass(ctx)
-        if wish is None or not wish.reads:
+        return wish
+
+    def at_hand(self, ctx: RequestContext, wish: Wish) -> Ready | None:
+        """Return the answer if it is in the memory of this process."""
+        if not wish.reads:
             return None
         if wish.items is not None:
             cache_items.look_at_hand(self._answers, wish.items, ctx.at, wish.max_age)
@@ -90,13 +97,18 @@ class Caching:
         entry = self._answers.at_hand(wish.key, ctx.at)
         return None if entry is None else _ready(ctx, wish, Found(entry, "l1"), ctx.at)
 
+    def still(self, ready: Ready, wish: Wish, at: float) -> bool:
+        """Tell whether what was found before is still what memory has for the same wish, as it was found."""
+        entry = self._answers.at_hand(wish.key, at)
+        return entry is ready.found.entry and at - entry.stored_at <= wish.max_age
+
     def _bypass(self, ctx: RequestContext) -> None:
         if ctx.cache is None:
             self._outcomes["bypass"].value += 1
             ctx.cache = b"bypass"
 
-    def hit(self, ctx: RequestContext, ready: Ready) -> None:
-        """Record a request that is answered with what was found.
+    def hit(self, ctx: RequestContext, ready: Ready, row: UsageFields | None = None) -> None:
+        """Record a request that is answered with what was found; `row` is that of one that was answered with the same before.
 
         Raises:
             DependencyUnavailable: it cannot be recorded; it must not end as a success.
@@ -108,7 +120,10 @@ class Caching:
         now = self._clock.monotonic()
         if ctx.body.stream:
             ctx.ttft = now - ctx.started
-        record(ctx, self._usage, now)
+        if row is None:
+            record(ctx, self._usage, now)
+        else:
+            record_again(ctx, self._usage, now, row)
         self._outcomes[found.level if near is None else "semantic"].value += 1
         self._save(entry)
 
@@ -119,12 +134,12 @@ class Caching:
 
     async def run(self, ctx: RequestContext, generate: Generate) -> None:
         """Answer from the cache, or let `generate` answer and keep that."""
-        wish = wish_of(ctx)
+        wish = self.wish(ctx)
         if wish is None:
-            self._bypass(ctx)
             await generate(ctx)
             return
         leads = kept = False
+        doubted: Ready | None = None
         asking = None if self._similar is None or wish.policy.semantic is None else asking_of(ctx, wish.policy)
         try:
             found = None
@@ -139,19 +154,29 @@ class Caching:
                     self._flights[wish.key] = []
                     found = await self._from_others(ctx, wish)
                 if found is None and asking is not None:
-                    found = await self._in_other_words(ctx, wish, asking)
+                    found, doubted = await self._in_other_words(ctx, wish, asking)
             if found is not None:
                 await self._replay(ctx, found)
                 return
-            ask = self._ask if wish.items is None else self._ask_items
-            kept = await ask(ctx, wish, generate)
-            if kept and asking is not None and self._similar is not None:
-                self._similar.keep(asking.place, Asked(asking.question.text, wish.key), asking.policy.ttl_s)
+            kept = await self._answer(ctx, wish, generate, asking, doubted)
         finally:
             if leads:
                 self._land(wish.key)
                 if not kept:
                     self._answers.free_soon(wish.key)
+
+    async def _answer(
+        self, ctx: RequestContext, wish: Wish, generate: Generate, asking: Asking | None, doubted: Ready | None
+    ) -> bool:
+        # Lets the model answer, and tells whether that was kept.
+        if wish.items is not None:
+            return await self._ask_items(ctx, wish, generate)
+        entry = await self._ask(ctx, wish, generate)
+        if entry is not None and asking is not None and self._similar is not None:
+            self._similar.keep(asking.place, Asked(asking.question.text, wish.key), asking.policy.ttl_s)
+            if doubted is not None:
+                self._learn(ctx, asking, doubted, entry)
+        return entry is not None
 
     async def _look(self, ctx: RequestContext, wish: Wish, *, news: bool = False) -> Ready | None:
         now = self._clock.now()
@@ -199,22 +224,44 @@ class Caching:
             await asyncio.sleep(_LOOK_S)
         return None
 
-    async def _in_other_words(self, ctx: RequestContext, wish: Wish, asking: Asking) -> Ready | None:
+    async def _in_other_words(
+        self, ctx: RequestContext, wish: Wish, asking: Asking
+    ) -> tuple[Ready | None, Ready | None]:
+        # What is found is the answer, or is doubted: then the model answers too, so that the threshold can be learned from both answers.
         assert self._similar is not None
+        threshold, tuning = asking.policy.threshold, asking.policy.tune
+        sampled, before = False, (ctx.confidence, ctx.groundedness, ctx.guard_issues)
+        if tuning is not None and self._thresholds is not None:
+            threshold = self._thresholds.of(_named(ctx), asking.policy)
+            sampled = self._thresholds.samples(tuning)
         started = self._clock.monotonic()
         outcome: Literal["hit", "miss", "unavailable"] = "miss"
         ready = None
         try:
             near = await self._similar.find(
-                asking.place, asking.question, asking.policy.threshold, tenant=ctx.key.tenant
+                asking.place,
+                asking.question,
+                min(threshold, tuning.least) if tuning is not None and sampled else threshold,
+                tenant=ctx.key.tenant,
             )
             ready = await self._nearest(ctx, wish, asking, near)
-            outcome = "miss" if ready is None else "hit"
+            outcome = "miss" if ready is None or sampled else "hit"
         except DependencyUnavailable:
             outcome = "unavailable"
             self._unavailable.value += 1
         self._looked[outcome].observe(self._clock.monotonic() - started)
-        return ready
+        if ready is not None and sampled:
+            ctx.confidence, ctx.groundedness, ctx.guard_issues = (
+                before  # what was said of the kept answer is not said of the new one
+            )
+            return None, ready
+        return ready, None
+
+    def _learn(self, ctx: RequestContext, asking: Asking, doubted: Ready, entry: Entry) -> None:
+        kept, own, near = said(ctx, doubted.found.entry), said(ctx, entry), doubted.near
+        if kept and own and near is not None and self._thresholds is not None:
+            pair = Pair(near.similarity, kept, own)
+            self._thresholds.learn(_named(ctx), asking.policy, pair, tenant=ctx.key.tenant)
 
     async def _nearest(self, ctx: RequestContext, wish: Wish, asking: Asking, near: list[Near]) -> Ready | None:
         now = self._clock.now()
@@ -226,7 +273,7 @@ class Caching:
                 return ready._replace(near=one)
         return None
 
-    async def _ask(self, ctx: RequestContext, wish: Wish, generate: Generate) -> bool:
+    async def _ask(self, ctx: RequestContext, wish: Wish, generate: Generate) -> Entry | None:
         self._outcomes["miss"].value += 1
         ctx.cache = b"miss"
         asked = ctx.chain[0]
@@ -236,7 +283,7 @@ class Caching:
         entry = entry_of(ctx, wish.policy, recorder, asked)
         if entry is not None:
             self._answers.keep(wish.key, {wish.key: entry}, self._clock.now())
-        return entry is not None
+        return entry
 
     async def _ask_items(self, ctx: RequestContext, wish: Wish, generate: Generate) -> bool:
         items, asked = wish.items, ctx.chain[0]
@@ -273,13 +320,25 @@ class Caching:
             raise Gone from exc
 
 
-def head_of_hit(ctx: RequestContext, ready: Ready) -> bytes:
-    """Return the header lines of an answer from the cache, whose request has been recorded."""
+def _named(ctx: RequestContext) -> str:
+    return ctx.route.name if ctx.route is not None else ctx.chain[0].name
+
+
+def template_of_hit(ctx: RequestContext, ready: Ready) -> bytes | None:
+    """Return the header lines of such an answer as a template for its request's id and what is told of the cache, None where it has more lines."""
     model = ctx.model
     if ready.near is not None or model is None or ctx.body.stream or not says_little(ctx):
-        return lines(_headers(ctx, ready))
+        return None
     saved, length = cost(ready.found.entry.cost_usd), len(ready.pieces[0])
-    head = _HEAD % (ctx.heads.request_id.encode(), model.header_line, ctx.cache, saved, length)
+    return _HEAD % (b"%b", model.header_line.replace(b"%", b"%%"), b"%b", saved, length)
+
+
+def head_of_hit(ctx: RequestContext, ready: Ready) -> bytes:
+    """Return the header lines of an answer from the cache, whose request has been recorded."""
+    template = template_of_hit(ctx, ready)
+    if template is None:
+        return lines(_headers(ctx, ready))
+    head = template % (ctx.heads.request_id.encode(), ctx.cache)
     return head if ctx.rates is None else head + ctx.rates.lines()
 
 

@@ -4,9 +4,11 @@ import csv
 import io
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, time
 from typing import Any
 
 from sluice_retrieval.adapters.extract.markdown import TooLarge, Unreadable, Writer, heading, inline, rows
+from sluice_retrieval.domain.encodings import ONLY, text_of
 
 _MAX_UNPACKED = 200 * 1024 * 1024
 _MAX_PARTS = 20_000
@@ -73,15 +75,21 @@ def read_xlsx(raw: bytes, writer: Writer) -> None:
     for sheet in book.worksheets:
         writer.add(heading(1, f"Sheet {sheet.title}"), title=True)
         values = sheet.iter_rows(values_only=True)
-        _add_rows(writer, (["" if cell is None else str(cell) for cell in row] for row in values))
+        _add_rows(writer, ([_shown(cell) for cell in row] for row in values))
+
+
+def _shown(cell: object) -> str:
+    if isinstance(cell, datetime) and cell.time() == time():
+        return cell.date().isoformat()  # a day, which Excel keeps as its midnight
+    return "" if cell is None else str(cell)
 
 
 def read_csv(raw: bytes, writer: Writer) -> None:
     """Write a table row by row; the delimiter is the commonest of the first line."""
     try:
-        text = raw.decode("utf-8-sig")
+        text = text_of(raw)
     except UnicodeDecodeError as exc:
-        raise Unreadable(f"The file is not UTF-8 text: byte {exc.start} cannot be read.") from exc
+        raise Unreadable(f"The file is not UTF-8 text: byte {exc.start} cannot be read. {ONLY}") from exc
     first = text.lstrip().split("\n", maxsplit=1)[0]
     delimiter = max(_DELIMITERS, key=first.count)
     try:

@@ -1,5 +1,7 @@
 """HTML as Markdown: headings, paragraphs, lists, rows of tables; scripts and styles are left out."""
 
+from typing import NamedTuple
+
 from lxml import etree, html  # type: ignore[import-untyped]
 
 from sluice_retrieval.adapters.extract.markdown import Unreadable, Writer, heading, inline, plain
@@ -37,7 +39,10 @@ class _Page:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._held: list[str] = []
-        self._row: list[str] | None = None
+        self._row: list[_Cell] | None = None
+        self._cell: list[str] = []
+        self._columns: list[str] = []
+        self._first = False
 
     def read(self, root: html.HtmlElement) -> None:
         """Write the blocks of a tree."""
@@ -46,8 +51,10 @@ class _Page:
             if event == "start":
                 if tag in _BLOCKS:
                     self._flush("")
+                if tag == "table":
+                    self._columns, self._first = [], True
                 if tag == "tr":
-                    self._row = []
+                    self._row, self._cell = [], []
                 self._held.append(element.text or "")
             else:
                 if tag in _BLOCKS:
@@ -61,12 +68,33 @@ class _Page:
             self._writer.add(f"````\n{plain(text)}\n````")
             return
         line = inline(text)
-        if tag == "tr" and self._row is not None:
-            row, self._row = [*self._row, line], None
-            self._writer.add("- " + " | ".join(cell for cell in row if cell) if any(row) else "")
-        elif self._row is not None:
-            self._row.append(line)
+        if self._row is not None:
+            if line:
+                self._cell.append(line)
+            if tag in ("td", "th") or (tag == "tr" and self._cell):
+                self._row.append(_Cell(" ".join(self._cell), heads=tag == "th"))
+                self._cell = []
+            if tag == "tr":
+                self._writer.add(self._row_of(self._row))
+                self._row, self._first = None, False
         elif line and tag in _HEADINGS:
             self._writer.add(heading(_HEADINGS[tag], text))
         else:
             self._writer.add(f"- {line}" if line and tag == "li" else line)
+
+    def _row_of(self, cells: "list[_Cell]") -> str:
+        """Return a row of a table: with the names of its columns where the first row is of header cells, else as it stands."""
+        texts = [cell.text for cell in cells]
+        names_all = all(cell.heads and cell.text for cell in cells) and len(set(texts)) == len(texts)
+        if self._first and cells and names_all:
+            self._columns = texts
+            return f"- {'; '.join(texts)}"
+        if self._columns and len(texts) == len(self._columns):
+            pairs = zip(self._columns, texts, strict=True)
+            return "- " + "; ".join(f"{name}: {text}" for name, text in pairs if text) if any(texts) else ""
+        return "- " + " | ".join(text for text in texts if text) if any(texts) else ""
+
+
+class _Cell(NamedTuple):
+    text: str
+    heads: bool

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from sluice.asked_for import modality_of
 from sluice.contracts.questions import Modality, QueryReason, QueryUnderstanding, SearchedQuery, Turn, Understood
-from sluice.contracts.retrieval import Query
+from sluice.contracts.searching import Query
 from sluice_retrieval.domain.questions.expansion import synonyms_in
 from sluice_retrieval.domain.questions.parts import as_statement, parts_of
 from sluice_retrieval.domain.questions.phrases import phrases_of

@@ -11,12 +11,13 @@ class Reading(NamedTuple):
     """What a classifier says of one text.
 
     `label` is the likeliest class, and counts only when it was `recognised`. `confidence` is its calibrated probability,
-    None when the classifier is broken: that is another thing than not being confident.
+    None when the classifier is broken: that is another thing than not being confident. `why` says what is the matter with one that is broken.
     """
 
     outcome: Outcome
     label: str | None = None
     confidence: float | None = None
+    why: str = "the text could not be embedded: the retrieval service is away or late"
 
     @property
     def recognised(self) -> str | None:
@@ -27,7 +28,7 @@ class Reading(NamedTuple):
     def said(self) -> str:
         """A sentence for whoever asks why."""
         if self.outcome == "broken":
-            return "the classifier gave no answer, so the candidates answer"
+            return f"the classifier gave no answer ({self.why}), so the candidates answer"
         sure = f"{self.label} with a confidence of {self.confidence or 0:.2f}"
         if self.outcome == "recognised":
             return sure
@@ -36,6 +37,7 @@ class Reading(NamedTuple):
 
 
 BROKEN = Reading("broken")
+UNTRAINED = Reading("broken", why="none can be read: `sluice router train` makes one")
 
 
 class Difficulty(NamedTuple):
@@ -46,6 +48,7 @@ class Difficulty(NamedTuple):
 
     gain: float | None = None
     strong: bool | None = None
+    why: str = BROKEN.why
 
     @property
     def outcome(self) -> Literal["strong", "weak", "broken"]:
@@ -56,7 +59,7 @@ class Difficulty(NamedTuple):
     def said(self) -> str:
         """A sentence for whoever asks why."""
         if self.strong is None or self.gain is None:
-            return "the classifier gave no answer, so all candidates may answer"
+            return f"the classifier gave no answer ({self.why}), so all candidates may answer"
         what = "a stronger model answers" if self.strong else "a weaker model is enough"
         return f"{what} (expected gain {self.gain:+.3f})"
 
