@@ -28,6 +28,7 @@ KINDS: tuple[ModelKind, ...] = ("chat", "embedding", "rerank", "image", "speech"
 MODELS = {
     "/v1/embeddings": "embedding",
     "/v1/rerank": "rerank",
+    "/v2/rerank": "rerank",
     "/v1/images/generations": "image",
     "/v1/images/edits": "image",
     "/v1/images/variations": "image",
@@ -48,6 +49,7 @@ PLAIN: dict[str, dict[str, Any]] = {
     "/v1/messages": {"model": "", "messages": HELLO, "max_tokens": 5},
     "/v1/embeddings": {"model": "", "input": "hello"},
     "/v1/rerank": {"model": "", "query": "hello", "documents": ["a", "b"]},
+    "/v2/rerank": {"model": "", "query": "hello", "documents": ["a", "b"]},
     "/v1/images/generations": {"model": "", "prompt": "a fox"},
     "/v1/moderations": {"model": "", "input": "hello"},
 }
