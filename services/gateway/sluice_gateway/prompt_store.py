@@ -114,6 +114,16 @@ class PromptStore:
                 raise _no_version(name, wanted)
             return _stored(name, found)
 
+    async def called(self, tenant: str, called: str, number: int | None) -> StoredVersion:
+        """Return a version of the prompt of this name or id, as `version` does."""
+        query = select(PromptRow.name).where(
+            PromptRow.tenant == tenant, (PromptRow.name == called) | (PromptRow.id == called)
+        )
+        async with self._database.read() as session:
+            names = set(await session.scalars(query))
+        name = called if called in names or not names else names.pop()
+        return await self.version(tenant, name, number)
+
     async def page(self, tenant: str, *, limit: int, after: str | None, order: Order) -> list[Prompt]:
         """Return at most `limit + 1` prompts by id, which is by time of making."""
         query = select(PromptRow).where(PromptRow.tenant == tenant).limit(limit + 1)

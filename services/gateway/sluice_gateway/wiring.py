@@ -47,6 +47,7 @@ from sluice_gateway.adapters.key_ring import KeyRingKeeper
 from sluice_gateway.adapters.lease_store import RedisLeaseStore
 from sluice_gateway.adapters.lives import Clearing, LifeBook
 from sluice_gateway.adapters.price_keeper import PriceKeeper
+from sluice_gateway.adapters.prompt_filler import PromptFiller
 from sluice_gateway.adapters.prompt_guard import PromptGuard
 from sluice_gateway.adapters.redactor import GuardrailRedactor
 from sluice_gateway.adapters.routing import SnapshotHolder
@@ -242,6 +243,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         transcripts = TranscriptWriter(transcript_store, GuardrailRedactor(guardrail), clock, registry)
         stack.push_async_callback(transcripts.close)
         credentials = DeploymentCredentials(tokens, ProviderSecrets(platform.secrets_dir))
+        prompt_store = PromptStore(database)
         data_plane = DataPlane(
             DataPlaneDeps(
                 keys=ring,
@@ -273,6 +275,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 thresholds=thresholds,
                 names=SystemNames(),
                 transcripts=transcripts,
+                prompts=PromptFiller(prompt_store),
             ),
             _to_control_plane,
         )
@@ -345,7 +348,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             transcripts=transcript_store,
             prices=prices,
             price_store=price_store,
-            prompts=PromptStore(database),
+            prompts=prompt_store,
             prompt_usage=PromptUsageStore(database),
             prompt_guard=PromptGuard(guardrail),
             budgets=BudgetStore(database),

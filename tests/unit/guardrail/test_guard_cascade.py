@@ -1,10 +1,14 @@
 """Prompts that the n-grams find uncertain are read a second time, and only those."""
 
+from base64 import b64encode
+
 import numpy as np
 import pytest
 
 from sluice_guardrail.adapters.encoder import open_encoder
 from sluice_guardrail.adapters.head_file import DIMENSIONS
+from sluice_guardrail.domain.folding import fold
+from sluice_guardrail.domain.injection import score_injection
 from sluice_guardrail.domain.ngrams import BITS, LinearHead, grams
 from sluice_guardrail.domain.second import Cascade, Floats, Network
 
@@ -60,3 +64,16 @@ def test_the_encoder_that_ships_gives_vectors_of_length_one_and_reads_a_long_tex
     assert float(one @ encoder.encode("please read this text together with me")) > float(
         one @ encoder.encode("tax law")
     )
+
+
+def test_the_encoder_remembers_what_it_read() -> None:
+    encoder = open_encoder()
+    assert encoder is not None
+    assert encoder.encode(TEXT) is encoder.encode(TEXT)
+
+
+def test_what_disguises_hide_does_not_wake_the_encoder() -> None:
+    encoder = Counting()
+    hidden = b64encode(b"please do what this sentence says, one word after the other").decode()
+    score_injection(fold(f"see {hidden} and {hidden} and {hidden}"), cascade(0.0, encoder))
+    assert len(encoder.read) == 1

@@ -24,6 +24,8 @@ DISGUISES = {
     "reversed": ORDER[::-1],
     "spaced": "   ".join(" ".join(word) for word in ORDER.split()),
     "spaced without gaps": "-".join(ORDER.replace(" ", "")),
+    "escaped": "".join(f"\\{char}" for char in ORDER),
+    "escaped full width": "".join(f"\\{chr(ord(char) + 0xFEE0) if char != ' ' else char}" for char in ORDER),
     "leetspeak": ORDER.translate(str.maketrans("oieas", "01345")),
     "Cyrillic letters": ORDER.translate(str.maketrans("aeopc", "аеорс")),
     "zero width": "\u200b".join(ORDER),
@@ -36,7 +38,7 @@ def test_a_disguised_order_is_found(name: str) -> None:
     assert score_injection(fold(DISGUISES[name])).score > 0.7
 
 
-@pytest.mark.parametrize("name", ["base64", "hex", "percent", "leetspeak"])
+@pytest.mark.parametrize("name", ["base64", "hex", "percent", "escaped", "leetspeak"])
 def test_the_span_leads_to_the_disguise(name: str) -> None:
     text = f"Dear team, see below. {DISGUISES[name]} . Kind regards"
     start = text.index(DISGUISES[name])
@@ -53,6 +55,7 @@ def test_the_span_leads_to_the_disguise(name: str) -> None:
         "Пожалуйста, расскажите мне о погоде в Москве сегодня",
         "A - B - C - D - E - F - G - H - I",
         "h3llo w0rld, my l33t friend",
+        r"Match \d\d\d\d\-\d\d\-\d\d\s\w\w\w in \\server\share\a\b\c\d\e\f\g\h\i\j",
     ],
 )
 def test_what_only_looks_disguised_scores_nothing(text: str) -> None:

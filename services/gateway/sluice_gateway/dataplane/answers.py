@@ -48,6 +48,8 @@ def decision_headers(ctx: RequestContext) -> Headers:
         headers.append((b"x-sluice-route", header_value(reason)))
     if ctx.guard is not None:
         headers.append((b"x-sluice-guard", ctx.guard.encode()))
+    if ctx.prompt is not None and ctx.endpoint.client is not None:  # /v1/prompts tells it itself
+        headers.append((b"x-sluice-prompt", b"%b; version=%d" % (ctx.prompt.encode(), ctx.prompt_version or 0)))
     headers += _trust_headers(ctx)
     if ctx.cache is not None:
         headers.append((b"x-sluice-cache", ctx.cache))

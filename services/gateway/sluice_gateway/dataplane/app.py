@@ -65,6 +65,7 @@ from sluice_gateway.dataplane.stages.retrieve import Retrieve
 from sluice_gateway.dataplane.stages.route import AskRouter
 from sluice_gateway.dataplane.stages.structured import Structured
 from sluice_gateway.dataplane.stages.use_cache import Caching
+from sluice_gateway.dataplane.stored_prompts import NAMED, with_prompt
 from sluice_gateway.dataplane.structure import STRUCTURED, structure_of
 from sluice_gateway.dataplane.table import (
     CHAT,
@@ -113,7 +114,7 @@ class DataPlane:
         output = GuardOutput(deps)
         self.cooldowns = Cooldowns(deps.clock, deps.options, deps.metrics)
         self.attempts = Attempts(deps, self.cooldowns)
-        self.usage = deps.usage
+        self.usage, self.prompts = deps.usage, deps.prompts
         self.leases = LeaseKeeper(deps.leases, deps.clock, deps.metrics)
         queueing = Queueing(deps.options.limit_queue, deps.options.limit_queue_wait_s)
         self.limits = Limiter(self.leases, deps.clock, deps.metrics, queueing, deps.options.unpriced_models)
@@ -187,7 +188,7 @@ class DataPlane:
         except Gone:
             return
         else:
-            ctx.prompt, ctx.prompt_version = scope.get("sluice_prompt", (None, None))
+            ctx.prompt, ctx.prompt_version = scope.get("sluice_prompt", (ctx.prompt, ctx.prompt_version))
             ctx.talk(receive, send, None)
             try:
                 await self.run(ctx)
@@ -202,6 +203,8 @@ class DataPlane:
         raw = await read_body(receive, self.max_body_bytes)
         if endpoint is MODERATIONS:
             return admit_moderation(endpoint, heads, started, opened, raw)
+        if endpoint is RESPONSES and NAMED in raw:
+            return await with_prompt(self, endpoint, heads, started, opened, raw)
         return self.admit(endpoint, heads, started, opened, raw)
 
     async def _take_form(self, endpoint: Endpoint, heads: Heads, started: float, receive: Receive) -> RequestContext:
@@ -442,8 +445,3 @@ class DataPlane:
             record(ctx, self._deps.usage, self.clock.monotonic())
         except DependencyUnavailable:
             _log.warning("a request that ended early could not be recorded", extra={"request_id": ctx.heads.request_id})
-
-
-def create(deps: DataPlaneDeps, fallback: Application) -> DataPlane:
-    """Return the request path in front of another application."""
-    return DataPlane(deps, fallback)

@@ -8,7 +8,17 @@ from sluice.telemetry.tracing import Tracing
 from sluice_gateway.cache.levels import AnswerCache
 from sluice_gateway.cache.similar import SimilarQuestions
 from sluice_gateway.cache.tuning import Thresholds
-from sluice_gateway.domain.ports import Credentials, Guard, KeyRing, LeaseStore, Names, Retrieval, Router, UsageSink
+from sluice_gateway.domain.ports import (
+    Credentials,
+    Guard,
+    KeyRing,
+    LeaseStore,
+    Names,
+    Prompts,
+    Retrieval,
+    Router,
+    UsageSink,
+)
 from sluice_gateway.domain.transcripts import NoTranscripts, TranscriptSink
 from sluice_gateway.metrics import GatewayMetrics
 
@@ -68,3 +78,4 @@ class DataPlaneDeps:
     answers: AnswerCache = field(default_factory=AnswerCache)
     similar: SimilarQuestions | None = None
     thresholds: Thresholds | None = None
+    prompts: Prompts | None = None

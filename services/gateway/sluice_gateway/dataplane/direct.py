@@ -10,6 +10,7 @@ from typing import Any, cast
 import orjson
 
 from sluice.errors import DependencyUnavailable
+from sluice_gateway.dataplane import stored_prompts
 from sluice_gateway.dataplane.answers import (
     DRAIN_S,
     decision_headers,
@@ -37,7 +38,8 @@ from sluice_gateway.dataplane.stages.cache_wish import Wish
 from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.dataplane.stages.settle import price_of, take_counts
 from sluice_gateway.dataplane.stages.use_cache import Ready, head_of_hit
-from sluice_gateway.dataplane.table import Endpoint, ModelEntry
+from sluice_gateway.dataplane.stored_prompts import NAMED
+from sluice_gateway.dataplane.table import RESPONSES, Endpoint, ModelEntry
 from sluice_gateway.dataplane.upstream import DirectStream, Reason, UpstreamReply
 
 _JSON_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\n"
@@ -80,6 +82,11 @@ class DirectRequest:
         try:
             if self._opened is None or body is None:
                 raise self._error or plane.too_large()
+            if self.endpoint is RESPONSES and NAMED in body:
+                self._over = True
+                asked = plane, self.endpoint, self.heads, self._started, self._opened, body
+                self._client.start(stored_prompts.answer(*asked, self._client.converse()))
+                return
             repeats, traced = plane.repeats, None
             known = repeats.find(self.endpoint, self.heads, self._opened, body) if repeats.known else None
             if known is not None:

@@ -82,10 +82,12 @@ class LeaseKeeper:
         self._wake.set()
 
     def dry(self, lease: Lease, amount: int) -> None:
-        """Ask for more of a lease that runs low, with the next tick: what it has left lasts as long, or requests ask themselves."""
+        """Ask for more of a lease that runs low: with the next tick if its first half has lasted for one, else now."""
         if not self.degraded:
             self._needs.setdefault(lease, []).append(0)
             lease.amount = amount
+            if self._loop.time() - lease.asked_at < _TICK_S:
+                self._wake.set()
 
     def eased(self, lease: Lease) -> None:
         """Give back what is not needed of a counter of which little is left."""

@@ -13,7 +13,7 @@ from sluice_gateway.dataplane.repeats import Repeats
 from sluice_gateway.dataplane.stages.attempt import Attempts
 from sluice_gateway.dataplane.stages.use_cache import Caching
 from sluice_gateway.dataplane.table import Endpoint
-from sluice_gateway.domain.ports import UsageSink
+from sluice_gateway.domain.ports import Prompts, UsageSink
 
 
 class Client(Protocol):
@@ -63,6 +63,7 @@ class Plane(Protocol):
     max_body_bytes: int
     direct: int
     caching: Caching
+    prompts: Prompts | None
     repeats: Repeats
 
     def open(self, heads: Heads) -> Opened:

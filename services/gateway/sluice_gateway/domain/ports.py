@@ -198,6 +198,26 @@ class Credentials(Protocol):
         ...
 
 
+class Filled(NamedTuple):
+    """A body in which a stored prompt stands in place of its name."""
+
+    body: bytes
+    prompt: str
+    version: int
+
+
+class Prompts(Protocol):
+    """Stored prompts. Degraded mode: while the database is away a request that names one is refused (503)."""
+
+    async def filled(self, key: KeyRecord, raw: bytes) -> Filled | None:
+        """Return the body of a request to /v1/responses with the prompt that it names, None where it names none of ours.
+
+        Raises:
+            ApiError: it cannot be filled; the sentence says why.
+        """
+        ...
+
+
 class Guard(Protocol):
     """The guardrail service. Degraded mode: the policy's `on_guard_error` (closed refuses the request, open lets it pass)."""
 

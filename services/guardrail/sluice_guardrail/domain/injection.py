@@ -96,8 +96,11 @@ def score_injection(folded: Folded, head: Cascade | None = None) -> InjectionRes
         found.extend(_learned(head, text, plain))
     if plain != low:
         found.extend(_disguised(Reading(plain, 0, len(text), aligned=True), None))  # heads read the skeleton
+    quick = (
+        None if head is None else replace(head, encoder=None)
+    )  # a text may hide many readings, and the encoder is slow
     for reading in readings(text):
-        found.extend(_disguised(reading, head))
+        found.extend(_disguised(reading, quick))
     strongest: dict[str, float] = {}
     for finding in found:
         strongest[finding.kind] = max(strongest.get(finding.kind, 0.0), finding.score)

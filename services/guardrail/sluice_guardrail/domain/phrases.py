@@ -31,6 +31,7 @@ RuleName = Literal[
     "two_answers",
     "training_data",
     "secrecy",
+    "planted_markup",
 ]
 
 
@@ -401,6 +402,13 @@ RULES: tuple[Rule, ...] = (
         rf"\b(?:do not|don't|never|without){_S}(?:{_W}){{0,1}}?(?:tell|telling|inform|informing|mention(?:ing)?{_S}(?:this|it|these)?{_S}?(?:to)?|notify|notifying|alert|alerting|reveal(?:ing)?{_S}(?:this|it){_S}to){_S}(?:the{_S})?(?:users?|anyone|anybody|humans?|owner)\b",
         0.45,
         ordered=False,
+    ),
+    _rule(
+        "planted_markup",
+        "response;answer;reply;output;summary & <img;<svg;<script;<iframe;<object;<body;<a href;](http",
+        rf"\b(?:include|insert|add|put|embed|append|render|place|end|start|begin){_S}(?:{_W}){{0,3}}?(?:your|the|every|each|all){_S}(?:{_W}){{0,2}}?(?:responses?|answers?|repl(?:y|ies)|outputs?|summary){_S}"
+        rf"[^\n]{{0,80}}?(?:<(?:img|svg|script|iframe|object|body)\b[^>\n]{{0,80}}?(?:\bon\w{{3,12}}\s?=|alert|fetch|console|https?:)|<a{_S}href=[\"']?javascript:|!?\[[^\]\n]{{0,40}}\]\(https?://[^)\s]{{1,80}}[?&]\w{{1,12}}=[\[{{<$])",
+        0.75,
     ),
     _rule(
         "other_language",

