@@ -1,5 +1,6 @@
 """Queries on the gateway's database: usage."""
 
+import functools
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from sluice.contracts.usage import (
     UsageGroupTotals,
     UsageRecord,
     UsageRecorded,
+    UsageSummary,
     UsageTotals,
     UsageTrendPoint,
 )
@@ -138,8 +140,27 @@ class UsageStore:
         async with self._database.read() as session:
             return {found: float(dollars) for found, dollars in (await session.execute(query)).all()}
 
-    async def groups(self, wanted: UsageFilter, group_by: UsageGroup, most: int = _GROUPS) -> list[UsageGroupTotals]:
-        """Return the sums of each group, at most 1,000: days in order, others from the dearest and largest down."""
+    async def summary(self, wanted: UsageFilter, group_by: UsageGroup) -> UsageSummary:
+        """Return the sums of all matching requests and of each group, at most 1,000: days in order, others from the dearest and largest down."""
+        found = await self._grouped(wanted, group_by, _GROUPS)
+        if (
+            group_by == "tag" or len(found) >= _GROUPS
+        ):  # a request has several tags or none, and not all groups may be here
+            whole = await self._counted(wanted)
+        else:
+            whole = functools.reduce(Counted.plus, (counted for _, counted in found), Counted())
+        groups = (
+            UsageGroupTotals(
+                group=day_name(int(group)) if group_by == "day" else group,
+                cost_share=share(counted.cost_usd, whole.cost_usd),
+                token_share=share(counted.total_tokens, whole.total_tokens),
+                **counted.shown(),
+            )
+            for group, counted in found
+        )
+        return UsageSummary(group_by=group_by, totals=UsageTotals(**whole.shown()), data=tuple(groups))
+
+    async def _grouped(self, wanted: UsageFilter, group_by: UsageGroup, most: int) -> list[tuple[Any, Counted]]:
         rows = rollup_store.source(wanted, raw=_is_raw(wanted, group_by), by_tag=group_by == "tag")
         column, totals = rows.c[_COLUMNS.get(group_by, group_by)], _totals(rows)
         query: Select[Any] = select(column.label("group"), *totals).group_by(column).limit(most)
@@ -149,17 +170,7 @@ class UsageStore:
             tokens = func.sum(rows.c.prompt_tokens + rows.c.completion_tokens)
             query = query.order_by(totals[-1].desc(), tokens.desc(), column.asc())
         async with self._database.read() as session:
-            found = [(row.group, _sums(row)) for row in (await session.execute(query)).all()]
-        whole = await self._counted(wanted)
-        return [
-            UsageGroupTotals(
-                group=day_name(int(group)) if group_by == "day" else group,
-                cost_share=share(counted.cost_usd, whole.cost_usd),
-                token_share=share(counted.total_tokens, whole.total_tokens),
-                **counted.shown(),
-            )
-            for group, counted in found
-        ]
+            return [(row.group, _sums(row)) for row in (await session.execute(query)).all()]
 
     async def trend(
         self, wanted: UsageFilter, interval: TrendInterval, group_by: TrendGroup | None, most: int
@@ -169,7 +180,7 @@ class UsageStore:
         columns = [rows.c.day] if group_by is None else [rows.c.day, rows.c[_COLUMNS.get(group_by, group_by)]]
         query: Select[Any] = select(*columns, *_totals(rows)).group_by(*columns)
         if group_by is not None:
-            names = [one.group for one in await self.groups(wanted, group_by, most)]
+            names = [name for name, _ in await self._grouped(wanted, group_by, most)]
             query = query.where(columns[1].in_(names))
         async with self._database.read() as session:
             found = (await session.execute(query)).all()

@@ -164,7 +164,7 @@ def context(world: World, tenant: str) -> None:
 
 
 def embed(world: World, tenant: str) -> None:
-    """Embed a text."""
+    """Embed a text, compare it and rank others."""
     call = Call("POST", "/v1/embeddings", body={"model": "minilm", "input": f"{TENANTS[tenant]} at noon"})
     if len(world.call(tenant, call).raise_for_status().json()["data"][0]["embedding"]) == 0:
         world.wrong(tenant, call, "gave no vector")
@@ -172,6 +172,10 @@ def embed(world: World, tenant: str) -> None:
     call = Call("POST", "/v1/similarity", body={"source": f"{TENANTS[tenant]} at noon", "targets": targets})
     if len(world.call(tenant, call).raise_for_status().json()["data"]) != len(targets):
         world.wrong(tenant, call, "did not compare both")
+    texts = [f"{TENANTS[tenant]} at night", "rain in the morning"]
+    call = Call("POST", "/v1/rerank", body={"model": "features", "query": "at night", "documents": texts})
+    if [one["index"] for one in world.call(tenant, call).raise_for_status().json()["results"]] != [0, 1]:
+        world.wrong(tenant, call, "did not rank what was given")
 
 
 OPERATIONS: list[Operation] = [

@@ -46,7 +46,11 @@ async def test_the_shared_client_gets_decisions_and_the_snapshot(platform: Platf
     async with asgi_client(app), service_client("router", app, platform) as called:
         client = RouterClient(called)
         snapshot = await client.snapshot()
-        assert {model.name: model.kind for model in snapshot.models} == {"smollm2": "chat", "minilm": "embedding"}
+        assert {model.name: model.kind for model in snapshot.models} == {
+            "smollm2": "chat",
+            "minilm": "embedding",
+            "features": "rerank",
+        }
         assert [policy.name for policy in snapshot.policies] == ["direct", "default", "observe"]
         decision = await client.route(RouteRequest(model="auto", text="hi", explain=True), tenant="acme")
         assert (decision.model, decision.instance, decision.route) == ("smollm2", "smollm2-local", "auto")

@@ -62,10 +62,10 @@ def test_aliases_name_models_and_routes_and_follow_those_that_are_switched_off()
 def test_the_shipped_file_is_right_and_offers_vllm_only_when_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     text = SHIPPED.read_text()
     config = parse(yaml.safe_load(expand_variables(text, "models.yaml")), "models.yaml")
-    assert [model.name for model in config.models] == ["smollm2", "minilm"]
+    assert [model.name for model in config.models] == ["smollm2", "minilm", "features"]
     monkeypatch.setenv("SLUICE_VLLM_URL", "http://gpu:8000/v1")
     config = parse(yaml.safe_load(expand_variables(text, "models.yaml")), "models.yaml")
-    assert [model.name for model in config.models] == ["smollm2", "minilm", "vllm"]
+    assert [model.name for model in config.models] == ["smollm2", "minilm", "features", "vllm"]
 
 
 def test_a_deployment_says_where_it_is_or_nothing() -> None:

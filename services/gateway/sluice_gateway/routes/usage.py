@@ -134,7 +134,7 @@ async def list_usage(query: Annotated[UsageQuery, Query()], deps: DepsDep, bound
 @admin.get("/summary", summary="Sum up requests")
 async def summarise_usage(query: Annotated[SummaryQuery, Query()], deps: DepsDep, bound: TenantDep) -> UsageSummary:
     """Return totals of a period, and the same by model, key, tenant, organisation, team, tag, prompt, end user, user type, deployment, endpoint, status or day (UTC)."""
-    return await _summary(_asked(query, bound), query.group_by, deps)
+    return await deps.usage.summary(_asked(query, bound), query.group_by)
 
 
 @admin.get("/trend", summary="Sum up requests over time", responses=problem_responses(TrendTooLong))
@@ -178,7 +178,7 @@ async def summarise_own_usage(
     query: Annotated[OwnSummaryQuery, Query()], deps: DepsDep, key: ReaderDep
 ) -> UsageSummary:
     """Return totals of a period of your key's tenant, and the same split, as `/admin/usage/summary` does."""
-    return await _summary(_filter(query, key.tenant), query.group_by, deps)
+    return await deps.usage.summary(_filter(query, key.tenant), query.group_by)
 
 
 @own.get("/trend", summary="Sum up your requests over time")
@@ -212,14 +212,6 @@ async def _written(pages: AsyncIterator[list[UsageRecord]], kind: ExportFormat) 
 
     name = {"content-disposition": f'attachment; filename="usage.{kind}"'}
     return StreamingResponse(parts(), media_type=MEDIA_TYPES[kind], headers=name)
-
-
-async def _summary(wanted: UsageFilter, group_by: UsageGroup, deps: Deps) -> UsageSummary:
-    return UsageSummary(
-        group_by=group_by,
-        totals=await deps.usage.totals(wanted),
-        data=tuple(await deps.usage.groups(wanted, group_by)),
-    )
 
 
 async def _trend(query: OwnTrendQuery, wanted: UsageFilter, deps: Deps) -> UsageTrend:

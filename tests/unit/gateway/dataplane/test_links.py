@@ -3,7 +3,7 @@ from typing import Any
 
 import orjson
 import pytest
-from gateway_parts import Names
+from gateway_parts import Keys, Names
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,6 +88,7 @@ def test_links_outside_and_data_pass() -> None:
 
 
 INNER = "http://169.254.169.254/latest/meta-data"
+KEY = Keys().known[b"Bearer sk-test"]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_links_of_every_api_are_found_also_in_what_is_not_translated(client: End
         raw = orjson.dumps({"model": "m", "max_tokens": 9, **fields})
         if escaped:
             raw = raw.replace(b'url"', b'\\u0075rl"').replace(b"image_url", b"image_\\u0075rl")
-        parsed = admit_body(raw, client)
+        parsed = admit_body(raw, client, KEY)
         assert INNER in parsed.links
         with pytest.raises(InvalidRequest) as refused:
             admit_links(parsed, Options())
