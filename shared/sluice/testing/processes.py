@@ -17,14 +17,23 @@ import httpx
 from sluice.testing.nursery import Forked, Start, this_nursery
 
 Value = TypeVar("Value")
+_WORKERS = 8
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback address that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port of the loopback address that nobody listens on now.
+
+    Workers of pytest-xdist never get the same one: what a test starts takes seconds to listen, and until then a port is free for others too.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")  # noqa: TID251 - no setting, but who asks
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if (
+            not worker.isdigit() or port // 2 % _WORKERS == int(worker) % _WORKERS
+        ):  # Linux gives odd ports, or even ones
+            return port
 
 
 def free_port_base() -> int:

@@ -120,4 +120,5 @@ def running(tmp_path: Path) -> Iterator[Run]:
             guardrail.wait_ready(f"{guard_url}/readyz")
             gateway.wait_ready(f"{url}/readyz")
             made = httpx.post(f"{url}/admin/keys", json={"name": "k", "tenant": "acme"}, headers=admin_headers())
+            assert made.status_code == 201, made.text
             yield Run(guardrail, url, {"authorization": f"Bearer {made.json()['key']}"})
