@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from sluice.contracts.usage import TrendGroup, UsageGroup
 from sluice_cli.client import Gateway, every
 from sluice_cli.latencies import gaps_of, latencies
 from sluice_cli.moments import moment
@@ -13,35 +14,6 @@ from sluice_cli.output import progress, say, show_json, show_table
 from sluice_cli.settings import CliSettings
 
 app = typer.Typer(help="Requests with their tokens and cost.")
-Group = Literal[
-    "model",
-    "key",
-    "day",
-    "tenant",
-    "organization",
-    "team",
-    "tag",
-    "prompt",
-    "end_user",
-    "user_type",
-    "deployment",
-    "endpoint",
-    "status",
-]
-TrendGroup = Literal[
-    "model",
-    "key",
-    "tenant",
-    "organization",
-    "team",
-    "tag",
-    "prompt",
-    "end_user",
-    "user_type",
-    "deployment",
-    "endpoint",
-    "status",
-]
 UserType = Annotated[str | None, typer.Option(help="for this kind of user only")]
 Tag = Annotated[str | None, typer.Option(help="with this tag only")]
 _WHEN = "a day or time such as 2027-01-01 or 2027-01-01T08:00+01:00 (UTC without a zone), or unix seconds"
@@ -97,7 +69,7 @@ def show(request_id: Annotated[str, typer.Argument(help="a request's x-request-i
 
 @app.command()
 def summary(
-    by: Annotated[Group, typer.Option(help="how the sums are split")] = "model",
+    by: Annotated[UsageGroup, typer.Option(help="how the sums are split")] = "model",
     tenant: Annotated[str | None, typer.Option(help="of this tenant only")] = None,
     key: Annotated[str | None, typer.Option(help="of this key only, by its id")] = None,
     model: Annotated[str | None, typer.Option(help="of this model only")] = None,

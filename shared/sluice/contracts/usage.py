@@ -88,10 +88,9 @@ class UsageRecord(UsageRecorded):
     total_tokens: int
 
 
-UsageGroup = Literal[
+TrendGroup = Literal[
     "model",
     "key",
-    "day",
     "tenant",
     "organization",
     "team",
@@ -103,6 +102,7 @@ UsageGroup = Literal[
     "endpoint",
     "status",
 ]
+UsageGroup = Literal[TrendGroup, "day"]
 
 
 class UsageTotals(Reply):
@@ -147,20 +147,6 @@ class UsageSummary(Reply):
 
 
 TrendInterval = Literal["day", "week", "month"]
-TrendGroup = Literal[
-    "model",
-    "key",
-    "tenant",
-    "organization",
-    "team",
-    "tag",
-    "prompt",
-    "end_user",
-    "user_type",
-    "deployment",
-    "endpoint",
-    "status",
-]
 
 
 class UsageTrendPoint(UsageTotals):

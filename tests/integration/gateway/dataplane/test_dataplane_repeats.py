@@ -68,6 +68,15 @@ async def test_each_has_its_own_id_row_and_count(provider: Provider, client: htt
     assert len(provider.seen) == 1
 
 
+async def test_each_counts_for_its_kind_of_user(provider: Provider, client: httpx.AsyncClient) -> None:
+    parts = Parts(options=Options(trace_ratio_direct=0.0, user_types=frozenset({"pro"})))
+    async with repeating(provider, client, parts) as gateway:
+        assert [said(await ask(client, gateway, x_sluice_user_type="pro")) for _ in range(3)] == ["hit"] * 3
+        labels = {"model": "small", "user_type": "pro", "status": "ok"}
+        counted = parts.registry.registry.get_sample_value("sluice_gateway_user_type_requests_total", labels)
+    assert counted == 3.0
+
+
 async def test_what_the_head_says_counts_each_time(provider: Provider, client: httpx.AsyncClient) -> None:
     async with repeating(provider, client) as gateway:
         assert said(await ask(client, gateway, x_sluice_cache="bypass")) == "bypass"

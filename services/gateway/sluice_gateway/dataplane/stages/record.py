@@ -12,6 +12,7 @@ from sluice_gateway.domain.leases import nano_dollars
 from sluice_gateway.domain.ports import UsageFields, UsageSink
 
 _TENANT, _TTFT, _ISSUES = map(UsageFields._fields.index, ("tenant", "ttft_ms", "guard_issues"))
+_FREE = Settlement(0, 0, exact=True, cost_usd=0.0)
 _LONGEST_USER = 128
 _LONGEST_NAMED = 57  # with "-repair" as long as a request id may be
 _BESIDE: dict[str, tuple[UsageStatus, int, str]] = {
@@ -121,6 +122,8 @@ def record_again(ctx: RequestContext, usage: UsageSink, ended: float, row: Usage
     took = (ended - ctx.started) * 1000
     usage.record(UsageFields._make((*own, *row[_TENANT:_TTFT], first_word, took, *row[_ISSUES:])))
     ctx.recorded = True
+    if ctx.user_type is not None:
+        _count_for(ctx.user_type, ctx, ended, _FREE)
 
 
 def record(ctx: RequestContext, usage: UsageSink, ended: float) -> Settlement:
@@ -145,12 +148,12 @@ def record(ctx: RequestContext, usage: UsageSink, ended: float) -> Settlement:
         metrics.output_tokens.value += bill.completion_tokens
         if bill.cost_usd is None:
             metrics.unpriced.value += 1
-    if ctx.user_type is not None and ctx.model is not None:
-        ctx.model.metrics.of(ctx.user_type).observe(
-            ctx.status,
-            ended - ctx.started,
-            ctx.ttft,
-            (bill.prompt_tokens, bill.completion_tokens),
-            bill.cost_usd,
-        )
+    if ctx.user_type is not None:
+        _count_for(ctx.user_type, ctx, ended, bill)
     return bill
+
+
+def _count_for(user_type: str, ctx: RequestContext, ended: float, bill: Settlement) -> None:
+    if ctx.model is not None:
+        tokens = bill.prompt_tokens, bill.completion_tokens
+        ctx.model.metrics.of(user_type).observe(ctx.status, ended - ctx.started, ctx.ttft, tokens, bill.cost_usd)
