@@ -7,7 +7,7 @@ import typer
 import yaml
 
 from sluice_cli.client import Gateway, every
-from sluice_cli.moments import moment
+from sluice_cli.moments import moment, shown
 from sluice_cli.output import say, show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.settings import CliSettings
@@ -54,11 +54,49 @@ def push(
 
 @app.command()
 def release(name: Name, version: Version = None) -> None:
-    """Put a version in use, by default the newest; an older one takes back what came after it."""
+    """Put a version in use, by default the newest, which ends a split; an older one takes back what came after it."""
     gateway = _gateway()
     wanted = version or gateway.user("GET", f"/v1/prompts/{name}")["newest_version"]
     gateway.user("PATCH", f"/v1/prompts/{name}", json={"default_version": wanted})
     say(f"{name}: version {wanted} is in use.")
+
+
+@app.command()
+def split(
+    name: Name,
+    weights: Annotated[
+        list[str] | None, typer.Argument(metavar="[VERSION=WEIGHT]...", help="such as 1=90 2=10; none shows it")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="YAML or JSON of the split, as the API takes it")
+    ] = None,
+    end: Annotated[bool, typer.Option("--end", help="end it; the version in use answers")] = False,
+    changes: Annotated[bool, typer.Option("--changes", help="show who or what changed it")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Show or change how requests that name no version are split between versions."""
+    gateway, path = _gateway(), f"/v1/prompts/{name}/split"
+    if sum((bool(weights), file is not None, end, changes)) > 1:
+        raise CommandFailed("Say one of: weights, --file, --end and --changes.")
+    if changes:
+        rows = [_change(row) for row in every(gateway.user, f"{path}/changes")]
+        show_table(("at", "by", "action", "weights", "in use"), rows)
+        return
+    if end:
+        gateway.user("DELETE", path)
+        say(f"{name}: version {gateway.user('GET', f'/v1/prompts/{name}')['default_version']} is in use.")
+        return
+    if weights or file is not None:
+        body = _read(file) if file is not None else {"shares": [_share(text) for text in weights or ()]}
+        found = gateway.user("PUT", path, json=body)
+    else:
+        found = gateway.user("GET", path)
+    if as_json:
+        show_json(found)
+        return
+    whole = sum(share["weight"] for share in found["shares"])
+    rows = [(share["version"], share["weight"], f"{share['weight'] / whole:.1%}") for share in found["shares"]]
+    show_table(("version", "weight", "of requests"), rows)
 
 
 @app.command()
@@ -156,6 +194,19 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise CommandFailed(f"{file} must hold an object with `sections`.")
     return found
+
+
+def _share(text: str) -> dict[str, Any]:
+    version, _, weight = text.partition("=")
+    try:
+        return {"version": int(version), "weight": float(weight)}
+    except ValueError as exc:
+        raise CommandFailed(f"{text}: write VERSION=WEIGHT, such as 2=10.") from exc
+
+
+def _change(row: dict[str, Any]) -> tuple[str, ...]:
+    weights = " ".join(f"{share['version']}={share['weight']:g}" for share in row["shares"])
+    return shown(row["at"]) or "", row["by"], row["action"], weights or "none", str(row["default_version"])
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -75,6 +75,7 @@ from sluice_gateway.files.opening import open_shelf
 from sluice_gateway.files.shelf import Shelf
 from sluice_gateway.metrics import GatewayMetrics
 from sluice_gateway.price_store import PriceStore
+from sluice_gateway.prompt_split_store import PromptSplitStore
 from sluice_gateway.prompt_store import PromptStore
 from sluice_gateway.prompt_usage_store import PromptUsageStore
 from sluice_gateway.settings import Settings
@@ -116,6 +117,7 @@ class Deps:
     prices: PriceKeeper
     price_store: PriceStore
     prompts: PromptStore
+    prompt_splits: PromptSplitStore
     prompt_usage: PromptUsageStore
     prompt_guard: PromptGuard
     budgets: BudgetStore
@@ -349,6 +351,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             prices=prices,
             price_store=price_store,
             prompts=prompt_store,
+            prompt_splits=PromptSplitStore(database),
             prompt_usage=PromptUsageStore(database),
             prompt_guard=PromptGuard(guardrail),
             budgets=BudgetStore(database),

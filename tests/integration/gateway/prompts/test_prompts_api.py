@@ -6,34 +6,14 @@ from typing import Any
 import openai
 import pytest
 from tests.integration.gateway.control_plane import Gateway, snapshot
+from tests.integration.gateway.prompts.calls import GREET, ask, key
 from tests.integration.gateway.provider import COMPLETION_TOKENS, provider
 
-from sluice.contracts.gateway import CreatedApiKey
 from sluice.contracts.usage import UsageRecorded
-from sluice.testing import admin_headers
 from sluice_gateway.domain.usage_rows import UsageRows
 
 NOON = 1_767_268_800.0  # 2026-01-01 12:00 UTC
 pytestmark = pytest.mark.integration
-GREET = {
-    "name": "greet",
-    "sections": {"system": "You greet {{who}}.", "task": "Say hello in {{language}}."},
-    "defaults": {"language": "French"},
-    "model": "mock",
-    "parameters": {"temperature": 0},
-}
-
-
-async def key(gateway: Gateway, tenant: str = "acme", **fields: Any) -> dict[str, str]:
-    body = {"name": "k", "tenant": tenant, **fields}
-    made = await gateway.client.post("/admin/keys", json=body, headers=admin_headers())
-    return {"authorization": f"Bearer {CreatedApiKey.model_validate_json(made.content).key}"}
-
-
-async def ask(gateway: Gateway, own: dict[str, str], method: str, path: str, expected: int, body: Any = None) -> Any:
-    answer = await gateway.client.request(method, f"/v1/prompts{path}", json=body, headers=own)
-    assert answer.status_code == expected, answer.text
-    return answer.json()
 
 
 async def test_versions_are_kept_and_one_is_in_use(gateway: Gateway) -> None:
