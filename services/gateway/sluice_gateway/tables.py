@@ -343,7 +343,7 @@ class ForgottenAnswersRow(Base):
 
 
 class PromptRow(Base):
-    """A prompt: its name within a tenant, and which of its versions is in use."""
+    """A prompt: its name within a tenant, and which of its versions is in use; `split` is the JSON of `PromptSplit`."""
 
     __tablename__ = "prompts"
     __table_args__ = (UniqueConstraint("tenant", "name", name="uq_prompts_tenant_name"),)
@@ -354,6 +354,8 @@ class PromptRow(Base):
     description: Mapped[str] = mapped_column(String(500))
     default_version: Mapped[int] = mapped_column(Integer)
     newest_version: Mapped[int] = mapped_column(Integer)
+    split: Mapped[str | None] = mapped_column(Text)
+    split_began_at: Mapped[int | None] = mapped_column(BigInteger)
     details: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
     created_at: Mapped[int] = mapped_column(BigInteger)
     changed_at: Mapped[int] = mapped_column(BigInteger)
@@ -369,6 +371,17 @@ class PromptVersionRow(Base):
     template: Mapped[str] = mapped_column(Text)
     created_by: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class PromptSplitChangeRow(Base):
+    """One change of a prompt's split; `content` is the JSON of what `PromptSplitChange` says besides the columns."""
+
+    __tablename__ = "prompt_split_changes"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    prompt_id: Mapped[str] = mapped_column(String(40), ForeignKey("prompts.id"), index=True)
+    at: Mapped[int] = mapped_column(BigInteger)
+    content: Mapped[str] = mapped_column(Text)
 
 
 class BudgetAlertRow(Base):
