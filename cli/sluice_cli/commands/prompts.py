@@ -143,7 +143,7 @@ def compare(
     until: Annotated[str | None, typer.Option("--to", help="requests before this day or time")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Show the versions of a prompt side by side: requests, cost and times."""
+    """Show the versions of a prompt side by side: requests, cost, times and feedback."""
     asked = (("from", "--from", since), ("to", "--to", until))
     query = {field: moment(option, text) for field, option, text in asked if text is not None}
     found = _gateway().user("GET", f"/v1/prompts/{name}/usage", params=query)
@@ -158,10 +158,11 @@ def compare(
         "completion_tokens",
         "cost_usd",
         "cost_per_request_usd",
+        "wrong_form",
     )
     times = ("duration_ms", "ttft_ms")
     show_table(
-        (*columns, *(f"{time} p50/p95" for time in times)),
+        (*columns, *(f"{time} p50/p95" for time in times), "liked", "rated"),
         [
             [
                 *(row[column] for column in columns),
@@ -169,10 +170,13 @@ def compare(
                     "" if row[time]["p50"] is None else f"{row[time]['p50']:.0f}/{row[time]['p95']:.0f}"
                     for time in times
                 ),
+                *_said(row["feedback"]),
             ]
             for row in found["data"]
         ],
     )
+    if found["feedback_missing"] is not None:
+        say(f"Nothing is known of feedback: {found['feedback_missing']}")
 
 
 @app.command()
@@ -194,6 +198,14 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise CommandFailed(f"{file} must hold an object with `sections`.")
     return found
+
+
+def _said(feedback: dict[str, Any] | None) -> tuple[str, str]:
+    if feedback is None:
+        return "", ""
+    thumbs, ratings = feedback["thumbs"], feedback["ratings"]
+    liked = f"{thumbs['up']} of {thumbs['up'] + thumbs['down']}"
+    return liked, f"{feedback['rating']:.1f} ({ratings})" if ratings else ""
 
 
 def _share(text: str) -> dict[str, Any]:

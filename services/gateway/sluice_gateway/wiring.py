@@ -15,6 +15,7 @@ from fastapi import Depends
 from redis.asyncio import Redis
 
 from sluice.auth import ServiceTokens
+from sluice.clients.feedback import FeedbackClient
 from sluice.clients.guardrail import GuardrailClient
 from sluice.clients.http import AiohttpTransport, ServiceClient
 from sluice.clients.retrieval import RetrievalClient
@@ -47,6 +48,7 @@ from sluice_gateway.adapters.key_ring import KeyRingKeeper
 from sluice_gateway.adapters.lease_store import RedisLeaseStore
 from sluice_gateway.adapters.lives import Clearing, LifeBook
 from sluice_gateway.adapters.price_keeper import PriceKeeper
+from sluice_gateway.adapters.prompt_feedback import FeedbackOfPrompts
 from sluice_gateway.adapters.prompt_filler import PromptFiller
 from sluice_gateway.adapters.prompt_guard import PromptGuard
 from sluice_gateway.adapters.redactor import GuardrailRedactor
@@ -119,6 +121,7 @@ class Deps:
     prompts: PromptStore
     prompt_splits: PromptSplitStore
     prompt_usage: PromptUsageStore
+    prompt_feedback: FeedbackOfPrompts
     prompt_guard: PromptGuard
     budgets: BudgetStore
     routing: SnapshotHolder
@@ -353,6 +356,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             prompts=prompt_store,
             prompt_splits=PromptSplitStore(database),
             prompt_usage=PromptUsageStore(database),
+            prompt_feedback=FeedbackOfPrompts(FeedbackClient(client("feedback"))),
             prompt_guard=PromptGuard(guardrail),
             budgets=BudgetStore(database),
             routing=holder,

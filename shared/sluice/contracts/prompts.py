@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from sluice.contracts.base import Metadata, Reply, Request
-from sluice.contracts.gateway import ModelName
+from sluice.contracts.feedback import PromptVersionFeedback
+from sluice.contracts.gateway import ModelName, PromptName
 from sluice.contracts.usage import UsageTotals
 
-PromptName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 SectionText = Annotated[str, StringConstraints(min_length=1, max_length=100_000, pattern=r"^[^\x00]*$")]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 VariableText = Annotated[str, StringConstraints(max_length=1_000_000)]
@@ -262,13 +262,19 @@ class PromptVersionUsage(UsageTotals):
     duration_ms: Spread = Spread()
     ttft_ms: Spread = Spread()
     cost_per_request_usd: float | None = None
+    wrong_form: int = 0
+    feedback: PromptVersionFeedback | None = None
 
 
 class PromptUsage(Reply):
-    """The versions of a prompt side by side, newest first; versions without requests in the period are left out."""
+    """The versions of a prompt side by side, newest first; versions without requests in the period are left out.
+
+    `feedback_missing` says why nothing is known of feedback, null when it was counted.
+    """
 
     object: Literal["prompt.usage"] = "prompt.usage"
     prompt: str
+    feedback_missing: str | None = None
     data: tuple[PromptVersionUsage, ...]
 
 

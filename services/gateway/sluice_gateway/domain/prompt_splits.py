@@ -6,6 +6,13 @@ from collections.abc import Sequence
 from sluice.contracts.prompts import PromptShare, PromptSplit, PromptSplitAction, PromptSplitChange
 from sluice.splitting import assigned
 
+WRONG_FORM = (
+    "structured_output_invalid",
+    "structured_output_incomplete",
+    "structured_output_repaired",
+    "tool_call_invalid",
+)
+"""Error codes of answers that had not the form which was demanded of them."""
 _COLUMNS = {"id", "at", "object"}
 
 

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from sluice.contracts.base import Request
+from sluice.contracts.gateway import PromptName
 from sluice.contracts.paging import Order, Page, PageQuery
 from sluice.contracts.prompts import (
     CreatePrompt,
     CreatePromptVersion,
     Prompt,
     PromptLint,
-    PromptName,
     PromptTemplate,
     PromptUsage,
     PromptUse,
@@ -154,7 +154,12 @@ async def compare_prompt_versions(
     until = deps.clock.now() if query.until is None else query.until
     since = max(0.0, until - _USUAL_S) if query.since is None else query.since
     found = await deps.prompt_usage.versions(key.tenant, name, since, until, query.limit)
-    return PromptUsage(prompt=name, data=tuple(found))
+    told = await deps.prompt_feedback.of(key.tenant, name, since, until)
+    return PromptUsage(
+        prompt=name,
+        feedback_missing=told.missing,
+        data=tuple(one.model_copy(update={"feedback": told.versions.get(one.version)}) for one in found),
+    )
 
 
 async def _linted(deps: Deps, key: KeyRecord, template: PromptTemplate) -> PromptLint:
