@@ -41,8 +41,10 @@ def load_cascade(open_encoder: Callable[[], MiniLm | None]) -> Cascade:
 
 
 def _network(arrays: Mapping[str, NDArray[Any]]) -> Network:
-    names = ("filters", "filters_bias", "filters_out", "inner", "inner_bias", "inner_out")
-    parts = [arrays[name].astype(np.float32) for name in names]
+    filters, filters_bias, filters_out, inner, inner_bias, inner_out = parts = [
+        arrays[name].astype(np.float32)
+        for name in ("filters", "filters_bias", "filters_out", "inner", "inner_bias", "inner_out")
+    ]
     numbers = [float(value) for value in arrays["numbers"]]
     finite = all(np.isfinite(part).all() for part in (*parts, arrays["numbers"]))
     fitting = all(
@@ -50,7 +52,7 @@ def _network(arrays: Mapping[str, NDArray[Any]]) -> Network:
     )
     if not finite or not fitting or len(numbers) != 6:
         raise ValueError("The network of the second reading does not hold what it should.")
-    return Network(*parts, *numbers)
+    return Network(filters, filters_bias, filters_out, inner, inner_bias, inner_out, *numbers)
 
 
 def load_hidden_head() -> HiddenHead:
