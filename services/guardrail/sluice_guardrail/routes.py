@@ -43,6 +43,7 @@ from sluice_guardrail.domain.errors import (
 from sluice_guardrail.domain.policy import NamedPolicy
 from sluice_guardrail.domain.redacting import counted, masked, restored
 from sluice_guardrail.domain.scanning import DetectorRun, Tools
+from sluice_guardrail.domain.verdict_log import is_logged, line_of
 from sluice_guardrail.wiring import Deps, DepsDep
 
 T = TypeVar("T")
@@ -204,6 +205,8 @@ async def _verdict(
         else:
             verdict = await _run(size, deps, lambda: _judged(body, policy, deps, runs.append))
         span.set_attribute(names.GUARD_ISSUES, verdict.issues)
+        if is_logged(verdict, deps.settings.log_verdicts):
+            _log.info("verdict", extra=line_of(body, verdict, deps.hashes.of, caller.tenant))
     deps.metrics.checked(verdict, size, time.perf_counter() - started, runs)
     if isinstance(verdict, OutputVerdict) and verdict.tool_calls:
         return deps.approvals.sealed(verdict, body, caller.tenant)

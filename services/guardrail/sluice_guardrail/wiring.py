@@ -22,8 +22,10 @@ from sluice_guardrail.adapters.encoder import open_encoder
 from sluice_guardrail.adapters.head_file import load_cascade, load_hidden_head
 from sluice_guardrail.adapters.languages import Langid
 from sluice_guardrail.adapters.policy_file import PolicyFile, load_policies
+from sluice_guardrail.adapters.text_hashes import TextHashes
 from sluice_guardrail.adapters.vault_seal import VaultSeal
 from sluice_guardrail.domain.contact import find_phones
+from sluice_guardrail.domain.detectors import DETECTORS
 from sluice_guardrail.domain.injection import Heads
 from sluice_guardrail.domain.policy import PolicySet
 from sluice_guardrail.domain.scanners.language import Languages
@@ -45,6 +47,7 @@ class Deps:
     heads: Heads
     seal: VaultSeal
     approvals: ApprovalSeal
+    hashes: TextHashes
     clock: Clock
     languages: Languages
     metrics: GuardMetrics
@@ -58,7 +61,7 @@ DepsDep = Annotated[Deps, Depends(deps_of)]
 async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIterator[Deps]:
     """Open the dependencies, and close them at the end."""
     registry = MetricRegistry(process=True)
-    metrics = GuardMetrics(registry)
+    metrics = GuardMetrics(registry, DETECTORS)
     tracing = Tracing("guardrail", platform)
     policies = PolicyFile(platform, metrics.reloaded)
     languages = Langid()
@@ -78,6 +81,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             heads=Heads(load_cascade(open_encoder), load_hidden_head()),
             languages=languages,
             approvals=ApprovalSeal(platform.service_secret.get_secret_value(), SystemClock(), settings.approval_ttl_s),
+            hashes=TextHashes(platform.service_secret.get_secret_value()),
             clock=SystemClock(),
             seal=VaultSeal(platform.service_secret.get_secret_value(), SystemClock(), settings.vault_ttl_s),
             metrics=metrics,
