@@ -7,7 +7,7 @@ import typer
 import yaml
 
 from sluice_cli.client import Gateway, every
-from sluice_cli.moments import moment
+from sluice_cli.moments import moment, shown
 from sluice_cli.output import say, show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.settings import CliSettings
@@ -54,11 +54,49 @@ def push(
 
 @app.command()
 def release(name: Name, version: Version = None) -> None:
-    """Put a version in use, by default the newest; an older one takes back what came after it."""
+    """Put a version in use, by default the newest, which ends a split; an older one takes back what came after it."""
     gateway = _gateway()
     wanted = version or gateway.user("GET", f"/v1/prompts/{name}")["newest_version"]
     gateway.user("PATCH", f"/v1/prompts/{name}", json={"default_version": wanted})
     say(f"{name}: version {wanted} is in use.")
+
+
+@app.command()
+def split(
+    name: Name,
+    weights: Annotated[
+        list[str] | None, typer.Argument(metavar="[VERSION=WEIGHT]...", help="such as 1=90 2=10; none shows it")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="YAML or JSON of the split, as the API takes it")
+    ] = None,
+    end: Annotated[bool, typer.Option("--end", help="end it; the version in use answers")] = False,
+    changes: Annotated[bool, typer.Option("--changes", help="show who or what changed it")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Show or change how requests that name no version are split between versions."""
+    gateway, path = _gateway(), f"/v1/prompts/{name}/split"
+    if sum((bool(weights), file is not None, end, changes)) > 1:
+        raise CommandFailed("Say one of: weights, --file, --end and --changes.")
+    if changes:
+        rows = [_change(row) for row in every(gateway.user, f"{path}/changes")]
+        show_table(("at", "by", "action", "weights", "in use"), rows)
+        return
+    if end:
+        gateway.user("DELETE", path)
+        say(f"{name}: version {gateway.user('GET', f'/v1/prompts/{name}')['default_version']} is in use.")
+        return
+    if weights or file is not None:
+        body = _read(file) if file is not None else {"shares": [_share(text) for text in weights or ()]}
+        found = gateway.user("PUT", path, json=body)
+    else:
+        found = gateway.user("GET", path)
+    if as_json:
+        show_json(found)
+        return
+    whole = sum(share["weight"] for share in found["shares"])
+    rows = [(share["version"], share["weight"], f"{share['weight'] / whole:.1%}") for share in found["shares"]]
+    show_table(("version", "weight", "of requests"), rows)
 
 
 @app.command()
@@ -105,7 +143,7 @@ def compare(
     until: Annotated[str | None, typer.Option("--to", help="requests before this day or time")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Show the versions of a prompt side by side: requests, cost and times."""
+    """Show the versions of a prompt side by side: requests, cost, times and feedback."""
     asked = (("from", "--from", since), ("to", "--to", until))
     query = {field: moment(option, text) for field, option, text in asked if text is not None}
     found = _gateway().user("GET", f"/v1/prompts/{name}/usage", params=query)
@@ -120,10 +158,11 @@ def compare(
         "completion_tokens",
         "cost_usd",
         "cost_per_request_usd",
+        "wrong_form",
     )
     times = ("duration_ms", "ttft_ms")
     show_table(
-        (*columns, *(f"{time} p50/p95" for time in times)),
+        (*columns, *(f"{time} p50/p95" for time in times), "liked", "rated"),
         [
             [
                 *(row[column] for column in columns),
@@ -131,10 +170,13 @@ def compare(
                     "" if row[time]["p50"] is None else f"{row[time]['p50']:.0f}/{row[time]['p95']:.0f}"
                     for time in times
                 ),
+                *_said(row["feedback"]),
             ]
             for row in found["data"]
         ],
     )
+    if found["feedback_missing"] is not None:
+        say(f"Nothing is known of feedback: {found['feedback_missing']}")
 
 
 @app.command()
@@ -156,6 +198,27 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise CommandFailed(f"{file} must hold an object with `sections`.")
     return found
+
+
+def _said(feedback: dict[str, Any] | None) -> tuple[str, str]:
+    if feedback is None:
+        return "", ""
+    thumbs, ratings = feedback["thumbs"], feedback["ratings"]
+    liked = f"{thumbs['up']} of {thumbs['up'] + thumbs['down']}"
+    return liked, f"{feedback['rating']:.1f} ({ratings})" if ratings else ""
+
+
+def _share(text: str) -> dict[str, Any]:
+    version, _, weight = text.partition("=")
+    try:
+        return {"version": int(version), "weight": float(weight)}
+    except ValueError as exc:
+        raise CommandFailed(f"{text}: write VERSION=WEIGHT, such as 2=10.") from exc
+
+
+def _change(row: dict[str, Any]) -> tuple[str, ...]:
+    weights = " ".join(f"{share['version']}={share['weight']:g}" for share in row["shares"])
+    return shown(row["at"]) or "", row["by"], row["action"], weights or "none", str(row["default_version"])
 
 
 def _pair(text: str) -> tuple[str, str]:

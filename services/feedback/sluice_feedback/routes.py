@@ -13,6 +13,8 @@ from sluice.contracts.feedback import (
     FeedbackQuery,
     FeedbackSummary,
     InteractionId,
+    PromptFeedback,
+    PromptFeedbackQuery,
     Review,
     ReviewQuery,
 )
@@ -87,6 +89,14 @@ async def summarize_feedback(
 ) -> FeedbackSummary:
     """Return thumbs, ratings, texts and corrections, counted."""
     return await deps.entries.summary(caller.tenant, interaction_id)
+
+
+@router.get("/v1/feedback/prompts", summary="Count the feedback on the versions of a prompt", responses=_READ)
+async def prompt_feedback(
+    query: Annotated[PromptFeedbackQuery, Query()], caller: CallerDep, deps: DepsDep
+) -> PromptFeedback:
+    """Return what people said of the answers to a stored prompt, by its version."""
+    return PromptFeedback(prompt=query.prompt, data=tuple(await deps.entries.of_prompt(caller.tenant, query)))
 
 
 @router.get("/v1/feedback/reviews", summary="List reviews", responses=_READ)

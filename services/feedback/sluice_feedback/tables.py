@@ -41,7 +41,7 @@ class OutboxRow(Base):
 
 
 class InteractionRow(Base):
-    """An interaction that usage told of."""
+    """An interaction that usage told of, with the version of the stored prompt that it was asked with, if any."""
 
     __tablename__ = "interactions"
 
@@ -49,6 +49,8 @@ class InteractionRow(Base):
     interaction_id: Mapped[str] = mapped_column(String(200), primary_key=True)
     model: Mapped[str] = mapped_column(String(200))
     at: Mapped[float] = mapped_column(Float)
+    prompt: Mapped[str | None] = mapped_column(String(63))
+    prompt_version: Mapped[int | None] = mapped_column(Integer)
 
 
 class ReviewRow(Base):

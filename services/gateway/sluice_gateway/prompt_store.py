@@ -7,10 +7,12 @@ from sqlalchemy.exc import IntegrityError
 
 from sluice.contracts.paging import Order
 from sluice.contracts.prompts import CreatePrompt, CreatePromptVersion, Prompt, PromptTemplate, UpdatePrompt
-from sluice.db import AsyncSession, Database, ReadSession
-from sluice_gateway.domain.errors import NameTaken, PromptNotFound, PromptVersionNotFound
+from sluice.db import Database
+from sluice_gateway.domain.errors import NameTaken
+from sluice_gateway.domain.prompt_splits import drawn
 from sluice_gateway.domain.prompts import StoredVersion
-from sluice_gateway.tables import PromptRow, PromptVersionRow
+from sluice_gateway.prompt_rows import end_split, named, no_version, split_of
+from sluice_gateway.tables import PromptRow, PromptSplitChangeRow, PromptVersionRow
 
 _TEMPLATE = set(PromptTemplate.model_fields)
 
@@ -58,27 +60,29 @@ class PromptStore:
             PromptNotFound: the tenant has none of that name.
         """
         async with self._database.write() as session:
-            row = await _named(session, tenant, name, for_update=True)
+            row = await named(session, tenant, name, for_update=True)
             row.newest_version = number = row.newest_version + 1
             row.changed_at = int(now)
             if made.release:
                 row.default_version = number
+                end_split(session, row, "released", key_id, now)
             version = _version_row(row.id, number, key_id, made, now)
             session.add(version)
             return _stored(name, version)
 
-    async def change(self, tenant: str, name: str, wanted: UpdatePrompt, now: float) -> Prompt:
-        """Change a prompt.
+    async def change(self, tenant: str, name: str, key_id: str, wanted: UpdatePrompt, now: float) -> Prompt:
+        """Change a prompt; to put a version in use ends a split.
 
         Raises:
             PromptNotFound, PromptVersionNotFound: there is no such prompt, or it has no such version.
         """
         async with self._database.write() as session:
-            row = await _named(session, tenant, name, for_update=True)
+            row = await named(session, tenant, name, for_update=True)
             if wanted.default_version is not None:
                 if wanted.default_version > row.newest_version:
-                    raise _no_version(name, wanted.default_version)
+                    raise no_version(name, wanted.default_version)
                 row.default_version = wanted.default_version
+                end_split(session, row, "released", key_id, now)
             if wanted.description is not None:
                 row.description = wanted.description
             if wanted.metadata is not None:
@@ -89,32 +93,35 @@ class PromptStore:
     async def delete(self, tenant: str, name: str) -> Prompt:
         """Delete a prompt with all its versions, or raise PromptNotFound."""
         async with self._database.write() as session:
-            row = await _named(session, tenant, name, for_update=True)
+            row = await named(session, tenant, name, for_update=True)
             shown = _prompt(row)
-            await session.execute(delete(PromptVersionRow).where(PromptVersionRow.prompt_id == row.id))
+            for kept in (PromptVersionRow, PromptSplitChangeRow):
+                await session.execute(delete(kept).where(kept.prompt_id == row.id))
             await session.delete(row)
             return shown
 
     async def get(self, tenant: str, name: str) -> Prompt:
         """Return a prompt, or raise PromptNotFound."""
         async with self._database.read() as session:
-            return _prompt(await _named(session, tenant, name))
+            return _prompt(await named(session, tenant, name))
 
-    async def version(self, tenant: str, name: str, number: int | None) -> StoredVersion:
-        """Return a version of a prompt, without a number the one in use.
+    async def version(self, tenant: str, name: str, number: int | None, subject: str | None = None) -> StoredVersion:
+        """Return a version of a prompt, without a number the one in use: by its split for a subject, if there are both.
 
         Raises:
             PromptNotFound, PromptVersionNotFound: there is no such prompt, or it has no such version.
         """
         async with self._database.read() as session:
-            row = await _named(session, tenant, name)
-            wanted = row.default_version if number is None else number
+            row = await named(session, tenant, name)
+            split = split_of(row) if number is None and subject else None
+            mine = drawn(name, split, subject) if split is not None and subject else None
+            wanted = number or mine or row.default_version
             found = await session.get(PromptVersionRow, (row.id, wanted))
             if found is None:
-                raise _no_version(name, wanted)
+                raise no_version(name, wanted)
             return _stored(name, found)
 
-    async def called(self, tenant: str, called: str, number: int | None) -> StoredVersion:
+    async def called(self, tenant: str, called: str, number: int | None, subject: str) -> StoredVersion:
         """Return a version of the prompt of this name or id, as `version` does."""
         query = select(PromptRow.name).where(
             PromptRow.tenant == tenant, (PromptRow.name == called) | (PromptRow.id == called)
@@ -122,7 +129,7 @@ class PromptStore:
         async with self._database.read() as session:
             names = set(await session.scalars(query))
         name = called if called in names or not names else names.pop()
-        return await self.version(tenant, name, number)
+        return await self.version(tenant, name, number, subject)
 
     async def page(self, tenant: str, *, limit: int, after: str | None, order: Order) -> list[Prompt]:
         """Return at most `limit + 1` prompts by id, which is by time of making."""
@@ -140,27 +147,13 @@ class PromptStore:
         """Return at most `limit + 1` versions of a prompt by number, or raise PromptNotFound."""
         number = PromptVersionRow.version
         async with self._database.read() as session:
-            row = await _named(session, tenant, name)
+            row = await named(session, tenant, name)
             query = select(PromptVersionRow).where(PromptVersionRow.prompt_id == row.id).limit(limit + 1)
             if order == "asc":
                 query = (query.where(number > after) if after else query).order_by(number.asc())
             else:
                 query = (query.where(number < after) if after else query).order_by(number.desc())
             return [_stored(name, found) for found in await session.scalars(query)]
-
-
-async def _named(session: ReadSession | AsyncSession, tenant: str, name: str, *, for_update: bool = False) -> PromptRow:
-    query = select(PromptRow).where(PromptRow.tenant == tenant, PromptRow.name == name)
-    row: PromptRow | None = await session.scalar(query.with_for_update() if for_update else query)
-    if row is None:
-        raise PromptNotFound(f"There is no prompt {name}. GET /v1/prompts lists yours.")
-    return row
-
-
-def _no_version(name: str, number: int) -> PromptVersionNotFound:
-    return PromptVersionNotFound(
-        f"The prompt {name} has no version {number}. GET /v1/prompts/{name}/versions lists them."
-    )
 
 
 def _version_row(prompt_id: str, number: int, key_id: str, made: PromptTemplate, now: float) -> PromptVersionRow:
@@ -180,6 +173,6 @@ def _stored(name: str, row: PromptVersionRow) -> StoredVersion:
 
 def _prompt(row: PromptRow) -> Prompt:
     fields: dict[str, Any] = {
-        name: getattr(row, name) for name in Prompt.model_fields if name not in ("object", "metadata")
+        name: getattr(row, name) for name in Prompt.model_fields if name not in ("object", "metadata", "split")
     }
-    return Prompt(**fields, metadata=row.details)
+    return Prompt(**fields, split=split_of(row), metadata=row.details)

@@ -7,6 +7,7 @@ from sqlalchemy import case, func, select
 
 from sluice.contracts.prompts import PromptVersionUsage, Spread
 from sluice.db import Database, ReadSession
+from sluice_gateway.domain.prompt_splits import WRONG_FORM
 from sluice_gateway.domain.usage import Counted
 from sluice_gateway.tables import UsageRow
 
@@ -30,8 +31,9 @@ class PromptUsageStore:
             for name in Counted._fields
             if name not in ("requests", "errors")
         )
+        wrong = func.sum(case((row.error_code.in_(WRONG_FORM), 1), else_=0))
         query = (
-            select(row.prompt_version, func.count(), func.sum(case((row.status == "ok", 0), else_=1)), *added)
+            select(row.prompt_version, wrong, func.count(), func.sum(case((row.status == "ok", 0), else_=1)), *added)
             .where(*where)
             .group_by(row.prompt_version)
             .order_by(row.prompt_version.desc())
@@ -39,7 +41,7 @@ class PromptUsageStore:
         )
         async with self._database.read() as session:
             found = (await session.execute(query)).all()
-            return [await _version(session, where, values[0], _counted(values[1:])) for values in found]
+            return [await _version(session, where, values[:2], _counted(values[2:])) for values in found]
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -57,8 +59,10 @@ def _counted(values: Sequence[float]) -> Counted:
     return Counted._make((*map(int, values[:-1]), float(values[-1])))
 
 
-async def _version(session: ReadSession, where: Sequence[object], version: int, sums: Counted) -> PromptVersionUsage:
-    row = UsageRow
+async def _version(
+    session: ReadSession, where: Sequence[object], found: Sequence[int], sums: Counted
+) -> PromptVersionUsage:
+    row, (version, wrong_form) = UsageRow, found
     last = (
         select(row.duration_ms, row.ttft_ms)
         .where(*where, row.prompt_version == version, row.status == "ok")  # type: ignore[arg-type] # conditions of the caller
@@ -68,6 +72,7 @@ async def _version(session: ReadSession, where: Sequence[object], version: int, 
     times = (await session.execute(last)).all()
     return PromptVersionUsage(
         version=version,
+        wrong_form=wrong_form,
         timed=len(times),
         duration_ms=spread([one.duration_ms for one in times]),
         ttft_ms=spread([one.ttft_ms for one in times if one.ttft_ms is not None]),

@@ -45,6 +45,7 @@ class OrganizationRow(Base):
     allowed_regions: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     sampling: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     default_model: Mapped[str | None] = mapped_column(String(200))
+    policy: Mapped[str | None] = mapped_column(String(200))
     tags: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
     limits: Mapped[dict[str, float]] = mapped_column(JSON)
     details: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
@@ -69,6 +70,7 @@ class TeamRow(Base):
     models: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     sampling: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     default_model: Mapped[str | None] = mapped_column(String(200))
+    policy: Mapped[str | None] = mapped_column(String(200))
     tags: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
     limits: Mapped[dict[str, float]] = mapped_column(JSON)
     details: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
@@ -343,7 +345,7 @@ class ForgottenAnswersRow(Base):
 
 
 class PromptRow(Base):
-    """A prompt: its name within a tenant, and which of its versions is in use."""
+    """A prompt: its name within a tenant, and which of its versions is in use; `split` is the JSON of `PromptSplit`."""
 
     __tablename__ = "prompts"
     __table_args__ = (UniqueConstraint("tenant", "name", name="uq_prompts_tenant_name"),)
@@ -354,6 +356,8 @@ class PromptRow(Base):
     description: Mapped[str] = mapped_column(String(500))
     default_version: Mapped[int] = mapped_column(Integer)
     newest_version: Mapped[int] = mapped_column(Integer)
+    split: Mapped[str | None] = mapped_column(Text)
+    split_began_at: Mapped[int | None] = mapped_column(BigInteger)
     details: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
     created_at: Mapped[int] = mapped_column(BigInteger)
     changed_at: Mapped[int] = mapped_column(BigInteger)
@@ -369,6 +373,17 @@ class PromptVersionRow(Base):
     template: Mapped[str] = mapped_column(Text)
     created_by: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class PromptSplitChangeRow(Base):
+    """One change of a prompt's split; `content` is the JSON of what `PromptSplitChange` says besides the columns."""
+
+    __tablename__ = "prompt_split_changes"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    prompt_id: Mapped[str] = mapped_column(String(40), ForeignKey("prompts.id"), index=True)
+    at: Mapped[int] = mapped_column(BigInteger)
+    content: Mapped[str] = mapped_column(Text)
 
 
 class BudgetAlertRow(Base):

@@ -15,6 +15,7 @@ from fastapi import Depends
 from redis.asyncio import Redis
 
 from sluice.auth import ServiceTokens
+from sluice.clients.feedback import FeedbackClient
 from sluice.clients.guardrail import GuardrailClient
 from sluice.clients.http import AiohttpTransport, ServiceClient
 from sluice.clients.retrieval import RetrievalClient
@@ -47,6 +48,7 @@ from sluice_gateway.adapters.key_ring import KeyRingKeeper
 from sluice_gateway.adapters.lease_store import RedisLeaseStore
 from sluice_gateway.adapters.lives import Clearing, LifeBook
 from sluice_gateway.adapters.price_keeper import PriceKeeper
+from sluice_gateway.adapters.prompt_feedback import FeedbackOfPrompts
 from sluice_gateway.adapters.prompt_filler import PromptFiller
 from sluice_gateway.adapters.prompt_guard import PromptGuard
 from sluice_gateway.adapters.redactor import GuardrailRedactor
@@ -75,6 +77,7 @@ from sluice_gateway.files.opening import open_shelf
 from sluice_gateway.files.shelf import Shelf
 from sluice_gateway.metrics import GatewayMetrics
 from sluice_gateway.price_store import PriceStore
+from sluice_gateway.prompt_split_store import PromptSplitStore
 from sluice_gateway.prompt_store import PromptStore
 from sluice_gateway.prompt_usage_store import PromptUsageStore
 from sluice_gateway.settings import Settings
@@ -116,7 +119,9 @@ class Deps:
     prices: PriceKeeper
     price_store: PriceStore
     prompts: PromptStore
+    prompt_splits: PromptSplitStore
     prompt_usage: PromptUsageStore
+    prompt_feedback: FeedbackOfPrompts
     prompt_guard: PromptGuard
     budgets: BudgetStore
     routing: SnapshotHolder
@@ -341,7 +346,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 user_types=user_types,
             ),
             key_store=key_store,
-            tenancy=TenancyAdmin(tenancy_store, keeper, new_id),
+            tenancy=TenancyAdmin(tenancy_store, keeper, new_id, holder.known_policies),
             tenancy_store=tenancy_store,
             audit_store=AuditStore(database),
             usage=usage,
@@ -349,7 +354,9 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             prices=prices,
             price_store=price_store,
             prompts=prompt_store,
+            prompt_splits=PromptSplitStore(database),
             prompt_usage=PromptUsageStore(database),
+            prompt_feedback=FeedbackOfPrompts(FeedbackClient(client("feedback"))),
             prompt_guard=PromptGuard(guardrail),
             budgets=BudgetStore(database),
             routing=holder,

@@ -50,19 +50,6 @@ _CODES = frozenset(
 )
 _DETECTORS = frozenset(
     {
-        "email",
-        "phone",
-        "credit_card",
-        "iban",
-        "us_ssn",
-        "uk_nhs",
-        "uk_nino",
-        "in_aadhaar",
-        "in_pan",
-        "ip_address",
-        "mac_address",
-        "crypto_address",
-        "secret",
         "prompt_injection",
         "output_filter",
         "review",
@@ -70,14 +57,15 @@ _DETECTORS = frozenset(
         *_SCANNERS,
     }
 )
-_RUNS = frozenset({"personal_data", "prompt_injection", "output_filter", *_SCANNERS})
+_RUNS = frozenset({"personal_data", "names", "prompt_injection", "output_filter", *_SCANNERS})
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
 
 
 class GuardMetrics:
-    """Counts checks, findings and reloads."""
+    """Counts checks, findings and reloads; `kinds` are the detectors of personal data."""
 
-    def __init__(self, registry: MetricRegistry) -> None:
+    def __init__(self, registry: MetricRegistry, kinds: Iterable[str]) -> None:
+        self._detectors = _DETECTORS.union(kinds)
         self._checks = registry.counter("sluice_guard_checks_total", "Checks made", ("stage", "result"))
         self._findings = registry.counter(
             "sluice_guard_findings_total", "Findings by detector and what was done", ("stage", "detector", "action")
@@ -117,7 +105,7 @@ class GuardMetrics:
         for code in verdict.issues:
             self._issues.labels(stage, closed(code, _CODES)).inc()
         for detail in verdict.details:
-            self._findings.labels(stage, closed(detail.detector, _DETECTORS), detail.action).inc()
+            self._findings.labels(stage, closed(detail.detector, self._detectors), detail.action).inc()
         for name, outcome, took in runs:
             detector = closed(name, _RUNS)
             self._runs.labels(detector, outcome).inc()

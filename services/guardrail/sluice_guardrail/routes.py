@@ -43,6 +43,7 @@ from sluice_guardrail.domain.errors import (
 from sluice_guardrail.domain.policy import NamedPolicy
 from sluice_guardrail.domain.redacting import counted, masked, restored
 from sluice_guardrail.domain.scanning import DetectorRun, Tools
+from sluice_guardrail.domain.verdict_log import is_logged, line_of
 from sluice_guardrail.wiring import Deps, DepsDep
 
 T = TypeVar("T")
@@ -85,7 +86,7 @@ async def redact_text(body: RedactRequest, caller: CallerDep, deps: DepsDep) -> 
     policy = deps.policies.current.get(body.policy)
     size = require_size(body, deps.settings.max_characters)
     with deadline_in(deps.settings.max_check_s), deps.tracing.span("redact", attributes={names.TENANT: caller.tenant}):
-        verdict = await _run(size, deps, lambda: masked(body, policy, _checkpoint))
+        verdict = await _run(size, deps, lambda: masked(body, policy, _checkpoint, Tools(names=deps.names)))
     sealed = deps.seal.seal(verdict.vault, caller.tenant)
     return RedactReply(
         text=verdict.filtered_input,
@@ -204,6 +205,8 @@ async def _verdict(
         else:
             verdict = await _run(size, deps, lambda: _judged(body, policy, deps, runs.append))
         span.set_attribute(names.GUARD_ISSUES, verdict.issues)
+        if is_logged(verdict, deps.settings.log_verdicts):
+            _log.info("verdict", extra=line_of(body, verdict, deps.hashes.of, caller.tenant))
     deps.metrics.checked(verdict, size, time.perf_counter() - started, runs)
     if isinstance(verdict, OutputVerdict) and verdict.tool_calls:
         return deps.approvals.sealed(verdict, body, caller.tenant)
@@ -219,7 +222,11 @@ def _judged(
 ) -> InputVerdict | OutputVerdict:
     scanned, ends = (_over(limit) for limit in (policy.rules.scan_ms, policy.rules.deadline_ms))
     return check(
-        body, policy, _checkpoint, deps.heads, Tools(deps.languages, scanned, ends, time.perf_counter, note, judges)
+        body,
+        policy,
+        _checkpoint,
+        deps.heads,
+        Tools(deps.languages, scanned, ends, time.perf_counter, note, judges, deps.names),
     )
 
 

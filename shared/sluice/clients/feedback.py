@@ -12,6 +12,8 @@ from sluice.contracts.feedback import (
     FeedbackEntry,
     FeedbackQuery,
     FeedbackSummary,
+    PromptFeedback,
+    PromptFeedbackQuery,
     Review,
     ReviewQuery,
 )
@@ -42,6 +44,12 @@ class FeedbackClient:
         """Return the counts of one interaction."""
         path = f"{_BASE}/summary?{urlencode({'interaction_id': interaction_id})}"
         return await self.http.request("GET", path, reply=FeedbackSummary, tenant=tenant)
+
+    async def of_prompt(self, query: PromptFeedbackQuery, *, tenant: str) -> PromptFeedback:
+        """Return the feedback on a prompt's answers by version."""
+        return await self.http.request(
+            "GET", _with_query(f"{_BASE}/prompts", query), reply=PromptFeedback, tenant=tenant
+        )
 
     async def delete(self, feedback_id: str, *, tenant: str) -> FeedbackDeleted:
         """Delete one entry."""

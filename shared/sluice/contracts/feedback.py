@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from sluice.contracts.base import Metadata, Reply, Request
+from sluice.contracts.gateway import PromptName
 from sluice.contracts.guard import HallucinationCause
 from sluice.contracts.paging import PageQuery
 
@@ -117,6 +118,37 @@ class FeedbackSummary(Reply):
     texts: int = 0
     corrections: int = 0
     last_at: float | None = None
+
+
+class PromptFeedbackQuery(Request):
+    """Feedback on answers to one prompt; `from` (inclusive) and `to` (exclusive) are unix seconds of the answers, not of what was said of them."""
+
+    prompt: PromptName
+    from_: Annotated[UnixSeconds | None, Field(alias="from")] = None
+    to: UnixSeconds | None = None
+
+
+class PromptVersionFeedback(Reply):
+    """What people said of the answers of one version of a prompt.
+
+    `answers` are those with thumbs or a rating, and `score` is the mean of theirs, 0 to 1 (thumbs 0 or 1, a rating (n - 1) / 4): an answer
+    of which several things were said counts once, with their mean. `thumbs` and `ratings` count what was said; `rating` is the mean rating.
+    """
+
+    version: int
+    answers: int
+    score: float
+    thumbs: ThumbsSummary
+    ratings: int = 0
+    rating: float | None = None
+
+
+class PromptFeedback(Reply):
+    """The versions of a prompt of whose answers people said something, newest first."""
+
+    object: Literal["feedback.prompt"] = "feedback.prompt"
+    prompt: str
+    data: tuple[PromptVersionFeedback, ...]
 
 
 class Review(Reply):

@@ -6,16 +6,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from sluice.contracts.base import Metadata, Reply, Request
-from sluice.contracts.gateway import ModelName
+from sluice.contracts.feedback import PromptVersionFeedback
+from sluice.contracts.gateway import ModelName, PromptName
 from sluice.contracts.usage import UsageTotals
 
-PromptName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 SectionText = Annotated[str, StringConstraints(min_length=1, max_length=100_000, pattern=r"^[^\x00]*$")]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 VariableText = Annotated[str, StringConstraints(max_length=1_000_000)]
 Version = Annotated[int, Field(ge=1, le=1_000_000)]
 Note = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
 SectionStyle = Literal["markdown", "xml"]
+PromptSplitAction = Literal["set", "ended", "released"]
 SAYS_ITSELF = frozenset({"messages", "model", "prompt", "stream", "stream_options"})
 
 
@@ -118,8 +119,39 @@ class UpdatePrompt(Request):
     metadata: Metadata | None = None
 
 
+class PromptShare(Request):
+    """The share of one version in a split: its weight out of the sum of all weights."""
+
+    version: Version
+    weight: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+
+
+class PromptSplit(Request):
+    """Which versions answer requests that name none, and how many of them each.
+
+    The same end user gets the same version, as long as weights do not change; when a weight grows, users move to its version only.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"shares": [{"version": 1, "weight": 90}, {"version": 2, "weight": 10}]}]}
+    )
+
+    shares: Annotated[tuple[PromptShare, ...], Field(min_length=2, max_length=10)]
+
+    @model_validator(mode="after")
+    def _can_be_drawn_from(self) -> Self:
+        if len({share.version for share in self.shares}) < len(self.shares):
+            raise ValueError("name each version once")
+        if not any(share.weight for share in self.shares):
+            raise ValueError("at least one weight has to be more than 0")
+        return self
+
+
 class Prompt(Reply):
-    """A prompt; `default_version` is the one in use, `newest_version` the one that was made last."""
+    """A prompt; `default_version` is the one in use, `newest_version` the one that was made last.
+
+    While there is a `split`, requests that name no version are answered by its versions instead.
+    """
 
     id: str
     object: Literal["prompt"] = "prompt"
@@ -127,6 +159,7 @@ class Prompt(Reply):
     description: str = ""
     default_version: int
     newest_version: int
+    split: PromptSplit | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
     created_at: int
     changed_at: int
@@ -153,10 +186,40 @@ class PromptVersion(Reply):
     created_at: int
 
 
+class PromptSplitState(PromptSplit):
+    """The split of a prompt as it is now; `began_at` (unix seconds) is since when these versions are compared."""
+
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": []})
+
+    object: Literal["prompt.split"] = "prompt.split"
+    prompt: str
+    began_at: int
+
+
+class PromptSplitChange(Reply):
+    """One change of a split: `set` by a key, `ended` by a key, or `released` when a key put one version in use for all.
+
+    `shares` are those after it, none when the split ended; `default_version` is the version in use besides.
+    """
+
+    id: str
+    object: Literal["prompt.split.change"] = "prompt.split.change"
+    at: int
+    by: str
+    action: PromptSplitAction
+    shares: tuple[PromptShare, ...] = ()
+    default_version: int
+
+
 class PromptUse(Request):
-    """Which version of a prompt is meant (without one that in use), and the values of its variables."""
+    """Which version of a prompt is meant (without one that in use), and the values of its variables.
+
+    `subject` is whom a split draws the version for, such as the id of a session: the same one gets the same version. Without it that
+    is the request's end user (`safety_identifier`, `user`), and without one every request is drawn anew.
+    """
 
     version: Version | None = None
+    subject: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
     variables: Annotated[dict[VariableName, VariableText | bool | int | float], Field(max_length=100)] = Field(
         default_factory=dict
     )
@@ -199,13 +262,19 @@ class PromptVersionUsage(UsageTotals):
     duration_ms: Spread = Spread()
     ttft_ms: Spread = Spread()
     cost_per_request_usd: float | None = None
+    wrong_form: int = 0
+    feedback: PromptVersionFeedback | None = None
 
 
 class PromptUsage(Reply):
-    """The versions of a prompt side by side, newest first; versions without requests in the period are left out."""
+    """The versions of a prompt side by side, newest first; versions without requests in the period are left out.
+
+    `feedback_missing` says why nothing is known of feedback, null when it was counted.
+    """
 
     object: Literal["prompt.usage"] = "prompt.usage"
     prompt: str
+    feedback_missing: str | None = None
     data: tuple[PromptVersionUsage, ...]
 
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from sluice.clients.feedback import FeedbackClient
-from sluice.contracts.feedback import CloseReview, FeedbackCreate, FeedbackQuery, ReviewQuery
+from sluice.contracts.feedback import CloseReview, FeedbackCreate, FeedbackQuery, PromptFeedbackQuery, ReviewQuery
 from sluice.errors import NotFound
 from sluice.migrations import upgrade
 from sluice.settings import PlatformSettings
@@ -42,6 +42,8 @@ async def test_the_shared_client_stores_reads_counts_and_deletes(platform: Platf
         assert (await client.list(query, tenant="acme")).data == (entry,)
         assert (await client.list(FeedbackQuery(), tenant="globex")).data == ()
         assert (await client.summary("req a&b", tenant="acme")).rating.mean == 2
+        of_prompt = PromptFeedbackQuery.model_validate({"prompt": "greet", "from": 1, "to": 2})
+        assert (await client.of_prompt(of_prompt, tenant="acme")).data == ()
         assert (await client.reviews(ReviewQuery(), tenant="acme")).data == ()
         with pytest.raises(NotFound, match="no review"):
             await client.close_review(f"review_{'0' * 24}", CloseReview(), tenant="acme")
@@ -55,6 +57,7 @@ async def test_nobody_comes_in_without_a_credential(http: httpx.AsyncClient) -> 
         "/v1/feedback",
         "/v1/feedback/summary?interaction_id=x",
         "/v1/feedback/reviews",
+        "/v1/feedback/prompts?prompt=x",
         f"/v1/feedback/feedback_{'0' * 24}",
     )
     for path in paths:

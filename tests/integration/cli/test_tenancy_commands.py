@@ -217,6 +217,17 @@ def test_prompts_are_pushed_put_in_use_and_taken_back(cli: Cli, tmp_path: Path) 
     own.ok("prompts", "release", "greet", "--version", "1")
     assert own.json("prompts", "show", "greet")["version"] == 1
     assert "without a value: who" in own.refused("prompts", "render", "greet", "--version", "2")
+    shares = own.ok("prompts", "split", "greet", "1=30", "2=10").splitlines()[1:]
+    assert [line.split() for line in shares] == [["1", "30", "75.0%"], ["2", "10", "25.0%"]]
+    file.write_text("shares: [{version: 1, weight: 1}, {version: 2, weight: 1}]")
+    assert own.json("prompts", "split", "greet", "--file", str(file), "--json")["shares"][1]["weight"] == 1
+    assert "VERSION=WEIGHT" in own.refused("prompts", "split", "greet", "2:10")
+    assert "no version 3" in own.refused("prompts", "split", "greet", "1=1", "3=1")
+    assert "one of" in own.refused("prompts", "split", "greet", "1=1", "--end")
+    assert own.ok("prompts", "split", "greet", "--end") == "greet: version 1 is in use."
+    assert "no split" in own.refused("prompts", "split", "greet")
+    changes = [line.split()[3:] for line in own.ok("prompts", "split", "greet", "--changes").splitlines()[1:]]
+    assert changes == [["ended", "none", "1"], ["set", "1=1", "2=1", "1"], ["set", "1=30", "2=10", "1"]]
     file.write_text("[")
     assert "cannot be read" in own.refused("prompts", "push", "greet", str(file))
     own.ok("prompts", "delete", "greet")

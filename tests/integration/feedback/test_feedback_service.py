@@ -50,11 +50,12 @@ async def eventually(look: Callable[[], Awaitable[Any]]) -> Any:
     return found
 
 
-def usage(request_id: str, tenant: str = "acme", model: str = "smollm2") -> UsageRecorded:
+def usage(request_id: str, tenant: str = "acme", model: str = "smollm2", **fields: Any) -> UsageRecorded:
     return UsageRecorded(
         event_id=f"use_{request_id}",
         request_id=request_id,
-        at=4e9,
+        at=fields.pop("at", 4e9),
+        **fields,
         tenant=tenant,
         key_id="key_1",
         endpoint="chat",
@@ -170,6 +171,34 @@ async def test_usage_tells_which_interactions_are_known(http: httpx.AsyncClient,
     counted = await http.get("/v1/feedback/summary", params={"interaction_id": "req_one"}, headers=ACME)
     assert (counted.json()["interaction_known"], counted.json()["model"]) == (True, "smollm2")
     assert "sluice_feedback_interactions_total 2.0" in (await http.get("/metrics")).text
+
+
+async def test_feedback_is_counted_by_the_version_of_the_prompt_that_was_asked_with(
+    http: httpx.AsyncClient, store: Redis
+) -> None:
+    asked = [("req_a", 1, 10.0), ("req_b", 1, 11.0), ("req_c", 2, 12.0), ("req_d", 2, 99.0)]
+    events = [usage(name, prompt="greet", prompt_version=version, at=at) for name, version, at in asked]
+    await queues.append(store, queues.USAGE, [*events, usage("req_e"), usage("req_a", tenant="globex")])
+    await give(http, interaction_id="req_a", feedback_type="thumbs", thumbs="up")
+    await give(http, interaction_id="req_a", feedback_type="thumbs", thumbs="down")
+    await give(http, interaction_id="req_b", feedback_type="rating", rating=5)
+    await give(http, interaction_id="req_c", feedback_type="rating", rating=2)
+    await give(http, interaction_id="req_c", feedback_type="text", text="well")
+    await give(http, interaction_id="req_d", feedback_type="thumbs", thumbs="up")
+    await give(http, interaction_id="req_e", feedback_type="thumbs", thumbs="up")
+
+    async def counted() -> Any:
+        query = {"prompt": "greet", "from": 10, "to": 99}
+        found = (await http.get("/v1/feedback/prompts", params=query, headers=ACME)).json()["data"]
+        return found if len(found) == 2 else None
+
+    assert await eventually(counted) == [
+        {"version": 2, "answers": 1, "score": 0.25, "thumbs": {"up": 0, "down": 0}, "ratings": 1, "rating": 2.0},
+        {"version": 1, "answers": 2, "score": 0.75, "thumbs": {"up": 1, "down": 1}, "ratings": 1, "rating": 5.0},
+    ]
+    other = service_headers("feedback", "globex")
+    assert (await http.get("/v1/feedback/prompts", params={"prompt": "greet"}, headers=other)).json()["data"] == []
+    assert (await http.get("/v1/feedback/prompts", headers=ACME)).status_code == 422
 
 
 async def test_bad_feedback_opens_one_review_that_a_person_closes_once(http: httpx.AsyncClient, store: Redis) -> None:

@@ -16,8 +16,21 @@ from typing import NamedTuple
 
 from faker import Faker
 from stdnum import iban, luhn
-from stdnum.gb import nhs
-from stdnum.in_ import aadhaar, pan
+from stdnum.at import vnr
+from stdnum.be import nn
+from stdnum.de import idnr
+from stdnum.es import dni, nie
+from stdnum.fi import hetu
+from stdnum.fr import nir
+from stdnum.gb import nhs, utr
+from stdnum.ie import pps
+from stdnum.in_ import aadhaar, epic, gstin, pan
+from stdnum.it import codicefiscale
+from stdnum.nl import bsn
+from stdnum.pl import pesel
+from stdnum.pt import nif
+from stdnum.se import personnummer
+from stdnum.us import ein, itin, rtn
 
 from sluice_guardrail.domain.detectors import DETECTORS, find_personal_data
 from sluice_guardrail.domain.folding import fold
@@ -58,6 +71,8 @@ class Generator:
             lambda: Value("mac_address", self._any().mac_address()),
             self._phone,
             self._secret,
+            self._national,
+            self._national,
         )
 
     def sample(self) -> Sample:
@@ -128,6 +143,39 @@ class Generator:
         )
         return Value("in_pan", made) if pan.is_valid(made) else self._pan()
 
+    def _national(self) -> Value:
+        """Return a number of a state, which python-stdnum calls valid, with or without its signs."""
+        some, pick, date = self._digits, self.random.choice, self._birthday
+        letters = BASE62[:26]
+        makers: tuple[tuple[str, Callable[[], str], Callable[[str], bool], str], ...] = (
+            ("us_itin", lambda: "9" + some(2) + "-" + some(2) + "-" + some(4), itin.is_valid, "ITIN "),
+            ("us_ein", lambda: some(2) + "-" + some(7), ein.is_valid, "EIN "),
+            ("us_bank_routing", lambda: pick(("01", "06", "12", "21", "31", "61")) + some(7), rtn.is_valid, "routing number "),
+            ("uk_utr", lambda: some(10), utr.is_valid, "UTR "),
+            ("in_gstin", lambda: pick(("27", "07", "29")) + self._pan().text + "1Z" + pick(BASE62[:26] + "0123456789"), gstin.is_valid, "GSTIN "),
+            ("in_voter_id", lambda: "".join(self.random.choices(letters, k=3)) + some(7), epic.is_valid, "voter id "),
+            ("de_tax_id", lambda: some(11), idnr.is_valid, pick(("Steuer-ID ", "Identifikationsnummer: "))),
+            ("fr_nir", lambda: pick("12") + date()[:4] + pick(("75", "13", "2A", "33")) + some(8), nir.is_valid, ""),
+            ("es_nif", lambda: some(8) + pick(letters), dni.is_valid, pick(("", "DNI "))),
+            ("es_nif", lambda: pick("XYZ") + some(7) + pick(letters), nie.is_valid, pick(("", "NIE "))),
+            ("it_fiscal_code", lambda: "".join(self.random.choices(letters, k=6)) + some(2) + pick("ABCDEHLMPRST") + date()[4:] + pick(letters[:12]) + some(3) + pick(letters), codicefiscale.is_valid, ""),
+            ("nl_bsn", lambda: some(9), bsn.is_valid, "BSN "),
+            ("pl_pesel", lambda: date() + some(5), pesel.is_valid, "PESEL "),
+            ("be_national_number", lambda: date() + some(5), nn.is_valid, pick(("", "NN "))),
+            ("se_personal_number", lambda: date() + "-" + some(4), personnummer.is_valid, ""),
+            ("fi_hetu", lambda: date()[4:] + date()[2:4] + date()[:2] + "-" + some(3) + pick("0123456789ABCDEFHJKLMNPRSTUVWXY"), hetu.is_valid, ""),
+            ("pt_nif", lambda: pick("125") + some(8), nif.is_valid, "NIF "),
+            ("ie_pps", lambda: some(7) + pick(letters[:23]), pps.is_valid, "PPS number "),
+            ("at_social_security", lambda: some(10), vnr.is_valid, "SVNR "),
+        )  # fmt: skip
+        kind, make, valid, lead = pick(makers)
+        while not valid(made := make()):
+            pass
+        return Value(kind, made, lead)
+
+    def _birthday(self) -> str:
+        return f"{self.random.randint(30, 99):02}{self.random.randint(1, 12):02}{self.random.randint(1, 28):02}"
+
     def _phone(self) -> Value:
         fake = self._fakes[self.random.choice(("en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL", "pl_PL"))]
         number = fake.phone_number()
@@ -171,6 +219,11 @@ class Generator:
             lambda: f"000-{self._digits(2)}-{self._digits(4)}",
             lambda: f"ticket #{self._digits(10)}",
             lambda: f"AB-{self._digits(6)}-X",
+            lambda: f"invoice {self._digits(9)}",
+            lambda: f"article {self._digits(11)}",
+            lambda: f"{self._digits(7)}{self.random.choice('ABCDEFGH')}",
+            lambda: f"{self._digits(6)}-{self._digits(4)}",
+            lambda: "".join(self.random.choices(BASE62[:26], k=3)) + self._digits(7),
         )
         return Value("", self.random.choice(makers)())
 
@@ -221,7 +274,7 @@ def main() -> None:
     for name, found in (*counted.items(), ("all", totals(counted))):
         hits = found["found"]
         print(
-            f"{name:15} values {hits + found['missed']:6}  precision {ratio(hits, hits + found['false']):.3f}"
+            f"{name:20} values {hits + found['missed']:6}  precision {ratio(hits, hits + found['false']):.3f}"
             f"  recall {ratio(hits, hits + found['missed']):.3f}"
         )
 

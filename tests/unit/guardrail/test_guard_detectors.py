@@ -64,6 +64,11 @@ FINDS = [
     ("OPENAI=sk-proj-abc123DEF456ghi789JKL0", "api_key", "sk-proj-abc123DEF456ghi789JKL0"),
     (f"jwt {_jwt()} end", "jwt", _jwt()),
     ("Authorization: Bearer abcdefghijklmnopqrstuvwx", "bearer_token", "abcdefghijklmnopqrstuvwx"),
+    ("SG." + "a1" * 11 + "." + "b2c" * 14 + "d", "sendgrid_key", "SG." + "a1" * 11 + "." + "b2c" * 14 + "d"),
+    ("id SK" + "0a1b2c3d" * 4, "twilio_key", "SK" + "0a1b2c3d" * 4),
+    ("bot 123456789:AAF" + "a1B2" * 8, "telegram_token", "123456789:AAF" + "a1B2" * 8),
+    ('{"password": "hunter2hunter2!"}', "assigned_secret", "hunter2hunter2!"),
+    ("STRIPE_API_KEY=9f8e7d6c5b4a39281706", "assigned_secret", "9f8e7d6c5b4a39281706"),
     ("postgres://app:hunter2@db.example.com/x", "url_password", "hunter2@db.example.com"),
 ]
 
@@ -86,6 +91,8 @@ def test_a_value_is_found_with_its_exact_span(text: str, kind: str, value: str) 
         "ssn 000-12-3456, 666-12-3456, 900-12-3456, 123-00-4567, 123-45-0000",
         "the hash 1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN3 and bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5",
         "ask-me-anything-about-the-weather sk-learn-is-a-python-library eyJhbGciOiJub3Bl",
+        "password: string, token=abc, max_tokens=4096, api_key=your-api-key-123, client_secret: ${SECRET_2}",
+        'api_key = os.environ["OPENAI_API_KEY2"]; password = get_password2(user); access_token: str | None = None',
         "3.14159265358979 and 1,000,000,000 and 100200300400500600700",
         "https://example.com:8080/a@b",
         "ISBN 978-3-16-148410-0, 1st-2nd-3rd",

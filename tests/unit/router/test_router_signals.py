@@ -4,13 +4,10 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sluice.contracts.routing import Deployment, Model, Price, Route, RouteRequest, RoutingSnapshot, Share
 from sluice_router.domain.choice import Choice, Load, decide
 from sluice_router.domain.errors import NothingSuits
-from sluice_router.domain.signals.split import assigned
 
 
 def _model(name: str, health: str = "up", region: str | None = None, **fields: Any) -> Model:
@@ -88,37 +85,3 @@ def test_a_split_keeps_its_callers_and_passes_over_what_is_down() -> None:
     assert (found.decision.model, found.assigned, found.outcome) == ("old", "new", "fallback")
     assert _ask(snapshot, subject=mine).decision.reason == "split: new is assigned to this caller"
     assert _ask(snapshot, subject=mine).decision.fallbacks == ("old",)
-
-
-@given(
-    weights=st.lists(st.floats(0.1, 100), min_size=2, max_size=4),
-    grown=st.integers(0, 3),
-    factor=st.floats(1, 10),
-    subject=st.text(max_size=20),
-)
-def test_a_weight_that_grows_moves_callers_to_its_model_only(
-    weights: list[float], grown: int, factor: float, subject: str
-) -> None:
-    grown %= len(weights)
-    before = [Share(model=f"m{number}", weight=weight) for number, weight in enumerate(weights)]
-    after = [
-        share.model_copy(update={"weight": share.weight * factor}) if number == grown else share
-        for number, share in enumerate(before)
-    ]
-    first, then = assigned("auto", before, subject), assigned("auto", after, subject)
-    assert then in {first, f"m{grown}"}
-
-
-def test_a_split_meets_its_weights() -> None:
-    split = (
-        Share(model="a", weight=80),
-        Share(model="b", weight=15),
-        Share(model="c", weight=5),
-        Share(model="d", weight=0),
-    )
-    found = Counter(assigned("auto", split, str(number)) for number in range(4000))
-    assert abs(found["a"] / 4000 - 0.80) < 0.03
-    assert abs(found["b"] / 4000 - 0.15) < 0.03
-    assert abs(found["c"] / 4000 - 0.05) < 0.02
-    assert found["d"] == 0
-    assert assigned("auto", (), "s") is None

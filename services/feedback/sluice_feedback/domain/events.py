@@ -26,6 +26,8 @@ class Interaction(NamedTuple):
     interaction_id: str
     model: str
     at: float
+    prompt: str | None = None
+    prompt_version: int | None = None
 
 
 class ReviewToOpen(NamedTuple):
@@ -70,7 +72,10 @@ class UsageFollower:
 
     async def __call__(self, events: Sequence[UsageRecorded]) -> None:
         """Note the interactions of a batch; those that are known already change nothing."""
-        found = [Interaction(event.tenant, event.request_id, event.model, event.at) for event in events]
+        found = [
+            Interaction(event.tenant, event.request_id, event.model, event.at, event.prompt, event.prompt_version)
+            for event in events
+        ]
         self.counted(await self.table.note(found))
         critical = [
             ReviewToOpen(

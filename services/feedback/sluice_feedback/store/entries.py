@@ -6,7 +6,15 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, and_, case, delete, func, select
 from sqlalchemy.exc import IntegrityError
 
-from sluice.contracts.feedback import FeedbackEntry, FeedbackQuery, FeedbackSummary, RatingSummary, ThumbsSummary
+from sluice.contracts.feedback import (
+    FeedbackEntry,
+    FeedbackQuery,
+    FeedbackSummary,
+    PromptFeedbackQuery,
+    PromptVersionFeedback,
+    RatingSummary,
+    ThumbsSummary,
+)
 from sluice.db import Database, ReadSession
 from sluice_feedback.domain.entries import IdempotencyKey, NewEntry
 from sluice_feedback.domain.errors import FeedbackNotFound, IdempotencyKeyReused
@@ -98,6 +106,21 @@ class EntryStore:
             last_at=counted.last_at,
         )
 
+    async def of_prompt(self, tenant: str, query: PromptFeedbackQuery) -> list[PromptVersionFeedback]:
+        """Return what was said of a prompt's answers by version, newest first."""
+        async with self.database.read() as session:
+            return [
+                PromptVersionFeedback(
+                    version=row.version,
+                    answers=row.answers,
+                    score=row.score,
+                    thumbs=ThumbsSummary(up=row.up, down=row.down),
+                    ratings=row.ratings,
+                    rating=row.rated / row.ratings if row.ratings else None,
+                )
+                for row in await session.execute(_by_version(tenant, query))
+            ]
+
     async def delete(self, tenant: str, entry_id: str) -> None:
         """Delete an entry, its review, and its event if that is not published yet.
 
@@ -186,6 +209,39 @@ def _counts(tenant: str, interaction_id: str) -> Select[Any]:
         amount(kind == "correction").label("corrections"),
         func.max(FeedbackRow.at).label("last_at"),
     ).where(FeedbackRow.tenant == tenant, FeedbackRow.interaction_id == interaction_id)
+
+
+def _by_version(tenant: str, query: PromptFeedbackQuery) -> Select[Any]:
+    entry, asked = FeedbackRow, InteractionRow
+    score = case(
+        (entry.feedback_type == "rating", (entry.rating - 1) / 4.0), (entry.negative.is_(False), 1.0), else_=0.0
+    )
+    thumbs = entry.feedback_type == "thumbs"
+    where = [asked.tenant == tenant, asked.prompt == query.prompt, entry.feedback_type.in_(("thumbs", "rating"))]
+    if query.from_ is not None:
+        where.append(asked.at >= query.from_)
+    if query.to is not None:
+        where.append(asked.at < query.to)
+    each = (
+        select(
+            asked.prompt_version.label("version"),
+            func.avg(score).label("score"),
+            func.sum(case((and_(thumbs, entry.negative.is_(False)), 1), else_=0)).label("up"),
+            func.sum(case((and_(thumbs, entry.negative.is_(True)), 1), else_=0)).label("down"),
+            func.count(entry.rating).label("ratings"),
+            func.coalesce(func.sum(entry.rating), 0).label("rated"),
+        )
+        .join(entry, and_(entry.tenant == asked.tenant, entry.interaction_id == asked.interaction_id))
+        .where(*where)
+        .group_by(asked.interaction_id, asked.prompt_version)
+        .subquery()
+    )
+    sums = (func.sum(each.c[name]).label(name) for name in ("up", "down", "ratings", "rated"))
+    return (
+        select(each.c.version, func.count().label("answers"), func.avg(each.c.score).label("score"), *sums)
+        .group_by(each.c.version)
+        .order_by(each.c.version.desc())
+    )
 
 
 async def _model(session: ReadSession, tenant: str, interaction_id: str) -> str | None:

@@ -29,6 +29,8 @@ class InteractionStore:
                 # Callers choose the name of a model that does not exist: PostgreSQL refuses the NUL character.
                 "model": found.model.replace("\x00", "")[:_MAX_NAME],
                 "at": found.at,
+                "prompt": found.prompt,
+                "prompt_version": found.prompt_version,
             }
             for found in interactions
         ]

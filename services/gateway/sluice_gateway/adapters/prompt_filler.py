@@ -5,8 +5,10 @@ from typing import Any, Protocol
 import orjson
 
 from sluice.errors import SluiceError
+from sluice.ids import new_id
 from sluice_gateway import nesting
 from sluice_gateway.dataplane.errors import InvalidRequest, Unavailable, wrong_value
+from sluice_gateway.dataplane.wants import prompt_subject
 from sluice_gateway.domain.ports import Filled, KeyRecord
 from sluice_gateway.domain.prompts import StoredVersion, Value, rendered
 from sluice_gateway.domain.response_prompts import Unsuited, response_of
@@ -17,8 +19,8 @@ _OPENAIS = "pmpt_"
 class StoredPrompts(Protocol):
     """Where prompts are kept; raises DependencyUnavailable while that is away, PromptNotFound and PromptVersionNotFound."""
 
-    async def called(self, tenant: str, called: str, number: int | None) -> StoredVersion:
-        """Return a version of the prompt of this name or id, without a number the one in use."""
+    async def called(self, tenant: str, called: str, number: int | None, subject: str) -> StoredVersion:
+        """Return a version of the prompt of this name or id, without a number the one in use for a subject."""
         ...
 
 
@@ -38,8 +40,9 @@ class PromptFiller:
         if type(said) is not dict or type(said.get("id")) is not str or said["id"].startswith(_OPENAIS):
             return None
         version, variables = _version(said.get("version")), _variables(said.get("variables"))
+        whom = prompt_subject(_subject(said.get("subject")), fields, key.tenant) or new_id("draw")
         try:
-            found = await self._prompts.called(key.tenant, said["id"], version)
+            found = await self._prompts.called(key.tenant, said["id"], version, whom)
             body = response_of(found.template, rendered(found.template, variables), fields)
         except Unsuited as exc:
             raise InvalidRequest(str(exc), param="prompt", code="unsupported_parameter") from exc
@@ -59,6 +62,12 @@ def _version(said: Any) -> int | None:
             "prompt.version", 'must be the number of a version, such as "3"; without it the one in use is meant.'
         )
     return number
+
+
+def _subject(said: Any) -> str | None:
+    if said is None or (type(said) is str and 0 < len(said) <= 200):
+        return said
+    raise wrong_value("prompt.subject", "must be a text of 1 to 200 characters, such as the id of a session.")
 
 
 def _variables(said: Any) -> dict[str, Value]:

@@ -74,6 +74,11 @@ def session(fields: Fields, tenant: str) -> str:
     return subject(fields, tenant)
 
 
+def prompt_subject(named: str | None, fields: Fields, tenant: str) -> str:
+    """Return a stand-in for whom the version of a prompt is drawn: who is named, else the end user; empty for nobody."""
+    return subject({"user": f"prompt\0{named}"} if named else fields, tenant)
+
+
 def _part_types(messages: Any) -> Iterator[str]:
     for message in messages if isinstance(messages, list) else ():
         content = message.get("content") if isinstance(message, dict) else None

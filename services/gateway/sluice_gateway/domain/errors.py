@@ -71,6 +71,12 @@ class PromptVersionNotFound(NotFound):
     code, title = "prompt_version_not_found", "No such version"
 
 
+class PromptSplitNotFound(NotFound):
+    """The requests of the prompt are not split."""
+
+    code, title = "prompt_split_not_found", "No split"
+
+
 class PromptVariablesWrong(BadRequest):
     """The values do not fit the variables of the prompt."""
 

@@ -14,10 +14,12 @@ from starlette.types import Message, Receive, Scope, Send
 
 from sluice.contracts.prompts import PromptUse
 from sluice.errors import SluiceError
+from sluice.ids import new_id
 from sluice.sentences import faults
 from sluice_gateway import nesting
 from sluice_gateway.dataplane.errors import ApiError, Gone, InvalidRequest, wrong_value
 from sluice_gateway.dataplane.stages.admit import read_body
+from sluice_gateway.dataplane.wants import prompt_subject
 from sluice_gateway.domain.prompts import rendered, request_of
 from sluice_gateway.routes.public import key_of
 from sluice_gateway.routes.public import rendered as rendered_error
@@ -62,7 +64,8 @@ async def _filled(deps: Deps, scope: Scope, receive: Receive) -> tuple[bytes, in
     if following is not None and type(following) is not list:
         raise wrong_value("messages", "must be a list; they follow the prompt's own.")
     name: str = scope["path_params"]["name"]
-    found = await deps.prompts.version(key.tenant, name, use.version)
+    whom = prompt_subject(use.subject, fields, key.tenant) or new_id("draw")
+    found = await deps.prompts.version(key.tenant, name, use.version, whom)
     asked = request_of(found.template, rendered(found.template, use.variables), fields)
     return orjson.dumps(asked), found.version
 

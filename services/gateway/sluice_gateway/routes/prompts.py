@@ -6,13 +6,13 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from sluice.contracts.base import Request
+from sluice.contracts.gateway import PromptName
 from sluice.contracts.paging import Order, Page, PageQuery
 from sluice.contracts.prompts import (
     CreatePrompt,
     CreatePromptVersion,
     Prompt,
     PromptLint,
-    PromptName,
     PromptTemplate,
     PromptUsage,
     PromptUse,
@@ -22,6 +22,7 @@ from sluice.contracts.prompts import (
     Version,
 )
 from sluice.ids import new_id
+from sluice_gateway.dataplane.wants import prompt_subject
 from sluice_gateway.domain.ports import KeyRecord
 from sluice_gateway.domain.prices import with_overrides
 from sluice_gateway.domain.prompt_lint import ModelFacts, linted, texts_of
@@ -79,8 +80,8 @@ async def get_prompt(name: Name, key: KeyDep, deps: DepsDep) -> Prompt:
 
 @router.patch("/{name}", summary="Change a prompt", responses=public_errors(404))
 async def change_prompt(name: Name, body: UpdatePrompt, key: KeyDep, deps: DepsDep) -> Prompt:
-    """Put a version in use with `default_version`, or change what is noted of the prompt; versions never change."""
-    return await deps.prompts.change(key.tenant, name, body, deps.clock.now())
+    """Put a version in use with `default_version`, which ends a split, or change what is noted of the prompt; versions never change."""
+    return await deps.prompts.change(key.tenant, name, key.key_id, body, deps.clock.now())
 
 
 @router.delete("/{name}", summary="Delete a prompt", responses=public_errors(404))
@@ -114,8 +115,9 @@ async def get_prompt_version(
 
 @router.post("/{name}/render", summary="Show what a prompt becomes", responses=public_errors(404))
 async def render_prompt(name: Name, body: PromptUse, key: KeyDep, deps: DepsDep) -> RenderedPrompt:
-    """Return the messages that a model would be sent, and ask none."""
-    found = await deps.prompts.version(key.tenant, name, body.version)
+    """Return the messages that a model would be sent, and ask none; with a `subject` those of its version in a split."""
+    whom = prompt_subject(body.subject, {}, key.tenant)
+    found = await deps.prompts.version(key.tenant, name, body.version, whom)
     return RenderedPrompt(
         prompt=name,
         version=found.version,
@@ -152,7 +154,12 @@ async def compare_prompt_versions(
     until = deps.clock.now() if query.until is None else query.until
     since = max(0.0, until - _USUAL_S) if query.since is None else query.since
     found = await deps.prompt_usage.versions(key.tenant, name, since, until, query.limit)
-    return PromptUsage(prompt=name, data=tuple(found))
+    told = await deps.prompt_feedback.of(key.tenant, name, since, until)
+    return PromptUsage(
+        prompt=name,
+        feedback_missing=told.missing,
+        data=tuple(one.model_copy(update={"feedback": told.versions.get(one.version)}) for one in found),
+    )
 
 
 async def _linted(deps: Deps, key: KeyRecord, template: PromptTemplate) -> PromptLint:

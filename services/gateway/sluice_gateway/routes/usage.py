@@ -9,9 +9,9 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from sluice.contracts.base import Request
-from sluice.contracts.gateway import ModelName, Tag, Tenant, UserType
+from sluice.contracts.gateway import ModelName, PromptName, Tag, Tenant, UserType
 from sluice.contracts.paging import Page, PageQuery
-from sluice.contracts.prompts import PromptName, Version
+from sluice.contracts.prompts import Version
 from sluice.contracts.usage import (
     TrendGroup,
     TrendInterval,

@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from sluice_guardrail.domain.contact import find_emails, find_phones
-from sluice_guardrail.domain.credentials import FORMATS, find_secrets
+from sluice_guardrail.domain.credentials import ASSIGNED, FORMATS, find_secrets
 from sluice_guardrail.domain.financial import find_cards, find_crypto_addresses, find_ibans
 from sluice_guardrail.domain.findings import Finding, merge_overlaps
 from sluice_guardrail.domain.gates import Gates
 from sluice_guardrail.domain.identifiers import find_ip_addresses, find_mac_addresses, find_ssns
-from sluice_guardrail.domain.national import find_aadhaar_numbers, find_nhs_numbers, find_ninos, find_pans
+from sluice_guardrail.domain.national import FORMATS as NUMBERS
+from sluice_guardrail.domain.national import NumberFormat, find_numbers
 
 PiiKind = Literal[
     "email",
@@ -18,17 +19,53 @@ PiiKind = Literal[
     "credit_card",
     "iban",
     "us_ssn",
+    "us_itin",
+    "us_ein",
+    "us_bank_routing",
+    "us_medicare",
     "uk_nhs",
     "uk_nino",
+    "uk_utr",
+    "uk_driving_licence",
     "in_aadhaar",
     "in_pan",
+    "in_gstin",
+    "in_voter_id",
+    "in_upi",
+    "de_tax_id",
+    "fr_nir",
+    "es_nif",
+    "it_fiscal_code",
+    "nl_bsn",
+    "pl_pesel",
+    "be_national_number",
+    "se_personal_number",
+    "dk_cpr",
+    "fi_hetu",
+    "pt_nif",
+    "ie_pps",
+    "at_social_security",
+    "eu_vat",
+    "passport",
+    "date_of_birth",
     "ip_address",
     "mac_address",
     "crypto_address",
+    "person",
     "secret",
 ]
 Detector = Callable[[str, Sequence[str]], Iterator[Finding]]
 Checkpoint = Callable[[], None]
+
+_NATIONAL: tuple[PiiKind, ...] = tuple(
+    kind for kind in get_args(PiiKind) if kind in {number.kind for number in NUMBERS}
+)
+
+
+def _numbers(kind: PiiKind) -> Detector:
+    formats: Sequence[NumberFormat] = [number for number in NUMBERS if number.kind == kind]
+    return lambda text, regions: (found for number in formats for found in find_numbers(number, text))
+
 
 DETECTORS: Mapping[PiiKind, Detector] = {
     "secret": lambda text, regions: find_secrets(text),
@@ -36,10 +73,7 @@ DETECTORS: Mapping[PiiKind, Detector] = {
     "credit_card": lambda text, regions: find_cards(text),
     "iban": lambda text, regions: find_ibans(text),
     "us_ssn": lambda text, regions: find_ssns(text),
-    "uk_nhs": lambda text, regions: find_nhs_numbers(text),
-    "uk_nino": lambda text, regions: find_ninos(text),
-    "in_aadhaar": lambda text, regions: find_aadhaar_numbers(text),
-    "in_pan": lambda text, regions: find_pans(text),
+    **{kind: _numbers(kind) for kind in _NATIONAL},
     "ip_address": lambda text, regions: find_ip_addresses(text),
     "mac_address": lambda text, regions: find_mac_addresses(text),
     "crypto_address": lambda text, regions: find_crypto_addresses(text),
@@ -51,15 +85,13 @@ _HEX_PAIR = "[0-9A-Fa-f]{2}"
 _GATES = Gates(
     {
         "secret": "|".join(sorted({re.escape(token.needle) for token in FORMATS}))
-        + r"|eyJ|PRIVATE KEY|://[^\s/]*@|(?i:bearer|aws)",
+        + r"|eyJ|PRIVATE KEY|://[^\s/]*@|(?i:bearer|aws)|"
+        + ASSIGNED,
         "email": "@",
         "credit_card": r"[0-9](?:[ \-.]?[0-9]){12}",
         "iban": r"[A-Za-z]{2}[0-9]{2}[ -]?[A-Za-z0-9]{2}",
         "us_ssn": r"[0-9]{3}[- ][0-9]{2}[- ][0-9]{4}|[0-9]{9}",
-        "uk_nhs": "(?i:nhs)",
-        "uk_nino": "[A-Z]{2} ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-D]",
-        "in_aadhaar": "[2-9][0-9]{3}[ -]?[0-9]{4}[ -]?[0-9]{4}",
-        "in_pan": "[A-Z]{5}[0-9]{4}[A-Z]",
+        **{kind: "|".join(one.gate for one in NUMBERS if one.kind == kind) for kind in _NATIONAL},
         "ip_address": r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|::|(?::[0-9A-Fa-f]{1,4}){7}",
         "mac_address": rf"(?:{_HEX_PAIR}[:-]){{5}}|(?:[0-9A-Fa-f]{{4}}\.){{2}}[0-9A-Fa-f]{{4}}",
         "crypto_address": r"[13][1-9A-HJ-NP-Za-km-z]{25}|bc1|BC1",

@@ -49,6 +49,15 @@ def stands_alone(text: str, start: int, end: int) -> bool:
     return before and (end >= len(text) or not ascii_word(text[end]))
 
 
+def number_alone(text: str, start: int, end: int) -> bool:
+    """Say whether text[start:end] stands alone and no sign joins it to digits, as in a longer number or a version."""
+    if not stands_alone(text, start, end):
+        return False
+    joined_before = start > 1 and text[start - 1] in "-." and text[start - 2].isdigit()
+    joined_after = end + 1 < len(text) and text[end] in "-." and text[end + 1].isdigit()
+    return not joined_before and not joined_after
+
+
 def merge_overlaps(findings: Iterable[Finding]) -> list[Finding]:
     """Join findings that share characters into one, in order of place.
 

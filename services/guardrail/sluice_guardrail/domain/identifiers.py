@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from sluice_guardrail.domain.findings import Finding, ascii_word, stands_alone
+from sluice_guardrail.domain.findings import Finding, ascii_word, number_alone, stands_alone
 
 _SSN = re.compile(r"([0-9]{3})([- ])([0-9]{2})\2([0-9]{4})")
 _SSN_PLAIN = re.compile(r"[0-9]{9}")
@@ -26,27 +26,19 @@ _MAC_DOTTED = re.compile(r"[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}")
 def find_ssns(text: str) -> Iterator[Finding]:
     """Yield US social security numbers in ranges that were ever issued (area not 000, 666 or 900–999)."""
     for match in _SSN.finditer(text):
-        if _issued(match.group(1), match.group(3), match.group(4)) and _number_alone(text, match.start(), match.end()):
+        if _issued(match.group(1), match.group(3), match.group(4)) and number_alone(text, match.start(), match.end()):
             yield Finding("pii", "us_ssn", "us_ssn", match.start(), match.end(), 0.9)
     if _SSN_WORDS.search(text) is None:
         return
     for match in _SSN_PLAIN.finditer(text):
         digits = match.group()
         cued = _SSN_CUE.search(text, max(0, match.start() - _SSN_CUE_REACH), match.start())
-        if cued and _issued(digits[:3], digits[3:5], digits[5:]) and _number_alone(text, match.start(), match.end()):
+        if cued and _issued(digits[:3], digits[3:5], digits[5:]) and number_alone(text, match.start(), match.end()):
             yield Finding("pii", "us_ssn", "us_ssn", match.start(), match.end(), 0.85)
 
 
 def _issued(area: str, group: str, serial: str) -> bool:
     return 0 < int(area) < 900 and int(area) != 666 and int(group) != 0 and int(serial) != 0
-
-
-def _number_alone(text: str, start: int, end: int) -> bool:
-    if not stands_alone(text, start, end):
-        return False
-    joined_before = start > 1 and text[start - 1] in "-." and text[start - 2].isdigit()
-    joined_after = end + 1 < len(text) and text[end] in "-." and text[end + 1].isdigit()
-    return not joined_before and not joined_after
 
 
 def find_ip_addresses(text: str) -> Iterator[Finding]:
@@ -59,7 +51,7 @@ def find_ip_addresses(text: str) -> Iterator[Finding]:
 
 def _ipv4(text: str) -> Iterator[Finding]:
     for match in _IPV4.finditer(text):
-        if not _number_alone(text, match.start(), match.end()):
+        if not number_alone(text, match.start(), match.end()):
             continue
         if _VERSION_CUE.search(text, max(0, match.start() - 12), match.start()):
             continue
@@ -113,7 +105,7 @@ def find_mac_addresses(text: str) -> Iterator[Finding]:
                 yield Finding("pii", "mac_address", "mac_address", match.start(), match.end(), 0.9)
     if text.count(".") >= 2:
         for match in _MAC_DOTTED.finditer(text):
-            if _number_alone(text, match.start(), match.end()) and not match.group().replace(".", "").isdigit():
+            if number_alone(text, match.start(), match.end()) and not match.group().replace(".", "").isdigit():
                 yield Finding("pii", "mac_address", "mac_address", match.start(), match.end(), 0.8)
 
 

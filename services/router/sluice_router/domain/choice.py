@@ -17,6 +17,7 @@ from sluice.contracts.routing import (
     SignalValue,
 )
 from sluice.contracts.targets import Targets
+from sluice.splitting import assigned
 from sluice_router.domain.classify.reading import NO_SIGNS, Reading, Signs
 from sluice_router.domain.errors import ModelNotFound, NoDeployment, NothingSuits
 from sluice_router.domain.signals.capability import capability
@@ -27,7 +28,6 @@ from sluice_router.domain.signals.modality import modality
 from sluice_router.domain.signals.order import preferred
 from sluice_router.domain.signals.residency import residency
 from sluice_router.domain.signals.rules import matched, ruling
-from sluice_router.domain.signals.split import assigned
 from sluice_router.domain.signals.targets import cost as cost_aim
 from sluice_router.domain.signals.targets import latency as latency_aim
 
@@ -205,7 +205,8 @@ def _wish(snapshot: RoutingSnapshot, request: RouteRequest, signs: Signs) -> _Wi
     models = {model.name: model for model in snapshot.models}
     for route in snapshot.routes:
         if route.name == name:
-            mine = assigned(route.name, route.split, request.subject)
+            weights = ((share.model, share.weight) for share in route.split)
+            mine = assigned(route.name, weights, request.subject)
             first = _candidates(models, route, mine, signs)
             fallbacks = ((model,) for model in _named(models, route.fallbacks))
             refuse = route.when_all_down == "refuse"

@@ -6,34 +6,12 @@ from typing import Any
 import openai
 import pytest
 from tests.integration.gateway.control_plane import Gateway, snapshot
+from tests.integration.gateway.prompts.calls import GREET, NOON, ask, key, usage
 from tests.integration.gateway.provider import COMPLETION_TOKENS, provider
 
-from sluice.contracts.gateway import CreatedApiKey
-from sluice.contracts.usage import UsageRecorded
-from sluice.testing import admin_headers
 from sluice_gateway.domain.usage_rows import UsageRows
 
-NOON = 1_767_268_800.0  # 2026-01-01 12:00 UTC
 pytestmark = pytest.mark.integration
-GREET = {
-    "name": "greet",
-    "sections": {"system": "You greet {{who}}.", "task": "Say hello in {{language}}."},
-    "defaults": {"language": "French"},
-    "model": "mock",
-    "parameters": {"temperature": 0},
-}
-
-
-async def key(gateway: Gateway, tenant: str = "acme", **fields: Any) -> dict[str, str]:
-    body = {"name": "k", "tenant": tenant, **fields}
-    made = await gateway.client.post("/admin/keys", json=body, headers=admin_headers())
-    return {"authorization": f"Bearer {CreatedApiKey.model_validate_json(made.content).key}"}
-
-
-async def ask(gateway: Gateway, own: dict[str, str], method: str, path: str, expected: int, body: Any = None) -> Any:
-    answer = await gateway.client.request(method, f"/v1/prompts{path}", json=body, headers=own)
-    assert answer.status_code == expected, answer.text
-    return answer.json()
 
 
 async def test_versions_are_kept_and_one_is_in_use(gateway: Gateway) -> None:
@@ -131,26 +109,11 @@ async def test_versions_are_compared_by_what_their_requests_cost_and_how_long_th
     await ask(gateway, own, "POST", "/greet/versions", 201, {"sections": {"task": "Hi"}, "model": "mock"})
     rows = [(1, 0.1, 100.0), (1, 0.3, 300.0), (2, 0.5, 50.0), (None, 9.0, 9.0)]
     written = [
-        UsageRecorded(
-            event_id=f"evt_{place}",
-            request_id=f"req_{place}",
-            at=NOON + place,
-            tenant="acme",
-            key_id="key_1",
-            endpoint="/v1/chat/completions",
-            model="mock",
-            status="ok",
-            http_status=200,
-            prompt_tokens=10,
-            cost_usd=cost,
-            duration_ms=took,
-            prompt=None if version is None else "greet",
-            prompt_version=version,
-        )
+        usage(f"req_{place}", version, at=NOON + place, prompt_tokens=10, cost_usd=cost, duration_ms=took)
         for place, (version, cost, took) in enumerate(rows)
     ]
-    other = written[0].model_copy(update={"event_id": "evt_o", "request_id": "req_o", "tenant": "other"})
-    failed = written[0].model_copy(update={"event_id": "evt_f", "status": "error", "duration_ms": 7e5, "cost_usd": 0.0})
+    other = usage("req_0", 1, "other", prompt_tokens=10, cost_usd=0.1, duration_ms=100.0)
+    failed = usage("req_f", 1, status="error", prompt_tokens=10, cost_usd=0.0, duration_ms=7e5)
     await gateway.deps.usage.insert(UsageRows.of([*written, other, failed]))
     found = await ask(gateway, own, "GET", f"/greet/usage?from={NOON}&to={NOON + 9}", 200)
     shown = [
@@ -160,6 +123,7 @@ async def test_versions_are_compared_by_what_their_requests_cost_and_how_long_th
         (2, 1, 0, 1, {"p50": 50.0, "p95": 50.0}),
         (1, 3, 1, 2, {"p50": 100.0, "p95": 300.0}),
     ]
+    assert "feedback service" in found["feedback_missing"]
     assert found["data"][1]["cost_per_request_usd"] == pytest.approx(0.4 / 3)
     assert (await ask(gateway, own, "GET", f"/greet/usage?to={NOON}", 200))["data"] == []
     await ask(gateway, own, "GET", "/nope/usage", 404)
