@@ -173,7 +173,7 @@ def stages_of(path: HotPath, exchange: Exchange) -> list[Stage]:
             lambda: resolve(opened.table, opened.key, CHAT, ctx.body, len(exchange.body)),
             "admit",
         ),
-        Stage("decide on tracing", lambda: plane.is_traced(ctx)),
+        Stage("decide on tracing", lambda: plane.spans.begin(ctx)),
         Stage("choose a deployment", lambda: choose(entry.deployments, now)),
         Stage("make the call", lambda: plane.attempts.call(ctx, entry, state, None)),
         Stage("send the call and read the reply (HTTP)", ask_engine),

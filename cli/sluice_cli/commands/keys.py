@@ -17,9 +17,6 @@ Role = Literal["admin", "member", "read_only"]
 KeyId = Annotated[str, typer.Argument(help="the key's id")]
 Org = Annotated[str | None, typer.Option(help="its organisation's id, name or tenant")]
 Team = Annotated[str | None, typer.Option(help="its team's id or name")]
-Policy = Annotated[
-    str | None, typer.Option(help="a policy that its requests follow besides their model's; `none` takes it away")
-]
 UserType = Annotated[
     str | None,
     typer.Option(help="kind of user for whom it asks, one of SLUICE_GATEWAY_USER_TYPES; `none` takes it away"),
@@ -40,7 +37,7 @@ def create(
         Role, typer.Option(help="read_only lists models and usage; admin also administers its organisation")
     ] = "member",
     model: limits.Models = None,
-    policy: Policy = None,
+    policy: limits.Policy = None,
     user_type: UserType = None,
     days: Days = None,
     requests_per_minute: limits.PerMinute = None,
@@ -64,7 +61,7 @@ def create(
         body["team_id"] = team_id(gateway, team, org)
     elif org:
         body["organization_id"] = organization_id(gateway, org)
-    body |= {"policy": None if policy == "none" else policy} if policy else {}
+    body |= limits.policy(policy)
     body |= {"user_type": None if user_type == "none" else user_type} if user_type else {}
     body |= limits.metadata(metadata) | limits.tags(tag) | limits.drawing(default_model, sampling)
     body |= limits.limits(
@@ -106,7 +103,7 @@ def change(
     team: Annotated[str | None, typer.Option(help="another team of its organisation (id), or `none`")] = None,
     model: limits.Models = None,
     all_models: limits.AllModels = False,
-    policy: Policy = None,
+    policy: limits.Policy = None,
     user_type: UserType = None,
     days: Days = None,
     requests_per_minute: limits.PerMinute = None,
@@ -125,7 +122,7 @@ def change(
     body |= {"name": name} if name else {}
     body |= {"role": role} if role else {}
     body |= {"team_id": None if team == "none" else team} if team else {}
-    body |= {"policy": None if policy == "none" else policy} if policy else {}
+    body |= limits.policy(policy)
     body |= {"user_type": None if user_type == "none" else user_type} if user_type else {}
     body |= limits.metadata(metadata) | limits.tags(tag) | limits.drawing(default_model, sampling)
     body |= limits.limits(

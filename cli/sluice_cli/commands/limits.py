@@ -44,6 +44,10 @@ Tags = Annotated[
         "--tag", help="a tag of each of its requests; repeat for all that are to be kept; `none` takes them away"
     ),
 ]
+Policy = Annotated[
+    str | None,
+    typer.Option(help="a policy that its requests follow in place of their model's; `none` takes it away"),
+]
 DefaultModel = Annotated[str | None, typer.Option(help="the model of requests that name none; `none` takes it away")]
 Sampling = Annotated[
     list[str] | None,
@@ -99,6 +103,11 @@ def tags(chosen: list[str] | None) -> dict[str, Any]:
     if not chosen:
         return {}
     return {"tags": [] if chosen == ["none"] else chosen}
+
+
+def policy(chosen: str | None) -> dict[str, Any]:
+    """Return the body's `policy` with what was given; `none` takes it away."""
+    return {"policy": None if chosen == "none" else chosen} if chosen else {}
 
 
 def drawing(default_model: str | None, sampling: list[str] | None) -> dict[str, Any]:

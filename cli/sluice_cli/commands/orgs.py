@@ -60,6 +60,7 @@ def create(
     budget_per_day_usd: limits.PerDay = None,
     budget_per_month_usd: limits.PerMonth = None,
     default_model: limits.DefaultModel = None,
+    policy: limits.Policy = None,
     sampling: limits.Sampling = None,
     tag: limits.Tags = None,
     metadata: limits.Metadata = None,
@@ -69,6 +70,7 @@ def create(
     body |= {"tenant": tenant} if tenant else {}
     body |= {"allowed_regions": region} if region else {}
     body |= limits.metadata(metadata) | limits.tags(tag) | limits.drawing(default_model, sampling)
+    body |= limits.policy(policy)
     body |= limits.limits(
         requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd
     )
@@ -90,6 +92,7 @@ def change(
     budget_per_day_usd: limits.PerDay = None,
     budget_per_month_usd: limits.PerMonth = None,
     default_model: limits.DefaultModel = None,
+    policy: limits.Policy = None,
     sampling: limits.Sampling = None,
     tag: limits.Tags = None,
     metadata: limits.Metadata = None,
@@ -100,6 +103,7 @@ def change(
     body |= {"name": name} if name else {}
     body |= {"allowed_regions": None if anywhere else region} if anywhere or region else {}
     body |= limits.metadata(metadata) | limits.tags(tag) | limits.drawing(default_model, sampling)
+    body |= limits.policy(policy)
     body |= limits.limits(
         requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd, no_limit
     )

@@ -48,6 +48,7 @@ def create(
     budget_per_day_usd: limits.PerDay = None,
     budget_per_month_usd: limits.PerMonth = None,
     default_model: limits.DefaultModel = None,
+    policy: limits.Policy = None,
     sampling: limits.Sampling = None,
     tag: limits.Tags = None,
     metadata: limits.Metadata = None,
@@ -57,6 +58,7 @@ def create(
     body: dict[str, Any] = {"name": name, **limits.models(model)}
     body |= {"organization_id": organization_id(gateway, org)} if org else {}
     body |= limits.metadata(metadata) | limits.tags(tag) | limits.drawing(default_model, sampling)
+    body |= limits.policy(policy)
     body |= limits.limits(
         requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd
     )
@@ -76,6 +78,7 @@ def change(
     budget_per_day_usd: limits.PerDay = None,
     budget_per_month_usd: limits.PerMonth = None,
     default_model: limits.DefaultModel = None,
+    policy: limits.Policy = None,
     sampling: limits.Sampling = None,
     tag: limits.Tags = None,
     metadata: limits.Metadata = None,
@@ -85,6 +88,7 @@ def change(
     body = limits.models(model, every=all_models)
     body |= {"name": name} if name else {}
     body |= limits.metadata(metadata) | limits.tags(tag) | limits.drawing(default_model, sampling)
+    body |= limits.policy(policy)
     body |= limits.limits(
         requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd, no_limit
     )

@@ -351,7 +351,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 user_types=user_types,
             ),
             key_store=key_store,
-            tenancy=TenancyAdmin(tenancy_store, keeper, new_id),
+            tenancy=TenancyAdmin(tenancy_store, keeper, new_id, holder.known_policies),
             tenancy_store=tenancy_store,
             audit_store=AuditStore(database),
             usage=usage,

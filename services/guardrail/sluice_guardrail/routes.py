@@ -86,7 +86,7 @@ async def redact_text(body: RedactRequest, caller: CallerDep, deps: DepsDep) -> 
     policy = deps.policies.current.get(body.policy)
     size = require_size(body, deps.settings.max_characters)
     with deadline_in(deps.settings.max_check_s), deps.tracing.span("redact", attributes={names.TENANT: caller.tenant}):
-        verdict = await _run(size, deps, lambda: masked(body, policy, _checkpoint))
+        verdict = await _run(size, deps, lambda: masked(body, policy, _checkpoint, Tools(names=deps.names)))
     sealed = deps.seal.seal(verdict.vault, caller.tenant)
     return RedactReply(
         text=verdict.filtered_input,
@@ -222,7 +222,11 @@ def _judged(
 ) -> InputVerdict | OutputVerdict:
     scanned, ends = (_over(limit) for limit in (policy.rules.scan_ms, policy.rules.deadline_ms))
     return check(
-        body, policy, _checkpoint, deps.heads, Tools(deps.languages, scanned, ends, time.perf_counter, note, judges)
+        body,
+        policy,
+        _checkpoint,
+        deps.heads,
+        Tools(deps.languages, scanned, ends, time.perf_counter, note, judges, deps.names),
     )
 
 

@@ -35,4 +35,7 @@ class Settings(ServiceSettings):
         "found",
         description="which verdicts are logged, never with their text: those that `found` something, `all`, `off`",
     )
+    names_model: str = Field(
+        "", description="spaCy model that finds names of people for policies whose `kinds` name `person`; empty: none"
+    )
     max_dry_run_s: float = Field(30.0, gt=0, description="seconds that the dry run of a policy may take")

@@ -17,7 +17,8 @@ class CreateOrganization(Request):
 
     `tenant` is the word under which its data and usage are kept in every service. It never changes and is never given to
     another organisation. Without one it is the name, if that can be a tenant and none had it before, else the id.
-    `allowed_regions` null lets requests go to deployments anywhere.
+    `allowed_regions` null lets requests go to deployments anywhere. `policy` names a policy of the routing snapshot that its keys follow in place
+    of their models', unless their team or they name another; only the platform's administrator may set it.
     """
 
     model_config = ConfigDict(
@@ -32,6 +33,7 @@ class CreateOrganization(Request):
     allowed_regions: Regions | None = None
     sampling: SamplingConfig | None = None
     default_model: ModelName | None = None
+    policy: ModelName | None = None
     tags: Tags = ()
     limits: SetLimits = SetLimits()
     metadata: Metadata = Field(default_factory=dict)
@@ -48,6 +50,7 @@ class UpdateOrganization(Request):
     allowed_regions: Regions | None = None
     sampling: SamplingConfig | None = None
     default_model: ModelName | None = None
+    policy: ModelName | None = None
     tags: Tags | None = None
     limits: SetLimits | None = None
     metadata: Metadata | None = None
@@ -65,6 +68,7 @@ class Organization(Reply):
     allowed_regions: tuple[str, ...] | None = None
     sampling: SamplingPolicy | None = None
     default_model: str | None = None
+    policy: str | None = None
     tags: tuple[str, ...] = ()
     limits: Limits = Limits()
     metadata: dict[str, str] = Field(default_factory=dict)
@@ -72,7 +76,10 @@ class Organization(Reply):
 
 
 class CreateTeam(Request):
-    """A new team of an organisation; its name is unique there. An organisation's admin key may leave `organization_id` out."""
+    """A new team of an organisation; its name is unique there. An organisation's admin key may leave `organization_id` out.
+
+    `policy` is followed by its keys in place of their models' and the organisation's; only the platform's administrator may set it.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -92,6 +99,7 @@ class CreateTeam(Request):
     models: ModelNames | None = None
     sampling: SamplingConfig | None = None
     default_model: ModelName | None = None
+    policy: ModelName | None = None
     tags: Tags = ()
     limits: SetLimits = SetLimits()
     metadata: Metadata = Field(default_factory=dict)
@@ -107,6 +115,7 @@ class UpdateTeam(Request):
     models: ModelNames | None = None
     sampling: SamplingConfig | None = None
     default_model: ModelName | None = None
+    policy: ModelName | None = None
     tags: Tags | None = None
     limits: SetLimits | None = None
     metadata: Metadata | None = None
@@ -123,6 +132,7 @@ class Team(Reply):
     models: tuple[str, ...] | None = None
     sampling: SamplingPolicy | None = None
     default_model: str | None = None
+    policy: str | None = None
     tags: tuple[str, ...] = ()
     limits: Limits = Limits()
     metadata: dict[str, str] = Field(default_factory=dict)

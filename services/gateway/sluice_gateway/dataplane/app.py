@@ -40,7 +40,7 @@ from sluice_gateway.dataplane.quality import count_quality
 from sluice_gateway.dataplane.repeats import Repeats
 from sluice_gateway.dataplane.sending import refuse, send_json
 from sluice_gateway.dataplane.short_way import Client
-from sluice_gateway.dataplane.spans import attributes_of, describe, is_sampled
+from sluice_gateway.dataplane.spans import Spans, attributes_of, name_of, outcome_of
 from sluice_gateway.dataplane.stages.admit import (
     admit_body,
     admit_head,
@@ -134,6 +134,7 @@ class DataPlane:
         self._respond = Respond(deps, output, self._disconnects.stop)
         self.caching = Caching(deps, self._disconnects.stop)
         self.repeats = Repeats(deps.usage.life)
+        self.spans = Spans(deps.tracing, deps.options, deps.clock, self._loop)
         self.direct = 0
         deps.metrics.in_flight.set_function(lambda: len(self._disconnects) + self.direct)
 
@@ -153,6 +154,7 @@ class DataPlane:
         """Close all upstream connections."""
         self._disconnects.close()
         await self._upstreams.close()
+        self.spans.flush()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request (the coroutine of what answers it: one frame less to wake for each request)."""
@@ -299,7 +301,7 @@ class DataPlane:
             return
         heard = listen(ctx)
         try:
-            if self.is_traced(ctx):
+            if self.spans.wanted(ctx):
                 await self._traced(ctx)
             else:
                 await self._answer(ctx)
@@ -333,26 +335,23 @@ class DataPlane:
             metrics.ttft.observe(ctx.ttft)
         if ctx.intent is not None:
             count_quality(self._deps.metrics, ctx)
-
-    def is_traced(self, ctx: RequestContext) -> bool:
-        """Tell whether spans are made of this request: decided once, and asked on both ways."""
-        traced = ctx.traced
-        if traced is None:
-            traced = ctx.traced = self._deps.tracing.enabled and is_sampled(ctx, self._options)
-        return traced
+        if ctx.trace is not None:
+            self.spans.end(ctx, ctx.trace)
 
     async def _traced(self, ctx: RequestContext) -> None:
-        parent = ctx.heads.traceparent
+        parent, begun = ctx.heads.traceparent, ctx.trace
+        ctx.trace = None
         with self._deps.tracing.span(
-            f"POST {ctx.endpoint.path}",
+            name_of(ctx),
             kind=SpanKind.SERVER,
             attributes=attributes_of(ctx),
             parent=extract({"traceparent": parent}) if parent is not None else None,
+            known=None if begun is None else (begun.trace_id, begun.span_id, int(ctx.at * 1e9)),
         ) as span:
             ctx.span = span
             ctx.trace_id = current_trace_id()
             await self._answer(ctx)
-            describe(span, ctx)
+            span.set_attributes(outcome_of(ctx))
 
     async def _answer(self, ctx: RequestContext) -> None:
         try:

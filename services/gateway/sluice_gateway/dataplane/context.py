@@ -29,6 +29,7 @@ from sluice_gateway.dataplane.structure import Structure
 from sluice_gateway.dataplane.table import Endpoint, ModelEntry, RouteEntry, Table
 from sluice_gateway.dataplane.tags import tags_of
 from sluice_gateway.dataplane.texts import Piece
+from sluice_gateway.dataplane.trace import Trace
 from sluice_gateway.dataplane.upstream import Call
 from sluice_gateway.domain.leases import Reservation
 from sluice_gateway.domain.ports import KeyRecord
@@ -230,6 +231,7 @@ class RequestContext:
     # whether spans are made of it, None before that is decided
     traced: bool | None = None
     span: Span | None = None
+    trace: Trace | None = None  # on the short way
     trace_id: str | None = None
 
     def __init__(

@@ -1,7 +1,7 @@
 """A request on the short way: answered by callbacks, without a task, as long as it waits for nothing but the model.
 
 Its head is decided on when it has come, its body when it is complete, by the same functions as on the other way. What
-needs to wait for more (another stage, a new connection, a second deployment, a span) goes on as a coroutine; nothing has been
+needs to wait for more (another stage, a new connection, a second deployment) goes on as a coroutine; nothing has been
 sent to the client then.
 """
 
@@ -91,9 +91,10 @@ class DirectRequest:
             known = repeats.find(self.endpoint, self.heads, self._opened, body) if repeats.known else None
             if known is not None:
                 ctx = self._ctx = known.again(self.heads, self._started, self._opened, body)
-                traced = plane.is_traced(ctx)
-                if not traced and self._answer_again(ctx, known):
+                plane.spans.begin(ctx)
+                if self._answer_again(ctx, known):
                     return
+                traced = ctx.traced
             ctx = self._ctx = plane.admit(self.endpoint, self.heads, self._started, self._opened, body)
             ctx.traced = traced
         except ApiError as exc:
@@ -101,9 +102,11 @@ class DirectRequest:
             plane.count_refusal(self.endpoint, exc, self._started)
             self._refuse(exc, id_headers(self.endpoint, self.heads.request_id))
             return
-        if not ctx.plan.direct or plane.is_traced(ctx):
+        if not ctx.plan.direct:
             self._go_on(ctx)
-        elif ctx.plan.cache is not None and self._from_memory(ctx, plane.caching.wish(ctx)):
+            return
+        plane.spans.begin(ctx)
+        if ctx.plan.cache is not None and self._from_memory(ctx, plane.caching.wish(ctx)):
             return
         elif ctx.plan.cache is not None and ctx.cache is None:
             self._go_on(ctx)  # the other way asks the other levels, and keeps what the model answers
@@ -242,8 +245,10 @@ class DirectRequest:
             return False
         if not state.short or ctx.endpoint.client is not None:
             return False  # translation and hedging belong to the other way
+        trace = ctx.trace
+        parent = ctx.heads.traceparent if trace is None else plane.spans.call(trace, state)
         try:
-            call = plane.attempts.call(ctx, entry, state, ctx.heads.traceparent)
+            call = plane.attempts.call(ctx, entry, state, parent)
         except AttemptFailed:
             return False  # the other way meets it again, and goes on from there
         if not state.upstream.submit(call, self):
@@ -268,6 +273,8 @@ class DirectRequest:
         state, stream = self._state_in_use, self._stream
         ctx.attempts = 1
         self._plane.attempts.note(ctx, self._entry, state, failure)
+        if ctx.trace is not None:
+            self._plane.spans.lost(ctx, ctx.trace, failure)
         self._let_go(ctx)
         if stream is not None:
             stream.close()
@@ -353,6 +360,8 @@ class DirectRequest:
     def _end(self, ctx: RequestContext) -> None:
         # The upstream's part is over: the deployment is free, and no callback counts any more.
         self._over = True
+        if ctx.trace is not None:
+            ctx.trace.answered = self._plane.clock.monotonic()
         self._let_go(ctx)
 
     def _fail(self, ctx: RequestContext, error: ApiError) -> None:

@@ -76,6 +76,8 @@ class Repeats:
 
     def learn(self, ctx: RequestContext, wish: Wish, ready: Ready, held: Reservation | None) -> None:
         """Keep what a request led to that was answered with `ready`, and what it had reserved for the worst case."""
+        if ctx.trace is not None:
+            return  # its row names its trace
         if len(ctx.raw) > LONGEST or wish.items is not None or ready.found.entry.verdicts:
             return
         worst = NOTHING if held is None else WorstCase(0, held.tokens, held.money)

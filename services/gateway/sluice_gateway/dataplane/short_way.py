@@ -10,6 +10,7 @@ from sluice_gateway.dataplane.context import Heads, Opened, RequestContext
 from sluice_gateway.dataplane.errors import ApiError
 from sluice_gateway.dataplane.limiter import Limiter
 from sluice_gateway.dataplane.repeats import Repeats
+from sluice_gateway.dataplane.spans import Spans
 from sluice_gateway.dataplane.stages.attempt import Attempts
 from sluice_gateway.dataplane.stages.use_cache import Caching
 from sluice_gateway.dataplane.table import Endpoint
@@ -65,6 +66,7 @@ class Plane(Protocol):
     caching: Caching
     prompts: Prompts | None
     repeats: Repeats
+    spans: Spans
 
     def open(self, heads: Heads) -> Opened:
         """Decide on the head of a request."""
@@ -80,10 +82,6 @@ class Plane(Protocol):
 
     def count_refusal(self, endpoint: Endpoint, error: ApiError, started: float) -> None:
         """Count a request that was not admitted."""
-        ...
-
-    def is_traced(self, ctx: RequestContext) -> bool:
-        """Tell whether spans are made of this request."""
         ...
 
     def run(self, ctx: RequestContext) -> Coroutine[Any, Any, None]:

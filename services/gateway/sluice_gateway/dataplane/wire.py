@@ -10,6 +10,7 @@ It uses parts of uvicorn that are not public, so uvicorn is pinned, and the test
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any, Protocol
 
 import httptools
@@ -284,7 +285,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run the coroutine that answers."""
-        task = self.loop.create_task(coroutine)
+        # In a context of its own: an engine's callbacks run in that of the request that opened its connection, with its trace and deadline.
+        task = self.loop.create_task(coroutine, context=Context())
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 

@@ -24,6 +24,7 @@ class Parent:
     tags: tuple[str, ...] = ()
     sampling: SamplingPolicy | None = None
     default_model: str | None = None
+    policy: str | None = None
 
 
 def organization_parent(organization: StoredOrganization) -> Parent:
@@ -36,6 +37,7 @@ def organization_parent(organization: StoredOrganization) -> Parent:
         tags=organization.tags,
         sampling=organization.sampling,
         default_model=organization.default_model,
+        policy=organization.policy,
     )
 
 
@@ -48,6 +50,7 @@ def team_parent(team: StoredTeam) -> Parent:
         tags=team.tags,
         sampling=team.sampling,
         default_model=team.default_model,
+        policy=team.policy,
     )
 
 
@@ -77,7 +80,7 @@ def record_of(
         models=_all_of(
             names, _set(key.models), team.models if team else None, organization.models if organization else None
         ),
-        policy=key.policy,
+        policy=key.policy or (team.policy if team else None) or (organization.policy if organization else None),
         user_type=key.user_type,
         expires_at=min(ends) if ends else None,
         disabled=disabled_by is not None,

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 from sluice.contracts.gateway import CreateApiKey, RotateApiKey, UpdateApiKey
-from sluice.errors import Forbidden
 from sluice_gateway.domain.audit import Actor, Trail
-from sluice_gateway.domain.errors import ExpiryPast, PlacementRefused, PolicyUnknown, UserTypeUnknown
+from sluice_gateway.domain.errors import ExpiryPast, PlacementRefused, UserTypeUnknown
 from sluice_gateway.domain.keys import (
     KEY_ENTROPY_BYTES,
     StoredKey,
@@ -18,6 +17,7 @@ from sluice_gateway.domain.keys import (
     request_digest,
     visible_prefix,
 )
+from sluice_gateway.domain.policies import check_policy
 from sluice_gateway.domain.tenancy import Lineage, StoredOrganization, patched
 from sluice_gateway.domain.tenancy_admin import Announcer
 
@@ -234,18 +234,7 @@ class KeyAdmin:
                 f"There is no user type {request.user_type!r}; SLUICE_GATEWAY_USER_TYPES names "
                 f"{', '.join(sorted(self.user_types)) or 'none'}."
             )
-        policy = request.policy
-        if policy is None:
-            return
-        if actor.organization_id is not None:
-            raise Forbidden(
-                "A key's policy replaces the guards of its models, so only the platform's administrator may set it."
-            )
-        known = self.known_policies()
-        if known is not None and policy not in known:
-            raise PolicyUnknown(
-                f"There is no policy {policy!r}; the configuration has {', '.join(sorted(known)) or 'none'}."
-            )
+        check_policy(request, actor, self.known_policies())
 
 
 def _standing(key: StoredKey) -> StoredKey:

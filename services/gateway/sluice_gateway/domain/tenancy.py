@@ -31,6 +31,7 @@ class StoredOrganization:
     allowed_regions: tuple[str, ...] | None = None
     sampling: SamplingPolicy | None = None
     default_model: str | None = None
+    policy: str | None = None
     tags: tuple[str, ...] = ()
     limits: Limits = NO_LIMITS
     metadata: dict[str, str] = field(default_factory=dict)
@@ -52,6 +53,7 @@ class StoredOrganization:
             allowed_regions=self.allowed_regions,
             sampling=self.sampling,
             default_model=self.default_model,
+            policy=self.policy,
             tags=self.tags,
             limits=self.limits,
             metadata=self.metadata,
@@ -71,6 +73,7 @@ class StoredTeam:
     models: tuple[str, ...] | None = None
     sampling: SamplingPolicy | None = None
     default_model: str | None = None
+    policy: str | None = None
     tags: tuple[str, ...] = ()
     limits: Limits = NO_LIMITS
     metadata: dict[str, str] = field(default_factory=dict)
@@ -86,6 +89,7 @@ class StoredTeam:
             models=self.models,
             sampling=self.sampling,
             default_model=self.default_model,
+            policy=self.policy,
             tags=self.tags,
             limits=self.limits,
             metadata=self.metadata,

@@ -1,13 +1,14 @@
 """Making, changing and deleting organisations and teams."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from sluice.contracts.tenancy import CreateOrganization, CreateTeam, UpdateOrganization, UpdateTeam
 from sluice_gateway.domain.audit import Trail
 from sluice_gateway.domain.errors import OrganizationNotFound, PlacementRefused
+from sluice_gateway.domain.policies import check_policy
 from sluice_gateway.domain.tenancy import Lineage, StoredOrganization, StoredTeam, patched
 
 _TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -80,14 +81,16 @@ class Announcer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TenancyAdmin:
-    """What the admin API does with organisations and teams."""
+    """What the admin API does with organisations and teams. `known_policies` returns None while no routing snapshot is there."""
 
     repository: TenancyRepository
     announcer: Announcer
     new_id: Callable[[str], str]
+    known_policies: Callable[[], Collection[str] | None]
 
     async def create_organization(self, request: CreateOrganization, trail: Trail) -> StoredOrganization:
         """Make an organisation; its tenant is the one asked for, else its name if that can be one and is free, else its id."""
+        check_policy(request, trail.actor, self.known_policies())
         made = self.new_id("org")
         wanted = request.tenant or (request.name if _TENANT.fullmatch(request.name) else made)
         organization = StoredOrganization(
@@ -98,6 +101,7 @@ class TenancyAdmin:
             models=request.models,
             sampling=request.sampling,
             default_model=request.default_model,
+            policy=request.policy,
             tags=request.tags,
             allowed_regions=request.allowed_regions,
             limits=request.limits,
@@ -112,6 +116,7 @@ class TenancyAdmin:
         self, organization_id: str, request: UpdateOrganization, trail: Trail
     ) -> StoredOrganization:
         """Change what is given."""
+        check_policy(request, trail.actor, self.known_policies())
         changed = await self.repository.change_organization(
             organization_id, lambda stored: patched(stored, request), trail
         )
@@ -133,6 +138,7 @@ class TenancyAdmin:
             raise PlacementRefused("Say with `organization_id` to which organisation the team belongs.")
         if own not in (None, organization_id):
             raise OrganizationNotFound(f"There is no organisation with id {organization_id}.")
+        check_policy(request, trail.actor, self.known_policies())
         team = StoredTeam(
             id=self.new_id("team"),
             organization_id=organization_id,
@@ -141,6 +147,7 @@ class TenancyAdmin:
             models=request.models,
             sampling=request.sampling,
             default_model=request.default_model,
+            policy=request.policy,
             tags=request.tags,
             limits=request.limits,
             metadata=dict(request.metadata),
@@ -151,6 +158,7 @@ class TenancyAdmin:
 
     async def change_team(self, team_id: str, request: UpdateTeam, trail: Trail) -> StoredTeam:
         """Change what is given."""
+        check_policy(request, trail.actor, self.known_policies())
         within = trail.actor.organization_id
         changed = await self.repository.change_team(team_id, within, lambda stored: patched(stored, request), trail)
         await self.announcer.team_changed(changed)

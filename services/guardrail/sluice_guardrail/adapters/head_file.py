@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sluice_guardrail.adapters.encoder import EncodingReader, MiniLm
 from sluice_guardrail.domain.hidden import HiddenHead
 from sluice_guardrail.domain.ngrams import BITS, LinearHead
-from sluice_guardrail.domain.second import Cascade, Encoder, Network
+from sluice_guardrail.domain.second import Cascade, Network
 from sluice_guardrail.domain.units import Surroundings
 
 PLACES: tuple[Surroundings, ...] = ("prose", "table", "code")
@@ -26,21 +27,32 @@ def load_head(name: str) -> LinearHead:
     return _head(name, _arrays(name))
 
 
-def load_cascade(open_encoder: Callable[[], Encoder | None]) -> Cascade:
+def load_cascade(open_encoder: Callable[[], MiniLm | None]) -> Cascade:
     """Return the two readings of prompts; without a network for the encoder, or without the encoder, the first one reads alone.
 
     Raises:
         ValueError: a file does not hold what it should.
     """
+    head = load_head("injection")
     if not (_FOLDER / "second.npz").is_file():
-        return Cascade(load_head("injection"))
-    arrays = _arrays("second")
-    inner, inner_bias, outer = (arrays[name].astype(np.float32) for name in ("inner", "inner_bias", "outer"))
+        return Cascade(head)
+    network, encoder = _network(_arrays("second")), open_encoder()
+    return Cascade(head, network, None if encoder is None else EncodingReader(encoder, network))
+
+
+def _network(arrays: Mapping[str, NDArray[Any]]) -> Network:
+    filters, filters_bias, filters_out, inner, inner_bias, inner_out = parts = [
+        arrays[name].astype(np.float32)
+        for name in ("filters", "filters_bias", "filters_out", "inner", "inner_bias", "inner_out")
+    ]
     numbers = [float(value) for value in arrays["numbers"]]
-    finite = all(np.isfinite(part).all() for part in (inner, inner_bias, outer, arrays["numbers"]))
-    if inner.shape != (DIMENSIONS, len(outer)) or inner_bias.shape != outer.shape or len(numbers) != 6 or not finite:
+    finite = all(np.isfinite(part).all() for part in (*parts, arrays["numbers"]))
+    fitting = all(
+        layer.shape == (DIMENSIONS, len(out)) and bias.shape == out.shape for layer, bias, out in (parts[:3], parts[3:])
+    )
+    if not finite or not fitting or len(numbers) != 6:
         raise ValueError("The network of the second reading does not hold what it should.")
-    return Cascade(load_head("injection"), Network(inner, inner_bias, outer, *numbers), open_encoder())
+    return Network(filters, filters_bias, filters_out, inner, inner_bias, inner_out, *numbers)
 
 
 def load_hidden_head() -> HiddenHead:

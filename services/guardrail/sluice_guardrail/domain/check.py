@@ -30,6 +30,7 @@ from sluice_guardrail.domain.injection import Heads, find_hidden, score_injectio
 from sluice_guardrail.domain.issues import ISSUES, SYSTEM_ROLES, UNANSWERED_ROLES
 from sluice_guardrail.domain.leaks import find_leaks
 from sluice_guardrail.domain.masking import Masks
+from sluice_guardrail.domain.names import PERSON, find_people
 from sluice_guardrail.domain.ngrams import grams
 from sluice_guardrail.domain.output_filter import UNSAFE_KINDS, find_output_marks
 from sluice_guardrail.domain.policy import (
@@ -231,7 +232,7 @@ def _labels_for(piece: _Piece, labels: Labels) -> Labels:
     if piece.rules is None:
         return labels
     pii = piece.rules.pii
-    masked = frozenset(kind for kind in DETECTORS if pii.action_for(kind) == "mask")
+    masked = frozenset(kind for kind in (*DETECTORS, PERSON) if pii.action_for(kind) == "mask")
     return replace(labels, numbered=pii.numbered, masked=masked)
 
 
@@ -326,9 +327,19 @@ def _personal_data(
     segment: Segment, folded: Folded, rules: PiiRules, checkpoint: Checkpoint, tools: Tools
 ) -> list[Decided]:
     kinds: frozenset[PiiKind] = frozenset(kind for kind in DETECTORS if rules.action_for(kind) != "allow")
-    if segment.role in rules.skip_roles or not kinds:
+    if segment.role in rules.skip_roles or not (kinds or rules.action_for(PERSON) != "allow"):
         return []
-    return _turn("personal_data", rules.on_error, tools, lambda: _of_kinds(kinds, folded, rules, checkpoint))
+    decided = _turn("personal_data", rules.on_error, tools, lambda: _of_kinds(kinds, folded, rules, checkpoint))
+    action = rules.action_for(PERSON)
+    if action == "allow":
+        return decided
+    taken = [item.finding for item in decided]
+    return decided + _turn(
+        "names",
+        rules.on_error,
+        tools,
+        lambda: [Decided(found, "pii_detected", action) for found in find_people(folded.text, taken, tools.names)],
+    )
 
 
 def _of_kinds(kinds: frozenset[PiiKind], folded: Folded, rules: PiiRules, checkpoint: Checkpoint) -> list[Decided]:

@@ -97,7 +97,7 @@ def score_injection(folded: Folded, head: Cascade | None = None) -> InjectionRes
     if plain != low:
         found.extend(_disguised(Reading(plain, 0, len(text), aligned=True), None))  # heads read the skeleton
     quick = (
-        None if head is None else replace(head, encoder=None)
+        None if head is None else replace(head, reader=None)
     )  # a text may hide many readings, and the encoder is slow
     for reading in readings(text):
         found.extend(_disguised(reading, quick))

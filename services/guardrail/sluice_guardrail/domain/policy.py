@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from sluice.settings import ConfigError
 from sluice_guardrail.domain.detectors import PiiKind
 from sluice_guardrail.domain.errors import UnknownPolicy
+from sluice_guardrail.domain.names import PERSON
 from sluice_guardrail.domain.output_filter import MarkKind
 from sluice_guardrail.domain.review import ReviewRules
 from sluice_guardrail.domain.scanners.rules import OnError, OutputScanners, Scanners
@@ -50,8 +51,8 @@ class PiiRules(_Detecting):
     phone_regions: tuple[Region, ...] = Field(("US", "GB", "DE"), max_length=10)
 
     def action_for(self, kind: PiiKind) -> PiiAction:
-        """Return what to do about a finding of this kind."""
-        return self.kinds.get(kind, self.action)
+        """Return what to do about a finding of this kind; names of people are let be where `kinds` does not name them."""
+        return self.kinds.get(kind, "allow" if kind == PERSON else self.action)
 
 
 class InjectionRules(_Detecting):

@@ -1,7 +1,8 @@
 """A second reading of what the first could not decide: an encoder and a small network, asked only in the uncertain band.
 
 The n-grams decide the clear cases in well under a millisecond. The encoder knows meanings and costs a hundred times as
-much, so it reads one window of those few texts whose first score lies in the band.
+much, so it reads one window of those few texts whose first score lies in the band. The network looks at every token in its
+surroundings, not at their mean alone: whether an order is given or spoken about hangs on a few words of a text.
 """
 
 import math
@@ -17,44 +18,50 @@ from sluice_guardrail.domain.skeleton import skeleton
 Floats = NDArray[np.float32]
 
 
-class Encoder(Protocol):
-    """Gives the meaning of a short text as a vector of length one."""
+class Reader(Protocol):
+    """Reads a short text a second time."""
 
-    def encode(self, text: str) -> Floats:
-        """Return the vector of a text, of which at most the first 128 tokens are read."""
+    def logit(self, text: str) -> float:
+        """Return how likely a text is an attack, not calibrated; at most its first 128 tokens are read."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """One hidden layer over a text's vector, and how its logit joins that of the first reading."""
+    """Filters over each token's vector, of which the strongest answer in a text counts, beside one hidden layer over the mean of all; and how the sum joins the first reading's logit."""
 
+    filters: Floats
+    filters_bias: Floats
+    filters_out: Floats
     inner: Floats
     inner_bias: Floats
-    outer: Floats
-    outer_bias: float
+    inner_out: Floats
+    bias: float
     weight_first: float
     weight_second: float
     shift: float
     low: float
     high: float
 
-    def logit(self, vector: Floats) -> float:
-        """Return the network's own logit."""
-        return float(np.maximum(vector @ self.inner + self.inner_bias, 0.0) @ self.outer) + self.outer_bias
+    def logit(self, tokens: Floats) -> float:
+        """Return the network's own logit of a text by the vectors of its tokens, one in a row."""
+        strongest = np.maximum((tokens @ self.filters).max(axis=0) + self.filters_bias, 0.0)
+        mean = tokens.mean(axis=0)
+        hidden = np.maximum(mean / np.linalg.norm(mean) @ self.inner + self.inner_bias, 0.0)
+        return float(strongest @ self.filters_out + hidden @ self.inner_out) + self.bias
 
-    def joined(self, first: float, vector: Floats) -> float:
+    def joined(self, first: float, second: float) -> float:
         """Return the calibrated logit of both readings."""
-        return self.weight_first * first + self.weight_second * self.logit(vector) + self.shift
+        return self.weight_first * first + self.weight_second * second + self.shift
 
 
 @dataclass(frozen=True, slots=True)
 class Cascade:
-    """The two readings of prompts. Without an encoder the first decides alone: fewer attacks are found, nothing fails."""
+    """The two readings of prompts. Without a reader the first decides alone: fewer attacks are found, nothing fails."""
 
     head: LinearHead
     network: Network | None = None
-    encoder: Encoder | None = None
+    reader: Reader | None = None
 
     def best(self, text: str, read: Grams) -> Scored:
         """Return the part of a folded text that is most likely an attack."""
@@ -65,12 +72,12 @@ class Cascade:
         at = int(logits.argmax())
         logit, span = self.head.lowered(float(logits[at]), len(spans)), spans[at]
         network = self.network
-        if network is not None and self.encoder is not None and network.low <= logit <= network.high:
-            logit = network.joined(logit, self.encoder.encode(window_of(text, span)))
+        if network is not None and self.reader is not None and network.low <= logit <= network.high:
+            logit = network.joined(logit, self.reader.logit(window_of(text, span)))
         return Scored(1.0 / (1.0 + math.exp(-max(-40.0, min(40.0, logit)))), *span)
 
 
 def window_of(text: str, span: Span) -> str:
-    """Return what the encoder reads of a text: the whole of a short one, else `LONG` characters around its most suspicious part."""
+    """Return what the second reading reads of a text: the whole of a short one, else `LONG` characters around its most suspicious part."""
     start = max(0, min((sum(span) - LONG) // 2, len(text) - LONG))
     return skeleton(text)[start : start + LONG]

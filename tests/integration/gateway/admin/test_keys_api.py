@@ -236,6 +236,18 @@ async def test_a_policy_must_be_one_of_the_routing_snapshot(gateway: Gateway, pl
     assert (answer.status_code, answer.json()["code"]) == (422, "policy_unknown")
     assert "open, strict" in answer.json()["detail"]
     assert (await made(gateway, policy="strict")).policy == "strict"
+    for path in ("/admin/organizations", "/admin/teams"):
+        body = {"name": "guarded", "policy": "strikt"} | ({"organization_id": "org_x"} if "teams" in path else {})
+        answer = await gateway.client.post(path, json=body, headers=admin_headers())
+        assert (answer.status_code, answer.json()["code"]) == (422, "policy_unknown")
+    answer = await gateway.client.post(
+        "/admin/organizations", json={"name": "guarded", "policy": "strict"}, headers=admin_headers()
+    )
+    assert answer.json()["policy"] == "strict"
+    changed = await gateway.client.patch(
+        f"/admin/organizations/{answer.json()['id']}", json={"policy": None}, headers=admin_headers()
+    )
+    assert changed.json()["policy"] is None
 
 
 async def test_a_change_reaches_other_gateways_in_under_a_second(platform: PlatformSettings, tmp_path: Path) -> None:

@@ -139,6 +139,8 @@ async def test_an_admin_key_cannot_lift_what_the_platform_set(pair: Pair) -> Non
         ("POST", "/admin/organizations", {"name": "x"}),
         ("POST", "/admin/keys", {"name": "x", "policy": "open"}),
         ("PATCH", f"/admin/keys/{pair.acme_key['id']}", {"policy": "open"}),
+        ("PATCH", f"/admin/keys/{pair.acme_key['id']}", {"policy": None}),
+        ("POST", "/admin/teams", {"name": "x", "policy": "open"}),
     ):
         assert (await pair.own.ask(method, target, 403, body))["code"] == "forbidden"
 

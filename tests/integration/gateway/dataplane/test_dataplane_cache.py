@@ -108,6 +108,21 @@ async def test_what_changes_the_answer_is_another_answer(provider: Provider, cli
         assert said(await ask(client, gateway, model="plain")) == "none"
 
 
+async def test_what_the_sluice_object_changes_of_an_answer_is_another_answer(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object", "required": ["age"]}}}
+    async with cached(provider, Parts(options=Options(trace_ratio_direct=0.0)), any_temperature=True) as gateway:
+        for preset in (None, "greedy", "creative"):
+            drawn = {} if preset is None else {"sluice": {"sampling": preset}}
+            first, second = [await ask(client, gateway, temperature=None, **drawn) for _ in range(2)]
+            assert [said(first), said(second)] == ["miss", "hit"], preset
+        provider.next(Behaviour(text="no JSON"), Behaviour(text='{"age": 1}'))
+        for lax, text in (({"sluice": {"structured_output": "off"}}, "no JSON"), ({}, '{"age": 1}')):
+            strict = await ask(client, gateway, response_format=form, **lax)
+            assert (said(strict), strict.json()["choices"][0]["message"]["content"]) == ("miss", text)
+
+
 async def test_tenants_never_share_and_keys_do_unless_the_scope_is_narrower(
     provider: Provider, client: httpx.AsyncClient
 ) -> None:

@@ -6,8 +6,10 @@ The first request of a gateway opens a connection, which takes a coroutine; thos
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -212,18 +214,76 @@ async def test_an_answer_that_cannot_be_recorded_is_not_given(provider: Provider
         assert b"[DONE]" not in streamed.content
 
 
-async def test_a_request_is_traced_or_not_by_one_decision(
+def spans_of(folder: Path) -> list[dict[str, Any]]:
+    return [
+        span
+        for line in (folder / "gateway.jsonl").read_text().splitlines()
+        for resource in json.loads(line)["resourceSpans"]
+        for scope in resource["scopeSpans"]
+        for span in scope["spans"]
+    ]
+
+
+def said_by(span: dict[str, Any]) -> dict[str, Any]:
+    return {entry["key"]: next(iter(entry["value"].values())) for entry in span.get("attributes", [])}
+
+
+async def test_a_traced_request_stays_on_the_short_way(
     provider: Provider, client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
-    # Those that are traced leave the short way: there it is not decided a second time, which would halve their share.
     parts = Parts(options=Options(trace_ratio_direct=0.5), plane=CountingPlane, trace_dir=str(tmp_path))
     async with warm(provider, parts) as gateway:
         for _ in range(40):
             assert (await client.post(gateway.url + CHAT, json=BODY)).status_code == 200
-        left = gateway.plane.coroutines
-    spans = (tmp_path / "gateway.jsonl").read_text().count(f'"POST {CHAT}"')
-    assert 5 < left < 35
-    assert spans in (left, left + 1), "and the one with which the gateway was warmed, if that was traced"
+        assert gateway.plane.coroutines == 0
+    ids = {event.trace_id for event in parts.usage.events} - {None}
+    found = [span for span in spans_of(tmp_path) if span["name"] == f"POST {CHAT}"]
+    assert 5 < len(ids) < 35
+    assert ids <= {span["traceId"] for span in found}
+    assert len(found) in (len(ids), len(ids) + 1), "and the one with which the gateway was warmed, if that was traced"
+
+
+@pytest.mark.parametrize("body", [BODY, STREAM], ids=["whole", "streamed"])
+async def test_the_spans_of_the_short_way_are_those_of_the_other(
+    provider: Provider, client: httpx.AsyncClient, tmp_path: Path, body: dict[str, Any]
+) -> None:
+    parts = Parts(options=Options(trace_ratio_direct=0.0), plane=CountingPlane, trace_dir=str(tmp_path))
+    trace, caller = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    async with warm(provider, parts) as gateway:
+        began = time.time_ns()
+        await client.post(gateway.url + CHAT, json=body, headers={"traceparent": f"00-{trace}-{caller}-01"})
+        await client.post(gateway.url + CHAT, json=body, headers={"traceparent": f"00-{trace}-{caller}-00"})
+        ended = time.time_ns()
+        assert gateway.plane.coroutines == 0
+    call, server = spans_of(tmp_path)
+    assert (server["name"], server["traceId"], server["parentSpanId"]) == (f"POST {CHAT}", trace, caller)
+    assert (call["name"], call["traceId"], call["parentSpanId"]) == ("chat small", trace, server["spanId"])
+    assert [seen.headers["traceparent"] for seen in provider.seen] == [
+        f"00-{trace}-{call['spanId']}-01",
+        f"00-{trace}-{caller}-00",
+    ]
+    times = [int(span[when]) for span, when in product((server, call), ("startTimeUnixNano", "endTimeUnixNano"))]
+    assert began - 10_000_000 < times[0] <= times[2] <= times[3] <= times[1] < ended + 10_000_000
+    assert said_by(server)["http.response.status_code"] == "200"
+    assert said_by(call)["gen_ai.usage.output_tokens"] == said_by(server)["gen_ai.usage.output_tokens"]
+    assert [event.trace_id for event in parts.usage.events] == [trace, None]
+
+
+@pytest.mark.parametrize(("fault", "status"), [("400", "400"), ("500", "502")])
+async def test_a_traced_request_that_fails_says_so(
+    provider: Provider, client: httpx.AsyncClient, tmp_path: Path, fault: str, status: str
+) -> None:
+    parts = Parts(options=Options(trace_ratio_direct=1.0, cooldown_s=0.0), plane=CountingPlane, trace_dir=str(tmp_path))
+    async with warm(provider, parts) as gateway:
+        provider.next(*[FAULTS[fault]] * 4)
+        await client.post(gateway.url + CHAT, json=BODY, headers={"x-request-id": "one-that-fails"})
+    trace = parts.usage.events[-1].trace_id
+    server, *calls = [span for span in reversed(spans_of(tmp_path)) if span["traceId"] == trace]
+    assert (server["name"], said_by(server)["http.response.status_code"]) == (f"POST {CHAT}", status)
+    assert said_by(server)["error.type"] == parts.usage.events[-1].error_code
+    assert calls
+    assert {span["status"].get("code") for span in calls} == {"STATUS_CODE_ERROR"}
+    assert {span["parentSpanId"] for span in calls} == {server["spanId"]}
 
 
 async def test_pipelined_requests_are_answered_in_order(provider: Provider) -> None:

@@ -149,6 +149,7 @@ async def test_one_that_is_traced_leaves_its_span(
         for span in scope["spans"]
     ]
     assert [span["traceId"] for span in spans if span["name"] == f"POST {CHAT}"] == [trace]
+    assert [event.trace_id for event in parts.usage.events[-2:]] == [trace, None]
 
 
 async def test_what_is_remembered_has_a_bound(provider: Provider, client: httpx.AsyncClient) -> None:

@@ -263,3 +263,23 @@ def test_a_change_of_an_organisation_costs_the_same_however_many_keys_it_has() -
     compiled = [secret for secret in keys._by_digest.values() if secret.organization is keys._organizations["org_acme"]]
     assert compiled == []
     assert keys.lookup(header(7)).models == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("own", "of_team", "of_organization", "effective"),
+    [
+        (None, None, None, None),
+        ("strict", "open", "lax", "strict"),
+        (None, "open", "lax", "open"),
+        (None, None, "lax", "lax"),
+    ],
+)
+def test_a_key_follows_its_own_policy_else_its_teams_else_its_organisations(  # type: ignore[no-untyped-def]
+    own, of_team, of_organization, effective
+) -> None:
+    keys = ring(
+        stored(1, team_id="team_search", policy=own),
+        teams=[team(policy=of_team)],
+        organizations=[organization(policy=of_organization)],
+    )
+    assert keys.lookup(header(1)).policy == effective

@@ -17,6 +17,7 @@ from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import ApiError, Gone, NotPermitted, Overloaded, RateLimited, Unavailable
 from sluice_gateway.dataplane.limiter import Limiter
 from sluice_gateway.dataplane.sampling import sampled
+from sluice_gateway.dataplane.spans import attributes_of_call, name_of_call
 from sluice_gateway.dataplane.sse import EventTooLong, Scanner, usage_of
 from sluice_gateway.dataplane.stages.attempt import Answer, AttemptFailed, Attempts, failed, is_late
 from sluice_gateway.dataplane.stages.hedge import Hedge, hedge_after
@@ -155,15 +156,8 @@ class Dispatch:
         return answer
 
     async def _traced(self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState) -> Answer:
-        attributes = {
-            names.GEN_AI_OPERATION: ctx.endpoint.operation,
-            names.GEN_AI_PROVIDER: state.config.provider,
-            names.GEN_AI_REQUEST_MODEL: state.config.upstream_model,
-            names.DEPLOYMENT: state.id,
-        }
-        with self._deps.tracing.span(
-            f"{ctx.endpoint.operation} {entry.name}", kind=SpanKind.CLIENT, attributes=attributes
-        ) as span:
+        name, attributes = name_of_call(ctx.endpoint, entry.name), attributes_of_call(ctx.endpoint, state)
+        with self._deps.tracing.span(name, kind=SpanKind.CLIENT, attributes=attributes) as span:
             headers: dict[str, str] = {}
             inject(headers)
             answer = await self._exchange(ctx, entry, state, headers.get("traceparent"))

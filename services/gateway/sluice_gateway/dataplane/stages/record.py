@@ -120,7 +120,8 @@ def record_again(ctx: RequestContext, usage: UsageSink, ended: float, row: Usage
     first_word = None if ttft is None else ttft * 1000
     own = event_id(heads), heads.request_id, ctx.at
     took = (ended - ctx.started) * 1000
-    usage.record(UsageFields._make((*own, *row[_TENANT:_TTFT], first_word, took, *row[_ISSUES:])))
+    event = UsageFields._make((*own, *row[_TENANT:_TTFT], first_word, took, *row[_ISSUES:]))
+    usage.record(event if ctx.trace_id is None else event._replace(trace_id=ctx.trace_id))
     ctx.recorded = True
     if ctx.user_type is not None:
         _count_for(ctx.user_type, ctx, ended, _FREE)
