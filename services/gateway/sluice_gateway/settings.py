@@ -163,6 +163,12 @@ class Settings(ServiceSettings):
     budget_look_s: float = Field(
         60.0, ge=0.1, le=86_400, description="seconds between looks of the worker at the budgets"
     )
+    prompt_tuning_look_s: float = Field(
+        60.0,
+        ge=0.1,
+        le=86_400,
+        description="seconds between looks of the worker at splits of prompts that tune themselves",
+    )
     files_url: str = Field(
         "",
         description="where files' content lies: a folder that gateways and workers share, or s3://bucket/prefix; "
