@@ -123,9 +123,9 @@ class HotPath(NamedTuple):
     def answer(self, exchange: Exchange) -> None:
         """Answer one request."""
         self.client.data_received(exchange.request)
-        self.plane.outbox.flush()
+        self.plane.turn.end()
         self.engine.data_received(exchange.reply)
-        self.plane.outbox.flush()
+        self.plane.turn.end()
         self.client_wire.take()
         self.engine_wire.take()
 

@@ -32,8 +32,8 @@ from sluice.testing import ServiceProcess, free_port
 from sluice_gateway.dataplane.balance import balancer_of
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.deps import Options
-from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.providers import Paths
+from sluice_gateway.dataplane.turn import Turn
 from sluice_gateway.dataplane.upstreams import Upstreams
 from sluice_gateway.metrics import GatewayMetrics
 
@@ -85,7 +85,7 @@ async def decision(prefixes: int = 1000, replicas: int = 8, rounds: int = 20_000
     """Return what each decision took, over prompts of 8,000 characters whose beginnings are known."""
     by = balancer_of("prefix", "m", GatewayMetrics(MetricRegistry()))
     assert by is not None
-    upstreams = Upstreams(Options(), Outbox(asyncio.get_running_loop()))
+    upstreams = Upstreams(Options(), Turn(asyncio.get_running_loop()))
     client = upstreams.client
     states = [
         DeploymentState(

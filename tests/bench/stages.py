@@ -40,7 +40,6 @@ from sluice_gateway.dataplane.asgi import Headers
 from sluice_gateway.dataplane.context import Heads, RequestContext, read_heads
 from sluice_gateway.dataplane.deployments import DeploymentState, choose
 from sluice_gateway.dataplane.direct import DirectRequest
-from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.sse import usage_of
 from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.dataplane.stages.record import event_of, record
@@ -48,6 +47,7 @@ from sluice_gateway.dataplane.stages.resolve import resolve
 from sluice_gateway.dataplane.stages.settle import settle_request
 from sluice_gateway.dataplane.table import CHAT, Endpoint
 from sluice_gateway.dataplane.timers import Limits
+from sluice_gateway.dataplane.turn import Turn
 from sluice_gateway.dataplane.upstream import Reason, UpstreamReply
 from sluice_gateway.dataplane.wire import GatewayProtocol
 from sluice_gateway.usage.sink import JournalSink
@@ -99,9 +99,9 @@ class _AnsweredAtOnce:
 class _AnswerAtOnce:
     """A request path that does nothing."""
 
-    def __init__(self, idle: Limits, outbox: Outbox, head: bytes, body: bytes) -> None:
+    def __init__(self, idle: Limits, turn: Turn, head: bytes, body: bytes) -> None:
         self.idle = idle
-        self.outbox = outbox
+        self.turn = turn
         self._head, self._body = head, body
 
     def incoming(self, _path: bytes, _headers: Headers, client: GatewayProtocol) -> DirectRequest | None:
@@ -144,16 +144,16 @@ def stages_of(path: HotPath, exchange: Exchange) -> list[Stage]:
     event = event_of(ctx, bill, ctx.started, LIFE)
     sink, nobody, now = JournalSink(path.journal, LIFE), _Nobody(), plane.clock.monotonic()
     head = head_of_whole(ctx, bill.cost_usd, len(exchange.reply_body))
-    client, client_wire = client_connection(_AnswerAtOnce(plane.idle, plane.outbox, head, exchange.reply_body))
+    client, client_wire = client_connection(_AnswerAtOnce(plane.idle, plane.turn, head, exchange.reply_body))
 
     def http() -> None:
         client.data_received(exchange.request)
-        path.plane.outbox.flush()
+        path.plane.turn.end()
         client_wire.take()
 
     def ask_engine() -> None:
         path.pool.submit(call, nobody)
-        path.plane.outbox.flush()
+        path.plane.turn.end()
         path.engine.data_received(exchange.reply)
         path.engine_wire.take()
 
@@ -202,10 +202,10 @@ def check(path: HotPath, exchange: Exchange) -> None:
     """
     before = path.journal.appended
     path.client.data_received(exchange.request)
-    path.plane.outbox.flush()
+    path.plane.turn.end()
     asked = path.engine_wire.take()
     path.engine.data_received(exchange.reply)
-    path.plane.outbox.flush()
+    path.plane.turn.end()
     answered = path.client_wire.take()
     if exchange.body not in asked:
         raise BenchError("The request did not reach the engine.")
@@ -233,7 +233,7 @@ def stream_costs(path: HotPath, exchange: StreamExchange, rounds: int) -> Stream
     for _ in range(rounds):
         began = clock()
         client.data_received(exchange.request)
-        path.plane.outbox.flush()
+        path.plane.turn.end()
         engine.data_received(exchange.first)
         opened = clock()
         for _ in range(WORDS - 1):

@@ -34,7 +34,6 @@ from sluice_gateway.dataplane.limiter import Limiter, Queueing
 from sluice_gateway.dataplane.listing import MODELS, listed
 from sluice_gateway.dataplane.media import units_of
 from sluice_gateway.dataplane.moderation import Moderate, admit_moderation
-from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.plan import Stages, together
 from sluice_gateway.dataplane.quality import count_quality
 from sluice_gateway.dataplane.repeats import Repeats
@@ -83,6 +82,7 @@ from sluice_gateway.dataplane.table import (
 )
 from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.transcript import listen, transcript_of
+from sluice_gateway.dataplane.turn import Turn
 from sluice_gateway.dataplane.upstreams import Upstreams
 from sluice_gateway.domain.wishes import shorter
 
@@ -108,7 +108,7 @@ class DataPlane:
         self.clock = deps.clock
         self.max_body_bytes = deps.options.max_body_bytes
         self.idle = Limits(self._loop, _IDLE_TICK_S)
-        self.outbox = Outbox(self._loop)
+        self.turn = Turn(self._loop)
         self._options = deps.options
         guard = self._guard = GuardInput(deps)
         output = GuardOutput(deps)
@@ -120,7 +120,7 @@ class DataPlane:
         self.limits = Limiter(self.leases, deps.clock, deps.metrics, queueing, deps.options.unpriced_models)
         self._dispatch = Dispatch(deps, self.attempts, self.limits)
         self._structured = Structured(deps, self.limits, self._dispatch)
-        self._upstreams = Upstreams(deps.options, self.outbox)
+        self._upstreams = Upstreams(deps.options, self.turn)
         self._compiler = Compiler(
             Stages(guard.enforce, guard.observe, AskRouter(deps), Retrieve(deps)),
             deps.metrics,

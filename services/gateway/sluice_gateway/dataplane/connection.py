@@ -11,9 +11,9 @@ from typing import Protocol, cast
 import httptools
 
 from sluice_gateway.dataplane.known_head import HeadMemory
-from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.stream import PlainStream
 from sluice_gateway.dataplane.timers import Limits
+from sluice_gateway.dataplane.turn import Turn
 from sluice_gateway.dataplane.upstream import EVENT_STREAMS, Call, Reason, Receiver, UpstreamReply
 
 _JOIN_LIMIT = 64 * 1024
@@ -33,7 +33,7 @@ class Owner(Protocol):
         ...
 
     @property
-    def outbox(self) -> Outbox:
+    def turn(self) -> Turn:
         """What the loop writes at the end of its turn."""
         ...
 
@@ -54,9 +54,36 @@ class _OutOfStep(Exception):
 class Connection(asyncio.Protocol):
     """One connection: waits for a reply (`_receiver`), hands on a stream (`_stream`), or is idle (neither)."""
 
-    __slots__ = ("_armed", "_between", "_call", "_chunked", "_complete", "_content_type", "_due", "_framed", "_keep", "_limits", "_loop",
-                 "_max_bytes", "_on_limit", "_opening", "_outbox", "_parser", "_parts", "_pool", "_received", "_receiver", "_retry_after", "_size",
-                 "_status", "_stream", "_transport", "_used", "alive", "idle_since")  # fmt: skip
+    __slots__ = (
+        "_armed",
+        "_between",
+        "_call",
+        "_chunked",
+        "_complete",
+        "_content_type",
+        "_due",
+        "_framed",
+        "_keep",
+        "_limits",
+        "_loop",
+        "_max_bytes",
+        "_on_limit",
+        "_opening",
+        "_parser",
+        "_parts",
+        "_pool",
+        "_received",
+        "_receiver",
+        "_retry_after",
+        "_size",
+        "_status",
+        "_stream",
+        "_transport",
+        "_turn",
+        "_used",
+        "alive",
+        "idle_since",
+    )  # fmt: skip
 
     def __init__(self, pool: Owner, loop: asyncio.AbstractEventLoop, max_bytes: int) -> None:
         self._pool = pool
@@ -70,7 +97,7 @@ class Connection(asyncio.Protocol):
         self._receiver: Receiver | None = None
         self._stream: PlainStream | None = None
         self._limits = pool.limits
-        self._outbox = pool.outbox
+        self._turn = pool.turn
         self._on_limit = self._timed_out
         self._used = False
         self._reset()
@@ -106,7 +133,7 @@ class Connection(asyncio.Protocol):
             self._limits.at(due, self._on_limit)
         call.on_cancel(self._cancelled)
         if len(call.body) < _JOIN_LIMIT:
-            self._outbox.write(transport, head + call.body)
+            self._turn.write(transport, head + call.body)
         else:
             transport.writelines((head, call.body))
 
@@ -135,6 +162,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End what is under way: a reply without a length is complete now, any other is broken."""
+        self._turn.end()  # what it has read before
         self.alive = False
         self._limits.cancel(self._on_limit)
         self._transport = None
@@ -153,6 +181,17 @@ class Connection(asyncio.Protocol):
         self._fail("reset")
 
     def data_received(self, data: bytes) -> None:
+        """Note what came; a stream's next part is handed on at once."""
+        if self._stream is None:
+            self._turn.reply(self, data)
+        else:
+            self.take(data)
+
+    def refuse(self) -> None:
+        """Close the connection: what it has read makes no sense."""
+        self._fail("protocol")
+
+    def take(self, data: bytes) -> None:
         """Parse what came and hand it on."""
         if self._receiver is None and self._stream is None:
             self.discard()  # bytes that nobody asked for: the connection is out of step

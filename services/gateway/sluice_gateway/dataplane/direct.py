@@ -102,9 +102,14 @@ class DirectRequest:
             plane.count_refusal(self.endpoint, exc, self._started)
             self._refuse(exc, id_headers(self.endpoint, self.heads.request_id))
             return
-        if not ctx.plan.direct:
+        if ctx.plan.direct:
+            plane.turn.admitted(self)
+        else:
             self._go_on(ctx)
-            return
+
+    def go(self) -> None:
+        """Ask the model, or whoever else has the answer."""
+        plane, ctx = self._plane, self._ctx
         plane.spans.begin(ctx)
         if ctx.plan.cache is not None and self._from_memory(ctx, plane.caching.wish(ctx)):
             return
@@ -112,6 +117,10 @@ class DirectRequest:
             self._go_on(ctx)  # the other way asks the other levels, and keeps what the model answers
         elif not self._submit(ctx):
             self._go_on(ctx)
+
+    def refuse(self) -> None:
+        """Close the connection: a mistake of ours keeps this request from going on."""
+        self._client.refuse()
 
     def gone(self) -> None:
         """The client has closed its connection: stop the upstream, and bill what it did."""

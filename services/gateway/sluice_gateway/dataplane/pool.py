@@ -5,8 +5,8 @@ from collections import deque
 
 from sluice_gateway.dataplane.connection import Connection
 from sluice_gateway.dataplane.known_head import HeadMemory
-from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.timers import Limits
+from sluice_gateway.dataplane.turn import Turn
 from sluice_gateway.dataplane.upstream import Call, FormCall, Reason, Receiver, UpstreamError, UpstreamReply
 
 _TICK_S = 0.02
@@ -19,9 +19,7 @@ _MAX_PATHS = 100
 class HttpPool:
     """Keep-alive connections to one host and port."""
 
-    def __init__(
-        self, host: str, port: int, *, idle_s: float, max_idle: int, max_reply_bytes: int, outbox: Outbox
-    ) -> None:
+    def __init__(self, host: str, port: int, *, idle_s: float, max_idle: int, max_reply_bytes: int, turn: Turn) -> None:
         self._host = host
         self._port = port
         self._authority = f"[{host}]:{port}".encode() if ":" in host else f"{host}:{port}".encode()
@@ -32,7 +30,7 @@ class HttpPool:
         self._fixed: dict[str, bytes] = {}
         self._loop = asyncio.get_running_loop()
         self.limits = Limits(self._loop, _TICK_S)
-        self.outbox = outbox
+        self.turn = turn
         self.heads: HeadMemory[bytes] = HeadMemory()
         self._closed = False
 

@@ -14,6 +14,7 @@ from sluice_gateway.dataplane.spans import Spans
 from sluice_gateway.dataplane.stages.attempt import Attempts
 from sluice_gateway.dataplane.stages.use_cache import Caching
 from sluice_gateway.dataplane.table import Endpoint
+from sluice_gateway.dataplane.turn import Turn
 from sluice_gateway.domain.ports import Prompts, UsageSink
 
 
@@ -49,6 +50,10 @@ class Client(Protocol):
         """Return what a coroutine hears and answers the client with; the request leaves the short way."""
         ...
 
+    def refuse(self) -> None:
+        """Close the connection at once."""
+        ...
+
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run the coroutine that answers."""
         ...
@@ -67,6 +72,7 @@ class Plane(Protocol):
     prompts: Prompts | None
     repeats: Repeats
     spans: Spans
+    turn: Turn
 
     def open(self, heads: Heads) -> Opened:
         """Decide on the head of a request."""

@@ -6,18 +6,18 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from sluice_gateway.dataplane.deps import Options
-from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.pool import HttpPool
 from sluice_gateway.dataplane.provider import ProviderClient
+from sluice_gateway.dataplane.turn import Turn
 from sluice_gateway.dataplane.upstream import Upstream
 
 
 class Upstreams:
     """Opens a client when an origin is first named and closes it when no deployment names it any more."""
 
-    def __init__(self, options: Options, outbox: Outbox) -> None:
+    def __init__(self, options: Options, turn: Turn) -> None:
         self._options = options
-        self._outbox = outbox
+        self._turn = turn
         self._clients: dict[str, Upstream] = {}
         self._session: aiohttp.ClientSession | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -55,7 +55,7 @@ class Upstreams:
                 idle_s=options.upstream_idle_s,
                 max_idle=options.upstream_max_idle,
                 max_reply_bytes=options.max_reply_bytes,
-                outbox=self._outbox,
+                turn=self._turn,
             )
         if self._session is None:
             self._session = aiohttp.ClientSession(

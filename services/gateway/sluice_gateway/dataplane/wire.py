@@ -21,9 +21,9 @@ from sluice_gateway.dataplane.asgi import Headers
 from sluice_gateway.dataplane.context import Heads
 from sluice_gateway.dataplane.direct import DirectRequest
 from sluice_gateway.dataplane.known_head import HeadMemory
-from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.table import Endpoint
 from sluice_gateway.dataplane.timers import Limits
+from sluice_gateway.dataplane.turn import Turn
 
 _POST: Any = {"type": "http", "method": "POST"}
 _CLOSE = b"connection: close\r\n"
@@ -42,7 +42,7 @@ class ShortWay(Protocol):
         ...
 
     @property
-    def outbox(self) -> Outbox:
+    def turn(self) -> Turn:
         """What the loop writes at the end of its turn."""
         ...
 
@@ -107,7 +107,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._watched = False  # whether the limit of its rest is set
         self._on_idle = self._look_idle
         self._plane: ShortWay | None = None
-        self._outbox: Outbox  # of the request path
+        self._turn: Turn  # of the request path
         self._common: list[tuple[bytes, bytes]] = []
         self._common_lines = b""
         self._may_stay: Callable[[], bool] = self.parser.should_keep_alive
@@ -115,9 +115,16 @@ class GatewayProtocol(HttpToolsProtocol):
             self.be_last()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came."""
+        """Note what came."""
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
+        if self._plane is None:
+            self.take(data)
+        else:
+            self._turn.request(self, data)
+
+    def take(self, data: bytes) -> None:
+        """Parse what came."""
         begins = self._between
         known = self._heads.known
         if known is not None and begins and self.cycle.response_complete:
@@ -143,6 +150,10 @@ class GatewayProtocol(HttpToolsProtocol):
             self._rested_at = self.loop.time()
         if self._unread > _LONGEST_HEAD and not self.transport.is_closing():
             self._refuse_head()
+
+    def refuse(self) -> None:
+        """Close the connection: what it has read cannot be handled."""
+        self.transport.abort()
 
     # Called by the parser.
 
@@ -220,7 +231,7 @@ class GatewayProtocol(HttpToolsProtocol):
         plane = self._plane = getattr(self.app, "short_way", None)
         if plane is not None:
             self._idle = plane.idle
-            self._outbox = plane.outbox
+            self._turn = plane.turn
         return plane
 
     def _refuse_head(self) -> None:
@@ -269,12 +280,12 @@ class GatewayProtocol(HttpToolsProtocol):
         """Send a whole answer; `head` holds finished header lines."""
         keep = self._stand_in.keep_alive
         lines = (STATUS_LINE[status], self._common_head(), b"" if keep else _CLOSE, head, b"\r\n", body)
-        self._outbox.write(self.transport, b"".join(lines))
+        self._turn.write(self.transport, b"".join(lines))
         self._complete()
 
     def begin_stream(self, head: bytes) -> None:
         """Send the head of a streamed answer."""
-        self._outbox.flush_for(self.transport)  # the answer to a request that came in the same read
+        self._turn.flush_for(self.transport)  # the answer to a request that came in the same read
         close = b"" if self._stand_in.keep_alive else _CLOSE
         self.transport.write(b"".join((STATUS_LINE[200], self._common_head(), close, head, _CHUNKED)))
 
@@ -344,12 +355,17 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Send what waits, and close the connection if nothing is being answered."""
-        self._send_now()
+        self._end_turn()
         super().shutdown()
 
     def _send_now(self) -> None:
         if self._plane is not None:
-            self._outbox.flush()
+            self._turn.flush()
+
+    def _end_turn(self) -> None:
+        # What this connection has read in this turn counts before what happens to it now.
+        if self._plane is not None:
+            self._turn.end()
 
     def give_up(self) -> None:
         """End what is still being answered; its client is told why."""
@@ -393,6 +409,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _look_idle(self) -> None:
         # One look for many rests: it is not set anew with each answer.
+        self._end_turn()
         self._watched = False
         now = self.loop.time()
         if self._resting and now >= self._rested_at + self.timeout_keep_alive:
@@ -410,6 +427,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever answers a request on this connection."""
+        self._end_turn()
         if self._idle is not None:
             self._idle.cancel(self._on_idle)
         running, direct = self._running, self._direct

@@ -11,9 +11,9 @@ from openai_provider import Provider
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sluice_gateway.dataplane.deps import Options
-from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.pool import HttpPool
 from sluice_gateway.dataplane.provider import ProviderClient
+from sluice_gateway.dataplane.turn import Turn
 from sluice_gateway.dataplane.upstream import Call, Upstream
 from sluice_gateway.dataplane.wire import GatewayProtocol
 from sluice_gateway.domain.ports import KeyRecord
@@ -126,7 +126,7 @@ async def test_a_provider_that_redirects_is_not_followed(tls: bool) -> None:
             ProviderClient(f"http://127.0.0.1:{port}", session, max_reply_bytes=1000)
             if tls
             else HttpPool(
-                "127.0.0.1", port, idle_s=1, max_idle=1, max_reply_bytes=1000, outbox=Outbox(asyncio.get_running_loop())
+                "127.0.0.1", port, idle_s=1, max_idle=1, max_reply_bytes=1000, turn=Turn(asyncio.get_running_loop())
             )
         )
         reply = await upstream.send(Call("/v1/chat/completions", b"", (), "req_1", 5.0, 5.0, None))

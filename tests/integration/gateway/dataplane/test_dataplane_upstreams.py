@@ -9,9 +9,9 @@ import pytest
 from openai_provider import Behaviour, Provider
 
 from sluice.testing import free_port
-from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.pool import HttpPool
 from sluice_gateway.dataplane.provider import ProviderClient
+from sluice_gateway.dataplane.turn import Turn
 from sluice_gateway.dataplane.upstream import Call, Upstream, UpstreamError
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
@@ -28,7 +28,7 @@ async def upstream(request: pytest.FixtureRequest, provider: Provider) -> AsyncI
 def make(kind: str, port: int, session: aiohttp.ClientSession) -> Upstream:
     if kind == "plain":
         return HttpPool(
-            "127.0.0.1", port, idle_s=30, max_idle=4, max_reply_bytes=5000, outbox=Outbox(asyncio.get_running_loop())
+            "127.0.0.1", port, idle_s=30, max_idle=4, max_reply_bytes=5000, turn=Turn(asyncio.get_running_loop())
         )
     return ProviderClient(f"http://127.0.0.1:{port}", session, max_reply_bytes=5000)
 

@@ -12,9 +12,9 @@ from tests.unit.gateway.dataplane.test_dataplane_pool import Wire
 
 from sluice_gateway.dataplane.connection import Connection
 from sluice_gateway.dataplane.known_head import HeadMemory
-from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.sse import StreamScanner, Usage
 from sluice_gateway.dataplane.timers import Limits
+from sluice_gateway.dataplane.turn import Turn
 from sluice_gateway.dataplane.upstream import Call, Reason, UpstreamReply
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -47,7 +47,7 @@ class Owner:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.limits = Limits(loop, 1.0)
-        self.outbox = Outbox(loop)
+        self.turn = Turn(loop)
         self.heads: HeadMemory[bytes] = HeadMemory()
         self.given_back: list[Connection] = []
 

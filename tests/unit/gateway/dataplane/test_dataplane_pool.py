@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluice_gateway.dataplane.outbox import Outbox
 from sluice_gateway.dataplane.pool import HttpPool
+from sluice_gateway.dataplane.turn import Turn
 from sluice_gateway.dataplane.upstream import Call, UpstreamError, UpstreamReply
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 7\r\n\r\n" + b'{"a":1}'
@@ -88,7 +88,7 @@ def pool_of(max_reply_bytes: int = 1000) -> tuple[HttpPool, Network]:
         idle_s=30.0,
         max_idle=4,
         max_reply_bytes=max_reply_bytes,
-        outbox=Outbox(asyncio.get_running_loop()),
+        turn=Turn(asyncio.get_running_loop()),
     )
     return pool, Network(pool)
 

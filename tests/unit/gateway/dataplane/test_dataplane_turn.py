@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from sluice_gateway.dataplane.outbox import Outbox
+from sluice_gateway.dataplane.turn import Turn
 
 
 class Wire(asyncio.Transport):
@@ -28,16 +28,16 @@ class Wire(asyncio.Transport):
 def test_writes_wait_for_the_end_of_the_turn_and_keep_their_order() -> None:
     async def turn() -> list[tuple[str, bytes]]:
         log: list[tuple[str, bytes]] = []
-        outbox = Outbox(asyncio.get_running_loop())
+        turn = Turn(asyncio.get_running_loop())
         one, other = Wire(log, "one"), Wire(log, "other")
-        outbox.write(one, b"1")
-        outbox.write(other, b"2")
-        outbox.write(one, b"3")
+        turn.write(one, b"1")
+        turn.write(other, b"2")
+        turn.write(one, b"3")
         assert log == []
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        outbox.write(other, b"4")
-        outbox.flush()
+        turn.write(other, b"4")
+        turn.end()
         await asyncio.sleep(0)
         return log
 
@@ -47,10 +47,10 @@ def test_writes_wait_for_the_end_of_the_turn_and_keep_their_order() -> None:
 def test_a_long_turn_is_not_waited_for() -> None:
     async def turn() -> list[tuple[str, bytes]]:
         log: list[tuple[str, bytes]] = []
-        outbox, wire = Outbox(asyncio.get_running_loop()), Wire(log, "one")
-        outbox.write(wire, b"1")
+        turn, wire = Turn(asyncio.get_running_loop()), Wire(log, "one")
+        turn.write(wire, b"1")
         time.sleep(0.002)
-        outbox.write(wire, b"2")
+        turn.write(wire, b"2")
         return log
 
     assert asyncio.run(turn()) == [("one", b"1"), ("one", b"2")]
@@ -59,12 +59,12 @@ def test_a_long_turn_is_not_waited_for() -> None:
 def test_what_waits_for_a_closed_connection_is_dropped() -> None:
     async def turn() -> list[tuple[str, bytes]]:
         log: list[tuple[str, bytes]] = []
-        outbox = Outbox(asyncio.get_running_loop())
+        turn = Turn(asyncio.get_running_loop())
         one, other = Wire(log, "one"), Wire(log, "other")
-        outbox.write(one, b"1")
-        outbox.write(other, b"2")
+        turn.write(one, b"1")
+        turn.write(other, b"2")
         one.close()
-        outbox.flush()
+        turn.end()
         return log
 
     assert asyncio.run(turn()) == [("other", b"2")]
