@@ -182,10 +182,12 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Note what came; a stream's next part is handed on at once."""
-        if self._stream is None:
+        if self._stream is not None:
+            self.take(data)
+        elif self._receiver is not None:
             self._turn.reply(self, data)
         else:
-            self.take(data)
+            self.discard()  # bytes that nobody asked for: the connection is out of step
 
     def refuse(self) -> None:
         """Close the connection: what it has read makes no sense."""
@@ -194,7 +196,7 @@ class Connection(asyncio.Protocol):
     def take(self, data: bytes) -> None:
         """Parse what came and hand it on."""
         if self._receiver is None and self._stream is None:
-            self.discard()  # bytes that nobody asked for: the connection is out of step
+            self.discard()  # its call was given up in this turn
             return
         stream = self._stream
         if stream is None and self._takes_known(data):
