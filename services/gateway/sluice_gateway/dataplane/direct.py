@@ -48,7 +48,7 @@ _JSON_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\n"
 class DirectRequest:
     """One request; it is also the receiver of the upstream's reply, and the sink of its stream."""
 
-    __slots__ = ("_client", "_ctx", "_entry", "_error", "_opened", "_over", "_plane", "_scanner", "_skeleton", "_started",
+    __slots__ = ("_client", "_ctx", "_entry", "_error", "_found", "_opened", "_over", "_plane", "_scanner", "_skeleton", "_started",
                  "_state", "_stream", "endpoint", "heads", "limit")  # fmt: skip
 
     _ctx: RequestContext
@@ -343,9 +343,14 @@ class DirectRequest:
         return True
 
     def _answer(self, ctx: RequestContext, found: dict[str, Any], body: bytes) -> None:
-        plane = self._plane
         ctx.usage = usage_of(found)
         self._accept(ctx)
+        self._found = found, body
+        self._plane.turn.accepted(self)
+
+    def finish(self) -> None:
+        plane, ctx = self._plane, self._ctx
+        found, body = self._found
         if ctx.body.extension is not None:
             body = orjson.dumps(with_citations(found, ctx))
         try:

@@ -42,7 +42,7 @@ class Admitted(Protocol):
 class Turn:
     """Keeps the order of what is read from one connection, and of what is written through it; what is written past it may come first."""
 
-    __slots__ = ("_admitted", "_handling", "_loop", "_planned", "_replies", "_requests", "_since", "_waiting")
+    __slots__ = ("_accepted", "_admitted", "_handling", "_loop", "_planned", "_replies", "_requests", "_since", "_waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -52,6 +52,7 @@ class Turn:
         self._replies: list[tuple[Reader, bytes]] = []
         self._requests: list[tuple[Reader, bytes]] = []
         self._admitted: list[Admitted] = []
+        self._accepted = []
         self._waiting: list[tuple[asyncio.Transport, bytes]] = []
 
     def reply(self, connection: Reader, data: bytes) -> None:
@@ -63,6 +64,11 @@ class Turn:
     def request(self, connection: Reader, data: bytes) -> None:
         """Hand on soon what a client has sent."""
         self._requests.append((connection, data))
+        if not self._planned:
+            self._plan()
+
+    def accepted(self, request) -> None:
+        self._accepted.append(request)
         if not self._planned:
             self._plan()
 
@@ -116,6 +122,12 @@ class Turn:
                 connection.take(data)
             except Exception as exc:  # noqa: BLE001 - what one connection brings does not keep the others waiting
                 self._failed(connection, exc)
+        accepted, self._accepted = self._accepted, []
+        for request in accepted:
+            try:
+                request.finish()
+            except Exception as exc:  # noqa: BLE001 - as above
+                self._failed(request, exc)
         requests, self._requests = self._requests, []
         for connection, data in requests:
             try:
