@@ -31,7 +31,7 @@ from sluice_gateway.dataplane.deployments import DeploymentState, choose
 from sluice_gateway.dataplane.errors import ApiError, Gone, mistake
 from sluice_gateway.dataplane.gaps import TimedSink
 from sluice_gateway.dataplane.repeats import Repeat
-from sluice_gateway.dataplane.short_way import Client, Plane
+from sluice_gateway.dataplane.short_way import Client, Plane, send_kept
 from sluice_gateway.dataplane.sse import DONE, EventTooLong, StreamPiece, StreamScanner, usage_of
 from sluice_gateway.dataplane.stages.attempt import AttemptFailed, failed
 from sluice_gateway.dataplane.stages.cache_wish import Wish
@@ -113,10 +113,23 @@ class DirectRequest:
         plane.spans.begin(ctx)
         if ctx.plan.cache is not None and self._from_memory(ctx, plane.caching.wish(ctx)):
             return
-        elif ctx.plan.cache is not None and ctx.cache is None:
-            self._go_on(ctx)  # the other way asks the other levels, and keeps what the model answers
-        elif not self._submit(ctx):
+        asks = ctx.plan.cache is None or ctx.cache is not None
+        if not asks or not self._submit(ctx):  # the other way asks the other levels, and keeps what the model answers
             self._go_on(ctx)
+
+    def finish(self) -> None:
+        """Give the answer that was accepted: it is recorded before."""
+        plane, ctx, (found, body) = self._plane, self._ctx, self._found
+        try:
+            if ctx.body.extension is not None:
+                body = orjson.dumps(with_citations(found, ctx))
+            bill = record(ctx, plane.usage, plane.clock.monotonic())
+        except DependencyUnavailable:
+            self._fail(ctx, unaccounted())
+            return
+        self._end(ctx)
+        self._client.answer(200, head_of_whole(ctx, bill.cost_usd, len(body)), body)
+        plane.count(ctx)
 
     def refuse(self) -> None:
         """Close the connection: a mistake of ours keeps this request from going on."""
@@ -254,8 +267,7 @@ class DirectRequest:
             return False
         if not state.short or ctx.endpoint.client is not None:
             return False  # translation and hedging belong to the other way
-        trace = ctx.trace
-        parent = ctx.heads.traceparent if trace is None else plane.spans.call(trace, state)
+        parent = ctx.heads.traceparent if ctx.trace is None else plane.spans.call(ctx.trace, state)
         try:
             call = plane.attempts.call(ctx, entry, state, parent)
         except AttemptFailed:
@@ -279,8 +291,7 @@ class DirectRequest:
         ctx.call = None
 
     def _try_another(self, ctx: RequestContext, failure: AttemptFailed) -> None:
-        state, stream = self._state_in_use, self._stream
-        ctx.attempts = 1
+        state, stream, ctx.attempts = self._state_in_use, self._stream, 1
         self._plane.attempts.note(ctx, self._entry, state, failure)
         if ctx.trace is not None:
             self._plane.spans.lost(ctx, ctx.trace, failure)
@@ -321,7 +332,7 @@ class DirectRequest:
     def _give(self, ctx: RequestContext, found: Ready, known: Repeat | None) -> bool:
         # An answer from memory; tells whether the client got it.
         self._over = True
-        plane, client = self._plane, self._client
+        plane = self._plane
         try:
             plane.caching.hit(ctx, found, None if known is None else known.row)
         except DependencyUnavailable:
@@ -331,14 +342,7 @@ class DirectRequest:
             plane.count(ctx)
             return False
         head = head_of_hit(ctx, found) if known is None else known.head(ctx)
-        pieces = found.pieces
-        if ctx.body.stream:
-            client.begin_stream(head)
-            for piece in pieces[:-1]:
-                client.send_part(piece)
-            client.end_stream(pieces[-1])
-        else:
-            client.answer(200, head, pieces[0])
+        send_kept(self._client, head, found.pieces, streamed=ctx.body.stream)
         plane.count(ctx)
         return True
 
@@ -347,19 +351,6 @@ class DirectRequest:
         self._accept(ctx)
         self._found = found, body
         self._plane.turn.accepted(self)
-
-    def finish(self) -> None:
-        plane, ctx = self._plane, self._ctx
-        found, body = self._found
-        if ctx.body.extension is not None:
-            body = orjson.dumps(with_citations(found, ctx))
-        try:
-            bill = record(ctx, plane.usage, plane.clock.monotonic())
-        except DependencyUnavailable as exc:
-            raise unaccounted() from exc
-        self._end(ctx)
-        self._client.answer(200, head_of_whole(ctx, bill.cost_usd, len(body)), body)
-        plane.count(ctx)
 
     def _accept(self, ctx: RequestContext) -> None:
         state = self._state_in_use

@@ -1,6 +1,6 @@
 """What a request on the short way uses: the client's connection, and the request path."""
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -109,3 +109,14 @@ class Plane(Protocol):
     def count(self, ctx: RequestContext) -> None:
         """Count an admitted request that has ended."""
         ...
+
+
+def send_kept(client: Client, head: bytes, pieces: Sequence[bytes], *, streamed: bool) -> None:
+    """Send an answer that was kept."""
+    if not streamed:
+        client.answer(200, head, pieces[0])
+        return
+    client.begin_stream(head)
+    for piece in pieces[:-1]:
+        client.send_part(piece)
+    client.end_stream(pieces[-1])

@@ -1,11 +1,11 @@
-"""What one turn of the event loop reads and writes, handled kind by kind.
+"""What one turn of the event loop reads and writes, step by step for all of it.
 
 Writes go out together at the end: each write to a process that sleeps wakes it, and on a virtual machine that wakes another
 processor, which costs more than the write. Several writes in a row find it awake after the first.
 
-What was read is handled together, too: first all replies of engines, then all requests, then all calls. A request takes some
-hundred KiB of code and objects through a processor's caches, the kernel's part not counted; step by step for many requests the
-second finds there what the first has brought, one request after the other none does.
+What was read is handled together, too, in four steps: the replies of engines are read, then answered with, requests are admitted, then
+asked. A request takes some hundred KiB of code and objects through a processor's caches, the kernel's part not counted, and a turn holds
+many requests: step by step each finds there what the one before it has brought. One after the other, from its first byte to its last, none does.
 """
 
 import asyncio
@@ -27,11 +27,15 @@ class Reader(Protocol):
         ...
 
 
-class Admitted(Protocol):
-    """A request that was admitted and goes on in the next step."""
+class Request(Protocol):
+    """A request that goes through its steps with others."""
 
     def go(self) -> None:
-        """Go on."""
+        """Ask the model, or whoever else has the answer: it was admitted."""
+        ...
+
+    def finish(self) -> None:
+        """Give the answer: it was accepted."""
         ...
 
     def refuse(self) -> None:
@@ -42,7 +46,17 @@ class Admitted(Protocol):
 class Turn:
     """Keeps the order of what is read from one connection, and of what is written through it; what is written past it may come first."""
 
-    __slots__ = ("_accepted", "_admitted", "_handling", "_loop", "_planned", "_replies", "_requests", "_since", "_waiting")
+    __slots__ = (
+        "_accepted",
+        "_admitted",
+        "_handling",
+        "_loop",
+        "_planned",
+        "_replies",
+        "_requests",
+        "_since",
+        "_waiting",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -51,8 +65,8 @@ class Turn:
         self._handling = False
         self._replies: list[tuple[Reader, bytes]] = []
         self._requests: list[tuple[Reader, bytes]] = []
-        self._admitted: list[Admitted] = []
-        self._accepted = []
+        self._accepted: list[Request] = []
+        self._admitted: list[Request] = []
         self._waiting: list[tuple[asyncio.Transport, bytes]] = []
 
     def reply(self, connection: Reader, data: bytes) -> None:
@@ -67,12 +81,13 @@ class Turn:
         if not self._planned:
             self._plan()
 
-    def accepted(self, request) -> None:
+    def accepted(self, request: Request) -> None:
+        """Let a request go on soon whose answer was accepted."""
         self._accepted.append(request)
         if not self._planned:
             self._plan()
 
-    def admitted(self, request: Admitted) -> None:
+    def admitted(self, request: Request) -> None:
         """Let a request go on soon that was admitted."""
         self._admitted.append(request)
         if not self._planned:
@@ -98,6 +113,8 @@ class Turn:
             finally:
                 self._handling = self._planned = False
         self.flush()
+        if (self._replies or self._accepted or self._requests or self._admitted) and not self._planned:
+            self._plan()  # what came of the last steps
 
     def flush_for(self, transport: asyncio.Transport) -> None:
         """Write now if anything waits for this connection: something is about to be written past it."""
@@ -141,7 +158,7 @@ class Turn:
             except Exception as exc:  # noqa: BLE001 - as above
                 self._failed(request, exc)
 
-    def _failed(self, whose: Reader | Admitted, exc: Exception) -> None:
+    def _failed(self, whose: Reader | Request, exc: Exception) -> None:
         said = {"message": "What a connection has read could not be handled.", "exception": exc}
         self._loop.call_exception_handler(said)
         whose.refuse()
