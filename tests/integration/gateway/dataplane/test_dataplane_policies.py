@@ -445,3 +445,62 @@ async def test_a_policys_preset_and_limits_and_a_callers_own_preset(
         assert "temperature" not in provider.seen[-1].json
         wrong = await client.post(gateway.url + CHAT, json=ask("hi", "large", sluice={"sampling": "wild"}))
         assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "sluice.sampling")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"content": "fine", "reasoning": f"ask {SECRET}"},
+        {"content": "fine", "reasoning_details": [{"type": "reasoning.text", "text": SECRET, "signature": "s"}]},
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": SECRET}]}]},
+        {"content": None, "function_call": {"name": "f", "arguments": SECRET}},
+        {"content": None, "audio": {"id": "a", "data": "", "transcript": SECRET}},
+    ],
+    ids=["reasoning", "details", "parts", "function_call", "audio"],
+)
+async def test_nothing_that_a_message_says_passes_unread(
+    provider: Provider, client: httpx.AsyncClient, said: dict[str, Any]
+) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", **said}, "finish_reason": "stop"}
+    async with serving(Parts(), routing(provider, "output")) as gateway:
+        for text, passes in ((SECRET, False), ("quite harmless", True)):
+            body = json.dumps({"object": "chat.completion", "choices": [choice]}).replace(SECRET, text)
+            provider.next(Behaviour(body=body.encode()))
+            answer = await client.post(gateway.url + CHAT, json=ask("Hello"))
+            assert answer.status_code == 200
+            assert (text in answer.text) is passes
+            assert answer.headers["x-sluice-guard"] == ("passed" if passes else "redacted")
+
+
+@pytest.mark.parametrize(
+    ("path", "changes"),
+    [
+        (CHAT, {"messages": [{"role": "user", "content": [{"type": "input_text", "text": "TEXT"}]}]}),
+        (
+            CHAT,
+            {
+                "messages": [
+                    {"role": "assistant", "content": "x", "reasoning": "TEXT"},
+                    {"role": "user", "content": "y"},
+                ]
+            },
+        ),
+        (CHAT, {"messages": [{"role": "assistant", "content": [{"type": "thinking", "thinking": "TEXT"}]}]}),
+        (CHAT, {"messages": [{"role": "assistant", "function_call": {"name": "f", "arguments": "TEXT"}}]}),
+        (CHAT, {"documents": [{"title": "t", "text": "TEXT"}]}),
+        (CHAT, {"prediction": {"type": "content", "content": "TEXT"}}),
+        ("/v1/completions", {"prompt": "x", "suffix": "TEXT", "messages": None}),
+    ],
+    ids=["input_text", "reasoning", "thinking", "function_call", "documents", "prediction", "suffix"],
+)
+async def test_nothing_that_a_model_may_read_passes_unread(
+    provider: Provider, client: httpx.AsyncClient, path: str, changes: dict[str, Any]
+) -> None:
+    async with serving(Parts(), routing(provider, "input")) as gateway:
+        for text, status in ((POISON, 400), (SECRET, 200)):
+            body = json.dumps({**ask("Hello"), **changes}).replace("TEXT", text)
+            answer = await client.post(gateway.url + path, content=body)
+            assert answer.status_code == status, answer.text
+    (seen,) = provider.seen
+    assert SECRET not in json.dumps(seen.json)
+    assert "[EMAIL]" in json.dumps(seen.json)

@@ -341,7 +341,7 @@ class Caching:
 
 
 def _leads(place: asyncio.Future[bool]) -> bool:
-    return place.done() and not place.cancelled() and place.result()
+    return place.done() and not place.cancelled() and place.result() is True
 
 
 def _named(ctx: RequestContext) -> str:
