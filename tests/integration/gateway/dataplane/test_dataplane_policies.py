@@ -10,6 +10,7 @@ import pytest
 from gateway_parts import POISON, SECRET, Guard, Keys, Parts, Retrieval, Router, deployment, model, serving, snapshot
 from openai_provider import Behaviour, Provider
 
+from sluice.clients.deadline import remaining
 from sluice.contracts.retrieval import RetrievalPolicy
 from sluice.contracts.routing import Policy, Route, RoutingSnapshot
 from sluice.contracts.sampling import SamplingPolicy
@@ -504,3 +505,25 @@ async def test_nothing_that_a_model_may_read_passes_unread(
     (seen,) = provider.seen
     assert SECRET not in json.dumps(seen.json)
     assert "[EMAIL]" in json.dumps(seen.json)
+
+
+class Hurried(Guard):
+    """Notes how long it may take."""
+
+    left = 0.0
+
+    async def check_input(self, request: Any, *, tenant: str, timeout_s: float) -> Any:
+        self.left = remaining(60.0)
+        return await super().check_input(request, tenant=tenant, timeout_s=timeout_s)
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-sluice-deadline-ms": "20000"}])
+async def test_stages_have_what_is_left_of_the_deadline(
+    provider: Provider, client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    hurried = Hurried()
+    policy = Policy(name="soon", guard_input="enforce", deadline_s=20.0)
+    small = model("small", deployment("d1", provider.base_url), policy="soon")
+    async with serving(Parts(guard=hurried), snapshot(small, policies=(policy,))) as gateway:
+        assert (await client.post(gateway.url + CHAT, json=ask("Hello"), headers=headers)).status_code == 200
+    assert 10.0 < hurried.left <= 20.0
