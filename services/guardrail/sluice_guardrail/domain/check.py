@@ -48,7 +48,17 @@ from sluice_guardrail.domain.policy import (
 from sluice_guardrail.domain.redaction import Labels, redact
 from sluice_guardrail.domain.review import with_review
 from sluice_guardrail.domain.scanners.rules import OnError
-from sluice_guardrail.domain.scanning import ALONE, Asked, Beside, Scan, Scanned, Tools, ask_models, scan, take_turn
+from sluice_guardrail.domain.scanning import (
+    ALONE,
+    Asked,
+    Beside,
+    Scan,
+    Scanned,
+    Tools,
+    ask_models,
+    scan,
+    take_turn,
+)
 from sluice_guardrail.domain.tool_risk import with_tool_calls
 
 NO_TOOLS = Tools()
@@ -123,19 +133,6 @@ def check(
     rules, enforced = policy.rules.output, policy.rules.mode == "enforce"
     verdict = with_tool_calls(verdict, request.tool_calls, rules.tools, enforced=enforced)
     return with_review(verdict, rules.review, enforced=enforced)
-
-
-def asks_models(request: CheckRequest, policy: Policy) -> bool:
-    """Say whether a check has to wait for a model."""
-    roles = {segment.role for segment in request.segments or ()}
-    if request.stage == "input":
-        return any(policy.rules_for(role).scanners.harm_model is not None for role in roles or {"user"})
-    wanted = policy.output.scanners
-    return (
-        wanted.harm_model is not None
-        or (wanted.groundedness_model is not None and "context" in roles)
-        or (wanted.second_opinion is not None and "question" in roles)
-    )
 
 
 def require_size(request: Texts, max_characters: int) -> int:

@@ -187,6 +187,28 @@ async def test_equal_requests_at_once_ask_the_model_once(provider: Provider, cli
     assert sorted(answer.status_code for answer in outcomes) == [200, 200, 200, 200, 400]
 
 
+async def test_when_the_one_that_asks_leaves_one_of_those_that_wait_asks_in_its_place(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
+    provider.default = Behaviour(stall_s=0.3)
+    options = Options(trace_ratio_direct=0.0, watch_disconnect_after_s=0.02)
+    async with cached(provider, Parts(options=options)) as gateway:
+        for wishes in ({}, {"x-sluice-deadline-ms": "150"}):
+            provider.seen.clear()
+            leader = asyncio.create_task(
+                client.post(gateway.url + CHAT, json={**BODY, "seed": len(wishes)}, headers=wishes)
+            )
+            await asyncio.sleep(0.1)
+            others = [asyncio.create_task(ask(client, gateway, seed=len(wishes))) for _ in range(8)]
+            await asyncio.sleep(0.03)
+            if not wishes:
+                leader.cancel()
+            answers = await asyncio.gather(*others)
+            await asyncio.gather(leader, return_exceptions=True)
+            assert sorted(map(said, answers)) == ["hit"] * 7 + ["miss"], wishes
+            assert len(provider.seen) == 2
+
+
 def events(answer: httpx.Response) -> list[dict[str, Any]]:
     lines = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
     assert lines.pop() == "[DONE]"
