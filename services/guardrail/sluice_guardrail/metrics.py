@@ -21,6 +21,7 @@ _SCANNERS = frozenset(
         "harm",
         "groundedness",
         "harm_model",
+        "injection_model",
         "groundedness_model",
         "second_opinion",
     }

@@ -18,6 +18,7 @@ from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_guardrail.adapters.approval_seal import ApprovalSeal
 from sluice_guardrail.adapters.chat_judge import ChatJudge
+from sluice_guardrail.adapters.classifier import Classifier
 from sluice_guardrail.adapters.encoder import open_encoder
 from sluice_guardrail.adapters.head_file import load_cascade, load_hidden_head
 from sluice_guardrail.adapters.languages import Langid
@@ -55,6 +56,7 @@ class Deps:
     names: Names | None
     metrics: GuardMetrics
     judge: ChatJudge | None
+    classifier: Classifier | None
 
 
 DepsDep = Annotated[Deps, Depends(deps_of)]
@@ -72,7 +74,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
     names = open_names(settings.names_model)
     loops = Supervisor(registry)
     loops.start("policy-reload", lambda: policies.watch(settings.reload_s))
-    transport = AiohttpTransport() if settings.judge_url else None
+    transport = AiohttpTransport() if settings.judge_url or settings.classifier_url else None
     try:
         yield Deps(
             platform=platform,
@@ -90,7 +92,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             clock=SystemClock(),
             seal=VaultSeal(platform.service_secret.get_secret_value(), SystemClock(), settings.vault_ttl_s),
             metrics=metrics,
-            judge=None if transport is None else _judge(transport, settings),
+            judge=_judge(transport, settings) if transport is not None and settings.judge_url else None,
+            classifier=_classifier(transport, settings) if transport is not None and settings.classifier_url else None,
         )
     finally:
         if transport is not None:
@@ -107,6 +110,16 @@ def _judge(transport: AiohttpTransport, settings: Settings) -> ChatJudge:
         settings.judge_api_key.get_secret_value(),
         settings.judge_timeout_s,
         settings.judge_format,
+    )
+
+
+def _classifier(transport: AiohttpTransport, settings: Settings) -> Classifier:
+    return Classifier(
+        transport,
+        settings.classifier_url,
+        settings.classifier_model,
+        settings.classifier_api_key.get_secret_value(),
+        settings.judge_timeout_s,
     )
 
 

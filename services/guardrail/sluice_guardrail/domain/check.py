@@ -48,7 +48,17 @@ from sluice_guardrail.domain.policy import (
 from sluice_guardrail.domain.redaction import Labels, redact
 from sluice_guardrail.domain.review import with_review
 from sluice_guardrail.domain.scanners.rules import OnError
-from sluice_guardrail.domain.scanning import ALONE, Asked, Beside, Scan, Scanned, Tools, ask_models, scan, take_turn
+from sluice_guardrail.domain.scanning import (
+    ALONE,
+    Asked,
+    Beside,
+    Scan,
+    Scanned,
+    Tools,
+    ask_models,
+    scan,
+    take_turn,
+)
 from sluice_guardrail.domain.tool_risk import with_tool_calls
 
 NO_TOOLS = Tools()
@@ -125,19 +135,6 @@ def check(
     return with_review(verdict, rules.review, enforced=enforced)
 
 
-def asks_models(request: CheckRequest, policy: Policy) -> bool:
-    """Say whether a check has to wait for a model."""
-    roles = {segment.role for segment in request.segments or ()}
-    if request.stage == "input":
-        return any(policy.rules_for(role).scanners.harm_model is not None for role in roles or {"user"})
-    wanted = policy.output.scanners
-    return (
-        wanted.harm_model is not None
-        or (wanted.groundedness_model is not None and "context" in roles)
-        or (wanted.second_opinion is not None and "question" in roles)
-    )
-
-
 def require_size(request: Texts, max_characters: int) -> int:
     """Return the number of characters of a request.
 
@@ -188,7 +185,7 @@ def _over_turns(pieces: list[_Piece], policy: Policy, heads: Heads | None, tools
     def find() -> list[Decided]:
         head = heads.prompts if heads is not None and rules.classifier else None
         for turn, finding in find_over_turns([one.text for one in folded], rules.threshold, head):
-            decided[turns[turn]].append(Decided(finding, "prompt_injection", _taken(rules.action)))
+            decided[turns[turn]].append(Decided(finding, "prompt_injection", _taken(rules.action_for(finding.score))))
         return []
 
     decided[turns[-1]] += _turn("prompt_injection", rules.on_error, tools, find)
@@ -369,7 +366,7 @@ def _injection(folded: Folded, rules: InjectionRules, heads: Heads | None, *, fo
         return decided
     # The segment's score decided; each span carries it, so that a reader sees what was compared with the threshold.
     decided += [
-        Decided(replace(finding, score=result.score), "prompt_injection", _taken(rules.action))
+        Decided(replace(finding, score=result.score), "prompt_injection", _taken(rules.action_for(result.score)))
         for finding in merge_overlaps(result.findings)
     ]
     return decided

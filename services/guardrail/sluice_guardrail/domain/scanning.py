@@ -144,6 +144,8 @@ def _models(
 ) -> Iterator[tuple[JudgeTask, ScannerRules, str | Callable[[str], str], str | None]]:
     if (harm := scanners.harm_model) is not None and role not in harm.skip_roles:
         yield "harm_model", harm, harm.issue_for, harm.model
+    if (attack := scanners.injection_model) is not None and role not in attack.skip_roles:
+        yield "injection_model", attack, "prompt_injection", attack.model
     if not isinstance(scanners, OutputScanners):
         return
     if (grounded := scanners.groundedness_model) is not None and beside.context:
