@@ -6,22 +6,33 @@ until the model's server fetches them, so a self-hosted engine needs a firewall 
 """
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _PRIVATE_ENDINGS = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa", ".svc", ".cluster.local")
 _NAT64 = int(ipaddress.IPv6Address("64:ff9b::")) >> 32
-_SCHEMES = frozenset({"http", "https"})
+_SCHEMES = frozenset({"http", "https", "ftp", "ftps"})
+_AROUND = "".join(map(chr, range(0x21)))
+# A backslash ends the host for some readers (WHATWG, urllib3) and not for others (RFC 3986): http://10.0.0.1\@example.com.
+_TWO_WAYS = re.compile(r"[a-z]+:[/\\]*[^/?#]*[\\\x00-\x20\x7f]", re.IGNORECASE)
 
 
 def is_allowed(link: str, allowed_hosts: AbstractSet[str]) -> bool:
-    """Tell whether a model's server may be told to fetch a link; data URLs and other schemes fetch nothing over the network."""
-    parts = urlsplit(link.strip())
-    if parts.scheme.lower() not in _SCHEMES:
+    """Tell whether a model's server may be told to fetch a link.
+
+    A file of the server's own is none, nor is a link whose host is read in two ways; data URLs and other schemes fetch nothing over the network.
+    """
+    link, parts = _read(link)
+    if parts.scheme == "file":
+        return False
+    if parts.scheme not in _SCHEMES:
         return True
+    if _TWO_WAYS.match(link):
+        return False
     host = (parts.hostname or "").rstrip(".").lower()
     return host in allowed_hosts or is_public(host)
 
@@ -30,11 +41,17 @@ def names_in(links: Iterable[str], allowed_hosts: AbstractSet[str]) -> tuple[str
     """Return the host names in links whose addresses have to be looked up, each once."""
     found: dict[str, None] = {}
     for link in links:
-        parts = urlsplit(link.strip())
+        _, parts = _read(link)
         host = (parts.hostname or "").rstrip(".").lower()
-        if parts.scheme.lower() in _SCHEMES and host not in allowed_hosts and _address(host) is None:
+        if parts.scheme in _SCHEMES and host not in allowed_hosts and _address(host) is None:
             found[host] = None
     return tuple(found)
+
+
+def _read(link: str) -> tuple[str, SplitResult]:
+    # What readers of addresses leave out (WHATWG URL, 4.4).
+    link = link.strip(_AROUND).replace("\t", "").replace("\r", "").replace("\n", "")
+    return link, urlsplit(link)
 
 
 def is_public(host: str) -> bool:

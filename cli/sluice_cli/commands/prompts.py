@@ -70,24 +70,32 @@ def split(
     file: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="YAML or JSON of the split, as the API takes it")
     ] = None,
+    tune: Annotated[
+        str | None,
+        typer.Option(metavar="OBJECTIVE", help="let weights follow it: feedback, validity, cost or latency"),
+    ] = None,
     end: Annotated[bool, typer.Option("--end", help="end it; the version in use answers")] = False,
     changes: Annotated[bool, typer.Option("--changes", help="show who or what changed it")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Show or change how requests that name no version are split between versions."""
     gateway, path = _gateway(), f"/v1/prompts/{name}/split"
+    if tune is not None and not (weights or file):
+        raise CommandFailed("--tune needs the weights to begin with, such as 1=50 2=50, or --file.")
     if sum((bool(weights), file is not None, end, changes)) > 1:
         raise CommandFailed("Say one of: weights, --file, --end and --changes.")
     if changes:
         rows = [_change(row) for row in every(gateway.user, f"{path}/changes")]
-        show_table(("at", "by", "action", "weights", "in use"), rows)
+        show_table(("at", "by", "action", "weights", "in use", "why"), rows, folded="why")
         return
     if end:
         gateway.user("DELETE", path)
         say(f"{name}: version {gateway.user('GET', f'/v1/prompts/{name}')['default_version']} is in use.")
         return
     if weights or file is not None:
-        body = _read(file) if file is not None else {"shares": [_share(text) for text in weights or ()]}
+        body: dict[str, Any] = _read(file) if file is not None else {"shares": [_share(text) for text in weights or ()]}
+        if tune is not None:
+            body = {**body, "tune": {**(body.get("tune") or {}), "objective": tune}}
         found = gateway.user("PUT", path, json=body)
     else:
         found = gateway.user("GET", path)
@@ -97,6 +105,10 @@ def split(
     whole = sum(share["weight"] for share in found["shares"])
     rows = [(share["version"], share["weight"], f"{share['weight'] / whole:.1%}") for share in found["shares"]]
     show_table(("version", "weight", "of requests"), rows)
+    if found["tuning"] is not None:
+        columns = ("version", "outcomes", "mean", "low", "high", "best", "dropped")
+        say(f"\nFollows {found['tune']['objective']}. {found['tuning']['why']}")
+        show_table(columns, [[_number(row[column]) for column in columns] for row in found["tuning"]["versions"]])
 
 
 @app.command()
@@ -216,9 +228,13 @@ def _share(text: str) -> dict[str, Any]:
         raise CommandFailed(f"{text}: write VERSION=WEIGHT, such as 2=10.") from exc
 
 
+def _number(value: Any) -> Any:
+    return f"{value:.4g}" if isinstance(value, float) else value
+
+
 def _change(row: dict[str, Any]) -> tuple[str, ...]:
     weights = " ".join(f"{share['version']}={share['weight']:g}" for share in row["shares"])
-    return shown(row["at"]) or "", row["by"], row["action"], weights or "none", str(row["default_version"])
+    return shown(row["at"]) or "", row["by"], row["action"], weights or "none", str(row["default_version"]), row["why"]
 
 
 def _pair(text: str) -> tuple[str, str]:

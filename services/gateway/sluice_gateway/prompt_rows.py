@@ -8,7 +8,7 @@ from sluice.contracts.prompts import PromptShare, PromptSplit, PromptSplitAction
 from sluice.db import AsyncSession, ReadSession
 from sluice.ids import new_id
 from sluice_gateway.domain.errors import PromptNotFound, PromptVersionNotFound
-from sluice_gateway.domain.prompt_splits import change_content
+from sluice_gateway.domain.prompt_splits import Reason, change_content
 from sluice_gateway.tables import PromptRow, PromptSplitChangeRow
 
 
@@ -40,14 +40,22 @@ def note_change(
     by: str,
     now: float,
     shares: Sequence[PromptShare] = (),
+    reason: Reason | None = None,
 ) -> None:
     """Record a change of a prompt's split, in the transaction that makes it."""
-    content = change_content(action, by, shares, row.default_version)
+    content = change_content(action, by, shares, row.default_version, reason)
     session.add(PromptSplitChangeRow(id=new_id("change"), prompt_id=row.id, at=int(now), content=content))
 
 
-def end_split(session: AsyncSession, row: PromptRow, action: PromptSplitAction, by: str, now: float) -> None:
+def end_split(
+    session: AsyncSession,
+    row: PromptRow,
+    action: PromptSplitAction,
+    by: str,
+    now: float,
+    reason: Reason | None = None,
+) -> None:
     """End a prompt's split, if it has one."""
     if row.split is not None:
         row.split, row.split_began_at = None, None
-        note_change(session, row, action, by, now)
+        note_change(session, row, action, by, now, reason=reason)

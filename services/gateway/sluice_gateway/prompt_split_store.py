@@ -1,12 +1,13 @@
 """Queries on the gateway's database: splits of requests between versions of a prompt; every query names the tenant."""
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from sluice.contracts.paging import Order
 from sluice.contracts.prompts import PromptSplit, PromptSplitChange, PromptSplitState
 from sluice.db import Database
-from sluice_gateway.domain.errors import PromptSplitNotFound
-from sluice_gateway.domain.prompt_splits import change_of, same_versions
+from sluice_gateway.domain.errors import PromptNotFound, PromptSplitNotFound
+from sluice_gateway.domain.prompt_splits import Reason, change_of, same_versions
+from sluice_gateway.domain.prompt_tuning import TUNING, TunedSplit, Verdict
 from sluice_gateway.prompt_rows import end_split, named, no_version, note_change, split_of
 from sluice_gateway.tables import PromptRow, PromptSplitChangeRow
 
@@ -63,6 +64,38 @@ class PromptSplitStore:
             else:
                 query = (query.where(change.id < after) if after else query).order_by(change.id.desc())
             return [change_of(found.id, found.at, found.content) for found in await session.scalars(query)]
+
+    async def tuned(self) -> list[TunedSplit]:
+        """Return all splits that tune themselves, of all tenants."""
+        changed = (
+            select(func.max(PromptSplitChangeRow.at))
+            .where(PromptSplitChangeRow.prompt_id == PromptRow.id)
+            .scalar_subquery()
+        )
+        async with self._database.read() as session:
+            found = (await session.execute(select(PromptRow, changed).where(PromptRow.split.is_not(None)))).all()
+            splits = [TunedSplit(row.tenant, _state(row), changed_at or 0) for row, changed_at in found]
+        return [one for one in splits if one.state.tune is not None]
+
+    async def follow(self, split: TunedSplit, verdict: Verdict, now: float) -> bool:
+        """Change a split as its tuning says; tell whether it was, for which it has to be as it was looked at."""
+        name, reason = split.state.prompt, Reason(verdict.why, verdict.evidence)
+        async with self._database.write() as session:
+            try:
+                row = await named(session, split.tenant, name, for_update=True)
+            except PromptNotFound:
+                return False
+            current = split_of(row)
+            if current is None or (current.shares, current.tune) != (split.state.shares, split.state.tune):
+                return False
+            row.changed_at = int(now)
+            if verdict.winner is not None:
+                row.default_version = verdict.winner
+                end_split(session, row, "promoted", TUNING, now, reason)
+            else:
+                row.split = current.model_copy(update={"shares": verdict.shares}).model_dump_json()
+                note_change(session, row, "tuned", TUNING, now, verdict.shares, reason)
+            return True
 
 
 def _state(row: PromptRow) -> PromptSplitState:

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Sequence
 
-from sqlalchemy import case, func, select
+from sqlalchemy import and_, case, func, select
 
-from sluice.contracts.prompts import PromptVersionUsage, Spread
+from sluice.contracts.prompts import PromptObjective, PromptVersionUsage, Spread
 from sluice.db import Database, ReadSession
 from sluice_gateway.domain.prompt_splits import WRONG_FORM
+from sluice_gateway.domain.prompt_tuning import Seen, of_scores, of_sums
 from sluice_gateway.domain.usage import Counted
 from sluice_gateway.tables import UsageRow
 
@@ -42,6 +43,42 @@ class PromptUsageStore:
         async with self._database.read() as session:
             found = (await session.execute(query)).all()
             return [await _version(session, where, values[:2], _counted(values[2:])) for values in found]
+
+    async def outcomes(
+        self, tenant: str, prompt: str, objective: PromptObjective, since: float, until: float
+    ) -> tuple[dict[int, Seen], dict[int, Seen]]:
+        """Return by version what an objective is measured by (nothing for `feedback`, which lies elsewhere), and the form of answers.
+
+        Answers that came from the cache say nothing of a version and are left out.
+        """
+        row, ok = UsageRow, UsageRow.status == "ok"
+        value = row.cost_usd if objective == "cost" else row.duration_ms
+        measured = case((and_(ok, value.is_not(None)), value))
+        query = (
+            select(
+                row.prompt_version,
+                func.sum(case((ok, 1), else_=0)),
+                func.sum(case((row.error_code.in_(WRONG_FORM), 1), else_=0)),
+                func.count(measured),
+                func.coalesce(func.sum(measured), 0.0),
+                func.coalesce(func.sum(measured * measured), 0.0),
+            )
+            .where(
+                row.tenant == tenant,
+                row.prompt == prompt,
+                row.at >= since,
+                row.at < until,
+                row.deployment.is_not(None),
+            )
+            .group_by(row.prompt_version)
+        )
+        async with self._database.read() as session:
+            found = (await session.execute(query)).all()
+        form = {version: of_scores(good + wrong, good) for version, good, wrong, *_ in found}
+        if objective == "validity":
+            return form, form
+        sums = {} if objective == "feedback" else {version: of_sums(*rest) for version, _, _, *rest in found}
+        return sums, form
 
 
 def spread(values: Sequence[float]) -> Spread:

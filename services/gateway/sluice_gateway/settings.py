@@ -138,7 +138,10 @@ class Settings(ServiceSettings):
         description="longest time that a look for a question in other words may take, in seconds; then the model is asked",
     )
     usage_retention_days: int = Field(
-        400, ge=0, le=36_500, description="days that usage records are kept; 0 keeps them for ever"
+        400,
+        ge=0,
+        le=36_500,
+        description="days that usage records are kept, and at least until the month ends, since its budgets are counted from them; 0 keeps them for ever",
     )
     audit_retention_days: int = Field(
         400, ge=0, le=36_500, description="days that audit records are kept; 0 keeps them for ever"
@@ -162,6 +165,12 @@ class Settings(ServiceSettings):
     )
     budget_look_s: float = Field(
         60.0, ge=0.1, le=86_400, description="seconds between looks of the worker at the budgets"
+    )
+    prompt_tuning_look_s: float = Field(
+        60.0,
+        ge=0.1,
+        le=86_400,
+        description="seconds between looks of the worker at splits of prompts that tune themselves",
     )
     files_url: str = Field(
         "",

@@ -79,6 +79,7 @@ from sluice_gateway.metrics import GatewayMetrics
 from sluice_gateway.price_store import PriceStore
 from sluice_gateway.prompt_split_store import PromptSplitStore
 from sluice_gateway.prompt_store import PromptStore
+from sluice_gateway.prompt_tuning import PromptJudge
 from sluice_gateway.prompt_usage_store import PromptUsageStore
 from sluice_gateway.settings import Settings
 from sluice_gateway.store import KeyStore
@@ -122,6 +123,7 @@ class Deps:
     prompt_splits: PromptSplitStore
     prompt_usage: PromptUsageStore
     prompt_feedback: FeedbackOfPrompts
+    prompt_judge: PromptJudge
     prompt_guard: PromptGuard
     budgets: BudgetStore
     routing: SnapshotHolder
@@ -299,6 +301,9 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         holder = SnapshotHolder(redis, router, use, reload_s=settings.snapshot_reload_s)
         await holder.begin()
 
+        prompt_usage = PromptUsageStore(database)
+        prompt_feedback = FeedbackOfPrompts(FeedbackClient(client("feedback")))
+
         shelf = open_shelf(platform, settings, database, clock)
         batches = BatchStore(database, settings.batch_max_bytes, settings.batch_keep_s)
         batch_queue = CeleryBatchQueue(TaskSender(make_celery("gateway", platform)))
@@ -355,8 +360,9 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             price_store=price_store,
             prompts=prompt_store,
             prompt_splits=PromptSplitStore(database),
-            prompt_usage=PromptUsageStore(database),
-            prompt_feedback=FeedbackOfPrompts(FeedbackClient(client("feedback"))),
+            prompt_usage=prompt_usage,
+            prompt_feedback=prompt_feedback,
+            prompt_judge=PromptJudge(prompt_usage, prompt_feedback),
             prompt_guard=PromptGuard(guardrail),
             budgets=BudgetStore(database),
             routing=holder,

@@ -4,11 +4,13 @@ import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
 from redis.asyncio import Redis
 
 from sluice.auth import ServiceTokens
+from sluice.clients.feedback import FeedbackClient
 from sluice.clients.http import AiohttpTransport, ServiceClient
 from sluice.clients.router import RouterClient
 from sluice.clock import SystemClock
@@ -26,6 +28,7 @@ from sluice.telemetry.tracing import Tracing
 from sluice_gateway.adapters.batch_target import GatewayTarget
 from sluice_gateway.adapters.key_check import StoredKeys
 from sluice_gateway.adapters.loads import ModelLoads
+from sluice_gateway.adapters.prompt_feedback import FeedbackOfPrompts
 from sluice_gateway.batches.asker import AskLimits, BatchAsker
 from sluice_gateway.batches.book import SqlBatchBook
 from sluice_gateway.batches.files import BatchPapers
@@ -37,6 +40,9 @@ from sluice_gateway.budget_store import BudgetStore
 from sluice_gateway.domain.batches import WORKER_SUBJECT
 from sluice_gateway.domain.usage_rows import UsageRows
 from sluice_gateway.files.opening import open_shelf
+from sluice_gateway.prompt_split_store import PromptSplitStore
+from sluice_gateway.prompt_tuning import PromptJudge, PromptTuner
+from sluice_gateway.prompt_usage_store import PromptUsageStore
 from sluice_gateway.retention import Keep, Retention
 from sluice_gateway.retention_store import RetentionStore
 from sluice_gateway.settings import Settings
@@ -83,11 +89,23 @@ async def open_worker(platform: PlatformSettings, settings: Settings) -> AsyncIt
         router = RouterClient(
             ServiceClient("router", platform.service_url("router"), tokens, transport, tracing, subject=WORKER_SUBJECT)
         )
+        feedback = FeedbackClient(
+            ServiceClient(
+                "feedback",
+                platform.service_url("feedback"),
+                tokens,
+                transport,
+                tracing,
+                subject=WORKER_SUBJECT,
+                check=partial(platform.require, "feedback"),
+            )
+        )
         target = GatewayTarget(session, platform.service_url("gateway"), tokens, _MAX_ANSWER_BYTES)
         loops = Supervisor(registry)
         stack.push_async_callback(loops.close)
         loops.start(_USAGE_LOOP, usage_consumer(redis, database, registry, settings).run)
         loops.start("retention", retention(database, registry, settings).run)
+        loops.start("prompt-tuning", prompt_tuner(database, feedback, registry, settings).run)
         if settings.budget_webhook_url.get_secret_value():
             loops.start("budget-alerts", budget_alerts(database, session, registry, settings).run)
 
@@ -108,6 +126,16 @@ def retention(database: Database, registry: MetricRegistry, settings: Settings) 
     """Return what deletes records that are older than they are kept."""
     keep = Keep(settings.usage_retention_days, settings.audit_retention_days)
     return Retention(RetentionStore(database), keep, SystemClock(), registry, every_s=settings.retention_every_s)
+
+
+def prompt_tuner(
+    database: Database, feedback: FeedbackClient, registry: MetricRegistry, settings: Settings
+) -> PromptTuner:
+    """Return what moves the splits of prompts that tune themselves."""
+    judge = PromptJudge(PromptUsageStore(database), FeedbackOfPrompts(feedback))
+    return PromptTuner(
+        PromptSplitStore(database), judge, SystemClock(), registry, every_s=settings.prompt_tuning_look_s
+    )
 
 
 def budget_alerts(

@@ -21,6 +21,7 @@ _SCANNERS = frozenset(
         "harm",
         "groundedness",
         "harm_model",
+        "injection_model",
         "groundedness_model",
         "second_opinion",
     }
@@ -57,7 +58,7 @@ _DETECTORS = frozenset(
         *_SCANNERS,
     }
 )
-_RUNS = frozenset({"personal_data", "prompt_injection", "output_filter", *_SCANNERS})
+_RUNS = frozenset({"personal_data", "names", "prompt_injection", "output_filter", *_SCANNERS})
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
 
 

@@ -30,7 +30,8 @@ from sluice.contracts.guard import (
 from sluice.errors import DeadlineExceeded, Unauthorized, problem_responses
 from sluice.telemetry import names
 from sluice_guardrail.adapters.chat_judge import AskedBeside
-from sluice_guardrail.domain.check import asks_models, check, require_size
+from sluice_guardrail.domain.asking import asks_models
+from sluice_guardrail.domain.check import check, require_size
 from sluice_guardrail.domain.dry_run import dry_run, tried_policy
 from sluice_guardrail.domain.errors import (
     AmbiguousText,
@@ -86,7 +87,7 @@ async def redact_text(body: RedactRequest, caller: CallerDep, deps: DepsDep) -> 
     policy = deps.policies.current.get(body.policy)
     size = require_size(body, deps.settings.max_characters)
     with deadline_in(deps.settings.max_check_s), deps.tracing.span("redact", attributes={names.TENANT: caller.tenant}):
-        verdict = await _run(size, deps, lambda: masked(body, policy, _checkpoint))
+        verdict = await _run(size, deps, lambda: masked(body, policy, _checkpoint, Tools(names=deps.names)))
     sealed = deps.seal.seal(verdict.vault, caller.tenant)
     return RedactReply(
         text=verdict.filtered_input,
@@ -200,7 +201,7 @@ async def _verdict(
         if asks_models(body, policy.rules):
             # The check waits in its own thread for models, which are asked in this loop.
             limit_ms = policy.rules.deadline_ms or deps.settings.max_check_s * 1000
-            judges = AskedBeside(deps.judge, asyncio.get_running_loop(), limit_ms / 1000)
+            judges = AskedBeside(deps.judge, deps.classifier, asyncio.get_running_loop(), limit_ms / 1000)
             verdict = await asyncio.to_thread(_judged, body, policy, deps, runs.append, judges)
         else:
             verdict = await _run(size, deps, lambda: _judged(body, policy, deps, runs.append))
@@ -222,7 +223,11 @@ def _judged(
 ) -> InputVerdict | OutputVerdict:
     scanned, ends = (_over(limit) for limit in (policy.rules.scan_ms, policy.rules.deadline_ms))
     return check(
-        body, policy, _checkpoint, deps.heads, Tools(deps.languages, scanned, ends, time.perf_counter, note, judges)
+        body,
+        policy,
+        _checkpoint,
+        deps.heads,
+        Tools(deps.languages, scanned, ends, time.perf_counter, note, judges, deps.names),
     )
 
 

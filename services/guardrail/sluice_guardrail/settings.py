@@ -30,9 +30,19 @@ class Settings(ServiceSettings):
     judge_format: Literal["chat", "llama_guard"] = Field(
         "chat", description="`llama_guard`: a model whose chat template asks for harm itself; `chat`: any other"
     )
-    judge_timeout_s: float = Field(3.0, gt=0, le=60, description="a judging model that takes longer counts as late")
+    classifier_url: str = Field(
+        "", description="base URL of a server with `POST /classify` (vLLM, SGLang) for policies with `injection_model`"
+    )
+    classifier_model: str = Field("", description="the classifying model's name there, unless a policy names another")
+    classifier_api_key: SecretStr = Field(SecretStr(""), description="its API key, if it asks for one")
+    judge_timeout_s: float = Field(
+        3.0, gt=0, le=60, description="a judging or classifying model that takes longer counts as late"
+    )
     log_verdicts: Literal["found", "all", "off"] = Field(
         "found",
         description="which verdicts are logged, never with their text: those that `found` something, `all`, `off`",
+    )
+    names_model: str = Field(
+        "", description="spaCy model that finds names of people for policies whose `kinds` name `person`; empty: none"
     )
     max_dry_run_s: float = Field(30.0, gt=0, description="seconds that the dry run of a policy may take")

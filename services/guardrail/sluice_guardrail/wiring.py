@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, get_args
 
 from fastapi import Depends
 
@@ -18,15 +18,18 @@ from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_guardrail.adapters.approval_seal import ApprovalSeal
 from sluice_guardrail.adapters.chat_judge import ChatJudge
+from sluice_guardrail.adapters.classifier import Classifier
 from sluice_guardrail.adapters.encoder import open_encoder
 from sluice_guardrail.adapters.head_file import load_cascade, load_hidden_head
 from sluice_guardrail.adapters.languages import Langid
 from sluice_guardrail.adapters.policy_file import PolicyFile, load_policies
+from sluice_guardrail.adapters.spacy_names import open_names
 from sluice_guardrail.adapters.text_hashes import TextHashes
 from sluice_guardrail.adapters.vault_seal import VaultSeal
 from sluice_guardrail.domain.contact import find_phones
-from sluice_guardrail.domain.detectors import DETECTORS
+from sluice_guardrail.domain.detectors import PiiKind
 from sluice_guardrail.domain.injection import Heads
+from sluice_guardrail.domain.names import Names
 from sluice_guardrail.domain.policy import PolicySet
 from sluice_guardrail.domain.scanners.language import Languages
 from sluice_guardrail.metrics import GuardMetrics
@@ -50,8 +53,10 @@ class Deps:
     hashes: TextHashes
     clock: Clock
     languages: Languages
+    names: Names | None
     metrics: GuardMetrics
     judge: ChatJudge | None
+    classifier: Classifier | None
 
 
 DepsDep = Annotated[Deps, Depends(deps_of)]
@@ -61,14 +66,15 @@ DepsDep = Annotated[Deps, Depends(deps_of)]
 async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIterator[Deps]:
     """Open the dependencies, and close them at the end."""
     registry = MetricRegistry(process=True)
-    metrics = GuardMetrics(registry, DETECTORS)
+    metrics = GuardMetrics(registry, get_args(PiiKind))
     tracing = Tracing("guardrail", platform)
     policies = PolicyFile(platform, metrics.reloaded)
     languages = Langid()
     _warm_up(policies.current, languages)
+    names = open_names(settings.names_model)
     loops = Supervisor(registry)
     loops.start("policy-reload", lambda: policies.watch(settings.reload_s))
-    transport = AiohttpTransport() if settings.judge_url else None
+    transport = AiohttpTransport() if settings.judge_url or settings.classifier_url else None
     try:
         yield Deps(
             platform=platform,
@@ -80,12 +86,14 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             policies=policies,
             heads=Heads(load_cascade(open_encoder), load_hidden_head()),
             languages=languages,
+            names=names,
             approvals=ApprovalSeal(platform.service_secret.get_secret_value(), SystemClock(), settings.approval_ttl_s),
             hashes=TextHashes(platform.service_secret.get_secret_value()),
             clock=SystemClock(),
             seal=VaultSeal(platform.service_secret.get_secret_value(), SystemClock(), settings.vault_ttl_s),
             metrics=metrics,
-            judge=None if transport is None else _judge(transport, settings),
+            judge=_judge(transport, settings) if transport is not None and settings.judge_url else None,
+            classifier=_classifier(transport, settings) if transport is not None and settings.classifier_url else None,
         )
     finally:
         if transport is not None:
@@ -105,10 +113,20 @@ def _judge(transport: AiohttpTransport, settings: Settings) -> ChatJudge:
     )
 
 
+def _classifier(transport: AiohttpTransport, settings: Settings) -> Classifier:
+    return Classifier(
+        transport,
+        settings.classifier_url,
+        settings.classifier_model,
+        settings.classifier_api_key.get_secret_value(),
+        settings.judge_timeout_s,
+    )
+
+
 def check_config(platform: PlatformSettings, settings: Settings) -> None:
     """Raise if guard.yaml is not right."""
-    del settings
     load_policies(platform)
+    open_names(settings.names_model)
 
 
 def _warm_up(policies: PolicySet, languages: Languages) -> None:

@@ -106,6 +106,11 @@ class RetrievalSettings(ServiceSettings):
     embed_batch_tokens: int = Field(512, ge=256, description="tokens, padding included, in one run of the model")
     embed_max_inputs: int = Field(2048, ge=1, description="most inputs in one embeddings request")
     embed_max_tokens: int = Field(65_536, ge=256, description="most tokens in one embeddings request")
+    huge_pages: bool = Field(
+        default=True,
+        description="put what the API process has loaded into huge pages, where Linux leaves that to each process: a question is embedded "
+        "sooner, for some MiB of memory",
+    )
     embed_cache_vectors: int = Field(
         100_000, ge=0, description="vectors kept on disk of texts that were embedded before; 0: none"
     )

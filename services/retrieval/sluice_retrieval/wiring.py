@@ -17,6 +17,7 @@ from sluice.contracts.searching import RerankMethod
 from sluice.db import open_database
 from sluice.errors import DependencyUnavailable
 from sluice.health import Probe
+from sluice.huge_pages import use_huge_pages
 from sluice.ids import new_id
 from sluice.jobs import open_job_service
 from sluice.loops import Rounds, Supervisor
@@ -186,8 +187,10 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
         dispatch = Dispatch(CeleryIngestQueue(service.sender), jobs, service.clock, settings.resend_s)
         sweep = Sweep(jobs, dispatch, removed_from, service.clock)
 
+        settled = asyncio.Event()
+
         async def embedder_is_loaded() -> None:
-            if not answering.now.embedder.loaded():
+            if not settled.is_set() or not answering.now.embedder.loaded():
                 raise DependencyUnavailable("The embedding model is still being read.")
 
         async def vectors_answer() -> None:
@@ -195,6 +198,9 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
 
         async def load_model() -> None:
             await answering.now.embedder.load()
+            if settings.huge_pages and not settled.is_set():
+                _log.info("%d MiB lie in huge pages", await asyncio.to_thread(use_huge_pages) >> 20)
+            settled.set()
 
         activity, memories = Activity(), Memories(service.database)
         rerankers = await open_rerankers(settings, metrics, stack)

@@ -16,7 +16,8 @@ VariableText = Annotated[str, StringConstraints(max_length=1_000_000)]
 Version = Annotated[int, Field(ge=1, le=1_000_000)]
 Note = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
 SectionStyle = Literal["markdown", "xml"]
-PromptSplitAction = Literal["set", "ended", "released"]
+PromptObjective = Literal["feedback", "validity", "cost", "latency"]
+PromptSplitAction = Literal["set", "ended", "released", "tuned", "promoted"]
 SAYS_ITSELF = frozenset({"messages", "model", "prompt", "stream", "stream_options"})
 
 
@@ -126,10 +127,30 @@ class PromptShare(Request):
     weight: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
+class PromptTuning(Request):
+    """Lets the weights of a split follow what is measured of its versions, in small steps that are all recorded.
+
+    `objective`: `feedback` (the mean score of thumbs and ratings), `validity` (the share of answers that had the demanded form), `cost`
+    (US dollars of an answer) or `latency` (milliseconds of an answer). No weight changes before every version has `min_samples` outcomes;
+    then, every `every_s` seconds, each version's share moves towards the probability that it is the best one, by `max_step` at most and
+    never below `floor`. Versions that are worse with the stated `confidence`, however often is looked, or whose answers are known to have
+    the demanded form less often, fall back to the floor. When one is left it is put in use and the split ends, unless `promote` is false.
+    """
+
+    objective: PromptObjective
+    min_samples: Annotated[int, Field(ge=30, le=1_000_000)] = 100
+    confidence: Annotated[float, Field(ge=0.8, le=0.999)] = 0.95
+    max_step: Annotated[float, Field(ge=0.01, le=0.5)] = 0.1
+    floor: Annotated[float, Field(ge=0.01, le=0.3)] = 0.05
+    every_s: Annotated[int, Field(ge=60, le=604_800)] = 3600
+    promote: bool = True
+
+
 class PromptSplit(Request):
     """Which versions answer requests that name none, and how many of them each.
 
     The same end user gets the same version, as long as weights do not change; when a weight grows, users move to its version only.
+    With `tune` the weights change by themselves; they are given as shares of 100 then.
     """
 
     model_config = ConfigDict(
@@ -137,6 +158,7 @@ class PromptSplit(Request):
     )
 
     shares: Annotated[tuple[PromptShare, ...], Field(min_length=2, max_length=10)]
+    tune: PromptTuning | None = None
 
     @model_validator(mode="after")
     def _can_be_drawn_from(self) -> Self:
@@ -144,6 +166,12 @@ class PromptSplit(Request):
             raise ValueError("name each version once")
         if not any(share.weight for share in self.shares):
             raise ValueError("at least one weight has to be more than 0")
+        if self.tune is not None and not all(share.weight for share in self.shares):
+            raise ValueError(
+                "with `tune` every weight has to be more than 0, since a version without requests shows nothing"
+            )
+        if self.tune is not None and self.tune.floor * len(self.shares) > 1:
+            raise ValueError(f"`tune.floor` is at most {1 / len(self.shares):.3g} with {len(self.shares)} versions")
         return self
 
 
@@ -186,20 +214,48 @@ class PromptVersion(Reply):
     created_at: int
 
 
+class PromptEvidence(Reply):
+    """What was measured of one version: the `mean` of `outcomes` in the objective's unit, null without any.
+
+    `low` and `high` bound the true mean, with the tuning's confidence for all versions and all looks together. `best` is the probability
+    that this version is the best of those that are not `dropped`; `dropped` says why one is.
+    """
+
+    version: int
+    outcomes: int
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    best: float | None = None
+    dropped: str | None = None
+
+
+class PromptTuningState(Reply):
+    """What the tuning of a split knows now and would do: `why` says it in a sentence."""
+
+    why: str
+    versions: tuple[PromptEvidence, ...] = ()
+
+
 class PromptSplitState(PromptSplit):
-    """The split of a prompt as it is now; `began_at` (unix seconds) is since when these versions are compared."""
+    """The split of a prompt as it is now; `began_at` (unix seconds) is since when these versions are compared.
+
+    `tuning` is what is known of them, null unless the split tunes itself.
+    """
 
     model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": []})
 
     object: Literal["prompt.split"] = "prompt.split"
     prompt: str
     began_at: int
+    tuning: PromptTuningState | None = None
 
 
 class PromptSplitChange(Reply):
     """One change of a split: `set` by a key, `ended` by a key, or `released` when a key put one version in use for all.
 
-    `shares` are those after it, none when the split ended; `default_version` is the version in use besides.
+    `tuned` and `promoted` are changes by the split's tuning (`by` is `tuning`), which say `why` and the `evidence`. `shares` are
+    those after it, none when the split ended; `default_version` is the version in use besides.
     """
 
     id: str
@@ -209,6 +265,8 @@ class PromptSplitChange(Reply):
     action: PromptSplitAction
     shares: tuple[PromptShare, ...] = ()
     default_version: int
+    why: str = ""
+    evidence: tuple[PromptEvidence, ...] = ()
 
 
 class PromptUse(Request):

@@ -27,6 +27,7 @@ from sluice.testing import (
 FAST = {"SLUICE_RETRIEVAL_LEASE_S": "4", "SLUICE_RETRIEVAL_SWEEP_S": "0.5", "SLUICE_RETRIEVAL_RESEND_S": "15"}
 # tests run beside each other on few processors: what they wait for stands behind nobody
 FAST["SLUICE_RETRIEVAL_WORKER_NICENESS"] = "0"
+FAST["SLUICE_RETRIEVAL_HUGE_PAGES"] = "false"  # half a second at each start, which pays off after hundreds of searches
 
 
 class Gateway(NamedTuple):

@@ -299,7 +299,7 @@ def main() -> None:
     if {"pipeline", "fill", "search"}.intersection(parts):
         with (
             kept(arguments.folder) as place,
-            running(place, lease_s="60", sweep_s="2", worker_niceness="5") as retrieval,
+            running(place, lease_s="60", sweep_s="2", worker_niceness="5", huge_pages="true") as retrieval,
         ):
             stored_parts(retrieval, words, arguments.chunks, arguments.searches, parts)
     if "embedding" in parts:

@@ -25,7 +25,9 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> PlatformSettings:
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def app(platform: PlatformSettings) -> FastAPI:
     await upgrade(platform, "retrieval", MIGRATIONS)
-    settings = RetrievalSettings(_env_file=None, max_document_bytes=2000, embed_max_tokens=3000, embed_max_inputs=50)
+    settings = RetrievalSettings(
+        _env_file=None, max_document_bytes=2000, embed_max_tokens=3000, embed_max_inputs=50, huge_pages=False
+    )
     return create_app(lambda: open_deps(platform, settings))
 
 

@@ -221,13 +221,23 @@ def test_prompts_are_pushed_put_in_use_and_taken_back(cli: Cli, tmp_path: Path) 
     assert [line.split() for line in shares] == [["1", "30", "75.0%"], ["2", "10", "25.0%"]]
     file.write_text("shares: [{version: 1, weight: 1}, {version: 2, weight: 1}]")
     assert own.json("prompts", "split", "greet", "--file", str(file), "--json")["shares"][1]["weight"] == 1
+    tuned = own.ok("prompts", "split", "greet", "1=50", "2=50", "--tune", "validity")
+    assert [line.split() for line in tuned.splitlines()[1:]] == [["1", "50", "50.0%"], ["2", "50", "50.0%"]]
+    followed = own.ok("prompts", "split", "greet")
+    assert "Follows validity. 100 outcomes of every version are needed" in followed
+    assert "--file" in own.refused("prompts", "split", "greet", "--tune", "cost")
     assert "VERSION=WEIGHT" in own.refused("prompts", "split", "greet", "2:10")
     assert "no version 3" in own.refused("prompts", "split", "greet", "1=1", "3=1")
     assert "one of" in own.refused("prompts", "split", "greet", "1=1", "--end")
     assert own.ok("prompts", "split", "greet", "--end") == "greet: version 1 is in use."
     assert "no split" in own.refused("prompts", "split", "greet")
     changes = [line.split()[3:] for line in own.ok("prompts", "split", "greet", "--changes").splitlines()[1:]]
-    assert changes == [["ended", "none", "1"], ["set", "1=1", "2=1", "1"], ["set", "1=30", "2=10", "1"]]
+    assert changes == [
+        ["ended", "none", "1"],
+        ["set", "1=50", "2=50", "1"],
+        ["set", "1=1", "2=1", "1"],
+        ["set", "1=30", "2=10", "1"],
+    ]
     file.write_text("[")
     assert "cannot be read" in own.refused("prompts", "push", "greet", str(file))
     own.ok("prompts", "delete", "greet")

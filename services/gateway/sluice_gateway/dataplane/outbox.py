@@ -30,6 +30,11 @@ class Outbox:
         elif monotonic() - self._since > _PATIENCE_S:
             self.flush()
 
+    def flush_for(self, transport: asyncio.Transport) -> None:
+        """Write now if anything waits for this connection: something is about to be written past it."""
+        if self._waiting and any(one is transport for one, _ in self._waiting):
+            self.flush()
+
     def flush(self) -> None:
         """Write now; what waits for a connection that was closed in the meantime is dropped."""
         waiting, self._waiting = self._waiting, []

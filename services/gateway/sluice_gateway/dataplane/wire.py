@@ -28,6 +28,9 @@ from sluice_gateway.dataplane.timers import Limits
 _POST: Any = {"type": "http", "method": "POST"}
 _CLOSE = b"connection: close\r\n"
 _CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
+_LONGEST_HEAD = 64 * 1024
+_TOO_LONG = b"The head of the request is too long. Send at most 64 KiB of headers."
+_TOO_LONG_HEAD = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n" % len(_TOO_LONG)
 
 
 class ShortWay(Protocol):
@@ -93,6 +96,10 @@ class GatewayProtocol(HttpToolsProtocol):
         self._size = 0
         self._heads: HeadMemory[tuple[Endpoint, Heads]] = HeadMemory()
         self._between = True  # whether the parser stands between two requests
+        self._in_head = False
+        self._unread = (
+            0  # bytes that came since the parser has last found a part of a body, or the end of a head or of a request
+        )
         self._came: DirectRequest | None = None  # the last one whose body came
         self._idle: Limits | None = None
         self._resting = False
@@ -109,7 +116,6 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
-        self._resting = False
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
         begins = self._between
@@ -117,9 +123,11 @@ class GatewayProtocol(HttpToolsProtocol):
         if known is not None and begins and self.cycle.response_complete:
             body = known.body_of(data)
             if body is not None:
+                self._resting = False
                 self._take_again(known.what, body)
                 return
         self._came = None
+        self._unread += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -131,6 +139,10 @@ class GatewayProtocol(HttpToolsProtocol):
             self._send_now()
             self.send_400_response("Invalid HTTP request received.")
         self._learn_from(data, begins=begins)
+        if self._in_head and begins:
+            self._rested_at = self.loop.time()
+        if self._unread > _LONGEST_HEAD and not self.transport.is_closing():
+            self._refuse_head()
 
     # Called by the parser.
 
@@ -141,9 +153,12 @@ class GatewayProtocol(HttpToolsProtocol):
         self.expect_100_continue = False
         self._incoming = None
         self._between = False
+        self._in_head = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect a header."""
+        """Collect a header; what stands behind a body (RFC 9110, 6.5) is none."""
+        if not self._in_head:
+            return
         name = name.lower()
         if name == b"expect":
             self.expect_100_continue = value.lower() == b"100-continue"
@@ -151,6 +166,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Choose the way."""
+        self._in_head = self._resting = False
+        self._unread = 0
         incoming = self._short_way()
         if incoming is None:
             url, headers, expect = self.url, self.headers, self.expect_100_continue
@@ -167,6 +184,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Collect the body."""
+        self._unread = 0
         incoming = self._incoming
         if incoming is None:
             if self.cycle is not self._stand_in:
@@ -180,6 +198,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The body is complete."""
         self._between = True
+        self._unread = 0
         incoming = self._incoming
         if incoming is not None:
             parts = self._parts
@@ -203,6 +222,15 @@ class GatewayProtocol(HttpToolsProtocol):
             self._idle = plane.idle
             self._outbox = plane.outbox
         return plane
+
+    def _refuse_head(self) -> None:
+        # Also what stands behind a body, or beside the sizes of its chunks: then its request has an answer, or gets none.
+        if self._in_head and self._direct is None and (self.cycle is None or self.cycle.response_complete):
+            self._send_now()
+            self.transport.write(
+                b"".join((STATUS_LINE[431], self._common_head(), _CLOSE, _TOO_LONG_HEAD, b"\r\n", _TOO_LONG))
+            )
+        self.transport.close()
 
     def _learn_from(self, data: bytes, *, begins: bool) -> None:
         came, self._came = self._came, None
@@ -246,6 +274,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def begin_stream(self, head: bytes) -> None:
         """Send the head of a streamed answer."""
+        self._outbox.flush_for(self.transport)  # the answer to a request that came in the same read
         close = b"" if self._stand_in.keep_alive else _CLOSE
         self.transport.write(b"".join((STATUS_LINE[200], self._common_head(), close, head, _CHUNKED)))
 
@@ -330,6 +359,14 @@ class GatewayProtocol(HttpToolsProtocol):
             self._plane.give_up()
 
     # Called by uvicorn and the loop.
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        """Give the client as long for the head of its first request as for that of the next one."""
+        super().connection_made(transport)
+        if self._find_plane() is not None:
+            self._resting = True
+            self._rested_at = self.loop.time()
+            self._watch_rest(self._rested_at)
 
     def on_response_complete(self) -> None:
         """Go on as uvicorn does, with one timer for all idle connections."""

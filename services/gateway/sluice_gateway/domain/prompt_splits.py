@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from sluice.contracts.prompts import PromptShare, PromptSplit, PromptSplitAction, PromptSplitChange
+from sluice.contracts.prompts import PromptEvidence, PromptShare, PromptSplit, PromptSplitAction, PromptSplitChange
 from sluice.splitting import assigned
 
 WRONG_FORM = (
@@ -27,9 +28,31 @@ def same_versions(one: PromptSplit, other: PromptSplit) -> bool:
     return {share.version for share in one.shares} == {share.version for share in other.shares}
 
 
-def change_content(action: PromptSplitAction, by: str, shares: Sequence[PromptShare], default_version: int) -> str:
+class Reason(NamedTuple):
+    """Why a split's tuning changed it."""
+
+    why: str
+    evidence: tuple[PromptEvidence, ...]
+
+
+def change_content(
+    action: PromptSplitAction,
+    by: str,
+    shares: Sequence[PromptShare],
+    default_version: int,
+    reason: Reason | None = None,
+) -> str:
     """Return what is stored of a change besides its columns."""
-    change = PromptSplitChange(id="", at=0, by=by, action=action, shares=tuple(shares), default_version=default_version)
+    change = PromptSplitChange(
+        id="",
+        at=0,
+        by=by,
+        action=action,
+        shares=tuple(shares),
+        default_version=default_version,
+        why=reason.why if reason else "",
+        evidence=reason.evidence if reason else (),
+    )
     return change.model_dump_json(exclude=_COLUMNS)
 
 

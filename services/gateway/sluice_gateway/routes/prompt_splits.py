@@ -18,8 +18,9 @@ router = APIRouter(
 
 @router.get("", summary="Get the split of a prompt")
 async def get_prompt_split(name: Name, key: KeyDep, deps: DepsDep) -> PromptSplitState:
-    """Return which versions answer requests that name none, and the weight of each."""
-    return await deps.prompt_splits.get(key.tenant, name)
+    """Return which versions answer requests that name none, and the weight of each; of one that tunes itself also what is known and what follows."""
+    state = await deps.prompt_splits.get(key.tenant, name)
+    return await deps.prompt_judge.shown(key.tenant, state, deps.clock.now())
 
 
 @router.put("", summary="Split requests between versions of a prompt")

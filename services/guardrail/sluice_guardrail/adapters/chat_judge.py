@@ -5,6 +5,7 @@ import concurrent.futures
 import math
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 from sluice.clients.http import Transport
 from sluice.clients.models import ChatAnswer, ChatMessage, ChatQuestion, ModelEndpoint
@@ -45,17 +46,33 @@ def _first(answer: ChatAnswer) -> JudgeAnswer:
     return JudgeAnswer(choice.message.content, math.exp(min(0.0, tokens[0].logprob)) if tokens else None)
 
 
-class AskedBeside:
-    """The `Judges` of one check: questions run in the event loop while the check's own thread computes."""
+class Asks(Protocol):
+    """A model behind HTTP."""
 
-    def __init__(self, judge: ChatJudge | None, loop: asyncio.AbstractEventLoop, limit_s: float) -> None:
+    timeout_s: float
+
+    async def ask(self, question: JudgeQuestion, timeout_s: float) -> list[Finding]:
+        """Return what the model finds."""
+        ...
+
+
+class AskedBeside:
+    """The `Judges` of one check: questions run in the event loop while the check's own thread computes.
+
+    The `classifier` is asked for injections, the `judge` for everything else.
+    """
+
+    def __init__(
+        self, judge: Asks | None, classifier: Asks | None, loop: asyncio.AbstractEventLoop, limit_s: float
+    ) -> None:
         self._judge = judge
+        self._classifier = classifier
         self._loop = loop
-        self._ends = time.monotonic() + (limit_s if judge is None else min(limit_s, judge.timeout_s))
+        self._ends = time.monotonic() + min([limit_s, *(one.timeout_s for one in (judge, classifier) if one)])
 
     def begin(self, question: JudgeQuestion) -> Begun:
         """Start asking, and return what waits for the findings."""
-        judge = self._judge
+        judge = self._classifier if question.task == "injection_model" else self._judge
         if judge is None:
             return _nobody
         asked = asyncio.run_coroutine_threadsafe(judge.ask(question, self._left()), self._loop)
@@ -77,5 +94,5 @@ class AskedBeside:
 
 def _nobody() -> Sequence[Finding]:
     raise NoJudge(
-        "A policy asks a model and none is set up. Set SLUICE_GUARDRAIL_JUDGE_URL and SLUICE_GUARDRAIL_JUDGE_MODEL."
+        "A policy asks a model and none is set up. Set SLUICE_GUARDRAIL_JUDGE_URL and _JUDGE_MODEL, or for `injection_model` SLUICE_GUARDRAIL_CLASSIFIER_URL and _CLASSIFIER_MODEL."
     )

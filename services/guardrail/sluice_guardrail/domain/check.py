@@ -30,6 +30,7 @@ from sluice_guardrail.domain.injection import Heads, find_hidden, score_injectio
 from sluice_guardrail.domain.issues import ISSUES, SYSTEM_ROLES, UNANSWERED_ROLES
 from sluice_guardrail.domain.leaks import find_leaks
 from sluice_guardrail.domain.masking import Masks
+from sluice_guardrail.domain.names import PERSON, find_people
 from sluice_guardrail.domain.ngrams import grams
 from sluice_guardrail.domain.output_filter import UNSAFE_KINDS, find_output_marks
 from sluice_guardrail.domain.policy import (
@@ -47,7 +48,17 @@ from sluice_guardrail.domain.policy import (
 from sluice_guardrail.domain.redaction import Labels, redact
 from sluice_guardrail.domain.review import with_review
 from sluice_guardrail.domain.scanners.rules import OnError
-from sluice_guardrail.domain.scanning import ALONE, Asked, Beside, Scan, Scanned, Tools, ask_models, scan, take_turn
+from sluice_guardrail.domain.scanning import (
+    ALONE,
+    Asked,
+    Beside,
+    Scan,
+    Scanned,
+    Tools,
+    ask_models,
+    scan,
+    take_turn,
+)
 from sluice_guardrail.domain.tool_risk import with_tool_calls
 
 NO_TOOLS = Tools()
@@ -124,19 +135,6 @@ def check(
     return with_review(verdict, rules.review, enforced=enforced)
 
 
-def asks_models(request: CheckRequest, policy: Policy) -> bool:
-    """Say whether a check has to wait for a model."""
-    roles = {segment.role for segment in request.segments or ()}
-    if request.stage == "input":
-        return any(policy.rules_for(role).scanners.harm_model is not None for role in roles or {"user"})
-    wanted = policy.output.scanners
-    return (
-        wanted.harm_model is not None
-        or (wanted.groundedness_model is not None and "context" in roles)
-        or (wanted.second_opinion is not None and "question" in roles)
-    )
-
-
 def require_size(request: Texts, max_characters: int) -> int:
     """Return the number of characters of a request.
 
@@ -187,7 +185,7 @@ def _over_turns(pieces: list[_Piece], policy: Policy, heads: Heads | None, tools
     def find() -> list[Decided]:
         head = heads.prompts if heads is not None and rules.classifier else None
         for turn, finding in find_over_turns([one.text for one in folded], rules.threshold, head):
-            decided[turns[turn]].append(Decided(finding, "prompt_injection", _taken(rules.action)))
+            decided[turns[turn]].append(Decided(finding, "prompt_injection", _taken(rules.action_for(finding.score))))
         return []
 
     decided[turns[-1]] += _turn("prompt_injection", rules.on_error, tools, find)
@@ -231,7 +229,7 @@ def _labels_for(piece: _Piece, labels: Labels) -> Labels:
     if piece.rules is None:
         return labels
     pii = piece.rules.pii
-    masked = frozenset(kind for kind in DETECTORS if pii.action_for(kind) == "mask")
+    masked = frozenset(kind for kind in (*DETECTORS, PERSON) if pii.action_for(kind) == "mask")
     return replace(labels, numbered=pii.numbered, masked=masked)
 
 
@@ -326,9 +324,19 @@ def _personal_data(
     segment: Segment, folded: Folded, rules: PiiRules, checkpoint: Checkpoint, tools: Tools
 ) -> list[Decided]:
     kinds: frozenset[PiiKind] = frozenset(kind for kind in DETECTORS if rules.action_for(kind) != "allow")
-    if segment.role in rules.skip_roles or not kinds:
+    if segment.role in rules.skip_roles or not (kinds or rules.action_for(PERSON) != "allow"):
         return []
-    return _turn("personal_data", rules.on_error, tools, lambda: _of_kinds(kinds, folded, rules, checkpoint))
+    decided = _turn("personal_data", rules.on_error, tools, lambda: _of_kinds(kinds, folded, rules, checkpoint))
+    action = rules.action_for(PERSON)
+    if action == "allow":
+        return decided
+    taken = [item.finding for item in decided]
+    return decided + _turn(
+        "names",
+        rules.on_error,
+        tools,
+        lambda: [Decided(found, "pii_detected", action) for found in find_people(folded.text, taken, tools.names)],
+    )
 
 
 def _of_kinds(kinds: frozenset[PiiKind], folded: Folded, rules: PiiRules, checkpoint: Checkpoint) -> list[Decided]:
@@ -358,7 +366,7 @@ def _injection(folded: Folded, rules: InjectionRules, heads: Heads | None, *, fo
         return decided
     # The segment's score decided; each span carries it, so that a reader sees what was compared with the threshold.
     decided += [
-        Decided(replace(finding, score=result.score), "prompt_injection", _taken(rules.action))
+        Decided(replace(finding, score=result.score), "prompt_injection", _taken(rules.action_for(result.score)))
         for finding in merge_overlaps(result.findings)
     ]
     return decided

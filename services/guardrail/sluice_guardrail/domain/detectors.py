@@ -51,6 +51,7 @@ PiiKind = Literal[
     "ip_address",
     "mac_address",
     "crypto_address",
+    "person",
     "secret",
 ]
 Detector = Callable[[str, Sequence[str]], Iterator[Finding]]

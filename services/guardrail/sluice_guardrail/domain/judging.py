@@ -12,7 +12,7 @@ from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.grounding import sentences
 
 JudgeFormat = Literal["chat", "llama_guard"]
-JudgeTask = Literal["harm_model", "groundedness_model", "second_opinion"]
+JudgeTask = Literal["harm_model", "injection_model", "groundedness_model", "second_opinion"]
 Begun = Callable[[], Sequence[Finding]]
 
 MAX_JUDGED = 24_000

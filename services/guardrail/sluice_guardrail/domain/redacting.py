@@ -5,13 +5,17 @@ from collections.abc import Sequence
 
 from sluice.contracts.guard import CheckRequest, InputVerdict, RedactRequest, RestoreReply, RestoreRequest, VaultEntry
 from sluice.masking import Vault
-from sluice_guardrail.domain.check import check, segment_with
+from sluice_guardrail.domain.check import NO_TOOLS, check, segment_with
 from sluice_guardrail.domain.detectors import DETECTORS, Checkpoint
 from sluice_guardrail.domain.errors import AmbiguousText
+from sluice_guardrail.domain.names import PERSON
 from sluice_guardrail.domain.policy import InjectionRules, InputRules, NamedPolicy
+from sluice_guardrail.domain.scanning import Tools
 
 
-def masked(request: RedactRequest, policy: NamedPolicy, checkpoint: Checkpoint) -> InputVerdict:
+def masked(
+    request: RedactRequest, policy: NamedPolicy, checkpoint: Checkpoint, tools: Tools = NO_TOOLS
+) -> InputVerdict:
     """Return the verdict of a policy that masks everything that `policy` does not allow, and looks at nothing else.
 
     Raises:
@@ -19,12 +23,14 @@ def masked(request: RedactRequest, policy: NamedPolicy, checkpoint: Checkpoint) 
     """
     pii = policy.rules.input.pii
     allowed = {kind: "allow" for kind in DETECTORS if pii.action_for(kind) == "allow"}
+    people = {PERSON: "mask"} if pii.action_for(PERSON) != "allow" else {}
     rules = InputRules(
-        pii=pii.model_copy(update={"action": "mask", "kinds": allowed}), injection=InjectionRules(action="allow")
+        pii=pii.model_copy(update={"action": "mask", "kinds": allowed | people}),
+        injection=InjectionRules(action="allow"),
     )
     masking = NamedPolicy(policy.name, policy.hash, policy.rules.model_copy(update={"mode": "enforce", "input": rules}))
     asked = CheckRequest(stage="input", text=request.text, segments=request.segments)
-    verdict = check(asked, masking, checkpoint)
+    verdict = check(asked, masking, checkpoint, tools=tools)
     assert isinstance(verdict, InputVerdict)
     return verdict
 

@@ -11,6 +11,7 @@ from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.folding import Folded
 from sluice_guardrail.domain.grounding import find_unsupported
 from sluice_guardrail.domain.judging import Begun, JudgeQuestion, Judges, JudgeTask, NoJudge
+from sluice_guardrail.domain.names import Names
 from sluice_guardrail.domain.scanners.code import find_code
 from sluice_guardrail.domain.scanners.harm import find_harm
 from sluice_guardrail.domain.scanners.invisible import find_invisible_text
@@ -44,7 +45,7 @@ class DetectorRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What detectors need besides the text: a model of languages, whether time is over, a clock in seconds, who notes each turn, and who asks models.
+    """What detectors need besides the text: a model of languages, whether time is over, a clock in seconds, who notes each turn, who asks models, and a model of names.
 
     `is_late` is for scanners, `is_over` for every detector. Degraded mode: a detector that raises, and one whose turn comes too late,
     counts as its rules' `on_error` says.
@@ -56,6 +57,7 @@ class Tools:
     now: Callable[[], float] = lambda: 0.0
     note: Callable[[DetectorRun], object] = lambda run: None
     judges: Judges | None = None
+    names: Names | None = None
 
 
 def take_turn(
@@ -142,6 +144,8 @@ def _models(
 ) -> Iterator[tuple[JudgeTask, ScannerRules, str | Callable[[str], str], str | None]]:
     if (harm := scanners.harm_model) is not None and role not in harm.skip_roles:
         yield "harm_model", harm, harm.issue_for, harm.model
+    if (attack := scanners.injection_model) is not None and role not in attack.skip_roles:
+        yield "injection_model", attack, "prompt_injection", attack.model
     if not isinstance(scanners, OutputScanners):
         return
     if (grounded := scanners.groundedness_model) is not None and beside.context:

@@ -205,7 +205,8 @@ class IngestJobs:
     async def sent(self, document_ids: Sequence[str], again_at: float) -> None:
         """Note that workers know of documents."""
         for at in range(0, len(document_ids), _AT_ONCE):
-            told = (DocumentRow.id.in_(document_ids[at : at + _AT_ONCE]), DocumentRow.status == "queued")
+            queued = func.coalesce(DocumentRow.status, "") == "queued"  # by ids, not among all that wait
+            told = (DocumentRow.id.in_(document_ids[at : at + _AT_ONCE]), queued)
             statement = update(DocumentRow).where(*told).values(next_send_at=again_at)
             await self._database.transact(partial(_execute, statement))
 

@@ -50,6 +50,7 @@ UNFINISHED = ("queued", "processing")
 DAY_S = 86_400
 MEMORY_PREFIX = "vs_memory_"
 _NOTHING, _UNCOUNTED = literal(""), literal(0)
+_BETWEEN = ","
 _COUNTED = {"waiting": UNFINISHED, "ready": (READY,), "failed": ("failed",), "cancelled": ("cancelled",)}
 
 # What every search asks is built once: to build it anew takes longer than to answer it.
@@ -74,10 +75,11 @@ _SEEN_PARTS = (
     ),
 )
 _SEEN = union_all(*_SEEN_PARTS)
+# Said so that no index is taken for tenant or state: SQLite would read all documents of the one or in the other.
 _DETAILS = select(DocumentRow.id, DocumentRow.details, DocumentRow.file_id, DocumentRow.media_type).where(
-    DocumentRow.tenant == _TENANT,
     DocumentRow.id.in_(bindparam("documents", expanding=True, type_=String)),
-    DocumentRow.status == READY,
+    func.coalesce(DocumentRow.tenant, "") == _TENANT,
+    func.coalesce(DocumentRow.status, "") == READY,
 )
 
 
@@ -85,7 +87,10 @@ _DETAILS = select(DocumentRow.id, DocumentRow.details, DocumentRow.file_id, Docu
 def _seen_inside(shape: Shape) -> Executable:
     """Return what a search with a filter of this shape asks."""
     ready = (DocumentRow.store_id.in_(_STORES), DocumentRow.status == READY, matches(shape, _STORES))
-    inside = select(literal("inside"), DocumentRow.id, _NOTHING, _UNCOUNTED, _NOTHING, _NOTHING).where(
+    ids = func.coalesce(
+        func.aggregate_strings(DocumentRow.id, _BETWEEN), ""
+    )  # one row: each costs as much as finding it
+    inside = select(literal("inside"), ids, _NOTHING, _UNCOUNTED, _NOTHING, _NOTHING).where(
         DocumentRow.tenant == _TENANT, *ready
     )
     return union_all(*_SEEN_PARTS, inside)
@@ -282,7 +287,8 @@ class Library:
         missing = set(wanted).difference(found.get("store", ()))
         if missing:
             raise _no_store(next(one for one in wanted if one in missing))
-        chosen = None if filters is None else tuple(found.get("inside", ()))
+        inside = next(iter(found.get("inside", ())), "")
+        chosen = None if filters is None else tuple(inside.split(_BETWEEN)) if inside else ()
         languages = tuple(dict.fromkeys(one for said in found["store"].values() for one in said.split()))
         said = next((found["told"][one] for one in wanted if one in found.get("told", ())), None)
         understand = None if said is None else QueryUnderstanding.model_validate_json(said)

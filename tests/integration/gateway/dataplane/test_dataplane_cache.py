@@ -108,6 +108,21 @@ async def test_what_changes_the_answer_is_another_answer(provider: Provider, cli
         assert said(await ask(client, gateway, model="plain")) == "none"
 
 
+async def test_what_the_sluice_object_changes_of_an_answer_is_another_answer(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object", "required": ["age"]}}}
+    async with cached(provider, Parts(options=Options(trace_ratio_direct=0.0)), any_temperature=True) as gateway:
+        for preset in (None, "greedy", "creative"):
+            drawn = {} if preset is None else {"sluice": {"sampling": preset}}
+            first, second = [await ask(client, gateway, temperature=None, **drawn) for _ in range(2)]
+            assert [said(first), said(second)] == ["miss", "hit"], preset
+        provider.next(Behaviour(text="no JSON"), Behaviour(text='{"age": 1}'))
+        for lax, text in (({"sluice": {"structured_output": "off"}}, "no JSON"), ({}, '{"age": 1}')):
+            strict = await ask(client, gateway, response_format=form, **lax)
+            assert (said(strict), strict.json()["choices"][0]["message"]["content"]) == ("miss", text)
+
+
 async def test_tenants_never_share_and_keys_do_unless_the_scope_is_narrower(
     provider: Provider, client: httpx.AsyncClient
 ) -> None:
@@ -170,6 +185,28 @@ async def test_equal_requests_at_once_ask_the_model_once(provider: Provider, cli
         provider.next(Behaviour(status=400))
         outcomes = await asyncio.gather(*(client.post(gateway.url + CHAT, json={**BODY, "seed": 7}) for _ in range(5)))
     assert sorted(answer.status_code for answer in outcomes) == [200, 200, 200, 200, 400]
+
+
+async def test_when_the_one_that_asks_leaves_one_of_those_that_wait_asks_in_its_place(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
+    provider.default = Behaviour(stall_s=0.3)
+    options = Options(trace_ratio_direct=0.0, watch_disconnect_after_s=0.02)
+    async with cached(provider, Parts(options=options)) as gateway:
+        for wishes in ({}, {"x-sluice-deadline-ms": "150"}):
+            provider.seen.clear()
+            leader = asyncio.create_task(
+                client.post(gateway.url + CHAT, json={**BODY, "seed": len(wishes)}, headers=wishes)
+            )
+            await asyncio.sleep(0.1)
+            others = [asyncio.create_task(ask(client, gateway, seed=len(wishes))) for _ in range(8)]
+            await asyncio.sleep(0.03)
+            if not wishes:
+                leader.cancel()
+            answers = await asyncio.gather(*others)
+            await asyncio.gather(leader, return_exceptions=True)
+            assert sorted(map(said, answers)) == ["hit"] * 7 + ["miss"], wishes
+            assert len(provider.seen) == 2
 
 
 def events(answer: httpx.Response) -> list[dict[str, Any]]:

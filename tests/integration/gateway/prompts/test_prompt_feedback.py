@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 from tests.integration.databases import set_up_schema
 from tests.integration.gateway.control_plane import running_gateway
-from tests.integration.gateway.prompts.calls import GREET, ask, key, usage
+from tests.integration.gateway.prompts.calls import GREET, NOON, ask, key, usage
 
 from sluice import queues
 from sluice.settings import PlatformSettings
@@ -52,3 +52,10 @@ async def test_versions_are_compared_by_what_people_said(platform: PlatformSetti
         assert found["feedback_missing"] is None
         shown = [(one["version"], one["wrong_form"], one["feedback"]["score"]) for one in found["data"]]
         assert shown == [(2, 1, 1.0), (1, 0, 0.0)]
+        await ask(gateway, own, "POST", "/greet/versions", 201, {"sections": {"task": "Hi"}})
+        shares = [{"version": 1, "weight": 1}, {"version": 2, "weight": 1}]
+        await ask(gateway, own, "PUT", "/greet/split", 200, {"shares": shares, "tune": {"objective": "feedback"}})
+        state = (await gateway.deps.prompt_splits.get("acme", "greet")).model_copy(update={"began_at": NOON})
+        verdict = await gateway.deps.prompt_judge.verdict("acme", state, NOON + 60)
+        assert verdict is not None
+        assert [(one.outcomes, one.mean) for one in verdict.evidence] == [(1, 0.0), (1, 1.0)]

@@ -158,4 +158,16 @@ def _circumstances(ctx: RequestContext, policy: CachePolicy, model: ModelEntry) 
         ctx.plan.marks,
         None if key.regions is None else sorted(key.regions),
         ctx.heads.anthropic,
+        *_asked_beside(ctx),
     )
+
+
+def _asked_beside(ctx: RequestContext) -> tuple[object, ...]:
+    # What the `sluice` object changes of an answer, and neither the body nor the plan tells: all else of it is told anew of each answer.
+    asked = ctx.body.extension
+    if asked is None:
+        return ()
+    mode = None if ctx.structure is None else asked.structured_output
+    shown = asked.retrieval is not None and asked.retrieval.results
+    beside = (asked.sampling, mode, shown)
+    return beside if any(beside) else ()

@@ -15,6 +15,7 @@ from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import Gone
 from sluice_gateway.dataplane.replay import shown
 from sluice_gateway.dataplane.stages import cache_items
+from sluice_gateway.dataplane.stages.attempt import is_late
 from sluice_gateway.dataplane.stages.cache_entry import Recorder, entry_of, said, tell_again
 from sluice_gateway.dataplane.stages.cache_items import Items
 from sluice_gateway.dataplane.stages.cache_question import Asking
@@ -54,7 +55,7 @@ class Caching:
         self._usage = deps.usage
         self._clock = deps.clock
         self._before_end = before_end
-        self._flights: dict[bytes, list[asyncio.Future[None]]] = {}
+        self._flights: dict[bytes, list[asyncio.Future[bool]]] = {}
         metrics = deps.metrics
         self._outcomes = {name: metrics.cache_requests.labels(name) for name in _OUTCOMES}
         self._looked = {name: metrics.cache_semantic_seconds.labels(name) for name in ("hit", "miss", "unavailable")}
@@ -147,7 +148,7 @@ class Caching:
                 found = await self._look(ctx, wish)
                 waiting = self._flights.get(wish.key)
                 if found is None and waiting is not None:
-                    await self._wait(ctx, waiting)
+                    leads = await self._wait(ctx, wish.key, waiting)
                     found = await self._look(ctx, wish, news=True)
                 elif found is None:
                     leads = True
@@ -161,9 +162,8 @@ class Caching:
             kept = await self._answer(ctx, wish, generate, asking, doubted)
         finally:
             if leads:
-                self._land(wish.key)
-                if not kept:
-                    self._answers.free_soon(wish.key)
+                # That its client has left, or has no more time, says nothing of the answer that others wait for.
+                self._step_down(wish.key, kept=kept, left=not kept and (ctx.gone or is_late(ctx)))
 
     async def _answer(
         self, ctx: RequestContext, wish: Wish, generate: Generate, asking: Asking | None, doubted: Ready | None
@@ -189,17 +189,21 @@ class Caching:
             found = None if entry is None else Found(entry, "l1")
         return None if found is None else _ready(ctx, wish, found, now)
 
-    async def _wait(self, ctx: RequestContext, waiting: list[asyncio.Future[None]]) -> None:
+    async def _wait(self, ctx: RequestContext, key: bytes, waiting: list[asyncio.Future[bool]]) -> bool:
+        # True: who asked the model for all has left, and this request is to ask in its place.
         loop = asyncio.get_running_loop()
         place = ctx.waits_for = loop.create_future()
         waiting.append(place)
         until = loop.time() + _LONGEST_WAIT_S
         try:
             async with asyncio.timeout_at(until if ctx.deadline is None else min(until, ctx.deadline)):
-                await place
+                leads: bool = await place
+                return leads
         except TimeoutError:
-            return
+            return _leads(place)
         except asyncio.CancelledError:
+            if _leads(place):
+                self._step_down(key, kept=False, left=True)
             if ctx.gone:
                 raise Gone from None
             raise
@@ -299,10 +303,27 @@ class Caching:
             self._answers.keep(wish.key, cache_items.entries(ctx, new, wish.policy.ttl_s), self._clock.now())
         return kept
 
+    def _step_down(self, key: bytes, *, kept: bool, left: bool) -> None:
+        if left and self._hand_over(key):
+            return
+        self._land(key)
+        if not kept:
+            self._answers.free_soon(key)
+
     def _land(self, key: bytes) -> None:
         for place in self._flights.pop(key, ()):
             if not place.done():
-                place.set_result(None)
+                place.set_result(False)
+
+    def _hand_over(self, key: bytes) -> bool:
+        # To the first that still waits; tells whether there was one.
+        waiting = self._flights[key]
+        while waiting:
+            place = waiting.pop(0)
+            if not place.done():
+                place.set_result(True)
+                return True
+        return False
 
     async def _replay(self, ctx: RequestContext, ready: Ready) -> None:
         try:
@@ -318,6 +339,10 @@ class Caching:
             await ctx.send({"type": "http.response.body", "body": pieces[-1]})
         except OSError as exc:
             raise Gone from exc
+
+
+def _leads(place: asyncio.Future[bool]) -> bool:
+    return place.done() and not place.cancelled() and place.result() is True
 
 
 def _named(ctx: RequestContext) -> str:

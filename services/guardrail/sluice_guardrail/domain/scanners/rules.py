@@ -115,6 +115,14 @@ class OutputHarmModelRules(OutputHarmRules, HarmModelRules):
     """Harm in an answer as a model sees it."""
 
 
+class InjectionModelRules(ScannerRules):
+    """Attacks as a classifying model such as Prompt Guard sees them; `model` names another one than the service's."""
+
+    action: ScanAction = "block"
+    model: str | None = Field(None, min_length=1, max_length=200)
+    skip_roles: frozenset[str] = frozenset({"system", "developer", "assistant"})
+
+
 class Scanners(BaseModel):
     """Which scanners run, and by which rules."""
 
@@ -128,6 +136,7 @@ class Scanners(BaseModel):
     length: LengthRules | None = None
     harm: HarmRules | None = None
     harm_model: HarmModelRules | None = None
+    injection_model: InjectionModelRules | None = None
 
 
 class GroundednessRules(ScannerRules):

@@ -1,0 +1,54 @@
+"""How a text is shown to a model that classifies texts for prompt injection, and how its answer is read.
+
+Prompt Guard and its like read up to 512 tokens, so a longer text goes in windows that overlap; class 0 is what they call a harmless text.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sluice_guardrail.domain.findings import Finding
+from sluice_guardrail.domain.judging import Unclear
+
+WINDOW = 1200
+STEP = 1000
+MAX_WINDOWS = 256
+
+
+class Window(NamedTuple):
+    """A part of a text: characters `start` to `end`."""
+
+    start: int
+    end: int
+
+
+def windows(text: str) -> list[Window]:
+    """Return the parts of a text that are classified, in order; what lies beyond the last of `MAX_WINDOWS` is not read.
+
+    Raises:
+        Unclear: the text has more, so that a part of it would go unread.
+    """
+    starts = range(0, max(1, len(text) - (WINDOW - STEP)), STEP)
+    if len(starts) > MAX_WINDOWS:
+        raise Unclear
+    return [Window(start, min(len(text), start + WINDOW)) for start in starts]
+
+
+def classified(parts: Sequence[Window], probabilities: Sequence[Sequence[float]]) -> list[Finding]:
+    """Return a finding for each part, whose score is the probability of all classes but the harmless one.
+
+    Raises:
+        Unclear: the model did not answer for every part, or with fewer than two classes.
+    """
+    if len(parts) != len(probabilities) or any(len(one) < 2 for one in probabilities):
+        raise Unclear
+    return [
+        Finding(
+            "injection", "injection_model", "classified", part.start, part.end, _share(one[0]),
+            "a model takes it for an attack on an application's instructions",
+        )
+        for part, one in zip(parts, probabilities, strict=True)
+    ]  # fmt: skip
+
+
+def _share(harmless: float) -> float:
+    return round(min(1.0, max(0.0, 1.0 - harmless)), 4)
