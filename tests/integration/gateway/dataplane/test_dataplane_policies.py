@@ -7,8 +7,21 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from gateway_parts import POISON, SECRET, Guard, Keys, Parts, Retrieval, Router, deployment, model, serving, snapshot
+from gateway_parts import (
+    POISON,
+    SECRET,
+    Guard,
+    Keys,
+    Parts,
+    Retrieval,
+    Router,
+    deployment,
+    model,
+    serving,
+    snapshot,
+)
 from openai_provider import Behaviour, Provider
+from tests.unit.gateway.limits.test_limiter import limits
 
 from sluice.clients.deadline import remaining
 from sluice.contracts.retrieval import RetrievalPolicy
@@ -423,6 +436,24 @@ async def test_a_keys_sampling_and_default_model_hold_beside_the_policies_of_mod
         for param, value in (("temperature", 0.6), ("max_tokens", 51)):
             refused = await client.post(gateway.url + CHAT, json={**ask("hi", "large"), param: value})
             assert (refused.status_code, refused.json()["error"]["param"]) == (400, param)
+
+
+async def test_a_budget_reserves_no_more_of_the_answer_than_the_keys_sampling_allows(
+    client: httpx.AsyncClient, provider: Provider
+) -> None:
+    short, long = SamplingPolicy(max_tokens=50), SamplingPolicy(max_tokens=2000)
+    level = limits(budget_per_day_usd=0.001)
+    parts = Parts(keys=Keys())
+    for name, own in (("short", short), ("long", long)):
+        record = KeyRecord(f"key_{name}", "tenant-a", "test", sampling=own, limits=(level,))
+        parts.keys.known[f"Bearer sk-{name}".encode()] = record
+    places = model("small", deployment("d1", provider.base_url))
+    async with serving(parts, snapshot(places, routes=(Route(name="auto", candidates=("small",)),))) as gateway:
+        for key, status in (("short", 200), ("long", 429)):
+            for name in ("small", "auto"):
+                headers = {"authorization": f"Bearer sk-{key}"}
+                answer = await client.post(gateway.url + CHAT, json=ask("hi", name), headers=headers)
+                assert answer.status_code == status, answer.text
 
 
 async def test_a_policys_preset_and_limits_and_a_callers_own_preset(
