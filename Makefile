@@ -125,8 +125,8 @@ bench-structured: install ## 300 requests for JSON of a schema over llama.cpp an
 	@$(BIN)/python -m tests.bench.structured
 
 .PHONY: quality
-quality: install ## measure guardrail, retrieval and the semantic cache on labelled sets
-	@$(BIN)/python -m tests.quality.guardrail.run && $(BIN)/python tests/quality/guardrail/pii.py && $(BIN)/python tests/quality/guardrail/masking.py && $(BIN)/python -m tests.quality.guardrail.harm && $(BIN)/python -m tests.quality.guardrail.groundedness && $(BIN)/python tests/quality/retrieval/run.py && $(BIN)/python -m tests.quality.retrieval.understanding && $(BIN)/python -m tests.quality.cache.run
+quality: install ## measure guardrail, retrieval and the semantic cache on labelled sets, and splits of prompts that tune themselves
+	@$(BIN)/python -m tests.quality.guardrail.run && $(BIN)/python tests/quality/guardrail/pii.py && $(BIN)/python tests/quality/guardrail/masking.py && $(BIN)/python -m tests.quality.guardrail.harm && $(BIN)/python -m tests.quality.guardrail.groundedness && $(BIN)/python tests/quality/retrieval/run.py && $(BIN)/python -m tests.quality.retrieval.understanding && $(BIN)/python -m tests.quality.cache.run && $(BIN)/python -m tests.quality.prompts.run
 
 .PHONY: guard-weights
 guard-weights: install ## train the guardrail's two readings of prompts anew (an hour of one core): DATA=folder for what it downloads, PROMPTS=folder of prompts (the model card names them)

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from sluice.clock import Clock
 from sluice.errors import DependencyUnavailable
 from sluice.telemetry.metrics import MetricRegistry
+from sluice_gateway.domain.leases import window_at
 
 _log = logging.getLogger(__name__)
 _DAY_S = 86_400
@@ -43,7 +44,7 @@ class OldRows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """How many days records are kept; 0 keeps them for ever."""
+    """How many days records are kept; 0 keeps them for ever. Usage of a month stays until it has ended: its budgets are counted from that."""
 
     usage_days: int
     audit_days: int
@@ -90,7 +91,8 @@ class Retention:
         """Delete all that is too old now."""
         now = self._clock.now()
         if self._keep.usage_days:
-            await self._delete("usage", self._rows.delete_usage, now - self._keep.usage_days * _DAY_S)
+            before = min(now - self._keep.usage_days * _DAY_S, window_at("month", now).begins)
+            await self._delete("usage", self._rows.delete_usage, before)
         if self._keep.audit_days:
             await self._delete("audit", self._rows.delete_audit, now - self._keep.audit_days * _DAY_S)
         await self._delete("secrets", self._rows.delete_retired_secrets, now)

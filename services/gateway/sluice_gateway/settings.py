@@ -138,7 +138,10 @@ class Settings(ServiceSettings):
         description="longest time that a look for a question in other words may take, in seconds; then the model is asked",
     )
     usage_retention_days: int = Field(
-        400, ge=0, le=36_500, description="days that usage records are kept; 0 keeps them for ever"
+        400,
+        ge=0,
+        le=36_500,
+        description="days that usage records are kept, and at least until the month ends, since its budgets are counted from them; 0 keeps them for ever",
     )
     audit_retention_days: int = Field(
         400, ge=0, le=36_500, description="days that audit records are kept; 0 keeps them for ever"

@@ -32,6 +32,7 @@ from sluice.telemetry.tracing import Tracing, inject
 
 Answer = TypeVar("Answer", bound=BaseModel)
 _RETRIED_STATUS = frozenset({502, 503})
+_CONNECT_S = 2.0
 _SAFE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _BY_STATUS: Mapping[int, type[SluiceError]] = {
     400: BadRequest,
@@ -80,7 +81,7 @@ class AiohttpTransport:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._limit), auto_decompress=True
             )
-        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(2.0, timeout_s))
+        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(_CONNECT_S, timeout_s))
         try:
             async with self._session.request(
                 method, url, headers=headers, data=body, timeout=timeout, allow_redirects=False
@@ -88,6 +89,10 @@ class AiohttpTransport:
                 return HttpAnswer(
                     response.status, {k.lower(): v for k, v in response.headers.items()}, await response.read()
                 )
+        except aiohttp.ConnectionTimeoutError as exc:
+            if timeout_s < _CONNECT_S:
+                raise TimeoutError from exc
+            raise ConnectionError(type(exc).__name__) from exc
         except aiohttp.ClientError as exc:
             raise ConnectionError(type(exc).__name__) from exc
 
@@ -221,7 +226,10 @@ class ServiceClient:
                 method, self.base_url + path, self._headers(tenant, timeout, kind if payload else ""), payload, timeout
             )
         except TimeoutError as exc:
-            self.breaker.failed()
+            if timeout < limit:  # its caller allowed less than usual, which says nothing of the service
+                self.breaker.abandoned()
+            else:
+                self.breaker.failed()
             raise DeadlineExceeded(f"The {self.service} service did not answer within {timeout:.1f} s.") from exc
         except OSError as exc:
             self.breaker.failed()

@@ -45,6 +45,13 @@ class MessageBatch(Reply):
     results_url: str | None = None
 
 
+class DeletedMessageBatch(Reply):
+    """A batch is gone."""
+
+    id: str
+    type: Literal["message_batch_deleted"] = "message_batch_deleted"
+
+
 class MessageBatchPage(Reply):
     """One page of batches, newest first."""
 

@@ -49,9 +49,11 @@ class Tokens:
 
     def save(self) -> None:
         sizes = np.array([len(tokens) for tokens in self._known.values()])
+        unfinished = self._path.with_suffix(".part.npz")
         np.savez(
-            self._path, keys=np.array(list(self._known)), sizes=sizes, tokens=np.concatenate(list(self._known.values()))
+            unfinished, keys=np.array(list(self._known)), sizes=sizes, tokens=np.concatenate(list(self._known.values()))
         )
+        unfinished.replace(self._path)
 
 
 def network(texts: Sequence[NDArray[np.float16]], labels: NDArray[np.float64], seed: int = 1) -> Network:

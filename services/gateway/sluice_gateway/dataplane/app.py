@@ -374,9 +374,8 @@ class DataPlane:
             await self._fail(ctx, mistake(ctx.heads.request_id))
 
     async def _in_stages(self, ctx: RequestContext) -> None:
-        heads = ctx.heads
-        milliseconds = None if heads.deadline_s is None else str(int(heads.deadline_s * 1000))
-        with deadline_after(milliseconds):
+        left_s = None if ctx.deadline is None else max(0.0, ctx.deadline - self._loop.time())
+        with deadline_after(None if left_s is None else str(int(left_s * 1000))):
             if ctx.body.links:
                 await admit_names(ctx.body, self._options, self._deps.names)
             while following := ctx.plan.following(ctx.ran):

@@ -432,7 +432,7 @@ def _are_chunks(data: bytes, at: int) -> bool:
     while at < length:
         end = data.find(b"\r\n", at, at + 8)
         digits = data[at:end]
-        if end < 0 or not digits.isalnum():
+        if end < 0 or not digits.isalnum() or digits[1:2] in (b"x", b"X"):  # which Python reads as well
             return False
         try:
             size = int(digits, 16)

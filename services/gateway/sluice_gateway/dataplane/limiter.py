@@ -279,13 +279,16 @@ class Limiter:
 def _worst(ctx: RequestContext, model: ModelEntry | None, gate: _Gate) -> WorstCase:
     if model is None or not gate.priced or ctx.endpoint.counts:
         return NOTHING
+    sampling = ctx.plan.sampling
+    longest = None if sampling is None else sampling.max_tokens
     if ctx.body.untranslatable is not None:
-        size = UNKNOWN  # the bytes go on as they came, and what is in them is not known here
+        size, longest = UNKNOWN, None  # the bytes go on as they came, and what is in them is not known here
     elif ctx.form is not None:
         size = ctx.form.size
     else:
         size = len(orjson.dumps(ctx.fields)) if ctx.changed else len(ctx.raw)
-    worst = worst_case(model, ctx.endpoint.kind, ctx.fields, size, plain=ctx.body.plain and not ctx.changed)
+    plain = ctx.body.plain and not ctx.changed
+    worst = worst_case(model, ctx.endpoint.kind, ctx.fields, size, plain=plain, most=longest)
     most = gate.most_tokens
     if most is not None and worst.tokens > most and not worst.chosen and worst.prompt <= most:
         # Its answer may be longer than a minute allows, and nobody said so: it takes what is left of the minute.

@@ -6,6 +6,12 @@ from typing import Any, NamedTuple
 from sluice_gateway.dataplane.body import Fields, Kind
 
 Path = tuple[str | int, ...]
+# Where engines read words besides: vLLM takes parts of the type `input_text`, its templates read `reasoning` and `documents`.
+_SAID = frozenset(
+    {"text", "thinking", "refusal", "reasoning", "reasoning_content", "summary", "content", "transcript", "title"}
+)
+_OF_MESSAGE = frozenset({"reasoning_content", "reasoning", "refusal"})
+_PLAIN = 2  # names of a message that holds a text and no more
 
 
 class Piece(NamedTuple):
@@ -21,12 +27,17 @@ def pieces(fields: Fields, kind: Kind) -> list[Piece]:
     if kind == "rerank":
         return list(_of_ranking(fields))
     if kind == "chat":
-        return [piece for index, message in enumerate(fields["messages"]) for piece in _of_message(index, message)]
+        found = [piece for index, message in enumerate(fields["messages"]) for piece in _of_message(index, message)]
+        for name, role in (("documents", "context"), ("prediction", "assistant")):
+            found += _said((name,), name, fields[name], role) if name in fields else ()
+        return found
     name = "input" if kind in ("embedding", "speech") else "prompt"
     value = fields.get(name) or ()
+    suffix = fields.get("suffix")
+    after = [Piece(("suffix",), "assistant", suffix)] if isinstance(suffix, str) else []
     if isinstance(value, str):
-        return [Piece((name,), "user", value)]
-    return [Piece((name, index), "user", item) for index, item in enumerate(value) if isinstance(item, str)]
+        return [Piece((name,), "user", value), *after]
+    return [*(Piece((name, index), "user", item) for index, item in enumerate(value) if isinstance(item, str)), *after]
 
 
 def replaced(fields: Fields, changes: list[tuple[Path, str]]) -> Fields:
@@ -56,16 +67,34 @@ def _of_message(index: int, message: dict[str, Any]) -> Iterator[Piece]:
     if isinstance(content, str):
         yield Piece(("messages", index, "content"), role, content)
     elif content:
-        for place, part in enumerate(content):
-            if part["type"] == "text":
-                yield Piece(("messages", index, "content", place, "text"), role, part["text"])
+        yield from _said(("messages", index, "content"), "", content, role)
+    for name in _OF_MESSAGE.intersection(message) if len(message) > _PLAIN else ():
+        yield from _said(("messages", index, name), name, message[name], role)
+    yield from _arguments(("messages", index), message, role)
     calls = message.get("tool_calls")
     if isinstance(calls, list):
         for place, call in enumerate(calls):
-            function = call.get("function") if isinstance(call, dict) else None
-            arguments = function.get("arguments") if isinstance(function, dict) else None
-            if isinstance(arguments, str):
-                yield Piece(("messages", index, "tool_calls", place, "function", "arguments"), role, arguments)
+            if isinstance(call, dict):
+                yield from _arguments(("messages", index, "tool_calls", place), call, role, "function")
+
+
+def _arguments(at: Path, holder: dict[str, Any], role: str, name: str = "function_call") -> Iterator[Piece]:
+    function = holder.get(name)
+    if isinstance(function, dict) and isinstance(function.get("arguments"), str):
+        yield Piece((*at, name, "arguments"), role, function["arguments"])
+
+
+def _said(at: Path, name: str, value: object, role: str) -> Iterator[Piece]:
+    # Every text under a name for words, at any depth.
+    if isinstance(value, str):
+        if name in _SAID:
+            yield Piece(at, role, value)
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from _said((*at, place), name, item, role)
+    elif isinstance(value, dict):
+        for inner, item in value.items():
+            yield from _said((*at, inner), inner, item, role)
 
 
 def _of_ranking(fields: Fields) -> Iterator[Piece]:

@@ -9,8 +9,10 @@ It uses parts of uvicorn that are not public, so uvicorn is pinned, and the test
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from contextvars import Context
+from functools import partial
 from typing import Any, Protocol
 
 import httptools
@@ -25,9 +27,12 @@ from sluice_gateway.dataplane.table import Endpoint
 from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.turn import Turn
 
+_log = logging.getLogger(__name__)
 _POST: Any = {"type": "http", "method": "POST"}
 _CLOSE = b"connection: close\r\n"
 _CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
+_MISTAKE = b"The gateway made a mistake. Try again; if it goes on, tell your administrator."
+_MISTAKE_HEAD = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n" % len(_MISTAKE)
 _LONGEST_HEAD = 64 * 1024
 _TOO_LONG = b"The head of the request is too long. Send at most 64 KiB of headers."
 _TOO_LONG_HEAD = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n" % len(_TOO_LONG)
@@ -327,8 +332,21 @@ class GatewayProtocol(HttpToolsProtocol):
         """Run the coroutine that answers."""
         # In a context of its own: an engine's callbacks run in that of the request that opened its connection, with its trace and deadline.
         task = self.loop.create_task(coroutine, context=Context())
-        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(partial(self._ended, self._running))
         self.tasks.add(task)
+
+    def _ended(self, cycle: RequestResponseCycle | None, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        wrong = None if task.cancelled() else task.exception()
+        if wrong is None:
+            return
+        _log.error("a request ended by a mistake", exc_info=wrong)
+        if cycle is None or cycle.response_complete or cycle.disconnected:
+            return
+        if not cycle.response_started:
+            lines = (STATUS_LINE[500], self._common_head(), _CLOSE, _MISTAKE_HEAD, b"\r\n", _MISTAKE)
+            self.transport.write(b"".join(lines))
+        self.transport.close()
 
     def _common_head(self) -> bytes:
         # Uvicorn makes a new list when the second changes.

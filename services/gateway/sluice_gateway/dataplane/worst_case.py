@@ -21,8 +21,12 @@ NOTHING = WorstCase(0, 0, 0)
 UNKNOWN = 1 << 62  # a size larger than any context
 
 
-def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int, *, plain: bool = False) -> WorstCase:
+def worst_case(
+    entry: ModelEntry, kind: Kind, fields: Fields, size: int, *, plain: bool = False, most: int | None = None
+) -> WorstCase:
     """Return the most that a body of `size` bytes can come to on a model; `plain` says that it is known to hold no media.
+
+    `most` is what a policy or the key lets an answer have.
 
     A tokenizer makes at most one token of a byte, and no prompt is longer than the model's context. Media cost what their bytes do
     not show: such a prompt counts as the whole context. The answer is as long as the caller allows, else as long as the model's can
@@ -42,6 +46,8 @@ def worst_case(entry: ModelEntry, kind: Kind, fields: Fields, size: int, *, plai
         asked = newer if asked is None else max(asked, newer)
     if asked is not None and asked < answer:
         answer = asked
+    if most is not None and most < answer:
+        answer = most
     choices = fields.get("n") or 1
     if kind == "completion":
         prompt = size

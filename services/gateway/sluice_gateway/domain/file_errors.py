@@ -71,6 +71,12 @@ class BatchHasEnded(Conflict):
     code, title = "batch_has_ended", "Batch has ended"
 
 
+class BatchNotEnded(Conflict):
+    """The batch is still at work; it cannot be deleted yet."""
+
+    code, title = "batch_not_ended", "Batch has not ended"
+
+
 class BatchLost(SluiceError):
     """The batch is no longer this worker's: another has taken it over, or it is gone."""
 

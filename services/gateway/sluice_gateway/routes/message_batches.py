@@ -1,6 +1,7 @@
 """Batches of messages: Anthropic's /v1/messages/batches, over the batches of /v1/batches."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
 from typing import Annotated, Any
 
 import orjson
@@ -12,7 +13,13 @@ from fastapi.security import HTTPBearer
 from pydantic import ValidationError
 
 from sluice.contracts.batches import BatchCreate
-from sluice.contracts.message_batches import CreateMessageBatch, MessageBatch, MessageBatchPage, MessagesError
+from sluice.contracts.message_batches import (
+    CreateMessageBatch,
+    DeletedMessageBatch,
+    MessageBatch,
+    MessageBatchPage,
+    MessagesError,
+)
 from sluice.contracts.paging import Cursor, PageQuery
 from sluice.errors import SluiceError
 from sluice.ids import new_id
@@ -21,9 +28,9 @@ from sluice_gateway import nesting
 from sluice_gateway.dataplane.errors import ApiError, InvalidRequest
 from sluice_gateway.dataplane.stages.admit import read_body
 from sluice_gateway.domain.batch_lines import split_lines
-from sluice_gateway.domain.batches import OnBehalf
+from sluice_gateway.domain.batches import ENDED, OnBehalf
 from sluice_gateway.domain.errors import CursorUnknown
-from sluice_gateway.domain.file_errors import BatchNotFound
+from sluice_gateway.domain.file_errors import BatchNotEnded, BatchNotFound, FileInUse, FileNotFound
 from sluice_gateway.domain.files import BATCH_INPUT, Content, new_file
 from sluice_gateway.domain.message_batches import MESSAGES, PATH, first_mistake, input_lines, result_of, shown
 from sluice_gateway.domain.ports import KeyRecord
@@ -154,6 +161,20 @@ async def list_message_batches(
 async def get_message_batch(batch_id: PathId, key: KeyDep, deps: DepsDep) -> MessageBatch:
     """Return a batch; its counts are told when it has ended."""
     return shown(await _found(deps, key, batch_id))
+
+
+@router.delete("/{batch_id}", summary="Delete a batch of messages")
+async def delete_message_batch(batch_id: PathId, key: KeyDep, deps: DepsDep) -> DeletedMessageBatch:
+    """Delete a batch that has ended with its requests and results; a file of it that another batch still needs stays."""
+    batch = await _found(deps, key, batch_id)
+    if batch.status not in ENDED:
+        raise BatchNotEnded(f"The batch {batch_id} has not ended. Cancel it first, and delete it when it has.")
+    for name in (batch.input_file_id, batch.output_file_id, batch.error_file_id):
+        if name is not None:
+            with suppress(FileNotFound, FileInUse):
+                await deps.files.remove(key.tenant, name)
+    await deps.batches.delete(key.tenant, batch_id)  # last, so that one that was broken off can be asked for again
+    return DeletedMessageBatch(id=batch_id)
 
 
 @router.post("/{batch_id}/cancel", summary="Cancel a batch of messages")

@@ -185,7 +185,7 @@ def _over_turns(pieces: list[_Piece], policy: Policy, heads: Heads | None, tools
     def find() -> list[Decided]:
         head = heads.prompts if heads is not None and rules.classifier else None
         for turn, finding in find_over_turns([one.text for one in folded], rules.threshold, head):
-            decided[turns[turn]].append(Decided(finding, "prompt_injection", _taken(rules.action)))
+            decided[turns[turn]].append(Decided(finding, "prompt_injection", _taken(rules.action_for(finding.score))))
         return []
 
     decided[turns[-1]] += _turn("prompt_injection", rules.on_error, tools, find)
@@ -366,7 +366,7 @@ def _injection(folded: Folded, rules: InjectionRules, heads: Heads | None, *, fo
         return decided
     # The segment's score decided; each span carries it, so that a reader sees what was compared with the threshold.
     decided += [
-        Decided(replace(finding, score=result.score), "prompt_injection", _taken(rules.action))
+        Decided(replace(finding, score=result.score), "prompt_injection", _taken(rules.action_for(result.score)))
         for finding in merge_overlaps(result.findings)
     ]
     return decided

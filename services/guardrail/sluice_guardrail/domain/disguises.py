@@ -10,6 +10,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from html import unescape
 from urllib.parse import unquote
 
 from sluice_guardrail.domain.gates import Gates
@@ -24,6 +25,9 @@ _PERCENT = re.compile(r"[A-Za-z]{0,20}(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~+-]{0,20}){
 _SPACED = re.compile(r"(?<!\w)(?:\w[ .\-_*|/]{1,3}){7,2000}\w(?!\w)")
 _GAP = re.compile(r"[ .\-_*|/]{2,3}")
 _ESCAPED = re.compile(r"(?:\\[\s\S]){12,4000}")
+_ENTITIES = re.compile(r"(?:&#(?:x[0-9A-Fa-f]{1,6}|[0-9]{1,7});[ \w.,!?'-]{0,3}){8,4000}")
+_UNICODE = re.compile(r"(?:\\u[0-9A-Fa-f]{4}[ .,!?-]{0,2}){8,4000}")
+_UNICODE_ONE = re.compile(r"\\u([0-9A-Fa-f]{4})")
 _JOINED = re.compile(
     r"(ignore|disregard|forget|override|bypass|reveal|print|repeat|show|output|all|any|the|your|my|of|and|to|previous|prior"
     r"|above|earlier|system|hidden|secret|initial|prompt|instructions?|rules|guidelines|restrictions|safety|now|you|are|me)"
@@ -70,9 +74,11 @@ def _decoded(text: str, pattern: re.Pattern[str], decode: Callable[[str], str | 
 def _from_base64(written: str) -> str | None:
     plain = written.rstrip("=").replace("-", "+").replace("_", "/")
     try:
-        return b64decode(plain + "=" * (-len(plain) % 4), validate=True).decode("utf-8")
+        hidden = b64decode(plain + "=" * (-len(plain) % 4), validate=True).decode("utf-8")
     except (binascii.Error, UnicodeDecodeError):
         return None
+    # What was encoded twice is shorter at each turn, so that this ends.
+    return (_from_base64(hidden) or hidden) if _BASE64.fullmatch(hidden) else hidden
 
 
 def _from_hex(written: str) -> str | None:
@@ -97,6 +103,16 @@ def _from_spaced(written: str) -> str | None:
     return re.sub(r"\s+", " ", _JOINED.sub(r" \1 ", "".join(words).lower())).strip()
 
 
+def _from_entities(written: str) -> str | None:
+    return unescape(written)
+
+
+def _from_unicode(written: str) -> str | None:
+    # Two escapes may make one character, as in JSON; half of such a pair is none.
+    units = _UNICODE_ONE.sub(lambda found: chr(int(found.group(1), 16)), written)
+    return units.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+
+
 def _from_escaped(written: str) -> str | None:
     return written[1::2]
 
@@ -107,6 +123,8 @@ _DECODERS: Mapping[str, tuple[re.Pattern[str], Callable[[str], str | None]]] = {
     "percent": (_PERCENT, _from_percent),
     "spaced": (_SPACED, _from_spaced),
     "escaped": (_ESCAPED, _from_escaped),
+    "entities": (_ENTITIES, _from_entities),
+    "unicode": (_UNICODE, _from_unicode),
 }
 # Over-estimates of the patterns above; that of spaced letters knows ASCII alone.
 _WORN = Gates(
@@ -116,5 +134,7 @@ _WORN = Gates(
         "percent": r"%[0-9A-Fa-f]{2}",
         "spaced": r"(?:\w[ .\-_*|/]{1,3}){7}",
         "escaped": r"(?:\\[\s\S]){12}",
+        "entities": r"&#[0-9xA-Fa-f]{1,7};",
+        "unicode": r"\\u[0-9A-Fa-f]{4}",
     }
 )

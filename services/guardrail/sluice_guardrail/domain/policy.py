@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from sluice.settings import ConfigError
 from sluice_guardrail.domain.detectors import PiiKind
@@ -60,6 +60,8 @@ class InjectionRules(_Detecting):
 
     action: InjectionAction = "block"
     threshold: float = Field(0.7, ge=0, le=1)
+    severe_from: float = Field(1.0, ge=0, le=1, description="scores above it take `severe_action`")
+    severe_action: InjectionAction | None = None
     classifier: bool = Field(default=True, description="prompts: ask the trained head besides the phrases")
     turns: int = Field(
         8, ge=1, le=32, description="how many of the user's last turns are also read as one text; 1: each alone"
@@ -69,6 +71,18 @@ class InjectionRules(_Detecting):
         description="retrieved text and tool results: what to do about a wish to an assistant in them",
     )
     trusted_roles: frozenset[str] = frozenset({"system", "developer", "assistant"})
+
+    @model_validator(mode="after")
+    def _mild_ones_are_looked_for(self) -> "InjectionRules":
+        if self.severe_action is not None and self.action == "allow":
+            raise ValueError(
+                "`severe_action` stands beside an `action` that looks for injections: `flag` does no more than tell"
+            )
+        return self
+
+    def action_for(self, score: float) -> InjectionAction:
+        """Return what to do about an injection with this score, which is above `threshold`."""
+        return self.severe_action if self.severe_action is not None and score > self.severe_from else self.action
 
 
 class FilterRules(_Detecting):

@@ -13,7 +13,7 @@ from sluice.telemetry import names
 from sluice_retrieval.domain.asking import Engine, find, prepare, terms_to_add, with_terms
 from sluice_retrieval.domain.documents import MARKDOWN
 from sluice_retrieval.domain.embedding import BegunVectors, OfTenant
-from sluice_retrieval.domain.errors import DocumentNotFound
+from sluice_retrieval.domain.errors import DocumentNotFound, StoreExpired, StoreNotFound
 from sluice_retrieval.domain.image_vectors import RANKING, WithImages
 from sluice_retrieval.domain.images import among
 from sluice_retrieval.domain.ingest import AWAY
@@ -52,9 +52,14 @@ async def find_hits(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: 
     of_search = {"sluice.search.mode": query.mode, names.TENANT: tenant}
     async with BegunVectors(OfTenant(space.embedder, tenant)) as begun:
         with deps.tracing.span("search", attributes=of_search) as span:
-            if query.mode != "bm25":
+            if query.mode != "bm25" and deps.activity.knows(tenant, store_ids):  # no model reads for a 404
                 begun.begin(query.query)  # whatever is made of the question, it is searched for as it came, too
-            scope = await deps.library.scope(tenant, store_ids, filters, now)
+            try:
+                scope = await deps.library.scope(tenant, store_ids, filters, now)
+            except (StoreNotFound, StoreExpired):
+                deps.activity.missed(tenant, store_ids)
+                raise
+            deps.activity.found(tenant, store_ids)
             version = version_of(scope.versions, deps.searched_by)  # before the search: what is found is never older
             options = query.understand or scope.understand or _AS_IT_COMES
             reading = await understand(query, options, deps.rewriter(options.rewrite), deps.languages)

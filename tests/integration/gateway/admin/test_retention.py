@@ -15,6 +15,7 @@ from sluice.telemetry.metrics import MetricRegistry
 from sluice.testing import FakeClock
 from sluice_gateway.audit_store import AuditStore
 from sluice_gateway.domain.audit import AuditFilter
+from sluice_gateway.domain.leases import CounterName, window_at
 from sluice_gateway.domain.usage import UsageFilter
 from sluice_gateway.domain.usage_rows import UsageRows
 from sluice_gateway.retention import Keep, Retention
@@ -57,6 +58,19 @@ async def test_old_usage_goes_in_steps_and_young_usage_stays(database: Database)
     rows = await usage.page(UsageFilter(), limit=100, after=None, order="asc")
     assert [row.request_id for row in rows] == ["req_9001", "req_9002"]
     assert b'sluice_gateway_retention_deleted_total{table="usage"} 2500.0' in registry.render()[0]
+
+
+async def test_what_budgets_of_the_month_are_counted_from_stays_until_it_ends(database: Database) -> None:
+    usage = UsageStore(database)
+    spent = [
+        event(number, NOW - days * DAY).model_copy(update={"cost_usd": 1.0}) for number, days in enumerate((20, 10, 1))
+    ]
+    await usage.insert(UsageRows.of(spent))
+    sweeper, _ = retention(database, 7, 0)
+    await sweeper.delete_old()
+    month = CounterName("key", "key_1", "month", window_at("month", NOW).number)
+    assert sum((await usage.spent(month)).values()) == 2.0
+    assert len(await usage.page(UsageFilter(), limit=100, after=None, order="asc")) == 2
 
 
 async def test_old_audit_records_and_spent_secrets_go(gateway: Gateway, database: Database) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import anthropic
+import httpx
 import pytest
 from anthropic.types.messages import MessageBatch
 from tests.integration.gateway.batches.batch_platform import batch_platform
@@ -44,6 +45,8 @@ async def test_batches_of_messages(tmp_path: Path, valkey: str) -> None:
             )
             with pytest.raises(anthropic.AnthropicError, match="results"):
                 await batches.results(made.id)
+            with pytest.raises(anthropic.ConflictError, match="Cancel it first"):
+                await batches.delete(made.id)
             run.worker()
             done = await ended(client, made)
             assert (done.request_counts.succeeded, done.request_counts.errored) == (2, 1)
@@ -64,11 +67,21 @@ async def test_batches_of_messages(tmp_path: Path, valkey: str) -> None:
             assert listed == [made.id, cancelled.id]
             before = await batches.list(before_id=cancelled.id)
             assert [one.id for one in before.data] == [made.id]
-            for call in (stranger.messages.batches.retrieve, stranger.messages.batches.cancel):
+            apart = stranger.messages.batches
+            for call in (apart.retrieve, apart.cancel, apart.delete):
                 with pytest.raises(anthropic.NotFoundError):
                     await call(made.id)
             with pytest.raises(anthropic.ConflictError):
                 await batches.cancel(made.id)
+            assert (await batches.delete(made.id)).type == "message_batch_deleted"
+            for call in (batches.retrieve, batches.results, batches.delete):
+                with pytest.raises(anthropic.NotFoundError):
+                    await call(made.id)
+            assert [one.id async for one in batches.list()] == [cancelled.id]
+            headers = {"authorization": f"Bearer {key}"}
+            async with httpx.AsyncClient(headers=headers) as plain:
+                left = (await plain.get(f"{run.url}/v1/files")).json()["data"]
+            assert len(left) == 2, "the requests of the other batch, and what became of them"
         async with anthropic.AsyncAnthropic(base_url=run.url, api_key="sk-slc-wrong", max_retries=0) as nobody:
             with pytest.raises(anthropic.AuthenticationError):
                 await nobody.messages.batches.list()

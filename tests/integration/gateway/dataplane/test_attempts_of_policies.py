@@ -118,3 +118,16 @@ def test_a_quantile_is_of_the_latest_and_needs_enough_of_them() -> None:
     for _ in range(1000):
         seen.note(7.0)
     assert seen.quantile(0.95) == 7.0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("header", "rested"), [("timeout-ms=20, first-byte-ms=20", False), ("idle-ms=60000", True)])
+async def test_a_caller_in_a_hurry_does_not_rest_a_deployment_for_others(
+    stream: bool, header: str, rested: bool
+) -> None:
+    async with world(Behaviour(stall_s=0.3), AttemptPolicy(timeout_s=0.15, first_byte_timeout_s=0.15)) as found:
+        found.second.default = Behaviour(stall_s=0.3)
+        answer = await found.ask({"x-sluice-attempt": header}, stream=stream)
+        assert answer.status_code == 504
+        states = found.served.plane._table.models["small"].deployments
+        assert [state.failures > 0 for state in states] == [rested, rested]

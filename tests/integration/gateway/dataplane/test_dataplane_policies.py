@@ -7,9 +7,23 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from gateway_parts import POISON, SECRET, Guard, Keys, Parts, Retrieval, Router, deployment, model, serving, snapshot
+from gateway_parts import (
+    POISON,
+    SECRET,
+    Guard,
+    Keys,
+    Parts,
+    Retrieval,
+    Router,
+    deployment,
+    model,
+    serving,
+    snapshot,
+)
 from openai_provider import Behaviour, Provider
+from tests.unit.gateway.limits.test_limiter import limits
 
+from sluice.clients.deadline import remaining
 from sluice.contracts.retrieval import RetrievalPolicy
 from sluice.contracts.routing import Policy, Route, RoutingSnapshot
 from sluice.contracts.sampling import SamplingPolicy
@@ -424,6 +438,24 @@ async def test_a_keys_sampling_and_default_model_hold_beside_the_policies_of_mod
             assert (refused.status_code, refused.json()["error"]["param"]) == (400, param)
 
 
+async def test_a_budget_reserves_no_more_of_the_answer_than_the_keys_sampling_allows(
+    client: httpx.AsyncClient, provider: Provider
+) -> None:
+    short, long = SamplingPolicy(max_tokens=50), SamplingPolicy(max_tokens=2000)
+    level = limits(budget_per_day_usd=0.001)
+    parts = Parts(keys=Keys())
+    for name, own in (("short", short), ("long", long)):
+        record = KeyRecord(f"key_{name}", "tenant-a", "test", sampling=own, limits=(level,))
+        parts.keys.known[f"Bearer sk-{name}".encode()] = record
+    places = model("small", deployment("d1", provider.base_url))
+    async with serving(parts, snapshot(places, routes=(Route(name="auto", candidates=("small",)),))) as gateway:
+        for key, status in (("short", 200), ("long", 429)):
+            for name in ("small", "auto"):
+                headers = {"authorization": f"Bearer sk-{key}"}
+                answer = await client.post(gateway.url + CHAT, json=ask("hi", name), headers=headers)
+                assert answer.status_code == status, answer.text
+
+
 async def test_a_policys_preset_and_limits_and_a_callers_own_preset(
     client: httpx.AsyncClient, provider: Provider
 ) -> None:
@@ -445,3 +477,84 @@ async def test_a_policys_preset_and_limits_and_a_callers_own_preset(
         assert "temperature" not in provider.seen[-1].json
         wrong = await client.post(gateway.url + CHAT, json=ask("hi", "large", sluice={"sampling": "wild"}))
         assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "sluice.sampling")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"content": "fine", "reasoning": f"ask {SECRET}"},
+        {"content": "fine", "reasoning_details": [{"type": "reasoning.text", "text": SECRET, "signature": "s"}]},
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": SECRET}]}]},
+        {"content": None, "function_call": {"name": "f", "arguments": SECRET}},
+        {"content": None, "audio": {"id": "a", "data": "", "transcript": SECRET}},
+    ],
+    ids=["reasoning", "details", "parts", "function_call", "audio"],
+)
+async def test_nothing_that_a_message_says_passes_unread(
+    provider: Provider, client: httpx.AsyncClient, said: dict[str, Any]
+) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", **said}, "finish_reason": "stop"}
+    async with serving(Parts(), routing(provider, "output")) as gateway:
+        for text, passes in ((SECRET, False), ("quite harmless", True)):
+            body = json.dumps({"object": "chat.completion", "choices": [choice]}).replace(SECRET, text)
+            provider.next(Behaviour(body=body.encode()))
+            answer = await client.post(gateway.url + CHAT, json=ask("Hello"))
+            assert answer.status_code == 200
+            assert (text in answer.text) is passes
+            assert answer.headers["x-sluice-guard"] == ("passed" if passes else "redacted")
+
+
+@pytest.mark.parametrize(
+    ("path", "changes"),
+    [
+        (CHAT, {"messages": [{"role": "user", "content": [{"type": "input_text", "text": "TEXT"}]}]}),
+        (
+            CHAT,
+            {
+                "messages": [
+                    {"role": "assistant", "content": "x", "reasoning": "TEXT"},
+                    {"role": "user", "content": "y"},
+                ]
+            },
+        ),
+        (CHAT, {"messages": [{"role": "assistant", "content": [{"type": "thinking", "thinking": "TEXT"}]}]}),
+        (CHAT, {"messages": [{"role": "assistant", "function_call": {"name": "f", "arguments": "TEXT"}}]}),
+        (CHAT, {"documents": [{"title": "t", "text": "TEXT"}]}),
+        (CHAT, {"prediction": {"type": "content", "content": "TEXT"}}),
+        ("/v1/completions", {"prompt": "x", "suffix": "TEXT", "messages": None}),
+    ],
+    ids=["input_text", "reasoning", "thinking", "function_call", "documents", "prediction", "suffix"],
+)
+async def test_nothing_that_a_model_may_read_passes_unread(
+    provider: Provider, client: httpx.AsyncClient, path: str, changes: dict[str, Any]
+) -> None:
+    async with serving(Parts(), routing(provider, "input")) as gateway:
+        for text, status in ((POISON, 400), (SECRET, 200)):
+            body = json.dumps({**ask("Hello"), **changes}).replace("TEXT", text)
+            answer = await client.post(gateway.url + path, content=body)
+            assert answer.status_code == status, answer.text
+    (seen,) = provider.seen
+    assert SECRET not in json.dumps(seen.json)
+    assert "[EMAIL]" in json.dumps(seen.json)
+
+
+class Hurried(Guard):
+    """Notes how long it may take."""
+
+    left = 0.0
+
+    async def check_input(self, request: Any, *, tenant: str, timeout_s: float) -> Any:
+        self.left = remaining(60.0)
+        return await super().check_input(request, tenant=tenant, timeout_s=timeout_s)
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-sluice-deadline-ms": "20000"}])
+async def test_stages_have_what_is_left_of_the_deadline(
+    provider: Provider, client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    hurried = Hurried()
+    policy = Policy(name="soon", guard_input="enforce", deadline_s=20.0)
+    small = model("small", deployment("d1", provider.base_url), policy="soon")
+    async with serving(Parts(guard=hurried), snapshot(small, policies=(policy,))) as gateway:
+        assert (await client.post(gateway.url + CHAT, json=ask("Hello"), headers=headers)).status_code == 200
+    assert 10.0 < hurried.left <= 20.0

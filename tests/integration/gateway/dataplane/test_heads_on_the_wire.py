@@ -10,6 +10,7 @@ from openai_provider import Provider
 
 from sluice.contracts.routing import CachePolicy, Policy
 from sluice_gateway.dataplane.app import DataPlane
+from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import Options
 from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.wire import GatewayProtocol
@@ -100,3 +101,21 @@ async def test_a_stream_does_not_overtake_the_answer_before_it(provider: Provide
         answers = await said(gateway, request({"model": "small"}) + stream)
     assert answers.startswith(b"HTTP/1.1 400")
     assert b"HTTP/1.1 200" in answers
+
+
+class BrokenPlane(DataPlane):
+    """Has a mistake where nothing catches it."""
+
+    async def run(self, ctx: RequestContext) -> None:
+        raise RuntimeError("secret cause")
+
+
+async def test_a_mistake_before_the_answer_does_not_leave_the_client_waiting(
+    provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = Parts(plane=BrokenPlane)
+    async with serving(parts, snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
+        answer = await said(gateway, request(BODY), ends=True)
+    assert answer.startswith(b"HTTP/1.1 500")
+    assert "secret cause" in caplog.text
+    assert b"secret cause" not in answer

@@ -2,16 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 import httpx
+import orjson
 import pytest
 from gateway_parts import Keys, Parts, Served, deployment, model, serving, snapshot
 from openai_provider import Behaviour, Provider
 from tests.unit.gateway.limits.test_limiter import limits
 
+from sluice_gateway.dataplane.context import read_heads
 from sluice_gateway.dataplane.deps import Options
+from sluice_gateway.dataplane.errors import InvalidRequest
+from sluice_gateway.dataplane.stages.attempt import Answer
+from sluice_gateway.dataplane.stages.hedge import Hedge
+from sluice_gateway.dataplane.table import CHAT as CHAT_ENDPOINT
+from sluice_gateway.dataplane.upstream import UpstreamReply
 from sluice_gateway.domain.leases import nano_dollars
 from sluice_gateway.domain.ports import KeyRecord
 
@@ -136,6 +143,33 @@ async def test_a_refusal_of_the_callers_parameters_ends_both() -> None:
         answer = await on.ask(SOON)
         assert answer.status_code == 400
         await until(lambda: on.first.aborted == 1)
+
+
+async def test_an_answer_that_comes_beside_a_refusal_frees_its_deployment_once() -> None:
+    async with world(hedge_after_ms=1) as on:
+        plane, loop = on.served.plane, asyncio.get_running_loop()
+        entry = plane._table.models["small"]
+
+        async def attempt(ctx: Any, _entry: Any, state: Any) -> Any:
+            ctx.race.joined(state, ctx.call)
+            await both
+            if state.id == "d1":
+                raise InvalidRequest("no")
+            state.in_flight += 1
+            ctx.deployment = state
+            return Answer(UpstreamReply(200, b"", None, b"", None), {}, None, None)
+
+        hedge = Hedge(plane._deps, plane.limits, attempt)
+        for _ in range(8):  # which of two that end at once is seen first is chance
+            both = loop.create_future()
+            loop.call_later(0.01, both.set_result, None)
+            heads = read_heads([(b"authorization", b"Bearer sk-test")])
+            ctx = plane.admit(CHAT_ENDPOINT, heads, 0.0, plane.open(heads), orjson.dumps(BODY))
+            with suppress(InvalidRequest):
+                await hedge(ctx, entry, entry.deployments[0], 0.001)
+            if ctx.deployment is not None:
+                ctx.deployment.in_flight -= 1  # as each request does at its end
+            assert [state.in_flight for state in entry.deployments] == [0, 0]
 
 
 async def test_a_client_that_leaves_stops_both() -> None:

@@ -127,6 +127,7 @@ def test_words_go_on_as_they_came_and_are_counted(opening: tuple[bytes, ...]) ->
         framed(WORD)[:-1],
         b"1" + framed(WORD),
         b"+" + framed(WORD),
+        b"0x" + framed(WORD),
         b"0" * 9 + framed(WORD),
         framed(WORD).replace(b"\r\n", b";name=value\r\n", 1),
         framed(WORD[:-1]),

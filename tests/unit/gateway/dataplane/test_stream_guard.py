@@ -96,3 +96,35 @@ def test_every_way_of_cutting_shows_the_same(words: list[str], cuts: list[int], 
     assert BANNED not in shown
     if not blocked:
         assert shown == text.replace(SECRET, "[PIN]")
+
+
+async def _given(*deltas: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the deltas that a guarded stream lets pass of these."""
+    guard = StreamGuard(_Words(), cast("RequestContext", None), window=60, holdback=24)
+    out = []
+    for delta in (*deltas, {}):
+        finish = None if delta else "stop"
+        out += (
+            await guard.feed({"id": "1", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+        ).chunks
+    return [choice["delta"] for chunk in out for choice in chunk["choices"]]
+
+
+def test_text_in_other_fields_of_a_stream_is_judged_or_left_out() -> None:
+    signed = {"type": "reasoning.text", "text": "all is well", "signature": "s"}
+    sealed = {"type": "reasoning.encrypted", "data": SECRET}
+    shown = asyncio.run(
+        _given(
+            {"reasoning": f"it is {SECRET} here"},
+            {"reasoning_details": [signed]},
+            {"reasoning_details": [{**signed, "text": f"it is {SECRET}"}]},
+            {"reasoning_details": [{"type": "reasoning.text", "text": "a piece"}, sealed]},
+            {"audio": {"id": "a", "transcript": SECRET}},
+            {"function_call": {"name": "f", "arguments": '{"pin": "'}},
+            {"function_call": {"arguments": f'{SECRET}"}}'}},
+        )
+    )
+    assert {"reasoning": "it is [PIN] here"} in shown
+    assert [delta["reasoning_details"] for delta in shown if "reasoning_details" in delta] == [[signed], [sealed]]
+    assert {"function_call": {"name": "f", "arguments": '{"pin": "[PIN]"}'}} in shown
+    assert not any("audio" in delta for delta in shown)

@@ -59,6 +59,13 @@ def test_prompt_and_answer_are_bounded(kind: Kind, fields: dict[str, Any], size:
     assert worst.money == prompt * 1000 + answer * 2000
 
 
+@pytest.mark.parametrize(("asked", "answer"), [({}, 100), ({"max_tokens": 30}, 30), ({"max_tokens": 300}, 100)])
+def test_what_a_policy_or_the_key_lets_an_answer_have_bounds_it(asked: dict[str, int], answer: int) -> None:
+    worst = worst_case(entry(max_output_tokens=400), "chat", HI | asked | {"n": 2}, 50, most=100)
+    assert (worst.tokens, worst.chosen) == (50 + 2 * answer, bool(asked))
+    assert worst_case(entry(max_output_tokens=40), "chat", HI, 50, most=100).tokens == 90
+
+
 def test_without_a_limit_of_its_own_an_answer_may_fill_the_context() -> None:
     assert worst_case(entry(), "chat", HI, 50).tokens == 1050
 

@@ -33,7 +33,7 @@ from sluice_gateway.dataplane.stages.resolve import open_to
 from sluice_gateway.dataplane.structure import in_terms_of
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import Call, FormCall, Reason, UpstreamReply
-from sluice_gateway.domain.wishes import Wishes
+from sluice_gateway.domain.wishes import Wishes, wishes_of
 from sluice_gateway.translate.shapes import Provider, Refusal
 
 _DEFAULT_RETRY_S = 1.0
@@ -128,6 +128,17 @@ def _refused_or_elsewhere(ctx: RequestContext, entry: ModelEntry, said: ApiError
 def is_late(ctx: RequestContext) -> bool:
     """Tell whether the caller's deadline has passed."""
     return ctx.deadline is not None and asyncio.get_running_loop().time() >= ctx.deadline - 0.002
+
+
+def is_callers_own(ctx: RequestContext, state: DeploymentState) -> bool:
+    """Tell whether a time-out says nothing of a deployment: the caller allowed it less time than the operator does."""
+    if ctx.heads.attempt is None:
+        return False
+    streamed, said = ctx.body.stream, ctx.plan.attempts.wishes
+    allowed = (state.first_byte_s if streamed else state.timeout_s), state.idle_s
+    if said is not None:
+        allowed = _shorter(said, *allowed, streamed=streamed)
+    return _shorter(wishes_of(ctx.heads.attempt), *allowed, streamed=streamed) != allowed
 
 
 class Attempts:
@@ -247,7 +258,7 @@ class Attempts:
         )
 
     def note(self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState, failure: AttemptFailed) -> None:
-        """Count a failed attempt and set what is tried next; the deployment rests, unless it only refused or asked for a pause."""
+        """Count a failed attempt and set what is tried next; the deployment rests, unless it only refused, asked for a pause, or had less time than its operator allows."""
         reason, name = failure.reason, state.id
         entry.metrics.upstream_error(reason)
         ctx.failure = failure.error
@@ -258,6 +269,8 @@ class Attempts:
         onward = elsewhere(ctx, entry, _WHY.get(reason, "error"))
         if onward is not None:
             ctx.chain = onward if reason in _REFUSALS else (entry, *onward)
+        if reason == "timeout" and is_callers_own(ctx, state):
+            return
         if reason != "rate_limit" and reason not in _REFUSALS:
             options = self._deps.options
             state.failed(self._deps.clock.monotonic(), options.cooldown_s, options.max_cooldown_s)

@@ -19,7 +19,7 @@ from sluice_gateway.dataplane.limiter import Limiter
 from sluice_gateway.dataplane.sampling import sampled
 from sluice_gateway.dataplane.spans import attributes_of_call, name_of_call
 from sluice_gateway.dataplane.sse import EventTooLong, Scanner, usage_of
-from sluice_gateway.dataplane.stages.attempt import Answer, AttemptFailed, Attempts, failed, is_late
+from sluice_gateway.dataplane.stages.attempt import Answer, AttemptFailed, Attempts, failed, is_callers_own, is_late
 from sluice_gateway.dataplane.stages.hedge import Hedge, hedge_after
 from sluice_gateway.dataplane.stages.retry import Retries
 from sluice_gateway.dataplane.stages.settle import price_of
@@ -137,7 +137,7 @@ class Dispatch:
                 answer = await self._traced(ctx, entry, state)
             kept = True
         except AttemptFailed as exc:
-            if exc.reason != "timeout":
+            if exc.reason != "timeout" or is_callers_own(ctx, state):
                 latency = usual = None  # it says nothing of how long an answer takes
             self._attempts.note(ctx, entry, state, exc)
             return None

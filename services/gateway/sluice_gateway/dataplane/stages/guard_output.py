@@ -15,6 +15,7 @@ from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import not_checked
 from sluice_gateway.dataplane.stages.guard_input import CHECK_FAILED, let_unchecked, note_failures
+from sluice_gateway.dataplane.stages.other_text import DETAILS, TEXT_FIELDS, others, silent, texts_of
 from sluice_gateway.dataplane.stages.tool_calls import notice, tool_call
 from sluice_gateway.dataplane.texts import pieces, question
 
@@ -30,7 +31,7 @@ UNGROUNDED = "I can't answer that from the documents I was given."
 
 _MAX_SYSTEM = 50_000
 _MAX_WITHOUT_SPACE = 400
-_TEXT_FIELDS = ("content", "reasoning_content", "refusal")
+_ONLY = -1  # the place of a `function_call`, as calls were before there could be several
 
 Place = tuple[int, str, int]
 """Choice index, field, and the number of the tool call (0 for other fields)."""
@@ -147,12 +148,7 @@ class GuardOutput:
             text = await self.check(ctx, choice.get("text") or "", whole=True)
             return _marked({**choice, "text": text.text}, blocked=text.blocked)
         out = dict(message)
-        blocked = False
-        for name in _TEXT_FIELDS:
-            if isinstance(message.get(name), str):
-                checked = await self.check(ctx, message[name], whole=name == "content")
-                out[name] = checked.text
-                blocked = blocked or checked.blocked
+        blocked = await self._texts(ctx, out)
         calls = message.get("tool_calls")
         if isinstance(calls, list):
             out["tool_calls"] = []
@@ -170,9 +166,26 @@ class GuardOutput:
                 del out["tool_calls"]
                 choice = {**choice, "finish_reason": "stop" if calls else choice.get("finish_reason")}
         if blocked:
-            out = {name: value for name, value in out.items() if name not in ("tool_calls", "reasoning_content")}
+            out = {name: out[name] for name in ("role", "content", "refusal") if name in out}
             out["content"] = out.get("content") or ""
         return _marked({**choice, "message": out}, blocked=blocked)
+
+    async def _texts(self, ctx: RequestContext, message: dict[str, Any]) -> bool:
+        # Puts what may be shown into all fields but the calls, and tells whether something in them is blocked.
+        blocked = False
+        for name in TEXT_FIELDS:
+            if isinstance(message.get(name), str):
+                checked = await self.check(ctx, message[name], whole=name == "content")
+                message[name] = checked.text
+                blocked = blocked or checked.blocked
+        for name, text in others(message).items():
+            checked = await self.check(ctx, text, whole=name == "content")
+            blocked = blocked or checked.blocked
+            if checked.text != text and name == "content":
+                message[name] = checked.text
+            elif checked.text != text:
+                del message[name]  # nobody knows which part of it is meant
+        return blocked
 
     async def judge_shown(self, ctx: RequestContext, text: str) -> None:
         """Note what is to be said of a whole answer that has been shown already; without a verdict it is marked unchecked."""
@@ -299,6 +312,8 @@ class StreamGuard:
         index = choice.get("index", 0)
         delta = choice.get("delta")
         rest = self._hold(index, choice, delta if isinstance(delta, dict) else None)
+        if DETAILS in rest.get("delta", ()) and await self._are_spoilt(rest["delta"][DETAILS]):
+            del rest["delta"][DETAILS]
         if choice.get("finish_reason") is not None:
             released = await self._flush(index)
             if released.blocked:
@@ -331,14 +346,21 @@ class StreamGuard:
         if delta is None:
             self._add((index, "text", 0), choice.get("text"))
             return {"text": ""}
-        left = {name: value for name, value in delta.items() if name not in _TEXT_FIELDS}
-        for name in _TEXT_FIELDS:
+        left = {name: value for name, value in delta.items() if name not in TEXT_FIELDS}
+        for name in TEXT_FIELDS:
             self._add((index, name, 0), delta.get(name))
         if isinstance(delta.get("tool_calls"), list):
             del left["tool_calls"]
             for call in delta["tool_calls"]:
                 self._hold_call(index, call)
-        return {"delta": left}
+        if isinstance(delta.get("function_call"), dict):
+            self._hold_call(index, {"index": _ONLY, "function": delta["function_call"]})
+        return {"delta": silent(left)}
+
+    async def _are_spoilt(self, details: list[Any]) -> bool:
+        # What the guard would have another way is left out, since what is signed cannot be changed; the same text is in its usual field.
+        text = "\n".join(texts_of(details))
+        return bool(text) and (await self._guard.check(self._ctx, text)).text != text
 
     def _hold_call(self, index: int, call: dict[str, Any]) -> None:
         # The whole call is held, its name too: whether it may be made is known when its arguments are.
@@ -386,7 +408,8 @@ class StreamGuard:
             return Released([self._text((place[0], "content", 0), checked.text + "\n")], blocked=False)
         self._passed.add(place[0])
         whole = {**call, "index": place[2], "function": {**call["function"], "arguments": checked.text}}
-        choice = {"index": place[0], "delta": {"tool_calls": [whole]}, "logprobs": None, "finish_reason": None}
+        said = {"function_call": whole["function"]} if place[2] == _ONLY else {"tool_calls": [whole]}
+        choice = {"index": place[0], "delta": said, "logprobs": None, "finish_reason": None}
         return Released([self._chunk(choice)], blocked=False)
 
     async def _release(self, place: Place, size: int) -> Released:

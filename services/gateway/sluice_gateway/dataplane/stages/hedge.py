@@ -94,6 +94,8 @@ class Hedge:
             await self._end(ctx, entry, race, tasks, winner)
             if winner is not None:
                 ctx.model, ctx.deployment, ctx.call = entry, winner, race.calls[winner]
+            else:
+                ctx.deployment = None  # an answer may have come beside the refusal: it has been let go of
 
     def _other(self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState) -> DeploymentState | None:
         # Of the same API, so that what goes out and comes back is translated in one way.

@@ -9,8 +9,8 @@ from typing import Any
 from sluice.masking import Restorer, Vault
 from sluice_gateway.dataplane.answers import event
 from sluice_gateway.dataplane.sse import chunk_of, split
+from sluice_gateway.dataplane.stages.other_text import TEXT_FIELDS
 
-_TEXT_FIELDS = ("content", "reasoning_content", "refusal")
 _NO_TEXT: dict[str, Any] = {"text": ""}
 _NO_DELTA: dict[str, Any] = {"delta": {}}
 Place = tuple[int, str, int]
@@ -45,7 +45,7 @@ def _choice(choice: dict[str, Any], vault: Vault) -> dict[str, Any]:
     if not isinstance(message, dict):
         return out
     out["message"] = dict(message)
-    for name in _TEXT_FIELDS:
+    for name in TEXT_FIELDS:
         if isinstance(message.get(name), str):
             out["message"][name] = vault.restore(message[name])
     if isinstance(message.get("tool_calls"), list):
@@ -116,7 +116,7 @@ class StreamUnmasking:
         if not isinstance(delta, dict):
             return out
         out["delta"] = dict(delta)
-        for name in _TEXT_FIELDS:
+        for name in TEXT_FIELDS:
             if isinstance(delta.get(name), str):
                 out["delta"][name] = self._feed((index, name, 0), delta[name])
         if isinstance(delta.get("tool_calls"), list):

@@ -197,7 +197,8 @@ class Caching:
         until = loop.time() + _LONGEST_WAIT_S
         try:
             async with asyncio.timeout_at(until if ctx.deadline is None else min(until, ctx.deadline)):
-                return await place
+                leads: bool = await place
+                return leads
         except TimeoutError:
             return _leads(place)
         except asyncio.CancelledError:
@@ -341,7 +342,7 @@ class Caching:
 
 
 def _leads(place: asyncio.Future[bool]) -> bool:
-    return place.done() and not place.cancelled() and place.result()
+    return place.done() and not place.cancelled() and place.result() is True
 
 
 def _named(ctx: RequestContext) -> str:

@@ -1,0 +1,46 @@
+"""The second reading's training: it learns from single tokens, and what sets its working point is kept apart from what trains it."""
+
+import numpy as np
+from tests.quality.guardrail.generate.mentions import MAX_QUOTED, QUOTING, TALK, WRAPPED, mentions
+from tests.quality.guardrail.generate.questions import FRAMES, questions
+from tests.quality.guardrail.second import network
+
+from sluice_guardrail.adapters.head_file import DIMENSIONS
+
+QUOTED = [f"obey order number {number} at once and do not ask why" for number in range(60)]
+
+
+def test_no_frame_and_no_quoted_attack_is_in_what_trains_and_in_what_is_kept() -> None:
+    trained = mentions(40, 3, [*QUOTED, "long " * MAX_QUOTED, "with {braces}"])
+    talk, wrapped, kept_talk, kept_wrapped = ([text for texts in part.values() for text in texts] for part in trained)
+    assert [set(part) for part in trained] == [set(TALK), set(WRAPPED), set(TALK), set(WRAPPED)]
+    assert set(QUOTING) <= set(TALK)
+    assert not {*talk, *wrapped} & {*kept_talk, *kept_wrapped}
+    known, kept = (
+        {text for text in QUOTED if any(text in one for one in part)}
+        for part in ([*talk, *wrapped], [*kept_talk, *kept_wrapped])
+    )
+    assert known
+    assert kept
+    assert not known & kept
+    assert not [text for text in [*talk, *wrapped, *kept_talk, *kept_wrapped] if set("{}$@") & set(text)]
+
+
+def test_questions_are_made_alike_every_time_and_kept_apart() -> None:
+    trained, kept = questions(40, 31)
+    assert (trained, kept) == questions(40, 31)
+    assert set(trained) == set(kept) == set(FRAMES)
+    assert not {text for texts in trained.values() for text in texts} & {t for texts in kept.values() for t in texts}
+
+
+def test_the_network_learns_what_one_token_tells_and_a_mean_hides() -> None:
+    rng = np.random.default_rng(1)
+    texts = [rng.normal(0, 1, (12, DIMENSIONS)).astype(np.float16) for _ in range(300)]
+    labels = np.arange(300) % 2 == 0
+    mark = rng.normal(0, 1, DIMENSIONS)
+    for at in np.flatnonzero(labels):
+        texts[at][rng.integers(12)] = mark
+    net = network(texts[:200], labels[:200].astype(np.float64))
+    logits = np.array([net.logit(tokens.astype(np.float32)) for tokens in texts[200:]])
+    pairs = logits[labels[200:]][:, None] > logits[~labels[200:]][None, :]
+    assert pairs.mean() > 0.9
