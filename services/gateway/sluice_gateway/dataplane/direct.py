@@ -169,7 +169,7 @@ class DirectRequest:
             return
         ctx = self._ctx
         try:
-            found = self._plane.attempts.judge(ctx, self._entry, self._state_in_use, reply)
+            found = self._plane.attempts.judge(ctx, self._entry, cast("DeploymentState", self._state), reply)
             if found is None:
                 self._begin_stream(ctx, reply)
             else:
@@ -248,11 +248,6 @@ class DirectRequest:
 
     # Sending the call.
 
-    @property
-    def _state_in_use(self) -> DeploymentState:
-        assert self._state is not None
-        return self._state
-
     def _submit(self, ctx: RequestContext) -> bool:
         plane = self._plane
         if ctx.key.limits and not plane.limits.admit(ctx):
@@ -285,13 +280,13 @@ class DirectRequest:
         return True
 
     def _let_go(self, ctx: RequestContext) -> None:
-        self._state_in_use.in_flight -= 1
+        cast("DeploymentState", self._state).in_flight -= 1
         self._plane.direct -= 1
         self._state = self._stream = None
         ctx.call = None
 
     def _try_another(self, ctx: RequestContext, failure: AttemptFailed) -> None:
-        state, stream, ctx.attempts = self._state_in_use, self._stream, 1
+        state, stream, ctx.attempts = cast("DeploymentState", self._state), self._stream, 1
         self._plane.attempts.note(ctx, self._entry, state, failure)
         if ctx.trace is not None:
             self._plane.spans.lost(ctx, ctx.trace, failure)
@@ -341,8 +336,12 @@ class DirectRequest:
             self._refuse(error, decision_headers(ctx))
             plane.count(ctx)
             return False
-        head = head_of_hit(ctx, found) if known is None else known.head(ctx)
-        send_kept(self._client, head, found.pieces, streamed=ctx.body.stream)
+        send_kept(
+            self._client,
+            head_of_hit(ctx, found) if known is None else known.head(ctx),
+            found.pieces,
+            streamed=ctx.body.stream,
+        )
         plane.count(ctx)
         return True
 
@@ -353,7 +352,7 @@ class DirectRequest:
         self._plane.turn.accepted(self)
 
     def _accept(self, ctx: RequestContext) -> None:
-        state = self._state_in_use
+        state = cast("DeploymentState", self._state)
         state.succeeded()
         if state.usual is not None:
             now = self._plane.clock.monotonic()

@@ -23,6 +23,7 @@ from sluice_gateway.dataplane.asgi import Headers
 from sluice_gateway.dataplane.context import Heads
 from sluice_gateway.dataplane.direct import DirectRequest
 from sluice_gateway.dataplane.known_head import HeadMemory
+from sluice_gateway.dataplane.stand_in import StandIn
 from sluice_gateway.dataplane.table import Endpoint
 from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.turn import Turn
@@ -69,25 +70,6 @@ def _never() -> bool:
     return False
 
 
-class _Silence:
-    """The event of a stand-in: nobody waits for it."""
-
-    def set(self) -> None:
-        """Do nothing."""
-
-
-class _StandIn:
-    """What uvicorn sees in the place of its cycle while a request is on the short way."""
-
-    __slots__ = ("disconnected", "keep_alive", "response_complete")
-    message_event = _Silence()
-
-    def __init__(self) -> None:
-        self.response_complete = True
-        self.disconnected = False
-        self.keep_alive = True
-
-
 class GatewayProtocol(HttpToolsProtocol):
     """One client connection."""
 
@@ -95,7 +77,7 @@ class GatewayProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._incoming: DirectRequest | None = None  # its body is not complete
         self._direct: DirectRequest | None = None  # it is being answered
-        self._stand_in: Any = _StandIn()
+        self._stand_in: Any = StandIn()
         self._running: RequestResponseCycle | None = None  # of a request that left the short way
         self._parts: list[bytes] = []
         self._size = 0
