@@ -101,7 +101,7 @@ class Turn:
             self._since = monotonic()
             if not self._planned:
                 self._plan()
-        elif monotonic() - self._since > _PATIENCE_S:
+        elif not self._handling and monotonic() - self._since > _PATIENCE_S:
             self.flush()
 
     def end(self) -> None:
@@ -145,6 +145,8 @@ class Turn:
                 request.finish()
             except Exception as exc:  # noqa: BLE001 - as above
                 self._failed(request, exc)
+        if self._waiting:
+            self.flush()
         requests, self._requests = self._requests, []
         for connection, data in requests:
             try:
