@@ -12,7 +12,7 @@ import asyncio
 from time import monotonic
 from typing import Protocol
 
-_PATIENCE_S = 0.0005  # how long a write waits for others in a long turn
+_PATIENCE_S = 0.0005  # how long a write waits for others where many coroutines write in a turn
 
 
 class Reader(Protocol):
@@ -94,7 +94,7 @@ class Turn:
             self._plan()
 
     def write(self, transport: asyncio.Transport, data: bytes) -> None:
-        """Write soon: at the end of this turn, or when the first one has waited for long."""
+        """Write soon: after this step, or at the end of this turn, or when the first one has waited for long."""
         waiting = self._waiting
         waiting.append((transport, data))
         if len(waiting) == 1:
@@ -146,7 +146,7 @@ class Turn:
             except Exception as exc:  # noqa: BLE001 - as above
                 self._failed(request, exc)
         if self._waiting:
-            self.flush()
+            self.flush()  # answers do not wait for the requests of others
         requests, self._requests = self._requests, []
         for connection, data in requests:
             try:
