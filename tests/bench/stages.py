@@ -155,6 +155,7 @@ def stages_of(path: HotPath, exchange: Exchange) -> list[Stage]:
         path.pool.submit(call, nobody)
         path.plane.turn.end()
         path.engine.data_received(exchange.reply)
+        path.plane.turn.end()
         path.engine_wire.take()
 
     def write_down() -> None:
@@ -235,6 +236,7 @@ def stream_costs(path: HotPath, exchange: StreamExchange, rounds: int) -> Stream
         client.data_received(exchange.request)
         path.plane.turn.end()
         engine.data_received(exchange.first)
+        path.plane.turn.end()
         opened = clock()
         for _ in range(WORDS - 1):
             engine.data_received(exchange.word)

@@ -3,11 +3,13 @@
 import os
 import random
 import re
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
@@ -18,22 +20,29 @@ from sluice.testing.nursery import Forked, Start, this_nursery
 
 Value = TypeVar("Value")
 _WORKERS = 8
+_PORTS = range(3_000, 10_000)
+_given: deque[int] = deque(maxlen=200)  # what was given last may not be listened on yet
 
 
 def free_port() -> int:
     """Return a TCP port of the loopback address that nobody listens on now.
 
-    Workers of pytest-xdist never get the same one: what a test starts takes seconds to listen, and until then a port is free for others too.
+    It lies below the ports that Linux gives to outgoing connections and to whoever asks for any, and the workers of pytest-xdist draw from
+    ports of their own: what a test starts takes seconds to listen, and until then its port is free for others too.
     """
     worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")  # noqa: TID251 - no setting, but who asks
+    mine = range(_PORTS.start + int(worker) % _WORKERS, _PORTS.stop, _WORKERS) if worker.isdigit() else _PORTS
     while True:
+        port = secrets.choice(mine)  # tests may seed `random`
+        if port in _given:
+            continue
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if (
-            not worker.isdigit() or port // 2 % _WORKERS == int(worker) % _WORKERS
-        ):  # Linux gives odd ports, or even ones
-            return port
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _given.append(port)
+        return port
 
 
 def free_port_base() -> int:
