@@ -125,7 +125,8 @@ def test_a_table_describes_itself() -> None:
     )
 
 
-cells = st.text(st.characters(exclude_characters=";:\n\r#", min_codepoint=32, max_codepoint=126), max_size=6)
+# A column of numbers loses its unit, and the commas between thousands: "0%" is read as 0.
+cells = st.text(st.characters(exclude_characters=";:\n\r#%$,", min_codepoint=32, max_codepoint=126), max_size=6)
 
 
 @given(st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=6))
