@@ -85,7 +85,8 @@ class RestingServer(uvicorn.Server):
         for guest in self._guests():
             guest.be_last()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._forced.wait(), self._drain_s)
+            async with asyncio.timeout(self._drain_s):
+                await self._forced.wait()
         last_call = None
         if self._finish_s is not None:
             last_call = asyncio.get_running_loop().call_later(self._finish_s, self._give_up)

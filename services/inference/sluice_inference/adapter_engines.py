@@ -72,7 +72,8 @@ class AdapterEngines:
             self._loops.start(_loop(keeper), keeper.run)
         limit = self._spec.start_timeout_s
         try:
-            await asyncio.wait_for(self._until_ready(name), limit)
+            async with asyncio.timeout(limit):
+                await self._until_ready(name)
         except TimeoutError as exc:
             await self._end(name)
             raise EngineFailed(f"The engine of the adapter {name!r} was not ready after {limit:g} s.") from exc

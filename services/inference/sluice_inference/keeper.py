@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Collection, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -203,7 +204,8 @@ class EngineKeeper:
         try:
             if self._own is not None:
                 await self._own.leave()
-            await asyncio.wait_for(self._at_rest.wait(), limit)
+            async with asyncio.timeout(limit):
+                await self._at_rest.wait()
         except TimeoutError:
             _log.error("engine %s did not stop within %.0f s", self.spec.id, limit)
 
@@ -381,12 +383,11 @@ class EngineKeeper:
         self._metrics.restarts.labels(self.spec.id).inc()
         pause = (self._life.retry_at or now) - now
         _log.warning("engine %s: %s Trying again in %.1f s.", self.spec.id, error.detail, pause)
-        try:
-            await asyncio.wait_for(self._changed.wait(), pause)
-        except TimeoutError:
-            return
-        if self._wanted == "running":
-            self._life = lifecycle.asked_to_restart(self._life)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._changed.wait()
+                if self._wanted == "running":
+                    self._life = lifecycle.asked_to_restart(self._life)
 
     # Small parts.
 

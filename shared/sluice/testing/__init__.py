@@ -7,6 +7,7 @@ from sluice.testing.apps import (
     asgi_client,
     environment_of,
     platform_settings,
+    redis_at,
     service_client,
     service_headers,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "free_port_base",
     "platform_settings",
     "postgres_server",
+    "redis_at",
     "service_client",
     "service_headers",
     "valkey_process",

@@ -7,10 +7,12 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
+from redis.asyncio import Redis
 from starlette.types import ASGIApp
 
 from sluice.auth import Role, ServiceTokens
 from sluice.clients.http import HttpAnswer, ServiceClient
+from sluice.redis import open_redis
 from sluice.settings import PlatformSettings
 from sluice.telemetry.tracing import Tracing
 
@@ -30,6 +32,11 @@ def platform_settings(tmp_path: Path, **overrides: Any) -> PlatformSettings:
         **overrides,
     }
     return PlatformSettings(_env_file=None, **values)
+
+
+def redis_at(url: str) -> Redis:
+    """Return a client that is opened as the services open theirs."""
+    return open_redis(PlatformSettings(_env_file=None, env="dev", redis_url=url))
 
 
 def environment_of(settings: PlatformSettings) -> dict[str, str]:

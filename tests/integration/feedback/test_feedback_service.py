@@ -1,6 +1,7 @@
 """The feedback service on a real Valkey, with SQLite and with PostgreSQL."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from sluice import queues
 from sluice.contracts.feedback import FeedbackRecorded
 from sluice.contracts.usage import UsageRecorded
 from sluice.settings import PlatformSettings
-from sluice.testing import asgi_client, service_headers
+from sluice.testing import asgi_client, redis_at, service_headers
 from sluice_feedback.app import create_app
 from sluice_feedback.settings import Settings
 from sluice_feedback.wiring import MIGRATIONS, open_deps
@@ -31,7 +32,7 @@ async def http(platform: PlatformSettings) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def store(platform: PlatformSettings) -> AsyncIterator[Redis]:
-    client = Redis.from_url(platform.redis_url)
+    client = redis_at(platform.redis_url)
     yield client
     await client.aclose()
 
@@ -176,7 +177,8 @@ async def test_usage_tells_which_interactions_are_known(http: httpx.AsyncClient,
 async def test_feedback_is_counted_by_the_version_of_the_prompt_that_was_asked_with(
     http: httpx.AsyncClient, store: Redis
 ) -> None:
-    asked = [("req_a", 1, 10.0), ("req_b", 1, 11.0), ("req_c", 2, 12.0), ("req_d", 2, 99.0)]
+    begun = float(int(time.time()))  # interactions of long ago are forgotten
+    asked = [("req_a", 1, begun), ("req_b", 1, begun + 1), ("req_c", 2, begun + 2), ("req_d", 2, begun + 89)]
     events = [usage(name, prompt="greet", prompt_version=version, at=at) for name, version, at in asked]
     await queues.append(store, queues.USAGE, [*events, usage("req_e"), usage("req_a", tenant="globex")])
     await give(http, interaction_id="req_a", feedback_type="thumbs", thumbs="up")
@@ -188,7 +190,7 @@ async def test_feedback_is_counted_by_the_version_of_the_prompt_that_was_asked_w
     await give(http, interaction_id="req_e", feedback_type="thumbs", thumbs="up")
 
     async def counted() -> Any:
-        query = {"prompt": "greet", "from": 10, "to": 99}
+        query = {"prompt": "greet", "from": begun, "to": begun + 89}
         found = (await http.get("/v1/feedback/prompts", params=query, headers=ACME)).json()["data"]
         return found if len(found) == 2 else None
 

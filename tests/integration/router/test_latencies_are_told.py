@@ -4,11 +4,11 @@ import time
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
 from sluice.clock import SystemClock
 from sluice.contracts.targets import latency_key
 from sluice.contracts.usage import UsageRecorded
+from sluice.testing import redis_at
 from sluice_gateway.domain.usage_rows import UsageRows
 from sluice_gateway.usage.latencies import LatencyBoard
 from sluice_router.adapters.latencies import Latencies
@@ -36,7 +36,7 @@ def rows(deployment: str, seconds: list[float], **fields: Any) -> UsageRows:
 
 
 async def test_a_router_reads_what_the_worker_tells(flushed_valkey: str) -> None:
-    async with Redis.from_url(flushed_valkey) as redis:
+    async with redis_at(flushed_valkey) as redis:
         board, read = LatencyBoard(redis, SystemClock()), Latencies(redis).read
         await board.take(
             [
@@ -54,7 +54,7 @@ async def test_a_router_reads_what_the_worker_tells(flushed_valkey: str) -> None
         assert "few" not in await read(names), "told at most once a second"
         await redis.set(latency_key("never"), b"nonsense")
         assert await read(["never", "whole"]) == {"whole": 0.2}
-    lost = Redis.from_url("redis://127.0.0.1:9/0")
+    lost = redis_at("redis://127.0.0.1:9/0")
     await LatencyBoard(lost, SystemClock()).take([rows("whole", [0.1] * 9)])
     assert await Latencies(lost).read(["whole"]) == {}
     await lost.aclose()

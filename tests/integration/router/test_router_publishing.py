@@ -19,7 +19,7 @@ from sluice.contracts.engine import EngineList, EngineStatus
 from sluice.contracts.routing import SNAPSHOT_KEY, RoutingSnapshot
 from sluice.queues import ROUTING_CHANGED, subscribe
 from sluice.settings import PlatformSettings
-from sluice.testing import Valkey, admin_headers, asgi_client, platform_settings, valkey_process
+from sluice.testing import Valkey, admin_headers, asgi_client, platform_settings, redis_at, valkey_process
 from sluice_router.adapters.publisher import LEASE_KEY
 from sluice_router.app import create_app
 from sluice_router.settings import Settings
@@ -57,7 +57,7 @@ def valkey() -> Iterator[Valkey]:
 
 @pytest.fixture
 async def store(valkey: Valkey) -> AsyncIterator[Redis]:
-    client = Redis.from_url(valkey.url)
+    client = redis_at(valkey.url)
     yield client
     await client.aclose()
 

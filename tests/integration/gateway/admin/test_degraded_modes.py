@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 from tests.integration.databases import fresh_database
 from tests.integration.gateway.control_plane import running_gateway, snapshot, trail
 
@@ -18,7 +17,7 @@ from sluice.contracts.routing import SNAPSHOT_KEY, RoutingSnapshot
 from sluice.contracts.usage import UsageRecorded
 from sluice.errors import DependencyUnavailable
 from sluice.queues import Stream
-from sluice.testing import admin_headers, platform_settings, valkey_process
+from sluice.testing import admin_headers, platform_settings, redis_at, valkey_process
 from sluice_gateway.adapters.routing import SnapshotHolder
 from sluice_gateway.domain.ports import UsageFields
 from sluice_gateway.usage.shipper import RedisEventStream
@@ -47,7 +46,7 @@ async def until(check: Callable[[], bool], seconds: float = 10.0) -> None:
 
 @asynccontextmanager
 async def holding(url: str, router: RouterStub, seen: list[int]):  # type: ignore[no-untyped-def]
-    redis = Redis.from_url(url, socket_connect_timeout=0.5)
+    redis = redis_at(url)
     holder = SnapshotHolder(redis, router, lambda made: seen.append(made.version), reload_s=0.2)
     loops = [asyncio.create_task(holder.follow()), asyncio.create_task(holder.look())]
     try:
@@ -76,7 +75,7 @@ async def test_the_router_is_asked_while_redis_is_away_and_versions_never_go_bac
             assert holder.current is not None
             assert holder.current.version == 5
             server.start()
-            async with Redis.from_url(server.url) as redis:
+            async with redis_at(server.url) as redis:
                 await redis.set(SNAPSHOT_KEY, snapshot(6).model_dump_json())
             await until(lambda: seen == [5, 6])
 
@@ -135,7 +134,7 @@ def entries_of(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
 
 async def test_the_stream_takes_no_more_than_its_slowest_consumers_can_still_read(flushed_valkey: str) -> None:
     stream = Stream("test.usage", UsageRecorded, keep=100)
-    async with Redis.from_url(flushed_valkey) as redis:
+    async with redis_at(flushed_valkey) as redis:
         target = RedisEventStream(redis, stream)
         for group in ("quick", "slow"):
             await redis.xgroup_create(stream.name, group, id="0", mkstream=True)
@@ -159,7 +158,7 @@ async def test_the_stream_takes_no_more_than_its_slowest_consumers_can_still_rea
 
 
 async def test_a_stream_that_nobody_reads_is_bounded(flushed_valkey: str) -> None:
-    async with Redis.from_url(flushed_valkey) as redis:
+    async with redis_at(flushed_valkey) as redis:
         target = RedisEventStream(redis, Stream("test.unread", UsageRecorded, keep=10))
         taken = 0
         while await target.append(b"[1]"):

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple, TypeVar
 
 import pytest
-from redis.asyncio import Redis
 from tests.unit.gateway.keys.tenants import PEPPER, directory, header, lineage, stored
 
 from sluice.errors import DependencyUnavailable
 from sluice.queues import KEYS_CHANGED, KeysChanged, publish
+from sluice.testing import redis_at
 from sluice_gateway.adapters.key_ring import KeyRingKeeper
 from sluice_gateway.domain.ring import MemoryKeyRing
 from sluice_gateway.domain.tenancy import Directory, Lineage, StoredOrganization, StoredTeam
@@ -95,7 +95,7 @@ def revoked(ring: MemoryKeyRing) -> bool:
 @pytest.mark.parametrize("slow", ["message", "load"])
 async def test_a_slow_read_does_not_undo_a_revocation(flushed_valkey: str, slow: str) -> None:
     database, ring = SlowDatabase(), RecordingRing()
-    async with Redis.from_url(flushed_valkey) as redis:
+    async with redis_at(flushed_valkey) as redis:
         keeper = KeyRingKeeper(database, ring, redis, reload_s=60)
         async with following(keeper):
             async with asyncio.timeout(10):
@@ -120,7 +120,7 @@ async def test_an_answer_of_another_process_is_not_undone_by_an_older_change_of_
     database, ring = SlowDatabase(), MemoryKeyRing(PEPPER)
     older = database.now
     database.now = lineage(stored(1, revoked_at=5))
-    async with Redis.from_url(flushed_valkey) as redis:
+    async with redis_at(flushed_valkey) as redis:
         keeper = KeyRingKeeper(database, ring, redis, reload_s=60)
         await keeper.load()
         await keeper.key_changed(older)
@@ -129,7 +129,7 @@ async def test_an_answer_of_another_process_is_not_undone_by_an_older_change_of_
 
 async def test_a_change_holds_here_although_the_database_went_away_after_it(flushed_valkey: str) -> None:
     database, ring = SlowDatabase(), MemoryKeyRing(PEPPER)
-    async with Redis.from_url(flushed_valkey) as redis:
+    async with redis_at(flushed_valkey) as redis:
         keeper = KeyRingKeeper(database, ring, redis, reload_s=60)
         await keeper.load()
         assert not revoked(ring)

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
-from redis.asyncio import Redis
 from tests.integration.gateway.control_plane import Gateway, running_gateway, snapshot
 
 from sluice.contracts.gateway import ApiKey, CreatedApiKey
@@ -15,7 +14,7 @@ from sluice.contracts.sampling import SamplingPolicy
 from sluice.migrations import upgrade
 from sluice.queues import ROUTING_CHANGED, RoutingChanged, publish
 from sluice.settings import PlatformSettings
-from sluice.testing import admin_headers, service_headers
+from sluice.testing import admin_headers, redis_at, service_headers
 from sluice_gateway.domain.ports import KeyRecord
 from sluice_gateway.wiring import MIGRATIONS
 
@@ -281,7 +280,7 @@ async def test_ready_needs_keys_a_snapshot_and_the_journal(gateway: Gateway, flu
         "keys": True,
         "journal": True,
     }
-    async with Redis.from_url(flushed_valkey) as redis:
+    async with redis_at(flushed_valkey) as redis:
         await redis.set(SNAPSHOT_KEY, snapshot(3).model_dump_json())
         await publish(redis, ROUTING_CHANGED, RoutingChanged(version=3))
         await within_a_second(lambda: gateway.deps.routing.current is not None)

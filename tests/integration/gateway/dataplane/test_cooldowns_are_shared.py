@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import httpx
 from gateway_parts import Parts, Served, deployment, model, serving, snapshot
 from openai_provider import Behaviour, Provider
-from redis.asyncio import Redis
 
 from sluice.clock import SystemClock
+from sluice.testing import redis_at
 from sluice_gateway.adapters.cooldown_channel import CooldownChannel
 from sluice_gateway.dataplane.deps import Options
 
@@ -19,7 +19,7 @@ BODY = {"model": "small", "messages": [{"role": "user", "content": "What is a fo
 
 @asynccontextmanager
 async def sharing(url: str, routing: object, options: Options) -> AsyncIterator[Served]:
-    async with serving(Parts(options=options), routing) as gateway, Redis.from_url(url) as redis:
+    async with serving(Parts(options=options), routing) as gateway, redis_at(url) as redis:
         channel = CooldownChannel(redis, gateway.plane.cooldowns, SystemClock())
         loops = [asyncio.create_task(channel.send()), asyncio.create_task(channel.follow())]
         try:
@@ -82,7 +82,7 @@ async def test_a_gateway_that_starts_later_knows_of_a_pause(
     routing = snapshot(model("small", deployment("d", provider.base_url)))
     async with sharing(flushed_valkey, routing, Options()) as one:
         assert (await client.post(one.url + CHAT, json=BODY)).status_code == 429
-        async with Redis.from_url(flushed_valkey) as redis, asyncio.timeout(10):
+        async with redis_at(flushed_valkey) as redis, asyncio.timeout(10):
             while not await redis.exists("sluice:deployment:rest:d"):
                 await asyncio.sleep(0.005)
         async with sharing(flushed_valkey, routing, Options()) as late:
@@ -98,7 +98,7 @@ async def test_without_redis_each_gateway_keeps_to_itself_and_says_so(
     provider.default = Behaviour(status=500)
     async with (
         serving(Parts(), snapshot(model("small", deployment("d", provider.base_url)))) as gateway,
-        Redis.from_url("redis://127.0.0.1:9") as redis,
+        redis_at("redis://127.0.0.1:9") as redis,
     ):
         sending = asyncio.create_task(CooldownChannel(redis, gateway.plane.cooldowns, SystemClock()).send())
         for _ in range(4):

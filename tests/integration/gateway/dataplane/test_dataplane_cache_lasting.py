@@ -17,7 +17,7 @@ from sluice.clock import SystemClock
 from sluice.contracts.routing import CachePolicy, Policy
 from sluice.db import Database, open_database
 from sluice.migrations import upgrade
-from sluice.testing import platform_settings
+from sluice.testing import platform_settings, redis_at
 from sluice_gateway.adapters.answer_cache import Invalidations, RedisAnswers
 from sluice_gateway.answer_store import AnswerStore
 from sluice_gateway.cache.lasting import LastingAnswers
@@ -57,7 +57,7 @@ async def database(tmp_path: Path, database_url: str) -> AsyncIterator[Database]
 
 @pytest.fixture
 async def redis(flushed_valkey: str) -> AsyncIterator[Redis]:
-    client = Redis.from_url(flushed_valkey)
+    client = redis_at(flushed_valkey)
     yield client
     await client.aclose()
 

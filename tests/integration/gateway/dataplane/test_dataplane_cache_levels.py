@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from sluice.clock import SystemClock
 from sluice.contracts.routing import CachePolicy, Policy
+from sluice.testing import redis_at
 from sluice_gateway.adapters.answer_cache import Invalidations, RedisAnswers
 from sluice_gateway.cache.levels import AnswerCache
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
@@ -56,7 +57,7 @@ async def said(client: httpx.AsyncClient, served: Served, **changes: Any) -> str
 
 @pytest.fixture
 async def redis(flushed_valkey: str) -> AsyncIterator[Redis]:
-    client = Redis.from_url(flushed_valkey)
+    client = redis_at(flushed_valkey)
     yield client
     await client.aclose()
 
@@ -105,7 +106,7 @@ async def test_what_is_invalidated_no_gateway_uses(provider: Provider, client: h
 
 
 async def test_without_redis_requests_go_on(provider: Provider, client: httpx.AsyncClient) -> None:
-    redis = Redis.from_url("redis://127.0.0.1:1/0")
+    redis = redis_at("redis://127.0.0.1:1/0")
     async with gateway(provider, redis) as alone:
         assert await said(client, alone) == "miss"
         assert await said(client, alone) == "hit; level=l1"

@@ -22,7 +22,15 @@ from sluice.contracts.embeddings import EmbeddingReply, EmbeddingRequest
 from sluice.contracts.routing import SNAPSHOT_KEY, CachePolicy, Policy, SemanticCache, SemanticTuning
 from sluice.settings import PlatformSettings
 from sluice.telemetry.tracing import Tracing
-from sluice.testing import FakeClock, ServiceProcess, admin_headers, environment_of, free_port, platform_settings
+from sluice.testing import (
+    FakeClock,
+    ServiceProcess,
+    admin_headers,
+    environment_of,
+    free_port,
+    platform_settings,
+    redis_at,
+)
 from sluice_gateway.adapters.answer_cache import Invalidations, RedisAnswers
 from sluice_gateway.adapters.asked_questions import RedisQuestions
 from sluice_gateway.adapters.tuning_samples import RedisSamples
@@ -62,7 +70,7 @@ def retrieval(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Iterator
 
 @pytest.fixture
 async def redis(flushed_valkey: str) -> AsyncIterator[Redis]:
-    client = Redis.from_url(flushed_valkey)
+    client = redis_at(flushed_valkey)
     yield client
     await client.aclose()
 
@@ -274,7 +282,7 @@ async def test_a_gateway_process_has_all_of_it_wired(
     }
     place = deployment("d1", provider.base_url)
     routing = snapshot(model("kept", place, policy="kept"), policies=POLICIES)
-    async with Redis.from_url(flushed_valkey) as client:
+    async with redis_at(flushed_valkey) as client:
         await client.set(SNAPSHOT_KEY, routing.model_dump_json())
         policy = SemanticCache(tune=SemanticTuning())
         for similarity, agrees in ((0.97, True), (0.96, False), (0.9, True)):

@@ -255,7 +255,8 @@ async def test_a_stream_comes_as_it_is_made_and_ends_when_the_caller_goes(runnin
         lines = answer.aiter_lines()
         assert await anext(lines) == "data: 0"
         assert time.monotonic() - began < 2
-    await asyncio.wait_for(running.owner.broke_off.wait(), 5)
+    async with asyncio.timeout(5):
+        await running.owner.broke_off.wait()
 
 
 async def test_an_owner_that_is_slow_is_said_in_a_sentence(running: Running) -> None:

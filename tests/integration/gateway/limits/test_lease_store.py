@@ -9,6 +9,7 @@ from lease_bank import Bank
 from redis.asyncio import Redis
 
 from sluice.errors import DependencyUnavailable
+from sluice.testing import redis_at
 from sluice.testing.servers import Valkey, valkey_process
 from sluice_gateway.adapters.lease_store import RUN, RedisLeaseStore
 from sluice_gateway.domain.leases import NANO, Ask, CounterName, Grant
@@ -44,7 +45,7 @@ async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Open]:
         spent = {BUDGET: {life or "-": int(dollars * NANO) for life, dollars in SPENT.items()}}
         yield Bank(spent=spent).opened
         return
-    redis = Redis.from_url(request.getfixturevalue("flushed_valkey"))
+    redis = redis_at(request.getfixturevalue("flushed_valkey"))
     yield opener(redis)
     await redis.aclose()
 
@@ -113,7 +114,7 @@ async def test_a_grant_of_which_a_process_has_not_heard_is_not_counted_as_spent(
 
 @pytest.fixture
 async def redis(flushed_valkey: str) -> AsyncIterator[Redis]:
-    client = Redis.from_url(flushed_valkey)
+    client = redis_at(flushed_valkey)
     yield client
     await client.aclose()
 
@@ -152,7 +153,7 @@ async def test_after_redis_lost_its_data_all_tell_what_they_have_before_anything
     emptied: Callable[[Valkey, Redis], Awaitable[None]],
 ) -> None:
     with valkey_process() as valkey:
-        redis = Redis.from_url(valkey.url)
+        redis = redis_at(valkey.url)
         a, b = opener(redis, grace_s=1.0)("a"), opener(redis, grace_s=1.0)("b")
         first = await a.exchange([ask(need=1, least=1)])
         assert (first.settling, first.grants[0].amount) == (True, 0)
@@ -168,7 +169,7 @@ async def test_after_redis_lost_its_data_all_tell_what_they_have_before_anything
 
 
 async def test_a_redis_that_is_away_is_told_as_such() -> None:
-    redis = Redis.from_url("redis://127.0.0.1:9/0")
+    redis = redis_at("redis://127.0.0.1:9/0")
     store = RedisLeaseStore(redis, Records({}), "a", grace_s=0, dead_after_s=9)
     with pytest.raises(DependencyUnavailable):
         await store.exchange([ask(need=1)])

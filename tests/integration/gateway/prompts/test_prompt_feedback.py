@@ -5,14 +5,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from redis.asyncio import Redis
 from tests.integration.databases import set_up_schema
 from tests.integration.gateway.control_plane import running_gateway
 from tests.integration.gateway.prompts.calls import GREET, NOON, ask, key, usage
 
 from sluice import queues
 from sluice.settings import PlatformSettings
-from sluice.testing import ServiceProcess, environment_of, free_port, service_headers, wait_until
+from sluice.testing import ServiceProcess, environment_of, free_port, redis_at, service_headers, wait_until
 from sluice_feedback.wiring import MIGRATIONS
 from sluice_gateway.domain.usage_rows import UsageRows
 
@@ -36,7 +35,7 @@ async def test_versions_are_compared_by_what_people_said(platform: PlatformSetti
         own = await key(gateway)
         await ask(gateway, own, "POST", "", 201, GREET)
         await gateway.deps.usage.insert(UsageRows.of(rows))
-        async with Redis.from_url(platform.redis_url) as redis:
+        async with redis_at(platform.redis_url) as redis:
             await queues.append(redis, queues.USAGE, rows)
         headers = service_headers("feedback", "acme")
         for request, thumbs in (("req_a", "down"), ("req_b", "up")):
