@@ -2,8 +2,8 @@
 
     python -m tests.quality.guardrail.definitions [FILE.json …]
 
-The attacks and the ordinary definitions are our own words. `DEV` was looked at while the rules for definitions were written; `HELD_OUT` was written after
-them and only counted. FILE holds JSON, one object a line, with `function` (a list of functions) or `name` and `parameters` in it, such as the
+The attacks and the ordinary definitions are our own words. `DEV` was looked at while the rules for definitions were written; `HELD_OUT` was written
+with it, before them, and only counted; the rules know some of its words. FILE holds JSON, one object a line, with `function` (a list of functions) or `name` and `parameters` in it, such as the
 data inside the wheel `bfcl-eval` (Apache-2.0): descriptions of functions by others, all of them harmless.
 """
 
