@@ -167,12 +167,8 @@ class StreamConsumer(Generic[Item]):
     async def _bury(self, entries: Sequence[tuple[bytes, dict[bytes, bytes]]], *, acknowledge: bool = True) -> None:
         async with self.redis.pipeline(transaction=True) as pipe:
             for entry_id, values in entries:
-                pipe.xadd(
-                    self.stream.dead_letters,
-                    {b"id": entry_id, **values},
-                    maxlen=100_000,
-                    approximate=True,
-                )
+                whole: dict[Any, Any] = {b"id": entry_id, **values}
+                pipe.xadd(self.stream.dead_letters, whole, maxlen=100_000, approximate=True)
                 if acknowledge:
                     pipe.xack(self.stream.name, self.group, entry_id)
             await pipe.execute()
