@@ -8,12 +8,12 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from sluice.contracts.base import Reply
 from sluice.contracts.feedback import FeedbackRecorded
@@ -255,27 +255,43 @@ class RowAppender(Generic[Payload]):
         return bool(await self._script(keys=[self._stream.name], args=[self._stream.keep, columns, rows]))
 
 
-async def publish(redis: Redis, channel: Channel[Payload], message: Payload) -> None:
-    """Tell all subscribers; nobody may be listening."""
-    await redis.publish(channel.name, message.model_dump_json())
+async def publish(redis: Redis, channel: Channel[Payload], message: Payload, *, within_s: float = 2.0) -> None:
+    """Tell all subscribers; nobody may be listening.
+
+    Raises:
+        OSError or RedisError: Redis cannot be reached, or does not answer within `within_s` seconds.
+    """
+    async with asyncio.timeout(within_s):
+        await redis.publish(channel.name, message.model_dump_json())
 
 
 async def subscribe(
-    redis: Redis, channel: Channel[Payload], *, on_connect: Callable[[], Awaitable[None]] | None = None
+    redis: Redis,
+    channel: Channel[Payload],
+    *,
+    on_connect: Callable[[], Awaitable[None]] | None = None,
+    quiet_s: float = 30.0,
 ) -> AsyncIterator[Payload]:
     """Yield messages until cancelled; reconnects by itself.
 
-    `on_connect` runs after each (re)connection: what was published in between is lost, so read the truth there.
+    `on_connect` runs after each (re)connection: what was published in between is lost, so read the truth there. After `quiet_s`
+    seconds without a message Redis is asked whether it is there; a connection on which it does not answer as long again is given up.
     """
     pause = 0.2
     while True:
         pubsub = redis.pubsub()
         try:
             await pubsub.subscribe(channel.name)
+            asked = False
             while True:
-                message = await pubsub.get_message(timeout=None)
+                message = await pubsub.get_message(timeout=quiet_s)
                 if message is None:
+                    if asked:
+                        raise RedisTimeoutError("the connection is silent")
+                    asked = True
+                    await pubsub.ping()
                     continue
+                asked = False
                 if message["type"] == "message":
                     yield channel.payload.model_validate_json(message["data"])
                 elif message["type"] == "subscribe":
@@ -293,158 +309,3 @@ async def subscribe(
             pause = min(pause * 2, 5.0)
         finally:
             await pubsub.aclose()  # type: ignore[no-untyped-call]
-
-
-Handler = Callable[[Sequence[Item]], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class StreamConsumer(Generic[Item]):
-    """Reads a stream as one consumer of a group and hands batches to `handle`, which must be idempotent.
-
-    `read` tells what an entry holds (`stream.read`: its payloads). The first entry after a pause waits `gather_s` for others, so
-    that a batch under load is large. A batch is acknowledged when `handle` returns. When it raises, the entries stay pending, are delivered again, and
-    after `max_deliveries` go to the stream's dead-letter stream. Entries of a consumer that died are taken over after
-    `claim_after_ms`. When Redis is away it waits and goes on where it was.
-    """
-
-    redis: Redis
-    stream: Stream[Any]
-    read: Callable[[Entry], Found[Item]]
-    group: str
-    consumer: str
-    handle: Handler[Item]
-    batch: int = 200
-    gather_s: float = 0.0
-    block_ms: int = 5000
-    claim_after_ms: int = 15_000
-    max_deliveries: int = 5
-    on_dead_letter: Callable[[int], None] = field(default=lambda count: None)
-
-    async def run(self) -> None:
-        """Consume until cancelled."""
-        pause = 0.2
-        while True:
-            try:
-                await self._ensure_group()
-                await self._read_own_pending()
-                pause = 0.2
-                while True:
-                    await self._take_over()
-                    await self._read_new()
-            except REDIS_DOWN as exc:
-                _log.warning(
-                    "stream %s: Redis is away (%s); trying again in %.1f s", self.stream.name, type(exc).__name__, pause
-                )
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 5.0)
-            except ResponseError as exc:
-                if "NOGROUP" not in str(exc):  # a Redis that lost its data: make the group again
-                    raise
-
-    async def _ensure_group(self) -> None:
-        try:
-            await self.redis.xgroup_create(self.stream.name, self.group, id="0", mkstream=True)
-        except ResponseError as exc:
-            if "BUSYGROUP" not in str(exc):
-                raise
-
-    async def _read_own_pending(self) -> None:
-        # What this consumer had read before it was killed comes first.
-        last = b"0"
-        while True:
-            reply = await self.redis.xreadgroup(self.group, self.consumer, {self.stream.name: last}, count=self.batch)
-            entries = _entries(reply)
-            if not entries:
-                return
-            last = entries[-1][0]
-            await self._process(entries)
-
-    async def _read_new(self) -> None:
-        reply = await self.redis.xreadgroup(
-            self.group, self.consumer, {self.stream.name: b">"}, count=self.batch, block=self.block_ms
-        )
-        entries = _entries(reply)
-        if not entries:
-            return
-        if self.gather_s and len(entries) < self.batch:
-            await asyncio.sleep(self.gather_s)
-            more = self.batch - len(entries)
-            entries += _entries(
-                await self.redis.xreadgroup(self.group, self.consumer, {self.stream.name: b">"}, count=more)
-            )
-        await self._process(entries)
-
-    async def _take_over(self) -> None:
-        reply = await self.redis.xautoclaim(
-            self.stream.name, self.group, self.consumer, min_idle_time=self.claim_after_ms, count=self.batch
-        )
-        claimed = [(entry_id, values) for entry_id, values in reply[1] if values]
-        if not claimed:
-            return
-        pending = await self.redis.xpending_range(
-            self.stream.name, self.group, claimed[0][0], claimed[-1][0], count=len(claimed), consumername=self.consumer
-        )
-        tries = {row["message_id"]: int(row["times_delivered"]) for row in pending}
-        spent = [entry for entry in claimed if tries.get(entry[0], 0) > self.max_deliveries]
-        if spent:
-            await self._bury(spent)
-        gone = {entry_id for entry_id, _ in spent}
-        await self._process([entry for entry in claimed if entry[0] not in gone])
-
-    async def _process(self, entries: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> None:
-        good: list[Item] = []
-        bad: list[tuple[bytes, dict[bytes, bytes]]] = []
-        bad_rows: list[tuple[bytes, dict[bytes, bytes]]] = []
-        for entry_id, values in entries:
-            try:
-                found = self.read(values)
-            except (ValueError, KeyError, TypeError):
-                bad.append((entry_id, values))
-                continue
-            good += found.items
-            bad_rows += [(entry_id, {b"d": row}) for row in found.unreadable]
-        if bad:
-            await self._bury(bad)
-        buried = {entry_id for entry_id, _ in bad}
-        left = [entry_id for entry_id, _ in entries if entry_id not in buried]
-        if good:
-            try:
-                await self.handle(good)
-            except Exception:  # noqa: BLE001 - the top of a consumer: logged; entries stay pending and come again
-                _log.exception(
-                    "stream %s: a batch of %d was not handled; it will be delivered again", self.stream.name, len(good)
-                )
-                await asyncio.sleep(1.0)
-                return
-        if bad_rows:
-            await self._bury(bad_rows, acknowledge=False)
-        if left:
-            await self.redis.xack(self.stream.name, self.group, *left)
-
-    async def _bury(self, entries: Sequence[tuple[bytes, dict[bytes, bytes]]], *, acknowledge: bool = True) -> None:
-        async with self.redis.pipeline(transaction=True) as pipe:
-            for entry_id, values in entries:
-                pipe.xadd(
-                    self.stream.dead_letters,
-                    {b"id": entry_id, b"d": values.get(b"d") or values.get(b"rows", b"")},
-                    maxlen=100_000,
-                    approximate=True,
-                )
-                if acknowledge:
-                    pipe.xack(self.stream.name, self.group, entry_id)
-            await pipe.execute()
-        _log.error("stream %s: %d entries went to %s", self.stream.name, len(entries), self.stream.dead_letters)
-        self.on_dead_letter(len(entries))
-
-
-def _entries(reply: object) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    # redis-py answers RESP2 as [[stream, entries]] and RESP3 as {stream: [entries]}.
-    if not reply:
-        return []
-    if isinstance(reply, dict):
-        lists = next(iter(reply.values()))
-        found = lists[0] if lists and isinstance(lists[0], list) else lists
-        return list(found)
-    assert isinstance(reply, list)
-    return list(reply[0][1])

@@ -50,6 +50,7 @@ def make_celery(service: str, platform: PlatformSettings) -> Celery:
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
             "socket_connect_timeout": 2,
+            "socket_timeout": 10,
             "socket_keepalive": True,
             "health_check_interval": 30,
         },
@@ -61,10 +62,11 @@ def make_celery(service: str, platform: PlatformSettings) -> Celery:
 
 
 class TaskSender:
-    """Sends tasks from asynchronous code."""
+    """Sends tasks from asynchronous code; nobody waits longer than `within_s` seconds for a broker that does not answer."""
 
-    def __init__(self, celery: Celery) -> None:
+    def __init__(self, celery: Celery, *, within_s: float = 5.0) -> None:
         self._celery = celery
+        self._within_s = within_s
 
     async def send(self, task: Task[Payload], payload: Payload) -> None:
         """Put a task into its queue.
@@ -79,7 +81,8 @@ class TaskSender:
             queue=f"{_QUEUE_PREFIX}{task.queue}",
         )
         try:
-            await asyncio.to_thread(send)
+            async with asyncio.timeout(self._within_s):
+                await asyncio.to_thread(send)
         except (OperationalError, OSError) as exc:
             raise DependencyUnavailable(
                 "The job queue cannot be reached; the job is kept and will be sent later."

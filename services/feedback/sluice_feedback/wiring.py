@@ -13,12 +13,13 @@ from redis.asyncio import Redis
 
 from sluice.auth import ServiceTokens
 from sluice.clock import Clock, SystemClock
+from sluice.consumer import StreamConsumer
 from sluice.contracts.feedback import FeedbackRecorded, ReviewReason
 from sluice.contracts.usage import UsageRecorded
 from sluice.db import open_database
 from sluice.health import Probe
 from sluice.loops import Supervisor
-from sluice.queues import FEEDBACK, USAGE, StreamConsumer
+from sluice.queues import FEEDBACK, USAGE
 from sluice.redis import open_redis
 from sluice.service import deps_of
 from sluice.settings import PlatformSettings

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from sluice.contracts.paging import Order
@@ -149,14 +149,12 @@ class KeyStore:
     async def rotate(
         self, key_id: str, within: str | None, change: Callable[[StoredKey], StoredKey], grace_s: int, trail: Trail
     ) -> Lineage:
-        """Replace the secret of a key that is not revoked; the old one works for another `grace_s` seconds."""
+        """Replace the secret of a key that is not revoked; the old one, and those before it, work for another `grace_s` seconds at most."""
         async with self._database.write() as session:
             row = await _locked(session, key_id, within)
             before = key_of(row)
             after = change(before)
-            if grace_s:
-                retired = RetiredSecretRow(digest=before.digest, key_id=key_id, valid_until=int(trail.at) + grace_s)
-                session.add(retired)
+            await _retire(session, before, int(trail.at) + grace_s if grace_s else None)
             write_change(session, row, (before, after), "rotate", trail)
             await session.flush()
             return await _lineage(session, row)
@@ -292,6 +290,17 @@ async def _shared_team(session: AsyncSession, team_id: str, organization_id: str
     if row is None or row.deleted_at is not None or organization_id not in (None, row.organization_id):
         raise no_team(team_id)
     return team_of(row)
+
+
+async def _retire(session: AsyncSession, key: StoredKey, until: int | None) -> None:
+    # Earlier secrets live no longer than the one that goes now: who rotates a stolen key means all of them.
+    earlier = RetiredSecretRow.key_id == key.id
+    if until is None:
+        await session.execute(delete(RetiredSecretRow).where(earlier))
+        return
+    longer = update(RetiredSecretRow).where(earlier, RetiredSecretRow.valid_until > until)
+    await session.execute(longer.values(valid_until=until))
+    session.add(RetiredSecretRow(digest=key.digest, key_id=key.id, valid_until=until))
 
 
 async def _lineage(session: ReadSession, row: ApiKeyRow) -> Lineage:

@@ -1,16 +1,21 @@
 """Queries on the gateway's database: transcripts."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import orjson
-from sqlalchemy import ColumnElement, delete, insert, select, tuple_
+from sqlalchemy import ColumnElement, String, delete, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from sluice.contracts.paging import Order
+from sluice.contracts.tenancy import AuditRecord
 from sluice.contracts.transcripts import Transcript as ShownTranscript
 from sluice.db import Database
+from sluice_gateway.audit_store import audit_row
+from sluice_gateway.domain.audit import Trail
 from sluice_gateway.domain.errors import CursorUnknown, TranscriptNotFound
 from sluice_gateway.domain.transcripts import Transcript, TranscriptFilter
-from sluice_gateway.tables import TranscriptRow
+from sluice_gateway.tables import AuditRow, TranscriptRow
 
 _BATCH = 500
 _PLAIN = (
@@ -30,6 +35,12 @@ _PLAIN = (
     "complete",
 )
 
+_LENGTHS = {
+    name: kind.length
+    for name in _PLAIN
+    if isinstance(kind := TranscriptRow.__table__.columns[name].type, String) and kind.length
+}
+
 
 class TranscriptStore:
     """Transcripts. Every method raises DependencyUnavailable when the database is away."""
@@ -38,9 +49,11 @@ class TranscriptStore:
         self._database = database
 
     async def add(self, transcripts: Sequence[Transcript]) -> None:
-        """Add new ones."""
+        """Add new ones; those that are there already change nothing. Texts that callers chose are cut to their columns."""
+        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        statement = insert(TranscriptRow).on_conflict_do_nothing(index_elements=["id"])
         async with self._database.write() as session:
-            await session.execute(insert(TranscriptRow), [_values(one) for one in transcripts])
+            await session.execute(statement, [_values(one) for one in transcripts])
 
     async def page(
         self, wanted: TranscriptFilter, now: float, *, limit: int, after: str | None, order: Order
@@ -85,23 +98,40 @@ class TranscriptStore:
             f"There is no transcript of {transcript_id}. One is kept where a policy has `transcripts`, and for as long as it says."
         )
 
-    async def delete(self, wanted: TranscriptFilter) -> int:
-        """Delete all that match, some at a time, and return how many."""
+    async def delete(self, wanted: TranscriptFilter, trail: Trail) -> int:
+        """Delete all that match, some at a time, and return how many.
+
+        For each organisation one audit record says how many are gone, at every moment.
+        """
+        records: dict[str, AuditRecord] = {}
         gone = 0
         while True:
-            chosen = select(TranscriptRow.id).where(*_conditions(wanted)).limit(_BATCH)
+            chosen = select(TranscriptRow.id, TranscriptRow.organization_id).where(*_conditions(wanted)).limit(_BATCH)
             async with self._database.write() as session:
-                ids = list(await session.scalars(chosen))
-                if ids:
-                    await session.execute(delete(TranscriptRow).where(TranscriptRow.id.in_(ids)))
-            gone += len(ids)
-            if len(ids) < _BATCH:
+                found = (await session.execute(chosen)).all()
+                if found:
+                    await session.execute(delete(TranscriptRow).where(TranscriptRow.id.in_([row.id for row in found])))
+                for organization, count in Counter(row.organization_id for row in found).items():
+                    known = records.get(organization)
+                    if known is None:
+                        records[organization] = trail.transcripts_deleted(organization, wanted, count)
+                        session.add(audit_row(records[organization]))
+                        continue
+                    before = {**(known.before or {}), "deleted": (known.before or {})["deleted"] + count}
+                    records[organization] = known.model_copy(update={"before": before})
+                    await session.execute(update(AuditRow).where(AuditRow.id == known.id).values(before=before))
+            gone += len(found)
+            if len(found) < _BATCH:
                 return gone
 
 
 def _values(transcript: Transcript) -> dict[str, object]:
+    plain = {name: getattr(transcript, name) for name in _PLAIN}
+    for name, most in _LENGTHS.items():
+        if isinstance(text := plain[name], str):
+            plain[name] = text.replace("\x00", "")[:most]  # PostgreSQL holds none
     return {
-        **{name: getattr(transcript, name) for name in _PLAIN},
+        **plain,
         "redacted": transcript.redact is not None,
         "request": orjson.dumps(transcript.request).decode(),
         "answer": orjson.dumps(transcript.answer).decode(),

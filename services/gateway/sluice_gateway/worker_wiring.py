@@ -14,13 +14,14 @@ from sluice.clients.feedback import FeedbackClient
 from sluice.clients.http import AiohttpTransport, ServiceClient
 from sluice.clients.router import RouterClient
 from sluice.clock import SystemClock
+from sluice.consumer import StreamConsumer
 from sluice.contracts.usage import UsageRecorded
 from sluice.db import Database, open_database
 from sluice.errors import DependencyUnavailable
 from sluice.health import Probe
 from sluice.ids import new_id
 from sluice.loops import Supervisor
-from sluice.queues import USAGE, StreamConsumer
+from sluice.queues import USAGE
 from sluice.redis import open_redis
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry

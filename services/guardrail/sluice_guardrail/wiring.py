@@ -133,7 +133,12 @@ def _warm_up(policies: PolicySet, languages: Languages) -> None:
     # The numbering plans of a region are read at its first number, and the model of languages is opened at its first text:
     # better now than in a request.
     rules = [policy.rules for policy in policies.policies.values()]
-    sections = [each for rule in rules for each in (rule.input, rule.tool_results, rule.context, rule.output) if each]
+    sections = [
+        each
+        for rule in rules
+        for each in (rule.input, rule.tool_results, rule.context, rule.definitions, rule.output)
+        if each
+    ]
     list(find_phones("phone 030 1234567", sorted({region for each in sections for region in each.pii.phone_regions})))
     if any(each.scanners.language for each in sections):
         languages.best("Which language is this?")

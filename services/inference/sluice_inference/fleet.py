@@ -1,16 +1,19 @@
 """LoRA adapters over all engines of the host: an adapter is on every engine that serves its model, or on none."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 from sluice.contracts.engine import AdapterList, AdapterLoad, AdapterStatus
 from sluice_inference.adapters.adapter_file import AdapterFile, find_gguf_adapter, read_adapter, read_gguf_adapter
 from sluice_inference.adapters.processes import model_file
-from sluice_inference.domain.errors import AdapterNotFound, AdapterRefused
-from sluice_inference.domain.lora import gguf_misfit, misfit
+from sluice_inference.domain.errors import AdapterNotFound, AdapterRefused, EngineFailed
+from sluice_inference.domain.lora import Adapter, gguf_misfit, misfit
 from sluice_inference.domain.specs import EngineSpec, LlamaCppSpec, VllmSpec
 from sluice_inference.keeper import EngineKeeper
+
+_log = logging.getLogger(__name__)
 
 
 class Fleet:
@@ -27,7 +30,7 @@ class Fleet:
         return AdapterList(data=tuple(self._status(name) for name in names))
 
     async def load(self, wanted: AdapterLoad) -> AdapterStatus:
-        """Load an adapter on every engine that serves its model; if one of them refuses, none keeps it.
+        """Load an adapter on every engine that serves its model; if one of them refuses, all hold what they held before.
 
         Raises:
             AdapterRefused: no engine of this host takes it, or its name is taken.
@@ -39,14 +42,13 @@ class Fleet:
                 why_not = await asyncio.to_thread(_misfit, keeper.spec, Path(wanted.path))
                 if why_not is not None:
                     raise AdapterRefused(f"The adapter {wanted.name!r} cannot be loaded: {why_not}.")
+            before = [dict(keeper.adapters) for keeper in keepers]
             outcomes = await asyncio.gather(
                 *(keeper.load_adapter(wanted.name, wanted.path) for keeper in keepers), return_exceptions=True
             )
             failed = next((one for one in outcomes if isinstance(one, BaseException)), None)
             if failed is not None:
-                await asyncio.gather(
-                    *(keeper.unload_adapter(wanted.name) for keeper in keepers), return_exceptions=True
-                )
+                await asyncio.gather(*(_put_back(*one) for one in zip(keepers, before, strict=True)))
             await self._keep()
             if failed is not None:
                 raise failed
@@ -95,6 +97,18 @@ class Fleet:
             loaded_at=min(adapter.loaded_at for adapter in adapters),
             last_used_at=max((one.last_used_at for one in adapters if one.last_used_at is not None), default=None),
         )
+
+
+async def _put_back(keeper: EngineKeeper, before: Mapping[str, Adapter]) -> None:
+    try:
+        for name, adapter in list(keeper.adapters.items()):
+            if name not in before or before[name].path != adapter.path:
+                await keeper.unload_adapter(name)
+        for name, adapter in before.items():
+            if name not in keeper.adapters:
+                await keeper.load_adapter(name, adapter.path)
+    except (EngineFailed, AdapterRefused) as exc:
+        _log.error("engine %s does not take back what it held: %s", keeper.spec.id, exc.detail)
 
 
 def _misfit(spec: EngineSpec, path: Path) -> str | None:

@@ -155,7 +155,7 @@ class EngineKeeper:
         """Load an adapter, and return the name of the one that had to make room for it.
 
         Raises:
-            EngineFailed: the engine is not ready or refused it; it holds what it held before.
+            EngineFailed: the engine is not ready or refused it; what made room is gone (`Fleet` puts it back).
         """
         async with self._loading:
             if self._life.state != "ready":

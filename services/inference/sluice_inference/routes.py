@@ -99,7 +99,7 @@ async def list_adapters(deps: DepsDep, caller: CallerDep) -> AdapterList:
 async def load_adapter(deps: DepsDep, caller: AdminDep, wanted: AdapterLoad) -> AdapterStatus:
     """Load an adapter on every engine that serves its model; the router offers it as a model of its own a second later.
 
-    Where an engine is full, the adapter that was used longest ago makes room (`evicted`). If one engine refuses, none keeps it.
+    Where an engine is full, the adapter that was used longest ago makes room (`evicted`). If one engine refuses, all hold what they held before.
     """
     return await deps.fleet.load(wanted)
 

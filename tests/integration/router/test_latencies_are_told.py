@@ -54,6 +54,11 @@ async def test_a_router_reads_what_the_worker_tells(flushed_valkey: str) -> None
         assert "few" not in await read(names), "told at most once a second"
         await redis.set(latency_key("never"), b"nonsense")
         assert await read(["never", "whole"]) == {"whole": 0.2}
+        await redis.config_set("maxmemory", "1")  # a Redis that is full takes nothing new; usage is stored all the same
+        try:
+            await LatencyBoard(redis, SystemClock()).take([rows("whole", [0.1] * 9)])
+        finally:
+            await redis.config_set("maxmemory", "0")
     lost = redis_at("redis://127.0.0.1:9/0")
     await LatencyBoard(lost, SystemClock()).take([rows("whole", [0.1] * 9)])
     assert await Latencies(lost).read(["whole"]) == {}

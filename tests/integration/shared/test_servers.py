@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from sluice.consumer import StreamConsumer
 from sluice.contracts.feedback import FeedbackRecorded
 from sluice.db import Session, open_database
 from sluice.errors import DependencyUnavailable
 from sluice.migrations import upgrade
-from sluice.queues import FEEDBACK, KEYS_CHANGED, KeysChanged, StreamConsumer, append, publish, subscribe
+from sluice.queues import FEEDBACK, KEYS_CHANGED, KeysChanged, append, publish, subscribe
 from sluice.redis import open_redis
 from sluice.schema import is_current, wait_for_schema
 from sluice.testing import platform_settings, valkey_process, valkey_server
@@ -99,7 +100,9 @@ async def test_a_batch_that_fails_comes_again_and_bad_entries_are_buried(tmp_pat
                 raise RuntimeError("first try fails")
             seen.extend(event.event_id for event in events)
 
-        consumer = StreamConsumer(redis, FEEDBACK, FEEDBACK.read, "g", "c", handle, block_ms=50, claim_after_ms=10)
+        consumer = StreamConsumer(
+            redis, FEEDBACK, FEEDBACK.read, "g", "c", handle, block_ms=50, claim_after_ms=10, pause_s=0.01
+        )
         task = asyncio.create_task(consumer.run())
         async with asyncio.timeout(10):
             while len(seen) < 2:

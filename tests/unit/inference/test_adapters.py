@@ -55,7 +55,7 @@ class Engines:
         return Reading(adapters=self.running)
 
     async def load_adapter(self, spec: EngineSpec, name: str, path: str) -> None:
-        if spec.id in self.refusing:
+        if not self.refusing.isdisjoint({spec.id, f"{spec.id}:{path}"}):
             raise EngineFailed("no room")
         self.holding.setdefault(spec.id, set()).add(name)
 
@@ -127,6 +127,27 @@ async def test_if_one_engine_refuses_none_keeps_it(tmp_path: Path) -> None:
             await fleet.load(wanted("a"))
         assert fleet.listed().data == ()
         assert world.holding == {"e1": set()}
+
+
+async def test_a_refused_adapter_takes_none_with_it(tmp_path: Path) -> None:
+    """What the engines held before they hold afterwards: what made room, and what was asked for again while one was away."""
+    world = Engines()
+    async with hosting(world, tmp_path / "a.json", remote(1), remote(2)) as fleet:
+        for name in "ab":
+            await fleet.load(wanted(name))
+        world.refusing = {"e2:/adapters/c"}
+        with pytest.raises(EngineFailed, match="no room"):
+            await fleet.load(wanted("c"))
+        assert world.holding == {"e1": {"a", "b"}, "e2": {"a", "b"}}
+        assert [(one.name, one.engines) for one in fleet.listed().data] == [("a", ("e1", "e2")), ("b", ("e1", "e2"))]
+        with pytest.raises(EngineFailed, match="no room"):
+            await fleet.load(wanted("a").model_copy(update={"path": "/adapters/c"}))
+        assert world.holding == {"e1": {"a", "b"}, "e2": {"a", "b"}}
+        assert [one.path for one in fleet.listed().data] == ["/adapters/a", "/adapters/b"]
+        world.refusing = {"e2:/adapters/a"}
+        with pytest.raises(EngineFailed, match="no room"):
+            await fleet.load(wanted("a"))  # asked for again, while one is away
+        assert world.holding == {"e1": {"a", "b"}, "e2": {"a", "b"}}
 
 
 async def test_an_engine_or_a_service_that_starts_anew_gets_its_adapters_again(tmp_path: Path) -> None:

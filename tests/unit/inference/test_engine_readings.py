@@ -40,6 +40,16 @@ def test_vllm_counters_add_up_over_engines() -> None:
     assert parse_reading(VLLM) == Reading(7, 5, 1200.0, 12.0, 10.0, None)
 
 
+def test_what_is_no_number_is_not_read() -> None:
+    """A share of nothing is NaN in some engines: it must not stay in our totals for ever."""
+    assert parse_reading("vllm:num_requests_running NaN\nvllm:generation_tokens_total +Inf\n") == Reading()
+
+
+def test_the_cache_of_an_engine_with_several_cores_is_as_full_as_they_are_on_average() -> None:
+    cores = "".join(f'vllm:kv_cache_usage_perc{{engine="{core}"}} {share}\n' for core, share in enumerate((0.5, 0.75)))
+    assert parse_reading(cores).kv_used == 0.625
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", "<html>not metrics</html>", "# only a comment"])
 def test_what_is_no_exposition_gives_an_empty_reading(text: str) -> None:
     assert parse_reading(text) == Reading()

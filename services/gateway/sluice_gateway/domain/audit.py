@@ -1,7 +1,7 @@
-"""The audit log: who changed what of organisations, teams, keys and prices."""
+"""The audit log: who changed what of organisations, teams, keys and prices, and who deleted transcripts."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from sluice.contracts.tenancy import AuditActor, AuditRecord, AuditTarget, AuditVerb
@@ -9,6 +9,7 @@ from sluice_gateway.domain.errors import OrganizationNotFound
 from sluice_gateway.domain.keys import StoredKey
 from sluice_gateway.domain.prices import StoredPrice
 from sluice_gateway.domain.tenancy import StoredOrganization, StoredTeam, differing
+from sluice_gateway.domain.transcripts import TranscriptFilter
 
 Audited = StoredOrganization | StoredTeam | StoredKey | StoredPrice
 
@@ -77,6 +78,22 @@ class Trail:
     def deleted(self, thing: Audited) -> AuditRecord:
         """Return the record of a deletion."""
         return self._record("delete", thing, _content(thing), None)
+
+    def transcripts_deleted(self, organization_id: str, wanted: TranscriptFilter, deleted: int) -> AuditRecord:
+        """Return the record of a deletion of transcripts of one organisation: by which filters, and how many."""
+        filters = {name: value for name, value in asdict(wanted).items() if value is not None}
+        return AuditRecord(
+            id=self.new_id("aud"),
+            at=self.at,
+            actor=self.actor.kind,
+            actor_id=self.actor.id,
+            action="delete",
+            target="transcripts",
+            target_id="transcripts",
+            organization_id=organization_id,
+            before={**filters, "deleted": deleted},
+            request_id=self.request_id,
+        )
 
     def _record(
         self, action: AuditVerb, thing: Audited, before: dict[str, Any] | None, after: dict[str, Any] | None

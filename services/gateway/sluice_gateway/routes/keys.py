@@ -132,7 +132,7 @@ async def change_key(key_id: PathId, body: UpdateApiKey, deps: DepsDep, trail: O
 async def rotate_key(
     key_id: PathId, deps: DepsDep, trail: OperatorsTrailDep, response: Response, body: RotateApiKey | None = None
 ) -> CreatedApiKey:
-    """Give a key a new secret, shown this once; the old one works for another `grace_s` seconds, by default not at all."""
+    """Give a key a new secret, shown this once; the old one, and those before it, work for another `grace_s` seconds at most, by default not at all."""
     return _with_secret(await deps.keys.rotate(key_id, body or RotateApiKey(), trail), response, trail.at)
 
 

@@ -13,7 +13,7 @@ from sluice.contracts.usage import UsageStatus
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
 from sluice_gateway.domain.errors import CursorUnknown, FilterMissing, TranscriptNotFound
 from sluice_gateway.domain.transcripts import TranscriptFilter
-from sluice_gateway.routes.admin import OperatorDep, PathId
+from sluice_gateway.routes.admin import OperatorDep, OperatorsTrailDep, PathId
 from sluice_gateway.routes.usage import At, EndUser, KeyId, TeamId
 from sluice_gateway.wiring import DepsDep
 
@@ -54,13 +54,15 @@ async def list_transcripts(
 
 
 @router.delete("", summary="Delete transcripts", responses=problem_responses(FilterMissing))
-async def delete_transcripts(query: Annotated[Which, Query()], deps: DepsDep, actor: OperatorDep) -> TranscriptsDeleted:
-    """Delete all transcripts that match, such as those of an end user; at least one filter is needed."""
+async def delete_transcripts(
+    query: Annotated[Which, Query()], deps: DepsDep, trail: OperatorsTrailDep
+) -> TranscriptsDeleted:
+    """Delete all transcripts that match, such as those of an end user; at least one filter is needed. The audit log says so."""
     if not query.model_fields_set:
         raise FilterMissing(
             "Say which transcripts: `tenant`, `key_id`, `end_user`, `request_id`, `to` or another filter."
         )
-    return TranscriptsDeleted(deleted=await deps.transcripts.delete(_filter(query, actor.tenant)))
+    return TranscriptsDeleted(deleted=await deps.transcripts.delete(_filter(query, trail.actor.tenant), trail))
 
 
 @router.get("/{transcript_id}", summary="Get one transcript", responses=problem_responses(TranscriptNotFound))

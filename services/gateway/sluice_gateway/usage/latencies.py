@@ -5,10 +5,10 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from sluice.clock import Clock
 from sluice.contracts.targets import LATENCY_KEPT_S, DeploymentLatency, latency_key
-from sluice.redis import REDIS_DOWN
 from sluice_gateway.domain.usage_rows import UsageRows
 
 _log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ _DEPLOYMENTS = 2000
 class LatencyBoard:
     """Keeps the latest hundred answered requests of each deployment and writes into Redis what nine in ten of them took at most.
 
-    It reads usage records behind the requests, so that no request pays for it. Degraded mode: what Redis does not take is told with the next records.
+    It reads usage records behind the requests, so that no request pays for it. Degraded mode: what Redis does not take (it is away, or full) is told with the next records.
     """
 
     def __init__(self, redis: Redis, clock: Clock) -> None:
@@ -69,7 +69,7 @@ class LatencyBoard:
                     pipe.set(latency_key(deployment), found.model_dump_json(), ex=LATENCY_KEPT_S)
             try:
                 await pipe.execute()
-            except REDIS_DOWN as exc:
+            except (RedisError, OSError) as exc:
                 _log.warning("latencies of deployments cannot be told (%s)", type(exc).__name__)
                 return
         self._untold -= told

@@ -33,7 +33,10 @@ from sluice_guardrail.domain.masking import Masks
 from sluice_guardrail.domain.names import PERSON, find_people
 from sluice_guardrail.domain.ngrams import grams
 from sluice_guardrail.domain.output_filter import UNSAFE_KINDS, find_output_marks
+from sluice_guardrail.domain.phrases import PHRASES
+from sluice_guardrail.domain.planted import PLANTED
 from sluice_guardrail.domain.policy import (
+    DEFINITION_ROLE,
     FOREIGN_ROLES,
     TOOL_ROLES,
     FilterRules,
@@ -164,9 +167,8 @@ def _input_piece(
     decided = _personal_data(segment, folded, rules.pii, checkpoint, tools)
     injection = rules.injection
     if segment.role not in injection.trusted_roles and (injection.action, injection.hidden) != ("allow", "allow"):
-        foreign = segment.role in FOREIGN_ROLES
         decided += _turn(
-            "prompt_injection", injection.on_error, tools, lambda: _injection(folded, injection, heads, foreign=foreign)
+            "prompt_injection", injection.on_error, tools, lambda: _injection(folded, injection, heads, segment.role)
         )
     scanned = scan(segment.text, folded, rules.scanners, tools, segment.role, asked=asked)
     return replace(_finish(segment, folded, decided, scanned, observe=policy.mode == "observe"), rules=rules)
@@ -175,7 +177,7 @@ def _input_piece(
 def _over_turns(pieces: list[_Piece], policy: Policy, heads: Heads | None, tools: Tools) -> list[_Piece]:
     """Return the pieces with what the last turns of the user say together, unless one of them is blocked already."""
     rules = policy.input.injection
-    others = (*rules.trusted_roles, *FOREIGN_ROLES)
+    others = (*rules.trusted_roles, *FOREIGN_ROLES, DEFINITION_ROLE)
     turns = [at for at, piece in enumerate(pieces) if piece.segment.role not in others][-rules.turns :]
     if len(turns) < 2 or rules.action == "allow" or any(piece.blocked for piece in pieces):
         return pieces
@@ -352,16 +354,18 @@ def _policy_kind(finding: Finding) -> PiiKind:
     return next((kind for kind in DETECTORS if kind == finding.detector), "secret")
 
 
-def _injection(folded: Folded, rules: InjectionRules, heads: Heads | None, *, foreign: bool) -> list[Decided]:
+def _injection(folded: Folded, rules: InjectionRules, heads: Heads | None, role: str) -> list[Decided]:
     decided: list[Decided] = []
+    foreign, defines = role in FOREIGN_ROLES, role == DEFINITION_ROLE
     if foreign and heads is not None and rules.hidden != "allow":
         wishes = find_hidden(folded.text, grams(folded.text, folded.skeleton), heads.documents, rules.threshold)
         decided += [Decided(wish, "prompt_injection", _taken(rules.hidden)) for wish in merge_overlaps(wishes)]
     if rules.action == "allow":
         return decided
     # What is a wish and no order may stand in a document by the thousand: there the head for documents judges alone.
-    head = None if heads is None or foreign or not rules.classifier else heads.prompts
-    result = score_injection(folded, head)
+    # A definition is made of orders: there phrases judge, and those of planted orders besides.
+    head = None if heads is None or foreign or defines or not rules.classifier else heads.prompts
+    result = score_injection(folded, head, (PHRASES, PLANTED) if defines else (PHRASES,))
     if result.score <= rules.threshold:
         return decided
     # The segment's score decided; each span carries it, so that a reader sees what was compared with the threshold.

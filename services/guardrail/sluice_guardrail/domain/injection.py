@@ -4,7 +4,7 @@ Asking about a system prompt is not an attack; ordering the model to reveal or i
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sluice_guardrail.domain.disguises import Reading, readings
@@ -12,7 +12,7 @@ from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.folding import Folded
 from sluice_guardrail.domain.hidden import OUT_OF_PLACE, HiddenHead, find_hidden_orders
 from sluice_guardrail.domain.ngrams import Grams, grams
-from sluice_guardrail.domain.phrases import NEEDLES, RULES, Rule
+from sluice_guardrail.domain.phrases import PHRASES, Phrases, Rule
 from sluice_guardrail.domain.second import Cascade
 from sluice_guardrail.domain.skeleton import lowered, skeleton
 
@@ -83,7 +83,9 @@ class Heads:
     documents: HiddenHead
 
 
-def score_injection(folded: Folded, head: Cascade | None = None) -> InjectionResult:
+def score_injection(
+    folded: Folded, head: Cascade | None = None, phrases: Sequence[Phrases] = (PHRASES,)
+) -> InjectionResult:
     """Return the score of a folded text; spans count its characters.
 
     Phrases of different kinds add up as independent evidence (1 − ∏(1 − w)); of one kind only the strongest counts. The
@@ -91,16 +93,16 @@ def score_injection(folded: Folded, head: Cascade | None = None) -> InjectionRes
     """
     text, plain = folded.text, folded.skeleton
     low = lowered(text)
-    found = list(_find(low))
+    found = list(_find(low, phrases))
     if head is not None:
         found.extend(_learned(head, text, plain))
     if plain != low:
-        found.extend(_disguised(Reading(plain, 0, len(text), aligned=True), None))  # heads read the skeleton
+        found.extend(_disguised(Reading(plain, 0, len(text), aligned=True), None, phrases))  # heads read the skeleton
     quick = (
         None if head is None else replace(head, reader=None)
     )  # a text may hide many readings, and the encoder is slow
     for reading in readings(text):
-        found.extend(_disguised(reading, quick))
+        found.extend(_disguised(reading, quick, phrases))
     strongest: dict[str, float] = {}
     for finding in found:
         strongest[finding.kind] = max(strongest.get(finding.kind, 0.0), finding.score)
@@ -117,8 +119,8 @@ def _learned(head: Cascade, text: str, plain: str) -> Iterator[Finding]:
         yield Finding("injection", "prompt_injection", LEARNED, best.start, best.end, round(best.score, 4))
 
 
-def _disguised(reading: Reading, head: Cascade | None) -> Iterator[Finding]:
-    found = list(_find(lowered(reading.text)))
+def _disguised(reading: Reading, head: Cascade | None, phrases: Sequence[Phrases]) -> Iterator[Finding]:
+    found = list(_find(lowered(reading.text), phrases))
     # Mirrored plain text is no language: only phrases say something about it.
     if head is not None and not reading.mirrored:
         found.extend(_learned(head, reading.text, skeleton(reading.text)))
@@ -127,14 +129,12 @@ def _disguised(reading: Reading, head: Cascade | None) -> Iterator[Finding]:
         yield replace(finding, start=start, end=end, score=round(finding.score * _DISGUISE_FACTOR, 4))
 
 
-def _find(low: str) -> Iterator[Finding]:
-    present = NEEDLES.opened_by(low)
-    if not present:
-        return
-    for rule in RULES:
-        if any(map(present.isdisjoint, rule.needles)):
-            continue
-        if rule.gate.open_for(low):
+def _find(low: str, phrases: Sequence[Phrases]) -> Iterator[Finding]:
+    for rules, needles in phrases:
+        present = needles.opened_by(low)
+        for rule in rules if present else ():
+            if any(map(present.isdisjoint, rule.needles)) or not rule.gate.open_for(low):
+                continue
             for match in rule.pattern.finditer(low):
                 weight = rule.weight * _context(low, match.start(), match.end(), rule)
                 yield Finding("injection", "prompt_injection", rule.name, match.start(), match.end(), round(weight, 4))

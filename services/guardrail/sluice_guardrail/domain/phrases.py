@@ -6,7 +6,7 @@ says how sure the pattern alone makes us. Gaps between words are bounded, so tha
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sluice_guardrail.domain.gates import NeedleGates, PatternGate
 
@@ -32,6 +32,11 @@ RuleName = Literal[
     "training_data",
     "secrecy",
     "planted_markup",
+    "kept_from_user",
+    "secret_argument",
+    "talk_as_argument",
+    "other_tools",
+    "hidden_tag",
 ]
 
 
@@ -45,6 +50,13 @@ class Rule:
     weight: float
     ordered: bool
     gate: PatternGate
+
+
+class Phrases(NamedTuple):
+    """Rules that are looked for together, and the gates of all their needles."""
+
+    rules: tuple[Rule, ...]
+    needles: NeedleGates
 
 
 _S = r"[^\w]{1,4}"  # between two words
@@ -420,4 +432,4 @@ RULES: tuple[Rule, ...] = (
     ),
 )
 
-NEEDLES = NeedleGates(frozenset(needle for rule in RULES for group in rule.needles for needle in group))
+PHRASES = Phrases(RULES, NeedleGates(frozenset(needle for rule in RULES for group in rule.needles for needle in group)))

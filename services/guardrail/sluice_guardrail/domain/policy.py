@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
@@ -26,6 +27,7 @@ Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 
 TOOL_ROLES = ("tool", "function")
 FOREIGN_ROLES = (*TOOL_ROLES, "context")
+DEFINITION_ROLE = "definition"
 REFUSAL = "I can't provide that information."
 
 
@@ -135,7 +137,8 @@ class Policy(_Section):
     """One guard policy; in mode `observe` findings are reported and nothing is changed or blocked.
 
     `tool_results` holds for segments of role `tool` and `function`, `context` for those of role `context` (retrieved text);
-    without them `input` holds for these too. Detectors whose turn comes later than `deadline_ms` after the check began count as late,
+    without them `input` holds for these too. `definitions` holds for the descriptions of tools and schemas (role `definition`); without it the rules of
+    `input` for personal data, injection, hidden characters and URLs do, and none of those about what a user says. Detectors whose turn comes later than `deadline_ms` after the check began count as late,
     scanners those after `scan_ms` too. Without `deadline_ms` the service's own limit ends the whole check.
     """
 
@@ -146,13 +149,22 @@ class Policy(_Section):
     input: InputRules = InputRules()
     tool_results: InputRules | None = None
     context: InputRules | None = None
+    definitions: InputRules | None = None
     output: OutputRules = OutputRules()
 
     def rules_for(self, role: str) -> InputRules:
         """Return what holds for an input segment of this role."""
         if role in TOOL_ROLES:
             return self.tool_results or self.input
+        if role == DEFINITION_ROLE:
+            return self.definitions or self._of_definitions
         return (self.context or self.input) if role == "context" else self.input
+
+    @cached_property
+    def _of_definitions(self) -> InputRules:
+        found = self.input.scanners
+        kept = Scanners(invisible_text=found.invisible_text, urls=found.urls)
+        return InputRules(pii=self.input.pii, injection=self.input.injection, scanners=kept)
 
 
 class PolicyFile(_Section):

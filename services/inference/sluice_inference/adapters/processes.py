@@ -24,6 +24,7 @@ from sluice_inference.domain.specs import LlamaCppSpec, ManagedSpec
 
 _LOG_TAIL_BYTES = 65_536
 _LEFTOVER_GRACE_S = 2.0
+_SAME_S = 1.0
 
 
 class PidRecord(Reply):
@@ -95,7 +96,7 @@ class OsLauncher:
         command = self._command(spec)
         await asyncio.to_thread(check_template, spec)
         record = self._run_dir / f"engine-{spec.id}.json"
-        await asyncio.to_thread(_end_leftover, record)
+        await asyncio.to_thread(end_leftover, record)
         _refuse_taken_port(spec.host or self._host, spec.port, spec.id)
         try:
             log = self._prepared_log(spec.id)
@@ -243,13 +244,16 @@ def _write_record(record: Path, pid: int) -> None:
     record.write_text(PidRecord(pid=pid, created=created).model_dump_json(), encoding="utf-8")
 
 
-def _end_leftover(record: Path) -> None:
-    # Engines end when we die; one that does not (stopped by a debugger, hung in a driver) would hold port and memory.
+def end_leftover(record: Path) -> None:
+    """End the engine of an earlier life of the service, with its children, and forget its record.
+
+    Engines end when the service dies; one that does not (stopped by a debugger, hung in a driver) would hold port and memory.
+    """
     try:
         left = PidRecord.model_validate_json(record.read_bytes())
     except (OSError, ValidationError):
         return
-    members = [process for process in _group(left.pid) if process.create_time() >= left.created - 1.0]
+    members = [] if _is_another(left) else list(_group(left.pid))
     for process in members:
         with contextlib.suppress(psutil.Error):
             process.terminate()
@@ -259,6 +263,14 @@ def _end_leftover(record: Path) -> None:
             process.kill()
     psutil.wait_procs(alive, timeout=_LEFTOVER_GRACE_S)
     record.unlink(missing_ok=True)
+
+
+def _is_another(left: PidRecord) -> bool:
+    # A process id is given anew when nothing is left of the process and its group; in a container that is soon.
+    try:
+        return abs(psutil.Process(left.pid).create_time() - left.created) > _SAME_S
+    except psutil.Error:
+        return False
 
 
 def _group(leader: int) -> Iterable[psutil.Process]:

@@ -1,6 +1,8 @@
 """An engine's own counters, and the speeds that follow from two looks at them."""
 
+import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -91,8 +93,12 @@ PHASES: dict[Phase, tuple[str, ...]] = {
 
 
 def parse_reading(exposition: str) -> Reading:
-    """Read a Prometheus text exposition of llama.cpp or vLLM; series of one name are added up."""
+    """Read a Prometheus text exposition of llama.cpp or vLLM; series of one name are added up, shares averaged.
+
+    What is no finite number counts as not told.
+    """
     totals: dict[str, float] = {}
+    series: Counter[str] = Counter()
     running: tuple[float, str] = (0.0, "")
     for line in exposition.splitlines():
         match = None if line.startswith("#") else _SAMPLE.match(line)
@@ -102,6 +108,9 @@ def parse_reading(exposition: str) -> Reading:
             value = float(match.group(2))
         except ValueError:
             continue
+        if not math.isfinite(value):
+            continue
+        series[match.group(1)] += 1
         totals[match.group(1)] = totals.get(match.group(1), 0.0) + value
         if match.group(1) == _LORA and (named := _RUNNING.search(line)) is not None:
             running = max(running, (value, named.group(1)))  # the value says since when it holds
@@ -117,7 +126,7 @@ def parse_reading(exposition: str) -> Reading:
         generated_seconds=first(names.generated_seconds),
         prompt_tokens=first(names.prompt_tokens),
         prompt_seconds=first(names.prompt_seconds),
-        kv_used=first(names.kv_used),
+        kv_used=next((totals[name] / series[name] for name in names.kv_used if name in totals), None),
         prefix_asked=first(names.prefix_asked),
         prefix_found=first(names.prefix_found),
         phases=tuple(_timed(totals)),

@@ -30,7 +30,8 @@ def sample_of(exposition: str, at: float) -> Sample:
             bound, count = float(match.group(1)), float(match.group(2))
         except ValueError:
             continue
-        buckets[bound] = buckets.get(bound, 0.0) + count
+        if math.isfinite(count):
+            buckets[bound] = buckets.get(bound, 0.0) + count
     return Sample(at, parse_reading(exposition), buckets)
 
 

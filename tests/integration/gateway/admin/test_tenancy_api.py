@@ -216,11 +216,16 @@ async def test_a_rotated_key_has_a_new_secret_and_the_old_one_works_for_the_grac
     assert (second["id"], second["key"] != key["key"]) == (key["id"], True)
     assert second["prefix"] == second["key"][: len(second["prefix"])]
     assert [await admin.works(secret) for secret in (key["key"], second["key"])] == [200, 200]
-    third = await admin.ask("POST", path, 200)
+    third = await admin.ask("POST", path, 200)  # without grace, as for a key that leaked: all before it are over
     secrets = (key["key"], second["key"], third["key"])
-    assert [await admin.works(secret) for secret in secrets] == [200, 401, 200]
+    assert [await admin.works(secret) for secret in secrets] == [401, 401, 200]
     gateway.deps.ring.replace(await gateway.deps.key_store.all())  # as a gateway that starts now
-    assert [await admin.works(secret) for secret in secrets] == [200, 401, 200]
+    assert [await admin.works(secret) for secret in secrets] == [401, 401, 200]
+    fourth = await admin.ask("POST", path, 200, {"grace_s": 3600})
+    assert [await admin.works(secret) for secret in (third["key"], fourth["key"])] == [200, 200]
+    await admin.ask("POST", path, 200, {"grace_s": 60})
+    retired = (await gateway.deps.key_store.lineage(key["id"])).key.retired
+    assert len({secret.valid_until for secret in retired}) == 1, "the older one ends with the newer"
     await admin.ask("DELETE", f"/admin/keys/{key['id']}", 200)
     assert [await admin.works(secret) for secret in secrets] == [401, 401, 401]
     assert (await admin.ask("POST", path, 409))["code"] == "api_key_revoked"

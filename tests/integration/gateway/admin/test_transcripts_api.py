@@ -50,6 +50,34 @@ async def test_an_admin_key_reads_and_deletes_its_own_organisations_only(gateway
     assert (await gateway.client.get(PATH, headers=admin_headers())).json()["data"] == []
 
 
+async def test_a_deletion_is_in_the_audit_log_of_each_organisation_that_it_reached(gateway: Gateway) -> None:
+    mine = await admin_key(gateway, "acme")
+    own = (await gateway.client.get("/admin/keys", headers=mine)).json()["data"][0]["organization_id"]
+    many = [replace(ONE, id=f"tr_{number:04}", organization_id=own) for number in range(501)]
+    await gateway.deps.transcripts.add([*many, replace(ONE, id="tr_x", organization_id="org_2", tenant="other")])
+    gone = await gateway.client.delete(PATH, params={"end_user": "ann"}, headers=admin_headers())
+    assert gone.json()["deleted"] == 502
+    assert (await gateway.client.delete(PATH, params={"end_user": "ann"}, headers=mine)).json()["deleted"] == 0
+    listed = await gateway.client.get("/admin/audit", params={"target": "transcripts"}, headers=admin_headers())
+    records = {one["organization_id"]: one for one in listed.json()["data"]}
+    assert len(listed.json()["data"]) == 2, "none for what deleted nothing"
+    assert {name: one["before"]["deleted"] for name, one in records.items()} == {own: 501, "org_2": 1}
+    assert records[own]["before"]["end_user"] == "ann"
+    assert (records[own]["action"], records[own]["actor_id"], records[own]["after"]) == ("delete", "admin", None)
+    seen = await gateway.client.get("/admin/audit", params={"target": "transcripts"}, headers=mine)
+    assert [one["organization_id"] for one in seen.json()["data"]] == [own]
+
+
+async def test_odd_names_and_a_repeated_write_hold_nothing_up(gateway: Gateway) -> None:
+    """A caller says who its user is and which model it means, and nobody else's transcript is to wait for what it says."""
+    odd = replace(ONE, id="tr_2", end_user="a\x00b", model="m\x00" + "x" * 300)
+    await gateway.deps.transcripts.add([ONE, odd])
+    await gateway.deps.transcripts.add([ONE, replace(ONE, id="tr_3")])  # a shutdown came between writing and noting it
+    shown = (await gateway.client.get(PATH, params={"order": "asc"}, headers=admin_headers())).json()["data"]
+    assert [one["id"] for one in shown] == ["tr_1", "tr_2", "tr_3"]
+    assert (shown[1]["end_user"], shown[1]["model"]) == ("ab", "m" + "x" * 199)
+
+
 async def test_members_read_none_and_nobody_deletes_all_by_mistake(gateway: Gateway) -> None:
     member = await admin_key(gateway, "acme", "member")
     for method in ("GET", "DELETE"):

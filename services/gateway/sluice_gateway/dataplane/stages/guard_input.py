@@ -14,6 +14,7 @@ from sluice.errors import SluiceError
 from sluice.masking import Vault, names_in
 from sluice_gateway.dataplane.body import Fields, Kind
 from sluice_gateway.dataplane.context import GuardOutcome, RequestContext
+from sluice_gateway.dataplane.definitions import definitions, is_fixed
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import Blocked, InvalidRequest, not_checked, unchecked
 from sluice_gateway.dataplane.texts import Path, Piece, pieces, replaced
@@ -67,6 +68,24 @@ def judge(found: Sequence[Piece], verdicts: Sequence[InputVerdict]) -> Judgement
     # Each question knows the placeholders of those before it, so the last verdict that masks knows all.
     vault = next((verdict.vault for verdict in reversed(verdicts) if verdict.vault), ())
     return Judgement(blocked=False, issues=issues, changes=changes, vault=vault)
+
+
+def refuse_fixed(found: Sequence[Piece], judgement: Judgement) -> None:
+    """Refuse a request whose names of tools and properties, or allowed values, the policy would change: a schema stays as it was written.
+
+    Raises:
+        InvalidRequest: there are such.
+    """
+    fixed = {piece.path for piece in found if is_fixed(piece)}
+    for path, _ in judgement.changes:
+        if path in fixed:
+            holder = path[0] if len(path) == 1 else f"{path[0]}[{path[1]}]"
+            raise InvalidRequest(
+                f"A name or an allowed value in `{holder}` holds what the content policy takes out ({', '.join(judgement.issues)}), and names and allowed "
+                "values of a schema cannot be changed. Write it otherwise, or say it in a description.",
+                param=str(path[0]),
+                code="definition_refused",
+            )
 
 
 def reserved(found: Sequence[Piece]) -> tuple[VaultEntry, ...]:
@@ -136,7 +155,8 @@ class GuardInput:
         refuse_unreadable(ctx.fields, ctx.endpoint.kind)
         if ctx.form is not None or modalities(ctx.fields):
             let_pass_unread(ctx, self._deps)
-        found = ctx.pieces = pieces(ctx.fields, ctx.endpoint.kind)
+        ctx.pieces = pieces(ctx.fields, ctx.endpoint.kind)
+        found = [*ctx.pieces, *definitions(ctx.fields)]
         try:
             judgement = await self._ask(ctx, found)
         except SluiceError as exc:
@@ -149,6 +169,7 @@ class GuardInput:
         if judgement.blocked:
             ctx.judged("blocked")
             raise blocked_error(judgement.issues)
+        refuse_fixed(found, judgement)
         ctx.judged(_outcome(judgement))
         note_failures(ctx, self._deps, judgement.issues)
         # What was checked is what is sent: the bytes are written anew from the checked texts.
@@ -200,7 +221,7 @@ class GuardInput:
 
     async def observe(self, ctx: RequestContext) -> None:
         """Start asking and go on; the end of the request waits for the issues."""
-        found = pieces(ctx.fields, ctx.endpoint.kind)
+        found = [*pieces(ctx.fields, ctx.endpoint.kind), *definitions(ctx.fields)]
         ctx.observer = asyncio.get_running_loop().create_task(self._note(ctx, found))
 
     async def _note(self, ctx: RequestContext, found: list[Piece]) -> None:

@@ -76,7 +76,9 @@ class HarmRules(ScannerRules):
     action: ScanAction = "block"
     threshold: float = Field(0.8, ge=0, le=1)
     categories: dict[HarmCategory, Literal["block", "redact", "flag", "allow"]] = Field(default_factory=dict)
-    skip_roles: frozenset[str] = frozenset({"system", "developer", "assistant", "tool", "function", "context"})
+    skip_roles: frozenset[str] = frozenset(
+        {"system", "developer", "assistant", "tool", "function", "context", "definition"}
+    )
 
     def action_for(self, score: float, kind: str = "") -> ScanAction | None:
         """Return what to do about a phrase of this category with this score, None if nothing."""
@@ -120,7 +122,7 @@ class InjectionModelRules(ScannerRules):
 
     action: ScanAction = "block"
     model: str | None = Field(None, min_length=1, max_length=200)
-    skip_roles: frozenset[str] = frozenset({"system", "developer", "assistant"})
+    skip_roles: frozenset[str] = frozenset({"system", "developer", "assistant", "definition"})
 
 
 class Scanners(BaseModel):
