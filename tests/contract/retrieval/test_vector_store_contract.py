@@ -103,6 +103,18 @@ async def test_hidden_documents_are_not_found(vectors: VectorStore) -> None:
         assert [hit.passage.document_id for hit in hits] == ["doc_1"]
 
 
+async def test_hidden_documents_take_no_place_however_many_are_better(vectors: VectorStore) -> None:
+    near = unit(1)
+    far = [point(number, document="doc_2")._replace(dense=unit(number)) for number in range(2, 5)]
+    await vectors.upsert([*far, *(point(number)._replace(dense=near) for number in range(60))])
+    for probe in (Dense(near), Sparse(query_vector(terms("passage")))):
+        (hits,) = await vectors.search(scope(hidden=["doc_1"]), [probe], 2)
+        assert [hit.passage.document_id for hit in hits] == ["doc_2", "doc_2"]
+        (hits,) = await vectors.search(scope(hidden=["doc_2"]), [probe], 70)
+        assert {hit.passage.document_id for hit in hits} == {"doc_1"}
+        assert len(hits) == 60
+
+
 async def test_only_named_documents_are_searched(vectors: VectorStore) -> None:
     await vectors.upsert([point(1), point(2, document="doc_2"), point(3, document="doc_3")])
     for probe in (Dense(unit(2)), Sparse(query_vector(terms("passage")))):

@@ -46,6 +46,7 @@ _FLUSH_S = 5.0
 _VACUUM_MIN = 1000
 _VACUUM_SHARE = 0.2
 _QUIET_S = 30.0
+_SPARE = 20  # further hits that make up for hidden ones
 _SEARCH_EF = 128  # measured over 40,000 vectors: all of the 20 nearest are found, 98.6 % of them under a filter
 
 
@@ -139,6 +140,15 @@ class EdgeVectorStore:
                 return ()
             probe = probe._replace(vector=weighed)
         vectors = self._dense_names() if with_vectors else []
+        if scope.document_ids is None and scope.hidden_document_ids:
+            # To ask of each point whether it is hidden doubles the time of a search over a whole store (measured over
+            # 100,000 points: 9.5 ms, not 5); few hits are.
+            shown = scope._replace(hidden_document_ids=())
+            request = _query(shown, probe, limit + _SPARE, with_vectors=vectors, exact=self._exact)
+            found = await self._read(partial(self._shard.query, request))
+            seen = [hit for hit in found if hit.payload[DOCUMENT] not in scope.hidden_document_ids]
+            if len(seen) >= limit or len(found) < limit + _SPARE:
+                return seen[:limit]
         request = _query(scope, probe, limit, with_vectors=vectors, exact=self._exact)
         return await self._read(partial(self._shard.query, request))
 
