@@ -180,4 +180,7 @@ class Turn:
     def _failed(self, whose: Reader | Request, exc: Exception) -> None:
         said = {"message": "What a connection has read could not be handled.", "exception": exc}
         self._loop.call_exception_handler(said)
-        whose.refuse()
+        try:
+            whose.refuse()
+        except Exception as again:  # noqa: BLE001 - the others of this turn go on
+            self._loop.call_exception_handler({"message": "A connection could not be closed.", "exception": again})

@@ -158,6 +158,24 @@ async def test_a_mistake_in_one_step_closes_one_connection(step: str) -> None:
     assert [str(said["exception"]) for said in told] == [step]
 
 
+async def test_a_connection_that_cannot_be_closed_keeps_no_other_waiting() -> None:
+    steps: list[str] = []
+    told: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, said: told.append(said))
+    turn = Turn(loop)
+
+    class Stuck(Peer):
+        def refuse(self) -> None:
+            raise RuntimeError("refuse")
+
+    turn.request(Stuck(turn, steps, "bad", "request"), b"request")
+    turn.request(Peer(turn, steps, "good"), b"request")
+    await asyncio.sleep(0)
+    assert steps == ["request bad", "request good", "go good"]
+    assert [str(said["exception"]) for said in told] == ["request", "refuse"]
+
+
 async def test_what_comes_of_the_last_step_has_a_turn_of_its_own() -> None:
     steps: list[str] = []
     turn = Turn(asyncio.get_running_loop())
