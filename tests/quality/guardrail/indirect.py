@@ -1,6 +1,6 @@
 """Trains the head that finds wishes to an assistant in foreign documents, and reports on attacks and documents that it never saw.
 
-    python -m tests.quality.guardrail.indirect FOLDER --slabs DIR --intents FILE.jsonl.gz --routing FILE.jsonl.gz [--write]
+    python -m tests.quality.guardrail.indirect FOLDER --slabs DIR --routing FILE.jsonl.gz [--write]
 
 FOLDER holds the train split of BIPIA (Microsoft, MIT): `email_train`, `table_train` and `code_train` as `.jsonl.gz`, `text_attack_train` and
 `code_attack_train` as `.json.gz`; none of it is part of the repository. Reported by two heads, each trained on nothing
@@ -24,6 +24,7 @@ from typing import cast
 
 import numpy as np
 from tests.quality.guardrail.generate.documents import sentences
+from tests.quality.guardrail.generate.everyday import everyday
 from tests.quality.guardrail.generate.wishes import wishes
 from tests.quality.guardrail.sources import (
     KINDS,
@@ -47,7 +48,7 @@ from sluice_guardrail.domain.units import Surroundings, surroundings, units
 OUT = ROOT / "services/guardrail/sluice_guardrail/weights/hidden.npz"
 POSITIONS = ("start", "middle", "end")
 # How sure one must be at least, as a logit, and the share of the clean documents of a half that may be touched.
-FLOORS: Mapping[Surroundings, float] = {"prose": 0.5, "table": 0.0, "code": 3.0}
+FLOORS: Mapping[Surroundings, float] = {"prose": 0.75, "table": 0.0, "code": 3.5}
 RATE = 0.005
 _PERMISSIVE = re.compile(r"(?i)\b(?:MIT|BSD|Apache|PSF|ISC|Python Software)")
 _ASKS = re.compile(
@@ -88,9 +89,6 @@ def rows_of(options: argparse.Namespace) -> list[Row]:
     rows += [
         Row(text, True, family) for family, texts in attacks(100, 5).items() if family != "disguised" for text in texts
     ]
-    rows += [
-        replace(row, attack=True) for row in read_ordinary(options.intents, "text", "clinc") if row.set == "clinc train"
-    ][:2500]
     benign = [row for row in read_csv(options.slabs / "train.csv", "s-labs") if not row.attack]
     rows += [replace(row, attack=True) for row in benign if _ASKS.match(row.text)]
     rows += [
@@ -99,6 +97,7 @@ def rows_of(options: argparse.Namespace) -> list[Row]:
         if not _ASKS.match(row.text) and not _FIRST_PERSON.match(row.text) and not row.text.endswith("?")
     ]
     rows += [Row(text, False, kind) for kind, texts in sentences(5000, 5).items() for text in texts]
+    rows += [Row(text, False, kind) for kind, texts in everyday(3000, 5).items() for text in texts]
     rows += [Row(text, False, "docstrings") for text in unit_texts(docstrings(60))[:5000]]
     told = [
         text
@@ -233,7 +232,6 @@ def main() -> None:
         type=Path,
         help="folder with train.csv of S-Labs/prompt-injection-dataset (MIT); without it the shipped head is scored",
     )
-    parser.add_argument("--intents", type=Path, help="CLINC150 (CC BY 3.0)")
     parser.add_argument("--routing", type=Path, help="prompts of MMLU and GSM8K (lm-sys/RouteLLM, Apache-2.0)")
     parser.add_argument("--write", action="store_true", help="write the weights of the head trained on all")
     options = parser.parse_args()  # fmt: skip
