@@ -11,6 +11,8 @@ from sluice_feedback.domain.events import Interaction
 from sluice_feedback.tables import InteractionRow
 
 _MAX_NAME = 200
+AT_ONCE = 1000
+"""Rows of one statement: PostgreSQL takes 32,767 values in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,11 @@ class InteractionStore:
             for found in interactions
         ]
         statement = insert(InteractionRow).on_conflict_do_nothing().returning(InteractionRow.interaction_id)
+        new = 0
         async with self.database.write() as session:
-            return len((await session.scalars(statement.values(values))).all())
+            for start in range(0, len(values), AT_ONCE):
+                new += len((await session.scalars(statement.values(values[start : start + AT_ONCE]))).all())
+        return new
 
     async def forget(self, before: float) -> None:
         """Forget the interactions from before a moment (unix seconds)."""

@@ -11,6 +11,7 @@ from sluice.db import Database
 from sluice.ids import new_id
 from sluice_feedback.domain.errors import ReviewClosed, ReviewNotFound
 from sluice_feedback.domain.events import ReviewToOpen
+from sluice_feedback.store.interactions import AT_ONCE
 from sluice_feedback.tables import FeedbackRow, ReviewRow
 
 
@@ -50,8 +51,10 @@ class ReviewStore:
             for review in reviews
         ]
         statement = insert(ReviewRow).on_conflict_do_nothing().returning(ReviewRow.id)
+        new: set[str] = set()
         async with self.database.write() as session:
-            new = set((await session.scalars(statement.values(values))).all())
+            for start in range(0, len(values), AT_ONCE):
+                new.update(await session.scalars(statement.values(values[start : start + AT_ONCE])))
         return [review for review, row in zip(reviews, values, strict=True) if row["id"] in new]
 
     async def page(self, tenant: str, query: ReviewQuery) -> list[Review]:

@@ -182,7 +182,16 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Note what came; a stream's next part is handed on at once."""
-        if self._stream is not None:
+        stream = self._stream
+        if stream is not None:
+            sink = stream.sink
+            if self._between and sink is not None:  # the parser is between two chunks; one more comes with most reads
+                end = data.find(b"\r\n", 1, 8)
+                whole = data[:end] == b"%x" % (len(data) - end - 4) or _are_chunks(data, 0)
+                if whole and sink.chunks(data):
+                    stream.active = True
+                    return
+                self._between = whole
             self.take(data)
         elif self._receiver is not None:
             self._turn.reply(self, data)
@@ -201,12 +210,6 @@ class Connection(asyncio.Protocol):
         stream = self._stream
         if stream is None and self._takes_known(data):
             return
-        if stream is not None and self._between:
-            self._between = _are_chunks(data, 0)
-            sink = stream.sink
-            if self._between and sink is not None and sink.chunks(data):
-                stream.active = True
-                return  # the parser is where it was: between two chunks
         begins, self._received = not self._received, True
         try:
             self._parser.feed_data(data)

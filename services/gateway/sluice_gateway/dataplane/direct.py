@@ -221,8 +221,8 @@ class DirectRequest:
         if self._over or not self._ctx.answering or not self._scanner.passes(data):
             return False
         client = self._client
-        client.send_chunks(data)
-        if client.slow and self._stream is not None:
+        client.transport.write(data)
+        if client.flow.write_paused and self._stream is not None:
             self._stream.pause()
         return True
 
@@ -401,13 +401,13 @@ class DirectRequest:
             if wants_sluice_object(ctx):
                 self._skeleton = skeleton_of(piece.events)
             self._accept(ctx)
-            client.begin_stream(head_of_stream(ctx))
+            client.begin_stream(head_of_stream(ctx), b"" if piece.done else piece.events)
+        elif not piece.done and piece.events:
+            client.send_part(piece.events)
         if piece.done:
             self._close_stream(ctx, piece.events + last_event(ctx, self._skeleton) + DONE)
-        elif piece.events:
-            client.send_part(piece.events)
-            if client.slow and self._stream is not None:
-                self._stream.pause()
+        elif client.flow.write_paused and self._stream is not None:
+            self._stream.pause()
 
     def _close_stream(self, ctx: RequestContext, tail: bytes) -> None:
         # The row is written before the last bytes go out.

@@ -1,5 +1,6 @@
 """What a request on the short way uses: the client's connection, and the request path."""
 
+import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
@@ -18,28 +19,29 @@ from sluice_gateway.dataplane.turn import Turn
 from sluice_gateway.domain.ports import Prompts, UsageSink
 
 
-class Client(Protocol):
-    """The client's connection, as a request uses it."""
+class Flow(Protocol):
+    """How fast a client takes what it is sent."""
 
-    @property
-    def slow(self) -> bool:
-        """Whether the client takes less than it is sent; `DirectRequest.resumed` tells when that has changed."""
-        ...
+    write_paused: bool
+    """Whether it takes less; `DirectRequest.resumed` tells when that has changed."""
+
+
+class Client(Protocol):
+    """The client's connection, as a request uses it. What is chunks of HTTP's coding already may be written to the transport."""
+
+    transport: asyncio.Transport
+    flow: Flow
 
     def answer(self, status: int, head: bytes, body: bytes) -> None:
         """Send a whole answer; `head` holds finished header lines."""
         ...
 
-    def begin_stream(self, head: bytes) -> None:
-        """Send the head of a streamed answer."""
+    def begin_stream(self, head: bytes, first: bytes) -> None:
+        """Send the head of a streamed answer and its first part, which may be empty."""
         ...
 
     def send_part(self, data: bytes) -> None:
         """Send a part of a stream."""
-        ...
-
-    def send_chunks(self, data: bytes) -> None:
-        """Send a part of a stream that is chunks of HTTP's coding already."""
         ...
 
     def end_stream(self, data: bytes) -> None:
@@ -116,7 +118,7 @@ def send_kept(client: Client, head: bytes, pieces: Sequence[bytes], *, streamed:
     if not streamed:
         client.answer(200, head, pieces[0])
         return
-    client.begin_stream(head)
+    client.begin_stream(head, b"")
     for piece in pieces[:-1]:
         client.send_part(piece)
     client.end_stream(pieces[-1])

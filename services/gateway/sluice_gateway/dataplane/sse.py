@@ -193,10 +193,11 @@ class StreamScanner:
     `price` is None when the client did not ask for the usage; else what it comes to is put beside it.
     """
 
-    __slots__ = ("_count", "_cutter", "_first", "_last", "_price", "failed", "usage")
+    __slots__ = ("_count", "_cutter", "_first", "_last", "_price", "_whole", "failed", "usage")
 
     def __init__(self, price: Price | None) -> None:
         self._cutter = EventCutter()
+        self._whole = False  # whether only whole events came, whose lines end in the usual way
         self._price = price
         self.usage: Usage | None = None
         self.failed = False
@@ -216,15 +217,17 @@ class StreamScanner:
 
     def feed(self, data: bytes) -> StreamPiece:
         """Take one read of the upstream and return what goes to the client now, without the final `[DONE]`."""
-        return self._scan(self._cutter.feed(data))
+        cutter = self._cutter
+        events = cutter.feed(data)
+        self._whole = not cutter.left and cutter.crlf is False
+        return self._scan(events)
 
     def passes(self, chunks: bytes) -> bool:
         """Tell whether chunks of HTTP's coding may go to the client as they came: whole events that nobody needs to look at.
 
         They are counted then, and are not to be fed.
         """
-        cutter = self._cutter
-        if not chunks.endswith(b"\n\n\r\n") or cutter.left or cutter.crlf is not False:
+        if not (self._whole and chunks.endswith(b"\n\n\r\n")):
             return False
         # From the end, which is twice as fast.
         if chunks.rfind(b'"usage"') >= 0 or chunks.rfind(b"[DONE]") >= 0 or chunks.rfind(b'"error"') >= 0:

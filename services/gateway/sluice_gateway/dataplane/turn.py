@@ -6,6 +6,7 @@ processor, which costs more than the write. Several writes in a row find it awak
 What was read is handled together, too, in four steps: the replies of engines are read, then answered with, requests are admitted, then
 asked. A request takes some hundred KiB of code and objects through a processor's caches, the kernel's part not counted, and a turn holds
 many requests: step by step each finds there what the one before it has brought. One after the other, from its first byte to its last, none does.
+Where a turn holds few requests, there is little to be found, and the first would wait for the last: they go one after the other.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from time import monotonic
 from typing import Protocol
 
 _PATIENCE_S = 0.0005  # how long a write waits for others where many coroutines write in a turn
+_FEW = 4  # so few requests do not wait for each other
 
 
 class Reader(Protocol):
@@ -133,32 +135,47 @@ class Turn:
         self._loop.call_soon(self.end)
 
     def _handle(self) -> None:
+        few = len(self._replies) + len(self._requests) <= _FEW
         replies, self._replies = self._replies, []
         for connection, data in replies:
             try:
                 connection.take(data)
             except Exception as exc:  # noqa: BLE001 - what one connection brings does not keep the others waiting
                 self._failed(connection, exc)
-        accepted, self._accepted = self._accepted, []
-        for request in accepted:
-            try:
-                request.finish()
-            except Exception as exc:  # noqa: BLE001 - as above
-                self._failed(request, exc)
-        if self._waiting:
-            self.flush()  # answers do not wait for the requests of others
+            if few:
+                self._finish()
+        self._finish()  # answers do not wait for the requests of others
         requests, self._requests = self._requests, []
         for connection, data in requests:
             try:
                 connection.take(data)
             except Exception as exc:  # noqa: BLE001 - as above
                 self._failed(connection, exc)
-        admitted, self._admitted = self._admitted, []
-        for request in admitted:
-            try:
-                request.go()
-            except Exception as exc:  # noqa: BLE001 - as above
-                self._failed(request, exc)
+            if few:
+                self._go()
+        self._go()
+
+    def _finish(self) -> None:
+        if self._accepted:
+            accepted, self._accepted = self._accepted, []
+            for request in accepted:
+                try:
+                    request.finish()
+                except Exception as exc:  # noqa: BLE001 - as above
+                    self._failed(request, exc)
+        if self._waiting:
+            self.flush()
+
+    def _go(self) -> None:
+        if self._admitted:
+            admitted, self._admitted = self._admitted, []
+            for request in admitted:
+                try:
+                    request.go()
+                except Exception as exc:  # noqa: BLE001 - as above
+                    self._failed(request, exc)
+        if self._waiting:
+            self.flush()
 
     def _failed(self, whose: Reader | Request, exc: Exception) -> None:
         said = {"message": "What a connection has read could not be handled.", "exception": exc}

@@ -258,11 +258,6 @@ class GatewayProtocol(HttpToolsProtocol):
 
     # Called by the request.
 
-    @property
-    def slow(self) -> bool:
-        """Whether the client takes less than it is sent."""
-        return bool(self.flow.write_paused)
-
     def answer(self, status: int, head: bytes, body: bytes) -> None:
         """Send a whole answer; `head` holds finished header lines."""
         keep = self._stand_in.keep_alive
@@ -270,19 +265,16 @@ class GatewayProtocol(HttpToolsProtocol):
         self._turn.write(self.transport, b"".join(lines))
         self._complete()
 
-    def begin_stream(self, head: bytes) -> None:
-        """Send the head of a streamed answer."""
+    def begin_stream(self, head: bytes, first: bytes) -> None:
+        """Send the head of a streamed answer and its first part, which may be empty."""
         self._turn.flush_for(self.transport)  # the answer to a request that came in the same read
         close = b"" if self._stand_in.keep_alive else _CLOSE
-        self.transport.write(b"".join((STATUS_LINE[200], self._common_head(), close, head, _CHUNKED)))
+        part = b"%x\r\n%b\r\n" % (len(first), first) if first else b""
+        self.transport.write(b"".join((STATUS_LINE[200], self._common_head(), close, head, _CHUNKED, part)))
 
     def send_part(self, data: bytes) -> None:
         """Send a part of a stream."""
         self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
-
-    def send_chunks(self, data: bytes) -> None:
-        """Send a part of a stream that is chunks of HTTP's coding already."""
-        self.transport.write(data)
 
     def end_stream(self, data: bytes) -> None:
         """Send the last part of a stream."""

@@ -18,10 +18,9 @@ NANO = 1_000_000_000
 _MINUTE_S = 60
 _DAY_S = 86_400
 _HABIT = 8
-_QUICK_S = (
-    1.0  # a lease that lasts less is asked to be twice as large, one that lasts longer than the next half as large
-)
+_QUICK_S = 1.0  # a lease that lasts less is asked to be larger, one that lasts longer than the next half as large
 _SLOW_S = 4.0
+_LEAP = 8  # by which a lease grows at most at once
 _IDLE_TICKS = 4
 _TICKS = 8  # of use that is kept when a process has more, where nobody else needs it: as much as a lease may last
 
@@ -201,17 +200,17 @@ class Lease:
         return True
 
     def runs_low(self) -> bool:
-        """Tell whether it is in use, half empty and may be filled up: what is asked for anyway can be asked with it."""
+        """Tell whether it is in use, a quarter empty and may be filled up: what is asked for anyway can be asked with it."""
         if self.calm or self.contended or self.tight or not self.known or self.name.kind == "concurrent":
             return False
-        return 2 * self.held < self.size
+        return 4 * self.held < 3 * self.size
 
     def wants(self, amount: int, now: float) -> int:
         """Return how much to ask for after a request for `amount`: more when it has just asked, less when long ago."""
         since = now - self.asked_at
         self.asked_at = now
         if since < _QUICK_S:
-            self.size *= 2
+            self.size = int(self.size * max(2.0, _QUICK_S / max(since, _QUICK_S / _LEAP)))  # what would have lasted
         elif since > _SLOW_S:
             self.size //= 2
         self.size = min(self.limit, max(self.size, amount * _HABIT))

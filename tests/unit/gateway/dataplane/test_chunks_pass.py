@@ -105,6 +105,7 @@ def relayed(*reads: bytes) -> tuple[Relay, Owner]:
         connection.begin(Call("/v1/x", b"{}", (), "req", 1.0, 5.0, None), b"POST / HTTP/1.1\r\n\r\n", relay)
         for read in reads:
             connection.data_received(read)
+            owner.turn.end()
         return relay, owner
 
     return asyncio.run(feed())

@@ -104,6 +104,18 @@ class Peer:
 async def test_what_was_read_goes_through_each_step_together() -> None:
     steps: list[str] = []
     turn = Turn(asyncio.get_running_loop())
+    peers = {name: Peer(turn, steps, name) for name in ("one", "two", "three")}
+    for peer in peers.values():
+        turn.request(peer, b"request")
+        turn.reply(peer, b"reply")
+    assert steps == []
+    await asyncio.sleep(0)
+    assert steps == [f"{step} {name}" for step in ("reply", "finish", "request", "go") for name in peers]
+
+
+async def test_few_do_not_wait_for_each_other() -> None:
+    steps: list[str] = []
+    turn = Turn(asyncio.get_running_loop())
     one, two = Peer(turn, steps, "one"), Peer(turn, steps, "two")
     turn.request(one, b"request")
     turn.reply(one, b"reply")
@@ -112,8 +124,8 @@ async def test_what_was_read_goes_through_each_step_together() -> None:
     assert steps == []
     await asyncio.sleep(0)
     assert steps == [
-        *("reply one", "reply two", "finish one", "finish two"),
-        *("request one", "request two", "go one", "go two"),
+        *("reply one", "finish one", "reply two", "finish two"),
+        *("request one", "go one", "request two", "go two"),
     ]
 
 
