@@ -79,7 +79,7 @@ class Memories:
         query = _memories(tenant, now).where(
             DocumentRow.sha256 == sha256,
             _has(store_of(tenant), "user", user),
-            _has(store_of(tenant), "kind", kind),
+            _is_of(kind),
             DocumentRow.status != "failed",
         )
         async with self._database.read() as session:
@@ -90,7 +90,7 @@ class Memories:
         """Return a page of an end user's memories, and one more if there are more."""
         query = _memories(tenant, now).where(_has(store_of(tenant), "user", asked.user))
         if asked.kind is not None:
-            query = query.where(_has(store_of(tenant), "kind", asked.kind))
+            query = query.where(_is_of(asked.kind))
         falls = asked.order == "desc"
         if asked.after is not None:
             query = query.where(DocumentRow.name < asked.after if falls else DocumentRow.name > asked.after)
@@ -115,9 +115,12 @@ class Memories:
 
     async def forget_expired(self, now: float) -> int:
         """Remove memories whose time is over, of all tenants; returns how many."""
-        of_memories = AttributeRow.store_id.startswith(MEMORY_PREFIX, autoescape=True)
+        stores = select(StoreRow.id).where(StoreRow.id.startswith(MEMORY_PREFIX, autoescape=True))
         over = select(AttributeRow.document_id).where(
-            of_memories, AttributeRow.key == "expires_at", AttributeRow.number <= now
+            AttributeRow.store_id.in_(stores),
+            AttributeRow.key == "expires_at",
+            AttributeRow.kind == "number",
+            AttributeRow.number <= now,
         )
         query = select(DocumentRow.tenant, DocumentRow.name).where(
             DocumentRow.store_id.startswith(MEMORY_PREFIX, autoescape=True), DocumentRow.id.in_(over)
@@ -166,6 +169,13 @@ def _has(store_id: str, key: str, value: str) -> ColumnElement[bool]:
         AttributeRow.text == value,
     )
     return DocumentRow.id.in_(held)
+
+
+def _is_of(kind: MemoryKind) -> ColumnElement[bool]:
+    """Ask each memory of a user, who has few, rather than for all of a tenant that are of the kind."""
+    return exists().where(
+        AttributeRow.document_id == DocumentRow.id, AttributeRow.key == "kind", AttributeRow.text == kind
+    )
 
 
 def _memory_of(row: Any) -> Memory:
