@@ -21,6 +21,9 @@ class Settings(ServiceSettings):
     port: int = Field(8080, ge=0, le=65535, description="port that the gateway listens on")
     worker_port: int = Field(8180, ge=0, le=65535, description="port of the worker's /healthz, /readyz and /metrics")
     worker_concurrency: int = Field(4, ge=1, le=64, description="batches that one worker has in hand at once")
+    worker_niceness: int = Field(
+        5, ge=0, le=19, description="how far the worker stands behind other processes while processors are short (nice)"
+    )
     key_pepper: SecretStr = Field(
         SecretStr(""),
         description="secret under which API keys are stored as digests; changing it makes all keys unknown; required in production",

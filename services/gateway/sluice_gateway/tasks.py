@@ -3,13 +3,18 @@
 from sluice.jobs import work_on
 from sluice.queues import RUN_BATCH, RunBatch
 from sluice.settings import PlatformSettings
+from sluice.standing_back import stand_back
 from sluice_gateway.domain.batches import BatchKey
 from sluice_gateway.settings import Settings
 from sluice_gateway.worker_wiring import SERVICE, WorkerDeps, open_worker
 
 
 def work(platform: PlatformSettings, settings: Settings) -> None:
-    """Consume usage and do batches until told to stop; batches are given back then, and go on elsewhere where they were."""
+    """Consume usage and do batches until told to stop; batches are given back then, and go on elsewhere where they were.
+
+    Requests go first: while processors are short the worker gets less of them than the gateway (`worker_niceness`).
+    """
+    stand_back(settings.worker_niceness)
     work_on(SERVICE, platform, settings, open_worker(platform, settings), RUN_BATCH, _run, stop=_stop)
 
 

@@ -1,12 +1,9 @@
 """The worker process: ingest jobs from the queue, and its own health and metrics."""
 
-import os
-from contextlib import suppress
-from pathlib import Path
-
 from sluice.jobs import work_on
 from sluice.queues import INGEST_DOCUMENT, IngestDocument
 from sluice.settings import PlatformSettings
+from sluice.standing_back import stand_back
 from sluice_retrieval.domain.points import Selector
 from sluice_retrieval.settings import RetrievalSettings
 from sluice_retrieval.wiring import SERVICE, WorkerDeps, open_worker
@@ -17,16 +14,8 @@ def work(platform: PlatformSettings, settings: RetrievalSettings) -> None:
 
     Searches go first: while processors are short the worker gets less of them than the API process (`worker_niceness`).
     """
-    _stand_behind(settings.worker_niceness)
+    stand_back(settings.worker_niceness)
     work_on(SERVICE, platform, settings, open_worker(platform, settings), INGEST_DOCUMENT, _ingest, stop=_leave)
-
-
-def _stand_behind(niceness: int) -> None:
-    os.nice(niceness)
-    if os.getsid(0) == os.getpid():
-        # Linux may share processors out by session first, and then a nice value counts only inside one: see sched(7), autogroup
-        with suppress(OSError):
-            Path("/proc/self/autogroup").write_text(str(niceness))
 
 
 async def _ingest(deps: WorkerDeps, payload: IngestDocument) -> None:
