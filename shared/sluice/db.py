@@ -1,9 +1,10 @@
 """SQL: one database of one service, on SQLite or PostgreSQL, with separate sessions for reading and writing."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, Executable, Result, ScalarResult, create_engine, event, text
@@ -226,7 +227,10 @@ def open_database(platform: PlatformSettings, service: str) -> Database:
     if url.startswith("sqlite"):
         platform.data_dir.mkdir(parents=True, exist_ok=True)
         engine = create_async_engine(
-            url, connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000}, pool_size=4, max_overflow=8
+            url,
+            connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000, "factory": _RollsBackAtTheEnd},
+            pool_size=4,
+            max_overflow=8,
         )
         _prepare_sqlite(engine.sync_engine)
     else:
@@ -241,6 +245,15 @@ def open_database(platform: PlatformSettings, service: str) -> Database:
             },
         )
     return Database(engine, service)
+
+
+class _RollsBackAtTheEnd(sqlite3.Connection):
+    # A session that is cancelled closes its connection as it is. SQLite keeps the transaction of a closed one as long as a cursor of
+    # it is referred to, by the frames of an exception for example, and until then nobody can write (sqlite3_close_v2).
+    def close(self) -> None:
+        with suppress(sqlite3.Error):  # it is closed already
+            self.rollback()
+        super().close()
 
 
 def _prepare_sqlite(engine: Engine) -> None:

@@ -16,9 +16,14 @@ from sluice_feedback.wiring import MIGRATIONS
 pytestmark = pytest.mark.integration
 
 
-async def test_a_backlog_is_more_than_a_statement_may_bind(postgres: str, tmp_path: Path) -> None:
+@pytest.fixture
+def database_url(postgres: str) -> str:
+    return fresh_database(postgres)
+
+
+async def test_a_backlog_is_more_than_a_statement_may_bind(database_url: str, tmp_path: Path) -> None:
     """Sixteen entries of usage hold 7,000 records; PostgreSQL takes 32,767 values in a statement."""
-    platform = platform_settings(tmp_path, database_url=fresh_database(postgres))
+    platform = platform_settings(tmp_path, database_url=database_url)
     await upgrade(platform, "feedback", MIGRATIONS)
     database = open_database(platform, "feedback")
     store = InteractionStore(database)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from sluice.db import Database, open_database
 from sluice.testing import platform_settings
 
 pytestmark = pytest.mark.integration
+SLOW = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 1000000) SELECT max(x) FROM c"
 
 
 class Watched:
@@ -87,3 +89,36 @@ async def test_closing_ends_though_its_caller_is_cancelled(watched: Watched) -> 
     with pytest.raises(asyncio.CancelledError):
         await closing
     assert watched.still_open() == 0
+
+
+async def test_a_write_that_is_cancelled_leaves_no_lock_behind(tmp_path: Path) -> None:
+    """SQLite keeps the transaction of a closed connection as long as one of its cursors is referred to, and with it everybody out."""
+    database = open_database(platform_settings(tmp_path), "demo")
+    async with database.write() as session:
+        await session.execute(text("CREATE TABLE counter (n INTEGER)"))
+        await session.execute(text("INSERT INTO counter VALUES (1), (2)"))
+    cursors: list[object] = []  # as the frames of an exception do
+    begun = asyncio.Event()
+
+    async def write() -> None:
+        async with database.write() as session:
+            connection = await (await session.connection()).get_raw_connection()
+            assert connection.driver_connection is not None
+            cursors.append(await connection.driver_connection.execute("SELECT n FROM counter"))
+            await session.execute(text("UPDATE counter SET n = n + 1"))
+            begun.set()
+            await session.execute(text(SLOW))
+
+    task = asyncio.create_task(write())
+    await begun.wait()
+    await asyncio.sleep(0.02)
+    task.cancel()
+    assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
+    with contextlib.closing(
+        sqlite3.connect(tmp_path / "data" / "demo.sqlite", timeout=1, isolation_level=None)
+    ) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert other.execute("SELECT sum(n) FROM counter").fetchone() == (3,)
+        other.execute("ROLLBACK")
+    assert cursors
+    await database.close()

@@ -130,6 +130,7 @@ async def test_observing_changes_nothing_and_records_what_it_saw(provider: Provi
         whole = await request
         stream = await client.post(gateway.url + CHAT, json=ask(f"{POISON}", stream=True))
     assert SECRET in whole.text
+    assert whole.headers["x-sluice-guard"] == "flagged"
     assert SECRET in "".join(json.loads(line[6:])["choices"][0]["delta"].get("content", "") for line in lines(stream))
     assert [set(event.guard_issues) for event in gateway.parts.usage.events] == [
         {"prompt_injection", "pii_detected"}

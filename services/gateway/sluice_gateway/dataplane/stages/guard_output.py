@@ -116,20 +116,23 @@ class GuardOutput:
         return self._judged(ctx, text, verdict)
 
     def _judged(self, ctx: RequestContext, text: str, verdict: OutputVerdict) -> Checked:
+        if ctx.plan.guard_output == "observe":  # nothing of it is changed, whatever the verdict would have it
+            if ctx.guard in (None, "passed"):
+                ctx.guard = "flagged" if verdict.issues else "passed"
+            return Checked(text, blocked=False, details=())
         shown = next((part.text for part in verdict.filtered_segments or () if part.id == _ANSWER), None)
         refusal = _refusal(ctx, verdict.issues)
         if refusal is not None or not verdict.safe or shown is None:
             ctx.judged("blocked")
             return Checked(refusal or shown or "", blocked=True, details=verdict.details)
         withheld = next((one for one in verdict.tool_calls if one.action in ("approve", "block")), None)
-        if withheld is not None and ctx.plan.guard_output == "enforce":
+        if withheld is not None:
             return _withheld(ctx, withheld)
         if shown != text:
             ctx.judged("redacted")
         elif ctx.guard in (None, "passed"):
             ctx.guard = "flagged" if verdict.issues else "passed"
-        if ctx.plan.guard_output == "enforce":
-            note_failures(ctx, self._deps, verdict.issues)
+        note_failures(ctx, self._deps, verdict.issues)
         mine = tuple(detail for detail in verdict.details if detail.segment_id == _ANSWER)
         return Checked(shown, blocked=False, details=mine)
 
