@@ -9,7 +9,7 @@ answer. An ordinary answer comes to a prompt that it has nothing of, but for wor
 import argparse
 import codecs
 import random
-from base64 import b64encode
+from base64 import b32encode, b64encode
 from collections.abc import Callable, Mapping, Sequence
 
 from tests.quality.guardrail.generate.documents import sentences
@@ -27,6 +27,8 @@ DISGUISES: Mapping[str, Callable[[str], str]] = {
     "without spaces": lambda text: "".join(text.split()),
     "lines": lambda text: "\n".join(text.split()),
     "base64": lambda text: b64encode(text.encode()).decode(),
+    "base32": lambda text: b32encode(text.encode()).decode(),
+    "binary": lambda text: " ".join(f"{byte:08b}" for byte in text.encode()),
     "hex": lambda text: text.encode().hex(),
     "hex with spaces": lambda text: text.encode().hex(" "),
     "reversed": lambda text: text[::-1],

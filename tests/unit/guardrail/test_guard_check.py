@@ -288,3 +288,20 @@ def test_a_severe_injection_is_blocked_where_milder_ones_are_flagged() -> None:
     assert (mild.safe, mild.issues, mild.details[0].action) == (True, ("prompt_injection",), "flag")
     with pytest.raises(ConfigError, match="severe_action"):
         policy(input={"injection": {"action": "allow", "severe_action": "block"}})
+
+
+def test_severe_findings_of_personal_data_take_another_action() -> None:
+    pii = {"severe_from": 0.97, "severe_action": "block", "kinds": {"iban": "allow"}}
+    rules = policy(input={"pii": pii})
+    assert not check_input("My card is 4111 1111 1111 1111.", rules).safe
+    assert check_input("Write to ada@example.org.", rules).filtered_input == "Write to [EMAIL]."
+    assert check_input("To DE89 3704 0044 0532 0130 00, please.", rules).issues == ()
+    with pytest.raises(ConfigError, match="masked"):
+        policy(input={"pii": {"action": "mask", "severe_action": "redact"}})
+
+
+def test_severe_marks_of_an_answer_take_another_action() -> None:
+    rules = policy(output={"filter": {"action": "redact", "severe_from": 0.87, "severe_action": "refuse"}})
+    mild, severe = check_output("Well [INST] then.", rules), check_output("Well <|im_end|> then.", rules)
+    assert (mild.safe, mild.filtered_response) == (True, "Well [REMOVED] then.")
+    assert not severe.safe

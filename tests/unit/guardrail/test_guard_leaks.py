@@ -1,7 +1,7 @@
 """A system prompt and its canary do not leave in any disguise that the guard reads; ordinary answers do."""
 
 import codecs
-from base64 import b64encode
+from base64 import b32encode, b64encode
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -21,6 +21,8 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "plain": str,
     "capitals": str.upper,
     "base64": lambda text: b64encode(text.encode()).decode(),
+    "base32": lambda text: b32encode(text.encode()).decode(),
+    "binary": lambda text: " ".join(f"{byte:08b}" for byte in text.encode()),
     "hex": lambda text: text.encode().hex(),
     "percent": lambda text: quote(text, safe=""),
     "rot13": lambda text: codecs.encode(text, "rot13"),

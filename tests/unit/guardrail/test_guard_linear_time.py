@@ -69,6 +69,8 @@ HOSTILE = [
     "decode ",
     "and then ",
     "SGVsbG8g",
+    "JBSWY3DP",
+    "01001001 ",
     "\u200b",
     "ｉ",
     "\U000e0041",

@@ -168,3 +168,8 @@ def test_json_stays_json_when_it_is_masked() -> None:
     assert verdict.vault[0].value == pem
     assert Vault(verdict.vault).restore(shown(verdict)[0]) == arguments
     assert Vault(verdict.vault).restore("Your key:\n<PRIVATE_KEY_1>") == f"Your key:\n{pem}"
+
+
+def test_masking_on_request_knows_no_severity() -> None:
+    rules = policy(input={"pii": {"severe_from": 0.1, "severe_action": "block"}})
+    assert masked(RedactRequest(text="ada@example.org"), rules, lambda: None).filtered_input == "<EMAIL_1>"

@@ -329,25 +329,26 @@ def _personal_data(
     if segment.role in rules.skip_roles or not (kinds or rules.action_for(PERSON) != "allow"):
         return []
     decided = _turn("personal_data", rules.on_error, tools, lambda: _of_kinds(kinds, folded, rules, checkpoint))
-    action = rules.action_for(PERSON)
-    if action == "allow":
+    if rules.action_for(PERSON) == "allow":
         return decided
     taken = [item.finding for item in decided]
     return decided + _turn(
         "names",
         rules.on_error,
         tools,
-        lambda: [Decided(found, "pii_detected", action) for found in find_people(folded.text, taken, tools.names)],
+        lambda: [_of_kind(found, PERSON, rules) for found in find_people(folded.text, taken, tools.names)],
     )
 
 
 def _of_kinds(kinds: frozenset[PiiKind], folded: Folded, rules: PiiRules, checkpoint: Checkpoint) -> list[Decided]:
-    decided: list[Decided] = []
-    for finding in find_personal_data(folded.text, kinds, rules.phone_regions, checkpoint):
-        action = rules.action_for(_policy_kind(finding))
-        code = "secret_detected" if finding.category == "secret" else "pii_detected"
-        decided.append(Decided(finding, code, "flag" if action == "allow" else action))
-    return decided
+    found = find_personal_data(folded.text, kinds, rules.phone_regions, checkpoint)
+    return [_of_kind(finding, _policy_kind(finding), rules) for finding in found]
+
+
+def _of_kind(finding: Finding, kind: PiiKind, rules: PiiRules) -> Decided:
+    action = rules.action_at(kind, finding.score)
+    code = "secret_detected" if finding.category == "secret" else "pii_detected"
+    return Decided(finding, code, "flag" if action == "allow" else action)
 
 
 def _policy_kind(finding: Finding) -> PiiKind:
@@ -385,7 +386,7 @@ def _marks(folded: Folded, system_texts: Sequence[str], rules: FilterRules) -> l
     found = [*find_output_marks(folded.text), *find_leaks(folded.text, system_texts, rules.canaries)]
     decided: list[Decided] = []
     for finding in merge_overlaps(found):
-        action = actions.get(rules.action_for(finding.kind))
+        action = actions.get(rules.action_at(finding.kind, finding.score))
         if action is not None and finding.score > rules.threshold:
             code = "unsafe_content" if finding.kind in UNSAFE_KINDS else "content_filtered"
             decided.append(Decided(finding, code, action))

@@ -7,7 +7,7 @@ was decoded from. A disguise is looked for only where its marks occur, so a plai
 import binascii
 import codecs
 import re
-from base64 import b64decode
+from base64 import b32decode, b64decode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from html import unescape
@@ -20,6 +20,9 @@ _MAX_MIRRORED = 20_000
 _READABLE = 0.8
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24,4000}={0,2}")
 _HEX = re.compile(r"(?<![0-9A-Za-z])(?:(?:\\x|0x)?[0-9A-Fa-f]{2}[ ,:]?){10,4000}(?![0-9A-Za-z])")
+_BASE32 = re.compile(r"(?<![A-Za-z0-9])(?:[A-Z2-7]{24,6000}|[a-z2-7]{24,6000})(?![A-Za-z0-9])={0,6}")
+_BINARY = re.compile(r"(?<![0-9A-Za-z])(?:(?:0b)?[01]{8}[ ,_]{0,2}){8,8000}(?![0-9A-Za-z])")
+_BINARY_NOISE = re.compile(r"0b|[ ,_]")
 _HEX_NOISE = re.compile(r"\\x|0x|[ ,:]")
 _PERCENT = re.compile(r"[A-Za-z]{0,20}(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~+-]{0,20}){3,400}")
 _SPACED = re.compile(r"(?<!\w)(?:\w[ .\-_*|/]{1,3}){7,2000}\w(?!\w)")
@@ -81,6 +84,22 @@ def _from_base64(written: str) -> str | None:
     return (_from_base64(hidden) or hidden) if _BASE64.fullmatch(hidden) else hidden
 
 
+def _from_base32(written: str) -> str | None:
+    plain = written.rstrip("=")
+    try:
+        return b32decode(plain + "=" * (-len(plain) % 8), casefold=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def _from_binary(written: str) -> str | None:
+    digits = _BINARY_NOISE.sub("", written)
+    try:
+        return int(digits, 2).to_bytes(len(digits) // 8, "big").decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
 def _from_hex(written: str) -> str | None:
     # A word of two such letters beside the digits (`be`, `ad`) reads as one more byte, which fits no text: it is left out.
     try:
@@ -119,6 +138,8 @@ def _from_escaped(written: str) -> str | None:
 
 _DECODERS: Mapping[str, tuple[re.Pattern[str], Callable[[str], str | None]]] = {
     "base64": (_BASE64, _from_base64),
+    "base32": (_BASE32, _from_base32),
+    "binary": (_BINARY, _from_binary),
     "hex": (_HEX, _from_hex),
     "percent": (_PERCENT, _from_percent),
     "spaced": (_SPACED, _from_spaced),
@@ -130,6 +151,8 @@ _DECODERS: Mapping[str, tuple[re.Pattern[str], Callable[[str], str | None]]] = {
 _WORN = Gates(
     {
         "base64": r"[A-Za-z0-9+/_-]{24}",
+        "base32": r"[A-Z2-7]{24}|[a-z2-7]{24}",
+        "binary": r"(?:[01]{8}[ ,_]{0,2}(?:0b)?){8}",
         "hex": r"(?:(?:\\x|0x)?[0-9A-Fa-f]{2}[ ,:]?){10}",
         "percent": r"%[0-9A-Fa-f]{2}",
         "spaced": r"(?:\w[ .\-_*|/]{1,3}){7}",

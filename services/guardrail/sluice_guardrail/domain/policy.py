@@ -41,11 +41,16 @@ class _Detecting(_Section):
     )
 
 
-class PiiRules(_Detecting):
-    """Personal data and secrets: `action` for every kind, and `kinds` where one differs."""
+class _Graded(_Detecting):
+    severe_from: float = Field(1.0, ge=0, le=1, description="scores above it take `severe_action`")
+
+
+class PiiRules(_Graded):
+    """Personal data and secrets: `action` for every kind, and `kinds` where one differs; what a policy allows is never severe."""
 
     action: PiiAction = "redact"
     kinds: dict[PiiKind, PiiAction] = Field(default_factory=dict)
+    severe_action: Literal["redact", "block", "flag"] | None = None
     skip_roles: frozenset[str] = frozenset()
     numbered: bool = Field(
         default=False, description="[EMAIL_1], [EMAIL_2]: the same value has the same number in one request"
@@ -56,13 +61,25 @@ class PiiRules(_Detecting):
         """Return what to do about a finding of this kind; names of people are let be where `kinds` does not name them."""
         return self.kinds.get(kind, "allow" if kind == PERSON else self.action)
 
+    def action_at(self, kind: PiiKind, score: float) -> PiiAction:
+        """Return what to do about a finding of this kind with this score."""
+        action = self.action_for(kind)
+        if self.severe_action is None or action == "allow" or score <= self.severe_from:
+            return action
+        return self.severe_action
 
-class InjectionRules(_Detecting):
+    @model_validator(mode="after")
+    def _masked_or_redacted(self) -> "PiiRules":
+        if self.severe_action == "redact" and "mask" in (self.action, *self.kinds.values()):
+            raise ValueError("what is masked cannot be redacted when it is severe: use `severe_action: block`")
+        return self
+
+
+class InjectionRules(_Graded):
     """Prompt injection: `action` from `threshold` on (handbook F267: above 0.7; F378: sanitise or reject)."""
 
     action: InjectionAction = "block"
     threshold: float = Field(0.7, ge=0, le=1)
-    severe_from: float = Field(1.0, ge=0, le=1, description="scores above it take `severe_action`")
     severe_action: InjectionAction | None = None
     classifier: bool = Field(default=True, description="prompts: ask the trained head besides the phrases")
     turns: int = Field(
@@ -87,11 +104,12 @@ class InjectionRules(_Detecting):
         return self.severe_action if self.severe_action is not None and score > self.severe_from else self.action
 
 
-class FilterRules(_Detecting):
-    """Marks of a leak in an answer (handbook F128): `action` for every kind, and `kinds` where one differs."""
+class FilterRules(_Graded):
+    """Marks of a leak in an answer (handbook F128): `action` for every kind, and `kinds` where one differs; what a policy allows is never severe."""
 
     action: FilterAction = "refuse"
     kinds: dict[MarkKind, FilterAction] = Field(default_factory=dict)
+    severe_action: Literal["refuse", "redact", "flag"] | None = None
     threshold: float = Field(0.7, ge=0, le=1)
     refusal: str = Field(REFUSAL, min_length=1, max_length=2000)
     canaries: tuple[Canary, ...] = Field(
@@ -100,9 +118,12 @@ class FilterRules(_Detecting):
         description="strings of system prompts that must never come out, each of 10 letters or digits at least",
     )
 
-    def action_for(self, kind: str) -> FilterAction:
-        """Return what to do about a mark of this kind."""
-        return {str(known): action for known, action in self.kinds.items()}.get(kind, self.action)
+    def action_at(self, kind: str, score: float) -> FilterAction:
+        """Return what to do about a mark of this kind with this score."""
+        action = {str(known): action for known, action in self.kinds.items()}.get(kind, self.action)
+        if self.severe_action is None or action == "allow" or score <= self.severe_from:
+            return action
+        return self.severe_action
 
 
 class InputRules(_Section):

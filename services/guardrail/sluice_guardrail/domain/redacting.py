@@ -25,7 +25,7 @@ def masked(
     allowed = {kind: "allow" for kind in DETECTORS if pii.action_for(kind) == "allow"}
     people = {PERSON: "mask"} if pii.action_for(PERSON) != "allow" else {}
     rules = InputRules(
-        pii=pii.model_copy(update={"action": "mask", "kinds": allowed | people}),
+        pii=pii.model_copy(update={"action": "mask", "kinds": allowed | people, "severe_action": None}),
         injection=InjectionRules(action="allow"),
     )
     masking = NamedPolicy(policy.name, policy.hash, policy.rules.model_copy(update={"mode": "enforce", "input": rules}))
