@@ -51,7 +51,7 @@ async def test_no_whole_request_fails_and_the_dead_replica_is_asked_no_more(clie
 
         work = [asyncio.create_task(load(number)) for number in range(9)]
         dead = replicas[0]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (dead.open and dead.events_sent > 20):
                 await asyncio.sleep(0.005)
             await dead.stop()
@@ -66,11 +66,10 @@ async def test_no_whole_request_fails_and_the_dead_replica_is_asked_no_more(clie
             await dead.start()
             for gateway in gateways:
                 gateway.plane.use(routing(replicas))
-            while len(dead.seen) < seen + 9:
+            while len(dead.seen) < seen + 9 or len(wholes) <= 50:
                 await asyncio.sleep(0.01)
         over.set()
         await asyncio.gather(*work)
-    assert len(wholes) > 50
     assert set(wholes) == {"ok"}
     assert set(streams) == {"ok", "stream_interrupted"}
 

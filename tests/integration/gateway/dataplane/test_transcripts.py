@@ -11,6 +11,7 @@ import pytest
 from gateway_parts import Parts, Served, deployment, model, serving, snapshot
 from openai_provider import Behaviour, Provider
 from tests.integration.databases import set_up_schema
+from tests.integration.gateway.control_plane import trail
 
 from sluice.clients.guardrail import GuardrailClient
 from sluice.clock import SystemClock
@@ -199,6 +200,6 @@ async def test_filters_and_deletion(platform: Platform) -> None:
         await asyncio.sleep(0.001)
     assert [one.end_user for one in await platform.kept(end_user="ann")] == ["ann", "ann"]
     assert not await platform.kept(tenant="other")
-    assert await platform.store.delete(TranscriptFilter(tenant="other")) == 0
-    assert await platform.store.delete(TranscriptFilter(tenant="acme", end_user="ann")) == 2
+    assert await platform.store.delete(TranscriptFilter(tenant="other"), trail()) == 0
+    assert await platform.store.delete(TranscriptFilter(tenant="acme", end_user="ann"), trail()) == 2
     assert [one.end_user for one in await platform.kept()] == ["bob"]
