@@ -31,7 +31,7 @@ from sluice.errors import DeadlineExceeded, Unauthorized, problem_responses
 from sluice.telemetry import names
 from sluice_guardrail.adapters.chat_judge import AskedBeside
 from sluice_guardrail.domain.asking import asks_models
-from sluice_guardrail.domain.check import check, require_size
+from sluice_guardrail.domain.check import check
 from sluice_guardrail.domain.dry_run import dry_run, tried_policy
 from sluice_guardrail.domain.errors import (
     AmbiguousText,
@@ -44,6 +44,7 @@ from sluice_guardrail.domain.errors import (
 from sluice_guardrail.domain.policy import NamedPolicy
 from sluice_guardrail.domain.redacting import counted, masked, restored
 from sluice_guardrail.domain.scanning import DetectorRun, Tools
+from sluice_guardrail.domain.size import require_size
 from sluice_guardrail.domain.verdict_log import is_logged, line_of
 from sluice_guardrail.wiring import Deps, DepsDep
 
@@ -202,9 +203,9 @@ async def _verdict(
             # The check waits in its own thread for models, which are asked in this loop.
             limit_ms = policy.rules.deadline_ms or deps.settings.max_check_s * 1000
             judges = AskedBeside(deps.judge, deps.classifier, asyncio.get_running_loop(), limit_ms / 1000)
-            verdict = await asyncio.to_thread(_judged, body, policy, deps, runs.append, judges)
+            verdict = await asyncio.to_thread(_judged, body, policy, deps, runs.append, judges, caller.tenant)
         else:
-            verdict = await _run(size, deps, lambda: _judged(body, policy, deps, runs.append))
+            verdict = await _run(size, deps, lambda: _judged(body, policy, deps, runs.append, None, caller.tenant))
         span.set_attribute(names.GUARD_ISSUES, verdict.issues)
         if is_logged(verdict, deps.settings.log_verdicts):
             _log.info("verdict", extra=line_of(body, verdict, deps.hashes.of, caller.tenant))
@@ -220,6 +221,7 @@ def _judged(
     deps: Deps,
     note: Callable[[DetectorRun], object] = lambda run: None,
     judges: AskedBeside | None = None,
+    tenant: str | None = None,
 ) -> InputVerdict | OutputVerdict:
     scanned, ends = (_over(limit) for limit in (policy.rules.scan_ms, policy.rules.deadline_ms))
     return check(
@@ -227,7 +229,17 @@ def _judged(
         policy,
         _checkpoint,
         deps.heads,
-        Tools(deps.languages, scanned, ends, time.perf_counter, note, judges, deps.names),
+        Tools(
+            deps.languages,
+            scanned,
+            ends,
+            time.perf_counter,
+            note,
+            judges,
+            deps.names,
+            None if tenant is None else deps.remembered,
+            tenant or "",
+        ),
     )
 
 

@@ -31,6 +31,7 @@ from sluice_guardrail.domain.detectors import PiiKind
 from sluice_guardrail.domain.injection import Heads
 from sluice_guardrail.domain.names import Names
 from sluice_guardrail.domain.policy import PolicySet
+from sluice_guardrail.domain.remembering import Remembered
 from sluice_guardrail.domain.scanners.language import Languages
 from sluice_guardrail.metrics import GuardMetrics
 from sluice_guardrail.settings import Settings
@@ -55,6 +56,7 @@ class Deps:
     languages: Languages
     names: Names | None
     metrics: GuardMetrics
+    remembered: Remembered
     judge: ChatJudge | None
     classifier: Classifier | None
 
@@ -92,6 +94,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             clock=SystemClock(),
             seal=VaultSeal(platform.service_secret.get_secret_value(), SystemClock(), settings.vault_ttl_s),
             metrics=metrics,
+            remembered=Remembered(),
             judge=_judge(transport, settings) if transport is not None and settings.judge_url else None,
             classifier=_classifier(transport, settings) if transport is not None and settings.classifier_url else None,
         )

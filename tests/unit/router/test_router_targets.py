@@ -72,6 +72,13 @@ def test_a_latency_that_nobody_knows_misses_no_target() -> None:
     assert (found.decision.model, found.against) == ("cheap", ())
 
 
+def test_a_price_that_nobody_knows_misses_no_target() -> None:
+    routing = snapshot(targets=Targets(cost=0.02))
+    unpriced = routing.models[0].model_copy(update={"price": None})
+    found = choice(routing.model_copy(update={"models": (unpriced, *routing.models[1:])}), {"middle": Load(running=5)})
+    assert (found.decision.model, found.against) == ("cheap", ("cost",)), "only what is known to be dear is"
+
+
 def test_a_full_kv_cache_is_load() -> None:
     found = choice(snapshot(), {"cheap": Load(running=1, kv_cache=0.97), "middle": Load(running=6, kv_cache=0.2)})
     assert found.decision.model == "dear"

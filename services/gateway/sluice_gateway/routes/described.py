@@ -7,6 +7,7 @@ from sluice_gateway.routes.public import ErrorReply
 _MEANINGS = {
     400: "The request cannot be used as it is",
     401: "No API key, or not a valid one",
+    403: "The key may not do this",
     404: "There is no such thing, or not for this tenant",
     409: "Its state does not allow this",
     413: "Over the size limit",

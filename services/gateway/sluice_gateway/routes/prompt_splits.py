@@ -12,7 +12,7 @@ from sluice_gateway.routes.public import KeyDep, PublicRoute
 from sluice_gateway.wiring import DepsDep
 
 router = APIRouter(
-    prefix="/v1/prompts/{name}/split", tags=["prompts"], route_class=PublicRoute, responses=public_errors(404)
+    prefix="/v1/prompts/{name}/split", tags=["prompts"], route_class=PublicRoute, responses=public_errors(403, 404, 422)
 )
 
 

@@ -31,7 +31,9 @@ from sluice_gateway.routes.described import public_errors
 from sluice_gateway.routes.public import KeyDep, PublicRoute
 from sluice_gateway.wiring import Deps, DepsDep
 
-router = APIRouter(prefix="/v1/prompts", tags=["prompts"], route_class=PublicRoute)
+router = APIRouter(
+    prefix="/v1/prompts", tags=["prompts"], route_class=PublicRoute, responses=public_errors(403, 404, 422)
+)
 Name = Annotated[PromptName, Path()]
 At = Annotated[float, Field(ge=0, le=253_402_300_799, description="unix seconds")]
 _USUAL_S = 30 * 86_400

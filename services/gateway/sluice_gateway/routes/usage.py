@@ -42,6 +42,7 @@ own = APIRouter(
         401: {"model": ErrorReply, "description": "No API key, or not a valid one"},
         403: {"model": ErrorReply, "description": "The key may not read usage"},
         404: {"model": ErrorReply, "description": "No such request"},
+        422: {"model": ErrorReply, "description": "`after` names no request, or the period has too many points"},
         503: {"model": ErrorReply, "description": "The database is away"},
     },
 )

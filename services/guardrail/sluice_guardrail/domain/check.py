@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from sluice.contracts.guard import (
     MAX_DETAILS,
@@ -23,7 +23,7 @@ from sluice.marking import marked
 from sluice_guardrail.domain.causes import with_confidence
 from sluice_guardrail.domain.conversation import find_over_turns
 from sluice_guardrail.domain.detectors import DETECTORS, Checkpoint, PiiKind, find_personal_data
-from sluice_guardrail.domain.errors import AmbiguousText, TooMuchText
+from sluice_guardrail.domain.errors import AmbiguousText
 from sluice_guardrail.domain.findings import Finding, merge_overlaps
 from sluice_guardrail.domain.folding import Folded, fold
 from sluice_guardrail.domain.injection import Heads, find_hidden, score_injection
@@ -49,6 +49,7 @@ from sluice_guardrail.domain.policy import (
     Policy,
 )
 from sluice_guardrail.domain.redaction import Labels, redact
+from sluice_guardrail.domain.remembering import key_of
 from sluice_guardrail.domain.review import with_review
 from sluice_guardrail.domain.scanners.rules import OnError
 from sluice_guardrail.domain.scanning import (
@@ -65,20 +66,7 @@ from sluice_guardrail.domain.scanning import (
 from sluice_guardrail.domain.tool_risk import with_tool_calls
 
 NO_TOOLS = Tools()
-
-
-class Texts(Protocol):
-    """One text or many segments."""
-
-    @property
-    def text(self) -> str | None:
-        """The one text."""
-        ...
-
-    @property
-    def segments(self) -> tuple[Segment, ...] | None:
-        """The segments."""
-        ...
+_NO_TEXT = Segment(id="", text="")
 
 
 class Decided(NamedTuple):
@@ -127,7 +115,7 @@ def check(
             for segment in segments
         ]
         pieces = [
-            _input_piece(segment, policy.rules, checkpoint, heads, tools, about)
+            _input_piece(segment, policy, checkpoint, heads, tools, about)
             for segment, about in zip(segments, asked, strict=True)
         ]
         pieces = _over_turns(pieces, policy.rules, heads, tools)
@@ -138,22 +126,27 @@ def check(
     return with_review(verdict, rules.review, enforced=enforced)
 
 
-def require_size(request: Texts, max_characters: int) -> int:
-    """Return the number of characters of a request.
-
-    Raises:
-        TooMuchText: it is over `max_characters`.
-    """
-    size = len(request.text or "") + sum(len(segment.text) for segment in request.segments or ())
-    if size > max_characters:
-        raise TooMuchText(
-            f"The texts hold {size} characters together; at most {max_characters} are checked in one request. "
-            "Send fewer segments, or raise SLUICE_GUARDRAIL_MAX_CHARACTERS."
-        )
-    return size
-
-
 def _input_piece(
+    segment: Segment,
+    policy: NamedPolicy,
+    checkpoint: Checkpoint,
+    heads: Heads | None,
+    tools: Tools,
+    asked: Sequence[Asked],
+) -> _Piece:
+    checkpoint()
+    find = partial(_looked_at, segment, policy.rules, checkpoint, heads, tools, asked)
+    if segment.role != DEFINITION_ROLE or tools.remembered is None or asked:
+        return find()
+    key = key_of(tools.tenant, policy.hash, segment.text)
+    return replace(tools.remembered.once(key, lambda: replace(find(), segment=_NO_TEXT), _is_sure), segment=segment)
+
+
+def _is_sure(piece: _Piece) -> bool:
+    return not any(item.finding.category == "failure" for item in piece.decided)
+
+
+def _looked_at(
     segment: Segment,
     policy: Policy,
     checkpoint: Checkpoint,
@@ -161,7 +154,6 @@ def _input_piece(
     tools: Tools,
     asked: Sequence[Asked],
 ) -> _Piece:
-    checkpoint()
     rules = policy.rules_for(segment.role)
     folded = fold(segment.text)
     decided = _personal_data(segment, folded, rules.pii, checkpoint, tools)

@@ -12,6 +12,7 @@ from sluice_guardrail.domain.folding import Folded
 from sluice_guardrail.domain.grounding import find_unsupported
 from sluice_guardrail.domain.judging import Begun, JudgeQuestion, Judges, JudgeTask, NoJudge
 from sluice_guardrail.domain.names import Names
+from sluice_guardrail.domain.remembering import Remembered
 from sluice_guardrail.domain.scanners.code import find_code
 from sluice_guardrail.domain.scanners.harm import find_harm
 from sluice_guardrail.domain.scanners.invisible import find_invisible_text
@@ -45,7 +46,8 @@ class DetectorRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What detectors need besides the text: a model of languages, whether time is over, a clock in seconds, who notes each turn, who asks models, and a model of names.
+    """What detectors need besides the text: a model of languages, whether time is over, a clock in seconds, who notes each turn, who asks models, a model of names, and what was found in
+    definitions before, for a tenant.
 
     `is_late` is for scanners, `is_over` for every detector. Degraded mode: a detector that raises, and one whose turn comes too late,
     counts as its rules' `on_error` says.
@@ -58,6 +60,8 @@ class Tools:
     note: Callable[[DetectorRun], object] = lambda run: None
     judges: Judges | None = None
     names: Names | None = None
+    remembered: Remembered | None = None
+    tenant: str = ""
 
 
 def take_turn(

@@ -1,4 +1,4 @@
-"""Schemathesis against the admin API of a real process."""
+"""Schemathesis against the admin API of a real process, and against what else the control plane answers."""
 
 from collections.abc import Iterator
 
@@ -44,3 +44,13 @@ def admin_key(base: str) -> str:
 def test_every_admin_operation_answers_as_declared(base: str, admin_key: str, who: str) -> None:
     headers = admin_headers() if who == "administrator" else {"authorization": f"Bearer {admin_key}"}
     assert_answers_as_declared(base, lambda path: path.startswith("/admin/"), headers, least=20, examples=8)
+
+
+PUBLIC = ("/v1/prompts", "/v1/usage", "/v1/key")
+
+
+def test_what_the_control_plane_answers_to_keys_is_as_declared(base: str, admin_key: str) -> None:
+    headers = {"authorization": f"Bearer {admin_key}"}
+    made = httpx.post(f"{base}/v1/prompts", json={"name": "p", "sections": {"task": "{{x}}"}}, headers=headers)
+    assert made.status_code == 201, made.text
+    assert_answers_as_declared(base, lambda path: path.startswith(PUBLIC), headers, least=15, examples=3)

@@ -3,6 +3,8 @@
 Both are as far as known: a deployment of which nothing is known, or which is all that is left, is taken all the same.
 """
 
+import math
+
 from sluice.contracts.routing import SignalValue
 from sluice.contracts.targets import Targets
 from sluice_router.domain.signals.cost import ANSWER_TOKENS, shown_cost
@@ -10,7 +12,7 @@ from sluice_router.domain.signals.cost import ANSWER_TOKENS, shown_cost
 
 def cost(targets: Targets | None, dollars: float) -> SignalValue:
     """Say what the request will cost, and whether that is above the route's target."""
-    if targets is not None and targets.cost is not None and dollars > targets.cost:
+    if targets is not None and targets.cost is not None and targets.cost < dollars < math.inf:
         said = f"it costs more than the route's target of ${targets.cost:g} ({shown_cost(dollars)})"
         return SignalValue(signal="cost", value=said, against=True)
     return SignalValue(signal="cost", value=f"{shown_cost(dollars)} with {ANSWER_TOKENS} tokens of answer")
