@@ -80,7 +80,7 @@ class KeyStore:
         """Return the creation of the last 24 hours that had the same Idempotency-Key.
 
         Raises:
-            IdempotencyKeyReused: that creation asked for something else.
+            IdempotencyKeyReused: that creation asked for something else, or its secret was replaced since.
         """
         async with self._database.read() as session:
             row = await session.get(KeyCreationRow, idempotency_digest)
@@ -91,6 +91,11 @@ class KeyStore:
                     "This Idempotency-Key was used within the last 24 hours for another request; send a new one."
                 )
             key = await session.get(ApiKeyRow, row.key_id)
+            if key is not None and key.rotated_at is not None:
+                raise IdempotencyKeyReused(
+                    f"The key that this Idempotency-Key made ({key.id}) has been rotated since, so that its first secret is over; "
+                    "send a new Idempotency-Key."
+                )
             return Repeated(key_of(key), row.salt) if key is not None else None
 
     async def get(self, key_id: str, within: str | None = None) -> StoredKey:

@@ -310,3 +310,14 @@ async def within_a_second(check: Any) -> None:
     while not check():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
+
+
+async def test_a_creation_is_not_repeated_with_a_secret_that_was_rotated_away(gateway: Gateway) -> None:
+    headers, body = admin_headers() | {"idempotency-key": "night-job-7"}, {"name": "k", "tenant": "acme"}
+    made = (await gateway.client.post("/admin/keys", json=body, headers=headers)).json()
+    again = await gateway.client.post("/admin/keys", json=body, headers=headers)
+    assert again.json()["key"] == made["key"]
+    await gateway.client.post(f"/admin/keys/{made['id']}/rotate", headers=admin_headers())
+    answer = await gateway.client.post("/admin/keys", json=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+    assert made["key"] not in answer.text
