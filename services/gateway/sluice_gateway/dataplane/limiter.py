@@ -64,6 +64,7 @@ class Limiter:
         self._queueing = queueing
         self._refuse_unpriced = unpriced == "refuse"
         self._gates: dict[str, _Gate] = {}
+        self._sweep_above = _MAX_GATES
         self._waiting = 0
         metrics.limit_queue.set_function(lambda: float(self._waiting))
 
@@ -243,8 +244,9 @@ class Limiter:
         gate = self._gates.get(key.key_id)
         if gate is None or at >= gate.draws.until or (gate.limits is not key.limits and gate.limits != key.limits):
             gate = self._gates[key.key_id] = self._open(key, at)
-            if len(self._gates) > _MAX_GATES:
+            if len(self._gates) > self._sweep_above:
                 self._gates = {name: one for name, one in self._gates.items() if at < one.draws.until}
+                self._sweep_above = max(_MAX_GATES, 2 * len(self._gates))  # many keys of one minute are not looked at for each new one
         return gate
 
     def _rates(self, key_id: str) -> RateHeaders | None:

@@ -394,3 +394,16 @@ async def test_at_the_end_everything_idle_is_given_back() -> None:
 
 def test_dollars_are_written_without_needless_zeros() -> None:
     assert [dollars(n) for n in (0, 10**9, 1_500_000_000, 123)] == ["0.00", "1.00", "1.50", "0.000000123"]
+
+
+async def test_many_keys_of_one_minute_are_not_looked_at_for_each_new_one() -> None:
+    limits = Run(Bank(), "one").limits
+    for number in range(50_001):
+        limits._gate(KeyRecord(f"key_{number}", "tenant-a", "test"), 0.0)
+    swept = limits._gates
+    for number in range(50_001, 50_100):
+        limits._gate(KeyRecord(f"key_{number}", "tenant-a", "test"), 0.0)
+    assert limits._gates is swept
+    for number in range(50_100, 100_010):
+        limits._gate(KeyRecord(f"key_{number}", "tenant-a", "test"), 60.0)
+    assert len(limits._gates) < 50_000, "those of the minute before are gone"
