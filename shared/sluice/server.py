@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
@@ -13,7 +12,6 @@ import uvicorn
 from sluice.memory import settle_memory
 
 _TICK_S = 1.0
-_SWITCH_S = 0.0005  # how long a thread at work keeps the loop waiting, which is Python's 5 ms otherwise
 CLOSE = (b"connection", b"close")
 
 
@@ -64,7 +62,6 @@ class RestingServer(uvicorn.Server):
     async def main_loop(self) -> None:
         """Serve until told to stop."""
         settle_memory()
-        sys.setswitchinterval(_SWITCH_S)
         self._loop = asyncio.get_running_loop()
         told = asyncio.create_task(self._told.wait())
         try:
