@@ -246,7 +246,9 @@ class Limiter:
             gate = self._gates[key.key_id] = self._open(key, at)
             if len(self._gates) > self._sweep_above:
                 self._gates = {name: one for name, one in self._gates.items() if at < one.draws.until}
-                self._sweep_above = max(_MAX_GATES, 2 * len(self._gates))  # many keys of one minute are not looked at for each new one
+                self._sweep_above = max(
+                    _MAX_GATES, 2 * len(self._gates)
+                )  # many keys of one minute are not looked at for each new one
         return gate
 
     def _rates(self, key_id: str) -> RateHeaders | None:
