@@ -156,6 +156,11 @@ class DirectRequest:
         if self._state is not None and not self._over and self._ctx.call is not None:
             self._ctx.call.cancel()
 
+    def slowed(self) -> None:
+        """The client takes less than it is sent."""
+        if self._stream is not None and not self._over:
+            self._stream.pause()
+
     def resumed(self) -> None:
         """The client has taken what it was sent."""
         if self._stream is not None and not self._over:
@@ -220,10 +225,7 @@ class DirectRequest:
         """Pass on what came as the upstream framed it, if nothing in it needs to be looked at."""
         if self._over or not self._ctx.answering or not self._scanner.passes(data):
             return False
-        client = self._client
-        client.transport.write(data)
-        if client.flow.write_paused and self._stream is not None:
-            self._stream.pause()
+        self._client.transport.write(data)
         return True
 
     def end(self) -> None:
@@ -406,8 +408,6 @@ class DirectRequest:
             client.send_part(piece.events)
         if piece.done:
             self._close_stream(ctx, piece.events + last_event(ctx, self._skeleton) + DONE)
-        elif client.flow.write_paused and self._stream is not None:
-            self._stream.pause()
 
     def _close_stream(self, ctx: RequestContext, tail: bytes) -> None:
         # The row is written before the last bytes go out.

@@ -19,26 +19,12 @@ from sluice_gateway.dataplane.turn import Turn
 from sluice_gateway.domain.ports import Prompts, UsageSink
 
 
-class Flow(Protocol):
-    """How fast a client takes what it is sent."""
-
-    @property
-    def write_paused(self) -> bool:
-        """Whether it takes less; `DirectRequest.resumed` tells when that has changed."""
-        ...
-
-
 class Client(Protocol):
     """The client's connection, as a request uses it. What is chunks of HTTP's coding already may be written to the transport."""
 
     @property
     def transport(self) -> asyncio.Transport:
         """Where it is written to."""
-        ...
-
-    @property
-    def flow(self) -> Flow:
-        """How fast it takes that."""
         ...
 
     def answer(self, status: int, head: bytes, body: bytes) -> None:

@@ -409,6 +409,12 @@ class GatewayProtocol(HttpToolsProtocol):
         else:
             self._watch_rest(self._rested_at if self._resting else now)
 
+    def pause_writing(self) -> None:
+        """The client takes less than it is sent."""
+        super().pause_writing()
+        if self._direct is not None:
+            self._direct.slowed()
+
     def resume_writing(self) -> None:
         """The client has taken what it was sent."""
         super().resume_writing()
