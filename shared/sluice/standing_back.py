@@ -26,7 +26,7 @@ def stand_back(niceness: int) -> None:
     What the system does not offer is left out.
     """
     os.nice(niceness)
-    if os.getsid(0) == os.getpid():
+    if niceness and os.getsid(0) == os.getpid():
         # Linux may share processors out by session first, and then a nice value counts only inside one: see sched(7), autogroup
         with suppress(OSError):
             Path("/proc/self/autogroup").write_text(str(niceness))

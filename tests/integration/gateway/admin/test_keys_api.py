@@ -306,10 +306,12 @@ async def test_models_lists_what_patterns_of_a_key_stand_for(gateway: Gateway) -
 
 
 async def within_a_second(check: Any) -> None:
-    deadline = time.monotonic() + 1.0
-    while not check():
-        assert time.monotonic() < deadline
+    # A second in which this process runs: fifty looks, however long a busy machine keeps it from one.
+    for _ in range(50):
+        if check():
+            return
         await asyncio.sleep(0.02)
+    assert check()
 
 
 async def test_a_creation_is_not_repeated_with_a_secret_that_was_rotated_away(gateway: Gateway) -> None:
