@@ -188,7 +188,8 @@ async def fleet(tmp_path: Path, gateways: int = 2, **extra: str) -> AsyncIterato
             await asyncio.to_thread(process.wait_ready, f"{url}/readyz")
         stack.enter_context(worker)
         await asyncio.to_thread(worker.wait_ready, worker_url)
-        limits = httpx.Limits(max_connections=500, max_keepalive_connections=500)
+        # Kept for longer than any pause of a test: httpcore may close a connection that expires just after it was given to a request.
+        limits = httpx.Limits(max_connections=500, max_keepalive_connections=500, keepalive_expiry=60.0)
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=30, limits=limits))
         yield Fleet(valkey, provider, processes, urls, worker, client)
 
