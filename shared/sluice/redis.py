@@ -50,7 +50,7 @@ class _Bounded:
     async def send_packed_command(self, *arguments: Any, **options: Any) -> None:
         try:
             async with asyncio.timeout(self._answer_s):
-                await super().send_packed_command(*arguments, **options)  # type: ignore[misc]
+                await super().send_packed_command(*arguments, **options)  # type: ignore[misc] # a mixin: the connection comes after it
         except TimeoutError as exc:
             raise RedisTimeoutError("Redis does not take what is written to it") from exc
 
@@ -58,9 +58,9 @@ class _Bounded:
         # A subscription says how long it waits for what may never come; that brings None, and is no fault.
         try:
             async with asyncio.timeout(self._answer_s if timeout is None else None):
-                return await super().read_response(*arguments, timeout=timeout, **options)  # type: ignore[misc]
+                return await super().read_response(*arguments, timeout=timeout, **options)  # type: ignore[misc] # a mixin: the connection comes after it
         except TimeoutError as exc:
-            await self.disconnect(nowait=True)  # type: ignore[attr-defined]
+            await self.disconnect(nowait=True)  # type: ignore[attr-defined] # as above
             raise RedisTimeoutError(f"Redis does not answer within {self._answer_s:g} s") from exc
 
 

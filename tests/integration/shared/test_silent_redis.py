@@ -145,5 +145,5 @@ async def test_nobody_waits_for_a_server_that_never_answers(tmp_path: Path) -> N
 
 async def test_a_dependency_that_never_answers_is_told_as_not_ready() -> None:
     async with asyncio.timeout(5):
-        wrong = await failing({"sql": asyncio.Event().wait, "redis": lambda: asyncio.sleep(0)}, within_s=0.05)  # type: ignore[dict-item]
+        wrong = await failing({"sql": asyncio.Event().wait, "redis": lambda: asyncio.sleep(0)}, within_s=0.05)  # type: ignore[dict-item] # Event.wait returns True
     assert wrong == {"sql": "It does not answer within 0.05 s."}

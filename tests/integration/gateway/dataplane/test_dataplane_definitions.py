@@ -46,7 +46,7 @@ async def guarded(tmp_path: Path, provider: Provider) -> AsyncIterator[Served]:
     async with (
         asgi_client(app),
         service_client("guardrail", app, platform) as called,
-        serving(Parts(guard=GuardrailClient(called)), snapshot(*models, policies=rules)) as gateway,  # type: ignore[arg-type]
+        serving(Parts(guard=GuardrailClient(called)), snapshot(*models, policies=rules)) as gateway,  # type: ignore[arg-type] # the real client in place of the simulated one
     ):
         yield gateway
 
