@@ -120,8 +120,8 @@ def check(
         ]
         pieces = _over_turns(pieces, policy.rules, heads, tools)
         return _input_verdict(pieces, policy, request.vault, single=single)
-    verdict = _check_output(segments, policy, checkpoint, tools, request.confidence, single=single)
     rules, enforced = policy.rules.output, policy.rules.mode == "enforce"
+    verdict = _check_output(segments, policy, checkpoint, tools, request, single=single)
     verdict = with_tool_calls(verdict, request.tool_calls, rules.tools, enforced=enforced)
     return with_review(verdict, rules.review, enforced=enforced)
 
@@ -232,11 +232,13 @@ def _check_output(
     policy: NamedPolicy,
     checkpoint: Checkpoint,
     tools: Tools,
-    confidence: float | None,
+    request: CheckRequest,
     *,
     single: bool,
 ) -> OutputVerdict:
     rules = policy.rules.output
+    if request.second_opinion is False:
+        rules = rules.model_copy(update={"scanners": rules.scanners.model_copy(update={"second_opinion": None})})
     system_texts = [segment.text for segment in segments if segment.role in SYSTEM_ROLES]
     beside = Beside(
         "\n".join(segment.text for segment in segments if segment.role == "question"),
@@ -272,7 +274,7 @@ def _check_output(
         filtered_segments=None if single else tuple(passed),
         details=_details(pieces, single=single),
         category_scores=_scores(pieces, single=single),
-        groundedness=_groundedness(pieces, confidence) if beside.context and _grounds(rules) else None,
+        groundedness=_groundedness(pieces, request.confidence) if beside.context and _grounds(rules) else None,
         policy=policy.name,
         policy_hash=policy.hash,
     )
