@@ -80,7 +80,8 @@ async def _send(cases: Sequence[Case], gateway: Gateway, model: str, max_tokens:
     async with httpx.AsyncClient(base_url=gateway.url, headers=headers, timeout=_TIMEOUT_S) as client:
 
         async def one(case: Case) -> Sent:
-            body = {"model": model, "max_tokens": max_tokens, **case.request()}
+            # with a `sluice` object of its own an answer says what the guard found
+            body = {"model": model, "max_tokens": max_tokens, "sluice": {}, **case.request()}
             async with slots:
                 try:
                     answer = await client.post("/v1/chat/completions", json=body)
