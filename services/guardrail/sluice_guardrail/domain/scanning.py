@@ -228,8 +228,11 @@ def _scan(rules: ScannerRules, look: _Look, tools: Tools, into: Scan, *, late: b
 
 
 def _in_original(finding: Finding, folded: Folded | None) -> Finding:
-    if folded is None:
-        return finding
+    return finding if folded is None else as_written(finding, folded)
+
+
+def as_written(finding: Finding, folded: Folded) -> Finding:
+    """Return the finding with its span in the text that was folded."""
     start, end = folded.original_span(finding.start, finding.end)
     return replace(finding, start=start, end=end)
 
