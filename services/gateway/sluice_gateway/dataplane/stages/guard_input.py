@@ -34,8 +34,8 @@ class Judgement(NamedTuple):
     vault: tuple[VaultEntry, ...] = ()
 
 
-def requests_for(found: Sequence[Piece], policy: str) -> list[CheckRequest]:
-    """Return the questions to the guardrail: one, or several when there are more texts than fit into one.
+def requests_for(found: Sequence[Piece], policy: str, kind: Kind | None = None) -> list[CheckRequest]:
+    """Return the questions to the guardrail: one, or several when there are more texts than fit into one; only those of a chat are turns.
 
     Raises:
         InvalidRequest: a text is longer than the guardrail reads.
@@ -47,8 +47,9 @@ def requests_for(found: Sequence[Piece], policy: str) -> list[CheckRequest]:
                 code="text_too_long",
             )
     segments = [Segment(id=str(index), role=piece.role, text=piece.text) for index, piece in enumerate(found)]
+    turns = None if kind == "chat" or len(segments) == 1 else False
     return [
-        CheckRequest(stage="input", segments=tuple(segments[start : start + MAX_SEGMENTS]), policy=policy)
+        CheckRequest(stage="input", segments=tuple(segments[start : start + MAX_SEGMENTS]), policy=policy, turns=turns)
         for start in range(0, len(segments), MAX_SEGMENTS)
     ]
 
@@ -236,7 +237,7 @@ class GuardInput:
 
     async def _ask(self, ctx: RequestContext, found: list[Piece]) -> Judgement:
         with self._deps.tracing.span("guard input", attributes={"sluice.guard.policy": ctx.plan.guard_policy}) as span:
-            requests = requests_for(found, ctx.plan.guard_policy)
+            requests = requests_for(found, ctx.plan.guard_policy, ctx.endpoint.kind)
             verdicts: list[InputVerdict] = []
             vault = reserved(found) if len(requests) > 1 else ()
             for request in requests:
