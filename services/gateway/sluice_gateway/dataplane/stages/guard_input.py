@@ -17,6 +17,7 @@ from sluice_gateway.dataplane.context import GuardOutcome, RequestContext
 from sluice_gateway.dataplane.definitions import definitions, is_fixed
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import Blocked, InvalidRequest, not_checked, unchecked
+from sluice_gateway.dataplane.naming import names
 from sluice_gateway.dataplane.texts import Path, Piece, pieces, replaced
 from sluice_gateway.dataplane.wants import modalities
 
@@ -156,7 +157,7 @@ class GuardInput:
         if ctx.form is not None or modalities(ctx.fields):
             let_pass_unread(ctx, self._deps)
         ctx.pieces = pieces(ctx.fields, ctx.endpoint.kind)
-        found = [*ctx.pieces, *definitions(ctx.fields)]
+        found = [*ctx.pieces, *names(ctx.fields), *definitions(ctx.fields)]
         try:
             judgement = await self._ask(ctx, found)
         except SluiceError as exc:
@@ -221,7 +222,7 @@ class GuardInput:
 
     async def observe(self, ctx: RequestContext) -> None:
         """Start asking and go on; the end of the request waits for the issues."""
-        found = [*pieces(ctx.fields, ctx.endpoint.kind), *definitions(ctx.fields)]
+        found = [*pieces(ctx.fields, ctx.endpoint.kind), *names(ctx.fields), *definitions(ctx.fields)]
         ctx.observer = asyncio.get_running_loop().create_task(self._note(ctx, found))
 
     async def _note(self, ctx: RequestContext, found: list[Piece]) -> None:
