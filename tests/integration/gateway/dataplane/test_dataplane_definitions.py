@@ -124,6 +124,7 @@ async def test_names_and_allowed_values_are_refused_and_not_changed(
             answer = await client.post(gateway.url + CHAT, json=ask(policy, **more))
             assert answer.status_code == 400, answer.text
             assert answer.json()["error"]["code"] == "definition_refused"
+            assert answer.headers["x-sluice-guard"] == "blocked"
             assert "pii_detected" in answer.json()["error"]["message"]
             assert EMAIL not in answer.text
     assert not provider.seen
