@@ -125,7 +125,8 @@ class Guard:
         if context:
             supported = all(word in context[0] for word in re.findall(r"[0-9]+", answer.text))
             grounded = Groundedness(score=0.9 if supported else 0.2)
-        disputed = "9090" in answer.text and any(one.role == "question" for one in request.segments or ())
+        asked = any(one.role == "question" for one in request.segments or ()) and request.second_opinion is not False
+        disputed = "9090" in answer.text and asked
         blocked = POISON in answer.text
         text = "I cannot say that." if blocked else answer.text.replace(SECRET, "[EMAIL]")
         found = answer.text.find(SECRET)

@@ -53,8 +53,10 @@ def definitions(fields: Fields) -> list[Piece]:
 
 
 def is_fixed(piece: Piece) -> bool:
-    """Say whether a piece of a definition is names and values, which cannot be changed."""
-    return piece.role == ROLE and len(piece.path) <= 2
+    """Say whether a piece is names and values, which cannot be changed."""
+    if piece.role == ROLE:
+        return len(piece.path) <= 2
+    return len(piece.path) == 3 and piece.path[0] == "messages" and piece.path[2] == "name"
 
 
 def _words(value: Any, at: Path, name: str, names: dict[str, None]) -> Iterator[Piece]:

@@ -11,6 +11,8 @@ _SAID = frozenset(
     {"text", "thinking", "refusal", "reasoning", "reasoning_content", "summary", "content", "transcript", "title"}
 )
 _OF_MESSAGE = frozenset({"reasoning_content", "reasoning", "refusal"})
+# Whoever calls himself otherwise is a user: the guardrail has roles of its own, which no message may claim.
+_ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _PLAIN = 2  # names of a message that holds a text and no more
 
 
@@ -62,7 +64,7 @@ def size(found: list[Piece]) -> int:
 
 
 def _of_message(index: int, message: dict[str, Any]) -> Iterator[Piece]:
-    role = message["role"][:40]
+    role = message["role"] if message["role"] in _ROLES else "user"
     content = message.get("content")
     if isinstance(content, str):
         yield Piece(("messages", index, "content"), role, content)
@@ -76,12 +78,29 @@ def _of_message(index: int, message: dict[str, Any]) -> Iterator[Piece]:
         for place, call in enumerate(calls):
             if isinstance(call, dict):
                 yield from _arguments(("messages", index, "tool_calls", place), call, role, "function")
+                if "custom" in call:
+                    yield from _arguments(("messages", index, "tool_calls", place), call, role, "custom", "input")
 
 
-def _arguments(at: Path, holder: dict[str, Any], role: str, name: str = "function_call") -> Iterator[Piece]:
+def _arguments(
+    at: Path, holder: dict[str, Any], role: str, name: str = "function_call", given: str = "arguments"
+) -> Iterator[Piece]:
     function = holder.get(name)
-    if isinstance(function, dict) and isinstance(function.get("arguments"), str):
-        yield Piece((*at, name, "arguments"), role, function["arguments"])
+    if not isinstance(function, dict) or given not in function:
+        return
+    if isinstance(function[given], str):
+        yield Piece((*at, name, given), role, function[given])
+    else:
+        yield from _leaves((*at, name, given), function[given], role)
+
+
+def _leaves(at: Path, value: object, role: str) -> Iterator[Piece]:
+    # Every text in what should be one, and is an object with some engines.
+    if isinstance(value, str):
+        yield Piece(at, role, value)
+    elif isinstance(value, list | dict):
+        for place, item in enumerate(value) if isinstance(value, list) else value.items():
+            yield from _leaves((*at, place), item, role)
 
 
 def _said(at: Path, name: str, value: object, role: str) -> Iterator[Piece]:

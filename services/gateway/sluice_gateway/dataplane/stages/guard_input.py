@@ -17,6 +17,7 @@ from sluice_gateway.dataplane.context import GuardOutcome, RequestContext
 from sluice_gateway.dataplane.definitions import definitions, is_fixed
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import Blocked, InvalidRequest, not_checked, unchecked
+from sluice_gateway.dataplane.naming import names
 from sluice_gateway.dataplane.texts import Path, Piece, pieces, replaced
 from sluice_gateway.dataplane.wants import modalities
 
@@ -70,22 +71,19 @@ def judge(found: Sequence[Piece], verdicts: Sequence[InputVerdict]) -> Judgement
     return Judgement(blocked=False, issues=issues, changes=changes, vault=vault)
 
 
-def refuse_fixed(found: Sequence[Piece], judgement: Judgement) -> None:
-    """Refuse a request whose names of tools and properties, or allowed values, the policy would change: a schema stays as it was written.
-
-    Raises:
-        InvalidRequest: there are such.
-    """
+def refusal_of_fixed(found: Sequence[Piece], judgement: Judgement) -> InvalidRequest | None:
+    """Return the refusal of a request whose names of tools and properties, or allowed values, the policy would change, if there are such: a schema stays as it was written."""
     fixed = {piece.path for piece in found if is_fixed(piece)}
     for path, _ in judgement.changes:
         if path in fixed:
             holder = path[0] if len(path) == 1 else f"{path[0]}[{path[1]}]"
-            raise InvalidRequest(
+            return InvalidRequest(
                 f"A name or an allowed value in `{holder}` holds what the content policy takes out ({', '.join(judgement.issues)}), and names and allowed "
                 "values of a schema cannot be changed. Write it otherwise, or say it in a description.",
                 param=str(path[0]),
                 code="definition_refused",
             )
+    return None
 
 
 def reserved(found: Sequence[Piece]) -> tuple[VaultEntry, ...]:
@@ -156,7 +154,7 @@ class GuardInput:
         if ctx.form is not None or modalities(ctx.fields):
             let_pass_unread(ctx, self._deps)
         ctx.pieces = pieces(ctx.fields, ctx.endpoint.kind)
-        found = [*ctx.pieces, *definitions(ctx.fields)]
+        found = [*ctx.pieces, *names(ctx.fields), *definitions(ctx.fields)]
         try:
             judgement = await self._ask(ctx, found)
         except SluiceError as exc:
@@ -169,7 +167,9 @@ class GuardInput:
         if judgement.blocked:
             ctx.judged("blocked")
             raise blocked_error(judgement.issues)
-        refuse_fixed(found, judgement)
+        if (refusal := refusal_of_fixed(found, judgement)) is not None:
+            ctx.judged("blocked")
+            raise refusal
         ctx.judged(_outcome(judgement))
         note_failures(ctx, self._deps, judgement.issues)
         # What was checked is what is sent: the bytes are written anew from the checked texts.
@@ -221,7 +221,7 @@ class GuardInput:
 
     async def observe(self, ctx: RequestContext) -> None:
         """Start asking and go on; the end of the request waits for the issues."""
-        found = [*pieces(ctx.fields, ctx.endpoint.kind), *definitions(ctx.fields)]
+        found = [*pieces(ctx.fields, ctx.endpoint.kind), *names(ctx.fields), *definitions(ctx.fields)]
         ctx.observer = asyncio.get_running_loop().create_task(self._note(ctx, found))
 
     async def _note(self, ctx: RequestContext, found: list[Piece]) -> None:

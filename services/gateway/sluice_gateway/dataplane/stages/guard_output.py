@@ -20,8 +20,7 @@ from sluice_gateway.dataplane.stages.tool_calls import notice, tool_call
 from sluice_gateway.dataplane.texts import pieces, question
 
 _ANSWER = "answer"
-HALLUCINATION, DISPUTED_ANSWER = "potential_hallucination", "disputed_answer"
-REVIEW_REQUIRED = "review_required"
+HALLUCINATION, DISPUTED_ANSWER, REVIEW_REQUIRED = "potential_hallucination", "disputed_answer", "review_required"
 _OF_WHOLE = (HALLUCINATION, DISPUTED_ANSWER, CHECK_FAILED, REVIEW_REQUIRED)
 DISPUTED = "I can't give an answer that a second check does not confirm."
 """What stands in place of an answer that the judging model disputes, where the policy refuses such."""
@@ -29,8 +28,7 @@ DISPUTED = "I can't give an answer that a second check does not confirm."
 UNGROUNDED = "I can't answer that from the documents I was given."
 """What stands in place of an answer that the documents do not support, where the policy refuses such."""
 
-_MAX_SYSTEM = 50_000
-_MAX_WITHOUT_SPACE = 400
+_MAX_SYSTEM, _MAX_WITHOUT_SPACE = 50_000, 400  # characters
 _ONLY = -1  # the place of a `function_call`, as calls were before there could be several
 
 Place = tuple[int, str, int]
@@ -214,10 +212,12 @@ class GuardOutput:
             Segment(id=f"system-{index}", role="system", text=system)
             for index, system in enumerate(system_texts(ctx.fields))
         ]
-        if whole and ctx.plan.second_opinion != "off":
-            asked = question(pieces(ctx.fields, ctx.endpoint.kind))
-            segments.append(Segment(id="question", role="question", text=asked[:MAX_TEXT]))
-        if whole and ctx.context_text and ctx.plan.groundedness != "off":
+        grounded = whole and bool(ctx.context_text) and ctx.plan.groundedness != "off"
+        doubted = whole and ctx.plan.second_opinion != "off"
+        if grounded or doubted:
+            asked = question(pieces(ctx.fields, ctx.endpoint.kind))[:MAX_TEXT]
+            segments.append(Segment(id="question", role="question", text=asked))
+        if grounded:
             segments.append(Segment(id="context", role="context", text=ctx.context_text[:MAX_TEXT]))
         segments.append(Segment(id=_ANSWER, role="assistant", text=text[:MAX_TEXT]))
         with self._deps.tracing.span("guard output", attributes={"sluice.guard.policy": ctx.plan.guard_policy}):
@@ -228,6 +228,7 @@ class GuardOutput:
                     policy=ctx.plan.guard_policy,
                     tool_calls=() if call is None else (tool_call(ctx.fields, call, _ANSWER),),
                     vault=() if call is None or ctx.vault is None else ctx.vault.entries,
+                    second_opinion=False if grounded and not doubted else None,
                     confidence=None if ctx.confidence is None or not whole else ctx.confidence.probability,
                 ),
                 tenant=ctx.key.tenant,
