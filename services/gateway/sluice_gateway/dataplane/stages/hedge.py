@@ -91,10 +91,11 @@ class Hedge:
             over = winner is not None
             if other is not None and winner is not None:
                 entry.metrics.hedge("won" if winner is other else "lost")
-            return answer
         except (ApiError, Gone):
             over = True
             raise
+        else:
+            return answer
         finally:
             ctx.race = None
             lost = await self._end(race, tasks, winner)
