@@ -222,3 +222,16 @@ def test_a_value_after_an_escape_is_taken_whole_and_alone(before: str, value: st
         before += " "
     verdict = verdict_on(json.dumps({"body": before + value}))
     assert [entry.value for entry in verdict.vault] == [value]
+
+
+@pytest.mark.parametrize(
+    ("window", "hidden"),
+    [
+        ('more", "card": 4111111111111111, "n', 'more", "card": "<CREDIT_CARD_1>", "n'),
+        ('"card":4111111111111111 }', '"card":"<CREDIT_CARD_1>" }'),
+        ("My card: 4111111111111111, thanks", "My card: <CREDIT_CARD_1>, thanks"),
+        ('He said "card": 4111111111111111 is his', 'He said "card": <CREDIT_CARD_1> is his'),
+    ],
+)
+def test_a_number_in_a_part_of_a_document_becomes_a_string(window: str, hidden: str) -> None:
+    assert shown(verdict_on(window)) == [hidden]

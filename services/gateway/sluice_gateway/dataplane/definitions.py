@@ -11,7 +11,7 @@ from sluice_gateway.dataplane.body import Fields
 from sluice_gateway.dataplane.texts import Path, Piece
 
 ROLE = "definition"
-_HOLDERS = ("tools", "functions", "response_format", "chat_template_kwargs")
+_HOLDERS = ("tools", "functions", "response_format", "chat_template_kwargs", "chat_template")
 # JSON Schema 2020-12, "A Vocabulary for Basic Meta-Data Annotations": they say something and demand nothing.
 _WORDS = frozenset({"description", "title", "$comment", "default", "examples", "example"})
 _NAMING = frozenset(

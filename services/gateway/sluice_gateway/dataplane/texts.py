@@ -13,6 +13,12 @@ _SAID = frozenset(
 _OF_MESSAGE = frozenset({"reasoning_content", "reasoning", "refusal"})
 # Whoever calls himself otherwise is a user: the guardrail has roles of its own, which no message may claim.
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+_PARTS = frozenset(
+    {
+        "text", "input_text", "output_text", "refusal", "thinking", "redacted_thinking", "reasoning", "summary_text", "image_url", "input_image", "image", "image_embeds",
+        "input_audio", "audio", "audio_url", "video_url", "video", "file", "input_file", "document", "tool_result",
+    }
+)  # fmt: skip
 _PLAIN = 2  # names of a message that holds a text and no more
 
 
@@ -68,6 +74,9 @@ def _of_message(index: int, message: dict[str, Any]) -> Iterator[Piece]:
     content = message.get("content")
     if isinstance(content, str):
         yield Piece(("messages", index, "content"), role, content)
+    elif isinstance(content, list):
+        for place, part in enumerate(content):
+            yield from _of_part(("messages", index, "content", place), part, role)
     elif content:
         yield from _said(("messages", index, "content"), "", content, role)
     for name in _OF_MESSAGE.intersection(message) if len(message) > _PLAIN else ():
@@ -80,6 +89,16 @@ def _of_message(index: int, message: dict[str, Any]) -> Iterator[Piece]:
                 yield from _arguments(("messages", index, "tool_calls", place), call, role, "function")
                 if "custom" in call:
                     yield from _arguments(("messages", index, "tool_calls", place), call, role, "custom", "input")
+
+
+def _of_part(at: Path, part: object, role: str) -> Iterator[Piece]:
+    # Nobody knows which words of a part that is not known are read, so all are.
+    if isinstance(part, dict) and part.get("type") not in _PARTS:
+        for name, item in part.items():
+            if name != "type":
+                yield from _leaves((*at, name), item, role)
+    else:
+        yield from _said(at, "content", part, role)
 
 
 def _arguments(

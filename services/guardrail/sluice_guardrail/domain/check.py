@@ -119,7 +119,8 @@ def check(
             _input_piece(segment, policy, checkpoint, heads, tools, about)
             for segment, about in zip(segments, asked, strict=True)
         ]
-        pieces = _over_turns(pieces, policy.rules, heads, tools)
+        if request.turns is not False:
+            pieces = _over_turns(pieces, policy.rules, heads, tools)
         return _input_verdict(pieces, policy, request.vault, single=single)
     rules, enforced = policy.rules.output, policy.rules.mode == "enforce"
     verdict = _check_output(segments, policy, checkpoint, tools, request, single=single)

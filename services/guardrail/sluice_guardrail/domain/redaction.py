@@ -12,6 +12,7 @@ from sluice_guardrail.domain.masking import Masks
 REMOVED = "[REMOVED]"
 _CUT_OUT = ("invisible_text", "length")
 _STRING_OR_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|(?P<number>-?\d[-+.eE\d]*)')
+_KEY = re.compile(r'":\s{0,9}\Z')
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ def redact(text: str, findings: Sequence[Finding], labels: Labels) -> str:
     parts: list[str] = []
     end = 0
     for finding in findings:
-        number = _around(finding, numbers)
+        number = _around(finding, numbers) or _after_key(text, finding)
         start, stop = number or (finding.start, finding.end)
         parts.append(text[end:start])
         if masked is not None and is_personal(finding) and finding.detector in labels.masked:
@@ -80,6 +81,15 @@ def _numbers(text: str) -> list[tuple[int, int]]:
 def _around(finding: Finding, numbers: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
     at = bisect_right(numbers, finding.start, key=lambda number: number[0]) - 1
     return numbers[at] if at >= 0 and finding.end <= numbers[at][1] else None
+
+
+def _after_key(text: str, finding: Finding) -> tuple[int, int] | None:
+    # A part of a document, as the window of a stream is one, shows a number by the key before it and what ends it.
+    start, end = finding.start, finding.end
+    if not text[start:end].isdigit() or text[end : end + 20].lstrip()[:1] not in (",", "}"):
+        return None
+    start -= text[:start].endswith("-")
+    return (start, end) if _KEY.search(text, max(0, start - 20), start) is not None else None
 
 
 def _normal(value: str) -> str:

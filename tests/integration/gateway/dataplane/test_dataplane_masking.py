@@ -170,7 +170,29 @@ class Found(Retrieval):
 
     async def context(self, request: Any, *, tenant: str, timeout_s: float) -> ContextReply:
         found = await super().context(request, tenant=tenant, timeout_s=timeout_s)
-        return found.model_copy(update={"text": self._text})
+        (one,) = found.citations
+        cited = tuple(
+            one.model_copy(update={"index": at}) for at in range(1, max(1, self._text.count("manual.md")) + 1)
+        )
+        return found.model_copy(update={"text": self._text, "citations": cited})
+
+
+async def test_of_several_passages_only_a_poisoned_one_is_left_out(
+    tmp_path: Path, provider: Provider, client: httpx.AsyncClient
+) -> None:
+    good, other = "[1] manual.md\nThe port is 8080.\n\n", "[3] manual.md\nKeys expire after 90 days."
+    retrieval = RetrievalPolicy(vector_store_ids=("vs_1",))
+    for poison, left in (
+        (f"[2] manual.md\n{POISONED}\n\n", [1, 3]),
+        (f"[2] manual.md\nFine.\n[3] {POISONED}\n\n", [1, 2]),  # it writes a number itself, and costs another its place
+    ):
+        async with masking(tmp_path, provider, Found(good + poison + other), retrieval=retrieval) as gateway:
+            answer = await client.post(gateway.url + CHAT, json=ask("Which port?"))
+        sent = provider.seen[-1].json["messages"][0]["content"]
+        assert "The port is 8080." in sent
+        assert "revious instructions" not in sent
+        assert [citation["index"] for citation in answer.json()["sluice"]["citations"]] == left
+        assert answer.headers["x-sluice-guard"] == "redacted"
 
 
 @pytest.mark.parametrize(

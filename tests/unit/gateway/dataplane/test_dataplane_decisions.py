@@ -456,3 +456,9 @@ def test_refusals_of_all_shapes(body: bytes, code: str) -> None:
 @given(st.binary(max_size=100), st.sampled_from([400, 413, 422]))
 def test_any_refusal_has_a_sentence(body: bytes, status: int) -> None:
     assert refusal(status, body, model="small", upstream_model="u").message.endswith(".")
+
+
+def test_only_the_texts_of_a_chat_are_turns() -> None:
+    found = [Piece((), "user", "a"), Piece((), "user", "b")]
+    asked = [requests_for(found, "p", kind)[0].turns for kind in ("chat", "embedding", None)]
+    assert asked == [None, False, False]

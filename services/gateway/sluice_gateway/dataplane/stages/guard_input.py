@@ -18,6 +18,7 @@ from sluice_gateway.dataplane.definitions import definitions, is_fixed
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import Blocked, InvalidRequest, not_checked, unchecked
 from sluice_gateway.dataplane.naming import names
+from sluice_gateway.dataplane.passages import Passages, without_blocked
 from sluice_gateway.dataplane.texts import Path, Piece, pieces, replaced
 from sluice_gateway.dataplane.wants import modalities
 
@@ -34,8 +35,8 @@ class Judgement(NamedTuple):
     vault: tuple[VaultEntry, ...] = ()
 
 
-def requests_for(found: Sequence[Piece], policy: str) -> list[CheckRequest]:
-    """Return the questions to the guardrail: one, or several when there are more texts than fit into one.
+def requests_for(found: Sequence[Piece], policy: str, kind: Kind | None = None) -> list[CheckRequest]:
+    """Return the questions to the guardrail: one, or several when there are more texts than fit into one; only those of a chat are turns.
 
     Raises:
         InvalidRequest: a text is longer than the guardrail reads.
@@ -47,8 +48,9 @@ def requests_for(found: Sequence[Piece], policy: str) -> list[CheckRequest]:
                 code="text_too_long",
             )
     segments = [Segment(id=str(index), role=piece.role, text=piece.text) for index, piece in enumerate(found)]
+    turns = None if kind == "chat" or len(segments) == 1 else False
     return [
-        CheckRequest(stage="input", segments=tuple(segments[start : start + MAX_SEGMENTS]), policy=policy)
+        CheckRequest(stage="input", segments=tuple(segments[start : start + MAX_SEGMENTS]), policy=policy, turns=turns)
         for start in range(0, len(segments), MAX_SEGMENTS)
     ]
 
@@ -181,21 +183,24 @@ class GuardInput:
             ctx.pieces = pieces(ctx.fields, ctx.endpoint.kind)
 
     async def context(self, ctx: RequestContext) -> None:
-        """Check what retrieval found before it enters the prompt: changed, or left out where the policy blocks it.
+        """Check what retrieval found before it enters the prompt: changed, or the passages left out that the policy blocks.
 
-        A poisoned document costs the answer its evidence, and not the user his answer.
+        A poisoned document costs the answer its passage, and not the user his answer.
 
         Raises:
             Unavailable: the guardrail could not be asked, and the policy fails closed.
         """
-        segment = Segment(id="0", role="context", text=ctx.context_text[:MAX_TEXT])
-        known = reserved(ctx.pieces or ()) if ctx.vault is None else ctx.vault.entries
-        asked = CheckRequest(stage="input", segments=(segment,), policy=ctx.plan.guard_policy, vault=known)
         try:
             with self._deps.tracing.span("guard context"):
-                verdict = await self._deps.guard.check_input(
-                    asked, tenant=ctx.key.tenant, timeout_s=self._deps.options.stage_timeout_s
-                )
+                verdict = await self._ask_context(ctx)
+                if not verdict.safe:
+                    ctx.flag(verdict.issues)
+                    ctx.judged("redacted")
+                    kept = without_blocked(Passages(ctx.context_text, ctx.citations), verdict.details)
+                    ctx.context_text, ctx.citations = kept
+                    if not kept.text:
+                        return
+                    verdict = await self._ask_context(ctx)
         except SluiceError as exc:
             self._deps.metrics.stage_errors.labels("guard_input").inc()
             if ctx.plan.fail_open:
@@ -219,6 +224,14 @@ class GuardInput:
         elif verdict.issues and ctx.guard in (None, "passed"):
             ctx.guard = "flagged"
 
+    async def _ask_context(self, ctx: RequestContext) -> InputVerdict:
+        segment = Segment(id="0", role="context", text=ctx.context_text[:MAX_TEXT])
+        known = reserved(ctx.pieces or ()) if ctx.vault is None else ctx.vault.entries
+        asked = CheckRequest(stage="input", segments=(segment,), policy=ctx.plan.guard_policy, vault=known)
+        return await self._deps.guard.check_input(
+            asked, tenant=ctx.key.tenant, timeout_s=self._deps.options.stage_timeout_s
+        )
+
     async def observe(self, ctx: RequestContext) -> None:
         """Start asking and go on; the end of the request waits for the issues."""
         found = [*pieces(ctx.fields, ctx.endpoint.kind), *names(ctx.fields), *definitions(ctx.fields)]
@@ -236,7 +249,7 @@ class GuardInput:
 
     async def _ask(self, ctx: RequestContext, found: list[Piece]) -> Judgement:
         with self._deps.tracing.span("guard input", attributes={"sluice.guard.policy": ctx.plan.guard_policy}) as span:
-            requests = requests_for(found, ctx.plan.guard_policy)
+            requests = requests_for(found, ctx.plan.guard_policy, ctx.endpoint.kind)
             verdicts: list[InputVerdict] = []
             vault = reserved(found) if len(requests) > 1 else ()
             for request in requests:
