@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from sluice.clients.router import NO_DEPLOYMENT
 from sluice.errors import Conflict, DependencyUnavailable, NotFound, Problem, SluiceError, Unprocessable
 from sluice.settings import ConfigError
 
@@ -17,7 +18,7 @@ class ModelNotFound(NotFound):
 class NoDeployment(DependencyUnavailable):
     """Every deployment that could answer is down, and the route says that none is to be tried then."""
 
-    code, title = "no_deployment", "No deployment available"
+    code, title = NO_DEPLOYMENT, "No deployment available"
 
 
 class NothingSuits(Unprocessable):

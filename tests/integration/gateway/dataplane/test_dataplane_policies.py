@@ -26,6 +26,7 @@ from openai_provider import Behaviour, Provider
 from tests.unit.gateway.limits.test_limiter import limits
 
 from sluice.clients.deadline import remaining
+from sluice.clients.router import NO_DEPLOYMENT
 from sluice.contracts.retrieval import RetrievalPolicy
 from sluice.contracts.routing import Policy, Route, RoutingSnapshot
 from sluice.contracts.sampling import SamplingPolicy
@@ -249,6 +250,14 @@ async def test_without_a_router_the_routes_first_candidate_answers(
     async with serving(Parts(router=Router(failing=NotFound("no"))), routing(provider)) as gateway:
         unknown = await client.post(gateway.url + CHAT, json=ask("x", "auto"))
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "model_not_found")
+    down = DependencyUnavailable("All is down.", headers={"Retry-After": "7"})
+    down.code = NO_DEPLOYMENT  # type: ignore[misc] # as the client takes it over from the router
+    asked = len(provider.seen)
+    async with serving(Parts(router=Router(failing=down)), routing(provider)) as gateway:
+        refused = await client.post(gateway.url + CHAT, json=ask("x", "auto"))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, NO_DEPLOYMENT)
+    assert refused.headers["retry-after"] == "7"
+    assert len(provider.seen) == asked, "the route says that nothing is tried"
 
 
 async def test_a_routes_fallback_answers_when_its_choice_fails(provider: Provider, client: httpx.AsyncClient) -> None:
