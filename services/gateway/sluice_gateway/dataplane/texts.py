@@ -19,6 +19,7 @@ _PARTS = frozenset(
         "input_audio", "audio", "audio_url", "video_url", "video", "file", "input_file", "document", "tool_result",
     }
 )  # fmt: skip
+_MAX_SYSTEM = 50_000  # characters
 _PLAIN = 2  # names of a message that holds a text and no more
 
 
@@ -62,6 +63,18 @@ def question(found: list[Piece]) -> str:
     if last is None:
         return found[-1].text if found else ""
     return "\n".join(piece.text for piece in found if piece.path[:2] == last)
+
+
+def system_prompts(fields: Fields) -> list[str]:
+    """Return the system prompts of a chat, of each its beginning: the guardrail looks for them in the answer."""
+    found = []
+    for message in fields.get("messages", ()):
+        content = message.get("content") if message.get("role") in ("system", "developer") else None
+        if isinstance(content, list):
+            content = "\n".join(piece.text for part in content for piece in _said((), "content", part, ""))
+        if content and isinstance(content, str):
+            found.append(content[:_MAX_SYSTEM])
+    return found
 
 
 def size(found: list[Piece]) -> int:

@@ -222,3 +222,36 @@ async def test_retrieved_text_is_checked_before_it_enters_the_prompt(
     assert answer.headers["x-sluice-guard"] == outcome
     second = "bob@example.org" if "bob" in text else "<EMAIL_2>"
     assert answer.json()["choices"][0]["message"]["content"] == f"It is {EMAIL} or {second}"
+
+
+@pytest.mark.parametrize("kind", ["custom", "legacy"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_calls_of_other_shapes_are_guarded_and_restored(
+    kind: str, stream: bool, tmp_path: Path, provider: Provider, client: httpx.AsyncClient
+) -> None:
+    said, shown = "x <EMAIL_1> bob@example.org y", f"x {EMAIL} [EMAIL] y"
+
+    def made(text: str, **more: str) -> dict[str, Any]:
+        if kind == "legacy":
+            return {"function_call": {"arguments": text, **({"name": "send"} if more else {})}}
+        return {"tool_calls": [{"index": 0, **more, "custom": {"input": text, **({"name": "send"} if more else {})}}]}
+
+    first = {"id": "c1", "type": "custom"}
+    message = {"role": "assistant", "content": None, **made(said, **first)}
+    whole = {"id": "c", "object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}  # fmt: skip
+    pieces = [made("", **first), *(made(said[at : at + 3]) for at in range(0, len(said), 3))]
+    body = events(pieces, finish_with_last=False) if stream else json.dumps(whole).encode()
+    provider.default = Behaviour(body=body, content_type="text/event-stream" if stream else "application/json")
+    async with masking(tmp_path, provider, guard_output="enforce") as gateway:
+        answer = await client.post(gateway.url + CHAT, json=ask(f"Mail {EMAIL}", stream=stream))
+    assert answer.status_code == 200, answer.text
+    found = [answer.json()["choices"][0]["message"]] if not stream else deltas_of(answer.text)
+    calls = [one["function_call"] if kind == "legacy" else one["tool_calls"][0]["custom"]
+             for one in found if one.get("function_call" if kind == "legacy" else "tool_calls")]  # fmt: skip
+    assert "".join(call.get("arguments" if kind == "legacy" else "input", "") for call in calls) == shown
+    assert {call["name"] for call in calls if call.get("name")} == {"send"}
+
+
+def deltas_of(text: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
+    return [choice["delta"] for line in lines for choice in line["choices"]]

@@ -34,12 +34,12 @@ from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.dataplane.stages.build_context import block, with_context
 from sluice_gateway.dataplane.stages.dispatch import exhausted
 from sluice_gateway.dataplane.stages.guard_input import judge, requests_for
-from sluice_gateway.dataplane.stages.guard_output import cut_before
 from sluice_gateway.dataplane.stages.resolve import resolve
 from sluice_gateway.dataplane.stages.retrieve import budget, context_request
 from sluice_gateway.dataplane.stages.settle import settle
+from sluice_gateway.dataplane.stages.stream_cut import cut_before
 from sluice_gateway.dataplane.table import CHAT, EMBEDDINGS, Compiler, Table
-from sluice_gateway.dataplane.texts import Piece, pieces, question, replaced
+from sluice_gateway.dataplane.texts import Piece, pieces, question, replaced, system_prompts
 from sluice_gateway.domain.ports import KeyRecord
 from sluice_gateway.metrics import GatewayMetrics
 
@@ -462,3 +462,13 @@ def test_only_the_texts_of_a_chat_are_turns() -> None:
     found = [Piece((), "user", "a"), Piece((), "user", "b")]
     asked = [requests_for(found, "p", kind)[0].turns for kind in ("chat", "embedding", None)]
     assert asked == [None, False, False]
+
+
+def test_system_prompts_in_parts_are_looked_for_too() -> None:
+    parts = [{"type": "text", "text": "Be brief."}, {"type": "text", "text": "Sell shoes."}]
+    messages = [
+        {"role": "system", "content": parts},
+        {"role": "developer", "content": "x"},
+        {"role": "user", "content": "y"},
+    ]
+    assert system_prompts({"messages": messages}) == ["Be brief.\nSell shoes.", "x"]
