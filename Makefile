@@ -105,8 +105,8 @@ bench-replicas: install ## kill one of three engines under load: no whole reques
 	@$(BIN)/python -m tests.bench.replica_kill
 
 .PHONY: vllm
-vllm: install ## install vLLM into its own environment (4 GB) and measure it behind the platform; on a GPU: make vllm BUILD=gpu
-	@$(BIN)/python -m tests.bench.vllm --build $(or $(BUILD),cpu)
+vllm: install ## install vLLM into its own environment (4 GB) and measure it behind the platform; on a GPU: make vllm BUILD=gpu (VLLM_PYTHON: an interpreter that holds it already)
+	@$(BIN)/python -m tests.bench.vllm --build $(or $(BUILD),cpu) $(if $(VLLM_PYTHON),--python $(VLLM_PYTHON))
 
 BRIDGE := .venv-bridge
 $(BRIDGE)/.installed: $(VENV)/.installed requirements/bridge.txt

@@ -137,7 +137,7 @@ def vllm_engine(port: int, **changes: Any) -> dict[str, Any]:
         "backend": "vllm",
         "model": "smollm2",
         "python": str(python_of("cpu")),
-        "model_path": str(models("cpu") / "model"),
+        "model_path": str(models(python_of("cpu")) / "model"),
         "port": port,
         "context_tokens": 2048,
         "slots": 32,

@@ -1,11 +1,13 @@
 """The gateway's request path with stand-ins for its ports, for tests that need no other service."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from tests.simulators.lease_bank import Bank
@@ -125,7 +127,8 @@ class Guard:
         if context:
             supported = all(word in context[0] for word in re.findall(r"[0-9]+", answer.text))
             grounded = Groundedness(score=0.9 if supported else 0.2)
-        disputed = "9090" in answer.text and any(one.role == "question" for one in request.segments or ())
+        asked = any(one.role == "question" for one in request.segments or ()) and request.second_opinion is not False
+        disputed = "9090" in answer.text and asked
         blocked = POISON in answer.text
         text = "I cannot say that." if blocked else answer.text.replace(SECRET, "[EMAIL]")
         found = answer.text.find(SECRET)
@@ -342,3 +345,14 @@ class _Application:
 async def _nothing_else(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 418, "headers": []})
     await send({"type": "http.response.body", "body": b"fallback"})
+
+
+def spans_of(folder: Path) -> list[dict[str, Any]]:
+    """Return the spans that a gateway with this `trace_dir` has written."""
+    return [
+        span
+        for line in (folder / "gateway.jsonl").read_text().splitlines()
+        for resource in json.loads(line)["resourceSpans"]
+        for scope in resource["scopeSpans"]
+        for span in scope["spans"]
+    ]

@@ -12,7 +12,7 @@ import typer
 from sluice.contracts.retrieval import ChunkingStrategy
 from sluice_cli.client import Gateway, every
 from sluice_cli.documents import files_of, send
-from sluice_cli.output import show_table
+from sluice_cli.output import say, show_table
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.settings import CliSettings
 
@@ -24,6 +24,13 @@ class _Question(NamedTuple):
     question: str
     answer: str
     source: str | None
+
+
+class _Filled(NamedTuple):
+    """Chunks of a store, and what could not be ingested, with the reasons."""
+
+    chunks: int
+    failed: dict[str, str]
 
 
 class _Row(NamedTuple):
@@ -69,9 +76,12 @@ def chunk(
     for strategy in strategies:
         chunking = {"strategy": strategy, "max_tokens": max_tokens, "overlap_tokens": overlap_tokens}
         with _store(gateway, chunking) as store_id:
-            chunks = _filled(gateway, store_id, files, wait_s)
+            filled = _filled(gateway, store_id, files, wait_s)
+            for name, reason in filled.failed.items():
+                say(f"{name} is left out from here on: {reason}")
+            files = {name: path for name, path in files.items() if name not in filled.failed}
             search = {"top_k": _DEPTH, "mode": mode, "rerank": rerank}
-            rows[strategy] = _measured(gateway, store_id, asked, search, chunks)
+            rows[strategy] = _measured(gateway, store_id, asked, search, filled.chunks)
     show_table(
         ("strategy", "chunks", "recall@1", "recall@5", "MRR@10", "characters read"),
         [
@@ -106,17 +116,22 @@ def _store(gateway: Gateway, chunking: Mapping[str, Any]) -> Iterator[str]:
         gateway.user("DELETE", f"/v1/vector_stores/{store_id}")
 
 
-def _filled(gateway: Gateway, store_id: str, files: Mapping[str, Path], wait_s: float) -> int:
-    """Send the files, wait until all are indexed, and return the number of chunks."""
+def _filled(gateway: Gateway, store_id: str, files: Mapping[str, Path], wait_s: float) -> _Filled:
+    """Send the files and wait until all are indexed."""
+    failed: dict[str, str] = {}
     for name, path in files.items():
-        send(gateway, store_id, name, path.name, path.read_bytes(), {})
+        try:
+            send(gateway, store_id, name, path.name, path.read_bytes(), {})
+        except CommandFailed as exc:
+            failed[name] = str(exc)
+    if len(failed) == len(files):
+        raise CommandFailed(f"None of the files could be sent. {next(iter(failed.values()))}")
     deadline = time.monotonic() + wait_s
     while True:
         documents = list(every(gateway.user, f"/v1/vector_stores/{store_id}/documents"))
-        if failed := next((one for one in documents if one["status"] == "failed"), None):
-            raise CommandFailed(f"{failed['name']} could not be ingested: {failed['error']}")
-        if all(one["status"] == "ready" for one in documents):
-            return sum(one["chunks"] for one in documents)
+        if all(one["status"] in {"ready", "failed"} for one in documents):
+            failed |= {one["name"]: one["error"] for one in documents if one["status"] == "failed"}
+            return _Filled(sum(one["chunks"] for one in documents if one["status"] == "ready"), failed)
         if time.monotonic() > deadline:
             raise CommandFailed(f"The documents were not indexed within {wait_s:.0f} s. Give more with --wait.")
         time.sleep(_POLL_S)

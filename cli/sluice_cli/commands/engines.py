@@ -95,6 +95,9 @@ def _change(service: Gateway, engine: str, verb: str, wanted: str, wait_s: float
     path = f"/v1/engines/{quote(engine, safe='')}"
     before = service.admin("GET", path)
     found = service.admin("POST", f"{path}/{verb}")
+    if not wait_s:
+        say(f"{engine}: asked to {verb}; it was {before['state']}. --wait 60 waits for it.")
+        return
     deadline = time.monotonic() + wait_s
     told = ""
     while True:
@@ -108,10 +111,7 @@ def _change(service: Gateway, engine: str, verb: str, wanted: str, wait_s: float
             break
         time.sleep(_POLL_S)
         found = service.admin("GET", path)
-    if wait_s:
-        raise CommandFailed(
-            f"{engine} is {told} after {wait_s:g} s, not {wanted}. Look at `sluice engines logs {engine}`."
-        )
+    raise CommandFailed(f"{engine} is {told} after {wait_s:g} s, not {wanted}. Look at `sluice engines logs {engine}`.")
 
 
 @engines_app.command("logs")

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, get_args
 
 import httpx
 import typer
@@ -15,13 +15,15 @@ from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.redteam.suite import Case, made_cases, only, read_cases
 from sluice_cli.settings import CliSettings
 
-Outcome = Literal["refused", "stopped", "unchecked", "passed", "failed"]
+Outcome = Literal["refused", "stopped", "cut", "unchecked", "passed", "failed"]
 _TIMEOUT_S = 120.0
-_COLUMNS = ("family", "kind", "sent", "refused", "stopped", "unchecked", "passed", "failed", "as it should")
+_COLUMNS = ("family", "kind", "sent", "refused", "stopped", "cut", "unchecked", "passed", "failed", "as it should")
+_STOPPED: tuple[Outcome, ...] = ("refused", "stopped", "cut")
+_CUT_FOR = {"prompt_injection", "secret_detected"}
 
 
 class Sent(NamedTuple):
-    """A case and what became of it: refused before the model, stopped in the answer, gone on unchecked, passed, or failed."""
+    """A case and what became of it: refused before the model, stopped in the answer, cut out of the request, gone on unchecked, passed, or failed."""
 
     case: Case
     outcome: Outcome
@@ -29,7 +31,7 @@ class Sent(NamedTuple):
     @property
     def is_right(self) -> bool:
         """Say whether an attack was stopped, and anything else not."""
-        return (self.outcome in ("refused", "stopped")) == self.case.attack and self.outcome != "failed"
+        return (self.outcome in _STOPPED) == self.case.attack and self.outcome != "failed"
 
 
 def redteam(
@@ -65,7 +67,7 @@ def redteam(
     if show:
         for one in sent:
             if not one.is_right:
-                say(f"{one.outcome} {one.case.family}: {one.case.text!r}")
+                say(f"{one.outcome} {one.case.family}: {one.case.shown()}")
     if failed := sum(one.outcome == "failed" for one in sent):
         raise CommandFailed(f"{failed} of {len(sent)} requests got no verdict. Is the model right, and its engine up?")
     if (attacks is not None and attacks < least) or (others is not None and others > most):
@@ -78,7 +80,8 @@ async def _send(cases: Sequence[Case], gateway: Gateway, model: str, max_tokens:
     async with httpx.AsyncClient(base_url=gateway.url, headers=headers, timeout=_TIMEOUT_S) as client:
 
         async def one(case: Case) -> Sent:
-            body = {"model": model, "max_tokens": max_tokens, "messages": [{"role": "user", "content": case.text}]}
+            # with a `sluice` object of its own an answer says what the guard found
+            body = {"model": model, "max_tokens": max_tokens, "sluice": {}, **case.request()}
             async with slots:
                 try:
                     answer = await client.post("/v1/chat/completions", json=body)
@@ -95,7 +98,11 @@ def outcome_of(answer: httpx.Response) -> Outcome:
         return "stopped" if answer.status_code == 200 else "refused"
     if answer.status_code != 200:
         return "failed"
-    return "unchecked" if answer.headers.get("x-sluice-guard") == "unchecked" else "passed"
+    if answer.headers.get("x-sluice-guard") == "unchecked":
+        return "unchecked"
+    changed = answer.headers.get("x-sluice-guard") in ("redacted", "masked")
+    issues = (answer.json().get("sluice") or {}).get("guard_issues") or ()
+    return "cut" if changed and _CUT_FOR.intersection(issues) else "passed"
 
 
 def _keys(sent: Sequence[Sent]) -> list[tuple[str, bool]]:
@@ -109,14 +116,14 @@ def _row(sent: Sequence[Sent], family: str, attack: bool) -> dict[str, str | int
         "family": family,
         "kind": "attack" if attack else "ordinary",
         "sent": len(mine),
-        **{name: counts[name] for name in ("refused", "stopped", "unchecked", "passed", "failed")},
+        **{name: counts[name] for name in get_args(Outcome)},
         "as_it_should": f"{sum(one.is_right for one in mine) / len(mine):.0%}",
     }
 
 
 def _share(sent: Sequence[Sent], *, attack: bool) -> float | None:
     mine = [one for one in sent if one.case.attack == attack]
-    return sum(one.outcome in ("refused", "stopped") for one in mine) / len(mine) if mine else None
+    return sum(one.outcome in _STOPPED for one in mine) / len(mine) if mine else None
 
 
 def _percent(share: float | None) -> str:

@@ -20,7 +20,7 @@ Url = Annotated[str, typer.Option(help="the router's address; else the one of th
 _CLASSES = ("intent", "examples", "precision", "recall", "taken for")
 _VERSIONS = ("version", "at", "actor", "action", "objects")
 _CALIBRATION = ("confidence", "right", "texts")
-_CURVE = ("floor", "in scope and right", "out of scope found")
+_CURVE = ("rejected_share", "in scope and right", "out of scope found")
 
 
 @app.command()
@@ -182,7 +182,7 @@ def _show(report: dict[str, Any]) -> None:
     show_table(
         _CURVE,
         [
-            (f"{one['floor']:.2f}", f"{one['in_scope_right']:.1%}", _share(one["out_of_scope_found"]))
+            (_share(one["rejected"]), f"{one['in_scope_right']:.1%}", _share(one["out_of_scope_found"]))
             for one in report["curve"]
         ],
     )

@@ -22,7 +22,7 @@ class Settings(ServiceSettings):
     worker_port: int = Field(8180, ge=0, le=65535, description="port of the worker's /healthz, /readyz and /metrics")
     worker_concurrency: int = Field(4, ge=1, le=64, description="batches that one worker has in hand at once")
     worker_niceness: int = Field(
-        0, ge=0, le=19, description="how far the worker stands behind other processes while processors are short (nice)"
+        5, ge=0, le=19, description="how far the worker stands behind other processes while processors are short (nice)"
     )
     key_pepper: SecretStr = Field(
         SecretStr(""),

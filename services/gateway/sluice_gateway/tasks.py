@@ -12,7 +12,7 @@ from sluice_gateway.worker_wiring import SERVICE, WorkerDeps, open_worker
 def work(platform: PlatformSettings, settings: Settings) -> None:
     """Consume usage and do batches until told to stop; batches are given back then, and go on elsewhere where they were.
 
-    It takes short slices of the processor, so that requests do not wait for it, and with `worker_niceness` less of it where it is short.
+    Requests go first: it takes short slices of the processor, and less than others where it is short (`worker_niceness`).
     """
     stand_back(settings.worker_niceness)
     work_on(SERVICE, platform, settings, open_worker(platform, settings), RUN_BATCH, _run, stop=_stop)

@@ -1,6 +1,6 @@
 """Writing usage rows: one statement for a whole batch, compiled once and given to the driver as it is."""
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import orjson
@@ -37,8 +37,9 @@ async def add(database: Database, session: AsyncSession, rows: UsageRows) -> Usa
     ids = orjson.dumps(rows.columns["event_id"]).decode()
     new = rows.without(set((await session.execute(_KNOWN, {"ids": ids})).scalars()))
     if len(new):
-        values = list(zip(*_columns(new), strict=True))
-        await connection.exec_driver_sql(_insert_row(database.engine.dialect), values)
+        names, values = _said(_columns(new))
+        statement = _insert_row(database.engine.dialect, names)
+        await connection.exec_driver_sql(statement, list(zip(*values, strict=True)))
     await _add_tags(session, new)
     return new
 
@@ -67,9 +68,20 @@ def _columns(rows: UsageRows) -> list[Any]:
     return [made[one.name] if one.name in made else given[one.name] for one in _TABLE.columns]
 
 
-@cache
-def _insert_row(dialect: Dialect) -> str:
-    return str(sqlite.insert(_TABLE).compile(dialect=dialect))
+def _said(columns: list[Any]) -> tuple[tuple[str, ...], list[Any]]:
+    # Without the columns in which no row says anything, and truths as numbers. For every None and every bool that it is given,
+    # Python's sqlite3 first looks for somebody who would adapt it, which takes as long as storing ten numbers.
+    kept = [
+        (one.name, list(map(int, values)) if type(values[0]) is bool else values)
+        for one, values in zip(_TABLE.columns, columns, strict=True)
+        if not one.nullable or values.count(None) < len(values)
+    ]
+    return tuple(name for name, _ in kept), [values for _, values in kept]
+
+
+@lru_cache(256)
+def _insert_row(dialect: Dialect, names: tuple[str, ...]) -> str:
+    return str(sqlite.insert(_TABLE).compile(dialect=dialect, column_keys=names))
 
 
 @cache

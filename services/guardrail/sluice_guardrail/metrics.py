@@ -24,6 +24,7 @@ _SCANNERS = frozenset(
         "injection_model",
         "groundedness_model",
         "second_opinion",
+        "llm_guard",
     }
 )
 _CODES = frozenset(
@@ -42,6 +43,7 @@ _CODES = frozenset(
         "topic_detected",
         "code_detected",
         "too_long",
+        "refused_by_scanner",
         "check_failed",
         "review_required",
         "risky_tool",

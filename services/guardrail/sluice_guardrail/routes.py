@@ -29,7 +29,7 @@ from sluice.contracts.guard import (
 )
 from sluice.errors import DeadlineExceeded, Unauthorized, problem_responses
 from sluice.telemetry import names
-from sluice_guardrail.adapters.chat_judge import AskedBeside
+from sluice_guardrail.adapters.asked_beside import AskedBeside
 from sluice_guardrail.domain.asking import asks_models
 from sluice_guardrail.domain.check import check
 from sluice_guardrail.domain.dry_run import dry_run, tried_policy
@@ -169,8 +169,13 @@ async def try_policy(body: DryRunRequest, caller: CallerDep, deps: DepsDep) -> D
     del caller
     tried, current = tried_policy(body), deps.policies.current
     _require_sizes(body.checks, deps.settings.max_characters)
+    loop = asyncio.get_running_loop()
+
+    def judge(one: CheckRequest, policy: NamedPolicy) -> InputVerdict | OutputVerdict:
+        return _judged(one, policy, deps, judges=_beside(one, policy, deps, loop))
+
     with deadline_in(deps.settings.max_dry_run_s):
-        return await asyncio.to_thread(dry_run, body, tried, current, lambda one, policy: _judged(one, policy, deps))
+        return await asyncio.to_thread(dry_run, body, tried, current, judge)
 
 
 async def _verdicts(
@@ -199,10 +204,9 @@ async def _verdict(
     started = time.perf_counter()
     with deps.tracing.span(f"guard {body.stage}", attributes={names.TENANT: caller.tenant}) as span:
         runs: list[DetectorRun] = []
-        if asks_models(body, policy.rules):
+        judges = _beside(body, policy, deps, asyncio.get_running_loop())
+        if judges is not None:
             # The check waits in its own thread for models, which are asked in this loop.
-            limit_ms = policy.rules.deadline_ms or deps.settings.max_check_s * 1000
-            judges = AskedBeside(deps.judge, deps.classifier, asyncio.get_running_loop(), limit_ms / 1000)
             verdict = await asyncio.to_thread(_judged, body, policy, deps, runs.append, judges, caller.tenant)
         else:
             verdict = await _run(size, deps, lambda: _judged(body, policy, deps, runs.append, None, caller.tenant))
@@ -213,6 +217,13 @@ async def _verdict(
     if isinstance(verdict, OutputVerdict) and verdict.tool_calls:
         return deps.approvals.sealed(verdict, body, caller.tenant)
     return verdict
+
+
+def _beside(body: CheckRequest, policy: NamedPolicy, deps: Deps, loop: asyncio.AbstractEventLoop) -> AskedBeside | None:
+    if not asks_models(body, policy.rules):
+        return None
+    limit_ms = policy.rules.deadline_ms or deps.settings.max_check_s * 1000
+    return AskedBeside(deps.models, loop, limit_ms / 1000)
 
 
 def _judged(

@@ -31,12 +31,25 @@ class Settings(ServiceSettings):
         "chat", description="`llama_guard`: a model whose chat template asks for harm itself; `chat`: any other"
     )
     classifier_url: str = Field(
-        "", description="base URL of a server with `POST /classify` (vLLM, SGLang) for policies with `injection_model`"
+        "", description="base URL of a server of a classifying model, for policies with `injection_model`; empty: none"
     )
     classifier_model: str = Field("", description="the classifying model's name there, unless a policy names another")
     classifier_api_key: SecretStr = Field(SecretStr(""), description="its API key, if it asks for one")
+    classifier_format: Literal["classify", "predict"] = Field(
+        "classify",
+        description="`classify`: `POST /classify` of vLLM and SGLang; `predict`: `POST /predict` of Text Embeddings Inference, which serves Prompt Guard",
+    )
+    lettucedetect_url: str = Field(
+        "",
+        description="base URL of a LettuceDetect server, which policies with `groundedness_model` then ask in place of the judging model; empty: none",
+    )
+    lettucedetect_api_key: SecretStr = Field(SecretStr(""), description="its API key, if it asks for one")
+    llm_guard_url: str = Field(
+        "", description="base URL of an LLM Guard API or Gorget API, for policies with `llm_guard`; empty: none"
+    )
+    llm_guard_api_key: SecretStr = Field(SecretStr(""), description="its bearer token, if it asks for one")
     judge_timeout_s: float = Field(
-        3.0, gt=0, le=60, description="a judging or classifying model that takes longer counts as late"
+        3.0, gt=0, le=60, description="a model or server of detectors that takes longer counts as late"
     )
     log_verdicts: Literal["found", "all", "off"] = Field(
         "found",

@@ -17,11 +17,14 @@ from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.telemetry.tracing import Tracing
 from sluice_guardrail.adapters.approval_seal import ApprovalSeal
+from sluice_guardrail.adapters.asked_beside import Asks
 from sluice_guardrail.adapters.chat_judge import ChatJudge
-from sluice_guardrail.adapters.classifier import Classifier
+from sluice_guardrail.adapters.classifier import Classifier, Predictor
 from sluice_guardrail.adapters.encoder import open_encoder
 from sluice_guardrail.adapters.head_file import load_cascade, load_hidden_head
 from sluice_guardrail.adapters.languages import Langid
+from sluice_guardrail.adapters.lettucedetect import LettuceDetect
+from sluice_guardrail.adapters.llm_guard import LlmGuard
 from sluice_guardrail.adapters.policy_file import PolicyFile, load_policies
 from sluice_guardrail.adapters.spacy_names import open_names
 from sluice_guardrail.adapters.text_hashes import TextHashes
@@ -29,6 +32,7 @@ from sluice_guardrail.adapters.vault_seal import VaultSeal
 from sluice_guardrail.domain.contact import find_phones
 from sluice_guardrail.domain.detectors import PiiKind
 from sluice_guardrail.domain.injection import Heads
+from sluice_guardrail.domain.judging import JudgeTask
 from sluice_guardrail.domain.names import Names
 from sluice_guardrail.domain.policy import PolicySet
 from sluice_guardrail.domain.remembering import Remembered
@@ -57,8 +61,7 @@ class Deps:
     names: Names | None
     metrics: GuardMetrics
     remembered: Remembered
-    judge: ChatJudge | None
-    classifier: Classifier | None
+    models: Mapping[JudgeTask, Asks]
 
 
 DepsDep = Annotated[Deps, Depends(deps_of)]
@@ -76,7 +79,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
     names = open_names(settings.names_model)
     loops = Supervisor(registry)
     loops.start("policy-reload", lambda: policies.watch(settings.reload_s))
-    transport = AiohttpTransport() if settings.judge_url or settings.classifier_url else None
+    transport = AiohttpTransport()
     try:
         yield Deps(
             platform=platform,
@@ -95,35 +98,35 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             seal=VaultSeal(platform.service_secret.get_secret_value(), SystemClock(), settings.vault_ttl_s),
             metrics=metrics,
             remembered=Remembered(),
-            judge=_judge(transport, settings) if transport is not None and settings.judge_url else None,
-            classifier=_classifier(transport, settings) if transport is not None and settings.classifier_url else None,
+            models=_models(transport, settings),
         )
     finally:
-        if transport is not None:
-            await transport.close()
+        await transport.close()
         await loops.close()
         tracing.close()
 
 
-def _judge(transport: AiohttpTransport, settings: Settings) -> ChatJudge:
-    return ChatJudge(
-        transport,
-        settings.judge_url,
-        settings.judge_model,
-        settings.judge_api_key.get_secret_value(),
-        settings.judge_timeout_s,
-        settings.judge_format,
-    )
-
-
-def _classifier(transport: AiohttpTransport, settings: Settings) -> Classifier:
-    return Classifier(
-        transport,
-        settings.classifier_url,
-        settings.classifier_model,
-        settings.classifier_api_key.get_secret_value(),
-        settings.judge_timeout_s,
-    )
+def _models(transport: AiohttpTransport, settings: Settings) -> dict[JudgeTask, Asks]:
+    found: dict[JudgeTask, Asks] = {}
+    limit = settings.judge_timeout_s
+    if settings.judge_url:
+        key, style = settings.judge_api_key.get_secret_value(), settings.judge_format
+        judge = ChatJudge(transport, settings.judge_url, settings.judge_model, key, limit, style)
+        found |= {"harm_model": judge, "groundedness_model": judge, "second_opinion": judge}
+    if settings.classifier_url:
+        url, key = settings.classifier_url, settings.classifier_api_key.get_secret_value()
+        found["injection_model"] = (
+            Classifier(transport, url, settings.classifier_model, key, limit)
+            if settings.classifier_format == "classify"
+            else Predictor(transport, url, key, limit)
+        )
+    if settings.lettucedetect_url:
+        key = settings.lettucedetect_api_key.get_secret_value()
+        found["groundedness_model"] = LettuceDetect(transport, settings.lettucedetect_url, key, limit)
+    if settings.llm_guard_url:
+        key = settings.llm_guard_api_key.get_secret_value()
+        found["llm_guard"] = LlmGuard(transport, settings.llm_guard_url, key, limit)
+    return found
 
 
 def check_config(platform: PlatformSettings, settings: Settings) -> None:

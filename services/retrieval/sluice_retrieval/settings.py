@@ -102,8 +102,10 @@ class RetrievalSettings(ServiceSettings):
         description="further embedding models, as JSON: a list of `name`, `url`, `dimensions` and, if need be, `model`, `api_key`, "
         "`batch_size`, `at_once`, `timeout_s`, `retries`, `send_dimensions`, `normalize`, `join`, `join_wait_ms`, `join_target_ms`",
     )
-    embed_threads: int = Field(1, ge=1, le=64, description="threads that one run of the embedding model uses")
-    embed_batch_tokens: int = Field(512, ge=256, description="tokens, padding included, in one run of the model")
+    embed_threads: int = Field(
+        1, ge=1, le=64, description="threads over which the texts of one run of the built-in model are shared out"
+    )
+    embed_batch_tokens: int = Field(512, ge=256, description="most tokens in one run of the built-in model")
     embed_max_inputs: int = Field(2048, ge=1, description="most inputs in one embeddings request")
     embed_max_tokens: int = Field(65_536, ge=256, description="most tokens in one embeddings request")
     huge_pages: bool = Field(

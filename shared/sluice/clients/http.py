@@ -150,7 +150,7 @@ class ServiceClient:
     Safe methods, and calls marked `idempotent`, are tried `retries` times more on a broken connection or a 502/503, with
     a growing pause and jitter, inside the caller's deadline. Errors of the service become our error classes with
     its sentence; a service that is away is `DependencyUnavailable`, and after five failures in a row the breaker
-    answers at once for five seconds. `check` is called first, and refuses where the service is not part of the installation.
+    answers at once for five seconds. A 503 that says when to come back (`Retry-After`) is an answer of a service that is there. `check` is called first, and refuses where the service is not part of the installation.
     """
 
     service: str
@@ -239,7 +239,7 @@ class ServiceClient:
         except BaseException:
             self.breaker.abandoned()
             raise
-        if answer.status in _RETRIED_STATUS:
+        if answer.status in _RETRIED_STATUS and "retry-after" not in answer.headers:
             self.breaker.failed()
             return answer if last else None
         self.breaker.succeeded()

@@ -62,6 +62,7 @@ class CheckRequest(Request):
 
     `vault` holds the placeholders that earlier questions about the same request led to: the same value keeps its placeholder.
     `tool_calls` of an answer are judged by the risk of their tools, besides its texts. `confidence` is how sure the model was of the answer: the geometric mean of its tokens' probabilities.
+    With `second_opinion: false` a segment of role `question` is there for other checks, and no second model is asked whether the answer is right. With `turns: false` the segments of an input are texts of their own, not turns of one conversation.
     """
 
     stage: Stage
@@ -70,6 +71,8 @@ class CheckRequest(Request):
     policy: Annotated[str, Field(max_length=100)] = "default"
     vault: Annotated[tuple[VaultEntry, ...], Field(max_length=MAX_VAULT)] = ()
     confidence: Annotated[float, Field(ge=0, le=1)] | None = None
+    second_opinion: bool | None = None
+    turns: bool | None = None
     tool_calls: Annotated[tuple[ToolCall, ...], Field(max_length=128)] = ()
 
 

@@ -29,10 +29,11 @@ class CalibrationBin(Reply):
 
 
 class FloorPoint(Reply):
-    """What one floor would do: texts in scope that are right, and texts out of scope that are found."""
+    """What one floor would do: texts in scope that are taken for out of scope and that are right, and texts out of scope that are found."""
 
     floor: float
     in_scope_right: float
+    rejected: float | None = None
     out_of_scope_found: float | None
 
 

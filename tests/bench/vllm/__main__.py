@@ -1,4 +1,4 @@
-"""vLLM behind the platform, measured: python -m tests.bench.vllm [--build cpu|gpu] [--parts …] (`make vllm` installs it first).
+"""vLLM behind the platform, measured: python -m tests.bench.vllm [--build cpu|gpu] [--python PATH] [--parts …] (`make vllm` installs it first).
 
 The inference service starts vLLM with SmolLM2; a router and a gateway as processes stand in front, and every request goes through them.
 Parts: `throughput` (continuous batching: tokens a second at 1, 8 and 32 streams), `prefix` (time to the first token of prompts with a shared beginning, with and
@@ -24,7 +24,7 @@ from tests.bench.errors import BenchError
 from tests.bench.front import Front, start_front
 from tests.bench.replicas import say
 from tests.bench.structured import place, told
-from tests.bench.vllm.environment import Build, install, models, python_of
+from tests.bench.vllm.environment import about, install, models
 from tests.integration.inference.inference_process import Inference
 
 from sluice.testing import admin_headers, free_port, wait_until
@@ -67,7 +67,7 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def platform(build: Build, **changes: Any) -> Iterator[Running]:
+def platform(python: Path, *, eager: bool, **changes: Any) -> Iterator[Running]:
     """Start vLLM with these settings, and the platform in front of it."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         port = free_port()
@@ -75,12 +75,12 @@ def platform(build: Build, **changes: Any) -> Iterator[Running]:
             "id": "smollm2",
             "backend": "vllm",
             "model": "smollm2",
-            "python": str(python_of(build)),
-            "model_path": str(models(build) / "model"),
+            "python": str(python),
+            "model_path": str(models(python) / "model"),
             "port": port,
             "context_tokens": 4096,
             "slots": 32,
-            "enforce_eager": build == "cpu",
+            "enforce_eager": eager,
             "lora": True,
             "max_adapters": 2,
             "tool_call_parser": "hermes",
@@ -170,11 +170,10 @@ def _share(running: Running) -> str:
     return f"{hit / asked:.0%}" if asked else "-"
 
 
-def adapter(running: Running, build: Build) -> None:
+def adapter(running: Running, path: str) -> None:
     """Load an adapter through the platform, see that it answers differently, and unload it."""
     question = "What is the capital of France?"
     plain = _one(running, "vllm", question, max_tokens=24, temperature=0).json()["choices"][0]["message"]["content"]
-    path = str(models(build) / "adapter")
     wanted = {"name": "drawn", "model": "smollm2", "path": path}
     began = time.monotonic()
     loaded = httpx.post(f"{running.inference.url}/v1/adapters", json=wanted, headers=admin_headers(), timeout=120)
@@ -242,19 +241,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Install, measure and print; fail when a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument(
+        "--python", type=Path, help="an interpreter that holds vLLM, transformers, gguf and peft: nothing is installed"
+    )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--prefix-words", type=int, default=PREFIX_WORDS, help="length of the shared beginning")
     parser.add_argument("--questions", type=int, default=QUESTIONS, help="prompts after the first with that beginning")
     options = parser.parse_args(arguments)
-    build: Build = options.build
-    install(build)
-    models(build)
+    python: Path = options.python or install(options.build)
+    say(about(python))
+    folder, eager = models(python), options.build == "cpu"
     missed: list[str] = []
-    with platform(build) as running:
+    with platform(python, eager=eager) as running:
         if "throughput" in options.parts:
             asyncio.run(throughput(running))
         parts: dict[str, Callable[[], None]] = {
-            "adapter": lambda: adapter(running, build),
+            "adapter": lambda: adapter(running, str(folder / "adapter")),
             "forms": lambda: forms(running),
         }
         for name, part in parts.items():
@@ -269,7 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
             asyncio.run(prefix(running, "on", options.prefix_words, options.questions))
     if "prefix" in options.parts:
-        with platform(build, prefix_caching=False, lora=False) as running:
+        with platform(python, eager=eager, prefix_caching=False, lora=False) as running:
             asyncio.run(prefix(running, "off", options.prefix_words, options.questions))
     if missed:
         raise BenchError("; ".join(missed))

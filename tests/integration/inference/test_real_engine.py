@@ -328,6 +328,7 @@ def test_the_commands_for_engines(running: Inference) -> None:
     assert stopped[-1] == "smollm2: stopped"
     started = _sluice(running, "engines", "start", "smollm2", "--wait", "30").splitlines()
     assert started[-1] == "smollm2: ready"
+    assert _sluice(running, "engines", "start", "smollm2").startswith("smollm2: asked to start; it was ready.")
     with pytest.raises(CommandFailed, match="There is no engine 'nobody'"):
         _sluice(running, "engines", "logs", "nobody")
     member = service_headers("inference", role="member")

@@ -283,10 +283,12 @@ def test_ways_of_chunking_are_compared_on_ones_own_questions(shared: Any, tmp_pa
             app, ["chunk", str(folder), "--questions", str(questions), "--rerank", "features", *arguments]
         )
 
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing else")
     before = len(shared.client.get("/v1/vector_stores", params={"limit": 100}).json()["data"])
     made = compare("--compare", "paragraph, semantic,fixed")
     assert made.exit_code == 0, repr(made.exception)
     rows = {line.split()[0]: line.split()[1:] for line in made.stdout.splitlines() if line.split()[:1]}
+    assert made.stdout.count("broken.pdf is left out from here on: ") == 1
     assert rows["paragraph"][:4] == ["3", "1.00", "1.00", "1.00"]
     assert rows["semantic"][1:4] == ["1.00", "1.00", "1.00"]
     assert len(shared.client.get("/v1/vector_stores", params={"limit": 100}).json()["data"]) == before

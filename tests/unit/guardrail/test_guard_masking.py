@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluice.contracts.guard import CheckRequest, InputVerdict, RedactRequest, Segment, VaultEntry
+from sluice.contracts.guard import CheckRequest, InputVerdict, OutputVerdict, RedactRequest, Segment, VaultEntry
 from sluice.errors import Unprocessable
 from sluice.masking import Restorer, Vault
 from sluice.settings import ConfigError
@@ -173,3 +173,65 @@ def test_json_stays_json_when_it_is_masked() -> None:
 def test_masking_on_request_knows_no_severity() -> None:
     rules = policy(input={"pii": {"severe_from": 0.1, "severe_action": "block"}})
     assert masked(RedactRequest(text="ada@example.org"), rules, lambda: None).filtered_input == "<EMAIL_1>"
+
+
+HELD = st.one_of(
+    st.sampled_from(["ada@example.org", "jos\u00e9@example.org", "4111 1111 1111 1111", "AKIAIOSFODNN7EXAMPLE"]),
+    st.text(st.sampled_from('ab \n\t"\\/u0{}[]:,\u00e9\U0001f642'), max_size=6),
+)
+LEAVES = st.one_of(
+    st.lists(HELD, max_size=4).map("".join),
+    st.sampled_from([4111111111111111, -4111111111111111, 5, 2.5e-3, None, True]),
+)
+DOCUMENTS = st.dictionaries(
+    st.text("abc", min_size=1, max_size=3),
+    st.recursive(LEAVES, lambda inner: st.one_of(st.lists(inner, max_size=3), inner.map(json.dumps)), max_leaves=6),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(document=DOCUMENTS, plain=st.booleans())
+def test_a_json_document_stays_one_and_its_values_come_back(document: dict[str, object], plain: bool) -> None:
+    text = json.dumps(document, ensure_ascii=plain)
+    verdict = verdict_on(text)
+    (hidden,) = shown(verdict)
+    assert json.loads(hidden).keys() == document.keys()
+    back = json.loads(Vault(verdict.vault).restore(hidden))
+    assert _as_text(back) == _as_text(document)
+    answer = CheckRequest(stage="output", segments=(Segment(id="a", role="assistant", text=text),))
+    checked = check(answer, policy(), lambda: None)
+    assert isinstance(checked, OutputVerdict)
+    assert json.loads((checked.filtered_segments or ())[0].text).keys() == document.keys()
+
+
+def _as_text(value: object) -> object:
+    # A number that was masked comes back as the string of its digits.
+    if isinstance(value, dict):
+        return {name: _as_text(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_as_text(item) for item in value]
+    return str(value) if isinstance(value, int) and abs(value) > 10**9 else value
+
+
+@pytest.mark.parametrize("value", ["ada@example.org", "AKIAIOSFODNN7EXAMPLE", "+14155552671"])
+@pytest.mark.parametrize("before", ["\n", "\t", "a\r\n", "\u00e9", "\\"])
+def test_a_value_after_an_escape_is_taken_whole_and_alone(before: str, value: str) -> None:
+    if before == "\u00e9":
+        before += " "
+    verdict = verdict_on(json.dumps({"body": before + value}))
+    assert [entry.value for entry in verdict.vault] == [value]
+
+
+@pytest.mark.parametrize(
+    ("window", "hidden"),
+    [
+        ('more", "card": 4111111111111111, "n', 'more", "card": "<CREDIT_CARD_1>", "n'),
+        ('"card":4111111111111111 }', '"card":"<CREDIT_CARD_1>" }'),
+        ("My card: 4111111111111111, thanks", "My card: <CREDIT_CARD_1>, thanks"),
+        ('He said "card": 4111111111111111 is his', 'He said "card": <CREDIT_CARD_1> is his'),
+    ],
+)
+def test_a_number_in_a_part_of_a_document_becomes_a_string(window: str, hidden: str) -> None:
+    assert shown(verdict_on(window)) == [hidden]

@@ -72,3 +72,9 @@ def test_observing_and_flagging_change_nothing(mode: str, action: str) -> None:
 
 def test_a_policy_that_allows_attacks_joins_no_turns() -> None:
     assert verdict(CUT, policy(action="allow")).issues == ()
+
+
+def test_texts_of_their_own_are_no_turns() -> None:
+    segments = tuple(Segment(id=str(number), text=text) for number, text in enumerate(CUT))
+    asked = CheckRequest(stage="input", segments=segments, turns=False)
+    assert check(asked, policy(), lambda: None).issues == ()

@@ -244,7 +244,7 @@ async def test_what_llamacpp_cannot_take_is_refused_before_an_engine_starts(tmp_
     write_adapter(tmp_path / "other.gguf", architecture="qwen2")
     write_adapter(tmp_path / "vector.gguf", kind="control_vector")
     for path, said in (
-        ("nothing", "holds 0 GGUF files"),
+        ("nothing", "nothing is not there"),
         ("peft", r"convert_lora_to_gguf\.py"),
         ("", "holds 3 GGUF files"),
         ("text.gguf", "no GGUF file"),

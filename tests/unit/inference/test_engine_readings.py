@@ -61,6 +61,13 @@ def test_speed_is_tokens_over_the_time_that_requests_took() -> None:
     assert speeds_between(before, after) == (30.0, None)
 
 
+def test_answers_of_one_token_have_no_speed() -> None:
+    """As llama.cpp counts two of them, such as the proof of a start: a million tokens a second."""
+    before = Reading(generated_tokens=0.0, generated_seconds=0.0, prompt_tokens=0.0, prompt_seconds=0.0)
+    after = Reading(generated_tokens=2.0, generated_seconds=2e-6, prompt_tokens=32.0, prompt_seconds=1.0)
+    assert speeds_between(before, after) == (None, 32.0)
+
+
 def test_a_restarted_engine_gives_no_speed_and_counts_from_zero() -> None:
     before = Reading(generated_tokens=100.0, generated_seconds=10.0)
     after = Reading(generated_tokens=8.0, generated_seconds=0.5)

@@ -155,12 +155,45 @@ def test_vllm_command_line_leaves_out_what_is_not_set() -> None:
         ({"speculation": {"method": "ngram", "model": "small"}}, "leave 'model' out"),
         ({"speculation": {"method": "ngram"}, "pipeline_parallel_size": 2}, "tensor_parallel_size"),
         ({"max_lora_rank": 17}, "max_lora_rank"),
+        ({"gpus": [0, 0], "tensor_parallel_size": 2}, "one twice"),
+        ({"gpus": [0, 1]}, "data_parallel_size is 1"),
+        ({"gpus": [0], "energy_of": ["gpu:1"]}, "gpu:1, which is not among"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused_with_what_to_change(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError) as refused:
         VllmSpec.model_validate(vllm(**changes))
     assert said in str(refused.value)
+
+
+def test_replicas_on_one_host_have_their_own_gpus() -> None:
+    split = vllm(gpus=[2, 3, 0, 1], tensor_parallel_size=2, data_parallel_size=2, energy_of=["gpu:0", "cpu"])
+    command = vllm_command(VllmSpec.model_validate(split), python="py", host="127.0.0.1")
+    assert options(command.arguments)["--data-parallel-size"] == "2"
+    assert ("CUDA_VISIBLE_DEVICES", "2,3,0,1") in command.environment
+    assert ("CUDA_DEVICE_ORDER", "PCI_BUS_ID") in command.environment
+    alone = vllm_command(VllmSpec.model_validate(vllm()), python="py", host="127.0.0.1")
+    assert "--data-parallel-size" not in alone.arguments
+    assert not {"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"} & {name for name, _ in alone.environment}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        ({"gpus": [0]}, {"gpus": [1]}, None),
+        ({"gpus": [0], "gpu_memory_utilization": 0.45}, {"gpus": [0], "gpu_memory_utilization": 0.45}, None),
+        ({"gpus": [0]}, {"gpus": [0], "gpu_memory_utilization": 0.3}, "on GPU 0 take 1.22 of its memory"),
+    ],
+)
+def test_two_engines_do_not_take_more_of_a_gpu_than_it_has(
+    one: dict[str, Any], other: dict[str, Any], said: str | None
+) -> None:
+    engines = {"engines": [vllm(**one), vllm(id="w", port=8001, **other)]}
+    if said is None:
+        assert len(EnginesFile.model_validate(engines).engines) == 2
+        return
+    with pytest.raises(ValidationError, match=said):
+        EnginesFile.model_validate(engines)
 
 
 def test_an_engine_that_listens_everywhere_is_asked_on_loopback() -> None:

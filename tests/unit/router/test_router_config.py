@@ -187,9 +187,10 @@ def test_one_failure_is_forgiven_two_are_not_and_one_success_heals() -> None:
     assert book.notes["a"] == HealthNote(health="down", reason="slow")
     assert book.note("a", None)
     assert book.note("b", "it cannot be reached"), "the first result counts at once"
-    assert book.is_unsettled(), "b may just be starting"
+    assert book.is_unsettled("b"), "b may just be starting"
+    assert not book.is_unsettled("a")
     for _ in range(5):
         book.note("b", "it cannot be reached")
-    assert not book.is_unsettled()
+    assert not book.is_unsettled("b")
     book.forget_except({"a"})
     assert set(book.notes) == {"a"}

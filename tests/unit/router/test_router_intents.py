@@ -91,7 +91,7 @@ async def intent(mine: Classifiers, text: str) -> Reading:
 
 
 async def trained(mine: Classifiers, file: IntentsFile) -> Any:
-    return await mine.train_classes("intent", file.classes, file.out_of_scope, TRAIL)
+    return await mine.train_classes("intent", file.classes, file.out_of_scope, TRAIL, file.rejected_share)
 
 
 FILE = IntentsFile(intents=utterances(), out_of_scope=(STRANGE, "violin teapot gravel"))
@@ -119,6 +119,13 @@ async def test_a_trained_classifier_recognises_and_knows_what_it_does_not_know(s
     assert {one.name: one.examples for one in report.classes} == dict.fromkeys(sorted(WORDS), 20)
     assert report.curve[0].in_scope_right >= report.curve[-1].in_scope_right
     assert sum(one.count for one in report.calibration) == 60
+
+
+async def test_the_file_says_how_many_texts_in_scope_may_be_rejected(shelf: ClassifierStore) -> None:
+    strict, _ = await trained(reading_of(shelf), FILE.model_copy(update={"rejected_share": 0.2}))
+    assert strict.assessment.rejected == pytest.approx(0.2, abs=0.02), "and not the usual hundredth"
+    offered = strict.assessment.curve[-1]
+    assert (offered.rejected, offered.floor) == pytest.approx((strict.assessment.rejected, strict.head.floor))
 
 
 async def test_a_broken_classifier_is_another_thing_than_an_unsure_one(shelf: ClassifierStore) -> None:

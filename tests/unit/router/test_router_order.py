@@ -85,6 +85,8 @@ def test_models_for_the_recognised_domain_come_first() -> None:
     assert (found.model, found.reason) == ("lawyer", "models for law come first; the only candidate")
     assert found.fallbacks == ("small", "big")
     assert decide(snapshot(by_domain=True), asked(), {}, Signs(domain=BROKEN)).decision.model == "small"
+    nobodys = LAW._replace(label="finance")
+    assert "come first" not in decide(snapshot(by_domain=True), asked(), {}, Signs(domain=nobodys)).decision.reason
 
 
 def test_a_question_for_a_picture_prefers_models_with_images() -> None:

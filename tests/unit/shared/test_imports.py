@@ -12,6 +12,7 @@ HEAVY = (
     "alembic",
     "requests",
     "onnxruntime",
+    "llvmlite",
     "qdrant_edge",
     "qdrant_client",
     "xllamacpp",

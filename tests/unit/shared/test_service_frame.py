@@ -193,6 +193,8 @@ class FlakyTransport:
         step = self.script.pop(0) if self.script else 200
         if isinstance(step, BaseException):
             raise step
+        if isinstance(step, HttpAnswer):
+            return step
         return HttpAnswer(int(str(step)), {}, b'{"tenant": "t", "n": 1}')
 
 
@@ -210,6 +212,19 @@ async def test_safe_calls_are_tried_again_and_others_are_not(tmp_path: Path) -> 
     with pytest.raises(DependencyUnavailable, match="cannot be reached"):
         await _client(tmp_path, once).request("POST", "/x", Order(n=1), reply=Echo, tenant="t")
     assert once.calls == 1
+
+
+async def test_a_503_that_says_when_to_come_back_is_an_answer(tmp_path: Path) -> None:
+    """Such as the router's for a route whose models are all down: neither asked again at once nor a sign that the service is away."""
+    refused = HttpAnswer(503, {"retry-after": "5"}, b'{"detail": "All is down.", "code": "no_deployment"}')
+    flaky = FlakyTransport(*[refused] * 6)
+    client = _client(tmp_path, flaky)
+    for _ in range(6):
+        with pytest.raises(DependencyUnavailable, match="All is down") as raised:
+            await client.request("POST", "/x", Order(n=1), reply=Echo, tenant="t", idempotent=True)
+        assert (raised.value.code, raised.value.headers["Retry-After"]) == ("no_deployment", "5")
+    assert flaky.calls == 6
+    assert (await client.request("GET", "/x", reply=Echo, tenant="t")).n == 1
 
 
 async def test_a_service_that_stays_away_is_not_asked_again_for_a_while(tmp_path: Path) -> None:

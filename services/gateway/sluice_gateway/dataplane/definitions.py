@@ -11,7 +11,7 @@ from sluice_gateway.dataplane.body import Fields
 from sluice_gateway.dataplane.texts import Path, Piece
 
 ROLE = "definition"
-_HOLDERS = ("tools", "functions", "response_format", "chat_template_kwargs")
+_HOLDERS = ("tools", "functions", "response_format", "chat_template_kwargs", "chat_template")
 # JSON Schema 2020-12, "A Vocabulary for Basic Meta-Data Annotations": they say something and demand nothing.
 _WORDS = frozenset({"description", "title", "$comment", "default", "examples", "example"})
 _NAMING = frozenset(
@@ -53,8 +53,10 @@ def definitions(fields: Fields) -> list[Piece]:
 
 
 def is_fixed(piece: Piece) -> bool:
-    """Say whether a piece of a definition is names and values, which cannot be changed."""
-    return piece.role == ROLE and len(piece.path) <= 2
+    """Say whether a piece is names and values, which cannot be changed."""
+    if piece.role == ROLE:
+        return len(piece.path) <= 2
+    return len(piece.path) == 3 and piece.path[0] == "messages" and piece.path[2] == "name"
 
 
 def _words(value: Any, at: Path, name: str, names: dict[str, None]) -> Iterator[Piece]:

@@ -11,6 +11,15 @@ _SAID = frozenset(
     {"text", "thinking", "refusal", "reasoning", "reasoning_content", "summary", "content", "transcript", "title"}
 )
 _OF_MESSAGE = frozenset({"reasoning_content", "reasoning", "refusal"})
+# Whoever calls himself otherwise is a user: the guardrail has roles of its own, which no message may claim.
+_ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+_PARTS = frozenset(
+    {
+        "text", "input_text", "output_text", "refusal", "thinking", "redacted_thinking", "reasoning", "summary_text", "image_url", "input_image", "image", "image_embeds",
+        "input_audio", "audio", "audio_url", "video_url", "video", "file", "input_file", "document", "tool_result",
+    }
+)  # fmt: skip
+_MAX_SYSTEM = 50_000  # characters
 _PLAIN = 2  # names of a message that holds a text and no more
 
 
@@ -56,16 +65,31 @@ def question(found: list[Piece]) -> str:
     return "\n".join(piece.text for piece in found if piece.path[:2] == last)
 
 
+def system_prompts(fields: Fields) -> list[str]:
+    """Return the system prompts of a chat, of each its beginning: the guardrail looks for them in the answer."""
+    found = []
+    for message in fields.get("messages", ()):
+        content = message.get("content") if message.get("role") in ("system", "developer") else None
+        if isinstance(content, list):
+            content = "\n".join(piece.text for part in content for piece in _said((), "content", part, ""))
+        if content and isinstance(content, str):
+            found.append(content[:_MAX_SYSTEM])
+    return found
+
+
 def size(found: list[Piece]) -> int:
     """Return how many bytes of text there are."""
     return sum(len(piece.text.encode()) for piece in found)
 
 
 def _of_message(index: int, message: dict[str, Any]) -> Iterator[Piece]:
-    role = message["role"][:40]
+    role = message["role"] if message["role"] in _ROLES else "user"
     content = message.get("content")
     if isinstance(content, str):
         yield Piece(("messages", index, "content"), role, content)
+    elif isinstance(content, list):
+        for place, part in enumerate(content):
+            yield from _of_part(("messages", index, "content", place), part, role)
     elif content:
         yield from _said(("messages", index, "content"), "", content, role)
     for name in _OF_MESSAGE.intersection(message) if len(message) > _PLAIN else ():
@@ -76,12 +100,39 @@ def _of_message(index: int, message: dict[str, Any]) -> Iterator[Piece]:
         for place, call in enumerate(calls):
             if isinstance(call, dict):
                 yield from _arguments(("messages", index, "tool_calls", place), call, role, "function")
+                if "custom" in call:
+                    yield from _arguments(("messages", index, "tool_calls", place), call, role, "custom", "input")
 
 
-def _arguments(at: Path, holder: dict[str, Any], role: str, name: str = "function_call") -> Iterator[Piece]:
+def _of_part(at: Path, part: object, role: str) -> Iterator[Piece]:
+    # Nobody knows which words of a part that is not known are read, so all are.
+    if isinstance(part, dict) and part.get("type") not in _PARTS:
+        for name, item in part.items():
+            if name != "type":
+                yield from _leaves((*at, name), item, role)
+    else:
+        yield from _said(at, "content", part, role)
+
+
+def _arguments(
+    at: Path, holder: dict[str, Any], role: str, name: str = "function_call", given: str = "arguments"
+) -> Iterator[Piece]:
     function = holder.get(name)
-    if isinstance(function, dict) and isinstance(function.get("arguments"), str):
-        yield Piece((*at, name, "arguments"), role, function["arguments"])
+    if not isinstance(function, dict) or given not in function:
+        return
+    if isinstance(function[given], str):
+        yield Piece((*at, name, given), role, function[given])
+    else:
+        yield from _leaves((*at, name, given), function[given], role)
+
+
+def _leaves(at: Path, value: object, role: str) -> Iterator[Piece]:
+    # Every text in what should be one, and is an object with some engines.
+    if isinstance(value, str):
+        yield Piece(at, role, value)
+    elif isinstance(value, list | dict):
+        for place, item in enumerate(value) if isinstance(value, list) else value.items():
+            yield from _leaves((*at, place), item, role)
 
 
 def _said(at: Path, name: str, value: object, role: str) -> Iterator[Piece]:

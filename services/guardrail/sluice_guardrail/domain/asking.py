@@ -13,10 +13,11 @@ def asks_models(request: CheckRequest, policy: Policy) -> bool:
     wanted = policy.output.scanners
     return (
         wanted.harm_model is not None
+        or wanted.llm_guard is not None
         or (wanted.groundedness_model is not None and "context" in roles)
-        or (wanted.second_opinion is not None and "question" in roles)
+        or (wanted.second_opinion is not None and "question" in roles and request.second_opinion is not False)
     )
 
 
 def _about_each(scanners: Scanners) -> bool:
-    return scanners.harm_model is not None or scanners.injection_model is not None
+    return any(one is not None for one in (scanners.harm_model, scanners.injection_model, scanners.llm_guard))

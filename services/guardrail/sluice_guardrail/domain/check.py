@@ -25,7 +25,7 @@ from sluice_guardrail.domain.conversation import find_over_turns
 from sluice_guardrail.domain.detectors import DETECTORS, Checkpoint, PiiKind, find_personal_data
 from sluice_guardrail.domain.errors import AmbiguousText
 from sluice_guardrail.domain.findings import Finding, merge_overlaps
-from sluice_guardrail.domain.folding import Folded, fold
+from sluice_guardrail.domain.folding import Folded, fold, unescaped
 from sluice_guardrail.domain.injection import Heads, find_hidden, score_injection
 from sluice_guardrail.domain.issues import ISSUES, SYSTEM_ROLES, UNANSWERED_ROLES
 from sluice_guardrail.domain.leaks import find_leaks
@@ -59,6 +59,7 @@ from sluice_guardrail.domain.scanning import (
     Scan,
     Scanned,
     Tools,
+    as_written,
     ask_models,
     scan,
     take_turn,
@@ -118,10 +119,11 @@ def check(
             _input_piece(segment, policy, checkpoint, heads, tools, about)
             for segment, about in zip(segments, asked, strict=True)
         ]
-        pieces = _over_turns(pieces, policy.rules, heads, tools)
+        if request.turns is not False:
+            pieces = _over_turns(pieces, policy.rules, heads, tools)
         return _input_verdict(pieces, policy, request.vault, single=single)
-    verdict = _check_output(segments, policy, checkpoint, tools, request.confidence, single=single)
     rules, enforced = policy.rules.output, policy.rules.mode == "enforce"
+    verdict = _check_output(segments, policy, checkpoint, tools, request, single=single)
     verdict = with_tool_calls(verdict, request.tool_calls, rules.tools, enforced=enforced)
     return with_review(verdict, rules.review, enforced=enforced)
 
@@ -232,11 +234,13 @@ def _check_output(
     policy: NamedPolicy,
     checkpoint: Checkpoint,
     tools: Tools,
-    confidence: float | None,
+    request: CheckRequest,
     *,
     single: bool,
 ) -> OutputVerdict:
     rules = policy.rules.output
+    if request.second_opinion is False:
+        rules = rules.model_copy(update={"scanners": rules.scanners.model_copy(update={"second_opinion": None})})
     system_texts = [segment.text for segment in segments if segment.role in SYSTEM_ROLES]
     beside = Beside(
         "\n".join(segment.text for segment in segments if segment.role == "question"),
@@ -272,7 +276,7 @@ def _check_output(
         filtered_segments=None if single else tuple(passed),
         details=_details(pieces, single=single),
         category_scores=_scores(pieces, single=single),
-        groundedness=_groundedness(pieces, confidence) if beside.context and _grounds(rules) else None,
+        groundedness=_groundedness(pieces, request.confidence) if beside.context and _grounds(rules) else None,
         policy=policy.name,
         policy_hash=policy.hash,
     )
@@ -320,16 +324,17 @@ def _personal_data(
     kinds: frozenset[PiiKind] = frozenset(kind for kind in DETECTORS if rules.action_for(kind) != "allow")
     if segment.role in rules.skip_roles or not (kinds or rules.action_for(PERSON) != "allow"):
         return []
-    decided = _turn("personal_data", rules.on_error, tools, lambda: _of_kinds(kinds, folded, rules, checkpoint))
-    if rules.action_for(PERSON) == "allow":
-        return decided
-    taken = [item.finding for item in decided]
-    return decided + _turn(
-        "names",
-        rules.on_error,
-        tools,
-        lambda: [_of_kind(found, PERSON, rules) for found in find_people(folded.text, taken, tools.names)],
-    )
+    read = unescaped(folded.text)
+    decided = _turn("personal_data", rules.on_error, tools, lambda: _of_kinds(kinds, read, rules, checkpoint))
+    if rules.action_for(PERSON) != "allow":
+        taken = [item.finding for item in decided]
+        decided += _turn(
+            "names",
+            rules.on_error,
+            tools,
+            lambda: [_of_kind(found, PERSON, rules) for found in find_people(read.text, taken, tools.names)],
+        )
+    return [item._replace(finding=as_written(item.finding, read)) for item in decided]
 
 
 def _of_kinds(kinds: frozenset[PiiKind], folded: Folded, rules: PiiRules, checkpoint: Checkpoint) -> list[Decided]:
@@ -387,9 +392,7 @@ def _marks(folded: Folded, system_texts: Sequence[str], rules: FilterRules) -> l
 
 def _finish(segment: Segment, folded: Folded, decided: Iterable[Decided], scanned: Scan, *, observe: bool) -> _Piece:
     placed: list[Decided | Scanned] = []
-    for item in decided:
-        start, end = folded.original_span(item.finding.start, item.finding.end)
-        placed.append(item._replace(finding=replace(item.finding, start=start, end=end)))
+    placed += [item._replace(finding=as_written(item.finding, folded)) for item in decided]
     placed.extend(scanned.decided)
     shown = tuple(item._replace(action="flag") if observe else item for item in placed)
     return _Piece(segment, shown, harm=scanned.harm, sentences=scanned.sentences)

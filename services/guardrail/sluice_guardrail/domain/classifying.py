@@ -3,11 +3,14 @@
 Prompt Guard and its like read up to 512 tokens, so a longer text goes in windows that overlap; class 0 is what they call a harmless text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.judging import Unclear
+
+HARMLESS = frozenset({"LABEL_0", "0", "BENIGN", "SAFE", "LEGIT", "LEGITIMATE", "HARMLESS", "NEGATIVE", "NO_INJECTION"})
+"""What models call their harmless class; Prompt Guard 1 says BENIGN, Prompt Guard 2 LABEL_0, ProtectAI's SAFE."""
 
 WINDOW = 1200
 STEP = 1000
@@ -31,6 +34,18 @@ def windows(text: str) -> list[Window]:
     if len(starts) > MAX_WINDOWS:
         raise Unclear
     return [Window(start, min(len(text), start + WINDOW)) for start in starts]
+
+
+def harmless_first(scores: Mapping[str, float]) -> tuple[float, ...]:
+    """Return the probabilities of named classes, the harmless one's first.
+
+    Raises:
+        Unclear: no class, or more than one, is known as the harmless one.
+    """
+    harmless = [label for label in scores if label.upper() in HARMLESS]
+    if len(harmless) != 1:
+        raise Unclear
+    return (scores[harmless[0]], *(score for label, score in scores.items() if label != harmless[0]))
 
 
 def classified(parts: Sequence[Window], probabilities: Sequence[Sequence[float]]) -> list[Finding]:

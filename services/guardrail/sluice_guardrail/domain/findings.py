@@ -19,7 +19,10 @@ Category = Literal[
     "length",
     "harm",
     "grounding",
+    "support",
+    "unsupported_span",
     "opinion",
+    "scanner",
     "failure",
 ]
 

@@ -7,7 +7,8 @@ or an instruction that a model reads and a pattern does not. Detectors therefore
 import re
 import unicodedata
 from bisect import bisect_right
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from sluice_guardrail.domain.skeleton import skeleton
@@ -25,6 +26,9 @@ _HYPHEN = re.compile(f"[{_HYPHENS}]")
 _QUOTE = re.compile(f"[{_QUOTES}]")
 _TAG = re.compile(f"[{_TAGS}]")
 _INVISIBLE_CHAR = re.compile(f"[{_INVISIBLE}]")
+# As JSON and program code write characters in strings; a document in a string of another doubles the backslashes.
+_ESCAPE = re.compile(r"(?<!\\)\\++(?:([nrtbf\"/])|u([0-9a-fA-F]{4}))")
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " ", '"': '"', "/": "/"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Folded:
     folded_starts: tuple[int, ...] = (0,)
     original_starts: tuple[int, ...] = (0,)
     original_length: int = 0
+    escapes: Mapping[int, int] = field(default_factory=dict)  # runs that stand for several characters of the original
 
     @cached_property
     def skeleton(self) -> str:
@@ -45,11 +50,15 @@ class Folded:
         """Return the span of the original text from which folded[start:end] was made, end exclusive."""
         if len(self.folded_starts) == 1:
             return start, end
-        return self._original(start), self._original(end - 1) + 1 if end > start else self._original(start)
+        return self._original(start), self._end(end - 1) if end > start else self._original(start)
 
     def _original(self, position: int) -> int:
         run = bisect_right(self.folded_starts, position) - 1
         return self.original_starts[run] + position - self.folded_starts[run]
+
+    def _end(self, position: int) -> int:
+        run = bisect_right(self.folded_starts, position) - 1
+        return self._original(position) + self.escapes.get(run, 1)
 
 
 def fold(text: str) -> Folded:
@@ -80,6 +89,38 @@ def fold(text: str) -> Folded:
         copied_to = at + 1
     parts.append(text[copied_to:])
     return Folded("".join(parts), tuple(folded_starts), tuple(original_starts), len(text))
+
+
+def unescaped(text: str) -> Folded:
+    """Return the text as a reader of JSON has it: `\\n` and `\\u0040` are the characters that they stand for, also where the text is no JSON.
+
+    So a value that follows an escape begins where it begins, and what takes it out leaves no half of an escape behind.
+    """
+    if "\\" not in text:
+        return Folded(text, original_length=len(text))
+    parts: list[str] = []
+    folded_starts, original_starts = [0], [0]
+    escapes: dict[int, int] = {}
+    length = copied_to = 0
+    for match in _ESCAPE.finditer(text):
+        plain = text[copied_to : match.start()]
+        parts += (plain, _meant(match))
+        length += len(plain)
+        escapes[len(folded_starts)] = len(match.group())
+        folded_starts += (length, length + 1)
+        original_starts += (match.start(), match.end())
+        length += 1
+        copied_to = match.end()
+    parts.append(text[copied_to:])
+    return Folded("".join(parts), tuple(folded_starts), tuple(original_starts), len(text), escapes)
+
+
+def _meant(escape: re.Match[str]) -> str:
+    letter, code = escape.groups()
+    if letter is not None:
+        return _ESCAPED[letter]
+    found = chr(int(code, 16))
+    return "\ufffd" if "\ud800" <= found <= "\udfff" else found
 
 
 def _plain(char: str) -> str:

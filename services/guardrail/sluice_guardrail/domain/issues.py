@@ -16,6 +16,7 @@ Issue = Literal[
     "topic_detected",
     "code_detected",
     "too_long",
+    "refused_by_scanner",
     "risky_tool",
     "tool_approval_required",
     "tool_blocked",

@@ -12,7 +12,7 @@ from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.grounding import sentences
 
 JudgeFormat = Literal["chat", "llama_guard"]
-JudgeTask = Literal["harm_model", "injection_model", "groundedness_model", "second_opinion"]
+JudgeTask = Literal["harm_model", "injection_model", "groundedness_model", "second_opinion", "llm_guard"]
 Begun = Callable[[], Sequence[Finding]]
 
 MAX_JUDGED = 24_000
@@ -75,7 +75,7 @@ class NoJudge(Exception):
 
 
 class JudgeQuestion(NamedTuple):
-    """What is asked about one text: the answer's own question and context come along where there are any."""
+    """What is asked about one text: the answer's own question and context come along where there are any; `suppress` names scanners that are not wanted."""
 
     task: JudgeTask
     text: str
@@ -83,6 +83,7 @@ class JudgeQuestion(NamedTuple):
     question: str = ""
     context: tuple[str, ...] = ()
     model: str | None = None
+    suppress: tuple[str, ...] = ()
 
 
 class Judges(Protocol):

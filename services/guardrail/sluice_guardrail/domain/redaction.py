@@ -1,5 +1,8 @@
 """Writes the text that may go on: each span replaced by a label such as [EMAIL]."""
 
+import json
+import re
+from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -8,6 +11,8 @@ from sluice_guardrail.domain.masking import Masks
 
 REMOVED = "[REMOVED]"
 _CUT_OUT = ("invisible_text", "length")
+_STRING_OR_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|(?P<number>-?\d[-+.eE\d]*)')
+_KEY = re.compile(r'":\s{0,9}\Z')
 
 
 @dataclass(slots=True)
@@ -45,17 +50,46 @@ def redact(text: str, findings: Sequence[Finding], labels: Labels) -> str:
     if not findings:
         return text
     masked = labels.masks.within(text) if labels.masks is not None else None
+    numbers = _numbers(text)
     parts: list[str] = []
     end = 0
     for finding in findings:
-        parts.append(text[end : finding.start])
+        number = _around(finding, numbers) or _after_key(text, finding)
+        start, stop = number or (finding.start, finding.end)
+        parts.append(text[end:start])
         if masked is not None and is_personal(finding) and finding.detector in labels.masked:
-            parts.append(masked.placeholder(finding.kind, finding.start, finding.end))
+            label = masked.placeholder(finding.kind, start, stop)
         else:
-            parts.append(labels.label(finding, text[finding.start : finding.end]))
-        end = finding.end
+            label = labels.label(finding, text[start:stop])
+        parts.append(label if number is None else f'"{label}"')
+        end = stop
     parts.append(text[end:])
     return "".join(parts)
+
+
+def _numbers(text: str) -> list[tuple[int, int]]:
+    # The numbers of a JSON document: what takes the place of one has to be a string.
+    if not text.lstrip().startswith(("{", "[")):
+        return []
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    return [match.span("number") for match in _STRING_OR_NUMBER.finditer(text) if match["number"]]
+
+
+def _around(finding: Finding, numbers: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+    at = bisect_right(numbers, finding.start, key=lambda number: number[0]) - 1
+    return numbers[at] if at >= 0 and finding.end <= numbers[at][1] else None
+
+
+def _after_key(text: str, finding: Finding) -> tuple[int, int] | None:
+    # A part of a document, as the window of a stream is one, shows a number by the key before it and what ends it.
+    start, end = finding.start, finding.end
+    if not text[start:end].isdigit() or text[end : end + 20].lstrip()[:1] not in (",", "}"):
+        return None
+    start -= text[:start].endswith("-")
+    return (start, end) if _KEY.search(text, max(0, start - 20), start) is not None else None
 
 
 def _normal(value: str) -> str:

@@ -9,6 +9,7 @@ from sluice.contracts.guard import IssueAction
 from sluice.errors import SluiceError
 from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.folding import Folded
+from sluice_guardrail.domain.foreign_scanners import issue_of
 from sluice_guardrail.domain.grounding import find_unsupported
 from sluice_guardrail.domain.judging import Begun, JudgeQuestion, Judges, JudgeTask, NoJudge
 from sluice_guardrail.domain.names import Names
@@ -18,7 +19,7 @@ from sluice_guardrail.domain.scanners.harm import find_harm
 from sluice_guardrail.domain.scanners.invisible import find_invisible_text
 from sluice_guardrail.domain.scanners.language import Languages, find_languages
 from sluice_guardrail.domain.scanners.length import find_length
-from sluice_guardrail.domain.scanners.rules import OnError, OutputScanners, ScannerRules, Scanners
+from sluice_guardrail.domain.scanners.rules import LlmGuardRules, OnError, OutputScanners, ScannerRules, Scanners
 from sluice_guardrail.domain.scanners.topics import find_topics
 from sluice_guardrail.domain.scanners.urls import find_urls
 
@@ -129,10 +130,16 @@ class Asked(NamedTuple):
 def ask_models(text: str, scanners: Scanners, tools: Tools, role: str, beside: Beside) -> tuple[Asked, ...]:
     """Start asking the models that a policy wants asked about a text, so that they answer while detectors compute."""
     return tuple(
-        Asked(rules, _Look(task, code, _begun(tools, JudgeQuestion(task, text, role, *beside, model))))
+        Asked(
+            rules, _Look(task, code, _begun(tools, JudgeQuestion(task, text, role, *beside, model, _unwanted(rules))))
+        )
         for task, rules, code, model in _models(scanners, role, beside)
         if text.strip()
     )
+
+
+def _unwanted(rules: ScannerRules) -> tuple[str, ...]:
+    return rules.unwanted if isinstance(rules, LlmGuardRules) else ()
 
 
 def _begun(tools: Tools, question: JudgeQuestion) -> Begun:
@@ -150,6 +157,8 @@ def _models(
         yield "harm_model", harm, harm.issue_for, harm.model
     if (attack := scanners.injection_model) is not None and role not in attack.skip_roles:
         yield "injection_model", attack, "prompt_injection", attack.model
+    if (foreign := scanners.llm_guard) is not None and role not in foreign.skip_roles:
+        yield "llm_guard", foreign, issue_of, None
     if not isinstance(scanners, OutputScanners):
         return
     if (grounded := scanners.groundedness_model) is not None and beside.context:
@@ -208,8 +217,10 @@ def _scan(rules: ScannerRules, look: _Look, tools: Tools, into: Scan, *, late: b
     for finding in findings:
         if finding.category == "harm":
             into.harm[finding.kind] = max(finding.score, into.harm.get(finding.kind, 0.0))
-        if finding.category == "grounding":
+        if finding.category in ("grounding", "support"):
             into.sentences.append(finding)
+        if finding.category == "support":
+            continue  # the spans in the sentence have the consequences
         action = rules.action_for(finding.score, finding.kind)
         if action is not None:
             code = look.code if isinstance(look.code, str) else look.code(finding.kind)
@@ -217,8 +228,11 @@ def _scan(rules: ScannerRules, look: _Look, tools: Tools, into: Scan, *, late: b
 
 
 def _in_original(finding: Finding, folded: Folded | None) -> Finding:
-    if folded is None:
-        return finding
+    return finding if folded is None else as_written(finding, folded)
+
+
+def as_written(finding: Finding, folded: Folded) -> Finding:
+    """Return the finding with its span in the text that was folded."""
     start, end = folded.original_span(finding.start, finding.end)
     return replace(finding, start=start, end=end)
 

@@ -85,6 +85,8 @@ def find_gguf_adapter(path: Path) -> Path:
     """
     if path.is_file():
         return path.absolute()
+    if not path.exists():
+        raise AdapterRefused(f"{path} is not there. Give the adapter's file, as the engine's host sees it.")
     found = sorted(path.glob("*.gguf"))
     if len(found) != 1:
         peft = (path / "adapter_config.json").is_file()

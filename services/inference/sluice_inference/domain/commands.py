@@ -52,6 +52,7 @@ def vllm_command(spec: VllmSpec, *, python: str, host: str) -> Command:
         *("--max-num-seqs", str(spec.slots), "--tensor-parallel-size", str(spec.tensor_parallel_size)),
         *("--pipeline-parallel-size", str(spec.pipeline_parallel_size), "--kv-cache-dtype", spec.kv_cache_dtype),
         *("--dtype", spec.dtype),
+        *_optional("--data-parallel-size", spec.data_parallel_size if spec.data_parallel_size > 1 else None),
         "--enable-prefix-caching" if spec.prefix_caching else "--no-enable-prefix-caching",
         *_switch("chunked-prefill", spec.chunked_prefill),
         *_optional("--max-model-len", spec.context_tokens),
@@ -72,6 +73,8 @@ def vllm_command(spec: VllmSpec, *, python: str, host: str) -> Command:
     if spec.tool_call_parser:
         engine += ["--enable-auto-tool-choice", "--tool-call-parser", spec.tool_call_parser]
     environment = [("VLLM_NO_USAGE_STATS", "1"), ("DO_NOT_TRACK", "1")]
+    if spec.gpus:  # numbered as nvidia-smi and the energy meters number them; CUDA alone would begin with the fastest
+        environment += [("CUDA_DEVICE_ORDER", "PCI_BUS_ID"), ("CUDA_VISIBLE_DEVICES", ",".join(map(str, spec.gpus)))]
     if not spec.downloads:
         environment += [("HF_HUB_OFFLINE", "1"), ("TRANSFORMERS_OFFLINE", "1")]
     if spec.lora:

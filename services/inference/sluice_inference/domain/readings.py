@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+_LEAST_S_A_TOKEN = 1e-5
 Phase = Literal["time_to_first_token", "inter_token", "time_per_output_token", "end_to_end", "queue"]
 _LORA = "vllm:lora_requests_info"
 _RUNNING = re.compile(r'running_lora_adapters="([^"]*)"')
@@ -145,10 +146,14 @@ def speeds_between(before: Reading, after: Reading) -> Speeds:
     """Return how fast one stream was between two readings: tokens over the seconds that requests spent on them.
 
     Engines add a request to their totals when it ends, so tokens over wall-clock time would jump; the time that
-    requests themselves took does not. Counters that went back (a restarted engine) count as no measurement.
+    requests themselves took does not. Counters that went back (a restarted engine) count as no measurement, nor do answers of one token: it comes
+    out of reading the prompt, and llama.cpp books a microsecond for it.
     """
+    generation = _rate(
+        before.generated_tokens, after.generated_tokens, before.generated_seconds, after.generated_seconds
+    )
     return Speeds(
-        _rate(before.generated_tokens, after.generated_tokens, before.generated_seconds, after.generated_seconds),
+        None if generation is not None and generation * _LEAST_S_A_TOKEN > 1 else generation,
         _rate(before.prompt_tokens, after.prompt_tokens, before.prompt_seconds, after.prompt_seconds),
     )
 

@@ -12,7 +12,9 @@ EngineId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]+$")]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Meter = Annotated[str, StringConstraints(pattern=r"^(cpu|gpu:(0|[1-9][0-9]?))$")]
+Gpu = Annotated[int, Field(ge=0, le=63)]
 CacheType = Literal["f16", "q8_0"]
+_VLLM_SHARE = 0.92  # gpu_memory_utilization where it is not said (vLLM 0.32)
 _LAST_PORT = 65_535
 
 
@@ -150,7 +152,8 @@ class Speculation(Request):
 class VllmSpec(EngineBase):
     """vLLM's OpenAI-compatible server, in a Python environment of its own; the service never imports it.
 
-    `python` is that environment's interpreter. Sizes that are None are left to vLLM. `slots` and `batch_tokens` bound continuous
+    `python` is that environment's interpreter. Sizes that are None are left to vLLM. `gpus` are those that it may use, by their numbers in
+    `nvidia-smi`; none named are all of the host. `data_parallel_size` copies of the model answer behind one address. `slots` and `batch_tokens` bound continuous
     batching: requests, and tokens of one step. With `chunked_prefill` a long prompt is read in pieces of a step, without it whole.
     `max_adapters` are held in memory, `active_adapters` of them can run in one step. `compact_json` lets no space stand between the elements of JSON that
     a request demands, which a weak model may go on writing without end.
@@ -167,6 +170,8 @@ class VllmSpec(EngineBase):
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = None
     tensor_parallel_size: Annotated[int, Field(ge=1, le=64)] = 1
     pipeline_parallel_size: Annotated[int, Field(ge=1, le=64)] = 1
+    data_parallel_size: Annotated[int, Field(ge=1, le=64)] = 1
+    gpus: Annotated[tuple[Gpu, ...], Field(max_length=64)] = ()
     batch_tokens: Annotated[int, Field(ge=32, le=1_048_576)] | None = None
     chunked_prefill: bool | None = None
     kv_cache_dtype: Literal["auto", "bfloat16", "float16", "fp8", "fp8_e4m3", "fp8_e5m2"] = "auto"
@@ -211,7 +216,23 @@ class VllmSpec(EngineBase):
             raise ValueError("active_adapters is above max_adapters: what runs must be in memory. Raise max_adapters")
         if self.speculation is not None and self.pipeline_parallel_size > 1:
             raise ValueError("speculation does not go with pipeline_parallel_size above 1. Use tensor_parallel_size")
+        self._fits_its_gpus()
         return self
+
+    def _fits_its_gpus(self) -> None:
+        if not self.gpus:
+            return
+        needed = self.tensor_parallel_size * self.pipeline_parallel_size * self.data_parallel_size
+        if len(set(self.gpus)) != len(self.gpus):
+            raise ValueError("gpus names one twice")
+        if len(self.gpus) != needed:
+            raise ValueError(
+                f"gpus names {len(self.gpus)}, and tensor_parallel_size * pipeline_parallel_size * data_parallel_size is {needed}. "
+                "Name as many, or change a size"
+            )
+        others = [meter for meter in self.energy_of if meter not in {"cpu", *(f"gpu:{gpu}" for gpu in self.gpus)}]
+        if others:
+            raise ValueError(f"energy_of names {others[0]}, which is not among the engine's gpus")
 
     @property
     def adapters(self) -> int:
@@ -290,6 +311,15 @@ class EnginesFile(Request):
             raise ValueError(
                 "an engine listens on a port of another one's adapters (lora: true takes max_adapters ports, from the one after port on). "
                 "Set first_adapter_port to where as many are free"
+            )
+        shares: dict[int, float] = {}
+        for spec in (one for one in self.engines if isinstance(one, VllmSpec)):
+            for gpu in spec.gpus:
+                shares[gpu] = shares.get(gpu, 0.0) + (spec.gpu_memory_utilization or _VLLM_SHARE)
+        over = [gpu for gpu, share in shares.items() if share > 1]
+        if over:
+            raise ValueError(
+                f"the engines on GPU {over[0]} take {shares[over[0]]:g} of its memory. Give each its own in gpus, or lower gpu_memory_utilization"
             )
         meters = [meter for spec in self.engines for meter in spec.energy_of]
         if len(set(meters)) != len(meters):

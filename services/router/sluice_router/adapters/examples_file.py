@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from sluice.settings import PlatformSettings
+from sluice_router.domain.classify.training import REJECTED_SHARE
 from sluice_router.domain.errors import ExamplesFileError
 from sluice_router.domain.sentences import described
 
@@ -17,11 +18,15 @@ Classes = Annotated[
 
 
 class ExamplesFile(BaseModel):
-    """What a classifier is trained on: classes with at least five texts, and texts that belong to none."""
+    """What a classifier is trained on: classes with at least five texts, and texts that belong to none.
+
+    `rejected_share` of the texts in scope may be taken for out of scope: more of it finds more of what is.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     out_of_scope: Annotated[tuple[Utterance, ...], Field(max_length=5000)] = ()
+    rejected_share: Annotated[float, Field(ge=0, le=0.5)] = REJECTED_SHARE
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:

@@ -1,6 +1,7 @@
 """Asks every deployment whether it answers."""
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,13 +17,16 @@ _ANY_TENANT = "default"
 _CLIENT_ERROR = 400
 _SERVER_ERROR = 500
 _TOO_MANY = 429
-_STARTING_S = 1.0
+_LOOK_S = 1.0
 _ANTHROPIC_VERSION = "2023-06-01"
 
 
 @dataclass(slots=True)
 class Prober:
-    """Probes all deployments in rounds and notes the results; `changed` is awaited when any health changed."""
+    """Probes each deployment at its own pace and notes each result when it comes, so that one that hangs delays no other's.
+
+    `changed` is awaited when a health changed, and not before the first round is done: until then too little is known to tell anyone.
+    """
 
     transport: Transport
     tokens: ServiceTokens
@@ -31,30 +35,51 @@ class Prober:
     changed: Callable[[], Awaitable[None]]
     counted: Callable[[str], None]
     every_s: float
+    starting_s: float = 1.0
     book: HealthBook = field(default_factory=HealthBook)
     first_round: asyncio.Event = field(default_factory=asyncio.Event)
+    _due: dict[str, float] = field(
+        default_factory=dict
+    )  # when each is asked next, on the loop's clock; never while it is asked
 
     async def run(self) -> None:
         """Probe until cancelled.
 
-        The pause between rounds is short while a deployment may be starting, and jittered so that routers do not fall
-        into step.
+        The pause of a deployment is short while it may be starting, and jittered so that routers do not fall into step.
         """
-        while True:
-            await self.round()
-            pause = min(self.every_s, _STARTING_S) if self.book.is_unsettled() else self.every_s
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+        loop = asyncio.get_running_loop()
+        await self.round()
+        async with asyncio.TaskGroup() as probes:
+            while True:
+                targets, now = self._known(), loop.time()
+                for target in targets:
+                    if self._due.get(target.id, now) <= now:
+                        self._due[target.id] = math.inf
+                        probes.create_task(self._probe(target))
+                soonest = min((self._due[target.id] for target in targets), default=math.inf)
+                await asyncio.sleep(min(max(soonest - now, 0.0), _LOOK_S))
 
     async def round(self) -> None:
         """Probe every deployment once, all at the same time."""
-        targets = self.targets()
-        self.book.forget_except({target.id for target in targets})
-        problems = await asyncio.gather(*(self._problem(target) for target in targets))
-        changes = [self.book.note(target.id, problem) for target, problem in zip(targets, problems, strict=True)]
-        for problem in problems:
-            self.counted("ok" if problem is None else "failed")
+        await asyncio.gather(*(self._probe(target) for target in self._known()))
         self.first_round.set()
-        if any(changes):
+
+    def _known(self) -> Sequence[Probed]:
+        targets = self.targets()
+        known = {target.id for target in targets}
+        self.book.forget_except(known)
+        for gone in self._due.keys() - known:
+            del self._due[gone]
+        return targets
+
+    async def _probe(self, target: Probed) -> None:
+        self._due[target.id] = math.inf
+        problem = await self._problem(target)
+        changed = self.book.note(target.id, problem)
+        pause = min(self.every_s, self.starting_s) if self.book.is_unsettled(target.id) else self.every_s
+        self._due[target.id] = asyncio.get_running_loop().time() + pause * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+        self.counted("ok" if problem is None else "failed")
+        if changed and self.first_round.is_set():
             await self.changed()
 
     async def _problem(self, target: Probed) -> str | None:

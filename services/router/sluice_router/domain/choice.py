@@ -25,7 +25,7 @@ from sluice_router.domain.signals.context import context, tokens_of
 from sluice_router.domain.signals.cost import expected_cost, shown_cost
 from sluice_router.domain.signals.health import health
 from sluice_router.domain.signals.modality import modality
-from sluice_router.domain.signals.order import preferred
+from sluice_router.domain.signals.order import has_images, preferred
 from sluice_router.domain.signals.residency import residency
 from sluice_router.domain.signals.rules import matched, ruling
 from sluice_router.domain.signals.targets import cost as cost_aim
@@ -214,7 +214,7 @@ def _wish(snapshot: RoutingSnapshot, request: RouteRequest, signs: Signs) -> _Wi
             ruled = tuple(_named(models, rule.use)) if rule is not None else ()
             groups = (*((ruled,) if ruled else ()), *first, *fallbacks)
             why = matched(rule, request, signs) if rule is not None and ruled else None
-            preference = _preference(route, signs)
+            preference = _preference(route, models, signs)
             return _Wish(groups, route.name, route.policy, refuse, route.prefer, mine, why, preference, route.targets)
     model = models.get(name)
     if model is None:
@@ -242,13 +242,15 @@ def _candidates(
         yield from preferred(route, others, signs)
 
 
-def _preference(route: Route, signs: Signs) -> str | None:
+def _preference(route: Route, models: Mapping[str, Model], signs: Signs) -> str | None:
     # What put the first candidates first, for the reason.
+    candidates = tuple(_named(models, route.candidates))
     if route.quality is not None and signs.difficulty is not None and signs.difficulty.strong is not None:
         return signs.difficulty.said
-    if route.by_domain and signs.domain is not None and signs.domain.recognised is not None:
-        return f"models for {signs.domain.recognised} come first"
-    if route.by_modality and signs.asks_for == "image":
+    domain = signs.domain.recognised if route.by_domain and signs.domain is not None else None
+    if domain is not None and any(domain in model.domains for model in candidates):
+        return f"models for {domain} come first"
+    if route.by_modality and signs.asks_for == "image" and any(has_images(model) for model in candidates):
         return "the question asks for a picture, so models with images come first"
     return None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sluice.errors import Conflict, DependencyUnavailable, NotFound, Problem, SluiceError, Unprocessable
+from sluice.errors import NO_DEPLOYMENT, Conflict, DependencyUnavailable, NotFound, Problem, SluiceError, Unprocessable
 from sluice.settings import ConfigError
 
 _TOLD = 3  # faults in the sentence; all are in the list
@@ -17,7 +17,7 @@ class ModelNotFound(NotFound):
 class NoDeployment(DependencyUnavailable):
     """Every deployment that could answer is down, and the route says that none is to be tried then."""
 
-    code, title = "no_deployment", "No deployment available"
+    code, title = NO_DEPLOYMENT, "No deployment available"
 
 
 class NothingSuits(Unprocessable):

@@ -33,9 +33,9 @@ class HealthBook:
         self.notes[deployment] = after
         return after.health != before.health
 
-    def is_unsettled(self) -> bool:
-        """Tell whether some deployment failed only a few times so far, as one that is just starting does."""
-        return any(0 < failures < FAILURES_TO_SETTLE for failures in self._failures.values())
+    def is_unsettled(self, deployment: str) -> bool:
+        """Tell whether it failed only a few times so far, as one that is just starting does."""
+        return 0 < self._failures.get(deployment, 0) < FAILURES_TO_SETTLE
 
     def forget_except(self, known: set[str]) -> None:
         """Drop deployments that are no longer configured."""

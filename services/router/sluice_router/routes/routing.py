@@ -108,7 +108,7 @@ async def _trained(deps: Deps, trail: Trail, name: ClassifierName, filename: str
         file = examples_file.load(deps.platform, filename)
     except ConfigError as exc:
         raise TrainingRefused(exc.detail) from exc
-    kept = await deps.classifiers.train_classes(name, file.classes, file.out_of_scope, trail)
+    kept = await deps.classifiers.train_classes(name, file.classes, file.out_of_scope, trail, file.rejected_share)
     return report_of(kept.trained, kept.sha256, name)
 
 

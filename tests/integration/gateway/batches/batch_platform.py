@@ -66,6 +66,7 @@ class Running:
             **self.environment,
             "SLUICE_GATEWAY_WORKER_PORT": str(port),
             "SLUICE_GATEWAY_CONSUMER_NAME": f"worker-{len(self.workers)}",
+            "SLUICE_GATEWAY_WORKER_NICENESS": "0",  # the other tests would go first, all the time
             **changes,
         }
         log = self.logs / f"worker-{len(self.workers)}.log"

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from gateway_parts import Parts, Served, deployment, model, serving, snapshot
+from gateway_parts import Parts, Served, deployment, model, serving, snapshot, spans_of
 from openai_provider import Behaviour, Provider
 
 from sluice.errors import DependencyUnavailable
@@ -212,16 +212,6 @@ async def test_an_answer_that_cannot_be_recorded_is_not_given(provider: Provider
         streamed = await client.post(gateway.url + CHAT, json=STREAM)
         assert b"dependency_unavailable" in streamed.content
         assert b"[DONE]" not in streamed.content
-
-
-def spans_of(folder: Path) -> list[dict[str, Any]]:
-    return [
-        span
-        for line in (folder / "gateway.jsonl").read_text().splitlines()
-        for resource in json.loads(line)["resourceSpans"]
-        for scope in resource["scopeSpans"]
-        for span in scope["spans"]
-    ]
 
 
 def said_by(span: dict[str, Any]) -> dict[str, Any]:

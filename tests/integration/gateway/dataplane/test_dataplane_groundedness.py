@@ -60,8 +60,9 @@ async def test_what_nothing_supports_is_told(
             if not stream:
                 assert answer.headers["x-sluice-groundedness"] == f"{score:.2f}"
         checked = gateway.parts.guard.asked[-1].segments or ()
-        assert [segment.role for segment in checked] == ["system", "context", "assistant"]
-        assert "The port is 8080." in checked[1].text
+        assert [segment.role for segment in checked] == ["system", "question", "context", "assistant"]
+        assert checked[1].text == "Which port?"
+        assert "The port is 8080." in checked[2].text
         assert gateway.parts.usage.events[1].guard_issues == ("potential_hallucination",)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +20,7 @@ from gateway_parts import (
     model,
     serving,
     snapshot,
+    spans_of,
 )
 from openai_provider import Behaviour, Provider
 from tests.unit.gateway.limits.test_limiter import limits
@@ -27,7 +29,7 @@ from sluice.clients.deadline import remaining
 from sluice.contracts.retrieval import RetrievalPolicy
 from sluice.contracts.routing import Policy, Route, RoutingSnapshot
 from sluice.contracts.sampling import SamplingPolicy
-from sluice.errors import DependencyUnavailable, NotFound, ServiceOff
+from sluice.errors import NO_DEPLOYMENT, DependencyUnavailable, NotFound, ServiceOff
 from sluice_gateway.domain.ports import KeyRecord
 
 CHAT = "/v1/chat/completions"
@@ -247,6 +249,14 @@ async def test_without_a_router_the_routes_first_candidate_answers(
     async with serving(Parts(router=Router(failing=NotFound("no"))), routing(provider)) as gateway:
         unknown = await client.post(gateway.url + CHAT, json=ask("x", "auto"))
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "model_not_found")
+    down = DependencyUnavailable("All is down.", headers={"Retry-After": "7"})
+    down.code = NO_DEPLOYMENT  # type: ignore[misc] # as the client takes it over from the router
+    asked = len(provider.seen)
+    async with serving(Parts(router=Router(failing=down)), routing(provider)) as gateway:
+        refused = await client.post(gateway.url + CHAT, json=ask("x", "auto"))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, NO_DEPLOYMENT)
+    assert refused.headers["retry-after"] == "7"
+    assert len(provider.seen) == asked, "the route says that nothing is tried"
 
 
 async def test_a_routes_fallback_answers_when_its_choice_fails(provider: Provider, client: httpx.AsyncClient) -> None:
@@ -369,24 +379,18 @@ async def test_a_traced_request_shows_every_stage(provider: Provider, client: ht
     body = ask("x", "auto", sluice={"policy": "strict", "retrieval": {"vector_store_ids": ["vs_1"]}})
     async with serving(parts, routing(provider)) as gateway:
         assert (await client.post(gateway.url + CHAT, json=body)).status_code == 200
-    spans = [
-        span
-        for line in (tmp_path / "gateway.jsonl").read_text().splitlines()
-        for resource in json.loads(line)["resourceSpans"]
-        for scope in resource["scopeSpans"]
-        for span in scope["spans"]
-    ]
+    spans = spans_of(tmp_path)
     root = next(span for span in spans if span["name"] == "POST /v1/chat/completions")
     children = {span["name"] for span in spans if span.get("parentSpanId") == root["spanId"]}
     assert children == {"guard input", "route", "retrieve", "guard context", "chat large", "guard output"}
 
 
 async def test_beside_the_guard_retrieval_costs_no_time_of_its_own(
-    provider: Provider, client: httpx.AsyncClient
+    provider: Provider, client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     seconds = {}
     for policy in ("docs-strict", "docs-beside"):
-        parts = Parts(guard=Guard(delay_s=0.3), retrieval=Retrieval(delay_s=0.3))
+        parts = Parts(guard=Guard(delay_s=0.3), retrieval=Retrieval(delay_s=0.3), trace_dir=str(tmp_path / policy))
         async with serving(parts, routing(provider, policy)) as gateway:
             began = asyncio.get_running_loop().time()
             answer = await client.post(gateway.url + CHAT, json=ask("Which port?"))
@@ -396,6 +400,18 @@ async def test_beside_the_guard_retrieval_costs_no_time_of_its_own(
     # The evidence is checked after both: 0.9 s one after the other, 0.6 s with retrieval beside the first check.
     assert seconds["docs-strict"] > 0.85
     assert seconds["docs-beside"] < 0.8
+    # The trace shows it: the check of the evidence begins when the slower of both is over, and not after their sum.
+    waited = {}
+    for policy in seconds:
+        times = {
+            one["name"]: (int(one["startTimeUnixNano"]), int(one["endTimeUnixNano"]))
+            for one in spans_of(tmp_path / policy)
+        }
+        guard, found, evidence = (times[name] for name in ("guard input", "retrieve", "guard context"))
+        assert evidence[0] >= max(guard[1], found[1])
+        waited[policy] = (evidence[0] - min(guard[0], found[0])) / max(guard[1] - guard[0], found[1] - found[0])
+    assert waited["docs-beside"] < 1.3
+    assert waited["docs-strict"] > 1.9
 
 
 async def test_a_blocked_input_ends_the_retrieval_beside_it(provider: Provider, client: httpx.AsyncClient) -> None:

@@ -143,6 +143,9 @@ async def test_a_refusal_of_the_callers_parameters_ends_both() -> None:
         answer = await on.ask(SOON)
         assert answer.status_code == 400
         await until(lambda: on.first.aborted == 1)
+        lost, refused = on.served.parts.usage.events
+        assert (lost.deployment, lost.error_code, lost.prompt_tokens > 0) == ("d1", "hedge_lost", True)
+        assert (refused.status, refused.prompt_tokens) == ("error", 0)
 
 
 async def test_an_answer_that_comes_beside_a_refusal_frees_its_deployment_once() -> None:
@@ -179,7 +182,9 @@ async def test_a_client_that_leaves_stops_both() -> None:
             await on.client.post(on.served.url + CHAT, json=BODY, headers=SOON, timeout=1.0)
         await until(lambda: on.first.aborted + on.second.aborted == len(on.first.seen) + len(on.second.seen))
         await until(lambda: on.served.parts.usage.events)
-        assert on.served.parts.usage.events[-1].status == "cancelled"
+        called = len(on.first.seen) + len(on.second.seen)
+        assert [event.status for event in on.served.parts.usage.events] == ["cancelled"] * called
+        assert all(event.prompt_tokens > 0 for event in on.served.parts.usage.events), "each has read the prompt"
 
 
 async def test_hedges_are_bounded_like_retries() -> None:

@@ -173,6 +173,7 @@ async def fleet(tmp_path: Path, gateways: int = 2, **extra: str) -> AsyncIterato
                 "SLUICE_GATEWAY_PORT": str(port),
                 "SLUICE_GATEWAY_WORKER_PORT": str(worker_port),
                 "SLUICE_GATEWAY_USAGE_LINGER_S": "0.02",
+                "SLUICE_GATEWAY_WORKER_NICENESS": "0",  # the other tests would go first, all the time
                 **extra,
             }
             log = tmp_path / f"gateway{number}.log"

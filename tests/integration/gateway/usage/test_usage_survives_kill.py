@@ -58,6 +58,7 @@ def parts(tmp_path: Path, **extra: str) -> Iterator[Parts]:
             **environment_of(platform),
             "SLUICE_GATEWAY_PORT": str(port),
             "SLUICE_GATEWAY_WORKER_PORT": str(worker_port),
+            "SLUICE_GATEWAY_WORKER_NICENESS": "0",  # the other tests would go first, all the time
             **extra,
         }
         gateway = ServiceProcess("sluice_gateway", ["serve"], environment, tmp_path / "gateway.log", cwd=tmp_path)

@@ -34,12 +34,12 @@ from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.dataplane.stages.build_context import block, with_context
 from sluice_gateway.dataplane.stages.dispatch import exhausted
 from sluice_gateway.dataplane.stages.guard_input import judge, requests_for
-from sluice_gateway.dataplane.stages.guard_output import cut_before
 from sluice_gateway.dataplane.stages.resolve import resolve
 from sluice_gateway.dataplane.stages.retrieve import budget, context_request
 from sluice_gateway.dataplane.stages.settle import settle
+from sluice_gateway.dataplane.stages.stream_cut import cut_before
 from sluice_gateway.dataplane.table import CHAT, EMBEDDINGS, Compiler, Table
-from sluice_gateway.dataplane.texts import Piece, pieces, question, replaced
+from sluice_gateway.dataplane.texts import Piece, pieces, question, replaced, system_prompts
 from sluice_gateway.domain.ports import KeyRecord
 from sluice_gateway.metrics import GatewayMetrics
 
@@ -335,6 +335,8 @@ def test_a_cut_is_never_inside_a_finding_nor_past_the_limit(
 
 def test_where_a_text_is_cut() -> None:
     assert cut_before("hello big world", 12, []) == 10
+    assert cut_before('{"a": "b", "card": 4111111111111111, "c', 20, []) == 11, "a long number goes with its key"
+    assert cut_before('{"a": "b", "card": 41, "c', 20, []) == 19
     assert cut_before("x" * 1000, 100, []) == 0
     assert cut_before("x" * 1000, 500, []) == 500, "a script without spaces is let through in the end"
 
@@ -456,3 +458,19 @@ def test_refusals_of_all_shapes(body: bytes, code: str) -> None:
 @given(st.binary(max_size=100), st.sampled_from([400, 413, 422]))
 def test_any_refusal_has_a_sentence(body: bytes, status: int) -> None:
     assert refusal(status, body, model="small", upstream_model="u").message.endswith(".")
+
+
+def test_only_the_texts_of_a_chat_are_turns() -> None:
+    found = [Piece((), "user", "a"), Piece((), "user", "b")]
+    asked = [requests_for(found, "p", kind)[0].turns for kind in ("chat", "embedding", None)]
+    assert asked == [None, False, False]
+
+
+def test_system_prompts_in_parts_are_looked_for_too() -> None:
+    parts = [{"type": "text", "text": "Be brief."}, {"type": "text", "text": "Sell shoes."}]
+    messages = [
+        {"role": "system", "content": parts},
+        {"role": "developer", "content": "x"},
+        {"role": "user", "content": "y"},
+    ]
+    assert system_prompts({"messages": messages}) == ["Be brief.\nSell shoes.", "x"]

@@ -17,6 +17,8 @@ from sluice_gateway.dataplane.context import GuardOutcome, RequestContext
 from sluice_gateway.dataplane.definitions import definitions, is_fixed
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import Blocked, InvalidRequest, not_checked, unchecked
+from sluice_gateway.dataplane.naming import names
+from sluice_gateway.dataplane.passages import Passages, without_blocked
 from sluice_gateway.dataplane.texts import Path, Piece, pieces, replaced
 from sluice_gateway.dataplane.wants import modalities
 
@@ -33,8 +35,8 @@ class Judgement(NamedTuple):
     vault: tuple[VaultEntry, ...] = ()
 
 
-def requests_for(found: Sequence[Piece], policy: str) -> list[CheckRequest]:
-    """Return the questions to the guardrail: one, or several when there are more texts than fit into one.
+def requests_for(found: Sequence[Piece], policy: str, kind: Kind | None = None) -> list[CheckRequest]:
+    """Return the questions to the guardrail: one, or several when there are more texts than fit into one; only those of a chat are turns.
 
     Raises:
         InvalidRequest: a text is longer than the guardrail reads.
@@ -46,8 +48,9 @@ def requests_for(found: Sequence[Piece], policy: str) -> list[CheckRequest]:
                 code="text_too_long",
             )
     segments = [Segment(id=str(index), role=piece.role, text=piece.text) for index, piece in enumerate(found)]
+    turns = None if kind == "chat" or len(segments) == 1 else False
     return [
-        CheckRequest(stage="input", segments=tuple(segments[start : start + MAX_SEGMENTS]), policy=policy)
+        CheckRequest(stage="input", segments=tuple(segments[start : start + MAX_SEGMENTS]), policy=policy, turns=turns)
         for start in range(0, len(segments), MAX_SEGMENTS)
     ]
 
@@ -70,22 +73,19 @@ def judge(found: Sequence[Piece], verdicts: Sequence[InputVerdict]) -> Judgement
     return Judgement(blocked=False, issues=issues, changes=changes, vault=vault)
 
 
-def refuse_fixed(found: Sequence[Piece], judgement: Judgement) -> None:
-    """Refuse a request whose names of tools and properties, or allowed values, the policy would change: a schema stays as it was written.
-
-    Raises:
-        InvalidRequest: there are such.
-    """
+def refusal_of_fixed(found: Sequence[Piece], judgement: Judgement) -> InvalidRequest | None:
+    """Return the refusal of a request whose names of tools and properties, or allowed values, the policy would change, if there are such: a schema stays as it was written."""
     fixed = {piece.path for piece in found if is_fixed(piece)}
     for path, _ in judgement.changes:
         if path in fixed:
             holder = path[0] if len(path) == 1 else f"{path[0]}[{path[1]}]"
-            raise InvalidRequest(
+            return InvalidRequest(
                 f"A name or an allowed value in `{holder}` holds what the content policy takes out ({', '.join(judgement.issues)}), and names and allowed "
                 "values of a schema cannot be changed. Write it otherwise, or say it in a description.",
                 param=str(path[0]),
                 code="definition_refused",
             )
+    return None
 
 
 def reserved(found: Sequence[Piece]) -> tuple[VaultEntry, ...]:
@@ -156,7 +156,7 @@ class GuardInput:
         if ctx.form is not None or modalities(ctx.fields):
             let_pass_unread(ctx, self._deps)
         ctx.pieces = pieces(ctx.fields, ctx.endpoint.kind)
-        found = [*ctx.pieces, *definitions(ctx.fields)]
+        found = [*ctx.pieces, *names(ctx.fields), *definitions(ctx.fields)]
         try:
             judgement = await self._ask(ctx, found)
         except SluiceError as exc:
@@ -169,7 +169,9 @@ class GuardInput:
         if judgement.blocked:
             ctx.judged("blocked")
             raise blocked_error(judgement.issues)
-        refuse_fixed(found, judgement)
+        if (refusal := refusal_of_fixed(found, judgement)) is not None:
+            ctx.judged("blocked")
+            raise refusal
         ctx.judged(_outcome(judgement))
         note_failures(ctx, self._deps, judgement.issues)
         # What was checked is what is sent: the bytes are written anew from the checked texts.
@@ -181,21 +183,24 @@ class GuardInput:
             ctx.pieces = pieces(ctx.fields, ctx.endpoint.kind)
 
     async def context(self, ctx: RequestContext) -> None:
-        """Check what retrieval found before it enters the prompt: changed, or left out where the policy blocks it.
+        """Check what retrieval found before it enters the prompt: changed, or the passages left out that the policy blocks.
 
-        A poisoned document costs the answer its evidence, and not the user his answer.
+        A poisoned document costs the answer its passage, and not the user his answer.
 
         Raises:
             Unavailable: the guardrail could not be asked, and the policy fails closed.
         """
-        segment = Segment(id="0", role="context", text=ctx.context_text[:MAX_TEXT])
-        known = reserved(ctx.pieces or ()) if ctx.vault is None else ctx.vault.entries
-        asked = CheckRequest(stage="input", segments=(segment,), policy=ctx.plan.guard_policy, vault=known)
         try:
             with self._deps.tracing.span("guard context"):
-                verdict = await self._deps.guard.check_input(
-                    asked, tenant=ctx.key.tenant, timeout_s=self._deps.options.stage_timeout_s
-                )
+                verdict = await self._ask_context(ctx)
+                if not verdict.safe:
+                    ctx.flag(verdict.issues)
+                    ctx.judged("redacted")
+                    kept = without_blocked(Passages(ctx.context_text, ctx.citations), verdict.details)
+                    ctx.context_text, ctx.citations = kept
+                    if not kept.text:
+                        return
+                    verdict = await self._ask_context(ctx)
         except SluiceError as exc:
             self._deps.metrics.stage_errors.labels("guard_input").inc()
             if ctx.plan.fail_open:
@@ -219,9 +224,17 @@ class GuardInput:
         elif verdict.issues and ctx.guard in (None, "passed"):
             ctx.guard = "flagged"
 
+    async def _ask_context(self, ctx: RequestContext) -> InputVerdict:
+        segment = Segment(id="0", role="context", text=ctx.context_text[:MAX_TEXT])
+        known = reserved(ctx.pieces or ()) if ctx.vault is None else ctx.vault.entries
+        asked = CheckRequest(stage="input", segments=(segment,), policy=ctx.plan.guard_policy, vault=known)
+        return await self._deps.guard.check_input(
+            asked, tenant=ctx.key.tenant, timeout_s=self._deps.options.stage_timeout_s
+        )
+
     async def observe(self, ctx: RequestContext) -> None:
         """Start asking and go on; the end of the request waits for the issues."""
-        found = [*pieces(ctx.fields, ctx.endpoint.kind), *definitions(ctx.fields)]
+        found = [*pieces(ctx.fields, ctx.endpoint.kind), *names(ctx.fields), *definitions(ctx.fields)]
         ctx.observer = asyncio.get_running_loop().create_task(self._note(ctx, found))
 
     async def _note(self, ctx: RequestContext, found: list[Piece]) -> None:
@@ -236,7 +249,7 @@ class GuardInput:
 
     async def _ask(self, ctx: RequestContext, found: list[Piece]) -> Judgement:
         with self._deps.tracing.span("guard input", attributes={"sluice.guard.policy": ctx.plan.guard_policy}) as span:
-            requests = requests_for(found, ctx.plan.guard_policy)
+            requests = requests_for(found, ctx.plan.guard_policy, ctx.endpoint.kind)
             verdicts: list[InputVerdict] = []
             vault = reserved(found) if len(requests) > 1 else ()
             for request in requests:

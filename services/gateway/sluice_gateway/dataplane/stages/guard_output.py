@@ -10,18 +10,26 @@ from typing import Any, NamedTuple, Protocol
 
 from sluice.contracts.guard import MAX_TEXT, CheckRequest, IssueDetail, OutputVerdict, Segment, ToolVerdict
 from sluice.errors import SluiceError
-from sluice_gateway.dataplane.body import Fields
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import not_checked
 from sluice_gateway.dataplane.stages.guard_input import CHECK_FAILED, let_unchecked, note_failures
 from sluice_gateway.dataplane.stages.other_text import DETAILS, TEXT_FIELDS, others, silent, texts_of
-from sluice_gateway.dataplane.stages.tool_calls import notice, tool_call
-from sluice_gateway.dataplane.texts import pieces, question
+from sluice_gateway.dataplane.stages.stream_cut import cut_before
+from sluice_gateway.dataplane.stages.tool_calls import (
+    ONLY,
+    arguments_of,
+    calls_of,
+    given_in,
+    notice,
+    tool_call,
+    with_arguments,
+    with_calls,
+)
+from sluice_gateway.dataplane.texts import pieces, question, system_prompts
 
 _ANSWER = "answer"
-HALLUCINATION, DISPUTED_ANSWER = "potential_hallucination", "disputed_answer"
-REVIEW_REQUIRED = "review_required"
+HALLUCINATION, DISPUTED_ANSWER, REVIEW_REQUIRED = "potential_hallucination", "disputed_answer", "review_required"
 _OF_WHOLE = (HALLUCINATION, DISPUTED_ANSWER, CHECK_FAILED, REVIEW_REQUIRED)
 DISPUTED = "I can't give an answer that a second check does not confirm."
 """What stands in place of an answer that the judging model disputes, where the policy refuses such."""
@@ -29,9 +37,6 @@ DISPUTED = "I can't give an answer that a second check does not confirm."
 UNGROUNDED = "I can't answer that from the documents I was given."
 """What stands in place of an answer that the documents do not support, where the policy refuses such."""
 
-_MAX_SYSTEM = 50_000
-_MAX_WITHOUT_SPACE = 400
-_ONLY = -1  # the place of a `function_call`, as calls were before there could be several
 
 Place = tuple[int, str, int]
 """Choice index, field, and the number of the tool call (0 for other fields)."""
@@ -44,32 +49,6 @@ class Checked(NamedTuple):
     blocked: bool
     details: tuple[IssueDetail, ...]
     held: bool = False
-
-
-def system_texts(fields: Fields) -> list[str]:
-    """Return the system prompts of a chat: the guardrail looks for them in the answer."""
-    found = [
-        message["content"]
-        for message in fields.get("messages", ())
-        if message.get("role") in ("system", "developer") and isinstance(message.get("content"), str)
-    ]
-    return [text[:_MAX_SYSTEM] for text in found]
-
-
-def cut_before(text: str, limit: int, details: Sequence[IssueDetail]) -> int:
-    """Return how much of `text` may be released when nothing after `limit` is settled yet: up to a space, outside all findings."""
-    if limit <= 0:
-        return 0
-    cut = max(text.rfind(" ", 0, limit), text.rfind("\n", 0, limit)) + 1
-    if cut == 0 and limit > _MAX_WITHOUT_SPACE:
-        cut = limit  # a script without spaces
-    moved = True
-    while moved:
-        moved = False
-        for detail in details:
-            if detail.start < cut < detail.end:
-                cut, moved = detail.start, True
-    return cut
 
 
 class Checks(Protocol):
@@ -152,22 +131,21 @@ class GuardOutput:
             return _marked({**choice, "text": text.text}, blocked=text.blocked)
         out = dict(message)
         blocked = await self._texts(ctx, out)
-        calls = message.get("tool_calls")
-        if isinstance(calls, list):
-            out["tool_calls"] = []
-            notices: list[str] = []
-            for call in calls:
-                checked = await self.check(ctx, call["function"]["arguments"], call=call)
-                blocked = blocked or checked.blocked
-                if checked.held or checked.blocked:
-                    notices.append(checked.text)
-                else:
-                    out["tool_calls"].append({**call, "function": {**call["function"], "arguments": checked.text}})
-            if notices:
-                out["content"] = "\n".join([*([out["content"]] if out.get("content") else []), *notices])
-            if not out["tool_calls"]:
-                del out["tool_calls"]
-                choice = {**choice, "finish_reason": "stop" if calls else choice.get("finish_reason")}
+        calls = calls_of(message)
+        passed: list[dict[str, Any]] = []
+        notices: list[str] = []
+        for call in calls:
+            checked = await self.check(ctx, arguments_of(call) or "", call=call)
+            blocked = blocked or checked.blocked
+            if checked.held or checked.blocked:
+                notices.append(checked.text)
+            else:
+                passed.append(with_arguments(call, checked.text))
+        out = with_calls(out, passed)
+        if notices:
+            out["content"] = "\n".join([*([out["content"]] if out.get("content") else []), *notices])
+        if calls and not passed:
+            choice = {**choice, "finish_reason": "stop"}
         if blocked:
             out = {name: out[name] for name in ("role", "content", "refusal") if name in out}
             out["content"] = out.get("content") or ""
@@ -212,12 +190,14 @@ class GuardOutput:
     ) -> OutputVerdict:
         segments = [
             Segment(id=f"system-{index}", role="system", text=system)
-            for index, system in enumerate(system_texts(ctx.fields))
+            for index, system in enumerate(system_prompts(ctx.fields))
         ]
-        if whole and ctx.plan.second_opinion != "off":
-            asked = question(pieces(ctx.fields, ctx.endpoint.kind))
-            segments.append(Segment(id="question", role="question", text=asked[:MAX_TEXT]))
-        if whole and ctx.context_text and ctx.plan.groundedness != "off":
+        grounded = whole and bool(ctx.context_text) and ctx.plan.groundedness != "off"
+        doubted = whole and ctx.plan.second_opinion != "off"
+        if grounded or doubted:
+            asked = question(pieces(ctx.fields, ctx.endpoint.kind))[:MAX_TEXT]
+            segments.append(Segment(id="question", role="question", text=asked))
+        if grounded:
             segments.append(Segment(id="context", role="context", text=ctx.context_text[:MAX_TEXT]))
         segments.append(Segment(id=_ANSWER, role="assistant", text=text[:MAX_TEXT]))
         with self._deps.tracing.span("guard output", attributes={"sluice.guard.policy": ctx.plan.guard_policy}):
@@ -228,6 +208,7 @@ class GuardOutput:
                     policy=ctx.plan.guard_policy,
                     tool_calls=() if call is None else (tool_call(ctx.fields, call, _ANSWER),),
                     vault=() if call is None or ctx.vault is None else ctx.vault.entries,
+                    second_opinion=False if grounded and not doubted else None,
                     confidence=None if ctx.confidence is None or not whole else ctx.confidence.probability,
                 ),
                 tenant=ctx.key.tenant,
@@ -357,7 +338,7 @@ class StreamGuard:
             for call in delta["tool_calls"]:
                 self._hold_call(index, call)
         if isinstance(delta.get("function_call"), dict):
-            self._hold_call(index, {"index": _ONLY, "function": delta["function_call"]})
+            self._hold_call(index, {"index": ONLY, "function": delta["function_call"]})
         return {"delta": silent(left)}
 
     async def _are_spoilt(self, details: list[Any]) -> bool:
@@ -368,12 +349,13 @@ class StreamGuard:
     def _hold_call(self, index: int, call: dict[str, Any]) -> None:
         # The whole call is held, its name too: whether it may be made is known when its arguments are.
         place = (index, "arguments", call.get("index", 0))
-        function: dict[str, Any] = call["function"] if isinstance(call.get("function"), dict) else {}
+        holder, field = given_in(call)
+        told: dict[str, Any] = {name: value for name, value in (call.get(holder) or {}).items() if name != field}
         known = self._calls.setdefault(place, {})
-        told = {**known.get("function", {}), **{name: value for name, value in function.items() if name != "arguments"}}
-        known.update({**{name: value for name, value in call.items() if value is not None}, "function": told})
+        called = {holder: {**known.get(holder, {}), **told}} if holder in call else {}
+        known.update({**{name: value for name, value in call.items() if value is not None}, **called})
         self._held.setdefault(place, "")
-        self._add(place, function.get("arguments"))
+        self._add(place, arguments_of(call))
 
     def _add(self, place: Place, text: object) -> None:
         if isinstance(text, str) and text:
@@ -410,8 +392,8 @@ class StreamGuard:
             self._notices.add(place[0])
             return Released([self._text((place[0], "content", 0), checked.text + "\n")], blocked=False)
         self._passed.add(place[0])
-        whole = {**call, "index": place[2], "function": {**call["function"], "arguments": checked.text}}
-        said = {"function_call": whole["function"]} if place[2] == _ONLY else {"tool_calls": [whole]}
+        whole = {**with_arguments(call, checked.text), "index": place[2]}
+        said = {"function_call": whole["function"]} if place[2] == ONLY else {"tool_calls": [whole]}
         choice = {"index": place[0], "delta": said, "logprobs": None, "finish_reason": None}
         return Released([self._chunk(choice)], blocked=False)
 

@@ -13,6 +13,7 @@ from sluice.errors import DependencyUnavailable
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deployments import DeploymentState, choose
 from sluice_gateway.dataplane.deps import DataPlaneDeps
+from sluice_gateway.dataplane.errors import ApiError, Gone
 from sluice_gateway.dataplane.limiter import Limiter
 from sluice_gateway.dataplane.sse import usage_of
 from sluice_gateway.dataplane.stages.attempt import Answer
@@ -80,18 +81,28 @@ class Hedge:
         first = asyncio.create_task(self._attempt(ctx, entry, state))
         tasks = {first: state}
         winner: DeploymentState | None = None
+        over = False  # whether the request has its answer, or will have none
         try:
             done, _ = await asyncio.wait(tasks, timeout=after_s)
             other = None if done else self._other(ctx, entry, state)
             if other is not None:
                 tasks[asyncio.create_task(self._attempt(ctx, entry, other))] = other
             answer, winner = await _first_good(tasks)
+            over = winner is not None
             if other is not None and winner is not None:
                 entry.metrics.hedge("won" if winner is other else "lost")
+        except (ApiError, Gone):
+            over = True
+            raise
+        else:
             return answer
         finally:
             ctx.race = None
-            await self._end(ctx, entry, race, tasks, winner)
+            lost = await self._end(race, tasks, winner)
+            if ctx.gone and winner is None:
+                lost = lost[1:]  # one of the calls is charged as the request
+            for one, outcome in lost if over else ():
+                self._charge(ctx, entry, one, outcome)
             if winner is not None:
                 ctx.model, ctx.deployment, ctx.call = entry, winner, race.calls[winner]
             else:
@@ -113,24 +124,22 @@ class Hedge:
         return None
 
     async def _end(
-        self,
-        ctx: RequestContext,
-        entry: ModelEntry,
-        race: Race,
-        tasks: dict[asyncio.Task[Answer | None], DeploymentState],
-        winner: DeploymentState | None,
-    ) -> None:
+        self, race: Race, tasks: dict[asyncio.Task[Answer | None], DeploymentState], winner: DeploymentState | None
+    ) -> list[tuple[DeploymentState, Answer | None]]:
         # Whoever has not won is stopped at once; what it cost is somebody's money all the same.
         losers = {task: state for task, state in tasks.items() if state is not winner}
         stopped = {task for task in losers if task.cancel()}
         outcomes = await asyncio.gather(*losers, return_exceptions=True)
+        lost: list[tuple[DeploymentState, Answer | None]] = []
         for (task, state), outcome in zip(losers.items(), outcomes, strict=True):
-            if isinstance(outcome, Answer):
+            answer = outcome if isinstance(outcome, Answer) else None
+            if answer is not None:
                 state.in_flight -= 1
-                if outcome.reply.stream is not None:
-                    outcome.reply.stream.close()
-            if winner is not None and state in race.calls and (task in stopped or isinstance(outcome, Answer)):
-                self._charge(ctx, entry, state, outcome if isinstance(outcome, Answer) else None)
+                if answer.reply.stream is not None:
+                    answer.reply.stream.close()
+            if state in race.calls and (task in stopped or answer is not None or isinstance(outcome, Gone)):
+                lost.append((state, answer))
+        return lost
 
     def _charge(self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState, answer: Answer | None) -> None:
         usage = usage_of(answer.json) if answer is not None and answer.json is not None else None

@@ -29,7 +29,7 @@ def others(message: dict[str, Any]) -> dict[str, str]:
     """Return the fields of a whole message that hold text and are not rewritten, each with that text; parts in place of a text are one of them."""
     found = {}
     for name, value in message.items():
-        if name in _HANDLED or (name in TEXT_FIELDS and isinstance(value, str)):
+        if name in _HANDLED or name == "function_call" or (name in TEXT_FIELDS and isinstance(value, str)):
             continue
         if text := "\n".join(texts_of(value)):
             found[name] = text

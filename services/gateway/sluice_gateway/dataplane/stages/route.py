@@ -1,7 +1,7 @@
 """Route: ask the router which model answers a request for a virtual model."""
 
 from sluice.contracts.routing import RouteDecision, RouteRequest
-from sluice.errors import DeadlineExceeded, DependencyUnavailable, NotFound, SluiceError, UpstreamFailed
+from sluice.errors import NO_DEPLOYMENT, DeadlineExceeded, DependencyUnavailable, NotFound, SluiceError, UpstreamFailed
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deployments import is_free
 from sluice_gateway.dataplane.deps import DataPlaneDeps
@@ -50,6 +50,16 @@ def stand_in(route: RouteEntry, now: float, regions: frozenset[str] | None = Non
     return tuple(dict.fromkeys((*ready, *route.candidates, *route.fallbacks)))
 
 
+def all_down(exc: SluiceError) -> Overloaded:
+    """Return the refusal of a route that tries nothing while all of it is down, as the router said it."""
+    after = exc.headers.get("Retry-After", "5")
+    return Overloaded(
+        f"Every model of this route is down. Try again in {after} s.",
+        code=NO_DEPLOYMENT,
+        headers=((b"retry-after", after.encode("latin-1", "replace")),),
+    )
+
+
 class AskRouter:
     """The stage."""
 
@@ -86,7 +96,9 @@ class AskRouter:
                 ctx.route_reason = decision.reason
                 ctx.intent = intent_of(decision)
                 policy = decision.policy
-            except (DependencyUnavailable, UpstreamFailed, DeadlineExceeded):
+            except (DependencyUnavailable, UpstreamFailed, DeadlineExceeded) as exc:
+                if exc.code == NO_DEPLOYMENT:
+                    raise all_down(exc) from exc
                 self._deps.metrics.stage_errors.labels("route").inc()
                 ctx.chain = stand_in(route, self._deps.clock.monotonic(), ctx.key.regions)
                 ctx.route_reason = "router_unavailable"

@@ -10,6 +10,7 @@ from sluice.masking import Restorer, Vault
 from sluice_gateway.dataplane.answers import event
 from sluice_gateway.dataplane.sse import chunk_of, split
 from sluice_gateway.dataplane.stages.other_text import TEXT_FIELDS
+from sluice_gateway.dataplane.stages.tool_calls import ONLY, arguments_of, given_in, with_arguments
 
 _NO_TEXT: dict[str, Any] = {"text": ""}
 _NO_DELTA: dict[str, Any] = {"delta": {}}
@@ -50,14 +51,14 @@ def _choice(choice: dict[str, Any], vault: Vault) -> dict[str, Any]:
             out["message"][name] = vault.restore(message[name])
     if isinstance(message.get("tool_calls"), list):
         out["message"]["tool_calls"] = [_call(call, vault) for call in message["tool_calls"]]
+    if isinstance(message.get("function_call"), dict):
+        out["message"]["function_call"] = _call({"function": message["function_call"]}, vault)["function"]
     return out
 
 
 def _call(call: dict[str, Any], vault: Vault) -> dict[str, Any]:
-    function = call.get("function")
-    if not isinstance(function, dict) or not isinstance(function.get("arguments"), str):
-        return call
-    return {**call, "function": {**function, "arguments": vault.restore(function["arguments"])}}
+    arguments = arguments_of(call)
+    return call if arguments is None else with_arguments(call, vault.restore(arguments))
 
 
 class StreamUnmasking:
@@ -121,14 +122,16 @@ class StreamUnmasking:
                 out["delta"][name] = self._feed((index, name, 0), delta[name])
         if isinstance(delta.get("tool_calls"), list):
             out["delta"]["tool_calls"] = [self._call(index, call) for call in delta["tool_calls"]]
+        if isinstance(delta.get("function_call"), dict):
+            only = {"index": ONLY, "function": delta["function_call"]}
+            out["delta"]["function_call"] = self._call(index, only)["function"]
         return out
 
     def _call(self, index: int, call: dict[str, Any]) -> dict[str, Any]:
-        function = call.get("function")
-        if not isinstance(function, dict) or not isinstance(function.get("arguments"), str):
+        arguments = arguments_of(call)
+        if arguments is None:
             return call
-        arguments = self._feed((index, "arguments", call.get("index", 0)), function["arguments"])
-        return {**call, "function": {**function, "arguments": arguments}}
+        return with_arguments(call, self._feed((index, given_in(call)[1], call.get("index", 0)), arguments))
 
     def _feed(self, place: Place, text: str) -> str:
         restorer = self._restorers.get(place)
@@ -146,8 +149,11 @@ class StreamUnmasking:
         choice: dict[str, Any] = {"index": index, "logprobs": None, "finish_reason": None}
         if field == "text":
             choice["text"] = text
-        elif field == "arguments":
-            choice["delta"] = {"tool_calls": [{"index": number, "function": {"arguments": text}}]}
+        elif field in ("arguments", "input"):
+            given = {"function" if field == "arguments" else "custom": {field: text}}
+            choice["delta"] = (
+                {"function_call": given["function"]} if number == ONLY else {"tool_calls": [{"index": number, **given}]}
+            )
         else:
             choice["delta"] = {field: text}
         return {**self._skeleton, "choices": [choice]}

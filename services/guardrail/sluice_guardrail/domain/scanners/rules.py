@@ -125,6 +125,36 @@ class InjectionModelRules(ScannerRules):
     skip_roles: frozenset[str] = frozenset({"system", "developer", "assistant", "definition"})
 
 
+class LlmGuardRules(ScannerRules):
+    """What the scanners of an LLM Guard API refuse; its own thresholds decide, `kinds` says what becomes of one scanner's word (`allow`: it is not asked)."""
+
+    action: Literal["block", "flag"] = "block"
+    severe_action: Literal["block", "flag"] | None = None
+    threshold: float = Field(0.0, ge=0, le=1)
+    kinds: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{1,60}$")], Literal["block", "flag", "allow"]] = (
+        Field(default_factory=dict, max_length=100)
+    )
+    skip_roles: frozenset[str] = frozenset({"system", "developer", "assistant", "definition"})
+
+    @property
+    def unwanted(self) -> tuple[str, ...]:
+        """The scanners that are not asked."""
+        return tuple(sorted(kind for kind, action in self.kinds.items() if action == "allow"))
+
+    def action_for(self, score: float, kind: str = "") -> ScanAction | None:
+        """Return what to do about a scanner's refusal with this risk, None below the threshold."""
+        own = self.kinds.get(kind)
+        if own is None or score < self.threshold:
+            return super().action_for(score)
+        return None if own == "allow" else own
+
+
+class OutputLlmGuardRules(LlmGuardRules):
+    """What the scanners of an LLM Guard API refuse of an answer."""
+
+    skip_roles: frozenset[str] = frozenset()
+
+
 class Scanners(BaseModel):
     """Which scanners run, and by which rules."""
 
@@ -139,6 +169,7 @@ class Scanners(BaseModel):
     harm: HarmRules | None = None
     harm_model: HarmModelRules | None = None
     injection_model: InjectionModelRules | None = None
+    llm_guard: LlmGuardRules | None = None
 
 
 class GroundednessRules(ScannerRules):
@@ -169,6 +200,7 @@ class OutputScanners(Scanners):
 
     harm: OutputHarmRules | None = None
     harm_model: OutputHarmModelRules | None = None
+    llm_guard: OutputLlmGuardRules | None = None
     groundedness: GroundednessRules | None = GroundednessRules()
     groundedness_model: GroundednessModelRules | None = None
     second_opinion: SecondOpinionRules | None = SecondOpinionRules()

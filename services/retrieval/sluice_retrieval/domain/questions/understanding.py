@@ -40,6 +40,10 @@ class Rewriter(Protocol):
 class LanguageTeller(Protocol):
     """Tells the language of a text."""
 
+    def opened(self) -> bool:
+        """Tell whether it answers at once; the first question may take a second."""
+        ...
+
     def language_of(self, text: str) -> str | None:
         """Return the ISO 639-1 code, None where it cannot be told."""
         ...
@@ -118,4 +122,8 @@ async def _standing_alone(query: Query, options: QueryUnderstanding, rewriter: R
 async def _language_of(question: str, languages: LanguageTeller) -> str | None:
     # Small words tell more of a short question than letters do.
     phrases = phrases_of(question)
-    return await asyncio.to_thread(languages.language_of, question) if phrases is None else phrases.language
+    if phrases is not None:
+        return phrases.language
+    if languages.opened():
+        return languages.language_of(question)
+    return await asyncio.to_thread(languages.language_of, question)

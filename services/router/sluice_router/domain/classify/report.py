@@ -35,7 +35,12 @@ def report_of(trained: Trained, sha256: str, classifier: str) -> TrainingReport:
             for one in found.calibration
         ),
         curve=tuple(
-            FloorPoint(floor=point.floor, in_scope_right=point.in_scope_right, out_of_scope_found=point.strangers_found)
+            FloorPoint(
+                floor=point.floor,
+                rejected=point.rejected,
+                in_scope_right=point.in_scope_right,
+                out_of_scope_found=point.strangers_found,
+            )
             for point in found.curve
         ),
     )

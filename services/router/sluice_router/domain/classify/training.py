@@ -46,9 +46,10 @@ class Examples(NamedTuple):
 
 
 class CurvePoint(NamedTuple):
-    """What one floor would do: the share of texts in scope that are classified rightly, and of strangers that are found."""
+    """What one floor would do: of texts in scope the share that is taken for strangers, and that is classified rightly; of strangers that are found."""
 
     floor: float
+    rejected: float
     in_scope_right: float
     strangers_found: float | None
 
@@ -207,6 +208,7 @@ def _curve(scores: Floats, labels: Ints, strange: Floats | None) -> tuple[CurveP
     return tuple(
         CurvePoint(
             float(floor),
+            float((known < floor).mean()),
             float((right & (known >= floor)).mean()),
             None if strange is None else float((energies(strange) < floor).mean()),
         )

