@@ -114,6 +114,10 @@ class DependencyUnavailable(SluiceError):
     status, code, title = 503, "dependency_unavailable", "Dependency unavailable"
 
 
+NO_DEPLOYMENT = "no_deployment"
+"""The code of the router's 503 that is a decision: every deployment of a route is down, and the route says that none is to be tried then."""
+
+
 class ServiceOff(DependencyUnavailable):
     """A service that is needed is not part of this installation; the sentence says what to set."""
 

@@ -93,8 +93,9 @@ class PromptJudge:
 
 
 class PromptTuner:
-    """Looks at all splits that tune themselves every `every_s` seconds, and moves those whose last change is old enough.
+    """Looks every `every_s` seconds which splits that tune themselves are due, and moves those.
 
+    One is due when its last change, and the last time that its outcomes were counted here, are as old as its own `every_s`: counting reads up to thirty days of usage.
     Several workers may do it at once: a split that another one has changed meanwhile is left alone. Degraded mode: while the database
     is away nothing changes, and the next round comes as usual.
     """
@@ -106,6 +107,7 @@ class PromptTuner:
         self._judge = judge
         self._clock = clock
         self._every_s = every_s
+        self._counted: dict[tuple[str, str], float] = {}
         self._looks = registry.counter(
             "sluice_gateway_prompt_tuning_total",
             "Looks at splits of prompts that tune themselves, by what followed (wait, hold, tune, promote, overtaken)",
@@ -123,10 +125,14 @@ class PromptTuner:
 
     async def look(self) -> None:
         """Look at every split that is due."""
-        for split in await self._splits.tuned():
-            now, tuning = self._clock.now(), split.state.tune
-            if tuning is None or now - split.changed_at < tuning.every_s:
+        splits = await self._splits.tuned()
+        names = {(split.tenant, split.state.prompt) for split in splits}
+        self._counted = {name: at for name, at in self._counted.items() if name in names}
+        for split in splits:
+            now, tuning, name = self._clock.now(), split.state.tune, (split.tenant, split.state.prompt)
+            if tuning is None or now - max(split.changed_at, self._counted.get(name, 0.0)) < tuning.every_s:
                 continue
+            self._counted[name] = now
             found = await self._judge.verdict(split.tenant, split.state, now)
             if found is None:
                 continue

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from sluice.clients.http import ServiceClient
 from sluice.contracts.routing import DeploymentList, RouteDecision, RouteList, RouteRequest, RoutingSnapshot
 
-NO_DEPLOYMENT = "no_deployment"
-"""The code of the router's 503 that is a decision: every deployment of a route is down, and the route says that none is to be tried then."""
-
 
 @dataclass(frozen=True, slots=True)
 class RouterClient:

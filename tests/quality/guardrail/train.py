@@ -1,7 +1,7 @@
 """Trains the two readings that tell attacks in prompts, and reports on sources, families and packages that they never saw.
 
     python -m tests.quality.guardrail.collect DATA
-    python -m tests.quality.guardrail.train --data DATA --routing FILE.jsonl.gz --intents FILE.jsonl.gz --letters FILE.jsonl.gz [--tokens FILE.npz] [--groups 2] [--write]
+    python -m tests.quality.guardrail.train --data DATA --routing FILE.jsonl.gz --intents FILE.jsonl.gz --letters FILE.jsonl.gz [--tokens FILE.npz] [--hard FILE.jsonl] [--adapted FILE.npz] [--groups 2] [--write]
 
 `--data` is what `collect.py` brought; `--routing` and `--intents` are prompts of MMLU and GSM8K (lm-sys/RouteLLM, Apache-2.0) and of CLINC150 (CC BY
 3.0), `--letters` e-mails of BIPIA's train split (MIT). What each source is and its licence stand in the model card. Only reported on are the train
@@ -29,7 +29,7 @@ from tests.quality.guardrail.generate.techniques import same_frames, techniques
 from tests.quality.guardrail.generate.tongues import tongues
 from tests.quality.guardrail.hard_benign import hard_benign
 from tests.quality.guardrail.machine import SIZES, files, pieces
-from tests.quality.guardrail.second import Tokens, network, write_network
+from tests.quality.guardrail.second import Tokens, write_network
 from tests.quality.guardrail.sources import (
     ROOT,
     own_cases,
@@ -255,7 +255,7 @@ class Scores(Texts):
         tokens, alone = self.tokens, first.alone
         assert tokens is not None
         trained = [*(data.rows[at] for at in np.flatnonzero(shown)), *self.asked]
-        net = network(tokens.of(trained), np.array([row.attack for row in trained], dtype=np.float64))
+        net = tokens.fitted(trained)
         low = max(edge(alone[kinds[name]], IN_BAND) for name in ("clinc calibrate", "routing calibrate"))
         band = alone >= low
         known = np.logical_or.reduce([*kinds.values(), self.where(set="s-labs validation")])
@@ -402,6 +402,10 @@ def main() -> None:
         type=Path,
         help="train the second reading too: file that keeps what the encoder made of each token (up to 1 GB), made when it is not there",
     )
+    parser.add_argument("--hard", type=Path, help="write the texts that `adapt.py` trains the encoder on")
+    parser.add_argument(
+        "--adapted", type=Path, help="read with what `adapt.py` trained; `--tokens` is then another file"
+    )
     parser.add_argument("--blind", action="store_true", help="report development data only; what counts is not scored")
     parser.add_argument("--write", action="store_true", help="write the weights")
     parser.add_argument(
@@ -412,7 +416,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = gather(options)
     data = data_of(rows)
-    tokens = Tokens(options.tokens) if options.tokens else None
+    tokens = Tokens(options.tokens, options.adapted, options.hard) if options.tokens else None
     scores = Scores(
         [
             row
@@ -436,7 +440,7 @@ def main() -> None:
     if options.write:
         write(OUT, head.readings.head)
         if head.readings.network is not None:
-            write_network(OUT.with_name("second.npz"), head.readings.network)
+            write_network(OUT.with_name("second.npz"), head.readings.network, tokens.changes if tokens else {})
     if tokens is not None:
         tokens.save()
 

@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sluice.contracts.prompts import PromptShare, PromptSplit, PromptTuning
-from sluice_gateway.domain.prompt_tuning import Measured, Seen, Verdict, judged, of_scores, of_sums
+from sluice.contracts.prompts import PromptShare, PromptSplit, PromptSplitState, PromptTuning
+from sluice.telemetry.metrics import MetricRegistry
+from sluice.testing import FakeClock
+from sluice_gateway.domain.prompt_tuning import Measured, Seen, TunedSplit, Verdict, judged, of_scores, of_sums
+from sluice_gateway.prompt_tuning import PromptJudge, PromptTuner
 
 
 def split(*weights: float, **tune: Any) -> PromptSplit:
@@ -112,3 +115,38 @@ def test_a_split_that_cannot_tune_itself_is_refused() -> None:
         split(0, 1)
     with pytest.raises(ValidationError, match=r"`tune.floor` is at most 0.25 with 4 versions"):
         split(1, 1, 1, 1, floor=0.3)
+
+
+class Prompts:
+    """Splits, and usage that says nothing yet; counts how often it is read."""
+
+    def __init__(self, *splits: TunedSplit) -> None:
+        self.splits = splits
+        self.read: list[str] = []
+
+    async def tuned(self) -> list[TunedSplit]:
+        return list(self.splits)
+
+    async def follow(self, split: TunedSplit, verdict: Verdict, now: float) -> bool:
+        raise AssertionError("nothing follows")
+
+    async def outcomes(self, tenant: str, prompt: str, *_: object) -> tuple[dict[int, Seen], dict[int, Seen]]:
+        self.read.append(f"{tenant}/{prompt}")
+        return {}, {}
+
+
+async def test_usage_is_counted_no_more_often_than_a_split_can_move() -> None:
+    """A split that waits for outcomes, or holds, changes nothing, so its last change says nothing of when it was looked at."""
+    state = split(1, 1, objective="cost", every_s=3600).model_dump()
+    shared = [
+        TunedSplit(tenant, PromptSplitState(**state, prompt="greet", began_at=0), changed_at=0) for tenant in ("a", "b")
+    ]
+    prompts, clock = Prompts(*shared), FakeClock(10_000.0)
+    tuner = PromptTuner(prompts, PromptJudge(prompts, prompts), clock, MetricRegistry(), every_s=60)  # type: ignore[arg-type] # feedback is not asked
+    for _ in range(59):
+        await tuner.look()
+        clock.advance(60)
+    assert prompts.read == ["a/greet", "b/greet"]
+    clock.advance(60)
+    await tuner.look()
+    assert prompts.read == ["a/greet", "b/greet"] * 2

@@ -71,7 +71,7 @@ def test_of_a_long_text_one_window_is_read() -> None:
 
 
 def test_the_encoder_that_ships_gives_every_token_a_vector_and_reads_a_long_text_in_part() -> None:
-    encoder = open_encoder()
+    encoder = open_encoder({})
     assert encoder is not None
     one, same, long = (encoder.encode(text) for text in (TEXT, TEXT, TEXT + " word" * 5000))
     assert one.shape == (9, DIMENSIONS)

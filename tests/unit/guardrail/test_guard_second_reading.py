@@ -3,6 +3,8 @@
 import numpy as np
 from tests.quality.guardrail.generate.mentions import MAX_QUOTED, QUOTING, TALK, WRAPPED, mentions
 from tests.quality.guardrail.generate.questions import FRAMES, questions
+from tests.quality.guardrail.generate.spoken import ORDERS, spoken
+from tests.quality.guardrail.generate.spoken import QUOTING as SPOKEN_QUOTING
 from tests.quality.guardrail.second import network
 
 from sluice_guardrail.adapters.head_file import DIMENSIONS
@@ -44,3 +46,13 @@ def test_the_network_learns_what_one_token_tells_and_a_mean_hides() -> None:
     logits = np.array([net.logit(tokens.astype(np.float32)) for tokens in texts[200:]])
     pairs = logits[labels[200:]][:, None] > logits[~labels[200:]][None, :]
     assert pairs.mean() > 0.9
+
+
+def test_what_trains_the_encoder_quotes_attacks_or_speaks_in_their_grammar() -> None:
+    texts = spoken(30, 41, [*QUOTED, "long " * MAX_QUOTED, "with {braces}"])
+    assert texts == spoken(30, 41, [*QUOTED, "long " * MAX_QUOTED, "with {braces}"])
+    assert set(texts) == {*SPOKEN_QUOTING, *ORDERS}
+    for name, made in texts.items():
+        quoting = [text for text in made if any(one in text.lower() for one in QUOTED)]
+        assert len(quoting) == (len(made) if name in SPOKEN_QUOTING else 0), name
+        assert not [text for text in made if set("{}$@") & set(text.replace('{"prompt"|"text"}', ""))], name

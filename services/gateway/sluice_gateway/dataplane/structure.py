@@ -88,6 +88,8 @@ def in_terms_of(engine: str, structure: Structure, fields: Fields, kind: Kind) -
     """
     form = structure.text
     out = fields if form is None or engine not in (LLAMACPP, VLLM) else _form_in_terms_of(engine, form, fields, kind)
+    if engine == VLLM and structure.tools is not None and structure.tools.must:
+        return {**out, "tools": [_strict(tool) for tool in out["tools"]]}
     if engine != LLAMACPP:
         return out
     given = {name: out[name] for name in _WITH_SCHEMAS if name in out}
@@ -95,6 +97,14 @@ def in_terms_of(engine: str, structure: Structure, fields: Fields, kind: Kind) -
         return out  # a microsecond, where looking at each rule takes tens
     changed = {name: new for name, old in given.items() if (new := patterns_spelled_out(old)) != old}
     return {**out, **changed} if changed else out
+
+
+def _strict(tool: Any) -> Any:
+    # vLLM (0.32) makes a call that has to come with free arguments, a number or a list even, unless the function says `strict`.
+    function = tool.get("function") if type(tool) is dict else None
+    if type(function) is not dict or "strict" in function or type(function.get("parameters")) is not dict:
+        return tool
+    return {**tool, "function": {**function, "strict": True}}
 
 
 def _form_in_terms_of(engine: str, form: TextForm, fields: Fields, kind: Kind) -> Fields:

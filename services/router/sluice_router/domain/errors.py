@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from sluice.clients.router import NO_DEPLOYMENT
-from sluice.errors import Conflict, DependencyUnavailable, NotFound, Problem, SluiceError, Unprocessable
+from sluice.errors import NO_DEPLOYMENT, Conflict, DependencyUnavailable, NotFound, Problem, SluiceError, Unprocessable
 from sluice.settings import ConfigError
 
 _TOLD = 3  # faults in the sentence; all are in the list

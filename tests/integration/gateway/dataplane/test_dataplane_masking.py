@@ -255,3 +255,15 @@ async def test_calls_of_other_shapes_are_guarded_and_restored(
 def deltas_of(text: str) -> list[dict[str, Any]]:
     lines = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
     return [choice["delta"] for line in lines for choice in line["choices"]]
+
+
+async def test_a_redacted_json_answer_is_json_in_a_stream_too(
+    tmp_path: Path, provider: Provider, client: httpx.AsyncClient
+) -> None:
+    async with masking(tmp_path, provider, guard_output="enforce") as gateway:
+        for padding in (204, 222, 240, 258):
+            held = {"a": "words " * (padding // 6), "to": f"Hi\n{EMAIL}", "card": 4111111111111111, "z": "more " * 40}
+            provider.default = Behaviour(text=json.dumps(held))
+            answer = await client.post(gateway.url + CHAT, json=ask("Go on", stream=True))
+            text = "".join(delta.get("content") or "" for delta in deltas_of(answer.text))
+            assert json.loads(text) == {**held, "to": "Hi\n[EMAIL]", "card": "[CREDIT_CARD]"}

@@ -26,11 +26,10 @@ from openai_provider import Behaviour, Provider
 from tests.unit.gateway.limits.test_limiter import limits
 
 from sluice.clients.deadline import remaining
-from sluice.clients.router import NO_DEPLOYMENT
 from sluice.contracts.retrieval import RetrievalPolicy
 from sluice.contracts.routing import Policy, Route, RoutingSnapshot
 from sluice.contracts.sampling import SamplingPolicy
-from sluice.errors import DependencyUnavailable, NotFound, ServiceOff
+from sluice.errors import NO_DEPLOYMENT, DependencyUnavailable, NotFound, ServiceOff
 from sluice_gateway.domain.ports import KeyRecord
 
 CHAT = "/v1/chat/completions"

@@ -335,6 +335,8 @@ def test_a_cut_is_never_inside_a_finding_nor_past_the_limit(
 
 def test_where_a_text_is_cut() -> None:
     assert cut_before("hello big world", 12, []) == 10
+    assert cut_before('{"a": "b", "card": 4111111111111111, "c', 20, []) == 11, "a long number goes with its key"
+    assert cut_before('{"a": "b", "card": 41, "c', 20, []) == 19
     assert cut_before("x" * 1000, 100, []) == 0
     assert cut_before("x" * 1000, 500, []) == 500, "a script without spaces is let through in the end"
 

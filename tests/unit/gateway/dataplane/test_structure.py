@@ -199,6 +199,20 @@ def test_llamacpp_gets_patterns_that_it_can_write_by(pattern: str, spelled: str)
     assert in_terms_of("vllm", structure(**asked(pattern)), fields, "chat") is fields
 
 
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "f"}}])
+def test_vllm_is_told_to_keep_to_the_schemas_of_a_call_that_has_to_come(choice: Any) -> None:
+    loose = {"type": "function", "function": {"name": "h", "parameters": SCHEMA, "strict": False}}
+    fields = {"model": "m", "messages": [], "tools": [*TOOLS, loose], "tool_choice": choice}
+    found = structure(**fields)
+    sent = in_terms_of("vllm", found, fields, "chat")
+    strict = {"type": "function", "function": {"name": "f", "parameters": SCHEMA, "strict": True}}
+    assert sent == {**fields, "tools": [strict, TOOLS[1], loose]}, "what says so itself, or has no schema, stays"
+    assert fields["tools"][0] == TOOLS[0], "another deployment may get the request as it came"
+    assert in_terms_of("openai", found, fields, "chat") is fields
+    free = {**fields, "tool_choice": "auto"}
+    assert in_terms_of("vllm", structure(**free), free, "chat") is free
+
+
 def test_a_run_of_space_is_cut_from_a_whole_answer() -> None:
     checks = Checks(structure(response_format=FORMAT))
 

@@ -1,8 +1,7 @@
 """Route: ask the router which model answers a request for a virtual model."""
 
-from sluice.clients.router import NO_DEPLOYMENT
 from sluice.contracts.routing import RouteDecision, RouteRequest
-from sluice.errors import DeadlineExceeded, DependencyUnavailable, NotFound, SluiceError, UpstreamFailed
+from sluice.errors import NO_DEPLOYMENT, DeadlineExceeded, DependencyUnavailable, NotFound, SluiceError, UpstreamFailed
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deployments import is_free
 from sluice_gateway.dataplane.deps import DataPlaneDeps

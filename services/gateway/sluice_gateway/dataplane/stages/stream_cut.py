@@ -1,10 +1,15 @@
 """Where a guarded stream is cut: what lies before may go out, what lies behind waits for more."""
 
+import re
 from collections.abc import Sequence
 
 from sluice.contracts.guard import IssueDetail
 
 _MAX_WITHOUT_SPACE = 400  # characters
+_LONGEST_KEY = 40
+# A number that might be somebody's goes with the key before it: without it, it looks like one in a text, and what takes its place in JSON has to be a string.
+_KEY = re.compile(r'"[^"\\\s]{1,30}":\s*\Z')
+_LONG_NUMBER = re.compile(r"-?\d{8}")
 
 
 def cut_before(text: str, limit: int, details: Sequence[IssueDetail]) -> int:
@@ -20,4 +25,7 @@ def cut_before(text: str, limit: int, details: Sequence[IssueDetail]) -> int:
         for detail in details:
             if detail.start < cut < detail.end:
                 cut, moved = detail.start, True
+        key = _KEY.search(text, max(0, cut - _LONGEST_KEY), cut) if _LONG_NUMBER.match(text, cut) else None
+        if key is not None:
+            cut, moved = key.start(), True
     return cut
