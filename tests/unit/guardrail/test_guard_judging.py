@@ -1,11 +1,13 @@
 """Models that judge texts: what they are asked, how their answers are read, and what a late, unclear or missing one means."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
 from sluice.contracts.guard import CheckRequest, InputVerdict, OutputVerdict, Segment
 from sluice_guardrail.domain.check import check
+from sluice_guardrail.domain.classifying import MAX_WINDOWS, STEP, WINDOW, windows
 from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.judging import Begun, JudgeAnswer, JudgeQuestion, NoJudge, Unclear, messages, read
 from sluice_guardrail.domain.policy import NamedPolicy, parse_policies
@@ -145,3 +147,13 @@ def test_answers_are_judged_with_their_question_and_context() -> None:
     assert [(one.kind, one.support) for one in verdict.groundedness.sentences] == [("supported", 1), ("unsupported", 0)]
     without = check(CheckRequest(stage="output", segments=segments[2:]), rules, lambda: None)
     assert without.safe, "nothing to compare with, and nobody asked"
+
+
+@pytest.mark.parametrize(("letter", "parts"), [("a", 1), ("\u6f22", 3), ("\u0915", 3)])
+def test_windows_hold_about_as_many_tokens_in_every_script(letter: str, parts: int) -> None:
+    found = windows(letter * 5000)
+    assert {one.end - one.start for one in found[:-1]} == {WINDOW // parts}
+    assert all(after.start <= before.end for before, after in pairwise(found))
+    assert (found[0].start, found[-1].end) == (0, 5000)
+    with pytest.raises(Unclear):
+        windows(letter * (STEP * (MAX_WINDOWS + 2)))

@@ -16,21 +16,25 @@ _BETWEEN = re.compile(r"[\s_.:/-]+|(?<=[a-z0-9])(?=[A-Z])")
 
 
 def names(fields: Fields) -> list[Piece]:
-    """Return the names in the messages of a chat, those of one message together; each also with its words apart."""
+    """Return the names in the messages of a chat, each once and all together, and each also with its words apart: agents call the same few functions again and again."""
     found: list[Piece] = []
+    called: dict[str, None] = {}
+    spoken: set[tuple[str, str]] = set()
     for index, message in enumerate(fields.get("messages") or ()):
         if len(message) <= 2:  # a role and a text
             continue
-        called = dict.fromkeys(_called(message))
+        for name in _called(message):
+            called[name] = None
         speaker = message.get("name")
-        if isinstance(speaker, str) and speaker:
+        if isinstance(speaker, str) and speaker and (message["role"], speaker) not in spoken:
             called[speaker] = None
+            spoken.add((message["role"], speaker))
             said = _words(speaker)
             if message["role"] in _SPEAKERS and len(said) >= _A_SENTENCE:
                 found.append(Piece(("messages", index, "name"), message["role"], " ".join(said)))
-        if called:
-            apart = (" ".join(_words(name)) for name in called)
-            found.append(Piece(("messages", index), ROLE, "\n".join(dict.fromkeys((*called, *apart)))))
+    if called:
+        apart = (" ".join(_words(name)) for name in called)
+        found.append(Piece(("messages",), ROLE, "\n".join(dict.fromkeys((*called, *apart)))))
     return found
 
 

@@ -243,9 +243,56 @@ def _body(shape: Scalar | Record) -> str:
     return _number(shape) if shape.type in ("integer", "number") else shape.type
 
 
+def whole_between(low: int, high: int) -> str:
+    """Return the grammar of the whole numbers from `low` to `high`, both included, in JSON's notation."""
+    negative, positive = (max(1, -high), -low), (max(0, low), high)
+    parts = [f'"-" {one}' for one in _digits_between(*negative)] + _digits_between(*positive)
+    return f"({' | '.join(parts)})"
+
+
+def _digits_between(low: int, high: int) -> list[str]:
+    # By the count of digits, since what is shorter is less; none for an empty range.
+    found: list[str] = []
+    while low <= high:
+        end = min(high, 10 ** len(str(low)) - 1)
+        found += _same_length(str(low), str(end))
+        low = end + 1
+    return found
+
+
+def _same_length(low: str, high: str) -> list[str]:
+    # The first digit is that of a bound, and the rest is bounded as well, or lies between them, and the rest is free.
+    rest = len(low) - 1
+    if not rest:
+        return [f"[{low}-{high}]"]
+    from_, to = int(low[0]), int(high[0])
+    found: list[str] = []
+    if low[1:] != "0" * rest and from_ < to:
+        found += [f'"{from_}" {one}' for one in _same_length(low[1:], "9" * rest)]
+        from_ += 1
+        low = f"{from_}{'0' * rest}"
+    last: list[str] = []
+    if high[1:] != "9" * rest:
+        last = [f'"{to}" {one}' for one in _same_length(low[1:] if from_ == to else "0" * rest, high[1:])]
+        to -= 1
+    elif from_ == to and low[1:] != "0" * rest:
+        return [f'"{to}" {one}' for one in _same_length(low[1:], high[1:])]
+    if from_ <= to:
+        found.append(f"[{from_}-{to}] [0-9]{{{rest}}}")
+    return found + last
+
+
 def _number(shape: Scalar) -> str:
-    # The sign and the count of digits that the bounds allow; the check afterwards compares exactly.
+    # Whole numbers between two bounds exactly; of others the sign and the count of digits, which the check afterwards compares.
     low, high = shape.least, shape.most
+    if (
+        shape.type == "integer"
+        and low is not None
+        and high is not None
+        and low <= high
+        and max(-low, high) < 10**_DIGITS
+    ):
+        return whole_between(low, high)
     sign = "" if low is not None and low >= 0 else '"-"? '
     digits = _DIGITS if low is None or high is None else min(len(str(max(abs(low), abs(high)))), _DIGITS)
     more = f" [0-9]{{0,{digits - 1}}}" if digits > 1 else ""

@@ -15,6 +15,8 @@ HARMLESS = frozenset({"LABEL_0", "0", "BENIGN", "SAFE", "LEGIT", "LEGITIMATE", "
 WINDOW = 1200
 STEP = 1000
 MAX_WINDOWS = 256
+_PLAIN = 1.5  # bytes a character in UTF-8; from there on windows are cut `_DENSE` times smaller
+_DENSE = 3
 
 
 class Window(NamedTuple):
@@ -30,10 +32,13 @@ def windows(text: str) -> list[Window]:
     Raises:
         Unclear: the text has more, so that a part of it would go unread.
     """
-    starts = range(0, max(1, len(text) - (WINDOW - STEP)), STEP)
-    if len(starts) > MAX_WINDOWS:
+    # A character of Chinese or Hindi is about a token, one of English a quarter.
+    parts = 1 if len(text.encode(errors="replace")) < _PLAIN * len(text) else _DENSE
+    window, step = WINDOW // parts, STEP // parts
+    starts = range(0, max(1, len(text) - (window - step)), step)
+    if len(starts) > MAX_WINDOWS * parts:
         raise Unclear
-    return [Window(start, min(len(text), start + WINDOW)) for start in starts]
+    return [Window(start, min(len(text), start + window)) for start in starts]
 
 
 def harmless_first(scores: Mapping[str, float]) -> tuple[float, ...]:

@@ -1,5 +1,6 @@
 """Answers that are XML of a JSON schema: the grammar, the reading, and what is refused."""
 
+import re
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from sluice_gateway.dataplane.conformance import Checks, Problem
 from sluice_gateway.dataplane.errors import InvalidRequest
 from sluice_gateway.dataplane.structure import Structure, in_terms_of, structure_of
-from sluice_gateway.domain.xml_form import NoXmlForm, form_of
+from sluice_gateway.domain.xml_form import NoXmlForm, form_of, whole_between
 
 PERSON = {
     "type": "object",
@@ -115,8 +116,9 @@ def test_an_engine_without_a_grammar_may_lay_it_out_and_order_it_as_it_likes() -
     ("bounds", "rule"),
     [
         ({}, '"-"? ("0" | [1-9] [0-9]{0,15})'),
-        ({"minimum": 0, "maximum": 120}, '("0" | [1-9] [0-9]{0,2})'),
-        ({"minimum": -5, "maximum": 7}, '"-"? ("0" | [1-9])'),
+        ({"minimum": 0, "maximum": 120}, '([0-9] | [1-9] [0-9]{1} | "1" [0-1] [0-9]{1} | "1" "2" [0-0])'),
+        ({"minimum": -5, "maximum": 7}, '("-" [1-5] | [0-7])'),
+        ({"minimum": 7, "maximum": -5}, '("0" | [1-9])'),
         ({"minimum": 10}, '("0" | [1-9] [0-9]{0,15})'),
         ({"minimum": 0.5, "maximum": 10**30}, '("0" | [1-9] [0-9]{0,15})'),
     ],
@@ -202,6 +204,15 @@ def test_a_request_with_such_a_schema_is_refused_before_any_model_is_asked(found
     with pytest.raises(InvalidRequest) as refused:
         Checks(found)
     assert refused.value.error_code == "invalid_schema"
+
+
+@given(st.integers(-(10**15), 10**15), st.integers(0, 3000) | st.integers(0, 10**15), st.data())
+def test_the_grammar_of_whole_numbers_holds_those_between_the_bounds(low: int, size: int, data: st.DataObject) -> None:
+    high = low + size
+    rule = re.compile(whole_between(low, high).replace('"', "").replace(" ", ""))
+    one = data.draw(st.integers(low, high) | st.sampled_from([low, high, low - 1, high + 1, -low, 0]) | st.integers())
+    assert (rule.fullmatch(str(one)) is not None) == (low <= one <= high)
+    assert not any(rule.fullmatch(text) for text in ("-0", f"0{one}", f"{one}.0"))
 
 
 @pytest.mark.parametrize(
