@@ -67,7 +67,8 @@ def _spans(batch: dict[str, Any], trace_id: str) -> Iterator[SpanRow]:
                         start=int(span["startTimeUnixNano"]),
                         end=int(span["endTimeUnixNano"]),
                         attributes=_attributes(span),
-                        failed=span.get("status", {}).get("code") in ("STATUS_CODE_ERROR", 2),
+                        failed=span.get("status", {}).get("code")
+                        in (2, "STATUS_CODE_ERROR"),  # the second in lines of before December 2026
                     )
 
 

@@ -1,17 +1,13 @@
 """OpenTelemetry traces: spans, W3C context in and out, written as OTLP to a file or a collector."""
 
-import base64
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import orjson
-from google.protobuf.json_format import MessageToDict
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -24,12 +20,12 @@ from sluice import __version__
 from sluice.errors import SluiceError
 from sluice.settings import PlatformSettings
 from sluice.telemetry import names
+from sluice.telemetry.otlp_json import encoded
 
 AttributeValue = str | bool | int | float | Sequence[str]
 
 _EXPORT_EVERY_MS = 1000
 _W3C = TraceContextTextMapPropagator()
-_ID_FIELDS = ("traceId", "spanId", "parentSpanId")
 
 
 class JsonLinesExporter(SpanExporter):
@@ -46,7 +42,7 @@ class JsonLinesExporter(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Write one batch."""
-        line = orjson.dumps(_with_hex_ids(MessageToDict(encode_spans(spans)))) + b"\n"
+        line = encoded(spans) + b"\n"
         with self._lock:
             try:
                 if self._path.exists() and self._path.stat().st_size > self._max_bytes:
@@ -223,19 +219,3 @@ def _to_collector(endpoint: str) -> SpanExporter:
     )
 
     return OTLPSpanExporter(endpoint=endpoint, timeout=5)
-
-
-def _with_hex_ids(message: dict[str, object]) -> object:
-    # OTLP/JSON writes ids as hex, protobuf's own JSON mapping as base64 (OTLP specification, "JSON Protobuf Encoding").
-
-    def convert(value: object) -> object:
-        if isinstance(value, dict):
-            return {
-                key: base64.b64decode(item).hex() if key in _ID_FIELDS and isinstance(item, str) else convert(item)
-                for key, item in value.items()
-            }
-        if isinstance(value, list):
-            return [convert(item) for item in value]
-        return value
-
-    return convert(message)
