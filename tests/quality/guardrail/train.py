@@ -13,6 +13,7 @@ The working points are set on benign texts that neither train nor are reported.
 """
 
 import argparse
+import json
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -25,10 +26,12 @@ from numpy.typing import NDArray
 from tests.quality.guardrail.generate.mentions import QUOTING, mentions
 from tests.quality.guardrail.generate.questions import questions
 from tests.quality.guardrail.generate.scenes import scenes
+from tests.quality.guardrail.generate.spoken import spoken
 from tests.quality.guardrail.generate.techniques import same_frames, techniques
 from tests.quality.guardrail.generate.tongues import tongues
 from tests.quality.guardrail.hard_benign import hard_benign
 from tests.quality.guardrail.machine import SIZES, files, pieces
+from tests.quality.guardrail.others import chosen, scored, trained
 from tests.quality.guardrail.second import Tokens, write_network
 from tests.quality.guardrail.sources import (
     ROOT,
@@ -50,11 +53,13 @@ from tests.quality.guardrail.written import read_written
 
 from sluice_cli.redteam.attacks import attacks
 from sluice_cli.redteam.benign import benign
+from sluice_guardrail.adapters.head_file import load_head
 from sluice_guardrail.domain.folding import fold
 from sluice_guardrail.domain.ngrams import LONG, SHORT, Grams, LinearHead, grams
 from sluice_guardrail.domain.second import Cascade, window_of
 
 OUT = ROOT / "services/guardrail/sluice_guardrail/weights/injection.npz"
+SHIPPED = load_head("injection")
 LOGIT = float(np.log(WORKING_POINT / (1 - WORKING_POINT)))
 # Shares of benign texts that may lie above the working point, for each kind that sets it.
 RATES = {
@@ -62,6 +67,7 @@ RATES = {
     "routing calibrate": 0.003,
     "s-labs validation": 0.007,
     "look-alikes calibrate": 0.05,
+    "others calibrate": 0.01,
 } | {f"machine calibrate {size}": 0.005 for size in SIZES}
 BOTH_RATES = RATES | {
     "look-alikes calibrate": 0.01,
@@ -78,10 +84,14 @@ ASKED_TIMES = (
     2  # harmless questions in an attacker's words count so often for the second reading, which alone learns from them
 )
 QUOTED = 1500  # attacks of people and made ones that are quoted
-WRITTEN = ("own-source", "pyrit", "garak", "written")
+WRITTEN = ("own-source", "pyrit", "garak", "written", "others")
 """Attacks that people wrote, by source."""
 
 TRAINED = ("s-labs", "made", "own dev", "routing train", "clinc train", "machine train", "letters train", *WRITTEN)
+SHOWN = {("others", True): 3000, ("others", False): 4000, ("s-labs", True): 1500, ("s-labs", False): 1200, ("made", True): 2600, ("made", False): 3000, ("clinc train", False): 400, ("routing train", False): 700, ("machine train", False): 500}  # fmt: skip
+SHOWN_ELSE = 1000
+WEIGHTS = {"written": 3.0, "own-source": 1.5, "own dev": 2.0, "pyrit": 2.0, "garak": 2.0, "others": 2.0}
+"""What texts that people wrote count for the encoder."""
 _LONG = ("machine train", "routing train", "letters train")
 UNSEEN = ("spikee", "bastion", "in the wild")
 ROUNDS = 1
@@ -101,14 +111,14 @@ def gather(options: argparse.Namespace) -> list[Row]:
     written = [row for row in known if row.set != "in the wild"]
     written += read_columns(seed / "yanismiraoui/prompt_injections.csv", "prompt_injections", "own-source")
     written += read_pyrit(data / "pyrit/pyrit/datasets/jailbreak/templates") + read_written(data)
-    rows = read_csv(seed / "s-labs/train.csv", "s-labs") + written
-    free = without_known(rows, reported)
+    rows = read_csv(seed / "s-labs/train.csv", "s-labs") + written + trained(data)
     wild = [row for row in known if row.set == "in the wild"]
+    free = without_known(rows, [*reported, *wild, *scored(data), *chosen(data)])
     print(
         f"{len(rows) - len(free)} of {len(rows)} texts that others wrote do not train, as they share their words with a reported one",
         flush=True,
     )
-    rows = free + reported + wild + read_csv(seed / "s-labs/validation.csv", "s-labs validation") + own_cases()
+    rows = free + reported + wild + read_csv(seed / "s-labs/validation.csv", "s-labs validation") + own_cases() + chosen(data)
     ordinary = read_ordinary(options.routing, "prompt", "routing") + read_ordinary(options.intents, "text", "clinc")
     random.Random(3).shuffle(ordinary)
     kept: dict[str, list[Row]] = defaultdict(list)
@@ -308,6 +318,11 @@ def development_report(scores: Scores, head: Judged) -> None:
     scores.report(head, "attack: wrapped in talk, frames kept", set="wrapped kept")
     scores.report(head, "attack: s-labs validation (source known, texts not)", set="s-labs validation", attack=True)
     halves = np.array([was_read(row.text) for row in scores.rows])
+    for name in ("prompt-injection-firewall", "promptward"):
+        for attack in (True, False):
+            scores.report(head, f"{'attack' if attack else 'benign'}: {name}, hands that train nothing", set=name, attack=attack)
+    for kind in sorted({row.family for row in scores.rows if row.set == "others calibrate"}):
+        scores.report(head, f"    others calibrate: {kind}", set="others calibrate", family=kind)
     for name in ("families", "spikee"):
         for attack in (True, False):
             rows = halves & scores.where(set=name, attack=attack)
@@ -393,6 +408,28 @@ def data_of(rows: Sequence[Row]) -> Sparse:
     return Sparse(found)
 
 
+def texts_for_encoder(rows: Sequence[Row]) -> list[Row]:
+    """Return what `adapt.py` trains on: of each set as many rows as `SHOWN` says, of long ones the window that the head that ships is surest of, and talk that quotes attacks."""
+    rng = random.Random(3)
+    found: dict[tuple[str, bool], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.set in TRAINED or row.set == "asked train":
+            found[row.set, row.attack].append(row)
+    for name, texts in spoken(130, 41, [row.text for row in rng.sample([row for row in rows if row.attack and row.set in TRAINED], QUOTED)]).items():
+        found["spoken", False] += [Row(text, False, name, "spoken") for text in texts]
+    kept = []
+    for (name, attack), each in sorted(found.items()):
+        kept += rng.sample(each, min(len(each), SHOWN.get((name, attack), SHOWN_ELSE)))
+        print(f"   shown to the encoder: {name}, attack {attack}: {min(len(each), SHOWN.get((name, attack), SHOWN_ELSE))} of {len(each)}")
+    texts = Texts(kept)
+    windows = []
+    for row, text, read in zip(texts.rows, texts.texts, texts.read, strict=True):
+        spans = read.spans()
+        windows.append(replace(row, text=window_of(text, spans[int(SHIPPED.logits(read, spans).argmax())])))
+    rng.shuffle(windows)
+    return windows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for option in ("data", "routing", "intents", "letters"):
@@ -402,7 +439,7 @@ def main() -> None:
         type=Path,
         help="train the second reading too: file that keeps what the encoder made of each token (up to 1 GB), made when it is not there",
     )
-    parser.add_argument("--hard", type=Path, help="write the texts that `adapt.py` trains the encoder on")
+    parser.add_argument("--texts", type=Path, help="write the texts that `adapt.py` trains the encoder on, and end")
     parser.add_argument(
         "--adapted", type=Path, help="read with what `adapt.py` trained; `--tokens` is then another file"
     )
@@ -415,8 +452,12 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=240, help="files of every kind and part")
     options = parser.parse_args()
     rows = gather(options)
+    if options.texts:
+        lines = [{"text": row.text, "attack": row.attack, "weight": WEIGHTS.get(row.set, 1.0)} for row in texts_for_encoder(rows)]
+        options.texts.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        return
     data = data_of(rows)
-    tokens = Tokens(options.tokens, options.adapted, options.hard) if options.tokens else None
+    tokens = Tokens(options.tokens, options.adapted) if options.tokens else None
     scores = Scores(
         [
             row
