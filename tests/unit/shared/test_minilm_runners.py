@@ -104,5 +104,5 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path, raw: bytes) -> None:
 def test_another_model_is_refused_with_what_to_do(tmp_path: Path) -> None:
     file = tmp_path / "model.onnx"
     file.write_bytes(b"\x3a\x00")
-    with pytest.raises(DependencyUnavailable, match=r"not the embedding model of this release. Install it again with"):
+    with pytest.raises(DependencyUnavailable, match=r"not the embedding model of this release. Install it with"):
         open_runner(file, 1)
