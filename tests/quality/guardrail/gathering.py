@@ -43,10 +43,14 @@ RATES = {
     "clinc calibrate": 0.003,
     "routing calibrate": 0.003,
     "s-labs validation": 0.007,
-    "look-alikes calibrate": 0.05,
-    "others calibrate": 0.01,
 } | {f"machine calibrate {size}": 0.005 for size in SIZES}
-"""Shares of benign texts that may lie above the working point, for each kind that sets it."""
+"""Shares of benign texts that may lie above the working point, for each kind that sets it beside the look-alikes."""
+
+LOOK_ALIKES = ("look-alikes calibrate", "asked calibrate", "talk calibrate", "others calibrate", "prompt-injection-firewall", "promptward")  # fmt: skip
+"""Sets whose harmless texts together set the points: frames, kinds of talk and people that train nothing, and a fifth of each of the collections that train."""
+
+ROLES = "mwill20/ai-guardrails"
+"""A collection of roles for a model, of which many are half a jailbreak: it trains, and sets no point."""
 
 SLICE = 5000  # characters of a file that train
 
@@ -69,7 +73,14 @@ def gather(options: argparse.Namespace) -> list[Row]:
         f"{len(rows) - len(free)} of {len(rows)} texts that others wrote do not train, as they share their words with a reported one",
         flush=True,
     )
-    rows = free + reported + wild + read_csv(seed / "s-labs/validation.csv", "s-labs validation") + own_cases() + chosen(data)
+    rows = (
+        free
+        + reported
+        + wild
+        + read_csv(seed / "s-labs/validation.csv", "s-labs validation")
+        + own_cases()
+        + chosen(data)
+    )
     ordinary = read_ordinary(options.routing, "prompt", "routing") + read_ordinary(options.intents, "text", "clinc")
     random.Random(3).shuffle(ordinary)
     kept: dict[str, list[Row]] = defaultdict(list)
@@ -122,3 +133,8 @@ def machine(each: int, packages: Path) -> list[Row]:
         for size in SIZES:
             rows += pieces([row for row in found if row.set == part], size, each // 2)
     return rows
+
+
+def is_look_alike(row: Row) -> bool:
+    """Say whether a row is one of the harmless texts that set the points."""
+    return not row.attack and row.set in LOOK_ALIKES and row.family != ROLES

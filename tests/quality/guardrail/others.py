@@ -93,26 +93,42 @@ def scored(data: Path) -> list[Row]:
     """Return what only scores: public test sets of attacks, and of harmless prompts that other guards refuse."""
     rows = []
     for number in ("one", "two", "three"):
-        found = json.loads((folder_of(data, "leolee99/PIGuard") / f"datasets/NotInject_{number}.json").read_text(encoding="utf-8"))
+        found = json.loads(
+            (folder_of(data, "leolee99/PIGuard") / f"datasets/NotInject_{number}.json").read_text(encoding="utf-8")
+        )
         rows += [Row(str(one["prompt"]), False, str(one["category"]), "NotInject") for one in found]
-    with (folder_of(data, "paul-rottger/exaggerated-safety") / "xstest_prompts.csv").open(encoding="utf-8", newline="") as file:
-        rows += [Row(line["prompt"], False, line["type"], "XSTest, safe") for line in csv.DictReader(file) if line["label"] == "safe"]
+    with (folder_of(data, "paul-rottger/exaggerated-safety") / "xstest_prompts.csv").open(
+        encoding="utf-8", newline=""
+    ) as file:
+        rows += [
+            Row(line["prompt"], False, line["type"], "XSTest, safe")
+            for line in csv.DictReader(file)
+            if line["label"] == "safe"
+        ]
     bench = folder_of(data, "meta-llama/PurpleLlama") / "CybersecurityBenchmarks/datasets"
     found = json.loads((bench / "mitre_frr/mitre_frr.json").read_text(encoding="utf-8"))
-    rows += [Row(str(one["mutated_prompt"]), False, "requests for code", "CyberSecEval, MITRE false refusals") for one in found]
+    rows += [
+        Row(str(one["mutated_prompt"]), False, "requests for code", "CyberSecEval, MITRE false refusals")
+        for one in found
+    ]
     found = json.loads((bench / "prompt_injection/prompt_injection.json").read_text(encoding="utf-8"))
     rows += [
         Row(str(one["user_input"]), True, str(one["injection_variant"]), f"CyberSecEval, {one['injection_type']}")
         for one in found
     ]
     for kind in ("hijacking", "extraction"):
-        lines = _lines(folder_of(data, "HumanCompatibleAI/tensor-trust-data") / f"benchmarks/{kind}-robustness/v1/{kind}_robustness_dataset.jsonl")
+        lines = _lines(
+            folder_of(data, "HumanCompatibleAI/tensor-trust-data")
+            / f"benchmarks/{kind}-robustness/v1/{kind}_robustness_dataset.jsonl"
+        )
         rows += [Row(str(one["attack"]), True, kind, f"Tensor Trust, {kind}") for one in lines]
     artifacts = folder_of(data, "JailbreakBench/artifacts") / "attack-artifacts"
     for name, path in (("JBC", "JBC/manual"), ("PAIR", "PAIR/black_box")):
         found = json.loads((artifacts / path / "vicuna-13b-v1.5.json").read_text(encoding="utf-8"))["jailbreaks"]
         rows += [Row(str(one["prompt"]), True, name, f"JailbreakBench, {name}") for one in found if one["prompt"]]
-    rows += [Row(text, attack, "deepset", "deepset, test") for text, attack in _deepset(data, "test", "701d16158af87368")]
+    rows += [
+        Row(text, attack, "deepset", "deepset, test") for text, attack in _deepset(data, "test", "701d16158af87368")
+    ]
     return _once(rows)
 
 
@@ -125,12 +141,23 @@ def _attacks(data: Path) -> Iterator[tuple[str, str]]:
         ("tahasiddiquii/llm-guardrails-redteam", "data/attacks.jsonl", "prompt"),
         ("wancraig/llm-prompt-injection-stand", "data/attacks_vuln.jsonl", "document"),
         ("mwill20/ai-guardrails", "datasets/TrustAIRLab_jailbreak.jsonl", "prompt"),
-        *(("craigamcw/raucle-bench", f"datasets/{one}.jsonl", "prompt") for one in ("data_exfiltration", "direct_injection", "evasion", "indirect_injection", "jailbreak")),
+        *(
+            ("craigamcw/raucle-bench", f"datasets/{one}.jsonl", "prompt")
+            for one in ("data_exfiltration", "direct_injection", "evasion", "indirect_injection", "jailbreak")
+        ),
     ):
         wanted = {"ROLE_OVERRIDE", "PROMPT_INJECTION", "SECRET_EXFIL", "TOOL_HIJACK", "ENCODING_TRICK"}
-        yield from ((name, str(one[field])) for one in _lines(folder_of(data, name) / path) if name != "Ridwannurudeen/warden" or one["category"] in wanted)
+        yield from (
+            (name, str(one[field]))
+            for one in _lines(folder_of(data, name) / path)
+            if name != "Ridwannurudeen/warden" or one["category"] in wanted
+        )
     name = "marklkelly/fastly-injection-detector"
-    yield from ((name, str(one["text"])) for one in _lines(folder_of(data, name) / "ml/data/manual/edge_case_corpus_v1.jsonl") if one["label"] == 1)
+    yield from (
+        (name, str(one["text"]))
+        for one in _lines(folder_of(data, name) / "ml/data/manual/edge_case_corpus_v1.jsonl")
+        if one["label"] == 1
+    )
     name = "Zijian-Ni/prompt-firewall"
     found = json.loads((folder_of(data, name) / "tests/fixtures/malicious_prompts.json").read_text(encoding="utf-8"))
     yield from ((name, str(one["text"])) for one in found)
@@ -143,7 +170,9 @@ def _attacks(data: Path) -> Iterator[tuple[str, str]]:
     tree = ast.parse((folder_of(data, name) / "attacks/injection_attacks.py").read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.List):
-            yield from ((name, one.value) for one in node.elts if isinstance(one, ast.Constant) and isinstance(one.value, str))
+            yield from (
+                (name, one.value) for one in node.elts if isinstance(one, ast.Constant) and isinstance(one.value, str)
+            )
 
 
 def _harmless(data: Path) -> Iterator[tuple[str, str]]:
@@ -161,22 +190,37 @@ def _harmless(data: Path) -> Iterator[tuple[str, str]]:
     ):
         yield from ((name, str(one[field])) for one in _lines(folder_of(data, name) / path))
     name = "mwill20/ai-guardrails"
-    roles = (str(one["prompt"]) for one in _lines(folder_of(data, name) / "datasets/TrustAIRLab_regular_2023_12_25_CLEANED.jsonl"))
+    roles = (
+        str(one["prompt"])
+        for one in _lines(folder_of(data, name) / "datasets/TrustAIRLab_regular_2023_12_25_CLEANED.jsonl")
+    )
     yield from ((name, text) for text in roles if not _ROLE_IS_ATTACK.search(text))
     name = "marklkelly/fastly-injection-detector"
-    yield from ((name, str(one["text"])) for one in _lines(folder_of(data, name) / "ml/data/manual/edge_case_corpus_v1.jsonl") if one["label"] == 0)
+    yield from (
+        (name, str(one["text"]))
+        for one in _lines(folder_of(data, name) / "ml/data/manual/edge_case_corpus_v1.jsonl")
+        if one["label"] == 0
+    )
     name = "Zijian-Ni/prompt-firewall"
     found = json.loads((folder_of(data, name) / "tests/fixtures/benign_prompts.json").read_text(encoding="utf-8"))
     yield from ((name, str(one["text"])) for one in found)
-    yield from (("openai/openai-guardrails-python", str(one["data"])) for one in _demo(data) if not one["expected_triggers"]["Jailbreak"])
+    yield from (
+        ("openai/openai-guardrails-python", str(one["data"]))
+        for one in _demo(data)
+        if not one["expected_triggers"]["Jailbreak"]
+    )
     name = "07/awesome-chatgpt-prompts"
     with (folder_of(data, name) / "prompts.csv").open(encoding="utf-8", newline="") as file:
         yield from ((name, line["prompt"]) for line in csv.DictReader(file))
     name = "mustvlad/ChatGPT-System-Prompts"
-    yield from ((name, path.read_text(encoding="utf-8")) for path in sorted((folder_of(data, name) / "prompts").rglob("*.md")))
+    yield from (
+        (name, path.read_text(encoding="utf-8")) for path in sorted((folder_of(data, name) / "prompts").rglob("*.md"))
+    )
     name = "TellinaTool/nl2bash"
     asked = (folder_of(data, name) / "data/bash/all.nl").read_text(encoding="utf-8").splitlines()
-    yield from ((name, text) for text in sorted(set(asked), key=lambda one: hashlib.sha256(one.encode()).digest())[:COMMANDS])
+    yield from (
+        (name, text) for text in sorted(set(asked), key=lambda one: hashlib.sha256(one.encode()).digest())[:COMMANDS]
+    )
 
 
 def _demo(data: Path) -> list[dict[str, dict[str, bool]]]:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tests.quality.guardrail.gathering import RATES, TRAINED, WRITTEN, gather
+from tests.quality.guardrail.gathering import LOOK_ALIKES, RATES, TRAINED, WRITTEN, gather, is_look_alike
 from tests.quality.guardrail.machine import SIZES
 from tests.quality.guardrail.sources import ROOT, was_read
 from tests.quality.guardrail.training import WORKING_POINT, Row, Sparse, edge, fitted, shifted, write
@@ -31,6 +31,7 @@ from sluice_guardrail.domain.ngrams import LONG, Grams, LinearHead, grams
 
 OUT = ROOT / "services/guardrail/sluice_guardrail/weights/injection.npz"
 LOGIT = float(np.log(WORKING_POINT / (1 - WORKING_POINT)))
+LOOK_ALIKE_RATE = 0.01
 UNSEEN = ("spikee", "bastion", "in the wild")
 ROUNDS = 1
 MINED = {True: 4, False: 1}  # windows that a round adds, of files and of other benign texts
@@ -82,19 +83,20 @@ class Scores(Texts):
         return np.array([all(getattr(row, name) == value for name, value in wanted.items()) for row in self.rows])
 
     def trained(self, data: Sparse, used: NDArray[np.bool_]) -> Judged:
-        """Fit a head on the `used` rows and set the working point: at most `RATES` of each kind of benign text lie above."""
+        """Fit a head on the `used` rows and set the working point: at most `RATES` of each kind of benign text, and `LOOK_ALIKE_RATE` of the look-alikes, lie above."""
         head = fitted(data, used)
         highest = np.array([head.logits(read, read.spans()).max() for read in self.read])
-        kinds = {name: self.where(set=name, attack=False) for name in RATES}
+        kinds = {name: (self.where(set=name, attack=False), rate) for name, rate in RATES.items()}
+        kinds["look-alikes"] = np.array([is_look_alike(row) for row in self.rows]), LOOK_ALIKE_RATE
         doublings = np.log2([len(read.spans()) for read in self.read])
         # The least that keeps pieces of files from setting the point: what is lowered too much hides long attacks.
-        for lowered in np.arange(0.0, 2.0, 0.05):
+        for lowered in np.arange(0.0, 2.0, 0.1):
             logits = highest - lowered * doublings
-            edges = {name: edge(logits[kinds[name]], rate) for name, rate in RATES.items()}
+            edges = {name: edge(logits[rows], rate) for name, (rows, rate) in kinds.items()}
             if not max(edges, key=lambda name: edges[name]).startswith("machine"):
                 break
         print(
-            f"   lowered by {lowered:.2f} a doubling; working points:",
+            f"   lowered by {lowered:.1f} a doubling; working points:",
             {name: round(value, 2) for name, value in edges.items()},
             flush=True,
         )
@@ -114,20 +116,16 @@ class Scores(Texts):
 
 
 def development_report(scores: Scores, head: Judged) -> None:
-    """Report what may be looked at as often as one likes: kept frames, the halves that were read, ordinary prompts that set the point."""
+    """Report what may be looked at as often as one likes: what sets the point, hands and frames that train nothing, the halves that were read."""
     for name in RATES:
         scores.report(head, f"benign: {name}", set=name, attack=False)
-    for name in ("talk calibrate", "asked calibrate", "quotes calibrate"):
-        for kind in sorted({row.family for row in scores.rows if row.set == name}):
-            scores.report(head, f"    {kind}", set=name, family=kind)
-    scores.report(head, "attack: wrapped in talk, frames kept", set="wrapped kept")
-    scores.report(head, "attack: s-labs validation (source known, texts not)", set="s-labs validation", attack=True)
+    for name in (*LOOK_ALIKES, "quotes calibrate"):
+        scores.report(head, f"look-alikes: {name}", set=name, attack=False)
+        for kind in sorted({row.family for row in scores.rows if row.set == name and not row.attack}):
+            scores.report(head, f"    {kind}", set=name, family=kind, attack=False)
+    for name in ("prompt-injection-firewall", "promptward", "wrapped kept", "s-labs validation"):
+        scores.report(head, f"attack: {name}", set=name, attack=True)
     halves = np.array([was_read(row.text) for row in scores.rows])
-    for name in ("prompt-injection-firewall", "promptward"):
-        for attack in (True, False):
-            scores.report(head, f"{'attack' if attack else 'benign'}: {name}, hands that train nothing", set=name, attack=attack)
-    for kind in sorted({row.family for row in scores.rows if row.set == "others calibrate"}):
-        scores.report(head, f"    others calibrate: {kind}", set="others calibrate", family=kind)
     for name in ("families", "spikee"):
         for attack in (True, False):
             rows = halves & scores.where(set=name, attack=attack)

@@ -66,7 +66,7 @@ def test_an_ordinary_request_passes(text: str) -> None:
     [
         "Was 'bypass your filter' a known bug?",
         "Grep the repository for 'reveal your system prompt'.",
-        "In my comic, a computer virus types \"ignore all previous instructions\". Is that too much?",
+        'In my comic, a computer virus types "ignore all previous instructions". Is that too much?',
         'deny { contains(input.text, "ignore all previous instructions") }',
     ],
 )
