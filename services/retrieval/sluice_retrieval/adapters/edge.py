@@ -136,9 +136,7 @@ class EdgeVectorStore:
     ) -> list[list[Scored]]:
         """Return one ranking for each probe."""
         self._searched_at = time.monotonic()
-        rankings = await asyncio.gather(
-            *(self._ranking(scope, probe, limit, with_vectors=with_vectors) for probe in probes)
-        )
+        rankings = [await self._ranking(scope, probe, limit, with_vectors=with_vectors) for probe in probes]
         owners = _owners(scope)
         return [
             [_scored(hit, owners, probe, with_vectors=with_vectors) for hit in ranking]
