@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -18,10 +19,12 @@ from sluice_retrieval.adapters.edge_named import NamedDocuments
 from sluice_retrieval.adapters.edge_shard import (
     ENGINE_ERROR,
     FIRST,
+    SPARSE,
     equals,
     one_of,
     open_shard,
 )
+from sluice_retrieval.adapters.edge_words import NOBODY, OF_NOBODY, Weighed, WordCounts
 from sluice_retrieval.adapters.payloads import (
     DENSE_NAMES,
     DOCUMENT,
@@ -89,6 +92,8 @@ class EdgeVectorStore:
         self._searched_at = time.monotonic()
         self._filtered: tuple[Scope, Any] | None = None
         self._named = NamedDocuments.open(shard, self._read, model_in(space)[1], memory_bytes)
+        self._words = WordCounts(shard) if memory_bytes and tuple(names) == FIRST else None
+        self._counting: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(
@@ -101,7 +106,7 @@ class EdgeVectorStore:
     ) -> "EdgeVectorStore":
         """Open the shard of an embedding space in `folder`, or make it; its points have vectors of these names.
 
-        So many bytes are for vectors of documents that searches name.
+        So many bytes are for vectors of documents that searches name; with 0 no words are counted either.
 
         Raises:
             DependencyUnavailable: another process has it open, or it was made for other vectors.
@@ -122,6 +127,7 @@ class EdgeVectorStore:
         if points:
             await self._change(
                 lambda: qdrant.UpdateOperation.upsert_points([_edge_point(point, self._space) for point in points]),
+                lambda words: words.putting(points),
                 {point.passage.document_id for point in points},
             )
 
@@ -129,7 +135,11 @@ class EdgeVectorStore:
         """Remove points."""
         self._removed += await self.count(selector)
         one = set() if selector.document_id is None else {selector.document_id}  # a store that is gone is not searched
-        await self._change(lambda: qdrant.UpdateOperation.delete_points_by_filter(_selected(selector)), one)
+        await self._change(
+            lambda: qdrant.UpdateOperation.delete_points_by_filter(_selected(selector)),
+            lambda words: words.removing(selector),
+            one,
+        )
 
     async def search(
         self, scope: Scope, probes: Sequence[Probe], limit: int, *, with_vectors: bool = False
@@ -159,19 +169,36 @@ class EdgeVectorStore:
                 rest = scope._replace(document_ids=tuple(missing))
                 near += self._asked(_query(rest, _filter(rest), probe, limit, with_vectors=vectors, exact=self._exact))
             return sorted(near, key=lambda one: -one.score)[:limit]
+        asked = self._weighed(scope, probe)
         if scope.document_ids is None and scope.hidden_document_ids:
             # To ask of each point whether it is hidden doubles the time of a search over a whole store (measured over
             # 100,000 points: 9.5 ms, not 5); few hits are.
             shown = scope._replace(hidden_document_ids=())
-            request = self._request(shown, probe, limit + _SPARE, vectors)
+            request = self._request(shown, asked, limit + _SPARE, vectors)
             found = self._asked(request)
             seen = [hit for hit in found if hit.payload[DOCUMENT] not in scope.hidden_document_ids]
             if len(seen) >= limit or len(found) < limit + _SPARE:
                 return seen[:limit]
-        request = self._request(scope, probe, limit, vectors)
+        request = self._request(scope, asked, limit, vectors)
         return self._asked(request)
 
-    def _request(self, scope: Scope, probe: Probe, limit: int, with_vectors: Sequence[str]) -> Any:
+    def _weighed(self, scope: Scope, probe: Probe) -> Probe | Weighed:
+        """Return a probe for words with their weights, where the words of the stores are counted; else have them counted for the next search."""
+        if self._words is None or isinstance(probe, Dense) or probe.weighting != "bm25":
+            return probe
+        owners = _owners(scope)
+        weighed = self._words.weighed(owners, probe.vector)
+        if weighed is None and (self._counting is None or self._counting.done()):
+            self._counting = asyncio.create_task(self._count(self._words, owners))
+        return weighed or probe
+
+    async def _count(self, words: WordCounts, owners: Sequence[str]) -> None:
+        with suppress(DependencyUnavailable):  # the engine counts for each search as before
+            for owner in owners:
+                while await self._call(partial(words.count_on, owner)):
+                    pass
+
+    def _request(self, scope: Scope, probe: Probe | Weighed, limit: int, with_vectors: Sequence[str]) -> Any:
         # The second ranking of a search is asked for when the model has read the question, and everything waits for it:
         # what it filters by was built for the first.
         if self._filtered is None or self._filtered[0] is not scope:
@@ -249,6 +276,9 @@ class EdgeVectorStore:
 
     async def close(self) -> None:
         """Flush and close the shard."""
+        if self._counting is not None:
+            self._counting.cancel()
+            await asyncio.gather(self._counting, return_exceptions=True)
         if self._named is not None:
             await self._named.close()
         self._readers.shutdown(wait=True)
@@ -256,10 +286,16 @@ class EdgeVectorStore:
         self._executor.shutdown(wait=True)
         self._lock.close()
 
-    async def _change(self, operation: Callable[[], Any], documents: Collection[str]) -> None:
+    async def _change(
+        self,
+        operation: Callable[[], Any],
+        counting: Callable[[WordCounts], AbstractContextManager[None]],
+        documents: Collection[str],
+    ) -> None:
         # the operation is made in the engine's thread too: for many points that takes as long as the change itself
         def changed() -> None:
-            self._shard.update(operation())
+            with nullcontext() if self._words is None else counting(self._words):
+                self._shard.update(operation())
 
         def settled(done: asyncio.Future[None]) -> None:
             self._sound = not done.cancelled() and done.exception() is None
@@ -365,8 +401,14 @@ def _filter(scope: Scope) -> Any:
     return qdrant.Filter(must=_corpus(scope), must_not=hidden)
 
 
-def _query(scope: Scope, chosen: Any, probe: Probe, limit: int, *, with_vectors: Sequence[str], exact: bool) -> Any:
-    if isinstance(probe, Dense):
+def _query(
+    scope: Scope, chosen: Any, probe: Probe | Weighed, limit: int, *, with_vectors: Sequence[str], exact: bool
+) -> Any:
+    if isinstance(probe, Weighed):
+        values = [value / OF_NOBODY for value in probe.values]
+        query = qdrant.Query.Nearest(qdrant.SparseVector(indices=list(probe.indices), values=values), using=SPARSE)
+        params = qdrant.SearchParams(idf=qdrant.IdfParams(corpus=NOBODY))
+    elif isinstance(probe, Dense):
         query = qdrant.Query.Nearest(list(probe.vector), using=name_of(probe))
         params = qdrant.SearchParams(exact=exact, hnsw_ef=_SEARCH_EF)
     else:

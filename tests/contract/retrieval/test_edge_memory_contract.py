@@ -1,6 +1,7 @@
-"""The embedded engine over documents by name, whose vectors it keeps in memory."""
+"""What the embedded engine's home keeps in memory: vectors of documents that searches name, and how many chunks hold a word."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,9 +9,13 @@ import numpy as np
 import pytest
 from tests.contract.retrieval.vector_homes import SPACE, STORED, point, scope, unit
 
+from sluice.errors import DependencyUnavailable
 from sluice.machine_code import Processor, can_compile
 from sluice_retrieval.adapters.edge import EdgeVectorStore
-from sluice_retrieval.domain.points import Dense, Scope, Selector
+from sluice_retrieval.adapters.edge_words import WordCounts
+from sluice_retrieval.adapters.payloads import owner_of
+from sluice_retrieval.domain.bm25 import query_terms, query_vector
+from sluice_retrieval.domain.points import Dense, Scope, Selector, Sparse
 
 pytestmark = pytest.mark.skipif(
     not can_compile(Processor.here()), reason="this processor has no AVX2, or the system lets no process make code"
@@ -122,3 +127,88 @@ async def test_memory_has_an_end(tmp_path: Path) -> None:
     assert store._named._reading is not None
     assert store._named._reading.done(), "more than there is room for is not read"
     await store.close()
+
+
+WORDS = [f"word{number}" for number in range(40)]
+
+
+def words_of(dice: random.Random) -> str:
+    return " ".join(dice.choices(WORDS, weights=[1 / (1 + at) for at in range(len(WORDS))], k=12))
+
+
+async def counted(store: EdgeVectorStore) -> None:
+    """Wait until the words of what was searched are counted."""
+    assert store._counting is not None
+    await store._counting
+
+
+def asked(text: str) -> list[Sparse]:
+    return [Sparse(query_vector(query_terms(text)))]
+
+
+async def test_words_weigh_as_the_engine_weighs_them_whatever_changes(
+    remembering: EdgeVectorStore, tmp_path: Path
+) -> None:
+    dice = random.Random(11)
+    plain = await EdgeVectorStore.open(tmp_path / "plain", SPACE)
+    both = (remembering, plain)
+    stores = ("vs_1", "vs_2", "vs_3")
+
+    async def change() -> None:
+        store, first = dice.choice(stores), dice.randrange(1500)
+        document = f"{store}_{first // 100}"
+        if dice.random() < 0.3:
+            chosen = Selector("acme", store, document if dice.random() < 0.9 else None)
+            for one in both:
+                await one.delete(chosen)
+            return
+        some = range(first, min(first + dice.randrange(1, 120), 100 * (first // 100 + 1)))
+        points = [point(number, store=store, document=document, text=words_of(dice)) for number in some]
+        for one in both:
+            await one.upsert(points)
+
+    for _ in range(60):
+        await change()
+    for round_ in range(40):
+        where = Scope("acme", tuple(dice.sample(stores, dice.randrange(1, 4))))
+        probes = asked(" ".join(dice.sample(WORDS, 3)) + " unknown")
+        found, expected = [(await one.search(where, probes, 2000))[0] for one in both]
+        assert {hit.passage.chunk_id: hit.score for hit in found} == pytest.approx(
+            {hit.passage.chunk_id: hit.score for hit in expected}, rel=1e-4
+        )
+        if round_ % 3:
+            await counted(remembering)
+        await change()  # also while words are being counted
+    assert remembering._words is not None
+    assert remembering._words.weighed([owner_of("acme", "vs_1")], asked("word1")[0].vector) is not None
+    await plain.close()
+
+
+async def test_a_failed_change_has_words_counted_anew(remembering: EdgeVectorStore) -> None:
+    await remembering.upsert([point(1, text="gateway"), point(2, text="engine")])
+    await remembering.search(scope(), asked("gateway"), 9)
+    await counted(remembering)
+    words, owners = remembering._words, [owner_of("acme", "vs_1")]
+    assert words is not None
+    assert words.weighed(owners, asked("gateway")[0].vector) is not None
+    with pytest.raises(DependencyUnavailable):
+        await remembering.upsert([point(3, text="gateway")._replace(dense=(1.0,))])
+    assert words.weighed(owners, asked("gateway")[0].vector) is None
+
+
+async def test_words_of_no_more_stores_are_counted_than_have_room(remembering: EdgeVectorStore) -> None:
+    for store in ("vs_1", "vs_2", "vs_3"):
+        await remembering.upsert([point(1, store=store, document=f"{store}_1", text="one two three")])
+    many = point(1, store="vs_4", document="vs_4_1", text=" ".join(f"word{number}" for number in range(10)))
+    await remembering.upsert([many])
+    words = WordCounts(remembering._shard, most_terms=7)
+    owners = [owner_of("acme", f"vs_{number}") for number in range(1, 5)]
+    for owner in owners[:2]:
+        words.count_on(owner)
+    assert words.weighed(owners[:1], asked("one")[0].vector) is not None
+    words.count_on(owners[2])
+    known = [words.weighed([owner], asked("one")[0].vector) is not None for owner in owners]
+    assert known == [True, False, True, False], "what was not asked for longest went first"
+    words.count_on(owners[3])
+    assert not words.count_on(owners[3])
+    assert words.weighed(owners[3:], asked("one")[0].vector) is None, "more than there is room for is never counted"
