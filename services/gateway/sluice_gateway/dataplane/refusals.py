@@ -72,7 +72,7 @@ def refused_as_failure(status: int, body: bytes, *, model: str, upstream_model: 
     llama.cpp answers so to tools and messages that it cannot read and to images: counted as a failure, one caller's mistake would have the
     deployment rest for all.
     """
-    message = read(body).message if status == 500 else ""  # noqa: PLR2004
+    message = read(body).message if status == 500 else ""
     found = _OF_THE_REQUEST.match(message)
     if found is None:
         return None
