@@ -9,9 +9,10 @@ from pathlib import Path
 
 from sluice.clients.http import AiohttpTransport, ServiceClient
 from sluice.clock import Clock
+from sluice.minilm.files import find_model_files
 from sluice.settings import PlatformSettings
 from sluice_retrieval.adapters.joined import JoinedEmbedder, Joining
-from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
+from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder
 from sluice_retrieval.adapters.openai_embedder import Endpoint, OpenAIEmbedder
 from sluice_retrieval.adapters.remote import RemoteVectorStore
 from sluice_retrieval.adapters.vector_cache import CachedEmbedder, VectorCache

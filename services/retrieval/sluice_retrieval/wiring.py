@@ -21,6 +21,7 @@ from sluice.huge_pages import use_huge_pages
 from sluice.ids import new_id
 from sluice.jobs import open_job_service
 from sluice.loops import Rounds, Supervisor
+from sluice.minilm.files import find_model_files
 from sluice.service import deps_of
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
@@ -28,7 +29,7 @@ from sluice.telemetry.tracing import Tracing
 from sluice_retrieval.adapters.duck import DuckTables
 from sluice_retrieval.adapters.gateway_files import GatewayFiles
 from sluice_retrieval.adapters.languages import Languages
-from sluice_retrieval.adapters.minilm import MiniLmEmbedder, find_model_files
+from sluice_retrieval.adapters.minilm import MiniLmEmbedder
 from sluice_retrieval.adapters.queue import CeleryIngestQueue
 from sluice_retrieval.domain.activity import Activity
 from sluice_retrieval.domain.bm25 import Bm25Parameters

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from sluice.jobs import work_on
+from sluice.minilm.files import find_model_files
 from sluice.queues import INGEST_DOCUMENT, IngestDocument
 from sluice.settings import PlatformSettings
-from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmCounter, find_model_files, open_tokenizer
+from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmCounter, open_tokenizer
 from sluice_retrieval.domain.embedding import Embedded, Lane
 from sluice_retrieval.domain.points import Selector
 from sluice_retrieval.settings import RetrievalSettings

@@ -31,9 +31,10 @@ from tests.bench.retrieval.fill import fill
 from tests.bench.retrieval.parts import Retrieval, running
 
 from sluice.contracts.retrieval import ChunkingOptions
+from sluice.minilm.files import find_model_files
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.testing import ServiceProcess, admin_headers, environment_of
-from sluice_retrieval.adapters.minilm import MiniLmEmbedder, find_model_files
+from sluice_retrieval.adapters.minilm import MiniLmEmbedder
 from sluice_retrieval.domain.chunking import chunk_document
 from sluice_retrieval.metrics import Metrics
 

@@ -13,10 +13,11 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sluice.minilm.files import find_model_files
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_gateway.cache.similar import cosine
 from sluice_gateway.domain.questions import read, same
-from sluice_retrieval.adapters.minilm import MiniLmEmbedder, find_model_files
+from sluice_retrieval.adapters.minilm import MiniLmEmbedder
 from sluice_retrieval.metrics import Metrics
 
 PAIRS = Path(__file__).with_name("pairs.jsonl")

@@ -25,9 +25,10 @@ from tests.quality.retrieval.corpora import Corpus, Question, development_corpor
 
 from sluice.contracts.retrieval import ChunkingOptions
 from sluice.contracts.searching import Query
+from sluice.minilm.files import find_model_files
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_retrieval.adapters.edge import EdgeVectorStore
-from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
+from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder
 from sluice_retrieval.domain.bm25 import Bm25Parameters, document_vectors, terms
 from sluice_retrieval.domain.chunking import chunk_document
 from sluice_retrieval.domain.documents import MARKDOWN, PLAIN

@@ -22,10 +22,11 @@ from tests.quality.retrieval.run import HERE, index, read_corpus
 from sluice.contracts.questions import QueryUnderstanding
 from sluice.contracts.retrieval import ChunkingOptions
 from sluice.contracts.searching import Query
+from sluice.minilm.files import find_model_files
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_retrieval.adapters.edge import EdgeVectorStore
 from sluice_retrieval.adapters.languages import Languages
-from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder, find_model_files
+from sluice_retrieval.adapters.minilm import DIMENSIONS, MiniLmEmbedder
 from sluice_retrieval.domain.asking import Engine, find, prepare, terms_to_add, with_terms
 from sluice_retrieval.domain.embedding import BegunVectors
 from sluice_retrieval.domain.fusion import Fusion

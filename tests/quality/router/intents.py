@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sluice_retrieval.adapters.minilm import Model, find_model_files, open_tokenizer
+from sluice.minilm.files import find_model_files
+from sluice_retrieval.adapters.minilm import Model, open_tokenizer
 from sluice_router.domain.classify.head import Floats, energies
 from sluice_router.domain.classify.training import Examples, assess, train
 

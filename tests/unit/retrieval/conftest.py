@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from sluice.minilm.files import find_model_files
 from sluice.telemetry.metrics import MetricRegistry
-from sluice_retrieval.adapters.minilm import MiniLmEmbedder, find_model_files
+from sluice_retrieval.adapters.minilm import MiniLmEmbedder
 from sluice_retrieval.metrics import Metrics
 
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice.contracts.retrieval import ChunkingOptions, ChunkingStrategy
-from sluice_retrieval.adapters.minilm import MiniLmCounter, MiniLmEmbedder, find_model_files, open_tokenizer
+from sluice.minilm.files import find_model_files
+from sluice_retrieval.adapters.minilm import MiniLmCounter, MiniLmEmbedder, open_tokenizer
 from sluice_retrieval.domain.chunking import Chunk, chunk_document, document_sections, effective
 from sluice_retrieval.domain.sections import markdown_sections
 from sluice_retrieval.domain.sentences import sentence_starts

@@ -6,9 +6,9 @@ import time
 import numpy as np
 import pytest
 
-from sluice.errors import DependencyUnavailable
+from sluice.minilm.files import find_model_files
 from sluice.telemetry.metrics import MetricRegistry
-from sluice_retrieval.adapters.minilm import DIMENSIONS, WINDOW, MiniLmEmbedder, ModelFiles, _file_of, find_model_files
+from sluice_retrieval.adapters.minilm import DIMENSIONS, WINDOW, MiniLmEmbedder
 from sluice_retrieval.domain.tokens import count_tokens
 from sluice_retrieval.metrics import Metrics
 
@@ -102,14 +102,3 @@ async def test_an_idle_model_is_freed_and_comes_back() -> None:
 async def test_nothing_in_nothing_out(embedder: MiniLmEmbedder) -> None:
     assert (await embedder.embed([], "bulk")).vectors == ()
     assert not embedder.loaded()
-
-
-def test_a_missing_wheel_says_what_to_install() -> None:
-    with pytest.raises(DependencyUnavailable, match=r"no-such-wheel has no model.onnx. Install it with: pip install"):
-        _file_of("no_such_package_here", "no-such-wheel", "model.onnx")
-
-
-def test_files_are_found_without_importing_the_wheels() -> None:
-    files = find_model_files()
-    assert isinstance(files, ModelFiles)
-    assert files.model.stat().st_size > 20_000_000

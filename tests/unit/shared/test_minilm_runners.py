@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from sluice.errors import DependencyUnavailable
-from sluice_retrieval.adapters.machine_code import can_compile
-from sluice_retrieval.adapters.minilm import find_model_files
-from sluice_retrieval.adapters.minilm_runners import CompiledRunner, Floats, OnnxRunner, open_runner
-from sluice_retrieval.adapters.onnx_file import initializers
+from sluice.minilm.files import find_model_files
+from sluice.minilm.machine_code import Processor, can_compile
+from sluice.minilm.onnx_file import initializers
+from sluice.minilm.runners import CompiledRunner, Floats, OnnxRunner, open_runner
 
 needs_avx2 = pytest.mark.skipif(
-    not can_compile(), reason="this processor has no AVX2, or the system lets no process make code"
+    not can_compile(Processor.here()), reason="this processor has no AVX2, or the system lets no process make code"
 )
 
 
@@ -56,6 +56,42 @@ def test_this_machine_runs_machine_code() -> None:
     assert isinstance(open_runner(find_model_files().model, 1), CompiledRunner)
 
 
+@pytest.mark.parametrize("length", [2, 3, 13, 128])
+@needs_avx2
+def test_each_token_has_the_state_that_onnxruntime_gives_it(
+    code: CompiledRunner, onnx: OnnxRunner, length: int
+) -> None:
+    (window,) = drawn([length])
+    states = code.states(window)
+    assert states.shape == (length, 384)
+    assert apart(states, onnx.states(window)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "processor",
+    [
+        Processor("aarch64", {"avx2": True, "fma": True}),
+        Processor("x86_64", {"avx": True, "fma": True}),
+        Processor("x86_64", {"avx2": True, "fma": False}),
+        Processor("riscv64", {}),
+    ],
+)
+def test_a_processor_without_avx2_runs_onnxruntime(processor: Processor, onnx: OnnxRunner) -> None:
+    runner = open_runner(find_model_files().model, 1, processor)
+    assert isinstance(runner, OnnxRunner)
+    windows = drawn([9, 4])
+    assert np.array_equal(runner.run(windows), onnx.run(windows))
+
+
+@needs_avx2
+def test_changed_weights_are_run_from_their_bytes(code: CompiledRunner) -> None:
+    changed = bytearray(find_model_files().model.read_bytes())
+    initializers(changed)["inner.encoder.layer.5.output.LayerNorm.bias"][:] += 1
+    windows = drawn([5])
+    for runner in (open_runner(changed, 1), OnnxRunner(changed, 1)):
+        assert np.allclose(runner.run(windows), code.run(windows) + 1, atol=0.01)
+
+
 @pytest.mark.parametrize("raw", [b"\x0b", b"\x3a\x7fabc", b"\x3a\x05\x2a\x03\x42\x01\xff", b"\xff"])
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path, raw: bytes) -> None:
     file = tmp_path / "model.onnx"
@@ -68,5 +104,5 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path, raw: bytes) -> None:
 def test_another_model_is_refused_with_what_to_do(tmp_path: Path) -> None:
     file = tmp_path / "model.onnx"
     file.write_bytes(b"\x3a\x00")
-    with pytest.raises(DependencyUnavailable, match=r"not the embedding model of this release. Install it again with"):
+    with pytest.raises(DependencyUnavailable, match=r"not the embedding model of this release. Install it with"):
         open_runner(file, 1)

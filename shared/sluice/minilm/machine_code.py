@@ -2,7 +2,7 @@
 
 import mmap
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -21,12 +21,21 @@ _ALIGNED = {FLOAT: 4, INT32: 4, INT16: 2, INT8: 1, POINTER: 8}
 _ANY_ORDER = ("fast",)  # sums may be taken in any order; nothing here is infinite or no number
 
 
-def can_compile() -> bool:
-    """Tell whether this machine can run what is compiled: a processor with AVX2 and FMA, and a system that lets a process make code."""
-    if platform.machine() not in _X86:
-        return False
-    features = binding.get_host_cpu_features()
-    if not all(features.get(name) for name in _NEEDED):
+class Processor(NamedTuple):
+    """What is known of a processor: its architecture, and which of its features it has."""
+
+    machine: str
+    features: Mapping[str, bool]
+
+    @classmethod
+    def here(cls) -> "Processor":
+        """Return that of this machine."""
+        return cls(platform.machine(), binding.get_host_cpu_features())
+
+
+def can_compile(processor: Processor) -> bool:
+    """Tell whether this processor can run what is compiled (it needs AVX2 and FMA), and the system lets a process make code."""
+    if processor.machine not in _X86 or not all(processor.features.get(name) for name in _NEEDED):
         return False
     try:
         mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC).close()
