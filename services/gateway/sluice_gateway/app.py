@@ -119,7 +119,9 @@ def _answer_public_paths_as_openai_does(app: FastAPI) -> None:
         if request.url.path.startswith("/v1/"):
             return rendered(exc, request.url.path)
         if exc.status_code == _NOT_FOUND and f"/v1{request.url.path}" in _OWN_PATHS:
-            exc = HTTPException(exc.status_code, "there is nothing; the API begins at /v1, so end the base URL with that")
+            exc = HTTPException(
+                exc.status_code, "there is nothing; the API begins at /v1, so end the base URL with that"
+            )
         answer: Response = await as_problem(request, exc)
         return answer
 

@@ -22,9 +22,7 @@ from sluice_gateway.domain.roles import Action
 from sluice_gateway.wiring import DepsDep
 
 _log = logging.getLogger(__name__)
-_KEPT_NOWHERE = (
-    "This gateway keeps no responses and no conversations (`store` is false in each response). Send the whole conversation as `input`."
-)
+_KEPT_NOWHERE = "This gateway keeps no responses and no conversations (`store` is false in each response). Send the whole conversation as `input`."
 _api_key = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key of the gateway (`sk-…`)")
 
 
