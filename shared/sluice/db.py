@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, Executable, Result, ScalarResult, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, Executable, Result, ScalarResult, create_engine, event, make_url, text
 from sqlalchemy import Row as Found
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -20,6 +20,7 @@ from sluice.settings import PlatformSettings
 
 _BUSY_TIMEOUT_MS = 10_000
 _LOOKERS = 2
+_POOL_S = 10.0
 Row = TypeVar("Row")
 Value = TypeVar("Value")
 
@@ -251,8 +252,11 @@ def database_errors(service: str) -> Iterator[None]:
         raise
 
 
-def open_database(platform: PlatformSettings, service: str) -> Database:
-    """Return the database of a service; nothing is connected until the first session."""
+def open_database(platform: PlatformSettings, service: str, *, answer_s: float = 10.0) -> Database:
+    """Return the database of a service; nothing is connected until the first session.
+
+    A statement may take as long as PostgreSQL works on it; when `answer_s` seconds have gone by the server is asked whether it does.
+    """
     url = platform.database_url_for(service)
     if url.startswith("sqlite"):
         platform.data_dir.mkdir(parents=True, exist_ok=True)
@@ -264,14 +268,19 @@ def open_database(platform: PlatformSettings, service: str) -> Database:
         )
         _prepare_sqlite(engine.sync_engine)
     else:
+        from sluice.postgres import CONNECT_S, watched  # noqa: PLC0415 - loads asyncpg
+
+        server = make_url(url).get_dialect()().create_connect_args(make_url(url))[1]
         engine = create_async_engine(
             url,
             pool_size=5,
             max_overflow=10,
+            pool_timeout=_POOL_S,
             pool_pre_ping=True,
             connect_args={
                 "server_settings": {"search_path": service, "application_name": f"sluice-{service}"},
-                "timeout": 5,
+                "timeout": CONNECT_S,
+                "connection_class": watched(server, answer_s),
             },
         )
     return Database(engine, service)

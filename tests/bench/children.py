@@ -11,6 +11,8 @@ from typing import Self
 
 from tests.bench.errors import BenchError
 
+from sluice.testing.guardian import this_guardian
+
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 STOP_SECONDS = 5.0
 LOG_TAIL = 1500
@@ -39,7 +41,7 @@ def let_go_first(pid: int) -> bool:
 
 
 class Child:
-    """One process in a process group of its own, bound to one core; leaving the `with` block ends the whole group."""
+    """One process in a process group of its own, bound to one core; leaving the `with` block ends the whole group, and so does the end of who started it."""
 
     def __init__(
         self,
@@ -64,6 +66,7 @@ class Child:
                 cwd=folder,
                 start_new_session=True,
             )
+        this_guardian().watch(self._process.pid)
         os.sched_setaffinity(self._process.pid, {core})  # before it starts a thread: threads and children inherit both
         self.goes_first = let_go_first(self._process.pid)
 

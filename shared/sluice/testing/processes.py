@@ -16,6 +16,7 @@ from typing import Self, TypeVar
 
 import httpx
 
+from sluice.testing.guardian import this_guardian
 from sluice.testing.nursery import Forked, Start, this_nursery
 
 Value = TypeVar("Value")
@@ -86,6 +87,7 @@ class ServiceProcess:
     """One service (or any Python module) as an operating-system process with its log in a file.
 
     Services are forked from a process that has imported them already (see `nursery`); other modules run by `python -m`.
+    It ends with the process that started it, also when that one is killed (see `guardian`).
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class ServiceProcess:
         if re.fullmatch(r"sluice_[a-z]+", self._module):
             wanted = Start(self._module, self._arguments, self._environment, str(self._cwd or Path.cwd()))
             self._process = this_nursery().start(wanted, self.log)
+            this_guardian().watch(self._process.pid)
             return self
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -126,6 +129,7 @@ class ServiceProcess:
                 cwd=self._cwd,
                 start_new_session=True,
             )
+        this_guardian().watch(self._process.pid)
         return self
 
     def wait_ready(self, url: str, *, seconds: float = 30.0) -> None:

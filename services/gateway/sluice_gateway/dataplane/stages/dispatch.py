@@ -14,7 +14,7 @@ from sluice_gateway.dataplane import foreign
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deployments import DeploymentState, are_full, choose, choose_resting
 from sluice_gateway.dataplane.deps import DataPlaneDeps
-from sluice_gateway.dataplane.errors import ApiError, Gone, NotPermitted, Overloaded, RateLimited, Unavailable
+from sluice_gateway.dataplane.errors import ApiError, Gone, Overloaded, RateLimited, Unavailable, out_of_region
 from sluice_gateway.dataplane.limiter import Limiter
 from sluice_gateway.dataplane.sampling import sampled
 from sluice_gateway.dataplane.spans import attributes_of_call, name_of_call
@@ -35,11 +35,7 @@ def exhausted(chain: tuple[ModelEntry, ...], now: float, regions: frozenset[str]
     """Return the error for a request that no deployment could even be asked for."""
     states = [state for entry in chain for state in entry.open_to(regions)]
     if not states and any(entry.deployments for entry in chain):
-        return NotPermitted(
-            "This model runs in no region that your organisation allows. Use another model, or ask your administrator.",
-            param="model",
-            code="region_not_allowed",
-        )
+        return out_of_region()
     if not states:
         return Unavailable("No deployment serves this model now. Ask your administrator, or use another model.")
     if are_full(states):

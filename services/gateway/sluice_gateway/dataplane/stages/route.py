@@ -5,7 +5,14 @@ from sluice.errors import NO_DEPLOYMENT, DeadlineExceeded, DependencyUnavailable
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deployments import is_free
 from sluice_gateway.dataplane.deps import DataPlaneDeps
-from sluice_gateway.dataplane.errors import InvalidRequest, Overloaded, Unavailable, UnknownModel, from_service
+from sluice_gateway.dataplane.errors import (
+    InvalidRequest,
+    Overloaded,
+    Unavailable,
+    UnknownModel,
+    from_service,
+    out_of_region,
+)
 from sluice_gateway.dataplane.plan import Plan
 from sluice_gateway.dataplane.quality import intent_of
 from sluice_gateway.dataplane.stages.resolve import check_model, shown
@@ -50,9 +57,16 @@ def stand_in(route: RouteEntry, now: float, regions: frozenset[str] | None = Non
     return tuple(dict.fromkeys((*ready, *route.candidates, *route.fallbacks)))
 
 
-def all_down(exc: SluiceError) -> Overloaded:
-    """Return the refusal of a route that tries nothing while all of it is down, as the router said it."""
-    after = exc.headers.get("Retry-After", "5")
+def refuses(route: RouteEntry, now: float, regions: frozenset[str] | None = None) -> bool:
+    """Tell, without the router, whether a route tries nothing now: it is to refuse, and all of it was down or rests after failures."""
+    if route.config.when_all_down == "try":
+        return False
+    states = [state for entry in route.made_of for state in entry.open_to(regions)]
+    return bool(states) and all(state.down or (state.failures and state.paused_until > now) for state in states)
+
+
+def all_down(after: str = "5") -> Overloaded:
+    """Return the refusal of a route that tries nothing while all of it is down."""
     return Overloaded(
         f"Every model of this route is down. Try again in {after} s.",
         code=NO_DEPLOYMENT,
@@ -71,9 +85,12 @@ class AskRouter:
 
         Raises:
             UnknownModel, Unavailable, Overloaded: the router has no answer.
+            NotPermitted: none of the route's models runs in a region that the key's organisation allows.
         """
         route = ctx.route
         assert route is not None
+        if route.made_of and not any(entry.open_to(ctx.key.regions) for entry in route.made_of):
+            raise out_of_region()
         found = pieces(ctx.fields, ctx.endpoint.kind)
         text = question(found)[:_MAX_TEXT]
         policy = None
@@ -98,9 +115,12 @@ class AskRouter:
                 policy = decision.policy
             except (DependencyUnavailable, UpstreamFailed, DeadlineExceeded) as exc:
                 if exc.code == NO_DEPLOYMENT:
-                    raise all_down(exc) from exc
+                    raise all_down(exc.headers.get("Retry-After", "5")) from exc
                 self._deps.metrics.stage_errors.labels("route").inc()
-                ctx.chain = stand_in(route, self._deps.clock.monotonic(), ctx.key.regions)
+                now = self._deps.clock.monotonic()
+                if refuses(route, now, ctx.key.regions):
+                    raise all_down() from exc
+                ctx.chain = stand_in(route, now, ctx.key.regions)
                 ctx.route_reason = "router_unavailable"
             except NotFound as exc:
                 raise UnknownModel(

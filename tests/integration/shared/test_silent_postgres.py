@@ -1,0 +1,123 @@
+"""A PostgreSQL that takes what is sent and never answers: a stopped process, a hung host, a link that died without a word."""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+from sqlalchemy import text
+from tests.integration.shared.silent_link import link_to_postgres
+
+from sluice.db import Database, open_database
+from sluice.errors import DependencyUnavailable
+from sluice.health import failing
+from sluice.testing import platform_settings, postgres_server
+
+pytestmark = pytest.mark.integration
+
+
+Server = tuple[str, Callable[[], list[psutil.Process]]]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """A PostgreSQL of these tests' own: its URL, and what finds its processes."""
+    with postgres_server(durable=False) as url:
+        first = asyncio.run(_first_process(url))
+        yield url, lambda: [first, *first.children(recursive=True)]
+
+
+async def _first_process(url: str) -> psutil.Process:
+    connection = await asyncpg.connect(url)
+    try:
+        found = psutil.Process(connection.get_server_pid()).parent()
+    finally:
+        await connection.close()
+    assert found is not None
+    return found
+
+
+@contextmanager
+def stopped(processes: list[psutil.Process]) -> Iterator[None]:
+    """Keep them from running; they keep their connections, and the kernel takes new ones for them."""
+    for process in processes:
+        os.kill(process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process.pid, signal.SIGCONT)
+
+
+@asynccontextmanager
+async def opened(url: str, folder: Path, answer_s: float = 0.3) -> AsyncIterator[Database]:
+    database = open_database(platform_settings(folder, database_url=url), "demo", answer_s=answer_s)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def test_a_stopped_server_hangs_nobody_and_is_told(server: Server, tmp_path: Path) -> None:
+    url, processes = server
+    async with opened(url, tmp_path) as database, asyncio.timeout(60):
+
+        async def long_read() -> None:
+            async with database.read() as session:
+                await session.execute(text("SELECT pg_sleep(300)"))
+
+        async def slow_write() -> None:
+            async with database.write() as session:
+                await session.execute(text("SELECT 1"))
+                inside.set()
+                await go_on.wait()
+                await session.execute(text("SELECT 2"))
+
+        inside, go_on = asyncio.Event(), asyncio.Event()
+        await database.ping()
+        under_way = [asyncio.create_task(one()) for one in (long_read, slow_write)]
+        await inside.wait()
+        began = time.monotonic()
+        with stopped(processes()):
+            go_on.set()
+            assert await failing({"sql": database.ping}) == {"sql": "It does not answer within 2 s."}
+            ended = await asyncio.gather(
+                *under_way, database.ping(), database.rows(text("SELECT 1")), return_exceptions=True
+            )
+        assert [type(one) for one in ended] == [DependencyUnavailable] * 4, ended
+        assert time.monotonic() - began < 25
+        await database.ping()  # it is there again, and so are we
+        assert await failing({"sql": database.ping}) == {}
+
+
+async def test_a_server_that_accepts_and_never_answers_is_given_up(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # the kernel accepts, and nobody reads
+        url = f"postgresql://user:secret@127.0.0.1:{deaf.getsockname()[1]}/demo"
+        async with opened(url, tmp_path) as database, asyncio.timeout(8):
+            with pytest.raises(DependencyUnavailable, match="does not answer"):
+                await database.ping()
+
+
+async def test_a_statement_may_take_long_while_the_server_works_on_it(server: Server, tmp_path: Path) -> None:
+    url, _ = server
+    async with opened(url, tmp_path, answer_s=0.1) as database, asyncio.timeout(20):
+        assert await database.rows(text("SELECT 7 FROM pg_sleep(2)")) == [(7,)]
+
+
+async def test_an_answer_that_was_lost_with_its_link_is_not_waited_for(server: Server, tmp_path: Path) -> None:
+    url, _ = server
+    async with link_to_postgres(url) as (link, through), opened(through, tmp_path) as database, asyncio.timeout(20):
+        await database.ping()
+        reading = asyncio.create_task(database.rows(text("SELECT pg_sleep(0.5)")))
+        await asyncio.sleep(0.2)
+        link.fall_silent()
+        with pytest.raises(DependencyUnavailable):
+            await reading
+        assert await database.rows(text("SELECT 8")) == [(8,)]
