@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from starlette.types import ASGIApp
 
 from sluice.errors import SluiceError
+from sluice.open_files import allow_many_files
 from sluice.revive import can_revive, serve_revived
 from sluice.sentences import faults
 from sluice.server import RestingServer
@@ -100,6 +101,7 @@ def _commands(entry: Entry[Settings], platform: PlatformSettings, settings: Sett
 
 
 def _serve(entry: Entry[Settings], platform: PlatformSettings, settings: Settings) -> None:
+    allow_many_files()
     if entry.check:
         entry.check(platform, settings)
     if entry.migrations and platform.auto_migrate:
@@ -132,6 +134,7 @@ def _serve(entry: Entry[Settings], platform: PlatformSettings, settings: Setting
 
 def _work(entry: Entry[Settings], platform: PlatformSettings, settings: Settings) -> None:
     assert entry.worker is not None
+    allow_many_files()
     if entry.migrations:
         from sluice.schema import wait_for_schema  # noqa: PLC0415 - SQLAlchemy is for services that have a database
 

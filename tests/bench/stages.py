@@ -99,6 +99,8 @@ class _AnsweredAtOnce:
 class _AnswerAtOnce:
     """A request path that does nothing."""
 
+    patience_s = 60.0
+
     def __init__(self, idle: Limits, turn: Turn, head: bytes, body: bytes) -> None:
         self.idle = idle
         self.turn = turn
@@ -109,6 +111,9 @@ class _AnswerAtOnce:
 
     def again(self, _endpoint: Endpoint, _heads: Heads, client: GatewayProtocol) -> DirectRequest:
         return cast("DirectRequest", _AnsweredAtOnce(client, self._head, self._body))
+
+    def client_left(self, reason: str) -> None:
+        """Nobody is left."""
 
     def give_up(self) -> None:
         """Nothing is under way."""

@@ -14,6 +14,8 @@ from tests.deploy.parts import PARTS, ROOT, Part, compose, declared_metrics
 PROCESS = {  # what the Python client and Prometheus itself add
     "process_resident_memory_bytes": frozenset[str](),
     "process_cpu_seconds_total": frozenset[str](),
+    "process_open_fds": frozenset(),
+    "process_max_fds": frozenset(),
     "up": frozenset[str](),
 }
 ALWAYS = frozenset({"job", "instance"})

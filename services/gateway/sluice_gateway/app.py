@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sluice.openapi import is_drafted, operations, with_real_errors
 from sluice.service import OpenDeps, create_service
 from sluice_gateway.dataplane.app import DataPlane
+from sluice_gateway.dataplane.table import ENDPOINTS
 from sluice_gateway.routes import (
     audit,
     batches,
@@ -77,6 +78,10 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
     return app
 
 
+_NOT_FOUND = 404
+_OWN_PATHS = frozenset({"/v1/models", *(endpoint.path for endpoint in ENDPOINTS)})
+
+
 class InFront:
     """Puts the request path before the control plane, which answers what the request path does not."""
 
@@ -112,7 +117,11 @@ def _answer_public_paths_as_openai_does(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, exc: HTTPException) -> Response:
         if request.url.path.startswith("/v1/"):
-            return rendered(exc)
+            return rendered(exc, request.url.path)
+        if exc.status_code == _NOT_FOUND and f"/v1{request.url.path}" in _OWN_PATHS:
+            exc = HTTPException(
+                exc.status_code, "there is nothing; the API begins at /v1, so end the base URL with that"
+            )
         answer: Response = await as_problem(request, exc)
         return answer
 

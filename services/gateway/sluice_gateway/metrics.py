@@ -240,6 +240,11 @@ class GatewayMetrics:
         self.in_flight: Gauge = registry.gauge(
             "sluice_gateway_in_flight_requests", "Requests that are being answered now."
         )
+        self.clients_left: Counter = registry.counter(
+            "sluice_gateway_clients_left_total",
+            "Connections that were closed because the client sent no more of a request (body), or took nothing of its answer (answer).",
+            ("reason",),
+        )
         self.upstream_errors: Counter = registry.counter(
             "sluice_gateway_upstream_errors_total",
             "Attempts on a deployment that failed, by model and reason.",

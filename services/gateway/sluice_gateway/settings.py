@@ -38,6 +38,11 @@ class Settings(ServiceSettings):
     max_upload_bytes: int = Field(
         512 * _MIB, ge=1024, description="longest multipart upload that is passed on, in bytes"
     )
+    client_patience_s: float = Field(
+        60.0,
+        gt=0,
+        description="seconds after which a client is left that sends no more of its request, or takes nothing of its answer; a body may take longer that comes with 1 KiB a second or more",
+    )
     trace_ratio_direct: float = Field(
         0.01,
         ge=0,

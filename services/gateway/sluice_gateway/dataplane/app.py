@@ -108,6 +108,7 @@ class DataPlane:
         self.clock = deps.clock
         self.max_body_bytes = deps.options.max_body_bytes
         self.idle = Limits(self._loop, _IDLE_TICK_S)
+        self.patience_s = deps.options.client_patience_s
         self.turn = Turn(self._loop)
         self._options = deps.options
         guard = self._guard = GuardInput(deps)
@@ -137,6 +138,10 @@ class DataPlane:
         self.spans = Spans(deps.tracing, deps.options, deps.clock, self._loop)
         self.direct = 0
         deps.metrics.in_flight.set_function(lambda: len(self._disconnects) + self.direct)
+
+    def client_left(self, reason: str) -> None:
+        """Count a client whose connection was closed because it kept the gateway waiting."""
+        self._deps.metrics.clients_left.labels(reason).inc()
 
     def give_up(self) -> None:
         """End the requests that coroutines answer, since the process is being stopped; their clients are told so."""

@@ -44,6 +44,7 @@ class Options:
     retry_share: float = 0.2
     stage_timeout_s: float = 5.0
     watch_disconnect_after_s: float = 0.2
+    client_patience_s: float = 60.0
     # Together with the word that is being written they stay within 160 characters, 40 tokens: so much of a stream waits at most.
     guard_window_chars: int = 144
     guard_holdback_chars: int = 96

@@ -16,16 +16,16 @@ from functools import partial
 from typing import Any, Protocol
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from sluice.server import CLOSE
 from sluice_gateway.dataplane.asgi import Headers
 from sluice_gateway.dataplane.context import Heads
 from sluice_gateway.dataplane.direct import DirectRequest
 from sluice_gateway.dataplane.known_head import HeadMemory
+from sluice_gateway.dataplane.patience import Host, PatientProtocol
 from sluice_gateway.dataplane.stand_in import StandIn
 from sluice_gateway.dataplane.table import Endpoint
-from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.turn import Turn
 
 _log = logging.getLogger(__name__)
@@ -36,16 +36,13 @@ _MISTAKE = b"The gateway made a mistake. Try again; if it goes on, tell your adm
 _MISTAKE_HEAD = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n" % len(_MISTAKE)
 _LONGEST_HEAD = 64 * 1024
 _TOO_LONG = b"The head of the request is too long. Send at most 64 KiB of headers."
+_STALLED = b'{"type":"error","error":{"type":"timeout_error","code":"request_timeout","message":"The rest of the request did not come. Send it again.","param":null}}'
+_STALLED_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\n" % len(_STALLED)
 _TOO_LONG_HEAD = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n" % len(_TOO_LONG)
 
 
-class ShortWay(Protocol):
+class ShortWay(Host, Protocol):
     """What the protocol needs of the request path."""
-
-    @property
-    def idle(self) -> Limits:
-        """Time limits of idle client connections."""
-        ...
 
     @property
     def turn(self) -> Turn:
@@ -70,7 +67,7 @@ def _never() -> bool:
     return False
 
 
-class GatewayProtocol(HttpToolsProtocol):
+class GatewayProtocol(PatientProtocol):
     """One client connection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -80,19 +77,12 @@ class GatewayProtocol(HttpToolsProtocol):
         self._stand_in: Any = StandIn()
         self._running: RequestResponseCycle | None = None  # of a request that left the short way
         self._parts: list[bytes] = []
-        self._size = 0
         self._heads: HeadMemory[tuple[Endpoint, Heads]] = HeadMemory()
-        self._between = True  # whether the parser stands between two requests
         self._in_head = False
         self._unread = (
             0  # bytes that came since the parser has last found a part of a body, or the end of a head or of a request
         )
         self._came: DirectRequest | None = None  # the last one whose body came
-        self._idle: Limits | None = None
-        self._resting = False
-        self._rested_at = 0.0
-        self._watched = False  # whether the limit of its rest is set
-        self._on_idle = self._look_idle
         self._plane: ShortWay | None = None
         self._turn: Turn  # of the request path
         self._common: list[tuple[bytes, bytes]] = []
@@ -135,6 +125,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._learn_from(data, begins=begins)
         if self._in_head and begins:
             self._rested_at = self.loop.time()
+        if not (self._between or self._in_head or self._body_since) and self._plane is not None:
+            self._await_body(self._plane)
         if self._unread > _LONGEST_HEAD and not self.transport.is_closing():
             self._refuse_head()
 
@@ -152,6 +144,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._incoming = None
         self._between = False
         self._in_head = True
+        self._body_since = 0.0
+        self._size = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header; what stands behind a body (RFC 9110, 6.5) is none."""
@@ -175,7 +169,6 @@ class GatewayProtocol(HttpToolsProtocol):
             super().on_headers_complete()
             return
         self._incoming = incoming
-        self._size = 0
         self._stand_in_for_cycle()
         if incoming.refused:
             self._begin(incoming, None)
@@ -183,13 +176,13 @@ class GatewayProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Collect the body."""
         self._unread = 0
+        self._size += len(body)
         incoming = self._incoming
         if incoming is None:
             if self.cycle is not self._stand_in:
                 super().on_body(body)
             return
         self._parts.append(body)
-        self._size += len(body)
         if self._size > incoming.limit:
             self._begin(incoming, None)
 
@@ -217,7 +210,6 @@ class GatewayProtocol(HttpToolsProtocol):
     def _find_plane(self) -> ShortWay | None:
         plane = self._plane = getattr(self.app, "short_way", None)
         if plane is not None:
-            self._idle = plane.idle
             self._turn = plane.turn
         return plane
 
@@ -228,6 +220,13 @@ class GatewayProtocol(HttpToolsProtocol):
             self.transport.write(
                 b"".join((STATUS_LINE[431], self._common_head(), _CLOSE, _TOO_LONG_HEAD, b"\r\n", _TOO_LONG))
             )
+        self.transport.close()
+
+    def _refuse_late(self) -> None:
+        if self.cycle is self._stand_in or not self.cycle.response_started:
+            self._send_now()
+            lines = (STATUS_LINE[408], self._common_head(), _CLOSE, _STALLED_HEAD, b"\r\n", _STALLED)
+            self.transport.write(b"".join(lines))
         self.transport.close()
 
     def _learn_from(self, data: bytes, *, begins: bool) -> None:
@@ -336,7 +335,7 @@ class GatewayProtocol(HttpToolsProtocol):
         if not self._stand_in.keep_alive:
             self._send_now()
             self.transport.close()
-        self.on_response_complete()
+        super().on_response_complete()
 
     # Called by the server when it is told to stop.
 
@@ -371,43 +370,14 @@ class GatewayProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Give the client as long for the head of its first request as for that of the next one."""
         super().connection_made(transport)
-        if self._find_plane() is not None:
-            self._resting = True
-            self._rested_at = self.loop.time()
-            self._watch_rest(self._rested_at)
+        plane = self._find_plane()
+        if plane is not None:
+            self._begin_patience(plane)
 
     def on_response_complete(self) -> None:
-        """Go on as uvicorn does, with one timer for all idle connections."""
+        """Note that no coroutine answers any more."""
         self._running = None
-        if self._idle is None or self.pipeline:
-            super().on_response_complete()
-            self._resting = self.timeout_keep_alive_task is not None
-            return
-        self.server_state.total_requests += 1
-        self._resting = True
-        self._rested_at = self.loop.time()
-        flow = self.flow
-        if flow.write_paused:
-            flow.pause_reading()  # no further request is taken in before the client has taken this answer
-        elif flow.read_paused:
-            flow.resume_reading()
-        if not self._watched:
-            self._watch_rest(self._rested_at)
-
-    def _watch_rest(self, since: float) -> None:
-        if self._idle is not None and not self.transport.is_closing():
-            self._watched = True
-            self._idle.at(since + self.timeout_keep_alive, self._on_idle)
-
-    def _look_idle(self) -> None:
-        # One look for many rests: it is not set anew with each answer.
-        self._end_turn()
-        self._watched = False
-        now = self.loop.time()
-        if self._resting and now >= self._rested_at + self.timeout_keep_alive:
-            self.timeout_keep_alive_handler()
-        else:
-            self._watch_rest(self._rested_at if self._resting else now)
+        super().on_response_complete()
 
     def pause_writing(self) -> None:
         """The client takes less than it is sent."""
@@ -426,8 +396,6 @@ class GatewayProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever answers a request on this connection."""
         self._end_turn()
-        if self._idle is not None:
-            self._idle.cancel(self._on_idle)
         running, direct = self._running, self._direct
         if running is not None and not running.response_complete:
             running.disconnected = True
