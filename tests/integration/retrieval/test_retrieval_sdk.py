@@ -136,8 +136,8 @@ def test_a_batch_is_ingested_and_a_broken_file_fails_alone(client: openai.OpenAI
     assert {hit.file_id for hit in client.vector_stores.search(store.id, query="harbour note").data} == {
         f.id for f in good
     }
-    cancelled = client.vector_stores.file_batches.cancel(batch.id, vector_store_id=store.id)
-    assert cancelled.status == "cancelled"
+    late = client.vector_stores.file_batches.cancel(batch.id, vector_store_id=store.id)
+    assert late.status == "completed", "nothing of it was cancelled"
     with pytest.raises(openai.NotFoundError):
         client.vector_stores.files.create(store.id, file_id="file-nowhere")
     unknown = client.files.create(file=("data.bin", b"0101"), purpose="assistants")

@@ -137,7 +137,7 @@ async def get_batch(store_id: str, batch_id: str, caller: CallerDep, deps: DepsD
 
 @router.post("/file_batches/{batch_id}/cancel", summary="Cancel a batch", responses=problem_responses(BatchNotFound))
 async def cancel_batch(store_id: str, batch_id: str, caller: CallerDep, deps: DepsDep) -> FileBatch:
-    """Keep the files that no worker has begun from being ingested; those that are begun go on."""
+    """Keep the files that no worker has begun from being ingested; those that are begun go on, and a batch that is through stays so."""
     await deps.files.cancel(caller.tenant, store_id, batch_id)
     return await deps.files.batch(caller.tenant, store_id, batch_id)
 
@@ -155,7 +155,7 @@ async def add_entries(
     deps: Deps, tenant: str, store_id: str, entries: Sequence[BatchEntry], batch_id: str | None
 ) -> None:
     """Look the files up at the gateway, record them and send their jobs."""
-    store = await deps.library.store(tenant, store_id)  # before anybody is asked about the files
+    store = await deps.library.store(tenant, store_id, deps.clock.now())  # before anybody is asked about the files
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def made(entry: BatchEntry) -> NewFile:

@@ -18,7 +18,7 @@ from sluice.contracts.vector_files import (
 from sluice.db import Database
 from sluice_retrieval.domain.errors import BatchNotFound, DocumentNotFound
 from sluice_retrieval.store.filters import attribute_rows
-from sluice_retrieval.store.library import require_store
+from sluice_retrieval.store.library import require_living_store, require_store
 from sluice_retrieval.store.versions import bump
 from sluice_retrieval.tables import AttributeRow, DocumentRow, FileBatchRow, RemovalRow
 
@@ -51,9 +51,9 @@ class Files:
     async def add(
         self, tenant: str, store_id: str, files: Sequence[NewFile], batch_id: str | None, now: float, send_at: float
     ) -> None:
-        """Record files, and their batch if they have one; a file that is there already is ingested anew."""
+        """Record files, and their batch if they have one; a file that is there already is ingested anew. Raises `StoreExpired` for a store whose time is over."""
         async with self._database.write() as session:
-            await require_store(session, tenant, store_id)
+            await require_living_store(session, tenant, store_id, now)
             if batch_id is not None:
                 session.add(
                     FileBatchRow(id=batch_id, tenant=tenant, store_id=store_id, created_at=now, cancelled=False)
@@ -142,18 +142,19 @@ class Files:
             )
 
     async def cancel(self, tenant: str, store_id: str, batch_id: str) -> None:
-        """Keep what is not begun yet from being ingested."""
+        """Keep what is not begun yet from being ingested; a batch of which nothing waits stays as it is."""
         async with self._database.write() as session:
             await require_store(session, tenant, store_id)
             row = await session.get(FileBatchRow, batch_id)
             if row is None or (row.tenant, row.store_id) != (tenant, store_id):
                 raise _no_batch(batch_id, store_id)
-            row.cancelled = True
-            await session.execute(
+            kept = await session.scalars(
                 update(DocumentRow)
                 .where(DocumentRow.batch_id == batch_id, DocumentRow.status == "queued", DocumentRow.indexed.is_(None))
                 .values(status="cancelled")
+                .returning(DocumentRow.id)
             )
+            row.cancelled = row.cancelled or bool(kept.all())
 
 
 def counts_of(by_status: dict[str, int]) -> FileCounts:
