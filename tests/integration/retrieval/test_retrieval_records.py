@@ -384,6 +384,26 @@ async def test_a_batch_is_cancelled_only_where_something_of_it_waits(library: Li
         assert (batch.status, batch.file_counts.cancelled) == (status, cancelled)
 
 
+async def test_a_file_is_forgotten_in_all_stores_of_its_tenant_alone(library: Library, database: Database) -> None:
+    files, jobs = Files(database), IngestJobs(database, max_attempts=5)
+    for tenant, store in (("acme", "vs_1"), ("acme", "vs_2"), ("other", "vs_3")):
+        if store != "vs_1":
+            made = VectorStore(id=store, name="", created_at=1, documents=0, chunks=0, chunking=ChunkingOptions())
+            await library.add_store(tenant, made)
+        rows = [NewFile(f"doc_{store}_{at}", f"file_{at}", "a.txt", 5, {}, None) for at in (1, 2)]
+        await files.add(tenant, store, rows, None, NOW, NOW)
+    before = await _version(library)
+    assert await files.forget("acme", "file_1") == 2
+    assert await files.forget("acme", "file_1") == 0
+    assert await _version(library) > before
+    assert sorted(one.selector for one in await jobs.removals(9)) == [
+        Selector("acme", "vs_1", "doc_vs_1_1"),
+        Selector("acme", "vs_2", "doc_vs_2_1"),
+    ]
+    left = [(await library.store(*where, NOW)).documents for where in (("acme", "vs_1"), ("other", "vs_3"))]
+    assert left == [1, 2]
+
+
 async def _version(library: Library) -> int:
     return (await library.scope("acme", ["vs_1"])).versions["vs_1"]
 

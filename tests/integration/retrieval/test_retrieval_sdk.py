@@ -114,6 +114,18 @@ def test_a_store_is_made_filled_searched_changed_and_deleted(client: openai.Open
         client.vector_stores.retrieve(store.id)
 
 
+def test_a_file_that_is_deleted_leaves_all_stores(client: openai.OpenAI) -> None:
+    file = client.files.create(file=("tides.txt", b"High water in Brest is at nine."), purpose="assistants")
+    stores = [client.vector_stores.create(name=name).id for name in ("one", "two")]
+    for store in stores:
+        client.vector_stores.files.create_and_poll(file.id, vector_store_id=store, poll_interval_ms=100)
+        assert client.vector_stores.search(store, query="high water").data[0].file_id == file.id
+    assert client.files.delete(file.id).deleted
+    for store in stores:
+        assert client.vector_stores.search(store, query="high water").data == []
+        assert client.vector_stores.retrieve(store).file_counts.total == 0
+
+
 def test_a_batch_is_ingested_and_a_broken_file_fails_alone(client: openai.OpenAI) -> None:
     broken = client.files.create(file=("broken.pdf", b"%PDF-1.7 and nothing else"), purpose="assistants")
     good = [

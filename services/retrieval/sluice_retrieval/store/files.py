@@ -120,6 +120,19 @@ class Files:
                 raise _no_file(file_id, store_id)
             session.add_all(RemovalRow(tenant=tenant, store_id=store_id, document_id=one) for one in gone)
 
+    async def forget(self, tenant: str, file_id: str) -> int:
+        """Take a file out of all stores of a tenant, and return out of how many; its points are noted for removal."""
+        async with self._database.write() as session:
+            found = await session.execute(
+                delete(DocumentRow)
+                .where(DocumentRow.tenant == tenant, DocumentRow.file_id == file_id)
+                .returning(DocumentRow.id, DocumentRow.store_id)
+            )
+            gone = found.all()
+            await session.run_sync(bump, sorted({store_id for _, store_id in gone}))
+            session.add_all(RemovalRow(tenant=tenant, store_id=store, document_id=one) for one, store in gone)
+            return len({store_id for _, store_id in gone})
+
     async def batch(self, tenant: str, store_id: str, batch_id: str) -> FileBatch:
         """Return a batch and how far it is, or raise `BatchNotFound`."""
         async with self._database.read() as session:
