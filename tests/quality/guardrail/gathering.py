@@ -113,8 +113,9 @@ def gather(options: argparse.Namespace) -> list[Row]:
         rows += [Row(text, False, f"{family} (benign)", "made") for family, texts in good.items() for text in texts]
     rows += [Row(text, False, "older frames", "made") for text, _ in hard_benign()]
     rows += spoken_of(rows)
-    asked = zip(("train", "calibrate"), questions(260, 31), strict=True)
-    rows += [Row(text, False, family, f"asked {part}") for part, made in asked for family, texts in made.items() for text in texts]  # fmt: skip
+    rows += [
+        Row(text, False, family, "asked calibrate") for family, made in questions(260, 31)[1].items() for text in made
+    ]
     rows += read_letters(options.letters)
     return list({(row.text, row.set): row for row in [*rows, *machine(options.files, data / "files")]}.values())
 
