@@ -176,6 +176,8 @@ class DataPlane:
     def incoming(self, path: bytes, headers: Headers, client: Client) -> DirectRequest | None:
         """Return the request whose head came over the short way; None for paths of others."""
         endpoint = _BY_URL.get(path)
+        if self._options.browsers and any(name == b"origin" for name, _ in headers):
+            return None  # its answer tells a browser who may read it, which is added on the other way
         return None if endpoint is None else DirectRequest(self, client, endpoint, read_heads(headers))
 
     def again(self, endpoint: Endpoint, heads: Heads, client: Client) -> DirectRequest:

@@ -87,6 +87,12 @@ def rendered(exc: ApiError | SluiceError | RequestValidationError | HTTPExceptio
     return Response(error.body(), error.status, dict(getattr(exc, "headers", None) or {}), "application/json")
 
 
+def without_v1(path: str) -> Response:
+    """Return what a client is told whose base URL lacks /v1."""
+    sentence = f"There is nothing at {path}. The API is below /v1: give your client a base URL that ends in /v1."
+    return Response(PublicError(404, sentence, type_of(404), None, "not_found").body(), 404, None, "application/json")
+
+
 def converted(exc: SluiceError | RequestValidationError | HTTPException) -> PublicError:
     """Return what the public API says of an error."""
     if isinstance(exc, RequestValidationError):
