@@ -50,24 +50,38 @@ class _Looker:
 
     def __init__(self, url: URL) -> None:
         self._engine: Engine = create_engine(url.set(drivername="sqlite"), pool_size=_LOOKERS, max_overflow=0)
+        self._near: Engine = create_engine(url.set(drivername="sqlite"), pool_size=1, max_overflow=0)
         self._threads = ThreadPoolExecutor(_LOOKERS, thread_name_prefix="sqlite-look")
-
-        @event.listens_for(self._engine, "connect")
-        def _connect(connection: Any, _record: object) -> None:
-            connection.isolation_level = None
-            for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "query_only=ON"):
-                connection.execute(f"PRAGMA {pragma}").close()
+        for engine, busy_ms in ((self._engine, _BUSY_TIMEOUT_MS), (self._near, 0)):
+            _only_look(engine, busy_ms)
 
     async def rows(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Found[*tuple[Any, ...]]]:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._rows, statement, values)
 
-    def _rows(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Found[*tuple[Any, ...]]]:
-        with self._engine.connect() as connection:
+    async def few(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Found[*tuple[Any, ...]]]:
+        try:
+            return self._rows(statement, values, self._near)
+        except OperationalError:  # somebody holds the file just now
+            return await self.rows(statement, values)
+
+    def _rows(
+        self, statement: Executable, values: Mapping[str, Any], engine: Engine | None = None
+    ) -> Sequence[Found[*tuple[Any, ...]]]:
+        with (engine or self._engine).connect() as connection:
             return connection.execute(statement, values).all()
 
     def close(self) -> None:
         self._threads.shutdown(wait=True)
         self._engine.dispose()
+        self._near.dispose()
+
+
+def _only_look(engine: Engine, busy_ms: int) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        for pragma in (f"busy_timeout={busy_ms}", "query_only=ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
 
 
 class _Writer:
@@ -139,12 +153,28 @@ class Database:
             DependencyUnavailable: the database does not answer.
         """
         with database_errors(self.service):
-            if self._is_file:
-                if self._looker is None:
-                    self._looker = _Looker(self.engine.url)
-                return await self._looker.rows(statement, values or {})
+            if (looker := self._on_file()) is not None:
+                return await looker.rows(statement, values or {})
             async with self.engine.execution_options(sluice_read=True).connect() as connection:
                 return (await connection.execute(statement, values or {})).all()
+
+    async def few(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[Found[*tuple[Any, ...]]]:
+        """Run one select of a few rows by their keys, as `rows` does; on SQLite in the loop itself.
+
+        It takes 0.2 ms there, and the way to a thread and back takes as long again and waits for whoever has the interpreter.
+
+        Raises:
+            DependencyUnavailable: the database does not answer.
+        """
+        with database_errors(self.service):
+            if (looker := self._on_file()) is not None:
+                return await looker.few(statement, values)
+            return await self.rows(statement, values)
+
+    def _on_file(self) -> _Looker | None:
+        if self._looker is None and self._is_file:
+            self._looker = _Looker(self.engine.url)
+        return self._looker
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sluice.openapi import is_drafted, operations, with_real_errors
 from sluice.service import OpenDeps, create_service
 from sluice_gateway.dataplane.app import DataPlane
+from sluice_gateway.dataplane.table import ENDPOINTS
 from sluice_gateway.doors import AzureClients, Browsers
 from sluice_gateway.routes import (
     audit,
@@ -31,12 +32,11 @@ from sluice_gateway.routes import (
     transcripts,
     usage,
 )
-from sluice_gateway.routes.public import rendered, without_v1
+from sluice_gateway.routes.public import rendered
 from sluice_gateway.settings import Settings
 from sluice_gateway.wiring import CONTROL_PLANE
 
 _NOT_FOUND = 404
-_BELOW_V1 = ("/chat/", "/completions", "/embeddings", "/models", "/messages", "/responses", "/files", "/batches", "/rerank", "/moderations", "/images/", "/audio/")  # fmt: skip
 _DESCRIPTION = """The one public door of Sluice: an OpenAI-compatible API over all models, and the admin API for organisations, teams, keys
 and usage, with its audit log.
 
@@ -81,6 +81,10 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
     return app
 
 
+_NOT_FOUND = 404
+_OWN_PATHS = frozenset({"/v1/models", *(endpoint.path for endpoint in ENDPOINTS)})
+
+
 class InFront:
     """Puts the request path before the control plane, which answers what the request path does not."""
 
@@ -118,11 +122,12 @@ def _answer_public_paths_as_openai_does(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, exc: HTTPException) -> Response:
-        path = request.url.path
-        if path.startswith("/v1/"):
-            return rendered(exc)
-        if exc.status_code == _NOT_FOUND and path.startswith(_BELOW_V1):
-            return without_v1(path)
+        if request.url.path.startswith("/v1/"):
+            return rendered(exc, request.url.path)
+        if exc.status_code == _NOT_FOUND and f"/v1{request.url.path}" in _OWN_PATHS:
+            exc = HTTPException(
+                exc.status_code, "there is nothing; the API begins at /v1, so end the base URL with that"
+            )
         answer: Response = await as_problem(request, exc)
         return answer
 

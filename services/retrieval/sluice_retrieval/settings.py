@@ -124,6 +124,11 @@ class RetrievalSettings(ServiceSettings):
         ge=0,
         description="embedded vectors: from so many chunks on each start builds a graph (HNSW), in which searches are approximate; 0: all are compared",
     )
+    vector_memory_mb: int = Field(
+        256,
+        ge=0,
+        description="embedded vectors: MiB for vectors of documents that filters choose, which are compared in memory by processors with AVX2; 0: none",
+    )
     bm25_k1: float = Field(1.2, ge=0, le=10, description="BM25: how much repeating a term adds")
     bm25_b: float = Field(0.75, ge=0, le=1, description="BM25: how much a long chunk is held against it")
     hybrid_rrf_k: int = Field(2, ge=1, le=1000, description="hybrid search: the smaller, the more first ranks count")

@@ -136,7 +136,8 @@ def open_spaces(platform: PlatformSettings, settings: RetrievalSettings) -> tupl
         return folder / _named("vectors", "-", space)
 
     async def embedded(space: str) -> EdgeRankings:
-        return await EdgeRankings.open(place(space), space, settings.vector_graph_from)
+        memory = settings.vector_memory_mb * 2**20
+        return await EdgeRankings.open(place(space), space, settings.vector_graph_from, memory)
 
     async def removed(space: str) -> None:
         for folder in (place(space), place(space).with_name(f"{place(space).name}.ranked")):

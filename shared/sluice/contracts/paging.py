@@ -3,13 +3,28 @@
 from collections.abc import Sequence
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from sluice.contracts.base import Reply, Request
 
 Item = TypeVar("Item", bound=Reply)
 Order = Literal["asc", "desc"]
 Cursor = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f]*$")]
+
+
+def id_of(*prefixes: str) -> AfterValidator:
+    """Return what refuses a cursor that cannot be from this list; one whose row was deleted since goes on where it was.
+
+    Rows are compared by their ids, so that any other text would begin the list anew, or end it.
+    """
+    begins = tuple(f"{prefix}_" for prefix in prefixes)
+
+    def check(value: str | None) -> str | None:
+        if value and not value.startswith(begins):
+            raise ValueError("it names nothing in this list; send the `last_id` of the page before")
+        return value or None
+
+    return AfterValidator(check)
 
 
 class PageQuery(Request):

@@ -9,7 +9,7 @@ import numpy as np
 from llvmlite import ir
 from numpy.typing import NDArray
 
-from sluice.minilm.machine_code import (
+from sluice.machine_code import (
     BYTES,
     FLOAT,
     FLOATS,

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sluice.errors import DependencyUnavailable
+from sluice.machine_code import Processor, can_compile
 from sluice.minilm.files import INSTALL
 from sluice.minilm.layers import INNER, LAYERS, PARTS, WIDTH, compiled_layers, packed
-from sluice.minilm.machine_code import Processor, can_compile
 from sluice.minilm.onnx_file import initializers
 
 Floats = NDArray[np.float32]

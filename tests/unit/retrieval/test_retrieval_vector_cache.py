@@ -1,5 +1,6 @@
 """The cache of vectors: what the model is not asked again, for whom, how long, and what a broken file costs."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from sluice.minilm.files import find_model_files
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_retrieval.adapters.minilm import MiniLmEmbedder
-from sluice_retrieval.adapters.vector_cache import CachedEmbedder, Kept, VectorCache
+from sluice_retrieval.adapters.vector_cache import _PAUSE_S, CachedEmbedder, Kept, VectorCache
 from sluice_retrieval.domain.embedding import Embedded, Lane
 from sluice_retrieval.metrics import Metrics
 
@@ -69,8 +70,12 @@ async def test_it_keeps_what_was_used_last_and_no_more_than_it_may(tmp_path: Pat
     cache.keep({used: Kept((1.0, 2.0), 3)})
     for number in range(40):
         cache.keep({str(number).encode(): Kept((float(number), 0.0), 1)})
-        for _ in range(2):  # while the new one is being written, and after
-            assert (await cache.find([used]))[used] == Kept((1.0, 2.0), 3)
+        for _ in range(2):  # before the new one is written, and after
+            assert (await cache.find([used, str(number).encode()])) == {
+                used: Kept((1.0, 2.0), 3),
+                str(number).encode(): Kept((float(number), 0.0), 1),
+            }
+            await asyncio.sleep(2 * _PAUSE_S)
     found = await cache.find([str(number).encode() for number in range(40)])
     assert b"39" in found
     assert b"0" not in found
@@ -90,6 +95,7 @@ async def test_what_cannot_be_kept_is_embedded_all_the_same(model: Watched, tmp_
         model.asked.clear()
         embedder, cache = cached(model, file)
         first = await embedder.embed(["noon"], "query", "acme")
+        await asyncio.sleep(2 * _PAUSE_S)
         assert await embedder.embed(["noon"], "query", "acme") == first
         assert len(model.asked) == (1 if kept else 2)
         cache.close()

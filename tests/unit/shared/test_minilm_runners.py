@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sluice.errors import DependencyUnavailable
+from sluice.machine_code import Processor, can_compile
 from sluice.minilm.files import find_model_files
-from sluice.minilm.machine_code import Processor, can_compile
 from sluice.minilm.onnx_file import initializers
 from sluice.minilm.runners import CompiledRunner, Floats, OnnxRunner, open_runner
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from sluice.auth import CallerDep
 from sluice.contracts.evals import CreateEval, DeletedEval, EvalSuite
-from sluice.contracts.paging import Page, PageQuery
+from sluice.contracts.paging import Cursor, Page, PageQuery, id_of
 from sluice.errors import Unauthorized, Unprocessable, problem_responses
 from sluice_eval.domain.errors import SuiteBusy, SuiteInvalid, SuiteMediaType, SuiteNotFound, SuiteTooLarge
 from sluice_eval.routes.upload import REQUEST_BODY, read_suite
@@ -33,8 +33,14 @@ async def create_suite(request: Request, response: Response, caller: CallerDep, 
     return stored.suite
 
 
+class SuiteQuery(PageQuery):
+    """Which suites are wanted."""
+
+    after: Annotated[Cursor | None, id_of("eval")] = None
+
+
 @router.get("", summary="List suites")
-async def list_suites(page: Annotated[PageQuery, Query()], caller: CallerDep, deps: DepsDep) -> Page[EvalSuite]:
+async def list_suites(page: Annotated[SuiteQuery, Query()], caller: CallerDep, deps: DepsDep) -> Page[EvalSuite]:
     """List the tenant's suites, every version, newest first unless asked otherwise."""
     return Page[EvalSuite].of(await deps.library.suites(caller.tenant, page), page.limit)
 

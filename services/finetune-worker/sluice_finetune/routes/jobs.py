@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from sluice.auth import CallerDep
 from sluice.contracts.finetune import FineTuningJob, JobCreate, JobEvent
-from sluice.contracts.paging import Cursor, Order, Page, PageQuery
+from sluice.contracts.paging import Cursor, Order, Page, PageQuery, id_of
 from sluice.errors import DependencyUnavailable, Unauthorized, problem_responses
 from sluice.ids import new_id
 from sluice_finetune.domain.errors import CursorNotFound, JobHasEnded, JobNotFound, UnknownTrainingFile, UnsuitableFile
@@ -40,7 +40,11 @@ async def create(body: JobCreate, caller: CallerDep, deps: DepsDep) -> FineTunin
 
 @router.get("", summary="List jobs", responses=problem_responses(Unauthorized))
 async def list_jobs(
-    caller: CallerDep, deps: DepsDep, limit: Limit = 20, after: After = None, order: Order = "desc"
+    caller: CallerDep,
+    deps: DepsDep,
+    limit: Limit = 20,
+    after: Annotated[After, id_of("ftjob")] = None,
+    order: Order = "desc",
 ) -> Page[FineTuningJob]:
     """Return the tenant's jobs, newest first."""
     found = await deps.jobs.list(caller.tenant, PageQuery(limit=limit, after=after, order=order))

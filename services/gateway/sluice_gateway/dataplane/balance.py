@@ -21,6 +21,8 @@ from sluice_gateway.metrics import GatewayMetrics
 
 BOUND = 1.25
 """A replica is preferred for its cache only while it has at most this share of its fair load, and one request more."""
+AHEAD = 2
+"""A prompt that no replica has read does not go to one that has so many requests (per weight) more than the idlest."""
 WORTH = 0.25
 """A replica counts as having a prompt when it has this share of what was looked at."""
 
@@ -146,10 +148,12 @@ class _Bounded:
         share = BOUND * (sum(state.in_flight for state in free) + 1) / sum(state.config.weight for state in free)
         return [state for state in free if state.in_flight <= math.ceil(share * state.config.weight)]
 
-    def _of_session(self, free: list[DeploymentState], key: str) -> DeploymentState:
+    def _of_session(
+        self, free: list[DeploymentState], key: str, within: list[DeploymentState] | None = None
+    ) -> DeploymentState:
         # Weighted rendezvous hashing: each process comes to the same replica, and few sessions move when replicas do.
         preferred = min(free, key=lambda state: _draw(key, state.id) / state.config.weight)
-        within = self._within_bound(free)
+        within = within or self._within_bound(free)
         if preferred in within:
             self._by_session.value += 1
             return preferred
@@ -236,9 +240,13 @@ class Prefixes(_Bounded):
             if any(state.id in known for state in free):
                 self._over.value += 1
                 return min(within, key=self._least)
-        key = named or beginning(text)
+        if named:
+            return self._of_session(free, named)
+        key = beginning(text)
         if key:
-            return self._of_session(free, key)
+            # Nobody has it, so that a queue brings nothing: where another replica is idler by two requests, it is read there.
+            least = min(map(_load, free))
+            return self._of_session(free, key, [one for one in self._within_bound(free) if _load(one) < least + AHEAD])
         self._by_load.value += 1
         return min(free, key=self._least)
 

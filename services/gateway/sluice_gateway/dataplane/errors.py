@@ -174,8 +174,12 @@ class Unavailable(ApiError):
     status, type, code = 503, "service_unavailable", "dependency_unavailable"
 
 
-def not_checked(what: str, exc: SluiceError) -> Unavailable:
-    """Return the refusal of what the guardrail could not be asked about, where a policy fails closed."""
+def not_checked(what: str, exc: SluiceError, *, late: bool) -> ApiError:
+    """Return the refusal of what the guardrail could not be asked about, where a policy fails closed; `late`: by the caller's own deadline."""
+    if late:
+        return OutOfTime(
+            f"The caller's deadline passed before the {what} was checked. Allow more time with x-sluice-deadline-ms."
+        )
     said = f"The {what} could not be checked, and the policy of this model demands it."
     if isinstance(exc, ServiceOff):
         return Unavailable(f"{said} {exc.detail} Or give the model a policy without a guard.", code=exc.code)

@@ -36,6 +36,7 @@ from sluice_gateway.domain.tokens import TokenDetails
 from sluice_gateway.translate import registry
 from sluice_gateway.translate import shapes as translated
 from sluice_gateway.translate.anthropic import passing
+from sluice_gateway.translate.anthropic.provider import Anthropic
 from sluice_gateway.translate.errors import BadAnswer, Untranslatable
 from sluice_gateway.translate.events import write
 from sluice_gateway.translate.hub import usage_json
@@ -45,6 +46,7 @@ from sluice_gateway.translate.responses import passing as responses
 from sluice_gateway.translate.shapes import Asked, ClientStream, Provider, ProviderStream, Refusal, UpstreamRequest
 
 _OPENAI = OpenAI()
+_ANTHROPIC = Anthropic()
 _COUNT = "/messages/count_tokens"
 _IDS = {"chat": "chatcmpl-", "messages": "msg_", "responses": "resp_"}
 
@@ -81,14 +83,16 @@ def request(ctx: RequestContext, entry: ModelEntry, state: DeploymentState) -> U
         return _response_as_it_came(ctx, model)
     if ctx.verbatim:
         return _as_it_came(ctx, model, _COUNT if ctx.endpoint.counts else "/messages")
+    # llama.cpp and vLLM count for Anthropic's API, also what a guard has read and perhaps changed
     if ctx.endpoint.counts and state.provider is None and not ctx.changed and ctx.body.extension is None:
-        return _as_it_came(ctx, model, _COUNT)  # llama.cpp and vLLM count for Anthropic's API
+        return _as_it_came(ctx, model, _COUNT)
     if ctx.body.untranslatable is not None:
         raise ctx.body.untranslatable
     fields = {name: value for name, value in ctx.fields.items() if name != "sluice"}
     try:
         if ctx.endpoint.counts:
-            return registry.counting(provider).count_request(fields, model)
+            counting = _ANTHROPIC if state.provider is None else registry.counting(provider)
+            return counting.count_request(fields, model)
         return provider.request(fields, model, max_output_tokens=entry.config.max_output_tokens)
     except Untranslatable as exc:
         raise InvalidRequest(exc.message, param=exc.param, code=exc.code) from exc

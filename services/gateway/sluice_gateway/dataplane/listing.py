@@ -11,6 +11,7 @@ from sluice_gateway.dataplane.table import ModelEntry, RouteEntry, Table
 from sluice_gateway.domain.ports import KeyRecord
 
 MODELS = "/v1/models"
+_COUNTING = frozenset({"llamacpp", "vllm"})
 _PATHS = {
     "embedding": "embeddings",
     "rerank": "rerank",
@@ -70,7 +71,7 @@ def endpoints_of(entry: ModelEntry) -> list[str]:
     found = ["/v1/chat/completions", "/v1/messages", "/v1/responses"]
     if not all(translated):
         found.append("/v1/completions")
-    if any(translated):
+    if any(translated) or any(state.config.provider in _COUNTING for state in entry.deployments):
         found.append("/v1/messages/count_tokens")
     return found
 

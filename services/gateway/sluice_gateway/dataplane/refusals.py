@@ -9,6 +9,9 @@ from sluice_gateway.dataplane.errors import RefusedByUpstream, UnprocessableByUp
 from sluice_gateway.private_parts import without_private_parts
 
 _CONTEXT = re.compile(r"context (?:length|size|window)|maximum (?:context|model length)|too many tokens", re.IGNORECASE)
+# what llama.cpp answers with 500 although the request is at fault
+_OF_THE_REQUEST = re.compile(r"Failed to parse (tools|messages): |(image|audio) input is not supported")
+_MOST_OF_A_MESSAGE = 300
 _HINT = {
     400: "Correct the request and send it again.",
     413: "Shorten the request and send it again.",
@@ -61,6 +64,25 @@ def refusal(status: int, body: bytes, *, model: str, upstream_model: str) -> Ref
     )
     kind = UnprocessableByUpstream if status == 422 else RefusedByUpstream
     return kind(f"{sentence} {_HINT[status]}", param=said.param, code="content_filter" if filtered else None)
+
+
+def refused_as_failure(status: int, body: bytes, *, model: str, upstream_model: str) -> RefusedByUpstream | None:
+    """Return the public error for a 500 that tells of the request and not of the server, None for a failure.
+
+    llama.cpp answers so to tools and messages that it cannot read and to images: counted as a failure, one caller's mistake would have the
+    deployment rest for all.
+    """
+    message = read(body).message if status == 500 else ""
+    found = _OF_THE_REQUEST.match(message)
+    if found is None:
+        return None
+    field, medium = found.groups()
+    if medium is not None:
+        what = "images" if medium == "image" else "sound"
+        sentence = f"The model {model} takes no {what}. Send text only, or use another model."
+        return RefusedByUpstream(sentence, param="messages", code="unsupported_content")
+    told = clean(message.partition("; tools = ")[0][:_MOST_OF_A_MESSAGE], model=model, upstream_model=upstream_model)
+    return RefusedByUpstream(f"The model {model} refused the request: {told} {_HINT[400]}", param=field)
 
 
 def clean(message: str, *, model: str, upstream_model: str) -> str:

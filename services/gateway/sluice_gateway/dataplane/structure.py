@@ -88,6 +88,8 @@ def in_terms_of(engine: str, structure: Structure, fields: Fields, kind: Kind) -
     """
     form = structure.text
     out = fields if form is None or engine not in (LLAMACPP, VLLM) else _form_in_terms_of(engine, form, fields, kind)
+    if engine in (LLAMACPP, VLLM) and structure.tools is not None and _allowed(out.get("tool_choice")) is not None:
+        out = _only_allowed(out, structure.tools)
     if engine == VLLM and structure.tools is not None and structure.tools.must:
         return {**out, "tools": [_strict(tool) for tool in out["tools"]]}
     if engine != LLAMACPP:
@@ -97,6 +99,14 @@ def in_terms_of(engine: str, structure: Structure, fields: Fields, kind: Kind) -
         return out  # a microsecond, where looking at each rule takes tens
     changed = {name: new for name, old in given.items() if (new := patterns_spelled_out(old)) != old}
     return {**out, **changed} if changed else out
+
+
+def _only_allowed(fields: Fields, tools: Tools) -> Fields:
+    # These engines know no `allowed_tools`: they get the allowed ones alone.
+    functions = [tool.get("function") if type(tool) is dict else None for tool in fields["tools"]]
+    allowed = [type(one) is dict and one.get("name") in tools.schemas for one in functions]
+    kept = [tool for tool, may_be in zip(fields["tools"], allowed, strict=True) if may_be]
+    return {**fields, "tools": kept, "tool_choice": "required" if tools.must else "auto"}
 
 
 def _strict(tool: Any) -> Any:
@@ -227,7 +237,29 @@ def _tools(fields: Fields) -> Tools | None:
     if not schemas:
         return None
     closed = len(functions) == len(given)
+    if choice is not None and type(choice) not in (str, dict):
+        raise wrong_value(
+            "tool_choice", 'must be "none", "auto" or "required", or an object that names a function of `tools`.'
+        )
     named = choice.get("function") if type(choice) is dict and choice.get("type") == "function" else None
-    if type(named) is dict and named.get("name") in schemas:
-        return Tools({named["name"]: schemas[named["name"]]}, must=True, closed=True)
+    if type(named) is dict:
+        return Tools(_of(schemas, [named], closed=closed), must=True, closed=True)
+    if (allowed := _allowed(choice)) is not None:
+        called = [tool["function"] for tool in allowed["tools"] if type(tool) is dict and "function" in tool]
+        alone = closed and len(called) == len(allowed["tools"])
+        return Tools(_of(schemas, called, closed=closed), must=allowed.get("mode") == "required", closed=alone)
     return Tools(schemas, must=choice == "required", closed=closed)
+
+
+def _allowed(choice: Any) -> dict[str, Any] | None:
+    # OpenAI's way to keep `tools` the same from turn to turn, so that they stay cached, and allow some of them.
+    found = choice.get("allowed_tools") if type(choice) is dict and choice.get("type") == "allowed_tools" else None
+    return found if type(found) is dict and type(found.get("tools")) is list else None
+
+
+def _of(schemas: dict[str, Any], named: list[Any], *, closed: bool) -> dict[str, Any]:
+    names = [one.get("name") if type(one) is dict else None for one in named]
+    for name in names:
+        if closed and name not in schemas:
+            raise wrong_value("tool_choice", f"names a function that is not in `tools`: {str(name)[:64]!r}.")
+    return {name: schemas.get(name) for name in names if type(name) is str}

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from sluice.contracts.gateway import Id
-from sluice.contracts.paging import Page, PageQuery
+from sluice.contracts.paging import Cursor, Page, PageQuery, id_of
 from sluice.contracts.tenancy import AuditRecord, AuditTarget, AuditVerb
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
 from sluice_gateway.domain.audit import AuditFilter
@@ -23,6 +23,7 @@ router = APIRouter(
 class AuditQuery(PageQuery):
     """Which records are wanted; `from` is included, `to` is not."""
 
+    after: Annotated[Cursor | None, id_of("aud")] = None
     organization_id: Id | None = None
     actor_id: Id | None = Field(
         None, description="`admin` for the platform's administrator, else the id of an admin key"

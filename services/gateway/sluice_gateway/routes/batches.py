@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 
 from sluice.contracts.batches import Batch, BatchCreate
-from sluice.contracts.paging import Cursor, Page, PageQuery
+from sluice.contracts.paging import Cursor, Page, PageQuery, id_of
 from sluice.ids import new_id
 from sluice_gateway.domain.batches import BatchKey, OnBehalf
 from sluice_gateway.routes.admin import PathId
@@ -47,7 +47,7 @@ async def list_batches(
     key: KeyDep,
     deps: DepsDep,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after: Annotated[Cursor | None, Query()] = None,
+    after: Annotated[Cursor | None, id_of("batch", "msgbatch"), Query()] = None,
 ) -> Page[Batch]:
     """List the tenant's batches, newest first."""
     return Page[Batch].of(await deps.batches.page(key.tenant, PageQuery(limit=limit, after=after)), limit)

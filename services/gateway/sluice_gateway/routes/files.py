@@ -9,7 +9,7 @@ from fastapi.security import HTTPBearer
 from starlette.requests import ClientDisconnect
 
 from sluice.contracts.files import FileDeleted, FileObject
-from sluice.contracts.paging import Cursor, Order, Page
+from sluice.contracts.paging import Cursor, Order, Page, id_of
 from sluice.errors import Unauthorized
 from sluice_gateway.dataplane.errors import InvalidKey
 from sluice_gateway.domain.file_errors import FormUnreadable
@@ -101,7 +101,7 @@ async def list_files(
     key: KeyDep,
     deps: DepsDep,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
-    after: Annotated[Cursor | None, Query()] = None,
+    after: Annotated[Cursor | None, id_of("file"), Query()] = None,
     order: Order = "desc",
     purpose: Annotated[str | None, Query(max_length=64, pattern=r"^[a-z_-]*$")] = None,
 ) -> Page[FileObject]:

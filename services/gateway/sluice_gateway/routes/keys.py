@@ -14,7 +14,7 @@ from sluice.contracts.gateway import (
     Tenant,
     UpdateApiKey,
 )
-from sluice.contracts.paging import Page, PageQuery
+from sluice.contracts.paging import Cursor, Page, PageQuery, id_of
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
 from sluice_gateway.domain.errors import (
     ExpiryPast,
@@ -62,6 +62,7 @@ IdempotencyKey = Annotated[
 class KeyQuery(PageQuery):
     """Which keys are wanted."""
 
+    after: Annotated[Cursor | None, id_of("key")] = None
     tenant: Tenant | None = None
     organization_id: Id | None = None
     team_id: Id | None = None

@@ -20,7 +20,7 @@ from sluice.contracts.message_batches import (
     MessageBatchPage,
     MessagesError,
 )
-from sluice.contracts.paging import Cursor, PageQuery
+from sluice.contracts.paging import Cursor, PageQuery, id_of
 from sluice.errors import SluiceError
 from sluice.ids import new_id
 from sluice.sentences import faults
@@ -141,8 +141,8 @@ async def list_message_batches(
     key: KeyDep,
     deps: DepsDep,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after_id: Annotated[Cursor | None, Query()] = None,
-    before_id: Annotated[Cursor | None, Query()] = None,
+    after_id: Annotated[Cursor | None, id_of("msgbatch", "batch"), Query()] = None,
+    before_id: Annotated[Cursor | None, id_of("msgbatch", "batch"), Query()] = None,
 ) -> MessageBatchPage:
     """List the tenant's batches of messages, newest first: those after `after_id`, or just before `before_id`."""
     if after_id is not None and before_id is not None:

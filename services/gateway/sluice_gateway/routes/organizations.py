@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from sluice.contracts.gateway import KeyName, Tenant
-from sluice.contracts.paging import Page, PageQuery
+from sluice.contracts.paging import Cursor, Page, PageQuery, id_of
 from sluice.contracts.tenancy import CreateOrganization, Deleted, Organization, UpdateOrganization
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
 from sluice_gateway.domain.errors import NameTaken, NotEmpty, OrganizationNotFound
@@ -27,6 +27,7 @@ Cascade = Annotated[
 class OrganizationQuery(PageQuery):
     """Which organisations are wanted."""
 
+    after: Annotated[Cursor | None, id_of("org")] = None
     name: KeyName | None = None
     tenant: Tenant | None = Field(None, description="the word under which its data and usage are kept")
 

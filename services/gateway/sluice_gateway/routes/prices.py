@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from sluice.contracts.gateway import ModelName
-from sluice.contracts.paging import Page, PageQuery
+from sluice.contracts.paging import Cursor, Page, PageQuery, id_of
 from sluice.contracts.prices import ModelPriceList, PriceOverride, SetPrice
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
 from sluice_gateway.domain.errors import PriceNotFound, SnapshotMissing
@@ -22,6 +22,7 @@ router = APIRouter(
 class OverrideQuery(PageQuery):
     """Which overrides are wanted."""
 
+    after: Annotated[Cursor | None, id_of("price")] = None
     model: ModelName | None = None
     deleted: bool = Field(False, description="deleted ones as well")
 

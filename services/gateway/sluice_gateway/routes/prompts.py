@@ -7,7 +7,7 @@ from pydantic import Field
 
 from sluice.contracts.base import Request
 from sluice.contracts.gateway import PromptName
-from sluice.contracts.paging import Order, Page, PageQuery
+from sluice.contracts.paging import Cursor, Order, Page, PageQuery, id_of
 from sluice.contracts.prompts import (
     CreatePrompt,
     CreatePromptVersion,
@@ -61,6 +61,12 @@ class ComparisonQuery(Request):
     limit: Annotated[int, Field(ge=1, le=50)] = 20
 
 
+class PromptQuery(PageQuery):
+    """Which prompts are wanted."""
+
+    after: Annotated[Cursor | None, id_of("prompt")] = None
+
+
 @router.post("", status_code=201, summary="Make a prompt", responses=public_errors(409))
 async def create_prompt(body: CreatePrompt, key: KeyDep, deps: DepsDep) -> Prompt:
     """Store a prompt for the tenant of your key; its first version is in use at once."""
@@ -68,7 +74,7 @@ async def create_prompt(body: CreatePrompt, key: KeyDep, deps: DepsDep) -> Promp
 
 
 @router.get("", summary="List prompts")
-async def list_prompts(query: Annotated[PageQuery, Query()], key: KeyDep, deps: DepsDep) -> Page[Prompt]:
+async def list_prompts(query: Annotated[PromptQuery, Query()], key: KeyDep, deps: DepsDep) -> Page[Prompt]:
     """List the tenant's prompts, newest first."""
     rows = await deps.prompts.page(key.tenant, limit=query.limit, after=query.after, order=query.order)
     return Page[Prompt].of(rows, query.limit)

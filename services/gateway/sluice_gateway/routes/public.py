@@ -22,6 +22,7 @@ from sluice_gateway.domain.roles import Action
 from sluice_gateway.wiring import DepsDep
 
 _log = logging.getLogger(__name__)
+_KEPT_NOWHERE = "This gateway keeps no responses and no conversations (`store` is false in each response). Send the whole conversation as `input`."
 _api_key = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key of the gateway (`sk-…`)")
 
 
@@ -76,24 +77,24 @@ class PublicRoute(APIRoute):
         return answered
 
 
-def rendered(exc: ApiError | SluiceError | RequestValidationError | HTTPException) -> Response:
-    """Return an error as the public API answers it."""
+def rendered(exc: ApiError | SluiceError | RequestValidationError | HTTPException, path: str = "") -> Response:
+    """Return an error as the public API answers it; `path` is that of the request, where it led nowhere."""
     if isinstance(exc, ApiError):
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in exc.headers}
         return Response(exc.body(), exc.status, headers, "application/json")
-    error = converted(exc)
+    error = converted(exc, path)
     if error.status >= 500:
         _log.warning("%s: %s", error.code, error.message, exc_info=exc.__cause__)
     return Response(error.body(), error.status, dict(getattr(exc, "headers", None) or {}), "application/json")
 
 
-def without_v1(path: str) -> Response:
-    """Return what a client is told whose base URL lacks /v1."""
-    sentence = f"There is nothing at {path}. The API is below /v1: give your client a base URL that ends in /v1."
-    return Response(PublicError(404, sentence, type_of(404), None, "not_found").body(), 404, None, "application/json")
+def _nothing_at(path: str) -> str:
+    if path.startswith(("/v1/responses/", "/v1/conversations")):
+        return _KEPT_NOWHERE
+    return "There is nothing at this path. The API reference lists what the gateway answers."
 
 
-def converted(exc: SluiceError | RequestValidationError | HTTPException) -> PublicError:
+def converted(exc: SluiceError | RequestValidationError | HTTPException, path: str = "") -> PublicError:
     """Return what the public API says of an error."""
     if isinstance(exc, RequestValidationError):
         first = faults(exc.errors())[0]
@@ -104,7 +105,7 @@ def converted(exc: SluiceError | RequestValidationError | HTTPException) -> Publ
     if isinstance(exc, HTTPException):
         code = {404: "not_found", 405: "method_not_allowed"}.get(exc.status_code, "http_error")
         sentence = {
-            404: "There is nothing at this path. The API reference lists what the gateway answers.",
+            404: _nothing_at(path),
             405: "This path has another method. The API reference lists it.",
         }.get(exc.status_code, f"{exc.detail}.")
         return PublicError(exc.status_code, sentence, type_of(exc.status_code), None, code)

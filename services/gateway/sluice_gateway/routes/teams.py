@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from sluice.contracts.gateway import Id, KeyName
-from sluice.contracts.paging import Page, PageQuery
+from sluice.contracts.paging import Cursor, Page, PageQuery, id_of
 from sluice.contracts.tenancy import CreateTeam, Deleted, Team, UpdateTeam
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
 from sluice_gateway.domain.errors import NameTaken, NotEmpty, OrganizationNotFound, PlacementRefused, TeamNotFound
@@ -21,6 +21,7 @@ router = APIRouter(
 class TeamQuery(PageQuery):
     """Which teams are wanted."""
 
+    after: Annotated[Cursor | None, id_of("team")] = None
     organization_id: Id | None = None
     name: KeyName | None = None
 

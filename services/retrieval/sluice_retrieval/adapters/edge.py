@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -14,13 +15,16 @@ from typing import IO, Any, TypeVar
 import qdrant_edge as qdrant
 
 from sluice.errors import DependencyUnavailable
+from sluice_retrieval.adapters.edge_named import NamedDocuments
 from sluice_retrieval.adapters.edge_shard import (
     ENGINE_ERROR,
     FIRST,
+    SPARSE,
     equals,
     one_of,
     open_shard,
 )
+from sluice_retrieval.adapters.edge_words import NOBODY, OF_NOBODY, Weighed, WordCounts
 from sluice_retrieval.adapters.payloads import (
     DENSE_NAMES,
     DOCUMENT,
@@ -56,7 +60,8 @@ class EdgeVectorStore:
     Search is exact unless it is opened with `graph_from`. Building a graph holds the interpreter's lock for its whole
     duration (measured: 10 s at 25,000 chunks, in which the process answers nobody), so one is built at the start only, and what
     comes later is compared one by one until the next. Over 100,000 chunks an exact search takes 4 ms of processor time, over a tenth
-    of them that a filter chose 2 ms; who needs many millions of chunks sets SLUICE_QDRANT_URL.
+    of them that a filter chose 2 ms, or 0.6 where the vectors of their documents are in memory (`NamedDocuments`): they are read when a search names
+    them for the first time. Who needs many millions of chunks sets SLUICE_QDRANT_URL.
 
     A change is in the engine's log before the call returns, which survives the end of the process however it comes, and on
     the disk within seconds: writing it there at once would hold up searches (measured: 140 ms each time). What a power failure
@@ -72,6 +77,7 @@ class EdgeVectorStore:
         names: Collection[str],
         *,
         exact: bool,
+        memory_bytes: int,
     ) -> None:
         self._space = space
         self._names = names
@@ -85,12 +91,22 @@ class EdgeVectorStore:
         self._removed = 0
         self._searched_at = time.monotonic()
         self._filtered: tuple[Scope, Any] | None = None
+        self._named = NamedDocuments.open(shard, self._read, model_in(space)[1], memory_bytes)
+        self._words = WordCounts(shard) if memory_bytes and tuple(names) == FIRST else None
+        self._counting: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(
-        cls, folder: Path, space: str, names: Collection[str] = FIRST, graph_from: int = 0
+        cls,
+        folder: Path,
+        space: str,
+        names: Collection[str] = FIRST,
+        graph_from: int = 0,
+        memory_bytes: int = 0,
     ) -> "EdgeVectorStore":
         """Open the shard of an embedding space in `folder`, or make it; its points have vectors of these names.
+
+        So many bytes are for vectors of documents that searches name; with 0 no words are counted either.
 
         Raises:
             DependencyUnavailable: another process has it open, or it was made for other vectors.
@@ -104,28 +120,33 @@ class EdgeVectorStore:
             executor.shutdown(wait=False)
             lock.close()
             raise
-        return cls(shard, executor, lock, space, names, exact=not graph_from)
+        return cls(shard, executor, lock, space, names, exact=not graph_from, memory_bytes=memory_bytes)
 
     async def upsert(self, points: Sequence[Point]) -> None:
         """Put points in place."""
         if points:
             await self._change(
-                lambda: qdrant.UpdateOperation.upsert_points([_edge_point(point, self._space) for point in points])
+                lambda: qdrant.UpdateOperation.upsert_points([_edge_point(point, self._space) for point in points]),
+                lambda words: words.putting(points),
+                {point.passage.document_id for point in points},
             )
 
     async def delete(self, selector: Selector) -> None:
         """Remove points."""
         self._removed += await self.count(selector)
-        await self._change(lambda: qdrant.UpdateOperation.delete_points_by_filter(_selected(selector)))
+        one = set() if selector.document_id is None else {selector.document_id}  # a store that is gone is not searched
+        await self._change(
+            lambda: qdrant.UpdateOperation.delete_points_by_filter(_selected(selector)),
+            lambda words: words.removing(selector),
+            one,
+        )
 
     async def search(
         self, scope: Scope, probes: Sequence[Probe], limit: int, *, with_vectors: bool = False
     ) -> list[list[Scored]]:
         """Return one ranking for each probe."""
         self._searched_at = time.monotonic()
-        rankings = await asyncio.gather(
-            *(self._ranking(scope, probe, limit, with_vectors=with_vectors) for probe in probes)
-        )
+        rankings = [await self._ranking(scope, probe, limit, with_vectors=with_vectors) for probe in probes]
         owners = _owners(scope)
         return [
             [_scored(hit, owners, probe, with_vectors=with_vectors) for hit in ranking]
@@ -141,19 +162,43 @@ class EdgeVectorStore:
                 return ()
             probe = probe._replace(vector=weighed)
         vectors = self._dense_names() if with_vectors else []
+        if isinstance(probe, Dense) and probe.metric == "cosine" and scope.document_ids and self._named is not None:
+            documents = set(scope.document_ids).difference(scope.hidden_document_ids)
+            near, missing = _translated(partial(self._named.nearest, probe.vector, documents, limit, vectors))
+            if missing:
+                rest = scope._replace(document_ids=tuple(missing))
+                near += self._asked(_query(rest, _filter(rest), probe, limit, with_vectors=vectors, exact=self._exact))
+            return sorted(near, key=lambda one: -one.score)[:limit]
+        asked = self._weighed(scope, probe)
         if scope.document_ids is None and scope.hidden_document_ids:
             # To ask of each point whether it is hidden doubles the time of a search over a whole store (measured over
             # 100,000 points: 9.5 ms, not 5); few hits are.
             shown = scope._replace(hidden_document_ids=())
-            request = self._request(shown, probe, limit + _SPARE, vectors)
+            request = self._request(shown, asked, limit + _SPARE, vectors)
             found = self._asked(request)
             seen = [hit for hit in found if hit.payload[DOCUMENT] not in scope.hidden_document_ids]
             if len(seen) >= limit or len(found) < limit + _SPARE:
                 return seen[:limit]
-        request = self._request(scope, probe, limit, vectors)
+        request = self._request(scope, asked, limit, vectors)
         return self._asked(request)
 
-    def _request(self, scope: Scope, probe: Probe, limit: int, with_vectors: Sequence[str]) -> Any:
+    def _weighed(self, scope: Scope, probe: Probe) -> Probe | Weighed:
+        """Return a probe for words with their weights, where the words of the stores are counted; else have them counted for the next search."""
+        if self._words is None or isinstance(probe, Dense) or probe.weighting != "bm25":
+            return probe
+        owners = _owners(scope)
+        weighed = self._words.weighed(owners, probe.vector)
+        if weighed is None and (self._counting is None or self._counting.done()):
+            self._counting = asyncio.create_task(self._count(self._words, owners))
+        return weighed or probe
+
+    async def _count(self, words: WordCounts, owners: Sequence[str]) -> None:
+        with suppress(DependencyUnavailable):  # the engine counts for each search as before
+            for owner in owners:
+                while await self._call(partial(words.count_on, owner)):
+                    pass
+
+    def _request(self, scope: Scope, probe: Probe | Weighed, limit: int, with_vectors: Sequence[str]) -> Any:
         # The second ranking of a search is asked for when the model has read the question, and everything waits for it:
         # what it filters by was built for the first.
         if self._filtered is None or self._filtered[0] is not scope:
@@ -231,18 +276,38 @@ class EdgeVectorStore:
 
     async def close(self) -> None:
         """Flush and close the shard."""
+        if self._counting is not None:
+            self._counting.cancel()
+            await asyncio.gather(self._counting, return_exceptions=True)
+        if self._named is not None:
+            await self._named.close()
         self._readers.shutdown(wait=True)
         await self._call(self._shard.close)
         self._executor.shutdown(wait=True)
         self._lock.close()
 
-    async def _change(self, operation: Callable[[], Any]) -> None:
+    async def _change(
+        self,
+        operation: Callable[[], Any],
+        counting: Callable[[WordCounts], AbstractContextManager[None]],
+        documents: Collection[str],
+    ) -> None:
         # the operation is made in the engine's thread too: for many points that takes as long as the change itself
+        def changed() -> None:
+            with nullcontext() if self._words is None else counting(self._words):
+                self._shard.update(operation())
+
+        def settled(done: asyncio.Future[None]) -> None:
+            self._sound = not done.cancelled() and done.exception() is None
+            if self._named is not None:
+                self._named.forget(documents)
+            if self._unflushed_since is None:
+                self._unflushed_since = time.monotonic()
+
         self._sound = False
-        await self._call(lambda: self._shard.update(operation()))
-        self._sound = True
-        if self._unflushed_since is None:
-            self._unflushed_since = time.monotonic()
+        done = asyncio.get_running_loop().run_in_executor(self._executor, _translated, changed)
+        done.add_done_callback(settled)
+        await asyncio.shield(done)  # it is made even if nobody waits for it any more
 
     def _asked(self, request: Any) -> Sequence[Any]:
         # Not in a thread: the engine holds the interpreter's lock all the while, so the loop would stand still anyway, and the way to
@@ -336,8 +401,14 @@ def _filter(scope: Scope) -> Any:
     return qdrant.Filter(must=_corpus(scope), must_not=hidden)
 
 
-def _query(scope: Scope, chosen: Any, probe: Probe, limit: int, *, with_vectors: Sequence[str], exact: bool) -> Any:
-    if isinstance(probe, Dense):
+def _query(
+    scope: Scope, chosen: Any, probe: Probe | Weighed, limit: int, *, with_vectors: Sequence[str], exact: bool
+) -> Any:
+    if isinstance(probe, Weighed):
+        values = [value / OF_NOBODY for value in probe.values]
+        query = qdrant.Query.Nearest(qdrant.SparseVector(indices=list(probe.indices), values=values), using=SPARSE)
+        params = qdrant.SearchParams(idf=qdrant.IdfParams(corpus=NOBODY))
+    elif isinstance(probe, Dense):
         query = qdrant.Query.Nearest(list(probe.vector), using=name_of(probe))
         params = qdrant.SearchParams(exact=exact, hnsw_ef=_SEARCH_EF)
     else:

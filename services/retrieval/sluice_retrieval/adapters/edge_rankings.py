@@ -34,14 +34,16 @@ class EdgeRankings:
         self._making = asyncio.Lock()
 
     @classmethod
-    async def open(cls, folder: Path, space: str, graph_from: int = 0) -> "EdgeRankings":
+    async def open(cls, folder: Path, space: str, graph_from: int = 0, memory_bytes: int = 0) -> "EdgeRankings":
         """Open the shards of an embedding space: `folder`, and the one beside it if it was made.
+
+        So many bytes are for vectors of documents that searches over the first name.
 
         Raises:
             DependencyUnavailable: another process has them open, or they were made for other vectors.
         """
         beside = folder.with_name(f"{folder.name}.ranked")
-        first = await EdgeVectorStore.open(folder, space, graph_from=graph_from)
+        first = await EdgeVectorStore.open(folder, space, graph_from=graph_from, memory_bytes=memory_bytes)
         others = await EdgeVectorStore.open(beside, space, EVERY, graph_from) if beside.exists() else None
         return cls(first, others, beside, space, graph_from)
 

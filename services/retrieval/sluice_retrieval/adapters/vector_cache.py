@@ -20,6 +20,7 @@ Answer = TypeVar("Answer")
 _AT_ONCE = 400
 _FEW = 4
 _BUSY_MS = 2000
+_PAUSE_S = 0.02
 _KEY_BYTES = 16
 _SCHEMA = "CREATE TABLE IF NOT EXISTS vectors (age INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, tokens INTEGER NOT NULL, vector BLOB NOT NULL)"
 _FIND = "SELECT age, key, tokens, vector FROM vectors WHERE key IN ({})"
@@ -49,6 +50,7 @@ class VectorCache:
         self._connection: sqlite3.Connection | None = None
         self._reading: sqlite3.Connection | None = None
         self._written: Future[None] | None = None
+        self._pending: dict[bytes, Kept] = {}
 
     async def find(self, keys: Sequence[bytes]) -> Mapping[bytes, Kept]:
         """Return what is kept of these keys.
@@ -56,6 +58,11 @@ class VectorCache:
         A question is looked for at once: to go to a thread and back holds up a search by a millisecond, where reading
         one row takes 20 microseconds and waits for no writer. What is being kept just now is waited for.
         """
+        pending = {key: self._pending[key] for key in keys if key in self._pending}
+        others = [key for key in keys if key not in pending] if pending else keys
+        return {**await self._in_file(others), **pending} if others else pending
+
+    async def _in_file(self, keys: Sequence[bytes]) -> dict[bytes, Kept]:
         settled = self._written is None or self._written.done()
         if len(keys) <= _FEW and settled and self._connection is not None:
             try:
@@ -83,11 +90,22 @@ class VectorCache:
             self._reading = None
 
     def keep(self, vectors: Mapping[bytes, Kept]) -> None:
-        """Keep vectors; nobody waits for it."""
-        self._written = self._thread.submit(self._tried, lambda opened: self._kept(opened, vectors), None)
+        """Keep vectors; nobody waits for it.
+
+        They are written a moment later: the thread that writes would want the interpreter just when the search that asked goes on.
+        """
+        if not self._pending:
+            asyncio.get_running_loop().call_later(_PAUSE_S, self._write)
+        self._pending.update(vectors)
+
+    def _write(self) -> None:
+        vectors, self._pending = self._pending, {}
+        if vectors:
+            self._written = self._thread.submit(self._tried, lambda opened: self._kept(opened, vectors), None)
 
     def close(self) -> None:
         """Write what is to be kept and close the file."""
+        self._write()
         self._stop_reading()
         self._thread.submit(self._closed)
         self._thread.shutdown(wait=True)

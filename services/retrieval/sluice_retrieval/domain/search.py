@@ -44,7 +44,7 @@ class Awaited(NamedTuple):
 
     async def probe(self) -> Dense:
         """Return it when it is there."""
-        return Dense((await asyncio.shield(self.read)).vectors[0], self.metric)
+        return Dense((await self.read).vectors[0], self.metric)
 
 
 Probes = Mapping[str, Probe | Awaited]
@@ -129,7 +129,14 @@ async def _rankings(
         found = await vectors.search(scope, list(read.values()), pool, with_vectors=with_vectors) if read else []
         return dict(zip(read, found, strict=True))
 
-    words, meaning = await asyncio.gather(by_words(), by_meaning())
+    asked_first = asyncio.create_task(
+        by_words()
+    )  # it begins when the other one waits for the model, which nothing delays
+    try:
+        meaning = await by_meaning()
+        words = await asked_first
+    finally:
+        asked_first.cancel()  # nothing, if it is done
     return {name: words[name] if name in words else meaning[name] for name in probes}
 
 

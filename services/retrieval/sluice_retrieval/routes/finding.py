@@ -1,5 +1,6 @@
 """Finding: what a question is made of, and the hits that all its texts have."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -54,6 +55,7 @@ async def find_hits(deps: Deps, tenant: str, store_ids: tuple[str, ...], query: 
         with deps.tracing.span("search", attributes=of_search) as span:
             if query.mode != "bm25" and deps.activity.knows(tenant, store_ids):  # no model reads for a 404
                 begun.begin(query.query)  # whatever is made of the question, it is searched for as it came, too
+                await asyncio.sleep(0)  # begun before SQL is asked, whose thread would have the interpreter first
             try:
                 scope = await deps.library.scope(tenant, store_ids, filters, now)
             except (StoreNotFound, StoreExpired):

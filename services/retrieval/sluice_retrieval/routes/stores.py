@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from sluice.auth import CallerDep
-from sluice.contracts.paging import Page, PageQuery
+from sluice.contracts.paging import Cursor, Page, PageQuery, id_of
 from sluice.contracts.retrieval import Deleted, VectorStore, VectorStoreCreate
 from sluice.contracts.vector_files import BatchEntry, VectorStoreUpdate
 from sluice.errors import DependencyUnavailable, SluiceError, Unauthorized, problem_responses
@@ -60,8 +60,14 @@ async def create_store(body: VectorStoreCreate, caller: CallerDep, deps: DepsDep
     return await deps.library.store(caller.tenant, store.id)
 
 
+class StoreQuery(PageQuery):
+    """Which vector stores are wanted."""
+
+    after: Annotated[Cursor | None, id_of("vs")] = None
+
+
 @router.get("", summary="List vector stores")
-async def list_stores(page: Annotated[PageQuery, Query()], caller: CallerDep, deps: DepsDep) -> Page[VectorStore]:
+async def list_stores(page: Annotated[StoreQuery, Query()], caller: CallerDep, deps: DepsDep) -> Page[VectorStore]:
     """List the tenant's vector stores, newest first unless asked otherwise."""
     return Page[VectorStore].of(await deps.library.stores(caller.tenant, page), page.limit)
 

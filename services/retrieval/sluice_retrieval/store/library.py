@@ -298,7 +298,7 @@ class Library:
 
     async def details(self, tenant: str, document_ids: Sequence[str]) -> dict[str, DocumentDetails]:
         """Return what is shown of those documents that are ready now; one that is gone or replaced is left out."""
-        rows = await self._database.rows(_DETAILS, {"tenant": tenant, "documents": tuple(set(document_ids))})
+        rows = await self._database.few(_DETAILS, {"tenant": tenant, "documents": tuple(set(document_ids))})
         return {one: DocumentDetails(shown, file_id, media_type) for one, shown, file_id, media_type in rows}
 
     async def ping(self) -> None:

@@ -20,3 +20,26 @@ async def test_an_odd_id_or_cursor_is_not_found_or_refused(gateway: Gateway, odd
         for path in ("usage", "usage/summary", "usage/export"):
             found = await gateway.client.get(f"/admin/{path}?{name}={odd}", headers=admin_headers())
             assert found.status_code in (200, 422), (path, name, found.text)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "words"),
+    [
+        ("GET", "/v1/responses/resp_1", "keeps no responses"),
+        ("DELETE", "/v1/responses/resp_1", "keeps no responses"),
+        ("GET", "/v1/responses/resp_1/input_items", "as `input`"),
+        ("POST", "/v1/conversations", "no conversations"),
+        ("POST", "/v1/chat/completion", "nothing at this path"),
+    ],
+)
+async def test_a_path_that_leads_nowhere_says_why(gateway: Gateway, method: str, path: str, words: str) -> None:
+    answer = await gateway.client.request(method, path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+    assert words in answer.json()["error"]["message"]
+
+
+async def test_a_base_url_without_the_version_is_told(gateway: Gateway) -> None:
+    for path in ("/chat/completions", "/models", "/embeddings"):
+        answer = await gateway.client.post(path, json={})
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert "the API begins at /v1" in answer.json()["detail"]

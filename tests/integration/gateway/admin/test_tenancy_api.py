@@ -64,6 +64,16 @@ async def test_a_team_is_made_read_changed_listed_and_deleted(admin: Admin) -> N
     assert (await admin.ask("POST", "/admin/teams", 422, {"name": "x"}))["code"] == "placement_refused"
 
 
+@pytest.mark.parametrize("path", ["organizations", "teams", "keys", "audit", "prices/overrides"])
+async def test_a_cursor_of_another_list_is_refused(path: str, admin: Admin) -> None:
+    """Compared as a text it would begin the list anew, and a client that pages would never end."""
+    await admin.organization("o")
+    for wrong in ("zzz", "batch_1", "-1"):
+        said = await admin.ask("GET", f"/admin/{path}", 422, after=wrong)
+        assert said["detail"] == "`after`: it names nothing in this list; send the `last_id` of the page before."
+    assert (await admin.ask("GET", f"/admin/{path}", 200, after=""))["object"] == "list"
+
+
 async def test_lists_are_paged_by_cursor(admin: Admin) -> None:
     names = [f"o{number}" for number in range(5)]
     for name in names:

@@ -29,7 +29,7 @@ from sluice.clients.deadline import remaining
 from sluice.contracts.retrieval import RetrievalPolicy
 from sluice.contracts.routing import Policy, Route, RoutingSnapshot
 from sluice.contracts.sampling import SamplingPolicy
-from sluice.errors import NO_DEPLOYMENT, DependencyUnavailable, NotFound, ServiceOff
+from sluice.errors import NO_DEPLOYMENT, DeadlineExceeded, DependencyUnavailable, NotFound, ServiceOff
 from sluice_gateway.domain.ports import KeyRecord
 
 CHAT = "/v1/chat/completions"
@@ -563,6 +563,21 @@ class Hurried(Guard):
     async def check_input(self, request: Any, *, tenant: str, timeout_s: float) -> Any:
         self.left = remaining(60.0)
         return await super().check_input(request, tenant=tenant, timeout_s=timeout_s)
+
+
+@pytest.mark.parametrize("stage", [{"guard_input": "enforce"}, {"guard_output": "enforce"}])
+async def test_a_deadline_that_passes_in_a_check_is_the_callers(
+    stage: dict[str, str], provider: Provider, client: httpx.AsyncClient
+) -> None:
+    """It is no outage of the guardrail, and trying again brings nothing."""
+    small = model("small", deployment("d1", provider.base_url), policy="guarded")
+    routed = snapshot(small, policies=(Policy.model_validate({"name": "guarded", **stage}),))
+    parts = Parts(guard=Guard(failing=DeadlineExceeded("The guardrail did not answer in time."), delay_s=0.3))
+    async with serving(parts, routed) as gateway:
+        late = await client.post(gateway.url + CHAT, json=ask("x"), headers={"x-sluice-deadline-ms": "200"})
+        away = await client.post(gateway.url + CHAT, json=ask("x"))
+    assert (late.status_code, late.json()["error"]["code"]) == (504, "deadline_exceeded")
+    assert (away.status_code, away.json()["error"]["code"]) == (503, "dependency_unavailable")
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-sluice-deadline-ms": "20000"}])

@@ -20,6 +20,7 @@ from sluice.testing import free_port
 
 MESSAGES = [{"role": "user", "content": "Say hello."}]
 CHAT = "/v1/chat/completions"
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,59 @@ async def test_an_answer_and_a_stream_are_billed_as_the_engine_counts(engine: st
     assert all(event.tokens_exact and event.status == "ok" for event in parts.usage.events)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_every_one_of_several_answers_is_billed(stream: bool, engine: str) -> None:
+    """llama.cpp counts the first answer alone, so that the others would cost nothing."""
+    place = deployment("d1", engine, upstream_model="smollm2", timeout_s=60, provider="llamacpp")
+    parts = Parts()
+    async with serving(parts, snapshot(model("small", place))) as gateway, httpx.AsyncClient() as client:
+        for path, asked in (
+            (CHAT, {"messages": MESSAGES, "n": 2}),
+            ("/v1/completions", {"prompt": ["Once upon", "Once upon a time there was a"]}),
+            ("/v1/completions", {"prompt": ["Once upon"]}),
+        ):
+            body = {"model": "small", "max_tokens": 3, "ignore_eos": True, "stream": stream, **asked}
+            answer = await client.post(
+                gateway.url + path, json=body, headers={"authorization": "Bearer sk-test"}, timeout=60
+            )
+            assert answer.status_code == 200, answer.text
+    several, prompts, one = parts.usage.events
+    assert (several.completion_tokens, several.tokens_exact) == (6, False)
+    assert (prompts.completion_tokens, prompts.tokens_exact) == (6, False)
+    assert prompts.prompt_tokens > 2 * one.prompt_tokens
+    assert (one.completion_tokens, one.tokens_exact) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "param", "words"),
+    [
+        ({"tools": {}}, "tools", "array"),
+        ({"tools": [{"type": "function"}]}, "tools", "Missing tool function"),
+        ({"messages": [*MESSAGES, {"role": "assistant", "tool_calls": [{"id": "x"}]}, *MESSAGES]}, "messages", "call"),
+        ({"messages": [{"role": "user", "content": [IMAGE]}]}, "messages", "takes no images"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_the_engine_cannot_read_is_the_callers_mistake(
+    wrong: dict[str, Any], param: str, words: str, stream: bool, engine: str
+) -> None:
+    """llama.cpp answers 500 to it; counted as a failure it would have the deployment rest for everybody."""
+    parts = Parts()
+    async with serving(parts, routing(engine)) as gateway, httpx.AsyncClient() as client:
+        headers = {"authorization": "Bearer sk-test"}
+        body = {"model": "small", "max_tokens": 2, "messages": MESSAGES, "stream": stream, **wrong}
+        for _ in range(3):
+            answer = await client.post(gateway.url + CHAT, json=body, headers=headers, timeout=60)
+            error = answer.json()["error"]
+            assert (answer.status_code, error["param"]) == (400, param), error
+            assert words in error["message"]
+        good = await client.post(
+            gateway.url + CHAT, json={**body, "messages": MESSAGES, "tools": None}, headers=headers, timeout=60
+        )
+    assert good.status_code == 200
+    assert "x-sluice-attempts" not in good.headers
+
+
 async def test_how_sure_the_engine_was_is_told(engine: str) -> None:
     policy = Policy(name="sure", confidence=ConfidencePolicy())
     place = deployment("d1", engine, upstream_model="smollm2", timeout_s=60)
@@ -84,6 +138,22 @@ async def test_the_engine_counts_a_prompt_before_it_answers(engine: str) -> None
         answer = await api.messages.create(model="small", messages=MESSAGES, max_tokens=4)
     assert counted.input_tokens == answer.usage.input_tokens + (answer.usage.cache_read_input_tokens or 0)
     assert [event.prompt_tokens for event in parts.usage.events] == [0, counted.input_tokens]
+
+
+async def test_the_engine_counts_what_a_guard_has_read(engine: str) -> None:
+    tools: list[Any] = [{"name": "f", "input_schema": {"type": "object", "properties": {"a": {"type": "string"}}}}]
+    asked: dict[str, Any] = {"messages": MESSAGES, "system": "Be brief.", "tools": tools}
+    guarded = Policy(name="guarded", guard_input="enforce", guard_output="enforce")
+    place = deployment("d1", engine, upstream_model="smollm2", timeout_s=60, provider="llamacpp")
+    routed = snapshot(model("small", place), model("safe", place, policy="guarded"), policies=(guarded,))
+    async with (
+        serving(Parts(), routed) as gateway,
+        anthropic.AsyncAnthropic(api_key="sk-test", base_url=gateway.url, max_retries=0) as api,
+    ):
+        counts = [(await api.messages.count_tokens(model=name, **asked)).input_tokens for name in ("small", "safe")]
+        offered = (await api.get("/v1/models/safe", cast_to=dict[str, Any]))["sluice"]["endpoints"]
+    assert counts[0] == counts[1] > 10
+    assert "/v1/messages/count_tokens" in offered
 
 
 async def test_responses_pass_to_an_engine_that_has_them(engine: str) -> None:

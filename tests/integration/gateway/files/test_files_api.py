@@ -43,6 +43,9 @@ async def test_the_official_client_makes_lists_reads_and_deletes(gateway: Gatewa
     assert [file.id async for file in client.files.list(limit=2, order="asc")] == newest_first[::-1]
     assert [file.id async for file in client.files.list(after=made[2].id)] == [made[1].id, made[0].id]
     assert [file.id async for file in client.files.list(purpose="batch")] == [first.id]
+    for listing in (client.files.list, client.batches.list):
+        with pytest.raises(openai.BadRequestError, match="`after`: it names nothing in this list"):
+            await listing(after="zzz")
     assert (await client.files.retrieve(first.id)) == first
     assert (await client.files.content(first.id)).content == CONTENT
     assert (await client.files.delete(first.id)).deleted

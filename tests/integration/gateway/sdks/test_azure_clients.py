@@ -82,9 +82,3 @@ async def test_what_is_wrong_is_told_as_on_the_other_paths(platform: Platform) -
     assert told[404].json()["error"]["code"] == "model_not_found"
     assert nowhere.status_code == 404
     assert nowhere.json()["error"]["code"] == "not_found"
-
-
-async def test_a_base_url_without_v1_is_told_what_it_lacks(platform: Platform) -> None:
-    async with openai.AsyncOpenAI(base_url=platform.url, api_key=platform.key, max_retries=0) as client:
-        with pytest.raises(openai.NotFoundError, match="base URL that ends in /v1"):
-            await client.chat.completions.create(model="open", messages=[{"role": "user", "content": "hi"}])

@@ -152,6 +152,19 @@ def test_new_prompts_with_one_beginning_go_to_the_same_replica_in_every_process(
         assert chosen(balancer("prefix"), states, prompt(number, "y" * 1500)) == short
 
 
+def test_a_new_prompt_does_not_queue_while_another_replica_is_idler() -> None:
+    """Two requests ahead are too many where nothing of the prompt is there; for what was read there they are not."""
+    for number in range(20):
+        by, states = balancer("prefix"), replicas("a", "b", "c")
+        preferred = chosen(balancer("prefix"), states, prompt(number))
+        states["abc".index(preferred)].in_flight = 2
+        elsewhere = chosen(by, states, prompt(number))
+        assert elsewhere != preferred
+        states["abc".index(preferred)].in_flight = 0
+        states["abc".index(elsewhere)].in_flight = 2
+        assert chosen(by, states, prompt(number, "another question")) == elsewhere
+
+
 def test_replicas_come_and_go_with_snapshots() -> None:
     compiler = Compiler(Stages(*[nothing] * 4), GatewayMetrics(MetricRegistry()), lambda _: NoUpstream(), 128)
 

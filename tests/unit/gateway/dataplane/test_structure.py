@@ -199,6 +199,35 @@ def test_llamacpp_gets_patterns_that_it_can_write_by(pattern: str, spelled: str)
     assert in_terms_of("vllm", structure(**asked(pattern)), fields, "chat") is fields
 
 
+def allowed(mode: str, *names: str) -> dict[str, Any]:
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+
+
+def test_of_the_tools_only_the_allowed_ones_may_be_called() -> None:
+    assert judged(calls=[call("g", "{}")], tools=TOOLS, tool_choice=allowed("auto", "g")) is None
+    assert judged(calls=[call("f", '{"age": 1}')], tools=TOOLS, tool_choice=allowed("auto", "g")) is not None
+    assert judged("just text", tools=TOOLS, tool_choice=allowed("auto", "g")) is None
+    assert judged("just text", tools=TOOLS, tool_choice=allowed("required", "g")) is not None
+    for mode in ("auto", "required"):
+        fields = {"model": "m", "messages": [], "tools": TOOLS, "tool_choice": allowed(mode, "g")}
+        sent = {name: in_terms_of(name, structure(**fields), fields, "chat") for name in ("llamacpp", "vllm", "openai")}
+        assert sent["openai"] is fields
+        assert [sent[name]["tool_choice"] for name in ("llamacpp", "vllm")] == [mode, mode]
+        assert [[tool["function"]["name"] for tool in sent[name]["tools"]] for name in ("llamacpp", "vllm")] == [
+            ["g"]
+        ] * 2
+
+
+@pytest.mark.parametrize(
+    "choice", [{"type": "function", "function": {"name": "h"}}, allowed("auto", "g", "h"), 5, ["f"], True]
+)
+def test_a_choice_of_no_tool_that_there_is_is_refused(choice: Any) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        structure(tools=TOOLS, tool_choice=choice)
+    assert (refused.value.param, refused.value.error_code) == ("tool_choice", "invalid_value")
+
+
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "f"}}])
 def test_vllm_is_told_to_keep_to_the_schemas_of_a_call_that_has_to_come(choice: Any) -> None:
     loose = {"type": "function", "function": {"name": "h", "parameters": SCHEMA, "strict": False}}

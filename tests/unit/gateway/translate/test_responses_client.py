@@ -115,6 +115,8 @@ def test_a_request_works_on_anthropic() -> None:
         ({"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]}, "input[0].content[0].file_id"),
         ({"input": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "input[0].content[0].type"),
         ({"input": 5}, "input"),
+        ({"input": [], "instructions": None}, "input"),
+        ({"input": None}, "input"),
         ({"text": {"format": {"type": "grammar"}}}, "text.format.type"),
     ],
 )  # fmt: skip

@@ -27,7 +27,7 @@ from sluice_gateway.dataplane.errors import (
     UpstreamBroken,
     stopping,
 )
-from sluice_gateway.dataplane.refusals import refusal
+from sluice_gateway.dataplane.refusals import refusal, refused_as_failure
 from sluice_gateway.dataplane.sse import Scanner, StreamPiece
 from sluice_gateway.dataplane.stages.resolve import open_to
 from sluice_gateway.dataplane.structure import in_terms_of
@@ -335,9 +335,8 @@ def _said(
             param="model",
             code="unsupported_value",
         )
-    if kind != "refusal":
-        return None
-    return refusal(reply.status, reply.body, model=entry.name, upstream_model=state.config.upstream_model)
+    tell = refusal if kind == "refusal" else refused_as_failure
+    return tell(reply.status, reply.body, model=entry.name, upstream_model=state.config.upstream_model)
 
 
 def _found(ctx: RequestContext, provider: Provider | None, found: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import Blocked, InvalidRequest, not_checked, unchecked
 from sluice_gateway.dataplane.naming import names
 from sluice_gateway.dataplane.passages import Passages, without_blocked
+from sluice_gateway.dataplane.stages.attempt import is_late
 from sluice_gateway.dataplane.texts import Path, Piece, pieces, replaced
 from sluice_gateway.dataplane.wants import modalities
 
@@ -162,7 +163,7 @@ class GuardInput:
         except SluiceError as exc:
             self._deps.metrics.stage_errors.labels("guard_input").inc()
             if not ctx.plan.fail_open:
-                raise not_checked("input", exc) from exc
+                raise not_checked("input", exc, late=is_late(ctx)) from exc
             let_unchecked(ctx, self._deps)
             return
         ctx.flag(judgement.issues)
@@ -206,7 +207,7 @@ class GuardInput:
             if ctx.plan.fail_open:
                 let_unchecked(ctx, self._deps)
                 return
-            raise not_checked("evidence", exc) from exc
+            raise not_checked("evidence", exc, late=is_late(ctx)) from exc
         ctx.flag(verdict.issues)
         if not verdict.safe or not verdict.filtered_segments:
             ctx.context_text, ctx.citations = "", ()

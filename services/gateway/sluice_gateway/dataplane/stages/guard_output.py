@@ -13,6 +13,7 @@ from sluice.errors import SluiceError
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import not_checked
+from sluice_gateway.dataplane.stages.attempt import is_late
 from sluice_gateway.dataplane.stages.guard_input import CHECK_FAILED, let_unchecked, note_failures
 from sluice_gateway.dataplane.stages.other_text import DETAILS, TEXT_FIELDS, others, silent, texts_of
 from sluice_gateway.dataplane.stages.stream_cut import cut_before
@@ -85,7 +86,7 @@ class GuardOutput:
         except SluiceError as exc:
             self._deps.metrics.stage_errors.labels("guard_output").inc()
             if ctx.plan.guard_output == "enforce" and not ctx.plan.fail_open:
-                raise not_checked("answer", exc) from exc
+                raise not_checked("answer", exc, late=is_late(ctx)) from exc
             # What only observes promises nothing, so nothing of it is missing.
             if ctx.plan.guard_output == "enforce":
                 let_unchecked(ctx, self._deps)

@@ -10,6 +10,7 @@ from sluice_gateway.domain.rates import surcharge
 from sluice_gateway.domain.tokens import TokenDetails
 
 _BYTES_PER_TOKEN = 4
+_DRAWN = ("chat", "completion")
 
 
 class Settlement(NamedTuple):
@@ -52,7 +53,9 @@ def price_of(ctx: RequestContext, model: ModelEntry) -> Price | None:
     """Return what tells the cost of a streamed answer, None for a client that did not ask for its usage."""
     if not ctx.body.wants_usage:
         return None
-    return lambda usage: _with_units(ctx, model, settle(model, usage, prompt_bytes=0, chunks=0)).cost_usd
+    return lambda usage: (
+        _with_units(ctx, model, settle(model, _of_all_answers(ctx, usage), prompt_bytes=0, chunks=0)).cost_usd
+    )
 
 
 def _rarely(model: ModelEntry, prompt: int, completion: int, details: TokenDetails | None) -> float | None:
@@ -87,7 +90,27 @@ def _with_units(ctx: RequestContext, model: ModelEntry, bill: Settlement) -> Set
     return bill._replace(cost_usd=bill.cost_usd + prices.cost(ctx.units))
 
 
+def _of_all_answers(ctx: RequestContext, usage: Usage) -> Usage:
+    # llama.cpp tells the counts of the first answer alone; those of the others are taken to be as long.
+    if ctx.deployment is None or ctx.deployment.config.provider != "llamacpp" or ctx.endpoint.kind not in _DRAWN:
+        return usage
+    prompt = ctx.fields.get("prompt")
+    prompts = prompt if type(prompt) is list and prompt and type(prompt[0]) is not int else ()
+    answers = _whole(ctx.fields.get("n")) * max(1, len(prompts))
+    if answers == 1:
+        return usage
+    first = max(1, len(prompts[0])) if prompts else 1
+    read = usage.prompt_tokens * sum(map(len, prompts)) // first if prompts else usage.prompt_tokens
+    return usage._replace(
+        prompt_tokens=max(usage.prompt_tokens, read), completion_tokens=usage.completion_tokens * answers, final=False
+    )
+
+
+def _whole(value: object) -> int:
+    return value if type(value) is int else 1
+
+
 def _of_tokens(ctx: RequestContext, model: ModelEntry) -> Settlement:
     if ctx.usage is not None:
-        return settle(model, ctx.usage, prompt_bytes=0, chunks=0)
+        return settle(model, _of_all_answers(ctx, ctx.usage), prompt_bytes=0, chunks=0)
     return settle(model, None, prompt_bytes=size(pieces(ctx.fields, ctx.endpoint.kind)), chunks=ctx.chunks)

@@ -111,7 +111,9 @@ def _messages(fields: Json) -> list[Json]:
     given = fields.get("input")
     if type(given) is str:
         return [*out, {"role": "user", "content": given}]
-    for place, item in enumerate(items(given, "input")):
+    if type(given) is not list or not (given or out):
+        raise Untranslatable("input", "must be a text, or a list with at least one item.")
+    for place, item in enumerate(given):
         where = f"input[{place}]"
         found = mapping(item, where)
         kind = found.get("type", "message")

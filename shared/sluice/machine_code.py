@@ -17,7 +17,7 @@ HALF_SHORTS = ir.VectorType(INT16, LANES)
 POINTER = ir.PointerType()
 _X86 = frozenset({"x86_64", "AMD64"})
 _NEEDED = ("avx2", "fma")
-_ALIGNED = {FLOAT: 4, INT32: 4, INT16: 2, INT8: 1, POINTER: 8}
+_ALIGNED = {FLOAT: 4, INT64: 8, INT32: 4, INT16: 2, INT8: 1, POINTER: 8}
 _ANY_ORDER = ("fast",)  # sums may be taken in any order; nothing here is infinite or no number
 
 
@@ -133,6 +133,10 @@ class CodeWriter:
         """Return a count as the code knows it."""
         return ir.Constant(INT64, value) if isinstance(value, int) else value
 
+    def no_integers(self) -> Any:
+        """Return a vector of integers of 32 bits, all 0."""
+        return ir.Constant(INTS, [0] * LANES)
+
     def number(self, value: float) -> Any:
         """Return a float as the code knows it."""
         return ir.Constant(FLOAT, value)
@@ -204,6 +208,10 @@ class CodeWriter:
         """Return the sum of a vector."""
         return self._of("llvm.vector.reduce.fadd.v8f32", FLOAT, self.number(0.0), one)
 
+    def whole_total(self, one: Any) -> Any:
+        """Return the sum of a vector of integers of 32 bits."""
+        return self._of("llvm.vector.reduce.add.v8i32", INT32, one)
+
     def greatest(self, one: Any) -> Any:
         """Return the greatest of a vector."""
         return self._of("llvm.vector.reduce.fmax.v8f32", FLOAT, one)
@@ -234,5 +242,5 @@ class CodeWriter:
         if name not in self._functions:
             kind = ir.FunctionType(result, [one.type for one in given])
             self._functions[name] = ir.Function(self.module, kind, name)
-        flags = _ANY_ORDER if ".reduce." in name or "num." in name else ()
+        flags = _ANY_ORDER if ".reduce.f" in name or "num." in name else ()
         return self.build.call(self._functions[name], given, fastmath=flags)
