@@ -36,7 +36,6 @@ from sluice_gateway.routes.public import rendered
 from sluice_gateway.settings import Settings
 from sluice_gateway.wiring import CONTROL_PLANE
 
-_NOT_FOUND = 404
 _DESCRIPTION = """The one public door of Sluice: an OpenAI-compatible API over all models, and the admin API for organisations, teams, keys
 and usage, with its audit log.
 
