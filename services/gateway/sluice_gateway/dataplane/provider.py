@@ -1,11 +1,13 @@
 """The client for https providers: one shared aiohttp session behind the same interface as the plain pool."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 import aiohttp
 from yarl import URL
 
+from sluice.clients.egress import proxy_for
 from sluice_gateway.dataplane.upstream import (
     EVENT_STREAMS,
     Call,
@@ -16,6 +18,8 @@ from sluice_gateway.dataplane.upstream import (
     UpstreamReply,
 )
 
+_log = logging.getLogger(__name__)
+_OUR_SIDE = ("certificate", "proxy")  # for the operator to mend, who is told why
 _READ_SIZE = 64 * 1024
 
 
@@ -26,6 +30,7 @@ class ProviderClient:
         self._origin = origin
         self._session = session
         self._max_reply_bytes = max_reply_bytes
+        self._proxy = proxy_for(origin)
 
     def submit(self, call: Call, receiver: Receiver) -> bool:
         """Return False: aiohttp always needs a coroutine that waits."""
@@ -68,12 +73,17 @@ class ProviderClient:
         try:
             # as it stands: what was signed must not be written in another way
             url = URL(self._origin + call.path, encoded=True)
-            response = await self._session.post(url, data=data, headers=headers, timeout=timeout, allow_redirects=False)
+            response = await self._session.post(
+                url, data=data, headers=headers, timeout=timeout, allow_redirects=False, proxy=self._proxy
+            )
             return await self._reply(call, response, due)
         except aiohttp.ServerTimeoutError as exc:
             raise UpstreamError("connect_timeout") from exc
         except aiohttp.ClientError as exc:
-            raise UpstreamError(_reason(exc)) from exc
+            reason = _reason(exc)
+            if reason in _OUR_SIDE:
+                _log.warning("%s could not be called: %s", self._origin, exc, extra={"reason": reason})
+            raise UpstreamError(reason) from exc
 
     async def _reply(self, call: Call, response: aiohttp.ClientResponse, due: float) -> UpstreamReply:
         content_type = response.headers.get("content-type", "").encode()
@@ -155,6 +165,10 @@ def _cancel(task: asyncio.Task[UpstreamReply]) -> None:
 
 
 def _reason(error: aiohttp.ClientError) -> Reason:
+    if isinstance(error, aiohttp.ClientSSLError):  # also a certificate that is not to be trusted
+        return "certificate"
+    if isinstance(error, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
+        return "proxy"
     if isinstance(error, aiohttp.ClientConnectorError):
         return "connect"
     return "protocol" if isinstance(error, aiohttp.ClientResponseError) else "reset"

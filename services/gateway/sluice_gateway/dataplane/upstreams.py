@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from sluice.clients.egress import trusted
 from sluice_gateway.dataplane.deps import Options
 from sluice_gateway.dataplane.pool import HttpPool
 from sluice_gateway.dataplane.provider import ProviderClient
@@ -59,7 +60,7 @@ class Upstreams:
             )
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=options.upstream_idle_s),
+                connector=aiohttp.TCPConnector(limit=0, ssl=trusted(), keepalive_timeout=options.upstream_idle_s),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return ProviderClient(origin, self._session, max_reply_bytes=options.max_reply_bytes)
