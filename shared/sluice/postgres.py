@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any, Literal, Protocol
 
 import asyncpg
 
@@ -12,6 +12,7 @@ CONNECT_S = 5.0
 """So long a connection may take to be made."""
 _PING_S = 5.0
 _AGAIN_S = 0.5
+_QUICK = ("BEGIN", "ROLLBACK")
 
 _log = logging.getLogger(__name__)
 
@@ -33,10 +34,13 @@ class WatchedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has
     server: Mapping[str, Any]
     """What `asyncpg.connect` takes to reach the same server."""
 
-    async def execute(self, *arguments: Any, **options: Any) -> Any:
-        """As asyncpg's, watched."""
+    async def execute(self, query: str, *arguments: Any, **options: Any) -> Any:
+        """As asyncpg's, watched; what begins or rolls back a transaction has nothing to do, and 5 s for it."""
+        if query.startswith(_QUICK):
+            async with self._quickly():
+                return await super().execute(query, *arguments, **options)
         with self._watched():
-            return await super().execute(*arguments, **options)
+            return await super().execute(query, *arguments, **options)
 
     async def executemany(self, *arguments: Any, **options: Any) -> Any:
         """As asyncpg's, watched."""
@@ -45,17 +49,22 @@ class WatchedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has
 
     async def fetchrow(self, *arguments: Any, **options: Any) -> Any:
         """As asyncpg's, for at most 5 s: SQLAlchemy asks so whether a connection still works."""
-        try:
-            async with asyncio.timeout(_PING_S):
-                return await super().fetchrow(*arguments, **options)
-        except TimeoutError:
-            self.terminate()
-            raise
+        async with self._quickly():
+            return await super().fetchrow(*arguments, **options)
 
     async def prepare(self, *arguments: Any, **options: Any) -> "_WatchedStatement":
         """As asyncpg's, watched, and so is the statement."""
         with self._watched():
             return _WatchedStatement(self, await super().prepare(*arguments, **options))
+
+    @contextlib.asynccontextmanager
+    async def _quickly(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(_PING_S):
+                yield
+        except TimeoutError:
+            self.terminate()
+            raise
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
@@ -72,13 +81,14 @@ class WatchedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has
     async def _look(self) -> None:
         # The answer may be on its way when the server has ended its work, so it has to say so twice.
         idle = 0
-        while idle < 2:
-            idle = 0 if await self._is_worked_for() else idle + 1
-            await asyncio.sleep(self.answer_s if idle == 0 else _AGAIN_S)
+        while idle < 2 and (state := await self._state()) is not None:
+            idle = idle + 1 if state == "idle" else 0
+            await asyncio.sleep(_AGAIN_S if idle else self.answer_s)
         _log.warning("PostgreSQL does not answer; the connection is given up")
         self.terminate()
 
-    async def _is_worked_for(self) -> bool:
+    async def _state(self) -> Literal["working", "idle"] | None:
+        # What the server says of this connection; None when it says nothing at all.
         other = None
         try:
             async with asyncio.timeout(2 * CONNECT_S):
@@ -86,13 +96,13 @@ class WatchedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has
                 query = "SELECT state FROM pg_stat_activity WHERE pid = $1"
                 state = await other.fetchval(query, self.get_server_pid())
         except asyncpg.PostgresError:
-            return True  # it answers, though it refuses: too many connections, for example
+            return "working"  # it answers, though it refuses: too many connections, for example
         except (OSError, asyncpg.InterfaceError):  # a TimeoutError is an OSError
-            return False
+            return None
         finally:
             if other is not None:
                 other.terminate()
-        return state is not None and not state.startswith("idle")
+        return "idle" if state is None or state.startswith("idle") else "working"
 
 
 class _WatchedStatement:

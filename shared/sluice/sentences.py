@@ -57,13 +57,22 @@ class Fault(NamedTuple):
 def faults(errors: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
     """Return the faults behind pydantic's or FastAPI's errors; what was tried for one field becomes one sentence."""
     found: dict[tuple[str, str], list[str]] = {}
-    for error in errors:
+    for error in without_consequences(errors):
         source, field = _place(error["loc"] if error["type"] != "json_invalid" else error["loc"][:1])
         said = said_of(error)
         known = found.setdefault((source, field), [])
         if said not in known:
             known.append(said)
     return tuple(Fault(*place, _sentence(*place, said)) for place, said in found.items())
+
+
+def without_consequences(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the errors without those of lists that only seem too short, because an item of theirs is wrong."""
+    return [one for one in errors if not (one["type"] == "too_short" and _holds_another(one["loc"], errors))]
+
+
+def _holds_another(place: Sequence[str | int], errors: Sequence[Mapping[str, Any]]) -> bool:
+    return any(len(one["loc"]) > len(place) and one["loc"][: len(place)] == place for one in errors)
 
 
 def is_broken_json(errors: Sequence[Mapping[str, Any]]) -> bool:

@@ -13,12 +13,14 @@ import asyncpg
 import psutil
 import pytest
 from sqlalchemy import text
+from tests.integration.databases import fresh_database
+from tests.integration.gateway.control_plane import running_gateway
 from tests.integration.shared.silent_link import link_to_postgres
 
 from sluice.db import Database, open_database
 from sluice.errors import DependencyUnavailable
 from sluice.health import failing
-from sluice.testing import platform_settings, postgres_server
+from sluice.testing import admin_headers, platform_settings, postgres_server
 
 pytestmark = pytest.mark.integration
 
@@ -95,6 +97,25 @@ async def test_a_stopped_server_hangs_nobody_and_is_told(server: Server, tmp_pat
         assert time.monotonic() - began < 25
         await database.ping()  # it is there again, and so are we
         assert await failing({"sql": database.ping}) == {}
+
+
+async def test_the_admin_api_says_that_the_database_is_away(
+    server: Server, flushed_valkey: str, tmp_path: Path
+) -> None:
+    url, processes = server
+    mine = await asyncio.to_thread(fresh_database, url)
+    platform = platform_settings(tmp_path, database_url=mine, redis_url=flushed_valkey)
+    async with running_gateway(platform) as gateway:
+        made = await gateway.client.post("/admin/keys", json={"name": "k", "tenant": "t"}, headers=admin_headers())
+        key = {"authorization": f"Bearer {made.json()['key']}"}
+        with stopped(processes()):
+            began = time.monotonic()
+            listed = gateway.client.get("/admin/keys", headers=admin_headers())
+            own = gateway.client.get("/v1/files", headers=key)
+            answers = [answer.status_code for answer in await asyncio.gather(listed, own)]
+            assert answers == [503, 503]
+            assert time.monotonic() - began < 25
+        assert (await gateway.client.get("/admin/keys", headers=admin_headers())).status_code == 200
 
 
 async def test_a_server_that_accepts_and_never_answers_is_given_up(tmp_path: Path) -> None:

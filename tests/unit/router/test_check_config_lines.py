@@ -71,7 +71,12 @@ MISTAKES = (
     ("fallbacks: [big]", "fallbacks: [gone]", "line 15: routes[0] (auto).fallbacks names gone, which is not defined"),
     ("  - name: default", "  - nam: default", "line 17: policies[0].nam: there is no such field; did you mean 'name'?"),
     ("enforce", "on", "line 18: policies[0] (default).guard_input: must be 'off', 'observe' or 'enforce'"),
-    ("name: big", "name: small", "model or route named twice: small; give each its own name"),
+    ("name: big", "name: small", "line 8: models[1]: model or route named twice: small; give each its own name"),
+    (
+        "base_url: https://api.example/v1",
+        "base_url: api.example",
+        "line 11: models[1] (big).deployments[0] (big-1).base_url",
+    ),
 )
 
 
@@ -86,6 +91,7 @@ def test_a_mistake_is_explained_with_its_line(right: str, wrong: str, said: str)
     with pytest.raises(ModelsFileError) as refused:
         parse(yaml.safe_load(text), "models.yaml", lambda place: f"line {line_of(text, place)}: ")
     assert said in refused.value.detail
+    assert ("must not be empty" in refused.value.detail) is ("must not be empty" in said)
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,8 @@ def rendered(exc: ApiError | SluiceError | RequestValidationError | HTTPExceptio
 
 
 def _nothing_at(path: str) -> str:
+    if path == "/v1/responses/input_tokens":
+        return "Prompts are counted by POST /v1/messages/count_tokens, in Anthropic's form, for every model that can."
     if path.startswith(("/v1/responses/", "/v1/conversations")):
         return _KEPT_NOWHERE
     return "There is nothing at this path. The API reference lists what the gateway answers."

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from sluice.sentences import said_of
+from sluice.sentences import said_of, without_consequences
 from sluice_inference.domain.specs import Hardware, LlamaCppSpec, RemoteSpec, ScalingGroup, Speculation, VllmSpec
 
 _BACKENDS: dict[object, type[BaseModel]] = {"llamacpp": LlamaCppSpec, "vllm": VllmSpec, "remote": RemoteSpec}
@@ -14,14 +14,8 @@ _PARTS: dict[object, type[BaseModel]] = {"speculation": Speculation, "hardware":
 
 
 def described(error: ValidationError, line_of: Callable[[Sequence[str | int]], str]) -> str:
-    """Return all problems with their lines and places; a list that seems too short because an item of it is wrong is no problem of its own."""
-    items = error.errors()
-    told = [item for item in items if not (item["type"] == "too_short" and _holds_another(item["loc"], items))]
-    return "; ".join(f"{line_of(item['loc'])}{_sentence(item)}" for item in told)
-
-
-def _holds_another(place: Sequence[str | int], items: Iterable[Any]) -> bool:
-    return any(len(item["loc"]) > len(place) and item["loc"][: len(place)] == place for item in items)
+    """Return all problems with their lines and places."""
+    return "; ".join(f"{line_of(item['loc'])}{_sentence(item)}" for item in without_consequences(error.errors()))
 
 
 def _sentence(item: Any) -> str:

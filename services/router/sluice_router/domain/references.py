@@ -12,7 +12,7 @@ Section = Literal["models", "routes", "policies", "aliases"]
 class Misfit(NamedTuple):
     """What does not fit: the entry (its section, place there and name), the field, and a sentence that follows the field.
 
-    A name that is given twice has no field; its sentence stands alone.
+    A name that is given twice has no field; its sentence says it all.
     """
 
     section: Section
@@ -24,7 +24,7 @@ class Misfit(NamedTuple):
     def __str__(self) -> str:
         """Return the sentence with its place in a file."""
         if not self.field:
-            return self.said
+            return f"{self.section}[{self.at}]: {self.said}"
         dot = f".{self.field}" if self.field != "kind" else ""
         return f"{self.section}[{self.at}] ({self.name}){dot} {self.said}"
 

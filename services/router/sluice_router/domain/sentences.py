@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sluice.sentences import said_of
+from sluice.sentences import said_of, without_consequences
 from sluice_router.domain.base_url import WANTED
 
 Lines = Callable[[Sequence[str | int]], str]
@@ -16,7 +16,9 @@ _PLACE = re.compile(r"(models|routes|policies|aliases)\[(\d+)\](?: \([^)]*\))?((
 
 def described(error: ValidationError, raw: Any, fields: Collection[str], line_of: Lines = lambda _: "") -> str:
     """Return all problems: line and path in the file, name of the entry, what is wrong; `fields` may be suggested."""
-    return "; ".join(said for item in error.errors() for said in _described(item, raw, fields, line_of))
+    return "; ".join(
+        said for item in without_consequences(error.errors()) for said in _described(item, raw, fields, line_of)
+    )
 
 
 def _described(item: Mapping[str, Any], raw: Any, fields: Collection[str], line_of: Lines) -> Iterable[str]:

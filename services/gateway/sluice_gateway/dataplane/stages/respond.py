@@ -67,7 +67,7 @@ class Respond:
         if ctx.endpoint.is_media:
             ctx.units = units_of(ctx.endpoint.kind, ctx.fields, found, 0 if ctx.form is None else ctx.form.size)
         shown = found
-        if not ctx.plan.direct:
+        if not ctx.plan.direct and not ctx.endpoint.counts:
             shown = await self._processed(ctx, found)
         elif ctx.body.extension is not None:
             shown = with_citations(found, ctx)
