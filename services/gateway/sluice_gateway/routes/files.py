@@ -99,7 +99,7 @@ async def create_file(request: Request, key: KeyDep, deps: DepsDep) -> FileObjec
     return file
 
 
-@router.get("", summary="List files")
+@router.get("", summary="List files", responses=public_errors(400))
 async def list_files(
     key: KeyDep,
     deps: DepsDep,
