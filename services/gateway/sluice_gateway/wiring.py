@@ -306,7 +306,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         prompt_usage = PromptUsageStore(database)
         prompt_feedback = FeedbackOfPrompts(FeedbackClient(client("feedback")))
 
-        shelf = open_shelf(platform, settings, database, clock)
+        shelf = open_shelf(platform, settings, database, clock, retrieval)
         batches = BatchStore(database, settings.batch_max_bytes, settings.batch_keep_s)
         batch_queue = CeleryBatchQueue(TaskSender(make_celery("gateway", platform)))
         batch_metrics = BatchApiMetrics(registry)

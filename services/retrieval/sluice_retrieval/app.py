@@ -30,6 +30,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
             tables.router,
             images.router,
             files.router,
+            files.forgetting,
             search.router,
             embeddings.router,
             similarity.router,

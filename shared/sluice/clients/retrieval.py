@@ -1,6 +1,7 @@
 """The typed client of the retrieval service."""
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from sluice.clients.http import ServiceClient
 from sluice.contracts.embeddings import EmbeddingReply, EmbeddingRequest
@@ -76,6 +77,11 @@ class RetrievalClient:
         """Delete a document."""
         path = f"{_STORES}/{store_id}/documents/{document_id}"
         return await self.http.request("DELETE", path, reply=Deleted, tenant=tenant)
+
+    async def forget_file(self, file_id: str, *, tenant: str) -> Deleted:
+        """Take a file out of all of a tenant's stores; one that is in none is no error."""
+        path = f"/internal/files/{quote(file_id, safe='')}"
+        return await self.http.request("DELETE", path, reply=Deleted, tenant=tenant, idempotent=True)
 
     async def search(
         self, store_id: str, body: SearchRequest, *, tenant: str, timeout_s: float | None = None

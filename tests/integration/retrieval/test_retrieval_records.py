@@ -15,10 +15,10 @@ from sluice.contracts.vector_files import StoreExpiry, VectorStoreUpdate
 from sluice.db import Database, open_database
 from sluice.testing import platform_settings
 from sluice_retrieval.__main__ import MIGRATIONS
-from sluice_retrieval.domain.errors import DocumentNotFound, StoreNotFound
+from sluice_retrieval.domain.errors import DocumentNotFound, StoreExpired, StoreNotFound
 from sluice_retrieval.domain.library import DocumentDetails, Done, Job
 from sluice_retrieval.domain.points import Selector
-from sluice_retrieval.store.files import Files
+from sluice_retrieval.store.files import Files, NewFile
 from sluice_retrieval.store.jobs import IngestJobs
 from sluice_retrieval.store.library import Library
 from sluice_retrieval.store.spaces import SpaceRecords
@@ -78,7 +78,7 @@ async def test_a_document_goes_its_way(library: Library, database: Database) -> 
     await jobs.finish([Done(job, 4, 40, {"en"})], now=NOW)
     assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ()
     assert await jobs.claim("acme", "doc_1", NOW, NOW + 10) == "done"
-    store = await library.store("acme", "vs_1")
+    store = await library.store("acme", "vs_1", NOW)
     assert (store.documents, store.chunks, store.metadata) == (1, 4, {"a": "b"})
     await add(library, "doc_2", "b.txt")
     other = await jobs.claim("acme", "doc_2", NOW, NOW + 10)
@@ -210,7 +210,7 @@ async def test_a_failed_replacement_leaves_the_old_one(library: Library, databas
     await jobs.fail(new, "No words.")
     states = {item.id: item.status for item in await library.documents("acme", "vs_1", PageQuery(), None)}
     assert states == {"doc_1": "ready", "doc_2": "failed"}
-    assert (await library.store("acme", "vs_1")).chunks == 1
+    assert (await library.store("acme", "vs_1", NOW)).chunks == 1
 
 
 async def test_a_deleted_store_takes_its_documents_along(library: Library, database: Database) -> None:
@@ -342,6 +342,7 @@ async def test_the_version_of_a_store_changes_with_what_a_search_finds(library: 
         await change()
         seen.append(await _version(library))
     await add(library, "doc_2")
+    assert (await library.store("acme", "vs_1", NOW + 86_399)).status == "in_progress"
     assert await jobs.expire({}, NOW + 2 * 86_400) == 1
     seen.append(await _version(library))
     assert seen == sorted(set(seen)), "each change gives a version that was not there before"
@@ -349,6 +350,58 @@ async def test_the_version_of_a_store_changes_with_what_a_search_finds(library: 
         await library.remove_document("acme", "vs_1", "doc_none")
     assert await _version(library) == seen[-1]
     assert (await library.scope("acme", ["vs_2"])).versions == {"vs_2": 0}
+
+
+async def test_a_store_whose_time_is_over_says_so_and_takes_nothing(library: Library, database: Database) -> None:
+    await library.update_store("acme", "vs_1", VectorStoreUpdate(expires_after=StoreExpiry(days=1)), NOW)
+    await add(library, "doc_1", created_at=NOW + 86_399)
+    late = NOW + 86_400
+    assert (await library.store("acme", "vs_1", late - 1)).status == "in_progress"
+    assert (await library.store("acme", "vs_1", late)).status == "expired"
+    assert [one.status for one in await library.stores("acme", PageQuery(), late)] == ["expired"]
+    with pytest.raises(StoreExpired):
+        await add(library, "doc_2", created_at=late)
+    file = NewFile("doc_3", "file_1", "a.txt", 5, {}, None)
+    with pytest.raises(StoreExpired):
+        await Files(database).add("acme", "vs_1", [file], None, late, late)
+    await library.update_store("acme", "vs_1", VectorStoreUpdate(name="again"), late)
+    await add(library, "doc_2", created_at=late)
+
+
+async def test_a_batch_is_cancelled_only_where_something_of_it_waits(library: Library, database: Database) -> None:
+    files, jobs = Files(database), IngestJobs(database, max_attempts=5)
+    for name in ("one", "two"):
+        rows = [NewFile(f"doc_{name}_{at}", f"file_{name}_{at}", f"{name}{at}.txt", 5, {}, None) for at in (1, 2)]
+        await files.add("acme", "vs_1", rows, f"batch_{name}", NOW, NOW)
+    for document in ("doc_one_1", "doc_one_2", "doc_two_1"):
+        job = await jobs.claim("acme", document, NOW, NOW + 10)
+        assert isinstance(job, Job)
+        await jobs.keep_text(job, "text", "text/plain", "0" * 64)
+        await jobs.finish([Done(job, 1, 1, {"en"})], now=NOW)
+    for name, status, cancelled in (("one", "completed", 0), ("two", "cancelled", 1)):
+        await files.cancel("acme", "vs_1", f"batch_{name}")
+        batch = await files.batch("acme", "vs_1", f"batch_{name}")
+        assert (batch.status, batch.file_counts.cancelled) == (status, cancelled)
+
+
+async def test_a_file_is_forgotten_in_all_stores_of_its_tenant_alone(library: Library, database: Database) -> None:
+    files, jobs = Files(database), IngestJobs(database, max_attempts=5)
+    for tenant, store in (("acme", "vs_1"), ("acme", "vs_2"), ("other", "vs_3")):
+        if store != "vs_1":
+            made = VectorStore(id=store, name="", created_at=1, documents=0, chunks=0, chunking=ChunkingOptions())
+            await library.add_store(tenant, made)
+        rows = [NewFile(f"doc_{store}_{at}", f"file_{at}", "a.txt", 5, {}, None) for at in (1, 2)]
+        await files.add(tenant, store, rows, None, NOW, NOW)
+    before = await _version(library)
+    assert await files.forget("acme", "file_1") == 2
+    assert await files.forget("acme", "file_1") == 0
+    assert await _version(library) > before
+    assert sorted(one.selector for one in await jobs.removals(9)) == [
+        Selector("acme", "vs_1", "doc_vs_1_1"),
+        Selector("acme", "vs_2", "doc_vs_2_1"),
+    ]
+    left = [(await library.store(*where, NOW)).documents for where in (("acme", "vs_1"), ("other", "vs_3"))]
+    assert left == [1, 2]
 
 
 async def _version(library: Library) -> int:
@@ -435,6 +488,6 @@ async def test_small_documents_are_taken_together_and_made_ready_together(librar
     )  # what was begun before goes alone, as does who it stands before
     assert sorted(job.document_id for job in again) in (["doc_1"], ["doc_4"])
     await jobs.finish([Done(first, 1, 3, {"en"}), *(Done(job, 1, 3, {"de"}) for job in taken)], now=NOW)
-    store = await library.store("acme", "vs_1")
+    store = await library.store("acme", "vs_1", NOW)
     assert (store.file_counts.completed, store.chunks) == (2, 2)  # the newer a.txt has taken the older one's place
     assert [one.selector.document_id for one in await jobs.removals(9)] == ["doc_1"]

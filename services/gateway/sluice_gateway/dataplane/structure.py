@@ -35,7 +35,8 @@ _WITH_SCHEMAS = ("response_format", "json_schema", "tools")
 _OBJECT = {"type": "object"}
 _MOST_CHOICES = 1000
 _MOST_LETTERS = 50_000
-STRUCTURED = frozenset({"response_format", "structured_outputs", "tools", *_GUIDED})
+_CALLS = ("tools", "tool_choice")
+STRUCTURED = frozenset({"response_format", "structured_outputs", *_CALLS, *_GUIDED})
 
 
 class TextForm(NamedTuple):
@@ -120,7 +121,7 @@ def _strict(tool: Any) -> Any:
 def _form_in_terms_of(engine: str, form: TextForm, fields: Fields, kind: Kind) -> Fields:
     if form.field == "response_format" and kind == "chat":
         return fields
-    out = {name: value for name, value in fields.items() if name not in STRUCTURED or name == "tools"}
+    out = {name: value for name, value in fields.items() if name not in STRUCTURED or name in _CALLS}
     if engine == VLLM:
         given = fields.get("structured_outputs")
         name = next(name for name, known in _OUTPUTS.items() if known == form.kind)
@@ -228,6 +229,8 @@ def _schema(value: Any, where: str) -> Any:
 
 def _tools(fields: Fields) -> Tools | None:
     given, choice = fields.get("tools"), fields.get("tool_choice")
+    if not given and (choice == "required" or type(choice) is dict):
+        raise wrong_value("tool_choice", "demands a call, and there are no `tools`. Send them, or leave it out.")
     if type(given) is not list or not given or choice == "none":
         return None
     functions = [tool.get("function") for tool in given if type(tool) is dict and tool.get("type") == "function"]

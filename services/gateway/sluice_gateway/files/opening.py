@@ -5,13 +5,19 @@ from sluice.db import Database
 from sluice.ids import new_id
 from sluice.settings import PlatformSettings
 from sluice_gateway.adapters.blob_store import open_blobs
-from sluice_gateway.files.shelf import Shelf
+from sluice_gateway.files.shelf import Shelf, StoresOfFiles
 from sluice_gateway.files.store import FileStore
 from sluice_gateway.settings import Settings
 
 
-def open_shelf(platform: PlatformSettings, settings: Settings, database: Database, clock: Clock) -> Shelf:
-    """Return the files of all tenants, as gateways and workers see them."""
+def open_shelf(
+    platform: PlatformSettings,
+    settings: Settings,
+    database: Database,
+    clock: Clock,
+    stores: StoresOfFiles | None = None,
+) -> Shelf:
+    """Return the files of all tenants, as gateways and workers see them; who removes files names the vector stores."""
     return Shelf(
         store=FileStore(database),
         blobs=open_blobs(platform, settings),
@@ -19,4 +25,5 @@ def open_shelf(platform: PlatformSettings, settings: Settings, database: Databas
         new_id=new_id,
         max_bytes=settings.max_file_bytes,
         batch_keep_s=settings.batch_keep_s,
+        stores=stores,
     )

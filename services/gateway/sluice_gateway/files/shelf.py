@@ -1,19 +1,22 @@
 """Takes, shows and removes files: the record and the content together."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from sluice.blobs import Blobs, BlobWriter
 from sluice.clock import Clock
 from sluice.contracts.files import FileObject
+from sluice.errors import SluiceError
 from sluice_gateway.adapters.form import read_upload
 from sluice_gateway.domain.file_errors import FileTooLarge
 from sluice_gateway.domain.files import Content, Span, new_file, wanted_span
-from sluice_gateway.files.store import FileStore
+from sluice_gateway.files.store import FileStore, Removing
 
+_log = logging.getLogger(__name__)
 _FORM_OVERHEAD = 64 * 1024
 
 
@@ -26,6 +29,17 @@ class Opened(NamedTuple):
     chunks: AsyncIterator[bytes]
 
 
+class StoresOfFiles(Protocol):
+    """Vector stores, which hold what files say.
+
+    When they are away the file is deleted all the same; the sweep asks again until they answer, and its text may be found until then.
+    """
+
+    async def forget_file(self, file_id: str, *, tenant: str) -> object:
+        """Take a file out of all stores of a tenant; one that is in none is no error."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Shelf:
     """Files of all tenants. `max_bytes` bounds one upload; a batch's files are kept `batch_keep_s` unless said otherwise."""
@@ -36,6 +50,7 @@ class Shelf:
     new_id: Callable[[str], str]
     max_bytes: int
     batch_keep_s: int
+    stores: StoresOfFiles | None = None
 
     async def receive(
         self, tenant: str, key_id: str, content_type: str, length: int | None, body: AsyncIterator[bytes]
@@ -93,25 +108,38 @@ class Shelf:
         return Opened(file, size, span, chunks)
 
     async def remove(self, tenant: str, file_id: str) -> None:
-        """Remove a file that no open batch needs.
+        """Remove a file that no open batch needs, also from vector stores.
 
         Raises:
             FileNotFound: this tenant has none of this id.
             FileInUse: a batch that has not ended needs it.
         """
-        await self.store.remove(tenant, file_id)
-        await self._clear(file_id)
+        await self._clear(await self.store.remove(tenant, file_id))
 
     async def sweep(self) -> int:
         """Remove what has expired and what crashes and outages have left; return how many files that were."""
         found = await self.store.to_remove(self.clock.now())
-        for file_id in found:
-            await self._clear(file_id)
-        return len(found)
+        removed, answers = 0, True
+        for file in found:
+            gone = await self._clear(file, ask=answers)
+            removed, answers = removed + gone, answers and gone
+        return removed
 
-    async def _clear(self, file_id: str) -> None:
-        await self.blobs.remove(file_id)
-        await self.store.forget(file_id)
+    async def _clear(self, file: Removing, *, ask: bool = True) -> bool:
+        """Remove what is kept of a file; return whether that was all. What vector stores hold is tried again by the next sweep."""
+        gone = not file.in_stores or self.stores is None or (ask and await self._forgotten(self.stores, file))
+        await self.blobs.remove(file.id)
+        if gone:
+            await self.store.forget(file.id)
+        return gone
+
+    async def _forgotten(self, stores: StoresOfFiles, file: Removing) -> bool:
+        try:
+            await stores.forget_file(file.id, tenant=file.tenant)
+        except SluiceError as exc:
+            _log.warning("vector stores may still hold the deleted file %s: %s", file.id, exc.detail)
+            return False
+        return True
 
     def _too_large(self) -> FileTooLarge:
         return FileTooLarge(

@@ -1,6 +1,6 @@
 """Queries for files; every query that a caller causes names the tenant."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, and_, delete, or_, select, update
 
@@ -14,6 +14,14 @@ from sluice_gateway.domain.files import PageOfFiles
 from sluice_gateway.files.tables import FileRow
 
 _UNFINISHED_AFTER_S = 24 * 3600
+
+
+class Removing(NamedTuple):
+    """A file that is gone for its tenant, and whether vector stores may hold its text."""
+
+    id: str
+    tenant: str
+    in_stores: bool
 
 
 class FileStore:
@@ -72,8 +80,17 @@ class FileStore:
         async with self._database.read() as session:
             return [shown_file(row) for row in await session.scalars(query)]
 
-    async def remove(self, tenant: str, file_id: str) -> None:
-        """Hide a file for good; its content can then be removed.
+    async def note_reader(self, tenant: str, file_id: str) -> None:
+        """Note that vector stores may hold a file's text from now on."""
+        async with self._database.write() as session:
+            await session.execute(
+                update(FileRow)
+                .where(FileRow.id == file_id, FileRow.tenant == tenant, ~FileRow.in_stores)
+                .values(in_stores=True)
+            )
+
+    async def remove(self, tenant: str, file_id: str) -> Removing:
+        """Hide a file for good, and return it; its content can then be removed.
 
         Raises:
             FileNotFound: this tenant has none of this id.
@@ -89,9 +106,10 @@ class FileStore:
             if user is not None:
                 raise FileInUse(f"The batch {user} needs this file; cancel it or wait for its end.")
             row.state = "removing"
+            return Removing(row.id, row.tenant, row.in_stores)
 
-    async def to_remove(self, now: float, limit: int = 100) -> list[str]:
-        """Hide files that have expired and uploads that were cut off; return all whose content is to be removed."""
+    async def to_remove(self, now: float, limit: int = 100) -> list[Removing]:
+        """Hide files that have expired and uploads that were cut off; return all whose content is to be removed, last those that vector stores may hold."""
         in_use = select(BatchRow.id).where(BatchRow.input_file_id == FileRow.id, BatchRow.status.not_in(ENDED)).exists()
         due = or_(
             FileRow.state == "removing",
@@ -99,13 +117,16 @@ class FileStore:
             and_(FileRow.state == "ready", FileRow.expires_at <= now, ~in_use),
         )
         async with self._database.read() as session:
-            found = list(await session.scalars(select(FileRow.id).where(due).limit(limit)))
+            first = select(FileRow.id).where(due).order_by(FileRow.in_stores, FileRow.id)
+            found = list(await session.scalars(first.limit(limit)))
         if found:
             async with self._database.write() as session:
                 await session.execute(update(FileRow).where(FileRow.id.in_(found), due).values(state="removing"))
-                removing = select(FileRow.id).where(FileRow.id.in_(found), FileRow.state == "removing")
-                return list(await session.scalars(removing))
-        return found
+                removing = select(FileRow.id, FileRow.tenant, FileRow.in_stores).where(
+                    FileRow.id.in_(found), FileRow.state == "removing"
+                )
+                return [Removing(*row) for row in await session.execute(removing)]
+        return []
 
     async def forget(self, file_id: str) -> None:
         """Delete the record of a file whose content is gone."""

@@ -1,6 +1,6 @@
 """The table of files."""
 
-from sqlalchemy import BigInteger, Index, String
+from sqlalchemy import BigInteger, Boolean, Index, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sluice_gateway.tables import Base
@@ -10,7 +10,8 @@ class FileRow(Base):
     """A file; its content is the blob of the same name.
 
     `state`: `uploading` (its content is still coming), `ready`, or `removing` (its content is to be removed, then the row). So
-    no content is ever without a row, and whatever a crash cuts off is cleared by the next sweep.
+    no content is ever without a row, and whatever a crash cuts off is cleared by the next sweep. `in_stores` says that the retrieval
+    service has looked at it, so that vector stores may hold its text.
     """
 
     __tablename__ = "files"
@@ -30,3 +31,4 @@ class FileRow(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[int] = mapped_column(BigInteger)
     expires_at: Mapped[int | None] = mapped_column(BigInteger)
+    in_stores: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())

@@ -42,7 +42,7 @@ async def create_batch(
     return stored.batch
 
 
-@router.get("", summary="List batches")
+@router.get("", summary="List batches", responses=public_errors(400))
 async def list_batches(
     key: KeyDep,
     deps: DepsDep,

@@ -23,7 +23,8 @@ from sluice_gateway.wiring import DepsDep
 router = APIRouter(prefix="/v1/files", tags=["files"], route_class=PublicRoute)
 
 _api_key = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key of the gateway (`sk-…`)")
-_READERS = frozenset({"finetune", "finetune-worker", "retrieval"})
+_OF_STORES = "retrieval"
+_READERS = frozenset({"finetune", "finetune-worker", _OF_STORES})
 _FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -47,9 +48,10 @@ _CONTENT: dict[str, Any] = {"content": {"application/octet-stream": {"schema": {
 
 
 class Reader(NamedTuple):
-    """Whose files may be read."""
+    """Whose files may be read, and the service that reads, if it is one."""
 
     tenant: str
+    service: str | None = None
 
 
 async def require_file_reader(request: Request, deps: DepsDep, _: Annotated[object, Depends(_api_key)]) -> Reader:
@@ -61,18 +63,19 @@ async def require_file_reader(request: Request, deps: DepsDep, _: Annotated[obje
         token = bearer_token(authorization)
         if token is None:
             raise
-        tenant = _read_for(deps, token.decode("latin-1"))
-        if tenant is None:
+        reader = _read_for(deps, token.decode("latin-1"))
+        if reader is None:
             raise
-        return Reader(tenant)
+        return reader
 
 
-def _read_for(deps: DepsDep, token: str) -> str | None:
+def _read_for(deps: DepsDep, token: str) -> Reader | None:
     try:
         caller = deps.tokens.verify(token, "gateway")
     except Unauthorized:
         return None
-    return caller.tenant if caller.role == "service" and caller.subject in _READERS else None
+    reads = caller.role == "service" and caller.subject in _READERS
+    return Reader(caller.tenant, caller.subject) if reads else None
 
 
 FileReaderDep = Annotated[Reader, Depends(require_file_reader)]
@@ -96,7 +99,7 @@ async def create_file(request: Request, key: KeyDep, deps: DepsDep) -> FileObjec
     return file
 
 
-@router.get("", summary="List files")
+@router.get("", summary="List files", responses=public_errors(400))
 async def list_files(
     key: KeyDep,
     deps: DepsDep,
@@ -113,6 +116,8 @@ async def list_files(
 @router.get("/{file_id}", summary="Get a file's record", responses=public_errors(404))
 async def get_file(file_id: PathId, reader: FileReaderDep, deps: DepsDep) -> FileObject:
     """Return what is known of a file."""
+    if reader.service == _OF_STORES:
+        await deps.files.store.note_reader(reader.tenant, file_id)
     return await deps.files.store.get(reader.tenant, file_id)
 
 
@@ -148,6 +153,6 @@ async def get_file_content(
 
 @router.delete("/{file_id}", summary="Delete a file", responses=public_errors(404, 409))
 async def delete_file(file_id: PathId, key: KeyDep, deps: DepsDep) -> FileDeleted:
-    """Remove a file that no open batch needs."""
+    """Remove a file that no open batch needs, and take it out of all vector stores."""
     await deps.files.remove(key.tenant, file_id)
     return FileDeleted(id=file_id)

@@ -73,7 +73,7 @@ async def create_prompt(body: CreatePrompt, key: KeyDep, deps: DepsDep) -> Promp
     return await deps.prompts.add(new_id("prompt"), key.tenant, key.key_id, body, deps.clock.now())
 
 
-@router.get("", summary="List prompts")
+@router.get("", summary="List prompts", responses=public_errors(400))
 async def list_prompts(query: Annotated[PromptQuery, Query()], key: KeyDep, deps: DepsDep) -> Page[Prompt]:
     """List the tenant's prompts, newest first."""
     rows = await deps.prompts.page(key.tenant, limit=query.limit, after=query.after, order=query.order)

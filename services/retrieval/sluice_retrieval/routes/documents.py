@@ -94,6 +94,7 @@ async def add_document(store_id: str, request: Request, caller: CallerDep, deps:
         metadata=body.metadata,
     )
     await deps.library.add_document(caller.tenant, document, body.text, now + _GRACE_S, picture)
+    deps.activity.touch(store_id, now)
     deps.sending.wake()
     deps.dispatch.tell(Waiting(caller.tenant, store_id, document.id))
     return document

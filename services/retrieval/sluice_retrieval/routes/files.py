@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from sluice.auth import CallerDep
 from sluice.contracts.paging import Page
@@ -23,7 +23,7 @@ from sluice.contracts.vector_files import (
     TextPart,
     VectorStoreFile,
 )
-from sluice.errors import DependencyUnavailable, Unauthorized, problem_responses
+from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
 from sluice.ids import new_id
 from sluice_retrieval.domain.chunking import effective
 from sluice_retrieval.domain.documents import check_plain, check_size
@@ -45,6 +45,16 @@ _GRACE_S = 5.0
 _AT_ONCE = 8
 _REFUSED = (DocumentNotFound, DocumentUnreadable, DocumentTooLarge, DocumentTypeUnknown, DependencyUnavailable)
 
+
+async def require_gateway(caller: CallerDep) -> None:
+    """Let only the gateway in, which keeps the files."""
+    if caller.role != "service" or caller.subject != "gateway":
+        raise Forbidden("Only the gateway, which keeps the files, may use this.")
+
+
+forgetting = APIRouter(
+    tags=["internal"], dependencies=[Depends(require_gateway)], responses=problem_responses(Unauthorized, Forbidden)
+)
 router = APIRouter(
     prefix="/v1/vector_stores/{store_id}",
     tags=["files"],
@@ -137,7 +147,7 @@ async def get_batch(store_id: str, batch_id: str, caller: CallerDep, deps: DepsD
 
 @router.post("/file_batches/{batch_id}/cancel", summary="Cancel a batch", responses=problem_responses(BatchNotFound))
 async def cancel_batch(store_id: str, batch_id: str, caller: CallerDep, deps: DepsDep) -> FileBatch:
-    """Keep the files that no worker has begun from being ingested; those that are begun go on."""
+    """Keep the files that no worker has begun from being ingested; those that are begun go on, and a batch that is through stays so."""
     await deps.files.cancel(caller.tenant, store_id, batch_id)
     return await deps.files.batch(caller.tenant, store_id, batch_id)
 
@@ -151,11 +161,19 @@ async def list_batch(
     return Page[VectorStoreFile].of(await deps.files.page(caller.tenant, store_id, page, batch_id), page.limit)
 
 
+@forgetting.delete("/internal/files/{file_id}", summary="Take a file out of all stores")
+async def forget_file(file_id: str, caller: CallerDep, deps: DepsDep) -> Deleted:
+    """Take a file that was deleted out of all stores of its tenant; searches no longer find it from now on."""
+    if await deps.files.forget(caller.tenant, file_id):
+        deps.removing.wake()
+    return Deleted(id=file_id, object="vector_store.file.deleted")
+
+
 async def add_entries(
     deps: Deps, tenant: str, store_id: str, entries: Sequence[BatchEntry], batch_id: str | None
 ) -> None:
     """Look the files up at the gateway, record them and send their jobs."""
-    store = await deps.library.store(tenant, store_id)  # before anybody is asked about the files
+    store = await deps.library.store(tenant, store_id, deps.clock.now())  # before anybody is asked about the files
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def made(entry: BatchEntry) -> NewFile:

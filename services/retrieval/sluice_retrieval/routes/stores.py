@@ -57,7 +57,7 @@ async def create_store(body: VectorStoreCreate, caller: CallerDep, deps: DepsDep
         except SluiceError:
             await deps.library.remove_store(caller.tenant, store.id)
             raise
-    return await deps.library.store(caller.tenant, store.id)
+    return await deps.library.store(caller.tenant, store.id, deps.clock.now())
 
 
 class StoreQuery(PageQuery):
@@ -69,13 +69,13 @@ class StoreQuery(PageQuery):
 @router.get("", summary="List vector stores")
 async def list_stores(page: Annotated[StoreQuery, Query()], caller: CallerDep, deps: DepsDep) -> Page[VectorStore]:
     """List the tenant's vector stores, newest first unless asked otherwise."""
-    return Page[VectorStore].of(await deps.library.stores(caller.tenant, page), page.limit)
+    return Page[VectorStore].of(await deps.library.stores(caller.tenant, page, deps.clock.now()), page.limit)
 
 
 @router.get("/{store_id}", summary="Get a vector store", responses=problem_responses(StoreNotFound))
 async def get_store(store_id: str, caller: CallerDep, deps: DepsDep) -> VectorStore:
     """Return one vector store with its numbers of documents and chunks."""
-    return await deps.library.store(caller.tenant, store_id)
+    return await deps.library.store(caller.tenant, store_id, deps.clock.now())
 
 
 @router.post(
@@ -86,7 +86,7 @@ async def update_store(store_id: str, body: VectorStoreUpdate, caller: CallerDep
     metadata = body.metadata or {}
     check_plain(body.name or "", *metadata, *metadata.values())
     await deps.library.update_store(caller.tenant, store_id, body, deps.clock.now())
-    return await deps.library.store(caller.tenant, store_id)
+    return await deps.library.store(caller.tenant, store_id, deps.clock.now())
 
 
 @router.delete("/{store_id}", summary="Delete a vector store", responses=problem_responses(StoreNotFound))

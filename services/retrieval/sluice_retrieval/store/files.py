@@ -18,7 +18,7 @@ from sluice.contracts.vector_files import (
 from sluice.db import Database
 from sluice_retrieval.domain.errors import BatchNotFound, DocumentNotFound
 from sluice_retrieval.store.filters import attribute_rows
-from sluice_retrieval.store.library import require_store
+from sluice_retrieval.store.library import require_living_store, require_store
 from sluice_retrieval.store.versions import bump
 from sluice_retrieval.tables import AttributeRow, DocumentRow, FileBatchRow, RemovalRow
 
@@ -51,9 +51,9 @@ class Files:
     async def add(
         self, tenant: str, store_id: str, files: Sequence[NewFile], batch_id: str | None, now: float, send_at: float
     ) -> None:
-        """Record files, and their batch if they have one; a file that is there already is ingested anew."""
+        """Record files, and their batch if they have one; a file that is there already is ingested anew. Raises `StoreExpired` for a store whose time is over."""
         async with self._database.write() as session:
-            await require_store(session, tenant, store_id)
+            await require_living_store(session, tenant, store_id, now)
             if batch_id is not None:
                 session.add(
                     FileBatchRow(id=batch_id, tenant=tenant, store_id=store_id, created_at=now, cancelled=False)
@@ -120,6 +120,19 @@ class Files:
                 raise _no_file(file_id, store_id)
             session.add_all(RemovalRow(tenant=tenant, store_id=store_id, document_id=one) for one in gone)
 
+    async def forget(self, tenant: str, file_id: str) -> int:
+        """Take a file out of all stores of a tenant, and return out of how many; its points are noted for removal."""
+        async with self._database.write() as session:
+            found = await session.execute(
+                delete(DocumentRow)
+                .where(DocumentRow.tenant == tenant, DocumentRow.file_id == file_id)
+                .returning(DocumentRow.id, DocumentRow.store_id)
+            )
+            gone = found.all()
+            await session.run_sync(bump, sorted({store_id for _, store_id in gone}))
+            session.add_all(RemovalRow(tenant=tenant, store_id=store, document_id=one) for one, store in gone)
+            return len({store_id for _, store_id in gone})
+
     async def batch(self, tenant: str, store_id: str, batch_id: str) -> FileBatch:
         """Return a batch and how far it is, or raise `BatchNotFound`."""
         async with self._database.read() as session:
@@ -142,18 +155,19 @@ class Files:
             )
 
     async def cancel(self, tenant: str, store_id: str, batch_id: str) -> None:
-        """Keep what is not begun yet from being ingested."""
+        """Keep what is not begun yet from being ingested; a batch of which nothing waits stays as it is."""
         async with self._database.write() as session:
             await require_store(session, tenant, store_id)
             row = await session.get(FileBatchRow, batch_id)
             if row is None or (row.tenant, row.store_id) != (tenant, store_id):
                 raise _no_batch(batch_id, store_id)
-            row.cancelled = True
-            await session.execute(
+            kept = await session.scalars(
                 update(DocumentRow)
                 .where(DocumentRow.batch_id == batch_id, DocumentRow.status == "queued", DocumentRow.indexed.is_(None))
                 .values(status="cancelled")
+                .returning(DocumentRow.id)
             )
+            row.cancelled = row.cancelled or bool(kept.all())
 
 
 def counts_of(by_status: dict[str, int]) -> FileCounts:

@@ -1,5 +1,6 @@
 """The record of vector stores and documents in SQL."""
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -142,13 +143,13 @@ class Library:
             row.last_active_at = now
             row.version += 1
 
-    async def store(self, tenant: str, store_id: str) -> VectorStore:
+    async def store(self, tenant: str, store_id: str, now: float) -> VectorStore:
         """Return one store, or raise `StoreNotFound`."""
         async with self._database.read() as session:
             row = (await session.execute(_SHOWN.where(_is_store(tenant, store_id)))).first()
             if row is None:
                 raise _no_store(store_id)
-            return _store_of(row)
+            return _store_of(row, now)
 
     async def describes(self, tenant: str, store_id: str) -> bool:
         """Tell whether a model may describe images of a store, or raise `StoreNotFound`."""
@@ -158,12 +159,12 @@ class Library:
             raise _no_store(store_id)
         return bool(found)
 
-    async def stores(self, tenant: str, page: PageQuery) -> list[VectorStore]:
+    async def stores(self, tenant: str, page: PageQuery, now: float) -> list[VectorStore]:
         """Return a page of stores, and one more if there are more; that of memories has an API of its own."""
         shown = _SHOWN.where(StoreRow.tenant == tenant, ~StoreRow.id.startswith(MEMORY_PREFIX, autoescape=True))
         query = _paged(shown, StoreRow.id, page)
         async with self._database.read() as session:
-            return [_store_of(row) for row in (await session.execute(query)).all()]
+            return [_store_of(row, now) for row in (await session.execute(query)).all()]
 
     async def remove_store(self, tenant: str, store_id: str) -> None:
         """Remove a store with its documents; its points are noted for removal."""
@@ -175,9 +176,9 @@ class Library:
     async def add_document(
         self, tenant: str, document: Document, text: str, next_send_at: float, picture: Picture | None = None
     ) -> None:
-        """Record a document and its text as queued, and what was read of an image."""
+        """Record a document and its text as queued, and what was read of an image; raises `StoreExpired` for a store whose time is over."""
         async with self._database.write() as session:
-            await require_store(session, tenant, document.vector_store_id)
+            await require_living_store(session, tenant, document.vector_store_id, document.created_at)
             session.add(
                 DocumentRow(
                     id=document.id,
@@ -281,9 +282,7 @@ class Library:
                 versions[one] = counted
                 rankings[ranking_named(metric, keywords)] = None
         if "expired" in found:
-            raise StoreExpired(
-                f"Vector store {next(iter(found['expired']))!r} has expired. Make a new one, and give it a longer `expires_after`."
-            )
+            raise _expired(next(iter(found["expired"])))
         missing = set(wanted).difference(found.get("store", ()))
         if missing:
             raise _no_store(next(one for one in wanted if one in missing))
@@ -329,11 +328,9 @@ def _stores() -> Select[*tuple[Any, ...]]:
 _SHOWN = _stores()
 
 
-def _store_of(row: Any) -> VectorStore:
+def _store_of(row: Any, now: float) -> VectorStore:
     store, documents, chunks, size, waiting, ready, failed, cancelled = row
-    expires_at = None
-    if store.expires_days is not None:
-        expires_at = int(store.last_active_at + store.expires_days * DAY_S)
+    end = _end_of(store.last_active_at, store.expires_days)
     return VectorStore(
         id=store.id,
         name=store.name,
@@ -342,13 +339,13 @@ def _store_of(row: Any) -> VectorStore:
         chunks=chunks,
         chunking=ChunkingOptions.model_validate(store.chunking),
         metadata=store.details,
-        status="in_progress" if waiting else "completed",
+        status="expired" if end <= now else "in_progress" if waiting else "completed",
         usage_bytes=size,
         file_counts=FileCounts(
             in_progress=waiting, completed=ready, failed=failed, cancelled=cancelled, total=documents
         ),
         expires_after=None if store.expires_days is None else StoreExpiry(days=store.expires_days),
-        expires_at=expires_at,
+        expires_at=None if store.expires_days is None else int(end),
         last_active_at=int(store.last_active_at),
         understand=None if store.understand is None else QueryUnderstanding.model_validate(store.understand),
         captions=store.captions,
@@ -394,6 +391,26 @@ async def require_store(session: ReadSession | AsyncSession, tenant: str, store_
     """Raise `StoreNotFound` unless the tenant has this store."""
     if await session.scalar(select(StoreRow.id).where(_is_store(tenant, store_id))) is None:
         raise _no_store(store_id)
+
+
+async def require_living_store(session: AsyncSession, tenant: str, store_id: str, now: float) -> None:
+    """Raise `StoreNotFound` unless the tenant has this store, and `StoreExpired` where its time is over: what is added then would be removed with the rest."""
+    found = await session.execute(
+        select(StoreRow.last_active_at, StoreRow.expires_days).where(_is_store(tenant, store_id))
+    )
+    row = found.first()
+    if row is None:
+        raise _no_store(store_id)
+    if _end_of(*row) <= now:
+        raise _expired(store_id)
+
+
+def _end_of(last_active_at: float, expires_days: int | None) -> float:
+    return math.inf if expires_days is None else last_active_at + expires_days * DAY_S
+
+
+def _expired(store_id: str) -> StoreExpired:
+    return StoreExpired(f"Vector store {store_id!r} has expired. Make a new one, and give it a longer `expires_after`.")
 
 
 def _no_store(store_id: str) -> StoreNotFound:

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 
 import httpx
 import openai
@@ -55,6 +56,36 @@ async def test_the_official_client_makes_lists_reads_and_deletes(gateway: Gatewa
     assert not (gateway.deps.platform.data_dir / "gateway" / "files" / first.id).exists()
 
 
+class Stores:
+    """Vector stores that note what they are to forget."""
+
+    def __init__(self) -> None:
+        self.forgotten: list[tuple[str, str]] = []
+
+    async def forget_file(self, file_id: str, *, tenant: str) -> None:
+        self.forgotten.append((file_id, tenant))
+
+
+async def test_a_file_leaves_vector_stores_also_when_they_are_away_for_a_while(gateway: Gateway) -> None:
+    client, files = await sdk(gateway), gateway.deps.files
+    plain, read = [await client.files.create(file=("x", b"x"), purpose="user_data") for _ in range(2)]
+    reader = service_headers("gateway", "acme", subject="retrieval")
+    for _ in range(2):
+        assert (await gateway.client.get(f"/v1/files/{read.id}", headers=reader)).status_code == 200
+    for file in (plain, read):
+        assert (await client.files.delete(file.id)).deleted  # the retrieval service is not there
+        with pytest.raises(openai.NotFoundError):
+            await client.files.retrieve(file.id)
+        assert not (gateway.deps.platform.data_dir / "gateway" / "files" / file.id).exists()
+    now = gateway.deps.clock.now()
+    assert await files.sweep() == 0
+    assert await files.store.to_remove(now) == [(read.id, "acme", True)]
+    stores = Stores()
+    assert await replace(files, stores=stores).sweep() == 1
+    assert stores.forgotten == [(read.id, "acme")]
+    assert await files.store.to_remove(now) == []
+
+
 async def test_an_end_is_kept_to(gateway: Gateway) -> None:
     client = await sdk(gateway)
     made = await client.files.create(
@@ -67,7 +98,7 @@ async def test_an_end_is_kept_to(gateway: Gateway) -> None:
         )
     assert await gateway.deps.files.sweep() == 0
     later = gateway.deps.clock.now() + 3601
-    assert await gateway.deps.files.store.to_remove(later) == [made.id]
+    assert await gateway.deps.files.store.to_remove(later) == [(made.id, "acme", False)]
     assert await gateway.deps.files.sweep() == 1
     assert not (gateway.deps.platform.data_dir / "gateway" / "files" / made.id).exists()
     with pytest.raises(openai.NotFoundError):

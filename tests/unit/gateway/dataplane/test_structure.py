@@ -204,6 +204,16 @@ def allowed(mode: str, *names: str) -> dict[str, Any]:
     return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
 
 
+@pytest.mark.parametrize("tools", [{}, {"tools": []}, {"tools": None}])
+def test_a_call_is_demanded_of_tools_that_there_are(tools: dict[str, Any]) -> None:
+    for choice in ("required", {"type": "function", "function": {"name": "f"}}):
+        with pytest.raises(InvalidRequest) as refused:
+            structure_of({"model": "m", "messages": [], "tool_choice": choice, **tools}, "chat")
+        assert (refused.value.param, refused.value.error_code) == ("tool_choice", "invalid_value")
+    for choice in ("auto", "none", None):
+        assert structure_of({"model": "m", "messages": [], "tool_choice": choice, **tools}, "chat") is None
+
+
 def test_of_the_tools_only_the_allowed_ones_may_be_called() -> None:
     assert judged(calls=[call("g", "{}")], tools=TOOLS, tool_choice=allowed("auto", "g")) is None
     assert judged(calls=[call("f", '{"age": 1}')], tools=TOOLS, tool_choice=allowed("auto", "g")) is not None
