@@ -4,6 +4,7 @@ Services talk to each other over http, which no proxy sees. Providers, webhooks 
 """
 
 import ssl
+from functools import lru_cache
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
@@ -24,5 +25,10 @@ def proxy_for(url: str) -> str | None:
 
 
 def trusted() -> ssl.SSLContext:
-    """Return whom to trust: the system's authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`."""
+    """Return whom to trust: the system's authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`; read once, which takes some 10 ms."""
+    return _read(ssl.get_default_verify_paths())
+
+
+@lru_cache(maxsize=4)
+def _read(_paths: ssl.DefaultVerifyPaths) -> ssl.SSLContext:
     return ssl.create_default_context()
