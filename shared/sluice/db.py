@@ -18,6 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sluice.errors import DependencyUnavailable
 from sluice.settings import PlatformSettings
 
+_NO_SPACE = ("database or disk is full", "No space left on device")  # of SQLite, of PostgreSQL and the system
 _BUSY_TIMEOUT_MS = 10_000
 _LOOKERS = 2
 _POOL_S = 10.0
@@ -245,6 +246,9 @@ def database_errors(service: str) -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout, OSError) as exc:  # asyncpg lets a refused connection through
+        if any(said in str(exc) for said in _NO_SPACE):
+            sentence = f"The disk of {service}'s database is full: nothing can be written until there is room."
+            raise DependencyUnavailable(sentence) from exc
         raise DependencyUnavailable(f"The database of {service} does not answer ({type(exc).__name__}).") from exc
     except DBAPIError as exc:
         if exc.connection_invalidated:

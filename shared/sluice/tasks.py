@@ -45,6 +45,7 @@ def make_celery(service: str, platform: PlatformSettings) -> Celery:
         worker_enable_remote_control=False,
         broker_connection_retry_on_startup=True,
         broker_connection_retry=True,
+        broker_channel_error_retry=True,  # a Redis that refuses to write (a full disk, no memory, a replica) does not end a worker
         broker_transport_options={
             "visibility_timeout": _VISIBILITY_TIMEOUT_S,
             "unacked_restore_interval": 5,

@@ -17,7 +17,7 @@ if __name__ == "__main__":
             migrations=MIGRATIONS,
             worker=work,
             check=check_config,
-            wrap=lambda app, _platform, _settings: in_front(app),
+            wrap=lambda app, _platform, settings: in_front(app, settings),
             server_options=(("http", GatewayProtocol), ("proxy_headers", False)),
             revived=True,
         )

@@ -11,6 +11,7 @@ from sluice.openapi import is_drafted, operations, with_real_errors
 from sluice.service import OpenDeps, create_service
 from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.dataplane.table import ENDPOINTS
+from sluice_gateway.doors import AzureClients, Browsers
 from sluice_gateway.routes import (
     audit,
     batches,
@@ -32,6 +33,7 @@ from sluice_gateway.routes import (
     usage,
 )
 from sluice_gateway.routes.public import rendered
+from sluice_gateway.settings import Settings
 from sluice_gateway.wiring import CONTROL_PLANE
 
 _DESCRIPTION = """The one public door of Sluice: an OpenAI-compatible API over all models, and the admin API for organisations, teams, keys
@@ -92,6 +94,9 @@ class InFront:
     @property
     def short_way(self) -> DataPlane | None:
         """The request path for the protocol, None before everything is open."""
+        if self._data_plane is None:
+            deps = getattr(self._app.state, "deps", None)
+            self._data_plane = None if deps is None else deps.data_plane
         return self._data_plane
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,14 +106,14 @@ class InFront:
             await self._app(scope, receive, send)
             return
         scope[CONTROL_PLANE] = self._app
-        if self._data_plane is None:
-            self._data_plane = self._app.state.deps.data_plane
-        await self._data_plane(scope, receive, send)
+        data_plane = self.short_way
+        await (self._app if data_plane is None else data_plane)(scope, receive, send)
 
 
-def in_front(app: FastAPI) -> ASGIApp:
+def in_front(app: FastAPI, settings: Settings) -> ASGIApp:
     """Return what the server serves."""
-    return InFront(app)
+    front = AzureClients(InFront(app), settings.max_body_bytes)
+    return Browsers(front, settings.cors_origins) if settings.cors_origins else front
 
 
 def _answer_public_paths_as_openai_does(app: FastAPI) -> None:

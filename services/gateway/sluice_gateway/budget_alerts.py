@@ -10,6 +10,7 @@ from typing import Protocol
 
 import aiohttp
 
+from sluice.clients.egress import proxy_for
 from sluice.clock import Clock
 from sluice.contracts.budgets import Budget, BudgetAlert
 from sluice.errors import DependencyUnavailable
@@ -103,6 +104,7 @@ class BudgetAlerts:
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=_SEND_S),
                 allow_redirects=False,
+                proxy=proxy_for(self._webhook.url),
             ) as answer:
                 arrived = 200 <= answer.status < 300
                 why = f"it answered {answer.status}"

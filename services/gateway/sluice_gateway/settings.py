@@ -55,6 +55,10 @@ class Settings(ServiceSettings):
     link_hosts: tuple[str, ...] = Field(
         (), description="hosts whose links are fetched although their addresses are private, as a JSON array"
     )
+    cors_origins: tuple[str, ...] = Field(
+        (),
+        description='origins of pages whose scripts may call from a browser, such as https://app.example.com, as a JSON array; ["*"] is all',
+    )
     user_types: tuple[UserType, ...] = Field(
         (),
         max_length=50,

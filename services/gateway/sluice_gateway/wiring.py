@@ -270,6 +270,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                     private_links=settings.private_links,
                     link_hosts=frozenset(host.lower() for host in settings.link_hosts),
                     user_types=user_types,
+                    browsers=bool(settings.cors_origins),
                     trace_ratio=platform.trace_ratio,
                     trace_ratio_direct=settings.trace_ratio_direct,
                     retries=settings.retries,

@@ -10,6 +10,7 @@ import aiohttp
 from redis.asyncio import Redis
 
 from sluice.auth import ServiceTokens
+from sluice.clients.egress import trusted
 from sluice.clients.feedback import FeedbackClient
 from sluice.clients.http import AiohttpTransport, ServiceClient
 from sluice.clients.router import RouterClient
@@ -84,7 +85,7 @@ async def open_worker(platform: PlatformSettings, settings: Settings) -> AsyncIt
         stack.push_async_callback(redis.aclose)
         transport = AiohttpTransport()
         stack.push_async_callback(transport.close)
-        connector = aiohttp.TCPConnector(limit=0)
+        connector = aiohttp.TCPConnector(limit=0, ssl=trusted())
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         tokens = ServiceTokens(platform.service_secret.get_secret_value(), SERVICE)
         router = RouterClient(

@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from sluice.auth import ServiceTokens
 from sluice.clients.deadline import DEADLINE_HEADER, remaining
+from sluice.clients.egress import proxy_for, trusted
 from sluice.clock import Clock, SystemClock
 from sluice.errors import (
     BadRequest,
@@ -79,12 +80,18 @@ class AiohttpTransport:
         """Send and read the whole answer."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._limit), auto_decompress=True
+                connector=aiohttp.TCPConnector(limit=self._limit, ssl=trusted()), auto_decompress=True
             )
         timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(_CONNECT_S, timeout_s))
         try:
             async with self._session.request(
-                method, url, headers=headers, data=body, timeout=timeout, allow_redirects=False
+                method,
+                url,
+                headers=headers,
+                data=body,
+                timeout=timeout,
+                allow_redirects=False,
+                proxy=proxy_for(url),
             ) as response:
                 return HttpAnswer(
                     response.status, {k.lower(): v for k, v in response.headers.items()}, await response.read()

@@ -28,8 +28,9 @@ class Gateway(NamedTuple):
 @asynccontextmanager
 async def running_gateway(platform: PlatformSettings, **settings: Any) -> AsyncIterator[Gateway]:
     await set_up_schema(platform, "gateway", MIGRATIONS)
-    app = create_app(lambda: open_deps(platform, Settings(_env_file=None, **settings)))
-    async with asgi_client(app, in_front(app)) as client:
+    own = Settings(_env_file=None, **settings)
+    app = create_app(lambda: open_deps(platform, own))
+    async with asgi_client(app, in_front(app, own)) as client:
         yield Gateway(client, app.state.deps)
 
 

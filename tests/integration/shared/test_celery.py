@@ -4,6 +4,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import redis
 
 from sluice.queues import RUN_EVAL, RunEval
 from sluice.tasks import TaskSender, make_celery
@@ -49,3 +50,24 @@ async def test_a_killed_workers_job_runs_on_another_one(tmp_path: Path) -> None:
         finally:
             first.kill()
             second.stop()
+
+
+async def test_a_redis_that_refuses_to_write_for_a_while_ends_no_worker(tmp_path: Path) -> None:
+    # As it does when its disk is full (MISCONF), its memory (OOM), or while it is a replica (READONLY): an error, on a connection that stays.
+    (tmp_path / "jobworker.py").write_text(textwrap.dedent(WORKER))
+    with valkey_server() as url, redis.Redis.from_url(url) as admin:
+        platform = platform_settings(tmp_path, redis_url=url)
+        environment = environment_of(platform) | {"PYTHONPATH": str(tmp_path)}
+        log = tmp_path / "worker.log"
+        worker = ServiceProcess("jobworker", [str(tmp_path), "only"], environment, log).start()
+        try:
+            sender = TaskSender(make_celery("eval", platform))
+            await sender.send(RUN_EVAL, RunEval(tenant="t", run_id="before"))
+            wait_until((tmp_path / "only-ended-before").exists, seconds=20)
+            admin.config_set("min-replicas-to-write", "1")
+            wait_until(lambda: "NOREPLICAS" in log.read_text(), seconds=20, what="a refusal")
+            admin.config_set("min-replicas-to-write", "0")
+            await sender.send(RUN_EVAL, RunEval(tenant="t", run_id="after"))
+            wait_until((tmp_path / "only-ended-after").exists, seconds=60, what="the job after it")
+        finally:
+            worker.stop()

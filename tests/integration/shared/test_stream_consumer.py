@@ -86,13 +86,13 @@ async def test_a_batch_in_work_is_nobody_elses(flushed_valkey: str, tmp_path: Pa
             name,
             handle,
             block_ms=5,
-            claim_after_ms=30,
+            claim_after_ms=300,
             max_deliveries=2,
             pause_s=0.01,
         )
 
     tasks = [asyncio.create_task(consumer(name).run()) for name in ("a", "b", "c", "d")]
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1.5)
     assert await redis.xlen(FEEDBACK.dead_letters) == 0
     assert begun == 1
     back.set()

@@ -1,5 +1,7 @@
 """The model as machine code and on onnxruntime: one model."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +83,21 @@ def test_a_processor_without_avx2_runs_onnxruntime(processor: Processor, onnx: O
     assert isinstance(runner, OnnxRunner)
     windows = drawn([9, 4])
     assert np.array_equal(runner.run(windows), onnx.run(windows))
+
+
+def test_a_system_that_lets_no_process_make_code_runs_onnxruntime() -> None:
+    code = """
+import ctypes
+denied = ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)  # PR_SET_MDWE: Linux 6.3 and later
+from sluice.minilm.files import find_model_files
+from sluice.minilm.runners import open_runner
+print(denied, type(open_runner(find_model_files().model, 1)).__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    denied, runner = done.stdout.split()
+    if denied != "0":
+        pytest.skip("this system denies no process to make code")
+    assert runner == "OnnxRunner"
 
 
 @needs_avx2

@@ -106,13 +106,11 @@ class DataPlane:
         self._fallback = fallback
         self._loop = asyncio.get_running_loop()
         self.clock = deps.clock
-        self.max_body_bytes = deps.options.max_body_bytes
+        self.max_body_bytes, self.patience_s = deps.options.max_body_bytes, deps.options.client_patience_s
         self.idle = Limits(self._loop, _IDLE_TICK_S)
-        self.patience_s = deps.options.client_patience_s
         self.turn = Turn(self._loop)
         self._options = deps.options
         guard = self._guard = GuardInput(deps)
-        output = GuardOutput(deps)
         self.cooldowns = Cooldowns(deps.clock, deps.options, deps.metrics)
         self.attempts = Attempts(deps, self.cooldowns)
         self.usage, self.prompts = deps.usage, deps.prompts
@@ -132,7 +130,7 @@ class DataPlane:
         self._other = ModelMetrics(deps.metrics, _OTHER)
         self._disconnects = Disconnects(self._loop, deps.options.watch_disconnect_after_s)
         self._moderate = Moderate(deps)
-        self._respond = Respond(deps, output, self._disconnects.stop)
+        self._respond = Respond(deps, GuardOutput(deps), self._disconnects.stop)
         self.caching = Caching(deps, self._disconnects.stop)
         self.repeats = Repeats(deps.usage.life)
         self.spans = Spans(deps.tracing, deps.options, deps.clock, self._loop)
@@ -176,6 +174,8 @@ class DataPlane:
     def incoming(self, path: bytes, headers: Headers, client: Client) -> DirectRequest | None:
         """Return the request whose head came over the short way; None for paths of others."""
         endpoint = _BY_URL.get(path)
+        if self._options.browsers and any(name == b"origin" for name, _ in headers):
+            endpoint = None  # its answer tells a browser who may read it, which is added on the other way
         return None if endpoint is None else DirectRequest(self, client, endpoint, read_heads(headers))
 
     def again(self, endpoint: Endpoint, heads: Heads, client: Client) -> DirectRequest:

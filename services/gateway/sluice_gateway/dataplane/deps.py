@@ -57,6 +57,7 @@ class Options:
     private_links: bool = False
     link_hosts: frozenset[str] = frozenset()
     user_types: frozenset[str] = frozenset()
+    browsers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

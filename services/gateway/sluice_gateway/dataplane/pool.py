@@ -1,9 +1,10 @@
-"""The client for plain HTTP/1.1 engines: a pool of kept connections."""
+"""The client for HTTP/1.1 engines and providers: a pool of kept connections."""
 
 import asyncio
 from collections import deque
 
 from sluice_gateway.dataplane.connection import Connection
+from sluice_gateway.dataplane.dialling import Dial, Origin
 from sluice_gateway.dataplane.known_head import HeadMemory
 from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.turn import Turn
@@ -17,12 +18,11 @@ _MAX_PATHS = 100
 
 
 class HttpPool:
-    """Keep-alive connections to one host and port."""
+    """Keep-alive connections to one origin."""
 
-    def __init__(self, host: str, port: int, *, idle_s: float, max_idle: int, max_reply_bytes: int, turn: Turn) -> None:
-        self._host = host
-        self._port = port
-        self._authority = f"[{host}]:{port}".encode() if ":" in host else f"{host}:{port}".encode()
+    def __init__(self, origin: Origin, *, idle_s: float, max_idle: int, max_reply_bytes: int, turn: Turn) -> None:
+        self._dial = Dial(origin)
+        self._authority = origin.authority.encode()
         self._idle_s = idle_s
         self._max_idle = max_idle
         self._max_reply_bytes = max_reply_bytes
@@ -116,16 +116,11 @@ class HttpPool:
             limit = max(0.001, min(limit, call.deadline - self._loop.time()))
         try:
             async with asyncio.timeout(limit):
-                _, connection = await self._loop.create_connection(
-                    lambda: Connection(self, self._loop, self._max_reply_bytes), self._host, self._port
-                )
+                return await self._dial.connect(lambda: Connection(self, self._loop, self._max_reply_bytes))
         except TimeoutError as exc:
             raise UpstreamError(
                 "timeout" if call.deadline is not None and limit < call.connect_timeout_s else "connect_timeout"
             ) from exc
-        except OSError as exc:
-            raise UpstreamError("connect") from exc
-        return connection
 
 
 def _head_of_form(call: FormCall, fixed: bytes, lines: bytes) -> bytes:

@@ -44,7 +44,8 @@ class Limits:
     def _ring(self) -> None:
         self._rings, self._timer = _NEVER, None
         now = self._loop.time()
-        for callback in [callback for callback, when in self._due.items() if when <= now]:
+        passed = [callback for callback, when in self._due.items() if when <= now]
+        for callback in sorted(passed, key=self._due.__getitem__):
             if self._due.pop(callback, None) is not None:
                 callback()
         if self._due:

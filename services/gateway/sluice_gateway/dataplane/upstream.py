@@ -6,7 +6,9 @@ from typing import Literal, NamedTuple, Protocol
 # what a stream may be sent as: server-sent events, the frames of AWS, and sound
 EVENT_STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream", b"audio/", b"application/octet-stream")
 
-Reason = Literal["connect", "connect_timeout", "reset", "protocol", "timeout", "too_large", "cancelled"]
+Reason = Literal[
+    "connect", "connect_timeout", "certificate", "proxy", "reset", "protocol", "timeout", "too_large", "cancelled"
+]
 
 
 class UpstreamError(Exception):

@@ -1,13 +1,10 @@
 """The upstream clients in use, one for each origin."""
 
 import asyncio
-from urllib.parse import urlsplit
-
-import aiohttp
 
 from sluice_gateway.dataplane.deps import Options
+from sluice_gateway.dataplane.dialling import origin_of
 from sluice_gateway.dataplane.pool import HttpPool
-from sluice_gateway.dataplane.provider import ProviderClient
 from sluice_gateway.dataplane.turn import Turn
 from sluice_gateway.dataplane.upstream import Upstream
 
@@ -19,7 +16,6 @@ class Upstreams:
         self._options = options
         self._turn = turn
         self._clients: dict[str, Upstream] = {}
-        self._session: aiohttp.ClientSession | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
     def client(self, origin: str) -> Upstream:
@@ -41,25 +37,13 @@ class Upstreams:
         for client in self._clients.values():
             await client.close()
         self._clients.clear()
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
 
     def _open(self, origin: str) -> Upstream:
-        parts = urlsplit(origin)
         options = self._options
-        if parts.scheme == "http":
-            return HttpPool(
-                parts.hostname or "",
-                parts.port or 80,
-                idle_s=options.upstream_idle_s,
-                max_idle=options.upstream_max_idle,
-                max_reply_bytes=options.max_reply_bytes,
-                turn=self._turn,
-            )
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=options.upstream_idle_s),
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return ProviderClient(origin, self._session, max_reply_bytes=options.max_reply_bytes)
+        return HttpPool(
+            origin_of(origin),
+            idle_s=options.upstream_idle_s,
+            max_idle=options.upstream_max_idle,
+            max_reply_bytes=options.max_reply_bytes,
+            turn=self._turn,
+        )

@@ -150,9 +150,11 @@ class Model:
 
     def windows(self, texts: Sequence[str]) -> list[list[list[int]]]:
         """Return the token ids of each text in windows of at most 254, without special tokens."""
-        size = WINDOW - _SPECIAL
-        encoded = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [[item.ids[at : at + size] for at in range(0, max(len(item.ids), 1), size)] for item in encoded]
+        return [_parted(one.ids) for one in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+    def windows_of(self, text: str) -> list[list[int]]:
+        """Return the same of one text, without a way through the tokenizer's threads."""
+        return _parted(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
     def batches(self, lengths: Sequence[int]) -> list[list[int]]:
         """Return positions sorted by length and grouped so that a padded batch has at most `batch_tokens` tokens."""
@@ -167,6 +169,11 @@ class Model:
         """Return the mean of the last hidden states over each window's tokens, special ones included."""
         cls_id, sep_id = (int(self.tokenizer.token_to_id(name) or 0) for name in ("[CLS]", "[SEP]"))
         return self.runner.run([[cls_id, *window, sep_id] for window in windows])
+
+
+def _parted(ids: list[int]) -> list[list[int]]:
+    size = WINDOW - _SPECIAL
+    return [ids[at : at + size] for at in range(0, max(len(ids), 1), size)]
 
 
 def open_tokenizer(files: ModelFiles) -> Tokenizer:
@@ -234,10 +241,14 @@ class MiniLmEmbedder:
         executor = self._lanes[lane]
         self._running += 1
         try:
+            model = self._model
+            if model is None:
+                model = await loop.run_in_executor(executor, self._loaded_model)
             if lane == "query" and len(texts) == 1 and len(texts[0]) <= _SHORT_CHARS:
-                per_text, pooled = await loop.run_in_executor(executor, self._at_once, texts)
+                # A question is cut into tokens here, in 30 microseconds: a thread that has done so waits for the interpreter before it goes on.
+                per_text = [model.windows_of(texts[0])]
+                pooled = await loop.run_in_executor(executor, model.encode, per_text[0])
                 return self._embedded(per_text, pooled, lane, started)
-            model = await loop.run_in_executor(executor, self._loaded_model)
             per_text = await loop.run_in_executor(executor, model.windows, texts)
             flat = [window for windows in per_text for window in windows]
             pooled = np.zeros((len(flat), DIMENSIONS), dtype=np.float32)
@@ -250,11 +261,6 @@ class MiniLmEmbedder:
             self._running -= 1
             self._used_at = time.monotonic()
         return self._embedded(per_text, pooled, lane, started)
-
-    def _at_once(self, texts: Sequence[str]) -> tuple[list[list[list[int]]], Floats]:
-        model = self._loaded_model()
-        per_text = model.windows(texts)
-        return per_text, model.encode([window for windows in per_text for window in windows])
 
     def _embedded(
         self, per_text: Sequence[Sequence[Sequence[int]]], pooled: Floats, lane: Lane, started: float

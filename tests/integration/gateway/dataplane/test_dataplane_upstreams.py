@@ -1,36 +1,41 @@
-"""Both upstream clients, the plain pool and the one for https providers, against the same provider and the same faults."""
+"""The client of engines and providers, plain and over TLS, against the same provider and the same faults."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 
-import aiohttp
 import pytest
 from openai_provider import Behaviour, Provider
+from tls import behind_tls, certificates
 
 from sluice.testing import free_port
+from sluice_gateway.dataplane.dialling import origin_of
 from sluice_gateway.dataplane.pool import HttpPool
-from sluice_gateway.dataplane.provider import ProviderClient
 from sluice_gateway.dataplane.turn import Turn
 from sluice_gateway.dataplane.upstream import Call, Upstream, UpstreamError
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
 
 
-@pytest.fixture(params=["plain", "provider"])
-async def upstream(request: pytest.FixtureRequest, provider: Provider) -> AsyncIterator[Upstream]:
-    async with aiohttp.ClientSession() as session:
-        client = make(request.param, provider.port, session)
+@pytest.fixture(params=["plain", "tls"])
+async def upstream(
+    request: pytest.FixtureRequest, provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Upstream]:
+    async with AsyncExitStack() as stack:
+        url = f"http://127.0.0.1:{provider.port}"
+        if request.param == "tls":
+            authority, context = certificates(tmp_path)
+            monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+            url = f"https://localhost:{await stack.enter_async_context(behind_tls(provider.port, context))}"
+        client = make(url)
         yield client
         await client.close()
 
 
-def make(kind: str, port: int, session: aiohttp.ClientSession) -> Upstream:
-    if kind == "plain":
-        return HttpPool(
-            "127.0.0.1", port, idle_s=30, max_idle=4, max_reply_bytes=5000, turn=Turn(asyncio.get_running_loop())
-        )
-    return ProviderClient(f"http://127.0.0.1:{port}", session, max_reply_bytes=5000)
+def make(url: str) -> Upstream:
+    return HttpPool(origin_of(url), idle_s=30, max_idle=4, max_reply_bytes=5000, turn=Turn(asyncio.get_running_loop()))
 
 
 def call(*, stream: bool = False, timeout_s: float = 5.0, deadline_s: float | None = None) -> Call:
@@ -123,9 +128,24 @@ async def test_a_cancelled_call_closes_the_connection(stream: bool, upstream: Up
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("kind", ["plain", "provider"])
-async def test_nobody_listens(kind: str) -> None:
-    async with aiohttp.ClientSession() as session:
-        client = make(kind, free_port(), session)
-        with pytest.raises(UpstreamError, match="connect"):
-            await client.send(call())
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_nobody_listens(scheme: str) -> None:
+    client = make(f"{scheme}://127.0.0.1:{free_port()}")
+    with pytest.raises(UpstreamError, match="connect"):
+        await client.send(call())
+
+
+@pytest.mark.parametrize(
+    ("url", "authority"),
+    [
+        ("https://api.example.com/v1", "api.example.com"),
+        ("https://api.example.com:443", "api.example.com"),
+        ("https://api.example.com:8443", "api.example.com:8443"),
+        ("http://api.example.com:443", "api.example.com:443"),
+        ("http://engine", "engine"),
+        ("http://[::1]:8090", "[::1]:8090"),
+        ("https://bücher.example", "xn--bcher-kva.example"),
+    ],
+)
+def test_the_host_is_told_as_signatures_and_certificates_have_it(url: str, authority: str) -> None:
+    assert origin_of(url).authority == authority

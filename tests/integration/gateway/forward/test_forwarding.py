@@ -128,7 +128,7 @@ async def running(tmp_path: Path, flushed_valkey: str) -> AsyncIterator[Running]
         await upgrade(platform, "gateway", MIGRATIONS)
         settings = Settings(_env_file=None, max_body_bytes=4096, max_upload_bytes=200_000, forward_timeout_s=1.0)
         app = create_app(lambda: open_deps(platform, settings))
-        async with on_a_port(in_front(app)) as url:
+        async with on_a_port(in_front(app, settings)) as url:
             async with httpx.AsyncClient() as client:
                 made = await client.post(
                     f"{url}/admin/keys", json={"name": "k", "tenant": "acme"}, headers=admin_headers()
@@ -290,8 +290,9 @@ async def test_an_owner_that_is_away_is_503(tmp_path: Path, flushed_valkey: str)
         retrieval_url=f"http://127.0.0.1:{free_port()}",
     )
     await upgrade(platform, "gateway", MIGRATIONS)
-    app = create_app(lambda: open_deps(platform, Settings(_env_file=None)))
-    async with on_a_port(in_front(app)) as url, httpx.AsyncClient() as client:
+    settings = Settings(_env_file=None)
+    app = create_app(lambda: open_deps(platform, settings))
+    async with on_a_port(in_front(app, settings)) as url, httpx.AsyncClient() as client:
         made = await client.post(f"{url}/admin/keys", json={"name": "k"}, headers=admin_headers())
         answer = await client.post(
             f"{url}/v1/context", json={}, headers={"authorization": f"Bearer {made.json()['key']}"}

@@ -1,9 +1,10 @@
 """A gateway process in front of an OpenAI-compatible and an Anthropic provider, for unmodified client libraries."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 import redis
@@ -33,12 +34,12 @@ class Platform:
 
 
 @asynccontextmanager
-async def running(folder: Path, valkey: str) -> AsyncIterator[Platform]:
-    """Run it."""
+async def running(folder: Path, valkey: str, more: Mapping[str, str] = MappingProxyType({})) -> AsyncIterator[Platform]:
+    """Run it, with more in its environment."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     settings = platform_settings(folder, redis_url=valkey, router_url="http://127.0.0.1:9", gateway_url=url)
-    environment = {**environment_of(settings), "SLUICE_GATEWAY_PORT": str(port), VARIABLE: KEY}
+    environment = {**environment_of(settings), "SLUICE_GATEWAY_PORT": str(port), VARIABLE: KEY, **more}
     process = ServiceProcess("sluice_gateway", ["serve"], environment, folder / "gateway.log")
     async with Provider() as compatible, AnthropicProvider() as claude:
         snapshot = routing(compatible.base_url, claude.base_url)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sluice_gateway.dataplane.dialling import Origin
 from sluice_gateway.dataplane.pool import HttpPool
 from sluice_gateway.dataplane.turn import Turn
 from sluice_gateway.dataplane.upstream import Call, UpstreamError, UpstreamReply
@@ -51,7 +52,7 @@ class Network:
     def __init__(self, pool: HttpPool) -> None:
         self.wires: list[Wire] = []
         self.protocols: list[Any] = []
-        pool._loop = self
+        pool._loop = pool._dial = self
         self._real = asyncio.get_running_loop()
 
     def time(self) -> float:
@@ -60,12 +61,12 @@ class Network:
     def create_future(self) -> asyncio.Future[Any]:
         return self._real.create_future()
 
-    async def create_connection(self, factory: Any, host: str, port: int) -> tuple[Wire, Any]:
-        protocol, wire = factory(), Wire()
+    async def connect(self, made: Any) -> Any:
+        protocol, wire = made(), Wire()
         protocol.connection_made(wire)
         self.wires.append(wire)
         self.protocols.append(protocol)
-        return wire, protocol
+        return protocol
 
 
 def call(body: bytes = b"{}", timeout_s: float = 5.0, idle_s: float | None = None) -> Call:
@@ -83,8 +84,7 @@ def call(body: bytes = b"{}", timeout_s: float = 5.0, idle_s: float | None = Non
 
 def pool_of(max_reply_bytes: int = 1000) -> tuple[HttpPool, Network]:
     pool = HttpPool(
-        "engine",
-        80,
+        Origin("engine", 80, secure=False),
         idle_s=30.0,
         max_idle=4,
         max_reply_bytes=max_reply_bytes,
@@ -147,7 +147,7 @@ async def test_the_request_is_well_formed() -> None:
     await exchange(pool, network, OK, [])
     head, body = network.wires[0].written.split(b"\r\n\r\n")
     assert head.split(b"\r\n") == [
-        b"POST /v1/x HTTP/1.1", b"host: engine:80", b"content-type: application/json",
+        b"POST /v1/x HTTP/1.1", b"host: engine", b"content-type: application/json",
         b"accept: application/json, text/event-stream", b"x-request-id: req-12345", b"authorization: Bearer secret",
         b"content-length: 2",
     ]  # fmt: skip
