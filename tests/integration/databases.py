@@ -27,7 +27,7 @@ async def set_up_schema(platform: PlatformSettings, service: str, migrations: Pa
     if platform.database_url.startswith("sqlite"):
         await upgrade(platform, service, migrations)  # one file for several data folders
         return
-    kind = "postgres" if platform.database_url else "sqlite"
+    kind = _named(platform.database_url, "") if platform.database_url else "sqlite"  # each server has its own
     if (kind, migrations) not in _PATTERNS:
         _PATTERNS[kind, migrations] = await _pattern(platform.database_url, service, migrations)
     pattern = _PATTERNS[kind, migrations]

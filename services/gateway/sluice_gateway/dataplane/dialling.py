@@ -17,6 +17,7 @@ from sluice_gateway.dataplane.upstream import UpstreamError
 
 _log = logging.getLogger(__name__)
 _FALL_BACK_S = 0.25  # then the next of a host's addresses is tried beside the first (RFC 8305)
+_LONGEST_ANSWER = 64 * 1024
 _ESTABLISHED = re.compile(rb"HTTP/1\.[01] 2\d\d[ \r]")
 
 Made = Callable[[], Connection]
@@ -88,30 +89,56 @@ class Dial:
         if parts.username is not None:
             word = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
             lines.append(f"proxy-authorization: Basic {base64.b64encode(word).decode()}")
+        loop = asyncio.get_running_loop()
         try:
-            reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80)
+            transport, answer = await loop.create_connection(
+                lambda: _ProxyAnswer(loop), parts.hostname or "", parts.port or 80
+            )
         except OSError as exc:
             raise self._told("proxy", str(exc)) from exc
         connection = made()
         try:
-            writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
-            head = await reader.readuntil(b"\r\n\r\n")
-            why = head.split(b"\r\n")[0].decode("latin-1")
-            if _ESTABLISHED.match(head):
-                loop = asyncio.get_running_loop()
-                transport = await loop.start_tls(writer.transport, connection, context, server_hostname=origin.host)
-                assert transport is not None
-                connection.connection_made(transport)  # start_tls leaves that to its caller
+            transport.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+            said = await answer.said
+            if _ESTABLISHED.match(said):
+                secured = await loop.start_tls(transport, connection, context, server_hostname=origin.host)
+                assert secured is not None
+                connection.connection_made(secured)  # start_tls leaves that to its caller
                 return connection
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as exc:
-            why = type(exc).__name__
         except BaseException:
-            writer.transport.abort()
+            transport.abort()
             raise
-        writer.transport.abort()
-        raise self._told("proxy", why)
+        transport.abort()
+        raise self._told("proxy", said.split(b"\r\n")[0].decode("latin-1") or "it hung up")
 
     def _told(self, reason: str, why: str) -> UpstreamError:
         # For the operator to mend, who is told why.
         _log.warning("%s could not be called: %s", self._origin.authority, why, extra={"reason": reason})
         return UpstreamError("certificate" if reason == "certificate" else "proxy")
+
+
+class _ProxyAnswer(asyncio.Protocol):
+    """Collects the head of a proxy's answer; `said` is b"" when the proxy hung up before its end, or said too much.
+
+    No stream of asyncio's: its writer closes the connection when nobody holds it any more (since Python 3.11.5), TLS or not.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.said: asyncio.Future[bytes] = loop.create_future()
+        self._came = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what came."""
+        self._came += data
+        if b"\r\n\r\n" in self._came:
+            self._tell(self._came)
+        elif len(self._came) > _LONGEST_ANSWER:
+            self._tell(b"")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell that nothing more will come."""
+        self._tell(b"")
+
+    def _tell(self, said: bytes) -> None:
+        if not self.said.done():
+            self.said.set_result(said)
