@@ -1,4 +1,4 @@
-"""Reads the attacks and the harmless texts of `composed/`: each line was written by itself for this project, by hands that had seen none of what is reported on.
+"""Reads the attacks and the harmless texts of `composed/`: each line was written by itself for this project, by hands that had seen nothing of what is reported on.
 
 Some kinds train nothing: their harmless texts set the working points, their attacks show what is found of techniques that no head saw.
 """
@@ -16,10 +16,9 @@ KEPT = ("authority", "business_process", "games_and_education", "multi_step")
 def composed(folder: Path = FOLDER) -> list[Row]:
     """Return every text once: of the set `composed` what trains, of `composed calibrate` the kinds that are kept."""
     rows: dict[str, Row] = {}
-    for path in sorted(folder.glob("*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
+    for name, attack in (("attacks", True), ("harmless", False)):
+        for line in (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
             one = json.loads(line)
-            kind = str(one["kind"])
-            where = "composed calibrate" if kind in KEPT else "composed"
-            rows[one["text"]] = Row(one["text"], path.name.startswith("attacks"), kind, where)
+            where = "composed calibrate" if one["kind"] in KEPT else "composed"
+            rows[one["text"]] = Row(one["text"], attack, one["kind"], where)
     return list(rows.values())

@@ -56,7 +56,7 @@ RATES = {
     "routing calibrate": 0.005,
     "s-labs validation": 0.01,
     "sentences calibrate": 0.015,
-} | {f"machine calibrate {size}": 0.005 for size in SIZES}
+} | {f"machine calibrate {size}": 0.007 for size in SIZES}
 """Shares of benign texts that may lie above the working point, for each kind that sets it beside what people wrote."""
 
 BY_HAND = ("composed calibrate", "others calibrate", "prompt-injection-firewall", "promptward")

@@ -32,6 +32,9 @@ from sluice_guardrail.domain.ngrams import LONG, Grams, LinearHead, grams
 OUT = ROOT / "services/guardrail/sluice_guardrail/weights/injection.npz"
 LOGIT = float(np.log(WORKING_POINT / (1 - WORKING_POINT)))
 LOOK_ALIKE_RATE = 0.01
+PER_DOUBLING = 0.25
+"""By how much a logit is lowered for each doubling of a text's windows: enough that files do not set the point, since what is lowered too much hides long attacks."""
+
 UNSEEN = ("spikee", "bastion", "in the wild")
 COUNTS = {"composed": 4.0, "others": 2.0, "written": 2.0}
 """What a text counts for the head: what people composed one by one more than what was made out of frames."""
@@ -95,18 +98,10 @@ class Scores(Texts):
         kinds = {name: (self.where(set=name, attack=False), rate) for name, rate in RATES.items()}
         kinds["by other hands"] = np.array([is_by_hand(row) for row in self.rows]), LOOK_ALIKE_RATE
         doublings = np.log2([len(read.spans()) for read in self.read])
-        # The least that keeps pieces of files from setting the point: what is lowered too much hides long attacks.
-        for lowered in np.arange(0.0, 2.0, 0.1):
-            logits = highest - lowered * doublings
-            edges = {name: edge(logits[rows], rate) for name, (rows, rate) in kinds.items()}
-            if not max(edges, key=lambda name: edges[name]).startswith("machine"):
-                break
-        print(
-            f"   lowered by {lowered:.1f} a doubling; working points:",
-            {name: round(value, 2) for name, value in edges.items()},
-            flush=True,
-        )
-        head = replace(shifted(head, max(edges.values())), per_doubling=float(lowered))
+        logits = highest - PER_DOUBLING * doublings
+        edges = {name: edge(logits[rows], rate) for name, (rows, rate) in kinds.items()}
+        print("   working points:", {name: round(value, 2) for name, value in edges.items()}, flush=True)
+        head = replace(shifted(head, max(edges.values())), per_doubling=PER_DOUBLING)
         return Judged(head, logits + head.shift)
 
     def report(self, judged: Judged, name: str, **wanted: object) -> tuple[int, int]:

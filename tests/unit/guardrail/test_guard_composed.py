@@ -19,8 +19,8 @@ def test_kinds_that_are_kept_train_nothing(tmp_path: Path) -> None:
     assert {kind for kind, _ in kinds} == set(KEPT)
     assert sum(count for (_, attack), count in kinds.items() if attack) > 100
     assert sum(count for (_, attack), count in kinds.items() if not attack) > 200
-    (tmp_path / "attacks_x.jsonl").write_text(json.dumps({"text": "one", "kind": KEPT[0]}) + "\n", encoding="utf-8")
-    (tmp_path / "harmless_x.jsonl").write_text(json.dumps({"text": "two", "kind": "x"}) + "\n", encoding="utf-8")
+    (tmp_path / "attacks.jsonl").write_text(json.dumps({"text": "one", "kind": KEPT[0]}) + "\n", encoding="utf-8")
+    (tmp_path / "harmless.jsonl").write_text(json.dumps({"text": "two", "kind": "x"}) + "\n", encoding="utf-8")
     assert [(row.text, row.attack, row.set) for row in composed(tmp_path)] == [
         ("one", True, "composed calibrate"),
         ("two", False, "composed"),
@@ -35,7 +35,6 @@ def test_no_text_is_an_attack_and_harmless_and_none_is_a_case_that_is_reported()
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.jsonl")), ids=lambda path: path.stem)
 def test_every_line_is_a_text_with_its_kind(path: Path) -> None:
-    assert path.name.startswith(("attacks_", "harmless_"))
     for line in path.read_text(encoding="utf-8").splitlines():
         one = json.loads(line)
         assert set(one) == {"text", "kind"}, line
