@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, delete, or_, select
 
 from sluice.db import Database
+from sluice_gateway.responses.tables import ResponseRow
 from sluice_gateway.tables import (
     AuditRow,
+    OrganizationRow,
     RetiredSecretRow,
     TranscriptRow,
     UsageRollupRow,
@@ -53,6 +55,13 @@ class RetentionStore:
         """Delete transcripts that have expired."""
         until = TranscriptRow.expires_at
         return await self._delete(TranscriptRow, TranscriptRow.id, until <= now, until)
+
+    async def delete_responses(self, now: float) -> int:
+        """Delete kept responses that have expired, or whose organisation is deleted."""
+        gone = select(OrganizationRow.id).where(OrganizationRow.deleted_at.is_not(None))
+        until = ResponseRow.expires_at
+        old = or_(until <= now, ResponseRow.organization_id.in_(gone))
+        return await self._delete(ResponseRow, ResponseRow.id, old, until)
 
     async def _delete(
         self, table: Any, key: Any, old: ColumnElement[bool], order: Any, beside: Any | None = None

@@ -235,6 +235,7 @@ class Policy(Reply):
     `deadline_s` bounds all attempts together for requests that bring no deadline of their own. `structured_output` says what an
     answer means that has not the form which the request demands (a schema, a regular expression, a tool's arguments): an error
     (`fail`), one more try of the model (`repair`, which holds streams until they are known to be right), or nothing (`off`). `transcripts` keep what was asked and answered.
+    Without `keep_responses` no response of /v1/responses is kept, so that no conversation goes on by its id.
     """
 
     name: str
@@ -252,6 +253,7 @@ class Policy(Reply):
     sampling: SamplingPolicy | None = None
     attempts: AttemptPolicy | None = None
     transcripts: TranscriptPolicy | None = None
+    keep_responses: bool = True
 
 
 class Share(Reply):

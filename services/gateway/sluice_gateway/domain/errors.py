@@ -119,6 +119,18 @@ class TranscriptNotFound(NotFound):
     code, title = "transcript_not_found", "Transcript not found"
 
 
+class ResponseNotFound(NotFound):
+    """The tenant has no kept response of this id."""
+
+    code, title = "response_not_found", "No such response"
+
+
+class NotCancellable(BadRequest):
+    """Only what runs in the background can be cancelled."""
+
+    code, title = "not_cancellable", "Cannot be cancelled"
+
+
 class FilterMissing(Unprocessable):
     """It is not said which rows are meant."""
 

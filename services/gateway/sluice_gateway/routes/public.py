@@ -22,7 +22,7 @@ from sluice_gateway.domain.roles import Action
 from sluice_gateway.wiring import DepsDep
 
 _log = logging.getLogger(__name__)
-_KEPT_NOWHERE = "This gateway keeps no responses and no conversations (`store` is false in each response). Send the whole conversation as `input`."
+_KEPT_NOWHERE = "This gateway keeps no conversations. Go on from a response with `previous_response_id`, or send the whole conversation as `input`."
 _api_key = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key of the gateway (`sk-…`)")
 
 
@@ -89,9 +89,7 @@ def rendered(exc: ApiError | SluiceError | RequestValidationError | HTTPExceptio
 
 
 def _nothing_at(path: str) -> str:
-    if path == "/v1/responses/input_tokens":
-        return "Prompts are counted by POST /v1/messages/count_tokens, in Anthropic's form, for every model that can."
-    if path.startswith(("/v1/responses/", "/v1/conversations")):
+    if path.startswith("/v1/conversations"):
         return _KEPT_NOWHERE
     return "There is nothing at this path. The API reference lists what the gateway answers."
 
