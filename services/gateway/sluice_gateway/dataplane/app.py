@@ -69,13 +69,10 @@ from sluice_gateway.dataplane.stages.use_cache import Caching
 from sluice_gateway.dataplane.structure import STRUCTURED, structure_of
 from sluice_gateway.dataplane.table import (
     CHAT,
-    COMPLETIONS,
-    COUNT_TOKENS,
-    EMBEDDINGS,
     ENDPOINTS,
-    MESSAGES,
     MODERATIONS,
     RESPONSES,
+    SHORT,
     Compiler,
     Endpoint,
     ModelMetrics,
@@ -89,8 +86,7 @@ from sluice_gateway.domain.wishes import shorter
 
 _log = logging.getLogger(__name__)
 _BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
-_SHORT = (CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, RESPONSES)
-_BY_URL = {endpoint.path.encode(): endpoint for endpoint in _SHORT}
+_BY_URL = {endpoint.path.encode(): endpoint for endpoint in SHORT}
 _IDLE_TICK_S = 1.0
 _OTHER = "other"
 _CLIENT_GONE = 499
@@ -308,8 +304,7 @@ class DataPlane:
             self._disconnects.end(ctx)
             return
         heard = listen(ctx)
-        if ctx.keeping is not None or ctx.previous is not None:
-            keep(ctx, self.responses)
+        keep(ctx, self.responses)
         try:
             if self.spans.wanted(ctx):
                 await self._traced(ctx)

@@ -119,6 +119,8 @@ ENDPOINTS = (
     TRANSCRIPTIONS,
     TRANSLATIONS,
 )
+SHORT = (CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, RESPONSES)
+"""Those that the protocol may answer by itself."""
 
 
 class ModelMetrics:

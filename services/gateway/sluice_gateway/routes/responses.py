@@ -18,7 +18,7 @@ from sluice_gateway.domain.responses import ResponseFilter, StoredResponse, page
 from sluice_gateway.routes.admin import OperatorsTrailDep, PathId
 from sluice_gateway.routes.described import public_errors
 from sluice_gateway.routes.public import KeyDep, PublicRoute
-from sluice_gateway.routes.request_path import ResponseReply
+from sluice_gateway.routes.response_shapes import ResponseReply
 from sluice_gateway.routes.usage import At, KeyId
 from sluice_gateway.translate.responses.retold import stream_of
 from sluice_gateway.wiring import Deps, DepsDep

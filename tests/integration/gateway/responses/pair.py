@@ -16,7 +16,15 @@ from gemini_provider import KEY as GEMINI_KEY
 from gemini_provider import GeminiProvider
 from openai_provider import Provider
 
-from sluice.contracts.routing import SNAPSHOT_KEY, CachePolicy, Deployment, DeploymentAuth, Model, Policy, RoutingSnapshot
+from sluice.contracts.routing import (
+    SNAPSHOT_KEY,
+    CachePolicy,
+    Deployment,
+    DeploymentAuth,
+    Model,
+    Policy,
+    RoutingSnapshot,
+)
 from sluice.testing import ServiceProcess, admin_headers, environment_of, free_port, platform_settings
 
 KINDS = ("open", "claude", "gemini")

@@ -17,8 +17,12 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "require
 TOOL: Any = {"type": "function", "name": "weather", "parameters": SCHEMA, "strict": False}
 
 
-@pytest.mark.parametrize("model", KINDS)
-async def test_a_conversation_goes_on_through_another_process(pair: Pair, model: str) -> None:
+async def test_a_conversation_goes_on_through_another_process(each_pair: Pair) -> None:
+    for model in KINDS:
+        await _converse(each_pair, model)
+
+
+async def _converse(pair: Pair, model: str) -> None:
     pair.answer(text="Hello Ann.")
     async with pair.api(0) as one, pair.api(1) as two:
         first = await one.responses.create(model=model, input="I am Ann.", instructions="Shout.")
@@ -50,8 +54,12 @@ async def _final(events: Any) -> Any:
     return await events.get_final_response()
 
 
-@pytest.mark.parametrize("model", KINDS)
-async def test_function_calls_go_on_by_id_too(pair: Pair, model: str) -> None:
+async def test_function_calls_go_on_by_id_too(pair: Pair) -> None:
+    for model in KINDS:
+        await _call(pair, model)
+
+
+async def _call(pair: Pair, model: str) -> None:
     async with pair.api(0) as one, pair.api(1) as two:
         pair.answer(tool_arguments=json.dumps(CITY), calls=(("weather", CITY),), text="")
         first = await one.responses.create(model=model, input="Rain in Oslo?", tools=[TOOL])
@@ -80,7 +88,8 @@ async def test_a_kept_response_is_told_again_as_a_stream(pair: Pair) -> None:
         assert [event.type async for event in rest] == ["response.completed"]
 
 
-async def test_what_is_deleted_is_gone_and_ends_its_conversation(pair: Pair) -> None:
+async def test_what_is_deleted_is_gone_and_ends_its_conversation(each_pair: Pair) -> None:
+    pair = each_pair
     async with pair.api(0) as one, pair.api(1) as two:
         first = await one.responses.create(model="open", input="1")
         second = await one.responses.create(model="open", input="2", previous_response_id=first.id)
@@ -218,7 +227,8 @@ async def test_odd_ids_and_clashes_are_refused(pair: Pair) -> None:
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "after")
 
 
-async def test_many_at_once_are_all_there_for_the_other_process(pair: Pair) -> None:
+async def test_many_at_once_are_all_there_for_the_other_process(each_pair: Pair) -> None:
+    pair = each_pair
     async with pair.api(0) as one, pair.api(1) as two:
 
         async def talk(number: int) -> str:
