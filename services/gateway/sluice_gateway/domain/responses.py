@@ -22,7 +22,8 @@ _ROOM_FOR_AN_ITEM = 16  # bytes of an item that are no text
 class StoredResponse(NamedTuple):
     """One response: `input` has the items of its own request and `response` what was answered, both as JSON; times are unix seconds.
 
-    `prolonged` are earlier responses of the conversation that are from now on kept as long as this one.
+    `prolonged` are earlier responses of the conversation that are from now on kept as long as this one. `conversation` is the one of
+    /v1/conversations that both are added to; with `stored` False they stand there alone. New fields go to the end: journals are read by later releases.
     """
 
     id: str
@@ -36,11 +37,17 @@ class StoredResponse(NamedTuple):
     input: str
     response: str
     prolonged: tuple[str, ...] = ()
+    conversation: str | None = None
+    stored: bool = True
 
     @property
     def size(self) -> int:
         """How many characters it takes."""
         return len(self.input) + len(self.response)
+
+
+ROW = StoredResponse._fields[: StoredResponse._fields.index("prolonged")]
+"""What of it is a row of its own."""
 
 
 class ResponseFilter(NamedTuple):
@@ -134,7 +141,7 @@ def history(turns: Iterable[StoredResponse]) -> list[Item]:
     said: list[Item] = []
     for turn in turns:
         said += orjson.loads(turn.input)
-        said += [_sent_again(item) for item in orjson.loads(turn.response).get("output") or () if _counts(item)]
+        said += said_again(orjson.loads(turn.response).get("output") or ())
     return said
 
 
@@ -146,9 +153,20 @@ def _counts(item: Item) -> bool:
 
 def _sent_again(item: Item) -> Item:
     # A provider that reads the id of a call looks for what it has kept itself.
-    return (
-        {name: value for name, value in item.items() if name != "id"} if item.get("type") == "function_call" else item
-    )
+    if item.get("type") == "reasoning" or item.get("role") == "assistant":
+        return item
+    return {name: value for name, value in item.items() if name not in ("id", "status")}
+
+
+def said_again(items: Iterable[Item]) -> list[Item]:
+    """Return items of a conversation as the beginning of a new request's input."""
+    return [_sent_again(item) for item in items if _counts(item)]
+
+
+def added(response: StoredResponse) -> list[Item]:
+    """Return what a response adds to its conversation: what was asked, and what was answered, each with an id."""
+    answered = orjson.loads(response.response).get("output") or ()
+    return with_ids([*orjson.loads(response.input), *answered], response.id)
 
 
 def shown(turns: Sequence[StoredResponse]) -> list[Item]:

@@ -192,8 +192,4 @@ class ResponseKeeper:
 
 
 def _read(batch: Batch) -> Sequence[StoredResponse]:
-    found = []
-    for fields in orjson.loads(b"[" + batch.records + b"]"):
-        *plain, prolonged = fields
-        found.append(StoredResponse._make((*plain, tuple(prolonged))))
-    return found
+    return [StoredResponse(*fields) for fields in orjson.loads(b"[" + batch.records + b"]")]

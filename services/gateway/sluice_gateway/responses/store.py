@@ -12,11 +12,11 @@ from sluice.contracts.tenancy import AuditRecord
 from sluice.db import Database
 from sluice_gateway.audit_store import audit_row
 from sluice_gateway.domain.audit import Trail
-from sluice_gateway.domain.responses import MOST_TURNS, Chain, ResponseFilter, StoredResponse
+from sluice_gateway.domain.responses import MOST_TURNS, ROW, Chain, ResponseFilter, StoredResponse
 from sluice_gateway.responses.tables import ResponseRow
 from sluice_gateway.tables import AuditRow
 
-_COLUMNS = tuple(getattr(ResponseRow, name) for name in StoredResponse._fields if name != "prolonged")
+_COLUMNS = tuple(getattr(ResponseRow, name) for name in ROW)
 _AT_ONCE = 500
 
 
@@ -61,7 +61,7 @@ class ResponseStore:
             .where(*mine, walk.c.turns < MOST_TURNS, walk.c.total <= most_bytes)
         )
         walk = walk.union_all(earlier)
-        columns = [walk.c[name] for name in (*StoredResponse._fields[:-1], "total", "turns")]
+        columns = [walk.c[name] for name in (*ROW, "total", "turns")]
         rows = await self._database.rows(select(*columns).order_by(walk.c.turns.desc()))
         if not rows:
             return None
