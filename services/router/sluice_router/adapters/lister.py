@@ -1,14 +1,13 @@
 """Asks providers which models they offer, for the models with a star in models.yaml and in the registry."""
 
 import asyncio
+import json
 import logging
 import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
-
-import orjson
 
 from sluice.auth import ServiceTokens
 from sluice.clients.http import Transport
@@ -164,8 +163,8 @@ class Lister:
         if len(answer.body) > _MOST_BYTES:
             raise ValueError(f"GET /models answered more than {_MOST_BYTES} bytes")
         try:
-            return listed(place, orjson.loads(answer.body))
-        except orjson.JSONDecodeError as exc:
+            return listed(place, json.loads(answer.body))
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as exc:
             raise ValueError("GET /models answered no JSON") from exc
 
 
