@@ -14,7 +14,7 @@ from sluice_gateway.domain.leases import window_at
 _log = logging.getLogger(__name__)
 _DAY_S = 86_400
 _PAUSE_S = 0.05
-Table = Literal["usage", "audit", "secrets", "transcripts", "responses"]
+Table = Literal["usage", "audit", "secrets", "transcripts", "responses", "conversations"]
 
 
 class OldRows(Protocol):
@@ -43,6 +43,10 @@ class OldRows(Protocol):
 
     async def delete_responses(self, now: float) -> int:
         """Delete kept responses that have expired, or whose organisation is deleted, and return how many."""
+        ...
+
+    async def delete_conversations(self, now: float) -> int:
+        """Delete conversations that have expired, or whose organisation is deleted, and return how many."""
         ...
 
 
@@ -102,6 +106,7 @@ class Retention:
         await self._delete("secrets", self._rows.delete_retired_secrets, now)
         await self._delete("transcripts", self._rows.delete_transcripts, now)
         await self._delete("responses", self._rows.delete_responses, now)
+        await self._delete("conversations", self._rows.delete_conversations, now)
 
     async def _delete(self, table: Table, delete: Callable[[float], Awaitable[int]], before: float) -> None:
         while True:

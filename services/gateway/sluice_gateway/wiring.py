@@ -81,7 +81,9 @@ from sluice_gateway.prompt_split_store import PromptSplitStore
 from sluice_gateway.prompt_store import PromptStore
 from sluice_gateway.prompt_tuning import PromptJudge
 from sluice_gateway.prompt_usage_store import PromptUsageStore
+from sluice_gateway.responses.conversation_store import ConversationStore
 from sluice_gateway.responses.keeper import ResponseKeeper
+from sluice_gateway.responses.opening import open_responses
 from sluice_gateway.responses.store import ResponseStore
 from sluice_gateway.settings import Settings
 from sluice_gateway.store import KeyStore
@@ -98,8 +100,6 @@ _log = logging.getLogger(__name__)
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 CONTROL_PLANE = "sluice_control_plane"
 _MIN_PEPPER = 16
-_DAY_S = 86_400
-_RESPONSES_WAITING_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,7 @@ class Deps:
     transcripts: TranscriptStore
     responses: ResponseKeeper | None
     response_store: ResponseStore
+    conversations: ConversationStore
     prices: PriceKeeper
     price_store: PriceStore
     prompts: PromptStore
@@ -200,8 +201,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         router = RouterClient(client("router"))
 
         journal = _open_journal(platform, settings, stack)
-        response_store = ResponseStore(database)
-        responses = _open_responses(platform, settings, response_store, registry, stack)
+        responses = open_responses(platform, settings, database, registry, stack)
         shipper = Shipper(
             journal, RedisEventStream(redis, USAGE), UsageMetrics(registry, journal), linger_s=settings.usage_linger_s
         )
@@ -370,7 +370,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             usage=usage,
             transcripts=transcript_store,
             responses=responses,
-            response_store=response_store,
+            response_store=ResponseStore(database),
+            conversations=ConversationStore(database),
             prices=prices,
             price_store=price_store,
             prompts=prompt_store,
@@ -402,35 +403,6 @@ def _open_journal(platform: PlatformSettings, settings: Settings, stack: AsyncEx
     journal.open()
     stack.callback(journal.close)
     return journal
-
-
-def _open_responses(
-    platform: PlatformSettings,
-    settings: Settings,
-    store: ResponseStore,
-    registry: MetricRegistry,
-    stack: AsyncExitStack,
-) -> ResponseKeeper | None:
-    if not settings.responses_keep_days:
-        return None
-    journal = Journal(
-        platform.data_dir / "gateway" / "responses",
-        JournalLimits(settings.journal_segment_bytes, _RESPONSES_WAITING_BYTES),
-        "responses",
-    )
-    journal.open()
-    stack.callback(journal.close)
-    keeper = ResponseKeeper(
-        journal,
-        store,
-        SystemClock(),
-        registry,
-        keep_s=settings.responses_keep_days * _DAY_S,
-        most_bytes=settings.responses_max_bytes,
-        most_chain_bytes=settings.max_body_bytes,
-    )
-    stack.push_async_callback(keeper.close)
-    return keeper
 
 
 def _impatient_redis(platform: PlatformSettings, stack: AsyncExitStack) -> Redis:

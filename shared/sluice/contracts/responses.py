@@ -1,4 +1,4 @@
-"""Kept responses of OpenAI's Responses API."""
+"""Kept responses of OpenAI's Responses API, and its conversations."""
 
 from typing import Any, Literal
 
@@ -28,3 +28,20 @@ class ResponsesDeleted(Reply):
 
     object: Literal["responses.deleted"] = "responses.deleted"
     deleted: int
+
+
+class Conversation(Reply):
+    """A conversation; `created_at` is in unix seconds."""
+
+    id: str
+    object: Literal["conversation"] = "conversation"
+    created_at: int
+    metadata: dict[str, str]
+
+
+class ConversationDeleted(Reply):
+    """A conversation that is gone."""
+
+    id: str
+    object: Literal["conversation.deleted"] = "conversation.deleted"
+    deleted: Literal[True] = True

@@ -4,6 +4,7 @@ import orjson
 import pytest
 
 from sluice.ids import new_id, time_of
+from sluice_gateway.domain.conversations import placed_by, within
 from sluice_gateway.domain.responses import StoredResponse, history, items_of, page_of, shortened, shown
 from sluice_gateway.translate.responses.retold import stream_of
 
@@ -100,3 +101,17 @@ def test_the_time_of_an_id_can_be_read() -> None:
     assert 0 <= time_of(new_id("resp")) - found < 60  # type: ignore[operator]
     assert time_of("resp_1") is None
     assert time_of("resp_" + "u" * 24) is None
+
+
+def test_what_a_response_adds_stands_in_the_order_in_which_requests_began() -> None:
+    ids = [new_id("resp") for _ in range(3)]
+    turns = [stored(0, f"asked {number}", said("yes"))._replace(id=each) for number, each in enumerate(sorted(ids))]
+    added = [one for turn in reversed(turns) for one in placed_by(turn)]
+    found = [one.item["content"][0]["text"] for one in sorted(added)]
+    assert found == ["asked 0", "yes", "asked 1", "yes", "asked 2", "yes"]
+    newest = within(sorted(added), sum(len(one.text) for one in sorted(added)[-3:]) + 1)
+    assert ([one.item["content"][0]["text"] for one in newest.items], newest.whole) == (
+        ["yes", "asked 2", "yes"],
+        False,
+    )
+    assert within([], 0).whole

@@ -289,7 +289,8 @@ class DataPlane:
         headers: Headers = [(b"x-request-id", heads.request_id.encode())]
         try:
             key = authenticate(self._deps.keys, heads.authorization, self.clock.now(), "read")
-            body = listed(self._table, key, path, scope["method"], anthropic=bool(heads.anthropic))
+            asked, query = scope["method"], scope.get("query_string", b"")
+            body = listed(self._table, key, path, asked, query=query, anthropic=bool(heads.anthropic))
             await send_json(send, 200, headers, body)
             status = 200
         except ApiError as exc:

@@ -4,6 +4,7 @@ Both ask the database. What comes of it is a request like any other, with its wh
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import orjson
@@ -14,26 +15,33 @@ from sluice_gateway.dataplane.answers import id_headers
 from sluice_gateway.dataplane.asgi import Receive, Send
 from sluice_gateway.dataplane.body import Fields, read_object
 from sluice_gateway.dataplane.context import Heads, Opened, RequestContext
-from sluice_gateway.dataplane.errors import ApiError, InvalidRequest, Unavailable, wrong_value
+from sluice_gateway.dataplane.errors import ApiError, InvalidRequest, NotThere, Unavailable, wrong_value
+from sluice_gateway.dataplane.keeping import added_to
 from sluice_gateway.dataplane.sending import refuse
 from sluice_gateway.dataplane.short_way import Plane
 from sluice_gateway.dataplane.table import Endpoint, Table
-from sluice_gateway.domain.responses import Chain, Item, history, items_of, shortened
+from sluice_gateway.domain.responses import Item, StoredResponse, history, items_of, said_again, shortened
 
 _PROMPT = b'"prompt"'
-_PREVIOUS = "previous_response_id"
-_NAMES = re.compile(rb'"(?:prompt|previous_response_id|truncation)"')
+_PREVIOUS, _CONVERSATION = "previous_response_id", "conversation"
+_NAMES = re.compile(rb'"(?:prompt|previous_response_id|conversation|truncation)"')
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BYTES_PER_TOKEN = 3  # of what is cut away for lack of room: rather a little too much
 _ROOM_FOR_ANSWER = 1024
 
 
 class Recalled(NamedTuple):
-    """What a request goes on from: the id that it names, its own input, and the responses of the conversation that are to be kept longer."""
+    """What a request goes on from: its own input, what was said before it, and the response or conversation that it names.
 
-    previous: str
+    `whole` is False where the beginning was left out for its size.
+    """
+
     own: list[Item]
-    turns: Chain
+    said: list[Item]
+    whole: bool
+    turns: Sequence[StoredResponse] = ()
+    previous: str | None = None
+    conversation: str | None = None
 
 
 def asks_beforehand(raw: bytes) -> bool:
@@ -56,12 +64,12 @@ async def prepared(
     fields = read_object(raw)
     recalled = await _recall(plane, opened, fields)
     if recalled is not None:
-        fields = {name: value for name, value in fields.items() if name != _PREVIOUS}
-        fields["input"] = [*history(recalled.turns.turns), *recalled.own]
+        fields = {name: value for name, value in fields.items() if name not in (_PREVIOUS, _CONVERSATION)}
+        fields["input"] = [*recalled.said, *recalled.own]
     if fields.get("truncation") == "auto":
         own = len(recalled.own) if recalled is not None else 1
         fields = _cut_to_fit(fields, opened.table, own)
-    elif recalled is not None and not recalled.turns.whole:
+    elif recalled is not None and not recalled.whole:
         raise _too_long(plane)
     if recalled is not None or fields.get("truncation") == "auto":
         raw = orjson.dumps(fields)
@@ -71,10 +79,16 @@ async def prepared(
     if filled is not None:
         ctx.prompt, ctx.prompt_version = filled.prompt, filled.version
     if recalled is not None:
-        ctx.previous = recalled.previous
-        if ctx.keeping is not None:
-            ctx.keeping.goes_on(recalled.own, recalled.turns.turns)
+        _follow(ctx, recalled, plane)
     return ctx
+
+
+def _follow(ctx: RequestContext, recalled: Recalled, plane: Plane) -> None:
+    ctx.previous = recalled.previous
+    if recalled.conversation is not None and not ctx.endpoint.counts:
+        ctx.keeping = added_to(ctx, plane.responses, recalled.conversation)
+    if ctx.keeping is not None:
+        ctx.keeping.own, ctx.keeping.turns = recalled.own, recalled.turns
 
 
 async def answer(
@@ -101,10 +115,10 @@ async def answer(
 async def _recall(plane: Plane, opened: Opened, fields: Fields) -> Recalled | None:
     named = fields.get(_PREVIOUS)
     if named is None:
-        return None
+        return await _join(plane, opened, fields)
     if type(named) is not str or not _ID.fullmatch(named):
         raise wrong_value(_PREVIOUS, "must be the id of a response, such as the `id` of the last one.")
-    if fields.get("conversation") is not None:
+    if fields.get(_CONVERSATION) is not None:
         raise InvalidRequest(
             "`previous_response_id` and `conversation` cannot both be given. Leave one of them out.",
             param=_PREVIOUS,
@@ -127,10 +141,35 @@ async def _recall(plane: Plane, opened: Opened, fields: Fields) -> Recalled | No
             param=_PREVIOUS,
             code="previous_response_not_found",
         )
+    return Recalled(_own(fields), history(turns.turns), turns.whole, turns.turns, previous=named)
+
+
+async def _join(plane: Plane, opened: Opened, fields: Fields) -> Recalled | None:
+    given = fields.get(_CONVERSATION)
+    if given is None:
+        return None
+    named = given.get("id") if type(given) is dict else given
+    if type(named) is not str or not _ID.fullmatch(named):
+        raise wrong_value(_CONVERSATION, "must be the id of a conversation; POST /v1/conversations begins one.")
+    try:
+        found = None if plane.responses is None else await plane.responses.said(opened.key.tenant, named)
+    except DependencyUnavailable as exc:
+        raise Unavailable("Conversations cannot be read now. Try again in a few seconds.") from exc
+    if found is None:
+        raise NotThere(
+            f"Conversation with id '{named}' not found: it was deleted, has expired, or is not yours.",
+            param=_CONVERSATION,
+            code="conversation_not_found",
+        )
+    said = said_again(one.item for one in found.items)
+    return Recalled(_own(fields), said, found.whole, conversation=named)
+
+
+def _own(fields: Fields) -> list[Item]:
     given: Any = fields.get("input")
     if given is not None and type(given) not in (str, list):
         raise wrong_value("input", "must be a text, or a list of items.")
-    return Recalled(named, items_of(given) if given is not None else [], turns)
+    return items_of(given) if given is not None else []
 
 
 def _too_long(plane: Plane) -> InvalidRequest:

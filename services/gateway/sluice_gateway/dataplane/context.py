@@ -38,15 +38,13 @@ from sluice_gateway.domain.wishes import Wishes
 
 
 class Keeping(Protocol):
-    """That the response is to be kept: its id, and what it follows."""
+    """That the response is to be kept: its id, the request's own input, and the turns or the conversation that it follows."""
 
     id: str
+    stored: bool
     own: list[Item] | None
     turns: Sequence[StoredResponse]
-
-    def goes_on(self, own: list[Item], turns: Sequence[StoredResponse]) -> None:
-        """Note what is the request's own of its input, and the turns before it."""
-        ...
+    conversation: str | None
 
 
 class Race(Protocol):

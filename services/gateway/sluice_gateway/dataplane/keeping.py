@@ -17,22 +17,24 @@ from sluice_gateway.translate.events import write_named
 _OK = 200
 _DAY_S = 86_400
 _ENDED = frozenset({"completed", "incomplete"})
+_BEGUN = frozenset({"in_progress", "queued"})
 _LENGTH = b"content-length"
 
 
 class Keeping:
-    """That a request's response is to be kept: under which id, with which input, after which others."""
+    """That a request's response is to be kept: under which id, with which input, after which others.
 
-    __slots__ = ("id", "own", "turns")
+    With `stored` False it is added to its conversation and not kept by itself.
+    """
 
-    def __init__(self, response_id: str) -> None:
+    __slots__ = ("conversation", "id", "own", "stored", "turns")
+
+    def __init__(self, response_id: str, *, stored: bool = True) -> None:
         self.id = response_id
+        self.stored = stored
         self.own: list[Item] | None = None
         self.turns: Sequence[StoredResponse] = ()
-
-    def goes_on(self, own: list[Item], turns: Sequence[StoredResponse]) -> None:
-        """Note what is the request's own of its input, and the turns before it."""
-        self.own, self.turns = own, turns
+        self.conversation: str | None = None
 
 
 def keeping_of(ctx: RequestContext, responses: ResponsesKept | None) -> Keeping | None:
@@ -46,13 +48,30 @@ def keeping_of(ctx: RequestContext, responses: ResponsesKept | None) -> Keeping 
         raise wrong_value("store", "must be true or false.")
     allowed = responses is not None and ctx.plan.keeps_responses
     if wanted is True and not allowed:
-        who = "This gateway" if responses is None else "The policy of this request"
-        raise InvalidRequest(
-            f"{who} keeps no responses. Leave `store` out or set it to false, and send the whole conversation as `input`.",
-            param="store",
-            code="store_not_allowed",
-        )
+        raise _not_allowed(responses, "store")
     return None if wanted is False or not allowed else Keeping(new_id(ID))
+
+
+def added_to(ctx: RequestContext, responses: ResponsesKept | None, conversation: str) -> Keeping:
+    """Return how a response is added to a conversation, and kept by itself unless the request says otherwise.
+
+    Raises:
+        InvalidRequest: its policy has nothing kept.
+    """
+    if ctx.keeping is None and not ctx.plan.keeps_responses:
+        raise _not_allowed(responses, "conversation")
+    keeping = Keeping(new_id(ID), stored=ctx.keeping is not None)
+    keeping.conversation = conversation
+    return keeping
+
+
+def _not_allowed(responses: ResponsesKept | None, param: str) -> InvalidRequest:
+    who = "This gateway" if responses is None else "The policy of this request"
+    return InvalidRequest(
+        f"{who} keeps no responses. Leave `{param}` out, and send the whole conversation as `input`.",
+        param=param,
+        code="store_not_allowed",
+    )
 
 
 class Keeper:
@@ -118,8 +137,10 @@ class Keeper:
             response["store"] = False
             return
         response["id"] = keeping.id
+        if keeping.conversation is not None:
+            response["conversation"] = {"id": keeping.conversation}
         status = response.get("status")
-        response["store"] = status in _ENDED or status in ("in_progress", "queued")
+        response["store"] = keeping.stored and (status in _ENDED or status in _BEGUN)
         if status in _ENDED and not await self._kept(keeping, self._responses, response):
             response["store"] = False
 
@@ -140,6 +161,8 @@ class Keeper:
             response=orjson.dumps(response).decode(),
             # a day's grace, so that not every turn writes all that came before it
             prolonged=tuple(turn.id for turn in keeping.turns if turn.expires_at < ends - _DAY_S),
+            conversation=keeping.conversation,
+            stored=keeping.stored,
         )
         if stored.size > responses.most_bytes:
             responses.left_out()

@@ -125,6 +125,18 @@ class ResponseNotFound(NotFound):
     code, title = "response_not_found", "No such response"
 
 
+class ConversationNotFound(NotFound):
+    """The tenant has no conversation of this id."""
+
+    code, title = "conversation_not_found", "No such conversation"
+
+
+class ConversationItemNotFound(NotFound):
+    """The conversation has no item of this id."""
+
+    code, title = "conversation_item_not_found", "No such item"
+
+
 class NotCancellable(BadRequest):
     """Only what runs in the background can be cancelled."""
 

@@ -1,9 +1,12 @@
 """Kept responses of /v1/responses: what is kept of one, and how a conversation is joined from several."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import orjson
+
+if TYPE_CHECKING:
+    from sluice_gateway.domain.conversations import Said
 
 Item = dict[str, Any]
 
@@ -79,6 +82,14 @@ class ResponsesKept(Protocol):
 
     async def keep(self, response: StoredResponse) -> bool:
         """Keep one; False when it cannot be kept."""
+        ...
+
+    async def said(self, tenant: str, conversation_id: str) -> "Said | None":
+        """Return what was said in a conversation, as far as a request may be long; None when this tenant has no such conversation.
+
+        Raises:
+            DependencyUnavailable: the database is away.
+        """
         ...
 
     async def chain(self, tenant: str, response_id: str) -> Chain | None:

@@ -11,7 +11,8 @@ from sluice.clock import Clock
 from sluice.errors import DependencyUnavailable
 from sluice.ids import time_of
 from sluice.telemetry.metrics import MetricRegistry
-from sluice_gateway.domain.errors import JournalUnavailable
+from sluice_gateway.domain.conversations import ConversationRows, Said, placed_by, within
+from sluice_gateway.domain.errors import ConversationNotFound, JournalUnavailable
 from sluice_gateway.domain.responses import Chain, ResponseRows, StoredResponse
 from sluice_gateway.usage.journal import Batch, Journal
 
@@ -42,6 +43,7 @@ class ResponseKeeper:
         self,
         journal: Journal,
         rows: ResponseRows,
+        conversations: ConversationRows,
         clock: Clock,
         registry: MetricRegistry,
         *,
@@ -52,6 +54,7 @@ class ResponseKeeper:
     ) -> None:
         self._journal = journal
         self._rows = rows
+        self._conversations = conversations
         self._clock = clock
         self.keep_s = keep_s
         self.most_bytes = most_bytes
@@ -120,10 +123,24 @@ class ResponseKeeper:
             return None
         return self._within(Chain([*found.turns, *own], found.whole))
 
+    async def said(self, tenant: str, conversation_id: str) -> Said | None:
+        """Return what was said in a conversation; see the port."""
+        try:
+            found = await self._conversations.said(tenant, conversation_id, self._clock.now(), self._most_chain_bytes)
+        except ConversationNotFound:
+            return None
+        own = [known.response for known in self._pending.values() if known.response.conversation == conversation_id]
+        if not own:
+            return found
+        # what waits here may have been written since it was looked for
+        items = {one.place: one for one in found.items} | {one.place: one for each in own for one in placed_by(each)}
+        said = within([items[place] for place in sorted(items)], self._most_chain_bytes)
+        return said._replace(whole=said.whole and found.whole)
+
     async def get(self, tenant: str, response_id: str) -> StoredResponse | None:
         """Return one response, None when this tenant has none of this id."""
         known = self._pending.get(response_id)
-        if known is not None and known.response.tenant == tenant:
+        if known is not None and known.response.tenant == tenant and known.response.stored:
             return known.response
         found = await self._rows.get(tenant, response_id, self._clock.now())
         if found is None and await self._stored_chain(tenant, response_id) is not None:
@@ -148,7 +165,7 @@ class ResponseKeeper:
         found: list[StoredResponse] = []
         wanted: str | None = response_id
         while wanted is not None and (known := self._pending.get(wanted)) is not None:
-            if known.response.tenant != tenant:
+            if known.response.tenant != tenant or not known.response.stored:
                 break
             found.append(known.response)
             wanted = known.response.previous_id

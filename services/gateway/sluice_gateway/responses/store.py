@@ -12,7 +12,9 @@ from sluice.contracts.tenancy import AuditRecord
 from sluice.db import Database
 from sluice_gateway.audit_store import audit_row
 from sluice_gateway.domain.audit import Trail
+from sluice_gateway.domain.conversations import placed_by
 from sluice_gateway.domain.responses import MOST_TURNS, ROW, Chain, ResponseFilter, StoredResponse
+from sluice_gateway.responses.conversation_store import append
 from sluice_gateway.responses.tables import ResponseRow
 from sluice_gateway.tables import AuditRow
 
@@ -27,14 +29,25 @@ class ResponseStore:
         self._database = database
 
     async def add(self, responses: Sequence[StoredResponse]) -> None:
-        """Add responses in one transaction, one that is there already stays; what they prolong is kept as long as they are."""
+        """Add responses in one transaction, and what they add to conversations; what is there already stays, and what they prolong is kept as long as they are."""
         insert: Any = (sqlite.insert if self._database.is_sqlite else postgresql.insert)(ResponseRow)
         statement = insert.on_conflict_do_nothing(index_elements=["id"])
-        values = [_values(response) for response in responses]
+        values = [_values(response) for response in responses if response.stored]
 
         def work(session: Session) -> None:
-            session.execute(statement, values)
+            if values:
+                session.execute(statement, values)
             for response in responses:
+                if response.conversation is not None:
+                    append(
+                        session,
+                        response.tenant,
+                        response.conversation,
+                        placed_by(response),
+                        now=response.created_at,
+                        expires_at=response.expires_at,
+                        sqlite=self._database.is_sqlite,
+                    )
                 for start in range(0, len(response.prolonged), _AT_ONCE):
                     session.execute(
                         update(ResponseRow)

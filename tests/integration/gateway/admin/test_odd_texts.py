@@ -25,9 +25,6 @@ async def test_an_odd_id_or_cursor_is_not_found_or_refused(gateway: Gateway, odd
 @pytest.mark.parametrize(
     ("method", "path", "words"),
     [
-        ("GET", "/v1/conversations/conv_1", "keeps no conversations"),
-        ("DELETE", "/v1/conversations/conv_1", "keeps no conversations"),
-        ("POST", "/v1/conversations", "no conversations"),
         ("POST", "/v1/chat/completion", "nothing at this path"),
     ],
 )

@@ -16,6 +16,7 @@ from sluice.contracts.routing import Policy
 from sluice.db import open_database
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
+from sluice_gateway.responses.conversation_store import ConversationStore
 from sluice_gateway.responses.keeper import ResponseKeeper
 from sluice_gateway.responses.store import ResponseStore
 from sluice_gateway.usage.journal import Journal
@@ -38,7 +39,7 @@ async def test_the_users_own_words_are_kept_and_masked_anew_in_each_turn(
     database, journal = open_database(platform, "gateway"), Journal(tmp_path / "journal", name="responses")
     journal.open()
     keeper = ResponseKeeper(
-        journal, ResponseStore(database), SystemClock(), MetricRegistry(), keep_s=86_400, most_bytes=10**6, most_chain_bytes=10**6
+        journal, ResponseStore(database), ConversationStore(database), SystemClock(), MetricRegistry(), keep_s=86_400, most_bytes=10**6, most_chain_bytes=10**6
     )  # fmt: skip
     writing = asyncio.create_task(keeper.run())
     async with Provider() as provider, httpx.AsyncClient(headers={"authorization": "Bearer sk-test"}) as http:
