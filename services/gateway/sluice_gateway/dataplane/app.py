@@ -289,10 +289,9 @@ class DataPlane:
         headers: Headers = [(b"x-request-id", heads.request_id.encode())]
         try:
             key = authenticate(self._deps.keys, heads.authorization, self.clock.now(), "read")
-            asked, query = scope["method"], scope.get("query_string", b"")
-            body = listed(self._table, key, path, asked, query=query, anthropic=bool(heads.anthropic))
-            await send_json(send, 200, headers, body)
-            status = 200
+            said, status = scope.get("query_string", b""), 200
+            body = listed(self._table, key, path, scope["method"], query=said, anthropic=bool(heads.anthropic))
+            await send_json(send, status, headers, body)
         except ApiError as exc:
             await refuse(send, CHAT, exc, headers)
             status = exc.status

@@ -101,13 +101,10 @@ TRANSCRIPTIONS = Endpoint(
 )
 TRANSLATIONS = Endpoint("/v1/audio/translations", "transcription", "/audio/translations", "transcription", "translate")
 SPEECH = Endpoint("/v1/audio/speech", "speech", "/audio/speech", "speech", "generate_speech")
+SHORT = (CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, RESPONSES)
+"""Those that the protocol may answer by itself."""
 ENDPOINTS = (
-    CHAT,
-    COMPLETIONS,
-    EMBEDDINGS,
-    MESSAGES,
-    COUNT_TOKENS,
-    RESPONSES,
+    *SHORT,
     INPUT_TOKENS,
     RERANK,
     RERANK_V2,
@@ -119,8 +116,6 @@ ENDPOINTS = (
     TRANSCRIPTIONS,
     TRANSLATIONS,
 )
-SHORT = (CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, RESPONSES)
-"""Those that the protocol may answer by itself."""
 
 
 class ModelMetrics:

@@ -35,7 +35,12 @@ Include = Annotated[
     Field(max_length=20),
     Query(description="accepted for OpenAI's clients: all that is kept is answered"),
 ]
-_EVENTS: dict[str, Any] = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+_EVENT: dict[str, Any] = {
+    "type": "object",
+    "description": "One server-sent event of the stream; `data` is JSON",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+}
+_EVENTS: dict[str, Any] = {"content": {"text/event-stream": {"schema": _EVENT}}}
 
 
 @router.get(

@@ -202,8 +202,8 @@ async def test_anthropics_clients_page_through_the_models(provider: Provider) ->
         serving(Parts(), routing) as gateway,
         anthropic.AsyncAnthropic(base_url=gateway.url, api_key="sk-test", max_retries=0) as api,
     ):
-        assert [one.id async for one in api.models.list(limit=2)] == ["m0", "m1", "m2", "m3", "m4"]
-        assert [one.id async for one in api.models.list()] == ["m0", "m1", "m2", "m3", "m4"]
+        assert [one.id async for one in api.models.list(limit=2)] == ["m0", "m1", "m2", "m3", "m4", "auto"]
+        assert [one.id async for one in api.models.list()] == ["m0", "m1", "m2", "m3", "m4", "auto"]
         after = await api.models.list(limit=2, after_id="m1")
         assert ([one.id for one in after.data], after.has_more, after.last_id) == (["m2", "m3"], True, "m3")
         before = await api.models.list(limit=2, before_id="m3")
