@@ -151,8 +151,14 @@ async def _join(plane: Plane, opened: Opened, fields: Fields) -> Recalled | None
     named = given.get("id") if type(given) is dict else given
     if type(named) is not str or not _ID.fullmatch(named):
         raise wrong_value(_CONVERSATION, "must be the id of a conversation; POST /v1/conversations begins one.")
+    if plane.responses is None:
+        raise InvalidRequest(
+            "This gateway keeps no conversations (SLUICE_GATEWAY_RESPONSES_KEEP_DAYS is 0). Send the whole conversation as `input`.",
+            param=_CONVERSATION,
+            code="store_not_allowed",
+        )
     try:
-        found = None if plane.responses is None else await plane.responses.said(opened.key.tenant, named)
+        found = await plane.responses.said(opened.key.tenant, named)
     except DependencyUnavailable as exc:
         raise Unavailable("Conversations cannot be read now. Try again in a few seconds.") from exc
     if found is None:
