@@ -15,7 +15,7 @@ _HANDLED = frozenset({*_COPIED, "input", "instructions", "max_output_tokens", "t
                       "include"})  # fmt: skip
 _STATEFUL = {
     "previous_response_id": "is not known here. Send the whole conversation as `input`.",
-    "conversation": "names a conversation that was not kept: this gateway keeps none. Send its messages as `input`.",
+    "conversation": "is not known here. Send its messages as `input`.",
     "prompt": "names a prompt that is stored at OpenAI. Send its text as `instructions`, or store it here (/v1/prompts).",
 }
 _NEUTRAL: dict[str, tuple[object, ...] | None] = {
