@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 from sluice.auth import ServiceTokens
 from sluice.clients.http import Transport
-from sluice.contracts.routing import KEY_HEADERS, DeploymentAuth
+from sluice.contracts.routing import KEY_HEADERS
 from sluice.secrets import ProviderSecrets
 from sluice_router.domain.health import HealthBook
 from sluice_router.domain.publication import Probed
+from sluice_router.domain.unserved import key_missing
 
 _ANY_TENANT = "default"
 _CLIENT_ERROR = 400
@@ -90,7 +91,7 @@ class Prober:
         if target.auth.kind == "bearer":
             secret = self.secrets.read(target.auth)
             if secret is None:
-                return _missing(target.auth)
+                return key_missing(target.auth)
             headers |= _key(target, secret)
         elif target.auth.kind == "service" and target.auth.audience:
             token = self.tokens.mint(target.auth.audience, tenant=_ANY_TENANT, subject="router")
@@ -106,12 +107,6 @@ class Prober:
         refused = _SERVER_ERROR if target.auth.kind == "aws" else _CLIENT_ERROR
         alive = answer.status < refused or answer.status == _TOO_MANY
         return None if alive else f"GET {target.check.path} answered {answer.status}"
-
-
-def _missing(auth: DeploymentAuth) -> str:
-    if auth.file:
-        return f"the file {auth.file} of SLUICE_SECRETS_DIR, which should hold its key, cannot be read"
-    return f"the variable {auth.env}, which should hold its key, is not set"
 
 
 def _key(target: Probed, secret: str) -> dict[str, str]:
