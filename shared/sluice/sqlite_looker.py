@@ -1,6 +1,7 @@
 """Single selects on a SQLite file, past SQLAlchemy: for what every request asks."""
 
 import asyncio
+import logging
 import sqlite3
 import threading
 import time
@@ -15,6 +16,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.sql.compiler import SQLCompiler
 
+_log = logging.getLogger(__name__)
 _LOOKERS = 2
 _BUSY_MS = 10_000
 _STEPS = 10_000  # of SQLite's machine, three quarters of a millisecond
@@ -35,6 +37,7 @@ class _Plan:
         columns = getattr(statement, "selected_columns", ())
         made = [column.type.dialect_impl(_SQLITE).result_processor(_SQLITE, None) for column in columns]
         self.sql = expanded.statement
+        _log.debug("%s", self.sql)
         self.after = 0.0
         """From when on it may be asked for in the loop."""
         self._order = tuple(expanded.positiontup or ())
