@@ -162,7 +162,9 @@ def _wait(gateway: Gateway, store_id: str, tally: _Tally, wait_s: float, progres
             del waiting[document_id]
             progress.advance(task)
         if waiting and time.monotonic() > deadline:
-            tally.late = f"{len(waiting)} documents were not indexed within {wait_s:.0f} s; they go on in the background."
+            tally.late = (
+                f"{len(waiting)} documents were not indexed within {wait_s:.0f} s; they go on in the background."
+            )
             return
         if waiting:
             time.sleep(_POLL_S)
