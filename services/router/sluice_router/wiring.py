@@ -1,5 +1,6 @@
 """Opens what the router needs."""
 
+import logging
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -44,10 +45,12 @@ from sluice_router.domain.health import HealthBook
 from sluice_router.domain.publication import probed, snapshot
 from sluice_router.domain.registry import State
 from sluice_router.domain.registry_admin import RegistryAdmin
+from sluice_router.domain.unserved import keyless
 from sluice_router.metrics import RouterMetrics
 from sluice_router.settings import Settings
 from sluice_router.store import ClassifierStore, OffersStore, RegistryStore
 
+_log = logging.getLogger(__name__)
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
@@ -250,9 +253,11 @@ async def _loaded(live: LiveConfig, database: Database) -> None:
 
 
 def check_config(platform: PlatformSettings, settings: Settings) -> None:
-    """Raise if models.yaml, or intents.yaml and domains.yaml where they are there, are not right."""
+    """Raise if models.yaml, or intents.yaml and domains.yaml where they are there, are not right; keys that are not there are told in the log."""
     del settings
-    load(platform)
+    secrets = ProviderSecrets(platform.secrets_dir)
+    for said in keyless(load(platform), lambda auth: secrets.read(auth) is not None):
+        _log.warning("%s", said)
     for filename in examples_file.FILES:
         if (platform.config_dir / filename).exists():
             examples_file.load(platform, filename)

@@ -4,6 +4,7 @@ from sluice.auth import ServiceTokens
 from sluice.contracts.routing import KEY_HEADERS, DeploymentAuth
 from sluice.secrets import ProviderSecrets
 from sluice_router.domain.config import ProviderName
+from sluice_router.domain.unserved import key_missing
 
 _ANY_TENANT = "default"
 _ANTHROPIC_VERSION = "2023-06-01"
@@ -26,18 +27,12 @@ def headers_of(
     if auth.kind == "bearer":
         secret = secrets.read(auth)
         if secret is None:
-            raise MissingKey(_missing(auth))
+            raise MissingKey(key_missing(auth))
         return headers | _key(provider, secret)
     if auth.kind == "service" and auth.audience:
         token = tokens.mint(auth.audience, tenant=_ANY_TENANT, subject="router")
         headers["authorization"] = f"Bearer {token}"
     return headers
-
-
-def _missing(auth: DeploymentAuth) -> str:
-    if auth.file:
-        return f"the file {auth.file} of SLUICE_SECRETS_DIR, which should hold its key, cannot be read"
-    return f"the variable {auth.env}, which should hold its key, is not set"
 
 
 def _key(provider: ProviderName, secret: str) -> dict[str, str]:
