@@ -1,6 +1,6 @@
 """The gateway's own settings."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -17,6 +17,7 @@ class Settings(ServiceSettings):
     model_config = SettingsConfigDict(
         env_prefix="SLUICE_GATEWAY_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
     )
+    required_secrets: ClassVar[tuple[str, ...]] = ("key_pepper",)
 
     port: int = Field(8080, ge=0, le=65535, description="port that the gateway listens on")
     worker_port: int = Field(8180, ge=0, le=65535, description="port of the worker's /healthz, /readyz and /metrics")
