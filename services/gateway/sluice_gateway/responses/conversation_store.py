@@ -101,7 +101,7 @@ class ConversationStore:
         place = await self._place(conversation_id, item_id)
         row = ConversationItemRow
         query = select(row.item).where(row.conversation_id == conversation_id, row.place == place)
-        return Placed(place, orjson.loads((await self._database.rows(query))[0].item))
+        return Placed(place, orjson.loads((await self._database.rows(query))[0][0]))
 
     async def delete_item(self, tenant: str, conversation_id: str, item_id: str, now: float) -> StoredConversation:
         """Erase one item, and return the conversation; raises ConversationItemNotFound."""
@@ -118,12 +118,12 @@ class ConversationStore:
         row = ConversationItemRow
         sizes = select(row.place, row.size).where(row.conversation_id == conversation_id).order_by(row.place.desc())
         size, first, whole = 0, "", True
-        for found in await self._database.rows(sizes):
-            size += found.size
+        for place, taken in await self._database.rows(sizes):
+            size += taken
             if size > most_bytes:
                 whole = False
                 break
-            first = found.place
+            first = place
         query = select(row.place, row.item).where(row.conversation_id == conversation_id, row.place >= first)
         rows = await self._database.rows(query.order_by(row.place)) if first else ()
         return Said([Placed(place, orjson.loads(item)) for place, item in rows], whole)
@@ -134,7 +134,7 @@ class ConversationStore:
         rows = await self._database.rows(query.order_by(row.place).limit(1))
         if not rows:
             raise ConversationItemNotFound(f"The conversation {conversation_id} has no item {item_id!r}.")
-        return str(rows[0].place)
+        return str(rows[0][0])
 
 
 def append(

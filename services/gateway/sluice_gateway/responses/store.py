@@ -78,11 +78,11 @@ class ResponseStore:
         rows = await self._database.rows(select(*columns).order_by(walk.c.turns.desc()))
         if not rows:
             return None
-        oldest = rows[0]
-        whole = oldest.previous_id is None
-        if not whole and oldest.total <= most_bytes and oldest.turns < MOST_TURNS:
+        found = [StoredResponse(*row[: len(_COLUMNS)]) for row in rows]
+        whole, (total, turns) = found[0].previous_id is None, rows[0][len(_COLUMNS) :]
+        if not whole and total <= most_bytes and turns < MOST_TURNS:
             return None  # an earlier one was deleted
-        return Chain([StoredResponse(*row[: len(_COLUMNS)]) for row in rows], whole)
+        return Chain(found, whole)
 
     async def get(self, tenant: str, response_id: str, now: float) -> StoredResponse | None:
         """Return one response."""
