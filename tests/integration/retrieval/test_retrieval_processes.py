@@ -264,6 +264,10 @@ def test_a_folder_is_ingested_and_only_what_changed_is_sent_again(shared: Any, t
     assert "0 documents sent, 2 unchanged, 1 deleted" in third.stdout
     assert {item["name"] for item in shared.documents(store)} == {"guide.md", "drafts/plan.txt"}
     assert isinstance(ingest("--metadata", "year").exception, CommandFailed)
+    (folder / "late.txt").write_text("This one is not waited for.")
+    late = ingest("--wait", "0.000001")
+    assert "1 documents were not indexed within 0 s" in str(late.exception)
+    assert "broken.pdf" in str(late.exception)  # what failed is told all the same
 
 
 def test_ways_of_chunking_are_compared_on_ones_own_questions(shared: Any, tmp_path: Path) -> None:

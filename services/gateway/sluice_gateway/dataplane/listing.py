@@ -9,6 +9,7 @@ from sluice_gateway.dataplane.errors import UnknownModel, WrongMethod, starting
 from sluice_gateway.dataplane.stages.resolve import shown
 from sluice_gateway.dataplane.table import ModelEntry, RouteEntry, Table
 from sluice_gateway.domain.ports import KeyRecord
+from sluice_gateway.translate.shapes import Embedding
 
 MODELS = "/v1/models"
 _COUNTING = frozenset({"llamacpp", "vllm"})
@@ -67,7 +68,9 @@ def endpoints_of(entry: ModelEntry) -> list[str]:
     """Return the paths that a model serves: its kind's, as far as one of its deployments speaks an API that has them."""
     translated = [state.provider is not None for state in entry.deployments]
     if entry.config.kind != "chat":
-        return [f"/v1/{_PATHS[entry.config.kind]}"] if not all(translated) else []
+        embeds = entry.config.kind == "embedding"
+        serves = (one.provider is None or (embeds and isinstance(one.provider, Embedding)) for one in entry.deployments)
+        return [f"/v1/{_PATHS[entry.config.kind]}"] if any(serves) else []
     found = ["/v1/chat/completions", "/v1/messages", "/v1/responses"]
     if not all(translated):
         found.append("/v1/completions")
