@@ -162,6 +162,18 @@ class Settings(ServiceSettings):
     retention_every_s: float = Field(
         3600.0, gt=0, description="seconds between looks of the worker for records that are too old"
     )
+    responses_keep_days: int = Field(
+        30,
+        ge=0,
+        le=3650,
+        description="days that responses of /v1/responses are kept after their conversation went on last, unless a request says `store: false`; 0 keeps none",
+    )
+    responses_max_bytes: int = Field(
+        4 * _MIB,
+        ge=1024,
+        le=64 * _MIB,
+        description="size of the longest response that is kept, with its input, in bytes; a longer one is answered and not kept",
+    )
     budget_webhook_url: SecretStr = Field(
         SecretStr(""),
         description="http(s) address that the worker tells of budgets that are nearly used up; empty tells nobody",

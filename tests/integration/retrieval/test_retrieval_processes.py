@@ -85,6 +85,11 @@ def test_a_question_for_a_figure_is_answered_from_the_table_with_its_rows(shared
     highest = {"query": "What is the highest amount?"}
     most = shared.client.post(f"/v1/vector_stores/{store}/search", json=highest).json()["computed"]
     assert (most["value"], most["matched"], [one["row"] for one in most["citations"]]) == (100, 3, [0])
+    who = {"query": "Which customer has the highest amount?"}
+    held = shared.client.post(f"/v1/vector_stores/{store}/search", json=who).json()["computed"]
+    assert (
+        held["statement"] == "Highest of Amount: 100, where Customer is Ada Ltd (computed from 3 rows of orders.csv)."
+    )
     for other in (
         {"query": "Who ordered from Germany?"},
         {**asked, "understand": {"compute": False}},

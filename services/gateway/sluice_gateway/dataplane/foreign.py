@@ -94,7 +94,7 @@ def request(ctx: RequestContext, entry: ModelEntry, state: DeploymentState) -> U
     if ctx.verbatim:
         return _as_it_came(ctx, model, _COUNT if ctx.endpoint.counts else "/messages")
     # llama.cpp and vLLM count for Anthropic's API, also what a guard has read and perhaps changed
-    if ctx.endpoint.counts and state.provider is None and not ctx.changed and ctx.body.extension is None:
+    if _counts_as_it_came(ctx) and state.provider is None:
         return _as_it_came(ctx, model, _COUNT)
     if ctx.body.untranslatable is not None:
         raise ctx.body.untranslatable
@@ -117,6 +117,11 @@ def _told(make: Callable[[], UpstreamRequest]) -> UpstreamRequest:
         raise InvalidRequest(exc.message, param=exc.param, code=exc.code) from exc
 
 
+def _counts_as_it_came(ctx: RequestContext) -> bool:
+    said = ctx.endpoint.counts and ctx.endpoint.style == "messages"
+    return said and not ctx.changed and ctx.body.extension is None
+
+
 def _response_as_it_came(ctx: RequestContext, model: str) -> UpstreamRequest:
     native: Fields = ctx.body.native or {}
     return _told(lambda: responses.request(orjson.dumps(native) if ctx.body.canonical else ctx.raw, native, model))
@@ -124,7 +129,10 @@ def _response_as_it_came(ctx: RequestContext, model: str) -> UpstreamRequest:
 
 def _may_pass(ctx: RequestContext, provider: Provider, *, native: bool) -> bool:
     return (
-        (is_same(ctx.endpoint.style, provider.style) or (native and ctx.endpoint.style == "responses"))
+        (
+            is_same(ctx.endpoint.style, provider.style)
+            or (native and ctx.endpoint.style == "responses" and not ctx.endpoint.counts)
+        )
         and not ctx.changed
         and ctx.body.extension is None
         and ctx.plan.guard_output == "off"
