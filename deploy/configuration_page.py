@@ -14,7 +14,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs/reference/configuration.md
 HEAD = """# Configuration
 
 Every setting is an environment variable (or a line in `.env`). A wrong one ends the start with a sentence that names it; `python -m sluice_<service> check-config`
-checks without starting. Models, routes and policies are in `deploy/config/models.yaml` ([router](router.md)), guard policies in `guard.yaml`
+checks without starting, and where secrets are not set, such as in a repository's checks, says which are missing. Models, routes and policies are in `deploy/config/models.yaml` ([router](router.md)), guard policies in `guard.yaml`
 ([guardrail](guardrail.md)), engines in `engines.yaml` ([inference](inference.md)); `${VAR}` and `${VAR:-default}` are expanded in all three.
 
 This page is made by `make docs`.

@@ -22,3 +22,17 @@ def _encode(value: int, length: int) -> str:
         out.append(_ALPHABET[value & 31])
         value >>= 5
     return "".join(reversed(out))
+
+
+def time_of(identity: str) -> float | None:
+    """Return when an identifier of this form was made (unix seconds), None for any other text."""
+    value = 0
+    prefix, _, rest = identity.rpartition("_")
+    if not prefix or len(rest) != _TIME_CHARS + _RANDOM_CHARS:
+        return None
+    for char in rest[:_TIME_CHARS]:
+        place = _ALPHABET.find(char)
+        if place < 0:
+            return None
+        value = value << 5 | place
+    return value / 1000

@@ -23,7 +23,7 @@ from sluice.revive import can_revive, serve_revived
 from sluice.sentences import faults
 from sluice.server import RestingServer
 from sluice.service import OpenDeps
-from sluice.settings import PlatformSettings, ServiceSettings
+from sluice.settings import PlatformSettings, ServiceSettings, without_secrets
 from sluice.telemetry import logs
 
 _log = logging.getLogger(__name__)
@@ -81,9 +81,13 @@ def run(entry: Entry[Settings], arguments: list[str] | None = None) -> None:
         print(json.dumps(_openapi(entry), indent=2, sort_keys=True))  # noqa: T201 - the command's output
         return
     try:
-        platform, settings = entry.platform(), entry.settings()
+        unset: tuple[str, ...] = ()
+        if command == "check-config":
+            platform, settings, unset = _without_secrets(entry)
+        else:
+            platform, settings = entry.platform(), entry.settings()
         logs.configure(entry.name if command != "worker" else f"{entry.name}-worker", platform.log_level)
-        _commands(entry, platform, settings)[command]()
+        _commands(entry, platform, settings, unset)[command]()
     except ValidationError as exc:
         told = faults([{**item, "loc": _variable(entry, item["loc"])} for item in exc.errors()])
         _fail(f"The settings of {entry.name} are not right: {' '.join(fault.sentence for fault in told)}")
@@ -91,12 +95,20 @@ def run(entry: Entry[Settings], arguments: list[str] | None = None) -> None:
         _fail(exc.detail)
 
 
-def _commands(entry: Entry[Settings], platform: PlatformSettings, settings: Settings) -> dict[str, Callable[[], None]]:
+def _without_secrets(entry: Entry[Settings]) -> tuple[PlatformSettings, Settings, tuple[str, ...]]:
+    platform, shared = without_secrets(entry.platform, env="dev")
+    settings, own = without_secrets(entry.settings)
+    return platform, settings, (*shared, *own) if platform.env == "production" else ()
+
+
+def _commands(
+    entry: Entry[Settings], platform: PlatformSettings, settings: Settings, unset: tuple[str, ...]
+) -> dict[str, Callable[[], None]]:
     return {
         "serve": lambda: _serve(entry, platform, settings),
         "worker": lambda: _work(entry, platform, settings),
         "migrate": lambda: _migrate(entry, platform),
-        "check-config": lambda: _check(entry, platform, settings),
+        "check-config": lambda: _check(entry, platform, settings, unset),
     }
 
 
@@ -170,10 +182,11 @@ def _migrate(entry: Entry[Settings], platform: PlatformSettings) -> None:
     _log.info("database schema of %s is up to date", entry.name)
 
 
-def _check(entry: Entry[Settings], platform: PlatformSettings, settings: Settings) -> None:
+def _check(entry: Entry[Settings], platform: PlatformSettings, settings: Settings, unset: tuple[str, ...]) -> None:
     if entry.check:
         entry.check(platform, settings)
-    print(f"The configuration of {entry.name} is right.")  # noqa: T201 - the command's output
+    rest = f" Not set here, and needed to start: {', '.join(unset)}." if unset else ""
+    print(f"The configuration of {entry.name} is right.{rest}")  # noqa: T201 - the command's output
 
 
 def _openapi(entry: Entry[Settings]) -> dict[str, Any]:

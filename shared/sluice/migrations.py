@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from sluice.db import open_database
-from sluice.settings import PlatformSettings
+from sluice.settings import ConfigError, PlatformSettings
 
 _SHARED_SCRIPT = Path(__file__).parent / "migration_env"
 
@@ -21,6 +21,9 @@ async def upgrade(platform: PlatformSettings, service: str, migrations: Path, re
     """Bring the schema to a revision; several processes may call it at once, one does the work.
 
     `migrations` holds `versions/*.py`, plain Alembic revisions.
+
+    Raises:
+        ConfigError: PostgreSQL would put the tables into another schema than the service's.
     """
     database = open_database(platform, service)
     try:
@@ -45,6 +48,11 @@ def _upgrade(connection: Connection, service: str, migrations: Path, revision: s
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"sluice-migrate-{service}"})
         connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{service}"'))
+        if (schema := connection.scalar(text("SELECT current_schema()"))) != service:
+            raise ConfigError(
+                f"PostgreSQL looks for the tables of {service} in the schema `{schema}`, not in `{service}`: what stands between leaves out the setting "
+                "`search_path`, as PgBouncer does with ignore_startup_parameters. Nothing was written. Let SLUICE_DATABASE_URL lead to PostgreSQL itself."
+            )
 
     def steps(current: Any, _context: Any) -> Sequence[Any]:
         return script._upgrade_revs(revision, current)  # noqa: SLF001 - what Alembic's own `upgrade` command calls

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import yaml
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -156,8 +156,24 @@ class ServiceSettings(BaseSettings):
     """The base of a service's own settings; a subclass sets `env_prefix` to SLUICE_<SERVICE>_ and adds `port`."""
 
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+    required_secrets: ClassVar[tuple[str, ...]] = ()
 
     port: int = Field(0, ge=0, le=65535, description="port that the service listens on")
+
+
+Kind = TypeVar("Kind", bound=PlatformSettings | ServiceSettings)
+
+
+def without_secrets(kind: type[Kind], **values: Any) -> tuple[Kind, tuple[str, ...]]:
+    """Return settings in which something stands in for each required secret that is not set, and the variables of these.
+
+    So configuration files can be checked where nobody has the secrets; one that is set is checked as ever. `values` are for finding out.
+    """
+    found = kind(**values)
+    unset = [name for name in kind.required_secrets if not getattr(found, name).get_secret_value()]
+    prefix = kind.model_config.get("env_prefix", "")
+    stand_ins: dict[str, Any] = {name: SecretStr("not set " * 4) for name in unset}
+    return kind(**stand_ins), tuple(f"{prefix}{name.upper()}" for name in unset)
 
 
 def services_in(text: str) -> frozenset[ServiceName]:

@@ -20,12 +20,12 @@ import botocore.session
 from botocore.exceptions import ParamValidationError
 from botocore.model import ServiceModel
 from botocore.validate import validate_parameters
-from foreign_provider import Behaviour, ForeignProvider, Json, Refused
+from foreign_provider import Behaviour, ForeignProvider, Json, Refused, vector_of
 from openai_provider import Seen, words
 
 ACCESS_KEY, SECRET_KEY, REGION = "AKIASIMULATED", "simulated/secret", "eu-north-1"
 API_KEY = "bedrock-api-key-simulated"
-_PATH = re.compile(r"/model/([^/]+)/(converse|converse-stream|count-tokens)")
+_PATH = re.compile(r"/model/([^/]+)/(converse|converse-stream|count-tokens|invoke)")
 _OPERATIONS = {"converse": "Converse", "converse-stream": "ConverseStream", "count-tokens": "CountTokens"}
 _SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=([^,/]+)/([^,]+), SignedHeaders=([^,]+), Signature=([0-9a-f]{64})")
 _TYPES = {400: "ValidationException", 403: "AccessDeniedException", 404: "ResourceNotFoundException",
@@ -59,6 +59,9 @@ class BedrockProvider(ForeignProvider):
             raise Refused(404, "UnknownOperationException", "")
         if seen.headers.get("authorization") != f"Bearer {API_KEY}":
             _check_signature(seen)
+        if match.group(2) == "invoke":
+            _check_embedding(unquote(match.group(1)), seen.json)
+            return
         shape = service().operation_model(_OPERATIONS[match.group(2)]).input_shape
         try:
             validate_parameters({"modelId": unquote(match.group(1)), **_parameters(seen.json)}, shape)
@@ -66,7 +69,9 @@ class BedrockProvider(ForeignProvider):
             raise Refused(400, "ValidationException", str(exc)) from exc
 
     def whole(self, seen: Seen, behaviour: Behaviour) -> Json:
-        """Return an answer, or a count."""
+        """Return an answer, a count, or vectors."""
+        if seen.path.endswith("/invoke"):
+            return _vectors(seen.json)
         if seen.path.endswith("/count-tokens"):
             return {"inputTokens": len(seen.body.split())}
         return {
@@ -99,6 +104,46 @@ class BedrockProvider(ForeignProvider):
         """Return an error in AWS's shape: the kind stands in a header."""
         named = kind or _TYPES.get(status, "InternalServerException")
         return {"message": message}, {"x-amzn-ErrorType": f"{named}:http://internal.amazon.com/coral/x/"}
+
+
+# The bodies of InvokeModel are the models' own: of Titan and Cohere as AWS documents them, what botocore does not know.
+_TITAN = {"inputText": str, "dimensions": int, "normalize": bool, "embeddingTypes": list}
+_COHERE = {"texts": list, "input_type": str, "truncate": str, "embedding_types": list, "output_dimension": int}
+
+
+def _check_embedding(model: str, fields: Json) -> None:
+    if model.startswith(("amazon.titan-embed-text-v2", "amazon.titan-embed-text-v1")):
+        known, needed = _TITAN, {"inputText"}
+    elif model.startswith("cohere.embed-"):
+        known, needed = _COHERE, {"texts", "input_type"}
+    else:
+        raise Refused(404, "ResourceNotFoundException", "The provided model identifier is invalid.")
+    for name in needed - set(fields):
+        raise Refused(400, "ValidationException", f"Malformed input request: #: required key [{name}] not found")
+    for name, value in fields.items():
+        if name not in known or type(value) is not known[name]:
+            raise Refused(
+                400, "ValidationException", f"Malformed input request: #: extraneous key [{name}] is not permitted"
+            )
+
+
+def _vectors(fields: Json) -> Json:
+    if "inputText" in fields:
+        vector = vector_of(fields["inputText"], fields.get("dimensions", 1024))
+        return {
+            "embedding": vector,
+            "embeddingsByType": {"float": vector},
+            "inputTextTokenCount": len(fields["inputText"].split()),
+        }
+    vectors = [vector_of(text, fields.get("output_dimension", 1024)) for text in fields["texts"]]
+    if "embedding_types" in fields:
+        return {
+            "id": "e1",
+            "texts": fields["texts"],
+            "embeddings": {"float": vectors},
+            "response_type": "embeddings_by_type",
+        }
+    return {"id": "e1", "texts": fields["texts"], "embeddings": vectors, "response_type": "embeddings_floats"}
 
 
 def _parameters(value: Any, within: str = "") -> Any:

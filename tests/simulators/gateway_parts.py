@@ -40,6 +40,7 @@ from sluice_gateway.dataplane.asgi import Receive, Scope, Send
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
 from sluice_gateway.dataplane.wire import GatewayProtocol
 from sluice_gateway.domain.ports import KeyRecord, LeaseStore, UsageFields
+from sluice_gateway.domain.responses import ResponsesKept
 from sluice_gateway.domain.transcripts import NoTranscripts, TranscriptSink
 from sluice_gateway.metrics import GatewayMetrics
 
@@ -254,6 +255,7 @@ class Parts:
     registry: MetricRegistry = field(default_factory=MetricRegistry)
     options: Options = field(default_factory=Options)
     transcripts: TranscriptSink = field(default_factory=NoTranscripts)
+    responses: ResponsesKept | None = None
     trace_dir: str = ""
     http: type[HttpToolsProtocol] = GatewayProtocol
     plane: type[DataPlane] = DataPlane
@@ -264,7 +266,7 @@ class Parts:
         return DataPlaneDeps(
             self.keys, self.usage, self.leases, self.secrets, self.guard, self.router, self.retrieval,
             tracing, GatewayMetrics(self.registry, self.options.user_types), SystemClock(), self.options,
-            names=self.names, transcripts=self.transcripts,
+            names=self.names, transcripts=self.transcripts, responses=self.responses,
         )  # fmt: skip
 
 

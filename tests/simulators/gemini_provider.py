@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from foreign_provider import Behaviour, ForeignProvider, Json, Refused
+from foreign_provider import Behaviour, ForeignProvider, Json, Refused, vector_of
 from google.genai import types
 from openai_provider import Seen, words
 from pydantic import ValidationError
@@ -26,7 +26,7 @@ _FIELDS: dict[str, Any] = {
 
 
 class GeminiProvider(ForeignProvider):
-    """`generateContent`, `streamGenerateContent?alt=sse` and `countTokens`."""
+    """`generateContent`, `streamGenerateContent?alt=sse`, `countTokens` and `batchEmbedContents`."""
 
     @property
     def base_url(self) -> str:
@@ -50,6 +50,9 @@ class GeminiProvider(ForeignProvider):
                 name: value for name, value in fields.get("generateContentRequest", fields).items() if name != "model"
             }
         try:
+            if match.group(3) == "batchEmbedContents":
+                _check_embeddings(fields, f"{match.group(1)}/{match.group(2)}")
+                return
             _check_fields(fields)
         except ValidationError as exc:
             where = exc.errors(include_url=False)[0]
@@ -61,7 +64,16 @@ class GeminiProvider(ForeignProvider):
             _check_signatures(fields["contents"])
 
     def whole(self, seen: Seen, behaviour: Behaviour) -> Json:
-        """Return a generated content, or a count."""
+        """Return a generated content, a count, or vectors: of each text its length, its bytes' sum, and zeros."""
+        if seen.path.endswith(":batchEmbedContents"):
+            asked = seen.json["requests"]
+            vectors = [
+                vector_of(one["content"]["parts"][0]["text"], one.get("outputDimensionality", 3072)) for one in asked
+            ]
+            found: Json = {"embeddings": [{"values": vector} for vector in vectors]}
+            if behaviour.usage:
+                found["usageMetadata"] = {"promptTokenCount": len(seen.body.split())}
+            return found
         if seen.path.endswith(":countTokens"):
             return {"totalTokens": len(seen.body.split())}
         return _content(_parts(behaviour), "STOP", seen, behaviour)
@@ -87,6 +99,21 @@ class GeminiProvider(ForeignProvider):
         if "API key not valid" in message:
             error["details"] = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]
         return {"error": error}, {}
+
+
+def _check_embeddings(fields: Json, model: str) -> None:
+    if set(fields) != {"requests"} or not 1 <= len(fields["requests"]) <= 100:
+        raise Refused(
+            400, "INVALID_ARGUMENT", "* BatchEmbedContentsRequest.requests: at most 100 requests can be in one batch"
+        )
+    for one in fields["requests"]:
+        if one.get("model") != model:
+            raise Refused(
+                400, "INVALID_ARGUMENT", "* BatchEmbedContentsRequest.requests[0].model: model must match the path"
+            )
+        types.Content.model_validate(one["content"])
+        given = {name: value for name, value in one.items() if name not in ("model", "content")}
+        types.EmbedContentConfig.model_validate(given)
 
 
 def _check_fields(fields: Json) -> None:

@@ -71,11 +71,12 @@ class Seen:
 
 @dataclass
 class Provider:
-    """The server; `default` answers whatever neither `for_request` nor `next` was set for."""
+    """The server; `default` answers whatever neither `for_request`, `for_path` nor `next` was set for."""
 
     default: Behaviour = field(default_factory=Behaviour)
     seen: list[Seen] = field(default_factory=list)
     for_request: dict[str, Behaviour] = field(default_factory=dict)  # by `x-request-id`
+    for_path: dict[str, Behaviour] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)  # the requests that get nothing more
     working: int = 0  # requests between their head and the first byte of their answer, where that takes `stall_s`
     aborted: int = 0
@@ -150,6 +151,8 @@ class Provider:
         named = self.for_request.get(seen.headers.get("x-request-id", ""))
         if named is not None:
             return named
+        if seen.path in self.for_path:
+            return self.for_path[seen.path]
         return self._next.popleft() if self._next else self.default
 
     async def _read(self, reader: asyncio.StreamReader, number: int) -> Seen:

@@ -51,8 +51,8 @@ def autoscaling(
             show_default=", ".join(_DEFAULTS),
         ),
     ] = None,
-    least: Annotated[int, typer.Option(min=1, max=512)] = 1,
-    most: Annotated[int, typer.Option(min=1, max=512)] = 8,
+    least: Annotated[int, typer.Option(min=1, max=512, help="fewest replicas")] = 1,
+    most: Annotated[int, typer.Option(min=1, max=512, help="most replicas")] = 8,
     cold_start: Annotated[float, typer.Option(min=0, max=7200, help="seconds until a new replica serves")] = 120.0,
     every: Annotated[float, typer.Option(min=1, max=600, help="seconds between two decisions")] = 15.0,
     down_window: Annotated[

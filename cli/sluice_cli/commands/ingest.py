@@ -29,6 +29,8 @@ class _Tally:
     unchanged: int = 0
     deleted: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    late: str = ""
+    """What was not indexed in time."""
 
 
 def ingest(
@@ -77,9 +79,12 @@ def _report(tally: _Tally, store: str, store_id: str, passed_over: Sequence[str]
         shown = ", ".join(passed_over[:_SHOWN]) + (" …" if len(passed_over) > _SHOWN else "")
         say(f"{len(passed_over)} files are of no type that is read and were passed over: {shown}")
     say(f"Vector store {store_id} ({store}): {len(tally.sent)} documents sent, {tally.unchanged} unchanged{gone}.")
+    wrong = [tally.late] if tally.late else []
     if tally.failed:
         reasons = "\n".join(f"  {name}: {reason}" for name, reason in sorted(tally.failed.items()))
-        raise CommandFailed(f"{len(tally.failed)} of the files could not be ingested:\n{reasons}")
+        wrong.append(f"{len(tally.failed)} of the files could not be ingested:\n{reasons}")
+    if wrong:
+        raise CommandFailed("\n".join(wrong))
 
 
 def _store_id(gateway: Gateway, name: str) -> str:
@@ -157,8 +162,9 @@ def _wait(gateway: Gateway, store_id: str, tally: _Tally, wait_s: float, progres
             del waiting[document_id]
             progress.advance(task)
         if waiting and time.monotonic() > deadline:
-            raise CommandFailed(
+            tally.late = (
                 f"{len(waiting)} documents were not indexed within {wait_s:.0f} s; they go on in the background."
             )
+            return
         if waiting:
             time.sleep(_POLL_S)

@@ -264,7 +264,7 @@ def training(
     parameters: Annotated[float | None, typer.Option(min=0.0001, help="billions of parameters")] = None,
     tokens: Annotated[float | None, typer.Option(min=0.001, help="billions of tokens")] = None,
     device: DeviceOption = "h100-sxm",
-    devices: Annotated[int, typer.Option(min=1)] = 8,
+    devices: Annotated[int, typer.Option(min=1, help="accelerators that train together")] = 8,
     mfu: Annotated[float, typer.Option(min=0.01, max=1, help="share of the peak that the training reaches")] = 0.4,
     as_json: JsonOption = False,
 ) -> None:

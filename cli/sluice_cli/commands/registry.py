@@ -247,7 +247,14 @@ def _precondition(version: int | None) -> dict[str, str]:
 
 
 def _state(one: Mapping[str, Any]) -> str:
-    return "in force" if one["in_force"] else f"held back: {one['problem']}"
+    if not one["in_force"]:
+        return f"held back: {one['problem']}"
+    return "; ".join(["in force", *map(_offered, one.get("offers") or ())])
+
+
+def _offered(one: Mapping[str, Any]) -> str:
+    listed = "lists nothing yet" if one["listed_at"] is None else f"lists {one['models']} models"
+    return f"{one['deployment']} {listed}" + (f" ({one['problem']})" if one["problem"] else "")
 
 
 def _tell(word: str, done: dict[str, Any], *, dry_run: bool) -> None:

@@ -140,7 +140,7 @@ def speculation(
         float, typer.Option(min=0, max=1, help="how like the target the draft is: 1 is equal, 0 knows nothing")
     ] = 0.8,
     draft_cost: Annotated[float, typer.Option(min=0, max=1, help="a draft step's share of a target step")] = 0.1,
-    vocabulary: Annotated[int, typer.Option(min=2, max=1000)] = 16,
+    vocabulary: Annotated[int, typer.Option(min=2, max=1000, help="tokens that both models know")] = 16,
     tokens: Annotated[int, typer.Option(min=100, max=200_000, help="how many are generated")] = 10_000,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -180,7 +180,7 @@ def speculation(
 
 @app.command()
 def quantisation(
-    rows: Annotated[int, typer.Option(min=1, max=8192)] = 256,
+    rows: Annotated[int, typer.Option(min=1, max=8192, help="of the matrix")] = 256,
     columns: Annotated[int, typer.Option(min=128, max=8192, help="a multiple of 128")] = 1024,
     outliers: Annotated[float, typer.Option(min=0, max=0.1, help="share of weights that are ten times larger")] = 0.001,
     seed: SeedOption = 0,
@@ -247,9 +247,9 @@ def sampling(
     logits: Annotated[
         str, typer.Argument(help="natural-log scores of the tokens, separated by commas")
     ] = "2.0,1.5,1.0,0.5,0,-1",
-    temperature: Annotated[float, typer.Option(min=0, max=2)] = 1.0,
-    top_k: Annotated[int | None, typer.Option(min=1)] = None,
-    top_p: Annotated[float, typer.Option(min=0, max=1)] = 1.0,
+    temperature: Annotated[float, typer.Option(min=0, max=2, help="0 takes the likeliest token")] = 1.0,
+    top_k: Annotated[int | None, typer.Option(min=1, help="keep so many of the likeliest tokens")] = None,
+    top_p: Annotated[float, typer.Option(min=0, max=1, help="keep the likeliest tokens that add up to it")] = 1.0,
     draws: Annotated[int, typer.Option(min=0, max=1_000_000, help="tokens to draw")] = 1000,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -353,7 +353,7 @@ def pipeline(
 
 @app.command()
 def tensor(
-    devices: Annotated[int, typer.Option(min=1, max=64)] = 4,
+    devices: Annotated[int, typer.Option(min=1, max=64, help="over which the layer is cut")] = 4,
     tokens: Annotated[int, typer.Option(min=1, max=4096, help="rows of the activation")] = 64,
     width: Annotated[int, typer.Option(min=1, max=4096, help="of the model")] = 512,
     inner: Annotated[

@@ -24,7 +24,7 @@ ParametersOption = Annotated[
     float | None,
     typer.Option("--parameters", min=0.001, help="billions of parameters", show_default="8.03, or what --config says"),
 ]
-LayersOption = Annotated[int, typer.Option("--layers", min=1)]
+LayersOption = Annotated[int, typer.Option("--layers", min=1, help="of the model")]
 WidthOption = Annotated[int, typer.Option("--width", min=1, help="hidden size")]
 HeadsOption = Annotated[int, typer.Option("--heads", min=1, help="query heads")]
 KvHeadsOption = Annotated[int, typer.Option("--kv-heads", min=1, help="key and value heads")]

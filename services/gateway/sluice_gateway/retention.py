@@ -1,4 +1,4 @@
-"""Keeps usage and audit records no longer than the settings say, and transcripts no longer than their policies."""
+"""Keeps usage and audit records no longer than the settings say, and transcripts and kept responses no longer than each of them says."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from sluice_gateway.domain.leases import window_at
 _log = logging.getLogger(__name__)
 _DAY_S = 86_400
 _PAUSE_S = 0.05
-Table = Literal["usage", "audit", "secrets", "transcripts"]
+Table = Literal["usage", "audit", "secrets", "transcripts", "responses", "conversations"]
 
 
 class OldRows(Protocol):
@@ -39,6 +39,14 @@ class OldRows(Protocol):
 
     async def delete_transcripts(self, now: float) -> int:
         """Delete transcripts that have expired and return how many."""
+        ...
+
+    async def delete_responses(self, now: float) -> int:
+        """Delete kept responses that have expired, or whose organisation is deleted, and return how many."""
+        ...
+
+    async def delete_conversations(self, now: float) -> int:
+        """Delete conversations that have expired, or whose organisation is deleted, and return how many."""
         ...
 
 
@@ -97,6 +105,8 @@ class Retention:
             await self._delete("audit", self._rows.delete_audit, now - self._keep.audit_days * _DAY_S)
         await self._delete("secrets", self._rows.delete_retired_secrets, now)
         await self._delete("transcripts", self._rows.delete_transcripts, now)
+        await self._delete("responses", self._rows.delete_responses, now)
+        await self._delete("conversations", self._rows.delete_conversations, now)
 
     async def _delete(self, table: Table, delete: Callable[[float], Awaitable[int]], before: float) -> None:
         while True:

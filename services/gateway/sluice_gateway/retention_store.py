@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, delete, or_, select
 
 from sluice.db import Database
+from sluice_gateway.responses.tables import ConversationItemRow, ConversationRow, ResponseRow
 from sluice_gateway.tables import (
     AuditRow,
+    OrganizationRow,
     RetiredSecretRow,
     TranscriptRow,
     UsageRollupRow,
@@ -16,6 +18,7 @@ from sluice_gateway.tables import (
 )
 
 _BATCH = 2000
+_FEW = 100  # conversations, of which each may have many items
 _DAY_S = 86_400
 
 
@@ -53,6 +56,30 @@ class RetentionStore:
         """Delete transcripts that have expired."""
         until = TranscriptRow.expires_at
         return await self._delete(TranscriptRow, TranscriptRow.id, until <= now, until)
+
+    async def delete_responses(self, now: float) -> int:
+        """Delete kept responses that have expired, or whose organisation is deleted."""
+        gone = select(OrganizationRow.id).where(OrganizationRow.deleted_at.is_not(None))
+        until = ResponseRow.expires_at
+        old = or_(until <= now, ResponseRow.organization_id.in_(gone))
+        return await self._delete(ResponseRow, ResponseRow.id, old, until)
+
+    async def delete_conversations(self, now: float) -> int:
+        """Delete conversations that have expired, or whose organisation is deleted, with their items."""
+        gone = select(OrganizationRow.id).where(OrganizationRow.deleted_at.is_not(None))
+        until = ConversationRow.expires_at
+        old = or_(until <= now, ConversationRow.organization_id.in_(gone))
+        chosen = select(ConversationRow.id).where(old).order_by(until).limit(_FEW)
+        gone_now = 0
+        while True:
+            async with self._database.write() as session:
+                ids = list(await session.scalars(chosen))
+                items = ConversationItemRow.conversation_id.in_(ids)
+                await session.execute(delete(ConversationItemRow).where(items))
+                await session.execute(delete(ConversationRow).where(ConversationRow.id.in_(ids)))
+            gone_now += len(ids)
+            if len(ids) < _FEW:
+                return gone_now
 
     async def _delete(
         self, table: Any, key: Any, old: ColumnElement[bool], order: Any, beside: Any | None = None

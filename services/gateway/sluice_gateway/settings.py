@@ -1,6 +1,6 @@
 """The gateway's own settings."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -17,6 +17,7 @@ class Settings(ServiceSettings):
     model_config = SettingsConfigDict(
         env_prefix="SLUICE_GATEWAY_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
     )
+    required_secrets: ClassVar[tuple[str, ...]] = ("key_pepper",)
 
     port: int = Field(8080, ge=0, le=65535, description="port that the gateway listens on")
     worker_port: int = Field(8180, ge=0, le=65535, description="port of the worker's /healthz, /readyz and /metrics")
@@ -160,6 +161,18 @@ class Settings(ServiceSettings):
     )
     retention_every_s: float = Field(
         3600.0, gt=0, description="seconds between looks of the worker for records that are too old"
+    )
+    responses_keep_days: int = Field(
+        30,
+        ge=0,
+        le=3650,
+        description="days that responses of /v1/responses are kept after their conversation went on last, unless a request says `store: false`; 0 keeps none",
+    )
+    responses_max_bytes: int = Field(
+        4 * _MIB,
+        ge=1024,
+        le=64 * _MIB,
+        description="size of the longest response that is kept, with its input, in bytes; a longer one is answered and not kept",
     )
     budget_webhook_url: SecretStr = Field(
         SecretStr(""),

@@ -81,6 +81,10 @@ from sluice_gateway.prompt_split_store import PromptSplitStore
 from sluice_gateway.prompt_store import PromptStore
 from sluice_gateway.prompt_tuning import PromptJudge
 from sluice_gateway.prompt_usage_store import PromptUsageStore
+from sluice_gateway.responses.conversation_store import ConversationStore
+from sluice_gateway.responses.keeper import ResponseKeeper
+from sluice_gateway.responses.opening import open_responses
+from sluice_gateway.responses.store import ResponseStore
 from sluice_gateway.settings import Settings
 from sluice_gateway.store import KeyStore
 from sluice_gateway.tenancy_store import TenancyStore
@@ -117,6 +121,9 @@ class Deps:
     audit_store: AuditStore
     usage: UsageStore
     transcripts: TranscriptStore
+    responses: ResponseKeeper | None
+    response_store: ResponseStore
+    conversations: ConversationStore
     prices: PriceKeeper
     price_store: PriceStore
     prompts: PromptStore
@@ -194,6 +201,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         router = RouterClient(client("router"))
 
         journal = _open_journal(platform, settings, stack)
+        responses = open_responses(platform, settings, database, registry, stack)
         shipper = Shipper(
             journal, RedisEventStream(redis, USAGE), UsageMetrics(registry, journal), linger_s=settings.usage_linger_s
         )
@@ -285,6 +293,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 names=SystemNames(),
                 transcripts=transcripts,
                 prompts=PromptFiller(prompt_store),
+                responses=responses,
             ),
             _to_control_plane,
         )
@@ -324,6 +333,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         loops.start("cache-invalidations", invalidations.follow)
         loops.start("cache-database", lasting.run)
         loops.start("transcripts", transcripts.run)
+        if responses is not None:
+            loops.start("responses", responses.run)
         loops.start("cooldowns-send", cooldowns.send)
         loops.start("cooldowns-follow", cooldowns.follow)
         loops.start("keys-follow", keeper.follow)
@@ -358,6 +369,9 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             audit_store=AuditStore(database),
             usage=usage,
             transcripts=transcript_store,
+            responses=responses,
+            response_store=ResponseStore(database),
+            conversations=ConversationStore(database),
             prices=prices,
             price_store=price_store,
             prompts=prompt_store,

@@ -17,7 +17,7 @@ from sluice_inference.domain.ports import Energy, EngineProcess, Launcher, OwnEn
 from sluice_inference.domain.readings import Reading, Speeds, increase, speeds_between
 from sluice_inference.domain.specs import EngineSpec, RemoteSpec
 from sluice_inference.domain.utilisation import Rates
-from sluice_inference.measures import EnergyBook, learn, learn_use
+from sluice_inference.measures import EnergyBook, learn, learn_use, show_kv_used
 from sluice_inference.metrics import EngineMetrics
 
 _log = logging.getLogger(__name__)
@@ -446,5 +446,5 @@ class EngineKeeper:
         metrics.speed.labels(engine).set(self._speeds.generation or 0)
         metrics.prompt_speed.labels(engine).set(self._speeds.prompt or 0)
         metrics.memory.labels(engine).set(self._memory or 0)
-        metrics.kv_used.labels(engine).set(reading.kv_used or 0)
+        show_kv_used(metrics, engine, reading.kv_used)
         metrics.adapters.labels(engine).set(len(self._adapters))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 
 from sluice_inference.domain.ports import Energy
 from sluice_inference.domain.readings import Reading, increase
@@ -11,14 +12,25 @@ from sluice_inference.metrics import EngineMetrics
 
 
 def learn(metrics: EngineMetrics, engine: str, before: Reading, after: Reading) -> None:
-    """Add what the counters of an engine grew by between two looks."""
-    metrics.prefix_asked.labels(engine).inc(increase(before.prefix_asked, after.prefix_asked))
-    metrics.prefix_found.labels(engine).inc(increase(before.prefix_found, after.prefix_found))
+    """Add what the counters of an engine grew by between two looks; one that does not count a thing has no series of it, since 0 would be a lie."""
+    if after.prefix_asked is not None:
+        metrics.prefix_asked.labels(engine).inc(increase(before.prefix_asked, after.prefix_asked))
+    if after.prefix_found is not None:
+        metrics.prefix_found.labels(engine).inc(increase(before.prefix_found, after.prefix_found))
     known = {phase: (seconds, count) for phase, seconds, count in before.phases}
     for phase, seconds, count in after.phases:
         earlier = known.get(phase, (None, None))
         metrics.phase_seconds.labels(engine, phase).inc(increase(earlier[0], seconds))
         metrics.phase_count.labels(engine, phase).inc(increase(earlier[1], count))
+
+
+def show_kv_used(metrics: EngineMetrics, engine: str, used: float | None) -> None:
+    """Say which share of its KV cache an engine uses (0 to 1), and nothing when it does not tell or does not run."""
+    if used is not None:
+        metrics.kv_used.labels(engine).set(used)
+        return
+    with suppress(KeyError):
+        metrics.kv_used.remove(engine)
 
 
 def learn_use(metrics: EngineMetrics, spec: EngineSpec, rates: Rates) -> None:

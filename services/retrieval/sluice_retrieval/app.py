@@ -25,13 +25,13 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
         "retrieval",
         open_deps,
         [
+            search.router,  # first: routes are tried one after the other
             stores.router,
             documents.router,
             tables.router,
             images.router,
             files.router,
             files.forgetting,
-            search.router,
             embeddings.router,
             similarity.router,
             reranking.router,

@@ -39,6 +39,9 @@ class RouterMetrics:
             "sluice_router_registry_held_back", "Objects made through the API that do not fit models.yaml"
         )
         self.probes = registry.counter("sluice_router_probes_total", "Health probes of deployments", ("result",))
+        self.listings = registry.counter(
+            "sluice_router_listings_total", "Questions to providers which models they offer", ("result",)
+        )
         self.deployments = registry.gauge("sluice_router_deployments", "Deployments by health", ("health",))
         self.publications = registry.counter("sluice_router_publications_total", "Snapshots published", ("result",))
         self.version = registry.gauge("sluice_router_snapshot_version", "Version of the current snapshot")
@@ -53,5 +56,6 @@ class RouterMetrics:
             self.signals.labels(signal)
         for result in ("ok", "failed"):
             self.probes.labels(result)
+            self.listings.labels(result)
             self.publications.labels(result)
             self.reloads.labels(result)

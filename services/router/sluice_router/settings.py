@@ -23,6 +23,12 @@ class Settings(ServiceSettings):
         (),
         description="hosts that deployments made through the API may use although they are not public, as a JSON array",
     )
+    offers_s: float = Field(
+        300.0,
+        ge=10,
+        le=86_400,
+        description="seconds between two questions to a provider which models it offers (`openai/*`)",
+    )
     loads_s: float = Field(
         1.0,
         gt=0,

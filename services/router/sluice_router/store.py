@@ -1,7 +1,8 @@
-"""Queries on the router's database: the registry and the classifiers."""
+"""Queries on the router's database: the registry, the classifiers and what providers offer."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from hashlib import sha256
 from typing import cast
 
 from sqlalchemy import delete, select, update
@@ -10,9 +11,10 @@ from sluice.contracts.paging import Order
 from sluice.contracts.registry import RegistryKind, RegistryVersion
 from sluice.db import AsyncSession, Database, ReadSession
 from sluice_router.domain.errors import IdempotencyKeyReused, VersionNotFound
+from sluice_router.domain.offers import Offer, Place
 from sluice_router.domain.registry import Entry, Ref, State, applied
 from sluice_router.domain.registry_admin import Creation, Decide, Decided, Outcome, Trail
-from sluice_router.tables import ClassifierRow, CreationRow, EntryRow, HeadRow, VersionRow
+from sluice_router.tables import ClassifierRow, CreationRow, EntryRow, HeadRow, OffersRow, VersionRow
 
 _REPEATABLE_S = 86_400.0
 _FIELDS = tuple(name for name in RegistryVersion.model_fields if name not in ("object", "id"))
@@ -107,6 +109,31 @@ class ClassifierStore:
         async with self._database.write() as session:
             made = ClassifierRow(name=name, content=content, sha256=sha256, trained_at=trail.at, trained_by=trail.actor)
             await session.merge(made)
+
+
+class OffersStore:
+    """What providers listed last; every method raises DependencyUnavailable while the database is away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def load(self) -> dict[Place, tuple[float, tuple[Offer, ...]]]:
+        """Return what each place listed last, and when."""
+        async with self._database.read() as session:
+            rows = await session.scalars(select(OffersRow))
+            return {
+                Place.model_validate(row.place): (row.at, tuple(Offer.model_validate(one) for one in row.models))
+                for row in rows
+            }
+
+    async def save(self, place: Place, at: float, offers: tuple[Offer, ...]) -> None:
+        """Keep what a place lists."""
+        digest = sha256(place.model_dump_json().encode()).hexdigest()
+        models = [offer.model_dump(mode="json") for offer in offers]
+        async with self._database.write() as session:
+            await session.merge(
+                OffersRow(place_digest=digest, place=place.model_dump(mode="json"), models=models, at=at)
+            )
 
 
 async def _entries(session: AsyncSession | ReadSession) -> tuple[Entry, ...]:

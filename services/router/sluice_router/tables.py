@@ -68,3 +68,14 @@ class ClassifierRow(Base):
     content: Mapped[bytes] = mapped_column(LargeBinary)
     trained_at: Mapped[float] = mapped_column(Float)
     trained_by: Mapped[str] = mapped_column(String(200))
+
+
+class OffersRow(Base):
+    """What a place that serves models listed last."""
+
+    __tablename__ = "offers"
+
+    place_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    place: Mapped[dict[str, Any]] = mapped_column(JSON)
+    models: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    at: Mapped[float] = mapped_column(Float)

@@ -1,5 +1,6 @@
 """Opens what the router needs."""
 
+import logging
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -30,6 +31,7 @@ from sluice_router.adapters import examples_file
 from sluice_router.adapters.classifiers import Classifiers
 from sluice_router.adapters.languages import Languages
 from sluice_router.adapters.latencies import Latencies
+from sluice_router.adapters.lister import Lister
 from sluice_router.adapters.live import LiveConfig
 from sluice_router.adapters.loads import Loads
 from sluice_router.adapters.models_file import WatchedFile, load
@@ -43,10 +45,12 @@ from sluice_router.domain.health import HealthBook
 from sluice_router.domain.publication import probed, snapshot
 from sluice_router.domain.registry import State
 from sluice_router.domain.registry_admin import RegistryAdmin
+from sluice_router.domain.unserved import keyless
 from sluice_router.metrics import RouterMetrics
 from sluice_router.settings import Settings
-from sluice_router.store import ClassifierStore, RegistryStore
+from sluice_router.store import ClassifierStore, OffersStore, RegistryStore
 
+_log = logging.getLogger(__name__)
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
@@ -69,6 +73,7 @@ class Deps:
     prober: Prober
     publisher: Publisher
     loads: Loads
+    lister: Lister
     classifiers: Classifiers
     reader: Reader
     metrics: RouterMetrics
@@ -107,11 +112,26 @@ async def open_deps(
     live = LiveConfig(file, store, redis, metrics.held_back.set)
     await _loaded(live, database)
 
+    secrets = ProviderSecrets(platform.secrets_dir)
+    lister = Lister(
+        transport=transport or network,
+        tokens=tokens,
+        secrets=secrets,
+        clock=time,
+        kept=OffersStore(database),
+        current=lambda: live.current,
+        counted=lambda result: metrics.listings.labels(result).inc(),
+        every_s=settings.offers_s,
+    )
+    await lister.remember()
+
     adapters: dict[str, dict[str, str]] = {}  # by the base URL of the engine that holds them: where each answers
 
     def build(version: int, now: float) -> RoutingSnapshot:
+        config, probed_as = lister.unfolded()
         made = with_adapters(
-            snapshot(live.current, book.notes, version=version, now=now, catalogue=catalogue.price), adapters
+            snapshot(config, book.notes, version=version, now=now, catalogue=catalogue.price, probed_as=probed_as),
+            adapters,
         )
         healths = [deployment.health for model in made.models for deployment in model.deployments]
         for health in ("up", "down", "unknown"):
@@ -132,7 +152,8 @@ async def open_deps(
         await publisher.refresh()
 
     async def reloaded() -> None:
-        await catalogue.learn(live.current, time.now())
+        await prober.first_round.wait()
+        await catalogue.learn(lister.unfolded().config, time.now())
         await publisher.refresh()
 
     async def changed(state: State) -> None:
@@ -141,14 +162,14 @@ async def open_deps(
         await live.announce()
 
     async def settle() -> None:
-        await catalogue.learn(live.current, time.now())
+        await catalogue.learn(lister.unfolded().config, time.now())
         await prober.round()
         await publisher.refresh()
 
     prober = Prober(
         transport=transport or network,
         tokens=tokens,
-        secrets=ProviderSecrets(platform.secrets_dir),
+        secrets=secrets,
         targets=lambda: probed(live.current),
         changed=refresh,
         counted=lambda result: metrics.probes.labels(result).inc(),
@@ -183,7 +204,8 @@ async def open_deps(
     loops.start("probes", prober.run)
     loops.start("publish", publish)
     loops.start("loads", loads.run)
-    loops.start("prices", lambda: catalogue.follow(lambda: live.current, time, publisher.refresh))
+    loops.start("offers", lambda: lister.run(reloaded))
+    loops.start("prices", lambda: catalogue.follow(lambda: lister.unfolded().config, time, publisher.refresh))
     loops.start("registry", lambda: live.settle(settle))
     loops.start("registry-changes", lambda: live.listen(refresh))
     loops.start("classifiers", lambda: classifiers.look(settings.reload_s))
@@ -208,6 +230,7 @@ async def open_deps(
             prober=prober,
             publisher=publisher,
             loads=loads,
+            lister=lister,
             classifiers=classifiers,
             reader=reader,
             metrics=metrics,
@@ -230,9 +253,11 @@ async def _loaded(live: LiveConfig, database: Database) -> None:
 
 
 def check_config(platform: PlatformSettings, settings: Settings) -> None:
-    """Raise if models.yaml, or intents.yaml and domains.yaml where they are there, are not right."""
+    """Raise if models.yaml, or intents.yaml and domains.yaml where they are there, are not right; keys that are not there are told in the log."""
     del settings
-    load(platform)
+    secrets = ProviderSecrets(platform.secrets_dir)
+    for said in keyless(load(platform), lambda auth: secrets.read(auth) is not None):
+        _log.warning("%s", said)
     for filename in examples_file.FILES:
         if (platform.config_dir / filename).exists():
             examples_file.load(platform, filename)

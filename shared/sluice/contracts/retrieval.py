@@ -40,6 +40,7 @@ DOCUMENT_FORMATS = {
     "pptx": "pptx",
     "xlsx": "xlsx xlsm",
     "csv": "csv tsv",
+    "subtitles": "vtt srt",
     "image": "png jpg jpeg webp gif",
 }
 """The formats of files that can be ingested, with the endings of their names."""

@@ -229,12 +229,11 @@ class Policy(Reply):
 
     `on_guard_error` says what a guardrail that cannot be reached means: `closed` refuses the request (default),
     `open` lets it pass. With guards `off` and no retrieval a request makes no hop but the upstream.
-    `groundedness` holds an answer against what retrieval found for it: a sentence that nothing supports is reported (`flag`), or the
-    answer is replaced by a refusal (`refuse`, which holds streams until they are judged).
-    `second_opinion` does the same with what the guardrail's judging model says of the answer.
-    `deadline_s` bounds all attempts together for requests that bring no deadline of their own. `structured_output` says what an
-    answer means that has not the form which the request demands (a schema, a regular expression, a tool's arguments): an error
-    (`fail`), one more try of the model (`repair`, which holds streams until they are known to be right), or nothing (`off`). `transcripts` keep what was asked and answered.
+    `groundedness` holds an answer against what retrieval found for it: a sentence that nothing supports is reported (`flag`), or the answer is replaced
+    by a refusal (`refuse`, which holds streams until they are judged). `second_opinion` does the same with what the guardrail's judging model says of it.
+    `deadline_s` bounds all attempts together for requests that bring no deadline of their own. `structured_output` says what an answer means that has
+    not the form which the request demands (a schema, a regular expression, a tool's arguments): an error (`fail`), one more try of the model (`repair`,
+    which holds streams until they are known to be right), or nothing (`off`). `transcripts` keep what was asked and answered. Without `keep_responses` none of /v1/responses is kept.
     """
 
     name: str
@@ -252,6 +251,7 @@ class Policy(Reply):
     sampling: SamplingPolicy | None = None
     attempts: AttemptPolicy | None = None
     transcripts: TranscriptPolicy | None = None
+    keep_responses: bool = True
 
 
 class Share(Reply):

@@ -132,18 +132,22 @@ def _write_product(code: CodeWriter) -> None:
                 place = code.at(out, FLOAT, code.add(code.mul(first, n), at))
                 code.call(f"tile{height}", start, code.at(scales, FLOAT, first), *chosen, place, k, n)
 
-            full = code.mul(build.udiv(rows, code.count(_ROWS)), _ROWS)
-            with code.loop(full, _ROWS) as group:
-                tile(_ROWS, group.at)
-            done = build.function.append_basic_block()
-            choice = build.switch(build.sub(rows, full), done)
-            for height in range(1, _ROWS):
-                block = build.function.append_basic_block()
-                choice.add_case(code.count(height), block)
-                build.position_at_end(block)
-                tile(height, full)
-                build.branch(done)
-            build.position_at_end(done)
+            # Tiles as high as each other: one of two rows takes as long as one of five.
+            tiles = build.udiv(code.add(rows, _ROWS - 1), code.count(_ROWS))
+            most = build.udiv(build.sub(code.add(rows, tiles), code.count(1)), tiles)
+            with code.loop(tiles) as group:
+                first = code.mul(group.at, most)
+                left = build.sub(rows, first)
+                height = build.select(build.icmp_signed("<", left, most), left, most)
+                done = build.function.append_basic_block()
+                choice = build.switch(height, done)
+                for one in range(1, _ROWS + 1):
+                    block = build.function.append_basic_block()
+                    choice.add_case(code.count(one), block)
+                    build.position_at_end(block)
+                    tile(one, first)
+                    build.branch(done)
+                build.position_at_end(done)
 
 
 def _write_normalized(code: CodeWriter) -> None:

@@ -4,6 +4,7 @@ import ctypes
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +32,10 @@ class Runner(Protocol):
 
     def run(self, windows: Sequence[Sequence[int]]) -> Floats:
         """Return, for each window of at most 512 tokens, the mean of the last hidden states."""
+        ...
+
+    def prepared(self, window: Sequence[int]) -> Callable[[], Floats]:
+        """Return what gives the states of a window when a thread calls it, with next to nothing left that needs the interpreter."""
         ...
 
 
@@ -67,14 +72,23 @@ class CompiledRunner:
 
     def states(self, window: Sequence[int]) -> Floats:
         """Return the last hidden states."""
+        return self.prepared(window)()
+
+    def prepared(self, window: Sequence[int]) -> Callable[[], Floats]:
+        """Return what gives the states."""
         x = self._weights.embedded(window)
         rows = len(x)
         y = np.zeros_like(x)
         wide, whole = np.empty((rows, INNER), dtype=np.float32), np.empty((rows, INNER), dtype=np.int16)
         scales, chances = np.empty(rows, dtype=np.float32), np.empty(rows + _LANES, dtype=np.float32)
         given: tuple[NDArray[Any], ...] = (x, y, wide, whole, scales, chances, *self._weights.table)
-        self._layers(*(one.ctypes.data for one in given), rows)
-        return x
+        addresses = [one.ctypes.data for one in given]
+
+        def states() -> Floats:
+            self._layers(*addresses, rows)
+            return given[0]
+
+        return states
 
     def _mean(self, window: Sequence[int]) -> Floats:
         mean: Floats = self.states(window).mean(axis=0)
@@ -161,6 +175,10 @@ class OnnxRunner:
         """Return the last hidden states."""
         states: Floats = self._hidden(np.array([window], dtype=np.int64), np.ones((1, len(window)), dtype=np.int64))[0]
         return states
+
+    def prepared(self, window: Sequence[int]) -> Callable[[], Floats]:
+        """Return what gives the states."""
+        return partial(self.states, window)
 
     def run(self, windows: Sequence[Sequence[int]]) -> Floats:
         """Return the means."""

@@ -3,7 +3,7 @@
 The inference service starts vLLM with SmolLM2; a router and a gateway as processes stand in front, and every request goes through them.
 Parts: `throughput` (continuous batching: tokens a second at 1, 8 and 32 streams), `prefix` (time to the first token of prompts with a shared beginning, with and
 without prefix caching), `adapter` (a LoRA adapter loaded at run time answers differently and can be called within two seconds), `forms` (structured output of every kind
-is valid or told of). The adapter was never trained: its weights are drawn at random, and large.
+is valid or told of), `stages` (on a CPU: over two stages of a pipeline it answers as in one process). The adapter was never trained: its weights are drawn at random, and large.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from tests.integration.inference.inference_process import Inference
 
 from sluice.testing import admin_headers, free_port, wait_until
 
-PARTS = ("throughput", "prefix", "adapter", "forms")
+PARTS = ("throughput", "prefix", "adapter", "forms", "stages")
 STREAMS = (1, 8, 32)
 ANSWER_TOKENS = 64
 PREFIX_WORDS = 1000
@@ -87,7 +87,14 @@ def platform(python: Path, *, eager: bool, **changes: Any) -> Iterator[Running]:
             "prefix_caching": True,
             **changes,
         }
-        service = Inference(Path(folder) / "inference", [spec], {"VLLM_CPU_KVCACHE_SPACE": "2"})
+        service = Inference(
+            Path(folder) / "inference",
+            [spec],
+            {
+                "VLLM_CPU_KVCACHE_SPACE": "2",
+                **({"VLLM_CPU_OMP_THREADS_BIND": "nobind"} if "pipeline_parallel_size" in changes else {}),
+            },
+        )
         stack.callback(service.process.stop)
         began = time.monotonic()
         service.start(ready=False)
@@ -237,6 +244,24 @@ def forms(running: Running) -> None:
     say("structured output: " + "; ".join(results))
 
 
+def likelihoods(running: Running) -> list[tuple[str, float]]:
+    """Return the tokens of a greedy answer with the logarithms of their probabilities."""
+    answer = _one(running, "vllm", "What is the capital of France?", max_tokens=24, temperature=0, logprobs=True)
+    found = answer.raise_for_status().json()["choices"][0]["logprobs"]["content"]
+    return [(one["token"], one["logprob"]) for one in found]
+
+
+def stages(python: Path, whole: list[tuple[str, float]]) -> None:
+    """Run two stages of a pipeline as two processes, and see that they answer as one process does."""
+    with platform(python, eager=False, trace_only=True, pipeline_parallel_size=2, lora=False) as running:
+        cut = likelihoods(running)
+    furthest = max(abs(one - other) for (_, one), (_, other) in zip(whole, cut, strict=False))
+    text = "".join(token for token, _ in cut)
+    say(f"two stages: {text!r}; log-probabilities differ from those of one process by at most {furthest:.5f}")
+    if [token for token, _ in cut] != [token for token, _ in whole]:
+        raise BenchError(f"two stages answer otherwise than one process: {''.join(token for token, _ in whole)!r}")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Install, measure and print; fail when a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -252,7 +277,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     say(about(python))
     folder, eager = models(python), options.build == "cpu"
     missed: list[str] = []
+    staged = "stages" in options.parts and options.build == "cpu"  # as many GPUs as stages are seldom there
     with platform(python, eager=eager) as running:
+        whole = likelihoods(running) if staged else []
         if "throughput" in options.parts:
             asyncio.run(throughput(running))
         parts: dict[str, Callable[[], None]] = {
@@ -273,6 +300,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "prefix" in options.parts:
         with platform(python, eager=eager, prefix_caching=False, lora=False) as running:
             asyncio.run(prefix(running, "off", options.prefix_words, options.questions))
+    if staged:
+        try:
+            stages(python, whole)
+        except BenchError as exc:
+            missed.append(f"stages: {exc}")
     if missed:
         raise BenchError("; ".join(missed))
 

@@ -1,6 +1,7 @@
 """The simulators of providers are honest: each provider's own SDK works with them, and sees their faults as it sees the real ones."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import closing
 from typing import Any
@@ -105,6 +106,11 @@ async def test_googles_sdk_on_its_simulator(gemini: tuple[GeminiProvider, genai.
     assert [part.function_call.name for part in parts if part.function_call] == ["weather", "clock"]
     counted = await client.models.count_tokens(model="gemini-3.8-flash", contents="q")
     assert counted.total_tokens
+    embedded = await client.models.embed_content(
+        model="gemini-embedding-001", contents=["a", "bc"], config={"output_dimensionality": 8}
+    )
+    assert embedded.embeddings is not None
+    assert [one.values[0] for one in embedded.embeddings if one.values] == [1 / 8, 2 / 8]
 
 
 async def test_googles_sdk_sees_the_faults(gemini: tuple[GeminiProvider, genai.client.AsyncClient]) -> None:
@@ -163,6 +169,13 @@ async def test_botocore_on_its_simulator(bedrock: tuple[BedrockProvider, Any]) -
     assert "metadata" in events[-1]
     counted = await asyncio.to_thread(client.count_tokens, modelId=MODEL, input={"converse": {"messages": TALK}})
     assert counted["inputTokens"] > 0
+    for model, body in (
+        ("amazon.titan-embed-text-v2:0", {"inputText": "ab", "dimensions": 256}),
+        ("cohere.embed-english-v3", {"texts": ["ab"], "input_type": "search_query"}),
+    ):
+        answer = await asyncio.to_thread(client.invoke_model, modelId=model, body=json.dumps(body))
+        made = json.loads(answer["body"].read())
+        assert (made.get("embedding") or made["embeddings"][0])[0] == 2 / 8
 
 
 async def test_botocore_sees_the_faults(bedrock: tuple[BedrockProvider, Any]) -> None:

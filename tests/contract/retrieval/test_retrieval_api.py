@@ -413,3 +413,27 @@ async def test_tables_of_a_document_are_described_and_computed_over(api: httpx.A
     assert (wrong.status_code, wrong.json()["code"]) == (400, "table_query_invalid")
     assert (await api.get(path, headers=OTHER)).status_code == 404
     assert (await api.post(f"{path}/query", json=query, headers=OTHER)).status_code == 404
+
+
+async def test_a_search_that_is_not_as_described_is_told_what_is_wrong(api: httpx.AsyncClient) -> None:
+    store = await make_store(api)
+    path = f"/v1/vector_stores/{store}/search"
+    kind = {"content-type": "application/json"}
+    for body, headers, status, said in (
+        (b'{"query": "a", "colour": "red"}', kind, 422, "colour"),
+        (b'{"query": 5}', kind, 422, "query"),
+        (b"{", kind, 400, "JSON"),
+        (b"\xff\xfe", kind, 400, ""),
+        (b"", kind, 422, "body"),
+        (b'{"query": "a"}', {"content-type": "text/plain"}, 422, "body"),
+    ):
+        answer = await api.post(path, content=body, headers={**ACME, **headers})
+        assert (answer.status_code, said.lower() in answer.text.lower()) == (status, True), (body, answer.text)
+        assert answer.headers["content-type"] == "application/problem+json"
+    for headers in (kind, {**kind, "authorization": "Bearer wrong"}, {**kind, "authorization": "Basic eDp5"}):
+        answer = await api.post(path, content=b'{"query": 5}', headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized"), headers
+    lower = {**ACME, "authorization": ACME["authorization"].replace("Bearer", "bearer")}
+    for accepted in (kind, {"content-type": "application/json; charset=utf-8"}):
+        answer = await api.post(path, content='{"query": "größer"}'.encode(), headers={**lower, **accepted})
+        assert (answer.status_code, answer.json()["search_query"]) == (200, ["größer"])

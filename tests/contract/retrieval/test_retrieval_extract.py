@@ -124,6 +124,33 @@ def extractor(**changed: int) -> ProcessExtractor:
     return ProcessExtractor(ParseLimits(**{**{name: getattr(LIMITS, name) for name in LIMITS.__slots__}, **changed}), 2)
 
 
+TALK = b"""WEBVTT - a talk
+
+STYLE
+::cue { color: red }
+
+NOTE 00:00:00.000 is not a cue
+
+first
+00:01.000 --> 00:04.000 align:start
+<v.loud Ada>Welcome &amp; good <b>morning</b>.
+
+00:04.000 --> 00:09.000
+<v Ada>Welcome &amp; good morning.
+We <00:04.500>test the pump.
+
+00:33.000 --> 00:36.000
+The valve opens
+
+00:36.000 --> 01:20.000
+The valve opens
+and goes on and on
+
+01:02:03.000 --> 01:02:05.000
+# closes at 9 &lt; 10.
+"""
+
+
 async def test_each_format_becomes_markdown_that_names_its_pages_slides_and_sheets() -> None:
     given = {
         FileFormat.HTML: PAGE,
@@ -132,6 +159,7 @@ async def test_each_format_becomes_markdown_that_names_its_pages_slides_and_shee
         FileFormat.PPTX: slides_file(),
         FileFormat.XLSX: workbook_file(),
         FileFormat.CSV: "name;age\nAda;36\n\nBob;41;extra\n".encode("utf-16"),
+        FileFormat.SUBTITLES: TALK,
     }
     parse = extractor()
     texts = await asyncio.gather(*(parse.extract(raw, file_format) for file_format, raw in given.items()))
@@ -145,7 +173,25 @@ async def test_each_format_becomes_markdown_that_names_its_pages_slides_and_shee
         FileFormat.XLSX: "# Sheet Prices\n\n- Item; Euro; Since\n\n- Item: Bolt; Euro: 2; Since: 2026-03-01\n\n- Item: Nut; Euro: 1.5\n\n"
         "# Sheet Empty\n",
         FileFormat.CSV: "- name; age\n\n- name: Ada; age: 36\n\n- name: Bob; age: 41; extra\n",
+        FileFormat.SUBTITLES: "## 0:00:01\n\nAda: Welcome & good morning. We test the pump.\n\n## 0:00:33\n\nThe valve opens and goes on and on\n\n"
+        "## 1:02:03\n\n# closes at 9 < 10.\n".replace("\n# closes", "\n\\# closes"),
     }
+
+
+async def test_subtitles_of_subrip_are_read_and_others_refused() -> None:
+    parse = extractor()
+    old = "1\r\n00:00:05,100 --> 00:00:07,000\r\n{\\an8}<i>Größe</i> zählt.\r\n\r\n2\r\n00:00:07,000 --> 00:00:09,000\r\n\r\n".encode()
+    assert await parse.extract(b"\xef\xbb\xbf" + old, FileFormat.SUBTITLES) == "## 0:00:05\n\nGröße zählt.\n"
+    for wrong, reason in (
+        (b"WEBVTT\n\nNOTE nothing is said\n", "no subtitles"),
+        (b"WEBVTT\n\n00:01.000 --> 00:02.000\n<i></i>\n", "no subtitles"),
+        (b"\xff00:01.000", "not UTF-8 text"),
+        (b"-->" * 100_000, "no subtitles"),
+        (b"<" * 300_000 + b"\n\n1:00:00.0 -->", "no subtitles"),
+    ):
+        with pytest.raises(DocumentUnreadable, match=reason):
+            await parse.extract(wrong, FileFormat.SUBTITLES)
+    assert format_of("talk.VTT", "") is format_of("", "text/vtt") is format_of("a.srt", "") is FileFormat.SUBTITLES
 
 
 async def test_chunks_of_a_pdf_are_its_exact_text_and_name_their_page() -> None:

@@ -85,6 +85,11 @@ def test_a_question_for_a_figure_is_answered_from_the_table_with_its_rows(shared
     highest = {"query": "What is the highest amount?"}
     most = shared.client.post(f"/v1/vector_stores/{store}/search", json=highest).json()["computed"]
     assert (most["value"], most["matched"], [one["row"] for one in most["citations"]]) == (100, 3, [0])
+    who = {"query": "Which customer has the highest amount?"}
+    held = shared.client.post(f"/v1/vector_stores/{store}/search", json=who).json()["computed"]
+    assert (
+        held["statement"] == "Highest of Amount: 100, where Customer is Ada Ltd (computed from 3 rows of orders.csv)."
+    )
     for other in (
         {"query": "Who ordered from Germany?"},
         {**asked, "understand": {"compute": False}},
@@ -264,6 +269,10 @@ def test_a_folder_is_ingested_and_only_what_changed_is_sent_again(shared: Any, t
     assert "0 documents sent, 2 unchanged, 1 deleted" in third.stdout
     assert {item["name"] for item in shared.documents(store)} == {"guide.md", "drafts/plan.txt"}
     assert isinstance(ingest("--metadata", "year").exception, CommandFailed)
+    (folder / "late.txt").write_text("This one is not waited for.")
+    late = ingest("--wait", "0.000001")
+    assert "1 documents were not indexed within 0 s" in str(late.exception)
+    assert "broken.pdf" in str(late.exception)  # what failed is told all the same
 
 
 def test_ways_of_chunking_are_compared_on_ones_own_questions(shared: Any, tmp_path: Path) -> None:

@@ -57,13 +57,13 @@ async def test_concurrent_transactions_lose_no_update(database_url: str, tmp_pat
         assert await session.scalar(text("SELECT n FROM counter")) == 80
     values = {"least": 80}
     for look in (database.rows, database.few):
-        assert (await look(text("SELECT n FROM counter WHERE n >= :least"), values))[0].n == 80
+        assert (await look(text("SELECT n FROM counter WHERE n >= :least"), values))[0][0] == 80
     async with database.write() as session:
         await session.execute(text("UPDATE counter SET n = 81"))
         for look in (database.rows, database.few):
             assert not await look(text("SELECT n FROM counter WHERE n > :least"), values)  # not committed yet
     for look in (database.rows, database.few):
-        assert [row.n for row in await look(text("SELECT n FROM counter"), {})] == [81]
+        assert [row[0] for row in await look(text("SELECT n FROM counter"), {})] == [81]
 
     def bump(session: Session) -> int:
         found = int(session.execute(text("UPDATE counter SET n = n + 1 RETURNING n - 1")).scalar_one())
@@ -74,7 +74,7 @@ async def test_concurrent_transactions_lose_no_update(database_url: str, tmp_pat
     assert sorted(await asyncio.gather(*(database.transact(bump) for _ in range(4)))) == [81, 82, 83, 84]
     with pytest.raises(RuntimeError):
         await database.transact(bump)
-    assert [row.n for row in await database.rows(text("SELECT n FROM counter"))] == [85]  # what raised was rolled back
+    assert [row[0] for row in await database.rows(text("SELECT n FROM counter"))] == [85]  # what raised was rolled back
     if database.is_sqlite:
         for look in (database.rows, database.few):
             with pytest.raises(DependencyUnavailable):

@@ -8,7 +8,7 @@ from sluice_inference.domain.capacity import Host, capacity_of
 from sluice_inference.domain.readings import Reading, increase, parse_reading, speeds_between
 from sluice_inference.domain.specs import Hardware
 from sluice_inference.domain.utilisation import Rates, mbu, mfu
-from sluice_inference.measures import learn
+from sluice_inference.measures import learn, show_kv_used
 from sluice_inference.metrics import EngineMetrics
 
 LLAMA = """# HELP llamacpp:prompt_tokens_total Number of prompt tokens processed
@@ -152,6 +152,19 @@ def test_what_an_engine_timed_becomes_our_own_counters() -> None:
     assert 'sluice_engine_phase_seconds_total{engine="e",phase="time_to_first_token"} 2.0' in text
     assert 'sluice_engine_phase_observations_total{engine="e",phase="time_to_first_token"} 2.0' in text
     assert 'sluice_engine_prefix_cache_hits_total{engine="e"} 0.0' in text
+
+
+def test_what_an_engine_does_not_tell_has_no_series() -> None:
+    registry = MetricRegistry()
+    metrics = EngineMetrics(registry)
+    learn(metrics, "llama", Reading(), Reading(generated_tokens=9.0))
+    show_kv_used(metrics, "llama", None)
+    show_kv_used(metrics, "vllm", 0.0)
+    text = registry.render()[0].decode()
+    assert 'engine="llama"' not in text
+    assert 'sluice_engine_kv_cache_usage_ratio{engine="vllm"} 0.0' in text
+    show_kv_used(metrics, "vllm", None)
+    assert 'engine="vllm"' not in registry.render()[0].decode(), "nor has one that has stopped"
 
 
 def test_mfu_and_mbu_of_a_worked_example() -> None:

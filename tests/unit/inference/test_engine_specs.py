@@ -134,6 +134,17 @@ def test_vllm_command_line_holds_every_setting() -> None:
     assert ("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "True") in command.environment
 
 
+def test_a_model_that_is_only_traced_is_not_compiled() -> None:
+    spec = VllmSpec.model_validate(vllm(pipeline_parallel_size=2, trace_only=True))
+    given = options(vllm_command(spec, python="py", host="127.0.0.1").arguments)
+    assert (given["--pipeline-parallel-size"], given["--compilation-config"]) == (
+        "2",
+        '{"mode": 2, "backend": "eager"}',
+    )
+    plain = options(vllm_command(VllmSpec.model_validate(vllm()), python="py", host="127.0.0.1").arguments)
+    assert "--compilation-config" not in plain
+
+
 def test_vllm_command_line_leaves_out_what_is_not_set() -> None:
     command = vllm_command(VllmSpec.model_validate(vllm(prefix_caching=False)), python="py", host="127.0.0.1")
     assert "--no-enable-prefix-caching" in command.arguments
@@ -154,6 +165,7 @@ def test_vllm_command_line_leaves_out_what_is_not_set() -> None:
         ({"speculation": {"method": "draft_model"}}, "needs 'model'"),
         ({"speculation": {"method": "ngram", "model": "small"}}, "leave 'model' out"),
         ({"speculation": {"method": "ngram"}, "pipeline_parallel_size": 2}, "tensor_parallel_size"),
+        ({"trace_only": True, "enforce_eager": True}, "does not trace"),
         ({"max_lora_rank": 17}, "max_lora_rank"),
         ({"gpus": [0, 0], "tensor_parallel_size": 2}, "one twice"),
         ({"gpus": [0, 1]}, "data_parallel_size is 1"),

@@ -51,12 +51,29 @@ def read(
         ("Who founded Ada Ltd?", None, None, None),
         ("How many?", None, None, None),
         ("Why is the total amount in Germany so high?", None, None, None),
+        ("Which customer has the highest amount?", "max", "Amount", {}),
+        ("Which customer from Germany had the lowest amount?", "min", "Amount", {"Country": "Germany"}),
+        ("Which country has the highest amount?", None, None, None),  # of one order, or of all of a country?
+        ("Which customer has the highest average amount?", None, None, None),
+        ("Which city has the highest customer?", None, None, None),
+        ("Which customer has the total amount?", None, None, None),
     ],
 )
 def test_a_figure_is_read_only_where_every_word_is_understood(
     question: str, function: str | None, column: str | None, filters: dict[str, object] | None
 ) -> None:
     assert read(question) == (None if function is None else (function, column, filters))
+
+
+def test_who_holds_the_highest_is_named() -> None:
+    figure = figure_in("Which customer has the highest amount?", "orders.csv", tables_in(ORDERS))
+    assert figure is not None
+    assert figure.holder == "Customer"
+    told = "Highest of Amount: 100, where Customer is Ada Ltd (computed from 4 rows of orders.csv)."
+    assert statement(figure, 100, 4, "orders.csv", ("Ada Ltd",)) == told
+    plain = figure_in("What is the highest amount?", "orders.csv", tables_in(ORDERS))
+    assert plain is not None
+    assert plain.holder is None
 
 
 def test_the_only_number_of_a_table_need_not_be_named() -> None:

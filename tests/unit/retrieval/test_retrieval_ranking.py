@@ -81,6 +81,16 @@ def test_k1_zero_ignores_repetition_and_b_zero_ignores_length() -> None:
     assert short.values[0] == dict(zip(long.indices, long.values, strict=True))[term_hash("a")]
 
 
+def test_rows_of_a_table_that_came_in_between_do_not_bury_a_page() -> None:
+    page = ["note", "secret", *(f"word{at}" for at in range(148))]
+    ((_, among_pages), (_, among_rows)) = (
+        document_vectors([page], average, Bm25Parameters())[0] for average in (150.0, 4.0)
+    )
+    assert min(among_rows) > 0.65 * max(among_pages)
+    within = document_vectors([page], 80.0, Bm25Parameters())[0]
+    assert within.values[0] == pytest.approx(2.2 / (1 + 1.2 * (0.25 + 0.75 * 150 / 80)))
+
+
 def test_weights_are_defined_without_documents() -> None:
     assert document_vectors([[], []], 0.0, Bm25Parameters()) == [((), ()), ((), ())]
     assert document_vectors([], 0.0, Bm25Parameters()) == []

@@ -45,7 +45,10 @@ def test_an_alias_is_decided_like_what_it_stands_for() -> None:
 
 def test_equal_loads_fall_to_the_order_of_the_file() -> None:
     snapshot = _snapshot(_model("m", _deployment("a"), _deployment("b")))
-    assert decide(snapshot, RouteRequest(model="m"), {}).instance == "a"
+    found = decide(snapshot, RouteRequest(model="m", explain=True), {"b": Load(1, 0, 4)})
+    assert (found.instance, found.candidates[1].reason) == ("a", "its load of 0.25 is not lower than 0.00")
+    found = decide(snapshot, RouteRequest(model="m", explain=True), {})
+    assert (found.instance, found.candidates[1].reason) == ("a", "as loaded (0.00), and named later")
 
 
 def test_a_route_pools_its_candidates_and_names_what_to_try_next() -> None:

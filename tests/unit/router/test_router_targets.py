@@ -98,3 +98,12 @@ def test_targets_that_say_nothing_are_refused(said: dict[str, float]) -> None:
     models = [{"name": "m", "deployments": [{"base_url": "http://h/v1"}]}]
     with pytest.raises(ModelsFileError, match="targets"):
         parse({"models": models, "routes": [{"name": "r", "candidates": ["m"], "targets": said}]}, "f")
+
+
+def test_what_nobody_knows_the_price_of_says_so_and_misses_no_target() -> None:
+    routing = snapshot(targets=Targets(cost=0.000001))
+    dear = routing.models[2].model_copy(update={"price": None})
+    found = choice(routing.model_copy(update={"models": (*routing.models[:2], dear)}), {})
+    values = [{one.signal: one.value for one in each.signals} for each in found.decision.candidates or ()]
+    assert values[2]["cost"] == "not known: the model has no price"
+    assert found.decision.model == "dear", "what is not known misses no target"

@@ -12,6 +12,7 @@ from sluice.errors import DeadlineExceeded, DependencyUnavailable
 from sluice.telemetry.tracing import current_trace_id, extract
 from sluice_gateway.dataplane.answers import decision_headers, id_headers, unaccounted
 from sluice_gateway.dataplane.asgi import Application, Headers, Receive, Scope, Send
+from sluice_gateway.dataplane.beforehand import asks_beforehand, prepared
 from sluice_gateway.dataplane.body import parse_fields
 from sluice_gateway.dataplane.context import Heads, Opened, RequestContext, read_heads
 from sluice_gateway.dataplane.conversation import Disconnects
@@ -29,6 +30,7 @@ from sluice_gateway.dataplane.errors import (
     starting,
 )
 from sluice_gateway.dataplane.form import Form, read_form
+from sluice_gateway.dataplane.keeping import keep, keeping_of
 from sluice_gateway.dataplane.lease_keeper import LeaseKeeper
 from sluice_gateway.dataplane.limiter import Limiter, Queueing
 from sluice_gateway.dataplane.listing import MODELS, listed
@@ -64,17 +66,13 @@ from sluice_gateway.dataplane.stages.retrieve import Retrieve
 from sluice_gateway.dataplane.stages.route import AskRouter
 from sluice_gateway.dataplane.stages.structured import Structured
 from sluice_gateway.dataplane.stages.use_cache import Caching
-from sluice_gateway.dataplane.stored_prompts import NAMED, with_prompt
 from sluice_gateway.dataplane.structure import STRUCTURED, structure_of
 from sluice_gateway.dataplane.table import (
     CHAT,
-    COMPLETIONS,
-    COUNT_TOKENS,
-    EMBEDDINGS,
     ENDPOINTS,
-    MESSAGES,
     MODERATIONS,
     RESPONSES,
+    SHORT,
     Compiler,
     Endpoint,
     ModelMetrics,
@@ -88,8 +86,7 @@ from sluice_gateway.domain.wishes import shorter
 
 _log = logging.getLogger(__name__)
 _BY_PATH = {endpoint.path: endpoint for endpoint in ENDPOINTS}
-_SHORT = (CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, RESPONSES)
-_BY_URL = {endpoint.path.encode(): endpoint for endpoint in _SHORT}
+_BY_URL = {endpoint.path.encode(): endpoint for endpoint in SHORT}
 _IDLE_TICK_S = 1.0
 _OTHER = "other"
 _CLIENT_GONE = 499
@@ -113,7 +110,7 @@ class DataPlane:
         guard = self._guard = GuardInput(deps)
         self.cooldowns = Cooldowns(deps.clock, deps.options, deps.metrics)
         self.attempts = Attempts(deps, self.cooldowns)
-        self.usage, self.prompts = deps.usage, deps.prompts
+        self.usage, self.prompts, self.responses = deps.usage, deps.prompts, deps.responses
         self.leases = LeaseKeeper(deps.leases, deps.clock, deps.metrics)
         queueing = Queueing(deps.options.limit_queue, deps.options.limit_queue_wait_s)
         self.limits = Limiter(self.leases, deps.clock, deps.metrics, queueing, deps.options.unpriced_models)
@@ -210,8 +207,8 @@ class DataPlane:
         raw = await read_body(receive, self.max_body_bytes)
         if endpoint is MODERATIONS:
             return admit_moderation(endpoint, heads, started, opened, raw)
-        if endpoint is RESPONSES and NAMED in raw:
-            return await with_prompt(self, endpoint, heads, started, opened, raw)
+        if endpoint.style == "responses" and asks_beforehand(raw):
+            return await prepared(self, endpoint, heads, started, opened, raw)
         return self.admit(endpoint, heads, started, opened, raw)
 
     async def _take_form(self, endpoint: Endpoint, heads: Heads, started: float, receive: Receive) -> RequestContext:
@@ -274,6 +271,8 @@ class DataPlane:
             ctx.chain = (model, *open_to(ctx.key, model.fallbacks)) if model.fallbacks else (model,)
         if body.links:
             ctx.plan = ctx.plan.waiting()  # for what the names in them lead to
+        if endpoint is RESPONSES:
+            ctx.keeping = keeping_of(ctx, self.responses)
         return ctx
 
     def too_large(self) -> ApiError:
@@ -290,9 +289,9 @@ class DataPlane:
         headers: Headers = [(b"x-request-id", heads.request_id.encode())]
         try:
             key = authenticate(self._deps.keys, heads.authorization, self.clock.now(), "read")
-            body = listed(self._table, key, path, scope["method"], anthropic=bool(heads.anthropic))
-            await send_json(send, 200, headers, body)
-            status = 200
+            said, status = scope.get("query_string", b""), 200
+            body = listed(self._table, key, path, scope["method"], query=said, anthropic=bool(heads.anthropic))
+            await send_json(send, status, headers, body)
         except ApiError as exc:
             await refuse(send, CHAT, exc, headers)
             status = exc.status
@@ -305,6 +304,7 @@ class DataPlane:
             self._disconnects.end(ctx)
             return
         heard = listen(ctx)
+        keep(ctx, self.responses)
         try:
             if self.spans.wanted(ctx):
                 await self._traced(ctx)

@@ -33,7 +33,18 @@ from sluice_gateway.dataplane.trace import Trace
 from sluice_gateway.dataplane.upstream import Call
 from sluice_gateway.domain.leases import Reservation
 from sluice_gateway.domain.ports import KeyRecord
+from sluice_gateway.domain.responses import Item, StoredResponse
 from sluice_gateway.domain.wishes import Wishes
+
+
+class Keeping(Protocol):
+    """That the response is to be kept: its id, the request's own input, and the turns or the conversation that it follows."""
+
+    id: str
+    stored: bool
+    own: list[Item] | None
+    turns: Sequence[StoredResponse]
+    conversation: str | None
 
 
 class Race(Protocol):
@@ -168,6 +179,9 @@ class RequestContext:
     # the stored prompt that it was asked with
     prompt: str | None = None
     prompt_version: int | None = None
+    # a kept response that it goes on from, and that its own is to be kept
+    previous: str | None = None
+    keeping: Keeping | None = None
     # limits: what the request holds of them, what it waits for, whether they are kept without Redis, and what is left
     reservation: Reservation | None = None
     waits_for: asyncio.Future[None] | None = None

@@ -19,6 +19,7 @@ from sluice_gateway.domain.ports import (
     Router,
     UsageSink,
 )
+from sluice_gateway.domain.responses import ResponsesKept
 from sluice_gateway.domain.transcripts import NoTranscripts, TranscriptSink
 from sluice_gateway.metrics import GatewayMetrics
 
@@ -81,3 +82,4 @@ class DataPlaneDeps:
     similar: SimilarQuestions | None = None
     thresholds: Thresholds | None = None
     prompts: Prompts | None = None
+    responses: ResponsesKept | None = None

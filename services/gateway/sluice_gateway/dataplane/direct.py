@@ -10,7 +10,7 @@ from typing import Any, cast
 import orjson
 
 from sluice.errors import DependencyUnavailable
-from sluice_gateway.dataplane import stored_prompts
+from sluice_gateway.dataplane import beforehand
 from sluice_gateway.dataplane.answers import (
     DRAIN_S,
     decision_headers,
@@ -38,7 +38,6 @@ from sluice_gateway.dataplane.stages.cache_wish import Wish
 from sluice_gateway.dataplane.stages.record import record
 from sluice_gateway.dataplane.stages.settle import price_of, take_counts
 from sluice_gateway.dataplane.stages.use_cache import Ready, head_of_hit
-from sluice_gateway.dataplane.stored_prompts import NAMED
 from sluice_gateway.dataplane.table import RESPONSES, Endpoint, ModelEntry
 from sluice_gateway.dataplane.upstream import DirectStream, Reason, UpstreamReply
 
@@ -82,10 +81,10 @@ class DirectRequest:
         try:
             if self._opened is None or body is None:
                 raise self._error or plane.too_large()
-            if self.endpoint is RESPONSES and NAMED in body:
+            if self.endpoint is RESPONSES and beforehand.asks_beforehand(body):
                 self._over = True
                 asked = plane, self.endpoint, self.heads, self._started, self._opened, body
-                self._client.start(stored_prompts.answer(*asked, self._client.converse()))
+                self._client.start(beforehand.answer(*asked, self._client.converse()))
                 return
             repeats, traced = plane.repeats, None
             known = repeats.find(self.endpoint, self.heads, self._opened, body) if repeats.known else None
@@ -102,7 +101,7 @@ class DirectRequest:
             plane.count_refusal(self.endpoint, exc, self._started)
             self._refuse(exc, id_headers(self.endpoint, self.heads.request_id))
             return
-        if ctx.plan.direct:
+        if ctx.plan.direct and ctx.keeping is None:
             plane.turn.admitted(self)
         else:
             self._go_on(ctx)

@@ -43,7 +43,15 @@ from sluice_gateway.translate.hub import usage_json
 from sluice_gateway.translate.openai.provider import OpenAI
 from sluice_gateway.translate.pairing import is_same
 from sluice_gateway.translate.responses import passing as responses
-from sluice_gateway.translate.shapes import Asked, ClientStream, Provider, ProviderStream, Refusal, UpstreamRequest
+from sluice_gateway.translate.shapes import (
+    Asked,
+    ClientStream,
+    Embedding,
+    Provider,
+    ProviderStream,
+    Refusal,
+    UpstreamRequest,
+)
 
 _OPENAI = OpenAI()
 _ANTHROPIC = Anthropic()
@@ -71,6 +79,8 @@ def request(ctx: RequestContext, entry: ModelEntry, state: DeploymentState) -> U
         InvalidRequest: something in the request has no counterpart in the deployment's API.
     """
     provider = state.provider or _OPENAI
+    if ctx.endpoint.kind == "embedding" and isinstance(provider, Embedding):
+        return _told(lambda: provider.embed_request(_plain(ctx.fields), state.config.upstream_model))
     if ctx.endpoint.kind != "chat":
         raise InvalidRequest(
             f"The model `{entry.name}` does not serve {ctx.endpoint.path}. Use POST /v1/chat/completions with it.",
@@ -84,31 +94,45 @@ def request(ctx: RequestContext, entry: ModelEntry, state: DeploymentState) -> U
     if ctx.verbatim:
         return _as_it_came(ctx, model, _COUNT if ctx.endpoint.counts else "/messages")
     # llama.cpp and vLLM count for Anthropic's API, also what a guard has read and perhaps changed
-    if ctx.endpoint.counts and state.provider is None and not ctx.changed and ctx.body.extension is None:
+    if _counts_as_it_came(ctx) and state.provider is None:
         return _as_it_came(ctx, model, _COUNT)
     if ctx.body.untranslatable is not None:
         raise ctx.body.untranslatable
-    fields = {name: value for name, value in ctx.fields.items() if name != "sluice"}
+    fields = _plain(ctx.fields)
+    if ctx.endpoint.counts:
+        return _told(
+            lambda: (_ANTHROPIC if state.provider is None else registry.counting(provider)).count_request(fields, model)
+        )
+    return _told(lambda: provider.request(fields, model, max_output_tokens=entry.config.max_output_tokens))
+
+
+def _plain(fields: Fields) -> Fields:
+    return {name: value for name, value in fields.items() if name != "sluice"}
+
+
+def _told(make: Callable[[], UpstreamRequest]) -> UpstreamRequest:
     try:
-        if ctx.endpoint.counts:
-            counting = _ANTHROPIC if state.provider is None else registry.counting(provider)
-            return counting.count_request(fields, model)
-        return provider.request(fields, model, max_output_tokens=entry.config.max_output_tokens)
+        return make()
     except Untranslatable as exc:
         raise InvalidRequest(exc.message, param=exc.param, code=exc.code) from exc
+
+
+def _counts_as_it_came(ctx: RequestContext) -> bool:
+    said = ctx.endpoint.counts and ctx.endpoint.style == "messages"
+    return said and not ctx.changed and ctx.body.extension is None
 
 
 def _response_as_it_came(ctx: RequestContext, model: str) -> UpstreamRequest:
     native: Fields = ctx.body.native or {}
-    try:
-        return responses.request(orjson.dumps(native) if ctx.body.canonical else ctx.raw, native, model)
-    except Untranslatable as exc:
-        raise InvalidRequest(exc.message, param=exc.param, code=exc.code) from exc
+    return _told(lambda: responses.request(orjson.dumps(native) if ctx.body.canonical else ctx.raw, native, model))
 
 
 def _may_pass(ctx: RequestContext, provider: Provider, *, native: bool) -> bool:
     return (
-        (is_same(ctx.endpoint.style, provider.style) or (native and ctx.endpoint.style == "responses"))
+        (
+            is_same(ctx.endpoint.style, provider.style)
+            or (native and ctx.endpoint.style == "responses" and not ctx.endpoint.counts)
+        )
         and not ctx.changed
         and ctx.body.extension is None
         and ctx.plan.guard_output == "off"
@@ -138,6 +162,8 @@ def answer(ctx: RequestContext, provider: Provider, found: dict[str, Any]) -> di
     try:
         if ctx.endpoint.counts:
             return {"input_tokens": registry.counting(provider).count_answer(found)}
+        if ctx.endpoint.kind == "embedding" and isinstance(provider, Embedding):
+            return provider.embed_answer(found, asked(ctx))
         return provider.answer(found, asked(ctx))
     except BadAnswer as exc:
         raise ValueError(str(exc)) from exc

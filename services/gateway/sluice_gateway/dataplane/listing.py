@@ -1,16 +1,20 @@
 """GET /v1/models: the models and routes that a key may use, with Anthropic's fields for Anthropic's clients."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 
-from sluice_gateway.dataplane.errors import UnknownModel, WrongMethod, starting
+from sluice_gateway.dataplane.errors import UnknownModel, WrongMethod, starting, wrong_value
 from sluice_gateway.dataplane.stages.resolve import shown
 from sluice_gateway.dataplane.table import ModelEntry, RouteEntry, Table
 from sluice_gateway.domain.ports import KeyRecord
+from sluice_gateway.translate.shapes import Embedding
 
 MODELS = "/v1/models"
+_MOST_ROWS = 1000
 _COUNTING = frozenset({"llamacpp", "vllm"})
 _PATHS = {
     "embedding": "embeddings",
@@ -21,32 +25,58 @@ _PATHS = {
 }
 
 
-def listed(table: Table | None, key: KeyRecord, path: str, method: str, *, anthropic: bool = False) -> bytes:
-    """Return what a request below `/v1/models` is answered with; `anthropic` adds the fields that Anthropic's clients read.
+def listed(
+    table: Table | None, key: KeyRecord, path: str, method: str, *, query: bytes = b"", anthropic: bool = False
+) -> bytes:
+    """Return what a request below `/v1/models` is answered with; `anthropic` adds the fields that Anthropic's clients read, and their pages.
 
     Raises:
-        WrongMethod, UnknownModel, Unavailable: as the sentence says.
+        WrongMethod, UnknownModel, InvalidRequest, Unavailable: as the sentence says.
     """
     if method not in ("GET", "HEAD"):
         raise WrongMethod(f"{MODELS} takes GET requests only.", headers=((b"allow", b"GET, HEAD"),))
     if table is None:
         raise starting()
     if path in (MODELS, MODELS + "/"):
-        return list_models(table, key, anthropic=anthropic)
+        return list_models(table, key, query=query, anthropic=anthropic)
     return one_model(table, key, path[len(MODELS) + 1 :], anthropic=anthropic)
 
 
-def list_models(table: Table, key: KeyRecord, *, anthropic: bool = False) -> bytes:
-    """Return the list as JSON, in OpenAI's shape; it is one page."""
+def list_models(table: Table, key: KeyRecord, *, query: bytes = b"", anthropic: bool = False) -> bytes:
+    """Return the list as JSON, in OpenAI's shape; it is one page, or for Anthropic's clients the one that they ask for.
+
+    Raises:
+        InvalidRequest: there is no such page.
+    """
     entries: dict[str, ModelEntry | RouteEntry] = {**table.models, **table.routes}
     rows = [
         _row(entry, name, table, anthropic=anthropic) for name, entry in entries.items() if _may_use(key, name, entry)
     ]
     found: dict[str, Any] = {"object": "list", "data": rows}
     if anthropic:
+        rows, more = _page(rows, dict(parse_qsl(query.decode("latin-1"))))
         ends = (rows[0]["id"], rows[-1]["id"]) if rows else (None, None)
-        found |= {"has_more": False, "first_id": ends[0], "last_id": ends[1]}
+        found |= {"data": rows, "has_more": more, "first_id": ends[0], "last_id": ends[1]}
     return orjson.dumps(found)
+
+
+def _page(rows: list[dict[str, Any]], asked: Mapping[str, str]) -> tuple[list[dict[str, Any]], bool]:
+    # As Anthropic's lists have them: `limit` rows after or before one, and whether more are in that direction.
+    said, after, before = asked.get("limit"), asked.get("after_id"), asked.get("before_id")
+    if said is not None and not (said.isdecimal() and len(said) < 5 and 1 <= int(said) <= _MOST_ROWS):
+        raise wrong_value("limit", f"must be a whole number from 1 to {_MOST_ROWS}.")
+    if after is not None and before is not None:
+        raise wrong_value("before_id", "does not go together with `after_id`.")
+    limit, ids = len(rows) if said is None else int(said), [row["id"] for row in rows]
+    for name, cursor in (("after_id", after), ("before_id", before)):
+        if cursor is not None and cursor not in ids:
+            raise wrong_value(name, "names no model of this list.")
+    if before is not None:
+        end = ids.index(before)
+        begin = max(0, end - limit)
+        return rows[begin:end], begin > 0
+    begin = 0 if after is None else ids.index(after) + 1
+    return rows[begin : begin + limit], begin + limit < len(rows)
 
 
 def one_model(table: Table, key: KeyRecord, name: str, *, anthropic: bool = False) -> bytes:
@@ -67,12 +97,14 @@ def endpoints_of(entry: ModelEntry) -> list[str]:
     """Return the paths that a model serves: its kind's, as far as one of its deployments speaks an API that has them."""
     translated = [state.provider is not None for state in entry.deployments]
     if entry.config.kind != "chat":
-        return [f"/v1/{_PATHS[entry.config.kind]}"] if not all(translated) else []
+        embeds = entry.config.kind == "embedding"
+        serves = (one.provider is None or (embeds and isinstance(one.provider, Embedding)) for one in entry.deployments)
+        return [f"/v1/{_PATHS[entry.config.kind]}"] if any(serves) else []
     found = ["/v1/chat/completions", "/v1/messages", "/v1/responses"]
     if not all(translated):
         found.append("/v1/completions")
     if any(translated) or any(state.config.provider in _COUNTING for state in entry.deployments):
-        found.append("/v1/messages/count_tokens")
+        found += ("/v1/messages/count_tokens", "/v1/responses/input_tokens")
     return found
 
 

@@ -91,6 +91,7 @@ class Plan:
     second_opinion: JudgedMode = "off"
     confidence: ConfidencePolicy | None = None
     transcripts: TranscriptPolicy | None = None
+    keeps_responses: bool = True
 
     @property
     def judges_whole(self) -> bool:
@@ -176,7 +177,9 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
         and effective.transcripts is None
         and not attempts.hedges,
         cache=effective.cache,
-        marks=effective.model_dump_json(exclude={"name", "cache", "deadline_s", "attempts", "transcripts"}),
+        marks=effective.model_dump_json(
+            exclude={"name", "cache", "deadline_s", "attempts", "transcripts", "keep_responses"}
+        ),
         deadline_s=effective.deadline_s,
         structured=effective.structured_output,
         sampling=effective.sampling,
@@ -185,6 +188,7 @@ def compile_plan(policy: Policy | None, stages: Stages, *, virtual: bool, retrie
         second_opinion=effective.second_opinion,
         confidence=effective.confidence,
         transcripts=effective.transcripts,
+        keeps_responses=effective.keep_responses,
     )
 
 
@@ -209,6 +213,7 @@ def stricter(one: Policy | None, other: Policy | None) -> Policy | None:
         structured_output=max(one.structured_output, other.structured_output, key=_DEMANDS.index),
         sampling=tighter(one.sampling, other.sampling),
         transcripts=_discreet(one.transcripts, other.transcripts),
+        keep_responses=one.keep_responses and other.keep_responses,
     )
 
 

@@ -17,6 +17,7 @@ from sluice_gateway.dataplane.stages.use_cache import Caching
 from sluice_gateway.dataplane.table import Endpoint
 from sluice_gateway.dataplane.turn import Turn
 from sluice_gateway.domain.ports import Prompts, UsageSink
+from sluice_gateway.domain.responses import ResponsesKept
 
 
 class Client(Protocol):
@@ -67,6 +68,7 @@ class Plane(Protocol):
     direct: int
     caching: Caching
     prompts: Prompts | None
+    responses: ResponsesKept | None
     repeats: Repeats
     spans: Spans
     turn: Turn

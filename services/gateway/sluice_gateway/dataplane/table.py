@@ -35,7 +35,7 @@ from sluice_gateway.domain.residency import may_use
 from sluice_gateway.domain.retries import HedgeOutcome, RetryBudget, RetryOutcome
 from sluice_gateway.metrics import GatewayMetrics, Spread, Tally, UserTypeMetrics
 from sluice_gateway.translate.messages.client import CountTokens, Messages
-from sluice_gateway.translate.responses.client import Responses
+from sluice_gateway.translate.responses.client import CountInput, Responses
 from sluice_gateway.translate.shapes import Client, ClientStyle
 
 _log = logging.getLogger(__name__)
@@ -89,6 +89,7 @@ EMBEDDINGS = Endpoint("/v1/embeddings", "embedding", "/embeddings", "embedding",
 MESSAGES = Endpoint("/v1/messages", "chat", "/chat/completions", "chat", "chat", Messages())
 COUNT_TOKENS = Endpoint("/v1/messages/count_tokens", "chat", "", "chat", "count_tokens", CountTokens())
 RESPONSES = Endpoint("/v1/responses", "chat", "/chat/completions", "chat", "chat", Responses())
+INPUT_TOKENS = Endpoint("/v1/responses/input_tokens", "chat", "", "chat", "count_tokens", CountInput())
 RERANK = Endpoint("/v1/rerank", "rerank", "/rerank", "rerank", "rerank", shape=ranked)
 RERANK_V2 = RERANK._replace(path="/v2/rerank")  # where Cohere's newer client asks
 MODERATIONS = Endpoint("/v1/moderations", "moderation", "", "chat", "moderation")
@@ -100,13 +101,11 @@ TRANSCRIPTIONS = Endpoint(
 )
 TRANSLATIONS = Endpoint("/v1/audio/translations", "transcription", "/audio/translations", "transcription", "translate")
 SPEECH = Endpoint("/v1/audio/speech", "speech", "/audio/speech", "speech", "generate_speech")
+SHORT = (CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, COUNT_TOKENS, RESPONSES)
+"""Those that the protocol may answer by itself."""
 ENDPOINTS = (
-    CHAT,
-    COMPLETIONS,
-    EMBEDDINGS,
-    MESSAGES,
-    COUNT_TOKENS,
-    RESPONSES,
+    *SHORT,
+    INPUT_TOKENS,
     RERANK,
     RERANK_V2,
     MODERATIONS,

@@ -79,6 +79,7 @@ class GatewayProtocol(PatientProtocol):
         self._parts: list[bytes] = []
         self._heads: HeadMemory[tuple[Endpoint, Heads]] = HeadMemory()
         self._in_head = False
+        self._hosts = 0
         self._unread = (
             0  # bytes that came since the parser has last found a part of a body, or the end of a head or of a request
         )
@@ -144,6 +145,7 @@ class GatewayProtocol(PatientProtocol):
         self._incoming = None
         self._between = False
         self._in_head = True
+        self._hosts = 0
         self._body_since = 0.0
         self._size = 0
 
@@ -154,10 +156,18 @@ class GatewayProtocol(PatientProtocol):
         name = name.lower()
         if name == b"expect":
             self.expect_100_continue = value.lower() == b"100-continue"
+        elif name == b"host":
+            self._hosts += 1
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Choose the way."""
+        """Choose the way; without one host (RFC 9112, 3.2) there is none.
+
+        Raises:
+            HttpParserError: there is another number of them.
+        """
+        if self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
+            raise httptools.HttpParserError("a request has one host")
         self._in_head = self._resting = False
         self._unread = 0
         incoming = self._short_way()

@@ -1,4 +1,4 @@
-"""The audit log: who changed what of organisations, teams, keys and prices, and who deleted transcripts."""
+"""The audit log: who changed what of organisations, teams, keys and prices, and who deleted transcripts or kept responses."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -8,6 +8,7 @@ from sluice.contracts.tenancy import AuditActor, AuditRecord, AuditTarget, Audit
 from sluice_gateway.domain.errors import OrganizationNotFound
 from sluice_gateway.domain.keys import StoredKey
 from sluice_gateway.domain.prices import StoredPrice
+from sluice_gateway.domain.responses import ResponseFilter
 from sluice_gateway.domain.tenancy import StoredOrganization, StoredTeam, differing
 from sluice_gateway.domain.transcripts import TranscriptFilter
 
@@ -82,16 +83,24 @@ class Trail:
     def transcripts_deleted(self, organization_id: str, wanted: TranscriptFilter, deleted: int) -> AuditRecord:
         """Return the record of a deletion of transcripts of one organisation: by which filters, and how many."""
         filters = {name: value for name, value in asdict(wanted).items() if value is not None}
+        return self._deletion("transcripts", organization_id, {**filters, "deleted": deleted})
+
+    def responses_deleted(self, organization_id: str, wanted: ResponseFilter, deleted: int) -> AuditRecord:
+        """Return the record of a deletion of kept responses of one organisation: by which filters, and how many."""
+        filters = {name: value for name, value in wanted._asdict().items() if value is not None}
+        return self._deletion("responses", organization_id, {**filters, "deleted": deleted})
+
+    def _deletion(self, target: AuditTarget, organization_id: str, before: dict[str, Any]) -> AuditRecord:
         return AuditRecord(
             id=self.new_id("aud"),
             at=self.at,
             actor=self.actor.kind,
             actor_id=self.actor.id,
             action="delete",
-            target="transcripts",
-            target_id="transcripts",
+            target=target,
+            target_id=target,
             organization_id=organization_id,
-            before={**filters, "deleted": deleted},
+            before=before,
             request_id=self.request_id,
         )
 

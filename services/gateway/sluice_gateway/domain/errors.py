@@ -119,6 +119,30 @@ class TranscriptNotFound(NotFound):
     code, title = "transcript_not_found", "Transcript not found"
 
 
+class ResponseNotFound(NotFound):
+    """The tenant has no kept response of this id."""
+
+    code, title = "response_not_found", "No such response"
+
+
+class ConversationNotFound(NotFound):
+    """The tenant has no conversation of this id."""
+
+    code, title = "conversation_not_found", "No such conversation"
+
+
+class ConversationItemNotFound(NotFound):
+    """The conversation has no item of this id."""
+
+    code, title = "conversation_item_not_found", "No such item"
+
+
+class NotCancellable(BadRequest):
+    """Only what runs in the background can be cancelled."""
+
+    code, title = "not_cancellable", "Cannot be cancelled"
+
+
 class FilterMissing(Unprocessable):
     """It is not said which rows are meant."""
 

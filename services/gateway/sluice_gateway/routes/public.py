@@ -22,7 +22,6 @@ from sluice_gateway.domain.roles import Action
 from sluice_gateway.wiring import DepsDep
 
 _log = logging.getLogger(__name__)
-_KEPT_NOWHERE = "This gateway keeps no responses and no conversations (`store` is false in each response). Send the whole conversation as `input`."
 _api_key = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key of the gateway (`sk-…`)")
 
 
@@ -88,14 +87,6 @@ def rendered(exc: ApiError | SluiceError | RequestValidationError | HTTPExceptio
     return Response(error.body(), error.status, dict(getattr(exc, "headers", None) or {}), "application/json")
 
 
-def _nothing_at(path: str) -> str:
-    if path == "/v1/responses/input_tokens":
-        return "Prompts are counted by POST /v1/messages/count_tokens, in Anthropic's form, for every model that can."
-    if path.startswith(("/v1/responses/", "/v1/conversations")):
-        return _KEPT_NOWHERE
-    return "There is nothing at this path. The API reference lists what the gateway answers."
-
-
 def converted(exc: SluiceError | RequestValidationError | HTTPException, path: str = "") -> PublicError:
     """Return what the public API says of an error."""
     if isinstance(exc, RequestValidationError):
@@ -107,7 +98,7 @@ def converted(exc: SluiceError | RequestValidationError | HTTPException, path: s
     if isinstance(exc, HTTPException):
         code = {404: "not_found", 405: "method_not_allowed"}.get(exc.status_code, "http_error")
         sentence = {
-            404: _nothing_at(path),
+            404: "There is nothing at this path. The API reference lists what the gateway answers.",
             405: "This path has another method. The API reference lists it.",
         }.get(exc.status_code, f"{exc.detail}.")
         return PublicError(exc.status_code, sentence, type_of(exc.status_code), None, code)

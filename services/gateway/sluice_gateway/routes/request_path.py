@@ -21,6 +21,7 @@ from sluice_gateway.routes.media_shapes import (
 )
 from sluice_gateway.routes.open_shapes import Open
 from sluice_gateway.routes.public import ErrorReply
+from sluice_gateway.routes.response_shapes import InputTokens, ResponseReply, ResponsesRequest
 
 api_key = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="An API key of the gateway (`sk-…`)")
 
@@ -235,29 +236,6 @@ class MessagesErrorReply(BaseModel):
     error: dict[str, Any]
 
 
-class ResponsesRequest(Open):
-    """A request of OpenAI's Responses API; nothing is kept, so `previous_response_id` is refused."""
-
-    model: str = Field(description="a model, a route, or `auto`; of any provider")
-    input: str | list[dict[str, Any]]
-    instructions: str | None = None
-    stream: bool = False
-    tools: list[dict[str, Any]] | None = None
-    max_output_tokens: int | None = None
-    sluice: SluiceOptions | None = None
-
-
-class ResponseReply(Open):
-    """An answer of OpenAI's Responses API; with `stream` it comes as its events."""
-
-    id: str
-    object: Literal["response"]
-    model: str
-    status: str
-    output: list[dict[str, Any]]
-    usage: dict[str, Any] | None = None
-
-
 _TEXT = {"schema": {"type": "string"}}
 _LEFT_HEADERS: dict[str, dict[str, Any]] = {
     **{
@@ -292,6 +270,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     },
     404: {"model": ErrorReply, "description": "No such model"},
     405: {"model": ErrorReply, "description": "Wrong method"},
+    408: {"model": ErrorReply, "description": "The rest of the request did not come (`request_timeout`)"},
     413: {"model": ErrorReply, "description": "Body over the limit"},
     415: {"model": ErrorReply, "description": "Body is not plain JSON"},
     422: {"model": ErrorReply, "description": "The provider refuses a parameter"},
@@ -301,6 +280,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         "`concurrency_limit_exceeded`, or `insufficient_quota` for a budget",
         "headers": _LIMIT_HEADERS,
     },
+    431: {"model": ErrorReply, "description": "The head of the request is too long"},
     500: {"model": ErrorReply, "description": "A mistake of the gateway"},
     502: {"model": ErrorReply, "description": "Every deployment failed"},
     503: {"model": ErrorReply, "description": "Overloaded, or something that the request needs is away"},
@@ -358,6 +338,12 @@ async def create_completion(body: CompletionRequest) -> CompletionReply:
 @router.post("/v1/responses", summary="Answer a conversation, as OpenAI's Responses API does", responses=STREAM)
 async def create_response(body: ResponsesRequest) -> ResponseReply:
     """As OpenAI's, with a model of any provider; what has no counterpart there is a 400 that names the field."""
+    answered_before()
+
+
+@router.post("/v1/responses/input_tokens", summary="Count the tokens of a response's prompt", responses=_ANSWER)
+async def count_input_tokens(body: ResponsesRequest) -> InputTokens:
+    """As OpenAI's; providers that cannot count are a 400."""
     answered_before()
 
 

@@ -142,6 +142,27 @@ class Counting(Protocol):
         ...
 
 
+@runtime_checkable
+class Embedding(Protocol):
+    """A provider whose models make vectors of texts."""
+
+    def embed_request(self, fields: Json, upstream_model: str) -> UpstreamRequest:
+        """Return the request for the vectors of OpenAI's embedding request.
+
+        Raises:
+            Untranslatable: the provider has no counterpart for a field.
+        """
+        ...
+
+    def embed_answer(self, found: Json, asked: Asked) -> Json:
+        """Return the vectors in OpenAI's shape.
+
+        Raises:
+            BadAnswer: the provider's answer makes no sense.
+        """
+        ...
+
+
 class ClientStream(Protocol):
     """One stream to a client, made of the hub's chunks."""
 

@@ -1,4 +1,4 @@
-"""The usage journal: append-only segment files on local disk, from which the shipper reads.
+"""A journal, of usage or of what else must not be lost: append-only segment files on local disk, from which a shipper reads.
 
 A record is in the page cache when `append` returns, so it survives the death of this process by any means; it
 does not survive the machine losing power before the kernel has written it out.
@@ -61,8 +61,9 @@ class Journal:
         failed: the disk refuses a new segment. Each `append` tries again.
     """
 
-    def __init__(self, directory: Path, limits: JournalLimits | None = None) -> None:
+    def __init__(self, directory: Path, limits: JournalLimits | None = None, name: str = "usage") -> None:
         self._directory = directory
+        self._name = name
         self._limits = limits or JournalLimits()
         self._lock = self._cursor_file = -1
         self._active: ActiveSegment | None = None
@@ -95,13 +96,13 @@ class Journal:
         except BlockingIOError as exc:
             self.close()
             raise JournalUnavailable(
-                f"Another gateway process writes the usage journal in {self._directory}. Give each gateway process a "
+                f"Another gateway process writes the {self._name} journal in {self._directory}. Give each gateway process a "
                 "SLUICE_DATA_DIR of its own, or stop the other one."
             ) from exc
         except OSError as exc:
             self.close()
             raise JournalUnavailable(
-                f"The usage journal in {self._directory} cannot be written ({exc.strerror}). Check the folder's owner and free space."
+                f"The {self._name} journal in {self._directory} cannot be written ({exc.strerror}). Check the folder's owner and free space."
             ) from exc
         self._judge()
         if self.has_pending:
@@ -204,7 +205,7 @@ class Journal:
             self._write_cursor(end)
         except OSError:
             # A full disk is freed by deleting what is shipped, so that goes on; the next start may ship some again.
-            _log.warning("the usage journal's cursor cannot be written", exc_info=True)
+            _log.warning("the %s journal's cursor cannot be written", self._name, exc_info=True)
         self._forget_shipped()
         self._judge()
 
@@ -265,7 +266,7 @@ class Journal:
         if pending + size > self._limits.max_bytes:
             self._judge()
             raise JournalUnavailable(
-                "The usage journal is full, so nothing can be answered that would have to be billed."
+                f"The {self._name} journal is full, so that nothing can be promised that would have to stand in it."
             )
         if self._failed or self._active is None or self._active.used + size > self._active.size:
             try:
@@ -283,17 +284,17 @@ class Journal:
 
     def _fail(self, reason: str) -> JournalUnavailable:
         if not self._failed:
-            _log.error("the usage journal cannot be written (%s); requests are refused until it can", reason)
+            _log.error("the %s journal cannot be written (%s); nothing is promised until it can", self._name, reason)
         self._failed = True
         self.accepting = False
         self._room = 0
-        return JournalUnavailable(f"The usage journal cannot be written ({reason}).")
+        return JournalUnavailable(f"The {self._name} journal cannot be written ({reason}).")
 
     def _judge(self, pending: int | None = None) -> None:
         waiting = self.pending_bytes if pending is None else pending
         accepting = not self._failed and waiting < self._limits.max_bytes * _FULL_AT
         if self.accepting and not accepting:
-            _log.error("the usage journal is nearly full: %d bytes wait for Redis", waiting)
+            _log.error("the %s journal is nearly full: %d bytes wait", self._name, waiting)
         self.accepting = accepting
 
     def _begin_segment(self, size: int = 0) -> None:

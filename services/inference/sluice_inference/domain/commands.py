@@ -8,6 +8,8 @@ from sluice_inference.domain.specs import LlamaCppSpec, Speculation, VllmSpec
 _MOST_THREADS = 8
 # vLLM forbids the spaces only if one back end is chosen for all forms; xgrammar knows every kind of form.
 _COMPACT = json.dumps({"backend": "xgrammar", "disable_any_whitespace": True})
+# Traced once by torch.compile, and run as it is: so vLLM makes the dummy run of its start, which later stages of a pipeline need, and compiles nothing.
+_TRACED = json.dumps({"mode": 2, "backend": "eager"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def vllm_command(spec: VllmSpec, *, python: str, host: str) -> Command:
         *_optional("--gpu-memory-utilization", spec.gpu_memory_utilization),
         *_optional("--quantization", spec.quantization),
         *_optional("--seed", spec.seed),
+        *_optional("--compilation-config", _TRACED if spec.trace_only else None),
         *(["--enforce-eager"] if spec.enforce_eager else []),
     ]
     if spec.lora:

@@ -180,6 +180,7 @@ class VllmSpec(EngineBase):
     dtype: Literal["auto", "half", "float16", "bfloat16", "float", "float32"] = "auto"
     quantization: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,40}$")] | None = None
     enforce_eager: bool = False
+    trace_only: bool = False
     prefix_caching: bool = True
     lora: bool = False
     max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 16
@@ -214,6 +215,10 @@ class VllmSpec(EngineBase):
             )
         if self.active_adapters > self.max_adapters:
             raise ValueError("active_adapters is above max_adapters: what runs must be in memory. Raise max_adapters")
+        if self.trace_only and self.enforce_eager:
+            raise ValueError(
+                "trace_only does not go with enforce_eager, which does not trace the model. Leave one of them out"
+            )
         if self.speculation is not None and self.pipeline_parallel_size > 1:
             raise ValueError("speculation does not go with pipeline_parallel_size above 1. Use tensor_parallel_size")
         self._fits_its_gpus()

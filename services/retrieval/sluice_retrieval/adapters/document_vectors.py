@@ -3,7 +3,7 @@
 import ctypes
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from sluice.machine_code import INT16, INT32, INT64, LANES, POINTER, SHORTS, Cod
 _ONE = 32_760
 """What stands for 1. Numbers of vectors of length 1, a little more by rounding, fit into sixteen bits then, and no sum of products leaves 32 (Cauchy and Schwarz)."""
 _STEP = 2 * LANES
+_BLOCK = 64
 
 
 Rows = NDArray[np.int16]
@@ -50,13 +51,11 @@ class DocumentVectors:
         kinds = (*(ctypes.c_void_p,) * 2, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
         self._products: Callable[..., None] = ctypes.CFUNCTYPE(None, *kinds)(self._code.address("products"))
 
-    def split(self, documents: Iterable[str]) -> tuple[list[str], list[str]]:
+    def split(self, documents: Collection[str]) -> tuple[list[str], list[str]]:
         """Return which of these documents are here, and which are not."""
-        here: list[str] = []
-        missing: list[str] = []
-        for one in documents:
-            (here if one in self._kept else missing).append(one)
-        return here, missing
+        known = self._kept
+        here = [one for one in documents if one in known]
+        return here, [] if len(here) == len(documents) else [one for one in documents if one not in known]
 
     def has_room(self, documents: int) -> bool:
         """Tell whether so many documents have room, if they are as long as those that are here."""
@@ -126,8 +125,13 @@ def _whole(vectors: NDArray[np.float32]) -> NDArray[np.int16]:
 
 def _greatest(found: NDArray[np.int32], limit: int) -> NDArray[np.int64]:
     """Return where the greatest lie, greatest first."""
-    some = np.argpartition(found, len(found) - limit)[-limit:] if limit < len(found) else np.arange(len(found))
-    best: NDArray[np.int64] = some[np.argsort(-found[some], kind="stable")]
+    some = np.arange(len(found))
+    whole = len(found) // _BLOCK
+    if whole > limit:
+        # As many blocks as are wanted reach the bar, so that no smaller number is wanted: a fifth of the time of a partition of all.
+        tops = found[: whole * _BLOCK].reshape(-1, _BLOCK).max(axis=1)
+        some = np.flatnonzero(found >= np.partition(tops, whole - limit)[whole - limit])
+    best: NDArray[np.int64] = some[np.argsort(-found[some], kind="stable")][:limit]
     return best
 
 

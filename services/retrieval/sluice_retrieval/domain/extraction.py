@@ -20,6 +20,7 @@ class FileFormat(StrEnum):
     PPTX = "pptx"
     XLSX = "xlsx"
     CSV = "csv"
+    SUBTITLES = "subtitles"
     IMAGE = "image"
 
 
@@ -41,6 +42,8 @@ _BY_MEDIA_TYPE = {
     f"{_OFFICE}.spreadsheetml.sheet": FileFormat.XLSX,
     "text/csv": FileFormat.CSV,
     "text/tab-separated-values": FileFormat.CSV,
+    "text/vtt": FileFormat.SUBTITLES,
+    "application/x-subrip": FileFormat.SUBTITLES,
     **dict.fromkeys(("image/png", "image/jpeg", "image/webp", "image/gif"), FileFormat.IMAGE),
 }
 
@@ -91,6 +94,6 @@ def format_of(filename: str, declared: str) -> FileFormat:
     found = by_name or _BY_MEDIA_TYPE.get(declared.split(";", maxsplit=1)[0].strip().lower())
     if found is None:
         raise DocumentTypeUnknown(
-            f"{filename or 'The file'} is of no supported type. Send text, Markdown, HTML, PDF, DOCX, PPTX, XLSX, CSV, JSON, code, PNG, JPEG, WebP or GIF."
+            f"{filename or 'The file'} is of no supported type. Send text, Markdown, HTML, PDF, DOCX, PPTX, XLSX, CSV, JSON, code, subtitles (VTT, SRT), PNG, JPEG, WebP or GIF."
         )
     return found

@@ -30,6 +30,7 @@ _EMPTY = frozenset(terms(" ".join(sorted(STOP_WORDS)))) | frozenset(
     terms("row entry record table value list give tell show sheet")
 )
 _MOST_VALUES = 5000
+_BOTH = 2  # a number and who holds it
 _NAMES = {
     "count": "number",
     "count_distinct": "number of different values",
@@ -42,12 +43,16 @@ _NAMES = {
 
 
 class Figure(NamedTuple):
-    """What is to be computed: over which of the tables, what, of which column (None counts rows), among which rows."""
+    """What is to be computed: over which of the tables, what, of which column (None counts rows), among which rows.
+
+    `holder` is the column that a question asks for the holder of a highest or lowest value in: the city with the highest rent.
+    """
 
     table: int
     function: TableFunction
     column: str | None
     filters: tuple[TableFilter, ...]
+    holder: str | None = None
 
 
 def function_in(question: str) -> TableFunction | None:
@@ -75,11 +80,13 @@ def figure_in(question: str, source: str, tables: Sequence[Table]) -> Figure | N
     return found[0] if len(found) == 1 else None
 
 
-def statement(figure: Figure, value: object, rows: int, source: str) -> str:
-    """Return a figure as a sentence that names everything it rests on."""
+def statement(figure: Figure, value: object, rows: int, source: str, held_by: Sequence[str] = ()) -> str:
+    """Return a figure as a sentence that names everything it rests on, and who holds it if that was asked."""
     of = f" of {figure.column}" if figure.column else " of rows"
     where = " and ".join(f"{one.column} is {one.value}" for one in figure.filters)
     told = f"{_NAMES[figure.function]}{of}{f' where {where}' if where else ''}: {value}"
+    if held_by:
+        told += f", where {figure.holder} is {' and '.join(held_by)}"
     return f"{told[0].upper()}{told[1:]} (computed from {rows} row{'' if rows == 1 else 's'} of {source})."
 
 
@@ -97,13 +104,32 @@ def _read(function: TableFunction, rest: Sequence[str], at: int, table: Table, n
     if function != "count" and not about:
         about = [name for name in table.columns if kinds[name] == "number"]  # the only number need not be named
         left -= named
-    if any(term not in named.union(*said.values()) for term in left) or len(about) > 1:
+    if any(term not in named.union(*said.values()) for term in left):
+        return None
+    if len(about) == _BOTH and function in ("max", "min"):
+        return _held(function, at, table, about, filters)
+    if len(about) > 1:
         return None
     if function == "count":
         if not about:
             return Figure(at, "count", None, filters)
         return Figure(at, "count_distinct", about[0], filters) if kinds[about[0]] == "text" else None
     return Figure(at, function, about[0], filters) if about and kinds[about[0]] == "number" else None
+
+
+def _held(
+    function: TableFunction, at: int, table: Table, about: Sequence[str], filters: tuple[TableFilter, ...]
+) -> Figure | None:
+    """Return the highest or lowest number and who holds it; None where two rows share a name: theirs together may be meant."""
+    kinds = dict(zip(table.columns, table.kinds, strict=True))
+    numbers, names = ([name for name in about if kinds[name] == kind] for kind in ("number", "text"))
+    if not (numbers and names):
+        return None
+    place = list(table.columns).index(names[0])
+    cells = [row.cells[place] for row in table.rows]
+    if not all(cells) or len(set(cells)) < len(cells):
+        return None
+    return Figure(at, function, numbers[0], filters, names[0])
 
 
 def _filters(rest: Sequence[str], table: Table) -> tuple[tuple[TableFilter, ...] | None, set[int]]:

@@ -29,7 +29,7 @@ from sluice_retrieval.routes.upload import read_document
 from sluice_retrieval.wiring import DepsDep
 
 _GRACE_S = 5.0
-_FORMATS = "text, Markdown, code, JSON (all UTF-8), HTML, PDF, DOCX, PPTX, XLSX, CSV, PNG, JPEG, WebP or GIF"
+_FORMATS = "text, Markdown, code, JSON (all UTF-8), HTML, PDF, DOCX, PPTX, XLSX, CSV, subtitles (VTT, SRT), PNG, JPEG, WebP or GIF"
 _UPLOAD: dict[str, Any] = {
     "requestBody": {
         "required": True,

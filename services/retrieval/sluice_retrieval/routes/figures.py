@@ -54,7 +54,7 @@ async def _computed(deps: Deps, tenant: str, question: str, passage: Passage) ->
         holds = TableFilter(column=figure.column, type="eq", value=value)
         _, cited = await _asked(deps, table, figure, (*figure.filters, holds))
     return ComputedFigure(
-        statement=statement(figure, value, len(rows), passage.source),
+        statement=statement(figure, value, len(rows), passage.source, _holders(figure, table, cited)),
         function=figure.function,
         column=figure.column,
         filters=figure.filters,
@@ -70,6 +70,14 @@ async def _computed(deps: Deps, tenant: str, question: str, passage: Passage) ->
             for row in (table.rows[at],)
         ),
     )
+
+
+def _holders(figure: Figure, table: Table, rows: Sequence[int]) -> tuple[str, ...]:
+    if figure.holder is None:
+        return ()
+    place = list(table.columns).index(figure.holder)
+    cells = (table.rows[at].cells[place] for at in rows[:_MOST_CITED])
+    return tuple(cell for cell in cells if cell)
 
 
 async def _asked(

@@ -31,6 +31,7 @@ from sluice_retrieval.domain.versions import version_of
 from sluice_retrieval.routes.finding import Found, find_hits
 from sluice_retrieval.routes.images import thumbnail_of
 from sluice_retrieval.routes.remembering import remembered
+from sluice_retrieval.routes.straight import StraightRoute
 from sluice_retrieval.store.memories import store_of
 from sluice_retrieval.wiring import Deps, DepsDep
 
@@ -41,6 +42,7 @@ _MEMORY_SHARE = 4
 
 router = APIRouter(
     tags=["search"],
+    route_class=StraightRoute,
     responses=problem_responses(
         Unauthorized, StoreNotFound, RerankerNotConfigured, RewriterNotConfigured, DependencyUnavailable
     ),

@@ -276,7 +276,7 @@ class Library:
         versions: dict[str, int] = {}
         values = {"tenant": tenant, "stores": wanted, "now": now, **values}
         rankings: dict[Ranking, None] = {}
-        for sort, one, said, counted, metric, keywords in await self._database.rows(seen, values):
+        for sort, one, said, counted, metric, keywords in await self._database.few(seen, values):
             found.setdefault(sort, {})[one] = said
             if sort == "store":
                 versions[one] = counted

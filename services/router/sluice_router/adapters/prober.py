@@ -8,17 +8,15 @@ from dataclasses import dataclass, field
 
 from sluice.auth import ServiceTokens
 from sluice.clients.http import Transport
-from sluice.contracts.routing import KEY_HEADERS, DeploymentAuth
 from sluice.secrets import ProviderSecrets
+from sluice_router.adapters.credentials import MissingKey, headers_of
 from sluice_router.domain.health import HealthBook
 from sluice_router.domain.publication import Probed
 
-_ANY_TENANT = "default"
 _CLIENT_ERROR = 400
 _SERVER_ERROR = 500
 _TOO_MANY = 429
 _LOOK_S = 1.0
-_ANTHROPIC_VERSION = "2023-06-01"
 
 
 @dataclass(slots=True)
@@ -85,16 +83,10 @@ class Prober:
 
     async def _problem(self, target: Probed) -> str | None:
         # None when it answers; else a sentence without anything secret.
-        # llama.cpp's server looks at an open connection a hundred times a second, so none is left open between two rounds.
-        headers: dict[str, str] = {"accept": "application/json", "connection": "close"}
-        if target.auth.kind == "bearer":
-            secret = self.secrets.read(target.auth)
-            if secret is None:
-                return _missing(target.auth)
-            headers |= _key(target, secret)
-        elif target.auth.kind == "service" and target.auth.audience:
-            token = self.tokens.mint(target.auth.audience, tenant=_ANY_TENANT, subject="router")
-            headers["authorization"] = f"Bearer {token}"
+        try:
+            headers = headers_of(target.auth, target.provider, self.tokens, self.secrets)
+        except MissingKey as exc:
+            return str(exc)
         try:
             answer = await self.transport.send("GET", target.url, headers, None, target.check.timeout_s)
         except TimeoutError:
@@ -106,17 +98,3 @@ class Prober:
         refused = _SERVER_ERROR if target.auth.kind == "aws" else _CLIENT_ERROR
         alive = answer.status < refused or answer.status == _TOO_MANY
         return None if alive else f"GET {target.check.path} answered {answer.status}"
-
-
-def _missing(auth: DeploymentAuth) -> str:
-    if auth.file:
-        return f"the file {auth.file} of SLUICE_SECRETS_DIR, which should hold its key, cannot be read"
-    return f"the variable {auth.env}, which should hold its key, is not set"
-
-
-def _key(target: Probed, secret: str) -> dict[str, str]:
-    name = KEY_HEADERS.get(target.provider)
-    if name is None:
-        return {"authorization": f"Bearer {secret}"}
-    version = {"anthropic-version": _ANTHROPIC_VERSION} if target.provider == "anthropic" else {}
-    return {name: secret, **version}

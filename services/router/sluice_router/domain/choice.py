@@ -391,4 +391,6 @@ def _why_not(place: _Place, pick: _Pick) -> str:
         return "it was not probed yet"
     if place.prefer == "cheapest" and place.cost > pick.place.cost:
         return f"it costs more ({shown_cost(place.cost)})"
+    if place.load == pick.place.load:
+        return f"as loaded ({place.load:.2f}), and named later"
     return f"its load of {place.load:.2f} is not lower than {pick.place.load:.2f}"

@@ -1,6 +1,6 @@
 """The shape of models.yaml, its checks, and the snapshot that it makes."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -29,10 +29,13 @@ from sluice.contracts.targets import Targets
 from sluice_router.domain.base_url import BaseUrl
 from sluice_router.domain.errors import ModelsFileError
 from sluice_router.domain.price_config import PriceChange, PriceConfig, PriceTierConfig
-from sluice_router.domain.references import misfits
+from sluice_router.domain.references import STAR, Named, misfits
 from sluice_router.domain.sentences import Lines, described
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
+ModelName = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9*][A-Za-z0-9._:/@+*-]*$")
+]  # with one star at most, which stands for what providers list
 Tag = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
 TokenScale = Annotated[float, Field(ge=0.1, le=20, allow_inf_nan=False)]
@@ -109,6 +112,9 @@ class PolicyConfig(Policy, frozen=True, extra="forbid"):
 ProviderName = Literal["openai", "llamacpp", "vllm", "azure", "anthropic", "gemini", "bedrock", "bridge"]
 
 
+_UNLISTED = frozenset({"azure", "bedrock", "bridge"})
+
+
 class HealthCheck(_Section):
     """How a deployment is probed: GET `path` must answer with a status below 400.
 
@@ -124,7 +130,7 @@ class HealthCheck(_Section):
 class DeploymentConfig(_Section):
     """One place that serves a model; see `sluice.contracts.routing.Deployment` for the fields that are passed on."""
 
-    id: Name | None = None
+    id: ModelName | None = None
     provider: ProviderName = "openai"
     base_url: BaseUrl
     upstream_model: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
@@ -174,7 +180,7 @@ class FallbacksOnConfig(_Section):
         given = (("timeout", self.timeout), ("context", self.context), ("content", self.content))
         return ((reason, chain) for reason, chain in given if chain is not None)
 
-    def only(self, names: set[str]) -> Self:
+    def only(self, names: Container[str]) -> Self:
         """Return the chains without the models that are switched off."""
         kept = {reason: tuple(name for name in chain if name in names) for reason, chain in self.chains()}
         return self.model_copy(update=kept)
@@ -183,10 +189,11 @@ class FallbacksOnConfig(_Section):
 class ModelConfig(_Section):
     """A model that callers can name.
 
-    `only_if` leaves the model out when its text is empty, so that `${SOME_URL:-}` can switch a model on by a variable.
+    `only_if` leaves the model out when its text is empty, so that `${SOME_URL:-}` can switch a model on by a variable. A name with a
+    star is that of many models: one for each that the deployments' providers list, without those whose id is of a form in `skip`.
     """
 
-    name: Name
+    name: ModelName
     kind: ModelKind = "chat"
     owned_by: str = "sluice"
     created: Annotated[int, Field(ge=0)] = 0
@@ -210,7 +217,27 @@ class ModelConfig(_Section):
     fallbacks_on: FallbacksOnConfig = FallbacksOnConfig()
     balance: Balance = "least_loaded"
     hedge_after_ms: Annotated[int, Field(ge=1, le=3_600_000)] | None = None
+    skip: Annotated[tuple[Words, ...], Field(max_length=100)] = ()
     deployments: Annotated[tuple[DeploymentConfig, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _stands_for_what_is_listed(self) -> Self:
+        if STAR not in self.name:
+            if self.skip:
+                raise ValueError("skip is for models with a star in their name, such as openai/*")
+            if any(STAR in (place.id or "") for place in self.deployments):
+                raise ValueError("the id of a deployment has a star only where the name of its model has one")
+            return self
+        if self.name.count(STAR) > 1:
+            raise ValueError("name may have one star")
+        for place in self.deployments:
+            if place.provider in _UNLISTED:
+                raise ValueError(f"provider '{place.provider}' lists no models that could be called; name each one")
+            if place.adapter is not None or (place.upstream_model or STAR).count(STAR) != 1:
+                raise ValueError(
+                    "a deployment of a model with a star has no adapter, and one star in upstream_model (left out: what follows the last / of the name)"
+                )
+        return self
 
     def deployment_ids(self) -> tuple[str, ...]:
         """Return the ids of its deployments; one without is called after the model and its place."""
@@ -344,7 +371,7 @@ def parse(raw: Any, where: str, line_of: Lines = lambda _: "") -> ModelsFile:
     try:
         whole = ModelsFile.model_validate(raw)
         kept = tuple(model for model in whole.models if model.only_if is None or model.only_if.strip())
-        names = {model.name for model in kept}
+        names = Named(kept)
         routes = tuple(route for route in (_only(route, names) for route in whole.routes) if route is not None)
         return ModelsFile(
             models=tuple(
@@ -358,7 +385,11 @@ def parse(raw: Any, where: str, line_of: Lines = lambda _: "") -> ModelsFile:
             ),
             routes=routes,
             policies=whole.policies,
-            aliases=tuple(alias for alias in whole.aliases if alias.model in names | {route.name for route in routes}),
+            aliases=tuple(
+                alias
+                for alias in whole.aliases
+                if alias.model in names or any(route.name == alias.model for route in routes)
+            ),
         )
     except ValidationError as exc:
         raise ModelsFileError(f"{where} is not right: {described(exc, raw, _FIELDS, line_of)}") from exc
@@ -370,7 +401,7 @@ def with_ids(model: ModelConfig) -> Iterable[tuple[str, DeploymentConfig]]:
         yield deployment.id or f"{model.name}-{number}", deployment
 
 
-def _only(route: RouteConfig, names: set[str]) -> RouteConfig | None:
+def _only(route: RouteConfig, names: Container[str]) -> RouteConfig | None:
     candidates = tuple(name for name in route.candidates if name in names)
     fallbacks = tuple(name for name in route.fallbacks if name in names)
     split = tuple(share for share in route.split if share.model in names)

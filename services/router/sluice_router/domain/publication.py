@@ -1,6 +1,7 @@
 """The snapshot that a configuration makes, and what of it is probed."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from pydantic import BaseModel, ConfigDict
 
@@ -69,16 +70,17 @@ def snapshot(
     version: int,
     now: float,
     catalogue: Callable[[ModelConfig, float], Price | None] = lambda _model, _now: None,
+    probed_as: Mapping[str, str] = MappingProxyType({}),
 ) -> RoutingSnapshot:
     """Return the snapshot that the data plane gets; a deployment that is not probed counts as up.
 
-    A model whose price the file does not say has the catalogue's, if it knows one.
+    `probed_as` says by which deployment's probes the health of one is known, where they are not its own. A model whose price the file does not say has the catalogue's, if it knows one.
     """
     return RoutingSnapshot(
         version=version,
         published_at=now,
         models=tuple(
-            _model(model, notes, price_at(model.price, model.price_changes, now) or catalogue(model, now))
+            _model(model, notes, probed_as, price_at(model.price, model.price_changes, now) or catalogue(model, now))
             for model in config.models
         ),
         routes=tuple(Route.model_validate(route.model_dump()) for route in config.routes),
@@ -93,7 +95,9 @@ def same_content(left: RoutingSnapshot, right: RoutingSnapshot) -> bool:
     return left.model_copy(update=ignored) == right.model_copy(update=ignored)
 
 
-def _model(model: ModelConfig, notes: Mapping[str, HealthNote], price: Price | None) -> Model:
+def _model(
+    model: ModelConfig, notes: Mapping[str, HealthNote], probed_as: Mapping[str, str], price: Price | None
+) -> Model:
     return Model(
         name=model.name,
         kind=model.kind,
@@ -118,15 +122,14 @@ def _model(model: ModelConfig, notes: Mapping[str, HealthNote], price: Price | N
         balance=model.balance,
         hedge_after_ms=model.hedge_after_ms,
         deployments=tuple(
-            _deployment(deployment_id, deployment, model.name, notes) for deployment_id, deployment in with_ids(model)
+            _deployment(deployment_id, deployment, model.name, notes.get(probed_as.get(deployment_id, deployment_id)))
+            for deployment_id, deployment in with_ids(model)
         ),
     )
 
 
-def _deployment(
-    deployment_id: str, config: DeploymentConfig, model: str, notes: Mapping[str, HealthNote]
-) -> Deployment:
-    note = notes.get(deployment_id, HealthNote()) if _is_probed(config) else HealthNote(health="up")
+def _deployment(deployment_id: str, config: DeploymentConfig, model: str, known: HealthNote | None) -> Deployment:
+    note = (known or HealthNote()) if _is_probed(config) else HealthNote(health="up")
     return Deployment(
         id=deployment_id,
         provider=config.provider,

@@ -1,7 +1,8 @@
-"""What a configuration asks of services that are not part of the installation."""
+"""What a configuration asks for that is not there: services that are not part of the installation, keys of providers."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
+from sluice.contracts.routing import DeploymentAuth
 from sluice_router.domain.config import ModelsFile, PolicyConfig
 
 
@@ -16,6 +17,21 @@ def unserved(whole: ModelsFile, off: Collection[str]) -> Iterator[str]:
     for model in whole.models:
         if all(place.auth.kind == "service" and place.auth.audience in off for place in model.deployments):
             yield _said(model.name, "every deployment of it", str(model.deployments[0].auth.audience))
+
+
+def keyless(whole: ModelsFile, has_key: Callable[[DeploymentAuth], bool]) -> Iterator[str]:
+    """Return a sentence for each deployment whose key is not there; one that may be called as the machine's own role needs none."""
+    for model in whole.models:
+        for place in model.deployments:
+            if (place.auth.env or place.auth.file) and not has_key(place.auth):
+                yield f"{place.id or place.base_url} of {model.name} cannot be asked: {key_missing(place.auth)} (router and gateway need it)."
+
+
+def key_missing(auth: DeploymentAuth) -> str:
+    """Say which key is not there."""
+    if auth.file:
+        return f"the file {auth.file} of SLUICE_SECRETS_DIR, which should hold its key, cannot be read"
+    return f"the variable {auth.env}, which should hold its key, is not set"
 
 
 def _needed(policy: PolicyConfig | None) -> Iterator[str]:

@@ -14,6 +14,7 @@ from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, proble
 from sluice_router.domain.choice import Load
 from sluice_router.domain.config import DeploymentConfig, ModelConfig, with_ids
 from sluice_router.domain.errors import DeclaredInFile, EntryNotFound, NameTaken, PreconditionFailed, RegistryInvalid
+from sluice_router.domain.publication import HealthNote
 from sluice_router.domain.registry import Ref, kept
 from sluice_router.domain.registry_admin import Done, Trail, edited, merge_patch
 from sluice_router.routes.registry import PATCH_TYPES, all_of, checked
@@ -230,7 +231,9 @@ def _of(deps: Deps, entry: Object[BaseModel], seen: dict[str, Deployment]) -> It
     loads, idle = deps.loads.now(), Load()
     assert isinstance(entry.spec, ModelConfig)
     for deployment_id, spec in with_ids(entry.spec):
-        known = seen.get(deployment_id) if entry.in_force else None
+        known: Deployment | HealthNote | None = None
+        if entry.in_force:  # what stands for many has no load of its own, and is probed for all of them
+            known = seen.get(deployment_id) or deps.prober.book.notes.get(deployment_id)
         yield DeploymentObject(
             id=deployment_id,
             model=entry.name,
@@ -238,7 +241,7 @@ def _of(deps: Deps, entry: Object[BaseModel], seen: dict[str, Deployment]) -> It
             in_force=entry.in_force,
             version=entry.version,
             health=known.health if known else "unknown",
-            health_reason=known.health_reason if known else None,
-            load=loads.get(deployment_id, idle).share(known) if known else 0.0,
+            health_reason=known.reason if isinstance(known, HealthNote) else known and known.health_reason,
+            load=loads.get(deployment_id, idle).share(known) if isinstance(known, Deployment) else 0.0,
             spec=spec,
         )

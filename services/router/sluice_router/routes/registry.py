@@ -17,6 +17,7 @@ from sluice.contracts.registry import (
     RollbackRequest,
 )
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
+from sluice_router.domain.config import ModelConfig, with_ids
 from sluice_router.domain.errors import (
     DeclaredInFile,
     EntryNotFound,
@@ -27,6 +28,8 @@ from sluice_router.domain.errors import (
     StillInUse,
     VersionNotFound,
 )
+from sluice_router.domain.offers import Place
+from sluice_router.domain.references import STAR
 from sluice_router.domain.registry import SHAPES, Entry, Ref, of_kind
 from sluice_router.domain.registry_admin import Done, edited, merge_patch
 from sluice_router.routes.shapes import (
@@ -36,6 +39,7 @@ from sluice_router.routes.shapes import (
     IfNoneMatch,
     Object,
     ObjectQuery,
+    Offered,
     PathName,
     condition_of,
 )
@@ -49,6 +53,7 @@ PATCH_TYPES = {"application/merge-patch+json": {"schema": {"type": "object"}}}
 def shown(deps: Deps, entry: Entry, *, in_force: bool | None = None) -> Object[BaseModel]:
     """Return an object of the API as it is answered."""
     problems = deps.live.seen().held.get(entry.ref)
+    spec = SHAPES[entry.kind].model_validate(entry.spec)
     return Object[BaseModel](
         kind=entry.kind,
         name=entry.name,
@@ -59,7 +64,8 @@ def shown(deps: Deps, entry: Entry, *, in_force: bool | None = None) -> Object[B
         created_at=entry.created_at,
         updated_at=entry.updated_at,
         updated_by=entry.updated_by,
-        spec=SHAPES[entry.kind].model_validate(entry.spec),
+        offers=_offers(deps, spec),
+        spec=spec,
     )
 
 
@@ -74,11 +80,25 @@ def answered(deps: Deps, done: Done, response: Response) -> Object[BaseModel]:
 def all_of(deps: Deps, kind: RegistryKind) -> list[Object[BaseModel]]:
     """Return all objects of a kind by name: those of the file, and those of the API, in force or not."""
     declared = [
-        Object[BaseModel](kind=kind, name=spec.name, declared_in="file", in_force=True, spec=spec)
+        Object[BaseModel](
+            kind=kind, name=spec.name, declared_in="file", in_force=True, offers=_offers(deps, spec), spec=spec
+        )
         for spec in of_kind(deps.live.file, kind)
     ]
     made = [shown(deps, entry) for entry in deps.live.state.entries if entry.kind == kind]
     return sorted((*declared, *made), key=lambda one: (one.name, one.declared_in))
+
+
+def _offers(deps: Deps, spec: BaseModel) -> tuple[Offered, ...] | None:
+    if not isinstance(spec, ModelConfig) or STAR not in spec.name:
+        return None
+    asked = deps.lister.asked()
+    found = ((deployment_id, asked.get(Place.of(one))) for deployment_id, one in with_ids(spec))
+    return tuple(
+        Offered(deployment=deployment_id, listed_at=one.listed_at, models=one.models, problem=one.problem)
+        for deployment_id, one in found
+        if one is not None
+    )
 
 
 def checked(make: Callable[[], Any]) -> Any:

@@ -159,7 +159,8 @@ async def reload(deps: DepsDep, _: AdminDep) -> ReloadReply:
     except ModelsFileError as exc:
         raise ReloadRefused(exc.detail) from exc
     if changed:
-        await deps.catalogue.learn(deps.live.current, deps.clock.now())
+        await deps.lister.round()
+        await deps.catalogue.learn(deps.lister.unfolded().config, deps.clock.now())
         await deps.prober.round()
     await deps.publisher.refresh()
     return ReloadReply(changed=changed, version=deps.publisher.current.version)

@@ -10,13 +10,13 @@ from sluice.contracts.paging import Cursor
 from sluice.contracts.registry import RegistryKind
 from sluice.contracts.routing import DeploymentHealth
 from sluice.contracts.sizes import ModelSize, size_of
-from sluice_router.domain.config import DeploymentConfig, ModelConfig, Name
+from sluice_router.domain.config import DeploymentConfig, ModelConfig, ModelName
 from sluice_router.domain.registry_admin import Condition
 
 Spec = TypeVar("Spec", bound=BaseModel)
 DeclaredIn = Literal["file", "api"]
 
-PathName = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
+PathName = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9*][A-Za-z0-9._:/@+*-]*$")]
 DryRun = Annotated[bool, Query(description="check everything and change nothing; the answer is what would be")]
 IfMatch = Annotated[
     str | None,
@@ -41,11 +41,21 @@ IdempotencyKey = Annotated[
 ]
 
 
+class Offered(Reply):
+    """What the place of a deployment lists, for a model with a star in its name: since when (unix seconds), how many models, and why the last question failed."""
+
+    deployment: str
+    listed_at: float | None
+    models: int
+    problem: str | None
+
+
 class Object(Reply, Generic[Spec]):
     """An object of the registry: where it is declared, whether it is in force, and what was said of it.
 
     `version` is the registry's when it last changed, and its ETag; what models.yaml declares has none. One of the API that does not
-    fit models.yaml is not in force, and `problem` says why. `size` is that of a model whose `parameters_b` is known.
+    fit models.yaml is not in force, and `problem` says why. `size` is that of a model whose `parameters_b` is known; `offers` says of a
+    model with a star what its deployments list.
     """
 
     object: Literal["registry.object"] = "registry.object"
@@ -58,6 +68,7 @@ class Object(Reply, Generic[Spec]):
     created_at: float | None = None
     updated_at: float | None = None
     updated_by: str | None = None
+    offers: tuple[Offered, ...] | None = None
     spec: Spec
 
     @computed_field  # type: ignore[prop-decorator]
@@ -87,7 +98,7 @@ class DeploymentObject(Reply):
 class NewDeployment(DeploymentConfig):
     """A deployment for a model that was made through the API."""
 
-    model: Name
+    model: ModelName
 
 
 class ObjectQuery(BaseModel, frozen=True, extra="forbid"):

@@ -25,11 +25,6 @@ async def test_an_odd_id_or_cursor_is_not_found_or_refused(gateway: Gateway, odd
 @pytest.mark.parametrize(
     ("method", "path", "words"),
     [
-        ("GET", "/v1/responses/resp_1", "keeps no responses"),
-        ("DELETE", "/v1/responses/resp_1", "keeps no responses"),
-        ("GET", "/v1/responses/resp_1/input_items", "as `input`"),
-        ("POST", "/v1/conversations", "no conversations"),
-        ("POST", "/v1/responses/input_tokens", "/v1/messages/count_tokens"),
         ("POST", "/v1/chat/completion", "nothing at this path"),
     ],
 )

@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+import anthropic
 import httpx
 import openai
 import pytest
@@ -172,12 +173,12 @@ async def test_models_that_run_in_no_region_of_the_key_are_not_listed(
 
 async def test_a_model_says_what_it_is_and_what_it_serves(provider: Provider, client: httpx.AsyncClient) -> None:
     told = {"input_modalities": ["text", "image"], "capabilities": ["tools", "json_schema"]}
-    anthropic = deployment("d2", provider.base_url, provider="anthropic")
+    claude = deployment("d2", provider.base_url, provider="anthropic")
     routing = snapshot(
         model("small", deployment("d1", provider.base_url), context_tokens=4096, max_output_tokens=512, **told),
-        model("claude", anthropic),
+        model("claude", claude),
         model("ranker", deployment("d3", provider.base_url), kind="rerank"),
-        model("no-ranker", anthropic.model_copy(update={"id": "d4"}), kind="rerank"),
+        model("no-ranker", claude.model_copy(update={"id": "d4"}), kind="rerank"),
     )
     async with serving(Parts(), routing) as gateway:
         rows = (await client.get(gateway.url + "/v1/models")).json()["data"]
@@ -193,6 +194,25 @@ async def test_a_model_says_what_it_is_and_what_it_serves(provider: Provider, cl
     assert "/v1/messages/count_tokens" in found["claude"]["endpoints"]
     assert found["claude"]["capabilities"] is None, "nobody said"
     assert (found["ranker"]["endpoints"], found["no-ranker"]["endpoints"]) == (["/v1/rerank"], [])
+
+
+async def test_anthropics_clients_page_through_the_models(provider: Provider) -> None:
+    routing = snapshot(*(model(f"m{number}", deployment(f"d{number}", provider.base_url)) for number in range(5)))
+    async with (
+        serving(Parts(), routing) as gateway,
+        anthropic.AsyncAnthropic(base_url=gateway.url, api_key="sk-test", max_retries=0) as api,
+    ):
+        assert [one.id async for one in api.models.list(limit=2)] == ["m0", "m1", "m2", "m3", "m4", "auto"]
+        assert [one.id async for one in api.models.list()] == ["m0", "m1", "m2", "m3", "m4", "auto"]
+        after = await api.models.list(limit=2, after_id="m1")
+        assert ([one.id for one in after.data], after.has_more, after.last_id) == (["m2", "m3"], True, "m3")
+        before = await api.models.list(limit=2, before_id="m3")
+        assert ([one.id for one in before.data], before.has_more) == (["m1", "m2"], True)
+        first = await api.models.list(limit=9, before_id="m1")
+        assert ([one.id for one in first.data], first.has_more) == (["m0"], False)
+        for asked in ({"limit": 0}, {"limit": 1001}, {"after_id": "x"}, {"after_id": "m1", "before_id": "m2"}):
+            with pytest.raises(anthropic.BadRequestError):
+                await api.models.list(**asked)  # type: ignore[arg-type]
 
 
 async def test_connections_are_kept_and_a_stale_one_costs_nothing(

@@ -26,6 +26,7 @@ from sluice_gateway.dataplane.deps import Options
 TEXT = "The quick brown fox."
 PROVIDERS = ("openai", "anthropic", "gemini", "bedrock")
 FOREIGN = PROVIDERS[1:]
+VECTORS = {"gemini": "gemini-embedding-001", "bedrock": "cohere.embed-english-v3", "anthropic": "claude-1"}
 QUESTION = [{"role": "user", "content": "What is a fox?"}]
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
@@ -63,6 +64,12 @@ async def world(policy: Policy | None = None) -> AsyncIterator[World]:
             "bedrock": await stack.enter_async_context(BedrockProvider()),
         }
         models = []
+        for name, upstream in VECTORS.items():
+            auth = {"kind": "bearer", "env": name.upper()}
+            place = deployment(
+                f"v-{name}", simulators[name].base_url, provider=name, auth=auth, upstream_model=upstream
+            )
+            models.append(model(f"vectors-{name}", place, kind="embedding"))
         for name, simulator in simulators.items():
             auth = {"kind": "bearer", "env": name.upper()} if name != "openai" else {"kind": "none"}
             place = deployment(f"d-{name}", simulator.base_url, provider=name, auth=auth, upstream_model=f"{name}-1")
@@ -308,6 +315,29 @@ async def test_refusals_of_the_gateway_have_the_shape_of_the_api_that_was_called
         embedding = await on.http.post("/v1/embeddings", json={"model": "anthropic", "input": "x"})
         assert embedding.status_code == 400
     assert all(row[1] == "error" for row in on.usage)
+
+
+@pytest.mark.parametrize(("name", "exact"), [("gemini", True), ("bedrock", False)])
+async def test_openais_client_gets_vectors_from_every_provider_that_makes_them(name: str, exact: bool) -> None:
+    async with world() as on:
+        model = f"vectors-{name}"
+        made = await on.openai.embeddings.create(model=model, input=["a", "bc"])  # the SDK asks for base64
+        assert [one.embedding[:2] for one in made.data] == [[1 / 8, 97 / 8], [2 / 8, 197 / 8]]
+        assert made.model == model
+        plain = await on.openai.embeddings.create(model=model, input="a", encoding_format="float", dimensions=64)
+        assert len(plain.data[0].embedding) == 64
+        assert [(row[0], row[1], row[4]) for row in on.usage] == [(model, "ok", exact)] * 2
+        assert all(row[2] > 0 for row in on.usage)
+        with pytest.raises(openai.BadRequestError) as tokens:
+            await on.openai.embeddings.create(model=model, input=[1, 2])
+        assert tokens.value.param == "input"
+        on.simulators[name].next(Behaviour(body=b"{}"), Behaviour(status=500))
+        for _ in range(2):
+            with pytest.raises(openai.InternalServerError):
+                await on.openai.embeddings.create(model=model, input="a")
+        listed = {one.id: one.model_extra["sluice"].get("endpoints") async for one in on.openai.models.list()}
+        assert listed[model] == ["/v1/embeddings"]
+        assert listed["vectors-anthropic"] == []
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])

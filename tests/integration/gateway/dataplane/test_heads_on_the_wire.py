@@ -16,6 +16,7 @@ from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.wire import GatewayProtocol
 
 BODY: dict[str, Any] = {"model": "small", "messages": [{"role": "user", "content": "x"}], "temperature": 0}
+RANKING: dict[str, Any] = {"query": "x", "documents": ["a"]}
 KEY = b"authorization: Bearer sk-test\r\n"
 LONG = b"a" * 40_000
 
@@ -119,3 +120,23 @@ async def test_a_mistake_before_the_answer_does_not_leave_the_client_waiting(
     assert answer.startswith(b"HTTP/1.1 500")
     assert "secret cause" in caplog.text
     assert b"secret cause" not in answer
+
+
+@pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [(b"1.1", 0, b"400"), (b"1.1", 1, b"200"), (b"1.1", 2, b"400"), (b"1.0", 0, b"200"), (b"1.0", 2, b"400")],
+)
+@pytest.mark.parametrize("path", [b"/v1/chat/completions", b"/v1/rerank"])
+async def test_a_request_has_one_host(
+    provider: Provider, path: bytes, version: bytes, hosts: int, status: bytes
+) -> None:
+    raw = json.dumps(BODY if path.endswith(b"completions") else {**RANKING, "model": "ranker"}).encode()
+    head = b"POST %b HTTP/%b\r\n%b%bcontent-length: %d\r\n\r\n" % (path, version, b"host: x\r\n" * hosts, KEY, len(raw))
+    models = (
+        model("small", deployment("d1", provider.base_url)),
+        model("ranker", deployment("d2", provider.base_url), kind="rerank"),
+    )
+    async with serving(Parts(), snapshot(*models)) as gateway:
+        answer = await said(gateway, head + raw)
+        assert answer.split()[1] == status, answer
+        assert len(provider.seen) == (status == b"200")

@@ -38,7 +38,10 @@ MODELS = {
 }
 PATHS = frozenset(
     {*MODELS, "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens"}
-    | {"/v1/moderations", "/v1/models", "/v1/models/{model}"}
+    | {"/v1/moderations", "/v1/models", "/v1/models/{model}", "/v1/responses/input_tokens"}
+    | {f"/v1/responses/{{response_id}}{what}" for what in ("", "/input_items", "/cancel")}
+    | {f"/v1/conversations{what}" for what in ("", "/{conversation_id}", "/{conversation_id}/items")}
+    | {"/v1/conversations/{conversation_id}/items/{item_id}"}
 )
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -115,8 +118,16 @@ def test_every_public_path_answers_as_declared(base: str) -> None:
     met: dict[str, set[int]] = {}
 
     begun: set[str] = set()
+    asked = {"model": "chat", "input": "hello"}
+    credential = {"authorization": f"Bearer {made['key']}"}
+    kept = httpx.post(f"{base}/v1/responses", json=asked, headers=credential).json()["id"]
+    talk = httpx.post(f"{base}/v1/conversations", json={}, headers=credential).json()["id"]
 
     def named(case: schemathesis.Case) -> None:
+        if "{response_id}" in case.operation.path and case.operation.method != "delete":
+            case.path_parameters["response_id"] = kept
+        if "{conversation_id}" in case.operation.path and case.operation.method != "delete":
+            case.path_parameters["conversation_id"] = talk
         # Most made-up requests name no model; these do, so that they come further than that, and the first one of a path is a plain one.
         body: Any = case.body
         path = case.operation.path
@@ -130,9 +141,14 @@ def test_every_public_path_answers_as_declared(base: str) -> None:
     def answered(path: str, status: int) -> None:
         met.setdefault(path, set()).add(status)
 
-    headers = {"authorization": f"Bearer {made['key']}"}
     assert_answers_as_declared(
-        base, lambda path: path in PATHS, headers, least=len(PATHS), examples=EXAMPLES, change=named, answered=answered
+        base,
+        lambda path: path in PATHS,
+        credential,
+        least=len(PATHS),
+        examples=EXAMPLES,
+        change=named,
+        answered=answered,
     )
     served = {path for path, statuses in met.items() if 200 in statuses}
     assert served >= {*PLAIN, "/v1/models"}, met

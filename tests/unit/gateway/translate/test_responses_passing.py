@@ -41,11 +41,17 @@ COMPLETED = event("response.completed", response=RESPONSE, sequence_number=4)
 
 
 def test_the_bytes_pass_unless_the_model_has_another_name() -> None:
-    raw = b'{"model":  "m", "input": "x", "tools": [{"type": "web_search"}]}'
+    raw = b'{"model":  "m", "input": "x", "store": false, "tools": [{"type": "web_search"}]}'
     fields = json.loads(raw)
     assert passing.request(raw, fields, "m").body == raw
     renamed = passing.request(raw, fields | {"sluice": {}}, "other")
     assert (renamed.path, json.loads(renamed.body)) == ("/responses", fields | {"model": "other"})
+
+
+@pytest.mark.parametrize("said", [{}, {"store": True}, {"store": None}])
+def test_the_server_is_told_to_keep_nothing(said: dict[str, Any]) -> None:
+    fields = {"model": "m", "input": "x", **said}
+    assert json.loads(passing.request(json.dumps(fields).encode(), fields, "m").body) == fields | {"store": False}
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 64, 10_000])

@@ -14,7 +14,17 @@ from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.domain.cached import key_of
 
 _NO_PART = frozenset(
-    {"model", "stream", "stream_options", "user", "metadata", "sluice", "safety_identifier", "prompt_cache_key"}
+    {
+        "model",
+        "stream",
+        "stream_options",
+        "user",
+        "metadata",
+        "sluice",
+        "safety_identifier",
+        "prompt_cache_key",
+        "store",
+    }
 )
 _MAX_AGE = re.compile(rb"max-age=(\d{1,9})")
 _COMPUTED = frozenset({"embedding", "rerank"})

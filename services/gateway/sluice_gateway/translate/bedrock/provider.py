@@ -3,6 +3,7 @@
 import orjson
 
 from sluice_gateway.translate.bedrock import answer as answers
+from sluice_gateway.translate.bedrock import embeddings
 from sluice_gateway.translate.bedrock import request as requests
 from sluice_gateway.translate.bedrock.errors import refused
 from sluice_gateway.translate.errors import BadAnswer
@@ -11,7 +12,7 @@ from sluice_gateway.translate.shapes import Asked, Json, Refusal, Style, Upstrea
 
 
 class Bedrock:
-    """`Converse`; the base URL of a deployment is the endpoint of its region, such as `https://bedrock-runtime.eu-north-1.amazonaws.com`.
+    """`Converse`, and `InvokeModel` for embeddings; the base URL of a deployment is the endpoint of its region, such as `https://bedrock-runtime.eu-north-1.amazonaws.com`.
 
     A Bedrock API key goes as a bearer token; with IAM credentials each request is signed instead (SigV4), where it is sent.
     """
@@ -38,6 +39,14 @@ class Bedrock:
     def credential(self, secret: str) -> tuple[str, str]:
         """Return the header that carries an API key of Bedrock."""
         return "authorization", f"Bearer {secret}"
+
+    def embed_request(self, fields: Json, upstream_model: str) -> UpstreamRequest:
+        """Return the request for the vectors of some texts."""
+        return embeddings.build(fields, upstream_model)
+
+    def embed_answer(self, found: Json, asked: Asked) -> Json:
+        """Return the vectors in OpenAI's shape."""
+        return embeddings.answer(found, asked)
 
     def count_request(self, fields: Json, upstream_model: str) -> UpstreamRequest:
         """Return the request that counts the tokens of a hub request's prompt."""

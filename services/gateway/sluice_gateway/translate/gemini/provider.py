@@ -4,6 +4,7 @@ import orjson
 
 from sluice_gateway.translate.errors import BadAnswer
 from sluice_gateway.translate.gemini import answer as answers
+from sluice_gateway.translate.gemini import embeddings
 from sluice_gateway.translate.gemini import request as requests
 from sluice_gateway.translate.gemini.errors import refused
 from sluice_gateway.translate.refusals import read
@@ -11,7 +12,7 @@ from sluice_gateway.translate.shapes import Asked, Json, Refusal, Style, Upstrea
 
 
 class Gemini:
-    """`generateContent`; the base URL of a deployment ends in `/v1` or `/v1beta`."""
+    """`generateContent` and `batchEmbedContents`; the base URL of a deployment ends in `/v1` or `/v1beta`."""
 
     style: Style = "gemini"
     stream_type = b"text/event-stream"
@@ -36,10 +37,17 @@ class Gemini:
         """Return the header that carries the key."""
         return "x-goog-api-key", secret
 
+    def embed_request(self, fields: Json, upstream_model: str) -> UpstreamRequest:
+        """Return the request for the vectors of some texts."""
+        return embeddings.build(fields, upstream_model)
+
+    def embed_answer(self, found: Json, asked: Asked) -> Json:
+        """Return the vectors in OpenAI's shape."""
+        return embeddings.answer(found, asked)
+
     def count_request(self, fields: Json, upstream_model: str) -> UpstreamRequest:
         """Return the request that counts the tokens of a hub request's prompt."""
-        model = upstream_model if "/" in upstream_model else f"models/{upstream_model}"
-        whole = {"generateContentRequest": {"model": model, **requests.prompt(fields)}}
+        whole = {"generateContentRequest": {"model": requests.name(upstream_model), **requests.prompt(fields)}}
         return UpstreamRequest(requests.path(upstream_model, "countTokens"), (), orjson.dumps(whole))
 
     def count_answer(self, found: Json) -> int:

@@ -48,8 +48,12 @@ def build(fields: Json, upstream_model: str, max_output_tokens: int | None) -> U
 
 def path(upstream_model: str, method: str) -> str:
     """Return the path of a method; a model named with its collection (`tunedModels/x`) keeps it."""
-    name = upstream_model if "/" in upstream_model else f"models/{upstream_model}"
-    return f"/{quote(name)}:{method}"
+    return f"/{quote(name(upstream_model))}:{method}"
+
+
+def name(upstream_model: str) -> str:
+    """Return the whole name of a model, with its collection."""
+    return upstream_model if "/" in upstream_model else f"models/{upstream_model}"
 
 
 def prompt(fields: Json) -> Json:

@@ -9,7 +9,7 @@ from sluice_gateway.translate.shapes import Asked, ClientStyle, Failure, Json
 
 
 class Responses:
-    """`POST /v1/responses`; nothing is kept, so the whole conversation comes with each request."""
+    """`POST /v1/responses`; the whole conversation stands in each request when it comes here."""
 
     style: ClientStyle = "responses"
 
@@ -41,3 +41,11 @@ class Responses:
     def error(self, error: Failure) -> Json:
         """Return an error in OpenAI's shape."""
         return to_error(error)
+
+
+class CountInput(Responses):
+    """`POST /v1/responses/input_tokens`: the prompt of a response, without the wish for an answer."""
+
+    def answer(self, found: Json, asked: Asked) -> Json:
+        """Return the count in its own shape."""
+        return {"object": "response.input_tokens", **found}

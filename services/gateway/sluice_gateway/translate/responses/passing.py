@@ -23,6 +23,8 @@ _FAILED = (b"response.failed", b"error")
 def request(raw: bytes, fields: Json, upstream_model: str) -> UpstreamRequest:
     """Return the request for one that came in the same style: the bytes that came, unless the model has another name there.
 
+    The server is told to keep nothing: what is kept, the gateway keeps, apart by tenant.
+
     Raises:
         Untranslatable: it refers to what the server keeps for all callers of its key, or goes on when nobody counts any more.
     """
@@ -36,9 +38,9 @@ def request(raw: bytes, fields: Json, upstream_model: str) -> UpstreamRequest:
             state, "is not passed on: what a provider keeps is not kept apart by tenant. Send the whole conversation."
         )
     body = raw
-    if fields.get("model") != upstream_model or "sluice" in fields:
+    if fields.get("model") != upstream_model or "sluice" in fields or fields.get("store") is not False:
         kept = {name: value for name, value in fields.items() if name != "sluice"}
-        body = orjson.dumps(kept | {"model": upstream_model})
+        body = orjson.dumps(kept | {"model": upstream_model, "store": False})
     return UpstreamRequest("/responses", (), body)
 
 

@@ -14,14 +14,14 @@ _COPIED = ("model", "temperature", "top_p", "stream", "parallel_tool_calls", "me
 _HANDLED = frozenset({*_COPIED, "input", "instructions", "max_output_tokens", "tools", "tool_choice", "text", "reasoning",
                       "include"})  # fmt: skip
 _STATEFUL = {
-    "previous_response_id": "names an answer that was not kept: this gateway keeps none. Send the whole conversation as `input`.",
-    "conversation": "names a conversation that was not kept: this gateway keeps none. Send its messages as `input`.",
+    "previous_response_id": "is not known here. Send the whole conversation as `input`.",
+    "conversation": "is not known here. Send its messages as `input`.",
     "prompt": "names a prompt that is stored at OpenAI. Send its text as `instructions`, or store it here (/v1/prompts).",
 }
 _NEUTRAL: dict[str, tuple[object, ...] | None] = {
     "store": None,
     "background": (False,),
-    "truncation": ("disabled",),
+    "truncation": ("disabled", "auto"),
     "stream_options": None,
     "prompt_cache_retention": None,
     "prompt_cache_options": None,

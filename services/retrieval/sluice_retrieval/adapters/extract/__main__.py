@@ -58,6 +58,10 @@ def _reader(file_format: str, max_pages: int) -> Callable[[bytes, Writer], None]
         from sluice_retrieval.adapters.extract.pdf import read_pdf  # noqa: PLC0415
 
         return lambda raw, writer: read_pdf(raw, max_pages, writer)
+    if file_format == "subtitles":
+        from sluice_retrieval.adapters.extract.subtitles import read_subtitles  # noqa: PLC0415
+
+        return read_subtitles
     from sluice_retrieval.adapters.extract import office  # noqa: PLC0415
 
     readers = {"docx": office.read_docx, "pptx": office.read_pptx, "xlsx": office.read_xlsx, "csv": office.read_csv}

@@ -15,6 +15,10 @@ def cost(targets: Targets | None, dollars: float) -> SignalValue:
     if targets is not None and targets.cost is not None and targets.cost < dollars < math.inf:
         said = f"it costs more than the route's target of ${targets.cost:g} ({shown_cost(dollars)})"
         return SignalValue(signal="cost", value=said, against=True)
+    if not math.isfinite(dollars):
+        return SignalValue(signal="cost", value="not known: the model has no price")
+    if not math.isfinite(dollars):
+        return SignalValue(signal="cost", value="not known: the model has no price")
     return SignalValue(signal="cost", value=f"{shown_cost(dollars)} with {ANSWER_TOKENS} tokens of answer")
 
 

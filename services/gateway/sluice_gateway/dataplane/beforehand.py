@@ -1,0 +1,204 @@
+"""Requests to /v1/responses that name something kept: a stored prompt is filled, and an earlier response is looked up and put before the input.
+
+Both ask the database. What comes of it is a request like any other, with its whole conversation: guards, caches, limits and routing see that.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from sluice.errors import DependencyUnavailable
+from sluice_gateway.dataplane.answers import id_headers
+from sluice_gateway.dataplane.asgi import Receive, Send
+from sluice_gateway.dataplane.body import Fields, read_object
+from sluice_gateway.dataplane.context import Heads, Opened, RequestContext
+from sluice_gateway.dataplane.errors import ApiError, InvalidRequest, NotThere, Unavailable, wrong_value
+from sluice_gateway.dataplane.keeping import added_to
+from sluice_gateway.dataplane.sending import refuse
+from sluice_gateway.dataplane.short_way import Plane
+from sluice_gateway.dataplane.table import Endpoint, Table
+from sluice_gateway.domain.responses import Item, StoredResponse, history, items_of, said_again, shortened
+
+_PROMPT = b'"prompt"'
+_PREVIOUS, _CONVERSATION = "previous_response_id", "conversation"
+_NAMES = re.compile(rb'"(?:prompt|previous_response_id|conversation|truncation)"')
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_BYTES_PER_TOKEN = 3  # of what is cut away for lack of room: rather a little too much
+_ROOM_FOR_ANSWER = 1024
+
+
+class Recalled(NamedTuple):
+    """What a request goes on from: its own input, what was said before it, and the response or conversation that it names.
+
+    `whole` is False where the beginning was left out for its size.
+    """
+
+    own: list[Item]
+    said: list[Item]
+    whole: bool
+    turns: Sequence[StoredResponse] = ()
+    previous: str | None = None
+    conversation: str | None = None
+
+
+def asks_beforehand(raw: bytes) -> bool:
+    """Tell whether a body may name something that is kept; most say nothing of the kind."""
+    return _NAMES.search(raw) is not None
+
+
+async def prepared(
+    plane: Plane, endpoint: Endpoint, heads: Heads, started: float, opened: Opened, raw: bytes
+) -> RequestContext:
+    """Put in place of what a body names what that stands for, and decide on what it becomes.
+
+    Raises:
+        ApiError: the request is refused.
+    """
+    filled = None
+    if _PROMPT in raw and plane.prompts is not None:
+        filled = await plane.prompts.filled(opened.key, raw)
+        raw = raw if filled is None else filled.body
+    fields = read_object(raw)
+    recalled = await _recall(plane, opened, fields)
+    if recalled is not None:
+        fields = {name: value for name, value in fields.items() if name not in (_PREVIOUS, _CONVERSATION)}
+        fields["input"] = [*recalled.said, *recalled.own]
+    if fields.get("truncation") == "auto":
+        own = len(recalled.own) if recalled is not None else 1
+        fields = _cut_to_fit(fields, opened.table, own)
+    elif recalled is not None and not recalled.whole:
+        raise _too_long(plane)
+    if recalled is not None or fields.get("truncation") == "auto":
+        raw = orjson.dumps(fields)
+        if len(raw) > plane.max_body_bytes:
+            raise _too_long(plane)
+    ctx = plane.admit(endpoint, heads, started, opened, raw)
+    if filled is not None:
+        ctx.prompt, ctx.prompt_version = filled.prompt, filled.version
+    if recalled is not None:
+        _follow(ctx, recalled, plane)
+    return ctx
+
+
+def _follow(ctx: RequestContext, recalled: Recalled, plane: Plane) -> None:
+    ctx.previous = recalled.previous
+    if recalled.conversation is not None and not ctx.endpoint.counts:
+        ctx.keeping = added_to(ctx, plane.responses, recalled.conversation)
+    if ctx.keeping is not None:
+        ctx.keeping.own, ctx.keeping.turns = recalled.own, recalled.turns
+
+
+async def answer(
+    plane: Plane,
+    endpoint: Endpoint,
+    heads: Heads,
+    started: float,
+    opened: Opened,
+    raw: bytes,
+    cycle: RequestResponseCycle,
+) -> None:
+    """Answer a request that came over the short way and may name something that is kept."""
+    receive, send = cast("Receive", cycle.receive), cast("Send", cycle.send)
+    try:
+        ctx = await prepared(plane, endpoint, heads, started, opened, raw)
+    except ApiError as exc:
+        plane.count_refusal(endpoint, exc, started)
+        await refuse(send, endpoint, exc, id_headers(endpoint, heads.request_id))
+        return
+    ctx.talk(receive, send, cycle)
+    await plane.run(ctx)
+
+
+async def _recall(plane: Plane, opened: Opened, fields: Fields) -> Recalled | None:
+    named = fields.get(_PREVIOUS)
+    if named is None:
+        return await _join(plane, opened, fields)
+    if type(named) is not str or not _ID.fullmatch(named):
+        raise wrong_value(_PREVIOUS, "must be the id of a response, such as the `id` of the last one.")
+    if fields.get(_CONVERSATION) is not None:
+        raise InvalidRequest(
+            "`previous_response_id` and `conversation` cannot both be given. Leave one of them out.",
+            param=_PREVIOUS,
+            code="mutually_exclusive_parameters",
+        )
+    if plane.responses is None:
+        raise InvalidRequest(
+            "`previous_response_id` names a response, and this gateway keeps none (SLUICE_GATEWAY_RESPONSES_KEEP_DAYS is 0). Send the whole conversation as `input`.",
+            param=_PREVIOUS,
+            code="previous_response_not_found",
+        )
+    try:
+        turns = await plane.responses.chain(opened.key.tenant, named)
+    except DependencyUnavailable as exc:
+        raise Unavailable("Kept responses cannot be read now. Try again in a few seconds.") from exc
+    if turns is None:
+        raise InvalidRequest(
+            f"Previous response with id '{named}' not found: it, or one before it, was not kept, was deleted or has expired. "
+            "Send the whole conversation as `input`.",
+            param=_PREVIOUS,
+            code="previous_response_not_found",
+        )
+    return Recalled(_own(fields), history(turns.turns), turns.whole, turns.turns, previous=named)
+
+
+async def _join(plane: Plane, opened: Opened, fields: Fields) -> Recalled | None:
+    given = fields.get(_CONVERSATION)
+    if given is None:
+        return None
+    named = given.get("id") if type(given) is dict else given
+    if type(named) is not str or not _ID.fullmatch(named):
+        raise wrong_value(_CONVERSATION, "must be the id of a conversation; POST /v1/conversations begins one.")
+    if plane.responses is None:
+        raise InvalidRequest(
+            "`conversation` names one, and this gateway keeps none (SLUICE_GATEWAY_RESPONSES_KEEP_DAYS is 0). Send its messages as `input`.",
+            param=_CONVERSATION,
+            code="store_not_allowed",
+        )
+    try:
+        found = await plane.responses.said(opened.key.tenant, named)
+    except DependencyUnavailable as exc:
+        raise Unavailable("Conversations cannot be read now. Try again in a few seconds.") from exc
+    if found is None:
+        raise NotThere(
+            f"Conversation with id '{named}' not found: it was deleted, has expired, or is not yours.",
+            param=_CONVERSATION,
+            code="conversation_not_found",
+        )
+    said = said_again(one.item for one in found.items)
+    return Recalled(_own(fields), said, found.whole, conversation=named)
+
+
+def _own(fields: Fields) -> list[Item]:
+    given: Any = fields.get("input")
+    if given is not None and type(given) not in (str, list):
+        raise wrong_value("input", "must be a text, or a list of items.")
+    return items_of(given) if given is not None else []
+
+
+def _too_long(plane: Plane) -> InvalidRequest:
+    return InvalidRequest(
+        f"The conversation so far has more than {plane.max_body_bytes} bytes or 1000 turns. Begin a new one, or leave out its beginning "
+        'with `"truncation": "auto"`.',
+        param=_PREVIOUS,
+        code="context_length_exceeded",
+    )
+
+
+def _cut_to_fit(fields: Fields, table: Table, own: int) -> Fields:
+    # Leaves out the oldest turns, as far as is known how much the model reads; its own count decides in the end.
+    given, name = fields.get("input"), fields.get("model")
+    if type(given) is not list or not all(type(item) is dict for item in given) or type(name) is not str:
+        return fields
+    entry, route = table.models.get(name), table.routes.get(name)
+    models = [entry] if entry is not None else list(route.candidates) if route is not None else []
+    known = [one.config.context_tokens for one in models if one.config.context_tokens]
+    if not known:
+        return fields
+    most = fields.get("max_output_tokens")
+    room = min(known) - (most if type(most) is int else min(_ROOM_FOR_ANSWER, min(known) // 4))
+    beside = sum(len(orjson.dumps(fields[key])) for key in ("instructions", "tools") if fields.get(key))
+    fitting = shortened(given, own, max(0, room * _BYTES_PER_TOKEN - beside))
+    return {**fields, "input": fitting, "truncation": "auto"}

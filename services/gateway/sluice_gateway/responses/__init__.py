@@ -1,0 +1,1 @@
+"""Kept responses: from the request path through a journal into the database, and back."""
