@@ -129,7 +129,7 @@ quality: install ## measure guardrail, retrieval and the semantic cache on label
 	@$(BIN)/python -m tests.quality.guardrail.run && $(BIN)/python tests/quality/guardrail/pii.py && $(BIN)/python tests/quality/guardrail/masking.py && $(BIN)/python -m tests.quality.guardrail.harm && $(BIN)/python -m tests.quality.guardrail.groundedness && $(BIN)/python tests/quality/retrieval/run.py && $(BIN)/python -m tests.quality.retrieval.understanding && $(BIN)/python -m tests.quality.cache.run && $(BIN)/python -m tests.quality.prompts.run
 
 .PHONY: guard-weights
-guard-weights: install ## train the guardrail's head of prompts anew (some minutes of one core): DATA=folder for what it downloads, PROMPTS=folder of prompts (the model card names them)
+guard-weights: install ## train the guardrail's head of prompts anew (two minutes of one core): DATA=folder for what it downloads, PROMPTS=folder of prompts (the model card names them)
 	@$(BIN)/python -m tests.quality.guardrail.collect $(DATA) && $(BIN)/python -m tests.quality.guardrail.train --data $(DATA) --routing $(PROMPTS)/routing_weak_strong.jsonl.gz --intents $(PROMPTS)/intents_clinc150_train_val.jsonl.gz --letters $(PROMPTS)/injection_bipia_train/email_train.jsonl.gz --groups 0 --write && sha256sum services/guardrail/sluice_guardrail/weights/injection.npz
 
 .PHONY: containers

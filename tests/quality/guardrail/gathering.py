@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tests.quality.guardrail.composed import composed
 from tests.quality.guardrail.generate.mentions import QUOTING, mentions
 from tests.quality.guardrail.generate.questions import questions
 from tests.quality.guardrail.generate.scenes import scenes
@@ -14,7 +15,7 @@ from tests.quality.guardrail.generate.techniques import same_frames, techniques
 from tests.quality.guardrail.generate.tongues import tongues
 from tests.quality.guardrail.hard_benign import hard_benign
 from tests.quality.guardrail.machine import SIZES, files, pieces, sentences
-from tests.quality.guardrail.others import chosen, scored, trained
+from tests.quality.guardrail.others import chosen, scored, share_of, trained
 from tests.quality.guardrail.sources import (
     own_cases,
     read_bastion,
@@ -47,22 +48,27 @@ TRAINED = (
     "machine train",
     "letters train",
     "sentences train",
+    "composed",
     *WRITTEN,
 )
 RATES = {
-    "clinc calibrate": 0.003,
-    "routing calibrate": 0.003,
-    "s-labs validation": 0.007,
-    "sentences calibrate": 0.005,
-} | {f"machine calibrate {size}": 0.005 for size in SIZES}
-"""Shares of benign texts that may lie above the working point, for each kind that sets it beside the look-alikes."""
+    "clinc calibrate": 0.005,
+    "routing calibrate": 0.005,
+    "s-labs validation": 0.01,
+    "sentences calibrate": 0.015,
+} | {f"machine calibrate {size}": 0.007 for size in SIZES}
+"""Shares of benign texts that may lie above the working point, for each kind that sets it beside what people wrote."""
 
-LOOK_ALIKES = ("look-alikes calibrate", "asked calibrate", "talk calibrate", "others calibrate", "prompt-injection-firewall", "promptward")  # fmt: skip
-"""Sets whose harmless texts together set the points: frames, kinds of talk and people that train nothing, and a fifth of each of the collections that train."""
+BY_HAND = ("composed calibrate", "others calibrate", "prompt-injection-firewall", "promptward")
+"""Sets whose harmless texts together set the point: kinds and people that train nothing, and a fifth of each of the collections that train."""
+
+LOOK_ALIKES = (*BY_HAND, "look-alikes calibrate", "asked calibrate", "talk calibrate")
+"""These, and made ones of frames and kinds of talk that train nothing, which are only looked at."""
 
 ROLES = "mwill20/ai-guardrails"
 """A collection of roles for a model, of which many are half a jailbreak: it trains, and sets no point."""
 
+MADE = 2  # of five
 SENTENCES = 4000  # of files that use an attacker's words
 SLICE = 5000  # characters of a file that train
 
@@ -78,7 +84,7 @@ def gather(options: argparse.Namespace) -> list[Row]:
     written = [row for row in known if row.set != "in the wild"]
     written += read_columns(seed / "yanismiraoui/prompt_injections.csv", "prompt_injections", "own-source")
     written += read_pyrit(data / "pyrit/pyrit/datasets/jailbreak/templates") + read_written(data)
-    rows = read_csv(seed / "s-labs/train.csv", "s-labs") + written + trained(data)
+    rows = read_csv(seed / "s-labs/train.csv", "s-labs") + written + trained(data) + composed()
     wild = [row for row in known if row.set == "in the wild"]
     free = without_known(rows, [*reported, *wild, *scored(data), *chosen(data)])
     print(
@@ -113,6 +119,8 @@ def gather(options: argparse.Namespace) -> list[Row]:
         rows += [Row(text, False, f"{family} (benign)", "made") for family, texts in good.items() for text in texts]
     rows += [Row(text, False, "older frames", "made") for text, _ in hard_benign()]
     rows += spoken_of(rows)
+    # Frames are many and alike: two texts in five teach what all of them do.
+    rows = [row for row in rows if row.set != "made" or share_of(row.text, 5) < MADE]
     rows += [
         Row(text, False, family, "asked calibrate") for family, made in questions(260, 31)[1].items() for text in made
     ]
@@ -149,6 +157,6 @@ def machine(each: int, packages: Path) -> list[Row]:
     return rows
 
 
-def is_look_alike(row: Row) -> bool:
-    """Say whether a row is one of the harmless texts that set the points."""
-    return not row.attack and row.set in LOOK_ALIKES and row.family != ROLES
+def is_by_hand(row: Row) -> bool:
+    """Say whether a row is one of the harmless texts that set the point."""
+    return not row.attack and row.set in BY_HAND and row.family != ROLES

@@ -76,7 +76,7 @@ def trained(data: Path) -> list[Row]:
     rows = [Row(text, True, name, "others") for name, text in _attacks(data)]
     for name, text in _harmless(data):
         rows.append(Row(text, False, name, "others" if share_of(text, 5) else "others calibrate"))
-    rows += [Row(text, False, name, "others") for name, text in _many(data)]
+    rows += [Row(text, False, name, "others") for name, text in _many(data) if share_of(text, 2)]
     return _once(rows)
 
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tests.quality.guardrail.gathering import LOOK_ALIKES, RATES, TRAINED, WRITTEN, gather, is_look_alike
+from tests.quality.guardrail.gathering import LOOK_ALIKES, RATES, TRAINED, WRITTEN, gather, is_by_hand
 from tests.quality.guardrail.machine import SIZES
 from tests.quality.guardrail.sources import ROOT, was_read
 from tests.quality.guardrail.training import WORKING_POINT, Row, Sparse, edge, fitted, shifted, write
@@ -32,7 +32,13 @@ from sluice_guardrail.domain.ngrams import LONG, Grams, LinearHead, grams
 OUT = ROOT / "services/guardrail/sluice_guardrail/weights/injection.npz"
 LOGIT = float(np.log(WORKING_POINT / (1 - WORKING_POINT)))
 LOOK_ALIKE_RATE = 0.01
+PER_DOUBLING = 0.25
+"""By how much a logit is lowered for each doubling of a text's windows: enough that files do not set the point, since what is lowered too much hides long attacks."""
+
 UNSEEN = ("spikee", "bastion", "in the wild")
+COUNTS = {"composed": 4.0, "others": 2.0, "written": 2.0}
+"""What a text counts for the head: what people composed one by one more than what was made out of frames."""
+
 ROUNDS = 1
 MINED = {True: 4, False: 1}  # windows that a round adds, of files and of other benign texts
 
@@ -83,24 +89,19 @@ class Scores(Texts):
         return np.array([all(getattr(row, name) == value for name, value in wanted.items()) for row in self.rows])
 
     def trained(self, data: Sparse, used: NDArray[np.bool_]) -> Judged:
-        """Fit a head on the `used` rows and set the working point: at most `RATES` of each kind of benign text, and `LOOK_ALIKE_RATE` of the look-alikes, lie above."""
-        head = fitted(data, used)
+        """Fit a head on the `used` rows and set its working point."""
+        return self.pointed(fitted(data, used, COUNTS))
+
+    def pointed(self, head: LinearHead) -> Judged:
+        """Set the working point: at most `RATES` of each kind of benign text, and `LOOK_ALIKE_RATE` of what people wrote, lie above."""
         highest = np.array([head.logits(read, read.spans()).max() for read in self.read])
         kinds = {name: (self.where(set=name, attack=False), rate) for name, rate in RATES.items()}
-        kinds["look-alikes"] = np.array([is_look_alike(row) for row in self.rows]), LOOK_ALIKE_RATE
+        kinds["by other hands"] = np.array([is_by_hand(row) for row in self.rows]), LOOK_ALIKE_RATE
         doublings = np.log2([len(read.spans()) for read in self.read])
-        # The least that keeps pieces of files from setting the point: what is lowered too much hides long attacks.
-        for lowered in np.arange(0.0, 2.0, 0.1):
-            logits = highest - lowered * doublings
-            edges = {name: edge(logits[rows], rate) for name, (rows, rate) in kinds.items()}
-            if not max(edges, key=lambda name: edges[name]).startswith("machine"):
-                break
-        print(
-            f"   lowered by {lowered:.1f} a doubling; working points:",
-            {name: round(value, 2) for name, value in edges.items()},
-            flush=True,
-        )
-        head = replace(shifted(head, max(edges.values())), per_doubling=float(lowered))
+        logits = highest - PER_DOUBLING * doublings
+        edges = {name: edge(logits[rows], rate) for name, (rows, rate) in kinds.items()}
+        print("   working points:", {name: round(value, 2) for name, value in edges.items()}, flush=True)
+        head = replace(shifted(head, max(edges.values())), per_doubling=PER_DOUBLING)
         return Judged(head, logits + head.shift)
 
     def report(self, judged: Judged, name: str, **wanted: object) -> tuple[int, int]:
@@ -123,7 +124,7 @@ def development_report(scores: Scores, head: Judged) -> None:
         scores.report(head, f"look-alikes: {name}", set=name, attack=False)
         for kind in sorted({row.family for row in scores.rows if row.set == name and not row.attack}):
             scores.report(head, f"    {kind}", set=name, family=kind, attack=False)
-    for name in ("prompt-injection-firewall", "promptward", "wrapped kept", "s-labs validation"):
+    for name in ("composed calibrate", "prompt-injection-firewall", "promptward", "wrapped kept", "s-labs validation"):
         scores.report(head, f"attack: {name}", set=name, attack=True)
     halves = np.array([was_read(row.text) for row in scores.rows])
     for name in ("families", "spikee"):
@@ -202,7 +203,7 @@ def data_of(rows: Sequence[Row]) -> Sparse:
     found = texts.mined(None)
     for number in range(ROUNDS):
         data = Sparse(found)
-        head = fitted(data, np.ones(len(data.rows), dtype=np.bool_))
+        head = fitted(data, np.ones(len(data.rows), dtype=np.bool_), COUNTS)
         more = texts.mined(head)
         attacks_now = [row for row in more if row.attack]
         found = list(dict.fromkeys([*(row for row in found if not row.attack), *attacks_now, *more]))
@@ -220,7 +221,7 @@ def main() -> None:
         "--groups", type=int, default=2, help="parts into which the families are cut for leaving out; 0: no such report"
     )
     parser.add_argument("--ordinary", type=int, default=2500, help="ordinary prompts of each source and part")
-    parser.add_argument("--files", type=int, default=240, help="files of every kind and part")
+    parser.add_argument("--files", type=int, default=120, help="files of every kind and part")
     options = parser.parse_args()
     rows = gather(options)
     data = data_of(rows)
@@ -237,13 +238,13 @@ def main() -> None:
         sources_left_out(data, scores)
     print("what ships:", flush=True)
     head = scores.trained(data, np.ones(len(data.rows), dtype=np.bool_))
+    if options.write:
+        write(OUT, head.head)
     development_report(scores, head)
     if not options.blind:
         benign_report(scores, head)
         families_report(scores, head)
         curve(scores, head)
-    if options.write:
-        write(OUT, head.head)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Fits linear heads by logistic regression and sets their working points."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -49,10 +49,11 @@ def _codes(text: str) -> NDArray[np.int32] | None:
     return np.unique(read.codes).astype(np.int32) if len(read.words) >= MIN_WORDS else None
 
 
-def fitted(data: Sparse, used: NDArray[np.bool_]) -> LinearHead:
-    """Fit by Adam on all `used` rows at once, both classes weighing the same."""
+def fitted(data: Sparse, used: NDArray[np.bool_], counts: Mapping[str, float] | None = None) -> LinearHead:
+    """Fit by Adam on all `used` rows at once, both classes weighing the same; `counts` says what a row of a set counts for where that is not 1."""
     ones, zeros = used & (data.labels == 1), used & (data.labels == 0)
-    weight = np.where(ones, 0.5 / ones.sum(), np.where(zeros, 0.5 / zeros.sum(), 0.0))
+    each = np.array([(counts or {}).get(row.set, 1.0) for row in data.rows])
+    weight = np.where(ones, 0.5 * each / each[ones].sum(), np.where(zeros, 0.5 * each / each[zeros].sum(), 0.0))
     size = 2**BITS
     rows = np.flatnonzero(used)
     sizes = data.sizes[rows]

@@ -126,7 +126,7 @@ async def _recall(plane: Plane, opened: Opened, fields: Fields) -> Recalled | No
         )
     if plane.responses is None:
         raise InvalidRequest(
-            "This gateway keeps no responses (SLUICE_GATEWAY_RESPONSES_KEEP_DAYS is 0). Send the whole conversation as `input`.",
+            "`previous_response_id` names a response, and this gateway keeps none (SLUICE_GATEWAY_RESPONSES_KEEP_DAYS is 0). Send the whole conversation as `input`.",
             param=_PREVIOUS,
             code="previous_response_not_found",
         )
@@ -153,7 +153,7 @@ async def _join(plane: Plane, opened: Opened, fields: Fields) -> Recalled | None
         raise wrong_value(_CONVERSATION, "must be the id of a conversation; POST /v1/conversations begins one.")
     if plane.responses is None:
         raise InvalidRequest(
-            "This gateway keeps no conversations (SLUICE_GATEWAY_RESPONSES_KEEP_DAYS is 0). Send the whole conversation as `input`.",
+            "`conversation` names one, and this gateway keeps none (SLUICE_GATEWAY_RESPONSES_KEEP_DAYS is 0). Send its messages as `input`.",
             param=_CONVERSATION,
             code="store_not_allowed",
         )
