@@ -113,7 +113,7 @@ def _may_use(key: KeyRecord, name: str, entry: ModelEntry | RouteEntry) -> bool:
         return False
     if key.regions is None:
         return True
-    models = entry.candidates if isinstance(entry, RouteEntry) else (entry,)
+    models = entry.made_of if isinstance(entry, RouteEntry) else (entry,)
     return any(model.open_to(key.regions) for model in models)
 
 

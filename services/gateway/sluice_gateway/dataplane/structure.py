@@ -156,7 +156,7 @@ def _grammar(form: TextForm) -> str:
 def _text(fields: Fields) -> TextForm | None:
     found = [form for form in (_response_format(fields), _outputs(fields), *_guided(fields)) if form is not None]
     if len(found) > 1:
-        raise wrong_value(found[1].field, f"goes not together with `{found[0].field}`. Leave one of them out.")
+        raise wrong_value(found[1].field, f"does not go together with `{found[0].field}`. Leave one of them out.")
     return found[0] if found else None
 
 

@@ -119,6 +119,22 @@ async def test_a_route_outside_the_organisations_regions_is_refused_as_a_model_i
     assert (router.asked, provider.seen) == ([], [])
 
 
+async def test_a_route_that_serves_a_region_by_a_fallback_alone_is_listed_there(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
+    key = KeyRecord("key_1", "tenant-a", "test", regions=frozenset({"eu"}))
+    far = model("far", deployment("d1", provider.base_url, region="us"))
+    near = model("near", deployment("d2", provider.base_url, region="eu"))
+    routes = (Route(name="auto", candidates=("far",), fallbacks=("near",)), Route(name="only-far", candidates=("far",)))
+    parts = Parts(keys=Keys({b"Bearer sk-test": key}), router=Router(model="near"))
+    async with serving(parts, snapshot(far, near, routes=routes)) as gateway:
+        listed = (await client.get(gateway.url + "/v1/models")).json()["data"]
+        body = {"model": "auto", "messages": [{"role": "user", "content": "x"}]}
+        answer = await client.post(gateway.url + CHAT, json=body)
+    assert [one["id"] for one in listed] == ["near", "auto"]
+    assert answer.headers["x-sluice-model"] == "near"
+
+
 @pytest.mark.parametrize(("health", "status"), [(("down", "down"), 503), (("down", "up"), 200)])
 async def test_without_the_router_a_route_that_refuses_while_all_is_down_refuses(
     health: tuple[str, str], status: int, provider: Provider, client: httpx.AsyncClient
