@@ -120,11 +120,18 @@ def development_report(scores: Scores, head: Judged) -> None:
     """Report what may be looked at as often as one likes: what sets the point, hands and frames that train nothing, the halves that were read."""
     for name in RATES:
         scores.report(head, f"benign: {name}", set=name, attack=False)
-    for name in (*LOOK_ALIKES, "quotes calibrate"):
+    for name in (*LOOK_ALIKES, "composed aside", "quotes calibrate"):
         scores.report(head, f"look-alikes: {name}", set=name, attack=False)
         for kind in sorted({row.family for row in scores.rows if row.set == name and not row.attack}):
             scores.report(head, f"    {kind}", set=name, family=kind, attack=False)
-    for name in ("composed calibrate", "prompt-injection-firewall", "promptward", "wrapped kept", "s-labs validation"):
+    for name in (
+        "composed calibrate",
+        "composed aside",
+        "prompt-injection-firewall",
+        "promptward",
+        "wrapped kept",
+        "s-labs validation",
+    ):
         scores.report(head, f"attack: {name}", set=name, attack=True)
     halves = np.array([was_read(row.text) for row in scores.rows])
     for name in ("families", "spikee"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.quality.guardrail.composed import FOLDER, KEPT, composed
+from tests.quality.guardrail.gathering import BY_HAND, TRAINED
 from tests.quality.guardrail.sources import own_cases
 from tests.quality.guardrail.training import Row, Sparse, fitted
 
@@ -14,7 +15,14 @@ from tests.quality.guardrail.training import Row, Sparse, fitted
 def test_kinds_that_are_kept_train_nothing(tmp_path: Path) -> None:
     rows = composed()
     for row in rows:
-        assert row.set == ("composed calibrate" if row.family in KEPT else "composed"), row.text
+        second = row.family.startswith("r2_")
+        assert row.set == (
+            "composed aside" if second else "composed calibrate" if row.family in KEPT else "composed"
+        ), row.text
+    assert Counter(row.attack for row in rows if row.set == "composed aside") == {True: 1982, False: 1092}
+    assert "composed" in TRAINED
+    assert "composed aside" not in TRAINED
+    assert "composed aside" not in BY_HAND
     kinds = Counter((row.family, row.attack) for row in rows if row.set == "composed calibrate")
     assert {kind for kind, _ in kinds} == set(KEPT)
     assert sum(count for (_, attack), count in kinds.items() if attack) > 100
