@@ -137,20 +137,26 @@ def words_of(dice: random.Random) -> str:
 
 
 async def counted(store: EdgeVectorStore) -> None:
-    """Wait until the words of what was searched are counted."""
-    assert store._counting is not None
-    await store._counting
+    """Wait until the words of what was searched are counted, if they were not from the first."""
+    if store._counting is not None:
+        await store._counting
 
 
 def asked(text: str) -> list[Sparse]:
     return [Sparse(query_vector(query_terms(text)))]
 
 
-async def test_words_weigh_as_the_engine_weighs_them_whatever_changes(
-    remembering: EdgeVectorStore, tmp_path: Path
-) -> None:
+def weighs(store: EdgeVectorStore, one: str) -> bool:
+    """Tell whether the words of a store are counted."""
+    assert store._words is not None
+    return store._words.weighed([owner_of("acme", one)], asked("word1")[0].vector) is not None
+
+
+@pytest.mark.parametrize("reopened", [False, True], ids=["counted from the first", "counted when searched"])
+async def test_words_weigh_as_the_engine_weighs_them_whatever_changes(*, reopened: bool, tmp_path: Path) -> None:
     dice = random.Random(11)
     plain = await EdgeVectorStore.open(tmp_path / "plain", SPACE)
+    remembering = await EdgeVectorStore.open(tmp_path / "vectors", SPACE, memory_bytes=10_000_000)
     both = (remembering, plain)
     stores = ("vs_1", "vs_2", "vs_3")
 
@@ -169,6 +175,12 @@ async def test_words_weigh_as_the_engine_weighs_them_whatever_changes(
 
     for _ in range(60):
         await change()
+    if reopened:
+        await remembering.close()
+        remembering = await EdgeVectorStore.open(tmp_path / "vectors", SPACE, memory_bytes=10_000_000)
+        both = (remembering, plain)
+    held = [one for one in stores if await plain.count(Selector("acme", one))]
+    assert [one for one in stores if weighs(remembering, one)] == ([] if reopened else held)
     for round_ in range(40):
         where = Scope("acme", tuple(dice.sample(stores, dice.randrange(1, 4))))
         probes = asked(" ".join(dice.sample(WORDS, 3)) + " unknown")
@@ -179,21 +191,27 @@ async def test_words_weigh_as_the_engine_weighs_them_whatever_changes(
         if round_ % 3:
             await counted(remembering)
         await change()  # also while words are being counted
-    assert remembering._words is not None
-    assert remembering._words.weighed([owner_of("acme", "vs_1")], asked("word1")[0].vector) is not None
-    await plain.close()
+    assert remembering._counting is not None or not reopened
+    assert weighs(remembering, "vs_1")
+    for one in both:
+        await one.close()
 
 
 async def test_a_failed_change_has_words_counted_anew(remembering: EdgeVectorStore) -> None:
     await remembering.upsert([point(1, text="gateway"), point(2, text="engine")])
-    await remembering.search(scope(), asked("gateway"), 9)
-    await counted(remembering)
     words, owners = remembering._words, [owner_of("acme", "vs_1")]
     assert words is not None
     assert words.weighed(owners, asked("gateway")[0].vector) is not None
     with pytest.raises(DependencyUnavailable):
         await remembering.upsert([point(3, text="gateway")._replace(dense=(1.0,))])
     assert words.weighed(owners, asked("gateway")[0].vector) is None
+    await remembering.upsert([point(4, text="gateway")])
+    assert words.weighed(owners, asked("gateway")[0].vector) is None, "what was there before is not counted yet"
+    await remembering.search(scope(), asked("gateway"), 9)
+    await counted(remembering)
+    ((*hits,),) = await remembering.search(scope(), asked("gateway"), 9)
+    assert [hit.passage.text for hit in hits] == ["gateway", "gateway"]
+    assert words.weighed(owners, asked("gateway")[0].vector) is not None
 
 
 async def test_words_of_no_more_stores_are_counted_than_have_room(remembering: EdgeVectorStore) -> None:

@@ -172,7 +172,7 @@ class Keeper:
 
 def keep(ctx: RequestContext, responses: ResponsesKept | None) -> None:
     """See to it that the response is kept, and says which one it follows; nothing happens to answers that do neither."""
-    if ctx.keeping is None and ctx.previous is None:
+    if ctx.endpoint.counts or (ctx.keeping is None and ctx.previous is None):
         return
     ctx.send = Keeper(ctx, responses, ctx.send)
     ctx.cycle = None  # what is answered goes through the keeper

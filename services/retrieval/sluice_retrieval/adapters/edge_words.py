@@ -52,6 +52,7 @@ class WordCounts:
         self._most_terms = most_terms
         self._counted: OrderedDict[str, _Counted] = OrderedDict()
         self._too_many: set[str] = set()
+        self._began: set[str] = set()  # owners of whom it is known that they had points before they were counted
 
     def weighed(self, owners: Sequence[str], asked: SparseVector) -> Weighed | None:
         """Return a question's terms times their inverse document frequency over the stores of these owners; None as long as these are not counted."""
@@ -103,6 +104,8 @@ class WordCounts:
         of: dict[str, list[Point]] = {}
         for point in points:
             of.setdefault(owner_of(point.tenant, point.passage.store_id), []).append(point)
+        for owner in of:
+            self._count_from_the_first(owner)
         counted = {owner: self._counted[owner] for owner in of if owner in self._counted}
         with self._all_or_nothing(counted):
             ids = {owner: [point_id(one.passage.chunk_id) for one in of[owner]] for owner in counted}
@@ -115,6 +118,20 @@ class WordCounts:
                 _subtract(known, before[owner])
                 terms = (one.sparse.indices for one in of[owner])
                 _add(known, list(zip((UUID(one).int for one in ids[owner]), terms, strict=True)))
+                self._make_room(owner)
+
+    def _count_from_the_first(self, owner: str) -> None:
+        # Who has no points yet is counted as points come: no search has to wait for it, nor to share the processor with it.
+        if owner in self._counted or owner in self._too_many or owner in self._began:
+            return
+        one_of_its = qdrant.ScrollRequest(
+            limit=1, filter=qdrant.Filter(must=[equals(OWNER, owner)]), with_payload=False, with_vector=False
+        )
+        records, _ = self._shard.scroll(one_of_its)
+        if records:
+            self._began.add(owner)
+        else:
+            self._counted[owner] = _Counted(end=_END)
 
     @contextmanager
     def removing(self, selector: Selector) -> Iterator[None]:
@@ -122,6 +139,7 @@ class WordCounts:
         owner = owner_of(selector.tenant, selector.store_id)
         if selector.document_id is None:
             self._counted.pop(owner, None)
+            self._began.discard(owner)
         counted = {owner: self._counted[owner]} if owner in self._counted else {}
         with self._all_or_nothing(counted):
             before = self._selected(selector) if counted else []

@@ -194,6 +194,7 @@ async def test_a_prompt_is_counted_with_its_conversation(pair: Pair) -> None:
         long = await api.responses.input_tokens.count(model="claude", input="Who?", previous_response_id=kept.id)
         assert (short.object, short.input_tokens > 0) == ("response.input_tokens", True)
         assert long.input_tokens > short.input_tokens
+        assert long.model_extra == {}, "a count is no response"
 
 
 async def test_the_oldest_turns_are_left_out_where_that_is_asked_for(pair: Pair) -> None:
