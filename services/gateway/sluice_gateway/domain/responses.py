@@ -1,5 +1,6 @@
 """Kept responses of /v1/responses: what is kept of one, and how a conversation is joined from several."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -186,13 +187,16 @@ def shown(turns: Sequence[StoredResponse]) -> list[Item]:
     return with_ids(items, turns[-1].id)
 
 
+_OWN_ID = re.compile(r"[^\x00-\x1f/]{1,128}")
+
+
 def with_ids(items: Iterable[Item], owner: str) -> list[Item]:
-    """Return the items with ids: their own, or where they have none, or one that came before, ids made from the owner's and their place."""
+    """Return the items with ids: their own, or where they have none that can be asked for, or one that came before, ids made from the owner's and their place."""
     found: list[Item] = []
     seen: set[object] = set()
     for place, item in enumerate(items):
         own = item.get("id")
-        if not isinstance(own, str) or not own or own in seen:
+        if not isinstance(own, str) or not _OWN_ID.fullmatch(own) or own in seen:
             own = f"{_IDS.get(str(item.get('type')), 'item')}_{owner}_in_{place}"
         seen.add(own)
         status = {} if item.get("type") == "reasoning" else {"status": item.get("status") or "completed"}

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Query
 from pydantic import Field, StringConstraints
 
@@ -9,6 +10,7 @@ from sluice.contracts.base import Metadata, Request
 from sluice.contracts.paging import Order
 from sluice.contracts.responses import Conversation, ConversationDeleted, ItemPage
 from sluice.ids import new_id
+from sluice_gateway import nesting
 from sluice_gateway.dataplane.errors import InvalidRequest, wrong_value
 from sluice_gateway.domain.conversations import ID, MOST_AT_ONCE, Placed, StoredConversation, placed
 from sluice_gateway.domain.responses import Item, items_of, with_ids
@@ -132,11 +134,24 @@ def _new(deps: Deps, items: list[Item]) -> list[Placed]:
     for place, item in enumerate(items):
         if not isinstance(item.get("type", "message"), str) or item.get("type") == "item_reference":
             raise wrong_value(f"items[{place}].type", "must be the type of an item, such as `message`.")
+        _check_writable(item, f"items[{place}]")
     begins = new_id("it").rpartition("_")[2]
     new = placed(with_ids(items_of(items), begins), begins)
     if sum(len(one.text) for one in new) > deps.settings.responses_max_bytes:
         raise wrong_value("items", f"must have at most {deps.settings.responses_max_bytes} bytes together.")
     return new
+
+
+def _check_writable(item: Item, where: str) -> None:
+    # The framework reads more than can be written again.
+    try:
+        nesting.loads(orjson.dumps(item))
+    except nesting.TooDeep as exc:
+        raise wrong_value(where, f"is wrong: {exc.msg}.") from exc
+    except (TypeError, RecursionError) as exc:
+        raise wrong_value(
+            where, "must be JSON that can be kept: no lone surrogates, whole numbers of 64 bits, not nested too deep."
+        ) from exc
 
 
 def _page(found: list[Placed], *, more: bool) -> ItemPage:

@@ -55,6 +55,34 @@ async def test_requests_add_to_a_conversation_and_go_on_from_it(each_pair: Pair)
             assert "Who am I?" not in json.dumps(pair.asked(model))
 
 
+async def test_items_that_cannot_be_kept_are_refused_and_odd_ones_come_back(each_pair: Pair) -> None:
+    deep: Any = "x"
+    for _ in range(400):
+        deep = [deep]
+    refused = ['"\\ud800"', "1" * 40, json.dumps(deep)]
+    kept = ['"\\u0000"', "1e308", '"\\ud83d\\ude00"']
+    async with each_pair.api(0) as one, each_pair.api(1) as two:
+        talk = await one.conversations.create()
+        for value in [*refused, *kept]:
+            for raw in (f'{{"items": [{{"odd": {value}}}]}}', f'{{"items": [{{"id": "same", "odd": {value}}}]}}'):
+                for path in ("", f"/{talk.id}/items"):
+                    answer = await one._client.post(
+                        f"{one.base_url}conversations{path}",
+                        content=raw,
+                        headers={**one.auth_headers, "content-type": "application/json"},
+                    )
+                    assert answer.status_code == (400 if value in refused else 200), (raw[:80], answer.text)
+                    if value in refused:
+                        assert answer.json()["error"]["param"].startswith("items"), answer.text
+        odd = [item async for item in two.conversations.items.list(talk.id)]
+        assert len(odd) == 2 * len(kept)
+        for strange in ("a\x00b", "x" * 300, "ü/ö"):
+            made = await one.conversations.items.create(
+                talk.id, items=[{"id": strange, "role": "user", "content": "hi"}]
+            )  # type: ignore[typeddict-unknown-key]
+            assert (await two.conversations.items.list(talk.id, limit=1)).data[0].id == made.data[0].id
+
+
 async def test_a_conversation_is_changed_and_erased(each_pair: Pair) -> None:
     async with each_pair.api(0) as one, each_pair.api(1) as two:
         talk = await one.conversations.create()
