@@ -1,14 +1,19 @@
 """Queries on the gateway's database: the audit log."""
 
-from sqlalchemy import ColumnElement, select
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import ColumnElement, delete, select, update
 
 from sluice.contracts.paging import Order
 from sluice.contracts.tenancy import AuditRecord
 from sluice.db import Database
 from sluice_gateway.domain.audit import AuditFilter
 from sluice_gateway.domain.errors import AuditRecordNotFound
-from sluice_gateway.tables import AuditRow
+from sluice_gateway.responses.tables import ResponseRow
+from sluice_gateway.tables import AuditRow, TranscriptRow
 
+_AT_ONCE = 500
 _FIELDS = tuple(name for name in AuditRecord.model_fields if name != "object")
 
 
@@ -64,3 +69,35 @@ def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
     if wanted.until is not None:
         found.append(AuditRow.at < wanted.until)
     return found
+
+
+async def erase(
+    database: Database,
+    row: type[TranscriptRow | ResponseRow],
+    conditions: Sequence[ColumnElement[bool]],
+    record: Callable[[str, int], AuditRecord],
+) -> int:
+    """Delete all rows that match, some at a time, and return how many.
+
+    Of each organisation one audit record, which `record` makes of it and a count, says how many are gone, at every moment.
+    """
+    records: dict[str, AuditRecord] = {}
+    gone = 0
+    while True:
+        chosen = select(row.id, row.organization_id).where(*conditions).limit(_AT_ONCE)
+        async with database.write() as session:
+            found = (await session.execute(chosen)).all()
+            if found:
+                await session.execute(delete(row).where(row.id.in_([one.id for one in found])))
+            for organization, count in Counter(one.organization_id for one in found).items():
+                known = records.get(organization)
+                if known is None:
+                    records[organization] = record(organization, count)
+                    session.add(audit_row(records[organization]))
+                    continue
+                before = {**(known.before or {}), "deleted": (known.before or {})["deleted"] + count}
+                records[organization] = known.model_copy(update={"before": before})
+                await session.execute(update(AuditRow).where(AuditRow.id == known.id).values(before=before))
+        gone += len(found)
+        if len(found) < _AT_ONCE:
+            return gone

@@ -1,23 +1,20 @@
 """Queries on the gateway's database: transcripts."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import orjson
-from sqlalchemy import ColumnElement, String, delete, select, tuple_, update
+from sqlalchemy import ColumnElement, String, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sluice.contracts.paging import Order
-from sluice.contracts.tenancy import AuditRecord
 from sluice.contracts.transcripts import Transcript as ShownTranscript
 from sluice.db import Database
-from sluice_gateway.audit_store import audit_row
+from sluice_gateway.audit_store import erase
 from sluice_gateway.domain.audit import Trail
 from sluice_gateway.domain.errors import CursorUnknown, TranscriptNotFound
 from sluice_gateway.domain.transcripts import Transcript, TranscriptFilter
-from sluice_gateway.tables import AuditRow, TranscriptRow
+from sluice_gateway.tables import TranscriptRow
 
-_BATCH = 500
 _PLAIN = (
     "id",
     "request_id",
@@ -99,30 +96,13 @@ class TranscriptStore:
         )
 
     async def delete(self, wanted: TranscriptFilter, trail: Trail) -> int:
-        """Delete all that match, some at a time, and return how many.
-
-        For each organisation one audit record says how many are gone, at every moment.
-        """
-        records: dict[str, AuditRecord] = {}
-        gone = 0
-        while True:
-            chosen = select(TranscriptRow.id, TranscriptRow.organization_id).where(*_conditions(wanted)).limit(_BATCH)
-            async with self._database.write() as session:
-                found = (await session.execute(chosen)).all()
-                if found:
-                    await session.execute(delete(TranscriptRow).where(TranscriptRow.id.in_([row.id for row in found])))
-                for organization, count in Counter(row.organization_id for row in found).items():
-                    known = records.get(organization)
-                    if known is None:
-                        records[organization] = trail.transcripts_deleted(organization, wanted, count)
-                        session.add(audit_row(records[organization]))
-                        continue
-                    before = {**(known.before or {}), "deleted": (known.before or {})["deleted"] + count}
-                    records[organization] = known.model_copy(update={"before": before})
-                    await session.execute(update(AuditRow).where(AuditRow.id == known.id).values(before=before))
-            gone += len(found)
-            if len(found) < _BATCH:
-                return gone
+        """Delete all that match, and return how many; the audit log says so."""
+        return await erase(
+            self._database,
+            TranscriptRow,
+            _conditions(wanted),
+            lambda organization, count: trail.transcripts_deleted(organization, wanted, count),
+        )
 
 
 def _values(transcript: Transcript) -> dict[str, object]:

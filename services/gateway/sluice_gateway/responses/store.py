@@ -1,6 +1,5 @@
 """Queries for kept responses; every query that a caller causes names the tenant."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,15 +7,13 @@ from sqlalchemy import ColumnElement, Integer, cast, delete, literal, select, up
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from sluice.contracts.tenancy import AuditRecord
 from sluice.db import Database
-from sluice_gateway.audit_store import audit_row
+from sluice_gateway.audit_store import erase
 from sluice_gateway.domain.audit import Trail
 from sluice_gateway.domain.conversations import placed_by
 from sluice_gateway.domain.responses import MOST_TURNS, ROW, Chain, ResponseFilter, StoredResponse
 from sluice_gateway.responses.conversation_store import append
 from sluice_gateway.responses.tables import ResponseRow
-from sluice_gateway.tables import AuditRow
 
 _COLUMNS = tuple(getattr(ResponseRow, name) for name in ROW)
 _AT_ONCE = 500
@@ -101,27 +98,13 @@ class ResponseStore:
             return gone.first() is not None
 
     async def delete_matching(self, wanted: ResponseFilter, trail: Trail) -> int:
-        """Delete all that match, some at a time, and return how many; of each organisation an audit record says how many, at every moment."""
-        records: dict[str, AuditRecord] = {}
-        gone = 0
-        while True:
-            chosen = select(ResponseRow.id, ResponseRow.organization_id).where(*_conditions(wanted)).limit(_AT_ONCE)
-            async with self._database.write() as session:
-                found = (await session.execute(chosen)).all()
-                if found:
-                    await session.execute(delete(ResponseRow).where(ResponseRow.id.in_([row.id for row in found])))
-                for organization, count in Counter(row.organization_id for row in found).items():
-                    known = records.get(organization)
-                    if known is None:
-                        records[organization] = trail.responses_deleted(organization, wanted, count)
-                        session.add(audit_row(records[organization]))
-                        continue
-                    before = {**(known.before or {}), "deleted": (known.before or {})["deleted"] + count}
-                    records[organization] = known.model_copy(update={"before": before})
-                    await session.execute(update(AuditRow).where(AuditRow.id == known.id).values(before=before))
-            gone += len(found)
-            if len(found) < _AT_ONCE:
-                return gone
+        """Delete all that match, and return how many; the audit log says so."""
+        return await erase(
+            self._database,
+            ResponseRow,
+            _conditions(wanted),
+            lambda organization, count: trail.responses_deleted(organization, wanted, count),
+        )
 
 
 def _conditions(wanted: ResponseFilter) -> list[ColumnElement[bool]]:

@@ -212,7 +212,7 @@ async def test_anthropics_clients_page_through_the_models(provider: Provider) ->
         assert ([one.id for one in first.data], first.has_more) == (["m0"], False)
         for asked in ({"limit": 0}, {"limit": 1001}, {"after_id": "x"}, {"after_id": "m1", "before_id": "m2"}):
             with pytest.raises(anthropic.BadRequestError):
-                await api.models.list(**asked)  # type: ignore[arg-type]
+                await api.models.list(**asked)  # type: ignore[arg-type]  # the fields vary
 
 
 async def test_connections_are_kept_and_a_stale_one_costs_nothing(

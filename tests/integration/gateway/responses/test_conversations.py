@@ -79,7 +79,7 @@ async def test_items_that_cannot_be_kept_are_refused_and_odd_ones_come_back(each
         for strange in ("a\x00b", "x" * 300, "ü/ö"):
             made = await one.conversations.items.create(
                 talk.id, items=[{"id": strange, "role": "user", "content": "hi"}]
-            )  # type: ignore[typeddict-unknown-key]
+            )  # type: ignore[typeddict-unknown-key]  # an id is what is tried
             assert (await two.conversations.items.list(talk.id, limit=1)).data[0].id == made.data[0].id
 
 

@@ -55,11 +55,11 @@ async def test_the_engine_reads_what_was_said_before(engine: str, tmp_path: Path
             assert first.store is True
             asked = {"input": "What is my name?", "previous_response_id": first.id}
             for again in (name, other):
-                second = await api.responses.create(model=again, max_output_tokens=12, **asked)  # type: ignore[call-overload]
+                second = await api.responses.create(model=again, max_output_tokens=12, **asked)  # type: ignore[call-overload]  # the fields vary
                 alone = await api.responses.create(model=again, max_output_tokens=12, input=asked["input"])
                 assert second.output_text
-                assert second.usage.input_tokens > alone.usage.input_tokens + 8  # type: ignore[union-attr]
-                counted = await api.responses.input_tokens.count(model=again, **asked)  # type: ignore[arg-type]
+                assert second.usage.input_tokens > alone.usage.input_tokens + 8  # type: ignore[union-attr]  # a whole answer has counts
+                counted = await api.responses.input_tokens.count(model=again, **asked)  # type: ignore[arg-type]  # the fields vary
                 assert abs(counted.input_tokens - second.usage.input_tokens) <= 8
                 events = [
                     event

@@ -45,7 +45,7 @@ async def _converse(pair: Pair, model: str) -> None:
         items = [item async for item in two.responses.input_items.list(third.id, order="asc", limit=2)]
         assert [getattr(item, "role", None) for item in items] == ["user", "assistant", "user", "assistant", "user"]
         newest = await two.responses.input_items.list(third.id, limit=1)
-        assert (newest.data[0].content[0].text, newest.has_more) == ("Sure?", True)  # type: ignore[union-attr]
+        assert (newest.data[0].content[0].text, newest.has_more) == ("Sure?", True)  # type: ignore[union-attr]  # it is a message
 
 
 async def _final(events: Any) -> Any:
@@ -128,7 +128,7 @@ async def test_tenants_never_meet(pair: Pair) -> None:
 async def test_what_is_not_to_be_kept_is_not(pair: Pair) -> None:
     async with pair.api() as api:
         for asked in ({"model": "open", "store": False}, {"model": "discreet"}):
-            answer = await api.responses.create(input="x", **asked)  # type: ignore[call-overload]
+            answer = await api.responses.create(input="x", **asked)  # type: ignore[call-overload]  # the fields vary
             assert answer.store is False
             with pytest.raises(openai.NotFoundError):
                 await api.responses.retrieve(answer.id)

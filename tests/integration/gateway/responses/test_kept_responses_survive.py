@@ -91,7 +91,7 @@ async def test_an_operator_keeps_none(tmp_path: Path, flushed_valkey: str) -> No
         assert answer.store is False
         for asked in ({"store": True}, {"previous_response_id": answer.id}):
             with pytest.raises(openai.BadRequestError) as refused:
-                await api.responses.create(model="open", input="x", **asked)  # type: ignore[call-overload]
+                await api.responses.create(model="open", input="x", **asked)  # type: ignore[call-overload]  # the fields vary
             assert refused.value.param == next(iter(asked))
         with pytest.raises(openai.NotFoundError):
             await api.responses.retrieve(answer.id)
@@ -134,7 +134,7 @@ async def test_langchain_goes_on_by_id(pair: Pair) -> None:
     chat = ChatOpenAI(
         model="claude",
         base_url=f"{pair.urls[0]}/v1",
-        api_key=pair.key,  # type: ignore[arg-type]
+        api_key=pair.key,  # type: ignore[arg-type]  # the client takes a plain text too
         use_responses_api=True,
         use_previous_response_id=True,
         max_retries=0,

@@ -47,7 +47,7 @@ def test_gemini_gets_a_batch() -> None:
     request = GEMINI.embed_request(fields, "gemini-embedding-001")
     assert request.path == "/models/gemini-embedding-001:batchEmbedContents"
     asked = json.loads(request.body)["requests"]
-    assert [types.Content.model_validate(one["content"]).parts[0].text for one in asked] == ["a", "ünï"]  # type: ignore[index]
+    assert [types.Content.model_validate(one["content"]).parts[0].text for one in asked] == ["a", "ünï"]  # type: ignore[index]  # each has one part
     for one in asked:
         assert one["model"] == "models/gemini-embedding-001"
         config = types.EmbedContentConfig.model_validate(

@@ -59,7 +59,7 @@ def _reader(file_format: str, max_pages: int) -> Callable[[bytes, Writer], None]
 
         return lambda raw, writer: read_pdf(raw, max_pages, writer)
     if file_format == "subtitles":
-        from sluice_retrieval.adapters.extract.subtitles import read_subtitles  # noqa: PLC0415
+        from sluice_retrieval.adapters.extract.subtitles import read_subtitles  # noqa: PLC0415 - as below
 
         return read_subtitles
     from sluice_retrieval.adapters.extract import office  # noqa: PLC0415
