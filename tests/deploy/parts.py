@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import yaml
 from pydantic_settings import BaseSettings
+from tests.syntax import tree_of
 
 from sluice.queues import TASKS
 from sluice.settings import OPTIONAL_SERVICES, SERVICES, PlatformSettings
@@ -138,7 +139,7 @@ def declared_metrics() -> dict[str, Metric]:
     for path in [*ROOT.glob("shared/sluice/*.py"), *ROOT.glob("services/*/sluice_*/**/*.py")]:
         text = path.read_text()
         if "registry" in text or "metrics" in path.stem:
-            found |= {metric.name: metric for metric in _declarations(ast.parse(text))}
+            found |= {metric.name: metric for metric in _declarations(tree_of(path))}
     return found
 
 

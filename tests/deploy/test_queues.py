@@ -1,13 +1,13 @@
 """Every stream, channel and task has someone who reads it, and the worker that does so is deployed."""
 
 import ast
-import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.deploy.parts import ROOT, WORKER_PARTS
+from tests.syntax import tree_of
 
 from sluice import queues
 
@@ -18,15 +18,10 @@ def _names(kind: type) -> list[str]:
     return sorted(name for name, value in vars(queues).items() if isinstance(value, kind))
 
 
-@functools.cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
-
-
 def _calls(function: str) -> Iterator[tuple[Path, set[str]]]:
     """Every call of a function in the services, with the names that stand in its arguments."""
     for path in SOURCES:
-        for node in ast.walk(_tree(path)):
+        for node in ast.walk(tree_of(path)):
             if not isinstance(node, ast.Call):
                 continue
             called = node.func

@@ -1,13 +1,13 @@
 """House rules that no linter knows, checked on the syntax tree of every source file."""
 
 import ast
-import functools
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.syntax import tree_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(
@@ -31,14 +31,9 @@ def _names(paths: list[Path]) -> list[str]:
     return [str(path.relative_to(ROOT)) for path in paths]
 
 
-@functools.cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
 def _trees(paths: list[Path]) -> Iterator[tuple[str, ast.Module]]:
     for path in paths:
-        yield str(path.relative_to(ROOT)), _tree(path)
+        yield str(path.relative_to(ROOT)), tree_of(path)
 
 
 def test_there_is_something_to_check() -> None:
@@ -114,7 +109,7 @@ def test_only_settings_read_the_environment() -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_public_things_say_what_they_are(path: Path) -> None:
-    tree = _tree(path)
+    tree = tree_of(path)
     silent = [
         f"line {node.lineno}: {node.name}"
         for node in tree.body
