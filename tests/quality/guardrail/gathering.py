@@ -49,6 +49,7 @@ TRAINED = (
     "letters train",
     "sentences train",
     "composed",
+    "composed third",
     *WRITTEN,
 )
 RATES = {
