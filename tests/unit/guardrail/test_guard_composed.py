@@ -15,12 +15,13 @@ from tests.quality.guardrail.training import Row, Sparse, fitted
 def test_kinds_that_are_kept_train_nothing(tmp_path: Path) -> None:
     rows = composed()
     for row in rows:
-        rounds = {"r2_": "composed aside", "r3_": "composed third"}
-        expected = "composed calibrate" if row.family in KEPT else rounds.get(row.family[:3], "composed")
-        assert row.set == expected, row.text
+        second = row.family.startswith("r2_")
+        assert row.set == (
+            "composed aside" if second else "composed calibrate" if row.family in KEPT else "composed"
+        ), row.text
     assert Counter(row.attack for row in rows if row.set == "composed aside") == {True: 1982, False: 1092}
-    assert {"composed", "composed third"} <= {*TRAINED}
-    assert not {"composed aside", "composed calibrate"} & {*TRAINED}
+    assert "composed" in TRAINED
+    assert "composed aside" not in TRAINED
     assert "composed aside" not in BY_HAND
     kinds = Counter((row.family, row.attack) for row in rows if row.set == "composed calibrate")
     assert {kind for kind, _ in kinds} == set(KEPT)

@@ -11,9 +11,8 @@ from sluice_guardrail.domain.disguises import Reading, readings
 from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.folding import Folded
 from sluice_guardrail.domain.hidden import OUT_OF_PLACE, HiddenHead, find_hidden_orders
-from sluice_guardrail.domain.ngrams import Grams, grams
+from sluice_guardrail.domain.ngrams import Grams, LinearHead, grams
 from sluice_guardrail.domain.phrases import PHRASES, Phrases, Rule
-from sluice_guardrail.domain.second import Cascade
 from sluice_guardrail.domain.skeleton import lowered, skeleton
 
 _REACH = 160
@@ -65,7 +64,6 @@ _NEGATION = 0.3
 _OWN_REQUEST = 0.6
 
 _DISGUISE_FACTOR = 0.95
-_READ_TWICE = 4  # of what disguises hide
 LEARNED = "learned"
 _WORTH_NAMING = 0.3
 
@@ -82,12 +80,12 @@ class InjectionResult:
 class Heads:
     """The trained heads: one for prompts, one for documents that nobody addressed to an assistant."""
 
-    prompts: Cascade
+    prompts: LinearHead
     documents: HiddenHead
 
 
 def score_injection(
-    folded: Folded, head: Cascade | None = None, phrases: Sequence[Phrases] = (PHRASES,)
+    folded: Folded, head: LinearHead | None = None, phrases: Sequence[Phrases] = (PHRASES,)
 ) -> InjectionResult:
     """Return the score of a folded text; spans count its characters.
 
@@ -101,10 +99,8 @@ def score_injection(
         found.extend(_learned(head, text, plain))
     if plain != low:
         found.extend(_disguised(Reading(plain, 0, len(text), aligned=True), None, phrases))  # heads read the skeleton
-    quick = None if head is None else replace(head, reader=None)
-    # A text may hide many readings, and the encoder is slow.
-    for number, reading in enumerate(readings(text)):
-        found.extend(_disguised(reading, head if number < _READ_TWICE else quick, phrases))
+    for reading in readings(text):
+        found.extend(_disguised(reading, head, phrases))
     strongest: dict[str, float] = {}
     for finding in found:
         strongest[finding.kind] = max(strongest.get(finding.kind, 0.0), finding.score)
@@ -115,13 +111,13 @@ def score_injection(
     return InjectionResult(round(max(1.0 - doubt, learned), 4), tuple(found))
 
 
-def _learned(head: Cascade, text: str, plain: str) -> Iterator[Finding]:
-    best = head.best(text, grams(text, plain))
+def _learned(head: LinearHead, text: str, plain: str) -> Iterator[Finding]:
+    best = head.best(grams(text, plain))
     if best.score >= _WORTH_NAMING:
         yield Finding("injection", "prompt_injection", LEARNED, best.start, best.end, round(best.score, 4))
 
 
-def _disguised(reading: Reading, head: Cascade | None, phrases: Sequence[Phrases]) -> Iterator[Finding]:
+def _disguised(reading: Reading, head: LinearHead | None, phrases: Sequence[Phrases]) -> Iterator[Finding]:
     found = list(_find(lowered(reading.text), phrases))
     # Mirrored plain text is no language: only phrases say something about it.
     if head is not None and not reading.mirrored:
