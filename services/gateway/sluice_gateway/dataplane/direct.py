@@ -135,18 +135,18 @@ class DirectRequest:
         self._client.refuse()
 
     def gone(self) -> None:
-        """The client has closed its connection: stop the upstream, and bill what it did."""
+        """The client has closed its connection: stop a stream, and bill what the upstream did."""
         if self._state is None or self._over:
             return
-        ctx = self._ctx
-        ctx.gone = True
-        stream, call = self._stream, ctx.call
+        ctx, state, stream = self._ctx, self._state, self._stream
+        call, ctx.gone = ctx.call, True
         self._end(ctx)
         if stream is not None:
             take_counts(ctx, self._scanner)
             stream.close()
         elif call is not None:
-            call.cancel()
+            call.cancel()  # its answer is read on, for its counts
+            self._plane.finishing.take(ctx, self._entry, state, call, "cancelled")
         self._plane.left(ctx)
         self._plane.count(ctx)
 
@@ -189,7 +189,8 @@ class DirectRequest:
         """Note that there will be no reply."""
         if self._over:
             return
-        ctx = self._ctx
+        ctx, state = self._ctx, cast("DeploymentState", self._state)
+        self._plane.finishing.take(ctx, self._entry, state, ctx.call, reason)
         meaning = self._plane.attempts.broken(ctx, reason)
         if isinstance(meaning, AttemptFailed):
             self._try_another(ctx, meaning)

@@ -206,6 +206,23 @@ async def test_a_client_that_leaves_frees_the_engine(engine: str) -> None:
     assert 3 < event.completion_tokens < 1500
 
 
+async def test_a_whole_answer_that_its_client_gives_up_is_charged_as_the_engine_counts(engine: str) -> None:
+    parts = Parts()
+    async with serving(parts, routing(engine)) as gateway:
+        body = {"model": "small", "messages": MESSAGES, "max_tokens": 120, "ignore_eos": True}
+        async with httpx.AsyncClient(timeout=0.5, headers={"authorization": "Bearer sk-test"}) as client:
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post(gateway.url + CHAT, json=body)
+        async with asyncio.timeout(50):
+            while not parts.usage.events:
+                await asyncio.sleep(0.02)
+        async with httpx.AsyncClient(timeout=60, headers={"authorization": "Bearer sk-test"}) as client:
+            patient = (await client.post(gateway.url + CHAT, json=body)).json()["usage"]
+    event = parts.usage.events[0]
+    assert (event.status, event.completion_tokens, event.tokens_exact) == ("cancelled", 120, True)
+    assert (event.prompt_tokens, event.completion_tokens) == (patient["prompt_tokens"], patient["completion_tokens"])
+
+
 SCHEMA = {
     "type": "object",
     "properties": {

@@ -69,16 +69,16 @@ def _rarely(model: ModelEntry, prompt: int, completion: int, details: TokenDetai
 
 def settle_request(ctx: RequestContext) -> Settlement:
     """Return the bill of a request; one that never reached a model costs nothing, and that is exact."""
-    if (
-        ctx.model is None
-        or ctx.endpoint.counts
-        or not ctx.dispatched
-        or (ctx.usage is None and ctx.status != "cancelled" and not ctx.answering)
-    ):
+    if ctx.model is None or ctx.endpoint.counts or not ctx.dispatched or (ctx.usage is None and not _is_estimated(ctx)):
         return Settlement(0, 0, exact=True, cost_usd=0.0)
     if ctx.units is not None:
         return _with_units(ctx, ctx.model, _of_tokens(ctx, ctx.model))
     return _of_tokens(ctx, ctx.model)
+
+
+def _is_estimated(ctx: RequestContext) -> bool:
+    # A model worked for it, and what it did nobody has counted.
+    return ctx.answering or ctx.uncounted or (ctx.status == "cancelled" and ctx.body.stream)
 
 
 def _with_units(ctx: RequestContext, model: ModelEntry, bill: Settlement) -> Settlement:
