@@ -7,8 +7,6 @@ sent to the client then.
 
 from typing import Any, cast
 
-import orjson
-
 from sluice.errors import DependencyUnavailable
 from sluice_gateway.dataplane import beforehand
 from sluice_gateway.dataplane.answers import (
@@ -23,7 +21,6 @@ from sluice_gateway.dataplane.answers import (
     stream_broken,
     unaccounted,
     wants_sluice_object,
-    with_citations,
 )
 from sluice_gateway.dataplane.asgi import Headers, Receive, Send
 from sluice_gateway.dataplane.context import Heads, Opened, RequestContext
@@ -36,7 +33,7 @@ from sluice_gateway.dataplane.sse import DONE, EventTooLong, StreamPiece, Stream
 from sluice_gateway.dataplane.stages.attempt import AttemptFailed, failed
 from sluice_gateway.dataplane.stages.cache_wish import Wish
 from sluice_gateway.dataplane.stages.record import record
-from sluice_gateway.dataplane.stages.settle import price_of, take_counts
+from sluice_gateway.dataplane.stages.settle import price_of, take_counts, whole_body
 from sluice_gateway.dataplane.stages.use_cache import Ready, head_of_hit
 from sluice_gateway.dataplane.table import RESPONSES, Endpoint, ModelEntry
 from sluice_gateway.dataplane.upstream import DirectStream, Reason, UpstreamReply
@@ -120,9 +117,9 @@ class DirectRequest:
         """Give the answer that was accepted: it is recorded before."""
         plane, ctx, (found, body) = self._plane, self._ctx, self._found
         try:
-            if ctx.body.extension is not None:
-                body = orjson.dumps(with_citations(found, ctx))
             bill = record(ctx, plane.usage, plane.clock.monotonic())
+            if ctx.body.extension is not None or not bill.exact:
+                body = whole_body(ctx, found, body)
         except DependencyUnavailable:
             self._fail(ctx, unaccounted())
             return
