@@ -138,6 +138,13 @@ class Limiter:
         reservation.money += worst.money
         return True
 
+    def part(self, ctx: RequestContext, entry: ModelEntry) -> Reservation | None:
+        """Take out of a request's reservation what one call to this model can come to, for a call that outlives the request."""
+        if ctx.reservation is None:
+            return None
+        worst = _worst(ctx, entry, self._gate(ctx.key, ctx.at))
+        return ctx.reservation.part(worst.tokens, worst.money)
+
     def _is_unaffordable(self, model: ModelEntry | None, gate: _Gate) -> bool:
         # A budget cannot hold for what costs nobody knows how much.
         return model is not None and not model.priced and bool(gate.draws.money) and self._refuse_unpriced
