@@ -178,6 +178,16 @@ async def test_each_format_becomes_markdown_that_names_its_pages_slides_and_shee
     }
 
 
+async def test_a_page_of_deeply_nested_elements_is_read_whole_or_refused_for_that() -> None:
+    def nested(depth: int) -> bytes:
+        return b"<p>before</p>" + b"<div>" * depth + b"inside" + b"</div>" * depth + b"<p>after</p>"
+
+    parse = extractor()
+    assert await parse.extract(nested(1000), FileFormat.HTML) == "before\n\ninside\n\nafter\n"
+    with pytest.raises(DocumentUnreadable, match="too deep in each other"):
+        await parse.extract(nested(50_000), FileFormat.HTML)
+
+
 async def test_subtitles_of_subrip_are_read_and_others_refused() -> None:
     parse = extractor()
     old = "1\r\n00:00:05,100 --> 00:00:07,000\r\n{\\an8}<i>Größe</i> zählt.\r\n\r\n2\r\n00:00:07,000 --> 00:00:09,000\r\n\r\n".encode()
