@@ -68,7 +68,12 @@ class RecordingRecord(Protocol):
         ...
 
     async def keep(self, document_id: str, start_s: float, part: Part, *, seen: bool, until: float) -> None:
-        """Keep a part that begins at `start_s`, and the claim to the document; raises `DocumentNotFound` if it was deleted."""
+        """Keep a part that begins at `start_s`, and the claim to the document.
+
+        Raises:
+            DocumentNotFound: it was deleted.
+            DependencyUnavailable: another run, which had the claim meanwhile, has brought it to its end.
+        """
         ...
 
 

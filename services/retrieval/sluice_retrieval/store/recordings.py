@@ -1,12 +1,16 @@
 """Recordings until they are read, and what was heard and seen in their parts."""
 
+from typing import Any
+
 from sqlalchemy import delete, select, update
 
 from sluice.db import Database, Session
+from sluice.errors import DependencyUnavailable
 from sluice_retrieval.domain.errors import DocumentNotFound
 from sluice_retrieval.domain.extraction import Source
 from sluice_retrieval.domain.recordings import Heard, Part
 from sluice_retrieval.domain.timed import Line
+from sluice_retrieval.store.library import UNFINISHED
 from sluice_retrieval.tables import DocumentRow, RecordingPartRow, RecordingRow
 
 
@@ -34,13 +38,16 @@ class KeptRecordings:
             return Heard(sound, tuple(_part(row) for row in found if row.seen))
 
     async def keep(self, document_id: str, start_s: float, part: Part, *, seen: bool, until: float) -> None:
-        """Keep a part and the claim; earlier runs are forgiven."""
-        told = {} if seen else {"transcribed_s": part.until_s}
-        claimed = (DocumentRow.id == document_id, DocumentRow.status == "processing")
-        held = update(DocumentRow).where(*claimed).values(next_send_at=until, not_before=until, attempts=1, **told)
+        """Keep a part, and take the claim again if it was lost; earlier runs are forgiven."""
+        told: dict[str, Any] = {} if seen else {"transcribed_s": part.until_s}
+        told |= {"status": "processing", "next_send_at": until, "not_before": until, "attempts": 1}
         async with self._database.write() as session:
-            if (await session.execute(held.returning(DocumentRow.id))).first() is None:
+            status = await session.scalar(select(DocumentRow.status).where(DocumentRow.id == document_id))
+            if status is None:
                 raise DocumentNotFound("The document was deleted while its recording was read.")
+            if status not in UNFINISHED:
+                raise DependencyUnavailable("Another worker has read the recording to its end.")
+            await session.execute(update(DocumentRow).where(DocumentRow.id == document_id).values(**told))
             lines = [[line.start_s, line.end_s, line.text] for line in part.lines]
             row = {"document_id": document_id, "seen": seen, "start_s": start_s}
             await session.merge(RecordingPartRow(**row, until_s=part.until_s, ended=part.ended, lines=lines))
