@@ -56,9 +56,13 @@ class GivenUp(Protocol):
 
 
 class Race(Protocol):
-    """The calls of a request to several deployments at once; when it is `over`, those that are left have lost."""
+    """The calls of a request to several deployments at once; when it is `over`, those that are left have lost.
+
+    `second` says that a second one was made, and reserved for.
+    """
 
     calls: dict[DeploymentState, Call]
+    second: bool
     over: bool
 
     def joined(self, state: DeploymentState, call: Call) -> None:

@@ -33,7 +33,7 @@ from sluice_gateway.dataplane.sse import DONE, EventTooLong, StreamPiece, Stream
 from sluice_gateway.dataplane.stages.attempt import AttemptFailed, failed
 from sluice_gateway.dataplane.stages.cache_wish import Wish
 from sluice_gateway.dataplane.stages.record import record
-from sluice_gateway.dataplane.stages.settle import price_of, take_counts, whole_body
+from sluice_gateway.dataplane.stages.settle import price_of, take_counts, whole_body, written
 from sluice_gateway.dataplane.stages.use_cache import Ready, head_of_hit
 from sluice_gateway.dataplane.table import RESPONSES, Endpoint, ModelEntry
 from sluice_gateway.dataplane.upstream import DirectStream, Reason, UpstreamReply
@@ -346,6 +346,8 @@ class DirectRequest:
 
     def _answer(self, ctx: RequestContext, found: dict[str, Any], body: bytes) -> None:
         ctx.usage = usage_of(found)
+        if ctx.usage is None:
+            ctx.chunks = written(found)
         self._accept(ctx)
         self._found = found, body
         self._plane.turn.accepted(self)

@@ -14,9 +14,9 @@ from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import ApiError
 from sluice_gateway.dataplane.limiter import Limiter
 from sluice_gateway.dataplane.media import units_of
-from sluice_gateway.dataplane.sse import usage_of
 from sluice_gateway.dataplane.stages.attempt import AttemptFailed, Attempts, is_callers_own, is_late
 from sluice_gateway.dataplane.stages.record import aside, record
+from sluice_gateway.dataplane.stages.settle import take_whole
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import Call, Reason, Rest, UpstreamReply
 from sluice_gateway.dataplane.worst_case import worst_case
@@ -80,14 +80,14 @@ class Finishing:
         call.rest = None
         beaten = ctx.race is not None and ctx.race.over
         own = ctx.given_up is None and not beaten and (reason == "cancelled" or is_late(ctx))
-        slow = not own and reason == "timeout" and not is_callers_own(ctx, state)
+        slow = not own and reason == "timeout" and not is_late(ctx) and not is_callers_own(ctx, state)
         if ctx.body.stream or ctx.endpoint.counts or (slow and state.config.provider in _ENGINES):
             rest.close()
             return
         alone = ctx
         if not own:
             alone = aside(ctx, "timeout" if reason == "timeout" else "hedge")
-            alone.reservation = self._limits.part(ctx, entry)
+            alone.reservation = self._limits.part(ctx, entry, second=ctx.race is not None and ctx.race.second)
         one = GivenUp(self, alone, entry, state, blamed=not slow)
         if ctx.race is not None:
             ctx.race.calls.pop(state, None)
@@ -162,7 +162,8 @@ class Finishing:
             found = ctx.endpoint.shape(found, ctx.fields)
         if ctx.endpoint.is_media:
             ctx.units = units_of(ctx.endpoint.kind, ctx.fields, found, 0 if ctx.form is None else ctx.form.size)
-        ctx.usage, ctx.answering = usage_of(found), True
+        take_whole(ctx, found)
+        ctx.answering = True
 
 
 def _longest(ctx: RequestContext, entry: ModelEntry, seconds: float) -> int:

@@ -92,10 +92,12 @@ class World:
         with contextlib.suppress(OSError):
             await writer.wait_closed()
 
-    async def ask(self, path: str, provider: str, name: str, head: dict[str, str] | None = None) -> httpx.Response:
+    async def ask(
+        self, path: str, provider: str, name: str, head: dict[str, str] | None = None, **fields: Any
+    ) -> httpx.Response:
         async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
             headers = {"authorization": "Bearer sk-test", "x-request-id": name, **(head or {})}
-            body = {"model": provider, **ASKED[path]}
+            body = {"model": provider, **ASKED[path], **fields}
             return await client.post(self.served.url + path, json=body, headers=headers)
 
     async def settled(self, *names: str) -> list[UsageFields]:
@@ -145,7 +147,8 @@ async def world(changes: dict[str, Any] | None = None, **options: Any) -> AsyncI
             )
             fallbacks = ("spare",) if name == "openai" else ()
             models.append(model(name, place, kind=kinds.get(name, "chat"), fallbacks=fallbacks))
-        levels = (limits(max_concurrent=options.pop("places", 500), budget_per_day_usd=100.0, tokens_per_minute=10**7),)
+        places, minute = options.pop("places", 500), options.pop("minute", 10**7)
+        levels = (limits(max_concurrent=places, budget_per_day_usd=100.0, tokens_per_minute=minute),)
         keys = Keys({b"Bearer sk-test": KeyRecord("key_1", "tenant-a", "test", limits=levels)})
         parts = Parts(
             keys=keys,
@@ -317,6 +320,17 @@ async def test_an_attempt_that_took_too_long_is_counted_beside_the_answer(warmed
             True,
         )
         assert late.event_id != answered.event_id
+
+
+async def test_an_attempt_that_took_too_long_keeps_nothing_from_the_next_one() -> None:
+    async with world(minute=1000) as on:
+        on.simulators["openai"].for_request["hurried-1"] = on.gated("openai")
+        # Without a bound of its own it has reserved all that the minute had.
+        answer = await on.ask(CHAT, "openai", "hurried-1", {"x-sluice-attempt": "timeout-ms=200"}, max_tokens=None)
+        assert (answer.status_code, answer.headers["x-sluice-deployment"]) == (200, "d-spare")
+        on.gate.set()
+        _, late = await on.settled("hurried-1", "hurried-1-timeout")
+        assert (late.completion_tokens, late.tokens_exact) == (WORDS, True)
 
 
 @pytest.mark.parametrize(("provider", "closed"), [("openai", False), ("llamacpp", True), ("vllm", True)])

@@ -31,7 +31,7 @@ class Race:
 
     def __init__(self) -> None:
         self.calls: dict[DeploymentState, Call] = {}
-        self.over = False
+        self.second = self.over = False
 
     def joined(self, state: DeploymentState, call: Call) -> None:
         """Note the call to a deployment."""
@@ -87,6 +87,7 @@ class Hedge:
             done, _ = await asyncio.wait(tasks, timeout=after_s)
             other = None if done else self._other(ctx, entry, state)
             if other is not None:
+                race.second = True
                 tasks[asyncio.create_task(self._attempt(ctx, entry, other))] = other
             answer, winner = await _first_good(tasks)
             over = winner is not None

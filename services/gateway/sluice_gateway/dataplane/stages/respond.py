@@ -35,12 +35,11 @@ from sluice_gateway.dataplane.sse import (
     chunk_of,
     counted,
     split,
-    usage_of,
 )
 from sluice_gateway.dataplane.stages.attempt import Answer
 from sluice_gateway.dataplane.stages.guard_output import GuardOutput, StreamGuard
 from sluice_gateway.dataplane.stages.record import record
-from sluice_gateway.dataplane.stages.settle import of_all_answers, take_counts
+from sluice_gateway.dataplane.stages.settle import of_all_answers, take_counts, take_whole
 from sluice_gateway.dataplane.stages.structured import StreamCheck, unfit
 from sluice_gateway.dataplane.stages.unmask import StreamUnmasking, unmasked
 from sluice_gateway.dataplane.upstream import ReplyStream, UpstreamError
@@ -63,7 +62,7 @@ class Respond:
         assert found is not None
         if ctx.endpoint.shape is not None:
             found = ctx.endpoint.shape(found, ctx.fields)
-        ctx.usage = usage_of(found)
+        take_whole(ctx, found)
         if ctx.usage is not None and (counts := of_all_answers(ctx, ctx.usage)) is not ctx.usage:
             found = {**found, "usage": counted(found["usage"], counts)}
         ctx.answering = True

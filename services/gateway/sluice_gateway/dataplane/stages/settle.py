@@ -6,13 +6,14 @@ import orjson
 
 from sluice_gateway.dataplane.answers import with_citations
 from sluice_gateway.dataplane.context import RequestContext
-from sluice_gateway.dataplane.sse import Price, Scanner, Told, Usage, counted
+from sluice_gateway.dataplane.sse import Price, Scanner, Told, Usage, counted, usage_of
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.texts import pieces, size
 from sluice_gateway.domain.rates import surcharge
 from sluice_gateway.domain.tokens import TokenDetails
 
 _BYTES_PER_TOKEN = 4
+_SAID = ("content", "text", "reasoning_content", "tool_calls")
 _DRAWN = ("chat", "completion")
 
 
@@ -42,11 +43,28 @@ def take_counts(ctx: RequestContext, scanner: Scanner) -> None:
         ctx.chunks = scanner.chunks
 
 
+def take_whole(ctx: RequestContext, found: dict[str, Any]) -> None:
+    """Take over what a whole answer is counted to; without the upstream's own counts, a token for four bytes of what it says."""
+    ctx.usage = usage_of(found)
+    if ctx.usage is None:
+        ctx.chunks = written(found)
+
+
+def written(found: dict[str, Any]) -> int:
+    """Return about how many tokens the model wrote of a whole answer that tells no counts."""
+    size, choices = 0, found.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        said = choice.get("message", choice) if isinstance(choice, dict) else None
+        if isinstance(said, dict):
+            size += sum(len(orjson.dumps(said[name])) for name in _SAID if said.get(name))
+    return -(-size // _BYTES_PER_TOKEN)
+
+
 def settle(model: ModelEntry, usage: Usage | None, *, prompt_bytes: int, chunks: int) -> Settlement:
     """Return the bill: from the upstream's own counts if it gave them, else from what was seen.
 
-    Without counts the prompt is taken as one token for four bytes of text, and the answer as one token for each
-    piece that came of it in the stream, which is how engines send them.
+    Without counts the prompt is taken as one token for four bytes of text, and the answer as `chunks` tokens: as many as pieces
+    came of it in a stream, which is how engines send them.
     """
     details: TokenDetails | None = None
     if usage is not None:
