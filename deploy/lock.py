@@ -80,6 +80,7 @@ def main() -> None:
     )
     compile_lock("dev", "pyproject.toml", "--group", "dev", "shared/pyproject.toml", *members)
     compile_lock("models", "--no-deps", "requirements/models.in")
+    compile_lock("video", "--no-deps", "-c", "requirements/dev.txt", "requirements/video.in")
     compile_lock("uv", "-c", "requirements/dev.txt", "requirements/uv.in")
     for image, folder in IMAGES.items():
         extras = (option for name in EXTRAS.get(image, ()) for option in ("--extra", name))

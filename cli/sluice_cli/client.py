@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from sluice_cli.platform.errors import CommandFailed
+from sluice_cli.platform.errors import CommandFailed, TypeRefused
 from sluice_cli.platform.home import API_KEY, Home
 from sluice_cli.platform.place import layout_of
 from sluice_cli.settings import CliSettings
@@ -116,9 +116,8 @@ def _check(answer: httpx.Response) -> None:
         return
     answer.read()
     request = answer.request
-    raise CommandFailed(
-        f"{request.method} {request.url.path} was refused with {answer.status_code}: {_sentence(answer)}"
-    )
+    kind = TypeRefused if answer.status_code == httpx.codes.UNSUPPORTED_MEDIA_TYPE else CommandFailed
+    raise kind(f"{request.method} {request.url.path} was refused with {answer.status_code}: {_sentence(answer)}")
 
 
 def _sentence(answer: httpx.Response) -> str:

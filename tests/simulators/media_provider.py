@@ -6,6 +6,7 @@ Source: https://platform.openai.com/docs/api-reference/images and /audio
 import asyncio
 import base64
 import json
+from dataclasses import replace
 from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Any
@@ -65,7 +66,7 @@ class MediaProvider(Provider):
         answer: dict[str, Any] = {"created": 1_763_900_000, "data": [{"b64_json": PICTURE}] * (fields.get("n") or 1)}
         if behaviour.usage:
             answer["usage"] = IMAGE_USAGE
-        return await super()._reply(writer, seen, Behaviour(body=json.dumps(answer).encode()))
+        return await super()._reply(writer, seen, replace(behaviour, body=json.dumps(answer).encode()))
 
     async def _answer_form(self, writer: asyncio.StreamWriter, seen: Seen, behaviour: Behaviour) -> bool:
         parts = parts_of(seen)
@@ -80,9 +81,13 @@ class MediaProvider(Provider):
             return await self._send_events(writer, seen, behaviour, events)
         if parts.get("response_format") == b"srt":
             body = SUBTITLES.encode()
-            return await self._whole(writer, seen, Behaviour(body=body, content_type="text/plain; charset=utf-8"))
+            return await self._whole(
+                writer, seen, replace(behaviour, body=body, content_type="text/plain; charset=utf-8")
+            )
         usage = TRANSCRIPT_USAGE if behaviour.usage else {"type": "duration", "seconds": 90}
-        return await self._whole(writer, seen, Behaviour(body=json.dumps({"text": "The fox", "usage": usage}).encode()))
+        return await self._whole(
+            writer, seen, replace(behaviour, body=json.dumps({"text": "The fox", "usage": usage}).encode())
+        )
 
     async def _send_sound(self, writer: asyncio.StreamWriter, behaviour: Behaviour) -> bool:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\nTransfer-Encoding: chunked\r\n\r\n")

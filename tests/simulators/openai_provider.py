@@ -50,6 +50,8 @@ class Behaviour:
     hold_after: int | None = None  # so many chunks of a stream come, and then nothing until the caller leaves
     garble_after: int | None = None  # after so many chunks of a stream comes one that is none
     hold_within: bool = False  # of the next chunk half comes as well
+    gate: asyncio.Event | None = None  # a whole answer waits for it
+    gate_after: int = 0  # when so many of its bytes have gone out
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,7 @@ class Provider:
         data = ("\r\n".join(lines) + "\r\n\r\n").encode() + (
             body if behaviour.cut_after is None else body[: behaviour.cut_after]
         )
-        await _send(writer, data, behaviour.split)
+        await _send(writer, await self.gated(writer, seen, behaviour, data), behaviour.split)
         await writer.drain()
         return not (behaviour.close or behaviour.no_length or behaviour.cut_after is not None)
 
@@ -245,6 +247,16 @@ class Provider:
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         return True
+
+    async def gated(self, writer: asyncio.StreamWriter, seen: Seen, behaviour: Behaviour, data: bytes) -> bytes:
+        """Send the first part of a whole answer, wait at the gate, and return the rest."""
+        if behaviour.gate is None:
+            return data
+        writer.write(data[: behaviour.gate_after])
+        await writer.drain()
+        self.held.add(seen.headers.get("x-request-id", ""))
+        await behaviour.gate.wait()
+        return data[behaviour.gate_after :]
 
     async def hold(self, writer: asyncio.StreamWriter, seen: Seen, following: bytes = b"") -> None:
         """Send half of what follows, then nothing, and wait until the caller leaves."""

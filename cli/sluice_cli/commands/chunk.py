@@ -68,7 +68,7 @@ def chunk(
     if unknown := [name for name in strategies if name not in get_args(ChunkingStrategy)]:
         raise CommandFailed(f"There is no strategy {unknown[0]!r}; there are {', '.join(get_args(ChunkingStrategy))}.")
     gateway = Gateway.from_settings(CliSettings())
-    files = files_of(paths, [])
+    files = files_of(paths, []).files
     if not files:
         raise CommandFailed("There is no file of a known type in what you named.")
     asked = _questions(questions)

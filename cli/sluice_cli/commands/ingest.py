@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,13 +12,14 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sluice_cli.client import Gateway, every
-from sluice_cli.documents import details_of, files_of, left_out, send
+from sluice_cli.documents import details_of, files_of, send
 from sluice_cli.output import console, say
-from sluice_cli.platform.errors import CommandFailed
+from sluice_cli.platform.errors import CommandFailed, TypeRefused
 from sluice_cli.settings import CliSettings
 
 _POLL_S = 0.5
 _SHOWN = 10
+_AT_ONCE = 8
 _UNFINISHED = ("queued", "processing")
 
 
@@ -29,6 +31,7 @@ class _Tally:
     unchanged: int = 0
     deleted: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
     late: str = ""
     """What was not indexed in time."""
 
@@ -57,12 +60,13 @@ def ingest(
     """Put documents into a vector store and wait until they can be found; what has not changed is not sent again."""
     gateway = Gateway.from_settings(CliSettings())
     details = details_of(metadata or [])
-    files = files_of(paths, exclude or [])
+    named = files_of(paths, exclude or [])
+    files = named.files
     if not files:
         raise CommandFailed("There is no file of a known type in what you named.")
     store_id = _store_id(gateway, store)
     known = _documents(gateway, store_id)
-    tally = _Tally()
+    tally = _Tally(unread=named.unread)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         _send_all(gateway, store_id, files, known, details, tally, progress)
@@ -70,14 +74,19 @@ def ingest(
             _delete_others(gateway, store_id, known, files, tally)
         if wait_s:
             _wait(gateway, store_id, tally, wait_s, progress)
-    _report(tally, store, store_id, left_out(paths, exclude or []))
+    _tell("files are of no type that is read", sorted(tally.unread))
+    _tell("links lead out of their folder (name what they lead to)", named.outside)
+    _report(tally, store, store_id)
 
 
-def _report(tally: _Tally, store: str, store_id: str, passed_over: Sequence[str]) -> None:
-    gone = f", {tally.deleted} deleted" if tally.deleted else ""
+def _tell(what: str, passed_over: Sequence[str]) -> None:
     if passed_over:
         shown = ", ".join(passed_over[:_SHOWN]) + (" …" if len(passed_over) > _SHOWN else "")
-        say(f"{len(passed_over)} files are of no type that is read and were passed over: {shown}")
+        say(f"{len(passed_over)} {what} and were passed over: {shown}")
+
+
+def _report(tally: _Tally, store: str, store_id: str) -> None:
+    gone = f", {tally.deleted} deleted" if tally.deleted else ""
     say(f"Vector store {store_id} ({store}): {len(tally.sent)} documents sent, {tally.unchanged} unchanged{gone}.")
     wrong = [tally.late] if tally.late else []
     if tally.failed:
@@ -112,20 +121,29 @@ def _send_all(
     progress: Progress,
 ) -> None:
     task = progress.add_task("sending", total=len(files))
-    for name, path in files.items():
-        raw = path.read_bytes()
+
+    def sent(name: str) -> str | CommandFailed | None:
+        """Return the document's id if it is to be waited for, None if it is there already, or why it was refused."""
+        raw = files[name].read_bytes()
         there = known.get(name)
         if there is not None and _is_same(there, raw, details):
-            if there["status"] in _UNFINISHED:
-                tally.sent[there["id"]] = name
-            else:
+            return str(there["id"]) if there["status"] in _UNFINISHED else None
+        try:
+            return send(gateway, store_id, name, files[name].name, raw, details)
+        except CommandFailed as exc:
+            return exc
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for name, came in zip(files, pool.map(sent, files), strict=True):
+            if came is None:
                 tally.unchanged += 1
-        else:
-            try:
-                tally.sent[send(gateway, store_id, name, path.name, raw, details)] = name
-            except CommandFailed as exc:
-                tally.failed[name] = str(exc)
-        progress.advance(task)
+            elif isinstance(came, TypeRefused):
+                tally.unread.append(name)
+            elif isinstance(came, CommandFailed):
+                tally.failed[name] = str(came)
+            else:
+                tally.sent[came] = name
+            progress.advance(task)
 
 
 def _is_same(there: Mapping[str, Any], raw: bytes, details: Mapping[str, Any]) -> bool:

@@ -3,3 +3,7 @@
 
 class CommandFailed(Exception):
     """The command cannot go on; the text says what to do."""
+
+
+class TypeRefused(CommandFailed):
+    """A file is of a type that the platform does not read."""

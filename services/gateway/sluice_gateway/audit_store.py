@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy.orm import InstrumentedAttribute
 
 from sluice.contracts.paging import Order
 from sluice.contracts.tenancy import AuditRecord
 from sluice.db import Database
 from sluice_gateway.domain.audit import AuditFilter
 from sluice_gateway.domain.errors import AuditRecordNotFound
-from sluice_gateway.responses.tables import ResponseRow
+from sluice_gateway.responses.tables import ConversationRow, ResponseRow
 from sluice_gateway.tables import AuditRow, TranscriptRow
 
 _AT_ONCE = 500
@@ -73,11 +74,13 @@ def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
 
 async def erase(
     database: Database,
-    row: type[TranscriptRow | ResponseRow],
+    row: type[TranscriptRow | ResponseRow | ConversationRow],
     conditions: Sequence[ColumnElement[bool]],
     record: Callable[[str, int], AuditRecord],
+    *,
+    beneath: InstrumentedAttribute[str] | None = None,
 ) -> int:
-    """Delete all rows that match, some at a time, and return how many.
+    """Delete all rows that match, some at a time, with those that name them in `beneath`, and return how many.
 
     Of each organisation one audit record, which `record` makes of it and a count, says how many are gone, at every moment.
     """
@@ -87,8 +90,10 @@ async def erase(
         chosen = select(row.id, row.organization_id).where(*conditions).limit(_AT_ONCE)
         async with database.write() as session:
             found = (await session.execute(chosen)).all()
-            if found:
-                await session.execute(delete(row).where(row.id.in_([one.id for one in found])))
+            ids = [one.id for one in found]
+            if beneath is not None:
+                await session.execute(delete(beneath.class_).where(beneath.in_(ids)))
+            await session.execute(delete(row).where(row.id.in_(ids)))
             for organization, count in Counter(one.organization_id for one in found).items():
                 known = records.get(organization)
                 if known is None:

@@ -240,6 +240,16 @@ class GatewayMetrics:
         self.in_flight: Gauge = registry.gauge(
             "sluice_gateway_in_flight_requests", "Requests that are being answered now."
         )
+        self.finishing: Gauge = registry.gauge(
+            "sluice_gateway_finishing_answers",
+            "Whole answers that nobody waits for and that are still read for their tokens.",
+        )
+        self.given_up: Counter = registry.counter(
+            "sluice_gateway_given_up_answers_total",
+            "Whole answers that nobody waited for, by what is known of their tokens: counted by the provider, estimated (it was not waited "
+            "for to its end), failed (the provider failed or refused, which costs nothing).",
+            ("outcome",),
+        )
         self.clients_left: Counter = registry.counter(
             "sluice_gateway_clients_left_total",
             "Connections that were closed because the client sent no more of a request (body), or took nothing of its answer (answer).",

@@ -44,6 +44,16 @@ class Settings(ServiceSettings):
         gt=0,
         description="seconds after which a client is left that sends no more of its request, or takes nothing of its answer; a body may take longer that comes with 1 KiB a second or more",
     )
+    given_up_s: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="seconds for which a whole answer that nobody waits for any more is still read, since its provider charges for it and "
+        "its tokens are told at its end; 0 closes it at once and charges what it can have come to",
+    )
+    given_up_answers: int = Field(
+        100, ge=0, le=100_000, description="such answers of one process at once; more are closed at once and charged so"
+    )
     trace_ratio_direct: float = Field(
         0.01,
         ge=0,

@@ -275,6 +275,8 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                     max_body_bytes=settings.max_body_bytes,
                     max_form_bytes=settings.max_upload_bytes,
                     client_patience_s=settings.client_patience_s,
+                    given_up_s=settings.given_up_s,
+                    given_up_answers=settings.given_up_answers,
                     private_links=settings.private_links,
                     link_hosts=frozenset(host.lower() for host in settings.link_hosts),
                     user_types=user_types,

@@ -61,6 +61,10 @@ class Metrics:
         self.caption_failures: Counter = registry.counter(
             "sluice_retrieval_caption_failures_total", "Images that the vision model did not describe in time"
         )
+        self.transcription_failures: Counter = registry.counter(
+            "sluice_retrieval_transcription_failures_total",
+            "Parts of recordings that the speech model did not read in time",
+        )
         self.resent: Counter = registry.counter(
             "sluice_retrieval_ingest_resent_total", "Ingest jobs that the sweep sent to the queue"
         )

@@ -75,6 +75,25 @@ class RetrievalSettings(ServiceSettings):
     caption_timeout_s: float = Field(
         20.0, gt=0, le=300, description="an image stays without a caption when the model has not answered after so long"
     )
+    transcription_url: str = Field(
+        "",
+        description="base URL of a speech model's API, which ends in /v1 (POST /audio/transcriptions): recordings and videos are read; empty: none",
+    )
+    transcription_model: str = Field(
+        "", description="the speech model that writes down what is said in recordings and videos"
+    )
+    transcription_api_key: SecretStr = Field(SecretStr(""), description="its API key, if it asks for one")
+    transcription_timeout_s: float = Field(
+        180.0, gt=0, le=3600, description="seconds that a part of a recording, of ten minutes at most, may take"
+    )
+    transcription_max_bytes: int = Field(25_000_000, ge=100_000, description="largest file that the speech model takes")
+    max_recording_bytes: int = Field(100 * 1024 * 1024, ge=1, description="largest recording or video")
+    video_pictures: int = Field(
+        60,
+        ge=0,
+        le=1000,
+        description="pictures of a video, ten seconds or more apart, that the vision model of `caption_url` describes; 0: none",
+    )
     image_embedding_url: str = Field(
         "",
         description="base URL of a multimodal embedding model's API, which ends in /v1 (POST /embeddings); empty: none",

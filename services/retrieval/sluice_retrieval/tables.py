@@ -65,6 +65,7 @@ class DocumentRow(Base):
     details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
     space: Mapped[str] = mapped_column(String(300), default="")
     ready_at: Mapped[float] = mapped_column(Float, default=0.0)
+    transcribed_s: Mapped[float | None] = mapped_column(Float)
 
 
 class SpaceRow(Base):
@@ -116,6 +117,29 @@ class ImageRow(Base):
     hash: Mapped[str] = mapped_column(String(16))
     thumbnail: Mapped[bytes] = mapped_column(LargeBinary)
     space: Mapped[str] = mapped_column(String(300), default="")
+
+
+class RecordingRow(Base):
+    """A recording that was sent as a document, until it is read; `filename` is what it was called."""
+
+    __tablename__ = "document_recordings"
+
+    document_id: Mapped[str] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True)
+    filename: Mapped[str] = mapped_column(String(500))
+    raw: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class RecordingPartRow(Base):
+    """What a model heard in a part of a recording, or `seen` in a video, until all of it is read; `lines` are start, end and text."""
+
+    __tablename__ = "document_recording_parts"
+
+    document_id: Mapped[str] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True)
+    seen: Mapped[bool] = mapped_column(Boolean, primary_key=True)
+    start_s: Mapped[float] = mapped_column(Float, primary_key=True)
+    until_s: Mapped[float] = mapped_column(Float)
+    ended: Mapped[bool] = mapped_column(Boolean)
+    lines: Mapped[list[list[Any]]] = mapped_column(JSON)
 
 
 class AttributeRow(Base):

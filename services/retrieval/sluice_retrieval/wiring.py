@@ -36,7 +36,7 @@ from sluice_retrieval.domain.bm25 import Bm25Parameters
 from sluice_retrieval.domain.dispatch import Dispatch
 from sluice_retrieval.domain.embedding import Embedder
 from sluice_retrieval.domain.errors import RerankerNotConfigured, RewriterNotConfigured
-from sluice_retrieval.domain.extraction import Extractor, FileSource
+from sluice_retrieval.domain.extraction import Extractor, FileSource, Sizes
 from sluice_retrieval.domain.fusion import Fusion
 from sluice_retrieval.domain.image_vectors import ImageEmbedder, ImageIndexer
 from sluice_retrieval.domain.ingest import AWAY, Ingestor
@@ -44,11 +44,12 @@ from sluice_retrieval.domain.moving import Mover
 from sluice_retrieval.domain.openai import EmbeddingLimits
 from sluice_retrieval.domain.points import OwnedVectorStore, VectorStore
 from sluice_retrieval.domain.questions.understanding import LanguageTeller, Rewriter
+from sluice_retrieval.domain.recordings import Listener
 from sluice_retrieval.domain.rerank import Reranker
 from sluice_retrieval.domain.spaces import EverySpace, Models, Spaces
 from sluice_retrieval.domain.sweep import Sweep
 from sluice_retrieval.domain.tables import TableEngine
-from sluice_retrieval.extractor_wiring import open_extractor
+from sluice_retrieval.extractor_wiring import open_readers
 from sluice_retrieval.judges_wiring import open_rerankers, open_rewriter
 from sluice_retrieval.metrics import IngestMetrics, Metrics, MoveMetrics
 from sluice_retrieval.settings import RetrievalSettings
@@ -67,6 +68,7 @@ from sluice_retrieval.store.images import Images
 from sluice_retrieval.store.jobs import IngestJobs
 from sluice_retrieval.store.library import Library
 from sluice_retrieval.store.memories import Memories
+from sluice_retrieval.store.recordings import KeptRecordings
 from sluice_retrieval.store.spaces import SpaceRecords
 
 _log = logging.getLogger(__name__)
@@ -120,6 +122,11 @@ class Deps:
     async def vectors_of(self, space: str) -> OwnedVectorStore:
         """Return the vectors of a space; of the one that answers now for none."""
         return await self.spaces.of(space) if space else self.vectors
+
+    @property
+    def sizes(self) -> Sizes:
+        """How many bytes files may have."""
+        return _sizes(self.settings)
 
     @property
     def searched_by(self) -> str:
@@ -236,7 +243,7 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
             space_records=records,
             answering=answering,
             models=models,
-            extractor=open_extractor(settings, metrics, stack),
+            extractor=open_readers(settings, metrics, stack).extractor,
             dispatch=dispatch,
             sending=sending,
             removing=removing,
@@ -307,6 +314,7 @@ async def open_worker(
             for space in (await records.ids_by_status()).get("active", ()):
                 await (await spaces.of(space)).ping()
 
+        readers = open_readers(settings, metrics, stack)
         yield WorkerDeps(
             ingestor=Ingestor(
                 record=IngestJobs(database, settings.max_attempts),
@@ -317,8 +325,9 @@ async def open_worker(
                 observer=IngestMetrics(metrics),
                 lease_s=settings.lease_s,
                 files=_sources(platform, settings, stack),
-                extractor=open_extractor(settings, metrics, stack),
+                extractor=readers.extractor,
                 languages=Languages(),
+                listener=Listener(readers.recordings, KeptRecordings(database)),
             ),
             registry=registry,
             probes={"sql": database.ping, "vector_store": answered},
@@ -359,7 +368,11 @@ def _sources(platform: PlatformSettings, settings: RetrievalSettings, stack: Asy
     transport = AiohttpTransport()
     stack.push_async_callback(transport.close)
     url = platform.service_url("gateway")
-    return GatewayFiles(transport, url, _tokens(platform), settings.max_document_bytes, settings.file_timeout_s)
+    return GatewayFiles(transport, url, _tokens(platform), _sizes(settings), settings.file_timeout_s)
+
+
+def _sizes(settings: RetrievalSettings) -> Sizes:
+    return Sizes(settings.max_recording_bytes, settings.max_document_bytes)
 
 
 def _tokens(platform: PlatformSettings) -> ServiceTokens:

@@ -1,6 +1,7 @@
 """The HTTP client of all typed clients: service token, trace, deadline, retries and a circuit breaker."""
 
 import asyncio
+import io
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from sluice.telemetry.tracing import Tracing, inject
 Answer = TypeVar("Answer", bound=BaseModel)
 _RETRIED_STATUS = frozenset({502, 503})
 _CONNECT_S = 2.0
+_LARGE = 1 << 20  # written piece by piece, so that the loop goes on beside it
 _SAFE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _BY_STATUS: Mapping[int, type[SluiceError]] = {
     400: BadRequest,
@@ -88,7 +90,7 @@ class AiohttpTransport:
                 method,
                 url,
                 headers=headers,
-                data=body,
+                data=body if body is None or len(body) < _LARGE else io.BytesIO(body),
                 timeout=timeout,
                 allow_redirects=False,
                 proxy=proxy_for(url),

@@ -24,10 +24,11 @@ class ItemPage(Reply):
 
 
 class ResponsesDeleted(Reply):
-    """How many responses were deleted."""
+    """How many responses were deleted, and how many conversations with all their items."""
 
     object: Literal["responses.deleted"] = "responses.deleted"
     deleted: int
+    conversations: int = 0
 
 
 class Conversation(Reply):

@@ -11,7 +11,7 @@ from sluice.contracts.memories import FoundMemory, MemoryUse
 from sluice.contracts.questions import QueryUnderstanding, Understood
 from sluice.contracts.searching import Attributes, Query, RankingControl, SearchMode
 from sluice.contracts.tables import ComputedFigure
-from sluice.contracts.vector_files import ChunkingStrategyChoice, FileCounts, StoreExpiry, TextPart
+from sluice.contracts.vector_files import ChunkingStrategyChoice, FileCounts, StoreExpiry, TextPart, TranscribedSeconds
 from sluice.contracts.vector_ranking import CaptionsChoice, KeywordsChoice, MetricChoice, VectorMetric
 
 DocumentStatus = Literal["queued", "processing", "ready", "failed", "cancelled"]
@@ -42,11 +42,13 @@ DOCUMENT_FORMATS = {
     "csv": "csv tsv",
     "subtitles": "vtt srt",
     "image": "png jpg jpeg webp gif",
+    "recording": "mp3 mpga wav m4a flac ogg webm mp4 mov mkv mpeg mpg",
 }
 """The formats of files that can be ingested, with the endings of their names."""
 DOCUMENT_SUFFIXES = {f".{ending}": name for name, endings in DOCUMENT_FORMATS.items() for ending in endings.split()}
 _VERSION = "opaque; another one once a document of the searched stores, one of their settings or a model or setting of the service has changed"
 _DEGRADED = "what was asked for and was away: the chat model that rewrites, or the model that reranks; rules and features stood in"
+_TIME = "where in the recording or video it is said or seen, of recordings and subtitles"
 _UNCHANGED = "`known_version` still holds: nothing was searched, and the earlier answer is still right"
 
 
@@ -143,6 +145,7 @@ class Document(Reply):
         int, Field(description="chunks in the index so far; searches show none until all are")
     ] = 0
     planned_chunks: Annotated[int | None, Field(description="chunks to index; null until the text was cut")] = None
+    transcribed_s: TranscribedSeconds = None
     created_at: int
     metadata: Attributes = {}
 
@@ -196,6 +199,13 @@ class Explanation(Reply):
     ] = None
 
 
+class TimeSpan(Reply):
+    """From which second of a recording to which other one; the end is null where it is not known."""
+
+    start_s: int
+    end_s: int | None = None
+
+
 class MatchedChunk(Reply):
     """A chunk that was found inside what is given."""
 
@@ -228,6 +238,7 @@ class SearchHit(Reply):
         Field(description="with `parent`: the chunks that were found in this text, best first"),
     ] = ()
     thumbnail: Annotated[str | None, Field(description="path of a small WebP, where the document is an image")] = None
+    time: Annotated[TimeSpan | None, Field(description=_TIME)] = None
 
 
 class SearchReply(Reply):
@@ -289,6 +300,7 @@ class Citation(Reply):
     ] = None
     file_id: Annotated[str, Field(description="the file, or the document's id if it was added as text")] = ""
     attributes: Annotated[Attributes, Field(description="the document's metadata")] = {}
+    time: Annotated[TimeSpan | None, Field(description=_TIME)] = None
 
 
 class ContextReply(Reply):

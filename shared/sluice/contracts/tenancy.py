@@ -149,7 +149,7 @@ class Deleted(Reply):
     keys_revoked: int = 0
 
 
-AuditTarget = Literal["organization", "team", "api_key", "price", "transcripts", "responses"]
+AuditTarget = Literal["organization", "team", "api_key", "price", "transcripts", "responses", "conversations"]
 AuditVerb = Literal["create", "change", "rotate", "revoke", "delete"]
 AuditActor = Literal["administrator", "api_key"]
 

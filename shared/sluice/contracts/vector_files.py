@@ -108,6 +108,14 @@ class LastError(Reply):
     message: str
 
 
+TranscribedSeconds = Annotated[
+    float | None,
+    Field(
+        description="seconds of a recording that were written down so far, and its length at the end; null for other documents"
+    ),
+]
+
+
 class VectorStoreFile(Reply):
     """A file of a vector store; documents that were added as text are files too, under their document's id."""
 
@@ -123,6 +131,7 @@ class VectorStoreFile(Reply):
     filename: str
     indexed_chunks: int = 0
     planned_chunks: int | None = None
+    transcribed_s: TranscribedSeconds = None
     chunking_strategy: Annotated[
         ChunkingStrategyChoice, Field(description="`static` if the file was added with one; `other`: the store's")
     ] = ChunkingStrategyChoice(type="other")

@@ -17,5 +17,7 @@ MetricChoice = Annotated[VectorMetric, Field(description=METRIC)]
 KeywordsChoice = Annotated[KeywordWeighting, Field(description=KEYWORDS)]
 CaptionsChoice = Annotated[
     bool,
-    Field(description="let the vision model, where one is configured, describe images that come without a caption"),
+    Field(
+        description="let the models that describe images and write down recordings, where they are configured, see and hear what is in the store"
+    ),
 ]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import httpx
 import redis
 
-from sluice.contracts.routing import SNAPSHOT_KEY, Deployment, Model, Policy, Route, RoutingSnapshot
+from sluice.contracts.routing import SNAPSHOT_KEY, Deployment, Model, ModelKind, Policy, Route, RoutingSnapshot
 from sluice.settings import PlatformSettings
 from sluice.testing import (
     ServiceProcess,
@@ -105,7 +105,12 @@ class Retrieval:
         return found
 
     def gateway(
-        self, provider_url: str, model: str, policies: Sequence[Policy] = (), routes: Sequence[Route] = ()
+        self,
+        provider_url: str,
+        model: str,
+        policies: Sequence[Policy] = (),
+        routes: Sequence[Route] = (),
+        kind: ModelKind = "chat",
     ) -> Gateway:
         """Start a gateway that knows one model, and return it with an API key of the same tenant."""
         port = int(self.platform.service_url("gateway").rpartition(":")[2])
@@ -113,7 +118,7 @@ class Retrieval:
         snapshot = RoutingSnapshot(
             version=1,
             published_at=time.time(),
-            models=(Model(name=model, deployments=(place,)),),
+            models=(Model(name=model, kind=kind, deployments=(place,)),),
             policies=tuple(policies),
             routes=tuple(routes),
         )

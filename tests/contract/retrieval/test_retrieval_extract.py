@@ -173,15 +173,25 @@ async def test_each_format_becomes_markdown_that_names_its_pages_slides_and_shee
         FileFormat.XLSX: "# Sheet Prices\n\n- Item; Euro; Since\n\n- Item: Bolt; Euro: 2; Since: 2026-03-01\n\n- Item: Nut; Euro: 1.5\n\n"
         "# Sheet Empty\n",
         FileFormat.CSV: "- name; age\n\n- name: Ada; age: 36\n\n- name: Bob; age: 41; extra\n",
-        FileFormat.SUBTITLES: "## 0:00:01\n\nAda: Welcome & good morning. We test the pump.\n\n## 0:00:33\n\nThe valve opens and goes on and on\n\n"
-        "## 1:02:03\n\n# closes at 9 < 10.\n".replace("\n# closes", "\n\\# closes"),
+        FileFormat.SUBTITLES: "## 0:00:01 – 0:00:09\n\nAda: Welcome & good morning. We test the pump.\n\n## 0:00:33 – 0:01:20\n\nThe valve opens and goes on and on\n\n"
+        "## 1:02:03 – 1:02:05\n\n# closes at 9 < 10.\n".replace("\n# closes", "\n\\# closes"),
     }
+
+
+async def test_a_page_of_deeply_nested_elements_is_read_whole_or_refused_for_that() -> None:
+    def nested(depth: int) -> bytes:
+        return b"<p>before</p>" + b"<div>" * depth + b"inside" + b"</div>" * depth + b"<p>after</p>"
+
+    parse = extractor()
+    assert await parse.extract(nested(1000), FileFormat.HTML) == "before\n\ninside\n\nafter\n"
+    with pytest.raises(DocumentUnreadable, match="too deep in each other"):
+        await parse.extract(nested(50_000), FileFormat.HTML)
 
 
 async def test_subtitles_of_subrip_are_read_and_others_refused() -> None:
     parse = extractor()
     old = "1\r\n00:00:05,100 --> 00:00:07,000\r\n{\\an8}<i>Größe</i> zählt.\r\n\r\n2\r\n00:00:07,000 --> 00:00:09,000\r\n\r\n".encode()
-    assert await parse.extract(b"\xef\xbb\xbf" + old, FileFormat.SUBTITLES) == "## 0:00:05\n\nGröße zählt.\n"
+    assert await parse.extract(b"\xef\xbb\xbf" + old, FileFormat.SUBTITLES) == "## 0:00:05 – 0:00:07\n\nGröße zählt.\n"
     for wrong, reason in (
         (b"WEBVTT\n\nNOTE nothing is said\n", "no subtitles"),
         (b"WEBVTT\n\n00:01.000 --> 00:02.000\n<i></i>\n", "no subtitles"),

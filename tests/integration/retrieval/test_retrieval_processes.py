@@ -269,7 +269,7 @@ def test_a_folder_is_ingested_and_only_what_changed_is_sent_again(shared: Any, t
     assert "0 documents sent, 2 unchanged, 1 deleted" in third.stdout
     assert {item["name"] for item in shared.documents(store)} == {"guide.md", "drafts/plan.txt"}
     assert isinstance(ingest("--metadata", "year").exception, CommandFailed)
-    (folder / "late.txt").write_text("This one is not waited for.")
+    (folder / "late.txt").write_text(long_text(160))  # not ready by the time that the broken one is refused
     late = ingest("--wait", "0.000001")
     assert "1 documents were not indexed within 0 s" in str(late.exception)
     assert "broken.pdf" in str(late.exception)  # what failed is told all the same

@@ -13,14 +13,19 @@ from sluice.contracts.retrieval import ChunkingOptions, Document, VectorStore
 from sluice.contracts.searching import Attributes, SearchFilter
 from sluice.contracts.vector_files import StoreExpiry, VectorStoreUpdate
 from sluice.db import Database, open_database
+from sluice.errors import DependencyUnavailable
 from sluice.testing import platform_settings
 from sluice_retrieval.__main__ import MIGRATIONS
 from sluice_retrieval.domain.errors import DocumentNotFound, StoreExpired, StoreNotFound
+from sluice_retrieval.domain.extraction import Source
 from sluice_retrieval.domain.library import DocumentDetails, Done, Job
 from sluice_retrieval.domain.points import Selector
+from sluice_retrieval.domain.recordings import Heard, Part
+from sluice_retrieval.domain.timed import Line
 from sluice_retrieval.store.files import Files, NewFile
 from sluice_retrieval.store.jobs import IngestJobs
 from sluice_retrieval.store.library import Library
+from sluice_retrieval.store.recordings import KeptRecordings
 from sluice_retrieval.store.spaces import SpaceRecords
 from sluice_retrieval.tables import DocumentRow
 
@@ -491,3 +496,44 @@ async def test_small_documents_are_taken_together_and_made_ready_together(librar
     store = await library.store("acme", "vs_1", NOW)
     assert (store.file_counts.completed, store.chunks) == (2, 2)  # the newer a.txt has taken the older one's place
     assert [one.selector.document_id for one in await jobs.removals(9)] == ["doc_1"]
+
+
+async def test_parts_of_a_recording_are_kept_whoever_has_the_claim_and_forgotten_with_its_text(
+    library: Library, database: Database
+) -> None:
+    jobs, kept = IngestJobs(database, max_attempts=5), KeptRecordings(database)
+    row = Document(
+        id="doc_1",
+        vector_store_id="vs_1",
+        name="talk",
+        media_type="text/markdown",
+        status="queued",
+        bytes=3,
+        chunks=0,
+        created_at=int(NOW),
+    )
+    await library.add_document("acme", row, "", NOW, recording=Source("talk.wav", b"\x00\xff\x01"))
+    job = await jobs.claim("acme", "doc_1", NOW, NOW + 10)
+    assert isinstance(job, Job)
+    assert (job.recorded, await kept.source("doc_1")) == (True, Source("talk.wav", b"\x00\xff\x01"))
+    said = Part((Line(0.0, 2.5, "hello"),), 60.0, ended=False)
+    await kept.keep("doc_1", 0.0, said, seen=False, until=NOW + 20)
+    await jobs.release(job, NOW, counted=False)
+    rest = Part((), 75.0, ended=True)
+    await kept.keep("doc_1", 60.0, rest, seen=False, until=NOW + 30)  # paid for, although the claim was lost
+    assert await jobs.claim("acme", "doc_1", NOW + 25, NOW + 40) == "busy"
+    shown = Part((Line(3.0, 3.0, "A wall.", seen=True),), 10.0, ended=True)
+    await kept.keep("doc_1", 0.0, shown, seen=True, until=NOW + 30)
+    assert await kept.heard("doc_1") == Heard((said, rest), (shown,))
+    assert (await library.document("acme", "vs_1", "doc_1")).transcribed_s == 75.0
+    await jobs.keep_text(job, "text", "text/markdown", "0" * 64)
+    assert await kept.heard("doc_1") == Heard()
+    with pytest.raises(DocumentNotFound):
+        await kept.source("doc_1")
+    await jobs.finish([Done(job, 1, 1, {"en"})], now=NOW)
+    with pytest.raises(DependencyUnavailable):
+        await kept.keep("doc_1", 75.0, rest, seen=False, until=NOW + 50)
+    assert (await library.document("acme", "vs_1", "doc_1")).status == "ready"
+    await library.remove_document("acme", "vs_1", "doc_1")
+    with pytest.raises(DocumentNotFound):
+        await kept.keep("doc_1", 75.0, rest, seen=False, until=NOW + 50)

@@ -29,17 +29,18 @@ from sluice_gateway.dataplane.errors import (
     mistake,
     starting,
 )
+from sluice_gateway.dataplane.finishing import Finishing
 from sluice_gateway.dataplane.form import Form, read_form
 from sluice_gateway.dataplane.keeping import keep, keeping_of
 from sluice_gateway.dataplane.lease_keeper import LeaseKeeper
 from sluice_gateway.dataplane.limiter import Limiter, Queueing
-from sluice_gateway.dataplane.listing import MODELS, listed
+from sluice_gateway.dataplane.listing import MODELS, tell
 from sluice_gateway.dataplane.media import units_of
 from sluice_gateway.dataplane.moderation import Moderate, admit_moderation
 from sluice_gateway.dataplane.plan import Stages, together
 from sluice_gateway.dataplane.quality import count_quality
 from sluice_gateway.dataplane.repeats import Repeats
-from sluice_gateway.dataplane.sending import refuse, send_json
+from sluice_gateway.dataplane.sending import refuse
 from sluice_gateway.dataplane.short_way import Client
 from sluice_gateway.dataplane.spans import Spans, attributes_of, name_of, outcome_of
 from sluice_gateway.dataplane.stages.admit import (
@@ -68,7 +69,6 @@ from sluice_gateway.dataplane.stages.structured import Structured
 from sluice_gateway.dataplane.stages.use_cache import Caching
 from sluice_gateway.dataplane.structure import STRUCTURED, structure_of
 from sluice_gateway.dataplane.table import (
-    CHAT,
     ENDPOINTS,
     MODERATIONS,
     RESPONSES,
@@ -114,7 +114,8 @@ class DataPlane:
         self.leases = LeaseKeeper(deps.leases, deps.clock, deps.metrics)
         queueing = Queueing(deps.options.limit_queue, deps.options.limit_queue_wait_s)
         self.limits = Limiter(self.leases, deps.clock, deps.metrics, queueing, deps.options.unpriced_models)
-        self._dispatch = Dispatch(deps, self.attempts, self.limits)
+        self.finishing = Finishing(deps, self.attempts, self.limits)
+        self._dispatch = Dispatch(deps, self.attempts, self.limits, self.finishing)
         self._structured = Structured(deps, self.limits, self._dispatch)
         self._upstreams = Upstreams(deps.options, self.turn)
         self._compiler = Compiler(
@@ -153,6 +154,7 @@ class DataPlane:
     async def close(self) -> None:
         """Close all upstream connections."""
         self._disconnects.close()
+        self.finishing.close()
         await self._upstreams.close()
         self.spans.flush()
 
@@ -285,16 +287,7 @@ class DataPlane:
 
     async def _list(self, path: str, scope: Scope, send: Send) -> None:
         started = self.clock.monotonic()
-        heads = read_heads(scope["headers"])
-        headers: Headers = [(b"x-request-id", heads.request_id.encode())]
-        try:
-            key = authenticate(self._deps.keys, heads.authorization, self.clock.now(), "read")
-            said, status = scope.get("query_string", b""), 200
-            body = listed(self._table, key, path, scope["method"], query=said, anthropic=bool(heads.anthropic))
-            await send_json(send, status, headers, body)
-        except ApiError as exc:
-            await refuse(send, CHAT, exc, headers)
-            status = exc.status
+        status = await tell(self._deps.keys, self._table, path, scope, send, self.clock.now())
         self._other.observe(MODELS, status, self.clock.monotonic() - started)
 
     async def run(self, ctx: RequestContext) -> None:
@@ -444,6 +437,9 @@ class DataPlane:
 
     def record_anyway(self, ctx: RequestContext) -> None:
         """Record a request whose end is settled already: a journal that refuses changes nothing about it."""
+        if ctx.given_up is not None:
+            ctx.given_up.end(self.clock.monotonic())
+            return
         try:
             record(ctx, self._deps.usage, self.clock.monotonic())
         except DependencyUnavailable:

@@ -4,8 +4,8 @@ Both ask the database. What comes of it is a request like any other, with its wh
 """
 
 import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -20,7 +20,15 @@ from sluice_gateway.dataplane.keeping import added_to
 from sluice_gateway.dataplane.sending import refuse
 from sluice_gateway.dataplane.short_way import Plane
 from sluice_gateway.dataplane.table import Endpoint, Table
-from sluice_gateway.domain.responses import Item, StoredResponse, history, items_of, said_again, shortened
+from sluice_gateway.domain.responses import (
+    Item,
+    ResponsesKept,
+    StoredResponse,
+    history,
+    items_of,
+    said_again,
+    shortened,
+)
 
 _PROMPT = b'"prompt"'
 _PREVIOUS, _CONVERSATION = "previous_response_id", "conversation"
@@ -28,6 +36,42 @@ _NAMES = re.compile(rb'"(?:prompt|previous_response_id|conversation|truncation)"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BYTES_PER_TOKEN = 3  # of what is cut away for lack of room: rather a little too much
 _ROOM_FOR_ANSWER = 1024
+Found = TypeVar("Found")
+
+
+class _Named(NamedTuple):
+    # A field that names something kept, and what is told when that is not to be had.
+    field: str
+    what: str
+    several: str
+    instead: str
+    none_kept: str
+    gone: type[InvalidRequest | NotThere]
+    not_found: str
+    lost: str
+
+
+_RESPONSE = _Named(
+    _PREVIOUS,
+    "a response, such as the `id` of the last one",
+    "Kept responses",
+    "Send the whole conversation as `input`.",
+    "previous_response_not_found",
+    InvalidRequest,
+    "previous_response_not_found",
+    "Previous response with id '%s' not found: it, or one before it, was not kept, was deleted or has expired. "
+    "Send the whole conversation as `input`.",
+)
+_JOINED = _Named(
+    _CONVERSATION,
+    "a conversation; POST /v1/conversations begins one",
+    "Conversations",
+    "Send its messages as `input`.",
+    "store_not_allowed",
+    NotThere,
+    "conversation_not_found",
+    "Conversation with id '%s' not found: it was deleted, has expired, or is not yours.",
+)
 
 
 class Recalled(NamedTuple):
@@ -113,62 +157,39 @@ async def answer(
 
 
 async def _recall(plane: Plane, opened: Opened, fields: Fields) -> Recalled | None:
-    named = fields.get(_PREVIOUS)
-    if named is None:
-        return await _join(plane, opened, fields)
-    if type(named) is not str or not _ID.fullmatch(named):
-        raise wrong_value(_PREVIOUS, "must be the id of a response, such as the `id` of the last one.")
-    if fields.get(_CONVERSATION) is not None:
+    named, given = fields.get(_PREVIOUS), fields.get(_CONVERSATION)
+    if named is not None and given is not None:
         raise InvalidRequest(
             "`previous_response_id` and `conversation` cannot both be given. Leave one of them out.",
             param=_PREVIOUS,
             code="mutually_exclusive_parameters",
         )
-    if plane.responses is None:
-        raise InvalidRequest(
-            "`previous_response_id` names a response, and this gateway keeps none (SLUICE_GATEWAY_RESPONSES_KEEP_DAYS is 0). Send the whole conversation as `input`.",
-            param=_PREVIOUS,
-            code="previous_response_not_found",
-        )
-    try:
-        turns = await plane.responses.chain(opened.key.tenant, named)
-    except DependencyUnavailable as exc:
-        raise Unavailable("Kept responses cannot be read now. Try again in a few seconds.") from exc
-    if turns is None:
-        raise InvalidRequest(
-            f"Previous response with id '{named}' not found: it, or one before it, was not kept, was deleted or has expired. "
-            "Send the whole conversation as `input`.",
-            param=_PREVIOUS,
-            code="previous_response_not_found",
-        )
-    return Recalled(_own(fields), history(turns.turns), turns.whole, turns.turns, previous=named)
+    if named is not None:
+        turns = await _looked_up(plane, _RESPONSE, named, lambda kept, one: kept.chain(opened.key.tenant, one))
+        return Recalled(_own(fields), history(turns.turns), turns.whole, turns.turns, previous=named)
+    if given is not None:
+        named = given.get("id") if type(given) is dict else given
+        found = await _looked_up(plane, _JOINED, named, lambda kept, one: kept.said(opened.key.tenant, one))
+        said = said_again(one.item for one in found.items)
+        return Recalled(_own(fields), said, found.whole, conversation=named)
+    return None
 
 
-async def _join(plane: Plane, opened: Opened, fields: Fields) -> Recalled | None:
-    given = fields.get(_CONVERSATION)
-    if given is None:
-        return None
-    named = given.get("id") if type(given) is dict else given
+async def _looked_up(
+    plane: Plane, kind: _Named, named: object, look: Callable[[ResponsesKept, str], Awaitable[Found | None]]
+) -> Found:
     if type(named) is not str or not _ID.fullmatch(named):
-        raise wrong_value(_CONVERSATION, "must be the id of a conversation; POST /v1/conversations begins one.")
+        raise wrong_value(kind.field, f"must be the id of {kind.what}.")
     if plane.responses is None:
-        raise InvalidRequest(
-            "`conversation` names one, and this gateway keeps none (SLUICE_GATEWAY_RESPONSES_KEEP_DAYS is 0). Send its messages as `input`.",
-            param=_CONVERSATION,
-            code="store_not_allowed",
-        )
+        none = f"`{kind.field}` names one, and this gateway keeps none (SLUICE_GATEWAY_RESPONSES_KEEP_DAYS is 0). {kind.instead}"
+        raise InvalidRequest(none, param=kind.field, code=kind.none_kept)
     try:
-        found = await plane.responses.said(opened.key.tenant, named)
+        found = await look(plane.responses, named)
     except DependencyUnavailable as exc:
-        raise Unavailable("Conversations cannot be read now. Try again in a few seconds.") from exc
+        raise Unavailable(f"{kind.several} cannot be read now. Try again in a few seconds.") from exc
     if found is None:
-        raise NotThere(
-            f"Conversation with id '{named}' not found: it was deleted, has expired, or is not yours.",
-            param=_CONVERSATION,
-            code="conversation_not_found",
-        )
-    said = said_again(one.item for one in found.items)
-    return Recalled(_own(fields), said, found.whole, conversation=named)
+        raise kind.gone(kind.lost % named, param=kind.field, code=kind.not_found)
+    return found
 
 
 def _own(fields: Fields) -> list[Item]:

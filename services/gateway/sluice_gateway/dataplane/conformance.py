@@ -13,7 +13,7 @@ import orjson
 
 from sluice_gateway import nesting
 from sluice_gateway.dataplane.errors import InvalidRequest
-from sluice_gateway.dataplane.structure import Structure, TextForm, Tools
+from sluice_gateway.dataplane.structure import Structure, TextForm, Tools, is_gbnf
 from sluice_gateway.domain.xml_form import NotOfTheForm, NoXmlForm, form_of
 
 Code = Literal["structured_output_invalid", "structured_output_incomplete", "tool_call_invalid"]
@@ -229,7 +229,7 @@ def _grammar(grammar: str) -> str:
     from llguidance import LLMatcher  # noqa: PLC0415 - as above
     from llguidance.gbnf_to_lark import gbnf_to_lark  # noqa: PLC0415 - as above
 
-    if "::=" in grammar:
+    if is_gbnf(grammar):
         try:
             grammar = gbnf_to_lark(grammar)
         except Exception as exc:  # it raises bare ones, such as for a rule that is not there

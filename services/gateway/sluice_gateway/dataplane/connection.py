@@ -10,18 +10,18 @@ from typing import Protocol, cast
 
 import httptools
 
+from sluice_gateway.dataplane.chunked import are_chunks
 from sluice_gateway.dataplane.known_head import HeadMemory
 from sluice_gateway.dataplane.stream import PlainStream
 from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.turn import Turn
-from sluice_gateway.dataplane.upstream import EVENT_STREAMS, Call, Reason, Receiver, UpstreamReply
+from sluice_gateway.dataplane.upstream import EVENT_STREAMS, Call, Reason, Receiver, Rest, UpstreamReply
 
 _JOIN_LIMIT = 64 * 1024
 _HEAD_END = b"\r\n\r\n"
-_LAST = b"\r\n0\r\n\r\n"
 _OK = 200
 _NEVER = float("inf")
-_MANY_CHUNKS = 4096  # so much at once is left to the parser, which is faster then
+_CLAIM_S = 1.0  # how long the rest of a call waits to be taken
 
 
 class Owner(Protocol):
@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
         if due < self._armed:
             self._armed = due
             self._limits.at(due, self._on_limit)
-        call.on_cancel(self._cancelled)
+        call.carrier = self
         if len(call.body) < _JOIN_LIMIT:
             self._turn.write(transport, head + call.body)
         else:
@@ -187,7 +187,7 @@ class Connection(asyncio.Protocol):
             sink = stream.sink
             if self._between and sink is not None:  # the parser is between two chunks; one more comes with most reads
                 end = data.find(b"\r\n", 1, 8)
-                whole = data[:end] == b"%x" % (len(data) - end - 4) or _are_chunks(data, 0)
+                whole = data[:end] == b"%x" % (len(data) - end - 4) or are_chunks(data, 0)
                 if whole and sink.chunks(data):
                     stream.active = True
                     return
@@ -220,7 +220,7 @@ class Connection(asyncio.Protocol):
             self._keep = False
         if self._opening and self._chunked:
             head = data.find(_HEAD_END)
-            self._between = head >= 0 and _are_chunks(data, head + len(_HEAD_END))
+            self._between = head >= 0 and are_chunks(data, head + len(_HEAD_END))
         if self._complete and begins and self._says_enough:
             self._pool.heads.learn(data, self._content_type, self._loop.time())
         self._hand_on()
@@ -302,7 +302,7 @@ class Connection(asyncio.Protocol):
             stream.feed(self._joined())
         if self._complete and self._stream is stream:
             self._stream = None
-            self._call.on_cancel(None)
+            self._call.carrier = None
             self._release(paused=stream.paused)
             stream.end()
 
@@ -317,7 +317,7 @@ class Connection(asyncio.Protocol):
         stream = self._stream = PlainStream(self, self._loop)
         call = self._call
         receiver = self._forget()
-        call.on_cancel(self._cancelled)
+        call.carrier = self
         if self._parts:
             self._watch(call, stream)
         else:  # engines send the head at once, and the first event when there is one
@@ -330,7 +330,7 @@ class Connection(asyncio.Protocol):
         receiver, self._receiver = self._receiver, None
         assert receiver is not None
         self._used = True
-        self._call.on_cancel(None)
+        self._call.carrier = None
         return receiver
 
     def _release(self, *, paused: bool) -> None:
@@ -357,7 +357,7 @@ class Connection(asyncio.Protocol):
         """Close the connection if it still carries this stream."""
         if self._stream is stream:
             self._stream = None
-            self._call.on_cancel(None)
+            self._call.carrier = None
             self.discard()
 
     def unwatch(self, stream: PlainStream) -> None:
@@ -370,8 +370,26 @@ class Connection(asyncio.Protocol):
         stream.look = stream.close
         self._limits.at(self._loop.time() + seconds, stream.look)
 
-    def _cancelled(self) -> None:
-        self._fail("cancelled")
+    def cancel(self) -> None:
+        """Nobody waits for the call that is carried: a stream is closed, a whole answer left to whoever takes its rest."""
+        self._leave("cancelled")
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long for the rest of the call that is carried."""
+        due = self._due = self._loop.time() + seconds
+        if due < self._armed:
+            self._armed = due
+            self._limits.at(due, self._on_limit)
+
+    def _leave(self, reason: Reason) -> None:
+        receiver, call = self._receiver, self._call
+        if receiver is None or type(receiver) is Rest:
+            self._fail(reason)
+            return
+        call.carrier = None
+        self._receiver = call.rest = Rest(self)
+        self.wait(_CLAIM_S)
+        receiver.failed(reason)
 
     def _timed_out(self) -> None:
         # One look for many calls: it is not set anew with each of them.
@@ -379,7 +397,7 @@ class Connection(asyncio.Protocol):
         if self._receiver is None:
             return
         if self._loop.time() >= self._due:
-            self._fail("timeout")
+            self._leave("timeout")
         else:
             self._armed = self._due
             self._limits.at(self._due, self._on_limit)
@@ -420,28 +438,3 @@ class Connection(asyncio.Protocol):
             return
         stream.active = False
         self._watch(call, stream)
-
-
-def _are_chunks(data: bytes, at: int) -> bool:
-    # Whether all from a place on is whole chunks (RFC 9112, 7.1) without extensions, none of them the last one.
-    length = len(data)
-    if length - at > _MANY_CHUNKS:
-        return False
-    end = data.find(b"\r\n", at, at + 8)
-    if data[at:end] == b"%x" % (length - end - 4) and data.endswith(b"\r\n"):
-        return length > end + 4  # one chunk, as in most reads
-    if data.endswith(_LAST):
-        return False
-    while at < length:
-        end = data.find(b"\r\n", at, at + 8)
-        digits = data[at:end]
-        if end < 0 or not digits.isalnum() or digits[1:2] in (b"x", b"X"):  # which Python reads as well
-            return False
-        try:
-            size = int(digits, 16)
-        except ValueError:
-            return False
-        at = end + size + 4
-        if not size or at > length or data[at - 2 : at] != b"\r\n":
-            return False
-    return True

@@ -47,8 +47,23 @@ class Keeping(Protocol):
     conversation: str | None
 
 
+class GivenUp(Protocol):
+    """What is left of a request whose answer nobody waits for."""
+
+    def end(self, now: float) -> None:
+        """Note that the request has ended otherwise: it is recorded as soon as its counts are known."""
+        ...
+
+
 class Race(Protocol):
-    """The calls of a request to several deployments at once."""
+    """The calls of a request to several deployments at once; when it is `over`, those that are left have lost.
+
+    `second` says that a second one was made, and reserved for.
+    """
+
+    calls: dict[DeploymentState, Call]
+    second: bool
+    over: bool
 
     def joined(self, state: DeploymentState, call: Call) -> None:
         """Note the call to a deployment."""
@@ -229,6 +244,9 @@ class RequestContext:
     race: Race | None = None
     lost_tokens = 0
     lost_money = 0
+    # finishing: the answer that nobody waits for and that is still read for its counts; whether those stay unknown
+    given_up: GivenUp | None = None
+    uncounted = False
     # respond, settle
     answering = False
     usage: Usage | None = None

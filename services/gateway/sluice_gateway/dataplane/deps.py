@@ -46,6 +46,8 @@ class Options:
     stage_timeout_s: float = 5.0
     watch_disconnect_after_s: float = 0.2
     client_patience_s: float = 60.0
+    given_up_s: float = 60.0
+    given_up_answers: int = 100
     # Together with the word that is being written they stay within 160 characters, 40 tokens: so much of a stream waits at most.
     guard_window_chars: int = 144
     guard_holdback_chars: int = 96

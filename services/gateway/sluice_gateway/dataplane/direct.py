@@ -7,8 +7,6 @@ sent to the client then.
 
 from typing import Any, cast
 
-import orjson
-
 from sluice.errors import DependencyUnavailable
 from sluice_gateway.dataplane import beforehand
 from sluice_gateway.dataplane.answers import (
@@ -23,7 +21,6 @@ from sluice_gateway.dataplane.answers import (
     stream_broken,
     unaccounted,
     wants_sluice_object,
-    with_citations,
 )
 from sluice_gateway.dataplane.asgi import Headers, Receive, Send
 from sluice_gateway.dataplane.context import Heads, Opened, RequestContext
@@ -36,7 +33,7 @@ from sluice_gateway.dataplane.sse import DONE, EventTooLong, StreamPiece, Stream
 from sluice_gateway.dataplane.stages.attempt import AttemptFailed, failed
 from sluice_gateway.dataplane.stages.cache_wish import Wish
 from sluice_gateway.dataplane.stages.record import record
-from sluice_gateway.dataplane.stages.settle import price_of, take_counts
+from sluice_gateway.dataplane.stages.settle import price_of, take_counts, whole_body, written
 from sluice_gateway.dataplane.stages.use_cache import Ready, head_of_hit
 from sluice_gateway.dataplane.table import RESPONSES, Endpoint, ModelEntry
 from sluice_gateway.dataplane.upstream import DirectStream, Reason, UpstreamReply
@@ -120,9 +117,9 @@ class DirectRequest:
         """Give the answer that was accepted: it is recorded before."""
         plane, ctx, (found, body) = self._plane, self._ctx, self._found
         try:
-            if ctx.body.extension is not None:
-                body = orjson.dumps(with_citations(found, ctx))
             bill = record(ctx, plane.usage, plane.clock.monotonic())
+            if ctx.body.extension is not None or not bill.exact:
+                body = whole_body(ctx, found, body)
         except DependencyUnavailable:
             self._fail(ctx, unaccounted())
             return
@@ -135,18 +132,18 @@ class DirectRequest:
         self._client.refuse()
 
     def gone(self) -> None:
-        """The client has closed its connection: stop the upstream, and bill what it did."""
+        """The client has closed its connection: stop a stream, and bill what the upstream did."""
         if self._state is None or self._over:
             return
-        ctx = self._ctx
-        ctx.gone = True
-        stream, call = self._stream, ctx.call
+        ctx, state, stream = self._ctx, self._state, self._stream
+        call, ctx.gone = ctx.call, True
         self._end(ctx)
         if stream is not None:
             take_counts(ctx, self._scanner)
             stream.close()
         elif call is not None:
-            call.cancel()
+            call.cancel()  # its answer is read on, for its counts
+            self._plane.finishing.take(ctx, self._entry, state, call, "cancelled")
         self._plane.left(ctx)
         self._plane.count(ctx)
 
@@ -189,7 +186,8 @@ class DirectRequest:
         """Note that there will be no reply."""
         if self._over:
             return
-        ctx = self._ctx
+        ctx, state = self._ctx, cast("DeploymentState", self._state)
+        self._plane.finishing.take(ctx, self._entry, state, ctx.call, reason)
         meaning = self._plane.attempts.broken(ctx, reason)
         if isinstance(meaning, AttemptFailed):
             self._try_another(ctx, meaning)
@@ -348,6 +346,8 @@ class DirectRequest:
 
     def _answer(self, ctx: RequestContext, found: dict[str, Any], body: bytes) -> None:
         ctx.usage = usage_of(found)
+        if ctx.usage is None:
+            ctx.chunks = written(found)
         self._accept(ctx)
         self._found = found, body
         self._plane.turn.accepted(self)

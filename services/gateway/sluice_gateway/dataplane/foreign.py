@@ -291,7 +291,7 @@ class _Follower:
 
     def _cost(self) -> float | None:
         counts = self.usage
-        return None if self._price is None or counts is None else self._price(counts)
+        return None if self._price is None or counts is None else self._price(counts).cost_usd
 
     def feed(self, data: bytes) -> StreamPiece:
         """Take one read of the upstream."""

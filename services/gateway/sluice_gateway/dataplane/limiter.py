@@ -138,6 +138,19 @@ class Limiter:
         reservation.money += worst.money
         return True
 
+    def part(self, ctx: RequestContext, entry: ModelEntry, *, second: bool) -> Reservation | None:
+        """Return what is reserved for a call to this model that outlives the request; None without limits.
+
+        It comes out of the request's reservation where that holds a `second` one already (`again`), else on top of it, as far as there is
+        room: the request itself goes on, and what the call comes to is charged in any case.
+        """
+        if ctx.reservation is None:
+            return None
+        worst = _worst(ctx, entry, self._gate(ctx.key, ctx.at))
+        if second or self.again(ctx, entry):
+            return ctx.reservation.part(worst.tokens, worst.money)
+        return ctx.reservation.part(0, 0)
+
     def _is_unaffordable(self, model: ModelEntry | None, gate: _Gate) -> bool:
         # A budget cannot hold for what costs nobody knows how much.
         return model is not None and not model.priced and bool(gate.draws.money) and self._refuse_unpriced

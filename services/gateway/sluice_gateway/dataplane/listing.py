@@ -7,10 +7,14 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from sluice_gateway.dataplane.errors import UnknownModel, WrongMethod, starting, wrong_value
+from sluice_gateway.dataplane.asgi import Headers, Scope, Send
+from sluice_gateway.dataplane.context import read_heads
+from sluice_gateway.dataplane.errors import ApiError, UnknownModel, WrongMethod, starting, wrong_value
+from sluice_gateway.dataplane.sending import refuse, send_json
+from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.dataplane.stages.resolve import shown
-from sluice_gateway.dataplane.table import ModelEntry, RouteEntry, Table
-from sluice_gateway.domain.ports import KeyRecord
+from sluice_gateway.dataplane.table import CHAT, ModelEntry, RouteEntry, Table
+from sluice_gateway.domain.ports import KeyRecord, KeyRing
 from sluice_gateway.translate.shapes import Embedding
 
 MODELS = "/v1/models"
@@ -23,6 +27,20 @@ _PATHS = {
     "speech": "audio/speech",
     "transcription": "audio/transcriptions",
 }
+
+
+async def tell(keys: KeyRing, table: Table | None, path: str, scope: Scope, send: Send, now: float) -> int:
+    """Answer a request below `/v1/models`, and return the status."""
+    heads = read_heads(scope["headers"])
+    headers: Headers = [(b"x-request-id", heads.request_id.encode())]
+    try:
+        key = authenticate(keys, heads.authorization, now, "read")
+        query, anthropic = scope.get("query_string", b""), bool(heads.anthropic)
+        await send_json(send, 200, headers, listed(table, key, path, scope["method"], query=query, anthropic=anthropic))
+    except ApiError as exc:
+        await refuse(send, CHAT, exc, headers)
+        return exc.status
+    return 200
 
 
 def listed(

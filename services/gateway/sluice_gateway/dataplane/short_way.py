@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from sluice.clock import Clock
 from sluice_gateway.dataplane.context import Heads, Opened, RequestContext
 from sluice_gateway.dataplane.errors import ApiError
+from sluice_gateway.dataplane.finishing import Finishing
 from sluice_gateway.dataplane.limiter import Limiter
 from sluice_gateway.dataplane.repeats import Repeats
 from sluice_gateway.dataplane.spans import Spans
@@ -64,6 +65,7 @@ class Plane(Protocol):
     attempts: Attempts
     usage: UsageSink
     limits: Limiter
+    finishing: Finishing
     max_body_bytes: int
     direct: int
     caching: Caching

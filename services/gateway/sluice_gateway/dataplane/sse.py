@@ -28,7 +28,14 @@ class Usage(NamedTuple):
     final: bool = True
 
 
-Price = Callable[[Usage], float | None]
+class Told(NamedTuple):
+    """What the usage of an answer comes to: its cost, and the counts where they are others than the upstream reported."""
+
+    cost_usd: float | None
+    usage: Usage | None = None
+
+
+Price = Callable[[Usage], Told]
 """What counts come to, in dollars; None when nobody knows."""
 
 
@@ -134,10 +141,17 @@ def is_last(chunk: dict[str, Any]) -> bool:
     return not choices or any(isinstance(choice, dict) and choice.get("finish_reason") for choice in choices)
 
 
-def with_cost(chunk: dict[str, Any], cost_usd: float | None) -> dict[str, Any]:
+def with_cost(chunk: dict[str, Any], told: Told) -> dict[str, Any]:
     """Return a chunk whose usage also says what the answer costs."""
-    shown = None if cost_usd is None else round(cost_usd, 12)  # without the noise of binary fractions
-    return {**chunk, "usage": {**chunk["usage"], "sluice": {"cost_usd": shown}}}
+    shown = None if told.cost_usd is None else round(told.cost_usd, 12)  # without the noise of binary fractions
+    usage = chunk["usage"] if told.usage is None else counted(chunk["usage"], told.usage)
+    return {**chunk, "usage": {**usage, "sluice": {"cost_usd": shown}}}
+
+
+def counted(usage: dict[str, Any], whole: Usage) -> dict[str, Any]:
+    """Return the usage of an answer with other counts."""
+    prompt, completion = whole.prompt_tokens, whole.completion_tokens
+    return {**usage, "prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
 def carries(chunk: dict[str, Any]) -> bool:

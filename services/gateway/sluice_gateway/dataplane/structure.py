@@ -84,7 +84,7 @@ def in_terms_of(engine: str, structure: Structure, fields: Fields, kind: Kind) -
     """Return a request's fields in the terms of an engine (a deployment's `provider`); others get them as they came.
 
     Raises:
-        InvalidRequest: llama.cpp has no grammar for the regular expression.
+        InvalidRequest: llama.cpp has no grammar for the regular expression, or does not read this kind of grammar.
         NoXmlForm: the schema of the XML has none, which its check has told before.
     """
     form = structure.text
@@ -140,10 +140,20 @@ def _form_in_terms_of(engine: str, form: TextForm, fields: Fields, kind: Kind) -
     return {**out, "grammar": _grammar(form)}
 
 
+def is_gbnf(grammar: str) -> bool:
+    """Tell whether a text of a grammar is meant as GBNF, and not as Lark."""
+    return "::=" in grammar
+
+
 def _grammar(form: TextForm) -> str:
     if form.kind == "choice":
         return grammar_of_choice(form.rule)
     if form.kind == "grammar":
+        if not is_gbnf(form.rule):
+            raise wrong_value(
+                form.field,
+                "is no GBNF (`root ::= …`), which is what the engine of this model reads (llama.cpp). Write it so, or use another model.",
+            )
         return str(form.rule)
     if form.kind == "xml":
         return form_of(**form.rule).grammar()

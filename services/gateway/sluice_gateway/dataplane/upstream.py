@@ -19,14 +19,27 @@ class UpstreamError(Exception):
         self.reason: Reason = reason
 
 
+class Carrier(Protocol):
+    """The connection that carries a call at the moment."""
+
+    def cancel(self) -> None:
+        """Stop, or leave the rest to whoever takes it."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long for the rest."""
+        ...
+
+
 class Call:
     """One POST to an upstream; `headers` are those that not every call has.
 
     `timeout_s` bounds the wait for a whole answer, or for the first bytes of a stream, `idle_s` each pause inside a stream;
-    `deadline` (the loop's clock) bounds everything. `cancel` may be called at any time, from any callback.
+    `deadline` (the loop's clock) bounds everything. `cancel` may be called at any time, from any callback. `rest` is what is left of
+    a call that was sent and is waited for no longer, be it cancelled or out of time: it closes by itself unless somebody takes it.
     """
 
-    __slots__ = ("_abort", "body", "cancelled", "connect_timeout_s", "deadline", "headers", "idle_s", "path", "request_id",
+    __slots__ = ("body", "cancelled", "carrier", "connect_timeout_s", "deadline", "headers", "idle_s", "path", "request_id", "rest",
                  "timeout_s")  # fmt: skip
 
     def __init__(
@@ -49,17 +62,14 @@ class Call:
         self.deadline = deadline
         self.idle_s = timeout_s if idle_s is None else idle_s
         self.cancelled = False
-        self._abort: Callable[[], None] | None = None
+        self.carrier: Carrier | None = None
+        self.rest: Rest | None = None
 
     def cancel(self) -> None:
-        """Stop: the upstream's connection is closed, and whoever waits gets `UpstreamError("cancelled")`."""
+        """Wait no longer: whoever waits gets `UpstreamError("cancelled")`; the connection of a stream is closed."""
         self.cancelled = True
-        if self._abort is not None:
-            self._abort()
-
-    def on_cancel(self, abort: Callable[[], None] | None) -> None:
-        """Set what closes the connection that carries the call at the moment."""
-        self._abort = abort
+        if self.carrier is not None:
+            self.carrier.cancel()
 
 
 class FormCall(Call):
@@ -149,6 +159,53 @@ class Receiver(Protocol):
     def stale(self) -> None:
         """Note that the upstream had closed its kept connection before the call reached it: it can be sent again."""
         ...
+
+
+class Rest:
+    """The receiver of a reply that nobody waits for: it waits a second to be taken, and then as long as it is told to."""
+
+    __slots__ = ("_carrier", "_listener", "_outcome")
+
+    def __init__(self, carrier: Carrier) -> None:
+        self._carrier = carrier
+        self._listener: Callable[[UpstreamReply | Reason], None] | None = None
+        self._outcome: UpstreamReply | Reason | None = None
+
+    def take(self, seconds: float, listener: Callable[[UpstreamReply | Reason], None]) -> None:
+        """Wait so long; `listener` gets the whole reply, or why there is none, once, and at once if that is known already."""
+        if self._outcome is not None:
+            listener(self._outcome)
+            return
+        self._listener = listener
+        self._carrier.wait(seconds)
+
+    def close(self) -> None:
+        """Close the connection; nobody is told."""
+        self._listener = None
+        if self._outcome is None:
+            self._carrier.cancel()
+
+    def replied(self, reply: UpstreamReply) -> None:
+        """Take the reply; a stream was not asked for."""
+        if reply.stream is not None:
+            reply.stream.close()
+            self._tell("protocol")
+        else:
+            self._tell(reply)
+
+    def failed(self, reason: Reason) -> None:
+        """Note that there will be no reply."""
+        self._tell(reason)
+
+    def stale(self) -> None:
+        """Note that the call has not reached the upstream."""
+        self._tell("reset")
+
+    def _tell(self, outcome: UpstreamReply | Reason) -> None:
+        self._outcome = outcome
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener(outcome)
 
 
 class Upstream(Protocol):

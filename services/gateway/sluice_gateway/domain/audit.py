@@ -1,8 +1,8 @@
-"""The audit log: who changed what of organisations, teams, keys and prices, and who deleted transcripts or kept responses."""
+"""The audit log: who changed what of organisations, teams, keys and prices, and who deleted transcripts, kept responses or conversations."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sluice.contracts.tenancy import AuditActor, AuditRecord, AuditTarget, AuditVerb
 from sluice_gateway.domain.errors import OrganizationNotFound
@@ -85,10 +85,12 @@ class Trail:
         filters = {name: value for name, value in asdict(wanted).items() if value is not None}
         return self._deletion("transcripts", organization_id, {**filters, "deleted": deleted})
 
-    def responses_deleted(self, organization_id: str, wanted: ResponseFilter, deleted: int) -> AuditRecord:
-        """Return the record of a deletion of kept responses of one organisation: by which filters, and how many."""
+    def kept_deleted(
+        self, what: Literal["responses", "conversations"], organization_id: str, wanted: ResponseFilter, deleted: int
+    ) -> AuditRecord:
+        """Return the record of a deletion of kept responses, or conversations, of one organisation: by which filters, and how many."""
         filters = {name: value for name, value in wanted._asdict().items() if value is not None}
-        return self._deletion("responses", organization_id, {**filters, "deleted": deleted})
+        return self._deletion(what, organization_id, {**filters, "deleted": deleted})
 
     def _deletion(self, target: AuditTarget, organization_id: str, before: dict[str, Any]) -> AuditRecord:
         return AuditRecord(

@@ -311,6 +311,13 @@ class Reservation:
         self.tokens = tokens
         self.money = money
 
+    def part(self, tokens: int, money: int) -> "Reservation":
+        """Take so much out of it, at most what it has, into one of its own, which holds no place."""
+        tokens, money = min(self.tokens, tokens), min(self.money, money)
+        self.tokens -= tokens
+        self.money -= money
+        return Reservation(self.draws._replace(slots=()), tokens, money)
+
     def settle(self, tokens: int, money: int) -> None:
         """Give back what was not used, or take what was used beyond it."""
         draws = self.draws

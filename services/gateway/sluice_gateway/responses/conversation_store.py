@@ -4,15 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from sluice.contracts.paging import Order
 from sluice.db import Database
+from sluice_gateway.audit_store import erase
+from sluice_gateway.domain.audit import Trail
 from sluice_gateway.domain.conversations import Placed, Said, StoredConversation
 from sluice_gateway.domain.errors import ConversationItemNotFound, ConversationNotFound
-from sluice_gateway.responses.tables import ConversationItemRow, ConversationRow
+from sluice_gateway.domain.responses import ResponseFilter
+from sluice_gateway.responses.tables import ConversationItemRow, ConversationRow, ResponseRow
 
 
 class ConversationStore:
@@ -63,6 +66,16 @@ class ConversationStore:
                 delete(ConversationItemRow).where(ConversationItemRow.conversation_id == conversation_id)
             )
             await session.execute(delete(ConversationRow).where(ConversationRow.id == conversation_id))
+
+    async def delete_matching(self, wanted: ResponseFilter, trail: Trail) -> int:
+        """Erase all that match, with their items, and return how many; the audit log says so."""
+        return await erase(
+            self._database,
+            ConversationRow,
+            matching(ConversationRow, wanted),
+            lambda organization, count: trail.kept_deleted("conversations", organization, wanted, count),
+            beneath=ConversationItemRow.conversation_id,
+        )
 
     async def add_items(
         self, tenant: str, conversation_id: str, items: Sequence[Placed], now: float, expires_at: int
@@ -135,6 +148,20 @@ class ConversationStore:
         if not rows:
             raise ConversationItemNotFound(f"The conversation {conversation_id} has no item {item_id!r}.")
         return str(rows[0][0])
+
+
+def matching(row: type[ResponseRow | ConversationRow], wanted: ResponseFilter) -> list[ColumnElement[bool]]:
+    """Return what rows of kept responses or conversations have to be."""
+    found: list[ColumnElement[bool]] = []
+    if wanted.tenant is not None:
+        found.append(row.tenant == wanted.tenant)
+    if wanted.key_id is not None:
+        found.append(row.key_id == wanted.key_id)
+    if wanted.since is not None:
+        found.append(row.created_at >= wanted.since)
+    if wanted.until is not None:
+        found.append(row.created_at < wanted.until)
+    return found
 
 
 def append(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, cast, delete, literal, select, update
+from sqlalchemy import Integer, cast, delete, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -12,7 +12,7 @@ from sluice_gateway.audit_store import erase
 from sluice_gateway.domain.audit import Trail
 from sluice_gateway.domain.conversations import placed_by
 from sluice_gateway.domain.responses import MOST_TURNS, ROW, Chain, ResponseFilter, StoredResponse
-from sluice_gateway.responses.conversation_store import append
+from sluice_gateway.responses.conversation_store import append, matching
 from sluice_gateway.responses.tables import ResponseRow
 
 _COLUMNS = tuple(getattr(ResponseRow, name) for name in ROW)
@@ -102,22 +102,9 @@ class ResponseStore:
         return await erase(
             self._database,
             ResponseRow,
-            _conditions(wanted),
-            lambda organization, count: trail.responses_deleted(organization, wanted, count),
+            matching(ResponseRow, wanted),
+            lambda organization, count: trail.kept_deleted("responses", organization, wanted, count),
         )
-
-
-def _conditions(wanted: ResponseFilter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
-    if wanted.tenant is not None:
-        found.append(ResponseRow.tenant == wanted.tenant)
-    if wanted.key_id is not None:
-        found.append(ResponseRow.key_id == wanted.key_id)
-    if wanted.since is not None:
-        found.append(ResponseRow.created_at >= wanted.since)
-    if wanted.until is not None:
-        found.append(ResponseRow.created_at < wanted.until)
-    return found
 
 
 def _values(response: StoredResponse) -> dict[str, object]:

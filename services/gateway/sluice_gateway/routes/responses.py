@@ -119,16 +119,19 @@ class Which(Request):
     until: At | None = Field(None, alias="to")
 
 
-@admin.delete("", summary="Delete kept responses", responses=problem_responses(FilterMissing))
+@admin.delete("", summary="Delete kept responses and conversations", responses=problem_responses(FilterMissing))
 async def delete_responses(
     query: Annotated[Which, Query()], deps: DepsDep, trail: OperatorsTrailDep
 ) -> ResponsesDeleted:
-    """Delete all kept responses that match, such as those of a key; at least one filter is needed. The audit log says so."""
+    """Delete all kept responses that match, and all conversations that were begun so, such as those of a key; at least one filter is needed. The audit log says so."""
     if not query.model_fields_set:
         raise FilterMissing("Say which responses: `tenant`, `key_id`, `from` or `to`.")
     bound = trail.actor.tenant
     wanted = ResponseFilter(query.tenant if bound is None else bound, query.key_id, query.since, query.until)
-    return ResponsesDeleted(deleted=await deps.response_store.delete_matching(wanted, trail))
+    conversations = await deps.conversations.delete_matching(wanted, trail)
+    return ResponsesDeleted(
+        deleted=await deps.response_store.delete_matching(wanted, trail), conversations=conversations
+    )
 
 
 async def _one(deps: Deps, tenant: str, response_id: str) -> StoredResponse:

@@ -62,16 +62,19 @@ class Captioned:
         found = await self._inner.picture(raw, captioned=captioned)
         if captioned:
             return found
-        shown = f"data:image/webp;base64,{base64.b64encode(found.view).decode()}"
-        content = [{"type": "text", "text": _ORDER}, {"type": "image_url", "image_url": {"url": shown}}]
+        return found._replace(described=await self.describe(found.view))
+
+    async def describe(self, shown: bytes) -> str:
+        """Return what the model says of a WebP image; nothing if it did not answer with a text in time."""
+        url = f"data:image/webp;base64,{base64.b64encode(shown).decode()}"
+        content = [{"type": "text", "text": _ORDER}, {"type": "image_url", "image_url": {"url": url}}]
         asked = _Question(model=self._model, messages=[{"role": "user", "content": content}])
         try:
-            said = await self._endpoint.ask(asked, ChatAnswer, self._timeout_s, _caption)
+            return await self._endpoint.ask(asked, ChatAnswer, self._timeout_s, _caption)
         except (DependencyUnavailable, DeadlineExceeded, UpstreamFailed) as exc:
             _log.warning("an image stays without a caption: %s", exc.detail)
             self._failed()
-            return found
-        return found._replace(described=said)
+            return ""
 
 
 def _caption(answer: ChatAnswer) -> str:

@@ -10,9 +10,8 @@ from sluice.auth import ServiceTokens
 from sluice.clients.http import HttpAnswer, Transport
 from sluice.contracts.files import FileObject
 from sluice.errors import DeadlineExceeded, DependencyUnavailable, UpstreamFailed
-from sluice_retrieval.domain.documents import check_size
 from sluice_retrieval.domain.errors import DocumentNotFound
-from sluice_retrieval.domain.extraction import Source
+from sluice_retrieval.domain.extraction import Sizes, Source
 
 SUBJECT = "retrieval"
 
@@ -23,7 +22,7 @@ class GatewayFiles(NamedTuple):
     transport: Transport
     base_url: str
     tokens: ServiceTokens
-    max_bytes: int
+    sizes: Sizes
     timeout_s: float
 
     async def describe(self, tenant: str, file_id: str) -> tuple[str, int]:
@@ -34,9 +33,9 @@ class GatewayFiles(NamedTuple):
     async def read(self, tenant: str, file_id: str) -> Source:
         """Return a file's name and bytes."""
         file = await self._record(tenant, file_id)
-        check_size(file.bytes, self.max_bytes)
+        self.sizes.check(file.bytes, file.filename)
         raw = (await self._get(tenant, file_id, "/content")).body
-        check_size(len(raw), self.max_bytes)
+        self.sizes.check(len(raw), file.filename)
         return Source(file.filename, raw)
 
     async def _record(self, tenant: str, file_id: str) -> FileObject:

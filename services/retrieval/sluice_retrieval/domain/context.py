@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sluice.contracts.enhanced import InfoType
 from sluice.contracts.retrieval import Citation, ContextPlacement, ContextReply, ContextTemplate
+from sluice_retrieval.domain.recordings import time_of
 from sluice_retrieval.domain.search import Hit
 from sluice_retrieval.domain.tokens import TokenCounter, count_tokens
 
@@ -173,4 +174,5 @@ def _citation(index: int, entry: _Entry) -> Citation:
         start=passage.start,
         end=passage.start + len(entry.quote),
         quote=entry.quote,
+        time=time_of(passage.heading),
     )

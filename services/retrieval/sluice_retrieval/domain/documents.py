@@ -1,5 +1,7 @@
 """What may become a document."""
 
+from typing import Literal
+
 from sluice.contracts.retrieval import DocumentCreate
 from sluice_retrieval.domain.encodings import ONLY, text_of
 from sluice_retrieval.domain.errors import DocumentTooLarge, DocumentUnreadable
@@ -21,24 +23,27 @@ def decoded(raw: bytes, max_bytes: int) -> str:
         raise DocumentUnreadable(f"The file is not UTF-8 text: byte {exc.start} cannot be read. {ONLY}") from exc
 
 
-def check_size(size: int, max_bytes: int) -> None:
-    """Raise `DocumentTooLarge` if `size` is over the limit."""
+def check_size(size: int, max_bytes: int, limit: Literal["DOCUMENT", "RECORDING"] = "DOCUMENT") -> None:
+    """Raise `DocumentTooLarge` if `size` is over a limit."""
     if size > max_bytes:
         raise DocumentTooLarge(
-            f"The document has more than {max_bytes} bytes. Split it, or raise SLUICE_RETRIEVAL_MAX_DOCUMENT_BYTES."
+            f"The {limit.lower()} has more than {max_bytes} bytes. Split it, or raise SLUICE_RETRIEVAL_MAX_{limit}_BYTES."
         )
 
 
-def checked_bytes(document: DocumentCreate, max_bytes: int) -> int:
-    """Return the document's size in UTF-8 bytes if it can be ingested.
+def checked_bytes(document: DocumentCreate, max_bytes: int, recorded: int | None = None) -> int:
+    """Return the document's size in UTF-8 bytes if it can be ingested; a recording, which has no text yet, has its own.
 
     Raises:
         DocumentUnreadable: it is empty, or holds characters that are not text.
         DocumentTooLarge: it is over the limit.
     """
-    checked_text(document.text)
+    if recorded is None:
+        checked_text(document.text)
     texts = (value for value in document.metadata.values() if isinstance(value, str))
     check_plain(document.name, *document.metadata, *texts)
+    if recorded is not None:
+        return recorded
     size = len(document.text.encode())
     check_size(size, max_bytes)
     return size

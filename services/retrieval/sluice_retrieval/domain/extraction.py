@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple, Protocol
 
 from sluice.contracts.retrieval import DOCUMENT_SUFFIXES
+from sluice_retrieval.domain.documents import check_size
 from sluice_retrieval.domain.errors import DocumentTypeUnknown
 from sluice_retrieval.domain.images import PictureReader
 
@@ -22,6 +23,7 @@ class FileFormat(StrEnum):
     CSV = "csv"
     SUBTITLES = "subtitles"
     IMAGE = "image"
+    RECORDING = "recording"
 
 
 AS_TEXT = frozenset({FileFormat.PLAIN, FileFormat.MARKDOWN})
@@ -46,6 +48,18 @@ _BY_MEDIA_TYPE = {
     "application/x-subrip": FileFormat.SUBTITLES,
     **dict.fromkeys(("image/png", "image/jpeg", "image/webp", "image/gif"), FileFormat.IMAGE),
 }
+
+
+class Sizes(NamedTuple):
+    """How many bytes a file may have: a recording, and any other."""
+
+    recording: int
+    other: int
+
+    def check(self, size: int, filename: str) -> None:
+        """Raise `DocumentTooLarge` if a file of this name has too many bytes."""
+        recorded = _BY_SUFFIX.get(PurePosixPath(filename.lower()).suffix) is FileFormat.RECORDING
+        check_size(size, self.recording if recorded else self.other, "RECORDING" if recorded else "DOCUMENT")
 
 
 class Source(NamedTuple):
@@ -94,6 +108,7 @@ def format_of(filename: str, declared: str) -> FileFormat:
     found = by_name or _BY_MEDIA_TYPE.get(declared.split(";", maxsplit=1)[0].strip().lower())
     if found is None:
         raise DocumentTypeUnknown(
-            f"{filename or 'The file'} is of no supported type. Send text, Markdown, HTML, PDF, DOCX, PPTX, XLSX, CSV, JSON, code, subtitles (VTT, SRT), PNG, JPEG, WebP or GIF."
+            f"{filename or 'The file'} is of no supported type. Send text, Markdown, HTML, PDF, DOCX, PPTX, XLSX, CSV, JSON, code, subtitles (VTT, SRT), PNG, JPEG, WebP or GIF, or where a model writes down what is said: MP3, MP4, WAV, "
+            "M4A, FLAC, Ogg, WebM, MOV, MKV or MPEG."
         )
     return found

@@ -27,6 +27,7 @@ from sluice_retrieval.domain.language import ENGLISH, language_of
 from sluice_retrieval.domain.library import Done, IngestRecord, Job
 from sluice_retrieval.domain.points import Passage, Point, Selector, VectorStore
 from sluice_retrieval.domain.questions.understanding import LanguageTeller
+from sluice_retrieval.domain.recordings import Listener, TranscriptionFailed
 from sluice_retrieval.domain.spaces import Models, VectorSpaces
 from sluice_retrieval.domain.topics import topic_breaks
 
@@ -113,6 +114,7 @@ class Ingestor:
     files: FileSource
     extractor: Extractor
     languages: LanguageTeller
+    listener: Listener
     pace: Pace = field(default_factory=Pace)
     leaving: asyncio.Event = field(default_factory=asyncio.Event)
     cutting: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -173,7 +175,7 @@ class Ingestor:
         """Ingest small documents of one store, none of which was begun before, in one step."""
         started = self.clock.monotonic()
         job = jobs[0]
-        if any(one.space != job.space or one.chunking.strategy == "semantic" for one in jobs):
+        if any(one.space != job.space or one.chunking.strategy == "semantic" or one.recorded for one in jobs):
             raise _Alone
         embedder, vectors = self.models.of_space(job.space), await self.spaces.of(job.space)
         async with self.cutting:  # several threads at once would only take the interpreter from each other
@@ -214,7 +216,7 @@ class Ingestor:
             status = "failed"
         except AWAY as exc:
             _log.warning("document %s waits: %s", job.document_id, exc.detail)
-            await self._give_back([job], counted=False)
+            await self._give_back([job], counted=isinstance(exc, TranscriptionFailed))
             status = "retried"
         except BaseException:
             await self._give_back([job], counted=True)
@@ -224,7 +226,7 @@ class Ingestor:
         return status != "retried"
 
     async def _run(self, job: Job) -> int:
-        if job.file_id is not None:
+        if job.recorded or job.file_id is not None:
             job = await self._read(job)
         breaks: Sequence[int] = ()
         embedder, vectors = self.models.of_space(job.space), await self.spaces.of(job.space)
@@ -250,21 +252,30 @@ class Ingestor:
 
     async def _read(self, job: Job) -> Job:
         """Read the file of a document and keep its text."""
-        source = await self.files.read(job.tenant, job.file_id or "")
-        file_format = format_of(source.name, "")
+        if job.recorded:
+            source, file_format = await self.listener.record.source(job.document_id), FileFormat.RECORDING
+        else:
+            source = await self.files.read(job.tenant, job.file_id or "")
+            file_format = format_of(source.name, "")
         picture: Picture | None = None
         if file_format in AS_TEXT:
             text = decoded(source.raw, len(source.raw))
         elif file_format is FileFormat.IMAGE:
             picture = await self.extractor.picture(source.raw, captioned=bool(job.caption) or not job.describes)
             text = text_of(source.name, picture, job.caption)
+        elif file_format is FileFormat.RECORDING:
+            text = await self.listener.text(job, source, self._held_until, self.leaving)
         else:
             text = await self.extractor.extract(source.raw, file_format)
         media_type = PLAIN if file_format is FileFormat.PLAIN else MARKDOWN
         media_type = media_type if picture is None else picture.media_type
         checked_text(text)
-        await self.record.keep_text(job, text, media_type, hashlib.sha256(source.raw).hexdigest(), picture)
-        return job._replace(text=text, media_type=media_type, file_id=None)
+        sha256 = await asyncio.to_thread(lambda: hashlib.sha256(source.raw).hexdigest())
+        await self.record.keep_text(job, text, media_type, sha256, picture)
+        return job._replace(text=text, media_type=media_type, file_id=None, recorded=False)
+
+    def _held_until(self) -> float:
+        return self.clock.now() + self.lease_s
 
     async def _resumed(self, job: Job, prepared: Sequence[_Prepared], embedder: Embedder, vectors: VectorStore) -> int:
         """Return how many chunks an earlier run has indexed, if it cut and embedded the text just so."""

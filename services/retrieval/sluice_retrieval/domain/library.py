@@ -21,7 +21,7 @@ _LONGEST_PAUSE_S = 300.0
 class Job(NamedTuple):
     """A document that this worker has claimed; `average_terms` is over the chunks of its store, 0 while it is empty.
 
-    `space` is where its vectors go: that of the model that answers now. `again` says that an earlier run began it. A document with a `file_id` has no text until a run has read the file. An earlier run may have indexed the first `indexed` chunks of those that `plan` gives.
+    `space` is where its vectors go: that of the model that answers now. `again` says that an earlier run began it. A document with a `file_id` has no text until a run has read the file, nor has one that was `recorded`. An earlier run may have indexed the first `indexed` chunks of those that `plan` gives.
     """
 
     tenant: str
@@ -40,6 +40,7 @@ class Job(NamedTuple):
     again: bool = False
     ranking: Ranking = Ranking()
     describes: bool = True
+    recorded: bool = False
 
 
 class Done(NamedTuple):

@@ -1,5 +1,6 @@
 """Documents of a vector store."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -25,11 +26,11 @@ from sluice_retrieval.domain.errors import (
     StoreNotFound,
 )
 from sluice_retrieval.domain.library import Waiting
-from sluice_retrieval.routes.upload import read_document
+from sluice_retrieval.routes.upload import Reading, read_document
 from sluice_retrieval.wiring import DepsDep
 
 _GRACE_S = 5.0
-_FORMATS = "text, Markdown, code, JSON (all UTF-8), HTML, PDF, DOCX, PPTX, XLSX, CSV, subtitles (VTT, SRT), PNG, JPEG, WebP or GIF"
+_FORMATS = "text, Markdown, code, JSON (all UTF-8), HTML, PDF, DOCX, PPTX, XLSX, CSV, subtitles (VTT, SRT), PNG, JPEG, WebP or GIF; recordings and videos where a model hears them"
 _UPLOAD: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -76,10 +77,10 @@ async def add_document(store_id: str, request: Request, caller: CallerDep, deps:
 
     Once this is answered the document survives a crash, also when the queue is away: it is sent when the queue is back.
     """
-    limit = deps.settings.max_document_bytes
-    body, sha256, picture = await read_document(
-        request, limit, deps.extractor, lambda: deps.library.describes(caller.tenant, store_id)
-    )
+    settings = deps.settings
+    allowed = partial(deps.library.describes, caller.tenant, store_id)
+    reading = Reading(deps.sizes, deps.extractor, bool(settings.transcription_url), allowed)
+    body, sha256, picture, recording = await read_document(request, reading)
     now = deps.clock.now()
     document = Document(
         id=new_id("doc"),
@@ -87,13 +88,13 @@ async def add_document(store_id: str, request: Request, caller: CallerDep, deps:
         name=body.name,
         media_type=body.media_type if picture is None else picture.media_type,
         status="queued",
-        bytes=checked_bytes(body, limit),
+        bytes=checked_bytes(body, settings.max_document_bytes, None if recording is None else len(recording.raw)),
         sha256=sha256,
         chunks=0,
         created_at=int(now),
         metadata=body.metadata,
     )
-    await deps.library.add_document(caller.tenant, document, body.text, now + _GRACE_S, picture)
+    await deps.library.add_document(caller.tenant, document, body.text, now + _GRACE_S, picture, recording)
     deps.activity.touch(store_id, now)
     deps.sending.wake()
     deps.dispatch.tell(Waiting(caller.tenant, store_id, document.id))

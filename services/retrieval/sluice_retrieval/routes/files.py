@@ -26,7 +26,7 @@ from sluice.contracts.vector_files import (
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
 from sluice.ids import new_id
 from sluice_retrieval.domain.chunking import effective
-from sluice_retrieval.domain.documents import check_plain, check_size
+from sluice_retrieval.domain.documents import check_plain
 from sluice_retrieval.domain.errors import (
     BatchNotFound,
     DocumentNotFound,
@@ -35,8 +35,9 @@ from sluice_retrieval.domain.errors import (
     DocumentUnreadable,
     StoreNotFound,
 )
-from sluice_retrieval.domain.extraction import format_of
+from sluice_retrieval.domain.extraction import FileFormat, format_of
 from sluice_retrieval.domain.library import Waiting
+from sluice_retrieval.domain.recordings import check_heard
 from sluice_retrieval.store.files import NewFile
 from sluice_retrieval.wiring import Deps, DepsDep
 
@@ -179,8 +180,9 @@ async def add_entries(
     async def made(entry: BatchEntry) -> NewFile:
         async with slots:
             name, size = await deps.sources.describe(tenant, entry.file_id)
-        format_of(name, "")
-        check_size(size, deps.settings.max_document_bytes)
+        if format_of(name, "") is FileFormat.RECORDING:
+            check_heard(hears=bool(deps.settings.transcription_url), allowed=store.captions)
+        deps.sizes.check(size, name)
         attributes = entry.attributes or {}
         check_plain(name, *attributes, *(value for value in attributes.values() if isinstance(value, str)))
         chunking = chunking_of(entry.chunking_strategy, store.chunking)

@@ -24,6 +24,7 @@ from sluice_retrieval.domain.errors import RerankerNotConfigured, RewriterNotCon
 from sluice_retrieval.domain.library import DocumentDetails
 from sluice_retrieval.domain.memory_blocks import MemoryBlock, memory_block
 from sluice_retrieval.domain.metrics import METRICS, distance_of
+from sluice_retrieval.domain.recordings import time_of
 from sluice_retrieval.domain.search import Hit, Place
 from sluice_retrieval.domain.tokens import count_tokens
 from sluice_retrieval.domain.tool_blocks import ToolBlocks, tool_blocks
@@ -211,6 +212,7 @@ def _hit(hit: Hit, details: DocumentDetails, *, explain: bool) -> SearchHit:
         thumbnail=thumbnail_of(passage.store_id, passage.document_id)
         if details.media_type.startswith("image/")
         else None,
+        time=time_of(passage.heading),
     )
 
 

@@ -221,6 +221,7 @@ def _file_of(row: DocumentRow) -> VectorStoreFile:
         "filename": row.name,
         "indexed_chunks": row.indexed or 0,
         "planned_chunks": row.planned,
+        "transcribed_s": row.transcribed_s,
         "chunking_strategy": _chunking_of(row.chunking),
     }
     return VectorStoreFile.model_validate(values)

@@ -30,6 +30,7 @@ from sluice_retrieval.domain.library import Claim, Done, Job, Removal, Waiting, 
 from sluice_retrieval.domain.metrics import ranking_named
 from sluice_retrieval.domain.points import Selector
 from sluice_retrieval.store.images import image_row
+from sluice_retrieval.store.recordings import forget
 from sluice_retrieval.store.versions import bump
 from sluice_retrieval.tables import DocumentRow, RemovalRow, SpaceRow, StoreRow, TextRow
 
@@ -95,6 +96,7 @@ class IngestJobs:
                 f"Ingestion was begun {row.attempts} times in a row and got nowhere. Split the document and try again."
             )
             session.add(_removal(row))
+            forget(session, row.id)
             return "spent"
         row.status, row.attempts, row.next_send_at = "processing", row.attempts + 1, until
         row.not_before = until + pause_s(row.attempts)  # if this run dies without a word
@@ -137,6 +139,7 @@ class IngestJobs:
             )
             if changed.first() is not None:
                 await session.merge(TextRow(document_id=job.document_id, text=text))
+                await session.run_sync(forget, job.document_id)
                 if picture is not None:
                     await session.merge(image_row(job.document_id, picture))
 
@@ -163,6 +166,7 @@ class IngestJobs:
                 update(DocumentRow).where(DocumentRow.id == job.document_id).values(status="failed", error=error)
             )
             session.add(_removal_of(job))
+            await session.run_sync(forget, job.document_id)
 
     async def release(self, job: Job, next_send_at: float, *, counted: bool) -> None:
         """Put the document back in the queue."""
@@ -353,6 +357,7 @@ def _job(row: DocumentRow, chunking: ChunkingOptions, text: str | None, average:
         file_id=row.file_id if text is None else None,
         caption=caption_in(row.details),
         again=row.attempts > 1,
+        recorded=text is None and row.file_id is None,
     )
 
 

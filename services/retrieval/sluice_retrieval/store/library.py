@@ -37,6 +37,7 @@ from sluice.contracts.searching import SearchFilter
 from sluice.contracts.vector_files import FileCounts, StoreExpiry, VectorStoreUpdate
 from sluice.db import AsyncSession, Database, ReadSession
 from sluice_retrieval.domain.errors import DocumentNotFound, StoreExpired, StoreNotFound
+from sluice_retrieval.domain.extraction import Source
 from sluice_retrieval.domain.images import Picture
 from sluice_retrieval.domain.library import DocumentDetails
 from sluice_retrieval.domain.metrics import Ranking, ranking_named
@@ -44,7 +45,7 @@ from sluice_retrieval.domain.points import Scope
 from sluice_retrieval.store.filters import Shape, attribute_rows, matches, shape_of, values_of
 from sluice_retrieval.store.images import image_row
 from sluice_retrieval.store.versions import bump
-from sluice_retrieval.tables import DocumentRow, RemovalRow, StoreRow, TextRow
+from sluice_retrieval.tables import DocumentRow, RecordingRow, RemovalRow, StoreRow, TextRow
 
 READY: DocumentStatus = "ready"
 UNFINISHED = ("queued", "processing")
@@ -174,9 +175,18 @@ class Library:
             session.add(RemovalRow(tenant=tenant, store_id=store_id))
 
     async def add_document(
-        self, tenant: str, document: Document, text: str, next_send_at: float, picture: Picture | None = None
+        self,
+        tenant: str,
+        document: Document,
+        text: str,
+        next_send_at: float,
+        picture: Picture | None = None,
+        recording: Source | None = None,
     ) -> None:
-        """Record a document and its text as queued, and what was read of an image; raises `StoreExpired` for a store whose time is over."""
+        """Record a document and its text as queued, and what was read of an image; of a recording the file in place of a text.
+
+        Raises `StoreExpired` for a store whose time is over.
+        """
         async with self._database.write() as session:
             await require_living_store(session, tenant, document.vector_store_id, document.created_at)
             session.add(
@@ -198,7 +208,10 @@ class Library:
                 )
             )
             await session.flush()
-            session.add(TextRow(document_id=document.id, text=text))
+            if recording is None:
+                session.add(TextRow(document_id=document.id, text=text))
+            else:
+                session.add(RecordingRow(document_id=document.id, filename=recording.name[:500], raw=recording.raw))
             if picture is not None:
                 session.add(image_row(document.id, picture))
             session.add_all(attribute_rows(document.id, document.vector_store_id, document.metadata))
@@ -369,6 +382,7 @@ def _document_of(row: DocumentRow) -> Document:
             "planned_chunks": row.planned,
             "created_at": int(row.created_at),
             "metadata": row.details,
+            "transcribed_s": row.transcribed_s,
         }
     )
 

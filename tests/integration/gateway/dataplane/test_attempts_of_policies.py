@@ -40,7 +40,7 @@ async def world(
     first: Behaviour, of_model: AttemptPolicy, of_route: AttemptPolicy | None = None
 ) -> AsyncIterator[World]:
     policies = (Policy(name="m", attempts=of_model), Policy(name="r", attempts=of_route))
-    parts = Parts(router=Router(model="small"), options=Options(trace_ratio_direct=0.0, cooldown_s=0.0))
+    parts = Parts(router=Router(model="small"), options=Options(trace_ratio_direct=0.0, cooldown_s=0.0, given_up_s=0.0))
     async with (
         Provider(first) as one,
         Provider() as two,

@@ -115,6 +115,23 @@ async def test_a_stream_without_counts_is_counted_by_its_chunks(provider: Provid
     assert event.completion_tokens in range(9, 12)
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["long way", "short way"])
+async def test_a_whole_answer_without_counts_is_charged_by_its_size(
+    again: bool, provider: Provider, client: httpx.AsyncClient
+) -> None:
+    text = "The quick brown fox. " * 20
+    async with serving(Parts(), snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
+        if again:  # the first opens a connection
+            await client.post(gateway.url + CHAT, json={"model": "small", "messages": MESSAGES})
+        provider.default = Behaviour(text=text, usage=False)
+        answer = await client.post(gateway.url + CHAT, json={"model": "small", "messages": MESSAGES})
+        await settled(gateway.parts)
+    event = gateway.parts.usage.events[-1]
+    assert "usage" not in answer.json(), "what the provider did not tell is not made up"
+    assert (event.tokens_exact, event.prompt_tokens > 0) == (False, True)
+    assert len(text) // 4 <= event.completion_tokens <= len(text) // 4 + 1
+
+
 async def test_completions_and_embeddings(provider: Provider) -> None:
     routing = snapshot(
         model("small", deployment("d1", provider.base_url)),

@@ -52,6 +52,9 @@ async def warm(provider: Provider, parts: Parts | None = None, *more: Any, **cha
         gateway.plane.coroutines = 0
         yield gateway
         states = [state for entry in gateway.plane._table.models.values() for state in entry.deployments]
+        async with asyncio.timeout(10):
+            while len(gateway.plane.finishing):
+                await asyncio.sleep(0.01)
         assert [state.in_flight for state in states] == [0] * len(states)
         assert gateway.plane.direct == 0
 
@@ -135,7 +138,8 @@ async def test_a_client_that_leaves_a_stream_is_billed_and_its_upstream_closed_a
 
 
 async def test_a_client_that_leaves_before_the_answer_frees_the_upstream(provider: Provider) -> None:
-    async with warm(provider) as gateway:
+    options = Options(trace_ratio_direct=0.0, given_up_s=0.0)
+    async with warm(provider, Parts(options=options, plane=CountingPlane)) as gateway:
         provider.default = Behaviour(stall_s=5.0)
         _, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rsplit(":", 1)[1]))
         writer.write(request(BODY))

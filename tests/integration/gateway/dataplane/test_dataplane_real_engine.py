@@ -57,11 +57,19 @@ async def test_an_answer_and_a_stream_are_billed_as_the_engine_counts(engine: st
     assert all(event.tokens_exact and event.status == "ok" for event in parts.usage.events)
 
 
+def counts_of(answer: httpx.Response) -> dict[str, Any]:
+    """Return the usage that an answer tells, a stream at its end."""
+    if not answer.text.startswith("data:"):
+        return dict(answer.json()["usage"])
+    chunks = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
+    return next(chunk["usage"] for chunk in reversed(chunks) if chunk.get("usage"))
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_every_one_of_several_answers_is_billed(stream: bool, engine: str) -> None:
     """llama.cpp counts the first answer alone, so that the others would cost nothing."""
     place = deployment("d1", engine, upstream_model="smollm2", timeout_s=60, provider="llamacpp")
-    parts = Parts()
+    parts, shown = Parts(), []
     async with serving(parts, snapshot(model("small", place))) as gateway, httpx.AsyncClient() as client:
         for path, asked in (
             (CHAT, {"messages": MESSAGES, "n": 2}),
@@ -69,15 +77,21 @@ async def test_every_one_of_several_answers_is_billed(stream: bool, engine: str)
             ("/v1/completions", {"prompt": ["Once upon"]}),
         ):
             body = {"model": "small", "max_tokens": 3, "ignore_eos": True, "stream": stream, **asked}
+            if stream:
+                body["stream_options"] = {"include_usage": True}
             answer = await client.post(
                 gateway.url + path, json=body, headers={"authorization": "Bearer sk-test"}, timeout=60
             )
             assert answer.status_code == 200, answer.text
+            shown.append(counts_of(answer))
     several, prompts, one = parts.usage.events
     assert (several.completion_tokens, several.tokens_exact) == (6, False)
     assert (prompts.completion_tokens, prompts.tokens_exact) == (6, False)
     assert prompts.prompt_tokens > 2 * one.prompt_tokens
     assert (one.completion_tokens, one.tokens_exact) == (3, True)
+    for event, usage in zip(parts.usage.events, shown, strict=True):
+        assert (usage["prompt_tokens"], usage["completion_tokens"]) == (event.prompt_tokens, event.completion_tokens)
+        assert usage["total_tokens"] == event.prompt_tokens + event.completion_tokens
 
 
 @pytest.mark.parametrize(
@@ -204,6 +218,23 @@ async def test_a_client_that_leaves_frees_the_engine(engine: str) -> None:
     event = parts.usage.events[0]
     assert (event.status, event.tokens_exact) == ("cancelled", False)
     assert 3 < event.completion_tokens < 1500
+
+
+async def test_a_whole_answer_that_its_client_gives_up_is_charged_as_the_engine_counts(engine: str) -> None:
+    parts = Parts()
+    async with serving(parts, routing(engine)) as gateway:
+        body = {"model": "small", "messages": MESSAGES, "max_tokens": 120, "ignore_eos": True}
+        async with httpx.AsyncClient(timeout=0.5, headers={"authorization": "Bearer sk-test"}) as client:
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post(gateway.url + CHAT, json=body)
+        async with asyncio.timeout(50):
+            while not parts.usage.events:
+                await asyncio.sleep(0.02)
+        async with httpx.AsyncClient(timeout=60, headers={"authorization": "Bearer sk-test"}) as client:
+            patient = (await client.post(gateway.url + CHAT, json=body)).json()["usage"]
+    event = parts.usage.events[0]
+    assert (event.status, event.completion_tokens, event.tokens_exact) == ("cancelled", 120, True)
+    assert (event.prompt_tokens, event.completion_tokens) == (patient["prompt_tokens"], patient["completion_tokens"])
 
 
 SCHEMA = {

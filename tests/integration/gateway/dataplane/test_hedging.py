@@ -1,4 +1,7 @@
-"""Requests that ask a second deployment when the first takes long: who answers, what it costs, and what is stopped."""
+"""Requests that ask a second deployment when the first takes long: who answers, what it costs, and what is stopped.
+
+The gateway is set to read no answer on that nobody waits for.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -51,7 +54,7 @@ async def world(*, limited: bool = False, spare: str | None = None, **changes: A
     if limited:
         level = limits(max_concurrent=10, budget_per_day_usd=1.0, tokens_per_minute=1_000_000)
         keys = Keys({b"Bearer sk-test": KeyRecord("key_1", "tenant-a", "test", limits=(level,))})
-    parts = Parts(keys=keys, options=Options(trace_ratio_direct=0.0, cooldown_s=0.0))
+    parts = Parts(keys=keys, options=Options(trace_ratio_direct=0.0, cooldown_s=0.0, given_up_s=0.0))
     async with (
         Provider(SLOW) as first,
         Provider() as second,
@@ -95,7 +98,8 @@ async def test_the_second_answers_and_the_first_is_stopped_and_counted(stream: b
         assert (lost.deployment, lost.status, lost.error_code) == ("d1", "cancelled", "hedge_lost")
         assert lost.request_id == f"{won.request_id}-hedge"
         assert lost.event_id != won.event_id
-        assert (lost.prompt_tokens > 0, lost.completion_tokens, lost.tokens_exact) == (True, 0, False)
+        assert (lost.prompt_tokens > 0, lost.tokens_exact) == (True, False)
+        assert lost.completion_tokens == 0 if stream else 0 < lost.completion_tokens <= 50
         assert on.hedges("won") == 1
         draws = on.served.plane.limits._gates["key_1"].draws
         (money,), (slot,) = draws.money, draws.slots

@@ -5,6 +5,7 @@ import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
@@ -113,12 +114,22 @@ async def test_they_go_with_time_with_their_organisation_and_on_demand(pair: Pai
 
         url = f"{pair.urls[0]}/admin"
         assert (await http.delete(f"{url}/responses", headers=admin_headers())).status_code == 422
+        message: Any = {"type": "message", "role": "user", "content": "I am Ann."}
+        talks = [await mine.conversations.create(items=[message, message]) for _ in range(2)]
+        spared = await theirs.conversations.create(items=[message])
         gone = await http.delete(f"{url}/responses", params={"tenant": "acme"}, headers=admin_headers())
-        assert gone.json() == {"object": "responses.deleted", "deleted": 3}
-        audit = (await http.get(f"{url}/audit", params={"target": "responses"}, headers=admin_headers())).json()["data"]
-        assert [record["before"] for record in audit] == [{"tenant": "acme", "deleted": 3}]
+        assert gone.json() == {"object": "responses.deleted", "deleted": 3, "conversations": 2}
+        for target, count in (("responses", 3), ("conversations", 2)):
+            audit = (await http.get(f"{url}/audit", params={"target": target}, headers=admin_headers())).json()["data"]
+            assert [record["before"] for record in audit] == [{"tenant": "acme", "deleted": count}]
         with pytest.raises(openai.NotFoundError):
             await mine.responses.retrieve(second.id)
+        for talk in talks:
+            with pytest.raises(openai.NotFoundError):
+                await mine.conversations.retrieve(talk.id)
+        with closing(sqlite3.connect(tmp_path / "gateway.sqlite")) as rows:
+            left = rows.execute("SELECT DISTINCT conversation_id FROM conversation_items").fetchall()
+        assert left == [(spared.id,)], "items go with their conversation"
 
         found = (await http.get(f"{url}/organizations", headers=admin_headers())).json()["data"]
         owner = next(one["id"] for one in found if one["tenant"] == "other")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sluice_gateway.dataplane.dialling import Origin
 from sluice_gateway.dataplane.pool import HttpPool
 from sluice_gateway.dataplane.turn import Turn
-from sluice_gateway.dataplane.upstream import Call, UpstreamError, UpstreamReply
+from sluice_gateway.dataplane.upstream import Call, Reason, Rest, UpstreamError, UpstreamReply
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 7\r\n\r\n" + b'{"a":1}'
 CHUNKED = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{"a\r\n4\r\n":1}\r\n0\r\n\r\n'
@@ -273,16 +273,63 @@ async def opened(pool: HttpPool, network: Network, wanted: Call) -> tuple[Upstre
     return await task, protocol
 
 
-async def test_a_cancelled_call_closes_its_connection() -> None:
+async def left(timeout_s: float = 5.0) -> tuple[HttpPool, Network, Rest]:
+    """Return the rest of a call that nobody waits for."""
     pool, network = pool_of()
-    wanted = call()
+    wanted = call(timeout_s=timeout_s)
     task = asyncio.ensure_future(pool.send(wanted))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    wanted.cancel()
-    with pytest.raises(UpstreamError, match="cancelled"):
+    if timeout_s > 1:
+        wanted.cancel()
+    with pytest.raises(UpstreamError, match="cancelled" if timeout_s > 1 else "timeout"):
         await task
+    assert wanted.rest is not None
+    return pool, network, wanted.rest
+
+
+async def test_the_rest_of_a_call_is_closed_unless_somebody_takes_it() -> None:
+    _, network, _ = await left()
+    async with asyncio.timeout(10):
+        while not network.wires[0].aborted:
+            await asyncio.sleep(0.01)
+    _, network, rest = await left()
+    rest.close()
     assert network.wires[0].aborted
+
+
+@pytest.mark.parametrize("timeout_s", [5.0, 0.05])
+@pytest.mark.parametrize("early", [False, True])
+async def test_the_rest_of_a_call_is_a_whole_reply_and_the_connection_goes_on(timeout_s: float, early: bool) -> None:
+    pool, network, rest = await left(timeout_s)
+    heard: list[UpstreamReply | Reason] = []
+    if not early:
+        rest.take(30.0, heard.append)
+    network.protocols[0].data_received(OK)
+    await asyncio.sleep(0.01)
+    if early:
+        rest.take(30.0, heard.append)
+    (found,) = heard
+    assert isinstance(found, UpstreamReply)
+    assert found.body == b'{"a":1}'
+    rest.close()
+    assert (await exchange(pool, network, OK, [])).body == b'{"a":1}'
+    assert [wire.aborted for wire in network.wires] == [False], "both went over one connection"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"), [(b"", "timeout"), (b"nonsense\r\n\r\n", "protocol"), (STREAM, "protocol")]
+)
+async def test_why_the_rest_of_a_call_brought_nothing(data: bytes, reason: Reason) -> None:
+    _, network, rest = await left()
+    heard: list[UpstreamReply | Reason] = []
+    rest.take(0.05, heard.append)
+    if data:
+        network.protocols[0].data_received(data)
+    async with asyncio.timeout(10):
+        while not heard:
+            await asyncio.sleep(0.01)
+    assert heard == [reason]
 
 
 async def test_only_so_many_idle_connections_are_kept() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_gateway.dataplane.sse import EventTooLong, StreamScanner, Usage, chunk_of, split, usage_of
+from sluice_gateway.dataplane.sse import EventTooLong, StreamScanner, Told, Usage, chunk_of, split, usage_of
 
 
 def chunk(content: str, **more: Any) -> bytes:
@@ -20,8 +20,8 @@ PRICED = b'data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2,
 DONE = b"data: [DONE]\n\n"
 
 
-def price(usage: Usage) -> float:
-    return (usage.prompt_tokens + usage.completion_tokens) / 100
+def price(usage: Usage) -> Told:
+    return Told((usage.prompt_tokens + usage.completion_tokens) / 100)
 
 
 def run(scanner: StreamScanner, data: bytes, cuts: list[int]) -> tuple[bytes, bool]:

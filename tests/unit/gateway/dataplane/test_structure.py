@@ -169,6 +169,11 @@ def test_each_engine_is_asked_in_its_own_terms() -> None:
     assert sent("openai", guided_regex="a+") == {"guided_regex": "a+"}
     with pytest.raises(InvalidRequest, match="looking around"):
         sent("llamacpp", structured_outputs={"regex": "(?!x)y"})
+    for field in ({"grammar": 'start: "x"'}, {"structured_outputs": {"grammar": 'start: "x"'}}):
+        with pytest.raises(InvalidRequest, match=r"GBNF.*llama\.cpp") as refused:
+            sent("llamacpp", **field)
+        assert refused.value.param == next(iter(field))
+    assert sent("vllm", grammar='start: "x"') == {"structured_outputs": {"grammar": 'start: "x"'}}
 
 
 @pytest.mark.parametrize(

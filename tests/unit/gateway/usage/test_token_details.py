@@ -13,7 +13,7 @@ from sluice.contracts.usage import UsageRecorded
 from sluice.telemetry.metrics import MetricRegistry
 from sluice_gateway.dataplane.plan import Stages
 from sluice_gateway.dataplane.sse import Usage, usage_of
-from sluice_gateway.dataplane.stages.settle import settle
+from sluice_gateway.dataplane.stages.settle import settle, written
 from sluice_gateway.dataplane.table import Compiler, ModelEntry
 from sluice_gateway.dataplane.worst_case import worst_case
 from sluice_gateway.domain.ports import UsageFields
@@ -182,3 +182,17 @@ def test_a_row_of_an_earlier_version_is_read_with_defaults() -> None:
 def test_a_record_of_the_api_is_read_by_its_names() -> None:
     event = UsageRecorded.model_validate({**row()._asdict(), "cached_tokens": 9})
     assert UsageRecorded.model_validate_json(event.model_dump_json()).cached_tokens == 9
+
+
+@pytest.mark.parametrize(
+    ("answer", "tokens"),
+    [
+        ({"choices": [{"message": {"content": "x" * 38}}, {"text": "y" * 38}]}, 20),
+        ({"choices": [{"message": {"content": None, "tool_calls": [{"id": "c"}]}}]}, 3),
+        ({"choices": [{"message": {"content": ""}}, {"message": None}, 3, None]}, 0),
+        ({"choices": {"0": 1}}, 0),
+        ({"data": []}, 0),
+    ],
+)
+def test_what_a_model_wrote_is_about_a_token_for_four_bytes(answer: dict[str, object], tokens: int) -> None:
+    assert written(answer) == tokens

@@ -15,6 +15,7 @@ from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deployments import DeploymentState, are_full, choose, choose_resting
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import ApiError, Gone, Overloaded, RateLimited, Unavailable, out_of_region
+from sluice_gateway.dataplane.finishing import Finishing
 from sluice_gateway.dataplane.limiter import Limiter
 from sluice_gateway.dataplane.sampling import sampled
 from sluice_gateway.dataplane.spans import attributes_of_call, name_of_call
@@ -52,8 +53,9 @@ def exhausted(chain: tuple[ModelEntry, ...], now: float, regions: frozenset[str]
 class Dispatch:
     """The stage."""
 
-    def __init__(self, deps: DataPlaneDeps, attempts: Attempts, limits: Limiter) -> None:
+    def __init__(self, deps: DataPlaneDeps, attempts: Attempts, limits: Limiter, finishing: Finishing) -> None:
         self._deps = deps
+        self._finishing = finishing
         self._attempts = attempts
         self._limits = limits
         self._retries = Retries(deps)
@@ -180,7 +182,11 @@ class Dispatch:
                 return Answer(reply, found, None, None)
             return await self._streamed(ctx, *foreign.followed(ctx, state.provider, reply, price_of(ctx, entry)))
         except UpstreamError as exc:
+            self._finishing.take(ctx, entry, state, call, exc.reason)
             raise self._attempts.broken(ctx, exc.reason) from exc
+        except asyncio.CancelledError:
+            self._finishing.take(ctx, entry, state, call, "cancelled")
+            raise
 
     async def _streamed(self, ctx: RequestContext, reply: UpstreamReply, scanner: Scanner) -> Answer:
         stream = reply.stream

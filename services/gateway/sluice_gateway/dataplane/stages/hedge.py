@@ -31,6 +31,7 @@ class Race:
 
     def __init__(self) -> None:
         self.calls: dict[DeploymentState, Call] = {}
+        self.second = self.over = False
 
     def joined(self, state: DeploymentState, call: Call) -> None:
         """Note the call to a deployment."""
@@ -86,6 +87,7 @@ class Hedge:
             done, _ = await asyncio.wait(tasks, timeout=after_s)
             other = None if done else self._other(ctx, entry, state)
             if other is not None:
+                race.second = True
                 tasks[asyncio.create_task(self._attempt(ctx, entry, other))] = other
             answer, winner = await _first_good(tasks)
             over = winner is not None
@@ -97,8 +99,9 @@ class Hedge:
         else:
             return answer
         finally:
+            race.over = True
+            lost = await self._end(ctx, race, tasks, winner)
             ctx.race = None
-            lost = await self._end(race, tasks, winner)
             if ctx.gone and winner is None:
                 lost = lost[1:]  # one of the calls is charged as the request
             for one, outcome in lost if over else ():
@@ -124,9 +127,13 @@ class Hedge:
         return None
 
     async def _end(
-        self, race: Race, tasks: dict[asyncio.Task[Answer | None], DeploymentState], winner: DeploymentState | None
+        self,
+        ctx: RequestContext,
+        race: Race,
+        tasks: dict[asyncio.Task[Answer | None], DeploymentState],
+        winner: DeploymentState | None,
     ) -> list[tuple[DeploymentState, Answer | None]]:
-        # Whoever has not won is stopped at once; what it cost is somebody's money all the same.
+        # Whoever has not won is stopped at once; what it cost is somebody's money all the same. Whole answers are left to be counted.
         losers = {task: state for task, state in tasks.items() if state is not winner}
         stopped = {task for task in losers if task.cancel()}
         outcomes = await asyncio.gather(*losers, return_exceptions=True)
@@ -137,7 +144,8 @@ class Hedge:
                 state.in_flight -= 1
                 if answer.reply.stream is not None:
                     answer.reply.stream.close()
-            if state in race.calls and (task in stopped or answer is not None or isinstance(outcome, Gone)):
+            worked = ctx.body.stream and (task in stopped or isinstance(outcome, Gone))
+            if answer is not None or (worked and state in race.calls):
                 lost.append((state, answer))
         return lost
 

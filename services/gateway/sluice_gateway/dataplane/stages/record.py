@@ -1,5 +1,6 @@
 """Record: write the request's usage into the journal, before the last bytes of its answer go out."""
 
+from copy import copy
 from typing import Literal
 
 from sluice.contracts.usage import UsageStatus
@@ -15,8 +16,10 @@ _TENANT, _TTFT, _ISSUES = map(UsageFields._fields.index, ("tenant", "ttft_ms", "
 _FREE = Settlement(0, 0, exact=True, cost_usd=0.0)
 _LONGEST_USER = 128
 _LONGEST_NAMED = 57  # with "-repair" as long as a request id may be
-_BESIDE: dict[str, tuple[UsageStatus, int, str]] = {
+Beside = Literal["hedge", "repair", "timeout"]
+_BESIDE: dict[Beside, tuple[UsageStatus, int, str]] = {
     "hedge": ("cancelled", 499, "hedge_lost"),
+    "timeout": ("error", 504, "answer_timeout"),
     "repair": ("error", 502, "structured_output_repaired"),
 }
 
@@ -80,7 +83,7 @@ def record_beside(
     bill: Settlement,
     usage: UsageSink,
     ended: float,
-    why: Literal["hedge", "repair"],
+    why: Beside,
 ) -> None:
     """Write down what an answer cost besides the one that the client gets; it is charged with the request.
 
@@ -105,6 +108,19 @@ def record_beside(
             ttft_ms=None,
         )
     )
+
+
+def aside(ctx: RequestContext, why: Beside) -> RequestContext:
+    """Return a call of a request as a request of its own, for one that is still under way: it is recorded by itself, for `why` as above.
+
+    `timeout`: it took longer than was allowed for one attempt.
+    """
+    alone = copy(ctx)
+    alone.heads = ctx.heads._replace(request_id=f"{ctx.heads.request_id[:_LONGEST_NAMED]}-{why}", named_by_client=True)
+    alone.status, alone.http_status, alone.error_code = _BESIDE[why]
+    alone.reservation = alone.given_up = alone.usage = alone.ttft = None
+    alone.lost_tokens = alone.lost_money = alone.chunks = 0
+    return alone
 
 
 def record_again(ctx: RequestContext, usage: UsageSink, ended: float, row: UsageFields) -> None:

@@ -33,13 +33,13 @@ from sluice_gateway.dataplane.sse import (
     Scanner,
     StreamPiece,
     chunk_of,
+    counted,
     split,
-    usage_of,
 )
 from sluice_gateway.dataplane.stages.attempt import Answer
 from sluice_gateway.dataplane.stages.guard_output import GuardOutput, StreamGuard
 from sluice_gateway.dataplane.stages.record import record
-from sluice_gateway.dataplane.stages.settle import take_counts
+from sluice_gateway.dataplane.stages.settle import of_all_answers, take_counts, take_whole
 from sluice_gateway.dataplane.stages.structured import StreamCheck, unfit
 from sluice_gateway.dataplane.stages.unmask import StreamUnmasking, unmasked
 from sluice_gateway.dataplane.upstream import ReplyStream, UpstreamError
@@ -62,7 +62,9 @@ class Respond:
         assert found is not None
         if ctx.endpoint.shape is not None:
             found = ctx.endpoint.shape(found, ctx.fields)
-        ctx.usage = usage_of(found)
+        take_whole(ctx, found)
+        if ctx.usage is not None and (counts := of_all_answers(ctx, ctx.usage)) is not ctx.usage:
+            found = {**found, "usage": counted(found["usage"], counts)}
         ctx.answering = True
         if ctx.endpoint.is_media:
             ctx.units = units_of(ctx.endpoint.kind, ctx.fields, found, 0 if ctx.form is None else ctx.form.size)

@@ -1,15 +1,19 @@
 """Settle: the tokens and the exact cost of a request, however it ended."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import orjson
+
+from sluice_gateway.dataplane.answers import with_citations
 from sluice_gateway.dataplane.context import RequestContext
-from sluice_gateway.dataplane.sse import Price, Scanner, Usage
+from sluice_gateway.dataplane.sse import Price, Scanner, Told, Usage, counted, usage_of
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.texts import pieces, size
 from sluice_gateway.domain.rates import surcharge
 from sluice_gateway.domain.tokens import TokenDetails
 
 _BYTES_PER_TOKEN = 4
+_SAID = ("content", "text", "reasoning_content", "tool_calls")
 _DRAWN = ("chat", "completion")
 
 
@@ -23,6 +27,15 @@ class Settlement(NamedTuple):
     details: TokenDetails | None = None
 
 
+def whole_body(ctx: RequestContext, found: dict[str, Any], body: bytes) -> bytes:
+    """Return what goes out for a whole answer: as it came, with the counts of all answers, or with a `sluice` object if the request has one."""
+    counts = None if ctx.usage is None else of_all_answers(ctx, ctx.usage)
+    shown = found if counts is None or counts is ctx.usage else {**found, "usage": counted(found["usage"], counts)}
+    if ctx.body.extension is not None:
+        shown = with_citations(shown, ctx)
+    return body if shown is found else orjson.dumps(shown)
+
+
 def take_counts(ctx: RequestContext, scanner: Scanner) -> None:
     """Take over what a stream was counted to; without the upstream's own counts, how many pieces of the answer came."""
     ctx.usage = scanner.usage
@@ -30,11 +43,28 @@ def take_counts(ctx: RequestContext, scanner: Scanner) -> None:
         ctx.chunks = scanner.chunks
 
 
+def take_whole(ctx: RequestContext, found: dict[str, Any]) -> None:
+    """Take over what a whole answer is counted to; without the upstream's own counts, a token for four bytes of what it says."""
+    ctx.usage = usage_of(found)
+    if ctx.usage is None:
+        ctx.chunks = written(found)
+
+
+def written(found: dict[str, Any]) -> int:
+    """Return about how many tokens the model wrote of a whole answer that tells no counts."""
+    size, choices = 0, found.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        said = choice.get("message", choice) if isinstance(choice, dict) else None
+        if isinstance(said, dict):
+            size += sum(len(orjson.dumps(said[name])) for name in _SAID if said.get(name))
+    return -(-size // _BYTES_PER_TOKEN)
+
+
 def settle(model: ModelEntry, usage: Usage | None, *, prompt_bytes: int, chunks: int) -> Settlement:
     """Return the bill: from the upstream's own counts if it gave them, else from what was seen.
 
-    Without counts the prompt is taken as one token for four bytes of text, and the answer as one token for each
-    piece that came of it in the stream, which is how engines send them.
+    Without counts the prompt is taken as one token for four bytes of text, and the answer as `chunks` tokens: as many as pieces
+    came of it in a stream, which is how engines send them.
     """
     details: TokenDetails | None = None
     if usage is not None:
@@ -53,9 +83,13 @@ def price_of(ctx: RequestContext, model: ModelEntry) -> Price | None:
     """Return what tells the cost of a streamed answer, None for a client that did not ask for its usage."""
     if not ctx.body.wants_usage:
         return None
-    return lambda usage: (
-        _with_units(ctx, model, settle(model, _of_all_answers(ctx, usage), prompt_bytes=0, chunks=0)).cost_usd
-    )
+    return lambda usage: _told(ctx, model, usage)
+
+
+def _told(ctx: RequestContext, model: ModelEntry, usage: Usage) -> Told:
+    whole = of_all_answers(ctx, usage)
+    bill = _with_units(ctx, model, settle(model, whole, prompt_bytes=0, chunks=0))
+    return Told(bill.cost_usd, None if whole is usage else whole)
 
 
 def _rarely(model: ModelEntry, prompt: int, completion: int, details: TokenDetails | None) -> float | None:
@@ -69,16 +103,16 @@ def _rarely(model: ModelEntry, prompt: int, completion: int, details: TokenDetai
 
 def settle_request(ctx: RequestContext) -> Settlement:
     """Return the bill of a request; one that never reached a model costs nothing, and that is exact."""
-    if (
-        ctx.model is None
-        or ctx.endpoint.counts
-        or not ctx.dispatched
-        or (ctx.usage is None and ctx.status != "cancelled" and not ctx.answering)
-    ):
+    if ctx.model is None or ctx.endpoint.counts or not ctx.dispatched or (ctx.usage is None and not _is_estimated(ctx)):
         return Settlement(0, 0, exact=True, cost_usd=0.0)
     if ctx.units is not None:
         return _with_units(ctx, ctx.model, _of_tokens(ctx, ctx.model))
     return _of_tokens(ctx, ctx.model)
+
+
+def _is_estimated(ctx: RequestContext) -> bool:
+    # A model worked for it, and what it did nobody has counted.
+    return ctx.answering or ctx.uncounted or (ctx.status == "cancelled" and ctx.body.stream)
 
 
 def _with_units(ctx: RequestContext, model: ModelEntry, bill: Settlement) -> Settlement:
@@ -90,8 +124,8 @@ def _with_units(ctx: RequestContext, model: ModelEntry, bill: Settlement) -> Set
     return bill._replace(cost_usd=bill.cost_usd + prices.cost(ctx.units))
 
 
-def _of_all_answers(ctx: RequestContext, usage: Usage) -> Usage:
-    # llama.cpp tells the counts of the first answer alone; those of the others are taken to be as long.
+def of_all_answers(ctx: RequestContext, usage: Usage) -> Usage:
+    """Return the counts of all answers of a request: llama.cpp tells those of the first alone, and the others are taken to be as long."""
     if ctx.deployment is None or ctx.deployment.config.provider != "llamacpp" or ctx.endpoint.kind not in _DRAWN:
         return usage
     prompt = ctx.fields.get("prompt")
@@ -112,5 +146,5 @@ def _whole(value: object) -> int:
 
 def _of_tokens(ctx: RequestContext, model: ModelEntry) -> Settlement:
     if ctx.usage is not None:
-        return settle(model, _of_all_answers(ctx, ctx.usage), prompt_bytes=0, chunks=0)
+        return settle(model, of_all_answers(ctx, ctx.usage), prompt_bytes=0, chunks=0)
     return settle(model, None, prompt_bytes=size(pieces(ctx.fields, ctx.endpoint.kind)), chunks=ctx.chunks)

@@ -20,10 +20,10 @@ from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import Gone, UpstreamBroken
 from sluice_gateway.dataplane.limiter import Limiter
-from sluice_gateway.dataplane.sse import EventTooLong, StreamPiece, chunk_of, split, usage_of
+from sluice_gateway.dataplane.sse import EventTooLong, StreamPiece, chunk_of, split
 from sluice_gateway.dataplane.stages.attempt import Answer
 from sluice_gateway.dataplane.stages.record import record_beside
-from sluice_gateway.dataplane.stages.settle import settle_request, take_counts
+from sluice_gateway.dataplane.stages.settle import settle_request, take_counts, take_whole
 from sluice_gateway.dataplane.upstream import UpstreamError
 
 _QUICK_BYTES = 32 * 1024
@@ -92,7 +92,7 @@ class Structured:
         if answer.scanner is not None:
             return await self._held(ctx, checks, answer)
         assert answer.json is not None
-        ctx.usage = usage_of(answer.json)
+        take_whole(ctx, answer.json)
         found, problem = whole(answer.json, checks)
         if found is not answer.json:
             self._outcomes.labels("cut").value += 1

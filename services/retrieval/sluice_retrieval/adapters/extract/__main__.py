@@ -19,12 +19,20 @@ def main(arguments: list[str]) -> int:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
+        raw = sys.stdin.buffer.read()
         if file_format == "image":
             from sluice_retrieval.adapters.extract.image import read_image  # noqa: PLC0415 - as below
 
-            return _say(read_image(sys.stdin.buffer.read(), max_pixels, *arguments[6:]), 0)
+            return _say(read_image(raw, max_pixels, *arguments[6:]), 0)
+        if file_format in ("sound", "pictures"):
+            from sluice_retrieval.adapters.extract import media  # noqa: PLC0415 - as below
+
+            start_s, most = float(arguments[6]), float(arguments[7])
+            if file_format == "sound":
+                return _say(media.read_sound(raw, start_s, most), 0)
+            return _say(media.read_pictures(raw, start_s, int(most), max_pixels), 0)
         writer = Writer(max_bytes)
-        _reader(file_format, max_pages)(sys.stdin.buffer.read(), writer)
+        _reader(file_format, max_pages)(raw, writer)
         if not writer.words:
             return _say("The file holds no text.", UNREADABLE)
         return _say(writer.text(), 0)

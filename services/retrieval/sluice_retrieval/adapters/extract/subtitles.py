@@ -5,22 +5,23 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sluice_retrieval.adapters.extract.markdown import Unreadable, Writer, heading, inline
+from sluice_retrieval.adapters.extract.markdown import Unreadable, Writer
+from sluice_retrieval.adapters.extract.timed import write_timed
 from sluice_retrieval.domain.encodings import ONLY, text_of
+from sluice_retrieval.domain.timed import Line
 
-_MOMENT = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,]\d{1,3}"
+_MOMENT = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,](\d{1,3})"
 _TIMES = re.compile(rf"^\s*{_MOMENT}\s*-->\s*{_MOMENT}", re.ASCII)
 _SPEAKER = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
 _MARKUP = re.compile(r"</?[A-Za-z0-9][^>\n]*>|\{\\[^}\n]*\}")
 _BLANK = re.compile(r"\n[ \t]*\n")
-_SENTENCE_END = re.compile(r"[.!?…。！？]['\"”’)]*$")
-_SECTION_S, _LONGEST_S = 30, 60  # a section ends with the first sentence after the one, and at the other all the same
 
 
 class _Cue(NamedTuple):
-    """Lines that are shown from a second on."""
+    """Lines that are shown from one second to another."""
 
-    second: int
+    start_s: float
+    end_s: float
     lines: tuple[str, ...]
 
 
@@ -30,23 +31,19 @@ def read_subtitles(raw: bytes, writer: Writer) -> None:
         text = text_of(raw)
     except UnicodeDecodeError as exc:
         raise Unreadable(f"The file is not UTF-8 text: byte {exc.start} cannot be read. {ONLY}") from exc
-    began, said = -1, list[str]()
-    shown: tuple[str, ...] = ()
-    for cue in _cues(text):
-        over = cue.second - began
-        if said and (over >= _LONGEST_S or (over >= _SECTION_S and _SENTENCE_END.search(said[-1]))):
-            _write(writer, began, said)
-            said = []
-        fresh = [line for line in cue.lines if line not in shown]
-        if fresh and not said:
-            began = cue.second
-        said += fresh
-        shown = cue.lines
-    if not said and not writer.words:
+    write_timed(writer, _said(text))
+    if not writer.words:
         raise Unreadable(
             "The file holds no subtitles: there is no line such as `00:01:02.000 --> 00:01:04.000` with words under it."
         )
-    _write(writer, began, said)
+
+
+def _said(text: str) -> Iterator[Line]:
+    shown: tuple[str, ...] = ()
+    for cue in _cues(text):
+        if fresh := [line for line in cue.lines if line not in shown]:
+            yield Line(cue.start_s, cue.end_s, " ".join(fresh))
+        shown = cue.lines
 
 
 def _cues(text: str) -> Iterator[_Cue]:
@@ -55,17 +52,15 @@ def _cues(text: str) -> Iterator[_Cue]:
         at, match = next(((at, found) for at, line in enumerate(lines) if (found := _TIMES.match(line))), (0, None))
         if match is None:
             continue  # the head of the file, a note, a style
-        hours, minutes, seconds = (int(part or 0) for part in match.groups()[:3])
         spoken = (_plain(line) for line in lines[at + 1 :])
-        yield _Cue(3600 * hours + 60 * minutes + seconds, tuple(line for line in spoken if line))
+        times = match.groups()
+        yield _Cue(_second(*times[:4]), _second(*times[4:]), tuple(line for line in spoken if line))
+
+
+def _second(hours: str | None, minutes: str, seconds: str, fraction: str) -> float:
+    return 3600 * int(hours or 0) + 60 * int(minutes) + float(f"{seconds}.{fraction}")
 
 
 def _plain(line: str) -> str:
     named = _SPEAKER.sub(r"\1: ", line)
     return " ".join(html.unescape(_MARKUP.sub("", named)).split())
-
-
-def _write(writer: Writer, second: int, said: list[str]) -> None:
-    if said:
-        writer.add(heading(2, f"{second // 3600}:{second // 60 % 60:02}:{second % 60:02}"), title=True)
-        writer.add(inline(" ".join(said)))

@@ -24,11 +24,15 @@ def read_html(raw: bytes, writer: Writer) -> None:
         encoding = "utf-8"
     except UnicodeDecodeError:
         encoding = None  # the page's own declaration decides
-    parser = html.HTMLParser(encoding=encoding, no_network=True, huge_tree=False, remove_comments=True, remove_pis=True)
+    parser = html.HTMLParser(encoding=encoding, no_network=True, huge_tree=True, remove_comments=True, remove_pis=True)
     try:
         root = html.document_fromstring(raw, parser=parser)
     except etree.ParserError as exc:
         raise Unreadable("The page holds no HTML that can be read.") from exc
+    if any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log):
+        raise Unreadable(
+            "The elements of the page lie too deep in each other, or are too large: its text cannot be read whole."
+        )
     etree.strip_elements(root, *_HIDDEN, with_tail=False)
     _Page(writer).read(root)
 
