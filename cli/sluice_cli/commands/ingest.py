@@ -183,6 +183,8 @@ def _wait(gateway: Gateway, store_id: str, tally: _Tally, wait_s: float, progres
             tally.late = (
                 f"{len(waiting)} documents were not indexed within {wait_s:.0f} s; they go on in the background."
             )
+            if document["error"]:
+                tally.late += f"\n  {document['name']} waits: {document['error']}"
             return
         if waiting:
             time.sleep(_POLL_S)

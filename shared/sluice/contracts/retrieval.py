@@ -127,7 +127,7 @@ class DocumentCreate(Request):
 
 
 class Document(Reply):
-    """A document and how far its ingestion is; `error` says what to change when `status` is `failed`."""
+    """A document and how far its ingestion is; `error` says what to change when `status` is `failed`, and until it is ready what it waited for last."""
 
     id: str
     object: Literal["vector_store.document"] = "vector_store.document"

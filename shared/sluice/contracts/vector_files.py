@@ -102,7 +102,7 @@ class FileUpdate(_Open):
 
 
 class LastError(Reply):
-    """Why a file could not be ingested."""
+    """Why a file could not be ingested, or as long as it is in progress what it waited for last (`server_error`)."""
 
     code: Literal["server_error", "unsupported_file", "invalid_file"]
     message: str

@@ -11,7 +11,7 @@ from tests.integration.databases import set_up_schema
 from sluice.contracts.paging import PageQuery
 from sluice.contracts.retrieval import ChunkingOptions, Document, VectorStore
 from sluice.contracts.searching import Attributes, SearchFilter
-from sluice.contracts.vector_files import StoreExpiry, VectorStoreUpdate
+from sluice.contracts.vector_files import LastError, StoreExpiry, VectorStoreUpdate
 from sluice.db import Database, open_database
 from sluice.errors import DependencyUnavailable
 from sluice.testing import platform_settings
@@ -165,7 +165,7 @@ async def test_what_was_begun_is_hidden_until_it_is_ready(library: Library, data
     assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ()
     job = await jobs.claim("acme", "doc_1", NOW, NOW + 10)
     assert isinstance(job, Job)
-    await jobs.release(job, NOW + 5, counted=False)  # after it had indexed some of the chunks
+    await jobs.release(job, NOW + 5, "The model is away.", counted=False)  # after it had indexed some of the chunks
     assert (await library.scope("acme", ["vs_1"])).hidden_document_ids == ("doc_1",)
     job = await jobs.claim("acme", "doc_1", NOW + 5, NOW + 15)
     assert isinstance(job, Job)
@@ -179,8 +179,18 @@ async def test_waiting_for_a_dependency_is_no_attempt(library: Library, database
     for turn in range(5):
         job = await jobs.claim("acme", "doc_1", NOW + 5 * turn, NOW + 5 * turn + 10)
         assert isinstance(job, Job)
-        await jobs.release(job, NOW + 5 * turn + 5, counted=False)
-    assert (await library.document("acme", "vs_1", "doc_1")).status == "queued"
+        await jobs.release(job, NOW + 5 * turn + 5, "The model is away.", counted=False)
+    waiting = await library.document("acme", "vs_1", "doc_1")
+    assert (waiting.status, waiting.error) == ("queued", "The model is away.")
+    file = await Files(database).get("acme", "vs_1", "doc_1")
+    assert (file.status, file.last_error) == (
+        "in_progress",
+        LastError(code="server_error", message="The model is away."),
+    )
+    job = await jobs.claim("acme", "doc_1", NOW + 30, NOW + 40)
+    assert isinstance(job, Job)
+    await jobs.finish([Done(job, 3, 30, {"en"})], now=NOW)
+    assert (await library.document("acme", "vs_1", "doc_1")).error is None
 
 
 async def test_the_newer_of_one_name_wins_whichever_ends_first(library: Library, database: Database) -> None:
@@ -486,7 +496,7 @@ async def test_small_documents_are_taken_together_and_made_ready_together(librar
     first = await jobs.claim("acme", "doc_1", NOW + 11, NOW + 20)  # its worker was lost
     assert isinstance(first, Job)
     assert first.again
-    await jobs.release(first, NOW + 12, counted=True)
+    await jobs.release(first, NOW + 12, "The model is away.", counted=True)
     await add(library, "doc_4", "c.txt")
     again = await jobs.claim_waiting(
         NOW + 30, NOW + 40, most_bytes=1000
@@ -518,7 +528,7 @@ async def test_parts_of_a_recording_are_kept_whoever_has_the_claim_and_forgotten
     assert (job.recorded, await kept.source("doc_1")) == (True, Source("talk.wav", b"\x00\xff\x01"))
     said = Part((Line(0.0, 2.5, "hello"),), 60.0, ended=False)
     await kept.keep("doc_1", 0.0, said, seen=False, until=NOW + 20)
-    await jobs.release(job, NOW, counted=False)
+    await jobs.release(job, NOW, "The model is away.", counted=False)
     rest = Part((), 75.0, ended=True)
     await kept.keep("doc_1", 60.0, rest, seen=False, until=NOW + 30)  # paid for, although the claim was lost
     assert await jobs.claim("acme", "doc_1", NOW + 25, NOW + 40) == "busy"

@@ -37,6 +37,7 @@ _LARGEST_BATCH = 512
 _SHORT_CHUNK_BYTES = 200
 _QUICK_S, _SLOW_S = 0.5, 2.0
 _RETRY_S = 5.0
+_BROKE_OFF = "A run broke off in the midst of it; it is tried again."
 
 REFUSED = (DocumentNotFound, DocumentUnreadable, DocumentTooLarge, DocumentTypeUnknown, EmbeddingInputInvalid)
 """What a file that can never become a document raises: it fails with the sentence."""
@@ -162,10 +163,10 @@ class Ingestor:
             raise
         except AWAY as exc:
             _log.warning("%d documents wait: %s", len(jobs), exc.detail)
-            await self._give_back(jobs, counted=False)
+            await self._give_back(jobs, exc.detail, counted=False)
             return False
         except BaseException:
-            await self._give_back(jobs, counted=True)
+            await self._give_back(jobs, _BROKE_OFF, counted=True)
             raise
         for cut in cuts:
             self.observer.ended("ready", len(cut.prepared), (self.clock.monotonic() - started) / len(cuts))
@@ -199,9 +200,9 @@ class Ingestor:
             found += self._points(job, prepared, vectors[at : at + len(prepared)], average)
         return found
 
-    async def _give_back(self, jobs: Sequence[Job], *, counted: bool) -> None:
+    async def _give_back(self, jobs: Sequence[Job], why: str, *, counted: bool) -> None:
         for job in jobs:
-            await self.record.release(job, self.clock.now() + _RETRY_S, counted=counted)
+            await self.record.release(job, self.clock.now() + _RETRY_S, why, counted=counted)
 
     async def _one(self, job: Job) -> bool:
         """Ingest a document that was claimed; return whether it makes sense to go on with others."""
@@ -216,10 +217,10 @@ class Ingestor:
             status = "failed"
         except AWAY as exc:
             _log.warning("document %s waits: %s", job.document_id, exc.detail)
-            await self._give_back([job], counted=isinstance(exc, TranscriptionFailed))
+            await self._give_back([job], exc.detail, counted=isinstance(exc, TranscriptionFailed))
             status = "retried"
         except BaseException:
-            await self._give_back([job], counted=True)
+            await self._give_back([job], _BROKE_OFF, counted=True)
             raise
         finally:
             self.observer.ended(status, chunks, self.clock.monotonic() - started)

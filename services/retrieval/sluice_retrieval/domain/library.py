@@ -134,8 +134,8 @@ class IngestRecord(Protocol):
         """Give the document up; its points are noted for removal."""
         ...
 
-    async def release(self, job: Job, next_send_at: float, *, counted: bool) -> None:
-        """Put the document back in the queue; an attempt that is not counted can be made for ever."""
+    async def release(self, job: Job, next_send_at: float, why: str, *, counted: bool) -> None:
+        """Put the document back in the queue and note what it waits for; an attempt that is not counted can be made for ever."""
         ...
 
     async def note_removal(self, selector: Selector) -> None:

@@ -212,8 +212,8 @@ def _file_of(row: DocumentRow) -> VectorStoreFile:
         "created_at": int(row.created_at),
         "vector_store_id": row.store_id,
         "status": _BY_ROW[row.status],
-        "last_error": LastError(code="invalid_file", message=row.error)
-        if row.error and row.status == "failed"
+        "last_error": LastError(code="invalid_file" if row.status == "failed" else "server_error", message=row.error)
+        if row.error
         else None,
         "usage_bytes": row.bytes,
         "attributes": row.details,

@@ -168,13 +168,14 @@ class IngestJobs:
             session.add(_removal_of(job))
             await session.run_sync(forget, job.document_id)
 
-    async def release(self, job: Job, next_send_at: float, *, counted: bool) -> None:
-        """Put the document back in the queue."""
+    async def release(self, job: Job, next_send_at: float, why: str, *, counted: bool) -> None:
+        """Put the document back in the queue, and note what it waits for."""
         given_back = 0 if counted else 1
         async with self._database.write() as session:
             await session.execute(
                 _processing(job.document_id).values(
                     status="queued",
+                    error=why,
                     next_send_at=next_send_at,
                     not_before=next_send_at if given_back else DocumentRow.not_before,
                     attempts=DocumentRow.attempts - given_back,

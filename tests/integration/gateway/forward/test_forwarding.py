@@ -22,6 +22,7 @@ from sluice_gateway.settings import Settings
 from sluice_gateway.wiring import MIGRATIONS, open_deps
 
 pytestmark = pytest.mark.integration
+PATIENCE_S = 60.0
 
 
 class Owner:
@@ -129,7 +130,7 @@ async def running(tmp_path: Path, flushed_valkey: str) -> AsyncIterator[Running]
         settings = Settings(_env_file=None, max_body_bytes=4096, max_upload_bytes=200_000, forward_timeout_s=1.0)
         app = create_app(lambda: open_deps(platform, settings))
         async with on_a_port(in_front(app, settings)) as url:
-            async with httpx.AsyncClient() as client:
+            async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
                 made = await client.post(
                     f"{url}/admin/keys", json={"name": "k", "tenant": "acme"}, headers=admin_headers()
                 )
@@ -158,7 +159,7 @@ async def running(tmp_path: Path, flushed_valkey: str) -> AsyncIterator[Running]
 async def test_the_owner_learns_for_which_tenant_and_key_and_nothing_of_the_key_itself(
     running: Running, path: str, service: str
 ) -> None:
-    async with httpx.AsyncClient(headers=running.headers) as client:
+    async with httpx.AsyncClient(headers=running.headers, timeout=PATIENCE_S) as client:
         answer = await client.post(
             f"{running.url}{path}?a=%2F&b=1",
             json={"x": 1},
@@ -184,7 +185,7 @@ async def test_the_owner_learns_for_which_tenant_and_key_and_nothing_of_the_key_
 
 
 async def test_without_a_valid_key_nothing_is_passed_on(running: Running) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
         for headers in ({}, {"authorization": "Bearer sk-slc-wrong"}, admin_headers()):
             answer = await client.get(f"{running.url}/v1/feedback", headers=headers)
             assert (answer.status_code, answer.json()["error"]["type"]) == (401, "authentication_error")
@@ -192,7 +193,7 @@ async def test_without_a_valid_key_nothing_is_passed_on(running: Running) -> Non
 
 
 async def test_a_problem_becomes_an_openai_error(running: Running) -> None:
-    async with httpx.AsyncClient(headers=running.headers) as client:
+    async with httpx.AsyncClient(headers=running.headers, timeout=PATIENCE_S) as client:
         answer = await client.post(f"{running.url}/v1/feedback/problem", json={})
     assert answer.status_code == 422
     assert answer.json() == {
@@ -209,7 +210,7 @@ async def test_a_problem_becomes_an_openai_error(running: Running) -> None:
 async def test_other_errors_keep_their_meaning_and_show_nothing_of_the_inside(
     running: Running, status: int, shown: int
 ) -> None:
-    async with httpx.AsyncClient(headers=running.headers) as client:
+    async with httpx.AsyncClient(headers=running.headers, timeout=PATIENCE_S) as client:
         answer = await client.get(f"{running.url}/v1/feedback/{status}")
     assert answer.status_code == shown
     assert answer.headers["retry-after"] == "7"
@@ -218,7 +219,7 @@ async def test_other_errors_keep_their_meaning_and_show_nothing_of_the_inside(
 
 
 async def test_a_redirect_never_names_the_inside(running: Running) -> None:
-    async with httpx.AsyncClient(headers=running.headers) as client:
+    async with httpx.AsyncClient(headers=running.headers, timeout=PATIENCE_S) as client:
         answer = await client.get(f"{running.url}/v1/feedback/moved")
     assert (answer.status_code, answer.headers["location"]) == (307, "/v1/feedback/there")
 
@@ -228,7 +229,7 @@ async def test_bodies_are_limited_announced_or_not_and_uploads_may_be_longer(run
         for _ in range(10):
             yield b"x" * 1000
 
-    async with httpx.AsyncClient(headers=running.headers) as client:
+    async with httpx.AsyncClient(headers=running.headers, timeout=PATIENCE_S) as client:
         path = f"{running.url}/v1/feedback"
         announced = await client.post(path, content=b"x" * 4097)
         streamed = await client.post(path, content=chunks())
@@ -249,7 +250,7 @@ async def test_bodies_are_limited_announced_or_not_and_uploads_may_be_longer(run
 async def test_a_stream_comes_as_it_is_made_and_ends_when_the_caller_goes(running: Running) -> None:
     began = time.monotonic()
     async with (
-        httpx.AsyncClient(headers=running.headers) as client,
+        httpx.AsyncClient(headers=running.headers, timeout=PATIENCE_S) as client,
         client.stream("GET", f"{running.url}/v1/evals/stream") as answer,
     ):
         lines = answer.aiter_lines()
@@ -260,13 +261,13 @@ async def test_a_stream_comes_as_it_is_made_and_ends_when_the_caller_goes(runnin
 
 
 async def test_an_owner_that_is_slow_is_said_in_a_sentence(running: Running) -> None:
-    async with httpx.AsyncClient(headers=running.headers) as client:
+    async with httpx.AsyncClient(headers=running.headers, timeout=PATIENCE_S) as client:
         slow = await client.get(f"{running.url}/v1/feedback/slow")
         assert (slow.status_code, slow.json()["error"]["type"]) == (504, "timeout_error")
 
 
 async def test_a_path_cannot_climb_out(running: Running) -> None:
-    async with httpx.AsyncClient(headers=running.headers) as client:
+    async with httpx.AsyncClient(headers=running.headers, timeout=PATIENCE_S) as client:
         for path in ("/v1/feedback/%2e%2e/%2e%2e/internal", "/v1/feedback/./x"):
             reader, writer = await asyncio.open_connection("127.0.0.1", int(running.url.rsplit(":", 1)[1]))
             auth = running.headers["authorization"]
@@ -292,7 +293,7 @@ async def test_an_owner_that_is_away_is_503(tmp_path: Path, flushed_valkey: str)
     await upgrade(platform, "gateway", MIGRATIONS)
     settings = Settings(_env_file=None)
     app = create_app(lambda: open_deps(platform, settings))
-    async with on_a_port(in_front(app, settings)) as url, httpx.AsyncClient() as client:
+    async with on_a_port(in_front(app, settings)) as url, httpx.AsyncClient(timeout=PATIENCE_S) as client:
         made = await client.post(f"{url}/admin/keys", json={"name": "k"}, headers=admin_headers())
         answer = await client.post(
             f"{url}/v1/context", json={}, headers={"authorization": f"Bearer {made.json()['key']}"}
