@@ -1,7 +1,8 @@
 """Reads the attacks and the harmless texts of `composed/`: each line was written by itself for this project, by hands that had seen nothing of what is reported on.
 
 Some kinds train nothing: their harmless texts set the working points, their attacks show what is found of techniques that no head saw.
-A second round (plain voices, many languages) is only reported on: trained on, it found more of its own kinds and less of what other people wrote.
+Three later rounds are only reported on: the second (`r2_…`: plain voices, many languages; trained on, it found more of its own kinds and less of what other people wrote), the third (`r3_…`: every technique in many voices,
+with harmless counterparts) and the fourth (`r4_…`: attackers' words in ordinary requests, and attacks without them).
 """
 
 import json
@@ -12,8 +13,8 @@ from tests.quality.guardrail.training import Row
 FOLDER = Path(__file__).with_name("composed")
 KEPT = ("authority", "business_process", "games_and_education", "multi_step")
 """The kinds that train nothing."""
-ASIDE = "r2_"
-"""What the kinds of the second round begin with: they neither train nor set a point, and show what is found of plain voices."""
+ASIDE = ("r2_", "r3_", "r4_")
+"""What the kinds of the later rounds begin with: they neither train nor set a point."""
 
 
 def role(kind: str) -> str:
@@ -24,7 +25,7 @@ def role(kind: str) -> str:
 
 
 def composed(folder: Path = FOLDER) -> list[Row]:
-    """Return every text once: of the set `composed` what trains, of `composed calibrate` the kinds that are kept, of `composed aside` the second round."""
+    """Return every text once: of the set `composed` what trains, of `composed calibrate` the kinds that are kept, of `composed aside` the later rounds."""
     rows: dict[str, Row] = {}
     for name, attack in (("attacks", True), ("harmless", False)):
         for line in (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
