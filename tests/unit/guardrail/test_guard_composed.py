@@ -16,9 +16,9 @@ def test_kinds_that_are_kept_train_nothing(tmp_path: Path) -> None:
     rows = composed()
     for row in rows:
         later = row.family.startswith(("r2_", "r3_", "r4_"))
-        assert row.set == (
-            "composed aside" if later else "composed calibrate" if row.family in KEPT else "composed"
-        ), row.text
+        assert row.set == ("composed aside" if later else "composed calibrate" if row.family in KEPT else "composed"), (
+            row.text
+        )
     rounds = Counter((row.family[:2], row.attack) for row in rows if row.set == "composed aside")
     assert rounds == {
         ("r2", True): 1982,
