@@ -277,7 +277,7 @@ async def test_who_has_left_holds_his_place_until_the_answer_is_there() -> None:
 async def test_a_provider_that_fails_after_all_costs_nothing(said: Behaviour) -> None:
     async with world() as on:
         simulator = on.simulators["openai"]
-        on.gated = lambda provider, after=0: Behaviour(**{**vars(said), "gate": on.gate})  # type: ignore[method-assign]
+        on.gated = lambda provider, after=0: Behaviour(**{**vars(said), "gate": on.gate})  # type: ignore[method-assign]  # here the provider answers as this test says
         await on.leave(CHAT, "openai", "leaving-1")
         await until(lambda: len(on.served.plane.finishing) == 1)
         on.gate.set()
