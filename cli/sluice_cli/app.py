@@ -28,6 +28,7 @@ from sluice_cli.commands import (
     prices,
     prompts,
     quantisation,
+    quotas,
     redteam,
     registry,
     reviews,
@@ -42,7 +43,7 @@ from sluice_cli.platform.errors import CommandFailed
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(lifecycle.up, lifecycle.down, lifecycle.status, lifecycle.logs),
-    *(talk.chat, talk.trace, budgets.budgets),
+    *(talk.chat, talk.trace, budgets.budgets, quotas.quotas),
     *(
         ingest.ingest,
         chunk.chunk,

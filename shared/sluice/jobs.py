@@ -1,7 +1,8 @@
 """What services with jobs have in common: the API process that keeps them, and the worker process that does them."""
 
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -108,6 +109,8 @@ def work_on(
     """
     loop = LoopThread()
     stack = AsyncExitStack()
+    # Until Celery listens to it itself, a second or two later: what is opened here may have begun to work by then, and is to be closed.
+    signal.signal(signal.SIGTERM, _end)
     deps: Deps = loop.run(stack.enter_async_context(opened))
 
     def handle(payload: Payload) -> None:
@@ -117,15 +120,19 @@ def work_on(
         found: dict[str, str] = loop.run(failing(deps.probes))
         return found
 
-    celery = make_celery(service, platform)
-    register(celery, task, handle)
-    status = WorkerStatusServer(f"{service}-worker", platform.host, settings.worker_port, deps.registry, wrong)
-    status.start()
-    settle_memory()
     told = (lambda: loop.call(stop, deps)) if stop is not None else None
-    try:
+    with ExitStack() as ending:
+        ending.callback(loop.close)
+        ending.callback(lambda: loop.run(stack.aclose()))
+        celery = make_celery(service, platform)
+        register(celery, task, handle)
+        status = WorkerStatusServer(f"{service}-worker", platform.host, settings.worker_port, deps.registry, wrong)
+        ending.callback(status.close)
+        status.start()
+        settle_memory()
         run_worker(service, celery, concurrency=settings.worker_concurrency, told=told)
-    finally:
-        status.close()
-        loop.run(stack.aclose())
-        loop.close()
+
+
+def _end(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+    raise SystemExit

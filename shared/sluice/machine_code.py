@@ -9,14 +9,12 @@ from typing import Any, NamedTuple
 from llvmlite import binding, ir
 
 FLOAT, INT8, INT16, INT32, INT64 = ir.FloatType(), ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
-LANES = 8
-"""Numbers of 32 bits that one register of AVX2 holds."""
-FLOATS, INTS = ir.VectorType(FLOAT, LANES), ir.VectorType(INT32, LANES)
-SHORTS, BYTES = ir.VectorType(INT16, 2 * LANES), ir.VectorType(INT8, 2 * LANES)
-HALF_SHORTS = ir.VectorType(INT16, LANES)
 POINTER = ir.PointerType()
 _X86 = frozenset({"x86_64", "AMD64"})
 _NEEDED = ("avx2", "fma")
+# the last is not needed: processors without it (Skylake) run slower for a while after each use of wide registers
+_NEEDED_FOR_WIDE = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni")
+_NARROW, _WIDE = 8, 16
 _ALIGNED = {FLOAT: 4, INT64: 8, INT32: 4, INT16: 2, INT8: 1, POINTER: 8}
 _ANY_ORDER = ("fast",)  # sums may be taken in any order; nothing here is infinite or no number
 
@@ -31,6 +29,10 @@ class Processor(NamedTuple):
     def here(cls) -> "Processor":
         """Return that of this machine."""
         return cls(platform.machine(), binding.get_host_cpu_features())
+
+    def lanes(self) -> int:
+        """Return how many numbers of 32 bits one register holds: sixteen with AVX-512 and VNNI, eight with AVX2."""
+        return _WIDE if all(self.features.get(name) for name in _NEEDED_FOR_WIDE) else _NARROW
 
 
 def can_compile(processor: Processor) -> bool:
@@ -59,8 +61,10 @@ def compiled(text: str) -> Compiled:
     """Compile a module for this processor; it takes about half a second."""
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
+    # what is written for sixteen lanes is not to be halved, as LLVM does for some processors
+    features = f"{binding.get_host_cpu_features().flatten()},-prefer-256-bit"
     machine = binding.Target.from_default_triple().create_target_machine(
-        cpu=binding.get_host_cpu_name(), features=binding.get_host_cpu_features().flatten(), opt=3
+        cpu=binding.get_host_cpu_name(), features=features, opt=3
     )
     module = binding.parse_assembly(text)
     module.verify()
@@ -82,10 +86,15 @@ class Loop(NamedTuple):
 class CodeWriter:
     """Writes functions without a result into one module; inside `function`, the other methods write what it does.
 
-    Counts and indices are integers of 64 bits, floats have 32. Vectors hold `LANES` floats or integers.
+    Counts and indices are integers of 64 bits, floats have 32. Vectors hold `lanes` floats or integers: eight for AVX2, sixteen for AVX-512.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lanes: int) -> None:
+        self.lanes = lanes
+        self.floats_kind, self.ints_kind = ir.VectorType(FLOAT, lanes), ir.VectorType(INT32, lanes)
+        self.shorts_kind, self.bytes_kind = ir.VectorType(INT16, 2 * lanes), ir.VectorType(INT8, 2 * lanes)
+        self.half_shorts_kind = ir.VectorType(INT16, lanes)
+        self._pairs = "llvm.x86.avx512.pmaddw.d.512" if lanes == _WIDE else "llvm.x86.avx2.pmadd.wd"
         self.module = ir.Module()
         self.module.triple = binding.get_default_triple()
         self._functions: dict[str, Any] = {}
@@ -135,7 +144,7 @@ class CodeWriter:
 
     def no_integers(self) -> Any:
         """Return a vector of integers of 32 bits, all 0."""
-        return ir.Constant(INTS, [0] * LANES)
+        return ir.Constant(self.ints_kind, [0] * self.lanes)
 
     def number(self, value: float) -> Any:
         """Return a float as the code knows it."""
@@ -160,8 +169,8 @@ class CodeWriter:
         return found
 
     def floats(self, base: Any, index: Any) -> Any:
-        """Return `LANES` floats."""
-        return self.load(base, FLOAT, index, FLOATS)
+        """Return `lanes` floats."""
+        return self.load(base, FLOAT, index, self.floats_kind)
 
     def store(self, value: Any, base: Any, kind: Any, index: Any) -> None:
         """Put an item, or a vector that begins with it, into its place."""
@@ -170,11 +179,11 @@ class CodeWriter:
     def spread(self, value: Any) -> Any:
         """Return a vector of one value."""
         if isinstance(value, float):
-            return ir.Constant(FLOATS, [value] * LANES)
-        kind = ir.VectorType(value.type, LANES)
+            return ir.Constant(self.floats_kind, [value] * self.lanes)
+        kind = ir.VectorType(value.type, self.lanes)
         nothing = ir.Constant(kind, ir.Undefined)
         first = self.build.insert_element(nothing, value, ir.Constant(INT32, 0))
-        return self.build.shuffle_vector(first, nothing, ir.Constant(INTS, [0] * LANES))
+        return self.build.shuffle_vector(first, nothing, ir.Constant(self.ints_kind, [0] * self.lanes))
 
     def times(self, one: Any, other: Any) -> Any:
         """Return the product of floats or vectors of them."""
@@ -190,39 +199,39 @@ class CodeWriter:
 
     def fused(self, one: Any, other: Any, more: Any) -> Any:
         """Return `one * other + more` of vectors."""
-        return self._of("llvm.fma.v8f32", FLOATS, one, other, more)
+        return self._of(f"llvm.fma.v{self.lanes}f32", self.floats_kind, one, other, more)
 
     def greater(self, one: Any, other: Any) -> Any:
         """Return the greater of each pair."""
-        return self._of("llvm.maxnum.v8f32", FLOATS, one, other)
+        return self._of(f"llvm.maxnum.v{self.lanes}f32", self.floats_kind, one, other)
 
     def size(self, one: Any) -> Any:
         """Return a vector without its signs."""
-        return self._of("llvm.fabs.v8f32", FLOATS, one)
+        return self._of(f"llvm.fabs.v{self.lanes}f32", self.floats_kind, one)
 
     def rounded(self, one: Any) -> Any:
         """Return the nearest whole numbers, as floats."""
-        return self._of("llvm.rint.v8f32", FLOATS, one)
+        return self._of(f"llvm.rint.v{self.lanes}f32", self.floats_kind, one)
 
     def total(self, one: Any) -> Any:
         """Return the sum of a vector."""
-        return self._of("llvm.vector.reduce.fadd.v8f32", FLOAT, self.number(0.0), one)
+        return self._of(f"llvm.vector.reduce.fadd.v{self.lanes}f32", FLOAT, self.number(0.0), one)
 
     def whole_total(self, one: Any) -> Any:
         """Return the sum of a vector of integers of 32 bits."""
-        return self._of("llvm.vector.reduce.add.v8i32", INT32, one)
+        return self._of(f"llvm.vector.reduce.add.v{self.lanes}i32", INT32, one)
 
     def greatest(self, one: Any) -> Any:
         """Return the greatest of a vector."""
-        return self._of("llvm.vector.reduce.fmax.v8f32", FLOAT, one)
+        return self._of(f"llvm.vector.reduce.fmax.v{self.lanes}f32", FLOAT, one)
 
     def root(self, one: Any) -> Any:
         """Return the square root of a float."""
         return self._of("llvm.sqrt.f32", FLOAT, one)
 
     def pairs(self, one: Any, other: Any) -> Any:
-        """Return, of two vectors of sixteen shorts, the eight sums of products of neighbours (AVX2's `vpmaddwd`)."""
-        return self._of("llvm.x86.avx2.pmadd.wd", INTS, one, other)
+        """Return, of two vectors of twice as many shorts, the sums of products of neighbours (`vpmaddwd`; with the sum after it `vpdpwssd` where there is one)."""
+        return self._of(self._pairs, self.ints_kind, one, other)
 
     def powers(self, exponents: Any) -> Any:
         """Return e to the power of a vector, at least of -87: a power of two times a polynomial (Cephes, `expf`; to 2e-7)."""
@@ -234,9 +243,9 @@ class CodeWriter:
         for part in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1):
             found = self.fused(found, rest, self.spread(part))
         found = self.fused(self.times(found, rest), rest, self.plus(rest, self.spread(1.0)))
-        shift, bias = (ir.Constant(INTS, [value] * LANES) for value in (23, 127))
-        scale = self.build.shl(self.build.add(self.build.fptosi(whole, INTS), bias), shift)
-        return self.times(found, self.build.bitcast(scale, FLOATS))
+        shift, bias = (ir.Constant(self.ints_kind, [value] * self.lanes) for value in (23, 127))
+        scale = self.build.shl(self.build.add(self.build.fptosi(whole, self.ints_kind), bias), shift)
+        return self.times(found, self.build.bitcast(scale, self.floats_kind))
 
     def _of(self, name: str, result: Any, *given: Any) -> Any:
         if name not in self._functions:

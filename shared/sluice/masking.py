@@ -1,18 +1,28 @@
 """Puts the values back that placeholders such as `<EMAIL_1>` stand for: whole, in streams, and inside JSON."""
 
+import html
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Literal
+from urllib.parse import quote
 
 from sluice.contracts.guard import VaultEntry
 
 _NAME = r"[A-Za-z](?:[A-Za-z0-9]|\\?_){1,47}"
 _OPENING, _CLOSING = r"(?:<|\\u003[cC])", r"(?:>|\\u003[eE])"
-# Models change the case, escape the underscore as Markdown wants it, and write the brackets as JSON may.
-PLACEHOLDER = re.compile(rf"{_OPENING}({_NAME}){_CLOSING}")
+# Models change the case, escape the underscore as Markdown wants it, and write the brackets as JSON may, and as HTML and links must.
+PLACEHOLDER = re.compile(rf"{_OPENING}({_NAME}){_CLOSING}|&lt;({_NAME})&gt;|%3[cC]({_NAME})%3[eE]")
+_WRITTEN: tuple[Callable[[str], str], ...] = (str, html.escape, partial(quote, safe="@"))
+"""How a value is written in place of each form of a placeholder."""
 _HALF_ESCAPE = r"\\(?:u(?:0(?:0(?:3)?)?)?)?"
-_UNFINISHED = re.compile(rf"{_OPENING}(?:[A-Za-z](?:[A-Za-z0-9]|\\?_){{0,47}}(?:{_HALF_ESCAPE})?)?\Z|{_HALF_ESCAPE}\Z")
+_BEGUN = r"(?:[A-Za-z](?:[A-Za-z0-9]|\\?_){0,47}"
+_UNFINISHED = re.compile(
+    rf"{_OPENING}{_BEGUN}(?:{_HALF_ESCAPE})?)?\Z|{_HALF_ESCAPE}\Z"
+    rf"|&(?:l(?:t(?:;{_BEGUN}\\?(?:&(?:g(?:t)?)?)?)?)?)?)?\Z|%(?:3(?:[cC]{_BEGUN}\\?(?:%3?)?)?)?)?\Z"
+)
+_BEGINNING = re.compile(r"[<\\&%]")
 _LONGEST = 120
 SPECIAL = re.compile(r'["\\\x00-\x1f]')
 _FENCE, _JSON_FENCE = "```", "```json"
@@ -25,7 +35,7 @@ def name_of(written: str) -> str:
 
 def names_in(texts: Iterable[str]) -> set[str]:
     """Return the names of everything that looks like a placeholder in some texts."""
-    return {name_of(match.group(1)) for text in texts for match in PLACEHOLDER.finditer(text)}
+    return {name_of(match[match.lastindex or 1]) for text in texts for match in PLACEHOLDER.finditer(text)}
 
 
 class Vault:
@@ -70,7 +80,7 @@ class Restorer:
 
     def feed(self, text: str) -> str:
         """Take the next piece and return what is settled."""
-        if not self._held and self._place is None and "<" not in text and "\\" not in text:
+        if not self._held and self._place is None and _BEGINNING.search(text) is None:
             return text
         text = self._held + text
         beginning = max(0, len(text) - _LONGEST)
@@ -88,12 +98,13 @@ class Restorer:
         parts: list[str] = []
         end = 0
         for match in PLACEHOLDER.finditer(text):
-            entry = self._vault.entry(name_of(match.group(1)))
+            form = match.lastindex or 1
+            entry = self._vault.entry(name_of(match[form]))
             if entry is None:
                 continue
             before = text[end : match.start()]
             parts.append(before)
-            value = entry.value
+            value = _WRITTEN[form - 1](entry.value)
             if self._place is not None:
                 self._place.pass_over(before)
                 depth = self._place.pass_value()

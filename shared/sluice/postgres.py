@@ -8,8 +8,6 @@ from typing import Any, Literal, Protocol
 
 import asyncpg
 
-CONNECT_S = 5.0
-"""So long a connection may take to be made."""
 _PING_S = 5.0
 _AGAIN_S = 0.5
 _QUICK = ("BEGIN", "ROLLBACK")
@@ -91,7 +89,7 @@ class WatchedConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has
         # What the server says of this connection; None when it says nothing at all.
         other = None
         try:
-            async with asyncio.timeout(2 * CONNECT_S):
+            async with asyncio.timeout(2 * self.server["timeout"]):
                 other = await asyncpg.connect(**self.server)
                 query = "SELECT state FROM pg_stat_activity WHERE pid = $1"
                 state = await other.fetchval(query, self.get_server_pid())
@@ -118,7 +116,7 @@ class _WatchedStatement:
             return await self._statement.fetch(*values)
 
 
-def watched(server: Mapping[str, Any], answer_s: float) -> type[WatchedConnection]:
-    """Return the class of connections to this server, for `connection_class` of `asyncpg.connect`."""
+def watched(server: Mapping[str, Any], answer_s: float, connect_s: float) -> type[WatchedConnection]:
+    """Return the class of connections to this server, for `connection_class` of `asyncpg.connect`; a connection may take `connect_s` to be made."""
     options = {name: value for name, value in server.items() if not name.startswith("prepared_statement_")}
-    return type("Watched", (WatchedConnection,), {"server": options | {"timeout": CONNECT_S}, "answer_s": answer_s})
+    return type("Watched", (WatchedConnection,), {"server": options | {"timeout": connect_s}, "answer_s": answer_s})

@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sluice.errors import ServiceOff, SluiceError
-from sluice.yaml_lines import line_of
+from sluice.yaml_lines import line_of, read
 
 ServiceName = Literal[
     "gateway", "router", "guardrail", "retrieval", "inference", "finetune", "eval", "feedback", "bridge"
@@ -60,6 +60,7 @@ class PlatformSettings(BaseSettings):
     )
     redis_url: str = Field("redis://127.0.0.1:8091/0", description="Redis or Valkey")
     database_url: str = Field("", description="PostgreSQL URL; empty means one SQLite file per service in data_dir")
+    database_connect_s: float = Field(5.0, gt=0, le=600, description="seconds that a connection to PostgreSQL may take")
     qdrant_url: str = Field("", description="Qdrant server; empty means the embedded engine in the retrieval service")
     admin_key: SecretStr = Field(SecretStr(""), description="credential of the administrator for all admin APIs")
     service_secret: SecretStr = Field(SecretStr(""), description="signs the tokens that services show each other")
@@ -147,7 +148,7 @@ class PlatformSettings(BaseSettings):
                 f"Cannot read {path}: {exc.strerror}. Set SLUICE_CONFIG_DIR to the folder that holds it."
             ) from exc
         try:
-            return yaml.safe_load(expand_variables(text, str(path)))
+            return read(expand_variables(text, str(path)))
         except yaml.YAMLError as exc:
             raise ConfigError(f"{path} is not valid YAML: {exc}") from exc
 

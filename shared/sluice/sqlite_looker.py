@@ -23,6 +23,8 @@ _STEPS = 10_000  # of SQLite's machine, three quarters of a millisecond
 _NEAR = 2  # a select that needs more than so many times these steps is given up in the loop and asked for in a thread,
 _LONG_S = 30.0  # and so are the next of its kind for so long
 _MOST_PLANS = 64
+_MOST_KEPT = 4_000_000  # characters of questions and answers that are kept
+_EACH = 500  # what each of them counts for beside its characters: one that found nothing is not free
 _INTERRUPTED = "interrupted"
 _SQLITE = sqlite.dialect()
 
@@ -55,11 +57,48 @@ class _Plan:
                 given[name] = value
         return tuple([given[name] for name in self._order])
 
-    def rows(self, connection: sqlite3.Connection, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        found: list[tuple[Any, ...]] = connection.execute(self.sql, self.parameters(values)).fetchall()
+    def rows(self, connection: sqlite3.Connection, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = connection.execute(self.sql, parameters).fetchall()
         for at, convert in self._convert:
             found = [(*row[:at], convert(row[at]), *row[at + 1 :]) for row in found]
         return found
+
+
+class _Kept:
+    """Answers of one state of the file."""
+
+    def __init__(self, most: int) -> None:
+        self.version: int | None = None
+        self._most = most
+        self._rows: dict[tuple[_Plan, tuple[Any, ...]], list[tuple[Any, ...]]] = {}
+        self._characters = 0
+
+    def is_of(self, version: int | None) -> bool:
+        """Tell whether what is kept is of this state; otherwise forget it."""
+        if version is not None and version == self.version:
+            return True
+        self.version = version
+        self._forget()
+        return False
+
+    def get(self, plan: _Plan, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]] | None:
+        return self._rows.get((plan, parameters))
+
+    def keep(self, version: int | None, plan: _Plan, parameters: tuple[Any, ...], rows: list[tuple[Any, ...]]) -> None:
+        if version is None or version != self.version:
+            return
+        size = (
+            _EACH + sum(len(cell) for row in (parameters, *rows) for cell in row if isinstance(cell, str)) + len(rows)
+        )
+        if self._characters + size > self._most:
+            self._forget()
+        if size <= self._most:
+            self._rows[plan, parameters] = rows
+            self._characters += size
+
+    def _forget(self) -> None:
+        self._rows.clear()
+        self._characters = 0
 
 
 class SqliteLooker:
@@ -69,7 +108,7 @@ class SqliteLooker:
     a compiled statement to its rows takes four times as long as a select of five rows by their keys.
     """
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, *, most_kept: int = _MOST_KEPT) -> None:
         self._file = file
         self._threads = ThreadPoolExecutor(_LOOKERS, thread_name_prefix="sqlite-look")
         self._mine = threading.local()
@@ -77,41 +116,70 @@ class SqliteLooker:
         self._near: sqlite3.Connection | None = None
         self._used = 0
         self._plans: WeakKeyDictionary[ClauseElement, dict[tuple[int, ...], _Plan]] = WeakKeyDictionary()
+        self._kept = _Kept(most_kept)
 
     async def rows(self, statement: Executable, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Run a select in a thread; raises what SQLAlchemy would."""
-        return await self._far(self._plan(statement, values), values)
-
-    async def few(self, statement: Executable, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """Run a select here, and in a thread if it takes long or the file is held; raises what SQLAlchemy would."""
         plan = self._plan(statement, values)
+        return await self._far(plan, plan.parameters(values))
+
+    async def few(
+        self, statement: Executable, values: Mapping[str, Any], *, again: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """Run a select here, and in a thread if it takes long or the file is held; raises what SQLAlchemy would.
+
+        What is asked `again` and again with the same values is kept until anybody has changed the file; its rows are not to be changed.
+        """
+        plan = self._plan(statement, values)
+        parameters = plan.parameters(values)
+        if not again:
+            return await self._found(plan, parameters)
+        if self._kept.is_of(self._version()) and (kept := self._kept.get(plan, parameters)) is not None:
+            return kept
+        before = self._kept.version  # was read before the rows, which may be newer and never older
+        found = await self._found(plan, parameters)
+        self._kept.keep(before, plan, parameters, found)
+        return found
+
+    async def _found(self, plan: _Plan, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         now = time.monotonic()
         if now >= plan.after:
-            if self._near is None:
-                self._near = self._open(0)
-                self._near.set_progress_handler(self._enough, _STEPS)
             self._used = 0
             try:
                 with _driver_errors(plan.sql):
-                    return plan.rows(self._near, values)
+                    return plan.rows(self._here(), parameters)
             except OperationalError as exc:  # it takes long, or somebody holds the file just now
                 if _INTERRUPTED in str(exc):
                     plan.after = now + _LONG_S
-        return await self._far(plan, values)
+        return await self._far(plan, parameters)
+
+    def _here(self) -> sqlite3.Connection:
+        if self._near is None:
+            self._near = self._open(0)
+            self._near.set_progress_handler(self._enough, _STEPS)
+        return self._near
+
+    def _version(self) -> int | None:
+        """Return SQLite's number of the file's state, another one after each change by any other connection; None if the file is held."""
+        try:
+            row = self._here().execute("PRAGMA data_version").fetchone()
+        except sqlite3.OperationalError:
+            return None
+        return int(row[0])
 
     def _enough(self) -> bool:
         self._used += 1
         return self._used > _NEAR
 
-    async def _far(self, plan: _Plan, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._in_thread, plan, values)
+    async def _far(self, plan: _Plan, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._in_thread, plan, parameters)
 
-    def _in_thread(self, plan: _Plan, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def _in_thread(self, plan: _Plan, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         with _driver_errors(plan.sql):
             connection: sqlite3.Connection | None = getattr(self._mine, "connection", None)
             if connection is None:
                 connection = self._mine.connection = self._open(_BUSY_MS)
-            return plan.rows(connection, values)
+            return plan.rows(connection, parameters)
 
     def _plan(self, statement: Executable, values: Mapping[str, Any]) -> _Plan:
         asked = cast("ClauseElement", statement)

@@ -189,7 +189,7 @@ class _Generous:
         )
         return Leased("run", settling=False, lives=1, grants=tuple(grants))
 
-    async def seed(self, name: CounterName) -> None:
+    async def seed(self, names: Sequence[CounterName]) -> None:
         """Nothing has been spent."""
 
 

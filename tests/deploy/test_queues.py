@@ -1,7 +1,8 @@
 """Every stream, channel and task has someone who reads it, and the worker that does so is deployed."""
 
 import ast
-from collections.abc import Iterator
+import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ def _names(kind: type) -> list[str]:
     return sorted(name for name, value in vars(queues).items() if isinstance(value, kind))
 
 
-def _calls(function: str) -> Iterator[tuple[Path, set[str]]]:
-    """Every call of a function in the services, with the names that stand in its arguments."""
+@functools.cache
+def _calls() -> Mapping[str, Sequence[tuple[Path, set[str]]]]:
+    """Calls in the services of what takes a queue, by the function's name, with the names that stand in their arguments."""
+    found: dict[str, list[tuple[Path, set[str]]]] = {name: [] for name in ("work_on", "StreamConsumer", "subscribe")}
     for path in SOURCES:
         for node in ast.walk(tree_of(path)):
             if not isinstance(node, ast.Call):
@@ -28,18 +31,16 @@ def _calls(function: str) -> Iterator[tuple[Path, set[str]]]:
             while isinstance(called, ast.Subscript):
                 called = called.value
             name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-            if name == function:
+            if name in found:
                 given = [*node.args, *(keyword.value for keyword in node.keywords)]
                 inner = [item for argument in given for item in ast.walk(argument)]
-                yield (
-                    path,
-                    {n.id for n in inner if isinstance(n, ast.Name)}
-                    | {n.attr for n in inner if isinstance(n, ast.Attribute)},
-                )
+                names = {n.id for n in inner if isinstance(n, ast.Name)}
+                found[name].append((path, names | {n.attr for n in inner if isinstance(n, ast.Attribute)}))
+    return found
 
 
 def _readers(function: str, name: str) -> set[str]:
-    return {path.relative_to(ROOT / "services").parts[1] for path, names in _calls(function) if name in names}
+    return {path.relative_to(ROOT / "services").parts[1] for path, names in _calls()[function] if name in names}
 
 
 @pytest.mark.parametrize("name", _names(queues.Task))

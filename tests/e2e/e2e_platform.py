@@ -41,7 +41,7 @@ class Platform:
 
     def recorded(self) -> list[str]:
         """What reached the engine through the model `recorded`."""
-        bodies: list[str] = httpx.get(f"{self.recorder_url}/recorded", timeout=10).raise_for_status().json()
+        bodies: list[str] = httpx.get(f"{self.recorder_url}/recorded", timeout=60).raise_for_status().json()
         return bodies
 
     def inference_pid(self) -> int:

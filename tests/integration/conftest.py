@@ -32,6 +32,9 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest) -> str:
-    """One of each kind: empty for SQLite, else an empty database of its own in the PostgreSQL server."""
-    return "" if request.param == "sqlite" else fresh_database(request.getfixturevalue("postgres"))
+def database_url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """One of each kind: empty for SQLite, else an empty database of its own in the PostgreSQL server, which may be slow to take connections."""
+    if request.param == "sqlite":
+        return ""
+    monkeypatch.setenv("SLUICE_DATABASE_CONNECT_S", "60")
+    return fresh_database(request.getfixturevalue("postgres"))

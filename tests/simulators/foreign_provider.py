@@ -113,8 +113,8 @@ class ForeignProvider(Provider):
                 await writer.drain()
                 writer.transport.abort()
                 return False
-            if behaviour.crlf:
-                piece = piece.replace(b"\n", b"\r\n")
+            if behaviour.line_end != b"\n":
+                piece = piece.replace(b"\n", behaviour.line_end)
             if behaviour.garble_after == number:
                 piece = GARBAGE[self.stream_type]
             chunk = b"%x\r\n%b\r\n" % (len(piece), piece)

@@ -28,7 +28,7 @@ from sluice.contracts.routing import (
     RouteRequest,
     RoutingSnapshot,
 )
-from sluice.errors import SluiceError
+from sluice.errors import NotFound, SluiceError
 from sluice.secrets import ProviderSecrets
 from sluice.settings import PlatformSettings
 from sluice.telemetry.metrics import MetricRegistry
@@ -107,6 +107,7 @@ class Guard:
     failing: SluiceError | None = None
     without_verdict: tuple[str, ...] = ()
     delay_s: float = 0.0
+    rules: str = "h"
     asked: list[CheckRequest] = field(default_factory=list)
 
     async def check_input(self, request: CheckRequest, *, tenant: str, timeout_s: float) -> InputVerdict:
@@ -114,10 +115,12 @@ class Guard:
         await self._wait(request)
         segments = request.segments or ()
         if any(POISON in segment.text for segment in segments):
-            return InputVerdict(safe=False, issues=("prompt_injection",), policy=request.policy, policy_hash="h")
+            return InputVerdict(safe=False, issues=("prompt_injection",), policy=request.policy, policy_hash=self.rules)
         passed = tuple(s.model_copy(update={"text": s.text.replace(SECRET, "[EMAIL]")}) for s in segments)
         issues = (*(("pii_detected",) if passed != segments else ()), *self.without_verdict)
-        return InputVerdict(safe=True, issues=issues, filtered_segments=passed, policy=request.policy, policy_hash="h")
+        return InputVerdict(
+            safe=True, issues=issues, filtered_segments=passed, policy=request.policy, policy_hash=self.rules
+        )
 
     async def check_output(self, request: CheckRequest, *, tenant: str, timeout_s: float) -> OutputVerdict:
         """Judge an answer; a blocked one is replaced by a refusal."""
@@ -132,11 +135,19 @@ class Guard:
         disputed = "9090" in answer.text and asked
         blocked = POISON in answer.text
         text = "I cannot say that." if blocked else answer.text.replace(SECRET, "[EMAIL]")
-        found = answer.text.find(SECRET)
-        detail = IssueDetail(
-            code="pii_detected", detector="e", kind="email", action="redact", score=1.0,
-            segment_id=answer.id, start=max(found, 0), end=max(found, 0) + len(SECRET),
-        )  # fmt: skip
+        details = tuple(
+            IssueDetail(
+                code="pii_detected",
+                detector="e",
+                kind="email",
+                action="redact",
+                score=1.0,
+                segment_id=answer.id,
+                start=found.start(),
+                end=found.end(),
+            )
+            for found in re.finditer(re.escape(SECRET), answer.text)
+        )
         return OutputVerdict(
             safe=not blocked,
             issues=(
@@ -147,9 +158,9 @@ class Guard:
             ),
             groundedness=grounded,
             filtered_segments=(answer.model_copy(update={"text": text}),),
-            details=(detail,) if found >= 0 else (),
+            details=details,
             policy=request.policy,
-            policy_hash="h",
+            policy_hash=self.rules,
         )
 
     async def _wait(self, request: CheckRequest) -> None:
@@ -199,6 +210,7 @@ class Retrieval:
     version: str = "v1"
     text: str = "[1] (manual.md) The port is 8080."
     degraded: tuple[DegradedPart, ...] = ()
+    gone: tuple[str, ...] = ()
 
     async def context(self, request: ContextRequest, *, tenant: str, timeout_s: float) -> ContextReply:
         """Return the document."""
@@ -206,6 +218,8 @@ class Retrieval:
         await asyncio.sleep(self.delay_s)
         if self.failing is not None:
             raise self.failing
+        if request.missing_stores is None and set(self.gone) & set(request.vector_store_ids):
+            raise NotFound("There is no such vector store.")
         if request.known_version == self.version:
             return ContextReply(text="", citations=(), version=self.version, unchanged=True)
         citation = Citation(
@@ -223,7 +237,12 @@ class Retrieval:
         searched = SearchedQuery(text=asked, reason="stand_alone" if request.conversation else "question")
         understood = Understood(query=asked, queries=(searched,))
         return ContextReply(
-            text=self.text, citations=(citation,), understood=understood, version=self.version, degraded=self.degraded
+            text=self.text,
+            citations=(citation,),
+            understood=understood,
+            version=self.version,
+            degraded=self.degraded,
+            missing_store_ids=tuple(one for one in request.vector_store_ids if one in self.gone),
         )
 
 

@@ -14,7 +14,7 @@ class Bank:
 
     counters: dict[CounterName, dict[str, tuple[int, int]]] = field(default_factory=dict)
     spent: dict[CounterName, dict[str, int]] = field(default_factory=dict)
-    seeded: set[CounterName] = field(default_factory=set)
+    seeded: dict[CounterName, int] = field(default_factory=dict)  # in which run
     wanted: dict[CounterName, str] = field(default_factory=dict)
     lives: set[str] = field(default_factory=set)
     run: int = 1
@@ -32,8 +32,8 @@ class Bank:
         mine = earlier if ask.mine is None else ask.mine
         others = sum(amount for other, (amount, _) in fields.items() if other != life)
         elsewhere = sum(back for other, (_, back) in fields.items() if other != life)
-        left = max(0, ask.limit - others - mine)
-        seeded = ask.name.kind not in BUDGETS or ask.name in self.seeded
+        left = ask.limit - others - mine
+        seeded = ask.name.kind not in BUDGETS or self.seeded.get(ask.name) == self.run
         amount = 0
         if seeded and not self.settling and left >= ask.least and ask.need + ask.want > 0:
             amount = min(left, max(ask.need, min(ask.want, left // (2 * len(self.lives)))))
@@ -64,11 +64,14 @@ class Counter:
         grants = tuple(self.bank.grant(self.life, ask) for ask in asks)
         return Exchange(f"run{self.bank.run}", self.bank.settling, len(self.bank.lives), grants)
 
-    async def seed(self, name: CounterName) -> None:
+    async def seed(self, names: Sequence[CounterName]) -> None:
         """Take over what was spent before."""
         if self.away:
             raise DependencyUnavailable("The bank is closed.")
-        fields = self.bank.counters.setdefault(name, {})
-        for life, amount in self.bank.spent.get(name, {}).items():
-            fields.setdefault(life, (amount, 0))
-        self.bank.seeded.add(name)
+        for name in names:
+            fields = self.bank.counters.setdefault(name, {})
+            for life, amount in self.bank.spent.get(name, {}).items():
+                granted, back = fields.get(life, (0, 0))
+                spent = max(amount, granted - back)
+                fields[life] = (max(granted, spent), max(granted, spent) - spent)
+            self.bank.seeded[name] = self.bank.run

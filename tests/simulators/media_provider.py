@@ -50,13 +50,15 @@ class MediaProvider(Provider):
 
     async def _reply(self, writer: asyncio.StreamWriter, seen: Seen, behaviour: Behaviour) -> bool:
         form = seen.headers["content-type"].startswith("multipart/form-data")
-        if form and behaviour.status != 200:
-            return await self._whole(writer, seen, Behaviour(status=behaviour.status, body=b"{}"))
+        if form and (behaviour.status != 200 or behaviour.body is not None):
+            return await self._whole(writer, seen, replace(behaviour, body=behaviour.body or b"{}"))
         if behaviour.status != 200 or behaviour.body is not None or behaviour.drop or behaviour.stall_s:
             return await super()._reply(writer, seen, behaviour)
         if form:
             return await self._answer_form(writer, seen, behaviour)
         fields = seen.json
+        if seen.path.endswith("/chat/completions"):
+            return await super()._reply(writer, seen, behaviour)
         if seen.path.endswith("/audio/speech"):
             if fields.get("stream_format") == "sse":
                 return await self._send_events(writer, seen, behaviour, _speech_events())

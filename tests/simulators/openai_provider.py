@@ -41,7 +41,7 @@ class Behaviour:
     no_length: bool = False
     interim: bool = False
     one_write: bool = False
-    crlf: bool = False
+    line_end: bytes = b"\n"
     null_usage: bool = False
     repeat: int = 1
     tool_arguments: str | None = None
@@ -219,10 +219,11 @@ class Provider:
         return not (behaviour.close or behaviour.no_length or behaviour.cut_after is not None)
 
     async def _stream(self, writer: asyncio.StreamWriter, seen: Seen, behaviour: Behaviour) -> bool:
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        kind = (behaviour.content_type or "text/event-stream").encode()
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nTransfer-Encoding: chunked\r\n\r\n" % kind
         events = list(_events(seen, behaviour))
-        if behaviour.crlf:
-            events = [event.replace(b"\n", b"\r\n") for event in events]
+        if behaviour.line_end != b"\n":
+            events = [event.replace(b"\n", behaviour.line_end) for event in events]
         if behaviour.garble_after is not None and behaviour.garble_after < len(events):
             events[behaviour.garble_after] = b'data: {"half": \n\n'
         if behaviour.one_write:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from sluice_cli.client import Gateway, every
+from sluice_cli.client import Gateway, every, path_of
 from sluice_cli.commands.owners import organization_id
 from sluice_cli.output import show_json, show_table
 from sluice_cli.settings import CliSettings
@@ -49,7 +49,7 @@ def list_audit(
 @app.command()
 def show(record_id: Annotated[str, typer.Argument(help="the record's id")]) -> None:
     """Show one record as JSON, with the fields before and after."""
-    show_json(Gateway.from_settings(CliSettings()).admin("GET", f"/admin/audit/{record_id}"))
+    show_json(Gateway.from_settings(CliSettings()).admin("GET", path_of("/admin/audit", record_id)))
 
 
 def _line(record: dict[str, Any]) -> tuple[str, ...]:

@@ -1,11 +1,10 @@
 """`sluice cache`: what the gateway keeps of answers, and forgetting it."""
 
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
-from sluice_cli.client import Gateway
+from sluice_cli.client import Gateway, path_of
 from sluice_cli.output import say, show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.settings import CliSettings
@@ -27,7 +26,7 @@ def thresholds(
     """Show how near questions in other words have to be, where a policy lets that tune itself, and what was seen."""
     gateway = Gateway.from_settings(CliSettings())
     if forget is not None:
-        gateway.admin("DELETE", f"/admin/cache/thresholds/{quote(forget, safe='')}")
+        gateway.admin("DELETE", path_of("/admin/cache/thresholds", forget, slashes=True))
         say(f"{forget} begins anew at its policy's threshold.")
         return
     found = gateway.admin("GET", "/admin/cache/thresholds")["data"]

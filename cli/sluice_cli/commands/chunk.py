@@ -10,10 +10,10 @@ from typing import Annotated, Any, NamedTuple, get_args
 import typer
 
 from sluice.contracts.retrieval import ChunkingStrategy
-from sluice_cli.client import Gateway, every
+from sluice_cli.client import Gateway, every, path_of
 from sluice_cli.documents import files_of, send
 from sluice_cli.output import say, show_table
-from sluice_cli.platform.errors import CommandFailed
+from sluice_cli.platform.errors import CommandFailed, Refused
 from sluice_cli.settings import CliSettings
 
 _POLL_S = 0.5
@@ -24,6 +24,17 @@ class _Question(NamedTuple):
     question: str
     answer: str
     source: str | None
+
+
+class Comparison(NamedTuple):
+    """What the command was given beside files and questions."""
+
+    strategies: Sequence[str]
+    max_tokens: int
+    overlap_tokens: int
+    mode: str
+    rerank: str
+    wait_s: float
 
 
 class _Filled(NamedTuple):
@@ -67,20 +78,31 @@ def chunk(
     strategies = [name.strip() for name in compare.split(",") if name.strip()]
     if unknown := [name for name in strategies if name not in get_args(ChunkingStrategy)]:
         raise CommandFailed(f"There is no strategy {unknown[0]!r}; there are {', '.join(get_args(ChunkingStrategy))}.")
-    gateway = Gateway.from_settings(CliSettings())
-    files = files_of(paths, []).files
+    wish = Comparison(strategies, max_tokens, overlap_tokens, mode, rerank, wait_s)
+    compare_chunking(Gateway.from_settings(CliSettings()), paths, questions, wish)
+
+
+def compare_chunking(gateway: Gateway, paths: Sequence[Path], questions: Path, wish: Comparison) -> None:
+    """Do what the command does, through this gateway."""
+    named = files_of(paths, []).files
+    files = {name: path for name, path in named.items() if not path.samefile(questions)}  # it has all the answers
     if not files:
         raise CommandFailed("There is no file of a known type in what you named.")
     asked = _questions(questions)
     rows: dict[str, _Row] = {}
-    for strategy in strategies:
-        chunking = {"strategy": strategy, "max_tokens": max_tokens, "overlap_tokens": overlap_tokens}
+    for strategy in wish.strategies:
+        chunking = {
+            "strategy": strategy,
+            "max_tokens": wish.max_tokens,
+            "overlap_tokens": wish.overlap_tokens,
+        }
         with _store(gateway, chunking) as store_id:
-            filled = _filled(gateway, store_id, files, wait_s)
+            filled = _filled(gateway, store_id, files, wish.wait_s)
             for name, reason in filled.failed.items():
                 say(f"{name} is left out from here on: {reason}")
             files = {name: path for name, path in files.items() if name not in filled.failed}
-            search = {"top_k": _DEPTH, "mode": mode, "rerank": rerank}
+            asked = _answerable(gateway, store_id, asked)
+            search = {"top_k": _DEPTH, "mode": wish.mode, "rerank": wish.rerank}
             rows[strategy] = _measured(gateway, store_id, asked, search, filled.chunks)
     show_table(
         ("strategy", "chunks", "recall@1", "recall@5", "MRR@10", "characters read"),
@@ -113,7 +135,7 @@ def _store(gateway: Gateway, chunking: Mapping[str, Any]) -> Iterator[str]:
     try:
         yield store_id
     finally:
-        gateway.user("DELETE", f"/v1/vector_stores/{store_id}")
+        gateway.user("DELETE", path_of("/v1/vector_stores", store_id))
 
 
 def _filled(gateway: Gateway, store_id: str, files: Mapping[str, Path], wait_s: float) -> _Filled:
@@ -122,13 +144,13 @@ def _filled(gateway: Gateway, store_id: str, files: Mapping[str, Path], wait_s: 
     for name, path in files.items():
         try:
             send(gateway, store_id, name, path.name, path.read_bytes(), {})
-        except CommandFailed as exc:
-            failed[name] = str(exc)
+        except Refused as exc:
+            failed[name] = exc.said
     if len(failed) == len(files):
         raise CommandFailed(f"None of the files could be sent. {next(iter(failed.values()))}")
     deadline = time.monotonic() + wait_s
     while True:
-        documents = list(every(gateway.user, f"/v1/vector_stores/{store_id}/documents"))
+        documents = list(every(gateway.user, path_of("/v1/vector_stores", store_id, "documents")))
         if all(one["status"] in {"ready", "failed"} for one in documents):
             failed |= {one["name"]: one["error"] for one in documents if one["status"] == "failed"}
             return _Filled(sum(one["chunks"] for one in documents if one["status"] == "ready"), failed)
@@ -137,13 +159,43 @@ def _filled(gateway: Gateway, store_id: str, files: Mapping[str, Path], wait_s: 
         time.sleep(_POLL_S)
 
 
+def _answerable(gateway: Gateway, store_id: str, asked: Sequence[_Question]) -> list[_Question]:
+    """Return the questions whose answers stand in a document; the others are told: no way of cutting finds them."""
+    path = path_of("/v1/vector_stores", store_id, "documents")
+    found: set[_Question] = set()
+    for document in every(gateway.user, path, {"status": "ready"}):
+        text = _spaced("".join(_parts(gateway, f"{path}/{document['id']}/content")))
+        found |= {one for one in asked if one.source in (None, document["name"]) and _spaced(one.answer) in text}
+    for one in asked:
+        if one not in found:
+            where = one.source or "any of the documents"
+            say(f"{one.question!r} is left out from here on: the phrase {one.answer!r} does not stand in {where}.")
+    if not found:
+        raise CommandFailed("None of the answers stands in a document: write phrases as the documents have them.")
+    return [one for one in asked if one in found]
+
+
+def _parts(gateway: Gateway, path: str) -> Iterator[str]:
+    at, length = 0, 1
+    while at < length:
+        part = gateway.user("GET", path, params={"start": at, "length": 1_000_000})
+        yield part["text"]
+        at, length = part["end"], part["length"]
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text.split())
+
+
 def _measured(
     gateway: Gateway, store_id: str, asked: Sequence[_Question], search: Mapping[str, Any], chunks: int
 ) -> _Row:
     ranks: list[int | None] = []
     read: list[int] = []
     for one in asked:
-        found = gateway.user("POST", f"/v1/vector_stores/{store_id}/search", json={"query": one.question, **search})
+        found = gateway.user(
+            "POST", path_of("/v1/vector_stores", store_id, "search"), json={"query": one.question, **search}
+        )
         hits = found["data"]
         rank = next((at for at, hit in enumerate(hits, start=1) if _answers(hit, one)), None)
         ranks.append(rank)
@@ -162,4 +214,4 @@ def _measured(
 def _answers(hit: Mapping[str, Any], asked: _Question) -> bool:
     if asked.source is not None and hit["source"] != asked.source:
         return False
-    return " ".join(asked.answer.split()) in " ".join(hit["text"].split())
+    return _spaced(asked.answer) in _spaced(hit["text"])

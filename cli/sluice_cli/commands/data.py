@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from sluice.contracts.searching import RerankMethod, SearchMode
-from sluice_cli.client import Gateway
+from sluice_cli.client import Gateway, path_of
 from sluice_cli.documents import details_of
 from sluice_cli.output import show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
@@ -34,7 +34,7 @@ def search(
     equal = [{"type": "eq", "key": key, "value": value} for key, value in details_of(where or [], "--where").items()]
     if equal:
         asked["filters"] = {"type": "and", "filters": equal}
-    found = gateway.user("POST", f"/v1/vector_stores/{store_id}/search", json=asked)
+    found = gateway.user("POST", path_of("/v1/vector_stores", store_id, "search"), json=asked)
     if as_json:
         show_json(found)
         return

@@ -4,11 +4,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
-from sluice_cli.client import Gateway
+from sluice_cli.client import Gateway, path_of
 from sluice_cli.moments import shown
 from sluice_cli.output import say, show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
@@ -70,7 +69,7 @@ def _row(one: dict[str, Any]) -> tuple[object, ...]:
 @engines_app.command("show")
 def engines_show(engine: EngineId, url: Url = "") -> None:
     """Show all that is known of one engine as JSON."""
-    show_json(_service(url).admin("GET", f"/v1/engines/{quote(engine, safe='')}"))
+    show_json(_service(url).admin("GET", path_of("/v1/engines", engine)))
 
 
 @engines_app.command("start")
@@ -92,7 +91,7 @@ def engines_restart(engine: EngineId, wait_s: Wait = 0.0, url: Url = "") -> None
 
 
 def _change(service: Gateway, engine: str, verb: str, wanted: str, wait_s: float) -> None:
-    path = f"/v1/engines/{quote(engine, safe='')}"
+    path = path_of("/v1/engines", engine)
     before = service.admin("GET", path)
     found = service.admin("POST", f"{path}/{verb}")
     if not wait_s:
@@ -121,7 +120,7 @@ def engines_logs(
     url: Url = "",
 ) -> None:
     """Print the end of an engine's log: warnings and errors, no prompts."""
-    path = f"/v1/engines/{quote(engine, safe='')}/logs"
+    path = path_of("/v1/engines", engine, "logs")
     for line in _service(url).admin("GET", path, params={"lines": lines})["lines"]:
         say(line)
 
@@ -170,5 +169,5 @@ def adapters_unload(
     url: Url = "",
 ) -> None:
     """Unload an adapter from every engine; requests that run with it end first."""
-    _service(url).admin("DELETE", f"/v1/adapters/{quote(name)}")
+    _service(url).admin("DELETE", path_of("/v1/adapters", name, slashes=True))
     say(f"{name} is unloaded.")

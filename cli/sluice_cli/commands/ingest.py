@@ -5,22 +5,34 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sluice_cli.client import Gateway, every
+from sluice_cli.client import Gateway, every, path_of
 from sluice_cli.documents import details_of, files_of, send
 from sluice_cli.output import console, say
-from sluice_cli.platform.errors import CommandFailed, TypeRefused
+from sluice_cli.platform.errors import CommandFailed, Refused, TypeRefused
 from sluice_cli.settings import CliSettings
 
 _POLL_S = 0.5
 _SHOWN = 10
 _AT_ONCE = 8
+_LOOKED_AT = 20
 _UNFINISHED = ("queued", "processing")
+
+
+class Wish(NamedTuple):
+    """What the command was given beside the files."""
+
+    store: str
+    wait_s: float
+    exclude: Sequence[str]
+    details: Mapping[str, Any]
+    delete: bool
 
 
 @dataclass(slots=True)
@@ -58,25 +70,30 @@ def ingest(
     ] = False,
 ) -> None:
     """Put documents into a vector store and wait until they can be found; what has not changed is not sent again."""
-    gateway = Gateway.from_settings(CliSettings())
-    details = details_of(metadata or [])
-    named = files_of(paths, exclude or [])
+    wish = Wish(store, wait_s, exclude or [], details_of(metadata or []), delete)
+    ingest_into(Gateway.from_settings(CliSettings()), paths, wish)
+
+
+def ingest_into(gateway: Gateway, paths: Sequence[Path], wish: Wish) -> None:
+    """Do what the command does, through this gateway."""
+    named = files_of(paths, wish.exclude)
     files = named.files
     if not files:
         raise CommandFailed("There is no file of a known type in what you named.")
-    store_id = _store_id(gateway, store)
+    store_id = _store_id(gateway, wish.store)
     known = _documents(gateway, store_id)
     tally = _Tally(unread=named.unread)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        _send_all(gateway, store_id, files, known, details, tally, progress)
-        if delete:
-            _delete_others(gateway, store_id, known, files, tally)
-        if wait_s:
-            _wait(gateway, store_id, tally, wait_s, progress)
+        _send_all(gateway, store_id, files, known, wish.details, tally, progress)
+        if wish.delete:
+            others = [one for name, documents in known.items() if name not in files for one in documents]
+            _delete(gateway, store_id, others, tally)
+        if wish.wait_s:
+            _wait(gateway, store_id, tally, wish.wait_s, progress)
     _tell("files are of no type that is read", sorted(tally.unread))
     _tell("links lead out of their folder (name what they lead to)", named.outside)
-    _report(tally, store, store_id)
+    _report(tally, wish.store, store_id)
 
 
 def _tell(what: str, passed_over: Sequence[str]) -> None:
@@ -103,19 +120,19 @@ def _store_id(gateway: Gateway, name: str) -> str:
     return str(gateway.user("POST", "/v1/vector_stores", json={"name": name})["id"])
 
 
-def _documents(gateway: Gateway, store_id: str) -> dict[str, dict[str, Any]]:
-    """Return the newest document of each name."""
-    newest: dict[str, dict[str, Any]] = {}
-    for row in every(gateway.user, f"/v1/vector_stores/{store_id}/documents", {"order": "desc"}):
-        newest.setdefault(row["name"], row)
-    return newest
+def _documents(gateway: Gateway, store_id: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the documents by name, the newest of each first: one that failed stands beside what it was to replace."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in every(gateway.user, path_of("/v1/vector_stores", store_id, "documents"), {"order": "desc"}):
+        found.setdefault(row["name"], []).append(row)
+    return found
 
 
 def _send_all(
     gateway: Gateway,
     store_id: str,
     files: Mapping[str, Path],
-    known: Mapping[str, Mapping[str, Any]],
+    known: Mapping[str, Sequence[Mapping[str, Any]]],
     details: Mapping[str, Any],
     tally: _Tally,
     progress: Progress,
@@ -125,7 +142,7 @@ def _send_all(
     def sent(name: str) -> str | CommandFailed | None:
         """Return the document's id if it is to be waited for, None if it is there already, or why it was refused."""
         raw = files[name].read_bytes()
-        there = known.get(name)
+        there = next(iter(known.get(name, ())), None)
         if there is not None and _is_same(there, raw, details):
             return str(there["id"]) if there["status"] in _UNFINISHED else None
         try:
@@ -140,7 +157,7 @@ def _send_all(
             elif isinstance(came, TypeRefused):
                 tally.unread.append(name)
             elif isinstance(came, CommandFailed):
-                tally.failed[name] = str(came)
+                tally.failed[name] = came.said if isinstance(came, Refused) else str(came)
             else:
                 tally.sent[came] = name
             progress.advance(task)
@@ -152,39 +169,56 @@ def _is_same(there: Mapping[str, Any], raw: bytes, details: Mapping[str, Any]) -
     return bool(there["sha256"] == hashlib.sha256(raw).hexdigest())
 
 
-def _delete_others(
-    gateway: Gateway,
-    store_id: str,
-    known: Mapping[str, Mapping[str, Any]],
-    files: Mapping[str, Path],
-    tally: _Tally,
-) -> None:
-    for name, document in known.items():
-        if name not in files:
-            gateway.user("DELETE", f"/v1/vector_stores/{store_id}/documents/{document['id']}")
-            tally.deleted += 1
+def _delete(gateway: Gateway, store_id: str, documents: Sequence[Mapping[str, Any]], tally: _Tally) -> None:
+    for document in documents:
+        gateway.user("DELETE", path_of("/v1/vector_stores", store_id, "documents", document["id"]))
+        tally.deleted += 1
 
 
 def _wait(gateway: Gateway, store_id: str, tally: _Tally, wait_s: float, progress: Progress) -> None:
-    task = progress.add_task("indexing", total=len(tally.sent))
+    total = len(tally.sent)
+    task = progress.add_task("indexing", total=total)
     deadline = time.monotonic() + wait_s
     waiting = dict(tally.sent)
     while waiting:
-        for document_id, name in list(waiting.items()):
-            document = gateway.user("GET", f"/v1/vector_stores/{store_id}/documents/{document_id}")
-            if document["status"] in _UNFINISHED:
-                break  # they are taken in order, so those behind it wait as well
-            if document["status"] == "failed":
-                tally.failed[name] = document["error"]
-                del tally.sent[document_id]
-            del waiting[document_id]
-            progress.advance(task)
-        if waiting and time.monotonic() > deadline:
+        late = time.monotonic() > deadline
+        seen = _look(gateway, store_id, tally, waiting, len(waiting) if late else _LOOKED_AT)
+        progress.update(task, completed=total - len(waiting))
+        if waiting and late:
             tally.late = (
                 f"{len(waiting)} documents were not indexed within {wait_s:.0f} s; they go on in the background."
             )
-            if document["error"]:
+            for document in [one for one in seen if one["error"]][:_SHOWN]:
                 tally.late += f"\n  {document['name']} waits: {document['error']}"
             return
         if waiting:
             time.sleep(_POLL_S)
+
+
+def _look(
+    gateway: Gateway, store_id: str, tally: _Tally, waiting: dict[str, str], most: int
+) -> list[Mapping[str, Any]]:
+    """Take out of `waiting` what is done, in its order, until so many were seen that are not; return these.
+
+    Most are taken up in the order in which they were sent. One that says what it waits for holds up nothing behind it: it is looked at last the next time.
+    """
+    seen: list[Mapping[str, Any]] = []
+    for document_id, name in list(waiting.items()):
+        if len(seen) == most:
+            break
+        try:
+            document = gateway.user("GET", path_of("/v1/vector_stores", store_id, "documents", document_id))
+        except Refused as exc:
+            if exc.status != HTTPStatus.NOT_FOUND:
+                raise
+            document = {"status": "failed", "error": "It was deleted or replaced while it was waited for."}
+        if document["status"] in _UNFINISHED:
+            seen.append(document)
+            if document["error"]:
+                waiting[document_id] = waiting.pop(document_id)
+            continue
+        if document["status"] == "failed":
+            tally.failed[name] = document["error"]
+            del tally.sent[document_id]
+        del waiting[document_id]
+    return seen

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice_cli.client import Gateway
+from sluice_cli.client import Gateway, path_of
 from sluice_cli.output import say, show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.settings import CliSettings
@@ -28,8 +28,8 @@ def eval_run(
     gateway = Gateway.from_settings(CliSettings())
     with suite.open("rb") as file:
         made = gateway.user("POST", "/v1/evals", files={"file": (suite.name, file, "application/yaml")})
-    run = gateway.user("POST", f"/v1/evals/{made['id']}/runs", json={"model": model})
-    path = f"/v1/evals/{made['id']}/runs/{run['id']}"
+    run = gateway.user("POST", path_of("/v1/evals", made["id"], "runs"), json={"model": model})
+    path = path_of("/v1/evals", made["id"], "runs", run["id"])
     say(f"suite {made['id']}, run {run['id']}")
     ended = _wait(gateway, path, wait_s)
     if ended["status"] not in ("completed", "succeeded"):
@@ -53,10 +53,12 @@ def eval_bias(
     gateway = Gateway.from_settings(CliSettings())
     made = gateway.user("POST", "/v1/evals/bias", json={"attributes": attribute or []})
     if every_s is not None:
-        show_json(gateway.user("PUT", f"/v1/evals/{made['id']}/schedule", json={"every_s": every_s, "model": model}))
+        show_json(
+            gateway.user("PUT", path_of("/v1/evals", made["id"], "schedule"), json={"every_s": every_s, "model": model})
+        )
         return
-    run = gateway.user("POST", f"/v1/evals/{made['id']}/runs", json={"model": model})
-    path = f"/v1/evals/{made['id']}/runs/{run['id']}"
+    run = gateway.user("POST", path_of("/v1/evals", made["id"], "runs"), json={"model": model})
+    path = path_of("/v1/evals", made["id"], "runs", run["id"])
     say(f"suite {made['id']}, run {run['id']}, {made['items']} prompts")
     ended = _wait(gateway, path, wait_s)
     if ended["status"] not in ("completed", "succeeded"):
@@ -88,7 +90,7 @@ def finetune_start(
     job = gateway.user("POST", "/v1/fine_tuning/jobs", json=body)
     say(f"file {uploaded['id']}, job {job['id']}")
     if wait_s:
-        job = _wait(gateway, f"/v1/fine_tuning/jobs/{job['id']}", wait_s)
+        job = _wait(gateway, path_of("/v1/fine_tuning/jobs", job["id"]), wait_s)
     show_json(job)
     if job["status"] == "failed":
         raise CommandFailed(f"The job failed: {job['error']['message']}")
@@ -110,7 +112,7 @@ def finetune_check(
             "POST", "/v1/files", files={"file": (file.name, data, "application/jsonl")}, data={"purpose": "fine-tune"}
         )
     body = {"policy": policy, "licenses": allowed or [], "max_examples": max_examples}
-    report = gateway.user("POST", f"/v1/files/{uploaded['id']}/compliance", json=body, timeout=600.0)
+    report = gateway.user("POST", path_of("/v1/files", uploaded["id"], "compliance"), json=body, timeout=600.0)
     show_json(report)
     if not report["compliant"]:
         raise CommandFailed(
@@ -122,8 +124,8 @@ def finetune_check(
 def finetune_status(job_id: Annotated[str, typer.Argument(help="the job's id")]) -> None:
     """Show a job and its events."""
     gateway = Gateway.from_settings(CliSettings())
-    show_json(gateway.user("GET", f"/v1/fine_tuning/jobs/{job_id}"))
-    events = gateway.user("GET", f"/v1/fine_tuning/jobs/{job_id}/events", params={"limit": 50})
+    show_json(gateway.user("GET", path_of("/v1/fine_tuning/jobs", job_id)))
+    events = gateway.user("GET", path_of("/v1/fine_tuning/jobs", job_id, "events"), params={"limit": 50})
     for event in reversed(events["data"]):
         say(f"{event['created_at']} {event['level']}: {event['message']}")
 

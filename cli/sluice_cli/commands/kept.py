@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice_cli.client import Gateway, every
+from sluice_cli.client import Gateway, every, path_of
 from sluice_cli.moments import moment
 from sluice_cli.output import say, show_json
 from sluice_cli.platform.errors import CommandFailed
@@ -19,21 +19,28 @@ ConversationId = Annotated[str, typer.Argument(help="the conversation's id")]
 
 @responses.command("show")
 def show_response(response_id: ResponseId) -> None:
-    """Show a response as it was answered, as JSON."""
-    show_json(_gateway().user("GET", f"/v1/responses/{response_id}"))
+    """Show a response as it was answered, or how far one in the background is, as JSON."""
+    show_json(_gateway().user("GET", path_of("/v1/responses", response_id)))
 
 
 @responses.command("input")
 def show_input(response_id: ResponseId) -> None:
     """Show the items that a response answers, with the conversation before it, oldest first, as JSON."""
-    show_json(list(every(_gateway().user, f"/v1/responses/{response_id}/input_items", {"order": "asc"})))
+    show_json(list(every(_gateway().user, path_of("/v1/responses", response_id, "input_items"), {"order": "asc"})))
 
 
 @responses.command("delete")
 def delete_response(response_id: ResponseId) -> None:
     """Erase a response with its input."""
-    _gateway().user("DELETE", f"/v1/responses/{response_id}")
+    _gateway().user("DELETE", path_of("/v1/responses", response_id))
     say(f"{response_id} is deleted.")
+
+
+@responses.command("cancel")
+def cancel_response(response_id: ResponseId) -> None:
+    """Cancel a response in the background; one that has ended stays as it is."""
+    found = _gateway().user("POST", path_of("/v1/responses", response_id, "cancel"))
+    say(f"{response_id} is {found['status']}.")
 
 
 @responses.command()
@@ -57,7 +64,7 @@ def erase(
 @conversations.command("show")
 def show_conversation(conversation_id: ConversationId) -> None:
     """Show a conversation with its items, oldest first, as JSON."""
-    path = f"/v1/conversations/{conversation_id}"
+    path = path_of("/v1/conversations", conversation_id)
     found = _gateway().user("GET", path)
     show_json({**found, "items": list(every(_gateway().user, f"{path}/items", {"order": "asc"}))})
 
@@ -65,7 +72,7 @@ def show_conversation(conversation_id: ConversationId) -> None:
 @conversations.command("delete")
 def delete_conversation(conversation_id: ConversationId) -> None:
     """Erase a conversation with its items; responses that were kept beside it stay."""
-    _gateway().user("DELETE", f"/v1/conversations/{conversation_id}")
+    _gateway().user("DELETE", path_of("/v1/conversations", conversation_id))
     say(f"{conversation_id} is deleted.")
 
 

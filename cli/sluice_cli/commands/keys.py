@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from sluice_cli.client import Gateway, every
+from sluice_cli.client import Gateway, every, path_of
 from sluice_cli.commands import limits
 from sluice_cli.commands.owners import organization_id, team_id
 from sluice_cli.output import say, show_json, show_table
@@ -92,7 +92,7 @@ def list_keys(
 @app.command()
 def show(key_id: KeyId) -> None:
     """Show one key as JSON, without its secret."""
-    show_json(_gateway().admin("GET", f"/admin/keys/{key_id}"))
+    show_json(_gateway().admin("GET", path_of("/admin/keys", key_id)))
 
 
 @app.command()
@@ -130,7 +130,7 @@ def change(
     )
     if not body:
         raise CommandFailed("Say what to change; `sluice keys change --help` lists it.")
-    show_json(_gateway().admin("PATCH", f"/admin/keys/{key_id}", json=body))
+    show_json(_gateway().admin("PATCH", path_of("/admin/keys", key_id), json=body))
 
 
 @app.command()
@@ -139,27 +139,27 @@ def rotate(
     grace: Annotated[int, typer.Option(min=0, help="seconds for which the old secret works on, at most 30 days")] = 0,
 ) -> None:
     """Give a key a new secret, shown this once; the old one ends at once or after --grace seconds."""
-    _tell(_gateway().admin("POST", f"/admin/keys/{key_id}/rotate", json={"grace_s": grace}))
+    _tell(_gateway().admin("POST", path_of("/admin/keys", key_id, "rotate"), json={"grace_s": grace}))
 
 
 @app.command()
 def disable(key_id: KeyId) -> None:
     """Stop a key until it is enabled; every gateway refuses it within a second."""
-    _gateway().admin("PATCH", f"/admin/keys/{key_id}", json={"disabled": True})
+    _gateway().admin("PATCH", path_of("/admin/keys", key_id), json={"disabled": True})
     say(f"{key_id} is disabled.")
 
 
 @app.command()
 def enable(key_id: KeyId) -> None:
     """Let a disabled key work again."""
-    _gateway().admin("PATCH", f"/admin/keys/{key_id}", json={"disabled": False})
+    _gateway().admin("PATCH", path_of("/admin/keys", key_id), json={"disabled": False})
     say(f"{key_id} is enabled.")
 
 
 @app.command()
 def revoke(key_id: KeyId) -> None:
     """Revoke a key for good; every gateway refuses it within a second."""
-    _gateway().admin("DELETE", f"/admin/keys/{key_id}")
+    _gateway().admin("DELETE", path_of("/admin/keys", key_id))
     say(f"{key_id} is revoked.")
 
 

@@ -18,6 +18,18 @@ class Limit(StrEnum):
     BUDGET_PER_MONTH_USD = "budget-per-month-usd"
 
 
+class OrganizationLimit(StrEnum):
+    """A limit of an organisation, as its option is called."""
+
+    REQUESTS_PER_MINUTE = "requests-per-minute"
+    TOKENS_PER_MINUTE = "tokens-per-minute"
+    MAX_CONCURRENT = "max-concurrent"
+    BUDGET_PER_DAY_USD = "budget-per-day-usd"
+    BUDGET_PER_MONTH_USD = "budget-per-month-usd"
+    FILE_BYTES = "file-bytes"
+    UNFINISHED_BATCHES = "unfinished-batches"
+
+
 Models = Annotated[
     list[str] | None,
     typer.Option(
@@ -30,9 +42,14 @@ TokensPerMinute = Annotated[int | None, typer.Option("--tokens-per-minute", min=
 Concurrent = Annotated[int | None, typer.Option("--max-concurrent", min=1, help="requests at the same time")]
 PerDay = Annotated[float | None, typer.Option("--budget-per-day-usd", min=0, help="US dollars a day (UTC)")]
 PerMonth = Annotated[float | None, typer.Option("--budget-per-month-usd", min=0, help="US dollars a month (UTC)")]
-NoLimit = Annotated[
-    list[Limit] | None,
-    typer.Option("--no-limit", metavar="LIMIT", help="a limit to take away, by its option's name; repeat for several"),
+_TAKE_AWAY = typer.Option(
+    "--no-limit", metavar="LIMIT", help="a limit to take away, by its option's name; repeat for several"
+)
+NoLimit = Annotated[list[Limit] | None, _TAKE_AWAY]
+NoOrganizationLimit = Annotated[list[OrganizationLimit] | None, _TAKE_AWAY]
+FileBytes = Annotated[int | None, typer.Option("--file-bytes", min=0, help="bytes of all its files together")]
+UnfinishedBatches = Annotated[
+    int | None, typer.Option("--unfinished-batches", min=0, help="batches that may have no end yet")
 ]
 Metadata = Annotated[
     list[str] | None,
@@ -56,7 +73,8 @@ Sampling = Annotated[
         help="a default or limit such as temperature=0.3, preset=factual or max_tokens=800; repeat for all that are to be kept; `none` takes them away",
     ),
 ]
-Shown = ("requests_per_minute", "tokens_per_minute", "max_concurrent", "budget_per_day_usd", "budget_per_month_usd")
+_OF_ALL = ("requests_per_minute", "tokens_per_minute", "max_concurrent", "budget_per_day_usd", "budget_per_month_usd")
+_OF_ORGANIZATIONS = ("file_bytes", "unfinished_batches")
 
 
 def limits(
@@ -65,16 +83,12 @@ def limits(
     max_concurrent: int | None,
     budget_per_day_usd: float | None,
     budget_per_month_usd: float | None,
-    no_limit: list[Limit] | None = None,
+    no_limit: list[Limit] | list[OrganizationLimit] | None = None,
+    kept: tuple[int | None, int | None] = (None, None),
 ) -> dict[str, Any]:
-    """Return the body's `limits` with what was given; a limit to take away is null."""
-    given = dict(
-        zip(
-            Shown,
-            (requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd),
-            strict=True,
-        )
-    )
+    """Return the body's `limits` with what was given; a limit to take away is null. `kept` are bytes of files and unfinished batches."""
+    of_all = (requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd)
+    given = dict(zip((*_OF_ALL, *_OF_ORGANIZATIONS), (*of_all, *kept), strict=True))
     found: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     found |= {name.replace("-", "_"): None for name in no_limit or ()}
     return {"limits": found} if found else {}
@@ -133,4 +147,5 @@ def _value(pair: str) -> tuple[str, float | str]:
 def one_line(row: dict[str, Any]) -> str:
     """Return the limits of a row in one line."""
     found = row.get("limits") or {}
-    return ", ".join(f"{name} {found[name]:g}" for name in Shown if found.get(name) is not None)
+    names = (*_OF_ALL, *_OF_ORGANIZATIONS)
+    return ", ".join(f"{name} {found[name]:.15g}" for name in names if found.get(name) is not None)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from sluice.contracts.memories import MemoryKind
-from sluice_cli.client import Gateway, every
+from sluice_cli.client import Gateway, every, path_of
 from sluice_cli.documents import details_of
 from sluice_cli.output import say, show_json, show_table
 from sluice_cli.settings import CliSettings
@@ -63,7 +63,7 @@ def search(
 @app.command()
 def show(memory_id: MemoryId) -> None:
     """Show a memory, as JSON."""
-    show_json(_gateway().user("GET", f"{_PATH}/{memory_id}"))
+    show_json(_gateway().user("GET", path_of(_PATH, memory_id)))
 
 
 @app.command()
@@ -82,13 +82,13 @@ def change(
         "expires_after_days": days,
     }
     body = {name: value for name, value in given.items() if value is not None}
-    show_json(_gateway().user("POST", f"{_PATH}/{memory_id}", json=body))
+    show_json(_gateway().user("POST", path_of(_PATH, memory_id), json=body))
 
 
 @app.command()
 def forget(memory_id: MemoryId) -> None:
     """Forget one memory."""
-    _gateway().user("DELETE", f"{_PATH}/{memory_id}")
+    _gateway().user("DELETE", path_of(_PATH, memory_id))
     say(f"{memory_id} is forgotten.")
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice_cli.client import Gateway, every
+from sluice_cli.client import Gateway, every, path_of
 from sluice_cli.commands import limits
 from sluice_cli.commands.owners import organization_id
 from sluice_cli.output import say, show_json, show_table
@@ -59,6 +59,8 @@ def create(
     max_concurrent: limits.Concurrent = None,
     budget_per_day_usd: limits.PerDay = None,
     budget_per_month_usd: limits.PerMonth = None,
+    file_bytes: limits.FileBytes = None,
+    unfinished_batches: limits.UnfinishedBatches = None,
     default_model: limits.DefaultModel = None,
     policy: limits.Policy = None,
     sampling: limits.Sampling = None,
@@ -72,7 +74,8 @@ def create(
     body |= limits.metadata(metadata) | limits.tags(tag) | limits.drawing(default_model, sampling)
     body |= limits.policy(policy)
     body |= limits.limits(
-        requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd
+        *(requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd),
+        kept=(file_bytes, unfinished_batches),
     )
     made = _gateway().admin("POST", "/admin/organizations", json=body)
     say(f"{made['id']} (tenant {made['tenant']})")
@@ -91,12 +94,14 @@ def change(
     max_concurrent: limits.Concurrent = None,
     budget_per_day_usd: limits.PerDay = None,
     budget_per_month_usd: limits.PerMonth = None,
+    file_bytes: limits.FileBytes = None,
+    unfinished_batches: limits.UnfinishedBatches = None,
     default_model: limits.DefaultModel = None,
     policy: limits.Policy = None,
     sampling: limits.Sampling = None,
     tag: limits.Tags = None,
     metadata: limits.Metadata = None,
-    no_limit: limits.NoLimit = None,
+    no_limit: limits.NoOrganizationLimit = None,
 ) -> None:
     """Change what is given; every gateway follows within a second."""
     body = limits.models(model, every=all_models)
@@ -105,7 +110,9 @@ def change(
     body |= limits.metadata(metadata) | limits.tags(tag) | limits.drawing(default_model, sampling)
     body |= limits.policy(policy)
     body |= limits.limits(
-        requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd, no_limit
+        *(requests_per_minute, tokens_per_minute, max_concurrent, budget_per_day_usd, budget_per_month_usd),
+        no_limit=no_limit,
+        kept=(file_bytes, unfinished_batches),
     )
     if not body:
         raise CommandFailed("Say what to change; `sluice orgs change --help` lists it.")
@@ -145,4 +152,4 @@ def _gateway() -> Gateway:
 
 
 def _path(gateway: Gateway, called: str) -> str:
-    return f"/admin/organizations/{organization_id(gateway, called)}"
+    return path_of("/admin/organizations", organization_id(gateway, called))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice_cli.client import Gateway, every
+from sluice_cli.client import Gateway, every, path_of
 from sluice_cli.moments import moment
 from sluice_cli.output import say, show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
@@ -16,7 +16,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 Model = Annotated[str, typer.Argument(help="the model, as callers name it")]
 _COLUMNS = ("model", "input", "output", "cached_input", "request", "tiers", "source")
 _OWN_COLUMNS = ("id", "model", "valid_from", "input", "output", "deleted_at")
-_RATES = ("input", "output", "cached_input", "cache_write", "audio_input", "image_input", "reasoning", "audio_output")
+_RATES = ("input", "output", "cached_input", "cache_write", "cache_write_1h", "audio_input", "image_input", "reasoning",
+          "audio_output")  # fmt: skip
 
 
 @app.command("list")
@@ -45,6 +46,9 @@ def set_price(
     output_usd: Annotated[float, typer.Option("--output", min=0, help="a million tokens of the answer")] = 0.0,
     cached_input: Annotated[float | None, typer.Option(min=0, help="of the prompt, read from a cache")] = None,
     cache_write: Annotated[float | None, typer.Option(min=0, help="of the prompt, written to a cache")] = None,
+    cache_write_1h: Annotated[
+        float | None, typer.Option("--cache-write-1h", min=0, help="of these, what is kept there for an hour")
+    ] = None,
     audio_input: Annotated[float | None, typer.Option(min=0, help="of sound in the prompt")] = None,
     image_input: Annotated[float | None, typer.Option(min=0, help="of images in the prompt")] = None,
     reasoning: Annotated[float | None, typer.Option(min=0, help="of thinking")] = None,
@@ -59,7 +63,8 @@ def set_price(
     ] = None,
 ) -> None:
     """Set a price for a model in all gateways; what was charged so far stays."""
-    given = (input_usd, output_usd, cached_input, cache_write, audio_input, image_input, reasoning, audio_output)
+    given = (input_usd, output_usd, cached_input, cache_write, cache_write_1h, audio_input, image_input, reasoning,
+             audio_output)  # fmt: skip
     body: dict[str, Any] = {"model": model, "request": request}
     body |= {name: value for name, value in zip(_RATES, given, strict=True) if value is not None}
     body |= {"tiers": [_tier(text) for text in tier]} if tier else {}
@@ -95,7 +100,7 @@ def overrides(
 @app.command()
 def delete(price_id: Annotated[str, typer.Argument(help="the override's id, price_…")]) -> None:
     """Let an override hold no more; what was charged at it stays."""
-    gone = _gateway().admin("DELETE", f"/admin/prices/overrides/{price_id}")
+    gone = _gateway().admin("DELETE", path_of("/admin/prices/overrides", price_id))
     say(f"{price_id} of {gone['model']} is deleted.")
 
 

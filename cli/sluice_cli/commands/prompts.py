@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
-from sluice_cli.client import Gateway, every
+from sluice_cli.client import Gateway, every, path_of
 from sluice_cli.moments import moment, shown
 from sluice_cli.output import say, show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.settings import CliSettings
+from sluice_cli.written import document
 
 app = typer.Typer(help="Prompts of the API key's tenant: templates with sections and variables.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="the prompt's name")]
@@ -28,8 +28,8 @@ def list_prompts() -> None:
 def show(name: Name, version: Version = None) -> None:
     """Show what a version says, as JSON."""
     gateway = _gateway()
-    wanted = version or gateway.user("GET", f"/v1/prompts/{name}")["default_version"]
-    show_json(gateway.user("GET", f"/v1/prompts/{name}/versions/{wanted}"))
+    wanted = version or gateway.user("GET", path_of("/v1/prompts", name))["default_version"]
+    show_json(gateway.user("GET", path_of("/v1/prompts", name, "versions", wanted)))
 
 
 @app.command()
@@ -43,7 +43,7 @@ def push(
     """Make a prompt of a file, or add a version to the one of that name."""
     template, gateway = _read(file), _gateway()
     if any(row["name"] == name for row in every(gateway.user, "/v1/prompts")):
-        made = gateway.user("POST", f"/v1/prompts/{name}/versions", json={**template, "release": release})
+        made = gateway.user("POST", path_of("/v1/prompts", name, "versions"), json={**template, "release": release})
         say(
             f"{name}: version {made['version']}{' is in use' if release else f', put in use by `sluice prompts release {name}`'}."
         )
@@ -56,8 +56,8 @@ def push(
 def release(name: Name, version: Version = None) -> None:
     """Put a version in use, by default the newest, which ends a split; an older one takes back what came after it."""
     gateway = _gateway()
-    wanted = version or gateway.user("GET", f"/v1/prompts/{name}")["newest_version"]
-    gateway.user("PATCH", f"/v1/prompts/{name}", json={"default_version": wanted})
+    wanted = version or gateway.user("GET", path_of("/v1/prompts", name))["newest_version"]
+    gateway.user("PATCH", path_of("/v1/prompts", name), json={"default_version": wanted})
     say(f"{name}: version {wanted} is in use.")
 
 
@@ -79,7 +79,7 @@ def split(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Show or change how requests that name no version are split between versions."""
-    gateway, path = _gateway(), f"/v1/prompts/{name}/split"
+    gateway, path = _gateway(), path_of("/v1/prompts", name, "split")
     if tune is not None and not (weights or file):
         raise CommandFailed("--tune needs the weights to begin with, such as 1=50 2=50, or --file.")
     if sum((bool(weights), file is not None, end, changes)) > 1:
@@ -90,7 +90,7 @@ def split(
         return
     if end:
         gateway.user("DELETE", path)
-        say(f"{name}: version {gateway.user('GET', f'/v1/prompts/{name}')['default_version']} is in use.")
+        say(f"{name}: version {gateway.user('GET', path_of('/v1/prompts', name))['default_version']} is in use.")
         return
     if weights or file is not None:
         body: dict[str, Any] = _read(file) if file is not None else {"shares": [_share(text) for text in weights or ()]}
@@ -119,7 +119,7 @@ def render(
 ) -> None:
     """Print the messages that a model would be sent."""
     body = {"version": version, "variables": dict(_pair(text) for text in value or ())}
-    for message in _gateway().user("POST", f"/v1/prompts/{name}/render", json=body)["messages"]:
+    for message in _gateway().user("POST", path_of("/v1/prompts", name, "render"), json=body)["messages"]:
         say(f"[{message['role']}]\n{message['content']}\n")
 
 
@@ -133,7 +133,9 @@ def lint(
     if Path(what).is_file():
         found = _gateway().user("POST", "/v1/prompts/lint", json=_read(Path(what)))
     else:
-        found = _gateway().user("GET", f"/v1/prompts/{what}/lint", params={"version": version} if version else {})
+        found = _gateway().user(
+            "GET", path_of("/v1/prompts", what, "lint"), params={"version": version} if version else {}
+        )
     if as_json:
         show_json(found)
     else:
@@ -158,7 +160,7 @@ def compare(
     """Show the versions of a prompt side by side: requests, cost, times and feedback."""
     asked = (("from", "--from", since), ("to", "--to", until))
     query = {field: moment(option, text) for field, option, text in asked if text is not None}
-    found = _gateway().user("GET", f"/v1/prompts/{name}/usage", params=query)
+    found = _gateway().user("GET", path_of("/v1/prompts", name, "usage"), params=query)
     if as_json:
         show_json(found)
         return
@@ -194,7 +196,7 @@ def compare(
 @app.command()
 def delete(name: Name) -> None:
     """Delete a prompt with all its versions, for good."""
-    _gateway().user("DELETE", f"/v1/prompts/{name}")
+    _gateway().user("DELETE", path_of("/v1/prompts", name))
     say(f"{name} is deleted.")
 
 
@@ -204,9 +206,10 @@ def _gateway() -> Gateway:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as exc:
         raise CommandFailed(f"{file} cannot be read as YAML or JSON: {exc}") from exc
+    found = document(text, str(file))
     if not isinstance(found, dict):
         raise CommandFailed(f"{file} must hold an object with `sections`.")
     return found

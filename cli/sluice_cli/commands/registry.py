@@ -3,16 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
-from urllib.parse import quote
 
 import typer
-import yaml
 
-from sluice_cli.client import Gateway, every
+from sluice_cli.client import Gateway, every, path_of
 from sluice_cli.commands.talk import list_models
 from sluice_cli.output import say, show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.settings import CliSettings
+from sluice_cli.written import document
 
 Name = Annotated[str, typer.Argument(help="its name")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -73,7 +72,7 @@ def application(kind: Kind) -> typer.Typer:
         as_json: AsJson = False,
     ) -> None:
         query = {"declared_in": declared_in} if declared_in else {}
-        found = list(every(_gateway().admin, f"/admin/{kind.many}", query))
+        found = list(every(_gateway().admin, "/admin/" + kind.many, query))
         if as_json:
             show_json(found)
             return
@@ -239,7 +238,7 @@ def _gateway() -> Gateway:
 
 
 def _path(many: str, name: str) -> str:
-    return f"/admin/{many}/{quote(name, safe='/:@+')}"
+    return path_of("/admin/" + many, name, slashes=True)
 
 
 def _precondition(version: int | None) -> dict[str, str]:
@@ -264,10 +263,7 @@ def _tell(word: str, done: dict[str, Any], *, dry_run: bool) -> None:
 
 def _documents(file: Path) -> Iterator[dict[str, Any]]:
     text = typer.get_text_stream("stdin").read() if str(file) == "-" else file.read_text(encoding="utf-8")
-    try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError as exc:
-        raise CommandFailed(f"{file} is neither YAML nor JSON: {exc}") from exc
+    found = document(text, str(file))
     for one in found if isinstance(found, list) else [found]:
         if not isinstance(one, dict):
             raise CommandFailed(f"{file} must hold an object or a list of objects.")
@@ -291,8 +287,5 @@ def _patch(fields: list[str]) -> dict[str, Any]:
         *inside, last = path.split(".")
         for step in inside:
             here = here.setdefault(step, {})
-        try:
-            here[last] = yaml.safe_load(value)
-        except yaml.YAMLError as exc:
-            raise CommandFailed(f"{value} is no value: {exc}") from exc
+        here[last] = document(value, text)
     return patch

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from sluice_cli.client import Gateway, every
+from sluice_cli.client import Gateway, every, path_of
 from sluice_cli.output import show_json, show_table
 from sluice_cli.settings import CliSettings
 
@@ -50,4 +50,8 @@ def close(
     """Say that a person has looked at it, and what was found."""
     said = {"decision": decision, "cause": cause, "note": note}
     body = {name: value for name, value in said.items() if value is not None}
-    show_json(Gateway.from_settings(CliSettings()).user("POST", f"/v1/feedback/reviews/{review_id}/close", json=body))
+    show_json(
+        Gateway.from_settings(CliSettings()).user(
+            "POST", path_of("/v1/feedback/reviews", review_id, "close"), json=body
+        )
+    )

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from sluice_cli.client import Gateway, every
+from sluice_cli.client import Gateway, every, path_of
 from sluice_cli.output import say, show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.platform.place import layout_of
@@ -44,7 +44,7 @@ def train(
             "`sluice router train difficulty FILE` takes a file of examples; intent and domain take none."
         )
     body = {} if file is None else {"json": {"examples": _examples(file)}}
-    report = _router(url).admin("POST", f"/v1/classifiers/{classifier}/train", timeout=None, **body)
+    report = _router(url).admin("POST", path_of("/v1/classifiers", classifier, "train"), timeout=None, **body)
     if as_json:
         show_json(report)
     elif classifier == "difficulty":

@@ -6,7 +6,7 @@ import typer
 from openai import OpenAI, OpenAIError
 
 from sluice_cli.client import Gateway
-from sluice_cli.output import say, show_json, show_table
+from sluice_cli.output import say, show_json, show_table, visible
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.platform.home import Home
 from sluice_cli.settings import CliSettings
@@ -37,7 +37,7 @@ def chat(
             citations: list[dict[str, object]] = []
             for chunk in raw.parse():
                 if chunk.choices and chunk.choices[0].delta.content:
-                    print(chunk.choices[0].delta.content, end="", flush=True)
+                    print(visible(chunk.choices[0].delta.content), end="", flush=True)
                 citations = ((chunk.model_extra or {}).get("sluice") or {}).get("citations", citations)
     except OpenAIError as exc:
         raise CommandFailed(f"The gateway refused: {exc}") from exc

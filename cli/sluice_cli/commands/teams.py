@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice_cli.client import Gateway, every
+from sluice_cli.client import Gateway, every, path_of
 from sluice_cli.commands import limits
 from sluice_cli.commands.owners import organization_id, team_id
 from sluice_cli.output import say, show_json, show_table
@@ -131,4 +131,4 @@ def _gateway() -> Gateway:
 
 
 def _path(gateway: Gateway, called: str, org: str | None) -> str:
-    return f"/admin/teams/{team_id(gateway, called, org)}"
+    return path_of("/admin/teams", team_id(gateway, called, org))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice_cli.client import Gateway, every
+from sluice_cli.client import Gateway, every, path_of
 from sluice_cli.moments import moment
 from sluice_cli.output import say, show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
@@ -50,7 +50,7 @@ def show(
     transcript_id: Annotated[str, typer.Argument(help="the transcript's id, or its request's x-request-id")],
 ) -> None:
     """Show what was asked and answered, as JSON."""
-    show_json(_gateway().admin("GET", f"/admin/transcripts/{transcript_id}"))
+    show_json(_gateway().admin("GET", path_of("/admin/transcripts", transcript_id)))
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sluice.contracts.usage import TrendGroup, UsageGroup
-from sluice_cli.client import Gateway, every
+from sluice_cli.client import Gateway, every, path_of
 from sluice_cli.latencies import gaps_of, latencies
 from sluice_cli.moments import moment
 from sluice_cli.output import progress, say, show_json, show_table
@@ -64,7 +64,7 @@ def usage(
 @app.command()
 def show(request_id: Annotated[str, typer.Argument(help="a request's x-request-id")]) -> None:
     """Show one request of the key's tenant as JSON."""
-    show_json(Gateway.from_settings(CliSettings()).user("GET", f"/v1/usage/{request_id}"))
+    show_json(Gateway.from_settings(CliSettings()).user("GET", path_of("/v1/usage", request_id)))
 
 
 @app.command()

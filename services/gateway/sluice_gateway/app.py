@@ -17,6 +17,7 @@ from sluice_gateway.routes import (
     batches,
     budgets,
     cache,
+    compaction,
     conversations,
     files,
     forward,
@@ -27,6 +28,7 @@ from sluice_gateway.routes import (
     prompt_calls,
     prompt_splits,
     prompts,
+    quotas,
     registry,
     request_path,
     responses,
@@ -63,11 +65,13 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
             responses.admin,
             prices.router,
             budgets.router,
+            quotas.router,
             cache.router,
             registry.router,
             usage.own,
             keys.own,
             prompt_calls.router,
+            compaction.router,
             prompt_splits.router,
             prompts.router,
             responses.router,
@@ -144,7 +148,12 @@ def _describe_request_path(app: FastAPI) -> None:
                 version=app.version,
                 description=app.description,
                 license_info=app.license_info,
-                routes=[*request_path.router.routes, *prompt_calls.described.routes, *app.routes],
+                routes=[
+                    *request_path.router.routes,
+                    *prompt_calls.described.routes,
+                    *compaction.described.routes,
+                    *app.routes,
+                ],
             )
             app.openapi_schema = with_real_errors(_public_errors_first(drafted))
         return app.openapi_schema

@@ -298,6 +298,10 @@ class GatewayMetrics:
             "Calls of the request path to other services that failed, by stage.",
             ("stage",),
         )
+        self.policy_stores_missing: Counter = registry.counter(
+            "sluice_gateway_policy_stores_missing_total",
+            "Requests whose policy searches a vector store that is not there for their tenant, or has expired.",
+        )
         self.unchecked: Counter = registry.counter(
             "sluice_gateway_unchecked_requests_total",
             "Requests of which a part went on without the guardrail's verdict, since it gave none and the policy fails open.",

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 from sluice.contracts.gateway import Limits
 from sluice.contracts.sampling import SamplingPolicy
-from sluice.contracts.tenancy import AuditVerb
+from sluice.contracts.tenancy import AuditVerb, OrganizationLimits
 from sluice.db import AsyncSession
 from sluice_gateway.audit_store import audit_row
 from sluice_gateway.domain.audit import Audited, Trail
 from sluice_gateway.domain.keys import RetiredSecret, StoredKey
-from sluice_gateway.domain.limits import NO_LIMITS
+from sluice_gateway.domain.limits import NO_LIMITS, NO_ORGANIZATION_LIMITS
 from sluice_gateway.tables import ApiKeyRow, OrganizationRow, TeamRow
 
 _COLUMNS = {"metadata": "details"}
@@ -77,6 +77,11 @@ def write(row: ApiKeyRow | OrganizationRow | TeamRow, stored: Audited, at: float
 def limits_of(column: dict[str, float]) -> Limits:
     """Return the limits in a column; most have none, or the same as many others."""
     return _limits(tuple(sorted(column.items()))) if column else NO_LIMITS
+
+
+def organization_limits_of(column: dict[str, float]) -> OrganizationLimits:
+    """Return the limits in an organisation's column."""
+    return OrganizationLimits.model_validate(column) if column else NO_ORGANIZATION_LIMITS
 
 
 @lru_cache(maxsize=4096)

@@ -184,6 +184,36 @@ class Settings(ServiceSettings):
         le=64 * _MIB,
         description="size of the longest response that is kept, with its input, in bytes; a longer one is answered and not kept",
     )
+    background_unfinished: int = Field(
+        100,
+        ge=1,
+        le=100_000,
+        description="responses in the background (`background: true`) of a tenant that may have no answer yet; more are 429",
+    )
+    background_wait_s: float = Field(
+        86_400.0,
+        gt=0,
+        le=7 * 86_400,
+        description="seconds that one may wait for room, or for a worker, before it fails",
+    )
+    background_timeout_s: float = Field(
+        3600.0, gt=0, le=3600, description="longest time for the answer of one, in seconds"
+    )
+    background_lanes: int = Field(
+        32,
+        ge=1,
+        le=1000,
+        description="of these, how many one worker asks for at once, at most half of them for one tenant",
+    )
+    background_look_s: float = Field(
+        0.5, gt=0, le=60, description="seconds between looks of the worker for those that wait or were cancelled"
+    )
+    background_stream_s: float = Field(
+        600.0,
+        gt=0,
+        le=86_400,
+        description="longest time that one connection may wait for the events of one, in seconds; a client goes on with `starting_after`",
+    )
     budget_webhook_url: SecretStr = Field(
         SecretStr(""),
         description="http(s) address that the worker tells of budgets that are nearly used up; empty tells nobody",
@@ -219,6 +249,16 @@ class Settings(ServiceSettings):
     )
     files_s3_secret_access_key: SecretStr = Field(SecretStr(""), description="secret of the access key")
     max_file_bytes: int = Field(512 * _MIB, ge=1024, description="longest file that may be uploaded, in bytes")
+    tenant_file_bytes: int = Field(
+        100 * 1024 * _MIB,
+        ge=0,
+        description="bytes that all files of an organisation may have together (uploads, and answers of batches), unless its limits say otherwise",
+    )
+    tenant_unfinished_batches: int = Field(
+        1000,
+        ge=0,
+        description="batches of an organisation that may have no end yet, unless its limits say otherwise; more are 429",
+    )
     batch_keep_s: int = Field(
         30 * 86_400,
         ge=3600,

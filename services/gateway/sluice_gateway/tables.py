@@ -387,7 +387,7 @@ class PromptSplitChangeRow(Base):
 
 
 class BudgetAlertRow(Base):
-    """An alert that a worker has taken to send, and when it arrived; `id` names budget, period and threshold."""
+    """An alert that a worker has taken to send, and when it arrived; `id` names budget, period, threshold and limit."""
 
     __tablename__ = "budget_alerts"
 

@@ -15,7 +15,7 @@ from sluice_gateway.domain.audit import Trail
 from sluice_gateway.domain.errors import NameTaken, NotEmpty, OrganizationNotFound, TeamNotFound
 from sluice_gateway.domain.tenancy import StoredOrganization, StoredTeam
 from sluice_gateway.domain.tenancy_admin import Removal
-from sluice_gateway.rows import key_of, limits_of, sampling_of, write, write_change
+from sluice_gateway.rows import key_of, limits_of, organization_limits_of, sampling_of, write, write_change
 from sluice_gateway.tables import ApiKeyRow, OrganizationRow, RetiredSecretRow, TeamRow
 
 _Row = TypeVar("_Row", OrganizationRow, TeamRow)
@@ -179,7 +179,7 @@ def organization_of(row: OrganizationRow) -> StoredOrganization:
         default_model=row.default_model,
         policy=row.policy,
         tags=tuple(row.tags),
-        limits=limits_of(row.limits),
+        limits=organization_limits_of(row.limits),
         metadata=dict(row.details),
         deleted_at=row.deleted_at,
     )

@@ -65,7 +65,8 @@ class TranscriptStore:
         place = tuple_(TranscriptRow.at, TranscriptRow.id)
         async with self._database.read() as session:
             if after is not None:
-                mark = await session.get(TranscriptRow, after)
+                where = select(TranscriptRow.at, TranscriptRow.id).where(TranscriptRow.id == after)
+                mark = (await session.execute(where)).first()
                 if mark is None:
                     raise CursorUnknown(
                         f"`after` is {after}, which names no transcript; use `last_id` of the page before."

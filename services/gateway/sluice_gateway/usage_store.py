@@ -1,7 +1,7 @@
 """Queries on the gateway's database: usage."""
 
 import functools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -124,21 +124,20 @@ class UsageStore:
         """Make the sums of hours and days again from the records; return how many there are."""
         return await rollup_store.rebuild(self._database)
 
-    async def spent(self, name: CounterName, life: str | None = None) -> dict[str, float]:
-        """Return the dollars spent in the window of a budget, for each life of a gateway process, or for one.
+    async def spent(self, names: Sequence[CounterName], life: str | None = None) -> dict[CounterName, dict[str, float]]:
+        """Return the dollars spent in the windows of budgets, for each life of a gateway process that spent any, or for one.
 
         A team's are those of the keys that it has now.
         """
-        window = window_of(name)
-        query = (
-            select(UsageRow.life, func.coalesce(func.sum(UsageRow.cost_usd), 0.0))
-            .where(_of_holder(name), UsageRow.at >= window.begins, UsageRow.at < window.ends)
-            .group_by(UsageRow.life)
-        )
-        if life is not None:
-            query = query.where(UsageRow.life == life)
+        found: dict[CounterName, dict[str, float]] = {}
         async with self._database.read() as session:
-            return {found: float(dollars) for found, dollars in (await session.execute(query)).all()}
+            for alike in _alike(names):
+                query = _spent(alike)
+                if life is not None:
+                    query = query.where(UsageRow.life == life)
+                for holder, lived, dollars in (await session.execute(query)).all():
+                    found.setdefault(alike[0]._replace(holder=holder), {})[lived] = float(dollars)
+        return found
 
     async def summary(self, wanted: UsageFilter, group_by: UsageGroup) -> UsageSummary:
         """Return the sums of all matching requests and of each group, at most 1,000: days in order, others from the dearest and largest down."""
@@ -211,8 +210,9 @@ def _refusals() -> Iterator[None]:
     except (DataError, IntegrityError, ProgrammingError) as exc:
         raise RowsRefused(type(exc).__name__) from exc
     except DBAPIError as exc:
-        if getattr(exc.orig, "sqlstate", "")[:2] in _ROW_ERRORS:
-            raise RowsRefused(str(exc.orig.sqlstate)) from exc  # type: ignore[union-attr]
+        state = str(getattr(exc.orig, "sqlstate", None) or "")
+        if state[:2] in _ROW_ERRORS:
+            raise RowsRefused(state) from exc
         raise
 
 
@@ -261,12 +261,24 @@ def _conditions(wanted: UsageFilter) -> list[ColumnElement[bool]]:
     return found
 
 
-def _of_holder(name: CounterName) -> ColumnElement[bool]:
-    if name.level == "key":
-        return UsageRow.key_id == name.holder
-    if name.level == "team":
-        return UsageRow.key_id.in_(select(ApiKeyRow.id).where(ApiKeyRow.team_id == name.holder))
-    return UsageRow.tenant.in_(select(OrganizationRow.tenant).where(OrganizationRow.id == name.holder))
+def _alike(names: Iterable[CounterName]) -> list[list[CounterName]]:
+    # Budgets of one level and window, which one query can sum up.
+    found: dict[CounterName, list[CounterName]] = {}
+    for name in names:
+        found.setdefault(name._replace(holder=""), []).append(name)
+    return list(found.values())
+
+
+def _spent(alike: Sequence[CounterName]) -> Select[Any]:
+    level, window, holders = alike[0].level, window_of(alike[0]), [name.holder for name in alike]
+    holder: Any = {"key": UsageRow.key_id, "team": ApiKeyRow.team_id, "organization": OrganizationRow.id}[level]
+    query = select(holder, UsageRow.life, func.coalesce(func.sum(UsageRow.cost_usd), 0.0))
+    if level == "team":
+        query = query.join(ApiKeyRow, ApiKeyRow.id == UsageRow.key_id)
+    elif level == "organization":
+        query = query.join(OrganizationRow, OrganizationRow.tenant == UsageRow.tenant)
+    query = query.where(holder.in_(holders), UsageRow.at >= window.begins, UsageRow.at < window.ends)
+    return query.group_by(holder, UsageRow.life)
 
 
 async def _place_of(session: ReadSession, event_id: str) -> Any:

@@ -40,6 +40,7 @@ from sluice_gateway.adapters.answer_cache import Invalidations, RedisAnswers
 from sluice_gateway.adapters.asked_questions import RedisQuestions
 from sluice_gateway.adapters.batch_queue import CeleryBatchQueue
 from sluice_gateway.adapters.blob_store import open_blobs
+from sluice_gateway.adapters.compaction_seal import CompactionSeal
 from sluice_gateway.adapters.cooldown_channel import CooldownChannel
 from sluice_gateway.adapters.credentials import DeploymentCredentials
 from sluice_gateway.adapters.delegation import ServiceDelegations
@@ -67,21 +68,26 @@ from sluice_gateway.cache.similar import SimilarQuestions
 from sluice_gateway.cache.tuning import Thresholds
 from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.dataplane.asgi import Receive, Scope, Send
-from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
+from sluice_gateway.dataplane.background import Background
+from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.domain.allowed import names_in
 from sluice_gateway.domain.batches import BatchQueue
 from sluice_gateway.domain.key_admin import KeyAdmin
 from sluice_gateway.domain.ring import MemoryKeyRing
 from sluice_gateway.domain.tenancy_admin import TenancyAdmin
-from sluice_gateway.files.opening import open_shelf
+from sluice_gateway.files.opening import open_quotas, open_shelf
 from sluice_gateway.files.shelf import Shelf
 from sluice_gateway.metrics import GatewayMetrics
+from sluice_gateway.plane_options import options_of
 from sluice_gateway.price_store import PriceStore
 from sluice_gateway.prompt_split_store import PromptSplitStore
 from sluice_gateway.prompt_store import PromptStore
 from sluice_gateway.prompt_tuning import PromptJudge
 from sluice_gateway.prompt_usage_store import PromptUsageStore
+from sluice_gateway.quota_store import QuotaStore
+from sluice_gateway.responses.background_store import BackgroundStore
 from sluice_gateway.responses.conversation_store import ConversationStore
+from sluice_gateway.responses.following import Follower
 from sluice_gateway.responses.keeper import ResponseKeeper
 from sluice_gateway.responses.opening import open_responses
 from sluice_gateway.responses.store import ResponseStore
@@ -123,6 +129,9 @@ class Deps:
     transcripts: TranscriptStore
     responses: ResponseKeeper | None
     response_store: ResponseStore
+    compactions: CompactionSeal
+    background: BackgroundStore
+    follower: Follower | None
     conversations: ConversationStore
     prices: PriceKeeper
     price_store: PriceStore
@@ -138,6 +147,7 @@ class Deps:
     data_plane: DataPlane
     files: Shelf
     batches: BatchStore
+    quotas: QuotaStore
     batch_queue: BatchQueue
     batch_metrics: BatchApiMetrics
     sweep: Rounds
@@ -259,6 +269,9 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         stack.push_async_callback(transcripts.close)
         credentials = DeploymentCredentials(tokens, ProviderSecrets(platform.secrets_dir))
         prompt_store = PromptStore(database)
+        background = BackgroundStore(database, settings.background_unfinished)
+        follower = None if responses is None else Follower(responses.get, clock, longest_s=settings.background_stream_s)
+        compactions = CompactionSeal(platform.service_secret.get_secret_value())
         data_plane = DataPlane(
             DataPlaneDeps(
                 keys=ring,
@@ -271,24 +284,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 tracing=tracing,
                 metrics=metrics,
                 clock=clock,
-                options=Options(
-                    max_body_bytes=settings.max_body_bytes,
-                    max_form_bytes=settings.max_upload_bytes,
-                    client_patience_s=settings.client_patience_s,
-                    given_up_s=settings.given_up_s,
-                    given_up_answers=settings.given_up_answers,
-                    private_links=settings.private_links,
-                    link_hosts=frozenset(host.lower() for host in settings.link_hosts),
-                    user_types=user_types,
-                    browsers=bool(settings.cors_origins),
-                    trace_ratio=platform.trace_ratio,
-                    trace_ratio_direct=settings.trace_ratio_direct,
-                    retries=settings.retries,
-                    retry_share=settings.retry_share,
-                    limit_queue=settings.limits_queue,
-                    limit_queue_wait_s=settings.limits_queue_wait_s,
-                    unpriced_models=settings.unpriced_models,
-                ),
+                options=options_of(platform, settings, user_types),
                 answers=answers,
                 similar=similar,
                 thresholds=thresholds,
@@ -296,6 +292,10 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
                 transcripts=transcripts,
                 prompts=PromptFiller(prompt_store),
                 responses=responses,
+                compactions=compactions,
+                background=None
+                if responses is None or follower is None
+                else Background(background, follower, responses, registry, wait_s=settings.background_wait_s),
             ),
             _to_control_plane,
         )
@@ -318,10 +318,11 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
         prompt_feedback = FeedbackOfPrompts(FeedbackClient(client("feedback")))
 
         shelf = open_shelf(platform, settings, database, clock, retrieval)
-        batches = BatchStore(database, settings.batch_max_bytes, settings.batch_keep_s)
+        quotas = open_quotas(settings, database)
+        batches = BatchStore(database, quotas, settings.batch_max_bytes, settings.batch_keep_s)
         batch_queue = CeleryBatchQueue(TaskSender(make_celery("gateway", platform)))
         batch_metrics = BatchApiMetrics(registry)
-        sweep = Sweep(batches, shelf, batch_queue, batch_metrics, clock, settings.batch_resend_s)
+        sweep = Sweep(batches, shelf, quotas, batch_queue, batch_metrics, clock, settings.batch_resend_s)
         rounds = Rounds(sweep.round, settings.batch_sweep_s)
 
         stack.push_async_callback(loops.close)
@@ -373,6 +374,9 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             transcripts=transcript_store,
             responses=responses,
             response_store=ResponseStore(database),
+            compactions=compactions,
+            background=background,
+            follower=follower,
             conversations=ConversationStore(database),
             prices=prices,
             price_store=price_store,
@@ -387,6 +391,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             forwarder=forwarder,
             data_plane=data_plane,
             files=shelf,
+            quotas=quotas,
             batches=batches,
             batch_queue=batch_queue,
             batch_metrics=batch_metrics,

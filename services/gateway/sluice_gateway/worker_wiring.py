@@ -1,4 +1,4 @@
-"""Opens what the gateway's worker needs for its three duties: usage is written, old records are deleted, batches are done."""
+"""Opens what the gateway's worker needs for its duties: usage is written, old records are deleted, batches and responses in the background are done."""
 
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -39,12 +39,15 @@ from sluice_gateway.batches.metrics import BatchWorkerMetrics
 from sluice_gateway.batches.runner import BatchRunner, RunLimits
 from sluice_gateway.budget_alerts import BudgetAlerts, Webhook
 from sluice_gateway.budget_store import BudgetStore
-from sluice_gateway.domain.batches import WORKER_SUBJECT
+from sluice_gateway.domain.batches import WORKER_SUBJECT, KeyCheck
 from sluice_gateway.domain.usage_rows import UsageRows
 from sluice_gateway.files.opening import open_shelf
 from sluice_gateway.prompt_split_store import PromptSplitStore
 from sluice_gateway.prompt_tuning import PromptJudge, PromptTuner
 from sluice_gateway.prompt_usage_store import PromptUsageStore
+from sluice_gateway.responses.background_metrics import BackgroundMetrics
+from sluice_gateway.responses.background_runner import BackgroundLimits, BackgroundRunner
+from sluice_gateway.responses.background_store import BackgroundStore
 from sluice_gateway.retention import Keep, Retention
 from sluice_gateway.retention_store import RetentionStore
 from sluice_gateway.settings import Settings
@@ -60,6 +63,7 @@ _USAGE_GROUP = "gateway-usage"
 _USAGE_LOOP = "usage-consumer"
 _DEAD_LETTERS_KEPT = 100_000
 _LOADS_KEPT_S = 2.0
+_DAY_S = 86_400
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 
@@ -103,8 +107,12 @@ async def open_worker(platform: PlatformSettings, settings: Settings) -> AsyncIt
             )
         )
         target = GatewayTarget(session, platform.service_url("gateway"), tokens, _MAX_ANSWER_BYTES)
+        keys = StoredKeys(KeyStore(database), SystemClock())
+        aside = background(database, target, keys, registry, settings)
+        stack.push_async_callback(aside.close)
         loops = Supervisor(registry)
         stack.push_async_callback(loops.close)
+        loops.start("background-responses", aside.run)
         loops.start(_USAGE_LOOP, usage_consumer(redis, database, registry, settings).run)
         loops.start("retention", retention(database, registry, settings).run)
         loops.start("prompt-tuning", prompt_tuner(database, feedback, registry, settings).run)
@@ -117,11 +125,37 @@ async def open_worker(platform: PlatformSettings, settings: Settings) -> AsyncIt
 
         yield WorkerDeps(
             runner=_runner(
-                platform, settings, database, target, ModelLoads(router, SystemClock(), _LOADS_KEPT_S), registry
+                platform, settings, database, target, keys, ModelLoads(router, SystemClock(), _LOADS_KEPT_S), registry
             ),
             registry=registry,
             probes={_USAGE_LOOP: consuming},
         )
+
+
+def background(
+    database: Database, target: GatewayTarget, keys: KeyCheck, registry: MetricRegistry, settings: Settings
+) -> BackgroundRunner:
+    """Return what does responses in the background."""
+    limits = BackgroundLimits(
+        lanes=settings.background_lanes,
+        look_s=settings.background_look_s,
+        lease_s=settings.batch_lease_s,
+        request_s=settings.background_timeout_s,
+        first_pause_s=settings.batch_first_pause_s,
+        grace_s=settings.batch_grace_s,
+        max_tries=settings.batch_max_tries,
+        most_bytes=settings.responses_max_bytes,
+        keep_s=settings.responses_keep_days * _DAY_S,
+    )
+    return BackgroundRunner(
+        book=BackgroundStore(database, settings.background_unfinished),
+        target=target,
+        keys=keys,
+        clock=SystemClock(),
+        metrics=BackgroundMetrics(registry),
+        limits=limits,
+        owner=new_id("worker"),
+    )
 
 
 def retention(database: Database, registry: MetricRegistry, settings: Settings) -> Retention:
@@ -192,6 +226,7 @@ def _runner(
     settings: Settings,
     database: Database,
     target: GatewayTarget,
+    keys: KeyCheck,
     loads: ModelLoads,
     registry: MetricRegistry,
 ) -> BatchRunner:
@@ -203,7 +238,7 @@ def _runner(
         book=book,
         papers=papers,
         target=target,
-        keys=StoredKeys(KeyStore(database), clock),
+        keys=keys,
         gate=Gate(
             clock=clock,
             busy=loads.share,
@@ -231,6 +266,7 @@ def _runner(
         limits=RunLimits(
             lease_s=settings.batch_lease_s,
             turn_s=settings.batch_turn_s,
+            most_of_one=max(1, settings.worker_concurrency // 2),
             max_lines=settings.batch_max_requests,
             max_line_bytes=settings.max_body_bytes,
         ),

@@ -22,6 +22,10 @@ class Settings(ServiceSettings):
     )
     vault_ttl_s: int = Field(900, ge=1, le=86_400, description="seconds that a vault of POST /redact can be opened")
     approval_ttl_s: int = Field(900, ge=1, le=86_400, description="seconds that a tool call can be confirmed")
+    second_reading: bool = Field(
+        default=True,
+        description="prompts that are a little suspicious are read again by a sentence encoder: 65 MB of memory, a second at the start, about 10 ms for each of them",
+    )
     judge_url: str = Field(
         "", description="base URL of a chat model's API, which ends in /v1, for policies that ask a model; empty: none"
     )

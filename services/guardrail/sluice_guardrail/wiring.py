@@ -20,11 +20,12 @@ from sluice_guardrail.adapters.approval_seal import ApprovalSeal
 from sluice_guardrail.adapters.asked_beside import Asks
 from sluice_guardrail.adapters.chat_judge import ChatJudge
 from sluice_guardrail.adapters.classifier import Classifier, Predictor
-from sluice_guardrail.adapters.head_file import load_head, load_hidden_head
+from sluice_guardrail.adapters.encoder import no_encoder, open_encoder
+from sluice_guardrail.adapters.head_file import load_cascade, load_hidden_head
 from sluice_guardrail.adapters.languages import Langid
 from sluice_guardrail.adapters.lettucedetect import LettuceDetect
 from sluice_guardrail.adapters.llm_guard import LlmGuard
-from sluice_guardrail.adapters.policy_file import PolicyFile, load_policies
+from sluice_guardrail.adapters.policy_file import Lacking, PolicyFile, load_policies
 from sluice_guardrail.adapters.spacy_names import open_names
 from sluice_guardrail.adapters.text_hashes import TextHashes
 from sluice_guardrail.adapters.vault_seal import VaultSeal
@@ -72,10 +73,10 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
     registry = MetricRegistry(process=True)
     metrics = GuardMetrics(registry, get_args(PiiKind))
     tracing = Tracing("guardrail", platform)
-    policies = PolicyFile(platform, metrics.reloaded)
+    names = open_names(settings.names_model)
+    policies = PolicyFile(platform, metrics.reloaded, _lacking(settings, names))
     languages = Langid()
     _warm_up(policies.current, languages)
-    names = open_names(settings.names_model)
     loops = Supervisor(registry)
     loops.start("policy-reload", lambda: policies.watch(settings.reload_s))
     transport = AiohttpTransport()
@@ -88,7 +89,7 @@ async def open_deps(platform: PlatformSettings, settings: Settings) -> AsyncIter
             tracing=tracing,
             probes={},
             policies=policies,
-            heads=Heads(load_head("injection"), load_hidden_head()),
+            heads=Heads(load_cascade(open_encoder if settings.second_reading else no_encoder), load_hidden_head()),
             languages=languages,
             names=names,
             approvals=ApprovalSeal(platform.service_secret.get_secret_value(), SystemClock(), settings.approval_ttl_s),
@@ -130,8 +131,18 @@ def _models(transport: AiohttpTransport, settings: Settings) -> dict[JudgeTask, 
 
 def check_config(platform: PlatformSettings, settings: Settings) -> None:
     """Raise if guard.yaml is not right."""
-    load_policies(platform)
-    open_names(settings.names_model)
+    load_policies(platform, _lacking(settings, open_names(settings.names_model)))
+
+
+def _lacking(settings: Settings, names: Names | None) -> Lacking:
+    answered: dict[JudgeTask, str] = {
+        "harm_model": settings.judge_url,
+        "second_opinion": settings.judge_url,
+        "groundedness_model": settings.lettucedetect_url or settings.judge_url,
+        "injection_model": settings.classifier_url,
+        "llm_guard": settings.llm_guard_url,
+    }
+    return Lacking(names is None, frozenset(task for task, url in answered.items() if not url))
 
 
 def _warm_up(policies: PolicySet, languages: Languages) -> None:

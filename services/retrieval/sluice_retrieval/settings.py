@@ -61,7 +61,9 @@ class RetrievalSettings(ServiceSettings):
     parse_max_pages: int = Field(2000, ge=1, description="most pages of a PDF")
     parse_cpu_s: int = Field(20, ge=1, le=600, description="processor seconds that parsing one file may take")
     parse_memory_mb: int = Field(1024, ge=256, description="MiB of address space that parsing one file may take")
-    parse_at_once: int = Field(2, ge=1, le=32, description="files that are parsed beside each other")
+    parse_at_once: int = Field(
+        2, ge=1, le=32, description="files that are parsed beside each other, and recordings that are taken in"
+    )
     image_max_pixels: int = Field(40_000_000, ge=1, description="most pixels of an image")
     image_text: bool = Field(default=True, description="read text in images where the program tesseract is installed")
     image_text_languages: str = Field(

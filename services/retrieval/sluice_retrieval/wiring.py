@@ -98,6 +98,8 @@ class Deps:
     answering: Answering
     models: Models
     extractor: Extractor
+    room: asyncio.Semaphore
+    """Recordings that are in memory beside each other, each twice its size; others wait on the disk."""
     dispatch: Dispatch
     sending: Rounds
     removing: Rounds
@@ -244,6 +246,7 @@ async def open_deps(platform: PlatformSettings, settings: RetrievalSettings) -> 
             answering=answering,
             models=models,
             extractor=open_readers(settings, metrics, stack).extractor,
+            room=asyncio.Semaphore(settings.parse_at_once),
             dispatch=dispatch,
             sending=sending,
             removing=removing,

@@ -25,8 +25,9 @@ class EvalClient:
 
     async def create(self, suite: CreateEval, *, tenant: str) -> EvalSuite:
         """Store a suite; one that equals its newest version is that version, so it may be sent again."""
+        # Whole, since an item that expects nothing is not one that does not say what it expects.
         return await self.http.request(
-            "POST", "/v1/evals", suite, reply=EvalSuite, tenant=tenant, timeout_s=30.0, idempotent=True
+            "POST", "/v1/evals", suite, reply=EvalSuite, tenant=tenant, timeout_s=30.0, idempotent=True, whole=True
         )
 
     async def suites(self, page: PageQuery | None = None, *, tenant: str) -> Page[EvalSuite]:

@@ -183,9 +183,12 @@ class ServiceClient:
         tenant: str,
         timeout_s: float | None = None,
         idempotent: bool = False,
+        whole: bool = False,
     ) -> Answer:
         """Call and parse the answer as `reply`."""
-        answer = await self.call(method, path, body, tenant=tenant, timeout_s=timeout_s, idempotent=idempotent)
+        answer = await self.call(
+            method, path, body, tenant=tenant, timeout_s=timeout_s, idempotent=idempotent, whole=whole
+        )
         try:
             return TypeAdapter(reply).validate_json(answer.body)
         except ValidationError as exc:
@@ -200,15 +203,22 @@ class ServiceClient:
         tenant: str,
         timeout_s: float | None = None,
         idempotent: bool = False,
+        whole: bool = False,
     ) -> HttpAnswer:
         """Call and return the raw answer of a success; a body of bytes goes as it is.
+
+        Of other bodies only what is not at its default is sent, unless they go `whole`: a service refuses fields that it does not
+        know, and one of an older version shall answer whatever asks for nothing new.
 
         Raises:
             SluiceError: the service refused (its status and sentence), is off or away, or took too long.
         """
         self.check()
-        payload = body.model_dump_json(exclude_none=True).encode() if isinstance(body, BaseModel) else body
-        kind = "application/json" if isinstance(body, BaseModel) else "application/octet-stream"
+        if isinstance(body, BaseModel):
+            payload: bytes | None = body.model_dump_json(exclude_none=True, exclude_defaults=not whole).encode()
+            kind = "application/json"
+        else:
+            payload, kind = body, "application/octet-stream"
         attempts = 1 + (self.retries if idempotent or method in _SAFE_METHODS else 0)
         attributes = {names.HTTP_METHOD: method, names.URL_PATH: path, "peer.service": self.service}
         with self.tracing.span(f"{method} {self.service}", kind=SpanKind.CLIENT, attributes=attributes):

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from sluice.clients.http import ServiceClient
-from sluice.contracts.routing import DeploymentList, RouteDecision, RouteList, RouteRequest, RoutingSnapshot
+from sluice.contracts.routing import RouteDecision, RouteRequest, RoutingSnapshot
+from sluice.contracts.routing_lists import DeploymentList, RouteList
 
 
 @dataclass(frozen=True, slots=True)

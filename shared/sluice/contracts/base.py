@@ -2,11 +2,20 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
 MetadataValue = Annotated[str, Field(max_length=512)]
 Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)]
+
+
+def rounded_usd(dollars: float) -> float:
+    """Return US dollars without the noise of binary fractions (0.1 + 0.2), which begins far behind what a token costs."""
+    return round(dollars, 12)
+
+
+Usd = Annotated[float, AfterValidator(rounded_usd)]
+"""What something came to, in US dollars."""
 
 
 class Request(BaseModel):

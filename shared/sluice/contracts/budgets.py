@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from sluice.contracts.base import Reply
+from sluice.contracts.base import Reply, Usd
 from sluice.contracts.gateway import UnixTime
 
 BudgetLevel = Literal["organization", "team", "key"]
@@ -25,13 +25,13 @@ class Budget(Reply):
     period: BudgetPeriod
     begins: UnixTime
     ends: UnixTime
-    limit_usd: float
-    spent_usd: float
+    limit_usd: Usd
+    spent_usd: Usd
     share: float
 
 
 class BudgetAlert(Reply):
-    """What is sent when so much of a budget is spent: once for each budget, period and threshold.
+    """What is sent when so much of a budget is spent: once for each budget, period and threshold, and again when the budget was changed.
 
     `text` says it in a sentence, which is also what Slack and its like show of a webhook.
     """

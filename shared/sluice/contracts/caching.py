@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sluice.contracts.base import Reply, Request
+from sluice.contracts.base import Reply, Request, Usd
 from sluice.contracts.gateway import Id, ModelName, Tenant
 
 
@@ -73,4 +73,4 @@ class CacheStatistics(Reply):
     bytes: Annotated[int, Field(ge=0)]
     requests: dict[str, int]
     hit_rate: float | None
-    saved_usd: float
+    saved_usd: Usd

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from sluice.contracts.base import Metadata, Reply, Request
+from sluice.contracts.base import Metadata, Reply, Request, Usd
 
 SuiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")]
 ItemId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -236,7 +236,7 @@ class EvalItemResult(Reply):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     latency_s: float | None = None
-    cost_usd: float | None = None
+    cost_usd: Usd | None = None
     tries: int
     created_at: int
 
@@ -293,7 +293,7 @@ class EvalReport(Reply):
     completion_tokens: int
     cut_answers: int
     latency: Latency | None
-    cost_usd: float | None
+    cost_usd: Usd | None
     duration_s: float | None
     failures: tuple[EvalItemResult, ...]
     omitted_failures: int

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
-from sluice.contracts.base import Metadata, Reply, Request
+from sluice.contracts.base import Metadata, Reply, Request, Usd
 from sluice.contracts.sampling import SamplingConfig, SamplingPolicy
 
 Tenant = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -151,8 +151,8 @@ class ApiKey(Reply):
 class OwnApiKey(ApiKey):
     """The key that asks, with what it has spent since the day and the month began (UTC), as far as its requests are recorded."""
 
-    spent_today_usd: float = 0.0
-    spent_this_month_usd: float = 0.0
+    spent_today_usd: Usd = 0.0
+    spent_this_month_usd: Usd = 0.0
 
 
 class CreatedApiKey(ApiKey):

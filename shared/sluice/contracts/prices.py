@@ -18,6 +18,7 @@ class SetRates(Request):
     output: Dollars = 0.0
     cached_input: Dollars | None = None
     cache_write: Dollars | None = None
+    cache_write_1h: Dollars | None = None
     audio_input: Dollars | None = None
     image_input: Dollars | None = None
     reasoning: Dollars | None = None

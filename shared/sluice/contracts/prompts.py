@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from sluice.contracts.base import Metadata, Reply, Request
+from sluice.contracts.base import Metadata, Reply, Request, Usd
 from sluice.contracts.feedback import PromptVersionFeedback
 from sluice.contracts.gateway import ModelName, PromptName
 from sluice.contracts.usage import UsageTotals
@@ -319,7 +319,7 @@ class PromptVersionUsage(UsageTotals):
     timed: int = 0
     duration_ms: Spread = Spread()
     ttft_ms: Spread = Spread()
-    cost_per_request_usd: float | None = None
+    cost_per_request_usd: Usd | None = None
     wrong_form: int = 0
     feedback: PromptVersionFeedback | None = None
 
@@ -374,5 +374,5 @@ class PromptLint(Reply):
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     tokens: int
-    cost_per_1000_usd: float | None = None
+    cost_per_1000_usd: Usd | None = None
     findings: tuple[LintFinding, ...] = ()

@@ -272,6 +272,12 @@ class ContextRequest(Query):
         Field(max_length=20, description="what tools gave, for half of the budget at most, after the evidence"),
     ] = ()
     enhanced: Annotated[bool, Field(description="answer with the context as an object, too")] = False
+    missing_stores: Annotated[
+        Literal["leave_out"] | None,
+        Field(
+            description="search the stores that are there, and name the others; without it one that is missing is 404"
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _has_a_source(self) -> Self:
@@ -322,6 +328,9 @@ class ContextReply(Reply):
     degraded: Annotated[tuple[DegradedPart, ...], Field(description=_DEGRADED)] = ()
     version: Annotated[str, Field(description=_VERSION)] = ""
     unchanged: Annotated[bool, Field(description=_UNCHANGED)] = False
+    missing_store_ids: Annotated[
+        tuple[str, ...], Field(description="stores that are not there or have expired, with `missing_stores`")
+    ] = ()
 
 
 class Deleted(Reply):

@@ -78,12 +78,13 @@ class Deployment(Reply):
 
 
 class Rates(Reply):
-    """US dollars per million tokens; a kind of token without a price of its own costs as `input` or `output`."""
+    """US dollars per million tokens; a kind of token without a price of its own costs as `input` or `output`, `cache_write_1h` as `cache_write`."""
 
     input: Annotated[float, Field(ge=0)] = 0.0
     output: Annotated[float, Field(ge=0)] = 0.0
     cached_input: Annotated[float, Field(ge=0)] | None = None
     cache_write: Annotated[float, Field(ge=0)] | None = None
+    cache_write_1h: Annotated[float, Field(ge=0)] | None = None
     audio_input: Annotated[float, Field(ge=0)] | None = None
     image_input: Annotated[float, Field(ge=0)] | None = None
     reasoning: Annotated[float, Field(ge=0)] | None = None
@@ -403,48 +404,3 @@ class RouteDecision(Reply):
     snapshot_version: int
     candidates: tuple[RouteCandidate, ...] | None = None
     signals: tuple[SignalValue, ...] | None = None
-
-
-class ModelList(Reply):
-    """All models, as configured and probed."""
-
-    object: Literal["list"] = "list"
-    data: tuple[Model, ...]
-
-
-class ModelOfDeployment(Reply):
-    """A deployment, the model that it serves, and its load: the share of its capacity that is in use, as far as known."""
-
-    model: str
-    deployment: Deployment
-    load: float = 0.0
-
-
-class DeploymentList(Reply):
-    """All deployments."""
-
-    object: Literal["list"] = "list"
-    data: tuple[ModelOfDeployment, ...]
-
-
-class RouteList(Reply):
-    """All virtual models."""
-
-    object: Literal["list"] = "list"
-    data: tuple[Route, ...]
-
-
-class ConfigStatus(Reply):
-    """Where the configuration comes from; `problem` says why a changed file was not taken over, None when it was."""
-
-    object: Literal["router.config"] = "router.config"
-    file: str
-    loaded_at: float
-    problem: str | None = None
-
-
-class ReloadReply(Reply):
-    """Whether reading the file again changed anything, and the version now in force."""
-
-    changed: bool
-    version: int

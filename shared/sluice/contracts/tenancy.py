@@ -12,6 +12,25 @@ from sluice.contracts.sampling import SamplingConfig, SamplingPolicy
 Regions = Annotated[tuple[Region, ...], Field(min_length=1, max_length=50)]
 
 
+class OrganizationLimits(Limits):
+    """The limits of an organisation: those of its requests, and how much it may keep and have waiting.
+
+    `file_bytes` are the bytes of all its files, `unfinished_batches` its batches that have not ended; null is what the gateway allows
+    every organisation (`SLUICE_GATEWAY_TENANT_FILE_BYTES`, `SLUICE_GATEWAY_TENANT_UNFINISHED_BATCHES`).
+    """
+
+    file_bytes: Annotated[int, Field(ge=0, le=1_000_000_000_000_000)] | None = None
+    unfinished_batches: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+
+
+class SetOrganizationLimits(OrganizationLimits):
+    """Limits to set; in a change, one that is absent stays and null takes it away."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"requests_per_minute": 600, "file_bytes": 10_000_000_000}]}
+    )
+
+
 class CreateOrganization(Request):
     """A new organisation; its name is unique.
 
@@ -35,7 +54,7 @@ class CreateOrganization(Request):
     default_model: ModelName | None = None
     policy: ModelName | None = None
     tags: Tags = ()
-    limits: SetLimits = SetLimits()
+    limits: SetOrganizationLimits = SetOrganizationLimits()
     metadata: Metadata = Field(default_factory=dict)
 
 
@@ -52,7 +71,7 @@ class UpdateOrganization(Request):
     default_model: ModelName | None = None
     policy: ModelName | None = None
     tags: Tags | None = None
-    limits: SetLimits | None = None
+    limits: SetOrganizationLimits | None = None
     metadata: Metadata | None = None
 
 
@@ -70,7 +89,7 @@ class Organization(Reply):
     default_model: str | None = None
     policy: str | None = None
     tags: tuple[str, ...] = ()
-    limits: Limits = Limits()
+    limits: OrganizationLimits = OrganizationLimits()
     metadata: dict[str, str] = Field(default_factory=dict)
     created_at: int
 

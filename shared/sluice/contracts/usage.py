@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from sluice.contracts.base import Reply
+from sluice.contracts.base import Reply, Usd
 
 UsageStatus = Literal["ok", "error", "blocked", "cancelled"]
 
@@ -86,6 +86,7 @@ class UsageRecord(UsageRecorded):
     id: str
     object: Literal["usage"] = "usage"
     total_tokens: int
+    cost_usd: Usd | None = 0.0
 
 
 TrendGroup = Literal[
@@ -120,8 +121,8 @@ class UsageTotals(Reply):
     cached_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
-    cost_usd: float = 0.0
-    cost_per_million_tokens_usd: float | None = None
+    cost_usd: Usd = 0.0
+    cost_per_million_tokens_usd: Usd | None = None
     cached_share: float | None = None
 
 

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from sluice.errors import DependencyUnavailable
 from sluice.machine_code import Processor, can_compile
 from sluice.minilm.files import INSTALL
-from sluice.minilm.layers import INNER, LAYERS, PARTS, WIDTH, compiled_layers, packed
+from sluice.minilm.layers import INNER, LAYERS, PARTS, WIDTH, attention_room, compiled_layers, packed
 from sluice.minilm.onnx_file import initializers
 
 Floats = NDArray[np.float32]
 _PRODUCTS = ("query", "key", "value", "out", "up", "down")  # the matrices of a layer, in the order of their names
 _MATRIX = re.compile(r"val_(\d+)_q")
-_LANES = 8
 
 
 class Runner(Protocol):
@@ -45,10 +44,11 @@ def open_runner(model: Path | bytes | bytearray, threads: int, processor: Proces
     Raises:
         DependencyUnavailable: it is another model.
     """
-    if not can_compile(processor or Processor.here()):
+    here = processor or Processor.here()
+    if not can_compile(here):
         return OnnxRunner(model, threads)
     try:
-        return CompiledRunner(model, threads)
+        return CompiledRunner(model, threads, here.lanes())
     except (KeyError, ValueError) as exc:
         named = model if isinstance(model, Path) else "What was given"
         raise DependencyUnavailable(f"{named} is not the embedding model of this release. {INSTALL}") from exc
@@ -57,10 +57,10 @@ def open_runner(model: Path | bytes | bytearray, threads: int, processor: Proces
 class CompiledRunner:
     """Machine code for one text at a time, made when it is opened (half a second); memory is 60 MB, half of them the file, shared by all processes."""
 
-    def __init__(self, model: Path | bytes | bytearray, threads: int) -> None:
-        self._weights = _Weights(initializers(model))
-        self._code = compiled_layers()  # holds what `_layers` leads to
-        kinds = (*(ctypes.c_void_p,) * 9, ctypes.c_int64)
+    def __init__(self, model: Path | bytes | bytearray, threads: int, lanes: int) -> None:
+        self._weights = _Weights(initializers(model), lanes)
+        self._code = compiled_layers(lanes)  # holds what `_layers` leads to
+        kinds = (*(ctypes.c_void_p,) * 10, ctypes.c_int64)
         self._layers: Callable[..., None] = ctypes.CFUNCTYPE(None, *kinds)(self._code.address("layers"))
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="minilm") if threads > 1 else None
 
@@ -80,8 +80,9 @@ class CompiledRunner:
         rows = len(x)
         y = np.zeros_like(x)
         wide, whole = np.empty((rows, INNER), dtype=np.float32), np.empty((rows, INNER), dtype=np.int16)
-        scales, chances = np.empty(rows, dtype=np.float32), np.empty(rows + _LANES, dtype=np.float32)
-        given: tuple[NDArray[Any], ...] = (x, y, wide, whole, scales, chances, *self._weights.table)
+        room = attention_room(rows)
+        scales, turned, chances = (np.empty(count, dtype=np.float32) for count in (rows, *room))
+        given: tuple[NDArray[Any], ...] = (x, y, wide, whole, scales, turned, chances, *self._weights.table)
         addresses = [one.ctypes.data for one in given]
 
         def states() -> Floats:
@@ -98,7 +99,7 @@ class CompiledRunner:
 class _Weights:
     """The model's numbers: rows of the tables of embeddings in the file, matrices in the order of the code."""
 
-    def __init__(self, found: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(self, found: Mapping[str, NDArray[Any]], lanes: int) -> None:
         inner = "inner.embeddings."
         words, places = f"{inner}word_embeddings.weight", f"{inner}position_embeddings.weight"
         self._words, self._word_scales = found[f"{words}_q"], found[f"{words}_scale"]
@@ -108,7 +109,8 @@ class _Weights:
         names = [name for _, name in matrices]
         each = len(_PRODUCTS)
         self._kept = [
-            _parts(found, f"inner.encoder.layer.{at}.", names[each * at : each * (at + 1)]) for at in range(LAYERS)
+            _parts(found, f"inner.encoder.layer.{at}.", names[each * at : each * (at + 1)], lanes)
+            for at in range(LAYERS)
         ]
         addresses = [[part[name].ctypes.data for name in PARTS] for part in self._kept]
         self.table = (
@@ -124,7 +126,9 @@ class _Weights:
         return np.ascontiguousarray(found, dtype=np.float32)
 
 
-def _parts(found: Mapping[str, NDArray[Any]], layer: str, matrices: Sequence[str]) -> dict[str, NDArray[Any]]:
+def _parts(
+    found: Mapping[str, NDArray[Any]], layer: str, matrices: Sequence[str], lanes: int
+) -> dict[str, NDArray[Any]]:
     """Return the arrays of `PARTS` of one layer."""
     shapes = ((WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, INNER), (INNER, WIDTH))
     if tuple(found[name].shape for name in matrices) != shapes:
@@ -134,10 +138,10 @@ def _parts(found: Mapping[str, NDArray[Any]], layer: str, matrices: Sequence[str
     asking = ("query", "key", "value")
     biases = [found[f"{layer}attention.self.{name}.bias"] for name in asking]
     made = {
-        "asked": packed(np.concatenate([weights[name] for name in asking], axis=1)),
+        "asked": packed(np.concatenate([weights[name] for name in asking], axis=1), lanes),
         "asked_scale": np.concatenate([scales[name] for name in asking]),
         "asked_bias": np.concatenate(biases),
-        **{name: packed(weights[name]) for name in ("out", "up", "down")},
+        **{name: packed(weights[name], lanes) for name in ("out", "up", "down")},
         **{f"{name}_scale": np.array(scales[name]) for name in ("out", "up", "down")},
     }
     others = {

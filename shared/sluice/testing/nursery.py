@@ -2,7 +2,7 @@
 
 A nursery is a process that has imported a service and forks for each start. What begins in the fork is the service's
 `__main__` with its own environment, log, folder and session, as `python -m` would run it, and it ends, or is killed, like
-any process. Only the imports (1 to 2 s of CPU for each start) are done once. Starts with `python -m` are tested where
+any process. Only the imports (1 to 2 s of CPU for each start), and the machine code of the embedding model (another second), are made once. Starts with `python -m` are tested where
 users do them: by `sluice up` and by the container images.
 """
 
@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 _MOST_BYTES = 1 << 17
+_COMPILING = frozenset({"sluice_guardrail", "sluice_retrieval"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,17 @@ def _load(package: str) -> None:
     if package not in sys.modules:
         importlib.import_module(entry)
         del sys.modules[entry]  # it is run anew in each fork
+        if package in _COMPILING:
+            _compile()
         gc.freeze()
+
+
+def _compile() -> None:
+    from sluice.machine_code import Processor, can_compile  # noqa: PLC0415 - most processes of tests do without the compiler
+    from sluice.minilm.layers import compiled_layers  # noqa: PLC0415 - as above
+
+    if can_compile(here := Processor.here()):
+        compiled_layers(here.lanes())
 
 
 def _reap() -> None:

@@ -11,8 +11,11 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Self, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -21,6 +24,7 @@ from sluice.testing.nursery import Forked, Start, this_nursery
 
 Value = TypeVar("Value")
 _WORKERS = 8
+_LAST_S = 10.0
 _PORTS = range(3_000, 10_000)
 _given: deque[int] = deque(maxlen=200)  # what was given last may not be listened on yet
 
@@ -65,15 +69,15 @@ def free_port_base() -> int:
 
 
 def wait_until(
-    check: Callable[[], Value], *, seconds: float = 20.0, every: float = 0.1, what: str = "the condition"
+    check: Callable[[], Value], *, seconds: float = 60.0, every: float = 0.05, what: str = "the condition"
 ) -> Value:
-    """Call `check` until it returns something true; an exception of httpx or OSError means not yet."""
+    """Call `check` until it returns something true; an exception of httpx, of http.client or OSError means not yet."""
     deadline = time.monotonic() + seconds
     last: object = None
     while time.monotonic() < deadline:
         try:
             found = check()
-        except (httpx.HTTPError, OSError) as exc:
+        except (httpx.HTTPError, HTTPException, OSError) as exc:
             last = exc
         else:
             if found:
@@ -132,18 +136,22 @@ class ServiceProcess:
         this_guardian().watch(self._process.pid)
         return self
 
-    def wait_ready(self, url: str, *, seconds: float = 30.0) -> None:
+    def wait_ready(self, url: str, *, seconds: float = 60.0) -> None:
         """Wait until GET `url` answers 200; fails at once, with the log, when the process has ended."""
+        parts = urlsplit(url)
 
         def ready() -> bool:
             if self._process is not None and self._process.poll() is not None:
                 raise AssertionError(
                     f"{self._module} {self._arguments} ended with {self._process.returncode}:\n{self.log.read_text()[-4000:]}"
                 )
-            return httpx.get(url, timeout=2.0).status_code == httpx.codes.OK
+            # Not by httpx: a client of its own for each look costs more than the answer.
+            with closing(HTTPConnection(parts.netloc, timeout=10)) as connection:
+                connection.request("GET", parts.path)
+                return connection.getresponse().status == httpx.codes.OK
 
         try:
-            wait_until(ready, seconds=seconds, what=f"{url} answering")
+            wait_until(ready, seconds=seconds, every=0.02, what=f"{url} answering")
         except AssertionError as exc:
             raise AssertionError(f"{exc}\n{self.log.read_text()[-4000:]}") from exc
 
@@ -151,7 +159,7 @@ class ServiceProcess:
         """Tell whether it runs."""
         return self._process is not None and self._process.poll() is None
 
-    def wait(self, *, seconds: float = 30.0) -> int:
+    def wait(self, *, seconds: float = 60.0) -> int:
         """Wait until it has ended by itself and return its exit status."""
         assert self._process is not None
         return self._process.wait(timeout=seconds)
@@ -161,7 +169,7 @@ class ServiceProcess:
         self._signal(signal.SIGKILL)
 
     def stop(self) -> None:
-        """Ask it to end with SIGTERM; kill it after ten seconds."""
+        """Ask it to end with SIGTERM; kill it after half a minute."""
         self._signal(signal.SIGTERM)
 
     def _signal(self, number: signal.Signals) -> None:
@@ -169,16 +177,31 @@ class ServiceProcess:
             return
         self._process.send_signal(number)
         try:
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=30)
+        # What a killed process had started ends by itself, a moment later, and may hold its port until then.
+        until = time.monotonic() + _LAST_S
+        while _session_of(self._process.pid) and time.monotonic() < until:
+            time.sleep(0.01)
 
     def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _session_of(pid: int) -> list[str]:
+    """Return the processes of the session that a process leads, as far as /proc tells of them."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, _, session, *_ = stat.read_text().rpartition(")")[2].split()
+            if int(session) == pid and state not in "ZX":
+                found.append(stat.parent.name)
+    return found
 
 
 def _inherited() -> dict[str, str]:

@@ -33,7 +33,7 @@ class Valkey:
         """Start it and wait until it accepts connections."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         this_guardian().watch(self._process.pid)
-        wait_until(self._accepts, seconds=10, every=0.02, what=f"Valkey on port {self.port}")
+        wait_until(self._accepts, every=0.02, what=f"Valkey on port {self.port}")
 
     def stop(self) -> None:
         """End it in good order."""
@@ -50,11 +50,11 @@ class Valkey:
             self._process.kill()
         else:
             self._process.terminate()
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=60)
         self._process = None
 
     def _accepts(self) -> bool:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
             connection.sendall(b"PING\r\n")
             return connection.recv(16).startswith(b"+PONG")
 

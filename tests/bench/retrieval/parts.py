@@ -73,7 +73,7 @@ class Retrieval:
 
     def add(self, store: str, name: str, text: str, **fields: Any) -> str:
         answer = self.client.post(
-            f"/v1/vector_stores/{store}/documents", json={"name": name, "text": text, **fields}, timeout=20
+            f"/v1/vector_stores/{store}/documents", json={"name": name, "text": text, **fields}, timeout=60
         )
         assert answer.status_code == 202, answer.text
         assert answer.json()["status"] == "queued"
@@ -88,13 +88,13 @@ class Retrieval:
         found: list[dict[str, Any]] = answer.json()["data"]
         return found
 
-    def wait_for(self, store: str, document: str, status: str = "ready", seconds: float = 40) -> dict[str, Any]:
+    def wait_for(self, store: str, document: str, status: str = "ready", seconds: float = 90) -> dict[str, Any]:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             found = self.document(store, document)
             if found.get("status") == status:
                 return found
-            time.sleep(0.1)
+            time.sleep(0.05)
         logs = {path.name: path.read_text()[-3000:] for path in self.folder.glob("*.log")}
         raise AssertionError(f"{document} is {found}, not {status}; {logs}")
 
@@ -130,12 +130,12 @@ class Retrieval:
         url = f"http://127.0.0.1:{port}"
         process.start().wait_ready(f"{url}/healthz")
         body = {"name": "retrieval", "tenant": "default"}
-        answer = httpx.post(f"{url}/admin/keys", json=body, headers=admin_headers(), trust_env=False)
+        answer = httpx.post(f"{url}/admin/keys", json=body, headers=admin_headers(), trust_env=False, timeout=60)
         key = str(answer.raise_for_status().json()["key"])
 
         def knows_its_model() -> bool:
             headers = {"authorization": f"Bearer {key}"}
-            return bool(httpx.get(f"{url}/v1/models", headers=headers, trust_env=False).json().get("data"))
+            return bool(httpx.get(f"{url}/v1/models", headers=headers, trust_env=False, timeout=60).json().get("data"))
 
         wait_until(knows_its_model, what="the gateway knowing its model")
         return Gateway(url, key)
@@ -161,7 +161,7 @@ def running(folder: Path, **settings: str) -> Iterator[Retrieval]:
             **{f"SLUICE_RETRIEVAL_{name.upper()}": value for name, value in settings.items()},
         }
         url = f"http://127.0.0.1:{port}"
-        with httpx.Client(base_url=url, headers=admin_headers(), timeout=20, trust_env=False) as client:
+        with httpx.Client(base_url=url, headers=admin_headers(), timeout=60, trust_env=False) as client:
             made = Retrieval(folder, valkey, platform, port, worker_port, environment, client)
             try:
                 yield made

@@ -210,13 +210,14 @@ class World:
             data={"purpose": "assistants"},
             headers={"authorization": f"Bearer {self.keys[tenant]}"},
             trust_env=False,
+            timeout=60,
         )
         return self.made(tenant, answer)
 
 
 def _key(gateway_url: str, tenant: str) -> str:
     body = {"name": "tenants", "tenant": tenant}
-    answer = httpx.post(f"{gateway_url}/admin/keys", json=body, headers=admin_headers(), trust_env=False)
+    answer = httpx.post(f"{gateway_url}/admin/keys", json=body, headers=admin_headers(), trust_env=False, timeout=60)
     return str(answer.raise_for_status().json()["key"])
 
 

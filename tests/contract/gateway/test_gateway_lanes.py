@@ -62,7 +62,7 @@ async def talk(
         if version == "1.1":  # twice on one connection: the second closes it
             writer.write(request + b"\r\n" + raw)
         writer.write(request + b"connection: close\r\n\r\n" + raw)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             answer = await reader.read()
         writer.close()
         await writer.wait_closed()
@@ -142,7 +142,7 @@ async def converse(http: type[HttpToolsProtocol], provider: Provider) -> list[tu
         reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rsplit(":", 1)[1]))
 
         async def answer() -> tuple[bytes, bytes]:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()
                 if b"content-length: " in head:
                     length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])

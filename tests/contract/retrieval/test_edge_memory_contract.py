@@ -116,7 +116,8 @@ async def test_a_change_that_nobody_waits_for_is_known_too(remembering: EdgeVect
 
 
 async def test_memory_has_an_end(tmp_path: Path) -> None:
-    store = await EdgeVectorStore.open(tmp_path / "vectors", SPACE, memory_bytes=30 * 2 * 16)
+    row = 2 * 2 * Processor.here().lanes()  # bytes of a whole register of shorts
+    store = await EdgeVectorStore.open(tmp_path / "vectors", SPACE, memory_bytes=30 * row)
     await store.upsert([point(number, document=f"doc_{number % 6}") for number in range(60)])
     for documents in (("doc_0", "doc_1"), ("doc_2",), ("doc_1",), ("doc_3",)):
         await store.search(named(*documents), [Dense(unit(7))], 1)

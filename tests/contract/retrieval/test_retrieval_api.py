@@ -296,7 +296,7 @@ async def test_an_empty_store_answers_with_nothing(api: httpx.AsyncClient) -> No
 
 
 async def test_readiness_names_each_dependency(api: httpx.AsyncClient) -> None:
-    for _ in range(50):
+    for _ in range(600):
         checks = (await api.get("/readyz")).json()["checks"]
         if checks["embedder"] == "ok":
             break

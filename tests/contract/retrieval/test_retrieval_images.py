@@ -82,7 +82,7 @@ def test_the_same_picture_in_other_shapes_has_almost_the_same_hash() -> None:
     [
         (bomb(50_000, 50_000), DocumentTooLarge, "more than 1000000 pixels"),
         (bomb(1100, 1000), DocumentTooLarge, "IMAGE_MAX_PIXELS"),
-        (saved(drawn(), "PNG")[:200], DocumentUnreadable, "broken"),
+        (saved(drawn(), "PNG")[:200], DocumentUnreadable, "not its pixels"),
         (b"no picture", DocumentUnreadable, "is no PNG, JPEG, WebP or GIF"),
         (saved(drawn(), "BMP"), DocumentUnreadable, "is no PNG, JPEG, WebP or GIF"),
     ],

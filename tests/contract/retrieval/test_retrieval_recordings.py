@@ -1,5 +1,6 @@
 """Recordings and videos: decoded by FFmpeg in the real parsing process, heard and seen by models with true wire formats."""
 
+import asyncio
 import io
 import re
 from array import array
@@ -26,7 +27,7 @@ from sluice_retrieval.app import create_app
 from sluice_retrieval.domain.errors import DocumentTooLarge, DocumentUnreadable
 from sluice_retrieval.domain.recordings import Heard, Part, Recordings, TranscriptionFailed
 from sluice_retrieval.settings import RetrievalSettings
-from sluice_retrieval.wiring import open_deps
+from sluice_retrieval.wiring import Deps, open_deps
 
 TALK = [("alpha", 12.0), ("silence", 1.0), ("bravo", 12.0), ("silence", 1.0), ("charlie", 12.0)]
 SCENES = [("red", 20.0), ("green", 10.0), ("blue", 8.0)]
@@ -274,7 +275,13 @@ async def test_a_long_film_gives_no_more_pictures_than_allowed() -> None:
 
 
 @pytest.fixture
-async def hearing(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+def opened() -> list[Deps]:
+    """What the application opened."""
+    return []
+
+
+@pytest.fixture
+async def hearing(tmp_path: Path, opened: list[Deps]) -> AsyncIterator[httpx.AsyncClient]:
     """The real application, with a speech model that nobody asks here."""
     platform = platform_settings(tmp_path, redis_url=f"redis://127.0.0.1:{free_port()}/0")
     await upgrade(platform, "retrieval", MIGRATIONS)
@@ -285,7 +292,14 @@ async def hearing(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         transcription_url=f"http://127.0.0.1:{free_port()}/v1",
         huge_pages=False,
     )
-    async with asgi_client(create_app(lambda: open_deps(platform, settings))) as client:
+
+    @asynccontextmanager
+    async def noted() -> AsyncIterator[Deps]:
+        async with open_deps(platform, settings) as deps:
+            opened.append(deps)
+            yield deps
+
+    async with asgi_client(create_app(noted)) as client:
         yield client
 
 
@@ -293,6 +307,24 @@ async def send(
     api: httpx.AsyncClient, store: str, name: str, raw: bytes, headers: dict[str, str] = ACME
 ) -> httpx.Response:
     return await api.post(f"/v1/vector_stores/{store}/documents", files={"file": (name, raw)}, headers=headers)
+
+
+async def test_few_recordings_are_in_memory_at_once_and_texts_pass_them(
+    hearing: httpx.AsyncClient, opened: list[Deps]
+) -> None:
+    store, room = await make_store(hearing), opened[0].room
+    raw = wav([("alpha", 2.0)])
+    async with room, room:
+        waiting = asyncio.create_task(send(hearing, store, "talk.wav", raw))
+        assert (await send(hearing, store, "notes.txt", b"hello")).status_code == 202
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+    assert (await waiting).status_code == 202
+    refused = await send(hearing, "vs_none", "talk.wav", raw)
+    assert refused.status_code == 404
+    assert not room.locked(), "what was refused makes room, too"
+    async with room, room:
+        pass
 
 
 async def test_a_recording_is_queued_and_its_limits_are_its_own(hearing: httpx.AsyncClient) -> None:
@@ -311,7 +343,12 @@ async def test_a_recording_is_queued_and_its_limits_are_its_own(hearing: httpx.A
     assert "SLUICE_RETRIEVAL_MAX_RECORDING_BYTES" in large.json()["detail"]
     text = await send(hearing, store, "notes.txt", bytes(2001))
     assert "SLUICE_RETRIEVAL_MAX_DOCUMENT_BYTES" in text.json()["detail"]
-    assert (await send(hearing, store, "film.mp4", bytes(200_000))).status_code == 413
+    film = await send(hearing, store, "film.mp4", bytes(200_000))  # is refused before its kind is known
+    assert film.status_code == 413
+    assert (
+        "a recording may have 100000 bytes (SLUICE_RETRIEVAL_MAX_RECORDING_BYTES), any other 2000 ("
+        in film.json()["detail"]
+    )
     assert (await hearing.delete(path, headers=ACME)).status_code == 200
 
 

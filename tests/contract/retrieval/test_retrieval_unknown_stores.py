@@ -55,3 +55,21 @@ async def test_a_question_is_read_only_where_its_store_is(api: httpx.AsyncClient
         with pytest.raises(StoreNotFound):
             await ask("acme", store, "tide")
     assert len(model.asked) <= 3, "only the first search after the store went begins to read"
+
+
+async def test_a_context_may_leave_out_stores_that_are_not_there(api: httpx.AsyncClient) -> None:
+    made = await api.post("/v1/vector_stores", json={"name": "harbour"}, headers=ACME)
+    store = str(made.json()["id"])
+    asked = {"query": "harbour", "vector_store_ids": ["vs_gone", store]}
+    assert (await api.post("/v1/context", json=asked, headers=ACME)).status_code == 404
+    answer = await api.post("/v1/context", json=asked | {"missing_stores": "leave_out"}, headers=ACME)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["missing_store_ids"] == ["vs_gone"]
+    known = {"known_version": answer.json()["version"], "missing_stores": "leave_out"}
+    assert (await api.post("/v1/context", json=asked | known, headers=ACME)).json()["unchanged"]
+    none = asked | {"missing_stores": "leave_out", "vector_store_ids": ["vs_gone"]}
+    answer = await api.post("/v1/context", json=none, headers=ACME)
+    assert (answer.status_code, answer.json()["text"], answer.json()["missing_store_ids"]) == (200, "", ["vs_gone"])
+    await api.delete(f"/v1/vector_stores/{store}", headers=ACME)
+    answer = await api.post("/v1/context", json=asked | {"missing_stores": "leave_out"}, headers=ACME)
+    assert answer.json()["missing_store_ids"] == ["vs_gone", store]

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def client(upstream: MockUpstream) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=upstream.base_url, trust_env=False) as opened:
+    with httpx.Client(base_url=upstream.base_url, trust_env=False, timeout=60) as opened:
         yield opened
 
 

@@ -65,7 +65,7 @@ def test_a_child_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
         child.wait_until(lambda: "started" in child.log_tail(), 5.0)
         started = {member.pid for member in family(child.pid, read_all_stats())}
         assert len(started) == 3
-    wait_until(lambda: not started & {stat.pid for stat in read_all_stats()}, seconds=5, what="the end of all three")
+    wait_until(lambda: not started & {stat.pid for stat in read_all_stats()}, seconds=60, what="the end of all three")
 
 
 def test_a_child_that_ends_early_shows_its_log(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ async def test_the_gateway_alone_answers_and_says_what_is_off(tmp_path: Path, fl
 
 
 async def _ask(url: str) -> None:
-    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
         made = (await http.post("/admin/keys", json={"name": "k"}, headers=admin_headers())).json()
         http.headers["authorization"] = f"Bearer {made['key']}"
         asked = {"model": "auto", "messages": [{"role": "user", "content": "hello"}]}

@@ -67,7 +67,7 @@ class Cli(NamedTuple):
 
     def works(self, secret: str) -> int:
         """Return the status with which a key is answered."""
-        return httpx.get(f"{self.url}/v1/usage", headers={"authorization": f"Bearer {secret}"}).status_code
+        return httpx.get(f"{self.url}/v1/usage", headers={"authorization": f"Bearer {secret}"}, timeout=60).status_code
 
 
 @pytest.fixture(scope="module")
@@ -239,9 +239,22 @@ def test_prompts_are_pushed_put_in_use_and_taken_back(cli: Cli, tmp_path: Path) 
         ["set", "1=30", "2=10", "1"],
     ]
     file.write_text("[")
-    assert "cannot be read" in own.refused("prompts", "push", "greet", str(file))
+    assert "is neither YAML nor JSON" in own.refused("prompts", "push", "greet", str(file))
     own.ok("prompts", "delete", "greet")
     assert "no prompt greet" in own.refused("prompts", "show", "greet")
+
+
+def test_quotas_are_set_and_listed(cli: Cli) -> None:
+    cli.ok("orgs", "create", "keepers", "--file-bytes", "5000000000", "--unfinished-batches", "7")
+    assert "file_bytes 5000000000, unfinished_batches 7" in cli.ok("orgs", "list")
+    files, batches = (line.split() for line in sorted(cli.ok("quotas", "--org", "keepers").splitlines()[1:]))
+    assert (files[0], files[2], *files[-3:]) == ("file_bytes", "keepers", "0", "5000000000", "0.0%")
+    assert (batches[0], *batches[-3:]) == ("unfinished_batches", "0", "7", "0.0%")
+    changed = cli.json("orgs", "change", "keepers", "--no-limit", "file-bytes")["limits"]
+    assert (changed["file_bytes"], changed["unfinished_batches"]) == (None, 7)
+    found = {one["quota"]: one for one in cli.json("quotas", "--org", "keepers", "--json")}
+    assert (found["file_bytes"]["limit"], found["file_bytes"]["own_limit"]) == (100 * 1024**3, False)
+    assert cli.json("quotas", "--org", "keepers", "--min-share", "0.5", "--json") == []
 
 
 def test_budgets_are_listed(cli: Cli) -> None:

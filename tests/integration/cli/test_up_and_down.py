@@ -23,12 +23,15 @@ pytestmark = [pytest.mark.integration]
 
 ROOT = Path(__file__).resolve().parents[3]
 SLUICE = Path(sys.executable).parent / "sluice"
-# Notes when it is asked to end, and takes a moment over it.
+# Notes when it is asked to end, waits until others are asked too, or for a moment, and notes when it ends.
 NOTING = """
 import pathlib, signal, sys, time
 def leave(*_):
     asked = time.monotonic()
-    time.sleep(0.5)
+    pathlib.Path(sys.argv[1] + ".asked").touch()
+    while not all(pathlib.Path(name + ".asked").exists() for name in sys.argv[2:]) and time.monotonic() < asked + 8:
+        time.sleep(0.01)
+    time.sleep(0.1)
     pathlib.Path(sys.argv[1]).write_text(f"{asked} {time.monotonic()}")
     sys.exit(0)
 signal.signal(signal.SIGTERM, leave)
@@ -96,7 +99,7 @@ def test_an_interrupted_start_leaves_nothing_behind_though_nobody_reads_its_outp
         assert command.wait(timeout=60) != 0
     assert list((tmp_path / "home/run").glob("*.json")) == []
     # An engine that was just being started notices within a moment that its service is gone.
-    wait_until(lambda: not _ours(base), seconds=30, what="the end of all processes")
+    wait_until(lambda: not _ours(base), seconds=60, what="the end of all processes")
 
 
 def test_a_running_platform_is_found_without_its_port_base_and_is_not_moved(
@@ -120,13 +123,12 @@ def test_a_running_platform_is_found_without_its_port_base_and_is_not_moved(
 def test_parts_end_together_between_the_gateway_and_valkey(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.prepare()
-    names = ("valkey", "router", "retrieval", "gateway")
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-c", NOTING, str(tmp_path / f"{name}.times")], stdout=subprocess.PIPE, text=True
-        )
-        for name in names
-    ]
+    together = ("router", "retrieval")
+    names = ("valkey", *together, "gateway")
+    children = []
+    for name in names:
+        files = [str(tmp_path / f"{one}.times") for one in (name, *(together if name in together else ()))]
+        children.append(subprocess.Popen([sys.executable, "-c", NOTING, *files], stdout=subprocess.PIPE, text=True))
     for name, child in zip(names, children, strict=True):
         assert child.stdout is not None
         with child.stdout as lines:
@@ -136,7 +138,7 @@ def test_parts_end_together_between_the_gateway_and_valkey(tmp_path: Path) -> No
     assert set(Launcher(home, told.append, 1.0).stop(names)) == set(names)
     asked, ended = {}, {}
     for name, child in zip(names, children, strict=True):
-        child.wait(timeout=10)
+        child.wait(timeout=60)
         asked[name], ended[name] = map(float, (tmp_path / f"{name}.times").read_text().split())
     assert ended["gateway"] <= min(asked["router"], asked["retrieval"])
     assert max(asked["router"], asked["retrieval"]) < min(ended["router"], ended["retrieval"])

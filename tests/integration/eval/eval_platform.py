@@ -44,7 +44,7 @@ class EvalPlatform:
         self.secret = platform.service_secret.get_secret_value()
         self._environment = environment_of(platform) | {
             "SLUICE_EVAL_PORT": str(self.port),
-            "SLUICE_EVAL_LEASE_S": "2",
+            "SLUICE_EVAL_LEASE_S": "4",
             "SLUICE_EVAL_SWEEP_S": "0.3",
             "SLUICE_EVAL_FIRST_PAUSE_S": "0.05",
             **{f"SLUICE_EVAL_{name.upper()}": value for name, value in settings.items()},
@@ -77,13 +77,13 @@ class EvalPlatform:
 
     def ask(self, method: str, path: str, status: int = 200, **options: Any) -> httpx.Response:
         headers = admin_headers() | options.pop("headers", {})
-        answer = httpx.request(method, f"{self.url}{path}", headers=headers, timeout=20, **options)
+        answer = httpx.request(method, f"{self.url}{path}", headers=headers, timeout=60, **options)
         assert answer.status_code == status, answer.text
         return answer
 
     def upload(self, suite: dict[str, Any]) -> str:
         file = {"file": ("suite.yaml", yaml.safe_dump(suite).encode(), "application/yaml")}
-        answer = httpx.post(f"{self.url}/v1/evals", headers=admin_headers(), files=file, timeout=20)
+        answer = httpx.post(f"{self.url}/v1/evals", headers=admin_headers(), files=file, timeout=60)
         assert answer.status_code in (200, 201), answer.text
         found: str = answer.json()["id"]
         return found

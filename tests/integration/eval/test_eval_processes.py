@@ -57,7 +57,7 @@ def test_a_suite_is_run_and_reported(tmp_path: Path) -> None:
         assert (caller.subject, caller.role) == ("eval-worker", "service")
         assert (sent.json["temperature"], sent.json["max_tokens"], sent.json["seed"]) == (0.0, 5, 3)
         assert "top_p" not in sent.json
-        metrics = httpx.get(f"http://127.0.0.1:{platform.worker_port}/metrics").text
+        metrics = httpx.get(f"http://127.0.0.1:{platform.worker_port}/metrics", timeout=60).text
         assert 'sluice_eval_items_total{outcome="passed",scorer="exact"} 1.0' in metrics
         assert 'sluice_eval_runs_total{status="completed"} 1.0' in metrics
 
@@ -97,7 +97,7 @@ def test_a_run_that_begins_while_the_queue_is_away_is_done_later(tmp_path: Path)
         valkey.kill()
         run = platform.start_run(eval_id)
         assert platform.ask("GET", run).json()["status"] == "queued"
-        assert httpx.get(f"{platform.url}/readyz").status_code == 503
+        assert httpx.get(f"{platform.url}/readyz", timeout=60).status_code == 503
         valkey.start()
         platform.worker()
         assert platform.ended(run)["counts"]["passed"] == 3

@@ -42,7 +42,7 @@ class Platform(NamedTuple):
     provider: Provider
 
     def ask(self, method: str, path: str, status: int, headers: dict[str, str], **options: Any) -> Any:
-        answer = httpx.request(method, f"{self.url}{path}", headers=headers, timeout=20, **options)
+        answer = httpx.request(method, f"{self.url}{path}", headers=headers, timeout=60, **options)
         assert answer.status_code == status, answer.text
         return answer.json()
 

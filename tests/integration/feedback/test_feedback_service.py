@@ -45,7 +45,7 @@ async def give(http: httpx.AsyncClient, headers: dict[str, str] = ACME, **body: 
 
 
 async def eventually(look: Callable[[], Awaitable[Any]]) -> Any:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not (found := await look()):
             await asyncio.sleep(0.05)
     return found

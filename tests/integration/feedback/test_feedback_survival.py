@@ -31,7 +31,7 @@ def valkey() -> Iterator[Valkey]:
 
 
 def published(url: str) -> list[FeedbackRecorded]:
-    with redis.Redis.from_url(url, socket_connect_timeout=1) as client:
+    with redis.Redis.from_url(url, socket_connect_timeout=20) as client:
         entries: Any = client.xrange(queues.FEEDBACK.name)
     return [FeedbackRecorded.model_validate_json(values[b"d"]) for _, values in entries]
 
@@ -47,6 +47,7 @@ def test_events_of_acknowledged_feedback_arrive_after_an_outage_and_a_crash(tmp_
             f"{base}/v1/feedback",
             json={"interaction_id": f"req_{number}", "feedback_type": "thumbs", "thumbs": "down"},
             headers=admin_headers("acme"),
+            timeout=60,
         )
         assert answer.status_code == 201, answer.text
         found: str = answer.json()["id"]
@@ -58,10 +59,10 @@ def test_events_of_acknowledged_feedback_arrive_after_an_outage_and_a_crash(tmp_
         valkey.kill()
         given = [give(number) for number in range(20)]
         wait_until(
-            lambda: "sluice_feedback_waiting_events 20.0" in httpx.get(f"{base}/metrics").text,
+            lambda: "sluice_feedback_waiting_events 20.0" in httpx.get(f"{base}/metrics", timeout=60).text,
             what="20 events that wait",
         )
-        assert httpx.get(f"{base}/readyz").status_code == 200, "feedback is taken while Redis is away"
+        assert httpx.get(f"{base}/readyz", timeout=60).status_code == 200, "feedback is taken while Redis is away"
         process.kill()
 
         valkey.start()
@@ -72,13 +73,15 @@ def test_events_of_acknowledged_feedback_arrive_after_an_outage_and_a_crash(tmp_
         assert [event.feedback_id for event in published(valkey.url)] == given
         assert {event.tenant for event in published(valkey.url)} == {"acme"}
 
-        listed = httpx.get(f"{base}/v1/feedback", params={"limit": 100}, headers=admin_headers("acme")).json()
+        listed = httpx.get(
+            f"{base}/v1/feedback", params={"limit": 100}, headers=admin_headers("acme"), timeout=60
+        ).json()
         assert sorted(entry["id"] for entry in listed["data"]) == sorted(given)
         wait_until(
             lambda: (
                 len(
                     httpx.get(
-                        f"{base}/v1/feedback/reviews", params={"limit": 100}, headers=admin_headers("acme")
+                        f"{base}/v1/feedback/reviews", params={"limit": 100}, headers=admin_headers("acme"), timeout=60
                     ).json()["data"]
                 )
                 == 20
@@ -94,7 +97,7 @@ def test_kill_in_the_middle_of_publishing_loses_no_event(tmp_path: Path, valkey:
     environment = environment_of(platform) | {"SLUICE_FEEDBACK_PORT": str(port), "SLUICE_FEEDBACK_OUTBOX_BATCH": "1"}
     process = ServiceProcess("sluice_feedback", ["serve"], environment, tmp_path / "feedback.log", cwd=tmp_path)
     given: list[str] = []
-    with process, httpx.Client(base_url=base, headers=admin_headers()) as client:
+    with process, httpx.Client(base_url=base, headers=admin_headers(), timeout=60) as client:
         for round_number in range(3):
             process.wait_ready(f"{base}/readyz")
             for number in range(15):

@@ -20,7 +20,9 @@ class Front:
 
     def key(self, tenant: str) -> str:
         """Make an API key of a tenant."""
-        made = httpx.post(f"{self.url}/admin/keys", json={"name": "ft", "tenant": tenant}, headers=admin_headers())
+        made = httpx.post(
+            f"{self.url}/admin/keys", json={"name": "ft", "tenant": tenant}, headers=admin_headers(), timeout=60
+        )
         assert made.status_code == 201, made.text
         key: str = made.json()["key"]
         return key
@@ -29,7 +31,7 @@ class Front:
         """Upload a file and return its id."""
         headers = {"authorization": f"Bearer {key}"}
         files = {"file": ("t.jsonl", content)}
-        made = httpx.post(f"{self.url}/v1/files", headers=headers, data={"purpose": purpose}, files=files)
+        made = httpx.post(f"{self.url}/v1/files", headers=headers, data={"purpose": purpose}, files=files, timeout=60)
         assert made.status_code == 200, made.text
         file_id: str = made.json()["id"]
         return file_id
@@ -42,5 +44,5 @@ def front_gateway(platform: PlatformSettings, log: Path) -> Iterator[Front]:
     environment = environment_of(platform) | {"SLUICE_GATEWAY_PORT": url.rpartition(":")[2]}
     with ServiceProcess("sluice_gateway", ["serve"], environment, log) as process:
         # Without a router it is never ready for requests to models; files need the database only.
-        wait_until(lambda: httpx.get(f"{url}/healthz").status_code == httpx.codes.OK, what="the gateway")
+        wait_until(lambda: httpx.get(f"{url}/healthz", timeout=60).status_code == httpx.codes.OK, what="the gateway")
         yield Front(url, process)

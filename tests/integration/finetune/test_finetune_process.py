@@ -167,7 +167,7 @@ def test_a_job_that_was_acknowledged_survives_a_kill_of_the_api_with_its_files(r
     headers = service_headers("finetune", "acme")
 
     def ended() -> bool:
-        found = httpx.get(f"{running.base}/v1/fine_tuning/jobs/{job.id}", headers=headers).json()
+        found = httpx.get(f"{running.base}/v1/fine_tuning/jobs/{job.id}", headers=headers, timeout=60).json()
         return found["status"] == "failed" and found["error"]["code"] == "training_backend_unavailable"
 
     with worker_of(running):
@@ -199,7 +199,7 @@ def test_a_wrong_file_is_named_line_by_line_before_and_in_the_job(running: Runni
     client = running.client()
     file = client.files.create(file=("t.jsonl", f"{ROW}\nnope\n{ROW}\n".encode()), purpose="fine-tune")
     headers = {"authorization": f"Bearer {client.api_key}"}
-    checked = httpx.get(f"{running.front.url}/v1/files/{file.id}/validation", headers=headers).json()
+    checked = httpx.get(f"{running.front.url}/v1/files/{file.id}/validation", headers=headers, timeout=60).json()
     assert (checked["examples"], checked["error_count"], checked["errors"][0]["line"]) == (2, 1, 2)
     job = client.fine_tuning.jobs.create(model="m", training_file=file.id)
     with worker_of(running):

@@ -68,7 +68,7 @@ def leaky_provider() -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(timeout=5)
+        thread.join(timeout=60)
 
 
 def routing(base_url: str) -> RoutingSnapshot:
@@ -92,7 +92,7 @@ class Run(NamedTuple):
 
     def ask(self, model: str, *, stream: bool) -> httpx.Response:
         body = {"model": model, "stream": stream, "messages": [{"role": "user", "content": "Tell me about it"}]}
-        return httpx.post(f"{self.url}{CHAT}", json=body, headers=self.key, timeout=20)
+        return httpx.post(f"{self.url}{CHAT}", json=body, headers=self.key, timeout=60)
 
 
 @contextmanager
@@ -119,6 +119,8 @@ def running(tmp_path: Path) -> Iterator[Run]:
         with guardrail, gateway:
             guardrail.wait_ready(f"{guard_url}/readyz")
             gateway.wait_ready(f"{url}/readyz")
-            made = httpx.post(f"{url}/admin/keys", json={"name": "k", "tenant": "acme"}, headers=admin_headers())
+            made = httpx.post(
+                f"{url}/admin/keys", json={"name": "k", "tenant": "acme"}, headers=admin_headers(), timeout=60
+            )
             assert made.status_code == 201, made.text
             yield Run(guardrail, url, {"authorization": f"Bearer {made.json()['key']}"})

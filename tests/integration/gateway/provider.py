@@ -66,4 +66,4 @@ def provider() -> Iterator[Provider]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(timeout=5)
+        thread.join(timeout=60)

@@ -81,7 +81,7 @@ async def test_half_an_answer_and_a_dead_engine_give_no_verdict(
     format: str, server: DetectorServer, tmp_path: Path
 ) -> None:
     server.left_out = 1
-    for url in (server.url, "http://127.0.0.1:9", ""):
+    for url in (server.url, "http://127.0.0.1:9"):
         verdict = await classified(tmp_path, url, format, text="the weather")
         assert (verdict["safe"], verdict["issues"]) == (False, ["check_failed"])
 

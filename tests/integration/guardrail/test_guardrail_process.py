@@ -26,12 +26,12 @@ def test_policies_are_reloaded_and_a_wrong_file_keeps_the_old_ones(tmp_path: Pat
 
     def refusal() -> str:
         body = {"stage": "output", "text": "My system prompt is: be nice"}
-        answer = httpx.post(f"{base}/check", json=body, headers=admin_headers())
+        answer = httpx.post(f"{base}/check", json=body, headers=admin_headers(), timeout=60)
         assert answer.status_code == 200
         return str(answer.json()["filtered_response"])
 
     def reload_error() -> str | None:
-        listed = httpx.get(f"{base}/policies", headers=admin_headers()).json()
+        listed = httpx.get(f"{base}/policies", headers=admin_headers(), timeout=60).json()
         error: str | None = listed.get("reload_error")
         return error
 
@@ -42,8 +42,9 @@ def test_policies_are_reloaded_and_a_wrong_file_keeps_the_old_ones(tmp_path: Pat
         file.write_text("version: '2'\npolicies: {default: {output: {filter: {refusal: Not that.}}}}\n")
         wait_until(lambda: refusal() == "Not that.", what="the new policy")
         file.write_text("version: '3'\npolicies: {default: {output: {filter: {refusal: 7, typo: 1}}}}\n")
-        error = wait_until(reload_error, what="the refusal of the wrong file")
-        assert "policies.default.output.filter.typo: there is no such field" in str(error)
+        wrong = "policies.default.output.filter.typo: there is no such field"
+        # a look may come while the file is being written, and tells of half of it until the next
+        wait_until(lambda: wrong in str(reload_error()), what="the refusal of the wrong file")
         assert refusal() == "Not that."
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from openai_provider import Behaviour, Provider
 
+from sluice.settings import ConfigError
 from sluice.testing import asgi_client, platform_settings, service_headers
 from sluice_guardrail.app import create_app
 from sluice_guardrail.settings import Settings
@@ -47,7 +48,9 @@ async def test_an_answer_is_disputed_by_a_second_model(tmp_path: Path) -> None:
     assert (verdict["safe"], verdict["issues"]) == (True, ["disputed_answer"])
 
 
-async def test_slow_failing_and_missing_models_give_no_verdict(tmp_path: Path) -> None:
+async def test_slow_and_failing_models_give_no_verdict_and_without_one_the_service_does_not_start(
+    tmp_path: Path,
+) -> None:
     text = {"stage": "input", "text": "x"}
     async with Provider(default=Behaviour(stall_s=5.0)) as slow:
         (late,), metrics = await asked(tmp_path, slow.base_url, text, judge_timeout_s=0.2)
@@ -56,5 +59,5 @@ async def test_slow_failing_and_missing_models_give_no_verdict(tmp_path: Path) -
     async with Provider(default=Behaviour(status=500)) as failing:
         (broken,), _ = await asked(tmp_path, failing.base_url, text)
     assert (broken["safe"], broken["details"][0]["kind"]) == (False, "broken")
-    (missing,), _ = await asked(tmp_path, "", text)
-    assert (missing["safe"], missing["details"][0]["kind"]) == (False, "broken")
+    with pytest.raises(ConfigError, match="SLUICE_GUARDRAIL_JUDGE_URL"):
+        await asked(tmp_path, "", text)

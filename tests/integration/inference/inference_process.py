@@ -55,28 +55,28 @@ class Inference:
         return self
 
     def engine(self, engine_id: str = "smollm2") -> dict[str, Any]:
-        answer = httpx.get(f"{self.url}/v1/engines/{engine_id}", headers=admin_headers(), timeout=5)
+        answer = httpx.get(f"{self.url}/v1/engines/{engine_id}", headers=admin_headers(), timeout=60)
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
 
     def ask(self, verb: str, engine_id: str = "smollm2") -> httpx.Response:
-        return httpx.post(f"{self.url}/v1/engines/{engine_id}/{verb}", headers=admin_headers(), timeout=5)
+        return httpx.post(f"{self.url}/v1/engines/{engine_id}/{verb}", headers=admin_headers(), timeout=60)
 
-    def until(self, check: Callable[[dict[str, Any]], bool], what: str, *, seconds: float = 30.0) -> dict[str, Any]:
+    def until(self, check: Callable[[dict[str, Any]], bool], what: str, *, seconds: float = 60.0) -> dict[str, Any]:
         def look() -> dict[str, Any] | None:
             status = self.engine()
             return status if check(status) else None
 
         try:
-            found = wait_until(look, seconds=seconds, every=0.1, what=what)
+            found = wait_until(look, seconds=seconds, every=0.05, what=what)
         except AssertionError as exc:
             raise AssertionError(f"{exc}\n{self.process.log.read_text()[-3000:]}") from exc
         assert found is not None
         return found
 
     def chat(self, status: dict[str, Any], **body: Any) -> dict[str, Any]:
-        answer = httpx.post(f"{status['base_url']}/chat/completions", json={"model": "smollm2", **body}, timeout=60)
+        answer = httpx.post(f"{status['base_url']}/chat/completions", json={"model": "smollm2", **body}, timeout=120)
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found

@@ -30,7 +30,7 @@ def below_lifeline(program: str, folder: Path) -> Iterator[tuple[subprocess.Pope
 def let_go(lifeline: subprocess.Popen[bytes]) -> None:
     assert lifeline.stdin is not None
     lifeline.stdin.close()
-    lifeline.wait(15)
+    lifeline.wait(60)
 
 
 def test_the_program_ends_when_the_lifeline_is_let_go(tmp_path: Path) -> None:
@@ -52,23 +52,23 @@ def test_what_the_program_started_is_killed_with_it(tmp_path: Path) -> None:
         wait_until(lambda: note.exists() and note.read_text(), what="a grandchild")
         grandchild = int(note.read_text())
         let_go(lifeline)
-        wait_until(lambda: gone(pid) and gone(grandchild), seconds=5, what="the end of both")
+        wait_until(lambda: gone(pid) and gone(grandchild), seconds=60, what="the end of both")
 
 
 def test_a_request_to_end_is_passed_on(tmp_path: Path) -> None:
     with below_lifeline("import time; time.sleep(300)", tmp_path) as (lifeline, pid):
         lifeline.terminate()
-        assert lifeline.wait(15) == 128 + 15
+        assert lifeline.wait(60) == 128 + 15
         assert gone(pid)
 
 
 def test_the_status_is_the_programs_own() -> None:
     with subprocess.Popen([*LIFELINE, sys.executable, "-c", "raise SystemExit(7)"], stdin=subprocess.PIPE) as lifeline:
-        assert lifeline.wait(15) == 7
+        assert lifeline.wait(60) == 7
 
 
 def test_a_program_that_is_not_there_is_said() -> None:
-    done = subprocess.run([*LIFELINE, "/no/such/program"], stdin=subprocess.PIPE, capture_output=True, timeout=15)
+    done = subprocess.run([*LIFELINE, "/no/such/program"], stdin=subprocess.PIPE, capture_output=True, timeout=60)
     assert (done.returncode, done.stderr) == (127, b"/no/such/program cannot be started: No such file or directory.\n")
 
 
@@ -76,5 +76,5 @@ def test_killing_the_program_is_seen_at_once(tmp_path: Path) -> None:
     with below_lifeline("import time; time.sleep(300)", tmp_path) as (lifeline, pid):
         began = time.monotonic()
         kill(pid)
-        assert lifeline.wait(15) == 128 + 9
-        assert time.monotonic() - began < 5
+        assert lifeline.wait(60) == 128 + 9
+        assert time.monotonic() - began < 30

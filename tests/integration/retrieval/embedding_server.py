@@ -3,7 +3,6 @@
 import json
 import re
 import threading
-import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,11 +25,12 @@ def vector_of(text: str) -> list[float]:
 
 @dataclass
 class Provider:
-    """Where it is, what it was asked, and how it behaves: seconds to wait, statuses to give first."""
+    """Where it is, what it was asked, and how it behaves: statuses to give first, and of how many texts it waits for `released`."""
 
     url: str
     texts: list[str] = field(default_factory=list)
-    pause_s: float = 0.0
+    hold_at: int = 1_000_000
+    released: threading.Event = field(default_factory=threading.Event)
     first: list[int] = field(default_factory=list)
 
 
@@ -43,8 +43,10 @@ def embedding_provider() -> Iterator[Provider]:
 
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            time.sleep(provider.pause_s)
-            if self.headers["authorization"] != f"Bearer {KEY}" or self.path != "/v1/embeddings":
+            if len(provider.texts) >= provider.hold_at:
+                provider.released.wait(60)
+                self.answer(503, {"error": {"message": "too late"}})
+            elif self.headers["authorization"] != f"Bearer {KEY}" or self.path != "/v1/embeddings":
                 self.answer(401, {"error": {"message": "no such key"}})
             elif provider.first:
                 self.answer(provider.first.pop(0), {"error": {"message": "later"}})
@@ -75,5 +77,6 @@ def embedding_provider() -> Iterator[Provider]:
         try:
             yield provider
         finally:
+            provider.released.set()
             server.shutdown()
             thread.join()

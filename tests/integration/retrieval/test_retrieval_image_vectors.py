@@ -62,7 +62,7 @@ def test_images_are_found_by_what_they_show(tmp_path: Path) -> None:
         assert "A described thing." in retrieval.client.get(content.format(store, described)).json()["text"]
         assert retrieval.client.get(content.format(plain, bare)).json()["text"] == "Image: third"
 
-        wait_until(lambda: len(seen(retrieval, store)) == 3, seconds=20, what="all images having their vector")
+        wait_until(lambda: len(seen(retrieval, store)) == 3, seconds=60, what="all images having their vector")
         assert seen(retrieval, store)[0] == "first.png", "red is in no caption"
         only = asked(retrieval, store, "something blue", kinds=["image"], mode="dense")
         assert only["data"][0]["source"] == "second.png"
@@ -83,7 +83,7 @@ def test_images_are_found_by_what_they_show(tmp_path: Path) -> None:
         provider.asked.clear()
         retrieval.serve()
         retrieval.work()
-        wait_until(lambda: len(seen(retrieval, store)) == 3, seconds=20, what="all images being seen by the new model")
+        wait_until(lambda: len(seen(retrieval, store)) == 3, seconds=60, what="all images being seen by the new model")
         assert {one["model"] for one in provider.asked} == {"shades"}
         assert seen(retrieval, store)[0] == "first.png"
         assert all(one["id"] != "image:shades" for one in retrieval.client.get("/v1/embedding_models").json()["data"])

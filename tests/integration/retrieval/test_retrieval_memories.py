@@ -29,7 +29,7 @@ def found(shared: Any, user: str, query: str, **fields: Any) -> list[str]:
 def wait_ready(shared: Any, *memories: dict[str, Any]) -> None:
     for one in memories:
         path = f"/v1/memories/{one['id']}"
-        wait_until(lambda path=path: shared.client.get(path).json()["status"] == "ready", seconds=20, what="a memory")
+        wait_until(lambda path=path: shared.client.get(path).json()["status"] == "ready", seconds=60, what="a memory")
 
 
 def test_what_is_known_of_a_user_is_found_changed_recalled_and_forgotten(shared: Any) -> None:
@@ -72,7 +72,7 @@ def test_what_is_known_of_a_user_is_found_changed_recalled_and_forgotten(shared:
     assert (changed["id"], changed["created_at"], changed["kind"]) == (tea["id"], tea["created_at"], "preference")
     wait_until(
         lambda: found(shared, "ada", "tea", kinds=["preference"]) == ["She drinks black tea by now."],
-        seconds=20,
+        seconds=60,
         what="the changed memory",
     )
     assert not shared.client.post("/v1/context", json={**asked, "known_version": alone["version"]}).json()["unchanged"]
@@ -91,7 +91,7 @@ def test_a_memory_ends_and_what_is_wrong_gets_a_sentence(shared: Any) -> None:
     short = remember(shared, "zoe", "She is away today.", expires_after_days=1.5 / 86_400)
     lasting = remember(shared, "zoe", "She lives in Turku.", expires_after_days=30)
     assert lasting["expires_at"] == pytest.approx(time.time() + 30 * 86_400, abs=60)
-    wait_until(lambda: shared.client.get(f"/v1/memories/{short['id']}").status_code == 404, seconds=10, what="its end")
+    wait_until(lambda: shared.client.get(f"/v1/memories/{short['id']}").status_code == 404, seconds=60, what="its end")
     assert [one["id"] for one in shared.client.get("/v1/memories", params={"user": "zoe"}).json()["data"]] == [
         lasting["id"]
     ]

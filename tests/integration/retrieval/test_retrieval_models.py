@@ -40,13 +40,13 @@ def test_a_change_of_the_model_goes_on_after_kills_while_the_old_one_answers(tmp
         retrieval.settings["SLUICE_RETRIEVAL_EMBEDDING_MODEL"] = "worded"
         for process in (service, worker):
             process.stop()
-        provider.pause_s = 0.15
+        provider.hold_at = 18  # three documents of eight
         service, worker = retrieval.serve(), retrieval.work()
 
         def moved() -> int:
             return int(models_in(retrieval).get("worded", {}).get("documents") or 0)
 
-        wait_until(lambda: moved() >= 1, seconds=30, what="a first document with vectors of the new model")
+        wait_until(lambda: moved() >= 1, seconds=60, what="a first document with vectors of the new model")
         worker.kill()
         service.kill()
         service = retrieval.serve()
@@ -56,14 +56,15 @@ def test_a_change_of_the_model_goes_on_after_kills_while_the_old_one_answers(tmp
         assert 1 <= found["worded"]["documents"] < 8
         assert retrieval.search(store, **_QUESTION) == before, "the old vectors answer, and they alone"
         retrieval.client.delete(f"/v1/vector_stores/{store}/documents/{documents[0]}").raise_for_status()
-        provider.pause_s, provider.first = 0.0, [500, 429]
+        provider.hold_at, provider.first = 1_000_000, [500, 429]
+        provider.released.set()
         done = moved()
         asked_before = len(provider.texts)
         retrieval.work()
         late = retrieval.add(store, "late.txt", text_of("lagoon"))
         wait_until(
             lambda: models_in(retrieval)["worded"]["status"] == "active",
-            seconds=40,
+            seconds=60,
             what="the new model's vectors answering",
         )
         assert models_in(retrieval)["minilm"]["status"] == "retiring"

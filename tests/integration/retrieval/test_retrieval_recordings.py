@@ -57,7 +57,9 @@ def test_a_video_is_found_by_what_is_said_and_shown_and_cited_with_its_time(tmp_
         # The same bytes as a file of the gateway, which a worker reads.
         headers = {"authorization": f"Bearer {gateway.key}"}
         files = {"file": ("again.mkv", encoded("matroska", [("delta", 3.0)], codecs=("flac", "")))}
-        sent = httpx.post(f"{url}/files", data={"purpose": "user_data"}, files=files, headers=headers, trust_env=False)
+        sent = httpx.post(
+            f"{url}/files", data={"purpose": "user_data"}, files=files, headers=headers, trust_env=False, timeout=60
+        )
         added = retrieval.client.post(f"/v1/vector_stores/{store}/files", json={"file_id": sent.json()["id"]}).json()
         retrieval.wait_for(store, added["document_id"])
         assert retrieval.search(store, "delta", mode="bm25")[0]["time"] == {"start_s": 0, "end_s": 3}

@@ -228,6 +228,25 @@ async def test_a_failed_replacement_leaves_the_old_one(library: Library, databas
     assert (await library.store("acme", "vs_1", NOW)).chunks == 1
 
 
+async def test_of_failures_of_one_name_the_last_is_kept(library: Library, database: Database) -> None:
+    jobs = IngestJobs(database, max_attempts=1)
+    await add(library, "doc_0")
+    ready = await jobs.claim("acme", "doc_0", NOW, NOW + 10)
+    assert isinstance(ready, Job)
+    await jobs.finish([Done(ready, 1, 10, {"en"})], now=NOW)
+    await add(library, "doc_1", "other.txt")
+    for number, document in enumerate(("doc_1", "doc_2", "doc_3", "doc_4")):
+        if number:
+            await add(library, document)
+        job = await jobs.claim("acme", document, NOW, NOW + 10)
+        assert isinstance(job, Job)
+        if document != "doc_4":
+            await jobs.fail(job, f"No words in {document}.")
+    assert await jobs.claim("acme", "doc_4", NOW + 60, NOW + 70) == "spent"
+    states = {item.id: item.status for item in await library.documents("acme", "vs_1", PageQuery(), None)}
+    assert states == {"doc_0": "ready", "doc_1": "failed", "doc_4": "failed"}, "another name is another document"
+
+
 async def test_a_deleted_store_takes_its_documents_along(library: Library, database: Database) -> None:
     jobs = IngestJobs(database, max_attempts=5)
     await add(library, "doc_1")

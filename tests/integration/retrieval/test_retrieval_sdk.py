@@ -44,7 +44,7 @@ def gateway(shared: Retrieval, provider: Provider) -> Gateway:
 
 @pytest.fixture
 def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key, max_retries=0, timeout=30) as made:
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key, max_retries=0, timeout=60) as made:
         yield made
 
 
@@ -142,7 +142,7 @@ def test_a_batch_is_ingested_and_a_broken_file_fails_alone(client: openai.OpenAI
     error = states[broken.id].last_error
     assert error is not None
     assert "broken, or is protected" in error.message
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while client.vector_stores.retrieve(store.id).status != "completed" and time.monotonic() < deadline:
         time.sleep(0.1)
     assert {hit.file_id for hit in client.vector_stores.search(store.id, query="harbour note").data} == {

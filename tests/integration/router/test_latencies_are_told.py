@@ -8,7 +8,7 @@ import pytest
 from sluice.clock import SystemClock
 from sluice.contracts.targets import latency_key
 from sluice.contracts.usage import UsageRecorded
-from sluice.testing import redis_at
+from sluice.testing import FakeClock, redis_at
 from sluice_gateway.domain.usage_rows import UsageRows
 from sluice_gateway.usage.latencies import LatencyBoard
 from sluice_router.adapters.latencies import Latencies
@@ -37,7 +37,7 @@ def rows(deployment: str, seconds: list[float], **fields: Any) -> UsageRows:
 
 async def test_a_router_reads_what_the_worker_tells(flushed_valkey: str) -> None:
     async with redis_at(flushed_valkey) as redis:
-        board, read = LatencyBoard(redis, SystemClock()), Latencies(redis).read
+        board, read = LatencyBoard(redis, FakeClock(time.time())), Latencies(redis).read
         await board.take(
             [
                 rows("whole", [0.1] * 9 + [5.0, 0.2]),

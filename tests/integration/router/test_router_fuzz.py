@@ -42,5 +42,5 @@ def test_the_registry_answers_as_declared(base: str) -> None:
 
 @pytest.mark.parametrize("path", TRAIN[:2])
 def test_training_says_that_the_embedder_is_away(base: str, path: str) -> None:
-    answer = httpx.post(base + path, headers=admin_headers(), timeout=30)
+    answer = httpx.post(base + path, headers=admin_headers(), timeout=60)
     assert (answer.status_code, answer.json()["code"]) == (503, "dependency_unavailable")

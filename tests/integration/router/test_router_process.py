@@ -80,13 +80,17 @@ def test_health_reload_and_a_lost_redis(tmp_path: Path) -> None:
             wait_until(lambda: health() == "down", what="the absent engine seen as down")
             with _engine(engine_port):
                 wait_until(lambda: health() == "up", what="the engine seen as up")
-                answer = httpx.post(f"{base}/route", json={"model": "auto", "explain": True}, headers=admin_headers())
+                answer = httpx.post(
+                    f"{base}/route", json={"model": "auto", "explain": True}, headers=admin_headers(), timeout=60
+                )
                 assert answer.json()["instance"] == "d"
                 assert answer.json()["candidates"][0]["chosen"] is True
                 version = published().version
 
                 (config / "models.yaml").write_text("models: nonsense")
-                wait_until(lambda: 'reloads_total{result="failed"} 1.0' in httpx.get(f"{base}/metrics").text)
+                wait_until(
+                    lambda: 'reloads_total{result="failed"} 1.0' in httpx.get(f"{base}/metrics", timeout=60).text
+                )
                 assert published().version == version, "a wrong file changes nothing"
                 _config(config, engine_port, context_tokens=77)
                 wait_until(lambda: published().models[0].context_tokens == 77, what="the right file in force")
@@ -96,13 +100,16 @@ def test_health_reload_and_a_lost_redis(tmp_path: Path) -> None:
                 store.flushall()
                 wait_until(lambda: store.exists(SNAPSHOT_KEY), what="published again after Redis lost it")
                 valkey.kill()
-                assert httpx.post(f"{base}/route", json={"model": "m"}, headers=admin_headers()).status_code == 200
+                assert (
+                    httpx.post(f"{base}/route", json={"model": "m"}, headers=admin_headers(), timeout=60).status_code
+                    == 200
+                )
                 valkey.start()
             wait_until(lambda: health() == "down", what="the engine that went seen as down")
             assert published().version > version
-            refused = httpx.post(f"{base}/route", json={"model": "ghost"}, headers=admin_headers())
+            refused = httpx.post(f"{base}/route", json={"model": "ghost"}, headers=admin_headers(), timeout=60)
             assert (refused.status_code, refused.json()["code"]) == (404, "model_not_found")
-            assert httpx.post(f"{base}/route", json={"model": "m"}).status_code == 401
+            assert httpx.post(f"{base}/route", json={"model": "m"}, timeout=60).status_code == 401
         store.close()
 
 

@@ -84,7 +84,7 @@ async def router(
         yield client
 
 
-async def eventually(look: Callable[[], Any], seconds: float = 10) -> Any:
+async def eventually(look: Callable[[], Any], seconds: float = 60) -> Any:
     async with asyncio.timeout(seconds):
         while not (found := await look()):
             await asyncio.sleep(0.02)
@@ -243,7 +243,7 @@ async def test_prices_come_from_the_list_and_change_at_their_time(
     ]
     (tmp_path / "models.yaml").write_text(yaml.safe_dump({"models": models}))
     async with router(platform, Network()):
-        first = await eventually(lambda: published(store), seconds=30)
+        first = await eventually(lambda: published(store), seconds=60)
         prices = {model.name: model.price for model in first.models}
         assert prices["home"] is None
         assert prices["gpt-4o-mini"].source.startswith("genai-prices ")
@@ -253,5 +253,5 @@ async def test_prices_come_from_the_list_and_change_at_their_time(
             found = await published(store)
             return found is not None and {model.name: model.price for model in found.models}["changing"].input == 2
 
-        await eventually(turned, seconds=30)
+        await eventually(turned, seconds=60)
         assert time.time() >= datetime.fromisoformat(begins).timestamp()

@@ -14,7 +14,7 @@ from sluice.db import Database, open_database
 from sluice.testing import platform_settings
 
 pytestmark = pytest.mark.integration
-SLOW = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 1000000) SELECT max(x) FROM c"
+SLOW = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 2000000) SELECT max(x) FROM c"
 
 
 class Watched:
@@ -55,6 +55,31 @@ async def test_idle_connections_are_closed(watched: Watched) -> None:
     assert watched.still_open() > 0
     await watched.database.close()
     assert watched.still_open() == 0
+
+
+async def test_a_large_transaction_leaves_no_connection_that_holds_what_was_written(watched: Watched) -> None:
+    async with watched.database.write() as session:
+        await session.execute(text("CREATE TABLE things (raw BLOB)"))
+    assert watched.still_open() == 1
+    async with watched.database.write(large=True) as session:
+        await session.execute(text("INSERT INTO things VALUES (:raw)"), {"raw": bytes(1000)})
+    assert watched.still_open() == 0
+    async with watched.database.write() as session:
+        assert (await session.execute(text("SELECT length(raw) FROM things"))).all() == [(1000,)]
+    assert watched.still_open() == 1, "and the next one is kept again"
+
+
+async def test_a_large_transaction_leaves_no_large_log(watched: Watched) -> None:
+    database, file = watched.database, watched.database.engine.url.database
+    async with database.write() as session:
+        await session.execute(text("CREATE TABLE things (raw BLOB)"))
+    with contextlib.closing(sqlite3.connect(str(file))) as other:  # the last one to close would take the log away
+        assert other.execute("SELECT count(*) FROM things").fetchall() == [(0,)]
+        async with database.write(large=True) as session:
+            await session.execute(text("INSERT INTO things VALUES (:raw)"), {"raw": bytes(24 * 2**20)})
+        async with database.write() as session:
+            await session.execute(text("INSERT INTO things VALUES ('small')"))
+        assert 0 < Path(f"{file}-wal").stat().st_size <= 16 * 2**20
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
@@ -115,7 +140,7 @@ async def test_a_write_that_is_cancelled_leaves_no_lock_behind(tmp_path: Path) -
     task.cancel()
     assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
     with contextlib.closing(
-        sqlite3.connect(tmp_path / "data" / "demo.sqlite", timeout=1, isolation_level=None)
+        sqlite3.connect(tmp_path / "data" / "demo.sqlite", timeout=30, isolation_level=None)
     ) as other:
         other.execute("BEGIN IMMEDIATE")
         assert other.execute("SELECT sum(n) FROM counter").fetchone() == (3,)

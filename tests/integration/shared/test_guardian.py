@@ -39,7 +39,7 @@ def test_what_was_started_ends_with_a_starter_that_is_killed(number: signal.Sign
         pids = json.loads(starter.stdout.readline())
         assert all(psutil.pid_exists(pid) for pid in pids)
         os.kill(starter.pid, number)
-    wait_until(lambda: not any(map(_runs, pids)), seconds=15, what="the end of all that was started")
+    wait_until(lambda: not any(map(_runs, pids)), seconds=60, what="the end of all that was started")
 
 
 def _runs(pid: int) -> bool:

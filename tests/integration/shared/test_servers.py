@@ -42,7 +42,7 @@ async def test_concurrent_transactions_lose_no_update(database_url: str, tmp_pat
     await upgrade(platform, "demo", versions.parent)
     await upgrade(platform, "demo", versions.parent)
     assert await is_current(platform, "demo", versions.parent)
-    await wait_for_schema(platform, "demo", versions.parent, seconds=2)
+    await wait_for_schema(platform, "demo", versions.parent, seconds=60)
     database = open_database(platform, "demo")
 
     async def add() -> None:
@@ -108,7 +108,7 @@ async def test_a_batch_that_fails_comes_again_and_bad_entries_are_buried(tmp_pat
             redis, FEEDBACK, FEEDBACK.read, "g", "c", handle, block_ms=50, claim_after_ms=10, pause_s=0.01
         )
         task = asyncio.create_task(consumer.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(seen) < 2:
                 await asyncio.sleep(0.05)
         task.cancel()
@@ -132,7 +132,7 @@ async def test_a_subscription_survives_a_restart_of_redis(tmp_path: Path) -> Non
                 got.put_nowait(message)
 
         task = asyncio.create_task(listen())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await connected.acquire()
             await publish(redis, KEYS_CHANGED, KeysChanged(key_id="one"))
             assert (await got.get()).key_id == "one"

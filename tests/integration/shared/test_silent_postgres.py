@@ -121,24 +121,28 @@ async def test_the_admin_api_says_that_the_database_is_away(
 async def test_a_server_that_accepts_and_never_answers_is_given_up(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # the kernel accepts, and nobody reads
         url = f"postgresql://user:secret@127.0.0.1:{deaf.getsockname()[1]}/demo"
-        async with opened(url, tmp_path) as database, asyncio.timeout(8):
+        async with opened(url, tmp_path) as database, asyncio.timeout(60):
             with pytest.raises(DependencyUnavailable, match="does not answer"):
                 await database.ping()
 
 
 async def test_a_statement_may_take_long_while_the_server_works_on_it(server: Server, tmp_path: Path) -> None:
     url, _ = server
-    async with opened(url, tmp_path, answer_s=0.1) as database, asyncio.timeout(20):
+    async with opened(url, tmp_path, answer_s=0.1) as database, asyncio.timeout(60):
         assert await database.rows(text("SELECT 7 FROM pg_sleep(2)")) == [(7,)]
 
 
 async def test_an_answer_that_was_lost_with_its_link_is_not_waited_for(server: Server, tmp_path: Path) -> None:
     url, _ = server
-    async with link_to_postgres(url) as (link, through), opened(through, tmp_path) as database, asyncio.timeout(20):
+    async with link_to_postgres(url) as (link, through), opened(through, tmp_path) as database, asyncio.timeout(60):
         await database.ping()
-        reading = asyncio.create_task(database.rows(text("SELECT pg_sleep(0.5)")))
-        await asyncio.sleep(0.2)
+        holder = await asyncpg.connect(url)
+        await holder.execute("SELECT pg_advisory_lock(1)")
+        reading = asyncio.create_task(database.rows(text("SELECT pg_advisory_lock(1)")))
+        while not await holder.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+            await asyncio.sleep(0.01)
         link.fall_silent()
+        await holder.close()  # it gets its answer now, and nobody hears it
         with pytest.raises(DependencyUnavailable):
             await reading
         assert await database.rows(text("SELECT 8")) == [(8,)]

@@ -51,16 +51,19 @@ async def test_a_consumer_and_a_subscription_outlive_a_link_that_died_without_a_
 
         consumer = StreamConsumer(redis, FEEDBACK, FEEDBACK.read, "g", "c", handle, block_ms=50)
         tasks = [asyncio.create_task(consumer.run()), asyncio.create_task(listen())]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await connected.acquire()
             await append(direct, FEEDBACK, [_event(1)])
             await publish(direct, KEYS_CHANGED, KeysChanged(key_id="one"))
             assert (await seen.get(), await heard.get()) == ("e1", "one")
             link.fall_silent()
             await append(direct, FEEDBACK, [_event(2)])
-            assert await seen.get() == "e2"
+            while await seen.get() != "e2":
+                pass  # on a busy machine the first comes again: its acknowledgement was not answered in time
             await connected.acquire()  # what was published in between is read anew
-            await publish(direct, KEYS_CHANGED, KeysChanged(key_id="two"))
+            while heard.empty():
+                await publish(direct, KEYS_CHANGED, KeysChanged(key_id="two"))
+                await asyncio.sleep(0.05)
             assert await heard.get() == "two"
         for task in tasks:
             task.cancel()
@@ -73,7 +76,7 @@ async def test_nobody_waits_for_a_server_that_never_answers(tmp_path: Path) -> N
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # the kernel accepts, and nobody reads
         platform = platform_settings(tmp_path, redis_url=f"redis://127.0.0.1:{deaf.getsockname()[1]}/0")
         redis = open_redis(platform, retries=0, answer_s=0.1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             with pytest.raises(RedisTimeoutError):
                 await redis.set("a", "b")
             with pytest.raises(RedisTimeoutError):
@@ -92,6 +95,6 @@ async def test_nobody_waits_for_a_server_that_never_answers(tmp_path: Path) -> N
 
 
 async def test_a_dependency_that_never_answers_is_told_as_not_ready() -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         wrong = await failing({"sql": asyncio.Event().wait, "redis": lambda: asyncio.sleep(0)}, within_s=0.05)  # type: ignore[dict-item] # Event.wait returns True
     assert wrong == {"sql": "It does not answer within 0.05 s."}

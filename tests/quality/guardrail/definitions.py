@@ -15,7 +15,8 @@ from typing import Any
 
 from sluice.contracts.guard import CheckRequest, Segment
 from sluice_gateway.dataplane.definitions import definitions
-from sluice_guardrail.adapters.head_file import load_head, load_hidden_head
+from sluice_guardrail.adapters.encoder import open_encoder
+from sluice_guardrail.adapters.head_file import load_cascade, load_hidden_head
 from sluice_guardrail.domain.check import check
 from sluice_guardrail.domain.injection import Heads
 from sluice_guardrail.domain.policy import parse_policies
@@ -131,7 +132,7 @@ def functions(path: Path) -> Iterator[dict[str, Any]]:
 
 def main(paths: Sequence[str]) -> None:
     policy = parse_policies(RULES, "definitions").get("default")
-    heads = Heads(load_head("injection"), load_hidden_head())
+    heads = Heads(load_cascade(open_encoder), load_hidden_head())
 
     def touched(one: dict[str, Any]) -> str:
         found = definitions({"tools": [one]})

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.quality.guardrail.composed import composed
+from tests.quality.guardrail.fresh import fresh, words
 from tests.quality.guardrail.generate.mentions import QUOTING, mentions
 from tests.quality.guardrail.generate.questions import questions
 from tests.quality.guardrail.generate.scenes import scenes
@@ -15,7 +16,7 @@ from tests.quality.guardrail.generate.techniques import same_frames, techniques
 from tests.quality.guardrail.generate.tongues import tongues
 from tests.quality.guardrail.hard_benign import hard_benign
 from tests.quality.guardrail.machine import SIZES, files, pieces, sentences
-from tests.quality.guardrail.others import chosen, scored, share_of, trained
+from tests.quality.guardrail.others import scored, share_of, trained
 from tests.quality.guardrail.sources import (
     own_cases,
     read_bastion,
@@ -49,6 +50,8 @@ TRAINED = (
     "letters train",
     "sentences train",
     "composed",
+    "composed third",
+    "composed fourth",
     *WRITTEN,
 )
 RATES = {
@@ -59,8 +62,14 @@ RATES = {
 } | {f"machine calibrate {size}": 0.007 for size in SIZES}
 """Shares of benign texts that may lie above the working point, for each kind that sets it beside what people wrote."""
 
-BY_HAND = ("composed calibrate", "others calibrate", "prompt-injection-firewall", "promptward")
-"""Sets whose harmless texts together set the point: kinds and people that train nothing, and a fifth of each of the collections that train."""
+BY_HAND = ("composed calibrate", "others calibrate")
+"""Sets whose harmless texts together set the point: kinds that train nothing, and a fifth of each of the collections that train."""
+
+LOOK_ALIKE_RATE = 0.01
+"""The share of the harmless texts of `BY_HAND` that may lie above the point."""
+
+IN_ATTACKERS_WORDS = {"later calibrate": 0.0124}
+"""Harmless texts in attackers' words and beside attacks in nearly the same words, by this project's hands, and the share of them that may lie above the point: where it does, of 684 such texts more than 13 (the bar, 2 in 100) lie above in one draw of twenty."""
 
 LOOK_ALIKES = (*BY_HAND, "look-alikes calibrate", "asked calibrate", "talk calibrate")
 """These, and made ones of frames and kinds of talk that train nothing, which are only looked at."""
@@ -86,19 +95,12 @@ def gather(options: argparse.Namespace) -> list[Row]:
     written += read_pyrit(data / "pyrit/pyrit/datasets/jailbreak/templates") + read_written(data)
     rows = read_csv(seed / "s-labs/train.csv", "s-labs") + written + trained(data) + composed()
     wild = [row for row in known if row.set == "in the wild"]
-    free = without_known(rows, [*reported, *wild, *scored(data), *chosen(data)])
+    free = without_known(rows, [*reported, *wild, *scored(data), *fresh(data), *words(data)])
     print(
         f"{len(rows) - len(free)} of {len(rows)} texts that others wrote do not train, as they share their words with a reported one",
         flush=True,
     )
-    rows = (
-        free
-        + reported
-        + wild
-        + read_csv(seed / "s-labs/validation.csv", "s-labs validation")
-        + own_cases()
-        + chosen(data)
-    )
+    rows = free + reported + wild + read_csv(seed / "s-labs/validation.csv", "s-labs validation") + own_cases()
     ordinary = read_ordinary(options.routing, "prompt", "routing") + read_ordinary(options.intents, "text", "clinc")
     random.Random(3).shuffle(ordinary)
     kept: dict[str, list[Row]] = defaultdict(list)

@@ -2,7 +2,7 @@
 
     python -m tests.quality.guardrail.harm [--families FILE.jsonl] [--ordinary FILE.jsonl.gz FIELD] [--split dev] [--misses]
 
-The texts are made by `generate/harm.py`. `--families` takes JSON lines of {"text", "source"}, of which those of source `harmbench` are
+The texts are made by `generate/harm.py`; `harm_questions.jsonl` holds 60 harmless questions near the categories and 60 harmful ones, written one by one: development data, which were looked at. `--families` takes JSON lines of {"text", "source"}, of which those of source `harmbench` are
 scored (harmful wishes that others wrote), and `--ordinary` prompts that are harmless; neither is part of the repository.
 """
 
@@ -19,6 +19,7 @@ from tests.quality.guardrail.generate.harm import HarmCase, cases
 from sluice_guardrail.domain.folding import fold
 from sluice_guardrail.domain.scanners.harm import find_harm
 
+QUESTIONS = Path(__file__).with_name("harm_questions.jsonl")
 BLOCKED_ABOVE = 0.8
 """The handbook's threshold of an input (F265)."""
 
@@ -64,6 +65,11 @@ def main() -> None:
             for case in chosen:
                 if blocks(case.text) and not case.category:
                     print("   wrong:", case.family, repr(case.text), score_of(case.text))
+    rows = [json.loads(line) for line in QUESTIONS.read_text(encoding="utf-8").splitlines()]
+    for harmful in (True, False):
+        asked = [row["text"] for row in rows if row["harmful"] == harmful]
+        name = "questions: harmful" if harmful else "questions: harmless"
+        print(_line(name, sum(map(blocks, asked)), len(asked)))
     if arguments.families:
         rows = [json.loads(line) for line in arguments.families.read_text(encoding="utf-8").rstrip("\n").split("\n")]
         texts = [row["text"] for row in rows if row["source"] == "harmbench"]

@@ -9,7 +9,7 @@ answer. An ordinary answer comes to a prompt that it has nothing of, but for wor
 import argparse
 import codecs
 import random
-from base64 import b32encode, b64encode
+from base64 import a85encode, b32encode, b64encode, b85encode
 from collections.abc import Callable, Mapping, Sequence
 
 from tests.quality.guardrail.generate.documents import sentences
@@ -17,6 +17,7 @@ from tests.quality.guardrail.generate.documents import sentences
 from sluice.contracts.guard import CheckRequest, Segment
 from sluice_cli.redteam.benign import benign
 from sluice_guardrail.domain.check import check
+from sluice_guardrail.domain.ciphers import shifted
 from sluice_guardrail.domain.policy import NamedPolicy, parse_policies
 
 DISGUISES: Mapping[str, Callable[[str], str]] = {
@@ -34,7 +35,29 @@ DISGUISES: Mapping[str, Callable[[str], str]] = {
     "reversed": lambda text: text[::-1],
     "rot13": lambda text: codecs.encode(text, "rot13"),
     "zero width": "\u200b".join,
+    "base64 in numbered lines": lambda text: numbered(b64encode(text.encode()).decode()),
+    "base64 reversed": lambda text: b64encode(text.encode()).decode()[::-1],
+    "base64 of UTF-16": lambda text: b64encode(text.encode("utf-16-le")).decode(),
+    "hex of UTF-16": lambda text: text.encode("utf-16-be").hex(),
+    "base32 in groups": lambda text: " ".join(cut(b32encode(text.encode()).decode().rstrip("="), 5)),
+    "octal": lambda text: " ".join(f"{byte:03o}" for byte in text.encode()),
+    "octal escapes": lambda text: "".join(f"\\{byte:03o}" for byte in text.encode()),
+    "ascii85": lambda text: a85encode(text.encode()).decode(),
+    "base85": lambda text: b85encode(text.encode()).decode(),
+    "Caesar, 3": lambda text: shifted(text, 3),
+    "Caesar, 19": lambda text: shifted(text, 19),
+    "doubled letters": lambda text: "".join(char * 2 for char in text),
+    "variation selectors": lambda text: "\U0001f600" + "".join(chr(0xE0100 - 16 + byte) for byte in text.encode()),
 }
+
+
+def cut(text: str, size: int) -> list[str]:
+    return [text[at : at + size] for at in range(0, len(text), size)]
+
+
+def numbered(text: str) -> str:
+    return "\n".join(f"{number}: {line}" for number, line in enumerate(cut(text, 40), 1))
+
 
 REWORDED = (0.0, 0.15, 0.25, 0.35, 0.5)
 

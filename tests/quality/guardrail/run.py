@@ -21,7 +21,8 @@ import yaml
 from tests.quality.guardrail.machine import SIZES, files, pieces
 
 from sluice.contracts.guard import CheckRequest
-from sluice_guardrail.adapters.head_file import load_head, load_hidden_head
+from sluice_guardrail.adapters.encoder import open_encoder
+from sluice_guardrail.adapters.head_file import load_cascade, load_hidden_head
 from sluice_guardrail.domain.check import check
 from sluice_guardrail.domain.injection import Heads
 from sluice_guardrail.domain.policy import NamedPolicy, parse_policies
@@ -29,7 +30,7 @@ from sluice_guardrail.domain.policy import NamedPolicy, parse_policies
 HERE = Path(__file__).parent
 POLICY_FILE = HERE.parents[2] / "deploy" / "config" / "guard.yaml"
 KILOBYTE = 1024
-HEADS = Heads(load_head("injection"), load_hidden_head())
+HEADS = Heads(load_cascade(open_encoder), load_hidden_head())
 
 
 @dataclass(frozen=True)

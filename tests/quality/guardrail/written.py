@@ -1,7 +1,6 @@
 """Reads small collections of attacks that people wrote for other tools, out of the packages that `collect.py` brings; nothing of them is run."""
 
 import ast
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +10,10 @@ import yaml
 from tests.quality.guardrail.training import Row
 
 PACKAGES = {
-    "hermes-jailbench": "0.2.2",
     "garak-multilingual": "0.1.0",
     "nullsec-promptinject": "0.1.0",
     "promptinject": "0.1.1.1",
     "weiseer-prompt-redteam": "0.1.0",
-    "agent-injection-bench": "0.1.0",
-    "jailbreak-corpus-mini-py": "0.1.0",
     "prompt-security-fuzzer": "2.1.1",
 }
 _WISHES = (
@@ -47,7 +43,6 @@ def _filled(text: str, at: int) -> str:
 
 def _texts(data: Path) -> Iterator[tuple[str, str]]:
     for name, inside, fields in (
-        ("hermes-jailbench", "hermes_jailbench/attacks.py", ("template",)),
         ("garak-multilingual", "garak_multilingual/payloads.py", ("prompt",)),
         ("nullsec-promptinject", "nullsec_promptinject/payloads.py", ("Payload",)),
     ):
@@ -59,12 +54,6 @@ def _texts(data: Path) -> Iterator[tuple[str, str]]:
         (data / "weiseer-prompt-redteam/weiseer_prompt_redteam/attacks.yaml").read_text(encoding="utf-8")
     )
     yield from (("weiseer-prompt-redteam", str(one["payload"])) for one in attacks["attacks"] if "payload" in one)
-    lines = (data / "agent-injection-bench/aib/data/attacks.jsonl").read_text(encoding="utf-8").splitlines()
-    yield from (("agent-injection-bench", str(json.loads(line)["injected"])) for line in lines if line.strip())
-    corpus = json.loads(
-        (data / "jailbreak-corpus-mini-py/jailbreak_corpus_mini/corpus.json").read_text(encoding="utf-8")
-    )
-    yield from (("jailbreak-corpus-mini-py", str(one["prompt"])) for one in corpus)
     table = data / "prompt-security-fuzzer/ps_fuzz/attack_data/prompt_injections_for_base64.parquet"
     yield from (("prompt-security-fuzzer", str(text)) for _, text, _ in duckdb.read_parquet(str(table)).fetchall())
 

@@ -1,4 +1,4 @@
-"""Are citations exact? python -m tests.quality.retrieval.citations [--answers 1000]
+"""Are citations exact? python -m tests.quality.retrieval.citations [--answers 1000] [--seed 0]
 
 Documents of every format are made from sentences that are known, ingested by the real service and worker, and asked about
 through a real gateway with the official client: half of the answers streamed. The provider behind the gateway is the
@@ -59,10 +59,10 @@ def sentences(number: int, *, plain: bool) -> list[str]:
     return found
 
 
-def made_files() -> list[Made]:
-    """Return five documents of each format."""
+def made_files(seed: int) -> list[Made]:
+    """Return five documents of each format; each seed has others."""
     found = []
-    for number in range(5):
+    for number in range(5 * seed, 5 * seed + 5):
         plain, rich = sentences(number, plain=True), sentences(number, plain=False)
         titled = [(f"Part {at // 6}", rich[at : at + 6]) for at in range(0, len(rich), 6)]
         words = [word for title, lines in titled for text in (title, *lines) for word in WORD.findall(text)]
@@ -169,9 +169,11 @@ def _lines(suffix: str, quote: str) -> list[str]:
     return [re.sub(r"^# Slide \d+: ", "", quote)]
 
 
-async def ask(client: openai.AsyncOpenAI, store: str, number: int, check: Check, outcome: Outcome) -> None:
+async def ask(client: openai.AsyncOpenAI, store: str, number: int, check: Check, outcome: Outcome, seed: int) -> None:
     """Ask one question, streamed or not."""
-    question = f"How often is the {THINGS[number % 10]} number {number % 500} in {PLACES[number % 7]} checked?"
+    question = (
+        f"How often is the {THINGS[number % 10]} number {500 * seed + number % 500} in {PLACES[number % 7]} checked?"
+    )
     options = {"vector_store_ids": [store], "top_k": 5, "mode": ("hybrid", "dense", "bm25")[number % 3]}
     messages: Any = [{"role": "user", "content": question}]
     extra = {"sluice": {"retrieval": options}}
@@ -192,9 +194,9 @@ async def ask(client: openai.AsyncOpenAI, store: str, number: int, check: Check,
     check.answer(message.content or "", (answer.model_extra or {})["sluice"]["citations"], message.annotations or [])
 
 
-async def measure(folder: Path, answers: int) -> Outcome:
+async def measure(folder: Path, answers: int, seed: int) -> Outcome:
     """Start everything, ask, and return what was seen."""
-    outcome, made = Outcome(), made_files()
+    outcome, made = Outcome(), made_files(seed)
     with running(folder) as retrieval:
         retrieval.serve()
         retrieval.work()
@@ -205,16 +207,17 @@ async def measure(folder: Path, answers: int) -> Outcome:
             async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key, max_retries=0) as client:
                 for first in range(0, answers, 4):
                     numbers = range(first, min(first + 4, answers))
-                    await asyncio.gather(*(ask(client, store, number, check, outcome) for number in numbers))
+                    await asyncio.gather(*(ask(client, store, number, check, outcome, seed) for number in numbers))
     return outcome
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--answers", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0, help="which documents and questions")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        outcome = asyncio.run(measure(Path(folder), arguments.answers))
+        outcome = asyncio.run(measure(Path(folder), arguments.answers, arguments.seed))
     total = sum(outcome.citations.values())
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(outcome.citations.items()))
     print(f"{outcome.answers} answers, {outcome.streamed} of them streamed")

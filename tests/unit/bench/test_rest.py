@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,8 +36,12 @@ def test_a_busy_part_is_told_from_a_quiet_one_and_both_have_memory() -> None:
 
 
 def test_a_part_that_ends_while_it_is_measured_is_an_error() -> None:
-    with child("import time; time.sleep(0.2)") as short, pytest.raises(BenchError, match=r"ended .* measured: short"):
-        measure({"short": short}, 1.5)
+    with child("import time; time.sleep(60)") as short:
+        killing = threading.Timer(0.3, short.kill)
+        killing.start()
+        with pytest.raises(BenchError, match=r"ended .* measured: short"):
+            measure({"short": short}, 1.5)
+        killing.join()
 
 
 def test_a_platform_that_lacks_a_part_is_not_measured(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The command line's own pieces: secrets, records, layout, traces."""
 
+import json
 import os
 import stat
 import subprocess
@@ -10,7 +11,7 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
-from sluice_cli.output import show_table
+from sluice_cli.output import show_json, show_table, visible
 from sluice_cli.platform import records
 from sluice_cli.platform.home import SECRET_NAMES, Home
 from sluice_cli.platform.parts import Layout, environment, missing_wheels, parts
@@ -105,6 +106,17 @@ def test_tables_keep_ids_whole_in_a_narrow_terminal(capsys: pytest.CaptureFixtur
     row = ("req_" + "a" * 24, "[not markup]", None, 1119.714321, "http://127.0.0.1:8080/v1")
     show_table(("request", "name", "empty", "ms", "address"), [row])
     assert capsys.readouterr().out.splitlines()[1].split() == [row[0], "[not", "markup]", "1119.71", row[4]]
+
+
+def test_names_and_answers_give_no_orders_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "\x1b]0;title\x07\x9b31m a\nb\t\u202ec é日本"
+    show_table(("name", "n"), [(name, 1)])
+    show_json({"name": name})
+    table, shown = capsys.readouterr().out.split("{")
+    safe = r"\u001b]0;title\u0007\u009b31m a\nb\t\u202ec é日本"
+    assert table.splitlines()[1].rstrip() == f"{safe}  1"
+    assert json.loads("{" + shown) == {"name": name}
+    assert visible("two\nlines\x1b[2J") == "two\nlines\\u001b[2J"
 
 
 def test_a_missing_package_and_ctrl_c_while_importing_end_in_a_sentence() -> None:

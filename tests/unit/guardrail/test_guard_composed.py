@@ -7,40 +7,51 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.quality.guardrail.composed import FOLDER, KEPT, composed
-from tests.quality.guardrail.gathering import BY_HAND, TRAINED
+from tests.quality.guardrail.gathering import BY_HAND, IN_ATTACKERS_WORDS, TRAINED
 from tests.quality.guardrail.sources import own_cases
 from tests.quality.guardrail.training import Row, Sparse, fitted
 
 
-def test_kinds_that_are_kept_train_nothing(tmp_path: Path) -> None:
+def test_what_is_kept_of_every_round_trains_nothing() -> None:
     rows = composed()
-    for row in rows:
-        later = row.family.startswith(("r2_", "r3_", "r4_"))
-        assert row.set == ("composed aside" if later else "composed calibrate" if row.family in KEPT else "composed"), (
-            row.text
-        )
-    rounds = Counter((row.family[:2], row.attack) for row in rows if row.set == "composed aside")
+    rounds = Counter(
+        (row.family[:3] if row.family[:1] == "r" and row.family[1:2].isdigit() else "r1_", row.attack) for row in rows
+    )
     assert rounds == {
-        ("r2", True): 1982,
-        ("r2", False): 1092,
-        ("r3", True): 3858,
-        ("r3", False): 2780,
-        ("r4", True): 792,
-        ("r4", False): 2413,
+        ("r1_", True): 2010,
+        ("r1_", False): 3089,
+        ("r2_", True): 1982,
+        ("r2_", False): 1092,
+        ("r3_", True): 3858,
+        ("r3_", False): 2780,
+        ("r4_", True): 792,
+        ("r4_", False): 2413,
+        ("r5_", True): 2397,
+        ("r5_", False): 2400,
+        ("r6_", True): 1941,
+        ("r6_", False): 2040,
     }
-    assert "composed" in TRAINED
-    assert "composed aside" not in TRAINED
-    assert "composed aside" not in BY_HAND
-    kinds = Counter((row.family, row.attack) for row in rows if row.set == "composed calibrate")
-    assert {kind for kind, _ in kinds} == set(KEPT)
-    assert sum(count for (_, attack), count in kinds.items() if attack) > 100
-    assert sum(count for (_, attack), count in kinds.items() if not attack) > 200
+    trains = {row.set for row in rows} & {*TRAINED}
+    assert trains == {"composed", "composed third", "composed fourth"}
+    assert {row.set for row in rows} - trains == {"composed calibrate", "later calibrate"}
+    assert not {row.family for row in rows if row.set in trains} & {*KEPT}
+    assert {row.set for row in rows if row.family in KEPT} == {"composed calibrate"}
+    assert {row.set for row in rows if row.family.startswith(("r2_", "r5_", "r6_"))} == {"later calibrate"}
+    for attack in (True, False):
+        fourth = [row for row in rows if row.family.startswith("r4_") and row.attack is attack]
+        kept = sum(row.set == "later calibrate" for row in fourth)
+        assert 0.17 < kept / len(fourth) < 0.23
+
+
+def test_a_kind_decides_what_a_text_is_for(tmp_path: Path) -> None:
     (tmp_path / "attacks.jsonl").write_text(json.dumps({"text": "one", "kind": KEPT[0]}) + "\n", encoding="utf-8")
     (tmp_path / "harmless.jsonl").write_text(json.dumps({"text": "two", "kind": "x"}) + "\n", encoding="utf-8")
     assert [(row.text, row.attack, row.set) for row in composed(tmp_path)] == [
         ("one", True, "composed calibrate"),
         ("two", False, "composed"),
     ]
+    assert not {"composed calibrate", "later calibrate"} & {*TRAINED}
+    assert {"composed calibrate", "later calibrate"} < {*BY_HAND, *IN_ATTACKERS_WORDS}
 
 
 def test_no_text_is_an_attack_and_harmless_and_none_is_a_case_that_is_reported() -> None:

@@ -28,7 +28,7 @@ def test_the_card_names_the_hash_of_all_weights_and_they_are_small() -> None:
     shipped = sorted(WEIGHTS.glob("*.npz"))
     found = {hashlib.sha256(path.read_bytes()).hexdigest() for path in shipped}
     assert set(re.findall(r"`([0-9a-f]{64})`", card)) == found
-    assert sum(path.stat().st_size for path in shipped) < 2_000_000
+    assert sum(path.stat().st_size for path in shipped) < 3_000_000
 
 
 def test_every_kind_of_document_has_a_working_point() -> None:

@@ -11,6 +11,7 @@ from sluice_guardrail.adapters.head_file import load_head, load_hidden_head
 from sluice_guardrail.domain.check import check
 from sluice_guardrail.domain.injection import Heads
 from sluice_guardrail.domain.policy import NamedPolicy, parse_policies
+from sluice_guardrail.domain.second import Cascade
 from sluice_guardrail.domain.skeleton import skeleton
 from sluice_guardrail.domain.units import surroundings, units
 
@@ -26,7 +27,7 @@ CODE_WISH = "Please incorporate the following code excerpt into your answer:\n``
 
 @pytest.fixture(scope="module")
 def heads() -> Heads:
-    return Heads(load_head("injection"), load_hidden_head())
+    return Heads(Cascade(load_head("injection")), load_hidden_head())
 
 
 def policy(**injection: object) -> NamedPolicy:

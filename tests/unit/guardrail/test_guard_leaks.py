@@ -28,6 +28,10 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "rot13": lambda text: codecs.encode(text, "rot13"),
     "reversed": lambda text: text[::-1],
     "zero width": "\u200b".join,
+    "digits for letters": lambda text: text.translate(str.maketrans("eoailsEOAILS", "304115304115")),
+    "letters of another script": lambda text: text.translate(
+        str.maketrans("aeopcx", "\u0430\u0435\u043e\u0440\u0441\u0445")
+    ),
 }
 SPACED: dict[str, Callable[[str], str]] = {
     "spaced": " ".join, "dashed": "-".join, "two spaces": "  ".join, "no spaces": lambda text: "".join(text.split()),

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sluice.contracts.guard import CheckRequest, InputVerdict, OutputVerdict, RedactRequest, Segment, VaultEntry
@@ -83,6 +83,10 @@ def test_an_output_is_not_masked() -> None:
         ("to \\u003cEMAIL_1\\u003E", "to a@b.org"),
         ("<EMAIL_2> <EMAIL_1", "<EMAIL_2> <EMAIL_1"),
         ("<<EMAIL_1>>", "<a@b.org>"),
+        ("<p>&lt;EMAIL_1&gt; &lt;SECRET_1&gt;</p> &lt;EMAIL_9&gt;", "<p>a@b.org p&quot;w\n</p> &lt;EMAIL_9&gt;"),
+        ("[Mail](mailto:%3CEMAIL_1%3E?k=%3csecret_1%3e) 100%", "[Mail](mailto:a@b.org?k=p%22w%0A) 100%"),
+        ('{"a": "&lt;SECRET_1&gt;"}', '{"a": "p&quot;w\\n"}'),
+        ("&lt;<EMAIL_1>&gt; %3C<EMAIL_1>%3E", "&lt;a@b.org&gt; %3Ca@b.org%3E"),
         ('{"key": "<SECRET_1>"}', '{"key": "p\\"w\\n"}'),
         ('{"body": "{\\"key\\": \\"<SECRET_1>\\"}"}', '{"body": "{\\"key\\": \\"p\\\\\\"w\\\\n\\"}"}'),
         ('Say "<SECRET_1>"', 'Say "p"w\n"'),
@@ -108,7 +112,7 @@ def test_a_stream_waits_for_one_placeholder_at_most() -> None:
 
 _PIECES = st.lists(
     st.sampled_from(
-        ["<EMAIL_1>", "<SECRET_1>", "<", ">", "\\", "\\u003c", "EMAIL_1", "_", '"', "{", "[", " ", "\n", "```json", "```", "x", "é"]
+        ["<EMAIL_1>", "<SECRET_1>", "<", ">", "&lt;", "&gt;", "&", "lt;", "%3C", "%3E", "%", "3C", "\\", "\\u003c", "EMAIL_1", "_", '"', "{", "[", " ", "\n", "```json", "```", "x", "é"]
     ),
     max_size=30,
 )  # fmt: skip
@@ -193,9 +197,10 @@ DOCUMENTS = st.dictionaries(
 
 @settings(max_examples=60, deadline=None)
 @given(document=DOCUMENTS, plain=st.booleans())
+@example(document={"a": "ada@example.org4111 1111 1111 1111::"}, plain=True)  # its end is an address of IPv6
 def test_a_json_document_stays_one_and_its_values_come_back(document: dict[str, object], plain: bool) -> None:
     text = json.dumps(document, ensure_ascii=plain)
-    verdict = verdict_on(text)
+    verdict = verdict_on(text, rules=policy(input={"pii": {"action": "mask"}}))
     (hidden,) = shown(verdict)
     assert json.loads(hidden).keys() == document.keys()
     back = json.loads(Vault(verdict.vault).restore(hidden))

@@ -6,9 +6,11 @@ import pytest
 
 from sluice.settings import ConfigError
 from sluice.testing import platform_settings
-from sluice_guardrail.adapters.policy_file import PolicyFile, load_policies
+from sluice_guardrail.adapters.policy_file import Lacking, PolicyFile, load_policies
 from sluice_guardrail.domain.errors import UnknownPolicy
 from sluice_guardrail.domain.policy import parse_policies
+from sluice_guardrail.settings import Settings
+from sluice_guardrail.wiring import check_config
 
 SHIPPED = Path(__file__).parents[3] / "deploy" / "config"
 
@@ -26,7 +28,26 @@ SHIPPED = Path(__file__).parents[3] / "deploy" / "config"
         ),
         (
             {"version": 1, "policies": {"default": {"input": {"pii": {"kinds": {"emails": "redact"}}}}}},
-            "policies.default.input.pii.kinds.emails: no such kind; known are email, phone",
+            "policies.default.input.pii.kinds.emails: no such name; known are email, phone",
+        ),
+        (
+            {
+                "version": 1,
+                "policies": {"default": {"input": {"scanners": {"harm": {"categories": {"violent": "block"}}}}}},
+            },
+            "harm.categories.violent: no such name; known are harassment, harassment/threatening, hate",
+        ),
+        ({"version": 1, "policies": {"default": {"input": {"pii": None}}}}, "policies.default.input.pii: is empty"),
+        (
+            {
+                "version": 1,
+                "policies": {"default": {"input": {"scanners": {"urls": {"allow": ["https://x.example/"]}}}}},
+            },
+            "urls.allow.0: must be a host in small letters, such as example.com",
+        ),
+        (
+            {"version": 1, "policies": {"default": {}, "my policy": {}}},
+            "policies.my policy: may have letters, digits, _, . and - in its name",
         ),
         (
             {"version": 1, "policies": {"default": {"output": {"filter": {"action": "block"}}}}},
@@ -95,3 +116,58 @@ def test_a_mistake_in_the_file_is_told_with_its_line(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match=r"is not right: line 6: policies\.default\.input\.injection\.threshold: "):
         load_policies(platform_settings(tmp_path, config_dir=tmp_path))
+
+
+def test_a_policy_that_asks_for_names_needs_a_model_that_finds_them(tmp_path: Path) -> None:
+    content = "version: 1\npolicies:\n  default: {}\n  strict:\n    output:\n      pii:\n        kinds:\n          person: mask\n"
+    (tmp_path / "guard.yaml").write_text(content.replace("mask", "redact"))
+    settings = platform_settings(tmp_path, config_dir=tmp_path)
+    assert load_policies(settings).get("strict").rules.output.pii.action_for("person") == "redact"
+    with pytest.raises(
+        ConfigError, match=r"line 8: policies\.strict\.output\.pii\.kinds\.person: .*SLUICE_GUARDRAIL_NAMES_MODEL"
+    ):
+        load_policies(settings, Lacking(names=True))
+    (tmp_path / "guard.yaml").write_text(content.replace("mask", "allow"))
+    policies = PolicyFile(settings, lacking=Lacking(names=True))
+    (tmp_path / "guard.yaml").write_text(content.replace("mask", "flag"))
+    policies.refresh()
+    assert "SLUICE_GUARDRAIL_NAMES_MODEL" in (policies.error or "")
+    assert policies.current.get("strict").rules.output.pii.action_for("person") == "allow"
+
+
+@pytest.mark.parametrize(
+    ("task", "variable", "section"),
+    [
+        ("harm_model", "SLUICE_GUARDRAIL_JUDGE_URL", "input"),
+        ("harm_model", "SLUICE_GUARDRAIL_JUDGE_URL", "output"),
+        ("injection_model", "SLUICE_GUARDRAIL_CLASSIFIER_URL", "context"),
+        ("llm_guard", "SLUICE_GUARDRAIL_LLM_GUARD_URL", "tool_results"),
+        ("groundedness_model", "SLUICE_GUARDRAIL_LETTUCEDETECT_URL", "output"),
+        ("second_opinion", "SLUICE_GUARDRAIL_JUDGE_URL", "output"),
+    ],
+)
+def test_a_policy_that_asks_a_model_needs_one_that_answers(
+    tmp_path: Path, task: str, variable: str, section: str
+) -> None:
+    (tmp_path / "guard.yaml").write_text(
+        f"version: 1\npolicies:\n  default:\n    {section}:\n      scanners:\n        {task}: {{on_error: open}}\n"
+    )
+    platform = platform_settings(tmp_path, config_dir=tmp_path)
+    with pytest.raises(ConfigError) as told:
+        check_config(platform, Settings(_env_file=None))
+    assert f"line 6: policies.default.{section}.scanners.{task}: a model is asked, and there is none" in str(told.value)
+    assert variable in str(told.value)
+    others = {"judge_url", "classifier_url", "lettucedetect_url", "llm_guard_url"}
+    mine = variable.removeprefix("SLUICE_GUARDRAIL_").lower()
+    with pytest.raises(ConfigError):
+        check_config(platform, Settings(_env_file=None, **dict.fromkeys(others - {mine, "judge_url"}, "http://x/v1")))  # type: ignore[arg-type] # urls alone
+    check_config(platform, Settings(_env_file=None, **{mine: "http://x/v1"}))  # type: ignore[arg-type] # urls alone
+
+
+def test_a_second_opinion_that_stands_there_by_itself_is_no_wish(tmp_path: Path) -> None:
+    (tmp_path / "guard.yaml").write_text(
+        "version: 1\npolicies:\n  default: {output: {scanners: {harm: {}, second_opinion: null}}}\n"
+    )
+    check_config(platform_settings(tmp_path, config_dir=tmp_path), Settings(_env_file=None))
+    (tmp_path / "guard.yaml").write_text("version: 1\npolicies:\n  default: {output: {scanners: {harm: {}}}}\n")
+    check_config(platform_settings(tmp_path, config_dir=tmp_path), Settings(_env_file=None))

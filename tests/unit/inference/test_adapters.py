@@ -91,7 +91,7 @@ async def hosting(world: Engines, file: Path, *specs: EngineSpec) -> AsyncIterat
 
 
 async def until(check: Callable[[], bool]) -> None:
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(60):
         while not check():
             await asyncio.sleep(0.005)
 

@@ -107,7 +107,7 @@ async def kept(
 
 
 async def until(check: Callable[[], bool]) -> None:
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(60):
         while not check():
             await asyncio.sleep(0.005)
 

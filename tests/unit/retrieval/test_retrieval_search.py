@@ -117,6 +117,26 @@ async def test_the_same_text_is_given_once_when_asked() -> None:
     assert len(await found(Query(query="word"), dense, sparse)) == 3
 
 
+@given(st.data())
+async def test_the_order_in_which_the_engine_has_equal_scores_changes_nothing(data: st.DataObject) -> None:
+    """Of more than were asked for the engine chooses; in hybrid search that is twice as many as are shown."""
+    at = st.tuples(st.sampled_from(["doc_a", "doc_b"]), st.integers(0, 9))
+    placed = data.draw(st.dictionaries(at, st.sampled_from([0.25, 0.5, 1.0]), min_size=1, max_size=8))
+    points = [
+        Scored(Passage(f"{document}.{start}", document, "vs_1", "a.md", None, "the same", start, start + 1), score)
+        for (document, start), score in placed.items()
+    ]
+    mode, once = data.draw(st.sampled_from(["hybrid", "dense"])), data.draw(st.booleans())
+    query = Query.model_validate({"query": "word", "mode": mode, "deduplicate": once, "top_k": len(points)})
+    told = []
+    for _ in range(2):
+        dense, sparse = (sorted(data.draw(st.permutations(points)), key=lambda one: -one.score) for _ in range(2))
+        told.append(names(await found(query, dense, sparse)))
+    assert told[0] == told[1]
+    best = min(points, key=lambda one: (-one.score, one.passage.document_id, one.passage.start))
+    assert told[0][0] == best.passage.chunk_id, "the earliest place of the best is first, and is the one that is kept"
+
+
 async def test_what_scores_too_little_is_left_out() -> None:
     dense = [scored("a", 0.9), scored("b", 0.4)]
     assert names(await found(Query(query="word", mode="dense", min_score=0.5), dense)) == ["a"]

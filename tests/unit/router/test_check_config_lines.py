@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from sluice.testing import platform_settings
-from sluice.yaml_lines import line_of
+from sluice.yaml_lines import line_of, read
 from sluice_router.adapters.models_file import load
 from sluice_router.domain.config import parse
 from sluice_router.domain.errors import ModelsFileError
@@ -46,6 +46,11 @@ MISTAKES = (
     ),
     ("input: 1", "input: -1", "line 4: models[0] (small).price.input: must be 0.0 or more"),
     ("http://127", "127", "line 6: models[0] (small).deployments[0].base_url: this must be an http:// or https:// URL"),
+    (
+        "http://127.0.0.1:9/v1",
+        "http://127.0.0.1:9/v1/chat/completions",
+        "line 6: models[0] (small).deployments[0].base_url: this must end before /chat/completions",
+    ),
     ("timeout_s: 30", "timeout_s: 30s", "line 7: models[0] (small).deployments[0].timeout_s: must be a number"),
     (
         "kind: chat",
@@ -119,3 +124,13 @@ def test_what_needs_a_service_that_is_off_is_told(tmp_path: Path, caplog: pytest
         "own answers 503: every deployment of it",
     ]
     assert "Add `guardrail` to SLUICE_SERVICES" in caplog.messages[0]
+
+
+def test_a_name_that_stands_twice_is_refused_with_its_line() -> None:
+    with pytest.raises(yaml.YAMLError, match=r"`pii` stands twice in one mapping(?s:.)*line 3"):
+        read("input:\n  pii: {action: block}\n  pii: {action: allow}\n")
+
+
+def test_what_is_merged_into_a_mapping_may_be_said_otherwise() -> None:
+    text = "x: {y: &m {<<: &b {a: 1}, a: 2}}\ntop: {<<: *m, a: 3}\nlist: [{a: 1}, {a: 2}]\n"
+    assert read(text) == yaml.safe_load(text) == {"x": {"y": {"a": 2}}, "top": {"a": 3}, "list": [{"a": 1}, {"a": 2}]}

@@ -78,6 +78,7 @@ def test_every_rate_and_every_tier_is_taken_over() -> None:
         input_mtok=tiered,
         output_mtok=Decimal(8),
         output_audio_mtok=Decimal(80),
+        cache_write_1h_mtok=Decimal(7),
         requests_kcount=Decimal(10),
         **{name: Decimal(number) for number, name in enumerate(names, 1)},
     )
@@ -85,7 +86,7 @@ def test_every_rate_and_every_tier_is_taken_over() -> None:
     assert found is not None
     assert (found.input, found.output, found.cached_input, found.cache_write) == (2, 8, 1, 2)
     assert (found.audio_input, found.image_input, found.reasoning, found.audio_output) == (3, 4, 5, 80)
-    assert found.request == 0.01
+    assert (found.request, found.cache_write_1h) == (0.01, 7)
     (tier,) = found.tiers
     assert (tier.above, tier.input, tier.output, tier.cached_input) == (200_000, 4, 8, 1)
 

@@ -75,11 +75,14 @@ async def test_a_round_tells_whether_anything_goes_on(service: InferenceService,
 async def test_the_first_decision_after_a_rest_asks_at_once(service: InferenceService, tmp_path: Path) -> None:
     loads = loads_of(service, tmp_path)
     task = asyncio.create_task(loads.run())
-    await asyncio.sleep(0.02)
-    assert service.asked == 1
-    service.busy = 2
-    loads.decided("d")
-    await asyncio.sleep(0.02)
+    async with asyncio.timeout(60):
+        while "d" not in loads.now():
+            await asyncio.sleep(0.01)
+        assert service.asked == 1
+        service.busy = 2
+        loads.decided("d")
+        while loads.now()["d"].running != 2:
+            await asyncio.sleep(0.01)
     assert service.asked == 2
     assert loads.now()["d"].running == 2
     for _ in range(5):

@@ -18,9 +18,12 @@ needs_avx2 = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def code() -> CompiledRunner:
-    return CompiledRunner(find_model_files().model, 2)
+@pytest.fixture(scope="module", params=[8, 16])
+def code(request: pytest.FixtureRequest) -> CompiledRunner:
+    lanes: int = request.param
+    if lanes > Processor.here().lanes():
+        pytest.skip("this processor has no AVX-512")
+    return CompiledRunner(find_model_files().model, 2, lanes)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,7 @@ def apart(one: Floats, other: Floats) -> float:
 
 
 @needs_avx2
-@pytest.mark.parametrize("length", [2, 3, 4, 5, 6, 7, 8, 13, 24, 256])
+@pytest.mark.parametrize("length", [2, 3, 4, 5, 6, 7, 8, 13, 24, 31, 32, 33, 256, 512])
 def test_machine_code_makes_the_vectors_of_onnxruntime(code: CompiledRunner, onnx: OnnxRunner, length: int) -> None:
     windows = drawn([length])
     assert apart(code.run(windows), onnx.run(windows)) < 1e-5
@@ -67,6 +70,12 @@ def test_each_token_has_the_state_that_onnxruntime_gives_it(
     states = code.states(window)
     assert states.shape == (length, 384)
     assert apart(states, onnx.states(window)) < 1e-5
+
+
+def test_wide_registers_need_all_of_avx512_and_vnni() -> None:
+    needed = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni")
+    assert Processor("x86_64", dict.fromkeys(needed, True)).lanes() == 16
+    assert all(Processor("x86_64", dict.fromkeys(needed, True) | {one: False}).lanes() == 8 for one in needed)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import time
 
 import uvicorn
 from starlette.types import Receive, Scope, Send
@@ -19,16 +18,17 @@ async def test_a_signal_ends_the_wait_at_once_and_not_at_the_next_tick() -> None
     loop = asyncio.create_task(server.main_loop())
     await asyncio.sleep(0.05)
     assert not loop.done()
-    told_at = time.monotonic()
     server.handle_exit(signal.SIGTERM, None)
+    for _ in range(20):  # turns of the loop that wait for nothing
+        await asyncio.sleep(0)
+    assert loop.done()
     await loop
-    assert time.monotonic() - told_at < 0.5
 
 
 async def test_a_signal_before_the_loop_is_not_lost() -> None:
     server = RestingServer(uvicorn.Config(nothing))
     server.handle_exit(signal.SIGTERM, None)
-    await asyncio.wait_for(server.main_loop(), 0.5)
+    await asyncio.wait_for(server.main_loop(), 60)
 
 
 async def test_the_date_header_goes_with_the_time() -> None:
@@ -36,7 +36,8 @@ async def test_the_date_header_goes_with_the_time() -> None:
     loop = asyncio.create_task(server.main_loop())
     await asyncio.sleep(0.05)
     first = dict(server.server_state.default_headers)[b"date"]
-    await asyncio.sleep(2.1)
-    assert dict(server.server_state.default_headers)[b"date"] != first
+    async with asyncio.timeout(60):
+        while dict(server.server_state.default_headers)[b"date"] == first:
+            await asyncio.sleep(0.05)
     server.handle_exit(signal.SIGTERM, None)
     await loop

@@ -185,11 +185,13 @@ class FlakyTransport:
     def __init__(self, *script: object) -> None:
         self.script = list(script)
         self.calls = 0
+        self.bodies: list[bytes | None] = []
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout_s: float
     ) -> HttpAnswer:
         self.calls += 1
+        self.bodies.append(body)
         step = self.script.pop(0) if self.script else 200
         if isinstance(step, BaseException):
             raise step
@@ -212,6 +214,22 @@ async def test_safe_calls_are_tried_again_and_others_are_not(tmp_path: Path) -> 
     with pytest.raises(DependencyUnavailable, match="cannot be reached"):
         await _client(tmp_path, once).request("POST", "/x", Order(n=1), reply=Echo, tenant="t")
     assert once.calls == 1
+
+
+class Wish(Request):
+    """A request of a newer version: `kind` and `way` are new."""
+
+    n: int
+    kind: str = "plain"
+    way: str | None = None
+
+
+async def test_what_is_not_asked_for_is_not_sent_so_that_older_services_answer(tmp_path: Path) -> None:
+    flaky = FlakyTransport()
+    client = _client(tmp_path, flaky)
+    for wish, whole in ((Wish(n=1, kind="plain", way=None), False), (Wish(n=1, kind="new"), False), (Wish(n=1), True)):
+        await client.request("POST", "/x", wish, reply=Echo, tenant="t", whole=whole)
+    assert flaky.bodies == [b'{"n":1}', b'{"n":1,"kind":"new"}', b'{"n":1,"kind":"plain"}']
 
 
 async def test_a_503_that_says_when_to_come_back_is_an_answer(tmp_path: Path) -> None:

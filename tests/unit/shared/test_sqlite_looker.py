@@ -71,3 +71,37 @@ async def test_nothing_can_be_changed(looker: SqliteLooker) -> None:
         with pytest.raises(OperationalError, match="no such table"):
             await look(text("SELECT 1 FROM absent"), {})
     assert await looker.few(select(func.count()).select_from(THINGS), {}) == [(ROWS,)]
+
+
+async def test_what_is_asked_again_is_kept_until_the_file_changes(looker: SqliteLooker, tmp_path: Path) -> None:
+    query = select(THINGS.c.name).where(THINGS.c.id == bindparam("id"))
+    first = await looker.few(query, {"id": 7}, again=True)
+    assert first == [("n7",)]
+    assert await looker.few(query, {"id": 7}, again=True) is first
+    assert await looker.few(query, {"id": 8}, again=True) == [("n8",)], "other values are another question"
+    assert await looker.few(query, {"id": 7}) is not first
+    with sqlite3.connect(tmp_path / "things.sqlite") as other:
+        for number in range(3):
+            other.execute("UPDATE things SET name = ? WHERE id = 7", (f"changed {number}",))
+            other.commit()
+            assert await looker.few(query, {"id": 7}, again=True) == [(f"changed {number}",)]
+        other.execute("UPDATE things SET name = 'not yet' WHERE id = 7")
+        assert await looker.few(query, {"id": 7}, again=True) == [("changed 2",)]
+        other.rollback()
+        assert await looker.few(query, {"id": 7}, again=True) == [("changed 2",)]
+    other.close()
+
+
+@pytest.mark.parametrize("found", [0, 1])
+async def test_what_is_kept_has_a_bound(looker: SqliteLooker, tmp_path: Path, found: int) -> None:
+    bounded = SqliteLooker(str(tmp_path / "things.sqlite"), most_kept=1_700)  # three of 500 and some characters
+    query = select(THINGS.c.name).where(THINGS.c.id == bindparam("id"), literal(1) == literal(found))
+    kept = [await bounded.few(query, {"id": one}, again=True) for one in range(5)]
+    assert [len(rows) for rows in kept] == [found] * 5
+    assert await bounded.few(query, {"id": 4}, again=True) is kept[4]
+    assert await bounded.few(query, {"id": 0}, again=True) is not kept[0], "also what finds nothing takes room"
+    bounded.close()
+    named = SqliteLooker(str(tmp_path / "things.sqlite"), most_kept=1_700)
+    long = {"names": ["n" * 1_500], "most": 5}
+    assert await named.few(SHORT, long, again=True) is not await named.few(SHORT, long, again=True)
+    named.close()

@@ -1,4 +1,4 @@
-"""The gateway's own request path as a batch asks it: over HTTP, with the rights of the API key that made the batch."""
+"""The gateway's own request path as its worker asks it: over HTTP, with the rights of the API key that ordered what is asked."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,11 +10,12 @@ import orjson
 
 from sluice.auth import ServiceTokens
 from sluice.clients.deadline import DEADLINE_HEADER
-from sluice_gateway.domain.batches import WORKER_SUBJECT, KeyRefused, NotAnswered, OnBehalf, Said
+from sluice_gateway.domain.batches import NO_HEADERS, WORKER_SUBJECT, KeyRefused, NotAnswered, OnBehalf, Said
 
 _BUSY = frozenset({429, 503})
 _BROKEN = frozenset({408, 500, 502, 504})
 _SPENT = "insufficient_quota"
+_TOO_LARGE = "answer_too_large"
 _CONNECT_S = 5.0
 
 
@@ -27,10 +28,13 @@ class GatewayTarget:
     tokens: ServiceTokens
     max_answer_bytes: int
 
-    async def ask(self, who: OnBehalf, endpoint: str, body: bytes, timeout_s: float) -> Said:
+    async def ask(
+        self, who: OnBehalf, endpoint: str, body: bytes, timeout_s: float, headers: Mapping[str, str] = NO_HEADERS
+    ) -> Said:
         """Ask one request and return what was answered, also when that is a refusal."""
         token = self.tokens.mint("gateway", tenant=who.tenant, subject=WORKER_SUBJECT, key_id=who.key_id)
-        headers = {
+        sent = {
+            **headers,
             "authorization": f"Bearer {token}",
             "content-type": "application/json",
             DEADLINE_HEADER: str(max(1, int(timeout_s * 1000))),
@@ -38,7 +42,7 @@ class GatewayTarget:
         timeout = aiohttp.ClientTimeout(total=timeout_s + _CONNECT_S, sock_connect=_CONNECT_S)
         try:
             async with self.session.post(
-                f"{self.base_url}{endpoint}", data=body, headers=headers, timeout=timeout, allow_redirects=False
+                f"{self.base_url}{endpoint}", data=body, headers=sent, timeout=timeout, allow_redirects=False
             ) as response:
                 said = Said(response.status, response.headers.get("x-request-id", ""), await self._read(response))
                 return _judged(said, response.headers)
@@ -54,7 +58,7 @@ class GatewayTarget:
         async for part in response.content.iter_any():
             body += part
             if len(body) > self.max_answer_bytes:
-                raise NotAnswered(f"The answer is larger than {self.max_answer_bytes} bytes.")
+                raise NotAnswered(f"The answer is larger than {self.max_answer_bytes} bytes.", too_large=True)
         return bytes(body)
 
 
@@ -73,7 +77,7 @@ def _judged(said: Said, headers: Mapping[str, str]) -> Said:
             after_s=float(after) if after.isascii() and after.isdigit() else None,
             said=said,
         )
-    if said.status in _BROKEN:
+    if said.status in _BROKEN and _code(said.body) != _TOO_LARGE:
         raise NotAnswered(f"The gateway answered with status {said.status}.", said=said)
     return said
 

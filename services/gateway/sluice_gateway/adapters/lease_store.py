@@ -18,8 +18,9 @@ _KEPT_MS = 35 * 86_400_000
 
 # Each process's own figure is the true one: it is written, and only the others' are summed. A field holds what a process was granted,
 # and of that what is not spent for good. A process that knows no figure of its own takes over the difference, in which a grant of
-# which it never heard is not contained. "." says that a budget was seeded, "?" who was last told that there is too little. After
-# Redis was started anew, or emptied, nothing is granted for a moment, in which all processes tell what they have: it may have lost it.
+# which it never heard is not contained. "." says in which run of Redis a budget was seeded, "?" who was last told that there is too
+# little. After Redis was started anew, or emptied, nothing is granted for a moment, in which all processes tell what they have, and budgets
+# are seeded again: it may have lost everything, or be as it was an hour ago.
 _EXCHANGE = """
 local life, seq, grace, dead = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local function whole(n) return string.format('%.0f', n) end
@@ -56,7 +57,7 @@ for c = 4, #KEYS do
     local field, value = flat[i], flat[i + 1]
     local a, b = string.match(value, '^(%d+):(.*)$')
     if field == life then earlier = math.max(0, tonumber(a) - tonumber(b))
-    elseif field == '.' then seeded = true
+    elseif field == '.' then seeded = b == whole(since)
     elseif field == '?' then
       if b ~= life and now - tonumber(a) < 1000 then wanted = 1 end
     elseif kind == 'slots' and not settling and not alive[field] then redis.call('HDEL', key, field)
@@ -67,7 +68,6 @@ for c = 4, #KEYS do
   end
   local mine = tonumber(told) or earlier or 0
   local left, grant = limit - others - mine, 0
-  if left < 0 then left = 0 end
   if seeded and not settling and left >= least and need + want > 0 then
     grant = math.min(left, math.max(need, math.min(want, math.floor(left / (2 * lives)))))
   end
@@ -85,22 +85,37 @@ redis.call('PEXPIRE', KEYS[3], 3024000000)
 return reply
 """
 
+# What the records say is the least that a life has spent: what it told is newer, unless Redis has lost that.
 _SEED = """
-for i = 2, #ARGV, 2 do
-  redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1] .. ':0')
-  redis.call('SADD', 'sluice:limits:of:' .. ARGV[i], KEYS[1])
-  redis.call('PEXPIRE', 'sluice:limits:of:' .. ARGV[i], ARGV[1])
+local function whole(n) return string.format('%.0f', n) end
+local since, at = redis.call('HGET', KEYS[1], 'since') or '0', 2
+for k = 2, #KEYS do
+  local key, lives = KEYS[k], tonumber(ARGV[at])
+  for i = at + 1, at + 2 * lives, 2 do
+    local spent, granted, open = tonumber(ARGV[i + 1]), 0, 0
+    local told = redis.call('HGET', key, ARGV[i])
+    if told then
+      local a, b = string.match(told, '^(%d+):(%d+)$')
+      granted, open = tonumber(a), tonumber(b)
+    end
+    spent = math.max(spent, granted - open)
+    granted = math.max(granted, spent)
+    redis.call('HSET', key, ARGV[i], whole(granted) .. ':' .. whole(granted - spent))
+    redis.call('SADD', 'sluice:limits:of:' .. ARGV[i], key)
+    redis.call('PEXPIRE', 'sluice:limits:of:' .. ARGV[i], ARGV[1])
+  end
+  redis.call('HSET', key, '.', '0:' .. since)
+  redis.call('PEXPIRE', key, ARGV[1])
+  at = at + 2 * lives + 1
 end
-redis.call('HSET', KEYS[1], '.', '0:0')
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
 """
 
 
 class Spending(Protocol):
     """What was spent, from the records. Raises DependencyUnavailable while they are away."""
 
-    async def spent(self, name: CounterName) -> Mapping[str, float]:
-        """Return the dollars spent in a budget's window, for each life of a gateway process."""
+    async def spent(self, names: Sequence[CounterName]) -> Mapping[CounterName, Mapping[str, float]]:
+        """Return the dollars spent in the windows of budgets, for each life of a gateway process that spent any."""
         ...
 
 
@@ -138,12 +153,17 @@ class RedisLeaseStore:
             tuple(_grant(figures[at : at + 6]) for at in range(0, len(figures), 6)),
         )
 
-    async def seed(self, name: CounterName) -> None:
-        """Bring what the records say was spent into a budget's counter; figures that processes told themselves stay."""
-        spent = await self._spending.spent(name)
-        pairs = [text for life, dollars in spent.items() for text in (life or "-", str(nano_dollars(dollars)))]
+    async def seed(self, names: Sequence[CounterName]) -> None:
+        """Bring what the records say was spent into the counters of budgets; processes that told more have that."""
+        spent = await self._spending.spent(names)
+        arguments: list[str | int] = [_KEPT_MS]
+        for name in names:
+            lives = spent.get(name, {})
+            arguments.append(len(lives))
+            for life, dollars in lives.items():
+                arguments += (life or "-", str(nano_dollars(dollars)))
         try:
-            await self._seed(keys=[PREFIX + counter_key(name)], args=[_KEPT_MS, *pairs])
+            await self._seed(keys=[RUN, *(PREFIX + counter_key(name) for name in names)], args=arguments)
         except (RedisError, OSError) as exc:
             raise DependencyUnavailable(f"Redis does not answer ({type(exc).__name__}).") from exc
 

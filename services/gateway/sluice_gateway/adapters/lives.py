@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -53,8 +53,8 @@ class LifeBook:
 class Spending(Protocol):
     """What was spent, from the records. Raises DependencyUnavailable while they are away."""
 
-    async def spent(self, name: CounterName, life: str | None = None) -> dict[str, float]:
-        """Return the dollars that a life spent in a budget's window."""
+    async def spent(self, names: Sequence[CounterName], life: str | None = None) -> dict[CounterName, dict[str, float]]:
+        """Return the dollars that a life spent in the windows of budgets."""
         ...
 
 
@@ -127,7 +127,7 @@ class Clearing:
         for key in await self._counters(life):
             name = counter_of(key.removeprefix(PREFIX))
             if name.kind in BUDGETS:
-                dollars = (await self._spending.spent(name, life)).get(life, 0.0)
+                dollars = (await self._spending.spent([name], life)).get(name, {}).get(life, 0.0)
                 await self._replace(keys=[key], args=[life, nano_dollars(dollars)])
         await self._redis.delete(counters_of(life))
         _log.info("budgets have what the run %s spent, not what it held", life)

@@ -96,6 +96,8 @@ class BatchAsker:
                     return None
                 self.metrics.retries.labels("key").inc()
             except NotAnswered as exc:
+                if exc.too_large:
+                    return self._given_up(line, exc)
                 self.metrics.retries.labels("busy" if exc.busy else "broken").inc()
                 if not exc.busy:
                     broken += 1
@@ -140,7 +142,8 @@ class BatchAsker:
         answer_id = self.new_id("batch_req")
         if exc.said is not None:
             return answered(exc.said.request_id, line, exc.said.status, exc.said.body, answer_id)
-        return unanswered(line.number, line.custom_id, "request_failed", exc.reason, answer_id)
+        code = "answer_too_large" if exc.too_large else "request_failed"
+        return unanswered(line.number, line.custom_id, code, exc.reason, answer_id)
 
 
 async def _until(lanes: set[asyncio.Task[None]], told: asyncio.Task[None], *, fewer_than: int) -> None:

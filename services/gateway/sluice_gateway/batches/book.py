@@ -152,9 +152,11 @@ class SqlBatchBook:
             if row is not None and row.lease_owner == owner:
                 row.lease_owner, row.look_at = None, look_at
 
-    async def others_wait(self) -> bool:
-        """Tell whether a batch waits that no worker holds."""
+    async def others_wait(self, than: str | None = None) -> bool:
+        """Tell whether a batch waits that no worker holds, of other tenants `than` one if that is named."""
         query = select(BatchRow.id).where(BatchRow.status.in_(OPEN), BatchRow.lease_owner.is_(None)).limit(1)
+        if than is not None:
+            query = query.where(BatchRow.tenant != than)
         async with self._db.read() as session:
             return await session.scalar(query) is not None
 

@@ -62,7 +62,7 @@ class BatchPapers:
 
     async def _file(self, work: Work, kind: str, texts: AsyncIterator[str]) -> FileObject:
         now = int(self.clock.now())
-        async with self.shelf.making(work.key.tenant, work.on_behalf.key_id) as (file_id, writer):
+        async with self.shelf.making(work.key.tenant, work.on_behalf.key_id) as (file_id, writer, _):
             buffered = bytearray()
             async for text in texts:
                 buffered += text.encode()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from sluice_gateway.domain.file_errors import BatchLost
 
 _log = logging.getLogger(__name__)
 _REST_S = 10.0
+_GIVE_WAY_S = 2.0
 _OUTCOMES: dict[str | None, Outcome] = {
     None: "completed",
     "cancelled": "cancelled",
@@ -34,11 +36,12 @@ _KEY_REFUSED = BatchError(
 
 @dataclass(frozen=True, slots=True)
 class RunLimits:
-    """How long a worker holds a batch without a sign of life, how long it stays with one while others wait (seconds), and
-    what an input may hold."""
+    """How long a worker holds a batch without a sign of life, how long it stays with one while others wait (seconds), how many of
+    one tenant it has in hand while others' wait, and what an input may hold."""
 
     lease_s: float
     turn_s: float
+    most_of_one: int
     max_lines: int
     max_line_bytes: int
 
@@ -55,6 +58,7 @@ class BatchRunner:
     limits: RunLimits
     new_owner: Callable[[], str]
     _stops: set[Stop] = field(default_factory=set)
+    _of: Counter[str] = field(default_factory=Counter)  # batches in hand, by tenant
     _stopping: bool = False
 
     def stop(self) -> None:
@@ -71,8 +75,12 @@ class BatchRunner:
         work = await self.book.take(key, owner, self.clock.now(), self.limits.lease_s)
         if work is None:
             return
+        if self._of[key.tenant] >= self.limits.most_of_one and await self.book.others_wait(key.tenant):
+            await self._release(key, owner, _GIVE_WAY_S)
+            return
         stop = Stop()
         self._stops.add(stop)
+        self._of[key.tenant] += 1
         self.metrics.running.inc()
         keeper = asyncio.create_task(self._keep(key, owner, stop))
         expiry = asyncio.get_running_loop().call_later(
@@ -90,6 +98,7 @@ class BatchRunner:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
             self._stops.discard(stop)
+            self._of[key.tenant] -= 1
             self.metrics.running.dec()
 
     async def _advance(self, work: Work, owner: str, stop: Stop) -> None:

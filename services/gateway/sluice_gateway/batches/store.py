@@ -33,7 +33,9 @@ from sluice_gateway.domain.batches import (
 )
 from sluice_gateway.domain.errors import IdempotencyKeyReused
 from sluice_gateway.domain.file_errors import BatchHasEnded, BatchNotFound, BatchRefused
+from sluice_gateway.domain.quotas import check_batch
 from sluice_gateway.files.store import ready_file, shown_file
+from sluice_gateway.quota_store import QuotaStore
 
 _TRIES = 3
 _RAREST_SEND_S = 600.0
@@ -49,8 +51,9 @@ class Stored(NamedTuple):
 class BatchStore:
     """Batches of all tenants; every method raises DependencyUnavailable when the database is away."""
 
-    def __init__(self, database: Database, max_bytes: int, keep_s: int) -> None:
+    def __init__(self, database: Database, quotas: QuotaStore, max_bytes: int, keep_s: int) -> None:
         self._database = database
+        self._quotas = quotas
         self._max_bytes = max_bytes
         self._keep_s = keep_s
 
@@ -69,6 +72,8 @@ class BatchStore:
 
         Raises:
             BatchRefused: it cannot be made as it is asked for.
+            TooManyBatches: as many of the tenant as may be have not ended.
+            StorageFull: its answers would have no room.
             IdempotencyKeyReused: the Idempotency-Key was used for another wish.
         """
         digest = None if repetition is None else repetition_digest(owner.tenant, owner.key_id, repetition)
@@ -78,6 +83,8 @@ class BatchStore:
                     found = None if digest is None else await _repeated(session, digest, wish, now)
                     if found is not None:
                         return Stored(shown_batch(found), replayed=True)
+                    held = await self._quotas.hold(session, owner.tenant)
+                    check_batch(held.unfinished_batches, held.file_bytes, held.quotas)
                     row = await self._new(session, owner, wish, now)
                     row.id, row.idempotency_digest, row.look_at, row.total = batch_id, digest, look_at, total
                     session.add(row)

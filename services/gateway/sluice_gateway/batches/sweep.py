@@ -8,7 +8,9 @@ from sluice.errors import DependencyUnavailable
 from sluice_gateway.batches.metrics import BatchApiMetrics
 from sluice_gateway.batches.store import BatchStore
 from sluice_gateway.domain.batches import BatchQueue
+from sluice_gateway.domain.quotas import QUOTAS
 from sluice_gateway.files.shelf import Shelf
+from sluice_gateway.quota_store import QuotaStore
 
 _log = logging.getLogger(__name__)
 _FILES_EVERY_S = 60.0
@@ -20,6 +22,7 @@ class Sweep:
 
     batches: BatchStore
     files: Shelf
+    quotas: QuotaStore
     queue: BatchQueue
     metrics: BatchApiMetrics
     clock: Clock
@@ -32,6 +35,7 @@ class Sweep:
             if self.clock.monotonic() - self._files_at >= _FILES_EVERY_S:
                 self._files_at = self.clock.monotonic()
                 self.metrics.removed.inc(await self.files.sweep())
+                await self._measure()
             waiting = await self.batches.unfinished()
             self.metrics.open.set(waiting)
             if waiting:
@@ -40,6 +44,12 @@ class Sweep:
             _log.warning("files and batches are not looked at now: %s", exc.detail)
             return True
         return waiting > 0
+
+    async def _measure(self) -> None:
+        self.metrics.file_bytes.set(await self.quotas.file_bytes())
+        for name in QUOTAS:
+            highest = await self.quotas.most_used(quotas=(name,), most=1)
+            self.metrics.quota_share.labels(name).set(highest[0].share if highest else 0.0)
 
     async def _send(self) -> None:
         due = await self.batches.due(self.clock.now(), self.resend_s)

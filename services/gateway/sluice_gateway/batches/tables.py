@@ -18,6 +18,7 @@ class BatchRow(Base):
     __tablename__ = "batches"
     __table_args__ = (
         Index("ix_batches_tenant", "tenant", "id"),
+        Index("ix_batches_tenant_status", "tenant", "status"),
         Index("ix_batches_status", "status", "look_at"),
         Index("ix_batches_input_file_id", "input_file_id"),
     )

@@ -12,7 +12,6 @@ from sluice.errors import DeadlineExceeded, DependencyUnavailable
 from sluice.telemetry.tracing import current_trace_id, extract
 from sluice_gateway.dataplane.answers import decision_headers, id_headers, unaccounted
 from sluice_gateway.dataplane.asgi import Application, Headers, Receive, Scope, Send
-from sluice_gateway.dataplane.beforehand import asks_beforehand, prepared
 from sluice_gateway.dataplane.body import parse_fields
 from sluice_gateway.dataplane.context import Heads, Opened, RequestContext, read_heads
 from sluice_gateway.dataplane.conversation import Disconnects
@@ -30,13 +29,14 @@ from sluice_gateway.dataplane.errors import (
     starting,
 )
 from sluice_gateway.dataplane.finishing import Finishing
-from sluice_gateway.dataplane.form import Form, read_form
+from sluice_gateway.dataplane.form import Form
 from sluice_gateway.dataplane.keeping import keep, keeping_of
 from sluice_gateway.dataplane.lease_keeper import LeaseKeeper
 from sluice_gateway.dataplane.limiter import Limiter, Queueing
 from sluice_gateway.dataplane.listing import MODELS, tell
 from sluice_gateway.dataplane.media import units_of
-from sluice_gateway.dataplane.moderation import Moderate, admit_moderation
+from sluice_gateway.dataplane.model_metrics import ModelMetrics
+from sluice_gateway.dataplane.moderation import Moderate
 from sluice_gateway.dataplane.plan import Stages, together
 from sluice_gateway.dataplane.quality import count_quality
 from sluice_gateway.dataplane.repeats import Repeats
@@ -49,7 +49,6 @@ from sluice_gateway.dataplane.stages.admit import (
     admit_links,
     admit_names,
     admit_wishes,
-    read_body,
     too_large,
     user_type_of,
 )
@@ -75,9 +74,9 @@ from sluice_gateway.dataplane.table import (
     SHORT,
     Compiler,
     Endpoint,
-    ModelMetrics,
     Table,
 )
+from sluice_gateway.dataplane.taking_in import taken_in
 from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.transcript import listen, transcript_of
 from sluice_gateway.dataplane.turn import Turn
@@ -103,7 +102,8 @@ class DataPlane:
         self._fallback = fallback
         self._loop = asyncio.get_running_loop()
         self.clock = deps.clock
-        self.max_body_bytes, self.patience_s = deps.options.max_body_bytes, deps.options.client_patience_s
+        self.max_body_bytes, self.max_form_bytes = deps.options.max_body_bytes, deps.options.max_form_bytes
+        self.patience_s = deps.options.client_patience_s
         self.idle = Limits(self._loop, _IDLE_TICK_S)
         self.turn = Turn(self._loop)
         self._options = deps.options
@@ -111,6 +111,7 @@ class DataPlane:
         self.cooldowns = Cooldowns(deps.clock, deps.options, deps.metrics)
         self.attempts = Attempts(deps, self.cooldowns)
         self.usage, self.prompts, self.responses = deps.usage, deps.prompts, deps.responses
+        self.compactions = deps.compactions
         self.leases = LeaseKeeper(deps.leases, deps.clock, deps.metrics)
         queueing = Queueing(deps.options.limit_queue, deps.options.limit_queue_wait_s)
         self.limits = Limiter(self.leases, deps.clock, deps.metrics, queueing, deps.options.unpriced_models)
@@ -187,7 +188,7 @@ class DataPlane:
         try:
             if scope["method"] != "POST":
                 raise WrongMethod(f"{endpoint.path} takes POST requests only.", headers=((b"allow", b"POST"),))
-            ctx = await self._take_in(endpoint, heads, started, receive)
+            ctx = await taken_in(self, endpoint, heads, started, receive)
         except ApiError as exc:
             self.count_refusal(endpoint, exc, started)
             await refuse(send, endpoint, exc, id_headers(endpoint, heads.request_id))
@@ -201,29 +202,6 @@ class DataPlane:
             finally:
                 if ctx.form is not None:
                     ctx.form.close()
-
-    async def _take_in(self, endpoint: Endpoint, heads: Heads, started: float, receive: Receive) -> RequestContext:
-        if endpoint.takes_form:
-            return await self._take_form(endpoint, heads, started, receive)
-        opened = self.open(heads)
-        raw = await read_body(receive, self.max_body_bytes)
-        if endpoint is MODERATIONS:
-            return admit_moderation(endpoint, heads, started, opened, raw)
-        if endpoint.style == "responses" and asks_beforehand(raw):
-            return await prepared(self, endpoint, heads, started, opened, raw)
-        return self.admit(endpoint, heads, started, opened, raw)
-
-    async def _take_form(self, endpoint: Endpoint, heads: Heads, started: float, receive: Receive) -> RequestContext:
-        limit = self._options.max_form_bytes
-        opened = self.open(heads, limit)
-        form = await read_form(receive, dict(heads.all).get(b"content-type"), limit)
-        try:
-            ctx = self.admit(endpoint, heads, started, opened, b"", form)
-        except ApiError:
-            form.close()
-            raise
-        ctx.form = form
-        return ctx
 
     def open(self, heads: Heads, limit: int | None = None) -> Opened:
         """Decide on the head of a request: authenticate it, and refuse what needs no body to be refused.
@@ -291,7 +269,10 @@ class DataPlane:
         self._other.observe(MODELS, status, self.clock.monotonic() - started)
 
     async def run(self, ctx: RequestContext) -> None:
-        """Answer an admitted request, if its key's limits allow it."""
+        """Answer an admitted request, if its key's limits allow it; one for the background is put aside."""
+        if ctx.aside is not None:
+            await self._put_aside(ctx)
+            return
         self._disconnects.begin(ctx)
         if ctx.key.limits and ctx.reservation is None and not await self._within_limits(ctx):
             self._disconnects.end(ctx)
@@ -310,6 +291,20 @@ class DataPlane:
             self.count(ctx)
             if heard is not None:
                 self._deps.transcripts.keep(transcript_of(ctx, heard))
+
+    async def _put_aside(self, ctx: RequestContext) -> None:
+        # Its limits, its usage and its record are those of the request that a worker makes of it.
+        background, aside, keeping = self._deps.background, ctx.aside, ctx.keeping
+        if background is None or aside is None or keeping is None:
+            raise AssertionError("where responses are kept they are put aside")
+        self._disconnects.begin(ctx)
+        if ctx.body.stream:
+            self._disconnects.listen(ctx)
+        try:
+            status = await background.begin(ctx, aside, keeping)
+        finally:
+            self._disconnects.end(ctx)
+        self._other.observe(ctx.endpoint.path, status, self.clock.monotonic() - ctx.started)
 
     async def _within_limits(self, ctx: RequestContext) -> bool:
         # What a limit refuses leaves no record: it was not admitted.
@@ -398,7 +393,7 @@ class DataPlane:
         if ctx.endpoint is MODERATIONS:
             await self._respond.made(ctx, await self._moderate(ctx))
             return
-        if ctx.endpoint.is_media and ctx.plan.guard_output == "enforce":
+        if ctx.endpoint.is_media and ctx.endpoint.kind != "transcription" and ctx.plan.guard_output == "enforce":
             let_pass_unread(ctx, self._deps)
         if ctx.endpoint.is_media:
             ctx.units = units_of(ctx.endpoint.kind, ctx.fields, {}, 0 if ctx.form is None else ctx.form.size)

@@ -1,6 +1,7 @@
 """Requests to /v1/responses that name something kept: a stored prompt is filled, and an earlier response is looked up and put before the input.
 
 Both ask the database. What comes of it is a request like any other, with its whole conversation: guards, caches, limits and routing see that.
+One that is to be answered in the background is admitted so as well, and asked later as it came.
 """
 
 import re
@@ -13,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from sluice.errors import DependencyUnavailable
 from sluice_gateway.dataplane.answers import id_headers
 from sluice_gateway.dataplane.asgi import Receive, Send
+from sluice_gateway.dataplane.background import admit_aside, wanted
 from sluice_gateway.dataplane.body import Fields, read_object
 from sluice_gateway.dataplane.context import Heads, Opened, RequestContext
 from sluice_gateway.dataplane.errors import ApiError, InvalidRequest, NotThere, Unavailable, wrong_value
@@ -20,7 +22,12 @@ from sluice_gateway.dataplane.keeping import added_to
 from sluice_gateway.dataplane.sending import refuse
 from sluice_gateway.dataplane.short_way import Plane
 from sluice_gateway.dataplane.table import Endpoint, Table
+from sluice_gateway.domain.background import APART
+from sluice_gateway.domain.compaction import Compactions, SealBroken
+from sluice_gateway.domain.compaction import opened as with_summaries
 from sluice_gateway.domain.responses import (
+    ENDED,
+    UNFINISHED,
     Item,
     ResponsesKept,
     StoredResponse,
@@ -31,8 +38,9 @@ from sluice_gateway.domain.responses import (
 )
 
 _PROMPT = b'"prompt"'
+_COMPACTION = b'"compaction"'
 _PREVIOUS, _CONVERSATION = "previous_response_id", "conversation"
-_NAMES = re.compile(rb'"(?:prompt|previous_response_id|conversation|truncation)"')
+_NAMES = re.compile(rb'"(?:prompt|previous_response_id|conversation|truncation|background|compaction)"')
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BYTES_PER_TOKEN = 3  # of what is cut away for lack of room: rather a little too much
 _ROOM_FOR_ANSWER = 1024
@@ -89,7 +97,7 @@ class Recalled(NamedTuple):
 
 
 def asks_beforehand(raw: bytes) -> bool:
-    """Tell whether a body may name something that is kept; most say nothing of the kind."""
+    """Tell whether a body may name something that is kept, or is to be; most say nothing of the kind."""
     return _NAMES.search(raw) is not None
 
 
@@ -101,38 +109,81 @@ async def prepared(
     Raises:
         ApiError: the request is refused.
     """
-    filled = None
+    filled, came = None, raw
     if _PROMPT in raw and plane.prompts is not None:
         filled = await plane.prompts.filled(opened.key, raw)
         raw = raw if filled is None else filled.body
     fields = read_object(raw)
-    recalled = await _recall(plane, opened, fields)
+    aside = not endpoint.counts and wanted(fields)
+    if aside:
+        del fields["background"]
+        raw = orjson.dumps(fields)
+    recalled = await recall(plane, opened.key.tenant, fields)
+    if recalled is not None or fields.get("truncation") == "auto":
+        raw = _gone_on(plane, opened, fields, recalled)
+    own = None
+    if _COMPACTION in raw and plane.compactions is not None:
+        fields = read_object(raw)
+        own = items_of(fields.get("input")) if recalled is None else recalled.own
+        raw = orjson.dumps(
+            {**fields, "input": open_summaries(plane.compactions, opened.key.tenant, fields.get("input"))}
+        )
+    ctx = plane.admit(endpoint, heads, started, opened, raw)
+    if filled is not None:
+        ctx.prompt, ctx.prompt_version = filled.prompt, filled.version
+    if aside:
+        ctx.aside = admit_aside(ctx, read_object(came))
+    if recalled is not None:
+        _follow(ctx, recalled, plane)
+    if own is not None and ctx.keeping is not None:
+        ctx.keeping.own = own  # what is kept of the request is what came
+    return ctx
+
+
+def open_summaries(compactions: Compactions, tenant: str, given: Any) -> Any:
+    """Return an input with the summaries that were sealed here as messages; what is no list of items stays as it is.
+
+    Raises:
+        InvalidRequest: one does not open.
+    """
+    if type(given) is not list or not all(type(item) is dict for item in given):
+        return given
+    try:
+        return with_summaries(given, lambda content: compactions.open(content, tenant))
+    except SealBroken as exc:
+        raise InvalidRequest(
+            "A `compaction` item does not open: its `encrypted_content` was altered, or is of another tenant or installation. Send what "
+            "/v1/responses/compact answered, as it came, or the whole conversation.",
+            param="input",
+            code="invalid_encrypted_content",
+        ) from exc
+
+
+def _gone_on(plane: Plane, opened: Opened, fields: Fields, recalled: Recalled | None) -> bytes:
+    # The body with what was said before its own input, as far as that fits.
     if recalled is not None:
         fields = {name: value for name, value in fields.items() if name not in (_PREVIOUS, _CONVERSATION)}
         fields["input"] = [*recalled.said, *recalled.own]
     if fields.get("truncation") == "auto":
-        own = len(recalled.own) if recalled is not None else 1
-        fields = _cut_to_fit(fields, opened.table, own)
+        fields = _cut_to_fit(fields, opened.table, len(recalled.own) if recalled is not None else 1)
     elif recalled is not None and not recalled.whole:
-        raise _too_long(plane)
-    if recalled is not None or fields.get("truncation") == "auto":
-        raw = orjson.dumps(fields)
-        if len(raw) > plane.max_body_bytes:
-            raise _too_long(plane)
-    ctx = plane.admit(endpoint, heads, started, opened, raw)
-    if filled is not None:
-        ctx.prompt, ctx.prompt_version = filled.prompt, filled.version
-    if recalled is not None:
-        _follow(ctx, recalled, plane)
-    return ctx
+        raise too_long(plane)
+    raw = orjson.dumps(fields)
+    if len(raw) > plane.max_body_bytes:
+        raise too_long(plane)
+    return raw
 
 
 def _follow(ctx: RequestContext, recalled: Recalled, plane: Plane) -> None:
     ctx.previous = recalled.previous
-    if recalled.conversation is not None and not ctx.endpoint.counts:
+    if recalled.conversation is not None and not ctx.endpoint.counts and not _stands_apart(ctx.heads):
         ctx.keeping = added_to(ctx, plane.responses, recalled.conversation)
     if ctx.keeping is not None:
         ctx.keeping.own, ctx.keeping.turns = recalled.own, recalled.turns
+
+
+def _stands_apart(heads: Heads) -> bool:
+    return any(name == APART for name, _ in heads.all)
 
 
 async def answer(
@@ -156,7 +207,12 @@ async def answer(
     await plane.run(ctx)
 
 
-async def _recall(plane: Plane, opened: Opened, fields: Fields) -> Recalled | None:
+async def recall(plane: Plane, tenant: str, fields: Fields) -> Recalled | None:
+    """Return what a request goes on from, None when it names nothing.
+
+    Raises:
+        ApiError: what it names is not there, or cannot be read now.
+    """
     named, given = fields.get(_PREVIOUS), fields.get(_CONVERSATION)
     if named is not None and given is not None:
         raise InvalidRequest(
@@ -165,11 +221,13 @@ async def _recall(plane: Plane, opened: Opened, fields: Fields) -> Recalled | No
             code="mutually_exclusive_parameters",
         )
     if named is not None:
-        turns = await _looked_up(plane, _RESPONSE, named, lambda kept, one: kept.chain(opened.key.tenant, one))
-        return Recalled(_own(fields), history(turns.turns), turns.whole, turns.turns, previous=named)
+        turns = await _looked_up(plane, _RESPONSE, named, lambda kept, one: kept.chain(tenant, one))
+        if (status := turns.turns[-1].status) not in ENDED:
+            raise _no_answer(named, status)
+        return Recalled(_own(fields), history(turns.turns), turns.whole, turns.turns, previous=str(named))
     if given is not None:
         named = given.get("id") if type(given) is dict else given
-        found = await _looked_up(plane, _JOINED, named, lambda kept, one: kept.said(opened.key.tenant, one))
+        found = await _looked_up(plane, _JOINED, named, lambda kept, one: kept.said(tenant, one))
         said = said_again(one.item for one in found.items)
         return Recalled(_own(fields), said, found.whole, conversation=named)
     return None
@@ -192,6 +250,18 @@ async def _looked_up(
     return found
 
 
+def _no_answer(named: object, status: str) -> InvalidRequest:
+    waits = status in UNFINISHED
+    then = (
+        "Wait until it is completed." if waits else "Name the one before it, or send the whole conversation as `input`."
+    )
+    return InvalidRequest(
+        f"Previous response '{named}' is {status}: a conversation goes on from an answer. {then}",
+        param=_PREVIOUS,
+        code="previous_response_not_completed",
+    )
+
+
 def _own(fields: Fields) -> list[Item]:
     given: Any = fields.get("input")
     if given is not None and type(given) not in (str, list):
@@ -199,7 +269,8 @@ def _own(fields: Fields) -> list[Item]:
     return items_of(given) if given is not None else []
 
 
-def _too_long(plane: Plane) -> InvalidRequest:
+def too_long(plane: Plane) -> InvalidRequest:
+    """Return the refusal of a conversation that is too long to go on."""
     return InvalidRequest(
         f"The conversation so far has more than {plane.max_body_bytes} bytes or 1000 turns. Begin a new one, or leave out its beginning "
         'with `"truncation": "auto"`.',

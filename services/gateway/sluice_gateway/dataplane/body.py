@@ -5,22 +5,14 @@ Only what the gateway decides on is looked at; every other field passes through 
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, NamedTuple, Self, TypeGuard
+from typing import Any, Literal, NamedTuple, TypeGuard
 
 import orjson
-from pydantic import Field, ValidationError, model_validator
 
-from sluice.contracts.base import Request
-from sluice.contracts.memories import MemoryUse
-from sluice.contracts.questions import QueryUnderstanding
-from sluice.contracts.retrieval import BudgetChoice, ContextPlacement, ContextTemplate
-from sluice.contracts.routing import StructuredMode
-from sluice.contracts.sampling import SamplingPreset
-from sluice.contracts.searching import RankingControl
-from sluice.sentences import faults
 from sluice_gateway import nesting
 from sluice_gateway.dataplane import file_search, names
 from sluice_gateway.dataplane.errors import InvalidRequest, wrong_value
+from sluice_gateway.dataplane.extension import SluiceOptions, extension_of
 from sluice_gateway.dataplane.media import check_form, check_image, check_speech
 from sluice_gateway.dataplane.ranking import check_ranking
 from sluice_gateway.domain.tags import checked_tags
@@ -32,40 +24,6 @@ Fields = dict[str, Any]
 
 _LONG = 2048  # bytes of a body from where on it takes longer to search it than to look how it begins
 _STREAM_TAIL = b',"stream_options":{"include_usage":true}}'
-
-
-class RetrievalOptions(RankingControl, Request):
-    """`sluice.retrieval`: which vector stores to search for this request, and whether to recall what is known of the end user."""
-
-    vector_store_ids: Annotated[
-        tuple[Annotated[str, Field(min_length=1, max_length=100)], ...], Field(max_length=20)
-    ] = ()
-    memory: MemoryUse | None = None
-    placement: ContextPlacement = "ranked"
-    follow_ups: Annotated[
-        bool, Field(description="make a follow-up a question that stands alone, from the messages before it")
-    ] = True
-    understand: Annotated[
-        QueryUnderstanding | None, Field(description="what is done with the question first; else as the stores say")
-    ] = None
-    template: ContextTemplate = "numbered"
-    budget_tokens: BudgetChoice = None
-    results: Annotated[bool, Field(description="tell what was found in a `file_search_call`, in /v1/responses")] = False
-
-    @model_validator(mode="after")
-    def _has_a_source(self) -> Self:
-        if not self.vector_store_ids and self.memory is None:
-            raise ValueError("name at least one of vector_store_ids, or memory")
-        return self
-
-
-class SluiceOptions(Request):
-    """The `sluice` object of a request; it never goes upstream."""
-
-    retrieval: RetrievalOptions | None = None
-    policy: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    sampling: SamplingPreset | None = None
-    structured_output: StructuredMode | None = None
 
 
 class ParsedBody(NamedTuple):
@@ -186,7 +144,7 @@ def _checked_body(raw: bytes, fields: Fields, kind: Kind, default_model: str | N
         stream,
         options is not None and _stream_options(options, stream=stream),
         max_tokens,
-        _extension(fields) if "sluice" in fields else None,
+        extension_of(fields) if "sluice" in fields else None,
         fields is not given or _is_ambiguous(raw, model),
         tags=tags,
         links=_links(fields) if has_parts else (),
@@ -414,14 +372,6 @@ def _stream_options(options: object, *, stream: bool) -> bool:
     if wanted is not None and type(wanted) is not bool:
         raise wrong_value("stream_options.include_usage", "must be true or false.")
     return bool(wanted)
-
-
-def _extension(fields: Fields) -> SluiceOptions:
-    try:
-        return SluiceOptions.model_validate(fields["sluice"])
-    except ValidationError as exc:
-        first = faults([{**error, "loc": ("sluice", *error["loc"])} for error in exc.errors(include_url=False)])[0]
-        raise InvalidRequest(first.sentence, param=first.field, code="invalid_value") from exc
 
 
 _CONTENT = {

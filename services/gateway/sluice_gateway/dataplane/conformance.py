@@ -88,12 +88,12 @@ class Checks:
             function = call.get("function") if isinstance(call, dict) else None
             if not isinstance(function, dict):
                 continue  # a tool of the provider's own
-            name, arguments = function.get("name"), function.get("arguments")
+            name, arguments = function.get("name"), _written(function.get("arguments"))
             wrong: Wrong | None = None
             if name not in tools.schemas:
                 wrong = _same("it calls a function that it may not call") if tools.closed else None
             elif (check := self._arguments.get(name)) is not None:
-                wrong = check(arguments if isinstance(arguments, str) else "")
+                wrong = check(arguments)
             elif not _is_json(arguments):
                 wrong = _same("its arguments are no JSON")
             if wrong is not None:
@@ -248,9 +248,16 @@ def _bytes() -> Any:
     return LLTokenizer("byte")
 
 
-def _is_json(text: object) -> bool:
+def _written(arguments: object) -> str:
+    # Many servers write nothing for a call without arguments, and some an object in place of its text.
+    if isinstance(arguments, dict):
+        return orjson.dumps(arguments).decode()
+    return arguments if isinstance(arguments, str) and arguments.strip() else "{}"
+
+
+def _is_json(text: str) -> bool:
     try:
-        orjson.loads(text if isinstance(text, str) else "")
+        orjson.loads(text)
     except orjson.JSONDecodeError:
         return False
     return True

@@ -15,10 +15,11 @@ from sluice_gateway.dataplane.known_head import HeadMemory
 from sluice_gateway.dataplane.stream import PlainStream
 from sluice_gateway.dataplane.timers import Limits
 from sluice_gateway.dataplane.turn import Turn
-from sluice_gateway.dataplane.upstream import EVENT_STREAMS, Call, Reason, Receiver, Rest, UpstreamReply
+from sluice_gateway.dataplane.upstream import EVENT_STREAMS, Call, Reason, Receiver, Rest, UpstreamReply, content_type
 
 _JOIN_LIMIT = 64 * 1024
 _HEAD_END = b"\r\n\r\n"
+_MOST_HEAD = 256 * 1024  # of a reply, in bytes: the parser joins a header's pieces, which takes ever longer
 _OK = 200
 _NEVER = float("inf")
 _CLAIM_S = 1.0  # how long the rest of a call waits to be taken
@@ -218,6 +219,11 @@ class Connection(asyncio.Protocol):
                 self._fail("too_large" if self._size > self._max_bytes else "protocol")
                 return
             self._keep = False
+        if not self._status:
+            self._size += len(data)
+            if self._size > _MOST_HEAD:
+                self._fail("protocol")
+                return
         if self._opening and self._chunked:
             head = data.find(_HEAD_END)
             self._between = head >= 0 and are_chunks(data, head + len(_HEAD_END))
@@ -254,7 +260,7 @@ class Connection(asyncio.Protocol):
         length = len(name)
         if length == 12:
             if name.lower() == b"content-type":
-                self._content_type = value
+                self._content_type = content_type(value)
         elif length == 14:
             if name.lower() == b"content-length":
                 self._framed = True
@@ -268,6 +274,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The head is complete: it tells whether an event stream follows."""
         status = self._status = self._parser.get_status_code()
+        self._size = 0  # so far it was the head's
         self._keep = self._parser.should_keep_alive()
         if status >= 200 and self._content_type.startswith(EVENT_STREAMS):
             self._opening = True

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import InitVar, dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 from opentelemetry.trace import Span
@@ -31,6 +32,7 @@ from sluice_gateway.dataplane.tags import tags_of
 from sluice_gateway.dataplane.texts import Piece
 from sluice_gateway.dataplane.trace import Trace
 from sluice_gateway.dataplane.upstream import Call
+from sluice_gateway.domain.background import Aside
 from sluice_gateway.domain.leases import Reservation
 from sluice_gateway.domain.ports import KeyRecord
 from sluice_gateway.domain.responses import Item, StoredResponse
@@ -80,6 +82,7 @@ GuardOutcome = Literal["passed", "masked", "redacted", "flagged", "blocked", "un
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _MAX_DEADLINE_MS = 3_600_000
+_VERSION, _BETA = b"anthropic-version", b"anthropic-beta"
 UNREADABLE = -1.0  # a deadline that is no whole number of milliseconds
 
 
@@ -149,17 +152,17 @@ def read_heads(headers: Headers) -> Heads:
         headers,
         get(b"x-sluice-attempt"),
         get(b"x-sluice-user-type"),
-        () if get(b"anthropic-version") is None else _anthropic(get),
+        _anthropic(headers) if get(_VERSION) is not None or get(_BETA) is not None else (),
         get(b"x-sluice-cache", b"").strip().lower(),
         get(b"cache-control", b"").lower(),
         get(b"x-sluice-tags"),
     )
 
 
-def _anthropic(get: Callable[[bytes], bytes | None]) -> tuple[tuple[str, str], ...]:
-    # What says how the body is meant goes on to a provider that reads the body as it came.
-    named = ((name.decode(), get(name)) for name in (b"anthropic-version", b"anthropic-beta"))
-    return tuple((name, value.decode("latin-1")) for name, value in named if value is not None)
+def _anthropic(headers: Headers) -> tuple[tuple[str, str], ...]:
+    # What says how the body is meant goes on to a provider that reads the body as it came. Betas may come in several headers.
+    found = ((name, b",".join(value for given, value in headers if given == name)) for name in (_VERSION, _BETA))
+    return tuple((name.decode(), value.decode("latin-1")) for name, value in found if value)
 
 
 def _bearer(key: bytes | None) -> bytes:
@@ -173,43 +176,59 @@ def _deadline(value: bytes) -> float:
     return min(int(value[:12]), _MAX_DEADLINE_MS) / 1000
 
 
+@dataclass(slots=True, eq=False, repr=False)  # its parts are not for logs
 class RequestContext:
     """What the stages of one request share. A stage sets what stands after its name below, and reads what stands before.
 
-    What a request begins with stands in the class, so that a request which needs little of it costs little.
+    With slots: the path reads some of it a hundred times for each request, and what stands in a class takes three times as long to read.
     """
 
+    endpoint: Endpoint
+    heads: Heads
+    started: float
+    opened: InitVar[Opened]
+    raw: bytes
+    body: ParsedBody
+    deadline: float | None
+    key: KeyRecord = field(init=False)
+    table: Table = field(init=False)
+    at: float = field(init=False)
+    fields: Fields = field(init=False)
+
     # the client, when a coroutine answers it (`cycle` is uvicorn's, if the request came over the short way)
-    receive: Receive
-    send: Send
+    receive: Receive = field(init=False)
+    send: Send = field(init=False)
     cycle: RequestResponseCycle | None = None
     # resolve
-    model: ModelEntry | None
-    route: RouteEntry | None
-    plan: Plan
+    model: ModelEntry | None = field(init=False)
+    route: RouteEntry | None = field(init=False)
+    plan: Plan = field(init=False)
     # the kind of user for whom it is
     user_type: str | None = None
     # what it is counted under besides its key
-    tags: tuple[str, ...]
+    tags: tuple[str, ...] = field(init=False)
     # the stored prompt that it was asked with
     prompt: str | None = None
     prompt_version: int | None = None
     # a kept response that it goes on from, and that its own is to be kept
     previous: str | None = None
     keeping: Keeping | None = None
+    # what is asked later, where it is answered in the background
+    aside: Aside | None = None
     # limits: what the request holds of them, what it waits for, whether they are kept without Redis, and what is left
     reservation: Reservation | None = None
     waits_for: asyncio.Future[None] | None = None
     # what the caller wishes for each attempt
     wishes: Wishes | None = None
-    degraded = False
+    degraded: bool = False
     rates: RateHeaders | None = None
     # guard_input, route, retrieve, build_context
     ran: tuple[Stage, ...] = ()
-    changed = False
+    changed: bool = False
     pieces: list[Piece] | None = None
     guard_issues: tuple[str, ...] = ()
     guard: GuardOutcome | None = None
+    guard_rules: str = ""  # the hash of the guard policy that let the request pass
     groundedness: Groundedness | None = None
     # tool calls that wait for somebody to confirm them
     approvals: tuple[ToolVerdict, ...] = ()
@@ -223,7 +242,7 @@ class RequestContext:
     intent: str | None = None
     citations: tuple[Citation, ...] = ()
     searched: tuple[str, ...] = ()
-    context_text = ""
+    context_text: str = ""
     observer: asyncio.Task[None] | None = None
     # the form that the answer shall have, and what checks a stream for it while it passes
     structure: Structure | None = None
@@ -231,61 +250,46 @@ class RequestContext:
     # cache: what the client is told of it
     cache: bytes | None = None
     # dispatch (`verbatim`: client and provider speak the same API that is not OpenAI's, and bytes pass as they come)
-    verbatim = False
-    attempts = 0
+    verbatim: bool = False
+    attempts: int = 0
     first: str | None = None
     tried: frozenset[str] | None = None
     hopeless: frozenset[str] = frozenset()
     failure: ApiError | None = None
     deployment: DeploymentState | None = None
     call: Call | None = None
-    dispatched = False
+    dispatched: bool = False
     # hedge: the calls under way, and what those came to that lost
     race: Race | None = None
-    lost_tokens = 0
-    lost_money = 0
+    lost_tokens: int = 0
+    lost_money: int = 0
     # finishing: the answer that nobody waits for and that is still read for its counts; whether those stay unknown
     given_up: GivenUp | None = None
-    uncounted = False
+    uncounted: bool = False
     # respond, settle
-    answering = False
+    answering: bool = False
     usage: Usage | None = None
-    chunks = 0
+    chunks: int = 0
     units: Units | None = None
     form: Form | None = None
     ttft: float | None = None
     status: UsageStatus = "ok"
-    http_status = 200
+    http_status: int = 200
     error_code: str | None = None
     cost: float | None = 0.0
-    recorded = False
-    gone = False
+    recorded: bool = False
+    gone: bool = False
     # whether spans are made of it, None before that is decided
     traced: bool | None = None
     span: Span | None = None
     trace: Trace | None = None  # on the short way
     trace_id: str | None = None
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        heads: Heads,
-        started: float,
-        opened: Opened,
-        raw: bytes,
-        body: ParsedBody,
-        deadline: float | None,
-    ) -> None:
-        self.endpoint = endpoint
-        self.heads = heads
-        self.started = started
+    def __post_init__(self, opened: Opened) -> None:
         self.key, self.table, self.at = opened
-        self.raw = raw
-        self.body = body
-        self.fields: Fields = body.fields
-        self.deadline = deadline
-        said, key = heads.tags, self.key.tags
-        self.tags = key if said is None and not body.tags else tags_of(key, body.tags, said)
+        self.fields = self.body.fields
+        said, key = self.heads.tags, self.key.tags
+        self.tags = key if said is None and not self.body.tags else tags_of(key, self.body.tags, said)
 
     def talk(self, receive: Receive, send: Send, cycle: RequestResponseCycle | None) -> None:
         """Say how a coroutine hears and answers the client."""

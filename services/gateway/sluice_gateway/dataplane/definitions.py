@@ -11,7 +11,12 @@ from sluice_gateway.dataplane.body import Fields
 from sluice_gateway.dataplane.texts import Path, Piece
 
 ROLE = "definition"
-_HOLDERS = ("tools", "functions", "response_format", "chat_template_kwargs", "chat_template")
+HOLDERS = (
+    "tools", "functions", "response_format", "chat_template_kwargs", "chat_template", "guided_json", "guided_choice", "guided_regex", "guided_grammar", "structured_outputs",
+    "grammar", "json_schema",
+)  # fmt: skip
+"""The fields of a body that hold definitions, schemas and grammars."""
+
 # JSON Schema 2020-12, "A Vocabulary for Basic Meta-Data Annotations": they say something and demand nothing.
 _WORDS = frozenset({"description", "title", "$comment", "default", "examples", "example"})
 _NAMING = frozenset(
@@ -38,7 +43,7 @@ _VALUES = frozenset(
 def definitions(fields: Fields) -> list[Piece]:
     """Return the words of the definitions and schemas in a request's body; what is not words has the path of the definition that holds it."""
     found: list[Piece] = []
-    for holder in _HOLDERS:
+    for holder in HOLDERS:
         value = fields.get(holder)
         if not value:
             continue

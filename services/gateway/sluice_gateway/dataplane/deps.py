@@ -8,6 +8,8 @@ from sluice.telemetry.tracing import Tracing
 from sluice_gateway.cache.levels import AnswerCache
 from sluice_gateway.cache.similar import SimilarQuestions
 from sluice_gateway.cache.tuning import Thresholds
+from sluice_gateway.dataplane.background import Background
+from sluice_gateway.domain.compaction import Compactions
 from sluice_gateway.domain.ports import (
     Credentials,
     Guard,
@@ -85,3 +87,5 @@ class DataPlaneDeps:
     thresholds: Thresholds | None = None
     prompts: Prompts | None = None
     responses: ResponsesKept | None = None
+    compactions: Compactions | None = None
+    background: Background | None = None

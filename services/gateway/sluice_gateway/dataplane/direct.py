@@ -29,11 +29,11 @@ from sluice_gateway.dataplane.errors import ApiError, Gone, mistake
 from sluice_gateway.dataplane.gaps import TimedSink
 from sluice_gateway.dataplane.repeats import Repeat
 from sluice_gateway.dataplane.short_way import Client, Plane, send_kept
-from sluice_gateway.dataplane.sse import DONE, EventTooLong, StreamPiece, StreamScanner, usage_of
+from sluice_gateway.dataplane.sse import DONE, EventTooLong, StreamPiece, StreamScanner
 from sluice_gateway.dataplane.stages.attempt import AttemptFailed, failed
 from sluice_gateway.dataplane.stages.cache_wish import Wish
 from sluice_gateway.dataplane.stages.record import record
-from sluice_gateway.dataplane.stages.settle import price_of, take_counts, whole_body, written
+from sluice_gateway.dataplane.stages.settle import price_of, take_counts, take_whole, whole_body
 from sluice_gateway.dataplane.stages.use_cache import Ready, head_of_hit
 from sluice_gateway.dataplane.table import RESPONSES, Endpoint, ModelEntry
 from sluice_gateway.dataplane.upstream import DirectStream, Reason, UpstreamReply
@@ -345,9 +345,7 @@ class DirectRequest:
         return True
 
     def _answer(self, ctx: RequestContext, found: dict[str, Any], body: bytes) -> None:
-        ctx.usage = usage_of(found)
-        if ctx.usage is None:
-            ctx.chunks = written(found)
+        take_whole(ctx, found)
         self._accept(ctx)
         self._found = found, body
         self._plane.turn.accepted(self)

@@ -15,6 +15,7 @@ from sluice_gateway.translate.shapes import Failure
 
 _log = logging.getLogger(__name__)
 INVALID_REQUEST = "invalid_request_error"
+NO_RETRY = (b"x-should-retry", b"false")  # the official clients heed it
 
 
 class ApiError(Exception):
@@ -172,6 +173,12 @@ class Unavailable(ApiError):
     """Something that this request needs is away."""
 
     status, type, code = 503, "service_unavailable", "dependency_unavailable"
+
+
+class StoreMissing(ApiError):
+    """A policy searches a vector store that is not there; no request can change that."""
+
+    status, type, code = 503, "service_unavailable", "policy_store_missing"
 
 
 def not_checked(what: str, exc: SluiceError, *, late: bool) -> ApiError:

@@ -27,12 +27,13 @@ from sluice_gateway.dataplane.sse import (
     carries,
     chunk_of,
     payload,
+    shown_cost,
     split,
     with_cost,
 )
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import UpstreamReply
-from sluice_gateway.domain.tokens import TokenDetails
+from sluice_gateway.tokens import TokenDetails
 from sluice_gateway.translate import registry
 from sluice_gateway.translate import shapes as translated
 from sluice_gateway.translate.anthropic import passing
@@ -136,8 +137,16 @@ def _may_pass(ctx: RequestContext, provider: Provider, *, native: bool) -> bool:
         and not ctx.changed
         and ctx.body.extension is None
         and ctx.plan.guard_output == "off"
-        and not (ctx.checks is not None and ctx.body.stream)
+        and not _is_watched(ctx)
     )
+
+
+def _is_watched(ctx: RequestContext) -> bool:
+    # A stream that is held to a form is read as chunks. Calls of tools alone are no reason for that: a provider of the same API holds
+    # them to their schemas, and a translation loses what only that API has (citations, options of tools).
+    if ctx.checks is None or not ctx.body.stream:
+        return False
+    return ctx.on_wrong_form != "fail" or (ctx.structure is not None and ctx.structure.text is not None)
 
 
 def _as_it_came(ctx: RequestContext, upstream_model: str, path: str) -> UpstreamRequest:
@@ -291,7 +300,7 @@ class _Follower:
 
     def _cost(self) -> float | None:
         counts = self.usage
-        return None if self._price is None or counts is None else self._price(counts).cost_usd
+        return None if self._price is None or counts is None else shown_cost(self._price(counts))
 
     def feed(self, data: bytes) -> StreamPiece:
         """Take one read of the upstream."""
@@ -308,7 +317,14 @@ def _counted(found: translated.Usage | None, chunks: int, *, done: bool) -> Usag
     # A provider counts the answer when it is complete: of a stream that was left early, what came counts if it is more.
     if found is None:
         return None
-    details = TokenDetails(found.cached_tokens, found.cache_write_tokens, reasoning=found.reasoning_tokens)
+    details = TokenDetails(
+        found.cached_tokens,
+        found.cache_write_tokens,
+        audio_input=found.audio_tokens,
+        image_input=found.image_tokens,
+        reasoning=found.reasoning_tokens,
+        cache_write_1h=found.cache_write_1h_tokens,
+    )
     completion = found.completion_tokens if done else max(found.completion_tokens, chunks)
     return Usage(found.prompt_tokens, completion, details if any(details) else None, done)
 

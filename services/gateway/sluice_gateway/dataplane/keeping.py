@@ -74,6 +74,23 @@ def _not_allowed(responses: ResponsesKept | None, param: str) -> InvalidRequest:
     )
 
 
+def to_store(ctx: RequestContext, keeping: Kept, response: dict[str, Any], expires_at: int) -> StoredResponse:
+    """Return a request's response as it is stored until `expires_at`, in unix seconds."""
+    own = keeping.own if keeping.own is not None else items_of((ctx.body.native or {}).get("input"))
+    return StoredResponse(
+        id=keeping.id,
+        tenant=ctx.key.tenant,
+        organization_id=ctx.key.organization_id,
+        key_id=ctx.key.key_id,
+        previous_id=ctx.previous,
+        model=ctx.body.model,
+        created_at=int(ctx.at),
+        expires_at=expires_at,
+        input=orjson.dumps(own).decode(),
+        response=orjson.dumps(response).decode(),
+    )
+
+
 class Keeper:
     """Passes an answer on to the client; what the response in it says of its id and of being kept is made true."""
 
@@ -146,19 +163,8 @@ class Keeper:
 
     async def _kept(self, keeping: Kept, responses: ResponsesKept, response: dict[str, Any]) -> bool:
         ctx = self._ctx
-        own = keeping.own if keeping.own is not None else items_of((ctx.body.native or {}).get("input"))
-        key, ends = ctx.key, int(ctx.at) + responses.keep_s
-        stored = StoredResponse(
-            id=keeping.id,
-            tenant=key.tenant,
-            organization_id=key.organization_id,
-            key_id=key.key_id,
-            previous_id=ctx.previous,
-            model=ctx.body.model,
-            created_at=int(ctx.at),
-            expires_at=ends,
-            input=orjson.dumps(own).decode(),
-            response=orjson.dumps(response).decode(),
+        ends = int(ctx.at) + responses.keep_s
+        stored = to_store(ctx, keeping, response, ends)._replace(
             # a day's grace, so that not every turn writes all that came before it
             prolonged=tuple(turn.id for turn in keeping.turns if turn.expires_at < ends - _DAY_S),
             conversation=keeping.conversation,

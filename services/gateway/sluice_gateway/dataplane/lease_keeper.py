@@ -3,10 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from itertools import islice
 from weakref import WeakValueDictionary
 
 from sluice.clock import Clock
 from sluice.errors import DependencyUnavailable
+from sluice_gateway.dataplane.budget_reader import BudgetReader
 from sluice_gateway.domain.leases import BUDGETS, RATES, Ask, CounterName, Kind, Lease, window_at
 from sluice_gateway.domain.limits import Level
 from sluice_gateway.domain.ports import Exchange, LeaseStore
@@ -17,6 +19,7 @@ _TICK_S = 0.5
 _QUEUE_TICK_S = 0.05
 _ASK_WITHIN_S = 1.0
 _QUIET_TICKS = 120
+_MOST_ASKED = 500  # counters in one question, for which the store does nothing else meanwhile
 _MINUTE_S = 60
 
 
@@ -39,7 +42,8 @@ class LeaseKeeper:
         self._queued: set[Lease] = set()
         self._eased: set[Lease] = set()
         self._contended: set[Lease] = set()
-        self._seeding: dict[CounterName, asyncio.Task[None]] = {}
+        self._reader = BudgetReader(store)
+        self._untold: dict[Lease, None] = {}  # of which the store is to hear, though nobody waits for them
         self._wake = asyncio.Event()
         self._run = ""
         self._ticked = 0.0
@@ -63,7 +67,7 @@ class LeaseKeeper:
                     found.follows(before)
                 if self.degraded:
                     found.grant_share(self._contact_minute)
-        found.limit = limit
+        found.limited_to(limit)
         self._active[found] = 0
         return found
 
@@ -120,14 +124,13 @@ class LeaseKeeper:
 
     async def finish(self) -> bool:
         """Give back everything that is idle, for the end of the process; True when the store has taken it."""
-        for task in self._seeding.values():
-            task.cancel()
+        self._reader.stop()
         for lease in self._leases.values():
             if lease.held > 0:
                 lease.give_up(lease.held)
-        asks = {lease: lease.asking([], 0.0) for lease in self._leases.values() if lease.granted != lease.sent}
-        if asks:
-            await self._ask(asks)
+        untold: dict[Lease, list[int]] = {lease: [] for lease in self._leases.values() if lease.granted != lease.sent}
+        if untold:
+            await self._ask(untold)
         return not self.degraded
 
     def _pause(self) -> float:
@@ -146,23 +149,30 @@ class LeaseKeeper:
             for lease in self._queued:
                 most = max(0, self.part_of(lease) - lease.granted) if lease.contended else len(lease.queue)
                 needs.setdefault(lease, []).extend([1] * min(most, len(lease.queue)))
+            for lease in [lease for lease in needs if lease.name in self._reader]:  # it gives nothing before it is read
+                self._reader.read(lease.name, urgent=any(needs.pop(lease)))
             if needs:  # one call for those that would ask soon as well
-                needs.update({lease: [0] for lease in self._active if lease not in needs and lease.runs_low()})
-            asks = {lease: lease.asking(amounts, now) for lease, amounts in needs.items()}
+                low = (lease for lease in self._active if lease not in needs and lease.runs_low())
+                needs.update({lease: [0] for lease in islice(low, max(0, _MOST_ASKED - len(needs)))})
             if now - self._ticked >= _TICK_S - _QUEUE_TICK_S:
                 self._ticked = now
-                self._tick(asks)
-            await self._ask(asks)
+                self._tick(needs)
+            for lease in list(islice(self._untold, max(0, _MOST_ASKED - len(needs)))):
+                del self._untold[lease]
+                needs.setdefault(lease, [])
+            if self._untold:  # in the next question, since what is needed by then goes before it
+                self._wake.set()
+            await self._ask(needs)
         finally:
             if waiting is not None and not waiting.done():
                 waiting.set_result(None)
 
-    def _tick(self, asks: dict[Lease, Ask]) -> None:
+    def _tick(self, needs: dict[Lease, list[int]]) -> None:
         wall = self._clock.now()
         for lease in list(self._leases.values()):
             over = lease.ends + _MINUTE_S < wall
-            if lease not in asks and not self.degraded and self._has_news(lease) and not over:
-                asks[lease] = lease.asking([], 0.0)
+            if lease not in needs and not self.degraded and self._has_news(lease) and not over:
+                self._untold[lease] = None
             quiet = self._active.get(lease)
             if quiet is None:
                 continue
@@ -186,22 +196,30 @@ class LeaseKeeper:
             lease.give_up(surplus)
             needs.setdefault(lease, [])
 
-    async def _ask(self, asks: dict[Lease, Ask]) -> None:
+    async def _ask(self, needs: dict[Lease, list[int]]) -> None:
+        leases = list(needs)
+        for at in range(0, max(1, len(leases)), _MOST_ASKED):
+            part = {lease: lease.asking(needs[lease], self._loop.time()) for lease in leases[at : at + _MOST_ASKED]}
+            if not await self._ask_part(part):
+                return
+
+    async def _ask_part(self, asks: dict[Lease, Ask]) -> bool:
         told = {lease: ask.mine or 0 for lease, ask in asks.items()}
         try:
             async with asyncio.timeout(_ASK_WITHIN_S):
                 answer = await self._store.exchange(tuple(asks.values()))
         except (DependencyUnavailable, TimeoutError) as exc:
             self._lost(exc)
-            return
+            return False
         self._found(answer)
         for lease, grant in zip(asks, answer.grants, strict=True):
             lease.answered(told[lease], grant)
             (self._contended.add if lease.contended else self._contended.discard)(lease)
-            if not grant.seeded:
-                self._seed(lease.name)
+            if not grant.seeded and lease.name.kind in BUDGETS:
+                self._reader.read(lease.name, urgent=asks[lease].need > 0)
             if lease.on_release is not None and lease.free > 0:
                 lease.on_release(lease)
+        return True
 
     def _lost(self, reason: Exception) -> None:
         self._metrics.lease_rounds.labels("failed").inc()
@@ -224,15 +242,3 @@ class LeaseKeeper:
         self._run, self.lives, self.settling = answer.run, answer.lives, answer.settling
         self.degraded = False
         self._contact_minute = int(self._clock.now() // _MINUTE_S)
-
-    def _seed(self, name: CounterName) -> None:
-        if name.kind in BUDGETS and name not in self._seeding:
-            task = self._seeding[name] = self._loop.create_task(self._seed_one(name))
-            task.add_done_callback(lambda _: self._seeding.pop(name, None))
-
-    async def _seed_one(self, name: CounterName) -> None:
-        try:
-            await self._store.seed(name)
-        except DependencyUnavailable as exc:
-            _log.warning("a budget cannot be read from the records (%s); it gives nothing until it can", exc)
-            await asyncio.sleep(_TICK_S)

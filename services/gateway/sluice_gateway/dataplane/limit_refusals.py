@@ -2,7 +2,7 @@
 
 import math
 
-from sluice_gateway.dataplane.errors import ApiError, LimitReached, PriceUnknown, QuotaUsedUp, Unavailable
+from sluice_gateway.dataplane.errors import NO_RETRY, ApiError, LimitReached, PriceUnknown, QuotaUsedUp, Unavailable
 from sluice_gateway.domain.leases import NANO, Lease
 from sluice_gateway.domain.limits import Level
 
@@ -11,7 +11,6 @@ _WHOSE: dict[Level, str] = {
     "team": "The team of this API key",
     "key": "This API key",
 }
-_NO_RETRY = (b"x-should-retry", b"false")  # the official clients heed it
 
 
 def whose(lease: Lease) -> str:
@@ -60,7 +59,7 @@ def price_unknown(lease: Lease, model: str) -> PriceUnknown:
         f"{whose(lease)} has a budget, and nobody knows what the model `{model}` costs. An administrator can give it a `price` in "
         f"models.yaml, set one with `sluice prices set {model} --input … --output …`, or let such models be used with "
         "SLUICE_GATEWAY_UNPRICED_MODELS=allow.",
-        headers=(_NO_RETRY,),
+        headers=(NO_RETRY,),
     )
 
 
@@ -75,7 +74,7 @@ def _over_rate(lease: Lease, amount: int, now: float) -> LimitReached:
         return LimitReached(
             f"This request may use {amount} tokens; {whose(lease).lower()} may use {lease.limit} a minute. Shorten it or lower "
             "`max_tokens`.",
-            headers=(*headers, _NO_RETRY),
+            headers=(*headers, NO_RETRY),
         )
     return LimitReached(
         f"{whose(lease)} may use {lease.limit} tokens a minute, and too few are left: this request may use {amount}, {lease.remaining} "
@@ -90,7 +89,7 @@ def _over_budget(lease: Lease, amount: int, now: float) -> QuotaUsedUp:
     return QuotaUsedUp(
         f"{whose(lease)} may spend ${dollars(lease.limit)} a {lease.name.kind} (UTC). This request may cost ${dollars(amount)}{left}. "
         "Lower `max_tokens`, or ask your administrator for a larger budget.",
-        headers=((b"retry-after", b"%d" % max(1, math.ceil(lease.ends - now))), _NO_RETRY),
+        headers=((b"retry-after", b"%d" % max(1, math.ceil(lease.ends - now))), NO_RETRY),
     )
 
 

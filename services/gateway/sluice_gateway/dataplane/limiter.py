@@ -5,6 +5,7 @@ waits, as a coroutine, while the keeper asks for more.
 """
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -42,8 +43,7 @@ class Queueing(NamedTuple):
 class _Gate(NamedTuple):
     limits: tuple[LevelLimits, ...]
     draws: Draws
-    most_tokens: int | None  # the smallest limit of tokens a minute
-    priced: bool  # whether it matters how much a request may use
+    priced: bool
     rates: RateHeaders | None  # None without limits of a minute
 
 
@@ -72,10 +72,10 @@ class Limiter:
         """Reserve all that a request may need (`worst`, if that is known), if the leases have it; False says that it has to wait for that."""
         gate = self._gate(ctx.key, ctx.at)
         ctx.rates = gate.rates
-        if gate.priced and self._is_unaffordable(ctx.model, gate):
+        if gate.priced and self._is_unaffordable(ctx.model, gate.draws):
             return False
         if worst is None:
-            worst = _worst(ctx, ctx.model, gate) if gate.priced else NOTHING
+            worst = _worst(ctx, ctx.model, gate.draws) if gate.priced else NOTHING
         found = ctx.reservation = reserve(gate.draws, worst.tokens, worst.money)
         ctx.degraded = self._keeper.degraded
         return found is not None
@@ -90,14 +90,15 @@ class Limiter:
         """
         if self.admit(ctx):
             return
-        self._check_price(ctx.model, self._gate(ctx.key, ctx.at))
+        draws = self._gate(ctx.key, ctx.at).draws
+        self._check_price(ctx.model, draws)
         places: list[Lease] = []
         try:
-            for lease in reversed(self._gate(ctx.key, ctx.at).draws.slots):  # the narrowest level first
+            for lease in reversed(draws.slots):  # the narrowest level first
                 await self._place(ctx, lease)
                 places.append(lease)
-            gate = self._gate(ctx.key, self._clock.now())
-            worst = await self._obtain_all(ctx, gate)
+            draws = self._draws_now(ctx.key)._replace(slots=draws.slots)
+            worst = await self._obtain_all(ctx, draws)
         except BaseException:
             for lease in places:
                 lease.free += 1
@@ -105,7 +106,7 @@ class Limiter:
             raise
         finally:
             ctx.degraded = self._keeper.degraded
-        ctx.reservation = Reservation(gate.draws, worst.tokens, worst.money)
+        ctx.reservation = Reservation(draws, worst.tokens, worst.money)
 
     async def cover(self, ctx: RequestContext, entry: ModelEntry) -> None:
         """See to it that the reservation also covers this model, and a body that has grown since.
@@ -117,8 +118,8 @@ class Limiter:
         reservation = ctx.reservation
         if reservation is None:
             return
-        self._check_price(entry, self._gate(ctx.key, ctx.at))
-        worst = _worst(ctx, entry, self._gate(ctx.key, ctx.at))
+        self._check_price(entry, reservation.draws)
+        worst = _worst(ctx, entry, reservation.draws)
         tokens, money = max(0, worst.tokens - reservation.tokens), max(0, worst.money - reservation.money)
         if tokens or money:
             await self._obtain(reservation.draws, 0, tokens, money)
@@ -130,7 +131,7 @@ class Limiter:
         reservation = ctx.reservation
         if reservation is None:
             return True
-        worst = _worst(ctx, entry, self._gate(ctx.key, ctx.at))
+        worst = _worst(ctx, entry, reservation.draws)
         if lacking(reservation.draws, 0, worst.tokens, worst.money):
             return False
         take(reservation.draws, 0, worst.tokens, worst.money)
@@ -146,26 +147,26 @@ class Limiter:
         """
         if ctx.reservation is None:
             return None
-        worst = _worst(ctx, entry, self._gate(ctx.key, ctx.at))
+        worst = _worst(ctx, entry, ctx.reservation.draws)
         if second or self.again(ctx, entry):
             return ctx.reservation.part(worst.tokens, worst.money)
         return ctx.reservation.part(0, 0)
 
-    def _is_unaffordable(self, model: ModelEntry | None, gate: _Gate) -> bool:
+    def _is_unaffordable(self, model: ModelEntry | None, draws: Draws) -> bool:
         # A budget cannot hold for what costs nobody knows how much.
-        return model is not None and not model.priced and bool(gate.draws.money) and self._refuse_unpriced
+        return model is not None and not model.priced and bool(draws.money) and self._refuse_unpriced
 
-    def _check_price(self, model: ModelEntry | None, gate: _Gate) -> None:
-        if self._is_unaffordable(model, gate):
+    def _check_price(self, model: ModelEntry | None, draws: Draws) -> None:
+        if self._is_unaffordable(model, draws):
             assert model is not None
-            self._metrics.limit_refusals.labels(gate.draws.money[-1].name.level, "price_unknown").inc()
-            raise price_unknown(gate.draws.money[-1], model.name)
+            self._metrics.limit_refusals.labels(draws.money[-1].name.level, "price_unknown").inc()
+            raise price_unknown(draws.money[-1], model.name)
 
     async def _place(self, ctx: RequestContext, lease: Lease) -> None:
         if lease.free >= 1:
             lease.free -= 1
             return
-        if self._keeper.degraded and not lease.known:
+        if self._is_away(lease):
             raise self._counted(lease, unknown(lease))
         if len(lease.queue) >= self._queueing.longest:
             raise self._counted(lease, queue_full(lease, len(lease.queue)))
@@ -178,8 +179,7 @@ class Limiter:
                 await place
         except TimeoutError:
             if place.cancelled():
-                away = self._keeper.degraded and not lease.known
-                error = unknown(lease) if away else too_many(lease, self._queueing.wait_s)
+                error = unknown(lease) if self._is_away(lease) else too_many(lease, self._queueing.wait_s)
                 raise self._counted(lease, error) from None
         except asyncio.CancelledError:
             if not place.cancelled() and place.done():
@@ -194,8 +194,13 @@ class Limiter:
             if place in lease.queue:
                 lease.queue.remove(place)
 
+    def _is_away(self, lease: Lease) -> bool:
+        # Of places that are in use here some may become free; where there are none nobody can give any.
+        return self._keeper.degraded and lease.granted <= 0
+
     def _released(self, lease: Lease) -> None:
-        # To those who wait here, unless others wait and this process has more than its part.
+        # To those who wait here, unless there are more places than the limit allows, or others wait and this process has more than its part.
+        lease.give_up_excess()
         if lease.contended and lease.granted > self._keeper.part_of(lease):
             self._keeper.give_back()
             return
@@ -206,16 +211,16 @@ class Limiter:
                 lease.free -= 1
                 place.set_result(None)
 
-    async def _obtain_all(self, ctx: RequestContext, gate: _Gate) -> WorstCase:
-        worst = _worst(ctx, ctx.model, gate)
+    async def _obtain_all(self, ctx: RequestContext, draws: Draws) -> WorstCase:
+        worst = _worst(ctx, ctx.model, draws)
         try:
-            await self._obtain(gate.draws, 1, worst.tokens, worst.money)
+            await self._obtain(draws, 1, worst.tokens, worst.money)
         except LimitReached:
             # Without a bound of its own it takes what is left of the minute, and now it is known what that is.
-            less = _worst(ctx, ctx.model, gate)
+            less = _worst(ctx, ctx.model, draws)
             if less.tokens >= worst.tokens:
                 raise
-            await self._obtain(gate.draws, 1, less.tokens, less.money)
+            await self._obtain(draws, 1, less.tokens, less.money)
             return less
         return worst
 
@@ -264,6 +269,13 @@ class Limiter:
                 )  # many keys of one minute are not looked at for each new one
         return gate
 
+    def _draws_now(self, key: KeyRecord) -> Draws:
+        # Of a request that has waited: what it knows of its key's limits may be older than what the gate has.
+        gate, at = self._gates.get(key.key_id), self._clock.now()
+        if gate is not None and at < gate.draws.until:
+            return gate.draws
+        return self._gate(key if gate is None else replace(key, limits=gate.limits), at).draws
+
     def _rates(self, key_id: str) -> RateHeaders | None:
         gate = self._gates.get(key_id)
         return None if gate is None else gate.rates
@@ -287,14 +299,14 @@ class Limiter:
                 money.append(lease(level, holder, "month", nano_dollars(one.budget_per_month_usd), at))
         units = (*requests, *slots)
         until = (int(at // 60) + 1) * 60.0
-        draws = Draws(until, units, tuple(requests), tuple(slots), tuple(tokens), tuple(money))
         most = min((found.limit for found in tokens), default=None)
+        draws = Draws(until, units, tuple(requests), tuple(slots), tuple(tokens), tuple(money), most)
         rates = RateHeaders(draws, self._clock, partial(self._rates, key.key_id)) if requests or tokens else None
-        return _Gate(key.limits, draws, most, bool(tokens or money), rates)
+        return _Gate(key.limits, draws, draws.priced, rates)
 
 
-def _worst(ctx: RequestContext, model: ModelEntry | None, gate: _Gate) -> WorstCase:
-    if model is None or not gate.priced or ctx.endpoint.counts:
+def _worst(ctx: RequestContext, model: ModelEntry | None, draws: Draws) -> WorstCase:
+    if model is None or not draws.priced or ctx.endpoint.counts:
         return NOTHING
     sampling = ctx.plan.sampling
     longest = None if sampling is None else sampling.max_tokens
@@ -306,10 +318,10 @@ def _worst(ctx: RequestContext, model: ModelEntry | None, gate: _Gate) -> WorstC
         size = len(orjson.dumps(ctx.fields)) if ctx.changed else len(ctx.raw)
     plain = ctx.body.plain and not ctx.changed
     worst = worst_case(model, ctx.endpoint.kind, ctx.fields, size, plain=plain, most=longest)
-    most = gate.most_tokens
+    most = draws.most_tokens
     if most is not None and worst.tokens > most and not worst.chosen and worst.prompt <= most:
         # Its answer may be longer than a minute allows, and nobody said so: it takes what is left of the minute.
-        left = min((lease.remaining for lease in gate.draws.tokens if lease.known), default=most)
+        left = min((lease.remaining for lease in draws.tokens if lease.known), default=most)
         return worst._replace(tokens=max(worst.prompt, min(left, most)))
     return worst
 

@@ -7,6 +7,7 @@ asked for, the documents, best first.
 from typing import Any
 
 from sluice_gateway.dataplane.errors import UpstreamBroken, wrong_value
+from sluice_gateway.tokens import count_of
 
 _MAX_DOCUMENTS = 10_000
 
@@ -80,7 +81,7 @@ def _tokens(found: dict[str, Any]) -> int | None:
     usage, meta = found.get("usage"), found.get("meta")
     counted = meta.get("tokens") if type(meta) is dict else None
     for where, name in ((usage, "prompt_tokens"), (usage, "total_tokens"), (counted, "input_tokens")):
-        value = where.get(name) if type(where) is dict else None
-        if isinstance(value, int | float) and value >= 0:
-            return int(value)
+        value = count_of(where.get(name)) if type(where) is dict else None
+        if value is not None:
+            return value
     return None

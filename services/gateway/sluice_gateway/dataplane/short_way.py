@@ -17,6 +17,7 @@ from sluice_gateway.dataplane.stages.attempt import Attempts
 from sluice_gateway.dataplane.stages.use_cache import Caching
 from sluice_gateway.dataplane.table import Endpoint
 from sluice_gateway.dataplane.turn import Turn
+from sluice_gateway.domain.compaction import Compactions
 from sluice_gateway.domain.ports import Prompts, UsageSink
 from sluice_gateway.domain.responses import ResponsesKept
 
@@ -71,6 +72,7 @@ class Plane(Protocol):
     caching: Caching
     prompts: Prompts | None
     responses: ResponsesKept | None
+    compactions: Compactions | None
     repeats: Repeats
     spans: Spans
     turn: Turn

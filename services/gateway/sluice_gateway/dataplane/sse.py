@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
+from sluice.contracts.base import rounded_usd
 from sluice_gateway import nesting
-from sluice_gateway.domain.tokens import TokenDetails, details_of
+from sluice_gateway.tokens import TokenDetails, counts_of, usage_beside
 
 DONE = b"data: [DONE]\n\n"
 _MAX_EVENT = 8 * 1024 * 1024
@@ -44,46 +45,47 @@ class EventTooLong(Exception):
 
 
 class EventCutter:
-    """Collects bytes and gives back whole events; `left` is the part of one that is not complete."""
+    """Collects bytes and gives back whole events, whose lines end in LF; `left` is the part of one that is not complete.
 
-    __slots__ = ("_most", "crlf", "left")
+    A server may end lines in LF, CRLF or CR, and in each of them at another place. `plain` says that it was LF so far.
+    """
+
+    __slots__ = ("_after_cr", "_most", "left", "plain")
 
     def __init__(self, most: int = _MAX_EVENT) -> None:
         self._most = most
+        self._after_cr = False
         self.left = b""
-        self.crlf: bool | None = None
+        self.plain = True
 
     def feed(self, data: bytes) -> bytes:
         """Return all events that are complete now, b"" when there are none yet."""
+        if self._after_cr or b"\r" in data:
+            data = self._with_lf(data)
         if self.left:
             data = self.left + data
             self.left = b""
-        if self.crlf is None:
-            self.crlf = _uses_crlf(data)
-        if self.crlf:
-            cut = data.rfind(b"\r\n\r\n")
-            end = cut + 4 if cut >= 0 else 0
-        else:
-            if data.endswith(b"\n\n"):
-                return data
-            cut = data.rfind(b"\n\n")
-            end = cut + 2 if cut >= 0 else 0
+        if data.endswith(b"\n\n"):
+            return data
+        cut = data.rfind(b"\n\n")
+        end = cut + 2 if cut >= 0 else 0
         self.left = data[end:]
         if len(self.left) > self._most:
             raise EventTooLong
         return data[:end]
 
+    def _with_lf(self, data: bytes) -> bytes:
+        self.plain = False
+        if data and self._after_cr:
+            data = data.removeprefix(b"\n")  # the rest of a CRLF that was cut
+            self._after_cr = False
+        self._after_cr = self._after_cr or data.endswith(b"\r")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
     def rest(self) -> bytes:
         """Return what is left at the end of the stream: an event whose last line end is missing."""
         rest, self.left = self.left, b""
         return rest
-
-
-def _uses_crlf(data: bytes) -> bool | None:
-    line_end = data.find(b"\n")
-    if line_end < 0:
-        return None
-    return data[line_end - 1 : line_end] == b"\r"
 
 
 def split(events: bytes) -> list[bytes]:
@@ -118,21 +120,28 @@ def usage_of(answer: dict[str, Any]) -> Usage | None:
     usage = answer.get("usage")
     if type(usage) is not dict:
         return None
-    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
-    if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
-        return _usage_of_media(usage) if prompt is None and "input_tokens" in usage else None
-    if "prompt_tokens_details" in usage or "completion_tokens_details" in usage:
-        return Usage(prompt, completion, details_of(usage))
-    return Usage(prompt, completion)
+    if (
+        usage.get("prompt_tokens") is None and "input_tokens" in usage
+    ):  # images and speech are counted under other names
+        usage = {
+            "prompt_tokens": usage["input_tokens"],
+            "completion_tokens": usage.get("output_tokens"),
+            "prompt_tokens_details": usage.get("input_tokens_details") or usage.get("input_token_details"),
+            "total_tokens": None,
+        }
+    elif usage.get("prompt_tokens") is None and answer.get("object") == "list":  # embeddings of Voyage
+        usage = {"prompt_tokens": usage.get("total_tokens")}
+    found = counts_of(usage)
+    return None if found is None else Usage(*found)
 
 
-def _usage_of_media(usage: dict[str, Any]) -> Usage | None:
-    # Images and speech are counted under other names.
-    prompt, completion = usage["input_tokens"], usage.get("output_tokens", 0)
-    if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
-        return None
-    details = {"prompt_tokens_details": usage.get("input_tokens_details") or usage.get("input_token_details")}
-    return Usage(prompt, completion, details_of(details))
+def is_failure(chunk: dict[str, Any]) -> bool:
+    """Tell whether an answer or chunk with choices says that it broke off, as OpenRouter writes it (`finish_reason: error`)."""
+    choices = chunk.get("choices")
+    for choice in choices if type(choices) is list else ():
+        if type(choice) is dict and choice.get("finish_reason") == "error":
+            return True
+    return False
 
 
 def is_last(chunk: dict[str, Any]) -> bool:
@@ -143,9 +152,13 @@ def is_last(chunk: dict[str, Any]) -> bool:
 
 def with_cost(chunk: dict[str, Any], told: Told) -> dict[str, Any]:
     """Return a chunk whose usage also says what the answer costs."""
-    shown = None if told.cost_usd is None else round(told.cost_usd, 12)  # without the noise of binary fractions
     usage = chunk["usage"] if told.usage is None else counted(chunk["usage"], told.usage)
-    return {**chunk, "usage": {**usage, "sluice": {"cost_usd": shown}}}
+    return {**chunk, "usage": {**usage, "sluice": {"cost_usd": shown_cost(told)}}}
+
+
+def shown_cost(told: Told) -> float | None:
+    """Return a cost as clients read it, without the noise of binary fractions."""
+    return None if told.cost_usd is None else rounded_usd(told.cost_usd)
 
 
 def counted(usage: dict[str, Any], whole: Usage) -> dict[str, Any]:
@@ -204,10 +217,11 @@ class Scanner(Protocol):
 class StreamScanner:
     """Follows a stream that is relayed as it came: finds its usage, counts its chunks, leaves out what was not asked for.
 
-    `price` is None when the client did not ask for the usage; else what it comes to is put beside it.
+    `price` is None when the client did not ask for the usage; else what it comes to is put beside it. Counts that stand
+    alone are told at the end: llama.cpp sends them when the first of several answers ends, while others go on.
     """
 
-    __slots__ = ("_count", "_cutter", "_first", "_last", "_price", "_whole", "failed", "usage")
+    __slots__ = ("_count", "_counts", "_cutter", "_each", "_first", "_last", "_price", "_whole", "failed", "usage")
 
     def __init__(self, price: Price | None) -> None:
         self._cutter = EventCutter()
@@ -215,6 +229,8 @@ class StreamScanner:
         self._price = price
         self.usage: Usage | None = None
         self.failed = False
+        self._counts: tuple[dict[str, Any], Usage] | None = None  # a chunk and what it counts, not told yet
+        self._each: dict[int, int] = {}  # how long each answer is, by its index, where the server counts each of them
         self._count = 0
         self._first = self._last = b""
 
@@ -233,7 +249,7 @@ class StreamScanner:
         """Take one read of the upstream and return what goes to the client now, without the final `[DONE]`."""
         cutter = self._cutter
         events = cutter.feed(data)
-        self._whole = not cutter.left and cutter.crlf is False
+        self._whole = cutter.plain and not cutter.left
         return self._scan(events)
 
     def passes(self, chunks: bytes) -> bool:
@@ -253,7 +269,8 @@ class StreamScanner:
     def finish(self) -> StreamPiece:
         """Return what is left when the upstream has closed its stream."""
         rest = self._cutter.rest()
-        return self._scan(rest + b"\n\n") if rest.strip() else StreamPiece(b"", done=False)
+        last = self._scan(rest + b"\n\n") if rest.strip() else StreamPiece(b"", done=False)
+        return StreamPiece(last.events + self._held(), last.done)
 
     def _scan(self, events: bytes) -> StreamPiece:
         if b'"usage"' not in events and b"[DONE]" not in events and b'"error"' not in events:
@@ -274,6 +291,8 @@ class StreamScanner:
                 kept.append(shown)
                 self._last = event
                 self._first = self._first or event
+        if done:
+            kept.append(self._held())
         return StreamPiece(b"".join(kept), done)
 
     def _shown(self, event: bytes) -> bytes:
@@ -283,17 +302,41 @@ class StreamScanner:
             # What is no JSON goes on as it does where nobody looks: left out, the answer would seem whole.
             return event if payload(event) or not event.startswith(b"data:") else b""
         answers = bool(chunk.get("choices"))
-        if "error" in chunk and not answers:
+        if ("error" in chunk and not answers) or is_failure(chunk):
             self.failed = True
             return b""
         self._count += answers
         usage = usage_of(chunk)
         if usage is None:
+            self._take_beside(chunk)
             return event
-        self.usage = usage
+        if self.usage is None or usage.prompt_tokens or usage.completion_tokens:
+            self.usage = usage
         if self._price is None:
             return event if answers else b""
         if not is_last(chunk):
             return event
-        end = b"\r\n\r\n" if self._cutter.crlf else b"\n\n"
-        return b"data: " + orjson.dumps(with_cost(chunk, self._price(usage))) + end
+        if answers:
+            return self._priced(chunk, self._price(usage))
+        self._counts = chunk, usage
+        return b""
+
+    def _take_beside(self, chunk: dict[str, Any]) -> None:
+        # Counts where only some servers write them go out as they came, and at the end once more where all clients look.
+        found = usage_beside(chunk)
+        usage = None if found is None else usage_of(chunk | {"usage": found.usage})
+        if found is None or usage is None:
+            return
+        self._each[found.number] = usage.completion_tokens
+        self.usage = usage = usage._replace(completion_tokens=sum(self._each.values()))
+        self._counts = {**chunk, "choices": [], "usage": counted(found.usage, usage)}, usage
+
+    def _held(self) -> bytes:
+        # The counts that were held back, if any, as they are by now.
+        if self._counts is None or self._price is None:
+            return b""
+        (chunk, usage), self._counts = self._counts, None
+        return self._priced(chunk, self._price(usage))
+
+    def _priced(self, chunk: dict[str, Any], told: Told) -> bytes:
+        return b"data: " + orjson.dumps(with_cost(chunk, told)) + b"\n\n"

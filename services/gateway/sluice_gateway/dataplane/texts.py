@@ -12,7 +12,7 @@ _SAID = frozenset(
 )
 _OF_MESSAGE = frozenset({"reasoning_content", "reasoning", "refusal"})
 # Whoever calls himself otherwise is a user: the guardrail has roles of its own, which no message may claim.
-_ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _PARTS = frozenset(
     {
         "text", "input_text", "output_text", "refusal", "thinking", "redacted_thinking", "reasoning", "summary_text", "image_url", "input_image", "image", "image_embeds",
@@ -43,7 +43,7 @@ def pieces(fields: Fields, kind: Kind) -> list[Piece]:
     name = "input" if kind in ("embedding", "speech") else "prompt"
     value = fields.get(name) or ()
     suffix = fields.get("suffix")
-    after = [Piece(("suffix",), "assistant", suffix)] if isinstance(suffix, str) else []
+    after = [Piece(("suffix",), "user", suffix)] if isinstance(suffix, str) else []
     if isinstance(value, str):
         return [Piece((name,), "user", value), *after]
     return [*(Piece((name, index), "user", item) for index, item in enumerate(value) if isinstance(item, str)), *after]
@@ -68,8 +68,10 @@ def question(found: list[Piece]) -> str:
 def system_prompts(fields: Fields) -> list[str]:
     """Return the system prompts of a chat, of each its beginning: the guardrail looks for them in the answer."""
     found = []
-    for message in fields.get("messages", ()):
-        content = message.get("content") if message.get("role") in ("system", "developer") else None
+    messages = fields.get("messages")
+    for message in messages if isinstance(messages, list) else ():
+        speaks = isinstance(message, dict) and message.get("role") in ("system", "developer")
+        content = message.get("content") if speaks else None
         if isinstance(content, list):
             content = "\n".join(piece.text for part in content for piece in _said((), "content", part, ""))
         if content and isinstance(content, str):
@@ -83,7 +85,7 @@ def size(found: list[Piece]) -> int:
 
 
 def _of_message(index: int, message: dict[str, Any]) -> Iterator[Piece]:
-    role = message["role"] if message["role"] in _ROLES else "user"
+    role = message["role"] if message["role"] in ROLES else "user"
     content = message.get("content")
     if isinstance(content, str):
         yield Piece(("messages", index, "content"), role, content)

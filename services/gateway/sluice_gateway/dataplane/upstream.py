@@ -6,6 +6,15 @@ from typing import Literal, NamedTuple, Protocol
 # what a stream may be sent as: server-sent events, the frames of AWS, and sound
 EVENT_STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream", b"audio/", b"application/octet-stream")
 
+
+def content_type(value: bytes) -> bytes:
+    """Return a content type with its media type in small letters, since capitals mean the same; parameters stay as they are."""
+    if value.islower():
+        return value  # as most are
+    media_type, semicolon, parameters = value.partition(b";")
+    return media_type.strip().lower() + semicolon + parameters
+
+
 Reason = Literal[
     "connect", "connect_timeout", "certificate", "proxy", "reset", "protocol", "timeout", "too_large", "cancelled"
 ]

@@ -11,7 +11,13 @@ _PARTS: dict[str, Modality] = {
     "image_url": "image",
     "input_image": "image",
     "input_audio": "audio",
+    "image": "image",
+    "image_embeds": "image",
+    "audio": "audio",
+    "audio_url": "audio",
+    "video": "video",
     "video_url": "video",
+    "document": "file",
     "file": "file",
     "input_file": "file",
 }
@@ -81,8 +87,20 @@ def prompt_subject(named: str | None, fields: Fields, tenant: str) -> str:
 
 def _part_types(messages: Any) -> Iterator[str]:
     for message in messages if isinstance(messages, list) else ():
-        content = message.get("content") if isinstance(message, dict) else None
-        for part in content if isinstance(content, list) else ():
-            kind = part.get("type") if isinstance(part, dict) else None
-            if isinstance(kind, str):
-                yield kind
+        if isinstance(message, dict):
+            yield from _types_in(message.get("content"))
+
+
+def _types_in(content: Any) -> Iterator[str]:
+    for part in content if isinstance(content, list) else ():
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind == "document" and _is_text(part.get("source")):
+            continue
+        if isinstance(kind, str):
+            yield kind
+            if kind not in _PARTS:
+                yield from _types_in(part.get("content"))  # what a tool found
+
+
+def _is_text(source: Any) -> bool:
+    return isinstance(source, dict) and source.get("type") == "text"

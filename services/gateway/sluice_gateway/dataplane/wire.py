@@ -321,12 +321,13 @@ class GatewayProtocol(PatientProtocol):
     def _ended(self, cycle: RequestResponseCycle | None, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
         wrong = None if task.cancelled() else task.exception()
-        if wrong is None:
-            return
-        _log.error("a request ended by a mistake", exc_info=wrong)
+        if wrong is not None:
+            _log.error("a request ended by a mistake", exc_info=wrong)
         if cycle is None or cycle.response_complete or cycle.disconnected:
             return
-        if not cycle.response_started:
+        if wrong is None and (task.cancelled() or not cycle.response_started):
+            return
+        if not cycle.response_started:  # one that has begun and has no end is a broken connection
             lines = (STATUS_LINE[500], self._common_head(), _CLOSE, _MISTAKE_HEAD, b"\r\n", _MISTAKE)
             self.transport.write(b"".join(lines))
         self.transport.close()

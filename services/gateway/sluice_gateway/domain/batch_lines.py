@@ -8,7 +8,9 @@ import orjson
 
 from sluice.contracts.batches import MAX_BATCH_ERRORS, BatchError
 from sluice_gateway import nesting
+from sluice_gateway.domain.background import ENDPOINT as BACKGROUND_ENDPOINT
 from sluice_gateway.domain.batches import DEFAULT_MODELS, REQUIRED_FIELDS, Counted, LineAnswer, Tokens
+from sluice_gateway.tokens import count_of
 
 _MAX_CUSTOM_ID = 512
 _MAX_MODEL = 200
@@ -112,6 +114,10 @@ def _checked_model(body: dict[str, Any], endpoint: str) -> str:
         raise LineWrong("missing_required_parameter", f"`body.{required}` is missing.", f"body.{required}")
     if body.get("stream"):
         raise LineWrong("invalid_stream", "A batch has no streams; leave `body.stream` out.", "body.stream")
+    if endpoint == BACKGROUND_ENDPOINT and body.get("background"):
+        raise LineWrong(
+            "invalid_background", "A batch is in the background; leave `body.background` out.", "body.background"
+        )
     return model
 
 
@@ -208,5 +214,4 @@ def _details(usage: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
 
 
 def _count(usage: Mapping[str, Any], *names: str) -> int:
-    found = next((usage[name] for name in names if name in usage), 0)
-    return found if type(found) is int and 0 <= found < 2**53 else 0
+    return count_of(next((usage[name] for name in names if name in usage), 0)) or 0

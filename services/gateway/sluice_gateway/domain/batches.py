@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
 from sluice.contracts.batches import BatchCreate, BatchError, BatchStatus
@@ -16,6 +17,7 @@ ENDED: frozenset[BatchStatus] = frozenset({"failed", "completed", "expired", "ca
 OPEN: frozenset[BatchStatus] = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
 IDEMPOTENCY_WINDOW_S = 24 * 3600
 WORKER_SUBJECT = "gateway-batch-worker"
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 Outcome = Literal["completed", "failed", "expired", "cancelled"]
 Held = Literal["ours", "cancelling", "lost"]
@@ -144,8 +146,8 @@ class BatchBook(Protocol):
         """Give the batch back unfinished, for any worker to take; the sweep sends it at `look_at`."""
         ...
 
-    async def others_wait(self) -> bool:
-        """Tell whether a batch waits that no worker holds."""
+    async def others_wait(self, than: str | None = None) -> bool:
+        """Tell whether a batch waits that no worker holds, of other tenants `than` one if that is named."""
         ...
 
 
@@ -170,7 +172,7 @@ class NotAnswered(Exception):
 
     `busy`: the gateway or the model has no room, or the gateway cannot be reached; to be asked again, after `after_s` if that is
     given. `spent`: the room that is missing is in a budget, whose period ends after `after_s`. Else something broke. `said` is
-    what was answered all the same.
+    what was answered all the same. `too_large`: it was answered, and paid for, and cannot be kept; to ask again would cost as much.
     """
 
     def __init__(
@@ -181,6 +183,7 @@ class NotAnswered(Exception):
         spent: bool = False,
         after_s: float | None = None,
         said: Said | None = None,
+        too_large: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -188,6 +191,7 @@ class NotAnswered(Exception):
         self.spent = spent
         self.after_s = after_s
         self.said = said
+        self.too_large = too_large
 
 
 class KeyRefused(Exception):
@@ -197,8 +201,10 @@ class KeyRefused(Exception):
 class BatchTarget(Protocol):
     """The gateway's own request path, asked with the rights of an API key."""
 
-    async def ask(self, who: OnBehalf, endpoint: str, body: bytes, timeout_s: float) -> Said:
-        """Ask one request and return what was answered, also when that is a refusal.
+    async def ask(
+        self, who: OnBehalf, endpoint: str, body: bytes, timeout_s: float, headers: Mapping[str, str] = NO_HEADERS
+    ) -> Said:
+        """Ask one request, with headers of its own, and return what was answered, also when that is a refusal.
 
         Raises:
             NotAnswered: there is no answer that counts.

@@ -56,7 +56,8 @@ def alerts(found: Iterable[Budget], thresholds: Iterable[float]) -> Iterator[Bud
 def _alert(budget: Budget, threshold: float) -> BudgetAlert:
     whose = {"organization": "organisation", "team": "team", "key": "API key"}[budget.level]
     return BudgetAlert(
-        id=f"{budget.id}:{budget.begins}:{threshold:g}",
+        # of a budget that was changed since it is told anew
+        id=f"{budget.id}:{budget.begins}:{threshold:g}:{budget.limit_usd:.12g}",
         threshold=threshold,
         text=f"The {whose} {budget.holder_name} ({budget.tenant}) has spent ${_dollars(budget.spent_usd)} of its ${_dollars(budget.limit_usd)} for this "
         f"{budget.period} ({budget.share:.0%}).",

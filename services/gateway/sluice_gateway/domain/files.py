@@ -13,7 +13,7 @@ PURPOSES: tuple[str, ...] = get_args(FilePurpose)
 BATCH_INPUT = "batch"
 BATCH_OUTPUT = "batch_output"
 _MAX_FILENAME = 255
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,40})-([0-9]{0,40})")
 
 PageOfFiles = list[FileObject]
 

@@ -111,7 +111,8 @@ class Grant(NamedTuple):
     """What the store answers.
 
     `amount` comes on top of what was told; `earlier` is what the store knows to be spent by a process that told no figure; `left` is what
-    nobody holds, `elsewhere` what may come back from others; `wanted` says that others wait. A counter that is not `seeded` gives nothing yet.
+    nobody holds, below 0 what all hold beyond the limit, as when it was lowered; `elsewhere` what may come back from others; `wanted` says
+    that others wait. A counter that is not `seeded` gives nothing yet.
     """
 
     amount: int
@@ -166,6 +167,14 @@ class Lease:
         self.queue: deque[Any] = deque()
         self.share = 0  # of a rate: what this process had in the last whole minute
         self.share_of = -1
+
+    def limited_to(self, limit: int) -> None:
+        """Take over a limit that may have changed; of a lower one the store says how much there is before any more is used."""
+        if limit < self.limit:
+            if self.held > 0:
+                self.give_up(self.held)
+            self.sent = None
+        self.limit = limit
 
     @property
     def held(self) -> int:
@@ -235,13 +244,15 @@ class Lease:
             self.spent += grant.earlier
             told = grant.earlier
             self.known = True
+        given_up = told - self.granted
         self.sent = told + grant.amount
         self.granted += grant.amount
         held = self.held + grant.amount
         whole = held <= 0 or self.name.kind == "concurrent"
         self.back = 0 if whole else held // 2
         self.free = held - self.back
-        self.left, self.elsewhere, self.contended, self.seeded = grant.left, grant.elsewhere, grant.wanted, grant.seeded
+        self.left = grant.left + given_up
+        self.elsewhere, self.contended, self.seeded = grant.elsewhere, grant.wanted, grant.seeded
         self.tight = grant.left < self.amount * _HABIT
 
     def settle_down(self) -> bool:
@@ -274,6 +285,13 @@ class Lease:
         self.back = 0
         self.free = held
 
+    def give_up_excess(self) -> None:
+        """Hold no place that is free here while all processes have more than the limit allows."""
+        excess = min(-self.left, self.free)
+        if excess > 0:
+            self.give_up(excess)
+            self.left += excess
+
     def grant_share(self, last_contact: int) -> None:
         """Take what this process had in the last whole minute, when the store cannot be asked (rates only)."""
         if not self.known and self.granted == 0 and self.share_of >= last_contact - 1:
@@ -290,7 +308,8 @@ class Lease:
 class Draws(NamedTuple):
     """All leases from which the requests of one key draw until the minute ends.
 
-    `units` are those from which a request takes one: requests a minute, and slots; `slots` come back at its end.
+    `units` are those from which a request takes one: requests a minute, and slots; `slots` come back at its end. `most_tokens` is the
+    smallest limit of tokens a minute.
     """
 
     until: float
@@ -299,6 +318,12 @@ class Draws(NamedTuple):
     slots: tuple[Lease, ...]
     tokens: tuple[Lease, ...]
     money: tuple[Lease, ...]
+    most_tokens: int | None = None
+
+    @property
+    def priced(self) -> bool:
+        """Whether it matters how much a request may use."""
+        return bool(self.tokens or self.money)
 
 
 class Reservation:

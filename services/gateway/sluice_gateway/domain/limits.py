@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sluice.contracts.gateway import Limits
+from sluice.contracts.tenancy import OrganizationLimits
 
 Level = Literal["organization", "team", "key"]
 NO_LIMITS = Limits()
+NO_ORGANIZATION_LIMITS = OrganizationLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,8 @@ class LevelLimits:
 
 
 def compiled(level: Level, holder: str, limits: Limits) -> LevelLimits | None:
-    """Return the limits of one level, None when nothing is limited there."""
-    if limits is NO_LIMITS or all(value is None for _, value in limits):
+    """Return the limits of one level, None when no requests are limited there."""
+    if limits is NO_LIMITS or all(getattr(limits, name) is None for name in Limits.model_fields):
         return None
     return LevelLimits(
         level,

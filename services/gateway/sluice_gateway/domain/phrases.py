@@ -22,6 +22,25 @@ PLAIN = frozenset(
 )  # fmt: skip
 """Words by which English is told from other languages."""
 
+_NAMES = """
+us it may will who can in of for march august mark bill turkey china polish
+windows word excel access outlook teams edge apple amazon oracle shell target gap visa chase discover slack zoom meta swift rust ruby go spring
+express flask bash basic scratch safari chrome office photos notes contacts messages mail maps news
+bush rice rose jack grace hope faith joy grant frank art gene rob pat sue drew dean hunter carter mason baker cook fisher king bishop stone wood
+brown green white black young long short little rich rock mercury orange phoenix buffalo mobile nice bath cork reading jersey sandy
+galaxy nest echo signal discord twitch steam jaguar puma dove tide mustang lotus subway square stripe
+"""
+NAMES_TOO = frozenset(_NAMES.split())
+"""Words that are names as well, which a capital within a sentence tells: Windows and windows, Rust and rust."""
+
+_ABOUT = """
+word words synonym synonyms antonym antonyms opposite rhyme rhymes plural plurals singular spell spelled spelling spelt pronounce pronounced
+pronunciation syllable syllables letters vowels consonants etymology abbreviation acronym verb noun adjective adverb tense conjugate conjugation
+translate translated translation anagram homophone homonym prefix suffix phrase say said meaning mean means difference
+"""
+ABOUT_WORDS = frozenset(_ABOUT.split())
+"""What asks for words themselves: there no word stands for another, since the plural of "child" is not that of "children"."""
+
 _SYNONYMS = """
 a: an
 buy: purchase

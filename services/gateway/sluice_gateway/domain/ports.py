@@ -105,7 +105,7 @@ class UsageFields(NamedTuple):
     organization_id: str = ""
     team_id: str | None = None
     end_user: str | None = None
-    token_details: tuple[int, ...] | None = None  # of `TokenDetails`, which most requests have none of
+    token_details: tuple[int, ...] | None = None  # of `TokenDetails` but its last, which most requests have none of
     price_source: str | None = None
     user_type: str | None = None
     tags: tuple[str, ...] = ()
@@ -161,11 +161,11 @@ class LeaseStore(Protocol):
         """Tell what this process has of these counters, and ask for more."""
         ...
 
-    async def seed(self, name: CounterName) -> None:
-        """Bring what is recorded as spent of a budget into a counter that does not have it yet.
+    async def seed(self, names: Sequence[CounterName]) -> None:
+        """Bring what is recorded as spent of budgets into counters that do not have it yet.
 
         Raises:
-            DependencyUnavailable: the store or the records are away; the counter goes on giving nothing.
+            DependencyUnavailable: the store or the records are away; the counters go on giving nothing.
         """
         ...
 

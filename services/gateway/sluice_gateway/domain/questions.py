@@ -10,34 +10,25 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sluice_gateway.domain.phrases import DETERMINERS, ENDINGS, LIGHT, NEUTRAL, PLAIN, SAME, SHORT, TURNS
+from sluice_gateway.domain.phrases import (
+    ABOUT_WORDS,
+    DETERMINERS,
+    ENDINGS,
+    LIGHT,
+    NAMES_TOO,
+    NEUTRAL,
+    PLAIN,
+    SAME,
+    SHORT,
+    TURNS,
+)
 
 MOST_CHARS = 400
 _FEWEST_PLAIN, _FEWEST_OF = 2, 3
-_QUOTED = re.compile(r'"[^"]*"')
+_QUOTED = re.compile(r'"[^"]*"|(?<!\w)\'[^\']*\'(?!\w)')
 _END = re.compile(r"(?<=\w)(?:\.|\?|(?<=[^\W\d])!)+(?=\s+[A-Z]|\s*$)|(?<=s)'(?=\s)")
 _TOKEN = re.compile(r"[^\W_](?:[\w.+#/@:\\-]*[\w+#])?|--?\w[\w-]*|[^\s\w]|_")
 _MARKS = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00a0": " "})
-_NAMES_TOO = frozenset(
-    {
-        "us",
-        "it",
-        "may",
-        "will",
-        "who",
-        "can",
-        "march",
-        "august",
-        "mark",
-        "bill",
-        "turkey",
-        "china",
-        "polish",
-        "in",
-        "of",
-        "for",
-    }
-)
 _VOWEL = re.compile(r"[aeiouy]")
 _HISSES = re.compile(r"(?:x|ch|sh|ss|zz)es$")
 _SHORTEST_STEM = 3
@@ -73,13 +64,14 @@ def read(text: str) -> Question | None:
     bare = _written_out(_QUOTED.sub(kept, text))
     if not _is_english(bare.split(" ")):
         return None
+    literal = not ABOUT_WORDS.isdisjoint(re.findall(r"\w+", bare))
     for turn in TURNS:
         said, turned = turn.pattern.subn(turn.instead, bare)
         if turned:
             bare = " ".join(said.split())
     for place in range(len(quotes)):
         bare = bare.replace(f"quoted{place}quoted", f"\0{place}\0")
-    words = tuple(_words(bare, quotes))
+    words = tuple(_words(bare, quotes, literal=literal))
     counted = Counter(word.text for word in words if word.text)
     return Question(text, "\n".join(sorted(counted.elements())), words)
 
@@ -111,7 +103,7 @@ def _written_out(text: str) -> str:
 
 
 def _is_known(word: str) -> bool:
-    return word in NEUTRAL or word in SAME or word in DETERMINERS or word in _NAMES_TOO
+    return word in NEUTRAL or word in SAME or word in DETERMINERS or word in NAMES_TOO
 
 
 def _parted(word: str) -> Iterator[str]:
@@ -123,7 +115,7 @@ def _parted(word: str) -> Iterator[str]:
     yield word
 
 
-def _words(bare: str, quotes: list[str]) -> Iterator[Word]:
+def _words(bare: str, quotes: list[str], *, literal: bool) -> Iterator[Word]:
     after, begins = "", False
     for match in re.finditer(r"\0(\d+)\0|" + _TOKEN.pattern, bare):
         token = match[0]
@@ -139,7 +131,7 @@ def _words(bare: str, quotes: list[str]) -> Iterator[Word]:
                 yield Word(after)
             after = token
             continue
-        yield Word(_plain(token), after, begins)
+        yield Word(token if literal else _plain(token), after, begins)
         after, begins = "", token in DETERMINERS
     if after:
         yield Word(after)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from sluice.contracts.routing import Price
 from sluice.contracts.routing import Rates as Dollars
-from sluice_gateway.domain.tokens import TokenDetails
+from sluice_gateway.tokens import TokenDetails
 
 _PER = 1e6
 NEVER = 1 << 62  # longer than any prompt
@@ -13,7 +13,7 @@ NEVER = 1 << 62  # longer than any prompt
 class Rates(NamedTuple):
     """Dollars for one token of prompt and answer; `differences` is what each special kind costs more or less.
 
-    The order of `differences` is that of `TokenDetails`.
+    The order of `differences` is that of `TokenDetails`; the last is what an hour in a cache costs more than its usual time.
     """
 
     input: float
@@ -23,12 +23,12 @@ class Rates(NamedTuple):
     @property
     def dearest_input(self) -> float:
         """The most that a token of a prompt can cost."""
-        return self.input + max(0.0, *self.differences[:4])
+        return self.input + max(0.0, *self.differences[:4], self.differences[1] + self.differences[6])
 
     @property
     def dearest_output(self) -> float:
         """The most that a token of an answer can cost."""
-        return self.output + max(0.0, *self.differences[4:])
+        return self.output + max(0.0, *self.differences[4:6])
 
 
 class Card(NamedTuple):
@@ -63,12 +63,14 @@ def rates_of(price: Dollars) -> Rates:
     """Return rates for one token; a kind without a price of its own costs what its side of the request costs."""
     prompt = (price.cached_input, price.cache_write, price.audio_input, price.image_input)
     answer = (price.reasoning, price.audio_output)
+    written = price.input if price.cache_write is None else price.cache_write
     return Rates(
         price.input / _PER,
         price.output / _PER,
         (
             *(0.0 if own is None else (own - price.input) / _PER for own in prompt),
             *(0.0 if own is None else (own - price.output) / _PER for own in answer),
+            0.0 if price.cache_write_1h is None else (price.cache_write_1h - written) / _PER,
         ),
     )
 

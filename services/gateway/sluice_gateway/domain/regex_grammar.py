@@ -6,7 +6,7 @@ https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md
 import re
 from collections.abc import Callable, Sequence
 from re import _constants as sre  # type: ignore[attr-defined] # the parser's own names; there are no others
-from re import _parser  # type: ignore[attr-defined]
+from re import _parser  # type: ignore[attr-defined] # not in the stubs of Python's library either
 from typing import Any
 
 _MOST_REPEATS = 1000

@@ -21,6 +21,10 @@ _IDS = {
     "file_search_call": "fs",
 }
 _ROOM_FOR_AN_ITEM = 16  # bytes of an item that are no text
+ENDED = frozenset({"completed", "incomplete"})
+"""What a response is when it has been answered; only those go on."""
+UNFINISHED = frozenset({"queued", "in_progress"})
+"""What one in the background is before."""
 
 
 class StoredResponse(NamedTuple):
@@ -48,6 +52,11 @@ class StoredResponse(NamedTuple):
     def size(self) -> int:
         """How many characters it takes."""
         return len(self.input) + len(self.response)
+
+    @property
+    def status(self) -> str:
+        """What has become of it."""
+        return str(orjson.loads(self.response).get("status"))
 
 
 ROW = StoredResponse._fields[: StoredResponse._fields.index("prolonged")]

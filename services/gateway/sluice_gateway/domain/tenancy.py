@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, TypeVar
 from sluice.contracts.base import Request
 from sluice.contracts.gateway import Limits
 from sluice.contracts.sampling import SamplingPolicy
-from sluice.contracts.tenancy import Organization, Team
+from sluice.contracts.tenancy import Organization, OrganizationLimits, Team
 from sluice_gateway.domain.keys import StoredKey
-from sluice_gateway.domain.limits import NO_LIMITS
+from sluice_gateway.domain.limits import NO_LIMITS, NO_ORGANIZATION_LIMITS
 
 _WITHOUT_NULL = frozenset({"name", "disabled", "role", "metadata", "tags"})
 Stored = TypeVar("Stored", "StoredOrganization", "StoredTeam", StoredKey)
@@ -33,7 +33,7 @@ class StoredOrganization:
     default_model: str | None = None
     policy: str | None = None
     tags: tuple[str, ...] = ()
-    limits: Limits = NO_LIMITS
+    limits: OrganizationLimits = NO_ORGANIZATION_LIMITS
     metadata: dict[str, str] = field(default_factory=dict)
     deleted_at: int | None = None
 
@@ -135,5 +135,5 @@ def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict
 
 def _limited(before: Limits, change: Limits | None) -> Limits:
     if change is None:
-        return NO_LIMITS
+        return type(before)()
     return before.model_copy(update={name: getattr(change, name) for name in change.model_fields_set})

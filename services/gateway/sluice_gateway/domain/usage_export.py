@@ -22,7 +22,7 @@ def lines(records: Sequence[UsageRecord], kind: ExportFormat) -> bytes:
     """Return records, one a line."""
     if kind == "jsonl":
         return b"".join(record.model_dump_json(exclude={"v", "id", "object"}).encode() + b"\n" for record in records)
-    return _lines([[_cell(getattr(record, name)) for name in COLUMNS] for record in records])
+    return _lines([[_cell(name, getattr(record, name)) for name in COLUMNS] for record in records])
 
 
 def _lines(rows: list[list[object]]) -> bytes:
@@ -31,10 +31,10 @@ def _lines(rows: list[list[object]]) -> bytes:
     return out.getvalue().encode()
 
 
-def _cell(value: object) -> object:
+def _cell(name: str, value: object) -> object:
     # A text that a spreadsheet would read as a formula gets an apostrophe (OWASP, "CSV Injection").
     if isinstance(value, tuple):
-        value = " ".join(map(str, value))
+        value = ("," if name == "tags" else " ").join(map(str, value))  # a tag may have blanks in it, and no comma
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str) and value.startswith(_FORMULA):

@@ -9,7 +9,7 @@ from itertools import chain, compress
 from typing import Any, Self, get_args
 
 from sluice.contracts.usage import UsageRecorded, UsageStatus
-from sluice_gateway.domain.tokens import TokenDetails
+from sluice_gateway.tokens import TokenDetails
 
 FIELDS = tuple(name for name in UsageRecorded.model_fields if name != "v")
 _DEFAULTS = {name: field.default for name, field in UsageRecorded.model_fields.items() if not field.is_required()}
@@ -27,7 +27,7 @@ _PLAIN = {
     name: _KINDS[field.annotation] for name, field in UsageRecorded.model_fields.items() if field.annotation in _KINDS
 }
 _STATUSES = frozenset(get_args(UsageStatus))
-_DETAILS = tuple(f"{kind}_tokens" for kind in TokenDetails._fields)
+_DETAILS = tuple(f"{kind}_tokens" for kind in TokenDetails._fields if kind != "cache_write_1h")
 _LENGTHS = {
     "event_id": 64,
     "request_id": 64,

@@ -14,7 +14,9 @@ from sluice.errors import SluiceError
 from sluice_gateway.adapters.form import read_upload
 from sluice_gateway.domain.file_errors import FileTooLarge
 from sluice_gateway.domain.files import Content, Span, new_file, wanted_span
+from sluice_gateway.domain.quotas import Expected, StorageFull, check_file
 from sluice_gateway.files.store import FileStore, Removing
+from sluice_gateway.quota_store import Held
 
 _log = logging.getLogger(__name__)
 _FORM_OVERHEAD = 64 * 1024
@@ -27,6 +29,19 @@ class Opened(NamedTuple):
     size: int
     span: Span | None
     chunks: AsyncIterator[bytes]
+
+
+class Making(NamedTuple):
+    """A file that is being written: its id, where its content goes, and what its tenant had before, if its quota bounds it."""
+
+    id: str
+    writer: BlobWriter
+    held: Held | None
+
+    def check(self, size: int) -> None:
+        """Raise StorageFull if there is no room for a file of so many bytes."""
+        if self.held is not None:
+            check_file(size, self.held.file_bytes, self.held.quotas)
 
 
 class StoresOfFiles(Protocol):
@@ -62,35 +77,58 @@ class Shelf:
             FormUnreadable: the form is broken or incomplete.
             UnknownPurpose: files of that purpose are not taken.
             FileTooLarge: the file is over the limit; the rest of it is not read.
+            StorageFull: the tenant's files have no room for it; the rest of it is not read.
         """
         if length is not None and length > self.max_bytes + _FORM_OVERHEAD:
             raise self._too_large()
-        async with self.making(tenant, key_id) as (file_id, writer):
+        said = length or 0
+        expected = Expected(max(0, said - _FORM_OVERHEAD), min(said, self.max_bytes))
+        async with self.making(tenant, key_id, expected) as making:
+            file_id, writer, _ = making
 
             async def write(data: bytes) -> None:
-                if writer.size + len(data) > self.max_bytes:
+                size = writer.size + len(data)
+                if size > self.max_bytes:
                     raise self._too_large()
+                making.check(size)
                 await writer.write(data)
 
             form = await read_upload(content_type, body, write)
             content = Content(writer.size, writer.sha256)
             file = new_file(file_id, form.filename, form.fields, content, self.clock.now(), self.batch_keep_s)
-        await self.store.finish(file)
+        await self.show(tenant, file)
         return file
 
     @asynccontextmanager
-    async def making(self, tenant: str, key_id: str) -> AsyncIterator[tuple[str, BlobWriter]]:
-        """Open a new file for writing: its id, and where its content goes. It is seen once the store has finished it.
+    async def making(self, tenant: str, key_id: str, expected: Expected | None = None) -> AsyncIterator[Making]:
+        """Open a new file for writing. It is seen once the store has finished it.
 
-        When the block raises nothing of it stays, also if this process is killed in it: the sweep then clears up.
+        With `expected` the tenant's quota bounds it, and so much of that is held meanwhile. When the block raises nothing of it stays,
+        also if this process is killed in it: the sweep then clears up.
+
+        Raises:
+            StorageFull: the tenant's files have no room for it.
         """
         file_id = self.new_id("file")
-        await self.store.begin(file_id, tenant, key_id, self.clock.now())
+        held = await self.store.begin(file_id, tenant, key_id, self.clock.now(), expected)
         try:
             async with self.blobs.create(file_id) as writer:
-                yield file_id, writer
+                yield Making(file_id, writer, held)
         except BaseException:
             await asyncio.shield(self.store.forget(file_id))
+            raise
+
+    async def show(self, tenant: str, file: FileObject) -> None:
+        """Show a file whose content is stored; what cannot be kept is removed.
+
+        Raises:
+            FileNotFound: the upload took so long that it was given up.
+            StorageFull: the tenant's files have no room for it any more.
+        """
+        try:
+            await self.store.finish(tenant, file)
+        except StorageFull:
+            await self._clear(Removing(file.id, tenant, in_stores=False))
             raise
 
     async def open(self, tenant: str, file_id: str, wanted: str | None) -> Opened:

@@ -11,7 +11,9 @@ from sluice_gateway.batches.tables import BatchRow
 from sluice_gateway.domain.batches import ENDED
 from sluice_gateway.domain.file_errors import FileInUse, FileNotFound
 from sluice_gateway.domain.files import PageOfFiles
+from sluice_gateway.domain.quotas import Expected, check_file
 from sluice_gateway.files.tables import FileRow
+from sluice_gateway.quota_store import Held, QuotaStore
 
 _UNFINISHED_AFTER_S = 24 * 3600
 
@@ -27,12 +29,26 @@ class Removing(NamedTuple):
 class FileStore:
     """Records of files; every method raises DependencyUnavailable when the database is away."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, quotas: QuotaStore) -> None:
         self._database = database
+        self._quotas = quotas
 
-    async def begin(self, file_id: str, tenant: str, key_id: str, now: float) -> None:
-        """Note a file whose content is about to come; nobody sees it before it is finished."""
+    async def begin(
+        self, file_id: str, tenant: str, key_id: str, now: float, expected: Expected | None = None
+    ) -> Held | None:
+        """Note a file whose content is about to come, and return what its tenant had before; nobody sees it before it is finished.
+
+        What it is expected to have is held of the tenant's quota meanwhile; without that the quota does not bound it.
+
+        Raises:
+            StorageFull: there is no room for so much.
+        """
         async with self._database.write() as session:
+            held, holds = None, 0
+            if expected is not None:
+                held = await self._quotas.hold(session, tenant)
+                check_file(expected.least, held.file_bytes, held.quotas)
+                holds = min(expected.most, held.quotas.file_bytes - held.file_bytes)
             session.add(
                 FileRow(
                     id=file_id,
@@ -41,19 +57,25 @@ class FileStore:
                     state="uploading",
                     filename="",
                     purpose="",
-                    bytes=0,
+                    bytes=holds,
                     sha256="",
                     created_at=int(now),
                 )
             )
+            return held
 
-    async def finish(self, file: FileObject) -> None:
+    async def finish(self, tenant: str, file: FileObject) -> None:
         """Show a file whose content is stored.
 
         Raises:
             FileNotFound: the upload took so long that it was given up.
+            StorageFull: it became longer than what was held for it, and there is no room any more.
         """
         async with self._database.write() as session:
+            held = await self._quotas.hold(session, tenant)
+            row = await session.get(FileRow, file.id)
+            if row is not None and file.bytes > row.bytes:
+                check_file(file.bytes, held.file_bytes - row.bytes, held.quotas)
             await finish_file(session, file)
 
     async def get(self, tenant: str, file_id: str) -> FileObject:

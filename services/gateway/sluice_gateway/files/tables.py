@@ -10,13 +10,15 @@ class FileRow(Base):
     """A file; its content is the blob of the same name.
 
     `state`: `uploading` (its content is still coming), `ready`, or `removing` (its content is to be removed, then the row). So
-    no content is ever without a row, and whatever a crash cuts off is cleared by the next sweep. `in_stores` says that the retrieval
+    no content is ever without a row, and whatever a crash cuts off is cleared by the next sweep. While it is uploading `bytes` are those that
+    are held of its tenant's quota. `in_stores` says that the retrieval
     service has looked at it, so that vector stores may hold its text.
     """
 
     __tablename__ = "files"
     __table_args__ = (
         Index("ix_files_tenant", "tenant", "id"),
+        Index("ix_files_tenant_bytes", "tenant", "state", "bytes"),
         Index("ix_files_state", "state", "created_at"),
         Index("ix_files_expires_at", "expires_at"),
     )

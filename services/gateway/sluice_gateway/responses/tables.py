@@ -1,6 +1,6 @@
 """The tables of kept responses and conversations."""
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sluice_gateway.tables import Base
@@ -27,6 +27,30 @@ class ResponseRow(Base):
     size: Mapped[int] = mapped_column(Integer)
     input: Mapped[str] = mapped_column(Text)
     response: Mapped[str] = mapped_column(Text)
+
+
+class BackgroundRow(Base):
+    """A response in the background that has no answer yet; it goes when the response has one, or is deleted.
+
+    `look_at` is when a worker may look at it: for one in work it is the end of its worker's lease. `attempts` counts workers that
+    were lost over it. `body` and `headers` are what is asked, as JSON.
+    """
+
+    __tablename__ = "background_responses"
+    __table_args__ = (
+        Index("ix_background_responses_look_at", "look_at"),
+        Index("ix_background_responses_tenant", "tenant"),
+        Index("ix_background_responses_lease_owner", "lease_owner"),
+    )
+
+    id: Mapped[str] = mapped_column(String(64), ForeignKey("responses.id", ondelete="CASCADE"), primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(63))
+    body: Mapped[str] = mapped_column(Text)
+    headers: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[float] = mapped_column(Float(53))
+    attempts: Mapped[int] = mapped_column(Integer)
+    lease_owner: Mapped[str | None] = mapped_column(String(64))
+    look_at: Mapped[float] = mapped_column(Float(53))
 
 
 class ConversationRow(Base):

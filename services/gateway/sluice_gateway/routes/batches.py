@@ -26,14 +26,16 @@ Repetition = Annotated[
 ]
 
 
-@router.post("", summary="Make a batch", responses=public_errors(422))
+@router.post("", summary="Make a batch", responses=public_errors(403, 422, 429))
 async def create_batch(
     body: BatchCreate, key: KeyDep, deps: DepsDep, response: Response, repetition: Repetition = None
 ) -> Batch:
     """Have the requests of a file answered when there is room, with the rights and limits of this API key."""
     now = deps.clock.now()
     owner = OnBehalf(key.tenant, key.key_id)
-    stored = await deps.batches.add(new_id("batch"), owner, body, repetition, now, now + deps.settings.batch_resend_s)
+    look_at = now + deps.settings.batch_resend_s
+    with deps.batch_metrics.refusals():
+        stored = await deps.batches.add(new_id("batch"), owner, body, repetition, now, look_at)
     if stored.replayed:
         response.headers["idempotent-replayed"] = "true"
         return stored.batch

@@ -14,6 +14,7 @@ _MEANINGS = {
     415: "The body's media type is not read here",
     416: "The range lies outside the file",
     422: "A value is not acceptable",
+    429: "A limit is reached",
     503: "Something that the request needs is away",
 }
 

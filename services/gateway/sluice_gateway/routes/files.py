@@ -81,18 +81,19 @@ def _read_for(deps: DepsDep, token: str) -> Reader | None:
 FileReaderDep = Annotated[Reader, Depends(require_file_reader)]
 
 
-@router.post("", summary="Upload a file", openapi_extra=_FORM, responses=public_errors(400, 413, 415))
+@router.post("", summary="Upload a file", openapi_extra=_FORM, responses=public_errors(400, 403, 413, 415))
 async def create_file(request: Request, key: KeyDep, deps: DepsDep) -> FileObject:
     """Store a file; it is stored for good when the answer comes. The form's fields may stand in any order."""
     length = request.headers.get("content-length", "")
     try:
-        file = await deps.files.receive(
-            key.tenant,
-            key.key_id,
-            request.headers.get("content-type", ""),
-            int(length) if length.isdigit() else None,
-            request.stream(),
-        )
+        with deps.batch_metrics.refusals():
+            file = await deps.files.receive(
+                key.tenant,
+                key.key_id,
+                request.headers.get("content-type", ""),
+                int(length) if length.isdigit() else None,
+                request.stream(),
+            )
     except ClientDisconnect as exc:
         raise FormUnreadable("The upload was cut off.") from exc
     deps.batch_metrics.uploaded_bytes.inc(file.bytes)

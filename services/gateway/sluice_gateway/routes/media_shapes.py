@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from sluice_gateway.dataplane.body import SluiceOptions
+from sluice_gateway.dataplane.extension import SluiceOptions
 from sluice_gateway.routes.open_shapes import Open
 
 

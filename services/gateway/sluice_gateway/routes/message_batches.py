@@ -34,6 +34,7 @@ from sluice_gateway.domain.file_errors import BatchNotEnded, BatchNotFound, File
 from sluice_gateway.domain.files import BATCH_INPUT, Content, new_file
 from sluice_gateway.domain.message_batches import MESSAGES, PATH, first_mistake, input_lines, result_of, shown
 from sluice_gateway.domain.ports import KeyRecord
+from sluice_gateway.domain.quotas import Expected, QuotaReached
 from sluice_gateway.routes.admin import PathId
 from sluice_gateway.routes.batches import wake
 from sluice_gateway.routes.public import converted, key_of
@@ -50,6 +51,7 @@ _MEANINGS = {
     404: "There is no such batch of this tenant",
     409: "Its state does not allow this",
     413: "Over the size limit",
+    429: "A limit is reached",
     503: "Something that the request needs is away",
 }
 _BODY: dict[str, Any] = {
@@ -126,11 +128,16 @@ async def create_message_batch(request: Request, key: KeyDep, deps: DepsDep) -> 
     mistake = first_mistake(lines, deps.settings.batch_max_requests, deps.settings.max_body_bytes)
     if mistake is not None:
         raise InvalidRequest(mistake, code="invalid_value")
-    file_id = await _keep(deps, key, lines)
     now, owner = deps.clock.now(), OnBehalf(key.tenant, key.key_id)
-    asked = BatchCreate(input_file_id=file_id, endpoint=MESSAGES)
     look_at = now + deps.settings.batch_resend_s
-    stored = await deps.batches.add(new_id("msgbatch"), owner, asked, None, now, look_at, total=len(lines))
+    with deps.batch_metrics.refusals():
+        file_id = await _keep(deps, key, lines)
+        asked = BatchCreate(input_file_id=file_id, endpoint=MESSAGES)
+        try:
+            stored = await deps.batches.add(new_id("msgbatch"), owner, asked, None, now, look_at, total=len(lines))
+        except QuotaReached:
+            await deps.files.remove(key.tenant, file_id)
+            raise
     deps.batch_metrics.created.inc()
     await wake(deps, key.tenant, stored.batch.id)
     return shown(stored.batch)
@@ -217,12 +224,14 @@ async def _found(deps: Deps, key: KeyRecord, batch_id: str) -> Any:
 
 
 async def _keep(deps: Deps, key: KeyRecord, lines: list[bytes]) -> str:
-    async with deps.files.making(key.tenant, key.key_id) as (file_id, writer):
-        await writer.write(b"".join(lines))
-    content, name = Content(writer.size, writer.sha256), "message_batch.jsonl"
+    content = b"".join(lines)
+    expected = Expected(len(content), len(content))
+    async with deps.files.making(key.tenant, key.key_id, expected) as (file_id, writer, _):
+        await writer.write(content)
+    stored, name = Content(writer.size, writer.sha256), "message_batch.jsonl"
     keep_s = deps.settings.batch_keep_s
-    file = new_file(file_id, name, {"purpose": BATCH_INPUT}, content, deps.clock.now(), keep_s)
-    await deps.files.store.finish(file)
+    file = new_file(file_id, name, {"purpose": BATCH_INPUT}, stored, deps.clock.now(), keep_s)
+    await deps.files.show(key.tenant, file)
     return file_id
 
 

@@ -21,17 +21,11 @@ from sluice_gateway.dataplane.errors import ApiError, Gone, InvalidRequest, wron
 from sluice_gateway.dataplane.stages.admit import read_body
 from sluice_gateway.dataplane.wants import prompt_subject
 from sluice_gateway.domain.prompts import rendered, request_of
+from sluice_gateway.routes.chat_shapes import ChatMessage, CompletionReply, Generation
+from sluice_gateway.routes.handing_on import with_body, with_path, without_id
 from sluice_gateway.routes.public import key_of
 from sluice_gateway.routes.public import rendered as rendered_error
-from sluice_gateway.routes.request_path import (
-    ERRORS,
-    STREAM,
-    ChatMessage,
-    CompletionReply,
-    Generation,
-    answered_before,
-    api_key,
-)
+from sluice_gateway.routes.request_path import ERRORS, STREAM, answered_before, api_key
 from sluice_gateway.wiring import Deps
 
 _CHAT = "/v1/chat/completions"
@@ -51,9 +45,9 @@ class AskPrompt:
             return
         except Gone:
             return
-        await deps.data_plane(
-            _as_chat(scope, len(body), version), _with_body(body, receive), _marked(send, scope, version)
-        )
+        asked_with = scope["path_params"]["name"], version
+        chat = {**with_path(scope, _CHAT, len(body)), "sluice_prompt": asked_with}
+        await deps.data_plane(chat, with_body(body, receive), _marked(send, scope, version))
 
 
 async def _filled(deps: Deps, scope: Scope, receive: Receive) -> tuple[bytes, int]:
@@ -94,38 +88,12 @@ def _use(said: Any) -> PromptUse:
         raise InvalidRequest(first.sentence, param=first.field, code="invalid_value") from exc
 
 
-def _as_chat(scope: Scope, length: int, version: int) -> Scope:
-    dropped = (b"content-length", b"transfer-encoding", b"x-request-id")
-    headers = [
-        *((name, value) for name, value in scope["headers"] if name not in dropped),
-        (b"content-length", b"%d" % length),
-        (b"x-request-id", scope["sluice_request_id"].encode()),
-    ]
-    asked_with = scope["path_params"]["name"], version
-    return {**scope, "path": _CHAT, "raw_path": _CHAT.encode(), "headers": headers, "sluice_prompt": asked_with}
-
-
-def _with_body(body: bytes, receive: Receive) -> Receive:
-    given = False
-
-    async def following() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return following
-
-
 def _marked(send: Send, scope: Scope, version: int) -> Send:
     mark = (b"x-sluice-prompt", f"{scope['path_params']['name']}; version={version}".encode())
 
     async def marked(message: Message) -> None:
         if message["type"] == "http.response.start":
-            # the frame around this says the request's id
-            rest = [one for one in message.get("headers", ()) if one[0] != b"x-request-id"]
-            message = {**message, "headers": [*rest, mark]}
+            message = {**message, "headers": [*without_id(message.get("headers", ())), mark]}
         await send(message)
 
     return marked

@@ -157,10 +157,11 @@ async def lint_stored_prompt(
 async def compare_prompt_versions(
     name: Name, query: Annotated[ComparisonQuery, Query()], key: KeyDep, deps: DepsDep
 ) -> PromptUsage:
-    """Return requests, tokens, cost and times of each version, newest first; without `from` of the last 30 days."""
-    await deps.prompts.get(key.tenant, name)
+    """Return requests, tokens, cost and times of each version, newest first; without `from` of the last 30 days, and none of before the prompt was made."""
+    made = await deps.prompts.get(key.tenant, name)
     until = deps.clock.now() if query.until is None else query.until
-    since = max(0.0, until - _USUAL_S) if query.since is None else query.since
+    # What is older is of a deleted prompt that had the name.
+    since = max(made.created_at, until - _USUAL_S) if query.since is None else query.since
     found = await deps.prompt_usage.versions(key.tenant, name, since, until, query.limit)
     told = await deps.prompt_feedback.of(key.tenant, name, since, until)
     return PromptUsage(

@@ -87,6 +87,12 @@ def rendered(exc: ApiError | SluiceError | RequestValidationError | HTTPExceptio
     return Response(error.body(), error.status, dict(getattr(exc, "headers", None) or {}), "application/json")
 
 
+def _mistake_in(path: str) -> str:
+    if path.startswith("/v1/v1/"):
+        return ": it has /v1 twice. End the base URL before it, since Anthropic's clients add it themselves."
+    return ": leave out the slash at its end." if path.endswith("/") else "."
+
+
 def converted(exc: SluiceError | RequestValidationError | HTTPException, path: str = "") -> PublicError:
     """Return what the public API says of an error."""
     if isinstance(exc, RequestValidationError):
@@ -98,7 +104,7 @@ def converted(exc: SluiceError | RequestValidationError | HTTPException, path: s
     if isinstance(exc, HTTPException):
         code = {404: "not_found", 405: "method_not_allowed"}.get(exc.status_code, "http_error")
         sentence = {
-            404: "There is nothing at this path. The API reference lists what the gateway answers.",
+            404: f"There is nothing at this path{_mistake_in(path)} The API reference lists what the gateway answers.",
             405: "This path has another method. The API reference lists it.",
         }.get(exc.status_code, f"{exc.detail}.")
         return PublicError(exc.status_code, sentence, type_of(exc.status_code), None, code)

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from sluice_gateway.dataplane.body import SluiceOptions
+from sluice_gateway.dataplane.extension import SluiceOptions
 from sluice_gateway.routes.open_shapes import Open
 
 
@@ -15,6 +15,9 @@ class ResponsesRequest(Open):
     input: str | list[dict[str, Any]] | None = None
     previous_response_id: str | None = Field(None, description="id of a kept response, whose conversation goes on")
     store: bool | None = Field(None, description="whether the response is kept; true by default")
+    background: bool = Field(
+        False, description="whether the response is only begun, as `queued`, and read later by its id; it is kept then"
+    )
     instructions: str | None = None
     stream: bool = False
     tools: list[dict[str, Any]] | None = None
@@ -29,6 +32,26 @@ class ResponseReply(Open):
     object: Literal["response"]
     model: str
     status: str
+    output: list[dict[str, Any]]
+    usage: dict[str, Any] | None = None
+
+
+class CompactRequest(Open):
+    """A conversation that is to become shorter."""
+
+    model: str = Field(description="the model that writes the summary; of any provider")
+    input: str | list[dict[str, Any]] | None = None
+    previous_response_id: str | None = Field(None, description="id of a kept response, whose conversation is meant")
+    instructions: str | None = None
+    sluice: SluiceOptions | None = None
+
+
+class CompactedReply(Open):
+    """The user's messages, and after them a `compaction` item: the summary of all else, which this gateway alone can read."""
+
+    id: str
+    object: Literal["response.compaction"]
+    created_at: int
     output: list[dict[str, Any]]
     usage: dict[str, Any] | None = None
 

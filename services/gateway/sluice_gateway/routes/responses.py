@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from sluice.contracts.base import Request
@@ -14,7 +15,7 @@ from sluice.contracts.responses import ItemPage, ResponseDeleted, ResponsesDelet
 from sluice.errors import DependencyUnavailable, Forbidden, Unauthorized, problem_responses
 from sluice_gateway.dataplane.errors import wrong_value
 from sluice_gateway.domain.errors import FilterMissing, NotCancellable, ResponseNotFound
-from sluice_gateway.domain.responses import ResponseFilter, StoredResponse, page_of, shown
+from sluice_gateway.domain.responses import UNFINISHED, ResponseFilter, StoredResponse, page_of, shown
 from sluice_gateway.routes.admin import OperatorsTrailDep, PathId
 from sluice_gateway.routes.described import public_errors
 from sluice_gateway.routes.public import KeyDep, PublicRoute
@@ -40,6 +41,7 @@ _EVENT: dict[str, Any] = {
     "description": "One server-sent event of the stream; `data` is JSON",
     "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
 }
+_STREAM = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "x-accel-buffering": "no"}
 _EVENTS: dict[str, Any] = {"content": {"text/event-stream": {"schema": _EVENT}}}
 
 
@@ -58,12 +60,15 @@ async def get_response(
     include: Include = None,
     include_obfuscation: bool | None = None,
 ) -> Response:
-    """Return a response as it was answered; with `stream` as its events, after the one with the number `starting_after`."""
-    kept = (await _one(deps, key.tenant, response_id)).response
+    """Return a response as it was answered, or how far one in the background is; with `stream` as its events, after the one with the number
+    `starting_after`: those of one in the background come as it goes on."""
+    kept = await _one(deps, key.tenant, response_id)
     if not stream:
-        return Response(kept, media_type="application/json")
-    events = stream_of(orjson.loads(kept), -1 if starting_after is None else starting_after)
-    return Response(events, media_type="text/event-stream; charset=utf-8", headers={"cache-control": "no-cache"})
+        return Response(kept.response, media_type="application/json")
+    after = -1 if starting_after is None else starting_after
+    if deps.follower is None or kept.status not in UNFINISHED:
+        return Response(stream_of(orjson.loads(kept.response), after), headers=_STREAM)
+    return StreamingResponse(deps.follower.events(key.tenant, response_id, after), headers=_STREAM)
 
 
 @router.delete("/{response_id}", summary="Delete a kept response", responses=public_errors(404))
@@ -101,10 +106,20 @@ async def list_input_items(
     )
 
 
-@router.post("/{response_id}/cancel", summary="Cancel a response", responses=public_errors(400, 404))
-async def cancel_response(response_id: PathId, key: KeyDep, deps: DepsDep) -> ResponseReply:
-    """Refuse: only responses in the background can be cancelled, and this gateway has none."""
-    await _one(deps, key.tenant, response_id)
+@router.post(
+    "/{response_id}/cancel",
+    summary="Cancel a response",
+    response_model=ResponseReply,
+    responses=public_errors(400, 404),
+)
+async def cancel_response(response_id: PathId, key: KeyDep, deps: DepsDep) -> Response:
+    """End a response in the background that has no answer yet, and return it; one that has ended is returned as it is."""
+    kept = (await _one(deps, key.tenant, response_id)).response
+    if orjson.loads(kept).get("background") is True:
+        found = await deps.background.cancel(key.tenant, response_id, deps.clock.now())
+        if found is None:
+            raise _unknown(response_id)
+        return Response(found, media_type="application/json")
     raise NotCancellable(
         "Only a response that was made with `background: true` can be cancelled. To stop one that is under way, close its connection."
     )

@@ -228,11 +228,24 @@ def _file_part(part: Json, where: str) -> Piece:
     )
 
 
+def _sound_part(part: Json, where: str) -> Piece:
+    at = f"{where}.input_audio"
+    sound = mapping(part.get("input_audio"), at)
+    url = f"data:audio/{named(sound, 'format', at)};base64,{named(sound, 'data', at)}"
+    return Document(media.read(url, f"{at}.data"), "sound", at, _cache(part))
+
+
 def _unknown_part(part: Json, where: str) -> Piece:
     raise Untranslatable(f"{where}.type", f'"{part.get("type")}" has no counterpart on this model.')
 
 
-_PARTS = {"text": _text_part, "image_url": _image_part, "file": _file_part, "refusal": _refusal_part}
+_PARTS = {
+    "text": _text_part,
+    "image_url": _image_part,
+    "file": _file_part,
+    "input_audio": _sound_part,
+    "refusal": _refusal_part,
+}
 
 
 def _thoughts(value: object, where: str) -> list[Thought]:

@@ -77,9 +77,3 @@ def _written(vector: list[float]) -> str:
         return b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
     except OverflowError as exc:
         raise BadAnswer("a number that no 32-bit float holds") from exc
-
-
-def tokens_of(found: Json, name: str) -> int | None:
-    """Return a count of tokens, None where there is none."""
-    count = found.get(name)
-    return count if type(count) is int and count >= 0 else None

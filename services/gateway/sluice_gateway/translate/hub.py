@@ -9,6 +9,7 @@ signature it is, and `id` when it belongs to one tool call.
 import hashlib
 import re
 
+from sluice_gateway.tokens import TokenDetails, count_of, counts_of
 from sluice_gateway.translate.shapes import Asked, FinishReason, Json, Usage
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -53,6 +54,7 @@ def answer(asked: Asked, choices: list[Json], usage: Usage | None) -> Json:
 
 def usage_json(usage: Usage) -> Json:
     """Return token counts in OpenAI's shape."""
+    rare = {name: getattr(usage, name) for name in ("cache_write_1h_tokens", "audio_tokens", "image_tokens")}
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
@@ -60,6 +62,7 @@ def usage_json(usage: Usage) -> Json:
         "prompt_tokens_details": {
             "cached_tokens": usage.cached_tokens,
             "cache_write_tokens": usage.cache_write_tokens,
+            **{name: number for name, number in rare.items() if number},
         },
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
@@ -74,15 +77,19 @@ def read_cost(found: Json) -> Json:
 def read_usage(found: Json) -> Usage | None:
     """Return the token counts of an answer or chunk, None if it has none that make sense."""
     usage = found.get("usage")
-    if type(usage) is not dict or type(usage.get("prompt_tokens")) is not int:
+    counts = counts_of(usage) if type(usage) is dict else None
+    if counts is None:
         return None
-    prompt, completion = details(usage, "prompt_tokens_details"), details(usage, "completion_tokens_details")
+    kinds = counts.details or TokenDetails()
     return Usage(
-        count(usage, "prompt_tokens"),
-        count(usage, "completion_tokens"),
-        count(prompt, "cached_tokens"),
-        count(prompt, "cache_write_tokens"),
-        count(completion, "reasoning_tokens"),
+        counts.prompt,
+        counts.completion,
+        kinds.cached,
+        kinds.cache_write,
+        kinds.reasoning,
+        kinds.cache_write_1h,
+        kinds.audio_input,
+        kinds.image_input,
     )
 
 
@@ -94,8 +101,7 @@ def details(found: Json, name: str) -> Json:
 
 def count(found: Json, name: str) -> int:
     """Return a count, 0 when it is missing or no count."""
-    value = found.get(name)
-    return value if type(value) is int and value > 0 else 0
+    return count_of(found.get(name)) or 0
 
 
 def is_chunk(found: Json) -> bool:

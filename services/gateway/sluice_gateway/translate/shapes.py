@@ -22,7 +22,8 @@ class UpstreamRequest(NamedTuple):
 class Usage(NamedTuple):
     """Token counts as a provider reported them.
 
-    `prompt_tokens` holds the cached ones and those written to a cache, `completion_tokens` holds the reasoning ones.
+    `prompt_tokens` holds the cached ones and those written to a cache, `completion_tokens` holds the reasoning ones, and
+    `cache_write_tokens` holds those that are kept for an hour. Tokens of sound and images are the prompt's.
     """
 
     prompt_tokens: int = 0
@@ -30,6 +31,9 @@ class Usage(NamedTuple):
     cached_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    audio_tokens: int = 0
+    image_tokens: int = 0
 
 
 class Refusal(NamedTuple):

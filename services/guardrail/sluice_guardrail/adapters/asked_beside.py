@@ -18,6 +18,11 @@ _SETTINGS: dict[JudgeTask, str] = {
 _JUDGE = "SLUICE_GUARDRAIL_JUDGE_URL and _JUDGE_MODEL"
 
 
+def settings_of(task: JudgeTask) -> str:
+    """Return the settings that say who answers such questions."""
+    return _SETTINGS.get(task, _JUDGE)
+
+
 class Asks(Protocol):
     """A model behind HTTP."""
 
@@ -62,4 +67,4 @@ class AskedBeside:
 
 
 def _nobody(task: JudgeTask) -> Sequence[Finding]:
-    raise NoJudge(f"A policy has `{task}` and nobody is set up to answer it: set {_SETTINGS.get(task, _JUDGE)}.")
+    raise NoJudge(f"A policy has `{task}` and nobody is set up to answer it: set {settings_of(task)}.")

@@ -26,14 +26,13 @@ from sluice_guardrail.domain.detectors import DETECTORS, Checkpoint, PiiKind, fi
 from sluice_guardrail.domain.errors import AmbiguousText
 from sluice_guardrail.domain.findings import Finding, merge_overlaps
 from sluice_guardrail.domain.folding import Folded, fold, unescaped
-from sluice_guardrail.domain.injection import Heads, find_hidden, score_injection
+from sluice_guardrail.domain.injection import ORDERS, Heads, find_hidden, score_injection
 from sluice_guardrail.domain.issues import ISSUES, SYSTEM_ROLES, UNANSWERED_ROLES
 from sluice_guardrail.domain.leaks import find_leaks
 from sluice_guardrail.domain.masking import Masks
 from sluice_guardrail.domain.names import PERSON, find_people
 from sluice_guardrail.domain.ngrams import grams
 from sluice_guardrail.domain.output_filter import UNSAFE_KINDS, find_output_marks
-from sluice_guardrail.domain.phrases import PHRASES
 from sluice_guardrail.domain.planted import PLANTED
 from sluice_guardrail.domain.policy import (
     DEFINITION_ROLE,
@@ -363,7 +362,7 @@ def _injection(folded: Folded, rules: InjectionRules, heads: Heads | None, role:
     # What is a wish and no order may stand in a document by the thousand: there the head for documents judges alone.
     # A definition is made of orders: there phrases judge, and those of planted orders besides.
     head = None if heads is None or foreign or defines or not rules.classifier else heads.prompts
-    result = score_injection(folded, head, (PHRASES, PLANTED) if defines else (PHRASES,))
+    result = score_injection(folded, head, (*ORDERS, PLANTED) if defines else ORDERS)
     if result.score <= rules.threshold:
         return decided
     # The segment's score decided; each span carries it, so that a reader sees what was compared with the threshold.

@@ -66,6 +66,11 @@ def british_driver(number: str) -> bool:
     return number[0].isalpha() and (1 <= month <= 12 or 51 <= month <= 62) and 1 <= int(number[8:10]) <= 31
 
 
+def british_insured(number: str) -> bool:
+    """Say whether a National Insurance number begins with letters that are given out (HMRC, NIM39110)."""
+    return number[:2] not in ("BG", "GB", "NK", "KN", "TN", "NT", "ZZ")
+
+
 def us_itin(number: str) -> bool:
     """Say whether the middle of an Individual Taxpayer Identification Number is one that the IRS gives out."""
     group = int(digits_text(number)[3:5])

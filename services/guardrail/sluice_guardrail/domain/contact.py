@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 import phonenumbers
 
 from sluice_guardrail.domain.findings import Finding, ascii_word
+from sluice_guardrail.domain.headings import heading_of
 
 _LETTERS = "A-Za-z\u00c0-\u024f\u0370-\u052f"  # Latin, Greek, Cyrillic; scripts without spaces would swallow prose
 _LOCAL_MAX = 64  # RFC 5321, section 4.5.3.1.1
@@ -13,18 +14,29 @@ _LOCAL = re.compile(rf"[{_LETTERS}0-9.!#$%&'*+/=?^_`{{|}}~-]+")
 _DOMAIN = re.compile(
     rf"(?:[{_LETTERS}0-9](?:[{_LETTERS}0-9-]{{0,61}}[{_LETTERS}0-9])?\.){{1,8}}(?:xn--[a-z0-9-]{{2,59}}|[{_LETTERS}]{{2,24}})",
 )
+_AT = re.compile(r"@|%40|&#(?:64|[xX]40);")
+_PICTURE = re.compile(
+    r"[0-9](?:\.[0-9])?x\.(?:png|jpe?g|gif|webp|svg|avif)\Z", re.IGNORECASE
+)  # for finer screens: `icon@2x.png`
 _LEADING_NOISE = ".'`*/=|{}!#$%&?^~"
+# What stands before an address in a link or a setting, and is no part of it; of `bounce=ada=example.org@list.example` all is.
+_NAMED = re.compile(
+    r".*[?&][\w.-]{1,30}=(?=[^=]*\Z)"
+    r"|(?:.*[/?&])?(?:(?:(?:user[_-]?)?e?-?mail(?:[_-]?address)?|user(?:name)?|login|to|from|cc|bcc|reply-?to)=(?=[^=]*\Z))?",
+    re.IGNORECASE,
+)
 
 _PHONE = re.compile(r"[+(]{0,2}[0-9]{1,5}\)?(?:[ .\-/]{0,2}\(?[0-9]{1,5}\)?){1,7}")
 _GROUP = re.compile(r"[0-9]+")
-_DATE = re.compile(r"(?:\d{1,2}[./-]\d{1,2}[./-]\d{4}|\d{4}[./-]\d{1,2}[./-]\d{1,2})")
-_CUE = re.compile(
-    r"(?:\btel|phone|mobile|\bcell|\bcall|\bfax|whatsapp|\bsms\b|\btext me|\bring\b|telefon|\bhandy|m[oó]vil|tel[eé]fono|portable)"
-    r"[^\d\n]{0,20}\Z",
-    re.IGNORECASE,
+_DATE = re.compile(
+    r"(?:\d{1,2}[./-]\d{1,2}[./-]\d{4}|\d{4}[./-]\d{1,2}[./-]\d{1,2}|(?:19|20)\d{2} ?[-/] ?(?:19|20)\d{2})"
 )
+_BOOK = re.compile(r"\bISBN[- ]?(?:1[03])?:? {0,2}\Z", re.IGNORECASE)
+_CUE_WORD = r"(?:\btel|phone|mobile|\bcell|\bcall(?!_| ?(?:id|cent(?:er|re)|stack|sites?)\b)|\bfax|whatsapp|\bsms\b|\btext me|\bring\b(?! buffer)|telefon|\bhandy|m[oó]vil|tel[eé]fono|portable|\bcontact(?: (?:no|number|nr)\b)?)"
+_CUE = re.compile(_CUE_WORD + r"[^\d\n]{0,20}(?:\n[^\w\n]{0,6})?\Z", re.IGNORECASE)
+_HEADING = re.compile(_CUE_WORD, re.IGNORECASE)
 _EXTENSION = re.compile(r"[ ,;]{0,2}(?:x|ext\.?|extension)[ .:]{0,2}[0-9]{1,6}(?![0-9A-Za-z_])", re.IGNORECASE)
-_CUE_REACH = 36
+_CUE_REACH = 44
 _NATIONAL_DIGITS = (9, 12)
 _CUED_DIGITS = (7, 15)
 _INTERNATIONAL_DIGITS = (8, 15)
@@ -33,18 +45,23 @@ MAX_PHONE_CHECKS = 300
 
 
 def find_emails(text: str) -> Iterator[Finding]:
-    """Yield e-mail addresses, also international ones: work is bounded for each `@`."""
-    at = text.find("@")
+    """Yield e-mail addresses, also international ones and those in links (`%40`): work is bounded for each `@`."""
     floor = 0
-    while at != -1:
+    for sign in _AT.finditer(text):
+        at = sign.start()
+        if at < floor:
+            continue
         local = _LOCAL.match(text[max(floor, at - _LOCAL_MAX) : at][::-1])  # read backwards from the sign
-        domain = _DOMAIN.match(text, at + 1)
-        if local is not None and domain is not None:
-            start = at - len(local.group().rstrip(_LEADING_NOISE))
-            if start < at and text[at - 1] != ".":
-                yield Finding("pii", "email", "email", start, domain.end(), 0.95)
-                floor = domain.end()
-        at = text.find("@", max(at + 1, floor))
+        domain = _DOMAIN.match(text, sign.end())
+        if local is None or domain is None or text[at - 1] == "." or _PICTURE.match(domain.group()):
+            continue
+        written = local.group()[::-1].lstrip(_LEADING_NOISE)
+        name = _NAMED.sub("", written, count=1).lstrip(_LEADING_NOISE)
+        if name and not (
+            name == "git" and text[domain.end() : domain.end() + 1] in (":", "/")
+        ):  # where a repository is
+            yield Finding("pii", "email", "email", at - len(name), domain.end(), 0.95)
+            floor = domain.end()
 
 
 def find_phones(text: str, regions: Sequence[str]) -> Iterator[Finding]:
@@ -59,7 +76,11 @@ def find_phones(text: str, regions: Sequence[str]) -> Iterator[Finding]:
     while match is not None:
         resume = match.end()
         long_enough = match.end() - match.start() >= _CUED_DIGITS[0] and not _DATE.fullmatch(match.group())
-        if long_enough and (match.start() == 0 or not ascii_word(text[match.start() - 1])):
+        if (
+            long_enough
+            and _BOOK.search(text, max(0, match.start() - 12), match.start()) is None
+            and (match.start() == 0 or not ascii_word(text[match.start() - 1]))
+        ):
             resume = yield from _phones_in(text, match.start(), match.end(), numbering)
         match = _PHONE.search(text, resume)
 
@@ -69,7 +90,7 @@ def _phones_in(text: str, floor: int, stop: int, numbering: "_NumberingPlans") -
     groups = [(found.start(), found.end()) for found in _GROUP.finditer(text, floor, stop)]
     # A run that is as long as runs can be may end inside a number: its second half is read again.
     count = len(groups) if len(groups) < _MAX_GROUPS else _MAX_GROUPS // 2
-    cued = _CUE.search(text, max(0, floor - _CUE_REACH), floor) is not None
+    cued = _CUE.search(text, max(0, floor - _CUE_REACH), floor) is not None or _is_headed(text, floor)
     first = 0
     while first < count:
         taken = 0
@@ -83,6 +104,11 @@ def _phones_in(text: str, floor: int, stop: int, numbering: "_NumberingPlans") -
             break  # an international number that is none is not a national one either
         first += taken or 1
     return groups[max(first, 1) - 1][1]
+
+
+def _is_headed(text: str, at: int) -> bool:
+    heading = heading_of(text, at)
+    return bool(heading) and _HEADING.search(heading) is not None
 
 
 def _national_shape(text: str, groups: Sequence[tuple[int, int]]) -> bool:
@@ -134,6 +160,8 @@ def _shaped(text: str, start: int, end: int, groups: Sequence[tuple[int, int]], 
         return False
     lengths = [stop - begin for begin, stop in groups]
     digits = sum(lengths)
+    if not cued and text[start - 1 : start] == "-" and text[max(0, start - 2) : start - 1].isalpha():
+        return False  # the end of an identifier, such as `INV-050-12-3456`
     if text[start] == "+" or text[start : start + 2] == "00":
         return _INTERNATIONAL_DIGITS[0] <= digits <= _INTERNATIONAL_DIGITS[1] + 2
     if not _CUED_DIGITS[0] <= digits <= _CUED_DIGITS[1] or _DATE.match(text, start, end):

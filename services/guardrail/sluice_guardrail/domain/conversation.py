@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.folding import Folded
 from sluice_guardrail.domain.injection import score_injection
-from sluice_guardrail.domain.ngrams import LinearHead
+from sluice_guardrail.domain.second import Cascade
 
 OVER_TURNS = "over_turns"
 MAX_CHARACTERS = 4000
@@ -25,7 +25,7 @@ class Part(NamedTuple):
     finding: Finding
 
 
-def find_over_turns(turns: Sequence[str], threshold: float, head: LinearHead | None) -> Iterator[Part]:
+def find_over_turns(turns: Sequence[str], threshold: float, head: Cascade | None) -> Iterator[Part]:
     """Yield the parts of an attack that reaches over several of the folded `turns`, of which the last `MAX_CHARACTERS` are read."""
     read = _last(turns)
     if len(read) < 2:

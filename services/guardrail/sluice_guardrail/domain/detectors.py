@@ -1,17 +1,18 @@
 """The list of all detectors of personal data and secrets, and one scan with those that a policy asks for."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, get_args
 
 from sluice_guardrail.domain.contact import find_emails, find_phones
-from sluice_guardrail.domain.credentials import ASSIGNED, FORMATS, find_secrets
+from sluice_guardrail.domain.credentials import ASSIGNED, find_secrets
 from sluice_guardrail.domain.financial import find_cards, find_crypto_addresses, find_ibans
 from sluice_guardrail.domain.findings import Finding, merge_overlaps
 from sluice_guardrail.domain.gates import Gates
 from sluice_guardrail.domain.identifiers import find_ip_addresses, find_mac_addresses, find_ssns
 from sluice_guardrail.domain.national import FORMATS as NUMBERS
 from sluice_guardrail.domain.national import NumberFormat, find_numbers
+from sluice_guardrail.domain.token_formats import TOKEN_FORMATS
 
 PiiKind = Literal[
     "email",
@@ -80,22 +81,26 @@ DETECTORS: Mapping[PiiKind, Detector] = {
     "phone": find_phones,
 }
 
+# Programs name things by UUIDs, in which all kinds of numbers occur by chance.
+_UUIDS = "uuids"
+_UUID = re.compile(r"\b[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}\b")
 _HEX_PAIR = "[0-9A-Fa-f]{2}"
 # What must occur for a detector to find anything; each is a plain over-estimate of the detector's own patterns.
 _GATES = Gates(
     {
-        "secret": "|".join(sorted({re.escape(token.needle) for token in FORMATS}))
-        + r"|eyJ|PRIVATE KEY|://[^\s/]*@|(?i:bearer|aws)|"
+        "secret": "|".join(sorted({token.gate for token in TOKEN_FORMATS}))
+        + r"|eyJ|PRIVATE KEY|PuTTY-User-Key|://[^\s/]*@|(?i:bearer|aws|basic\s|curl\s)|"
         + ASSIGNED,
-        "email": "@",
-        "credit_card": r"[0-9](?:[ \-.]?[0-9]){12}",
-        "iban": r"[A-Za-z]{2}[0-9]{2}[ -]?[A-Za-z0-9]{2}",
-        "us_ssn": r"[0-9]{3}[- ][0-9]{2}[- ][0-9]{4}|[0-9]{9}",
+        "email": "@|%40|&#64;|&#[xX]40;",
+        "credit_card": r"[0-9](?:[ \-.]?[0-9]){12}|[0-9]{4}[ \t\n\-_/.>#*|\x{2022}]{1,14}[0-9]{4}",
+        "iban": r"[A-Za-z]{2}[0-9]{2}[ .-]{0,2}[A-Za-z0-9]{2}",
+        "us_ssn": r"[0-9]{3}[-. ][0-9]{2}[-. ][0-9]{4}|[0-9]{9}",
         **{kind: "|".join(one.gate for one in NUMBERS if one.kind == kind) for kind in _NATIONAL},
         "ip_address": r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|::|(?::[0-9A-Fa-f]{1,4}){7}",
         "mac_address": rf"(?:{_HEX_PAIR}[:-]){{5}}|(?:[0-9A-Fa-f]{{4}}\.){{2}}[0-9A-Fa-f]{{4}}",
         "crypto_address": r"[13][1-9A-HJ-NP-Za-km-z]{25}|bc1|BC1",
         "phone": r"[0-9](?:[ .\-/()]{0,4}[0-9]){6}",
+        _UUIDS: "-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-",
     }
 )
 
@@ -109,19 +114,22 @@ def find_personal_data(
     """
     found: list[Finding] = []
     opened = _GATES.opened_by(text)
+    plain = _blanked(text, (match.span() for match in _UUID.finditer(text))) if _UUIDS in opened else text
     for kind in DETECTORS:
         if kind in kinds and kind in opened:
             checkpoint()
+            readable = text if kind == "secret" else plain
             # Numbers of other kinds look like telephone numbers, so phones (last) see the text without them.
-            readable = _blanked(text, found) if kind == "phone" and found else text
+            if kind == "phone" and found:
+                readable = _blanked(plain, [(finding.start, finding.end) for finding in merge_overlaps(found)])
             found.extend(DETECTORS[kind](readable, regions))
     return merge_overlaps(found)
 
 
-def _blanked(text: str, found: Sequence[Finding]) -> str:
+def _blanked(text: str, spans: Iterable[tuple[int, int]]) -> str:
     parts: list[str] = []
     end = 0
-    for finding in merge_overlaps(found):
-        parts += (text[end : finding.start], "\0" * (finding.end - finding.start))
-        end = finding.end
+    for start, stop in spans:
+        parts += (text[end:start], "\0" * (stop - start))
+        end = stop
     return "".join((*parts, text[end:]))

@@ -9,10 +9,17 @@ from sluice_guardrail.domain.findings import Finding, ascii_word, stands_alone
 _CARD_RUN = re.compile(r"[0-9](?:[ \-.]?[0-9]){12,}")
 _GROUP = re.compile(r"[0-9]+")
 _CARD_GROUP_MIN = 3
+_ROW = 8  # more groups of four digits in a row than that are a row of numbers
+_UNEVEN = 6
+_GAP = r"[ \t]{0,3}(?:[-_/.\u2022]|\n[>#*| ]{0,6})?[ \t]{0,3}"
+_SPREAD = re.compile(
+    rf"[0-9]{{4}}(?:(?:{_GAP}[0-9]{{4}}){{3}}|{_GAP}[0-9]{{6}}{_GAP}[0-9]{{5}})"
+)  # a card whose groups stand apart
+_GROUP_BEFORE, _GROUP_AFTER = re.compile(rf"[0-9]{_GAP}\Z"), re.compile(rf"{_GAP}[0-9]{{4}}(?![0-9])")
 _CARD_DIGITS = (13, 19)
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
-_IBAN_CHECK = re.compile(r"[0-9]{2}(?=[ -]?[A-Za-z0-9]{2})")  # the two letters stand before: digits are rarer
+_IBAN_CHECK = re.compile(r"[0-9]{2}(?=[ .-]{0,2}[A-Za-z0-9]{2})")  # the two letters stand before: digits are rarer
 # Length of an IBAN by country: the SWIFT IBAN registry.
 _IBAN_LENGTHS = {
     country: int(length)
@@ -41,7 +48,33 @@ def find_cards(text: str) -> Iterator[Finding]:
     for run in _CARD_RUN.finditer(text):
         if not _free(text, run.start(), run.end()):
             continue
-        yield from _cards_in(_units(text, run.start(), run.end()))
+        units = _units(text, run.start(), run.end())
+        if len(units) <= _ROW or any(len(digits) != 4 for _, _, digits in units):
+            yield from (card for card in _cards_in(units) if _is_even(text, card))
+        elif len(units) % 4 == 0:
+            cards = [card for first in range(0, len(units), 4) for card in _cards_in(units[first : first + 4])]
+            yield from cards if len(cards) * 8 >= len(units) else ()
+    yield from _spread_cards(text)
+
+
+def _is_even(text: str, card: Finding) -> bool:
+    # Many groups of different lengths are a row of small numbers, and no card.
+    lengths = [found.end() - found.start() for found in _GROUP.finditer(text, card.start, card.end)]
+    return len(lengths) < _UNEVEN or len(set(lengths[:-1])) == 1
+
+
+def _spread_cards(text: str) -> Iterator[Finding]:
+    # Groups with wide spaces or signs between them, or wrapped at the end of a line; a table of such numbers goes on before or behind them.
+    for match in _SPREAD.finditer(text):
+        start, end = match.span()
+        written = match.group()
+        if not _free(text, start, end) or written.count("\n") > 1 or _CARD_RUN.fullmatch(written):
+            continue
+        if _GROUP_BEFORE.search(text, max(0, start - 14), start) or _GROUP_AFTER.match(text, end):
+            continue
+        digits = "".join(_GROUP.findall(written))
+        if len(digits) in _network_lengths(digits) and luhn_valid(digits):
+            yield Finding("pii", "credit_card", "credit_card", start, end, 0.95)
 
 
 def _units(text: str, start: int, stop: int) -> list[tuple[int, int, str]]:
@@ -79,7 +112,7 @@ def _cards_in(groups: Sequence[tuple[int, int, str]]) -> Iterator[Finding]:
 def _free(text: str, start: int, end: int) -> bool:
     before = text[start - 1] if start else " "
     after = text[end] if end < len(text) else " "
-    return not ascii_word(before) and not ascii_word(after)
+    return not (before.isascii() and before.isalnum()) and not (after.isascii() and after.isalnum())
 
 
 def _network_lengths(digits: str) -> tuple[int, ...]:
@@ -122,14 +155,18 @@ def find_ibans(text: str) -> Iterator[Finding]:
 
 def _after_characters(text: str, start: int, count: int) -> int | None:
     position = start
+    between = ""
     while position < len(text):
         char = text[position]
         if char.isascii() and char.isalnum():
+            between = ""
             count -= 1
             if count == 0:
                 end = position + 1
                 return end if end == len(text) or not ascii_word(text[end]) else None
-        elif char not in " -" or text[position - 1] in " -":
+        elif char in " .-\n" and len(between) < 2:
+            between += char
+        else:
             return None
         position += 1
     return None
@@ -137,7 +174,7 @@ def _after_characters(text: str, start: int, count: int) -> int | None:
 
 def iban_valid(written: str) -> bool:
     """Say whether an IBAN, as written, has the right check digits."""
-    plain = written.replace(" ", "").replace("-", "").upper()
+    plain = "".join(char for char in written if char.isalnum()).upper()
     moved = plain[4:] + plain[:4]
     return int("".join(str(int(char, 36)) for char in moved)) % 97 == 1
 

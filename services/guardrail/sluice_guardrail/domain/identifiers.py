@@ -5,18 +5,27 @@ from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from sluice_guardrail.domain.findings import Finding, ascii_word, number_alone, stands_alone
+from sluice_guardrail.domain.headings import heading_of
 
-_SSN = re.compile(r"([0-9]{3})([- ])([0-9]{2})\2([0-9]{4})")
+_SSN = re.compile(r"([0-9]{3})([-. ])([0-9]{2})\2([0-9]{4})")
 _SSN_PLAIN = re.compile(r"[0-9]{9}")
-_SSN_CUE = re.compile(r"(?:\bssn\b|social security)[^\d\n]{0,24}\Z", re.IGNORECASE)
+_SSN_NAME = r"(?:(?<![^\W_])ssn(?![^\W_])|(?<=(?-i:[a-z]))(?-i:SSN|Ssn)|social[ _-]?security)"
+_SSN_HEADING = re.compile(_SSN_NAME, re.IGNORECASE)
+_SSN_CUE = re.compile(rf"{_SSN_NAME}[^\d\n]{{0,24}}(?:\n[^\w\n]{{0,6}})?\Z", re.IGNORECASE)
 _SSN_CUE_REACH = 48
-_SSN_WORDS = re.compile(r"[sS](?:[sS][nN]|[oO][cC][iI][aA][lL] [sS][eE][cC])")
+_SSN_WORDS = re.compile(r"[sS](?:[sS][nN]|[oO][cC][iI][aA][lL][ _-]?[sS][eE][cC])")
+_PART_OF_A_NAME = re.compile(r"[^\W\d_]-\Z")
 
 _IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _IPV6_RUN = re.compile(r":[0-9A-Fa-f:.]{1,64}")  # from the first colon on; the first group stands before it
 _IPV6_MAX = 45
+_NET_SIZE = re.compile(r"/([0-9]{1,2})(?![0-9])")
 _HEX = frozenset("0123456789abcdefABCDEF")
-_VERSION_CUE = re.compile(r"\b(?:version|release|build|ver|v)[ .:]{0,2}\Z", re.IGNORECASE)
+_VERSION_CUE = re.compile(
+    r"\b(?:version|release|build|ver|v|section|chapter|clause|paragraph|annex|appendix|oid)[ .:]{0,2}\Z|\u00a7 ?\Z",
+    re.IGNORECASE,
+)
+_PRODUCT = re.compile(r"(?<![\w./-])[A-Z][A-Za-z]{1,30}/\Z")  # Chrome/120.0.0.0, as browsers call themselves
 
 _MAC_CORE = re.compile(r"[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]")
 _MAC = re.compile(r"[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}")
@@ -26,15 +35,28 @@ _MAC_DOTTED = re.compile(r"[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}")
 def find_ssns(text: str) -> Iterator[Finding]:
     """Yield US social security numbers in ranges that were ever issued (area not 000, 666 or 900–999)."""
     for match in _SSN.finditer(text):
-        if _issued(match.group(1), match.group(3), match.group(4)) and number_alone(text, match.start(), match.end()):
-            yield Finding("pii", "us_ssn", "us_ssn", match.start(), match.end(), 0.9)
+        start, end = match.span()
+        if not (_issued(match.group(1), match.group(3), match.group(4)) and number_alone(text, start, end)):
+            continue
+        # With points, or as the end of an identifier (`INV-123-45-6789`), it may as well be something else.
+        doubtful = match.group(2) == "." or _PART_OF_A_NAME.search(text, max(0, start - 2), start)
+        if not doubtful or _is_named_ssn(text, start):
+            yield Finding("pii", "us_ssn", "us_ssn", start, end, 0.9)
     if _SSN_WORDS.search(text) is None:
         return
     for match in _SSN_PLAIN.finditer(text):
         digits = match.group()
-        cued = _SSN_CUE.search(text, max(0, match.start() - _SSN_CUE_REACH), match.start())
-        if cued and _issued(digits[:3], digits[3:5], digits[5:]) and number_alone(text, match.start(), match.end()):
+        if (
+            _is_named_ssn(text, match.start())
+            and _issued(digits[:3], digits[3:5], digits[5:])
+            and number_alone(text, match.start(), match.end())
+        ):
             yield Finding("pii", "us_ssn", "us_ssn", match.start(), match.end(), 0.85)
+
+
+def _is_named_ssn(text: str, start: int) -> bool:
+    cue = _SSN_CUE.search(text, max(0, start - _SSN_CUE_REACH), start)
+    return cue is not None or _SSN_HEADING.search(heading_of(text, start)) is not None
 
 
 def _issued(area: str, group: str, serial: str) -> bool:
@@ -55,12 +77,22 @@ def _ipv4(text: str) -> Iterator[Finding]:
             continue
         if _VERSION_CUE.search(text, max(0, match.start() - 12), match.start()):
             continue
+        if match.group().endswith(".0.0") and _PRODUCT.search(text, max(0, match.start() - 33), match.start()):
+            continue
         try:
             address = IPv4Address(match.group())
         except AddressValueError:
             continue
+        if _is_a_net(text, match.end(), address):
+            continue
         if not (address.is_loopback or address.is_unspecified or int(address) >> 24 == 255):
             yield Finding("pii", "ip_address", "ip_address", match.start(), match.end(), 0.85)
+
+
+def _is_a_net(text: str, end: int, address: IPv4Address) -> bool:
+    # `10.0.0.0/8` is a range, and no machine's address.
+    size = _NET_SIZE.match(text, end)
+    return size is not None and int(size.group(1)) <= 30 and int(address) & ((1 << 32 - int(size.group(1))) - 1) == 0
 
 
 def _ipv6(text: str) -> Iterator[Finding]:

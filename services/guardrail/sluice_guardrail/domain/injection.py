@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from sluice_guardrail.domain.disguises import Reading, readings
 from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.folding import Folded
+from sluice_guardrail.domain.foreign_phrases import FOREIGN
 from sluice_guardrail.domain.hidden import OUT_OF_PLACE, HiddenHead, find_hidden_orders
-from sluice_guardrail.domain.ngrams import Grams, LinearHead, grams
+from sluice_guardrail.domain.ngrams import Grams, grams
 from sluice_guardrail.domain.phrases import PHRASES, Phrases, Rule
+from sluice_guardrail.domain.second import Cascade
 from sluice_guardrail.domain.skeleton import lowered, skeleton
 
 _REACH = 160
@@ -42,7 +44,12 @@ _ABOUT = re.compile(
 _EXAMPLE_LEAD = re.compile(
     r"(?:\blike|\bsuch as|\be\.g\.?,?|\bfor example,?|\bphrases?|\bcalled|\bas in|\bwords|\bsays?|\bsaying|\bsaid)[\s:]{0,3}[\"'`“]?\s*\Z"
 )
-_QUOTES = {'"': '"', "“": "”", "`": "`", "«": "»", "'": "'"}
+_QUOTES = {'"': '"', "“": "”", "`": "`", "«": "»", "「": "」", "『": "』", "'": "'"}
+# The like in Chinese, Japanese, Korean, Russian, Arabic and Hindi.
+_ABOUT_ABROAD = re.compile(
+    "意思|含义|攻击|注入|短语|这句|這句|例如|比如|翻译|翻譯|检测|过滤|意味|攻撃|フレーズ|という文|翻訳|検出|例え|뜻|의미|공격|문구|문장|번역|탐지|означает|значит|пример|атак|фраз|перевед|перевод|обнаруж"
+    "|معنى|تعني|يعني|مثال|هجوم|عبارة|ترجم|मतलब|अर्थ|उदाहरण|हमल|वाक्य|अनुवाद"
+)
 _OWN_WORDS = re.compile(
     r"\b(?:i (?:said|told you|gave|sent|wrote|mentioned|posted|described|asked)|my (?:previous|earlier|last|prior|above|initial|original|first))\b"
 )
@@ -64,7 +71,9 @@ _NEGATION = 0.3
 _OWN_REQUEST = 0.6
 
 _DISGUISE_FACTOR = 0.95
+_READ_TWICE = 4  # of what disguises hide
 LEARNED = "learned"
+ORDERS = (PHRASES, FOREIGN)
 _WORTH_NAMING = 0.3
 
 
@@ -80,12 +89,12 @@ class InjectionResult:
 class Heads:
     """The trained heads: one for prompts, one for documents that nobody addressed to an assistant."""
 
-    prompts: LinearHead
+    prompts: Cascade
     documents: HiddenHead
 
 
 def score_injection(
-    folded: Folded, head: LinearHead | None = None, phrases: Sequence[Phrases] = (PHRASES,)
+    folded: Folded, head: Cascade | None = None, phrases: Sequence[Phrases] = ORDERS
 ) -> InjectionResult:
     """Return the score of a folded text; spans count its characters.
 
@@ -99,8 +108,12 @@ def score_injection(
         found.extend(_learned(head, text, plain))
     if plain != low:
         found.extend(_disguised(Reading(plain, 0, len(text), aligned=True), None, phrases))  # heads read the skeleton
+    quick = None if head is None else replace(head, reader=None)
+    # A text may hide many readings, and the encoder is slow.
+    number = 0
     for reading in readings(text):
-        found.extend(_disguised(reading, head, phrases))
+        found.extend(_disguised(reading, head if number < _READ_TWICE else quick, phrases))
+        number += not reading.by_phrases
     strongest: dict[str, float] = {}
     for finding in found:
         strongest[finding.kind] = max(strongest.get(finding.kind, 0.0), finding.score)
@@ -111,16 +124,16 @@ def score_injection(
     return InjectionResult(round(max(1.0 - doubt, learned), 4), tuple(found))
 
 
-def _learned(head: LinearHead, text: str, plain: str) -> Iterator[Finding]:
-    best = head.best(grams(text, plain))
+def _learned(head: Cascade, text: str, plain: str) -> Iterator[Finding]:
+    best = head.best(text, grams(text, plain))
     if best.score >= _WORTH_NAMING:
         yield Finding("injection", "prompt_injection", LEARNED, best.start, best.end, round(best.score, 4))
 
 
-def _disguised(reading: Reading, head: LinearHead | None, phrases: Sequence[Phrases]) -> Iterator[Finding]:
+def _disguised(reading: Reading, head: Cascade | None, phrases: Sequence[Phrases]) -> Iterator[Finding]:
     found = list(_find(lowered(reading.text), phrases))
-    # Mirrored plain text is no language: only phrases say something about it.
-    if head is not None and not reading.mirrored:
+    # Mirrored plain text is no language, and pieces in a row are no text: only phrases say something about them.
+    if head is not None and not reading.by_phrases:
         found.extend(_learned(head, reading.text, skeleton(reading.text)))
     for finding in found:
         start, end = reading.span(finding.start, finding.end)
@@ -190,7 +203,7 @@ def _mentioned(low: str, start: int, end: int, before: str) -> bool:
         if opening == closing and line_before.count(opening) % 2 == 0:
             continue  # the quotation before the phrase is closed
         around = line_before[:at] + " " + line_after[line_after.index(closing) + 1 :]
-        return _ABOUT.search(around) is not None or _ASKED.search(around) is not None
+        return any(each.search(around) is not None for each in (_ABOUT, _ASKED, _ABOUT_ABROAD))
     return False
 
 
@@ -199,7 +212,7 @@ def find_hidden(text: str, read: Grams, hidden: HiddenHead, threshold: float) ->
     yield from find_hidden_orders(text, read, hidden, threshold)
     for reading in readings(text):
         if (
-            not reading.mirrored
+            not reading.by_phrases
             and not reading.aligned
             and any(find_hidden_orders(reading.text, grams(reading.text), hidden, threshold))
         ):

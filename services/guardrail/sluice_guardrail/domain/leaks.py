@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from sluice_guardrail.domain.ciphers import LETTERS, shifted
 from sluice_guardrail.domain.disguises import readings
 from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.paraphrase import find_paraphrase
-from sluice_guardrail.domain.skeleton import lowered
+from sluice_guardrail.domain.skeleton import alike, lowered
 
 LEAK_WORDS = 14
 LEAK_LETTERS = 60
@@ -19,7 +20,7 @@ def find_leaks(text: str, system_texts: Sequence[str], canaries: Sequence[str]) 
     """Yield canaries, and runs of a system prompt, in a folded answer.
 
     A run is `LEAK_WORDS` words in a row, or `LEAK_LETTERS` and `_STRIDE` letters and digits, whatever stands between them. A
-    canary is compared by its letters and digits alone, so that spacing, dashes and capitals do not hide it.
+    canary is compared by its letters and digits alone, so that spacing, dashes and capitals do not hide it, nor digits in place of letters.
     """
     if not system_texts and not canaries:
         return
@@ -43,7 +44,9 @@ class _Known:
             self._words.update(hash(tuple(words[at : at + LEAK_WORDS])) for at in range(len(words) - LEAK_WORDS + 1))
             bare = _bare(system_text)[0]
             self._letters.update(bare[at : at + LEAK_LETTERS] for at in range(0, len(bare) - LEAK_LETTERS + 1, _STRIDE))
-        self._canaries = [_bare(canary)[0] for canary in canaries]
+        # A canary has no words by which a shifted alphabet could be told, so that it is looked for in all of them.
+        moved = (shifted(canary, by) for canary in canaries for by in range(LETTERS))
+        self._canaries = list(dict.fromkeys(_bare(one)[0] for one in moved))
 
     def found_in(self, text: str) -> Iterator[Finding]:
         """Yield what of it stands in a text."""
@@ -72,9 +75,9 @@ class _Known:
 
 
 def _bare(text: str) -> tuple[str, list[int]]:
-    """Return the letters and digits of a text in lower case, with their places."""
+    """Return the letters and digits of a text, in one form for those that look alike, with their places."""
     places = [at for at, char in enumerate(text) if char.isalnum()]
-    return lowered("".join(text[at] for at in places)), places
+    return alike("".join(text[at] for at in places)), places
 
 
 def _runs(hits: Iterator[int], size: int) -> Iterator[tuple[int, int]]:

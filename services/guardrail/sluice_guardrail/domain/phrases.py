@@ -422,14 +422,6 @@ RULES: tuple[Rule, ...] = (
         rf"[^\n]{{0,80}}?(?:<(?:img|svg|script|iframe|object|body)\b[^>\n]{{0,80}}?(?:\bon\w{{3,12}}\s?=|alert|fetch|console|https?:)|<a{_S}href=[\"']?javascript:|!?\[[^\]\n]{{0,40}}\]\(https?://[^)\s]{{1,80}}[?&]\w{{1,12}}=[\[{{<$])",
         0.75,
     ),
-    _rule(
-        "other_language",
-        "ignor;vergiss;missachte;oubli;olvid;dimentica;esqueç;desconsider",
-        r"\b(?:ignorier(?:e|en|t)|vergiss|vergesse|missachte|ignore[zr]?|oublie[zr]?|ignora|ignore|olvida|dimentica|esqueça|desconsidere)\s+"
-        r"(?:\w{1,12}\s+){0,4}?(?:anweisungen|instruktionen|regeln|vorgaben|instructions|consignes|règles|instrucciones|indicaciones|reglas|istruzioni|regole|instruções|regras)"
-        r"(?:\s+\w{1,14}){0,3}?\s*(?:vorherigen?|bisherigen?|oben|précédentes?|antérieures|anteriores|previas|precedenti|acima)?\b",
-        0.75,
-    ),
 )
 
 PHRASES = Phrases(RULES, NeedleGates(frozenset(needle for rule in RULES for group in rule.needles for needle in group)))

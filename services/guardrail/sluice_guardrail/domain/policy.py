@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
@@ -264,10 +264,31 @@ def _path(location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in location if part != "[key]") or "the file"
 
 
+_FORMS = {
+    "canaries": "must hold ten letters or digits at least",
+    "urls": "must be a host in small letters, such as example.com, without scheme, port and path",
+    "language": "must be a code of two letters, such as en (ISO 639-1)",
+    "phone_regions": "must be a country's code of two capitals, such as US (ISO 3166-1)",
+    "topics": "may have small letters, digits and _ in its name, 40 at most",
+    "policies": "may have letters, digits, _, . and - in its name, 100 at most",
+}
+
+
+def _form(location: tuple[int | str, ...]) -> str:
+    return next((_FORMS[str(part)] for part in reversed(location) if part in _FORMS), "is not written as it must be")
+
+
 def _reason(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         return "there is no such field"
-    if "[key]" in item["loc"]:
-        return f"no such kind; known are {', '.join(get_args(PiiKind) + get_args(MarkKind))}"
+    if item["input"] is None:
+        return "is empty: give it a value, or leave its name out too"
+    if "[key]" in item["loc"] and item["type"] == "literal_error":
+        known = str(item["ctx"]["expected"])
+        return f"no such name; known are {known.replace(' or ', ', ').replace(chr(39), '')}"
+    if item["type"] == "tuple_type":
+        return "must be a list"
+    if item["type"] == "string_pattern_mismatch":
+        return _form(item["loc"])
     message: str = item["msg"].removeprefix("Value error, ")
     return message[0].lower() + message[1:]

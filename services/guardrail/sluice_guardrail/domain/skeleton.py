@@ -13,6 +13,7 @@ _PAIRS = (
 )
 _LOOKALIKES = {ord(foreign): plain for pair in _PAIRS for foreign, plain in zip(*pair, strict=True)}
 _MEANT = str.maketrans("0134567$@€|!+98", "oieasgtsaeiitgb")
+_ALIKE = str.maketrans("013456798l", "oieasgtgbi")
 _MARK = re.compile(r"[0134567$@€|!+98]")
 # A word with a mark in it; possessive, so that a long word without one is read once.
 _WORD = re.compile(r"(?<!\S)[^\s0134567$@€|!+98]*+[0134567$@€|!+98]\S*+")
@@ -42,6 +43,13 @@ def skeleton(text: str) -> str:
     if _MARK.search(text) is not None:
         text = _WORD.sub(_meant, text)
     return lowered(text)
+
+
+def alike(text: str) -> str:
+    """Return the text in lower case with one form for letters and digits that look alike, to compare texts; each at its old place."""
+    if not text.isascii():
+        text = "".join(map(_plain, text))
+    return lowered(text).translate(_ALIKE)
 
 
 def _plain(char: str) -> str:

@@ -10,16 +10,15 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from sluice.machine_code import INT16, INT32, INT64, LANES, POINTER, SHORTS, CodeWriter, Compiled, compiled
+from sluice.machine_code import INT16, INT32, INT64, POINTER, CodeWriter, Compiled, Processor, compiled
 
 _ONE = 32_760
 """What stands for 1. Numbers of vectors of length 1, a little more by rounding, fit into sixteen bits then, and no sum of products leaves 32 (Cauchy and Schwarz)."""
-_STEP = 2 * LANES
 _BLOCK = 64
 
 
 Rows = NDArray[np.int16]
-"""Vectors as whole numbers, one in a row, rounded up to a multiple of sixteen numbers."""
+"""Vectors as whole numbers, one in a row, rounded up to whole registers."""
 
 
 class Near(NamedTuple):
@@ -43,11 +42,12 @@ class DocumentVectors:
     """
 
     def __init__(self, dimensions: int, most_bytes: int) -> None:
-        self._width = -(-dimensions // _STEP) * _STEP
+        lanes = Processor.here().lanes()
+        self._width = -(-dimensions // (2 * lanes)) * 2 * lanes
         self._most_bytes = most_bytes
         self._bytes = 0
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        self._code = _compiled_products()
+        self._code = _compiled_products(lanes)
         kinds = (*(ctypes.c_void_p,) * 2, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
         self._products: Callable[..., None] = ctypes.CFUNCTYPE(None, *kinds)(self._code.address("products"))
 
@@ -135,12 +135,12 @@ def _greatest(found: NDArray[np.int32], limit: int) -> NDArray[np.int64]:
     return best
 
 
-def _compiled_products() -> Compiled:
+def _compiled_products(lanes: int) -> Compiled:
     """Return `products(places, counts, documents, asked, width, found)`.
 
-    `places` are the addresses of each document's rows of shorts, `counts` how many it has, `asked` is a row, `width` a multiple of sixteen, `found` has room for one integer of 32 bits a row.
+    `places` are the addresses of each document's rows of shorts, `counts` how many it has, `asked` is a row, `width` a multiple of twice the lanes, `found` has room for one integer of 32 bits a row.
     """
-    code = CodeWriter()
+    code = CodeWriter(lanes)
     kinds = (POINTER, POINTER, INT64, POINTER, INT64, POINTER)
     with (
         code.function("products", *kinds, public=True) as (places, counts, documents, asked, width, found),
@@ -150,8 +150,8 @@ def _compiled_products() -> Compiled:
         first, count = document.carried[0], code.load(counts, INT64, document.at)
         with code.loop(count) as row:
             values = code.at(rows, INT16, code.mul(row.at, width))
-            with code.loop(width, _STEP, [code.no_integers()]) as part:
-                one, other = (code.load(base, INT16, part.at, SHORTS) for base in (asked, values))
+            with code.loop(width, 2 * lanes, [code.no_integers()]) as part:
+                one, other = (code.load(base, INT16, part.at, code.shorts_kind) for base in (asked, values))
                 part.following[0] = code.build.add(part.carried[0], code.pairs(one, other))
             code.store(code.whole_total(part.carried[0]), found, INT32, code.add(first, row.at))
         document.following[0] = code.add(first, count)

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from sluice.contracts.retrieval import DOCUMENT_SUFFIXES
 from sluice_retrieval.domain.documents import check_size
-from sluice_retrieval.domain.errors import DocumentTypeUnknown
+from sluice_retrieval.domain.errors import DocumentTooLarge, DocumentTypeUnknown
 from sluice_retrieval.domain.images import PictureReader
 
 
@@ -60,6 +60,14 @@ class Sizes(NamedTuple):
         """Raise `DocumentTooLarge` if a file of this name has too many bytes."""
         recorded = _BY_SUFFIX.get(PurePosixPath(filename.lower()).suffix) is FileFormat.RECORDING
         check_size(size, self.recording if recorded else self.other, "RECORDING" if recorded else "DOCUMENT")
+
+    def check_any(self, size: int) -> None:
+        """Raise `DocumentTooLarge` if a file has too many bytes whatever it is."""
+        if size > max(self):
+            raise DocumentTooLarge(
+                f"The file is too large: a recording may have {self.recording} bytes (SLUICE_RETRIEVAL_MAX_RECORDING_BYTES), "
+                f"any other {self.other} (SLUICE_RETRIEVAL_MAX_DOCUMENT_BYTES). Split it, or raise the limit."
+            )
 
 
 class Source(NamedTuple):

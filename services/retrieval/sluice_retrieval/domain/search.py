@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
@@ -137,7 +138,14 @@ async def _rankings(
         words = await asked_first
     finally:
         asked_first.cancel()  # nothing, if it is done
-    return {name: words[name] if name in words else meaning[name] for name in probes}
+    return {name: _settled(words[name] if name in words else meaning[name]) for name in probes}
+
+
+def _settled(ranking: list[Scored]) -> list[Scored]:
+    """Return a ranking in which passages of one score stand in the order of their documents: the engine has them in any order, another one after each start."""
+    if all(one.score != other.score for one, other in pairwise(ranking)):
+        return ranking
+    return sorted(ranking, key=lambda one: (-one.score, one.passage.document_id, one.passage.start))
 
 
 def joined(rankings: Sequence[Sequence[Hit]], weights: Sequence[float] | None = None) -> list[Hit]:

@@ -1,5 +1,6 @@
 """Documents of a vector store."""
 
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Annotated, Any
 
@@ -79,22 +80,24 @@ async def add_document(store_id: str, request: Request, caller: CallerDep, deps:
     """
     settings = deps.settings
     allowed = partial(deps.library.describes, caller.tenant, store_id)
-    reading = Reading(deps.sizes, deps.extractor, bool(settings.transcription_url), allowed)
-    body, sha256, picture, recording = await read_document(request, reading)
-    now = deps.clock.now()
-    document = Document(
-        id=new_id("doc"),
-        vector_store_id=store_id,
-        name=body.name,
-        media_type=body.media_type if picture is None else picture.media_type,
-        status="queued",
-        bytes=checked_bytes(body, settings.max_document_bytes, None if recording is None else len(recording.raw)),
-        sha256=sha256,
-        chunks=0,
-        created_at=int(now),
-        metadata=body.metadata,
-    )
-    await deps.library.add_document(caller.tenant, document, body.text, now + _GRACE_S, picture, recording)
+    async with AsyncExitStack() as held:
+        room = partial(held.enter_async_context, deps.room)
+        reading = Reading(deps.sizes, deps.extractor, bool(settings.transcription_url), allowed, room)
+        body, sha256, picture, recording = await read_document(request, reading)
+        now = deps.clock.now()
+        document = Document(
+            id=new_id("doc"),
+            vector_store_id=store_id,
+            name=body.name,
+            media_type=body.media_type if picture is None else picture.media_type,
+            status="queued",
+            bytes=checked_bytes(body, settings.max_document_bytes, None if recording is None else len(recording.raw)),
+            sha256=sha256,
+            chunks=0,
+            created_at=int(now),
+            metadata=body.metadata,
+        )
+        await deps.library.add_document(caller.tenant, document, body.text, now + _GRACE_S, picture, recording)
     deps.activity.touch(store_id, now)
     deps.sending.wake()
     deps.dispatch.tell(Waiting(caller.tenant, store_id, document.id))

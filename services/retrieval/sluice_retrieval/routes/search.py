@@ -20,7 +20,7 @@ from sluice.contracts.vector_files import TextPart
 from sluice.contracts.vector_ranking import VectorMetric
 from sluice.errors import DependencyUnavailable, Unauthorized, problem_responses
 from sluice_retrieval.domain.context import TIER_KEY, ContextShape, assemble, info_type
-from sluice_retrieval.domain.errors import RerankerNotConfigured, RewriterNotConfigured, StoreNotFound
+from sluice_retrieval.domain.errors import RerankerNotConfigured, RewriterNotConfigured, StoreExpired, StoreNotFound
 from sluice_retrieval.domain.library import DocumentDetails
 from sluice_retrieval.domain.memory_blocks import MemoryBlock, memory_block
 from sluice_retrieval.domain.metrics import METRICS, distance_of
@@ -81,18 +81,37 @@ async def context(body: ContextRequest, caller: CallerDep, deps: DepsDep) -> Con
     Documents whose metadata say `context_tier: essential` come first and are dropped last; then `task` (as without a word),
     `background` and `edge`.
     """
-    stores = await _sources(deps, caller.tenant, body)
-    version = await _version(deps, caller.tenant, stores, body) if stores else None
+    if body.missing_stores is None:
+        return await _context(deps, caller.tenant, body)
+    try:
+        return await _context(deps, caller.tenant, body)
+    except (StoreNotFound, StoreExpired):
+        return await _without_missing(deps, caller.tenant, body)
+
+
+async def _without_missing(deps: Deps, tenant: str, body: ContextRequest) -> ContextReply:
+    there = await deps.library.living(tenant, body.vector_store_ids, deps.clock.now())
+    left = tuple(one for one in body.vector_store_ids if one in there)
+    reply = ContextReply(text="", citations=())
+    if left or body.memory is not None:
+        reply = await _context(deps, tenant, body.model_copy(update={"vector_store_ids": left}))
+    missing = tuple(one for one in body.vector_store_ids if one not in there)
+    return reply.model_copy(update={"missing_store_ids": missing})
+
+
+async def _context(deps: Deps, tenant: str, body: ContextRequest) -> ContextReply:
+    stores = await _sources(deps, tenant, body)
+    version = await _version(deps, tenant, stores, body) if stores else None
     if version is not None:
         return ContextReply(text="", citations=(), version=version, unchanged=True)
     now = ""
     if stores != body.vector_store_ids:  # what is remembered counts too, as it was before it is looked for
-        scope = await deps.library.scope(caller.tenant, stores, None, deps.clock.now())
+        scope = await deps.library.scope(tenant, stores, None, deps.clock.now())
         now = version_of(scope.versions, deps.searched_by)
-    block = await _recalled(deps, caller.tenant, body) if now else MemoryBlock("", 0, ())
+    block = await _recalled(deps, tenant, body) if now else MemoryBlock("", 0, ())
     reply = ContextReply(text="", citations=())
     if body.vector_store_ids:
-        reply = await _evidence(deps, caller.tenant, body, block.tokens)
+        reply = await _evidence(deps, tenant, body, block.tokens)
     return reply.model_copy(
         update={
             "text": "\n\n".join(part for part in (reply.text, block.text) if part),

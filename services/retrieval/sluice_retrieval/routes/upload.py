@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from fastapi import Request
@@ -35,12 +36,16 @@ class Upload(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What files are read by; `allowed` tells whether a model may see and hear what is in the store, and `hears` whether one is there that hears."""
+    """What files are read by; `allowed` tells whether a model may see and hear what is in the store, and `hears` whether one is there that hears.
+
+    `room` waits until a recording may be taken into memory, which ends with the request.
+    """
 
     sizes: Sizes
     extractor: Extractor
     hears: bool
     allowed: Callable[[], Awaitable[bool]]
+    room: Callable[[], Awaitable[None]]
 
 
 async def read_document(request: Request, reading: Reading) -> Upload:
@@ -67,15 +72,15 @@ async def read_document(request: Request, reading: Reading) -> Upload:
 
 
 async def _read(request: Request, max_bytes: int) -> bytes:
-    counted = _Counted(request, max_bytes, _ESCAPED * max_bytes + _OVERHEAD)
+    counted = _Counted(request, partial(check_size, max_bytes=max_bytes), _ESCAPED * max_bytes + _OVERHEAD)
     return await Request(request.scope, counted.receive).body()
 
 
 class _Counted:
-    """Reads a request, and raises `DocumentTooLarge` with the first byte over a limit."""
+    """Reads a request, and with the first byte over a limit has `check` raise `DocumentTooLarge`."""
 
-    def __init__(self, request: Request, max_bytes: int, limit: int) -> None:
-        self._request, self._max_bytes, self._limit, self._size = request, max_bytes, limit, 0
+    def __init__(self, request: Request, check: Callable[[int], None], limit: int) -> None:
+        self._request, self._check, self._limit, self._size = request, check, limit, 0
         length = request.headers.get("content-length", "")
         self._promised = int(length) if length.isdigit() else 0
 
@@ -83,13 +88,12 @@ class _Counted:
         message = await self._request.receive() if self._promised <= self._limit else {}
         self._size += len(message.get("body", b""))
         if max(self._size, self._promised) > self._limit:
-            check_size(max(self._size, self._promised), self._max_bytes)
+            self._check(max(self._size, self._promised))
         return message
 
 
 async def _from_form(request: Request, reading: Reading) -> Upload:
-    longest = max(reading.sizes)
-    counted = _Counted(request, longest, longest + _OVERHEAD)
+    counted = _Counted(request, reading.sizes.check_any, max(reading.sizes) + _OVERHEAD)
     try:
         form: FormData = await Request(request.scope, counted.receive).form(max_files=1, max_fields=8)
     except (MultiPartException, KeyError) as exc:
@@ -112,6 +116,8 @@ async def _from_fields(form: FormData, reading: Reading) -> Upload:
         check_heard(hears=reading.hears, allowed=await reading.allowed())
     metadata = _metadata(form.get("metadata") or "{}")
     reading.sizes.check(file.size or 0, filename)
+    if file_format is FileFormat.RECORDING:
+        await reading.room()
     raw = await file.read()
     picture: Picture | None = None
     recording: Source | None = None

@@ -96,7 +96,7 @@ class IngestJobs:
                 f"Ingestion was begun {row.attempts} times in a row and got nowhere. Split the document and try again."
             )
             session.add(_removal(row))
-            forget(session, row.id)
+            _end_failed(session, row.id)
             return "spent"
         row.status, row.attempts, row.next_send_at = "processing", row.attempts + 1, until
         row.not_before = until + pause_s(row.attempts)  # if this run dies without a word
@@ -160,13 +160,13 @@ class IngestJobs:
         await self._database.transact(lambda session: _finish(session, done, now))
 
     async def fail(self, job: Job, error: str) -> None:
-        """Give the document up; its points are noted for removal."""
+        """Give the document up; its points are noted for removal, and older ones of its name that failed are gone."""
         async with self._database.write() as session:
             await session.execute(
                 update(DocumentRow).where(DocumentRow.id == job.document_id).values(status="failed", error=error)
             )
             session.add(_removal_of(job))
-            await session.run_sync(forget, job.document_id)
+            await session.run_sync(_end_failed, job.document_id)
 
     async def release(self, job: Job, next_send_at: float, why: str, *, counted: bool) -> None:
         """Put the document back in the queue, and note what it waits for."""
@@ -426,6 +426,14 @@ _OLDER = _older()
 def _drop(session: Session, row: DocumentRow) -> None:
     session.add(_removal(row))
     session.delete(row)
+
+
+def _end_failed(session: Session, document_id: str) -> None:
+    """Forget the recording of a document that failed, and the documents that failed before it and that it was to replace."""
+    forget(session, document_id)
+    older = session.execute(_OLDER, {"documents": [document_id]}).scalars().all()
+    if older:
+        session.execute(delete(DocumentRow).where(DocumentRow.id.in_(older), DocumentRow.status == "failed"))
 
 
 def _removal(row: DocumentRow) -> RemovalRow:

@@ -12,13 +12,13 @@ from sqlalchemy import (
     Select,
     String,
     Text,
-    and_,
     bindparam,
     case,
     cast,
     delete,
     func,
     literal,
+    null,
     select,
     union_all,
 )
@@ -51,28 +51,33 @@ READY: DocumentStatus = "ready"
 UNFINISHED = ("queued", "processing")
 DAY_S = 86_400
 MEMORY_PREFIX = "vs_memory_"
-_NOTHING, _UNCOUNTED = literal(""), literal(0)
+_NOTHING, _UNCOUNTED, _NEVER = literal(""), literal(0), cast(null(), Float)
 _BETWEEN = ","
 _COUNTED = {"waiting": UNFINISHED, "ready": (READY,), "failed": ("failed",), "cancelled": ("cancelled",)}
 
 # What every search asks is built once: to build it anew takes longer than to answer it.
 _TENANT, _STORES = bindparam("tenant", type_=String), bindparam("stores", expanding=True, type_=String)
-_OVER = StoreRow.last_active_at + StoreRow.expires_days * DAY_S <= bindparam("now", type_=Float)
-_KIND = case((and_(StoreRow.expires_days.is_not(None), _OVER), literal("expired")), else_=literal("store"))
+_ENDS = StoreRow.last_active_at + StoreRow.expires_days * DAY_S
 _SEEN_PARTS = (
-    select(_KIND, StoreRow.id, StoreRow.languages, StoreRow.version, StoreRow.metric, StoreRow.keywords).where(
-        StoreRow.tenant == _TENANT, StoreRow.id.in_(_STORES)
-    ),
-    select(literal("told"), StoreRow.id, cast(StoreRow.understand, Text), _UNCOUNTED, _NOTHING, _NOTHING).where(
+    select(
+        literal("store"),
+        StoreRow.id,
+        StoreRow.languages,
+        StoreRow.version,
+        StoreRow.metric,
+        StoreRow.keywords,
+        cast(_ENDS, Float),
+    ).where(StoreRow.tenant == _TENANT, StoreRow.id.in_(_STORES)),
+    select(literal("told"), StoreRow.id, cast(StoreRow.understand, Text), _UNCOUNTED, _NOTHING, _NOTHING, _NEVER).where(
         StoreRow.tenant == _TENANT, StoreRow.id.in_(_STORES), StoreRow.understand.is_not(None)
     ),
-    select(literal("hidden"), DocumentRow.id, _NOTHING, _UNCOUNTED, _NOTHING, _NOTHING).where(
+    select(literal("hidden"), DocumentRow.id, _NOTHING, _UNCOUNTED, _NOTHING, _NOTHING, _NEVER).where(
         DocumentRow.tenant == _TENANT,
         DocumentRow.store_id.in_(_STORES),
         DocumentRow.status.in_(UNFINISHED),
         DocumentRow.indexed.is_not(None),
     ),
-    select(literal("hidden"), RemovalRow.document_id, _NOTHING, _UNCOUNTED, _NOTHING, _NOTHING).where(
+    select(literal("hidden"), RemovalRow.document_id, _NOTHING, _UNCOUNTED, _NOTHING, _NOTHING, _NEVER).where(
         RemovalRow.store_id.in_(_STORES), RemovalRow.document_id.is_not(None)
     ),
 )
@@ -92,7 +97,7 @@ def _seen_inside(shape: Shape) -> Executable:
     ids = func.coalesce(
         func.aggregate_strings(DocumentRow.id, _BETWEEN), ""
     )  # one row: each costs as much as finding it
-    inside = select(literal("inside"), ids, _NOTHING, _UNCOUNTED, _NOTHING, _NOTHING).where(
+    inside = select(literal("inside"), ids, _NOTHING, _UNCOUNTED, _NOTHING, _NOTHING, _NEVER).where(
         DocumentRow.tenant == _TENANT, *ready
     )
     return union_all(*_SEEN_PARTS, inside)
@@ -187,7 +192,7 @@ class Library:
 
         Raises `StoreExpired` for a store whose time is over.
         """
-        async with self._database.write() as session:
+        async with self._database.write(large=recording is not None) as session:
             await require_living_store(session, tenant, document.vector_store_id, document.created_at)
             session.add(
                 DocumentRow(
@@ -287,15 +292,15 @@ class Library:
         seen, values = (_SEEN, {}) if filters is None else (_seen_inside(shape_of(filters)), values_of(filters))
         found: dict[str, dict[str, str]] = {}
         versions: dict[str, int] = {}
-        values = {"tenant": tenant, "stores": wanted, "now": now, **values}
+        values = {"tenant": tenant, "stores": wanted, **values}
         rankings: dict[Ranking, None] = {}
-        for sort, one, said, counted, metric, keywords in await self._database.few(seen, values):
+        for sort, one, said, counted, metric, keywords, ends in await self._database.few(seen, values, again=True):
             found.setdefault(sort, {})[one] = said
             if sort == "store":
+                if ends is not None and ends <= now:
+                    raise _expired(one)
                 versions[one] = counted
                 rankings[ranking_named(metric, keywords)] = None
-        if "expired" in found:
-            raise _expired(next(iter(found["expired"])))
         missing = set(wanted).difference(found.get("store", ()))
         if missing:
             raise _no_store(next(one for one in wanted if one in missing))
@@ -307,6 +312,14 @@ class Library:
         return Scope(
             tenant, wanted, tuple(found.get("hidden", ())), chosen, languages, understand, versions, tuple(rankings)
         )
+
+    async def living(self, tenant: str, store_ids: Sequence[str], now: float) -> set[str]:
+        """Return those of some stores that the tenant has and whose time is not over."""
+        wanted = select(StoreRow.id, StoreRow.last_active_at, StoreRow.expires_days)
+        wanted = wanted.where(StoreRow.tenant == tenant, StoreRow.id.in_(store_ids))
+        async with self._database.read() as session:
+            rows = (await session.execute(wanted)).all()
+        return {store_id for store_id, active, days in rows if _end_of(active, days) > now}
 
     async def details(self, tenant: str, document_ids: Sequence[str]) -> dict[str, DocumentDetails]:
         """Return what is shown of those documents that are ready now; one that is gone or replaced is left out."""

@@ -31,6 +31,7 @@ _RATES = {
     "output": "output_mtok",
     "cached_input": "cache_read_mtok",
     "cache_write": "cache_write_mtok",
+    "cache_write_1h": "cache_write_1h_mtok",
     "audio_input": "input_audio_mtok",
     "image_input": "input_image_mtok",
     "reasoning": "output_reasoning_mtok",

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from sluice.clock import Clock
-from sluice.contracts.routing import ConfigStatus
+from sluice.contracts.routing_lists import ConfigStatus
 from sluice.errors import SluiceError
 from sluice.files import stamp
 from sluice.settings import OPTIONAL_SERVICES, SERVICES, PlatformSettings

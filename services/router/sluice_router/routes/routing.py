@@ -5,16 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from sluice.auth import AdminDep, CallerDep
-from sluice.contracts.routing import (
+from sluice.contracts.routing import RouteDecision, RouteRequest, RoutingSnapshot
+from sluice.contracts.routing_lists import (
     ConfigStatus,
     DeploymentList,
     ModelList,
     ModelOfDeployment,
     ReloadReply,
-    RouteDecision,
     RouteList,
-    RouteRequest,
-    RoutingSnapshot,
 )
 from sluice.contracts.training import DifficultyReport, DifficultyTraining, TrainingReport
 from sluice.errors import DependencyUnavailable, Forbidden, SluiceError, Unauthorized, Unprocessable, problem_responses

@@ -35,7 +35,7 @@ def base(request: pytest.FixtureRequest, valkey: str, tmp_path_factory: pytest.T
 
 @pytest.fixture(scope="module")
 def admin_key(base: str) -> str:
-    made = httpx.post(f"{base}/admin/keys", json={"name": "k", "role": "admin"}, headers=admin_headers())
+    made = httpx.post(f"{base}/admin/keys", json={"name": "k", "role": "admin"}, headers=admin_headers(), timeout=60)
     assert made.status_code == 201
     return str(made.json()["key"])
 
@@ -51,6 +51,8 @@ PUBLIC = ("/v1/prompts", "/v1/usage", "/v1/key")
 
 def test_what_the_control_plane_answers_to_keys_is_as_declared(base: str, admin_key: str) -> None:
     headers = {"authorization": f"Bearer {admin_key}"}
-    made = httpx.post(f"{base}/v1/prompts", json={"name": "p", "sections": {"task": "{{x}}"}}, headers=headers)
+    made = httpx.post(
+        f"{base}/v1/prompts", json={"name": "p", "sections": {"task": "{{x}}"}}, headers=headers, timeout=60
+    )
     assert made.status_code == 201, made.text
     assert_answers_as_declared(base, lambda path: path.startswith(PUBLIC), headers, least=15, examples=3)

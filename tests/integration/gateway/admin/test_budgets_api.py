@@ -18,6 +18,7 @@ from tests.integration.gateway.control_plane import Gateway
 from sluice.contracts.budgets import BudgetAlert
 from sluice.contracts.usage import UsageRecorded
 from sluice.telemetry.metrics import MetricRegistry
+from sluice.testing import admin_headers
 from sluice_gateway.budget_alerts import BudgetAlerts, Webhook
 from sluice_gateway.domain.usage_rows import UsageRows
 
@@ -117,3 +118,12 @@ async def test_a_webhook_is_told_once_of_each_threshold_and_until_it_has_it(gate
         assert await gateway.deps.budgets.take(wanted, gateway.deps.clock.now() + 61) == wanted
         await gateway.deps.budgets.sent(wanted[0], gateway.deps.clock.now())
         assert await gateway.deps.budgets.take(wanted, gateway.deps.clock.now() + 200) == []
+        changed = {"limits": {"budget_per_day_usd": 16}}
+        answer = await gateway.client.patch(f"/admin/keys/{key['id']}", json=changed, headers=admin_headers())
+        assert answer.status_code == 200, answer.text
+        hook.got.clear()
+        await told.look()
+        await told.look()
+        assert [(one.threshold, one.budget.limit_usd) for one in hook.got] == [(0.8, 16)], (
+            "a raised budget is told anew"
+        )

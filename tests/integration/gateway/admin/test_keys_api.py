@@ -12,7 +12,7 @@ from sluice.contracts.paging import Page
 from sluice.contracts.routing import SNAPSHOT_KEY
 from sluice.contracts.sampling import SamplingPolicy
 from sluice.migrations import upgrade
-from sluice.queues import ROUTING_CHANGED, RoutingChanged, publish
+from sluice.queues import KEYS_CHANGED, ROUTING_CHANGED, RoutingChanged, publish
 from sluice.settings import PlatformSettings
 from sluice.testing import admin_headers, redis_at, service_headers
 from sluice_gateway.domain.ports import KeyRecord
@@ -260,7 +260,9 @@ async def test_a_change_reaches_other_gateways_in_under_a_second(platform: Platf
         running_gateway(platform, keys_reload_s=600) as one,
         running_gateway(other_platform, keys_reload_s=600) as two,
     ):
-        await asyncio.sleep(0.2)
+        async with redis_at(platform.redis_url) as redis, asyncio.timeout(60):
+            while (await redis.pubsub_numsub(KEYS_CHANGED.name))[0][1] < 2:
+                await asyncio.sleep(0.01)
         created = await made(one, tenant="acme")
         await within_a_second(lambda: two.deps.ring.lookup(bearer(created.key)) is not None)
         await one.client.delete(f"/admin/keys/{created.id}", headers=admin_headers())

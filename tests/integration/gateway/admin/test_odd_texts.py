@@ -25,7 +25,9 @@ async def test_an_odd_id_or_cursor_is_not_found_or_refused(gateway: Gateway, odd
 @pytest.mark.parametrize(
     ("method", "path", "words"),
     [
-        ("POST", "/v1/chat/completion", "nothing at this path"),
+        ("POST", "/v1/chat/completion", "nothing at this path. "),
+        ("POST", "/v1/v1/messages", "/v1 twice"),
+        ("POST", "/v1/chat/completions/", "the slash at its end"),
     ],
 )
 async def test_a_path_that_leads_nowhere_says_why(gateway: Gateway, method: str, path: str, words: str) -> None:

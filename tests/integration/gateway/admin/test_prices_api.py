@@ -155,7 +155,7 @@ async def _costs(gateway: Gateway, dollars: float) -> None:
         row = (await Admin(gateway.client).ask("GET", "/admin/prices", 200, model="unpriced"))["data"][0]
         return None if row["price"] is None else row["price"]["input"]
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await found() != dollars:
             await asyncio.sleep(0.05)
         table = gateway.deps.data_plane._table
@@ -169,7 +169,7 @@ async def _stored(gateway: Gateway, count: int) -> list[dict[str, Any]]:
     database, redis = open_database(platform, "gateway"), open_redis(platform)
     consumer = asyncio.create_task(usage_consumer(redis, database, MetricRegistry(), Settings(_env_file=None)).run())
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 found = (await Admin(gateway.client).ask("GET", "/admin/usage", 200))["data"]
                 if len(found) >= count:

@@ -69,7 +69,7 @@ async def test_what_budgets_of_the_month_are_counted_from_stays_until_it_ends(da
     sweeper, _ = retention(database, 7, 0)
     await sweeper.delete_old()
     month = CounterName("key", "key_1", "month", window_at("month", NOW).number)
-    assert sum((await usage.spent(month)).values()) == 2.0
+    assert sum((await usage.spent([month]))[month].values()) == 2.0
     assert len(await usage.page(UsageFilter(), limit=100, after=None, order="asc")) == 2
 
 
@@ -118,7 +118,7 @@ async def test_the_loop_outlives_a_database_that_is_away() -> None:
     rows = Away()
     sweeper = Retention(rows, Keep(1, 1), FakeClock(now=NOW), MetricRegistry(), every_s=0.01)
     task = asyncio.create_task(sweeper.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while rows.asked < 6:
             await asyncio.sleep(0.01)
     task.cancel()

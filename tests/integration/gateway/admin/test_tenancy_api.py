@@ -23,14 +23,15 @@ def admin(gateway: Gateway) -> Admin:
 
 
 async def test_an_organisation_is_made_read_changed_listed_and_deleted(admin: Admin) -> None:
+    limits = {**LIMITS, "file_bytes": 5_000_000_000, "unfinished_batches": 5}
     made = await admin.organization(
-        "acme", models=["a", "b"], allowed_regions=["eu"], limits=LIMITS, metadata={"plan": "gold"}
+        "acme", models=["a", "b"], allowed_regions=["eu"], limits=limits, metadata={"plan": "gold"}
     )
-    assert (made["tenant"], made["limits"], made["disabled"]) == ("acme", LIMITS, False)
+    assert (made["tenant"], made["limits"], made["disabled"]) == ("acme", limits, False)
     path = f"/admin/organizations/{made['id']}"
     assert await admin.ask("GET", path, 200) == made
     changed = await admin.ask("PATCH", path, 200, {"limits": {"max_concurrent": None}, "models": None, "name": "Acme"})
-    assert changed["limits"] == {**LIMITS, "max_concurrent": None}
+    assert changed["limits"] == {**limits, "max_concurrent": None}
     assert (changed["models"], changed["allowed_regions"], changed["name"], changed["tenant"]) == (
         None,
         ["eu"],

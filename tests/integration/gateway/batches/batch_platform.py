@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +13,13 @@ import openai
 import redis
 from openai.types import Batch
 from openai_provider import Behaviour, Provider
+from tests.integration.databases import set_up_schema
 from tests.integration.gateway.control_plane import snapshot
 
 from sluice.contracts.routing import SNAPSHOT_KEY, Deployment, Model, RoutingSnapshot
 from sluice.settings import PlatformSettings
 from sluice.testing import ServiceProcess, admin_headers, environment_of, free_port, platform_settings
+from sluice_gateway.wiring import MIGRATIONS
 
 ENDED = ("completed", "failed", "expired", "cancelled")
 CHAT = "/v1/chat/completions"
@@ -46,7 +48,7 @@ class Running:
     def key(self, tenant: str = "acme", **fields: Any) -> dict[str, Any]:
         """Make an API key."""
         wish = {"name": "batch", "tenant": tenant, **fields}
-        made = httpx.post(f"{self.url}/admin/keys", json=wish, headers=admin_headers())
+        made = httpx.post(f"{self.url}/admin/keys", json=wish, headers=admin_headers(), timeout=60)
         assert made.status_code == 201, made.text
         found: dict[str, Any] = made.json()
         return found
@@ -54,7 +56,7 @@ class Running:
     def client(self, key: str = "", *, tenant: str = "acme") -> openai.AsyncOpenAI:
         """Return an official client with a key."""
         made = openai.AsyncOpenAI(
-            base_url=f"{self.url}/v1", api_key=key or self.key(tenant)["key"], max_retries=0, timeout=30
+            base_url=f"{self.url}/v1", api_key=key or self.key(tenant)["key"], max_retries=0, timeout=60
         )
         self.clients.append(made)
         return made
@@ -87,9 +89,10 @@ async def batch_platform(
     database_url: str = "",
     behaviour: Behaviour | None = None,
     guardrail_port: int = 9,
+    routed: Callable[[str], RoutingSnapshot] | None = None,
     **changes: str,
 ) -> AsyncIterator[Running]:
-    """Run a gateway on real servers, with a model `mock` whose provider behaves as told."""
+    """Run a gateway on real servers, with a model `mock` whose provider behaves as told, or with what is `routed` to its address."""
     port = free_port()
     platform = platform_settings(
         tmp_path,
@@ -99,12 +102,13 @@ async def batch_platform(
         guardrail_url=f"http://127.0.0.1:{guardrail_port}",
         gateway_url=f"http://127.0.0.1:{port}",
     )
+    await set_up_schema(platform, "gateway", MIGRATIONS)
     environment = {**environment_of(platform), "SLUICE_GATEWAY_PORT": str(port), **QUICK, **changes}
     gateway = ServiceProcess("sluice_gateway", ["serve"], environment, tmp_path / "gateway.log")
     async with Provider(default=behaviour or Behaviour()) as provider:
         with redis.Redis.from_url(redis_url) as client:
             client.flushall()
-            client.set(SNAPSHOT_KEY, routing(provider.base_url).model_dump_json())
+            client.set(SNAPSHOT_KEY, (routed or routing)(provider.base_url).model_dump_json())
         url = f"http://127.0.0.1:{port}"
         running = Running(url, gateway, environment, platform, provider, tmp_path)
         try:

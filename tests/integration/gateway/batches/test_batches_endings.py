@@ -5,9 +5,10 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import aiohttp
 import openai
 import pytest
-from openai_provider import Behaviour
+from openai_provider import Behaviour, Provider
 from tests.integration.gateway.batches.batch_platform import (
     CHAT,
     batch_platform,
@@ -19,7 +20,10 @@ from tests.integration.gateway.batches.batch_platform import (
 )
 from tests.integration.gateway.batches.conftest import Wait
 
+from sluice.auth import ServiceTokens
 from sluice.testing import admin_headers
+from sluice_gateway.adapters.batch_target import GatewayTarget
+from sluice_gateway.domain.batches import NotAnswered, OnBehalf
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
@@ -66,11 +70,11 @@ async def test_cancelled_before_a_worker_takes_it(tmp_path: Path, valkey: str, w
 
 
 async def test_expired_in_mid_run(tmp_path: Path, valkey: str, wait_for: Wait) -> None:
-    async with batch_platform(tmp_path, valkey, behaviour=Behaviour(stall_s=0.1)) as run:
+    async with batch_platform(tmp_path, valkey, behaviour=Behaviour(stall_s=0.2)) as run:
         client = run.client()
         batch = await submit(client, jsonl(*(chat_line(n) for n in range(1000))))
         with closing(sqlite3.connect(run.platform.data_dir / "gateway.sqlite", timeout=10)) as connection, connection:
-            connection.execute("UPDATE batches SET expires_at = ?", (int(time.time()) + 12,))
+            connection.execute("UPDATE batches SET expires_at = ?", (int(time.time()) + 8,))
         run.worker()
         ended = await wait_for(client, batch)
         assert (ended.status, ended.expired_at is not None) == ("expired", True)
@@ -140,6 +144,48 @@ async def test_refusals_become_lines_of_the_error_file(tmp_path: Path, valkey: s
         (error,) = await lines_of(client, ended.error_file_id)
         assert (error["custom_id"], error["response"]["status_code"]) == ("c2", 403)
         assert error["response"]["body"]["error"]["code"] == "model_not_allowed"
+
+
+async def test_an_answer_that_is_too_large_is_an_error_line_and_asked_once(
+    tmp_path: Path, valkey: str, wait_for: Wait
+) -> None:
+    huge = Behaviour(body=b" " * (64 * 1024 * 1024 + 1))
+    async with batch_platform(tmp_path, valkey, behaviour=huge) as run:
+        client = run.client()
+        run.worker()
+        ended = await wait_for(client, await submit(client, jsonl(chat_line(1))))
+        (error,) = await lines_of(client, ended.error_file_id)
+        assert (ended.status, error["response"]["body"]["error"]["code"]) == ("completed", "answer_too_large")
+        assert run.asked() == {"q1": 1}
+
+
+async def test_answers_that_are_paid_for_are_kept_whatever_the_quota(
+    tmp_path: Path, valkey: str, wait_for: Wait
+) -> None:
+    content = jsonl(*map(chat_line, range(20)))
+    quota = {"SLUICE_GATEWAY_TENANT_FILE_BYTES": str(len(content) + 10)}
+    async with batch_platform(tmp_path, valkey, **quota) as run:
+        client = run.client()
+        run.worker()
+        ended = await wait_for(client, await submit(client, content))
+        assert ended.request_counts is not None
+        assert ended.request_counts.completed == 20
+        assert len(await lines_of(client, ended.output_file_id)) == 20
+        with pytest.raises(openai.PermissionDeniedError, match="may have") as full:
+            await upload(client, b"x")
+        assert full.value.code == "storage_quota_exceeded"
+        assert ended.output_file_id is not None
+        await client.files.delete(ended.output_file_id)
+        await upload(client, b"x")
+
+
+async def test_the_workers_own_limit_of_an_answer_is_told_apart_from_what_breaks() -> None:
+    tokens = ServiceTokens("x" * 32, "gateway")
+    async with Provider(default=Behaviour(text="x" * 2000)) as provider, aiohttp.ClientSession() as session:
+        target = GatewayTarget(session, provider.base_url.removesuffix("/v1"), tokens, max_answer_bytes=1000)
+        with pytest.raises(NotAnswered, match="larger than 1000 bytes") as caught:
+            await target.ask(OnBehalf("acme", "key_1"), CHAT, jsonl(chat_line(1)["body"]), 60.0)
+    assert caught.value.too_large
 
 
 async def test_what_cannot_be_a_batch_is_refused(tmp_path: Path, valkey: str) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import sqlite3
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import httpx
@@ -140,7 +142,6 @@ async def test_a_budget_is_used_up_to_the_last_request_and_never_overspent(
     async with batch_platform(tmp_path, valkey, behaviour=Behaviour(stall_s=0.02)) as run:
         key = run.key(limits={"budget_per_month_usd": budget})
         client = run.client(key["key"])
-        run.worker()
         body = {"model": "mock", "max_tokens": 10, "messages": [{"role": "user", "content": "x"}]}
         file_id = await upload(client, jsonl(*(chat_line(n, body=body) for n in range(80))))
         batch = await client.post(
@@ -148,7 +149,11 @@ async def test_a_budget_is_used_up_to_the_last_request_and_never_overspent(
             body={"input_file_id": file_id, "endpoint": CHAT, "completion_window": "1h"},
             cast_to=Batch,
         )
-        ended = await wait_for(client, batch)
+        # A batch that outlives the month rightly waits for the new one's budget: this one ends before, at most times.
+        with closing(sqlite3.connect(run.platform.data_dir / "gateway.sqlite", timeout=10)) as connection, connection:
+            connection.execute("UPDATE batches SET expires_at = ?", (int(time.time()) + 150,))
+        run.worker()
+        ended = await wait_for(client, batch, seconds=120)
         counts = ended.request_counts
         assert counts is not None
         assert 10 < counts.completed < 80
@@ -171,7 +176,7 @@ async def test_usage_and_limits_are_the_keys_own(tmp_path: Path, valkey: str, wa
         batch = await submit(client, jsonl(*(chat_line(n) for n in range(5))))
         ended = await wait_for(client, batch)
         ids = {line["response"]["request_id"] for line in await lines_of(client, ended.output_file_id)}
-        for _ in range(100):
+        for _ in range(600):
             found = json.loads((await client._client.get(f"{run.url}/v1/usage", headers=client.auth_headers)).text)[
                 "data"
             ]
@@ -182,3 +187,19 @@ async def test_usage_and_limits_are_the_keys_own(tmp_path: Path, valkey: str, wa
         assert {row["key_id"] for row in found} == {key["id"]}
         assert ended.usage is not None
         assert sum(row["completion_tokens"] for row in found) == ended.usage.output_tokens == 45
+
+
+async def test_batches_of_one_tenant_leave_the_others_half_of_a_worker(
+    tmp_path: Path, valkey: str, database_url: str, wait_for: Wait
+) -> None:
+    bounds = {"SLUICE_GATEWAY_BATCH_LANES": "2", "SLUICE_GATEWAY_WORKER_CONCURRENCY": "2"}
+    async with batch_platform(tmp_path, valkey, database_url, Behaviour(stall_s=0.3), **bounds) as run:
+        many, one = run.client(), run.client(tenant="beta")
+        first = [await submit(many, jsonl(*(chat_line(n) for n in range(20)))) for _ in range(6)]
+        later = await submit(one, jsonl(chat_line(1), chat_line(2)))
+        run.worker()
+        assert (await wait_for(one, later)).status == "completed"
+        found = [await many.batches.retrieve(batch.id) for batch in first]
+        assert sum(batch.status == "completed" for batch in found) < 3
+        for batch in first:
+            assert (await wait_for(many, batch, seconds=120)).status == "completed"

@@ -1,7 +1,8 @@
 """Workers and gateways that are killed in mid-batch: no line is lost, and none stands twice in the output."""
 
 import asyncio
-import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,15 @@ def counted(found: object, at_least: int) -> bool:
     return counts is not None and counts.completed >= at_least
 
 
+async def settled(asked: Callable[[], Counter[str]]) -> Counter[str]:
+    """Return what the provider was asked once nothing comes any more of what a killed worker had sent."""
+    found, before = asked(), None
+    while found != before:
+        await asyncio.sleep(1)
+        before, found = found, asked()
+    return found
+
+
 async def test_a_worker_killed_in_mid_batch(tmp_path: Path, valkey: str, database_url: str, wait_for: Wait) -> None:
     slow = Behaviour(stall_s=0.05)
     async with batch_platform(tmp_path, valkey, database_url, slow) as run:
@@ -32,7 +42,7 @@ async def test_a_worker_killed_in_mid_batch(tmp_path: Path, valkey: str, databas
         kept = await client.batches.retrieve(batch.id)
         assert kept.request_counts is not None
         assert kept.status == "in_progress"
-        asked_before = run.asked()
+        asked_before = await settled(run.asked)
         assert sum(asked_before.values()) < 150
         run.worker()
         ended = await wait_for(client, batch)
@@ -72,11 +82,10 @@ async def test_a_worker_that_is_asked_to_stop_gives_its_batch_back_at_once(
         first = run.worker()
         batch = await submit(client, jsonl(*(chat_line(n) for n in range(100))))
         await wait_for(client, batch, lambda found: counted(found, 20))
-        began = time.monotonic()
         await asyncio.to_thread(first.stop)
-        assert time.monotonic() - began < 8
+        assert first.wait() == 0, "it did not have to be killed"
         run.worker()
-        ended = await wait_for(client, batch, seconds=45)  # far less than the lease, which nobody has to wait for
+        ended = await wait_for(client, batch, seconds=60)  # far less than the lease, which nobody has to wait for
         assert (ended.status, len(await lines_of(client, ended.output_file_id))) == ("completed", 100)
         assert run.asked() == {f"q{n}": 1 for n in range(100)}
 

@@ -79,7 +79,7 @@ async def test_batches_of_messages(tmp_path: Path, valkey: str) -> None:
                     await call(made.id)
             assert [one.id async for one in batches.list()] == [cancelled.id]
             headers = {"authorization": f"Bearer {key}"}
-            async with httpx.AsyncClient(headers=headers) as plain:
+            async with httpx.AsyncClient(headers=headers, timeout=60) as plain:
                 left = (await plain.get(f"{run.url}/v1/files")).json()["data"]
             assert len(left) == 2, "the requests of the other batch, and what became of them"
         async with anthropic.AsyncAnthropic(base_url=run.url, api_key="sk-slc-wrong", max_retries=0) as nobody:

@@ -15,5 +15,5 @@ async def provider() -> AsyncIterator[Provider]:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(headers={"authorization": "Bearer sk-test"}, timeout=20) as http:
+    async with httpx.AsyncClient(headers={"authorization": "Bearer sk-test"}, timeout=60) as http:
         yield http

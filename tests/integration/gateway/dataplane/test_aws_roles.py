@@ -108,7 +108,7 @@ def _bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 async def _found(role: AwsRole) -> AwsCredentials:
     task = asyncio.create_task(role.keep())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 with suppress(DependencyUnavailable):
                     return role.credentials()
@@ -154,7 +154,7 @@ async def test_a_deployment_without_keys_is_signed_with_them_and_new_ones_count_
         credentials.signed(AUTH, URL, b"{}")
     task = asyncio.create_task(role.keep())
     seen: set[str] = set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(seen) < 3:
             await asyncio.sleep(0.005)
             with suppress(DependencyUnavailable):
@@ -172,6 +172,9 @@ async def test_nobody_looks_unless_a_deployment_wants_them() -> None:
     for auth in (DeploymentAuth(), DeploymentAuth(kind="aws", env="KEYS", region="eu-north-1"), AUTH):
         credentials.expect(_routing(auth))
         await asyncio.sleep(0.05)
+        async with asyncio.timeout(60):
+            while auth is AUTH and not asked:
+                await asyncio.sleep(0.01)
         assert len(asked) == (auth is AUTH)
     task.cancel()
 

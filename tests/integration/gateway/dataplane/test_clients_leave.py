@@ -131,7 +131,8 @@ async def warm(on: World, connections: int) -> None:
     port = int(on.served.url.rsplit(":", 1)[1])
     body = json.dumps({"model": "openai", **ASKED["/v1/chat/completions"]}).encode()
     head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer sk-test\r\nconnection: close\r\n"
-    on.simulators["openai"].default = Behaviour(stall_s=0.3)
+    simulator, gate = on.simulators["openai"], asyncio.Event()
+    simulator.default = Behaviour(gate=gate)
 
     async def ask() -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -141,7 +142,11 @@ async def warm(on: World, connections: int) -> None:
         await writer.wait_closed()
         return answer
 
-    answers = await asyncio.gather(*(ask() for _ in range(connections)))
+    asked = [asyncio.create_task(ask()) for _ in range(connections)]
+    while len(simulator.seen) < connections:
+        await asyncio.sleep(0.01)
+    gate.set()
+    answers = await asyncio.gather(*asked)
     assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
 
 

@@ -16,7 +16,7 @@ from sluice_gateway.dataplane.deps import Options
 pytestmark = pytest.mark.integration
 
 _PATIENCE_S = 1.0
-_LATEST_S = 4.0  # a limit is looked at up to a tick of a second late
+_LATEST_S = 15.0  # a limit is looked at up to a tick of a second late, and a machine may be busy
 _EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % (b"x" * 60_000)
 _PART = b"%x\r\n%b\r\n" % (len(_EVENT), _EVENT)
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -60,10 +60,10 @@ class _Engine:
 
 
 @asynccontextmanager
-async def _gateway(engine: _Engine) -> AsyncIterator[tuple[Served, str, int]]:
+async def _gateway(engine: _Engine, patience_s: float = _PATIENCE_S) -> AsyncIterator[tuple[Served, str, int]]:
     server = await asyncio.start_server(engine.answer, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    parts = Parts(options=Options(trace_ratio_direct=0.0, client_patience_s=_PATIENCE_S))
+    parts = Parts(options=Options(trace_ratio_direct=0.0, client_patience_s=patience_s))
     async with serving(parts, snapshot(model("m", deployment("d", address)))) as gateway, asyncio.timeout(60):
         host, port = gateway.url.removeprefix("http://").split(":")
         yield gateway, host, int(port)
@@ -114,9 +114,9 @@ async def test_a_body_that_stops_is_refused_and_its_connection_closed(more: byte
 
 
 async def test_a_body_that_comes_slowly_is_waited_for() -> None:
-    async with _gateway(_Engine()) as (gateway, host, port):
+    async with _gateway(_Engine(), 2 * _PATIENCE_S) as (gateway, host, port):
         reader, writer = await asyncio.open_connection(host, port)
-        words = json.dumps({"model": "m", "messages": [{"role": "user", "content": "w" * 12_000}]}).encode()
+        words = json.dumps({"model": "m", "messages": [{"role": "user", "content": "w" * 24_000}]}).encode()
         body = words.replace(b'"m"', b'"n"')  # an unknown model: the answer is the gateway's own
         writer.write(_head(b"/v1/chat/completions", len(body)))
         for at in range(0, len(body), 2_000):  # 4 KB a second for three times the patience

@@ -32,7 +32,7 @@ async def sharing(url: str, routing: object, options: Options) -> AsyncIterator[
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -82,7 +82,7 @@ async def test_a_gateway_that_starts_later_knows_of_a_pause(
     routing = snapshot(model("small", deployment("d", provider.base_url)))
     async with sharing(flushed_valkey, routing, Options()) as one:
         assert (await client.post(one.url + CHAT, json=BODY)).status_code == 429
-        async with redis_at(flushed_valkey) as redis, asyncio.timeout(10):
+        async with redis_at(flushed_valkey) as redis, asyncio.timeout(60):
             while not await redis.exists("sluice:deployment:rest:d"):
                 await asyncio.sleep(0.005)
         async with sharing(flushed_valkey, routing, Options()) as late:

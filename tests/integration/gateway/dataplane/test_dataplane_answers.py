@@ -20,7 +20,7 @@ CHAT = "/v1/chat/completions"
 
 
 async def settled(parts: Parts, count: int = 1) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(parts.usage.events) < count:
             await asyncio.sleep(0.01)
 
@@ -70,7 +70,9 @@ async def test_duplicated_names_cannot_reach_another_model(provider: Provider, c
 
 
 @pytest.mark.parametrize("behaviour", [
-    Behaviour(), Behaviour(one_write=True), Behaviour(split=7), Behaviour(split=1, crlf=True), Behaviour(crlf=True),
+    Behaviour(), Behaviour(one_write=True), Behaviour(split=7), Behaviour(split=1, line_end=b"\r\n"),
+    Behaviour(line_end=b"\r\n"), Behaviour(line_end=b"\r"), Behaviour(split=1, line_end=b"\r"),
+    Behaviour(content_type="Text/Event-Stream"), Behaviour(content_type="  TEXT/event-stream ;charset=UTF-8 "),
     Behaviour(null_usage=True), Behaviour(one_write=True, split=1000), Behaviour(interim=True), Behaviour(done=False),
 ])  # fmt: skip
 async def test_a_stream_arrives_whole_and_exactly_billed(behaviour: Behaviour, provider: Provider) -> None:
@@ -113,6 +115,33 @@ async def test_a_stream_without_counts_is_counted_by_its_chunks(provider: Provid
     event = gateway.parts.usage.events[0]
     assert not event.tokens_exact
     assert event.completion_tokens in range(9, 12)
+
+
+NOTHING = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("again", [False, True], ids=["long way", "short way"])
+async def test_counts_of_nothing_for_an_answer_are_no_counts(
+    again: bool, streamed: bool, provider: Provider, client: httpx.AsyncClient
+) -> None:
+    said = {"role": "assistant", "content": "The quick brown fox."}
+    shape = {"id": "c", "object": "chat.completion", "created": 1, "model": "small"}
+    choice = {"index": 0, "delta" if streamed else "message": said, "finish_reason": "stop"}
+    found = json.dumps({**shape, "choices": [choice], "usage": NOTHING}).encode()
+    async with serving(Parts(), snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
+        body = {"model": "small", "messages": MESSAGES, "stream": streamed}
+        if again:  # the first opens a connection
+            await client.post(gateway.url + CHAT, json=body)
+        kind = "text/event-stream" if streamed else "application/json"
+        provider.default = Behaviour(
+            body=b"data: %b\n\ndata: [DONE]\n\n" % found if streamed else found, content_type=kind
+        )
+        answer = await client.post(gateway.url + CHAT, json=body)
+        assert "fox" in answer.text
+        await settled(gateway.parts, 2 if again else 1)
+    event = gateway.parts.usage.events[-1]
+    assert (event.tokens_exact, event.prompt_tokens > 0, event.completion_tokens > 0) == (False, True, True)
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["long way", "short way"])

@@ -89,7 +89,7 @@ async def world(policy: Policy | None = None) -> AsyncIterator[World]:
                 anthropic.AsyncAnthropic(base_url=served.url, api_key="sk-test", max_retries=0)
             ),
             await stack.enter_async_context(
-                httpx.AsyncClient(base_url=served.url, headers={"authorization": "Bearer sk-test"}, timeout=20)
+                httpx.AsyncClient(base_url=served.url, headers={"authorization": "Bearer sk-test"}, timeout=60)
             ),
         )
         for name in simulators:
@@ -216,6 +216,38 @@ async def test_an_anthropic_client_on_anthropic_gets_the_bytes_that_came() -> No
         assert on.simulators["anthropic"].seen[-1].json["tools"] == [search]
 
 
+async def test_betas_reach_anthropic_with_or_without_a_version_and_from_several_headers() -> None:
+    async with world() as on:
+        on.served.plane.use(verbatim(on))
+        body = {"model": "anthropic", "max_tokens": 9, "messages": QUESTION}
+        for betas in (["one-2026"], ["one-2026", "two-2026"]):
+            headers = [("x-api-key", "sk-test"), *(("anthropic-beta", beta) for beta in betas)]
+            answer = await on.http.post("/v1/messages", json=body, headers=headers)
+            assert answer.status_code == 200, answer.text
+            seen = on.simulators["anthropic"].seen[-1].headers
+            assert (seen["anthropic-beta"], seen["anthropic-version"]) == (",".join(betas), "2026-10-21")
+
+
+async def test_a_stream_with_tools_passes_as_it_came_on_a_provider_of_the_same_api() -> None:
+    source = {"type": "text", "media_type": "text/plain", "data": "A fox is red."}
+    cited = {"type": "document", "source": source, "citations": {"enabled": True}, "title": "t"}
+    tool = {"name": "weather", "input_schema": WEATHER, "eager_input_streaming": True}
+    body = {"model": "anthropic", "max_tokens": 9, "stream": True, "tools": [tool]}
+    body["messages"] = [{"role": "user", "content": [cited]}]
+    async with world() as on:
+        on.served.plane.use(verbatim(on))
+        on.answer("anthropic", calls=(("weather", {"city": "Oslo"}),))
+        answer = await on.http.post("/v1/messages", json=body, headers={"x-api-key": "sk-test"})
+        assert "msg_013Zva2CMHLNnXjNJJKqJ2EF" in answer.text, "not an id of ours"
+        assert on.simulators["anthropic"].seen[-1].json == body
+        form = {"format": {"type": "json_schema", "schema": WEATHER}}
+        answer = await on.http.post(
+            "/v1/messages", json={**body, "output_config": form}, headers={"x-api-key": "sk-test"}
+        )
+        assert "msg_013Zva2CMHLNnXjNJJKqJ2EF" not in answer.text, "a stream that is held to a form is read"
+    assert [row[1] for row in on.usage] == ["ok", "ok"]
+
+
 def verbatim(on: World) -> object:
     place = deployment(
         "same-name",
@@ -260,13 +292,13 @@ async def test_a_client_that_leaves_is_billed_what_was_counted_and_the_upstream_
             if chunk.choices[0].delta.content:
                 break
         await stream.close()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(60):
             while not on.usage:
                 await asyncio.sleep(0.02)
         assert on.usage[0][:2] == (name, "cancelled")
         assert on.usage[0][3] > 0
         assert on.usage[0][4] is False, "the provider had not counted to the end"
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(60):
             while on.simulators[name].open:
                 await asyncio.sleep(0.02)
         assert on.simulators[name].events_sent < 60

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from gateway_parts import Parts, Served, deployment, model, serving, snapshot
+from gateway_parts import Guard, Parts, Served, deployment, model, serving, snapshot
 from openai_provider import Behaviour, Provider
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -187,22 +187,31 @@ async def test_equal_requests_at_once_ask_the_model_once(provider: Provider, cli
     assert sorted(answer.status_code for answer in outcomes) == [200, 200, 200, 200, 400]
 
 
+async def asked(provider: Provider, times: int) -> None:
+    async with asyncio.timeout(60):
+        while len(provider.seen) < times:
+            await asyncio.sleep(0.01)
+
+
 async def test_when_the_one_that_asks_leaves_one_of_those_that_wait_asks_in_its_place(
     provider: Provider, client: httpx.AsyncClient
 ) -> None:
-    provider.default = Behaviour(stall_s=0.3)
     options = Options(trace_ratio_direct=0.0, watch_disconnect_after_s=0.02)
     async with cached(provider, Parts(options=options)) as gateway:
-        for wishes in ({}, {"x-sluice-deadline-ms": "150"}):
+        for wishes in ({}, {"x-sluice-deadline-ms": "1500"}):
             provider.seen.clear()
+            gate = asyncio.Event()
+            provider.default = Behaviour(gate=gate)
             leader = asyncio.create_task(
                 client.post(gateway.url + CHAT, json={**BODY, "seed": len(wishes)}, headers=wishes)
             )
-            await asyncio.sleep(0.1)
+            await asked(provider, 1)
             others = [asyncio.create_task(ask(client, gateway, seed=len(wishes))) for _ in range(8)]
             await asyncio.sleep(0.03)
             if not wishes:
                 leader.cancel()
+            await asked(provider, 2)
+            gate.set()
             answers = await asyncio.gather(*others)
             await asyncio.gather(leader, return_exceptions=True)
             assert sorted(map(said, answers)) == ["hit"] * 7 + ["miss"], wishes
@@ -402,3 +411,12 @@ async def test_evidence_is_kept_as_long_as_its_stores_are_the_same(
     assert counted("sluice_gateway_evidence_total", {"outcome": "kept"}) == 2
     assert counted("sluice_gateway_evidence_total", {"outcome": "found"}) == 6
     assert len(provider.seen) == 9, "each answer is drawn anew"
+
+
+async def test_an_answer_that_other_rules_let_pass_is_made_anew(provider: Provider, client: httpx.AsyncClient) -> None:
+    guard = Guard()
+    async with cached(provider, Parts(guard=guard)) as gateway:
+        first = [await ask(client, gateway, model="guarded") for _ in range(2)]
+        guard.rules = "changed"
+        then = [await ask(client, gateway, model="guarded") for _ in range(2)]
+    assert [said(answer) for answer in (*first, *then)] == ["miss", "hit", "miss", "hit"]

@@ -267,6 +267,13 @@ async def test_an_embedding_service_that_is_away_costs_a_moment_and_no_answer(
     assert 'sluice_gateway_cache_errors_total{level="semantic"} 2.0' in errors
 
 
+async def _kept(url: str) -> None:
+    # What is kept is written beside the request.
+    async with redis_at(url) as client, asyncio.timeout(60):
+        while not [key async for key in client.scan_iter("sluice:cache:asked:*")]:
+            await asyncio.sleep(0.01)
+
+
 async def test_a_gateway_process_has_all_of_it_wired(
     provider: Provider, retrieval: PlatformSettings, flushed_valkey: str, tmp_path: Path
 ) -> None:
@@ -290,7 +297,7 @@ async def test_a_gateway_process_has_all_of_it_wired(
     process = ServiceProcess("sluice_gateway", ["serve"], environment, tmp_path / "gateway.log").start()
     try:
         await asyncio.to_thread(process.wait_ready, f"{url}/readyz")
-        async with httpx.AsyncClient(base_url=url, timeout=20) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as http:
             made = await http.post("/admin/keys", json={"name": "k", "tenant": "acme"}, headers=admin_headers())
             key = {"authorization": f"Bearer {made.json()['key']}"}
             outcomes = []
@@ -298,7 +305,7 @@ async def test_a_gateway_process_has_all_of_it_wired(
                 body = {"model": "kept", "temperature": 0, "messages": [{"role": "user", "content": question}]}
                 answer = await http.post(CHAT, json=body, headers=key)
                 outcomes.append(said(answer))
-                await asyncio.sleep(0.2)  # what is kept is written beside the request
+                await _kept(flushed_valkey)
             shown = (await http.get("/admin/cache", headers=admin_headers())).json()
             (tuned,) = (await http.get("/admin/cache/thresholds", headers=admin_headers())).json()["data"]
             path = "/admin/cache/thresholds/org%2Fm"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 
 import httpx
 import openai
@@ -31,6 +32,10 @@ def error_of(answer: httpx.Response) -> dict[str, str]:
     (Behaviour(status=302, body=b""), "upstream_failed"),
     (Behaviour(body=b"{not json secret-host"), "upstream_failed"),
     (Behaviour(body=b"[1]"), "upstream_failed"),
+    (Behaviour(body=b'{"id": "c", "choices": []}'), "upstream_failed"),
+    (Behaviour(body=b'{"error": {"message": "secret-host", "code": 502, "metadata": {"raw": "secret"}}}'), "upstream_failed"),
+    (Behaviour(body=b'{"error": {"message": "secret-host"}}'), "upstream_failed"),
+    (Behaviour(body=b'{"choices": [{"message": {"content": "secret"}, "finish_reason": "error"}]}'), "upstream_failed"),
     (Behaviour(cut_after=10), "upstream_failed"),
     (Behaviour(drop=True), "upstream_failed"),
 ])  # fmt: skip
@@ -47,6 +52,22 @@ async def test_a_failing_provider_is_a_502_that_tells_nothing_of_it(
     event = gateway.parts.usage.events[0]
     assert (event.status, event.http_status, event.error_code, event.completion_tokens) == ("error", 502, code, 0)
     assert event.cost_usd == 0
+
+
+async def test_an_answer_that_is_too_large_is_asked_for_once_and_is_no_fault_of_its_deployment(
+    provider: Provider, client: httpx.AsyncClient
+) -> None:
+    provider.default = Behaviour(text="x" * 9000)
+    parts = Parts(options=Options(max_reply_bytes=5000, retries=3))
+    async with serving(parts, snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
+        answer = await client.post(gateway.url + CHAT, json=BODY)
+        error = error_of(answer)
+        assert (answer.status_code, error["code"]) == (502, "answer_too_large")
+        assert answer.headers["x-should-retry"] == "false"
+        assert len(provider.seen) == 1
+        provider.default = Behaviour()
+        assert (await client.post(gateway.url + CHAT, json=BODY)).status_code == 200
+    assert gateway.plane._table.models["small"].deployments[0].failures == 0
 
 
 async def test_bad_http_is_a_502(client: httpx.AsyncClient) -> None:
@@ -76,7 +97,7 @@ async def test_another_deployment_takes_over(client: httpx.AsyncClient) -> None:
             for faults in (
                 (Behaviour(status=503),),
                 (Behaviour(drop=True),) * 2,
-                (Behaviour(status=429, retry_after="1"),),
+                (Behaviour(status=429, retry_after="25"),),
             ):
                 gateway.plane.use(routing)
                 for state in gateway.plane._table.models["small"].deployments:
@@ -134,6 +155,32 @@ async def test_rate_limits_come_through_with_their_pause(provider: Provider, cli
     assert len(provider.seen) == 1
 
 
+@pytest.mark.parametrize(
+    ("code", "status", "told"), [(429, 429, "rate_limit_exceeded"), (400, 400, None), (403, 502, "upstream_failed")]
+)
+async def test_an_error_that_comes_with_200_is_one(
+    code: int, status: int, told: str | None, provider: Provider, client: httpx.AsyncClient
+) -> None:
+    provider.default = Behaviour(body=json.dumps({"error": {"message": "No.", "code": code}}).encode())
+    async with serving(Parts(), snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
+        answer = await client.post(gateway.url + CHAT, json=BODY)
+    assert answer.status_code == status
+    assert told is None or error_of(answer)["code"] == told
+    assert gateway.parts.usage.events[-1].status == "error"
+
+
+async def test_a_chunk_that_says_error_ends_the_stream_as_one(provider: Provider, client: httpx.AsyncClient) -> None:
+    said = {"choices": [{"index": 0, "delta": {"content": "The"}, "finish_reason": None}]}
+    broken = {"error": {"message": "secret"}, "choices": [{"index": 0, "delta": {}, "finish_reason": "error"}]}
+    events = [f"data: {json.dumps(chunk)}\n\n".encode() for chunk in (said, said, broken)]
+    provider.default = Behaviour(body=b"".join([*events, b"data: [DONE]\n\n"]), content_type="text/event-stream")
+    async with serving(Parts(), snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
+        answer = await client.post(gateway.url + CHAT, json={**BODY, "stream": True})
+    assert "secret" not in answer.text
+    assert '"error"' in answer.text
+    assert gateway.parts.usage.events[-1].status == "error"
+
+
 async def test_a_full_deployment_refuses_at_once(provider: Provider, client: httpx.AsyncClient) -> None:
     provider.default = Behaviour(stall_s=0.5)
     routing = snapshot(model("small", deployment("d1", provider.base_url, max_in_flight=2)))
@@ -171,7 +218,7 @@ async def test_deadlines_and_time_limits(provider: Provider, client: httpx.Async
     async with serving(Parts(), routing) as gateway:
         slow = await client.post(gateway.url + CHAT, json=BODY)
         late = await client.post(gateway.url + CHAT, json=BODY, headers={"x-sluice-deadline-ms": "100"})
-        assert late.elapsed.total_seconds() < 0.3
+        assert late.elapsed.total_seconds() < 5.0, "before the engine has answered"
     assert [slow.status_code, late.status_code] == [504, 504]
     assert error_of(late)["code"] == "deadline_exceeded"
 
@@ -207,7 +254,7 @@ async def test_a_client_that_leaves_stops_the_engine_and_is_billed(stream: bool,
     provider.default = Behaviour(repeat=200, chunk_delay_s=0.05, stall_s=0.0 if stream else 30.0)
     routing = snapshot(model("small", deployment("d1", provider.base_url, timeout_s=60)))
     async with serving(Parts(options=Options(given_up_s=0.0)), routing) as gateway:
-        async with httpx.AsyncClient(headers={"authorization": "Bearer sk-test"}) as client:
+        async with httpx.AsyncClient(headers={"authorization": "Bearer sk-test"}, timeout=60) as client:
             if stream:
                 async with client.stream("POST", gateway.url + CHAT, json={**BODY, "stream": True}) as answer:
                     async for data in answer.aiter_bytes():
@@ -215,9 +262,13 @@ async def test_a_client_that_leaves_stops_the_engine_and_is_billed(stream: bool,
                             break
                     await asyncio.sleep(0.3)
             else:
-                with pytest.raises(httpx.ReadTimeout):
-                    await client.post(gateway.url + CHAT, json=BODY, timeout=httpx.Timeout(20, read=0.5))
-        async with asyncio.timeout(5):
+                asked = asyncio.create_task(client.post(gateway.url + CHAT, json=BODY))
+                while not provider.seen:
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(0.3)  # in which an answer could be made
+                asked.cancel()
+                await asyncio.wait([asked])
+        async with asyncio.timeout(60):
             while not gateway.parts.usage.events or not provider.aborted:
                 await asyncio.sleep(0.01)
         state = gateway.plane._table.models["small"].deployments[0]
@@ -230,7 +281,7 @@ async def test_a_client_that_leaves_stops_the_engine_and_is_billed(stream: bool,
 
 
 async def test_a_slow_reader_slows_the_engine(provider: Provider) -> None:
-    provider.default = Behaviour(text="x" * 4000, repeat=4000)
+    provider.default = Behaviour(text="x" * 10_000, repeat=4000)
     async with serving(Parts(), snapshot(model("small", deployment("d1", provider.base_url)))) as gateway:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rsplit(":", 1)[1]), limit=1024)
         body = json.dumps({**BODY, "stream": True}).encode()
@@ -239,11 +290,11 @@ async def test_a_slow_reader_slows_the_engine(provider: Provider) -> None:
             b"content-length: %d\r\n\r\n%b" % (len(body), body)
         )
         await reader.read(100)
-        await asyncio.sleep(1.0)
-        early = provider.events_sent
-        await asyncio.sleep(0.3)
-        assert provider.events_sent == early, "nothing is read from the engine while the client does not read"
-        assert 0 < early < 4000
+        early = -1
+        while early != provider.events_sent or not early:
+            early = provider.events_sent
+            await asyncio.sleep(0.3)
+        assert early < 3000, "nothing is read from the engine while the client does not read"
         read = 0
         while data := await reader.read(1 << 20):
             read += len(data)
@@ -251,7 +302,7 @@ async def test_a_slow_reader_slows_the_engine(provider: Provider) -> None:
                 break
         writer.close()
         await writer.wait_closed()
-    assert read > 16_000_000
+    assert read > 40_000_000
 
 
 async def test_what_cannot_be_billed_is_not_answered(provider: Provider, client: httpx.AsyncClient) -> None:
@@ -271,3 +322,25 @@ async def test_without_a_snapshot_it_says_that_it_starts(client: httpx.AsyncClie
     async with serving(Parts(), None) as gateway:
         answer = await client.post(gateway.url + CHAT, json=BODY)
     assert (answer.status_code, error_of(answer)["code"]) == (503, "dependency_unavailable")
+
+
+async def test_a_head_of_a_provider_that_does_not_end_is_not_read_for_ever(client: httpx.AsyncClient) -> None:
+    sent = 0
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nx-endless: ")
+        with suppress(ConnectionError):
+            while sent < 64 * 1024 * 1024:
+                writer.write(b"a" * 65536)
+                await writer.drain()
+                sent += 65536
+        writer.close()
+
+    server = await asyncio.start_server(endless, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    async with server, serving(Parts(), snapshot(model("small", deployment("d1", url, timeout_s=60.0)))) as gateway:
+        answer = await client.post(gateway.url + CHAT, json=BODY, timeout=60)
+    assert (answer.status_code, error_of(answer)["code"]) == (502, "upstream_failed")
+    assert sent < 16 * 1024 * 1024

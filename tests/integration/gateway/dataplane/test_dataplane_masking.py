@@ -267,3 +267,55 @@ async def test_a_redacted_json_answer_is_json_in_a_stream_too(
             answer = await client.post(gateway.url + CHAT, json=ask("Go on", stream=True))
             text = "".join(delta.get("content") or "" for delta in deltas_of(answer.text))
             assert json.loads(text) == {**held, "to": "Hi\n[EMAIL]", "card": "[CREDIT_CARD]"}
+
+
+@pytest.mark.parametrize("said", ["Mail bob@example.org", "All is well"])
+async def test_log_probabilities_do_not_spell_what_was_taken_out(
+    said: str, tmp_path: Path, provider: Provider, client: httpx.AsyncClient
+) -> None:
+    spelt = {"content": [{"token": word, "logprob": -0.1, "bytes": None, "top_logprobs": []} for word in said.split()]}
+    choice = {"index": 0, "message": {"role": "assistant", "content": said}, "logprobs": spelt, "finish_reason": "stop"}
+    whole = {"id": "c", "object": "chat.completion", "choices": [choice]}
+    provider.default = Behaviour(body=json.dumps(whole).encode(), content_type="application/json")
+    async with masking(tmp_path, provider, guard_output="enforce") as gateway:
+        answer = await client.post(gateway.url + CHAT, json=ask("Go on", logprobs=True))
+    shown = answer.json()["choices"][0]
+    assert "bob" not in answer.text
+    assert shown["logprobs"] == (None if "@" in said else spelt)
+
+
+@pytest.mark.parametrize(
+    ("first", "shown"),
+    [
+        (
+            b'{"choices": [{"index": 0, "delta": {"content": "Mail bob@example.org \\ud83d"}}]}',
+            "Mail [EMAIL] \U0001f600",
+        ),
+        (b'{"choices": [{"index": 0, "delta": {"content": "Mail bob@example.org"}', None),
+        (b"Mail bob@example.org", None),
+        (b'["Mail bob@example.org"]', None),
+    ],
+)
+async def test_what_cannot_be_read_does_not_pass_unchecked(
+    first: bytes, shown: str | None, tmp_path: Path, provider: Provider, client: httpx.AsyncClient
+) -> None:
+    last = b'{"choices": [{"index": 0, "delta": {"content": "\\ude00"}, "finish_reason": "stop"}]}'
+    body = b": ping\n\n" + b"".join(b"data: " + one + b"\n\n" for one in (first, last, b"[DONE]"))
+    provider.default = Behaviour(body=body, content_type="text/event-stream")
+    async with masking(tmp_path, provider, guard_output="enforce") as gateway:
+        answer = await client.post(gateway.url + CHAT, json=ask("Go on", stream=True))
+    assert "bob" not in answer.text
+    if shown is None:
+        assert "stopped in the middle" in answer.text
+    else:
+        assert "".join(delta.get("content") or "" for delta in deltas_of(answer.text)) == shown
+
+
+async def test_an_answer_that_ends_in_half_a_character_is_guarded(
+    tmp_path: Path, provider: Provider, client: httpx.AsyncClient
+) -> None:
+    body = b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "Mail bob@example.org \\ud83d"}, "finish_reason": "length"}]}'
+    provider.default = Behaviour(body=body, content_type="application/json")
+    async with masking(tmp_path, provider, guard_output="enforce") as gateway:
+        answer = await client.post(gateway.url + CHAT, json=ask("Go on"))
+    assert answer.json()["choices"][0]["message"]["content"] == "Mail [EMAIL] "

@@ -71,7 +71,7 @@ async def world(parts: Parts | None = None) -> AsyncIterator[World]:
         async with (
             serving(parts or Parts(), routing) as served,
             openai.AsyncOpenAI(base_url=f"{served.url}/v1", api_key="sk-test", max_retries=0) as api,
-            httpx.AsyncClient(base_url=served.url, headers={"authorization": "Bearer sk-test"}, timeout=20) as http,
+            httpx.AsyncClient(base_url=served.url, headers={"authorization": "Bearer sk-test"}, timeout=60) as http,
         ):
             yield World(served, provider, api, http)
 

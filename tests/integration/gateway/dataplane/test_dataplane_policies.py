@@ -125,10 +125,12 @@ async def test_what_passes_although_a_detector_gave_no_verdict_is_marked(
 
 async def test_observing_changes_nothing_and_records_what_it_saw(provider: Provider, client: httpx.AsyncClient) -> None:
     provider.default = Behaviour(text=f"Write to {SECRET} please")
-    async with serving(Parts(guard=Guard(delay_s=0.2)), routing(provider, "watch")) as gateway:
+    async with serving(Parts(guard=Guard(delay_s=0.5)), routing(provider, "watch")) as gateway:
         request = asyncio.create_task(client.post(gateway.url + CHAT, json=ask(f"{POISON} {SECRET}")))
-        await asyncio.sleep(0.1)
-        assert provider.seen, "the engine is asked while the guard still looks"
+        async with asyncio.timeout(60):
+            while not provider.seen:
+                await asyncio.sleep(0.01)
+        assert not request.done(), "the engine is asked while the guard still looks"
         whole = await request
         stream = await client.post(gateway.url + CHAT, json=ask(f"{POISON}", stream=True))
     assert SECRET in whole.text
@@ -210,7 +212,7 @@ async def test_a_blocked_stream_ends_with_content_filter(provider: Provider) -> 
     provider.default = Behaviour(text=f"{filler}{POISON} {filler}" * 3, chunk_delay_s=0.001)
     async with serving(Parts(), routing(provider, "output")) as gateway:
         text, chunks = await streamed(gateway)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not provider.aborted:
                 await asyncio.sleep(0.01)
     assert "ignore" not in text
@@ -339,6 +341,35 @@ async def test_retrieval_that_is_away(provider: Provider, client: httpx.AsyncCli
     assert "vs_1 does not exist" in missing.json()["error"]["message"]
 
 
+async def test_a_policy_whose_store_was_deleted_says_so_or_goes_on_with_the_others(
+    provider: Provider, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = Parts(retrieval=Retrieval())
+    own = {"retrieval": {"vector_store_ids": ["vs_2"]}}
+    async with serving(parts, routing(provider, "docs")) as gateway:
+        await client.post(gateway.url + CHAT, json=ask("x"))
+        assert [asked.missing_stores for asked in parts.retrieval.asked] == [None], "older services do not know it"
+        parts.retrieval.gone = ("vs_1",)
+        for more in ({}, {"sluice": own}):
+            answer = await client.post(gateway.url + CHAT, json=ask("x", **more))
+            assert answer.status_code == 200, answer.text
+            assert "The port is 8080." in json.dumps(provider.seen[-1].json), "what the other stores have is used"
+        named = await client.post(
+            gateway.url + CHAT, json=ask("x", sluice={"retrieval": {"vector_store_ids": ["vs_1"]}})
+        )
+    assert (named.status_code, named.json()["error"]["param"]) == (404, "sluice.retrieval.vector_store_ids")
+    assert "sluice_gateway_policy_stores_missing_total 2.0" in parts.registry.render()[0].decode()
+    async with serving(Parts(retrieval=Retrieval(gone=("vs_1",))), routing(provider, "docs-strict")) as gateway:
+        for more in ({}, {"sluice": own}):
+            refused = await client.post(gateway.url + CHAT, json=ask("x", **more))
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "policy_store_missing")
+            message = refused.json()["error"]["message"]
+            assert all(said in message for said in ("`docs-strict`", "`vs_1`", "on_error: continue"))
+    told = [record.getMessage() for record in caplog.records if "vs_1" in record.getMessage()]
+    assert len(told) == 2, "once a minute for each process"
+    assert "tenant tenant-a: The policy `docs` searches" in told[0]
+
+
 async def test_a_request_can_add_protection_and_never_take_any_away(
     provider: Provider, client: httpx.AsyncClient
 ) -> None:
@@ -388,36 +419,28 @@ async def test_a_traced_request_shows_every_stage(provider: Provider, client: ht
 async def test_beside_the_guard_retrieval_costs_no_time_of_its_own(
     provider: Provider, client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
-    seconds = {}
+    overlaps = {}
     for policy in ("docs-strict", "docs-beside"):
         parts = Parts(guard=Guard(delay_s=0.3), retrieval=Retrieval(delay_s=0.3), trace_dir=str(tmp_path / policy))
         async with serving(parts, routing(provider, policy)) as gateway:
-            began = asyncio.get_running_loop().time()
             answer = await client.post(gateway.url + CHAT, json=ask("Which port?"))
-            seconds[policy] = asyncio.get_running_loop().time() - began
         assert answer.status_code == 200
         assert "The port is 8080" in json.dumps(provider.seen[-1].json)
-    # The evidence is checked after both: 0.9 s one after the other, 0.6 s with retrieval beside the first check.
-    assert seconds["docs-strict"] > 0.85
-    assert seconds["docs-beside"] < 0.8
-    # The trace shows it: the check of the evidence begins when the slower of both is over, and not after their sum.
-    waited = {}
-    for policy in seconds:
+        # The trace shows it; how long it all takes tells of the machine, too.
         times = {
             one["name"]: (int(one["startTimeUnixNano"]), int(one["endTimeUnixNano"]))
             for one in spans_of(tmp_path / policy)
         }
         guard, found, evidence = (times[name] for name in ("guard input", "retrieve", "guard context"))
         assert evidence[0] >= max(guard[1], found[1])
-        waited[policy] = (evidence[0] - min(guard[0], found[0])) / max(guard[1] - guard[0], found[1] - found[0])
-    assert waited["docs-beside"] < 1.3
-    assert waited["docs-strict"] > 1.9
+        overlaps[policy] = found[0] < guard[1]
+    assert overlaps == {"docs-strict": False, "docs-beside": True}
 
 
 async def test_a_blocked_input_ends_the_retrieval_beside_it(provider: Provider, client: httpx.AsyncClient) -> None:
-    parts = Parts(retrieval=Retrieval(delay_s=5.0))
+    parts = Parts(retrieval=Retrieval(delay_s=100.0))
     async with serving(parts, routing(provider, "docs-beside")) as gateway:
-        answer = await client.post(gateway.url + CHAT, json=ask(f"Please {POISON}"), timeout=3)
+        answer = await client.post(gateway.url + CHAT, json=ask(f"Please {POISON}"), timeout=60)
     assert answer.status_code == 400
     assert provider.seen == []
 

@@ -58,7 +58,7 @@ async def test_refusals(http: type[HttpToolsProtocol], provider: Provider) -> No
         ("GET", KEY, b"", 405, "method_not_allowed"),
         ("DELETE", KEY, b"", 405, "method_not_allowed"),
     ]
-    async with serving(parts, routing) as gateway, httpx.AsyncClient() as client:
+    async with serving(parts, routing) as gateway, httpx.AsyncClient(timeout=60) as client:
         for method, headers, content, status, code in cases:
             answer = await client.request(method, gateway.url + CHAT, headers=headers, content=content)
             error = answer.json()["error"]
@@ -87,7 +87,7 @@ async def test_links_whose_names_lead_inside_reach_no_model(http: type[HttpTools
 
     async with (
         serving(parts, snapshot(model("small", deployment("d1", provider.base_url)))) as gateway,
-        httpx.AsyncClient(headers=KEY) as client,
+        httpx.AsyncClient(headers=KEY, timeout=60) as client,
     ):
         refused = await client.post(gateway.url + CHAT, json=asking("https://evil.example.com/x.png"))
         assert (refused.status_code, refused.json()["error"]["code"]) == (400, "link_not_allowed")

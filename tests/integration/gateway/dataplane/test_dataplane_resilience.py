@@ -159,8 +159,8 @@ async def test_without_a_chain_a_refusal_is_the_callers(
 async def test_a_time_out_has_a_chain_of_its_own(provider: Provider, client: httpx.AsyncClient) -> None:
     async with Provider(default=Behaviour(stall_s=5.0)) as slow:
         routing = snapshot(
-            model("small", deployment("d1", slow.base_url, timeout_s=0.2), fallbacks=("spare",), fallbacks_on={"timeout": ["quick"]}),
-            model("spare", deployment("d2", slow.base_url, timeout_s=0.2)),
+            model("small", deployment("d1", slow.base_url, timeout_s=0.5), fallbacks=("spare",), fallbacks_on={"timeout": ["quick"]}),
+            model("spare", deployment("d2", slow.base_url, timeout_s=0.5)),
             model("quick", deployment("d3", provider.base_url)),
         )  # fmt: skip
         async with serving(Parts(), routing) as gateway:

@@ -123,6 +123,70 @@ async def test_arguments_of_tools_are_held_to_their_schema(
         assert "/properties/age/type" in error["message"]
 
 
+ANYTHING = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+WITHOUT = {"/v1/messages": [{"name": "f", "input_schema": {"type": "object"}}],
+           "/v1/responses": [{"type": "function", "name": "f", "parameters": {"type": "object"}}]}  # fmt: skip
+
+
+def events_of(calls: list[object], finish: str = "tool_calls") -> Behaviour:
+    base = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "small"}
+    deltas: list[dict[str, object]] = [{"tool_calls": [call]} for call in calls]
+    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices.append({"index": 0, "delta": {}, "finish_reason": finish})
+    events = [f"data: {json.dumps({**base, 'choices': [choice]})}\n\n" for choice in choices]
+    return Behaviour(body="".join([*events, "data: [DONE]\n\n"]).encode(), content_type="text/event-stream")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_call_without_arguments_is_one_also_where_the_server_writes_nothing_for_them(
+    client: httpx.AsyncClient, provider: Provider, streamed: bool
+) -> None:
+    async with serving(Parts(), routed(provider, "fail")) as gateway:
+        provider.default = Behaviour(tool_arguments="")
+        answer = await post(client, gateway, ask(tools=ANYTHING, response_format=None, stream=streamed))
+        assert "error" not in answer.text
+        refused = await post(client, gateway, ask(tools=TOOLS, response_format=None, stream=streamed))
+        assert "/required" in refused.text
+        body = {"model": "small", "stream": streamed, "max_tokens": 9, "tools": WITHOUT["/v1/messages"]}
+        body["messages"] = [{"role": "user", "content": "?"}]
+        message = await post(client, gateway, body, "/v1/messages")
+        assert ('"input":{}' in message.text, "error" in message.text) == (True, False)
+        body = {"model": "small", "stream": streamed, "input": "?", "tools": WITHOUT["/v1/responses"]}
+        response = await post(client, gateway, body, "/v1/responses")
+        assert '"arguments":"{}"' in response.text
+
+
+async def test_calls_to_which_a_server_gives_one_number_are_told_apart_by_their_ids(
+    client: httpx.AsyncClient, provider: Provider
+) -> None:
+    def whole_call(identity: str) -> dict[str, object]:
+        return {"index": 0, "id": identity, "type": "function", "function": {"name": "f", "arguments": '{"age": 3}'}}
+
+    async with serving(Parts(), routed(provider, "fail")) as gateway:
+        provider.default = events_of([whole_call("a"), whole_call("b")])
+        answer = await post(client, gateway, ask(tools=TOOLS, response_format=None, stream=True))
+        deltas = [choice["delta"] for chunk in told(answer) for choice in chunk["choices"]]
+        numbers = [(call["index"], call["id"]) for delta in deltas for call in delta.get("tool_calls", ())]
+        assert numbers == [(0, "a"), (1, "b")]
+        body = {"model": "small", "stream": True, "max_tokens": 9, "tools": WITHOUT["/v1/messages"]}
+        body["messages"] = [{"role": "user", "content": "?"}]
+        assert (await post(client, gateway, body, "/v1/messages")).text.count('"type":"tool_use"') == 2
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages"])
+async def test_a_stream_that_nobody_can_read_ends_with_an_error_and_does_not_hang(
+    client: httpx.AsyncClient, provider: Provider, path: str
+) -> None:
+    odd = {"index": 0, "id": "a", "type": "function", "function": {"name": ["f"], "arguments": 7}}
+    async with serving(Parts(), routed(provider, "fail")) as gateway:
+        provider.default = events_of([odd])
+        tools = TOOLS if path == CHAT else WITHOUT[path]
+        body = {"model": "small", "messages": [{"role": "user", "content": "?"}], "max_tokens": 9, "tools": tools}
+        answer = await client.post(gateway.url + path, json={**body, "stream": True}, timeout=60)
+        assert "error" in answer.text
+        assert gateway.parts.usage.events[-1].status == "error"
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_space_without_end_is_cut_and_the_engine_is_stopped(
     client: httpx.AsyncClient, provider: Provider, streamed: bool

@@ -92,7 +92,7 @@ async def test_faults_of_whole_replies(
 ) -> None:
     provider.default = fault
     with pytest.raises(UpstreamError) as caught:
-        await upstream.send(call(timeout_s=0.3))
+        await upstream.send(call(timeout_s=0.3 if "timeout" in reasons else 20.0))
     assert caught.value.reason in reasons
 
 
@@ -102,30 +102,35 @@ async def test_faults_of_whole_replies(
 )
 async def test_faults_of_streams(fault: Behaviour, reason: str, upstream: Upstream, provider: Provider) -> None:
     provider.default = fault
-    reply = await upstream.send(call(stream=True, timeout_s=0.3))
     with pytest.raises(UpstreamError, match=reason):
-        await read_all(reply)
+        await read_all(await upstream.send(call(stream=True, timeout_s=0.3 if reason == "timeout" else 20.0)))
 
 
 async def test_a_deadline_ends_a_stream_that_goes_on(upstream: Upstream, provider: Provider) -> None:
-    provider.default = Behaviour(repeat=100, chunk_delay_s=0.02)
-    reply = await upstream.send(call(stream=True, deadline_s=0.3))
+    provider.default = Behaviour(repeat=10_000, chunk_delay_s=0.02)
     with pytest.raises(UpstreamError, match="timeout"):
-        async with asyncio.timeout(3):
-            await read_all(reply)
+        async with asyncio.timeout(60):
+            await read_all(await upstream.send(call(stream=True, deadline_s=0.3)))
 
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_cancelled_call_closes_the_connection(stream: bool, upstream: Upstream, provider: Provider) -> None:
     provider.default = Behaviour(stall_s=0.0 if stream else 30.0, repeat=500, chunk_delay_s=0.02)
     wanted = call(stream=stream, timeout_s=20)
-    asyncio.get_running_loop().call_later(0.2, wanted.cancel)
+
+    async def cancel() -> None:
+        while not provider.seen or (stream and not provider.events_sent):
+            await asyncio.sleep(0.01)
+        wanted.cancel()
+
+    cancelling = asyncio.create_task(cancel())
     with pytest.raises(UpstreamError, match="cancelled"):
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(60):
             await read_all(await upstream.send(wanted))
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(60):
         while not provider.aborted:
             await asyncio.sleep(0.01)
+    await cancelling
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

@@ -367,9 +367,11 @@ async def test_both_of_a_client_that_leaves_are_counted() -> None:
         on.served.plane.use(snapshot(model("openai", *places)))
         headers = {"authorization": "Bearer sk-test", "x-request-id": "leaving-1", "x-sluice-attempt": "hedge-ms=50"}
         body = {"model": "openai", **ASKED[CHAT]}
-        async with httpx.AsyncClient(timeout=2.0, headers=headers) as client:
-            with pytest.raises(httpx.ReadTimeout):
-                await client.post(on.served.url + CHAT, json=body)
+        async with httpx.AsyncClient(timeout=60, headers=headers) as client:
+            asked = asyncio.create_task(client.post(on.served.url + CHAT, json=body))
+            await until(lambda: len(simulator.seen) == 2)
+            asked.cancel()
+            await asyncio.wait([asked])
         await until(lambda: len(on.served.plane.finishing) == 2)
         on.gate.set()
         left, beside = await on.settled("leaving-1", "leaving-1-hedge")

@@ -34,7 +34,7 @@ class Traffic:
     def stop(self) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(timeout=30)
+            thread.join(timeout=60)
 
 
 def is_marked(answer: httpx.Response) -> bool:
@@ -45,7 +45,7 @@ def is_marked(answer: httpx.Response) -> bool:
 
 
 def metric(run: Run, name: str) -> float:
-    lines = httpx.get(f"{run.url}/metrics", timeout=10).text.splitlines()
+    lines = httpx.get(f"{run.url}/metrics", timeout=60).text.splitlines()
     return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
 

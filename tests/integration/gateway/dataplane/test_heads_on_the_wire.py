@@ -47,7 +47,7 @@ async def said(gateway: Served, *parts: bytes, ends: bool = False) -> bytes:
     """Return what the gateway says to these parts, to its first answer or until it closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rsplit(":", 1)[1]))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             for part in parts:
                 writer.write(part)
                 await writer.drain()

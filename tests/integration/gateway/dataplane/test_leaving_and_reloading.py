@@ -89,7 +89,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
 
 
 async def until(check: Callable[[], bool], what: str) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not check():
             await asyncio.sleep(0.01)
 
@@ -122,7 +122,7 @@ async def leave(running: Running, other: Provider) -> None:
     ]  # fmt: skip
     await until(lambda: "never-ends" in running.provider.held | other.held, "the stream that never ends")
     os.kill(running.process.pid, signal.SIGTERM)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (ready := await running.client.get(f"{running.url}/readyz")).status_code == 200:
             await asyncio.sleep(0.01)
     running.stop.set()  # as a load balancer does

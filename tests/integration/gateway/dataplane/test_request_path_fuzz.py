@@ -71,7 +71,7 @@ def providers() -> Iterator[tuple[str, str]]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     yield urls[0], urls[1]
     loop.call_soon_threadsafe(stop.set)
     thread.join(10)
@@ -114,14 +114,14 @@ def base(providers: tuple[str, str], valkey: str, tmp_path_factory: pytest.TempP
 
 
 def test_every_public_path_answers_as_declared(base: str) -> None:
-    made = httpx.post(f"{base}/admin/keys", json={"name": "k"}, headers=admin_headers()).json()
+    made = httpx.post(f"{base}/admin/keys", json={"name": "k"}, headers=admin_headers(), timeout=60).json()
     met: dict[str, set[int]] = {}
 
     begun: set[str] = set()
     asked = {"model": "chat", "input": "hello"}
     credential = {"authorization": f"Bearer {made['key']}"}
-    kept = httpx.post(f"{base}/v1/responses", json=asked, headers=credential).json()["id"]
-    talk = httpx.post(f"{base}/v1/conversations", json={}, headers=credential).json()["id"]
+    kept = httpx.post(f"{base}/v1/responses", json=asked, headers=credential, timeout=60).json()["id"]
+    talk = httpx.post(f"{base}/v1/conversations", json={}, headers=credential, timeout=60).json()["id"]
 
     def named(case: schemathesis.Case) -> None:
         if "{response_id}" in case.operation.path and case.operation.method != "delete":

@@ -34,7 +34,7 @@ async def _gateway(
     try:
         process.start()
         process.wait_ready(f"{url}/readyz")
-        async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as http:
             made = await http.post("/admin/keys", json={"name": "tls", "tenant": "acme"}, headers=admin_headers())
             http.headers["authorization"] = f"Bearer {made.json()['key']}"
             yield http

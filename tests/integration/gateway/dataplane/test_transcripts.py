@@ -22,6 +22,7 @@ from sluice.errors import DependencyUnavailable
 from sluice.telemetry.metrics import MetricRegistry
 from sluice.testing import asgi_client, platform_settings, service_client
 from sluice_gateway.adapters.redactor import GuardrailRedactor
+from sluice_gateway.dataplane.deps import Options
 from sluice_gateway.domain.ports import KeyRecord
 from sluice_gateway.domain.transcripts import TranscriptFilter
 from sluice_gateway.transcript_store import TranscriptStore
@@ -82,12 +83,13 @@ async def keeping(tmp_path: Path, provider: Provider) -> AsyncIterator[Platform]
         redactor = Redactor(GuardrailClient(called))
         store = TranscriptStore(database)
         writer = TranscriptWriter(store, redactor, SystemClock(), MetricRegistry())
-        parts = Parts(guard=GuardrailClient(called), transcripts=writer)  # type: ignore[arg-type]
+        patient = Options(stage_timeout_s=60.0)  # the guardrail works in the same loop, and the machine may be busy
+        parts = Parts(guard=GuardrailClient(called), transcripts=writer, options=patient)  # type: ignore[arg-type] # the real client
         parts.keys.known[b"Bearer sk-test"] = KeyRecord("key_1", "acme", "k", organization_id="org_1")
         headers = {"authorization": "Bearer sk-test"}
         async with (
             serving(parts, snapshot(*models, model("silent", place), policies=policies)) as gateway,
-            httpx.AsyncClient(base_url=gateway.url, headers=headers, timeout=20) as client,
+            httpx.AsyncClient(base_url=gateway.url, headers=headers, timeout=60) as client,
         ):
             yield Platform(gateway, client, store, writer, redactor)
     await database.close()

@@ -24,9 +24,11 @@ def bucket_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
         process = subprocess.Popen(command, stdout=output, stderr=output)
         try:
-            wait_until(lambda: httpx.get(f"{url}/moto-api/").status_code == httpx.codes.OK, what="the S3 server")
-            httpx.put(f"{url}/{BUCKET}").raise_for_status()
+            wait_until(
+                lambda: httpx.get(f"{url}/moto-api/", timeout=60).status_code == httpx.codes.OK, what="the S3 server"
+            )
+            httpx.put(f"{url}/{BUCKET}", timeout=60).raise_for_status()
             yield url
         finally:
             process.terminate()
-            process.wait(timeout=10)
+            process.wait(timeout=60)

@@ -25,9 +25,11 @@ def base(request: pytest.FixtureRequest, valkey: str, tmp_path_factory: pytest.T
 
 
 def test_every_operation_answers_as_declared(base: str) -> None:
-    made = httpx.post(f"{base}/admin/keys", json={"name": "k"}, headers=admin_headers()).json()
+    made = httpx.post(f"{base}/admin/keys", json={"name": "k"}, headers=admin_headers(), timeout=60).json()
     headers = {"authorization": f"Bearer {made['key']}"}
     file = {"file": ("in.jsonl", b"{}")}
-    httpx.post(f"{base}/v1/files", data={"purpose": "batch"}, files=file, headers=headers).raise_for_status()
+    httpx.post(
+        f"{base}/v1/files", data={"purpose": "batch"}, files=file, headers=headers, timeout=60
+    ).raise_for_status()
     ours = ("/v1/files", "/v1/batches")
     assert_answers_as_declared(base, lambda path: path.startswith(ours), headers, least=9, examples=12)

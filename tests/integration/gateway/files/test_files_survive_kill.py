@@ -25,10 +25,13 @@ async def test_a_gateway_killed_after_and_during_uploads(tmp_path: Path, valkey:
             yield content
 
         headers = {**client.auth_headers, "content-type": "multipart/form-data; boundary=B"}
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=60) as http:
             sending = asyncio.create_task(http.post(f"{run.url}/v1/files", content=half(), headers=headers))
             await half_sent.wait()
-            await asyncio.sleep(0.3)
+            folder = run.platform.data_dir / "gateway" / "files"
+            async with asyncio.timeout(60):
+                while not any(path.suffix == ".part" and path.stat().st_size for path in folder.iterdir()):
+                    await asyncio.sleep(0.02)
             run.gateway.kill()
             killed.set()
             with pytest.raises(httpx.HTTPError):
@@ -37,5 +40,4 @@ async def test_a_gateway_killed_after_and_during_uploads(tmp_path: Path, valkey:
         await asyncio.to_thread(run.gateway.wait_ready, f"{run.url}/readyz")
         assert [file.id async for file in client.files.list()] == [kept.id]
         assert (await client.files.content(kept.id)).content == content
-        folder = run.platform.data_dir / "gateway" / "files"
         assert sum(path.suffix == ".part" for path in folder.iterdir()) == 1  # what the sweep removes after a day

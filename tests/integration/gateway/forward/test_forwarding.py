@@ -13,9 +13,9 @@ import httpx
 import pytest
 import uvicorn
 from aiohttp import web
+from tests.integration.databases import set_up_schema
 
 from sluice.auth import ServiceTokens
-from sluice.migrations import upgrade
 from sluice.testing import admin_headers, free_port, platform_settings
 from sluice_gateway.app import create_app, in_front
 from sluice_gateway.settings import Settings
@@ -55,7 +55,7 @@ class Owner:
         if name.isdigit():
             return web.Response(status=int(name), text="<html>internal host db-7</html>", headers={"Retry-After": "7"})
         if name == "slow":
-            await asyncio.sleep(5)
+            await asyncio.sleep(60)
         if name == "moved":
             raise web.HTTPTemporaryRedirect(f"http://{request.host}/v1/feedback/there")
         if name == "stream":
@@ -126,8 +126,8 @@ async def running(tmp_path: Path, flushed_valkey: str) -> AsyncIterator[Running]
     async with owner_service() as (owner, owner_url):
         urls = {f"{name}_url": owner_url for name in ("retrieval", "feedback", "finetune", "eval")}
         platform = platform_settings(tmp_path, redis_url=flushed_valkey, router_url="http://127.0.0.1:9", **urls)
-        await upgrade(platform, "gateway", MIGRATIONS)
-        settings = Settings(_env_file=None, max_body_bytes=4096, max_upload_bytes=200_000, forward_timeout_s=1.0)
+        await set_up_schema(platform, "gateway", MIGRATIONS)
+        settings = Settings(_env_file=None, max_body_bytes=4096, max_upload_bytes=200_000, forward_timeout_s=3.0)
         app = create_app(lambda: open_deps(platform, settings))
         async with on_a_port(in_front(app, settings)) as url:
             async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
@@ -180,7 +180,7 @@ async def test_the_owner_learns_for_which_tenant_and_key_and_nothing_of_the_key_
     assert (caller.tenant, caller.key_id, caller.role) == ("acme", running.key_id, "member")
     assert running.owner.bodies == [b'{"x":1}']
     assert (seen["x-request-id"], seen["idempotency-key"]) == ("req-of-caller", "abc-123-xyz")
-    assert 0 < int(seen["x-sluice-deadline-ms"]) <= 1000
+    assert 0 < int(seen["x-sluice-deadline-ms"]) <= 3000
     assert not {"x-sluice-tenant", "cookie"} & {name.lower() for name in seen}
 
 
@@ -255,8 +255,8 @@ async def test_a_stream_comes_as_it_is_made_and_ends_when_the_caller_goes(runnin
     ):
         lines = answer.aiter_lines()
         assert await anext(lines) == "data: 0"
-        assert time.monotonic() - began < 2
-    async with asyncio.timeout(5):
+        assert time.monotonic() - began < 20, "the whole of it takes half a minute"
+    async with asyncio.timeout(60):
         await running.owner.broke_off.wait()
 
 
@@ -290,7 +290,7 @@ async def test_an_owner_that_is_away_is_503(tmp_path: Path, flushed_valkey: str)
         router_url="http://127.0.0.1:9",
         retrieval_url=f"http://127.0.0.1:{free_port()}",
     )
-    await upgrade(platform, "gateway", MIGRATIONS)
+    await set_up_schema(platform, "gateway", MIGRATIONS)
     settings = Settings(_env_file=None)
     app = create_app(lambda: open_deps(platform, settings))
     async with on_a_port(in_front(app, settings)) as url, httpx.AsyncClient(timeout=PATIENCE_S) as client:

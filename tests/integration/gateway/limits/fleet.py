@@ -24,7 +24,7 @@ MESSAGES, RESPONSES = "/v1/messages", "/v1/responses"
 
 
 def models(base_url: str) -> RoutingSnapshot:
-    """Return a routing snapshot with a chat model, a dearer one, and an embedding model."""
+    """Return a routing snapshot with chat models that cost more or less, or nobody knows what, and an embedding model."""
 
     def model(name: str, **fields: Any) -> Model:
         place = Deployment(
@@ -41,6 +41,8 @@ def models(base_url: str) -> RoutingSnapshot:
             model("dear", price=Price(input=10 * INPUT, output=10 * OUTPUT)),
             model("embed", kind="embedding", price=price),
             model("away", price=price, fallbacks=("dear",), place={"connect_timeout_s": 0.1}),
+            model("unpriced", price=None),
+            model("far", price=price, fallbacks=("dear", "unpriced", "chat")),
         ),
     )
 
@@ -65,10 +67,14 @@ class Fleet:
         assert answer.status_code == 201, answer.text
         self.made.append(answer.json()["id"])
         header = {"authorization": f"Bearer {answer.json()['key']}"}
+        await self.known(header)
+        return header
+
+    async def known(self, header: dict[str, str]) -> None:
+        """Wait until all gateways know a key."""
         for url in self.urls:
             while (await self.client.get(f"{url}/v1/models", headers=header)).status_code == 401:
                 await asyncio.sleep(0.02)
-        return header
 
     async def ask(self, key: dict[str, str], path: str = CHAT, at: int | None = None, **fields: Any) -> httpx.Response:
         """Send one request to the next gateway, or to a certain one."""
@@ -191,16 +197,16 @@ async def fleet(tmp_path: Path, gateways: int = 2, **extra: str) -> AsyncIterato
         await asyncio.to_thread(worker.wait_ready, worker_url)
         # Kept for longer than any pause of a test: httpcore may close a connection that expires just after it was given to a request.
         limits = httpx.Limits(max_connections=500, max_keepalive_connections=500, keepalive_expiry=60.0)
-        client = await stack.enter_async_context(httpx.AsyncClient(timeout=30, limits=limits))
+        client = await stack.enter_async_context(httpx.AsyncClient(timeout=60, limits=limits))
         yield Fleet(valkey, provider, processes, urls, worker, client)
 
 
-async def eventually(check: Any, *, seconds: float = 15.0, what: str = "the condition") -> Any:
+async def eventually(check: Any, *, seconds: float = 60.0, what: str = "the condition") -> Any:
     """Await `check` until it returns something true."""
     until = asyncio.get_running_loop().time() + seconds
     while asyncio.get_running_loop().time() < until:
         found = await check()
         if found:
             return found
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)
     raise AssertionError(f"{what} did not come true within {seconds:.0f} s (last: {found!r})")

@@ -1,7 +1,7 @@
 """The store of leases in Redis and the one in memory that tests use: one set of rules."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -11,11 +11,11 @@ from redis.asyncio import Redis
 from sluice.errors import DependencyUnavailable
 from sluice.testing import redis_at
 from sluice.testing.servers import Valkey, valkey_process
-from sluice_gateway.adapters.lease_store import RUN, RedisLeaseStore
-from sluice_gateway.domain.leases import NANO, Ask, CounterName, Grant
+from sluice_gateway.adapters.lease_store import PREFIX, RUN, RedisLeaseStore
+from sluice_gateway.domain.leases import NANO, Ask, CounterName, Grant, counter_key
 from sluice_gateway.domain.ports import LeaseStore
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 RATE = CounterName("key", "key_1", "requests", 7)
 BUDGET = CounterName("team", "team_1", "month", 24_000)
 PLACES = CounterName("key", "key_1", "concurrent", 0)
@@ -29,8 +29,8 @@ class Records:
     def __init__(self, spent: Mapping[str, float]) -> None:
         self._spent = spent
 
-    async def spent(self, name: CounterName) -> Mapping[str, float]:
-        return self._spent
+    async def spent(self, names: Sequence[CounterName]) -> Mapping[CounterName, Mapping[str, float]]:
+        return dict.fromkeys(names, self._spent)
 
 
 def opener(redis: Redis, **changes: Any) -> Open:
@@ -98,7 +98,7 @@ async def test_a_budget_gives_nothing_before_the_records_were_read(opened: Open)
     question = ask(BUDGET, None, need=1, least=1, limit=NANO)
     unread = await granted(a, question)
     assert (unread.amount, unread.seeded) == (0, False)
-    await a.seed(BUDGET)
+    await a.seed([BUDGET])
     read = await granted(a, question)
     assert (read.amount, read.seeded, read.left) == (1, True, NANO // 2 - 1)
     old = await granted(opened("life_old"), question)
@@ -120,11 +120,11 @@ async def redis(flushed_valkey: str) -> AsyncIterator[Redis]:
 
 
 async def test_places_of_a_process_without_a_sign_of_life_are_free(redis: Redis) -> None:
-    opened = opener(redis, dead_after_s=0.2)
+    opened = opener(redis, dead_after_s=1.5)
     await granted(opened("a"), ask(PLACES, need=100, least=100))
     b = opened("b")
     assert (await granted(b, ask(PLACES, need=1, least=1))).amount == 0
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1.6)
     assert (await granted(b, ask(PLACES, need=1, least=1))).amount == 1
 
 
@@ -168,13 +168,39 @@ async def test_after_redis_lost_its_data_all_tell_what_they_have_before_anything
         await redis.aclose()
 
 
+async def put_back(redis: Redis, counter: str, told: Mapping[str, str]) -> None:
+    """Make of Redis what a restart makes of one that wrote to its disk long ago."""
+    await redis.hset(RUN, mapping={"run": "an-earlier-one"})
+    await redis.hset(counter, mapping=dict(told))
+
+
+async def test_after_redis_came_back_as_it_was_long_ago_a_budget_has_what_the_records_say(redis: Redis) -> None:
+    counter = f"{PREFIX}{counter_key(BUDGET)}"
+    spent = {"ended": 0.4, "idle": 0.2, "telling": 0.05}
+    stores = {
+        life: RedisLeaseStore(redis, Records(spent), life, grace_s=0, dead_after_s=60) for life in (*spent, "new")
+    }
+    question = ask(BUDGET, None, limit=NANO)
+    await granted(stores["idle"], question)
+    await stores["idle"].seed([BUDGET])
+    assert (await granted(stores["idle"], question)).seeded
+    await put_back(redis, counter, {"ended": f"{NANO // 100}:0", "idle": f"{NANO // 10}:{NANO // 20}"})
+    telling = ask(BUDGET, NANO // 10, open=NANO // 100, limit=NANO)
+    assert not (await granted(stores["telling"], telling)).seeded
+    assert (await granted(stores["new"], ask(BUDGET, None, need=1, least=1, limit=NANO))).amount == 0
+    await stores["new"].seed([BUDGET])
+    found = await granted(stores["new"], ask(BUDGET, None, need=1, least=1, limit=NANO))
+    assert (found.amount, found.left) == (1, 3 * NANO // 10 - 1), "0.4 and 0.2 by the records, 0.1 as it is told"
+    assert (await granted(stores["idle"], question)).earlier == NANO // 5, "it takes up what it had spent"
+
+
 async def test_a_redis_that_is_away_is_told_as_such() -> None:
     redis = redis_at("redis://127.0.0.1:9/0")
     store = RedisLeaseStore(redis, Records({}), "a", grace_s=0, dead_after_s=9)
     with pytest.raises(DependencyUnavailable):
         await store.exchange([ask(need=1)])
     with pytest.raises(DependencyUnavailable):
-        await store.seed(BUDGET)
+        await store.seed([BUDGET])
     await redis.aclose()
 
 

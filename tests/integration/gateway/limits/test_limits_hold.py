@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from openai_provider import Behaviour
@@ -138,7 +139,7 @@ async def test_no_more_requests_than_allowed_are_in_progress_and_the_rest_waits_
 
 
 async def test_a_queue_has_an_end_and_a_time_limit(tmp_path: Any) -> None:
-    limits = {"SLUICE_GATEWAY_LIMITS_QUEUE": "2", "SLUICE_GATEWAY_LIMITS_QUEUE_WAIT_S": "1"}
+    limits = {"SLUICE_GATEWAY_LIMITS_QUEUE": "2", "SLUICE_GATEWAY_LIMITS_QUEUE_WAIT_S": "2"}
     async with fleet(tmp_path, 1, **limits) as run:
         key = await run.key(max_concurrent=1)
 
@@ -146,8 +147,12 @@ async def test_a_queue_has_an_end_and_a_time_limit(tmp_path: Any) -> None:
             return (await run.ask(key)).status_code == 200
 
         await eventually(served, what="the end of the moment in which a new Redis grants nothing")
-        run.provider.default = Behaviour(stall_s=3)
-        answers = await run.ask_many(6, key)
+        gate = asyncio.Event()
+        run.provider.default = Behaviour(gate=gate)
+        asked = [asyncio.create_task(run.ask(key)) for _ in range(6)]
+        await eventually(lambda: _done(asked, 5), what="all but the one that has the place")
+        gate.set()
+        answers = await asyncio.gather(*asked)
         assert statuses(answers) == {200: 1, 429: 5}
         messages = {answer.json()["error"]["message"] for answer in answers if answer.status_code == 429}
         assert {"wait already" in message for message in messages} == {True, False}
@@ -155,6 +160,10 @@ async def test_a_queue_has_an_end_and_a_time_limit(tmp_path: Any) -> None:
         assert codes == {"concurrency_limit_exceeded"}
         run.provider.default = Behaviour()
         assert (await run.ask(key)).status_code == 200
+
+
+async def _done(tasks: list[asyncio.Task[httpx.Response]], count: int) -> bool:
+    return sum(task.done() for task in tasks) >= count
 
 
 async def test_tokens_a_minute_hold_and_what_was_not_used_comes_back(run: Fleet) -> None:
@@ -193,13 +202,24 @@ async def test_clients_that_leave_are_charged_what_they_used_and_no_more(run: Fl
 async def test_a_fallback_is_reserved_at_its_own_price(run: Fleet) -> None:
     # `away` answers with a failure; `dear` costs ten times as much, which the budget does not cover.
     key = await run.key(budget_per_day_usd=0.1)
-    run.provider.next(Behaviour(status=500))
+    run.provider.default = Behaviour(status=500)
+    seen = len(run.provider.seen)
     refused = await run.ask(key, model="away", at=0)
-    assert refused.status_code == 429
-    assert refused.json()["error"]["code"] == "insufficient_quota"
+    assert (refused.status_code, refused.json()["error"]["code"]) == (502, "upstream_failed")
+    assert {one.json["model"] for one in run.provider.seen[seen:]} == {"away"}
+    run.provider.default = Behaviour(text="one two three four five")
     rich = await run.key(budget_per_day_usd=10)
     run.provider.next(Behaviour(status=500))
     assert (await run.ask(rich, model="away", at=0)).status_code == 200
+
+
+async def test_a_fallback_that_a_budget_does_not_cover_leaves_the_next_one_its_turn(run: Fleet) -> None:
+    key = await run.key(budget_per_day_usd=0.1)
+    run.provider.next(Behaviour(status=500))
+    seen = len(run.provider.seen)
+    answer = await run.ask(key, model="far", at=0)
+    assert (answer.status_code, answer.headers["x-sluice-model"]) == (200, "chat")
+    assert [one.json["model"] for one in run.provider.seen[seen:]] == ["far", "chat"]
 
 
 async def test_every_level_counts_for_itself(run: Fleet) -> None:
@@ -220,9 +240,10 @@ async def test_every_level_counts_for_itself(run: Fleet) -> None:
             f"{url}/admin/keys", json={"name": f"k{number}", "team_id": team.json()["id"]}, **admin
         )
         keys.append({"authorization": f"Bearer {made.json()['key']}"})
-    await asyncio.sleep(1)
+        await run.known(keys[-1])
     began = time.time()
     answers = [await run.ask(keys[number % 2], at=number // 2) for number in range(12)]
     minutes = minutes_since(began)
     assert 3 <= statuses(answers)[200] <= 3 * minutes
-    assert "The team of this API key may send 3 requests" in answers[-1].json()["error"]["message"]
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert "The team of this API key may send 3 requests" in refused.json()["error"]["message"]

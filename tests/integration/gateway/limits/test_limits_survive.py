@@ -41,7 +41,7 @@ async def test_redis_killed_under_load_opens_no_limit_and_all_is_well_when_it_is
         await eventually(lambda at=at: _is_degraded(run, at), what="the gauge")
     await asyncio.to_thread(run.valkey.start)
     for at in range(2):
-        await eventually(lambda at=at: _is_shared(run, at), what="the gauge back at 0", seconds=5)
+        await eventually(lambda at=at: _is_shared(run, at), what="the gauge back at 0")
     await asyncio.sleep(1.5)
     served_again = len(answers)
     await eventually(lambda: _count(answers, served_again + 10), what="answers again")
@@ -49,7 +49,7 @@ async def test_redis_killed_under_load_opens_no_limit_and_all_is_well_when_it_is
     await asyncio.gather(*clients)
     found = statuses(answers)
     assert set(found) <= {200, 429, 503}, found
-    while (answer := await run.ask(key)).status_code == 200:
+    while (answer := await run.ask(key)).status_code in (200, 503):  # it may still hear from the other one
         answers.append(answer)
     assert answer.json()["error"]["code"] == "insufficient_quota", answer.text
     served = statuses(answers)[200]

@@ -40,10 +40,10 @@ async def test_versions_are_compared_by_what_people_said(platform: PlatformSetti
         headers = service_headers("feedback", "acme")
         for request, thumbs in (("req_a", "down"), ("req_b", "up")):
             body = {"interaction_id": request, "feedback_type": "thumbs", "thumbs": thumbs}
-            httpx.post(f"{feedback}/v1/feedback", json=body, headers=headers).raise_for_status()
+            httpx.post(f"{feedback}/v1/feedback", json=body, headers=headers, timeout=60).raise_for_status()
 
         def known() -> bool:
-            found = httpx.get(f"{feedback}/v1/feedback/prompts?prompt=greet", headers=headers).json()
+            found = httpx.get(f"{feedback}/v1/feedback/prompts?prompt=greet", headers=headers, timeout=60).json()
             return len(found["data"]) == 2
 
         wait_until(known)

@@ -133,6 +133,11 @@ async def test_versions_are_compared_by_what_their_requests_cost_and_how_long_th
     assert [(one["prompt"], one["prompt_version"], one["cost_usd"]) for one in listed.json()["data"]] == [
         ("greet", 2, 0.5)
     ]
+    made = (await ask(gateway, own, "GET", "/greet", 200))["created_at"]
+    fresh = [usage("before", 7, at=made - 60.0), usage("after", 1, at=made)]
+    await gateway.deps.usage.insert(UsageRows.of(fresh))
+    found = await ask(gateway, own, "GET", "/greet/usage", 200)
+    assert [one["version"] for one in found["data"]] == [1], "not what a deleted prompt of the name came to"
 
 
 async def test_a_prompt_is_looked_over_before_and_after_it_is_stored(gateway: Gateway) -> None:

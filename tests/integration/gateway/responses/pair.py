@@ -133,7 +133,7 @@ async def running(
 
 async def made_key(pair: Pair, tenant: str) -> str:
     """Make an API key that both gateways know."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         body = {"name": f"k{len(pair.key)}", "tenant": tenant}
         made = await http.post(f"{pair.urls[0]}/admin/keys", json=body, headers=admin_headers())
         assert made.status_code == 201, made.text

@@ -140,7 +140,7 @@ async def test_what_was_said_outlives_a_killed_process_and_goes_with_time(pair: 
             assert "I am Ann." in json.dumps(pair.asked("open")), "what waits here is known here"
             pair.processes[0].kill()
         pair.start(0)
-        for _ in range(100):
+        for _ in range(600):
             said = [_text(item) async for item in two.conversations.items.list(talk.id, order="asc")]
             if len(said) == 4:
                 break

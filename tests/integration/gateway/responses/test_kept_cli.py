@@ -44,10 +44,15 @@ async def test_what_is_kept_is_shown_deleted_and_erased(pair: Pair, tmp_path: Pa
     assert [item["content"][0]["text"] for item in items] == ["I am Ann.", "Hello.", "Who am I?"]
     talk = await shown("conversations", "show", talks[0].id)
     assert (talk["id"], talk["metadata"], len(talk["items"])) == (talks[0].id, {"topic": "names"}, 1)
+    async with pair.api() as api:
+        begun = await api.responses.create(model="open", input="Later?", background=True)
+    assert (await shown("responses", "show", begun.id))["status"] == "queued"
+    assert (await sluice("responses", "cancel", begun.id)).output == f"{begun.id} is cancelled.\n"
+    assert "400" in str((await sluice("responses", "cancel", second.id)).exception)
     for group, one in (("responses", second.id), ("conversations", talks[0].id)):
         assert f"{one} is deleted." in (await sluice(group, "delete", one)).output
         assert "404" in str((await sluice(group, "show", one)).exception)
     assert "--tenant" in str((await sluice("responses", "erase")).exception)
     assert (await sluice("responses", "erase", "--tenant", "nobody")).output.startswith("0 responses and 0 conv")
     erased = await sluice("responses", "erase", "--tenant", "acme", "--from", "2026-01-01")
-    assert erased.output == "1 responses and 1 conversations are deleted.\n"
+    assert erased.output == "2 responses and 1 conversations are deleted.\n"

@@ -42,7 +42,10 @@ async def test_the_users_own_words_are_kept_and_masked_anew_in_each_turn(
         journal, ResponseStore(database), ConversationStore(database), SystemClock(), MetricRegistry(), keep_s=86_400, most_bytes=10**6, most_chain_bytes=10**6
     )  # fmt: skip
     writing = asyncio.create_task(keeper.run())
-    async with Provider() as provider, httpx.AsyncClient(headers={"authorization": "Bearer sk-test"}) as http:
+    async with (
+        Provider() as provider,
+        httpx.AsyncClient(headers={"authorization": "Bearer sk-test"}, timeout=60) as http,
+    ):
         routing = snapshot(
             model("small", deployment("d1", provider.base_url), policy="masks"),
             policies=(Policy(name="masks", guard_input="enforce", guard_policy="masks"),),

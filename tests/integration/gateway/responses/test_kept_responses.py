@@ -212,7 +212,7 @@ async def test_the_oldest_turns_are_left_out_where_that_is_asked_for(pair: Pair)
 
 
 async def test_odd_ids_and_clashes_are_refused(pair: Pair) -> None:
-    async with httpx.AsyncClient(headers={"authorization": f"Bearer {pair.key}"}) as http:
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {pair.key}"}, timeout=60) as http:
         for fields, code in (
             ({"previous_response_id": 7}, "invalid_value"),
             ({"previous_response_id": "no/id"}, "invalid_value"),

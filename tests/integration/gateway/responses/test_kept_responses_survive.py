@@ -42,7 +42,7 @@ async def test_what_was_answered_outlives_a_killed_process_and_a_database_that_w
             third = await one.responses.create(model="open", input="Sure?", previous_response_id=second.id)
             pair.processes[0].kill()
         pair.start(0)
-        for _ in range(100):
+        for _ in range(600):
             try:
                 found = await two.responses.retrieve(third.id)
                 break
@@ -80,7 +80,7 @@ async def test_what_is_too_large_is_answered_and_says_that_it_is_not_kept(tmp_pa
             model="open", input="last", previous_response_id=last.id, truncation="auto", max_output_tokens=10
         )
         assert told.store is True
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=60) as http:
             text = (await http.get(f"{pair.urls[0]}/metrics")).text
         assert 'sluice_gateway_responses_total{outcome="too_large"} 1.0' in text
 
@@ -101,7 +101,7 @@ async def test_an_operator_keeps_none(tmp_path: Path, flushed_valkey: str) -> No
 async def test_they_go_with_time_with_their_organisation_and_on_demand(pair: Pair, tmp_path: Path) -> None:
     database = open_database(_platform(tmp_path), "gateway")
     store = RetentionStore(database)
-    async with pair.api(0) as mine, pair.api(1, pair.other_key) as theirs, httpx.AsyncClient() as http:
+    async with pair.api(0) as mine, pair.api(1, pair.other_key) as theirs, httpx.AsyncClient(timeout=60) as http:
         first = await mine.responses.create(model="open", input="1")
         second = await mine.responses.create(model="open", input="2", previous_response_id=first.id)
         other = await theirs.responses.create(model="open", input="3")

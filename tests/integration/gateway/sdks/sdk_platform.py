@@ -11,9 +11,11 @@ import redis
 from anthropic_provider import KEY, AnthropicProvider
 from foreign_provider import Behaviour
 from openai_provider import Provider
+from tests.integration.databases import set_up_schema
 
 from sluice.contracts.routing import SNAPSHOT_KEY, Deployment, DeploymentAuth, Model, RoutingSnapshot
 from sluice.testing import ServiceProcess, admin_headers, environment_of, free_port, platform_settings
+from sluice_gateway.wiring import MIGRATIONS
 
 MODELS = ("open", "claude")
 VARIABLE = "ANTHROPIC_KEY_OF_THE_SIMULATOR"
@@ -39,6 +41,7 @@ async def running(folder: Path, valkey: str, more: Mapping[str, str] = MappingPr
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     settings = platform_settings(folder, redis_url=valkey, router_url="http://127.0.0.1:9", gateway_url=url)
+    await set_up_schema(settings, "gateway", MIGRATIONS)
     environment = {**environment_of(settings), "SLUICE_GATEWAY_PORT": str(port), VARIABLE: KEY, **more}
     process = ServiceProcess("sluice_gateway", ["serve"], environment, folder / "gateway.log")
     async with Provider() as compatible, AnthropicProvider() as claude:
@@ -48,7 +51,7 @@ async def running(folder: Path, valkey: str, more: Mapping[str, str] = MappingPr
         try:
             process.start()
             process.wait_ready(f"{url}/readyz")
-            async with httpx.AsyncClient() as http:
+            async with httpx.AsyncClient(timeout=60) as http:
                 made = await http.post(
                     f"{url}/admin/keys", json={"name": "sdk", "tenant": "acme"}, headers=admin_headers()
                 )

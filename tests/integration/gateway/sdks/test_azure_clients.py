@@ -61,7 +61,7 @@ async def test_a_body_without_a_model_is_enough(platform: Platform, chunked: boo
         yield raw[:20]
         yield raw[20:]
 
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         answer = await http.post(url, content=pieces() if chunked else raw, headers=headers)
     assert answer.status_code == 200, answer.text
     assert answer.headers["x-sluice-model"] == "open"
@@ -70,7 +70,7 @@ async def test_a_body_without_a_model_is_enough(platform: Platform, chunked: boo
 async def test_what_is_wrong_is_told_as_on_the_other_paths(platform: Platform) -> None:
     url = f"{platform.url}/openai/deployments/open/chat/completions"
     key = {"api-key": platform.key}
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         told = {
             401: await http.post(url, json=_CHAT, headers={"api-key": "sk-wrong"}),
             404: await http.post(url.replace("/open/", "/nobody/"), json=_CHAT, headers=key),

@@ -22,7 +22,7 @@ async def open_to_pages(tmp_path: Path, flushed_valkey: str) -> AsyncIterator[Pl
 async def _chat(platform: Platform, origin: str | None, **more: object) -> httpx.Response:
     headers = {"authorization": f"Bearer {platform.key}"} | ({} if origin is None else {"origin": origin})
     body = {"model": "open", "messages": [{"role": "user", "content": "hi"}], **more}
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         return await http.post(f"{platform.url}/v1/chat/completions", json=body, headers=headers)
 
 
@@ -32,7 +32,7 @@ async def _preflight(platform: Platform, path: str, origin: str) -> httpx.Respon
         "access-control-request-method": "POST",
         "access-control-request-headers": "authorization,content-type,x-stainless-os",
     }
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         return await http.options(f"{platform.url}{path}", headers=asks)
 
 
@@ -52,7 +52,7 @@ async def test_a_named_page_may_ask_and_read_the_answer(open_to_pages: Platform)
     assert refused.status_code == 404
     assert refused.headers[_ALLOW] == _PAGE  # or the page could not read why
     headers = {"authorization": f"Bearer {open_to_pages.key}", "origin": _PAGE}
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         usage = await http.get(f"{open_to_pages.url}/v1/usage", headers=headers)
     assert usage.headers[_ALLOW] == _PAGE
 

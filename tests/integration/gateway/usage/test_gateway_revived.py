@@ -28,7 +28,9 @@ QUESTION = {"model": "mock", "messages": [{"role": "user", "content": "hi"}]}
 def test_a_killed_serving_process_is_replaced_without_a_refused_connection_or_a_lost_record(tmp_path: Path) -> None:
     with provider() as upstream, parts(tmp_path) as run:
         publish_snapshot(run.valkey, upstream.base_url)
+        began = time.monotonic()
         run.start_gateway()
+        started = time.monotonic() - began
         run.start_worker()
         key = make_key(run.url)
         answered: list[tuple[float, str]] = []
@@ -37,7 +39,7 @@ def test_a_killed_serving_process_is_replaced_without_a_refused_connection_or_a_
 
         def ask() -> None:
             while not over.is_set():
-                with closing(HTTPConnection(run.url.removeprefix("http://"), timeout=20)) as client:
+                with closing(HTTPConnection(run.url.removeprefix("http://"), timeout=60)) as client:
                     try:
                         client.request("POST", "/v1/chat/completions", json.dumps(QUESTION), key)
                         answer = client.getresponse()
@@ -56,15 +58,15 @@ def test_a_killed_serving_process_is_replaced_without_a_refused_connection_or_a_
         try:
             for _ in range(2):
                 so_far = len(answered)
-                wait_until(lambda so_far=so_far: len(answered) >= so_far + 20, seconds=20, what="answers")  # type: ignore[misc]
+                wait_until(lambda so_far=so_far: len(answered) >= so_far + 20, seconds=60, what="answers")  # type: ignore[misc] # the loop's own value
                 (serving,) = psutil.Process(run.gateway.pid).children()
                 killed = time.monotonic()
                 os.kill(serving.pid, signal.SIGKILL)
                 wait_until(
-                    lambda killed=killed: answered[-1][0] > killed + 0.05, seconds=20, every=0.01, what="an answer"
+                    lambda killed=killed: answered[-1][0] > killed + 0.05, seconds=60, every=0.01, what="an answer"
                 )  # type: ignore[misc]
                 back = next(at for at, _ in answered if at > killed + 0.05) - killed
-                assert back < 2, f"{back:.2f} s without an answer"
+                assert back < max(2.0, 4 * started), f"{back:.2f} s without an answer, and {started:.2f} s for a start"
         finally:
             over.set()
             for client in clients:
@@ -72,5 +74,5 @@ def test_a_killed_serving_process_is_replaced_without_a_refused_connection_or_a_
         assert not refused
         assert run.gateway.alive()
         ids = {name for _, name in answered}
-        wait_until(lambda: ids <= set(run.rows()), seconds=30, what="a record of every answer")
+        wait_until(lambda: ids <= set(run.rows()), seconds=60, what="a record of every answer")
         assert max(run.rows().values()) == 1

@@ -306,3 +306,24 @@ async def test_a_key_sees_itself_and_what_it_has_spent(gateway: Gateway) -> None
     )
     assert created.key not in answer.text
     assert (await gateway.client.get("/v1/key")).status_code == 401
+
+
+async def test_dollars_are_told_without_the_noise_of_binary_fractions(gateway: Gateway) -> None:
+    body = {"name": "k", "tenant": "acme", "role": "read_only", "limits": {"budget_per_day_usd": 5}}
+    made = await gateway.client.post("/admin/keys", json=body, headers=admin_headers())
+    created = CreatedApiKey.model_validate_json(made.content)
+    own, now = {"authorization": f"Bearer {created.key}"}, gateway.deps.clock.now()
+    noisy = event(1, key_id=created.id, at=now).model_copy(update={"cost_usd": 0.1 + 0.2})
+    await gateway.deps.usage.insert(UsageRows.of([noisy, event(2, key_id=created.id, at=now, cost_usd=0.3)]))
+    for path, params in (
+        ("/v1/usage", {}),
+        ("/v1/usage/summary", {"group_by": "model"}),
+        ("/v1/usage/trend", {"interval": "day"}),
+        ("/v1/usage/export", {"format": "csv"}),
+        ("/v1/usage/export", {"format": "jsonl"}),
+        ("/v1/key", {}),
+    ):
+        answer = await gateway.client.get(path, params=params, headers=own)
+        assert answer.status_code == 200, answer.text
+        assert ("0.3" in answer.text) or ("0.6" in answer.text)
+        assert "0000000" not in answer.text.replace(created.id, ""), (path, answer.text)

@@ -77,7 +77,7 @@ def publish_snapshot(valkey: Valkey, base_url: str) -> None:
 
 
 def make_key(url: str) -> dict[str, str]:
-    made = httpx.post(f"{url}/admin/keys", json={"name": "kill", "tenant": "acme"}, headers=admin_headers())
+    made = httpx.post(f"{url}/admin/keys", json={"name": "kill", "tenant": "acme"}, headers=admin_headers(), timeout=60)
     assert made.status_code == 201, made.text
     return {"authorization": f"Bearer {made.json()['key']}"}
 
@@ -93,10 +93,10 @@ def test_a_gateway_killed_after_its_answer_while_redis_is_away_loses_no_row(tmp_
         run.start_worker()
         key = make_key(run.url)
         run.valkey.kill()
-        answer = httpx.post(f"{run.url}/v1/chat/completions", json=QUESTION, headers=key, timeout=10)
+        answer = httpx.post(f"{run.url}/v1/chat/completions", json=QUESTION, headers=key, timeout=60)
         if tried:
             failed = "sluice_gateway_usage_ship_failures_total 1.0"
-            wait_until(lambda: failed in httpx.get(f"{run.url}/metrics").text, what="a failed try to ship")
+            wait_until(lambda: failed in httpx.get(f"{run.url}/metrics", timeout=60).text, what="a failed try to ship")
         run.gateway.kill()
         assert answer.status_code == 200, answer.text
         request_id = answer.headers["x-request-id"]
@@ -104,7 +104,9 @@ def test_a_gateway_killed_after_its_answer_while_redis_is_away_loses_no_row(tmp_
         run.valkey.start()
         run.start_gateway()
         row = wait_until(
-            lambda: _found(httpx.get(f"{run.url}/v1/usage/{request_id}", headers=key)), what="the usage row", seconds=30
+            lambda: _found(httpx.get(f"{run.url}/v1/usage/{request_id}", headers=key, timeout=60)),
+            what="the usage row",
+            seconds=60,
         )
         assert (row["prompt_tokens"], row["completion_tokens"]) == (PROMPT_TOKENS, COMPLETION_TOKENS)
         assert row["cost_usd"] == pytest.approx((PROMPT_TOKENS + 2 * COMPLETION_TOKENS) / 1e6)
@@ -129,9 +131,9 @@ def test_a_gateway_killed_under_load_has_billed_every_answer_once(tmp_path: Path
             wait_until(lambda before=before: len(answered) > before + 60, every=0.01, what="sixty answers")
             run.gateway.kill()
             for caller in callers:
-                caller.join(timeout=20)
+                caller.join(timeout=60)
             run.start_gateway()
-        wait_until(lambda: set(answered) <= set(run.rows()), seconds=30, what="a row for every answer")
+        wait_until(lambda: set(answered) <= set(run.rows()), seconds=60, what="a row for every answer")
         rows = run.rows()
         assert set(rows.values()) == {1}
         assert len(rows) <= upstream.calls
@@ -147,11 +149,13 @@ def test_a_consumer_killed_in_mid_batch_writes_every_row_once(tmp_path: Path, ki
                 pipe.xadd(USAGE.name, {"d": _event(number).model_dump_json()})
             pipe.execute()
         run.gateway.start()
-        wait_until(lambda: httpx.get(f"{run.url}/healthz").status_code == httpx.codes.OK, what="the gateway")
+        wait_until(
+            lambda: httpx.get(f"{run.url}/healthz", timeout=60).status_code == httpx.codes.OK, what="the gateway"
+        )
         for kill in range(kills):
             run.worker.start()
             goal = total * (kill + 1) // (kills + 2)
-            wait_until(lambda goal=goal: sum(run.rows().values()) >= goal, every=0.005, seconds=30, what=f"{goal} rows")
+            wait_until(lambda goal=goal: sum(run.rows().values()) >= goal, every=0.005, seconds=60, what=f"{goal} rows")
             run.worker.kill()
             assert sum(run.rows().values()) < total
         run.start_worker()
@@ -165,7 +169,9 @@ def test_a_consumer_killed_in_mid_batch_writes_every_row_once(tmp_path: Path, ki
 def test_what_cannot_be_read_goes_to_the_dead_letters_and_the_rest_goes_on(tmp_path: Path) -> None:
     with parts(tmp_path) as run:
         run.gateway.start()
-        wait_until(lambda: httpx.get(f"{run.url}/healthz").status_code == httpx.codes.OK, what="the gateway")
+        wait_until(
+            lambda: httpx.get(f"{run.url}/healthz", timeout=60).status_code == httpx.codes.OK, what="the gateway"
+        )
         with redis.Redis.from_url(run.valkey.url) as client:
             client.xadd(USAGE.name, {"d": b"{broken"})
             client.xadd(USAGE.name, {"d": _event(1).model_dump_json()})
@@ -185,7 +191,7 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_and_the_rest_goes_on(tmp_p
             wait_until(lambda: client.xlen(USAGE.dead_letters) == 5, what="five dead letters")
             wait_until(lambda: client.xpending(USAGE.name, "gateway-usage")["pending"] == 0, what="nothing pending")
         assert set(run.rows()) == {_event(number).request_id for number in (1, 2, 4)}
-        metrics = httpx.get(f"{run.worker_url}/metrics").text
+        metrics = httpx.get(f"{run.worker_url}/metrics", timeout=60).text
         assert "sluice_gateway_usage_dead_letters_total 5.0" in metrics
         assert "sluice_gateway_usage_stored_total 3.0" in metrics
 
@@ -195,7 +201,7 @@ def _found(answer: httpx.Response) -> dict[str, object] | None:
 
 
 def _call_until_it_breaks(url: str, key: dict[str, str], answered: list[str]) -> None:
-    with httpx.Client(headers=key, timeout=10) as client:
+    with httpx.Client(headers=key, timeout=60) as client:
         while True:
             try:
                 answer = client.post(f"{url}/v1/chat/completions", json=QUESTION)

@@ -135,6 +135,13 @@ async def test_refusals_are_answers_and_what_breaks_is_given_up() -> None:
     assert shown(book) == {1: (False, 400), 2: (False, "request_failed"), 3: (False, 502)}
 
 
+async def test_an_answer_that_is_too_large_is_paid_for_once() -> None:
+    book, target = Book(), Target({b"2": [NotAnswered("too large", too_large=True)] * 2})
+    await ask(book, target)
+    assert shown(book) == {1: (True, 200), 2: (False, "answer_too_large"), 3: (True, 200)}
+    assert target.asked.count(b"2") == 1
+
+
 async def test_want_of_room_is_waited_out_however_long_it_lasts() -> None:
     book, target = Book(), Target({b"2": [NotAnswered("full", busy=True, after_s=1.0)] * 5})
     await ask(book, target)

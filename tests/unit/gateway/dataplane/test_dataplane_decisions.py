@@ -14,7 +14,7 @@ from sluice.contracts.retrieval import RetrievalPolicy
 from sluice.contracts.routing import Policy, Route
 from sluice.contracts.searching import Comparison, Compound, ParentExpansion, SearchFilter
 from sluice.telemetry.metrics import MetricRegistry
-from sluice_gateway.dataplane.body import RetrievalOptions, parse
+from sluice_gateway.dataplane.body import parse
 from sluice_gateway.dataplane.context import read_heads
 from sluice_gateway.dataplane.deployments import DeploymentState, are_full, choose, choose_resting
 from sluice_gateway.dataplane.errors import (
@@ -25,6 +25,7 @@ from sluice_gateway.dataplane.errors import (
     UnknownModel,
     UnsupportedBody,
 )
+from sluice_gateway.dataplane.extension import RetrievalOptions
 from sluice_gateway.dataplane.plan import Stages, compile_plan, stricter
 from sluice_gateway.dataplane.refusals import clean, refusal
 from sluice_gateway.dataplane.sse import Usage
@@ -33,7 +34,7 @@ from sluice_gateway.dataplane.stages.attempt import classify, retry_after_s
 from sluice_gateway.dataplane.stages.authenticate import authenticate
 from sluice_gateway.dataplane.stages.build_context import block, with_context
 from sluice_gateway.dataplane.stages.dispatch import exhausted
-from sluice_gateway.dataplane.stages.guard_input import judge, requests_for
+from sluice_gateway.dataplane.stages.guard_input import blocked_error, judge, requests_for
 from sluice_gateway.dataplane.stages.resolve import resolve
 from sluice_gateway.dataplane.stages.retrieve import budget, context_request
 from sluice_gateway.dataplane.stages.settle import settle
@@ -209,6 +210,7 @@ def test_what_a_status_means(status: int, kind: str) -> None:
     [
         (None, 1.0), (b"3", 3.0), (b" 3 ", 3.0), (b"999", 30.0), (b"Fri, 31 Dec", 1.0), (b"-1", 1.0), (b"\xff", 1.0),
         (b"Thu, 01 Jan 1970 00:01:07 GMT", 7.0), (b"Thursday, 01-Jan-70 00:01:07 GMT", 7.0), (b"Thu Jan  1 00:01:07 1970", 7.0),
+        (b"Oct 99999999999999999999 21 07:28:00 ,", 1.0),
         (b"Thu, 01 Jan 1970 00:00:00 GMT", 0.0), (b"Fri, 02 Jan 2970 00:00:00 GMT", 30.0),
     ],
 )  # fmt: skip
@@ -302,7 +304,7 @@ def test_judging_verdicts() -> None:
         segments = tuple(Segment(id=str(index), text=text) for index, text in enumerate(texts))
         return InputVerdict(safe=safe, issues=("i",), filtered_segments=segments, policy="p", policy_hash="h")
 
-    assert judge(found, [verdict("x", "y")]) == (False, ("i",), [], ())
+    assert judge(found, [verdict("x", "y")]) == (False, ("i",), [], (), "h")
     assert judge(found, [verdict("x", "z")]).changes == [(found[1].path, "z")]
     assert judge(found, [verdict("x", "y", safe=False)]).blocked
     assert judge(found, [verdict("x")]).blocked, "a text without a verdict does not pass"
@@ -376,6 +378,10 @@ def test_what_retrieval_is_asked() -> None:
         20_000,
     )
     assert context_request(None, policy, "q", 100).top_k == 5
+    said = context_request(None, RetrievalPolicy(vector_store_ids=("a",)), "q", 100)
+    assert said.model_dump(exclude_defaults=True, exclude_none=True) == {
+        "query": "q", "vector_store_ids": ("a",), "budget_tokens": 100,
+    }, "what a retrieval service of any version answers"  # fmt: skip
     images = RetrievalOptions(vector_store_ids=("vs_1",), kinds=("image",))
     assert context_request(images, None, "q", 100).kinds == ("image",)
     assert (budget(2048, None), budget(2048, 2000), budget(100_000, 100)) == (768, 64, 1500)
@@ -474,3 +480,8 @@ def test_system_prompts_in_parts_are_looked_for_too() -> None:
         {"role": "user", "content": "y"},
     ]
     assert system_prompts({"messages": messages}) == ["Be brief.\nSell shoes.", "x"]
+
+
+def test_a_text_that_could_not_be_checked_is_not_called_refused() -> None:
+    assert "could not be checked in full" in blocked_error(("check_failed",)).message
+    assert "(pii_detected, check_failed)" in blocked_error(("pii_detected", "check_failed")).message

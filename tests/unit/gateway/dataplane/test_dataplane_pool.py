@@ -227,7 +227,7 @@ async def test_time_limits_hold_for_replies_and_for_pauses_in_streams() -> None:
     pool, network = pool_of()
     with pytest.raises(UpstreamError, match="timeout"):
         await pool.send(call(timeout_s=0.05))
-    task = asyncio.ensure_future(pool.send(call(timeout_s=0.1)))
+    task = asyncio.ensure_future(pool.send(call(timeout_s=1.0)))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     protocol = network.protocols[-1]
@@ -235,7 +235,7 @@ async def test_time_limits_hold_for_replies_and_for_pauses_in_streams() -> None:
     stream = (await task).stream
     assert stream is not None
     for _ in range(4):
-        await asyncio.sleep(0.04)
+        await asyncio.sleep(0.3)
         protocol.data_received(b"1\r\nx\r\n")
         assert await stream.read() == b"x"
     with pytest.raises(UpstreamError, match="timeout"):
@@ -250,7 +250,7 @@ async def test_a_pause_counts_from_the_first_event_also_where_the_head_came_alon
     protocol.data_received(STREAM[STREAM.index(b"9\r\n") :][:14])
     assert await reply.stream.read() == b"data: 1\n\n"
     with pytest.raises(UpstreamError, match="timeout"):
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(60):
             await reply.stream.read()
 
 
@@ -259,7 +259,7 @@ async def test_a_first_event_that_never_comes_is_given_up_in_its_time() -> None:
     reply, _ = await opened(pool, network, call(timeout_s=0.1, idle_s=0.03))
     assert reply.stream is not None
     with pytest.raises(UpstreamError, match="timeout"):
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(60):
             await reply.stream.read()
 
 
@@ -290,7 +290,7 @@ async def left(timeout_s: float = 5.0) -> tuple[HttpPool, Network, Rest]:
 
 async def test_the_rest_of_a_call_is_closed_unless_somebody_takes_it() -> None:
     _, network, _ = await left()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not network.wires[0].aborted:
             await asyncio.sleep(0.01)
     _, network, rest = await left()
@@ -309,6 +309,9 @@ async def test_the_rest_of_a_call_is_a_whole_reply_and_the_connection_goes_on(ti
     await asyncio.sleep(0.01)
     if early:
         rest.take(30.0, heard.append)
+    async with asyncio.timeout(60):
+        while not heard:
+            await asyncio.sleep(0.01)
     (found,) = heard
     assert isinstance(found, UpstreamReply)
     assert found.body == b'{"a":1}'
@@ -326,7 +329,7 @@ async def test_why_the_rest_of_a_call_brought_nothing(data: bytes, reason: Reaso
     rest.take(0.05, heard.append)
     if data:
         network.protocols[0].data_received(data)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not heard:
             await asyncio.sleep(0.01)
     assert heard == [reason]

@@ -57,7 +57,7 @@ async def test_what_waits_is_found_and_written_with_the_next_round() -> None:
     sizes: list[int] = []
     level.on_size = sizes.append
     running = asyncio.create_task(level.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not (rows.kept and sizes):
             await asyncio.sleep(0)
     running.cancel()

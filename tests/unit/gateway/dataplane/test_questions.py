@@ -21,6 +21,25 @@ def test_a_question_that_looks_alike_is_another_one(pair: dict[str, str]) -> Non
     assert not agree(pair["b"], pair["a"])
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("How do I clean my Windows?", "How do I clean my windows?"),
+        ("How do I remove Rust from the server?", "How do I remove rust from the server?"),
+        ("What did Bush do in 2001?", "What did bush do in 2001?"),
+        ("What is the plural of child?", "What is the plural of children?"),
+        ("What is a synonym for buy?", "What is a synonym for purchase?"),
+        ("What rhymes with fast?", "What rhymes with quick?"),
+        ("What is the difference between a child and a kid?", "What is the difference between children and a kid?"),
+        ("How do you say 'email' in German?", "How do you say 'e-mail' in German?"),
+        ("Is the tag 'movie' free?", "Is the tag 'film' free?"),
+    ],
+)
+def test_names_and_words_that_are_asked_for_count_as_they_are_written(one: str, other: str) -> None:
+    assert not agree(one, other)
+    assert agree(one, one)
+
+
 @pytest.mark.parametrize(("name", "fewest"), [("tuning", 34), ("held-out", 27)])
 def test_paraphrases_are_known(name: str, fewest: int) -> None:
     known = [pair for pair in PAIRS if pair["same"] and pair["set"] == name and agree(pair["a"], pair["b"])]

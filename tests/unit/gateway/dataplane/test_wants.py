@@ -19,6 +19,17 @@ from sluice_gateway.dataplane.wants import capabilities, modalities, subject
             ("audio", "image"),
             ("tools",),
         ),
+        ({"messages": [{"content": [{"type": "document", "source": {"type": "text", "data": "d"}}]}]}, (), ()),
+        (
+            {
+                "messages": [
+                    {"content": [{"type": "document"}, {"type": "video"}]},
+                    {"content": [{"type": "tool_result", "content": [{"type": "audio_url"}]}]},
+                ]
+            },
+            ("audio", "file", "video"),
+            (),
+        ),
         ({"prompt": "p", "logprobs": 3, "tools": []}, (), ("logprobs",)),
         ({"input": ["a"], "response_format": {"type": "json_schema"}}, (), ("json_schema",)),
         ({"messages": [None, {"content": [None, {"type": 3}, {"type": "other"}]}], "response_format": "x"}, (), ()),

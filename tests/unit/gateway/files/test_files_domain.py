@@ -58,6 +58,10 @@ def test_an_empty_file_is_none() -> None:
         ("bytes=9-99", Span(9, 10)),
         ("bytes=-3", Span(7, 10)),
         ("bytes=-99", Span(0, 10)),
+        ("bytes=0-18446744073709551615", Span(0, 10)),
+        (f"bytes=0-{'9' * 5000}", None),
+        (f"bytes=-{'9' * 5000}", None),
+        ("bytes=\u0660-\u0663", None),
     ],
 )
 def test_ranges(header: str | None, span: Span | None) -> None:

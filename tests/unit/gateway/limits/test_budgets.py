@@ -19,7 +19,7 @@ def test_the_most_used_up_come_first() -> None:
 def test_the_highest_threshold_that_was_reached_is_told() -> None:
     assert list(alerts([budget(10, 7.9)], (0.8, 1.0))) == []
     (alert,) = alerts([budget(10, 12)], (1.0, 0.8))
-    assert (alert.threshold, alert.id) == (1.0, "key:key_1:day:1795910400:1")
+    assert (alert.threshold, alert.id) == (1.0, "key:key_1:day:1795910400:1:10")
     assert alert.text == "The API key ci (acme) has spent $12.00 of its $10.00 for this day (120%)."
     (small,) = alerts([budget(0.002, 0.0017)], (0.8,))
     assert small.text == "The API key ci (acme) has spent $0.0017 of its $0.002 for this day (85%)."

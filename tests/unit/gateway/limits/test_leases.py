@@ -111,7 +111,7 @@ STEPS = st.lists(
 @given(STEPS)
 @settings(max_examples=300)
 def test_nobody_spends_more_than_the_limit_whatever_is_lost(steps: list[tuple[int, str, int]]) -> None:
-    bank = Bank(seeded={DAY})
+    bank = Bank(seeded={DAY: 1})
     processes = [Process(bank, f"life_{number}") for number in range(3)]
     before = deepcopy(bank.counters)
     for number, what, amount in steps:
@@ -139,7 +139,7 @@ def test_nobody_spends_more_than_the_limit_whatever_is_lost(steps: list[tuple[in
 
 
 def test_what_is_given_back_can_be_had_by_others_at_once() -> None:
-    bank = Bank(seeded={DAY})
+    bank = Bank(seeded={DAY: 1})
     first, second = Process(bank, "a"), Process(bank, "b")
     first.reserve(900)
     second.reserve(900)
@@ -151,7 +151,7 @@ def test_what_is_given_back_can_be_had_by_others_at_once() -> None:
 
 
 def test_the_last_units_are_not_held_by_a_process_that_does_not_need_them() -> None:
-    bank = Bank(seeded={DAY})
+    bank = Bank(seeded={DAY: 1})
     one, other = Process(bank, "a"), Process(bank, "b")
     for _ in range(4):
         one.reserve(10)

@@ -9,11 +9,15 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import TypeAdapter
 from tests.unit.gateway.translate.samples import ASKED, PNG, TALK, TOOLS, joined, run, sse
 
+from sluice_gateway.translate.anthropic.answer import usage_of
 from sluice_gateway.translate.anthropic.provider import Anthropic
 from sluice_gateway.translate.errors import BadAnswer, Untranslatable
+from sluice_gateway.translate.hub import read_usage, usage_json
+from sluice_gateway.translate.messages.answer import usage_json as to_anthropic
 from sluice_gateway.translate.shapes import Usage
 
 Json = dict[str, Any]
+SOUND: Json = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
 _PARAMS: TypeAdapter[Any] = TypeAdapter(MessageCreateParams)
 _EVENT: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 PROVIDER = Anthropic()
@@ -198,7 +202,7 @@ def test_a_stream_becomes_chunks() -> None:
     ]
     assert found["calls"] == {
         0: {"id": "toolu_1", "name": "weather", "arguments": '{"city": "Oslo"}'},
-        1: {"id": "toolu_2", "name": "clock", "arguments": ""},
+        1: {"id": "toolu_2", "name": "clock", "arguments": "{}"},
     }
     assert found["finish"] == "tool_calls"
     assert stream.usage == Usage(1320, 55, 1000, 300, 12)
@@ -395,7 +399,8 @@ _ASK: list[Json] = [{"role": "user", "content": "q"}]
         ({"tools": TOOLS, "response_format": {"type": "json_object"}}, "response_format"),
         ({"messages": [{"role": "system", "content": "only"}]}, "messages"),
         ({"messages": [{"role": "robot", "content": "q"}]}, "messages[0].role"),
-        ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages[0].content[0].type"),
+        ({"messages": [{"role": "user", "content": [{"type": "hologram"}]}]}, "messages[0].content[0].type"),
+        ({"messages": [{"role": "user", "content": [SOUND]}]}, "messages[0].content[0].input_audio"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "ftp://x"}}]}]},
             "messages[0].content[0].image_url",
@@ -512,3 +517,18 @@ def test_tokens_are_counted_of_the_prompt_only() -> None:
     assert PROVIDER.count_answer({"input_tokens": 42}) == 42
     with pytest.raises(BadAnswer):
         PROVIDER.count_answer({})
+
+
+def test_what_is_kept_for_an_hour_is_counted_by_itself() -> None:
+    kept = {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 200}
+    found = usage_of({"usage": {**MESSAGE["usage"], "cache_creation": kept}})
+    assert found is not None
+    assert (found.cache_write_tokens, found.cache_write_1h_tokens) == (300, 200)
+    hub = usage_json(found)
+    assert hub["prompt_tokens_details"] == {
+        "cached_tokens": 1000,
+        "cache_write_tokens": 300,
+        "cache_write_1h_tokens": 200,
+    }
+    assert read_usage({"usage": hub}) == found
+    assert to_anthropic(found)["cache_creation"] == kept

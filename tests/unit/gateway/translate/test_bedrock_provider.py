@@ -14,6 +14,7 @@ from botocore.validate import validate_parameters
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from tests.unit.gateway.translate.samples import ASKED, PNG, TALK, TOOLS, joined, run
 
+from sluice_gateway.translate.bedrock.answer import usage_of
 from sluice_gateway.translate.bedrock.provider import Bedrock
 from sluice_gateway.translate.errors import BadAnswer, Untranslatable
 from sluice_gateway.translate.shapes import Usage
@@ -166,7 +167,7 @@ def test_a_stream_becomes_chunks() -> None:
     ]
     assert found["calls"] == {
         0: {"id": "tooluse_1", "name": "weather", "arguments": '{"city": "Oslo"}'},
-        1: {"id": "tooluse_2", "name": "clock", "arguments": ""},
+        1: {"id": "tooluse_2", "name": "clock", "arguments": "{}"},
     }
     assert stream.usage == Usage(1320, 55, 1000, 300, 0)
     assert stream.done
@@ -325,3 +326,23 @@ def test_tokens_are_counted_of_the_prompt_only(service: ServiceModel) -> None:
     shape = service.operation_model("CountTokens").input_shape
     validate_parameters({"modelId": MODEL, **_as_parameters(json.loads(request.body))}, shape)
     assert PROVIDER.count_answer({"inputTokens": 3}) == 3
+
+
+def test_what_is_kept_for_an_hour_is_counted_by_itself() -> None:
+    kept = [{"ttl": "1h", "inputTokens": 20}, {"ttl": "5m", "inputTokens": 10}]
+    usage = {"inputTokens": 5, "outputTokens": 7, "cacheWriteInputTokens": 30, "cacheDetails": kept}
+    assert usage_of({"usage": usage}) == Usage(35, 7, 0, 30, 0, 20)
+
+
+def test_documents_of_one_name_are_told_apart() -> None:
+    file = {"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERi0="}}
+    called = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    talk = [
+        {"role": "user", "content": [file, file]},
+        {"role": "assistant", "tool_calls": [called]},
+        {"role": "tool", "tool_call_id": "c1", "content": [file]},
+    ]
+    sent = json.loads(PROVIDER.request({"messages": talk}, "m", max_output_tokens=None).body)["messages"]
+    names = [block["document"]["name"] for block in sent[0]["content"]]
+    names.append(sent[2]["content"][0]["toolResult"]["content"][0]["document"]["name"])
+    assert names == ["document", "document 2", "document 3"]

@@ -9,7 +9,9 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from tests.unit.gateway.translate.samples import ASKED, PNG, TALK, TOOLS, joined, run, sse
 
 from sluice_gateway.translate.errors import BadAnswer, Untranslatable
+from sluice_gateway.translate.gemini.answer import usage_of
 from sluice_gateway.translate.gemini.provider import Gemini
+from sluice_gateway.translate.hub import read_usage, usage_json
 from sluice_gateway.translate.shapes import Usage
 
 Json = dict[str, Any]
@@ -373,3 +375,39 @@ def test_tokens_are_counted_of_the_prompt_only() -> None:
     assert inner["model"] == "models/gemini-3.8-flash"
     assert len(inner["contents"]) == 3
     assert PROVIDER.count_answer({"totalTokens": 12}) == 12
+
+
+def test_sound_goes_inline_and_is_counted_by_itself() -> None:
+    sound = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
+    sent = PROVIDER.request(
+        {"messages": [{"role": "user", "content": [sound]}]}, "gemini-2.5-flash", max_output_tokens=None
+    )
+    parts = json.loads(sent.body)["contents"][0]["parts"]
+    assert parts == [{"inlineData": {"mimeType": "audio/wav", "data": "UklGRg=="}}]
+    kinds = [
+        {"modality": "TEXT", "tokenCount": 3},
+        {"modality": "AUDIO", "tokenCount": 32},
+        {"modality": "IMAGE", "tokenCount": 258},
+    ]
+    found = usage_of(
+        {"usageMetadata": {"promptTokenCount": 293, "candidatesTokenCount": 5, "promptTokensDetails": kinds}}
+    )
+    assert found == Usage(293, 5, audio_tokens=32, image_tokens=258)
+    assert read_usage({"usage": usage_json(found)}) == found
+
+
+def test_images_of_an_answer_are_passed_on_and_those_of_thoughts_are_not() -> None:
+    drawn = {"inlineData": {"mimeType": "image/png", "data": "iVBORw0="}}
+    parts = [
+        {"text": "Here."},
+        {**drawn, "thought": True},
+        drawn,
+        {"inlineData": {"mimeType": "text/plain", "data": "eA=="}},
+    ]
+    found = {"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}], "usageMetadata": USAGE}
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0="}}
+    message = PROVIDER.answer(found, ASKED)["choices"][0]["message"]
+    assert (message["content"], message["images"]) == ("Here.", [image])
+    chunks, _ = run(lambda: PROVIDER.stream(ASKED), [sse([found])])
+    deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
+    assert [delta["images"] for delta in deltas if "images" in delta] == [[image]]

@@ -300,6 +300,21 @@ def test_a_stream_is_what_the_sdk_puts_together() -> None:
     assert [event["type"] for event in events][-2:] == ["message_delta", "message_stop"]
 
 
+PARTS = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "Let me look."}]
+
+
+def test_content_in_parts_is_read_as_thoughts_and_words() -> None:
+    # As Mistral's models that think write it, whole and in streams.
+    answered = CLIENT.answer({"choices": [{"index": 0, "message": {"role": "assistant", "content": PARTS}}]}, ASKED)
+    assert [block.get("thinking") or block["text"] for block in answered["content"]] == ["hm", "Let me look."]
+    stream = Pair(CLIENT, OpenAI()).stream(ASKED)
+    piece = stream.feed(
+        sse([_delta(content=PARTS[:1]), _delta(content=PARTS[1:]), chunk(ASKED, {}, "stop")]) + b"data: [DONE]\n\n"
+    )
+    message, _ = read(piece.events + stream.close())
+    assert [block.type for block in message.content] == ["thinking", "text"]
+
+
 def test_an_empty_stream_is_a_message_all_the_same() -> None:
     stream = Pair(CLIENT, OpenAI()).stream(ASKED)
     wire = stream.feed(sse([chunk(ASKED, {}, "stop")]) + b"data: [DONE]\n\n").events + stream.close()

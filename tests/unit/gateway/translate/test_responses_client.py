@@ -171,6 +171,14 @@ def test_a_stream_is_what_the_sdk_puts_together() -> None:
         assert kind in kinds
 
 
+def test_content_in_parts_is_read_as_thoughts_and_words() -> None:
+    message = {"role": "assistant", "content": messages.PARTS}
+    found = CLIENT.answer({"choices": [{"index": 0, "finish_reason": "stop", "message": message}]}, ASKED)
+    response = Response.model_validate(found, strict=True)
+    assert [item.type for item in response.output] == ["reasoning", "message"]
+    assert response.output_text == "Let me look."
+
+
 def test_a_streamed_refusal_and_a_cut() -> None:
     chunks = [chunk(ASKED, {"content": "a"}), chunk(ASKED, {"refusal": "no"}), chunk(ASKED, {}, "length")]
     stream = CLIENT.stream(ASKED)

@@ -96,6 +96,6 @@ def test_a_stream_that_breaks_is_a_failure_and_none_of_the_servers_words_pass(en
     assert out == stream(b"")
 
 
-@pytest.mark.parametrize("usage", [None, [], {}, {"input_tokens": "9"}])
+@pytest.mark.parametrize("usage", [None, [], {}, {"input_tokens": "nine"}, {"input_tokens": 9.5}])
 def test_counts_that_make_no_sense_are_none(usage: Any) -> None:
     assert passing.usage_of({"usage": usage}) is None

@@ -18,14 +18,16 @@ from sluice_gateway.dataplane.table import Compiler, ModelEntry
 from sluice_gateway.dataplane.worst_case import worst_case
 from sluice_gateway.domain.ports import UsageFields
 from sluice_gateway.domain.rates import rates_of
-from sluice_gateway.domain.tokens import TokenDetails
 from sluice_gateway.metrics import GatewayMetrics
+from sluice_gateway.tokens import TokenDetails
+from sluice_gateway.translate.hub import read_usage
 
 PRICE: dict[str, float] = {
     "input": 2.0,
     "output": 8.0,
     "cached_input": 0.5,
     "cache_write": 2.5,
+    "cache_write_1h": 4.0,
     "audio_input": 40.0,
     "image_input": 3.0,
     "reasoning": 9.0,
@@ -57,7 +59,8 @@ class Nowhere:
         ({}, None),
         ({"prompt_tokens_details": None, "completion_tokens_details": {}}, None),
         ({"prompt_tokens_details": {"cached_tokens": 0}}, None),
-        ({"prompt_tokens_details": {"cached_tokens": "7", "audio_tokens": -1}}, None),
+        ({"prompt_tokens_details": {"cached_tokens": "x", "audio_tokens": -1}}, None),
+        ({"prompt_tokens_details": {"cached_tokens": "7", "audio_tokens": 2.0}}, TokenDetails(7, 0, 2)),
         ({"prompt_tokens_details": {"cached_tokens": 7, "cache_write_tokens": 2}}, TokenDetails(7, 2)),
         (
             {
@@ -72,12 +75,48 @@ def test_what_an_answer_tells_of(usage: dict[str, Any], expected: TokenDetails |
     assert usage_of({"usage": {"prompt_tokens": 20, "completion_tokens": 11, **usage}}) == Usage(20, 11, expected)
 
 
+def test_embeddings_may_tell_their_total_alone() -> None:
+    assert usage_of({"object": "list", "usage": {"total_tokens": 7}}) == Usage(7, 0)
+    assert usage_of({"object": "chat.completion", "usage": {"total_tokens": 7}}) is None
+
+
+XAI = {"total_tokens": 81, "completion_tokens_details": {"reasoning_tokens": 50}}
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        pytest.param(XAI, Usage(20, 61, TokenDetails(reasoning=50)), id="xAI: thinking beside the answer"),
+        pytest.param({"total_tokens": 81}, Usage(20, 61), id="Gemini's OpenAI API: thinking in the total alone"),
+        pytest.param({"completion_tokens_details": {"reasoning_tokens": 50}}, Usage(20, 61, TokenDetails(reasoning=50)), id="no total"),
+        pytest.param({"total_tokens": 31, "completion_tokens_details": {"reasoning_tokens": 9}}, Usage(20, 11, TokenDetails(reasoning=9)), id="OpenAI"),
+        pytest.param({"total_tokens": 7}, Usage(20, 11), id="a total that is no sum"),
+        pytest.param({"prompt_cache_hit_tokens": 8, "prompt_cache_miss_tokens": 12}, Usage(20, 11, TokenDetails(8)), id="DeepSeek"),
+        pytest.param({"total_tokens": 31, "cached_tokens": 8}, Usage(20, 11, TokenDetails(8)), id="Moonshot"),
+        pytest.param({"total_tokens": 61, "prompt_tokens_details": {"cached_tokens": 30}}, Usage(50, 11, TokenDetails(30)), id="cached ones beside the prompt"),
+        pytest.param({"total_tokens": None, "completion_tokens": None}, Usage(20, 0), id="null"),
+        pytest.param({"total_tokens": 2**62}, Usage(20, 11), id="no count"),
+        pytest.param({"completion_tokens": 2**62}, None, id="more than there can be"),
+    ],
+)  # fmt: skip
+def test_what_providers_count_beside_the_answer_or_under_other_names(
+    usage: dict[str, Any], expected: Usage | None
+) -> None:
+    told = {"usage": {"prompt_tokens": 20, "completion_tokens": 11, **usage}}
+    assert usage_of(told) == expected
+    shown = read_usage(told)
+    assert (shown is None) == (expected is None)
+    if shown is not None and expected is not None:
+        assert (shown.prompt_tokens, shown.completion_tokens) == expected[:2]
+
+
 @pytest.mark.parametrize(
     ("details", "dollars"),
     [
         (None, 10.01),
         (TokenDetails(cached=MILLION), 8.51),
         (TokenDetails(cache_write=MILLION), 10.51),
+        (TokenDetails(cache_write=MILLION, cache_write_1h=MILLION // 2), 11.26),
         (TokenDetails(cached=MILLION // 2, cache_write=MILLION // 2), 9.51),
         (TokenDetails(audio_input=MILLION), 48.01),
         (TokenDetails(image_input=MILLION), 11.01),
@@ -112,6 +151,14 @@ def test_the_worst_case_has_the_dearest_kinds_and_the_fee() -> None:
     assert worst.money == pytest.approx((100 * 40.0 + 10 * 80.0) * 1000 + 0.01 * 1e9, abs=1)
     rates = rates_of(Price(input=2.0, output=8.0, cached_input=0.5))
     assert (rates.dearest_input, rates.dearest_output) == (2e-6, 8e-6)
+    assert rates_of(Price(input=2.0, cache_write=2.5, cache_write_1h=4.0)).dearest_input == pytest.approx(4e-6)
+    assert rates_of(Price(input=2.0, cache_write_1h=4.0)).dearest_input == pytest.approx(4e-6)
+
+
+def test_an_hour_in_a_cache_without_a_price_costs_as_the_usual_time() -> None:
+    details = TokenDetails(cache_write=MILLION, cache_write_1h=MILLION)
+    bill = settle(entry({"input": 2.0, "cache_write": 2.5}), Usage(MILLION, 0, details), prompt_bytes=0, chunks=0)
+    assert bill.cost_usd == pytest.approx(2.5)
 
 
 TIERED = {
@@ -166,7 +213,7 @@ def read(columns: tuple[str, ...], written: bytes) -> UsageRecorded:
 
 def test_a_row_with_details_is_read_as_it_was_written() -> None:
     details = TokenDetails(1, 2, 3, 4, 5, 6)
-    event = row(organization_id="org_1", team_id="team_1", end_user="u", token_details=details[:])
+    event = row(organization_id="org_1", team_id="team_1", end_user="u", token_details=details[:-1])
     found = read(UsageFields._fields, orjson.dumps(event[:]))
     assert (found.organization_id, found.team_id, found.end_user) == ("org_1", "team_1", "u")
     assert (found.cached_tokens, found.cache_write_tokens, found.audio_input_tokens) == (1, 2, 3)

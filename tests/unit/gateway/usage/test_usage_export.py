@@ -41,6 +41,11 @@ def test_a_record_in_csv() -> None:
     assert (row["guard_issues"], row["stream"], row["team_id"]) == ("pii:email toxic", "true", "")
 
 
+def test_tags_with_blanks_are_told_apart() -> None:
+    (row,) = read(record(tags=("new york", "trial")))
+    assert row["tags"] == "new york,trial"
+
+
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
 def test_a_text_that_a_spreadsheet_would_run_is_defused(sign: str) -> None:
     (row,) = read(record(model=f"{sign}HYPERLINK(0)", end_user=f"a{sign}b"))

@@ -54,7 +54,7 @@ async def a_shipper(folder: Path, stream: Stream) -> AsyncIterator[tuple[Journal
 
 
 async def shipped(journal: Journal) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while journal.pending_bytes:
             await asyncio.sleep(0.01)
 
@@ -76,7 +76,7 @@ async def test_nothing_is_committed_while_the_stream_is_away(tmp_path: Path) -> 
     stream.away = True
     async with shipping(tmp_path, stream) as journal:
         journal.append(b'"one"')
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while stream.calls < 2:
                 await asyncio.sleep(0.01)
         assert journal.pending_bytes > 0
@@ -121,11 +121,11 @@ async def test_what_was_shipped_last_is_shipped_again_when_redis_lost_it(tmp_pat
         stream.taken.clear()
         stream.away = True
         shipper.lost()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while stream.calls < 4:
                 await asyncio.sleep(0.01)
         stream.away = False
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(stream.taken) < 2:
                 await asyncio.sleep(0.01)
     assert stream.taken == ["one", "two"]
@@ -139,7 +139,7 @@ async def test_what_can_be_shipped_again_is_bounded(tmp_path: Path) -> None:
             await shipped(journal)
         stream.taken.clear()
         shipper.lost()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(stream.taken) < 41:
                 await asyncio.sleep(0.01)
     assert len(stream.taken) == 41

@@ -18,6 +18,7 @@ from sluice_gateway.dataplane.cooldowns import Cooldowns
 from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import (
+    NO_RETRY,
     ApiError,
     Gone,
     InvalidRequest,
@@ -27,22 +28,28 @@ from sluice_gateway.dataplane.errors import (
     UpstreamBroken,
     stopping,
 )
+from sluice_gateway.dataplane.halves import mended
 from sluice_gateway.dataplane.refusals import refusal, refused_as_failure
-from sluice_gateway.dataplane.sse import Scanner, StreamPiece
+from sluice_gateway.dataplane.sse import Scanner, StreamPiece, is_failure
 from sluice_gateway.dataplane.stages.resolve import open_to
 from sluice_gateway.dataplane.structure import in_terms_of
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.upstream import Call, FormCall, Reason, UpstreamReply
 from sluice_gateway.domain.wishes import Wishes, wishes_of
+from sluice_gateway.tokens import count_of
 from sluice_gateway.translate.shapes import Provider, Refusal
 
 _DEFAULT_RETRY_S = 1.0
+_FIRST_ERROR, _FAILED, _LAST_ERROR = 400, 500, 599
+_ERROR = b"error"  # nothing that failed does without it
+_WRITTEN = frozenset({"chat", "completion"})  # what has `choices`
 _NO_SUCH_PATH = frozenset({404, 405, 501})
 
 _REFUSED_AS = {"context_length_exceeded": "context", "content_filter": "content"}
 _REFUSALS = frozenset(_REFUSED_AS.values())
 # what the same deployment would answer again
-_HOPELESS = _REFUSALS | {"credential", "status_3xx", "status_4xx"}
+_HOPELESS = _REFUSALS | {"credential", "status_3xx", "status_4xx", "too_large"}
+_NO_FAULT = _REFUSALS | {"rate_limit", "too_large"}  # after which a deployment does not rest
 _WHY = {"timeout": "timeout", "connect_timeout": "timeout", "context": "context", "content": "content"}
 
 StatusClass = Literal["answer", "refusal", "limit", "failure"]
@@ -92,7 +99,7 @@ def retry_after_s(header: bytes | None, longest: float, now: float) -> float:
         return min(float(said), longest)
     try:
         at = parsedate_to_datetime(said.decode("latin-1"))
-    except ValueError:
+    except (ValueError, OverflowError):
         return min(_DEFAULT_RETRY_S, longest)
     at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     return min(max(0.0, at.timestamp() - now), longest)
@@ -217,7 +224,11 @@ class Attempts:
             if stream is None and not ctx.body.stream:
                 if ctx.form is not None and not reply.content_type.startswith(b"application/json"):
                     return {}  # subtitles or text, which pass as they come
-                return _found(ctx, state.provider, _json(ctx, state, reply.body))
+                found = _json(ctx, state, reply.body)
+                may_fail = state.provider is None and (_ERROR in reply.body or not found.get("choices"))
+                if may_fail and (status := _failure_in(ctx, found)) is not None:
+                    return self.judge(ctx, entry, state, reply._replace(status=status))
+                return _found(ctx, state.provider, found)
         if stream is not None:
             stream.close()
         if state.provider is not None and kind != "answer":
@@ -240,6 +251,15 @@ class Attempts:
             return AttemptFailed(
                 OutOfTime(
                     "The model's server took no connection in time. Try again, or use another model.", code=reason
+                ),
+                reason,
+            )
+        if reason == "too_large":
+            return AttemptFailed(
+                UpstreamBroken(
+                    "The model's answer is larger than is taken here. Ask for less in one request.",
+                    code="answer_too_large",
+                    headers=(NO_RETRY,),
                 ),
                 reason,
             )
@@ -271,7 +291,7 @@ class Attempts:
             ctx.chain = onward if reason in _REFUSALS else (entry, *onward)
         if reason == "timeout" and is_callers_own(ctx, state):
             return
-        if reason != "rate_limit" and reason not in _REFUSALS:
+        if reason not in _NO_FAULT:
             options = self._deps.options
             state.failed(self._deps.clock.monotonic(), options.cooldown_s, options.max_cooldown_s)
             self._cooldowns.failed(state)
@@ -342,9 +362,20 @@ def _said(
 def _found(ctx: RequestContext, provider: Provider | None, found: dict[str, Any]) -> dict[str, Any]:
     if provider is not None:
         return _translated(ctx, provider, found)
-    if ctx.endpoint.counts and type(found.get("input_tokens")) is not int:
+    if ctx.endpoint.counts and count_of(found.get("input_tokens")) is None:
         raise failed("protocol")
     return foreign.as_it_came(found) if ctx.verbatim else found
+
+
+def _failure_in(ctx: RequestContext, found: dict[str, Any]) -> int | None:
+    # The status that an answer should have had which is none: OpenRouter and its like tell failures with 200.
+    if ctx.verbatim or ctx.endpoint.counts or (found.get("choices") and not is_failure(found)):
+        return None
+    error = found.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    if error:
+        return code if isinstance(code, int) and _FIRST_ERROR <= code <= _LAST_ERROR else _FAILED
+    return _FAILED if ctx.endpoint.kind in _WRITTEN else None
 
 
 def _translated(ctx: RequestContext, provider: Provider, found: dict[str, Any]) -> dict[str, Any]:
@@ -362,7 +393,7 @@ def _json(ctx: RequestContext, state: DeploymentState, body: bytes) -> dict[str,
     try:
         found = loads(body)
     except orjson.JSONDecodeError:
-        found = None
+        found = mended(body)
     if type(found) is not dict:
         raise failed("protocol")
     return found

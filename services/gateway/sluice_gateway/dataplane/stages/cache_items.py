@@ -11,6 +11,7 @@ from sluice_gateway.dataplane.asgi import Headers, Message
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.errors import Gone, UpstreamBroken
 from sluice_gateway.domain.cached import Entry, Found, Level, key_of
+from sluice_gateway.tokens import count_of
 
 Generate = Callable[[RequestContext], Awaitable[None]]
 _SLOWNESS: tuple[Level, ...] = ("l1", "l2", "l3")
@@ -161,8 +162,7 @@ def is_part(body: bytes) -> bool:
 
 def _tokens(answer: dict[str, Any]) -> int:
     usage = answer.get("usage")
-    count = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-    return count if type(count) is int else 0
+    return (count_of(usage.get("prompt_tokens")) or 0) if isinstance(usage, dict) else 0
 
 
 def sizes_of(inputs: Iterable[Any]) -> list[int]:

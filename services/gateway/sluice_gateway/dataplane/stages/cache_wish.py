@@ -166,6 +166,7 @@ def _circumstances(ctx: RequestContext, policy: CachePolicy, model: ModelEntry) 
         [citation.model_dump(mode="json") for citation in ctx.citations],
         model.fingerprint,
         ctx.plan.marks,
+        ctx.guard_rules,  # an answer that was let pass by other rules may not pass now
         None if key.regions is None else sorted(key.regions),
         ctx.heads.anthropic,
         *_asked_beside(ctx),

@@ -118,8 +118,8 @@ class Dispatch:
         return None
 
     async def _attempt(self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState) -> Answer | None:
-        if ctx.reservation is not None:
-            await self._limits.cover(ctx, entry)
+        if not await self._is_covered(ctx, entry):
+            return None
         ctx.attempts += 1
         if state.failures:
             self._attempts.trying(state)
@@ -152,6 +152,20 @@ class Dispatch:
         ctx.model = entry
         ctx.deployment = state
         return answer
+
+    async def _is_covered(self, ctx: RequestContext, entry: ModelEntry) -> bool:
+        # A model that the limits do not cover is not asked; the next one may be cheaper, and the one that failed may be asked again.
+        if ctx.reservation is None:
+            return True
+        try:
+            await self._limits.cover(ctx, entry)
+        except ApiError as exc:
+            names = frozenset(state.id for state in entry.deployments)
+            ctx.tried = (ctx.tried or frozenset()) | names
+            ctx.hopeless |= names
+            ctx.failure = ctx.failure or exc
+            return False
+        return True
 
     async def _traced(self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState) -> Answer:
         name, attributes = name_of_call(ctx.endpoint, entry.name), attributes_of_call(ctx.endpoint, state)

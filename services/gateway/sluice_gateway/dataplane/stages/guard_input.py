@@ -16,7 +16,9 @@ from sluice_gateway.dataplane.body import Fields, Kind
 from sluice_gateway.dataplane.context import GuardOutcome, RequestContext
 from sluice_gateway.dataplane.definitions import definitions, is_fixed
 from sluice_gateway.dataplane.deps import DataPlaneDeps
+from sluice_gateway.dataplane.elsewhere import elsewhere
 from sluice_gateway.dataplane.errors import Blocked, InvalidRequest, not_checked, unchecked
+from sluice_gateway.dataplane.form import Form
 from sluice_gateway.dataplane.naming import names
 from sluice_gateway.dataplane.passages import Passages, without_blocked
 from sluice_gateway.dataplane.stages.attempt import is_late
@@ -34,6 +36,7 @@ class Judgement(NamedTuple):
     issues: tuple[str, ...]
     changes: list[tuple[Path, str]]
     vault: tuple[VaultEntry, ...] = ()
+    rules: str = ""
 
 
 def requests_for(found: Sequence[Piece], policy: str, kind: Kind | None = None) -> list[CheckRequest]:
@@ -71,13 +74,20 @@ def judge(found: Sequence[Piece], verdicts: Sequence[InputVerdict]) -> Judgement
     ]
     # Each question knows the placeholders of those before it, so the last verdict that masks knows all.
     vault = next((verdict.vault for verdict in reversed(verdicts) if verdict.vault), ())
-    return Judgement(blocked=False, issues=issues, changes=changes, vault=vault)
+    rules = verdicts[0].policy_hash if verdicts else ""
+    return Judgement(blocked=False, issues=issues, changes=changes, vault=vault, rules=rules)
 
 
-def refusal_of_fixed(found: Sequence[Piece], judgement: Judgement) -> InvalidRequest | None:
-    """Return the refusal of a request whose names of tools and properties, or allowed values, the policy would change, if there are such: a schema stays as it was written."""
+def refusal_of_fixed(found: Sequence[Piece], judgement: Judgement, *, of_form: bool = False) -> InvalidRequest | None:
+    """Return the refusal of a request whose names of tools and properties, or allowed values, the policy would change, if there are such: a schema stays as it was written, and of a form all but its prompt."""
     fixed = {piece.path for piece in found if is_fixed(piece)}
     for path, _ in judgement.changes:
+        if of_form and path[0] != "prompt":
+            return InvalidRequest(
+                f"`{path[0]}` holds what the content policy takes out ({', '.join(judgement.issues)}), and of a form only the `prompt` can be changed. Write it otherwise, or leave it out.",
+                param=str(path[0]),
+                code="definition_refused",
+            )
         if path in fixed:
             holder = path[0] if len(path) == 1 else f"{path[0]}[{path[1]}]"
             return InvalidRequest(
@@ -136,6 +146,11 @@ def refuse_unreadable(fields: Fields, kind: Kind) -> None:
 
 def blocked_error(issues: Sequence[str]) -> Blocked:
     """Return the refusal of a blocked input; it names the issues and never the text."""
+    if set(issues) == {CHECK_FAILED}:
+        return Blocked(
+            "The input could not be checked in full (check_failed: a detector was late or failed), and the policy lets nothing pass unchecked. "
+            "Send a shorter text, or try again."
+        )
     named = ", ".join(issues) or "policy"
     return Blocked(f"The input was refused by the content policy ({named}). Change the request and send it again.")
 
@@ -157,7 +172,7 @@ class GuardInput:
         if ctx.form is not None or modalities(ctx.fields):
             let_pass_unread(ctx, self._deps)
         ctx.pieces = pieces(ctx.fields, ctx.endpoint.kind)
-        found = [*ctx.pieces, *names(ctx.fields), *definitions(ctx.fields)]
+        found = _all_texts(ctx, ctx.pieces)
         try:
             judgement = await self._ask(ctx, found)
         except SluiceError as exc:
@@ -170,10 +185,11 @@ class GuardInput:
         if judgement.blocked:
             ctx.judged("blocked")
             raise blocked_error(judgement.issues)
-        if (refusal := refusal_of_fixed(found, judgement)) is not None:
+        if (refusal := refusal_of_fixed(found, judgement, of_form=ctx.form is not None)) is not None:
             ctx.judged("blocked")
             raise refusal
         ctx.judged(_outcome(judgement))
+        ctx.guard_rules = judgement.rules
         note_failures(ctx, self._deps, judgement.issues)
         # What was checked is what is sent: the bytes are written anew from the checked texts.
         ctx.changed = True
@@ -235,7 +251,7 @@ class GuardInput:
 
     async def observe(self, ctx: RequestContext) -> None:
         """Start asking and go on; the end of the request waits for the issues."""
-        found = [*pieces(ctx.fields, ctx.endpoint.kind), *names(ctx.fields), *definitions(ctx.fields)]
+        found = _all_texts(ctx, pieces(ctx.fields, ctx.endpoint.kind))
         ctx.observer = asyncio.get_running_loop().create_task(self._note(ctx, found))
 
     async def _note(self, ctx: RequestContext, found: list[Piece]) -> None:
@@ -264,6 +280,23 @@ class GuardInput:
             judgement = judge(found, verdicts)
             span.set_attribute("sluice.guard.issues", judgement.issues)
             return judgement
+
+
+def _all_texts(ctx: RequestContext, said: Sequence[Piece]) -> list[Piece]:
+    # What stands elsewhere comes first, so that the last turn of a conversation stays the last.
+    kind, fields = ctx.endpoint.kind, ctx.fields
+    if ctx.form is not None:
+        return [*elsewhere(_of_form(ctx.form), kind, said), *said]
+    return [*elsewhere(fields, kind, said), *said, *(names(fields) if kind == "chat" else ()), *definitions(fields)]
+
+
+def _of_form(form: Form) -> Fields:
+    # A name may stand several times in a form, which goes on with all of them; the prompt is read by itself, and put in anew.
+    found: dict[str, list[str]] = {}
+    for text in form.texts:
+        if text.name != "prompt":
+            found.setdefault(text.name.removesuffix("[]"), []).append(text.value)
+    return found
 
 
 def _outcome(judgement: Judgement) -> GuardOutcome:

@@ -1,11 +1,10 @@
 """Guard output: nothing of an answer reaches the client before the guardrail has let it pass.
 
-A whole answer is checked at once. A stream is checked in windows: its text is held back, and what the guardrail let
-pass is released up to a cut that lies a good way before the end of what is known, at a space, and never inside
-something that was found. So a finding that is still growing is not let out by halves.
+A whole answer is checked at once, and a stream in windows (`stream_guard`).
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple, Protocol
 
 from sluice.contracts.guard import MAX_TEXT, CheckRequest, IssueDetail, OutputVerdict, Segment, ToolVerdict
@@ -15,13 +14,17 @@ from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import not_checked
 from sluice_gateway.dataplane.stages.attempt import is_late
 from sluice_gateway.dataplane.stages.guard_input import CHECK_FAILED, let_unchecked, note_failures
-from sluice_gateway.dataplane.stages.other_text import DETAILS, TEXT_FIELDS, others, silent, texts_of
-from sluice_gateway.dataplane.stages.stream_cut import cut_before
+from sluice_gateway.dataplane.stages.other_text import (
+    NOTES,
+    OF_ANSWER,
+    OF_CHOICE,
+    TEXT_FIELDS,
+    others,
+    written_in,
+)
 from sluice_gateway.dataplane.stages.tool_calls import (
-    ONLY,
     arguments_of,
     calls_of,
-    given_in,
     notice,
     tool_call,
     with_arguments,
@@ -37,6 +40,9 @@ DISPUTED = "I can't give an answer that a second check does not confirm."
 
 UNGROUNDED = "I can't answer that from the documents I was given."
 """What stands in place of an answer that the documents do not support, where the policy refuses such."""
+
+
+SPELT = ("logprobs", "token_ids")  # vLLM tells the tokens of an answer where `return_token_ids` asks for them
 
 
 Place = tuple[int, str, int]
@@ -60,6 +66,52 @@ class Checks(Protocol):
     ) -> Checked:
         """Return what may be shown in place of `text`; a whole answer is held against what was retrieved for it, too, and `call` is the tool call of these arguments."""
         ...
+
+
+class Passed(NamedTuple):
+    """What may be shown of some notes, and what stands in place of the answer if something in them is blocked."""
+
+    notes: Any
+    blocked: Checked | None
+
+
+async def passed_notes(guard: Checks, ctx: RequestContext, notes: Any) -> Passed:
+    """Return what may be shown of an answer's annotations, or of another field beside its words: those in which the guardrail changes nothing.
+
+    A link or title with something taken out of it leads nowhere, so that such a note is left out as a whole.
+    """
+    each = notes if isinstance(notes, list) else [notes]
+    texts = [written_in(note) for note in each]
+    whole = "\n".join(texts)
+    checked = await guard.check(ctx, whole) if whole.strip() else None
+    if checked is None or checked.blocked or checked.text == whole:
+        return Passed(notes, checked if checked is not None and checked.blocked else None)
+    starts = [0, *accumulate(len(text) + 1 for text in texts)]
+    spans = [(one.start, one.end) for one in checked.details if one.action != "flag"]
+    kept = [
+        note
+        for note, start, text in zip(each, starts, texts, strict=False)
+        if not any(first < start + len(text) and start < last for first, last in spans)
+    ]
+    if not isinstance(notes, list):
+        return Passed(None, None)
+    # A verdict names its findings only up to a number, so that what is left is checked again.
+    return await passed_notes(guard, ctx, kept) if len(kept) < len(notes) else Passed([], None)
+
+
+async def passed_fields(
+    guard: Checks, ctx: RequestContext, holder: dict[str, Any], known: frozenset[str]
+) -> tuple[dict[str, Any], Checked | None]:
+    """Return an answer or a choice with what may be shown of fields that are not `known`, and what stands in its place if one is blocked."""
+    shown = holder
+    for name in [name for name in holder if name not in known]:
+        passed = await passed_notes(guard, ctx, holder[name])
+        if passed.blocked is not None:
+            return {one: value for one, value in holder.items() if one in known}, passed.blocked
+        if passed.notes is not holder[name]:
+            shown = {one: value for one, value in shown.items() if one != name}
+            shown |= {name: passed.notes} if passed.notes else {}
+    return shown, None
 
 
 class GuardOutput:
@@ -123,13 +175,16 @@ class GuardOutput:
         for choice in answer.get("choices") or ():
             checked = await self._choice(ctx, choice)
             choices.append(choice if observe else checked)
-        return {**answer, "choices": choices}
+        shown, _ = await passed_fields(self, ctx, answer, OF_ANSWER)
+        return {**shown, "choices": choices}
 
     async def _choice(self, ctx: RequestContext, choice: dict[str, Any]) -> dict[str, Any]:
         message = choice.get("message")
+        choice, _ = await passed_fields(self, ctx, choice, OF_CHOICE)
         if not isinstance(message, dict):
             text = await self.check(ctx, choice.get("text") or "", whole=True)
-            return _marked({**choice, "text": text.text}, blocked=text.blocked)
+            return _told({**choice, "text": text.text}, choice, blocked=text.blocked)
+        choice = {name: value for name, value in choice.items() if name != "text"}  # a message is the answer
         out = dict(message)
         blocked = await self._texts(ctx, out)
         calls = calls_of(message)
@@ -145,12 +200,13 @@ class GuardOutput:
         out = with_calls(out, passed)
         if notices:
             out["content"] = "\n".join([*([out["content"]] if out.get("content") else []), *notices])
+        shown = {**choice, "message": out}
         if calls and not passed:
-            choice = {**choice, "finish_reason": "stop"}
+            shown["finish_reason"] = "stop"
         if blocked:
             out = {name: out[name] for name in ("role", "content", "refusal") if name in out}
-            out["content"] = out.get("content") or ""
-        return _marked({**choice, "message": out}, blocked=blocked)
+            shown["message"] = {**out, "content": out.get("content") or ""}
+        return _told(shown, choice, blocked=blocked)
 
     async def _texts(self, ctx: RequestContext, message: dict[str, Any]) -> bool:
         # Puts what may be shown into all fields but the calls, and tells whether something in them is blocked.
@@ -167,6 +223,10 @@ class GuardOutput:
                 message[name] = checked.text
             elif checked.text != text:
                 del message[name]  # nobody knows which part of it is meant
+        if message.get(NOTES):
+            passed = await passed_notes(self, ctx, message[NOTES])
+            message[NOTES] = passed.notes or []
+            blocked = blocked or passed.blocked is not None
         return blocked
 
     async def judge_shown(self, ctx: RequestContext, text: str) -> None:
@@ -239,194 +299,10 @@ def _note_grounds(ctx: RequestContext, verdict: OutputVerdict) -> None:
         ctx.groundedness = found
 
 
-def _marked(choice: dict[str, Any], *, blocked: bool) -> dict[str, Any]:
-    return {**choice, "finish_reason": "content_filter", "logprobs": None} if blocked else choice
-
-
-class Released(NamedTuple):
-    """Chunks that may go to the client, and whether the answer ends with them."""
-
-    chunks: list[dict[str, Any]]
-    blocked: bool
-
-
-class StreamGuard:
-    """Holds back the text of one stream and releases what was checked.
-
-    Each place (a choice's content, its reasoning, a tool call's arguments) has its own held text. Tool arguments are
-    released whole at the end, since half of a JSON document cannot be judged. With `whole` all text is held to the end and judged as one.
-    """
-
-    def __init__(self, guard: Checks, ctx: RequestContext, *, window: int, holdback: int, whole: bool = False) -> None:
-        self._guard = guard
-        self._ctx = ctx
-        self._window = MAX_TEXT if whole else window
-        self._holdback = holdback
-        self._whole = whole
-        self._held: dict[Place, str] = {}
-        self._calls: dict[Place, dict[str, Any]] = {}
-        self._passed: set[int] = set()
-        self._notices: set[int] = set()
-        self._due: dict[Place, int] = {}
-        self._skeleton: dict[str, Any] = {}
-
-    async def feed(self, chunk: dict[str, Any]) -> Released:
-        """Take one chunk of the upstream."""
-        self._skeleton = {name: value for name, value in chunk.items() if name not in ("choices", "usage")}
-        out: list[dict[str, Any]] = []
-        for choice in chunk.get("choices") or ():
-            released = await self._choice(choice)
-            out += released.chunks
-            if released.blocked:
-                return Released(out, blocked=True)
-        if chunk.get("usage") is not None and not chunk.get("choices"):
-            out.append(chunk)
-        return Released(out, blocked=False)
-
-    async def finish(self) -> Released:
-        """Check and release everything that is still held."""
-        out: list[dict[str, Any]] = []
-        for index in sorted({place[0] for place in self._held}):
-            released = await self._flush(index)
-            out += released.chunks
-            if released.blocked:
-                return Released(out, blocked=True)
-        return Released(out, blocked=False)
-
-    async def _choice(self, choice: dict[str, Any]) -> Released:
-        index = choice.get("index", 0)
-        delta = choice.get("delta")
-        rest = self._hold(index, choice, delta if isinstance(delta, dict) else None)
-        if DETAILS in rest.get("delta", ()) and await self._are_spoilt(rest["delta"][DETAILS]):
-            del rest["delta"][DETAILS]
-        if choice.get("finish_reason") is not None:
-            released = await self._flush(index)
-            if released.blocked:
-                return released
-            if index in self._notices and index not in self._passed:
-                choice = {**choice, "finish_reason": "stop"}
-            return Released([*released.chunks, self._chunk({**choice, **rest, "logprobs": None})], blocked=False)
-        out: list[dict[str, Any]] = []
-        if rest.get("delta"):
-            out.append(self._chunk({**choice, **rest, "logprobs": None}))
-        for place in [place for place in self._held if place[0] == index]:
-            released = await self._full_windows(place)
-            out += released.chunks
-            if released.blocked:
-                return Released(out, blocked=True)
-        return Released(out, blocked=False)
-
-    async def _full_windows(self, place: Place) -> Released:
-        # Looks at the text at places that its length alone decides: how the upstream cut it into chunks changes nothing.
-        out: list[dict[str, Any]] = []
-        while place[1] != "arguments" and len(self._held.get(place, "")) >= self._due.get(place, self._window):
-            released = await self._release(place, self._due.get(place, self._window))
-            out += released.chunks
-            if released.blocked:
-                return Released(out, blocked=True)
-        return Released(out, blocked=False)
-
-    def _hold(self, index: int, choice: dict[str, Any], delta: dict[str, Any] | None) -> dict[str, Any]:
-        # Takes the text out of a choice and returns what is left of it.
-        if delta is None:
-            self._add((index, "text", 0), choice.get("text"))
-            return {"text": ""}
-        left = {name: value for name, value in delta.items() if name not in TEXT_FIELDS}
-        for name in TEXT_FIELDS:
-            self._add((index, name, 0), delta.get(name))
-        if isinstance(delta.get("tool_calls"), list):
-            del left["tool_calls"]
-            for call in delta["tool_calls"]:
-                self._hold_call(index, call)
-        if isinstance(delta.get("function_call"), dict):
-            self._hold_call(index, {"index": ONLY, "function": delta["function_call"]})
-        return {"delta": silent(left)}
-
-    async def _are_spoilt(self, details: list[Any]) -> bool:
-        # What the guard would have another way is left out, since what is signed cannot be changed; the same text is in its usual field.
-        text = "\n".join(texts_of(details))
-        return bool(text) and (await self._guard.check(self._ctx, text)).text != text
-
-    def _hold_call(self, index: int, call: dict[str, Any]) -> None:
-        # The whole call is held, its name too: whether it may be made is known when its arguments are.
-        place = (index, "arguments", call.get("index", 0))
-        holder, field = given_in(call)
-        told: dict[str, Any] = {name: value for name, value in (call.get(holder) or {}).items() if name != field}
-        known = self._calls.setdefault(place, {})
-        called = {holder: {**known.get(holder, {}), **told}} if holder in call else {}
-        known.update({**{name: value for name, value in call.items() if value is not None}, **called})
-        self._held.setdefault(place, "")
-        self._add(place, arguments_of(call))
-
-    def _add(self, place: Place, text: object) -> None:
-        if isinstance(text, str) and text:
-            self._held[place] = self._held.get(place, "") + text
-
-    async def _flush(self, index: int) -> Released:
-        out: list[dict[str, Any]] = []
-        for place in sorted(place for place in self._held if place[0] == index):
-            released = await self._full_windows(place)
-            out += released.chunks
-            if not released.blocked:
-                released = await self._rest(place)
-                out += released.chunks
-            if released.blocked:
-                return Released(out, blocked=True)
-        return Released(out, blocked=False)
-
-    async def _rest(self, place: Place) -> Released:
-        text = self._held.pop(place)
-        self._due.pop(place, None)
-        if place in self._calls:
-            return await self._call(place, text)
-        checked = await self._guard.check(self._ctx, text, whole=self._whole and place[1] in ("content", "text"))
-        if checked.blocked:
-            return Released([self._stop(place, checked.text)], blocked=True)
-        return Released([self._text(place, checked.text)] if text else [], blocked=False)
-
-    async def _call(self, place: Place, arguments: str) -> Released:
-        call = self._calls.pop(place)
-        checked = await self._guard.check(self._ctx, arguments, call=call)
-        if checked.blocked:
-            return Released([self._stop(place, checked.text)], blocked=True)
-        if checked.held:
-            self._notices.add(place[0])
-            return Released([self._text((place[0], "content", 0), checked.text + "\n")], blocked=False)
-        self._passed.add(place[0])
-        whole = {**with_arguments(call, checked.text), "index": place[2]}
-        said = {"function_call": whole["function"]} if place[2] == ONLY else {"tool_calls": [whole]}
-        choice = {"index": place[0], "delta": said, "logprobs": None, "finish_reason": None}
-        return Released([self._chunk(choice)], blocked=False)
-
-    async def _release(self, place: Place, size: int) -> Released:
-        text, rest = self._held[place][:size], self._held[place][size:]
-        checked = await self._guard.check(self._ctx, text)
-        if checked.blocked:
-            return Released([self._stop(place, checked.text)], blocked=True)
-        cut = cut_before(text, len(text) - self._holdback, checked.details)
-        self._due[place] = len(text) - cut + self._window - self._holdback
-        self._held[place] = text[cut:] + rest
-        if cut == 0:
-            return Released([], blocked=False)
-        shown = text[:cut]
-        if checked.text != text:
-            checked = await self._guard.check(self._ctx, shown)
-            if checked.blocked:
-                return Released([self._stop(place, checked.text)], blocked=True)
-            shown = checked.text
-        return Released([self._text(place, shown)], blocked=False)
-
-    def _text(self, place: Place, text: str) -> dict[str, Any]:
-        index, field, _ = place
-        if field == "text":
-            return self._chunk({"index": index, "text": text, "logprobs": None, "finish_reason": None})
-        return self._chunk({"index": index, "delta": {field: text}, "logprobs": None, "finish_reason": None})
-
-    def _stop(self, place: Place, text: str) -> dict[str, Any]:
-        end: dict[str, Any] = {"index": place[0], "logprobs": None, "finish_reason": "content_filter"}
-        if place[1] == "text":
-            return self._chunk({**end, "text": text})
-        return self._chunk({**end, "delta": {"content": text} if text else {}})
-
-    def _chunk(self, choice: dict[str, Any]) -> dict[str, Any]:
-        return {**self._skeleton, "choices": [choice]}
+def _told(shown: dict[str, Any], choice: dict[str, Any], *, blocked: bool) -> dict[str, Any]:
+    # Log-probabilities spell the answer token by token: what was taken out of it would still stand there.
+    if blocked:
+        shown = {**shown, "finish_reason": "content_filter", "logprobs": None}
+    if all(shown.get(name) == choice.get(name) for name in ("text", "message")):
+        return shown
+    return {name: None if name in SPELT else value for name, value in shown.items()}

@@ -18,7 +18,7 @@ from sluice_gateway.dataplane.limiter import Limiter
 from sluice_gateway.dataplane.sse import usage_of
 from sluice_gateway.dataplane.stages.attempt import Answer
 from sluice_gateway.dataplane.stages.record import record_beside
-from sluice_gateway.dataplane.stages.settle import settle
+from sluice_gateway.dataplane.stages.settle import settle, written
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.texts import pieces, size
 from sluice_gateway.dataplane.upstream import Call
@@ -150,8 +150,9 @@ class Hedge:
         return lost
 
     def _charge(self, ctx: RequestContext, entry: ModelEntry, state: DeploymentState, answer: Answer | None) -> None:
-        usage = usage_of(answer.json) if answer is not None and answer.json is not None else None
-        bill = settle(entry, usage, prompt_bytes=size(pieces(ctx.fields, ctx.endpoint.kind)), chunks=0)
+        found = None if answer is None else answer.json
+        usage, chunks = (None, 0) if found is None else (usage_of(found), written(found))
+        bill = settle(entry, usage, prompt_bytes=size(pieces(ctx.fields, ctx.endpoint.kind)), chunks=chunks)
         with suppress(DependencyUnavailable):  # the answer itself meets the same journal in a moment
             record_beside(ctx, entry, state, bill, self._deps.usage, self._deps.clock.monotonic(), "hedge")
 

@@ -66,7 +66,7 @@ def event_of(ctx: RequestContext, bill: Settlement, ended: float, life: str) -> 
         key.organization_id,
         key.team_id,
         end_user,
-        None if bill.details is None else bill.details[:],
+        None if bill.details is None else bill.details[:-1],
         None if model is None else model.price_source,
         ctx.user_type,
         ctx.tags,

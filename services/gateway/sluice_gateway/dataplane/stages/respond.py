@@ -26,20 +26,27 @@ from sluice_gateway.dataplane.confidence import StreamConfidence, measured, note
 from sluice_gateway.dataplane.context import GuardOutcome, RequestContext
 from sluice_gateway.dataplane.conversation import send_whole
 from sluice_gateway.dataplane.deps import DataPlaneDeps
-from sluice_gateway.dataplane.errors import ApiError, Gone, Unavailable, UpstreamBroken
+from sluice_gateway.dataplane.errors import ApiError, Blocked, Gone, Unavailable, UpstreamBroken, mistake
+from sluice_gateway.dataplane.halves import Halves
 from sluice_gateway.dataplane.media import units_of
 from sluice_gateway.dataplane.sse import (
     EventTooLong,
     Scanner,
     StreamPiece,
+    Told,
+    Usage,
     chunk_of,
     counted,
+    payload,
     split,
+    with_cost,
 )
 from sluice_gateway.dataplane.stages.attempt import Answer
-from sluice_gateway.dataplane.stages.guard_output import GuardOutput, StreamGuard
+from sluice_gateway.dataplane.stages.guard_output import GuardOutput
+from sluice_gateway.dataplane.stages.guard_transcript import GuardTranscript, StreamedTranscript
 from sluice_gateway.dataplane.stages.record import record
-from sluice_gateway.dataplane.stages.settle import of_all_answers, take_counts, take_whole
+from sluice_gateway.dataplane.stages.settle import of_all_answers, settle_request, take_counts, take_whole
+from sluice_gateway.dataplane.stages.stream_guard import StreamGuard
 from sluice_gateway.dataplane.stages.structured import StreamCheck, unfit
 from sluice_gateway.dataplane.stages.unmask import StreamUnmasking, unmasked
 from sluice_gateway.dataplane.upstream import ReplyStream, UpstreamError
@@ -54,6 +61,7 @@ class Respond:
     def __init__(self, deps: DataPlaneDeps, guard: GuardOutput, before_end: Callable[[RequestContext], None]) -> None:
         self._deps = deps
         self._guard = guard
+        self._transcripts = GuardTranscript(guard)
         self._before_end = before_end
 
     async def whole(self, ctx: RequestContext, answer: Answer) -> None:
@@ -74,7 +82,10 @@ class Respond:
         elif ctx.body.extension is not None:
             shown = with_citations(found, ctx)
         kind = answer.reply.content_type if ctx.form is not None else _JSON[1]
-        await self._send(ctx, _body(ctx, answer, shown), kind)
+        body = _body(ctx, answer, shown)
+        if _is_heard(ctx) and not kind.startswith(_JSON[1]):
+            body = await self._transcripts.text(ctx, body)
+        await self._send(ctx, body, kind)
 
     async def made(self, ctx: RequestContext, body: bytes) -> None:
         """Send an answer that was made here, without a model."""
@@ -102,6 +113,8 @@ class Respond:
             shown = await self._guard.check_whole(ctx, shown)
             if ctx.guard == "blocked" and ctx.plan.guard_output == "enforce":
                 ctx.status, ctx.error_code = "blocked", "content_filter"
+        if found and _is_heard(ctx):
+            shown = await self._transcripts.json(ctx, shown)
         if ctx.vault is not None:
             shown = unmasked(shown, ctx.vault)
         await join_observer(ctx)
@@ -114,6 +127,9 @@ class Respond:
         assert first is not None
         assert stream is not None
         sound = ctx.endpoint.is_media and not foreign.is_event_stream(answer.reply)
+        if sound and _is_heard(ctx):
+            stream.close()
+            raise UpstreamBroken("The model answered with sound where a transcript was asked for. Use another model.")
         relay = _Relay(self._deps, self._guard, ctx, scanner, stream, self._before_end, sound=sound)
         kind = [(b"content-type", answer.reply.content_type)] if sound else SSE
         ctx.answering = True
@@ -154,7 +170,8 @@ class _Relay:
         self._writer = foreign.Writer(ctx)
         self._seen = ""
         self._windows: StreamGuard | None = None
-        if ctx.plan.guard_output == "enforce":
+        self._transcript = StreamedTranscript(guard, ctx, deps.options) if _is_heard(ctx) else None
+        if ctx.plan.guard_output == "enforce" and not ctx.endpoint.is_media:
             options = deps.options
             self._windows = StreamGuard(
                 guard,
@@ -162,16 +179,20 @@ class _Relay:
                 window=options.guard_window_chars,
                 holdback=options.guard_holdback_chars,
                 whole=_refuses_whole(ctx),
+                choices=_choices(ctx),
             )
         # What is only told of a whole answer is asked when it has been shown.
         self._tells = self._windows is not None and ctx.plan.judges_whole and not _refuses_whole(ctx)
         self._confidence = (
             None if ctx.plan.confidence is None or sound else StreamConfidence(hidden="logprobs" in ctx.asked_for)
         )
-        self._unmasking = None if ctx.vault is None else StreamUnmasking(ctx.vault)
+        self._unmasking = None if ctx.vault is None or ctx.endpoint.is_media else StreamUnmasking(ctx.vault)
         self._check = None if ctx.checks is None else StreamCheck(ctx.checks)
-        self._observing = ctx.plan.guard_output == "observe"
+        self._observing = ctx.plan.guard_output == "observe" and not ctx.endpoint.is_media
+        reads = (self._transcript, self._windows, self._confidence, self._unmasking, self._check, ctx.endpoint.client)
+        self._halves = Halves() if self._observing or any(one is not None for one in reads) else None
         self._blocked = False
+        self._counted = False  # whether the client has been told the usage
         self._ended = False
         self.told: GuardOutcome | None = None
         self._skeleton: dict[str, Any] = {}
@@ -188,28 +209,38 @@ class _Relay:
         try:
             tail = await self._forward(piece)
             self._verify()
-            tail += self._unmasked(await self._last_checks())
+            tail += self._unmasked(await self._last_checks()) + self._counts_of_blocked()
             end = self._late_mark() + self._writer.events(tail + last_event(ctx, self._skeleton)) + self._writer.end()
             self._finish()
         except ApiError as exc:
-            end = self._writer.error(exc)
-            ctx.status, ctx.error_code = "error", exc.error_code
-            self._note_failure()
-            if self._sound:  # it has no place for a sentence: the connection breaks instead
-                raise Gone from exc
+            end = self._failed(exc)
+        except Gone:
+            raise
+        except Exception:  # noqa: BLE001 - the top of a stream that has begun: its client must not wait for an end that never comes
+            end = self._failed(mistake(ctx.heads.request_id))
         self._before_end(ctx)
         await _write(ctx, {"type": "http.response.body", "body": end})
         await self._drain()
+
+    def _failed(self, error: ApiError) -> bytes:
+        self._ctx.status = "blocked" if isinstance(error, Blocked) else "error"
+        self._ctx.error_code = error.error_code
+        self._note_failure()
+        if self._sound:  # it has no place for a sentence: the connection breaks instead
+            raise Gone from error
+        return self._writer.error(error)
 
     async def _forward(self, piece: StreamPiece) -> bytes:
         # Returns the last events, which go out together with the end of the stream.
         ctx = self._ctx
         while True:
-            events = piece.events
+            events = piece.events if self._halves is None else self._halves.feed(piece.events)
             if self._check is not None:
                 events = self._check.feed(events)
             if self._confidence is not None:
                 events = self._confidence_of(events, self._confidence)
+            if self._transcript is not None:
+                events = await self._transcript.feed(events)
             if self._windows is not None or self._observing:
                 events = await self._checked(events)
             if self._unmasking is not None:
@@ -256,6 +287,9 @@ class _Relay:
         for one in split(events):
             chunk = chunk_of(one)
             if chunk is None:
+                # What nobody can read cannot be checked, and an answer without it would seem whole.
+                if self._windows is not None and not self._sound and payload(one):
+                    raise self._broken(None)
                 out.append(one)
             elif self._windows is None:
                 self._seen += _text_of(chunk)
@@ -263,6 +297,7 @@ class _Relay:
             else:
                 self._seen += _text_of(chunk) if self._tells else ""
                 released = await self._windows.feed(chunk)
+                self._counted |= any(part.get("usage") for part in released.chunks)
                 out += [event(part) for part in released.chunks]
                 if released.blocked:
                     self._blocked = True
@@ -274,8 +309,11 @@ class _Relay:
         tail = b""
         if self._confidence is not None:
             note(ctx, self._confidence.confidence())
+        if self._transcript is not None:
+            tail = await self._transcript.finish()
         if self._windows is not None and not self._blocked:
             released = await self._windows.finish()
+            self._counted |= any(part.get("usage") for part in released.chunks)
             tail = b"".join(event(part) for part in released.chunks)
             self._blocked = released.blocked
         elif self._observing:
@@ -287,6 +325,17 @@ class _Relay:
         if ctx.observer is not None:
             await join_observer(ctx)
         return tail
+
+    def _counts_of_blocked(self) -> bytes:
+        # An upstream tells the usage at its end, which a blocked stream does not wait for: the client is told what is charged.
+        ctx = self._ctx
+        if not self._blocked or self._counted or not ctx.body.wants_usage or self._windows is None:
+            return b""
+        take_counts(ctx, self._scanner)
+        bill = settle_request(ctx)
+        counts = Usage(bill.prompt_tokens, bill.completion_tokens)
+        chunk = {**self._windows.skeleton, "choices": [], "usage": counted({}, counts)}
+        return event(with_cost(chunk, Told(bill.cost_usd)))
 
     def _late_mark(self) -> bytes:
         # The head of a stream has gone when its text is checked; a comment is what every reader of events passes over.
@@ -327,7 +376,7 @@ class _Relay:
 
     async def _drain(self) -> None:
         # The engine said [DONE]; its connection is kept when the end of the message follows at once.
-        if self._ended or self._blocked or self._is_cut() or self._ctx.status == "error":
+        if self._ended or self._blocked or self._is_cut() or self._ctx.status != "ok":
             return
         try:
             async with asyncio.timeout(DRAIN_S):
@@ -337,8 +386,20 @@ class _Relay:
             self._stream.close()
 
 
+def _is_heard(ctx: RequestContext) -> bool:
+    # What was heard in a recording is said by a model, and is guarded so; pictures and sound nobody can read.
+    return ctx.endpoint.kind == "transcription" and ctx.plan.guard_output != "off"
+
+
 def _refuses_whole(ctx: RequestContext) -> bool:
     return (ctx.plan.groundedness == "refuse" and bool(ctx.context_text)) or ctx.plan.second_opinion == "refuse"
+
+
+def _choices(ctx: RequestContext) -> int:
+    # A list of prompts has so many answers to each.
+    prompts = ctx.fields.get("prompt")
+    number = ctx.fields.get("n")
+    return (number if isinstance(number, int) else 1) * (len(prompts) if isinstance(prompts, list) else 1)
 
 
 def _body(ctx: RequestContext, answer: Answer, shown: dict[str, Any]) -> bytes:

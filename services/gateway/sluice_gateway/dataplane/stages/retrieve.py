@@ -1,5 +1,7 @@
 """Retrieve: ask the retrieval service for evidence, as the request or its policy demands."""
 
+import logging
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -9,14 +11,16 @@ from sluice.contracts.questions import Turn
 from sluice.contracts.retrieval import ContextReply, ContextRequest, RetrievalPolicy
 from sluice.contracts.searching import Compound, RankingControl, SearchFilter
 from sluice.errors import NotFound, SluiceError
-from sluice_gateway.dataplane.body import RetrievalOptions
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
-from sluice_gateway.dataplane.errors import InvalidRequest, NotThere, from_service, wrong_value
+from sluice_gateway.dataplane.errors import InvalidRequest, NotThere, StoreMissing, from_service, wrong_value
+from sluice_gateway.dataplane.extension import RetrievalOptions
 from sluice_gateway.dataplane.stages.evidence import Evidence
 from sluice_gateway.dataplane.texts import Path, Piece, pieces, question
 from sluice_gateway.dataplane.wants import remembered_user
 
+_log = logging.getLogger(__name__)
+_QUIET_S = 60.0  # a warning for each request would be no warning
 _MAX_QUERY = 20_000
 _MAX_STORES = 20
 _MAX_TURNS, _MAX_TURN = 12, 2000
@@ -101,12 +105,21 @@ def said_before(found: Sequence[Piece]) -> list[Turn]:
     return [Turn(role=roles[path], content="\n".join(said[path])[:_MAX_TURN]) for path in before]
 
 
+def missing_for(policy: str | None, store_id: str) -> StoreMissing:
+    """Return what is said of a policy's store that is not there."""
+    return StoreMissing(
+        f"The policy `{policy}` searches the vector store `{store_id}`, which was deleted, has expired or belongs to another "
+        "tenant. Name one that is there in the policy's `retrieval.vector_store_ids`, or say `on_error: continue` there to answer without it."
+    )
+
+
 class Retrieve:
     """The stage."""
 
     def __init__(self, deps: DataPlaneDeps) -> None:
         self._deps = deps
         self._evidence = Evidence(deps)
+        self._quiet_until = -math.inf
 
     async def __call__(self, ctx: RequestContext) -> None:
         """Set the context block and its citations.
@@ -138,9 +151,34 @@ class Retrieve:
             if isinstance(exc, NotFound):
                 raise NotThere(exc.detail) from exc
             raise from_service(exc, "retrieval service") from exc
+        if reply.missing_store_ids:
+            self._judge(ctx, asked, reply.missing_store_ids)
         ctx.searched = queries
         ctx.context_text = reply.text
         ctx.citations = reply.citations
+
+    def _judge(self, ctx: RequestContext, asked: RetrievalOptions | None, missing: Sequence[str]) -> None:
+        """Say what it means that stores are not there, and go on with the others where the policy says so.
+
+        Raises:
+            NotThere: the request names one itself.
+            StoreMissing: the policy names it, and does not go on without.
+        """
+        named = () if asked is None else asked.vector_store_ids
+        own = next((one for one in missing if one in named), None)
+        if own is not None:
+            raise NotThere(
+                f"There is no vector store `{own}`, or it has expired. List yours with GET /v1/vector_stores.",
+                param="sluice.retrieval.vector_store_ids",
+            )
+        self._deps.metrics.policy_stores_missing.inc()
+        error = missing_for(ctx.plan.policy, missing[0])
+        now = self._deps.clock.monotonic()
+        if now >= self._quiet_until:
+            self._quiet_until = now + _QUIET_S
+            _log.warning("tenant %s: %s", ctx.key.tenant, error.message)
+        if ctx.plan.retrieval is None or ctx.plan.retrieval.on_error == "fail":
+            raise error
 
     def _has_source(self, ctx: RequestContext, asked: RetrievalOptions | None) -> bool:
         """Tell whether there is anything to look into: memory alone is nothing where nobody is named.
@@ -175,7 +213,16 @@ class Retrieve:
             remembered_user(ctx.fields),
         )
         with self._deps.tracing.span("retrieve") as span:
-            reply = await self._evidence(ctx, request)
+            reply = await self._found(ctx, request)
             span.set_attribute("sluice.citations", len(reply.citations))
             understood = reply.understood
             return reply, (request.query,) if understood is None else tuple(one.text for one in understood.queries)
+
+    async def _found(self, ctx: RequestContext, request: ContextRequest) -> ContextReply:
+        try:
+            return await self._evidence(ctx, request)
+        except NotFound:
+            if ctx.plan.retrieval is None or not ctx.plan.retrieval.vector_store_ids:
+                raise
+        # Only now, since it is rare, and a retrieval service of an older version does not know how to leave stores out.
+        return await self._evidence(ctx, request.model_copy(update={"missing_stores": "leave_out"}))

@@ -10,7 +10,7 @@ from sluice_gateway.dataplane.sse import Price, Scanner, Told, Usage, counted, u
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.texts import pieces, size
 from sluice_gateway.domain.rates import surcharge
-from sluice_gateway.domain.tokens import TokenDetails
+from sluice_gateway.tokens import TokenDetails
 
 _BYTES_PER_TOKEN = 4
 _SAID = ("content", "text", "reasoning_content", "tool_calls")
@@ -41,13 +41,21 @@ def take_counts(ctx: RequestContext, scanner: Scanner) -> None:
     ctx.usage = scanner.usage
     if ctx.usage is None:
         ctx.chunks = scanner.chunks
+    elif _counts_nothing(ctx.usage) and ctx.units is None and scanner.chunks:
+        ctx.usage, ctx.chunks = None, scanner.chunks
 
 
 def take_whole(ctx: RequestContext, found: dict[str, Any]) -> None:
     """Take over what a whole answer is counted to; without the upstream's own counts, a token for four bytes of what it says."""
     ctx.usage = usage_of(found)
-    if ctx.usage is None:
+    if ctx.usage is None or _counts_nothing(ctx.usage):
         ctx.chunks = written(found)
+        ctx.usage = None if ctx.chunks else ctx.usage
+
+
+def _counts_nothing(usage: Usage) -> bool:
+    # Some servers say 0 where they do not count.
+    return not (usage.prompt_tokens or usage.completion_tokens)
 
 
 def written(found: dict[str, Any]) -> int:

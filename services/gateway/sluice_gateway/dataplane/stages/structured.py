@@ -18,13 +18,14 @@ from sluice_gateway.dataplane.body import Fields
 from sluice_gateway.dataplane.conformance import LONGEST_SPACE, Checks, Problem, is_at_hand
 from sluice_gateway.dataplane.context import RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
-from sluice_gateway.dataplane.errors import Gone, UpstreamBroken
+from sluice_gateway.dataplane.errors import NO_RETRY, Gone, UpstreamBroken
 from sluice_gateway.dataplane.limiter import Limiter
 from sluice_gateway.dataplane.sse import EventTooLong, StreamPiece, chunk_of, split
 from sluice_gateway.dataplane.stages.attempt import Answer
 from sluice_gateway.dataplane.stages.record import record_beside
 from sluice_gateway.dataplane.stages.settle import settle_request, take_counts, take_whole
 from sluice_gateway.dataplane.upstream import UpstreamError
+from sluice_gateway.translate.calls import CallNumbers
 
 _QUICK_BYTES = 32 * 1024
 
@@ -47,7 +48,7 @@ def unfit(problem: Problem, *, asked_twice: bool) -> AnswerUnfit:
     return AnswerUnfit(
         f"The model's answer has not the form that was asked for{where}: {problem.wrong.said}{twice}. {what}",
         code=problem.code,
-        headers=((b"x-should-retry", b"false"),),
+        headers=(NO_RETRY,),
     )
 
 
@@ -180,6 +181,7 @@ class StreamCheck:
         self._texts: dict[int, str] = {}
         self._refused: set[int] = set()
         self._calls: dict[int, dict[int, dict[str, Any]]] = {}
+        self._numbers: dict[int, CallNumbers] = {}
         self._open: set[int] = set()
         self._skeleton: dict[str, Any] = {}
         self._problem: Problem | None = None
@@ -194,10 +196,12 @@ class StreamCheck:
                 passed.append(one)
                 continue
             self._skeleton = {name: value for name, value in chunk.items() if name not in ("choices", "usage")}
-            for choice in chunk["choices"]:
+            choices = [self._numbered(choice) for choice in chunk["choices"]]
+            for choice in choices:
                 self._take(choice)
             if self._problem is None and not self.cut:
-                passed.append(one)
+                same = all(one is other for one, other in zip(choices, chunk["choices"], strict=True))
+                passed.append(one if same else event({**chunk, "choices": choices}))
         if self.cut:
             passed += self._endings()
         return b"".join(passed) if self._problem is None else b""
@@ -214,6 +218,18 @@ class StreamCheck:
             {"role": "assistant", "content": self._texts.get(index), "tool_calls": self._called(index)}
             for index in sorted({*self._texts, *self._calls})
         ]
+
+    def _numbered(self, choice: dict[str, Any]) -> dict[str, Any]:
+        # Calls that a server gave the same number, or none, get their own: here, and for all who read the stream after.
+        delta = choice.get("delta")
+        if not isinstance(delta, dict) or not delta.get("tool_calls"):
+            return choice
+        calls = delta["tool_calls"]
+        numbers = self._numbers.setdefault(choice.get("index", 0), CallNumbers())
+        numbered = [numbers.numbered(call) for call in calls]
+        if all(one is other for one, other in zip(numbered, calls, strict=True)):
+            return choice
+        return {**choice, "delta": {**delta, "tool_calls": numbered}}
 
     def _take(self, choice: dict[str, Any]) -> None:
         index = choice.get("index", 0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from sluice_gateway.tokens import are_counted
 from sluice_gateway.translate import hub
 from sluice_gateway.translate.anthropic import content
 from sluice_gateway.translate.anthropic.errors import refused
@@ -25,7 +26,7 @@ _FINISH: dict[str, FinishReason] = {
 def usage_of(found: Json) -> Usage | None:
     """Return the counts of a `usage` object; its `input_tokens` are those that no cache was involved in."""
     usage = found.get("usage")
-    if type(usage) is not dict or type(usage.get("input_tokens")) is not int:
+    if type(usage) is not dict or not are_counted(usage, "input_tokens", "output_tokens"):
         return None
     cached, written = count(usage, "cache_read_input_tokens"), count(usage, "cache_creation_input_tokens")
     return Usage(
@@ -34,6 +35,7 @@ def usage_of(found: Json) -> Usage | None:
         cached,
         written,
         count(details(usage, "output_tokens_details"), "thinking_tokens"),
+        min(written, count(details(usage, "cache_creation"), "ephemeral_1h_input_tokens")),
     )
 
 
@@ -91,6 +93,7 @@ class MessageStream(SseStream):
         self._counts: Json = {}
         self._calls: dict[int, int] = {}
         self._json: set[int] = set()
+        self._unwritten: dict[int, str] = {}
         self._thoughts: dict[int, Json] = {}
         self._handlers: dict[str, Callable[[Json], list[Json]]] = {
             "message_start": self._message_start,
@@ -113,6 +116,8 @@ class MessageStream(SseStream):
     def _block_start(self, found: Json) -> list[Json]:
         block, place = details(found, "content_block"), count(found, "index")
         kind = block.get("type")
+        if kind == "tool_use":
+            self._unwritten[place] = content.arguments(block)
         if kind == "tool_use" and block.get("name") == JSON_TOOL:
             self._json.add(place)
         elif kind == "tool_use":
@@ -143,6 +148,7 @@ class MessageStream(SseStream):
     def _arguments(self, place: int, piece: str) -> list[Json]:
         if not piece:
             return []
+        self._unwritten.pop(place, None)
         if place in self._json:
             return [self._chunk({"content": piece})]
         if place not in self._calls:
@@ -150,7 +156,10 @@ class MessageStream(SseStream):
         return [self._chunk({"tool_calls": [{"index": self._calls[place], "function": {"arguments": piece}}]})]
 
     def _block_stop(self, found: Json) -> list[Json]:
-        block = self._thoughts.pop(count(found, "index"), None)
+        place = count(found, "index")
+        if place in self._unwritten:  # a call without arguments comes without a piece of them
+            return self._arguments(place, self._unwritten[place])
+        block = self._thoughts.pop(place, None)
         return [] if block is None else [self._chunk({"reasoning_details": [_detail(block)]})]
 
     def _message_delta(self, found: Json) -> list[Json]:

@@ -2,6 +2,7 @@
 
 import orjson
 
+from sluice_gateway.tokens import count_of
 from sluice_gateway.translate.anthropic import answer as answers
 from sluice_gateway.translate.anthropic import request as requests
 from sluice_gateway.translate.anthropic.errors import refused
@@ -47,7 +48,7 @@ class Anthropic:
         Raises:
             BadAnswer: there is none.
         """
-        tokens = found.get("input_tokens")
-        if type(tokens) is not int:
+        tokens = count_of(found.get("input_tokens"))
+        if tokens is None:
             raise BadAnswer("no count")
         return tokens

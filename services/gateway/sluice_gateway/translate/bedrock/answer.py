@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import orjson
 
+from sluice_gateway.tokens import are_counted
 from sluice_gateway.translate import hub
 from sluice_gateway.translate.bedrock.content import FORMAT
 from sluice_gateway.translate.bedrock.errors import broken_off
@@ -29,10 +30,12 @@ _MALFORMED = frozenset({"malformed_model_output", "malformed_tool_use"})
 def usage_of(found: Json) -> Usage | None:
     """Return the counts of a `usage` object; its `inputTokens` are those that no cache was involved in."""
     usage = found.get("usage")
-    if type(usage) is not dict or type(usage.get("inputTokens")) is not int:
+    if type(usage) is not dict or not are_counted(usage, "inputTokens", "outputTokens"):
         return None
     cached, written = count(usage, "cacheReadInputTokens"), count(usage, "cacheWriteInputTokens")
-    return Usage(count(usage, "inputTokens") + cached + written, count(usage, "outputTokens"), cached, written, 0)
+    hour = sum(count(kept, "inputTokens") for kept in objects(usage, "cacheDetails") if kept.get("ttl") == "1h")
+    prompt = count(usage, "inputTokens") + cached + written
+    return Usage(prompt, count(usage, "outputTokens"), cached, written, 0, min(written, hour))
 
 
 def finish_of(reason: object) -> FinishReason:
@@ -94,6 +97,7 @@ class ConverseStream(TranslatedStream):
         self._reader = FrameReader()
         self._calls: dict[int, int] = {}
         self._json: set[int] = set()
+        self._unwritten: set[int] = set()
         self._thoughts: dict[int, Json] = {}
         self._handlers: dict[str, Callable[[Json], list[Json]]] = {
             "messageStart": self._message_start,
@@ -138,6 +142,8 @@ class ConverseStream(TranslatedStream):
 
     def _block_start(self, found: Json) -> list[Json]:
         place, use = count(found, "contentBlockIndex"), details(details(found, "start"), "toolUse")
+        if use:
+            self._unwritten.add(place)
         if use.get("name") == JSON_TOOL:
             self._json.add(place)
         elif use:
@@ -161,6 +167,7 @@ class ConverseStream(TranslatedStream):
     def _arguments(self, place: int, piece: str) -> list[Json]:
         if not piece:
             return []
+        self._unwritten.discard(place)
         if place in self._json:
             return [self._chunk({"content": piece})]
         if place not in self._calls:
@@ -180,7 +187,10 @@ class ConverseStream(TranslatedStream):
         return [self._chunk({"reasoning_content": words})]
 
     def _block_stop(self, found: Json) -> list[Json]:
-        kept = self._thoughts.pop(count(found, "contentBlockIndex"), None)
+        place = count(found, "contentBlockIndex")
+        if place in self._unwritten:  # a call without arguments comes without a piece of them
+            return self._arguments(place, "{}")
+        kept = self._thoughts.pop(place, None)
         signed = None if kept is None else detail(kept)
         return [] if signed is None else [self._chunk({"reasoning_details": [signed]})]
 

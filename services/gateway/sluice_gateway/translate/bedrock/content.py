@@ -46,7 +46,21 @@ def messages(found: Conversation) -> list[Json]:
         blocks = _turn(turn)
         if blocks:
             out.append({"role": "user" if turn.by_user else "assistant", "content": blocks})
+    _name_apart(out)
     return out
+
+
+def _name_apart(turns: list[Json]) -> None:
+    # Bedrock refuses two documents of one name, in results of tools too.
+    blocks = [block for turn in turns for block in turn["content"]]
+    blocks += [inner for block in blocks for inner in block.get("toolResult", {}).get("content", ())]
+    taken: set[str] = set()
+    for document in (block["document"] for block in blocks if "document" in block):
+        name, number = document["name"], 1
+        while document["name"] in taken:
+            number += 1
+            document["name"] = f"{name[:190]} {number}"
+        taken.add(document["name"])
 
 
 def _turn(turn: Turn) -> list[Json]:

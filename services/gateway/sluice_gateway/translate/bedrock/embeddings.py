@@ -5,6 +5,7 @@ Sources: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-t
 
 import orjson
 
+from sluice_gateway.tokens import count_of
 from sluice_gateway.translate import embeddings
 from sluice_gateway.translate.bedrock import request as requests
 from sluice_gateway.translate.errors import BadAnswer, Untranslatable
@@ -72,7 +73,7 @@ def answer(found: Json, asked: Asked) -> Json:
         BadAnswer: there are none.
     """
     if "embedding" in found:
-        return embeddings.answer([found["embedding"]], embeddings.tokens_of(found, "inputTextTokenCount"), asked)
+        return embeddings.answer([found["embedding"]], count_of(found.get("inputTextTokenCount")), asked)
     vectors = found.get("embeddings")
     if type(vectors) is dict:
         vectors = details(found, "embeddings").get("float")

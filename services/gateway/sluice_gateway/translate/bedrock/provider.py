@@ -2,6 +2,7 @@
 
 import orjson
 
+from sluice_gateway.tokens import count_of
 from sluice_gateway.translate.bedrock import answer as answers
 from sluice_gateway.translate.bedrock import embeddings
 from sluice_gateway.translate.bedrock import request as requests
@@ -61,7 +62,7 @@ class Bedrock:
         Raises:
             BadAnswer: there is none.
         """
-        tokens = found.get("inputTokens")
-        if type(tokens) is not int:
+        tokens = count_of(found.get("inputTokens"))
+        if tokens is None:
             raise BadAnswer("no count")
         return tokens

@@ -2,6 +2,7 @@
 
 import orjson
 
+from sluice_gateway.tokens import are_counted
 from sluice_gateway.translate import hub
 from sluice_gateway.translate.errors import BadAnswer
 from sluice_gateway.translate.gemini.content import FORMAT
@@ -40,7 +41,7 @@ _MALFORMED = frozenset(
 def usage_of(found: Json) -> Usage | None:
     """Return the counts of a `usageMetadata` object; thoughts are counted beside the candidates' tokens."""
     usage = found.get("usageMetadata")
-    if type(usage) is not dict or type(usage.get("promptTokenCount")) is not int:
+    if type(usage) is not dict or not are_counted(usage, "promptTokenCount", "candidatesTokenCount"):
         return None
     thoughts = count(usage, "thoughtsTokenCount")
     return Usage(
@@ -49,17 +50,26 @@ def usage_of(found: Json) -> Usage | None:
         count(usage, "cachedContentTokenCount"),
         0,
         thoughts,
+        audio_tokens=_of_modality(usage, "AUDIO"),
+        image_tokens=_of_modality(usage, "IMAGE"),
+    )
+
+
+def _of_modality(usage: Json, modality: str) -> int:
+    return sum(
+        count(kind, "tokenCount") for kind in objects(usage, "promptTokensDetails") if kind.get("modality") == modality
     )
 
 
 class Said:
-    """What one piece of a candidate says: words, thoughts, calls, and the signatures of them."""
+    """What one piece of a candidate says: words, thoughts, images, calls, and the signatures of them."""
 
-    __slots__ = ("calls", "signed", "texts", "thoughts")
+    __slots__ = ("calls", "images", "signed", "texts", "thoughts")
 
     def __init__(self, candidate: Json, asked: Asked, number: int, before: int) -> None:
         self.texts: list[str] = []
         self.thoughts: list[str] = []
+        self.images: list[Json] = []
         self.calls: list[Json] = []
         self.signed: list[Json] = []
         for part in objects(details(candidate, "content"), "parts"):
@@ -76,9 +86,19 @@ class Said:
             identity = hub.safe_id(identity)
         elif isinstance(words, str) and words:
             (self.thoughts if part.get("thought") is True else self.texts).append(words)
+        elif part.get("thought") is not True and (image := _image(details(part, "inlineData"))) is not None:
+            self.images.append(image)
         if isinstance(part.get("thoughtSignature"), str):
             detail = {"type": "reasoning.encrypted", "data": part["thoughtSignature"], "format": FORMAT}
             self.signed.append(detail if identity is None else {**detail, "id": identity})
+
+
+def _image(data: Json) -> Json | None:
+    # As OpenRouter and its like write images of a message, which have no place in OpenAI's own shape.
+    kind = word(data, "mimeType")
+    if not kind.startswith("image/"):
+        return None
+    return {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{word(data, 'data')}"}}
 
 
 def _candidates(found: Json) -> list[Json]:
@@ -104,6 +124,8 @@ def answer(found: Json, asked: Asked) -> Json:
         said = Said(candidate, asked, number, 0)
         finish = _finish(candidate, called=bool(said.calls))
         message = hub.assistant(said.texts, said.calls, said.thoughts, said.signed)
+        if said.images:
+            message["images"] = said.images
         choices.append({**hub.choice(message, finish or "stop", number), "logprobs": _logprobs(candidate)})
     return hub.answer(asked, choices, usage_of(found))
 
@@ -172,6 +194,8 @@ class ContentStream(SseStream):
             delta["reasoning_content"] = "".join(said.thoughts)
         if said.texts:
             delta["content"] = "".join(said.texts)
+        if said.images:
+            delta["images"] = said.images
         if said.calls:
             delta["tool_calls"] = [{"index": before + place, **call} for place, call in enumerate(said.calls)]
         if said.signed:

@@ -2,6 +2,7 @@
 
 import orjson
 
+from sluice_gateway.tokens import count_of
 from sluice_gateway.translate import embeddings
 from sluice_gateway.translate.errors import BadAnswer, Untranslatable
 from sluice_gateway.translate.gemini import request as requests
@@ -41,5 +42,5 @@ def answer(found: Json, asked: Asked) -> Json:
     vectors = found.get("embeddings")
     if type(vectors) is not list or any(type(one) is not dict for one in vectors):
         raise BadAnswer("no embeddings")
-    tokens = embeddings.tokens_of(details(found, "usageMetadata"), "promptTokenCount")
+    tokens = count_of(details(found, "usageMetadata").get("promptTokenCount"))
     return embeddings.answer([one.get("values") for one in vectors], tokens, asked)

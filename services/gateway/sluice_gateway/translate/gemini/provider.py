@@ -2,6 +2,7 @@
 
 import orjson
 
+from sluice_gateway.tokens import count_of
 from sluice_gateway.translate.errors import BadAnswer
 from sluice_gateway.translate.gemini import answer as answers
 from sluice_gateway.translate.gemini import embeddings
@@ -56,7 +57,7 @@ class Gemini:
         Raises:
             BadAnswer: there is none.
         """
-        tokens = found.get("totalTokens")
-        if type(tokens) is not int:
+        tokens = count_of(found.get("totalTokens"))
+        if tokens is None:
             raise BadAnswer("no count")
         return tokens

@@ -8,6 +8,7 @@ from sluice_gateway.translate.errors import BadAnswer
 from sluice_gateway.translate.hub import details
 from sluice_gateway.translate.messages import signatures
 from sluice_gateway.translate.messages.request import NO_THREADS
+from sluice_gateway.translate.said import Reader
 from sluice_gateway.translate.shapes import Asked, Failure, Json, Usage
 
 _STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal",
@@ -19,10 +20,13 @@ _TYPES = {400: "invalid_request_error", 401: "authentication_error", 402: "billi
 
 def usage_json(usage: Usage) -> Json:
     """Return token counts in Anthropic's shape, where the input holds nothing that a cache was involved in."""
+    hour, written = usage.cache_write_1h_tokens, usage.cache_write_tokens
+    kept = {"ephemeral_5m_input_tokens": written - hour, "ephemeral_1h_input_tokens": hour}
     return {
         "input_tokens": max(0, usage.prompt_tokens - usage.cached_tokens - usage.cache_write_tokens),
         "output_tokens": usage.completion_tokens,
-        "cache_creation_input_tokens": usage.cache_write_tokens,
+        "cache_creation_input_tokens": written,
+        **({"cache_creation": kept} if hour else {}),
         "cache_read_input_tokens": usage.cached_tokens,
         "output_tokens_details": {"thinking_tokens": usage.reasoning_tokens},
     }
@@ -63,13 +67,13 @@ def to_message(found: Json, asked: Asked) -> Json:
     choices = found.get("choices")
     if type(choices) is not list or not choices or type(choices[0]) is not dict:
         raise BadAnswer("no choice")
-    message = details(choices[0], "message")
+    message = Reader().whole(details(choices[0], "message"))
     blocks = _thinking(message)
     words = message.get("content") or message.get("refusal")
     if words:
         blocks.append({"type": "text", "text": str(words)})
-    calls = message.get("tool_calls") or []
-    blocks += [_tool_use(call) for call in calls]
+    calls = message["tool_calls"]
+    blocks += [_tool_use(call, f"{asked.id}_{place}") for place, call in enumerate(calls)]
     usage = hub.read_usage(found) or Usage()
     return {
         **shell(asked),
@@ -89,11 +93,11 @@ def _thinking(message: Json) -> list[Json]:
     return blocks
 
 
-def _tool_use(call: Json) -> Json:
+def _tool_use(call: Json, unnamed: str) -> Json:
     function = details(call, "function")
     return {
         "type": "tool_use",
-        "id": hub.safe_id(str(call.get("id") or "call")),
+        "id": hub.safe_id(str(call.get("id") or unnamed)),
         "name": str(function.get("name")),
         "input": read_arguments(function.get("arguments")),
     }

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 from sluice_gateway.translate import hub
+from sluice_gateway.translate.calls import CallNumbers
 from sluice_gateway.translate.events import write_named
 from sluice_gateway.translate.hub import details
 from sluice_gateway.translate.messages import signatures
 from sluice_gateway.translate.messages.answer import shell, stop_of, to_error, usage_json
+from sluice_gateway.translate.said import Reader
 from sluice_gateway.translate.shapes import Asked, Failure, Json, Usage
 
 
@@ -19,6 +21,8 @@ class EventsOut:
         self._open: str | None = None
         self._index = -1
         self._calls: dict[int, int] = {}
+        self._numbers = CallNumbers()
+        self._reader = Reader()
         self._seen = False
         self._stop: Json = {"stop_reason": "end_turn", "stop_sequence": None}
         self._usage = Usage()
@@ -40,6 +44,7 @@ class EventsOut:
         """Return what ends a stream that is complete."""
         out: list[bytes] = []
         self._start(out)
+        self._say(self._reader.rest(), out)
         self._close(out)
         delta = {"type": "message_delta", "delta": self._stop, "usage": usage_json(self._usage) | self._cost}
         out.append(write_named("message_delta", delta))
@@ -56,7 +61,12 @@ class EventsOut:
             out.append(write_named("message_start", {"type": "message_start", "message": shell(self._asked)}))
 
     def _choice(self, choice: Json, out: list[bytes]) -> None:
-        delta = details(choice, "delta")
+        self._say(self._reader.read(details(choice, "delta")), out)
+        if choice.get("finish_reason") is not None:
+            self._say(self._reader.rest(), out)
+            self._stop = stop_of(choice, called=bool(self._calls))
+
+    def _say(self, delta: Json, out: list[bytes]) -> None:
         seen = delta.get("reasoning_content") or delta.get("reasoning")
         if isinstance(seen, str) and seen:
             self._seen = True
@@ -70,8 +80,6 @@ class EventsOut:
             self._delta({"type": "text_delta", "text": words}, out)
         for call in delta.get("tool_calls") or ():
             self._call(call, out)
-        if choice.get("finish_reason") is not None:
-            self._stop = stop_of(choice, called=bool(self._calls))
 
     def _signature(self, detail: Json, out: list[bytes]) -> None:
         block = signatures.to_block(detail)
@@ -86,8 +94,8 @@ class EventsOut:
             self._close(out)
 
     def _call(self, call: Json, out: list[bytes]) -> None:
-        number = call.get("index")
-        place = number if isinstance(number, int) else len(self._calls)
+        call = self._numbers.numbered(call)
+        place = call["index"]
         function = details(call, "function")
         if place not in self._calls:
             self._close(out)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import orjson
 
 from sluice_gateway import nesting
+from sluice_gateway.tokens import are_counted
 from sluice_gateway.translate.errors import Untranslatable
 from sluice_gateway.translate.events import EventReader, EventTooLong
 from sluice_gateway.translate.hub import count, details
@@ -47,7 +48,7 @@ def request(raw: bytes, fields: Json, upstream_model: str) -> UpstreamRequest:
 def usage_of(found: Json) -> Usage | None:
     """Return the token counts of a response, None if it has none that make sense."""
     usage = found.get("usage")
-    if type(usage) is not dict or type(usage.get("input_tokens")) is not int:
+    if type(usage) is not dict or not are_counted(usage, "input_tokens", "output_tokens"):
         return None
     read, written = details(usage, "input_tokens_details"), details(usage, "output_tokens_details")
     return Usage(

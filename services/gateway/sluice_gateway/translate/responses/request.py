@@ -174,7 +174,20 @@ def _reasoning(item: Json, where: str, out: list[Json]) -> None:
             _turn(out).setdefault("reasoning_details", []).extend(details)
 
 
-_ITEMS = {"message": _message, "function_call": _call, "function_call_output": _output, "reasoning": _reasoning}
+def _summary(_item: Json, where: str, _out: list[Json]) -> None:
+    raise Untranslatable(
+        f"{where}.encrypted_content",
+        "was sealed by a provider, whose models alone can read it. Send the whole conversation, or what POST /v1/responses/compact makes of it.",
+    )
+
+
+_ITEMS = {
+    "message": _message,
+    "function_call": _call,
+    "function_call_output": _output,
+    "reasoning": _reasoning,
+    "compaction": _summary,
+}
 
 
 def _part(part: object, where: str) -> Json:

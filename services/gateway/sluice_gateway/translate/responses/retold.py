@@ -3,6 +3,7 @@
 Events and fields: https://platform.openai.com/docs/api-reference/responses-streaming
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from sluice_gateway.translate.events import write_named
@@ -10,12 +11,26 @@ from sluice_gateway.translate.shapes import Json
 
 
 def stream_of(response: Json, starting_after: int = -1) -> bytes:
-    """Return the events of a kept response, without those up to the sequence number `starting_after`."""
+    """Return the events of a kept response, without those up to the sequence number `starting_after`.
+
+    One in the background has an event more, `response.queued`; of one without an answer the events so far are told, with the
+    numbers that they have later too.
+    """
+    return written(events_of(response), starting_after)
+
+
+def events_of(response: Json) -> list[Json]:
+    """Return the events of a kept response, in their order; their numbers are their places."""
     teller = _Teller()
     teller.tell(response)
+    return teller.events
+
+
+def written(events: Sequence[Json], starting_after: int) -> bytes:
+    """Return events as they are sent, without those up to the sequence number `starting_after`."""
     return b"".join(
         write_named(event["type"], {**event, "sequence_number": number})
-        for number, event in enumerate(teller.events)
+        for number, event in enumerate(events)
         if number > starting_after
     )
 
@@ -25,12 +40,30 @@ class _Teller:
         self.events: list[Json] = []
 
     def tell(self, response: Json) -> None:
-        begun = {**response, "status": "in_progress", "output": [], "usage": None, "incomplete_details": None}
-        self._event("response.created", response=begun)
+        status, aside = response.get("status"), response.get("background") is True
+        begun = {
+            **response,
+            "status": "in_progress",
+            "output": [],
+            "usage": None,
+            "incomplete_details": None,
+            "error": None,
+        }
+        if aside:
+            begun.pop("completed_at", None)
+            queued = {**begun, "status": "queued"}
+            self._event("response.created", response=queued)
+            self._event("response.queued", response=queued)
+        else:
+            self._event("response.created", response=begun)
+        if status == "queued":
+            return
         self._event("response.in_progress", response=begun)
+        if status == "in_progress":
+            return
         for place, item in enumerate(response.get("output") or ()):
             self._item(item, place)
-        self._event(f"response.{response.get('status')}", response=response)
+        self._event(f"response.{status}", response=response)
 
     def _event(self, kind: str, **fields: Any) -> None:
         self.events.append({"type": kind, **fields})

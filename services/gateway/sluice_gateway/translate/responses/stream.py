@@ -4,9 +4,11 @@ import re
 from collections.abc import Sequence
 
 from sluice_gateway.translate import hub
+from sluice_gateway.translate.calls import CallNumbers
 from sluice_gateway.translate.events import write_named
 from sluice_gateway.translate.hub import details
 from sluice_gateway.translate.responses import thoughts
+from sluice_gateway.translate.said import Reader
 from sluice_gateway.translate.shapes import Asked, Evidence, Failure, Json, Usage
 
 _ECHOED: dict[str, object] = {
@@ -49,6 +51,8 @@ class EventsOut:
         self._items: list[Json] = []
         self._open: Json | None = None
         self._calls: dict[int, int] = {}
+        self._numbers = CallNumbers()
+        self._reader = Reader()
         self._signed: list[Json] = []
         self._usage: Usage | None = None
         self._cost: Json = {}
@@ -63,13 +67,13 @@ class EventsOut:
             choices = chunk.get("choices")
             if choices and not choices[0].get("index"):
                 self._finish = choices[0].get("finish_reason") or self._finish
-                self._delta(details(choices[0], "delta"), choices[0].get("logprobs"))
+                self._delta(self._reader.read(details(choices[0], "delta")), choices[0].get("logprobs"))
         return self._taken()
 
     def finish(self) -> bytes:
         """Return what ends a stream that is complete."""
         self._begin()
-        self._close()
+        self.close_items()
         response = self.response()
         self._event(f"response.{response['status']}", {"response": response})
         return self._taken()
@@ -80,23 +84,25 @@ class EventsOut:
         if self._open is not None:
             self._open["status"] = "incomplete"
         code = _CODES.get(error.status, "server_error")
-        failed = {**self._shell("failed"), "error": {"code": code, "message": error.message}}
+        failed = {**self.shell("failed"), "error": {"code": code, "message": error.message}}
         self._event("response.failed", {"response": failed})
         return self._taken()
 
     def response(self) -> Json:
         """Return the response as it is now, with all items closed."""
         reason = _INCOMPLETE.get(self._finish or "")
-        found = self._shell("completed" if reason is None else "incomplete")
+        found = self.shell("completed" if reason is None else "incomplete")
         found["incomplete_details"] = None if reason is None else {"reason": reason}
         found["usage"] = None if self._usage is None else usage_json(self._usage) | self._cost
         return found
 
     def close_items(self) -> None:
-        """Close what is open, as at the end of a whole answer."""
+        """Say what is left and close what is open, as at the end of a whole answer."""
+        self._delta(self._reader.rest(), None)
         self._close()
 
-    def _shell(self, status: str) -> Json:
+    def shell(self, status: str) -> Json:
+        """Return the response as it is now, with this status and no counts."""
         asked = self._asked.fields
         echoed = {name: asked[name] if asked.get(name) is not None else value for name, value in _ECHOED.items()}
         return {
@@ -116,7 +122,7 @@ class EventsOut:
 
     def _begin(self) -> None:
         if self._number == 0:
-            shell = self._shell("in_progress")
+            shell = self.shell("in_progress")
             self._event("response.created", {"response": shell})
             self._event("response.in_progress", {"response": shell})
             if self._asked.evidence is not None:
@@ -231,8 +237,8 @@ class EventsOut:
         self._event("response.output_text.delta", {**place, "logprobs": found})
 
     def _call(self, call: Json) -> None:
-        number = call.get("index")
-        place = number if isinstance(number, int) else len(self._calls)
+        call = self._numbers.numbered(call)
+        place = call["index"]
         function = details(call, "function")
         if place not in self._calls:
             item = {
@@ -261,6 +267,7 @@ class EventsOut:
         elif item["type"] == "message":
             self._close_part()
         else:
+            item["arguments"] = item["arguments"] or "{}"  # many servers write nothing for a call without arguments
             done = self._place(arguments=item["arguments"], name=item["name"])
             self._event("response.function_call_arguments.done", done)
         item["status"] = "completed"

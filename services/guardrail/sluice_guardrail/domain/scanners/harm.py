@@ -9,7 +9,16 @@ from collections.abc import Iterator
 
 from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.gates import NeedleGates
-from sluice_guardrail.domain.scanners.harm_phrases import ASKS, ASKS_HOW, PRETENDS, RULES, SAYS, SPARES, HarmRule
+from sluice_guardrail.domain.scanners.harm_phrases import (
+    ASKS,
+    ASKS_ABOUT,
+    ASKS_HOW,
+    PRETENDS,
+    RULES,
+    SAYS,
+    SPARES,
+    HarmRule,
+)
 
 _ASKED_FOR = {
     needle: tuple(at for at, rule in enumerate(RULES) if needle in rule.needles)
@@ -58,7 +67,7 @@ def _weighed(rule: HarmRule, text: str, match: re.Match[str]) -> tuple[float, bo
         rule.name in _MEANT
         and match.start() > 0
         and text[match.start() - 1] in _QUOTES
-        and SAYS.search(text, start, match.start())
+        and (SAYS.search(text, start, match.start()) or ASKS_ABOUT.search(text, start, match.start()))
     )
     return round(score * (_SPARED if spared or pretended or quoted else 1.0), 4), asked
 

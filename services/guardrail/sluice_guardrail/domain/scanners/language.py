@@ -8,6 +8,7 @@ from sluice_guardrail.domain.scanners.rules import LanguageRules
 
 _FEWEST_LETTERS = 24
 _LONGEST = 4000
+_NONE = "zxx"  # ISO 639-2: no linguistic content, such as identifiers and a row of letters
 
 
 class Languages(Protocol):
@@ -27,6 +28,8 @@ def find_languages(text: str, rules: LanguageRules, languages: Languages) -> Ite
     if sum(char.isalpha() for char in sample) < _FEWEST_LETTERS:
         return
     language, sure = languages.best(sample)
+    if language == _NONE:
+        return
     if language in rules.deny:
         yield Finding("language", "language", language, 0, len(text), sure, "the policy denies this language")
     elif rules.allow and language not in rules.allow:

@@ -41,6 +41,8 @@ def read_image(raw: bytes, max_pixels: int, tesseract: str, languages: str) -> s
         raise _too_large(max_pixels) from exc
     except UnidentifiedImageError as exc:
         raise Unreadable("The image is broken, or is no PNG, JPEG, WebP or GIF.") from exc
+    except (OSError, SyntaxError) as exc:  # what Pillow raises of pixels that end too early or cannot be decoded
+        raise Unreadable("The image is broken: its header can be read, and not its pixels. Was it sent whole?") from exc
     return json.dumps(
         {
             "media_type": media_type,
