@@ -384,7 +384,7 @@ class DirectRequest:
 
     def _begin_stream(self, ctx: RequestContext, reply: UpstreamReply) -> None:
         stream = self._stream = cast("DirectStream", reply.stream)
-        self._scanner = StreamScanner(price_of(ctx, self._entry))
+        self._scanner = StreamScanner(price_of(ctx, self._entry, cast("DeploymentState", self._state)))
         self._skeleton: dict[str, Any] = {}
         timer = self._entry.metrics.gaps.timer(ctx.started, self._plane.clock.monotonic)
         stream.attach(self if timer is None else TimedSink(self, timer))

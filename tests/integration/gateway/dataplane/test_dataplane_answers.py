@@ -47,6 +47,27 @@ async def test_a_body_goes_upstream_as_the_bytes_that_came(provider: Provider, c
     assert (event.tenant, event.key_id, event.request_id) == ("tenant-a", "key_1", "my-request-1")
 
 
+@pytest.mark.parametrize("extension", [{}, {"sluice": {}}])
+@pytest.mark.parametrize("one_write", [False, True])
+async def test_several_answers_are_told_as_they_are_billed_however_their_stream_comes(
+    one_write: bool, extension: dict[str, Any], provider: Provider, client: httpx.AsyncClient
+) -> None:
+    """A stream that comes whole is counted before the request knows who answered it."""
+    place = deployment("d1", provider.base_url, provider="llamacpp")
+    asked = {"n": 2, "stream": True, "stream_options": {"include_usage": True}, **extension}
+    provider.next(Behaviour(one_write=one_write))
+    async with serving(Parts(), snapshot(model("small", place))) as gateway:
+        answer = await client.post(gateway.url + CHAT, json={"model": "small", "messages": MESSAGES, **asked})
+        await settled(gateway.parts)
+    chunks = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
+    told = next(chunk["usage"] for chunk in chunks if chunk.get("usage"))
+    event = gateway.parts.usage.events[0]
+    assert (event.completion_tokens, event.tokens_exact) == (told["completion_tokens"], False)
+    assert told["completion_tokens"] > 2
+    assert told["completion_tokens"] % 2 == 0
+    assert told["sluice"]["cost_usd"] == pytest.approx(event.cost_usd)
+
+
 async def test_only_model_and_extension_change(provider: Provider, client: httpx.AsyncClient) -> None:
     routing = snapshot(
         model(

@@ -194,7 +194,7 @@ class Dispatch:
             found = self._attempts.judge(ctx, entry, state, reply)
             if found is not None:
                 return Answer(reply, found, None, None)
-            return await self._streamed(ctx, *foreign.followed(ctx, state.provider, reply, price_of(ctx, entry)))
+            return await self._streamed(ctx, *foreign.followed(ctx, state.provider, reply, price_of(ctx, entry, state)))
         except UpstreamError as exc:
             self._finishing.take(ctx, entry, state, call, exc.reason)
             raise self._attempts.broken(ctx, exc.reason) from exc

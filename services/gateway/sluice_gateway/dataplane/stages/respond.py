@@ -71,7 +71,7 @@ class Respond:
         if ctx.endpoint.shape is not None:
             found = ctx.endpoint.shape(found, ctx.fields)
         take_whole(ctx, found)
-        if ctx.usage is not None and (counts := of_all_answers(ctx, ctx.usage)) is not ctx.usage:
+        if ctx.usage is not None and (counts := of_all_answers(ctx, ctx.usage, ctx.deployment)) is not ctx.usage:
             found = {**found, "usage": counted(found["usage"], counts)}
         ctx.answering = True
         if ctx.endpoint.is_media:

@@ -6,6 +6,7 @@ import orjson
 
 from sluice_gateway.dataplane.answers import with_citations
 from sluice_gateway.dataplane.context import RequestContext
+from sluice_gateway.dataplane.deployments import DeploymentState
 from sluice_gateway.dataplane.sse import Price, Scanner, Told, Usage, counted, usage_of
 from sluice_gateway.dataplane.table import ModelEntry
 from sluice_gateway.dataplane.texts import pieces, size
@@ -29,7 +30,7 @@ class Settlement(NamedTuple):
 
 def whole_body(ctx: RequestContext, found: dict[str, Any], body: bytes) -> bytes:
     """Return what goes out for a whole answer: as it came, with the counts of all answers, or with a `sluice` object if the request has one."""
-    counts = None if ctx.usage is None else of_all_answers(ctx, ctx.usage)
+    counts = None if ctx.usage is None else of_all_answers(ctx, ctx.usage, ctx.deployment)
     shown = found if counts is None or counts is ctx.usage else {**found, "usage": counted(found["usage"], counts)}
     if ctx.body.extension is not None:
         shown = with_citations(shown, ctx)
@@ -87,15 +88,17 @@ def settle(model: ModelEntry, usage: Usage | None, *, prompt_bytes: int, chunks:
     return Settlement(prompt, completion, exact, cost_usd, details)
 
 
-def price_of(ctx: RequestContext, model: ModelEntry) -> Price | None:
-    """Return what tells the cost of a streamed answer, None for a client that did not ask for its usage."""
+def price_of(ctx: RequestContext, model: ModelEntry, state: DeploymentState) -> Price | None:
+    """Return what tells the cost of a streamed answer, None for a client that did not ask for its usage.
+
+    It may be asked before the request knows who answers it: when a whole stream comes in one read.
+    """
     if not ctx.body.wants_usage:
         return None
-    return lambda usage: _told(ctx, model, usage)
+    return lambda usage: _told(ctx, model, of_all_answers(ctx, usage, state), usage)
 
 
-def _told(ctx: RequestContext, model: ModelEntry, usage: Usage) -> Told:
-    whole = of_all_answers(ctx, usage)
+def _told(ctx: RequestContext, model: ModelEntry, whole: Usage, usage: Usage) -> Told:
     bill = _with_units(ctx, model, settle(model, whole, prompt_bytes=0, chunks=0))
     return Told(bill.cost_usd, None if whole is usage else whole)
 
@@ -132,9 +135,9 @@ def _with_units(ctx: RequestContext, model: ModelEntry, bill: Settlement) -> Set
     return bill._replace(cost_usd=bill.cost_usd + prices.cost(ctx.units))
 
 
-def of_all_answers(ctx: RequestContext, usage: Usage) -> Usage:
+def of_all_answers(ctx: RequestContext, usage: Usage, state: DeploymentState | None) -> Usage:
     """Return the counts of all answers of a request: llama.cpp tells those of the first alone, and the others are taken to be as long."""
-    if ctx.deployment is None or ctx.deployment.config.provider != "llamacpp" or ctx.endpoint.kind not in _DRAWN:
+    if state is None or state.config.provider != "llamacpp" or ctx.endpoint.kind not in _DRAWN:
         return usage
     prompt = ctx.fields.get("prompt")
     prompts = prompt if type(prompt) is list and prompt and type(prompt[0]) is not int else ()
@@ -154,5 +157,5 @@ def _whole(value: object) -> int:
 
 def _of_tokens(ctx: RequestContext, model: ModelEntry) -> Settlement:
     if ctx.usage is not None:
-        return settle(model, of_all_answers(ctx, ctx.usage), prompt_bytes=0, chunks=0)
+        return settle(model, of_all_answers(ctx, ctx.usage, ctx.deployment), prompt_bytes=0, chunks=0)
     return settle(model, None, prompt_bytes=size(pieces(ctx.fields, ctx.endpoint.kind)), chunks=ctx.chunks)
