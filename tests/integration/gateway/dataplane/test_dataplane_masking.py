@@ -10,6 +10,7 @@ import httpx
 import pytest
 from gateway_parts import Retrieval, Served, deployment, model, snapshot
 from guarded_gateway import guarded_gateway
+from media_provider import SOUND, MediaProvider
 from openai_provider import Behaviour, Provider
 
 from sluice.contracts.guard import MAX_SEGMENTS
@@ -36,6 +37,7 @@ async def masking(
     routing = snapshot(
         model("small", deployment("d1", provider.base_url), policy="masks"),
         model("ranker", deployment("d2", provider.base_url), kind="rerank", policy="masks"),
+        model("voice", deployment("d3", provider.base_url), kind="speech", policy="masks", price={"characters": 15.0}),
         policies=(rules,),
     )
     async with guarded_gateway(tmp_path, RULES, routing, retrieval=finds or Retrieval()) as gateway:
@@ -140,6 +142,28 @@ async def test_other_apis_get_their_values_too(tmp_path: Path, provider: Provide
     assert "".join(line["delta"].get("text", "") for line in lines if "delta" in line) == f"Hello {EMAIL}"
     assert ranked.json()["results"][0]["document"]["text"] == f"from {EMAIL}"
     assert EMAIL not in provider.seen[-1].body.decode()
+
+
+async def test_a_voice_speaks_placeholders_where_its_text_is_masked(tmp_path: Path, client: httpx.AsyncClient) -> None:
+    body = {"model": "voice", "voice": "alloy"}
+    texts = {"input": f"Call {EMAIL}, twice {EMAIL}.", "instructions": f"Spell {EMAIL} out; pay with {CARD}."}
+    async with MediaProvider() as provider, masking(tmp_path, provider) as gateway:
+        spoken = await client.post(gateway.url + "/v1/audio/speech", json={**body, **texts})
+        plain = await client.post(gateway.url + "/v1/audio/speech", json={**body, "input": "Call her."})
+        dark = await client.post(gateway.url + "/v1/audio/speech", json={**body, "input": POISONED})
+        rows = gateway.parts.usage.events
+    asked = provider.seen[0].json
+    assert (asked["input"], asked["instructions"]) == (
+        "Call <EMAIL_1>, twice <EMAIL_1>.",
+        "Spell <EMAIL_1> out; pay with <CREDIT_CARD_1>.",
+    )
+    assert (spoken.status_code, spoken.headers["x-sluice-guard"]) == (200, "masked")
+    assert (plain.status_code, plain.headers["x-sluice-guard"]) == (200, "passed")
+    assert spoken.content == plain.content == SOUND, "it passes as it came"
+    assert (dark.status_code, dark.json()["error"]["code"], len(provider.seen)) == (400, "content_filter", 2)
+    assert rows[0].guard_issues == ("pii_detected",)
+    assert rows[0].cost_usd == pytest.approx(len(asked["input"]) * 15 / 1e6), "what is charged is what was spoken"
+    assert EMAIL not in repr(rows)
 
 
 async def test_a_request_of_many_texts_has_one_vault(

@@ -249,6 +249,39 @@ async def test_a_stream_is_checked_before_it_goes_out_however_it_is_cut(tmp_path
         assert (row.status, row.prompt_tokens, row.guard_issues) == ("ok", 20, ("pii_detected", "content_filtered"))
 
 
+async def test_words_of_a_stream_say_to_which_segment_they_belong(tmp_path: Path) -> None:
+    async with world(tmp_path) as on:
+
+        def piece(text: str, segment: Any, **beside: Any) -> dict[str, Any]:
+            return {"type": "transcript.text.delta", "delta": text, "segment_id": segment, **beside}
+
+        def told(answer: httpx.Response) -> list[tuple[str, Any]]:
+            out: list[tuple[str, Any]] = []
+            for one in events_of(answer):
+                segment = one.get("segment_id")
+                if out and out[-1][1] == segment:
+                    out[-1] = (out[-1][0] + one["delta"], segment)
+                else:
+                    out.append((one["delta"], segment))
+            return out
+
+        said = [("The fox ran over the hill and was gone. " * (at % 3 + 1), f"seg_{at}") for at in range(12)]
+        cut = [piece(text[at : at + 7], segment) for text, segment in said for at in range(0, len(text), 7)]
+        assert told(await on.stream("guarded", *cut)) == said, "however long the windows are"
+        # where something was taken out, nobody can tell where one segment ends and the next begins
+        mail = await on.stream(
+            "guarded", piece("Yes. ", "a"), piece(f"Write to {MAIL} now. ", "b"), piece("Good.", "c")
+        )
+        assert told(mail) == [("Yes. ", "a"), ("Write to [EMAIL] now. Good.", None)]
+        only = await on.stream("guarded", piece("Yes. ", "a"), piece("Write to ada@", "b"), piece("example.org", "b"))
+        assert told(only) == [("Yes. ", "a"), ("Write to [EMAIL]", "b")]
+        # what is no id names none, and what else the provider says of a piece is checked as its words are
+        odd = piece("Yes.", f"of {MAIL}", speaker=MAIL, channel=1)
+        assert events_of(await on.stream("guarded", odd)) == [
+            {"type": "transcript.text.delta", "channel": 1, "delta": "Yes."}
+        ]
+
+
 async def test_the_official_client_reads_a_guarded_stream(tmp_path: Path) -> None:
     async with world(tmp_path) as on:
         stream = await on.api.audio.transcriptions.create(model="guarded", file=("a.wav", b"RIFF"), stream=True)

@@ -4,7 +4,7 @@ Whole answers are JSON, plain text or subtitles; streams are OpenAI's events or,
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple, TypeGuard
 
 from sluice_gateway.dataplane.answers import event, stream_broken
 from sluice_gateway.dataplane.context import RequestContext
@@ -20,6 +20,7 @@ from sluice_gateway.dataplane.texts import Path, replaced
 _TOLD = frozenset({"text", "word"})
 _CODES = frozenset({"type", "id", "object", "task", "language", "model", "segment_id"})
 _COUNTS = frozenset({"usage", *SPELT})
+_OF_DELTA = frozenset({"type", "delta", "segment_id", *SPELT})
 _DELTA, _SEGMENT, _DONE = "transcript.text.delta", "transcript.text.segment", "transcript.text.done"
 
 
@@ -83,6 +84,12 @@ class GuardTranscript:
         return [telling.without(taken) for telling, taken in zip(tellings, agreed(tellings, found), strict=True)]
 
 
+class _Heard(NamedTuple):
+    # Words of a stream, and the segment to which they belong.
+    text: str
+    segment: str | int | None
+
+
 class StreamedTranscript:
     """Holds back the words of a stream and releases what was checked; a policy that only observes sees them when they have passed.
 
@@ -99,7 +106,8 @@ class StreamedTranscript:
         self._observes = ctx.plan.guard_output == "observe"
         self._seen = ""
         self._segments: list[dict[str, Any]] = []
-        self._like: dict[str, Any] = {}
+        self._waiting: list[_Heard] = []
+        self._pieces = False  # whether words come in OpenAI's events
         self._named = False
         self._blocked = False
 
@@ -154,8 +162,7 @@ class StreamedTranscript:
         self._named = one.startswith(b"event:")
         kind = chunk.get("type")
         if kind == _DELTA:
-            self._like = {name: value for name, value in chunk.items() if name not in ("delta", "segment_id", *SPELT)}
-            return self._written(await self._windows.feed({"choices": [{"text": chunk.get("delta")}]}))
+            return self._written(await self._windows.feed(self._heard(chunk)))
         if kind == _SEGMENT:
             self._segments.append(chunk)
             return b""
@@ -170,13 +177,52 @@ class StreamedTranscript:
         shown = await self._whole.json(self._ctx, told)
         return out + b"".join(self._event(one) for one in (*shown["segments"], *shown["last"]))
 
+    def _heard(self, chunk: dict[str, Any]) -> dict[str, Any]:
+        # A piece as a chunk of a completion, whose fields beside the words are checked too.
+        self._pieces = True
+        said, segment = chunk.get("delta"), chunk.get("segment_id")
+        if isinstance(said, str) and said:
+            self._waiting.append(_Heard(said, segment if _is_code(segment) else None))
+        beside = {name: value for name, value in chunk.items() if name not in _OF_DELTA}
+        return {**beside, "choices": [{"text": said}]}
+
     def _written(self, released: Released) -> bytes:
         if released.blocked:
             raise _refused(self._ctx)
-        if not self._like:
+        if not self._pieces:
             return b"".join(event(chunk) for chunk in released.chunks)
+        beside = {name: value for chunk in released.chunks for name, value in chunk.items() if name != "choices"}
         told = "".join(choice.get("text") or "" for chunk in released.chunks for choice in chunk["choices"])
-        return self._event({**self._like, "delta": told}) if told else b""
+        out = b""
+        for one in self._placed(told):
+            segment = {} if one.segment is None else {"segment_id": one.segment}
+            out += self._event({"type": _DELTA, **beside, "delta": one.text, **segment})
+        return out
+
+    def _placed(self, told: str) -> list[_Heard]:
+        # What goes out, by its segments. Where something was taken out of the words of several, nobody knows where one ends.
+        gone, out = self._gone(), []
+        for one in gone:
+            if not told.startswith(one.text):
+                break
+            out.append(one)
+            told = told[len(one.text) :]
+        changed = {one.segment for one in gone[len(out) :]}
+        return [*out, _Heard(told, changed.pop() if len(changed) == 1 else None)] if told else out
+
+    def _gone(self) -> list[_Heard]:
+        # Takes what is no longer held out of what waits; what follows each other in one segment becomes one.
+        size = sum(len(one.text) for one in self._waiting) - self._windows.held
+        out: list[_Heard] = []
+        while size > 0:
+            text, segment = self._waiting.pop(0)
+            if len(text) > size:
+                self._waiting.insert(0, _Heard(text[size:], segment))
+            text = text[:size]
+            size -= len(text)
+            before = out.pop().text if out and out[-1].segment == segment else ""
+            out.append(_Heard(before + text, segment))
+        return out
 
     def _event(self, told: dict[str, Any]) -> bytes:
         name = told.get("type")
@@ -192,7 +238,7 @@ def _refused(ctx: RequestContext) -> Blocked:
 def _texts(at: Path, value: object) -> Iterator[tuple[Path, str]]:
     # Every text of a transcript but codes, which are one word, and what counts or spells it.
     if isinstance(value, str):
-        if value and not (at and at[-1] in _CODES and not any(map(str.isspace, value))):
+        if value and not (at and at[-1] in _CODES and _is_code(value)):
             yield at, value
     elif isinstance(value, list):
         for place, item in enumerate(value):
@@ -201,6 +247,10 @@ def _texts(at: Path, value: object) -> Iterator[tuple[Path, str]]:
         for name, item in value.items():
             if name not in _COUNTS:
                 yield from _texts((*at, name), item)
+
+
+def _is_code(value: object) -> TypeGuard[str | int]:
+    return isinstance(value, int) or (isinstance(value, str) and not any(map(str.isspace, value)))
 
 
 def _unspelt(value: Any) -> Any:

@@ -70,6 +70,11 @@ class StreamGuard:
         self._shown: dict[str, Any] = {}
         self.skeleton: dict[str, Any] = {}
 
+    @property
+    def held(self) -> int:
+        """How many characters that came are held back."""
+        return sum(map(len, self._held.values()))
+
     async def feed(self, chunk: dict[str, Any]) -> Released:
         """Take one chunk of the upstream."""
         self.skeleton = await self._beside(
