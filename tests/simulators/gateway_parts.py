@@ -37,6 +37,7 @@ from sluice.testing import free_port
 from sluice_gateway.adapters.credentials import DeploymentCredentials
 from sluice_gateway.dataplane.app import DataPlane
 from sluice_gateway.dataplane.asgi import Receive, Scope, Send
+from sluice_gateway.dataplane.background import Background
 from sluice_gateway.dataplane.deps import DataPlaneDeps, Options
 from sluice_gateway.dataplane.wire import GatewayProtocol
 from sluice_gateway.domain.ports import KeyRecord, LeaseStore, UsageFields
@@ -275,6 +276,7 @@ class Parts:
     options: Options = field(default_factory=Options)
     transcripts: TranscriptSink = field(default_factory=NoTranscripts)
     responses: ResponsesKept | None = None
+    background: Background | None = None
     trace_dir: str = ""
     http: type[HttpToolsProtocol] = GatewayProtocol
     plane: type[DataPlane] = DataPlane
@@ -286,6 +288,7 @@ class Parts:
             self.keys, self.usage, self.leases, self.secrets, self.guard, self.router, self.retrieval,
             tracing, GatewayMetrics(self.registry, self.options.user_types), SystemClock(), self.options,
             names=self.names, transcripts=self.transcripts, responses=self.responses,
+            background=self.background,
         )  # fmt: skip
 
 

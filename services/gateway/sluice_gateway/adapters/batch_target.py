@@ -16,6 +16,9 @@ _BUSY = frozenset({429, 503})
 _BROKEN = frozenset({408, 500, 502, 504})
 _SPENT = "insufficient_quota"
 _TOO_LARGE = "answer_too_large"
+_ANSWERED = (
+    "x-sluice-deployment"  # a model has answered, as where its answer could not be checked: another try is paid again
+)
 _CONNECT_S = 5.0
 
 
@@ -72,7 +75,7 @@ def _judged(said: Said, headers: Mapping[str, str]) -> Said:
         after = headers.get("retry-after", "")
         raise NotAnswered(
             f"The gateway answered with status {said.status}.",
-            busy=True,
+            busy=_ANSWERED not in headers,
             spent=spent,
             after_s=float(after) if after.isascii() and after.isdigit() else None,
             said=said,
