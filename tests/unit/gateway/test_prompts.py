@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from sluice.contracts.prompts import PromptTemplate
 from sluice_gateway.domain.errors import PromptVariablesWrong
-from sluice_gateway.domain.prompts import rendered, request_of, variables_of
+from sluice_gateway.domain.prompts import rendered, request_of, values_in_system, variables_of
 
 SECTIONS: dict[str, Any] = {
     "output_format": "One word.",
@@ -48,6 +48,14 @@ def test_a_single_section_has_no_heading() -> None:
 def test_values_are_taken_as_they_are(value: str) -> None:
     (only,) = rendered(template(sections={"task": "{{a}}|{{b}}"}), {"a": "{{b}}" + value, "b": "x"})
     assert only.content == "{{b}}" + value + "|x"
+
+
+def test_values_that_stand_in_the_system_message_are_told_each_once() -> None:
+    sections = {"system": "{{a}} {{ b }} {{a}} {{c}} {{n}} {{empty}} {{left_out}}", "task": "{{a}} {{d}}"}
+    found = template(sections=sections, defaults={"left_out": "mine"})
+    values = {"a": "one", "b": "two", "c": "one", "n": 3, "empty": " ", "d": "four"}
+    assert values_in_system(found, values) == ("one", "two")
+    assert values_in_system(template(sections={"task": "{{a}}"}), {"a": "one"}) == ()
 
 
 def test_what_is_no_variable_stays() -> None:

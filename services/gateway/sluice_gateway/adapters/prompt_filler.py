@@ -10,7 +10,7 @@ from sluice_gateway import nesting
 from sluice_gateway.dataplane.errors import InvalidRequest, Unavailable, wrong_value
 from sluice_gateway.dataplane.wants import prompt_subject
 from sluice_gateway.domain.ports import Filled, KeyRecord
-from sluice_gateway.domain.prompts import StoredVersion, Value, rendered
+from sluice_gateway.domain.prompts import StoredVersion, Value, rendered, values_in_system
 from sluice_gateway.domain.response_prompts import Unsuited, response_of
 
 _OPENAIS = "pmpt_"
@@ -50,7 +50,8 @@ class PromptFiller:
             if exc.status >= 500:
                 raise Unavailable("The prompt cannot be read now. Try again in a few seconds.") from exc
             raise InvalidRequest(exc.detail, param="prompt", code=exc.code) from exc
-        return Filled(orjson.dumps(body), found.prompt, found.version)
+        values = values_in_system(found.template, variables)
+        return Filled(orjson.dumps(body), found.prompt, found.version, values)
 
 
 def _version(said: Any) -> int | None:

@@ -195,7 +195,8 @@ class DataPlane:
         except Gone:
             return
         else:
-            ctx.prompt, ctx.prompt_version = scope.get("sluice_prompt", (ctx.prompt, ctx.prompt_version))
+            if "sluice_prompt" in scope:
+                ctx.prompt, ctx.prompt_version, ctx.prompt_values = scope["sluice_prompt"]
             ctx.talk(receive, send, None)
             try:
                 await self.run(ctx)

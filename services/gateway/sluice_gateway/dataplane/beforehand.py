@@ -130,7 +130,7 @@ async def prepared(
         )
     ctx = plane.admit(endpoint, heads, started, opened, raw)
     if filled is not None:
-        ctx.prompt, ctx.prompt_version = filled.prompt, filled.version
+        ctx.prompt, ctx.prompt_version, ctx.prompt_values = filled.prompt, filled.version, filled.values
     if aside:
         ctx.aside = admit_aside(ctx, read_object(came))
     if recalled is not None:

@@ -207,9 +207,10 @@ class RequestContext:
     user_type: str | None = None
     # what it is counted under besides its key
     tags: tuple[str, ...] = field(init=False)
-    # the stored prompt that it was asked with
+    # the stored prompt that it was asked with, and what it put into its system message
     prompt: str | None = None
     prompt_version: int | None = None
+    prompt_values: tuple[str, ...] = ()
     # a kept response that it goes on from, and that its own is to be kept
     previous: str | None = None
     keeping: Keeping | None = None

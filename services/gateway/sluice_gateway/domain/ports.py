@@ -199,11 +199,12 @@ class Credentials(Protocol):
 
 
 class Filled(NamedTuple):
-    """A body in which a stored prompt stands in place of its name."""
+    """A body in which a stored prompt stands in place of its name; `values` are what the request put into its system message."""
 
     body: bytes
     prompt: str
     version: int
+    values: tuple[str, ...] = ()
 
 
 class Prompts(Protocol):

@@ -53,6 +53,13 @@ def rendered(template: PromptTemplate, given: Mapping[str, Value]) -> tuple[Prom
     return tuple(messages)
 
 
+def values_in_system(template: PromptTemplate, given: Mapping[str, Value]) -> tuple[str, ...]:
+    """Return the texts among the given values that stand in the system message, each once: a message that guards trust, and not these words in it."""
+    names = (match[1] for match in _VARIABLE.finditer(template.sections.system or ""))
+    texts = (value for name in names if isinstance(value := given.get(name), str) and value.strip())
+    return tuple(dict.fromkeys(texts))
+
+
 def request_of(
     template: PromptTemplate, messages: tuple[PromptMessage, ...], asked: Mapping[str, Any]
 ) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from sluice_gateway import nesting
 from sluice_gateway.dataplane.errors import ApiError, Gone, InvalidRequest, wrong_value
 from sluice_gateway.dataplane.stages.admit import read_body
 from sluice_gateway.dataplane.wants import prompt_subject
-from sluice_gateway.domain.prompts import rendered, request_of
+from sluice_gateway.domain.ports import Filled
+from sluice_gateway.domain.prompts import rendered, request_of, values_in_system
 from sluice_gateway.routes.chat_shapes import ChatMessage, CompletionReply, Generation
 from sluice_gateway.routes.handing_on import with_body, with_path, without_id
 from sluice_gateway.routes.public import key_of
@@ -39,18 +40,18 @@ class AskPrompt:
         """Answer one request."""
         deps: Deps = scope["app"].state.deps
         try:
-            body, version = await _filled(deps, scope, receive)
+            filled = await _filled(deps, scope, receive)
         except (ApiError, SluiceError) as exc:
             await rendered_error(exc)(scope, receive, send)
             return
         except Gone:
             return
-        asked_with = scope["path_params"]["name"], version
-        chat = {**with_path(scope, _CHAT, len(body)), "sluice_prompt": asked_with}
-        await deps.data_plane(chat, with_body(body, receive), _marked(send, scope, version))
+        asked_with = filled.prompt, filled.version, filled.values
+        chat = {**with_path(scope, _CHAT, len(filled.body)), "sluice_prompt": asked_with}
+        await deps.data_plane(chat, with_body(filled.body, receive), _marked(send, filled))
 
 
-async def _filled(deps: Deps, scope: Scope, receive: Receive) -> tuple[bytes, int]:
+async def _filled(deps: Deps, scope: Scope, receive: Receive) -> Filled:
     key = key_of(deps, dict(scope["headers"]).get(b"authorization", b""))
     fields = _fields(await read_body(receive, deps.data_plane.max_body_bytes))
     use = _use(fields.get("prompt", {}))
@@ -61,7 +62,7 @@ async def _filled(deps: Deps, scope: Scope, receive: Receive) -> tuple[bytes, in
     whom = prompt_subject(use.subject, fields, key.tenant) or new_id("draw")
     found = await deps.prompts.version(key.tenant, name, use.version, whom)
     asked = request_of(found.template, rendered(found.template, use.variables), fields)
-    return orjson.dumps(asked), found.version
+    return Filled(orjson.dumps(asked), name, found.version, values_in_system(found.template, use.variables))
 
 
 def _fields(raw: bytes) -> dict[str, Any]:
@@ -88,8 +89,8 @@ def _use(said: Any) -> PromptUse:
         raise InvalidRequest(first.sentence, param=first.field, code="invalid_value") from exc
 
 
-def _marked(send: Send, scope: Scope, version: int) -> Send:
-    mark = (b"x-sluice-prompt", f"{scope['path_params']['name']}; version={version}".encode())
+def _marked(send: Send, filled: Filled) -> Send:
+    mark = (b"x-sluice-prompt", f"{filled.prompt}; version={filled.version}".encode())
 
     async def marked(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -38,6 +38,7 @@ from sluice_guardrail.domain.policy import (
     DEFINITION_ROLE,
     FOREIGN_ROLES,
     TOOL_ROLES,
+    VARIABLE_ROLE,
     FilterRules,
     InjectionAction,
     InjectionRules,
@@ -170,7 +171,7 @@ def _looked_at(
 def _over_turns(pieces: list[_Piece], policy: Policy, heads: Heads | None, tools: Tools) -> list[_Piece]:
     """Return the pieces with what the last turns of the user say together, unless one of them is blocked already."""
     rules = policy.input.injection
-    others = (*rules.trusted_roles, *FOREIGN_ROLES, DEFINITION_ROLE)
+    others = (*rules.trusted_roles, *FOREIGN_ROLES, DEFINITION_ROLE, VARIABLE_ROLE)
     turns = [at for at, piece in enumerate(pieces) if piece.segment.role not in others][-rules.turns :]
     if len(turns) < 2 or rules.action == "allow" or any(piece.blocked for piece in pieces):
         return pieces

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
@@ -28,6 +28,8 @@ Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 TOOL_ROLES = ("tool", "function")
 FOREIGN_ROLES = (*TOOL_ROLES, "context")
 DEFINITION_ROLE = "definition"
+VARIABLE_ROLE = "variable"
+Rules = TypeVar("Rules", bound=BaseModel)
 REFUSAL = "I can't provide that information."
 
 
@@ -159,7 +161,8 @@ class Policy(_Section):
 
     `tool_results` holds for segments of role `tool` and `function`, `context` for those of role `context` (retrieved text);
     without them `input` holds for these too. `definitions` holds for the descriptions of tools and schemas (role `definition`); without it the rules of
-    `input` for personal data, injection, hidden characters and URLs do, and none of those about what a user says. Detectors whose turn comes later than `deadline_ms` after the check began count as late,
+    `input` for personal data, injection, hidden characters and URLs do, and none of those about what a user says. A segment of role `variable` is a user's text that stands in
+    a system message besides: it is read for injection alone, and blocked where another text would be cut. Detectors whose turn comes later than `deadline_ms` after the check began count as late,
     scanners those after `scan_ms` too. Without `deadline_ms` the service's own limit ends the whole check.
     """
 
@@ -179,6 +182,8 @@ class Policy(_Section):
             return self.tool_results or self.input
         if role == DEFINITION_ROLE:
             return self.definitions or self._of_definitions
+        if role == VARIABLE_ROLE:
+            return self._of_variables
         return (self.context or self.input) if role == "context" else self.input
 
     @cached_property
@@ -186,6 +191,28 @@ class Policy(_Section):
         found = self.input.scanners
         kept = Scanners(invisible_text=found.invisible_text, urls=found.urls)
         return InputRules(pii=self.input.pii, injection=self.input.injection, scanners=kept)
+
+    @cached_property
+    def _of_variables(self) -> InputRules:
+        injection, attack = self.input.injection, self.input.scanners.injection_model
+        unread = InjectionRules(action="allow", hidden="allow")
+        asked = _uncut(attack) if attack is not None and _trusts_system_alone(attack.skip_roles) else None
+        return InputRules(
+            pii=PiiRules(action="allow"),
+            injection=_uncut(injection) if _trusts_system_alone(injection.trusted_roles) else unread,
+            scanners=Scanners(injection_model=asked),
+        )
+
+
+def _trusts_system_alone(roles: frozenset[str]) -> bool:
+    # Else the value was read in its message already, or nobody's words are.
+    return "system" in roles and roles.isdisjoint({"user", VARIABLE_ROLE})
+
+
+def _uncut(rules: Rules) -> Rules:
+    # A value was put into its message: nothing can be cut out of it there.
+    cut = [name for name in ("action", "severe_action") if getattr(rules, name) in ("sanitise", "redact")]
+    return rules.model_copy(update=dict.fromkeys(cut, "block"))
 
 
 class PolicyFile(_Section):

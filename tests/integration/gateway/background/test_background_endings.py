@@ -137,13 +137,14 @@ async def _masked(run: Running) -> None:
     events = [event async for event in await client.responses.retrieve(blocked.id, stream=True, starting_after=1)]
     assert [event.type for event in events] == ["response.in_progress", "response.failed"]
     assert events[-1].response.error.code == "content_filter"  # type: ignore[union-attr]  # a response that failed
-    template = {"name": "saying", "sections": {"task": "Say {{word}}"}}
+    template = {"name": "saying", "sections": {"system": "Be {{tone}}", "task": "Say {{word}}"}}
     async with httpx.AsyncClient(headers={"authorization": f"Bearer {client.api_key}"}, timeout=60) as http:
         made = await http.post(f"{run.url}/v1/prompts", json=template)
         assert made.is_success, made.text
-    prompt = {"id": "saying", "variables": {"word": ATTACK}}
-    filled = await ended(client, await _begin(client, "Now.", model="masked", prompt=prompt))
-    assert (filled.status, filled.error and filled.error.code) == ("failed", "content_filter")
+    for values in ({"tone": "kind", "word": ATTACK}, {"tone": ATTACK, "word": "hello"}):
+        prompt = {"id": "saying", "variables": values}
+        filled = await ended(client, await _begin(client, "Now.", model="masked", prompt=prompt))
+        assert (filled.status, filled.error and filled.error.code) == ("failed", "content_filter")
     assert len(run.provider.seen) == 1
 
 

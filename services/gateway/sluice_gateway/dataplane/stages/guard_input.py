@@ -26,6 +26,7 @@ from sluice_gateway.dataplane.texts import Path, Piece, pieces, replaced
 from sluice_gateway.dataplane.wants import modalities
 
 CHECK_FAILED = "check_failed"
+_VARIABLE = "variable"  # the guardrail's role for a user's words in a message that it trusts
 _log = logging.getLogger(__name__)
 
 
@@ -70,7 +71,9 @@ def judge(found: Sequence[Piece], verdicts: Sequence[InputVerdict]) -> Judgement
     if not complete or not all(verdict.safe for verdict in verdicts):
         return Judgement(blocked=True, issues=issues, changes=[])
     changes = [
-        (piece.path, filtered[str(index)]) for index, piece in enumerate(found) if filtered[str(index)] != piece.text
+        (piece.path, filtered[str(index)])
+        for index, piece in enumerate(found)
+        if filtered[str(index)] != piece.text and piece.role != _VARIABLE  # its message is what is changed
     ]
     # Each question knows the placeholders of those before it, so the last verdict that masks knows all.
     vault = next((verdict.vault for verdict in reversed(verdicts) if verdict.vault), ())
@@ -287,7 +290,9 @@ def _all_texts(ctx: RequestContext, said: Sequence[Piece]) -> list[Piece]:
     kind, fields = ctx.endpoint.kind, ctx.fields
     if ctx.form is not None:
         return [*elsewhere(_of_form(ctx.form), kind, said), *said]
-    return [*elsewhere(fields, kind, said), *said, *(names(fields) if kind == "chat" else ()), *definitions(fields)]
+    values = [Piece((), _VARIABLE, value) for value in ctx.prompt_values]
+    called = names(fields) if kind == "chat" else ()
+    return [*values, *elsewhere(fields, kind, said), *said, *called, *definitions(fields)]
 
 
 def _of_form(form: Form) -> Fields:
