@@ -129,7 +129,7 @@ quality: install ## measure guardrail, retrieval and the semantic cache on label
 	@$(BIN)/python -m tests.quality.guardrail.run && $(BIN)/python tests/quality/guardrail/pii.py && $(BIN)/python tests/quality/guardrail/masking.py && $(BIN)/python -m tests.quality.guardrail.harm && $(BIN)/python -m tests.quality.guardrail.groundedness && $(BIN)/python tests/quality/retrieval/run.py && $(BIN)/python -m tests.quality.retrieval.understanding && $(BIN)/python -m tests.quality.cache.run && $(BIN)/python -m tests.quality.prompts.run
 
 .PHONY: guard-weights
-GUARD_DATA = --data $(DATA) --routing $(PROMPTS)/routing_weak_strong.jsonl.gz --intents $(PROMPTS)/intents_clinc150_train_val.jsonl.gz --letters $(PROMPTS)/injection_bipia_train/email_train.jsonl.gz
+GUARD_DATA = --data $(DATA) --intents $(PROMPTS)/intents_clinc150_train_val.jsonl.gz --letters $(PROMPTS)/injection_bipia_train/email_train.jsonl.gz
 GUARD_WEIGHTS = services/guardrail/sluice_guardrail/weights
 guard-weights: install ## train the guardrail's two readings of prompts anew (half an hour of one core): DATA=folder for what it downloads, PROMPTS=folder of prompts (the model card names them), TORCH=python that has torch
 	@[ -n "$(DATA)" ] && [ -n "$(PROMPTS)" ] && [ -n "$(TORCH)" ] || { echo "Name a folder for what is downloaded, one of prompts, and a Python that has torch: make guard-weights DATA=folder PROMPTS=folder TORCH=python"; exit 2; }

@@ -28,11 +28,10 @@ PACKAGES = {
 
 
 PROMPTS = {
-    "routing_weak_strong.jsonl.gz": "prompts of MMLU and GSM8K as lm-sys/RouteLLM has them, JSON lines with `prompt`",
     "intents_clinc150_train_val.jsonl.gz": "`train` and `val` of CLINC150 (clinc/oos-eval, data/data_full.json), JSON lines with `text`",
     "injection_bipia_train/email_train.jsonl.gz": "benign e-mails of BIPIA's train split (microsoft/BIPIA, benchmark/email/train.jsonl)",
 }
-"""What is neither in a package nor read from a repository; half of RouteLLM's prompts, chosen by their hash, made the weights that ship (their SHA-256 stands in the model card)."""
+"""What is neither in a package nor read from a repository (SHA-256 of what made the weights that ship: the model card)."""
 
 
 def missing(prompts: Path, torch: str) -> list[str]:

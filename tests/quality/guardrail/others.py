@@ -23,6 +23,7 @@ LEARNT = {
     "marklkelly/fastly-injection-detector": "177d7bcf7295dc3f7bf6c52efaee94e6fb7a312d",
     "mustvlad/ChatGPT-System-Prompts": "e19d82a2a77c5dc06ad17a92fcb28782ae61c753",
     "mwill20/ai-guardrails": "181051230a80ba1a6a7e9a48dac585104e436c43",
+    "openai/grade-school-math": "3101c7d5072418e28b9008a6636bde82a006892c",
     "sinanw/llm-security-prompt-injection": "c8af0b015a9a4f3380f9e20214828c2dbeadc72c",
     "teknium1/GPTeacher": "481075123c29854bddb82655badeef6a438f2436",
     "yizhongw/self-instruct": "0b26ccaa415992100fa32df62d41b994cf928e23",
@@ -67,6 +68,12 @@ def trained(data: Path) -> list[Row]:
         rows.append(Row(text, False, name, "others" if share_of(text, 5) else "others calibrate"))
     rows += [Row(text, False, name, "others") for name, text in _many(data) if share_of(text, 2)]
     return _once(rows)
+
+
+def sums(data: Path) -> list[str]:
+    """Return the questions of GSM8K's train split: ordinary requests."""
+    path = folder_of(data, "openai/grade-school-math") / "grade_school_math/data/train.jsonl"
+    return [str(one["question"]) for one in _lines(path)]
 
 
 def scored(data: Path) -> list[Row]:

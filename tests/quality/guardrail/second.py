@@ -1,6 +1,6 @@
 """Sets where the second reading of prompts begins and where it decides, for what `adapt.py` trained; writes what `adapt.py` trains on.
 
-    python -m tests.quality.guardrail.second --data DATA --routing FILE.jsonl.gz --intents FILE.jsonl.gz --letters FILE.jsonl.gz --texts FILE.jsonl
+    python -m tests.quality.guardrail.second --data DATA --intents FILE.jsonl.gz --letters FILE.jsonl.gz --texts FILE.jsonl
     python -m tests.quality.guardrail.second --data DATA … --adapted FILE.npz [--counts 1.0] [--write]
 
 Nothing that counts is read here: the point is set on harmless texts that neither train nor are reported, and looked at on attacks of kinds and rounds of composed texts that train nothing, and on the halves of spikee's and neuralchemy's texts that were read.
@@ -38,7 +38,7 @@ IN_BAND = 0.05  # of the ordinary prompts that are read twice
 LONGER = 2.0  # by how much more a long text must be suspicious to be read twice
 MOST = 3000  # texts of a set and label that the encoder is trained on
 WEIGHTS = {
-    "composed": 3.0, "composed third": 3.0, "composed fourth": 4.0, "written": 3.0, "own dev": 2.0, "pyrit": 2.0, "garak": 2.0, "others": 1.5, "own-source": 0.7, "machine train": 0.7, "s-labs": 0.5, "routing train": 0.5, "made": 0.35,
+    "composed": 3.0, "composed third": 3.0, "composed fourth": 4.0, "written": 3.0, "own dev": 2.0, "pyrit": 2.0, "exam": 1.5, "garak": 2.0, "others": 1.5, "own-source": 0.7, "machine train": 0.7, "s-labs": 0.5, "gsm8k train": 0.5, "made": 0.35,
     "clinc train": 0.35,
 }  # fmt: skip
 """How often a text is drawn, beside one of another set: what people composed one by one most, what was made out of frames least."""
@@ -128,7 +128,7 @@ def calibrated(
     sets = np.array([row.set for row in texts.rows])
     harmless = np.array([not row.attack for row in texts.rows])
     by_hand = np.array([is_by_hand(row) for row in texts.rows])
-    low = max(edge(first[sets == name], IN_BAND) for name in ("clinc calibrate", "routing calibrate"))
+    low = max(edge(first[sets == name], IN_BAND) for name in ("clinc calibrate", "gsm8k calibrate", "exam calibrate"))
     floors = np.array([low if read.size <= LONG else low + LONGER for read in texts.read])
     again = first >= floors
     asked = again | by_hand
@@ -165,7 +165,7 @@ def development(rows: Sequence[Row]) -> list[Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for option in ("data", "routing", "intents", "letters"):
+    for option in ("data", "intents", "letters"):
         parser.add_argument(f"--{option}", type=Path, required=True)
     parser.add_argument("--texts", type=Path, help="write what `adapt.py` trains on")
     parser.add_argument("--adapted", type=Path, help="what `adapt.py` wrote")

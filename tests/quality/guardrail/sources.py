@@ -57,7 +57,12 @@ def read_families(path: Path) -> list[Row]:
 
 def read_ordinary(path: Path, field: str, name: str) -> list[Row]:
     lines = gzip.decompress(path.read_bytes()).decode().rstrip("\n").split("\n")
-    return [Row(text, False, name, f"{name} {part_of(text)}") for text in (json.loads(line)[field] for line in lines)]
+    return ordinary([str(json.loads(line)[field]) for line in lines], name)
+
+
+def ordinary(texts: Sequence[str], name: str) -> list[Row]:
+    """Return ordinary prompts, each with the part that it belongs to."""
+    return [Row(text, False, name, f"{name} {part_of(text)}") for text in texts]
 
 
 def own_cases() -> list[Row]:

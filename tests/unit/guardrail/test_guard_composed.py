@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.quality.guardrail.composed import FOLDER, KEPT, composed
-from tests.quality.guardrail.gathering import BY_HAND, IN_ATTACKERS_WORDS, TRAINED
+from tests.quality.guardrail.gathering import BY_HAND, IN_ATTACKERS_WORDS, RATES, TRAINED
 from tests.quality.guardrail.sources import own_cases
 from tests.quality.guardrail.training import Row, Sparse, fitted
 
@@ -30,10 +30,11 @@ def test_what_is_kept_of_every_round_trains_nothing() -> None:
         ("r5_", False): 2400,
         ("r6_", True): 1941,
         ("r6_", False): 2040,
+        ("r7_", False): 689,
     }
     trains = {row.set for row in rows} & {*TRAINED}
-    assert trains == {"composed", "composed third", "composed fourth"}
-    assert {row.set for row in rows} - trains == {"composed calibrate", "later calibrate"}
+    assert trains == {"composed", "composed third", "composed fourth", "exam"}
+    assert {row.set for row in rows} - trains == {"composed calibrate", "later calibrate", "exam calibrate"}
     assert not {row.family for row in rows if row.set in trains} & {*KEPT}
     assert {row.set for row in rows if row.family in KEPT} == {"composed calibrate"}
     assert {row.set for row in rows if row.family.startswith(("r2_", "r5_", "r6_"))} == {"later calibrate"}
@@ -41,6 +42,10 @@ def test_what_is_kept_of_every_round_trains_nothing() -> None:
         fourth = [row for row in rows if row.family.startswith("r4_") and row.attack is attack]
         kept = sum(row.set == "later calibrate" for row in fourth)
         assert 0.17 < kept / len(fourth) < 0.23
+    exam = Counter(row.set for row in rows if row.family == "r7_exam")
+    assert exam.keys() == {"exam", "exam calibrate"}
+    assert 0.17 < exam["exam calibrate"] / exam.total() < 0.23
+    assert "exam calibrate" in RATES
 
 
 def test_a_kind_decides_what_a_text_is_for(tmp_path: Path) -> None:
