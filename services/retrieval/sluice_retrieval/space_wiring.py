@@ -115,7 +115,7 @@ def open_spaces(platform: PlatformSettings, settings: RetrievalSettings) -> tupl
     """Return the vector stores of all spaces in this process or on a server, and what removes one for good."""
     # Only the chosen engine is imported: each takes tens of megabytes.
     if platform.qdrant_url:
-        from sluice_retrieval.adapters.server import COLLECTION, ServerVectorStore, connect  # noqa: PLC0415 - as above
+        from sluice_retrieval.adapters.server import COLLECTION, ServerVectorStore, connect  # noqa: PLC0415 - only where Qdrant runs as a server
 
         url, key = platform.qdrant_url, settings.qdrant_api_key.get_secret_value() or None
 
@@ -128,7 +128,7 @@ def open_spaces(platform: PlatformSettings, settings: RetrievalSettings) -> tupl
             await store.close()
 
         return Spaces[OwnedVectorStore](on_server), dropped
-    from sluice_retrieval.adapters.edge_rankings import EdgeRankings  # noqa: PLC0415 - as above
+    from sluice_retrieval.adapters.edge_rankings import EdgeRankings  # noqa: PLC0415 - only where Qdrant Edge is used
 
     folder = platform.data_dir.absolute()
 

@@ -185,7 +185,7 @@ def _load(package: str) -> None:
 
 def _compile() -> None:
     from sluice.machine_code import Processor, can_compile  # noqa: PLC0415 - most processes of tests do without the compiler
-    from sluice.minilm.layers import compiled_layers  # noqa: PLC0415 - as above
+    from sluice.minilm.layers import compiled_layers  # noqa: PLC0415 - most processes of tests do without the compiler
 
     if can_compile(here := Processor.here()):
         compiled_layers(here.lanes())

@@ -16,9 +16,8 @@ _BUSY = frozenset({429, 503})
 _BROKEN = frozenset({408, 500, 502, 504})
 _SPENT = "insufficient_quota"
 _TOO_LARGE = "answer_too_large"
-_ANSWERED = (
-    "x-sluice-deployment"  # a model has answered, as where its answer could not be checked: another try is paid again
-)
+# A model has answered, as where its answer could not be checked: another try is paid again.
+_ANSWERED = "x-sluice-deployment"
 _CONNECT_S = 5.0
 
 

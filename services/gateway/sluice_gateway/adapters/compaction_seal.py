@@ -31,7 +31,7 @@ class CompactionSeal:
         """
         if not content.startswith(_OURS):
             return None
-        from cryptography.fernet import InvalidToken  # noqa: PLC0415 - as below
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415 - heavy, and most processes never need it
 
         try:
             return self._cipher(tenant).decrypt(content.removeprefix(_OURS)).decode()

@@ -226,8 +226,8 @@ def _validator(schema: bytes) -> Any:
 
 @lru_cache(_KEPT)
 def _grammar(grammar: str) -> str:
-    from llguidance import LLMatcher  # noqa: PLC0415 - as above
-    from llguidance.gbnf_to_lark import gbnf_to_lark  # noqa: PLC0415 - as above
+    from llguidance import LLMatcher  # noqa: PLC0415 - heavy, and most processes never need it
+    from llguidance.gbnf_to_lark import gbnf_to_lark  # noqa: PLC0415 - heavy, and most processes never need it
 
     if is_gbnf(grammar):
         try:
@@ -243,7 +243,7 @@ def _grammar(grammar: str) -> str:
 
 @lru_cache(1)
 def _bytes() -> Any:
-    from llguidance import LLTokenizer  # noqa: PLC0415 - as above
+    from llguidance import LLTokenizer  # noqa: PLC0415 - heavy, and most processes never need it
 
     return LLTokenizer("byte")
 

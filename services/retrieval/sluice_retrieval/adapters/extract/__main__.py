@@ -21,11 +21,11 @@ def main(arguments: list[str]) -> int:
     try:
         raw = sys.stdin.buffer.read()
         if file_format == "image":
-            from sluice_retrieval.adapters.extract.image import read_image  # noqa: PLC0415 - as below
+            from sluice_retrieval.adapters.extract.image import read_image  # noqa: PLC0415 - only what a document needs
 
             return _say(read_image(raw, max_pixels, *arguments[6:]), 0)
         if file_format in ("sound", "pictures"):
-            from sluice_retrieval.adapters.extract import media  # noqa: PLC0415 - as below
+            from sluice_retrieval.adapters.extract import media  # noqa: PLC0415 - only what a document needs
 
             start_s, most = float(arguments[6]), float(arguments[7])
             if file_format == "sound":
@@ -59,18 +59,18 @@ def main(arguments: list[str]) -> int:
 def _reader(file_format: str, max_pages: int) -> Callable[[bytes, Writer], None]:
     # Each parser is imported only for its own files: a start costs what the file needs.
     if file_format == "html":
-        from sluice_retrieval.adapters.extract.web import read_html  # noqa: PLC0415
+        from sluice_retrieval.adapters.extract.web import read_html  # noqa: PLC0415 - only what a document needs
 
         return read_html
     if file_format == "pdf":
-        from sluice_retrieval.adapters.extract.pdf import read_pdf  # noqa: PLC0415
+        from sluice_retrieval.adapters.extract.pdf import read_pdf  # noqa: PLC0415 - only what a document needs
 
         return lambda raw, writer: read_pdf(raw, max_pages, writer)
     if file_format == "subtitles":
-        from sluice_retrieval.adapters.extract.subtitles import read_subtitles  # noqa: PLC0415 - as below
+        from sluice_retrieval.adapters.extract.subtitles import read_subtitles  # noqa: PLC0415 - only what a document needs
 
         return read_subtitles
-    from sluice_retrieval.adapters.extract import office  # noqa: PLC0415
+    from sluice_retrieval.adapters.extract import office  # noqa: PLC0415 - only what a document needs
 
     readers = {"docx": office.read_docx, "pptx": office.read_pptx, "xlsx": office.read_xlsx, "csv": office.read_csv}
     return readers[file_format]
