@@ -14,7 +14,7 @@ from tests.simulators.lease_bank import Bank
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sluice.auth import ServiceTokens
-from sluice.clock import SystemClock
+from sluice.clock import Clock, SystemClock
 from sluice.contracts.guard import CheckRequest, Groundedness, InputVerdict, IssueDetail, OutputVerdict
 from sluice.contracts.questions import SearchedQuery, Understood
 from sluice.contracts.retrieval import Citation, ContextReply, ContextRequest, DegradedPart
@@ -278,6 +278,7 @@ class Parts:
     responses: ResponsesKept | None = None
     background: Background | None = None
     trace_dir: str = ""
+    clock: Clock = field(default_factory=SystemClock)
     http: type[HttpToolsProtocol] = GatewayProtocol
     plane: type[DataPlane] = DataPlane
 
@@ -286,7 +287,7 @@ class Parts:
         tracing = Tracing("gateway", PlatformSettings(env="dev", trace_file_dir=self.trace_dir))
         return DataPlaneDeps(
             self.keys, self.usage, self.leases, self.secrets, self.guard, self.router, self.retrieval,
-            tracing, GatewayMetrics(self.registry, self.options.user_types), SystemClock(), self.options,
+            tracing, GatewayMetrics(self.registry, self.options.user_types), self.clock, self.options,
             names=self.names, transcripts=self.transcripts, responses=self.responses,
             background=self.background,
         )  # fmt: skip

@@ -21,6 +21,7 @@ from openai_provider import Behaviour, Provider
 from tests.integration.gateway.dataplane.test_dataplane_direct import CountingPlane
 from tests.unit.gateway.limits.test_limiter import limits
 
+from sluice.testing.clock import EarlyClock
 from sluice_gateway.dataplane.deps import Options
 from sluice_gateway.domain.leases import nano_dollars
 from sluice_gateway.domain.ports import KeyRecord, UsageFields
@@ -104,6 +105,7 @@ async def world() -> AsyncIterator[World]:
             secrets=Secrets({"ANTHROPIC": ANTHROPIC_KEY, "GEMINI": GEMINI_KEY}),
             options=Options(trace_ratio_direct=0.0),
             plane=CountingPlane,
+            clock=EarlyClock(),
         )
         yield World(await stack.enter_async_context(serving(parts, snapshot(*models))), simulators)
 

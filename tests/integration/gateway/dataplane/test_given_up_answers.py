@@ -26,6 +26,7 @@ from tests.integration.gateway.dataplane.test_dataplane_direct import CountingPl
 from tests.simulators.media_provider import IMAGE_USAGE, MediaProvider
 from tests.unit.gateway.limits.test_limiter import limits
 
+from sluice.testing.clock import EarlyClock
 from sluice_gateway.dataplane.deps import Options
 from sluice_gateway.domain.leases import nano_dollars
 from sluice_gateway.domain.ports import KeyRecord, UsageFields
@@ -155,6 +156,7 @@ async def world(changes: dict[str, Any] | None = None, **options: Any) -> AsyncI
             secrets=Secrets({"ANTHROPIC": ANTHROPIC_KEY, "GEMINI": GEMINI_KEY, "BEDROCK": BEDROCK_KEY}),
             options=Options(**{"trace_ratio_direct": 0.0, "cooldown_s": 0.0, **options}),
             plane=CountingPlane,
+            clock=EarlyClock(),
         )
         gate = asyncio.Event()
         stack.callback(gate.set)

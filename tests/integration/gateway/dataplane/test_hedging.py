@@ -15,6 +15,7 @@ from gateway_parts import Keys, Parts, Served, deployment, model, serving, snaps
 from openai_provider import Behaviour, Provider
 from tests.unit.gateway.limits.test_limiter import limits
 
+from sluice.testing.clock import EarlyClock
 from sluice_gateway.dataplane.context import read_heads
 from sluice_gateway.dataplane.deps import Options
 from sluice_gateway.dataplane.errors import InvalidRequest
@@ -54,7 +55,9 @@ async def world(*, limited: bool = False, spare: str | None = None, **changes: A
     if limited:
         level = limits(max_concurrent=10, budget_per_day_usd=1.0, tokens_per_minute=1_000_000)
         keys = Keys({b"Bearer sk-test": KeyRecord("key_1", "tenant-a", "test", limits=(level,))})
-    parts = Parts(keys=keys, options=Options(trace_ratio_direct=0.0, cooldown_s=0.0, given_up_s=0.0))
+    parts = Parts(
+        keys=keys, options=Options(trace_ratio_direct=0.0, cooldown_s=0.0, given_up_s=0.0), clock=EarlyClock()
+    )
     async with (
         Provider(SLOW) as first,
         Provider() as second,
