@@ -48,6 +48,7 @@ from sluice_guardrail.domain.policy import (
     PiiRules,
     Policy,
 )
+from sluice_guardrail.domain.reasons import reason_of
 from sluice_guardrail.domain.redaction import Labels, redact
 from sluice_guardrail.domain.remembering import key_of
 from sluice_guardrail.domain.review import with_review
@@ -424,7 +425,7 @@ def _details(pieces: Iterable[_Piece], *, single: bool) -> tuple[IssueDetail, ..
             detector=item.finding.detector,
             kind=item.finding.kind,
             category=item.finding.category,
-            reason=item.finding.reason,
+            reason=reason_of(item.finding),
             action=item.action,
             score=item.finding.score,
             segment_id=None if single else piece.segment.id,
