@@ -304,7 +304,7 @@ def test_judging_verdicts() -> None:
         segments = tuple(Segment(id=str(index), text=text) for index, text in enumerate(texts))
         return InputVerdict(safe=safe, issues=("i",), filtered_segments=segments, policy="p", policy_hash="h")
 
-    assert judge(found, [verdict("x", "y")]) == (False, ("i",), [], (), "h")
+    assert judge(found, [verdict("x", "y")]) == (False, ("i",), [], (), "h", ())
     assert judge(found, [verdict("x", "z")]).changes == [(found[1].path, "z")]
     assert judge(found, [verdict("x", "y", safe=False)]).blocked
     assert judge(found, [verdict("x")]).blocked, "a text without a verdict does not pass"
@@ -485,3 +485,16 @@ def test_system_prompts_in_parts_are_looked_for_too() -> None:
 def test_a_text_that_could_not_be_checked_is_not_called_refused() -> None:
     assert "could not be checked in full" in blocked_error(("check_failed",)).message
     assert "(pii_detected, check_failed)" in blocked_error(("pii_detected", "check_failed")).message
+
+
+def test_a_refusal_names_what_ended_the_request_and_not_what_was_taken_out_besides() -> None:
+    actions = {"pii_detected": "redact", "check_failed": "block"}
+    details = [
+        {"code": code, "detector": "x", "kind": "x", "action": action, "score": 1, "start": 0, "end": 1}
+        for code, action in actions.items()
+    ]
+    said = {"safe": False, "issues": list(actions), "policy": "p", "policy_hash": "h"}
+    found = [Piece((), "user", "a")]
+    told = judge(found, [InputVerdict.model_validate({**said, "details": details})])
+    assert (told.blocked, told.issues, told.blocking) == (True, ("pii_detected", "check_failed"), ("check_failed",))
+    assert judge(found, [InputVerdict.model_validate(said)]).blocking == ()

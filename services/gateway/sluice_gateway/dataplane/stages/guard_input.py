@@ -32,13 +32,14 @@ _log = logging.getLogger(__name__)
 
 
 class Judgement(NamedTuple):
-    """What the verdicts on one request come to."""
+    """What the verdicts on one request come to; `blocking` are the issues that end it, where the verdicts say which."""
 
     blocked: bool
     issues: tuple[str, ...]
     changes: list[tuple[Path, str]]
     vault: tuple[VaultEntry, ...] = ()
     rules: str = ""
+    blocking: tuple[str, ...] = ()
 
 
 def requests_for(found: Sequence[Piece], policy: str, kind: Kind | None = None) -> list[CheckRequest]:
@@ -70,7 +71,9 @@ def judge(found: Sequence[Piece], verdicts: Sequence[InputVerdict]) -> Judgement
     filtered = {segment.id: segment.text for verdict in verdicts for segment in (verdict.filtered_segments or ())}
     complete = all(str(index) in filtered for index in range(len(found)))
     if not complete or not all(verdict.safe for verdict in verdicts):
-        return Judgement(blocked=True, issues=issues, changes=[])
+        ending = {detail.code for verdict in verdicts for detail in verdict.details if detail.action == "block"}
+        blocking = tuple(issue for issue in issues if issue in ending)
+        return Judgement(blocked=True, issues=issues, changes=[], blocking=blocking)
     changes = [
         (piece.path, filtered[str(index)])
         for index, piece in enumerate(found)
@@ -149,7 +152,7 @@ def refuse_unreadable(fields: Fields, kind: Kind) -> None:
 
 
 def blocked_error(issues: Sequence[str]) -> Blocked:
-    """Return the refusal of a blocked input; it names the issues and never the text."""
+    """Return the refusal of an input that these issues block; it names them and never the text."""
     if set(issues) == {CHECK_FAILED}:
         return Blocked(
             "The input could not be checked in full (check_failed: a detector was late or failed), and the policy lets nothing pass unchecked. "
@@ -189,7 +192,7 @@ class GuardInput:
         ctx.flag(judgement.issues)
         if judgement.blocked:
             ctx.judged("blocked")
-            raise blocked_error(judgement.issues)
+            raise blocked_error(judgement.blocking or judgement.issues)
         if (refusal := refusal_of_fixed(found, judgement, of_form=ctx.form is not None)) is not None:
             ctx.judged("blocked")
             raise refusal
