@@ -174,6 +174,15 @@ def test_json_stays_json_when_it_is_masked() -> None:
     assert Vault(verdict.vault).restore("Your key:\n<PRIVATE_KEY_1>") == f"Your key:\n{pem}"
 
 
+@pytest.mark.parametrize(
+    "fence", ["```json\n{}\n```", "First:\n```\n{}```\nand\n```python\nx = [1]\n```\n", "```json \n {}\n```\n"]
+)
+def test_a_number_in_a_list_of_a_fenced_document_becomes_a_string(fence: str) -> None:
+    text = fence.format("[4111111111111111, 2, [-4111111111111111]]")
+    (hidden,) = shown(verdict_on(text))
+    assert json.loads(hidden[hidden.index("[") : hidden.index("]]") + 2]) == ["<CREDIT_CARD_1>", 2, ["<CREDIT_CARD_2>"]]
+
+
 def test_masking_on_request_knows_no_severity() -> None:
     rules = policy(input={"pii": {"severe_from": 0.1, "severe_action": "block"}})
     assert masked(RedactRequest(text="ada@example.org"), rules, lambda: None).filtered_input == "<EMAIL_1>"

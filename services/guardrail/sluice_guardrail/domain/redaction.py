@@ -12,6 +12,7 @@ from sluice_guardrail.domain.masking import Masks
 REMOVED = "[REMOVED]"
 _CUT_OUT = ("invisible_text", "length")
 _STRING_OR_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|(?P<number>-?\d[-+.eE\d]*)')
+_FENCED = re.compile(r"```(?:json)?[ \t]{0,9}\n(.*?)```", re.DOTALL)
 _KEY = re.compile(r'":\s{0,9}\Z')
 
 
@@ -68,14 +69,27 @@ def redact(text: str, findings: Sequence[Finding], labels: Labels) -> str:
 
 
 def _numbers(text: str) -> list[tuple[int, int]]:
-    # The numbers of a JSON document: what takes the place of one has to be a string.
+    # The numbers of a JSON document, or of those in fenced blocks: what takes the place of one has to be a string.
+    if _is_document(text):
+        documents = [(0, len(text))]
+    else:
+        documents = [block.span(1) for block in _FENCED.finditer(text) if _is_document(block[1])]
+    return [
+        match.span("number")
+        for start, end in documents
+        for match in _STRING_OR_NUMBER.finditer(text, start, end)
+        if match["number"]
+    ]
+
+
+def _is_document(text: str) -> bool:
     if not text.lstrip().startswith(("{", "[")):
-        return []
+        return False
     try:
         json.loads(text)
     except (ValueError, RecursionError):
-        return []
-    return [match.span("number") for match in _STRING_OR_NUMBER.finditer(text) if match["number"]]
+        return False
+    return True
 
 
 def _around(finding: Finding, numbers: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
