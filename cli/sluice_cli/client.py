@@ -133,12 +133,13 @@ def _check(answer: httpx.Response) -> None:
     answer.read()
     request = answer.request
     kind = TypeRefused if answer.status_code == httpx.codes.UNSUPPORTED_MEDIA_TYPE else Refused
-    said = _sentence(answer)
+    said = sentence_of(answer)
     text = f"{request.method} {request.url.path} was refused with {answer.status_code}: {said}"
     raise kind(text, said, answer.status_code)
 
 
-def _sentence(answer: httpx.Response) -> str:
+def sentence_of(answer: httpx.Response) -> str:
+    """Return what an answer that refuses says, in whichever shape of errors."""
     try:
         body = answer.json()
     except ValueError:

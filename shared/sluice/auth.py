@@ -18,6 +18,7 @@ Role = Literal["service", "admin", "member"]
 _LIFETIME_S = 300
 _RENEW_S = 60
 _ALGORITHM = "HS256"
+_DOTS = 2  # of a token: RFC 7519, three parts
 _MAX_CACHED = 4096
 _APART = frozenset(
     {"bridge"}
@@ -136,6 +137,10 @@ class ServiceTokens:
                 expires_at=float(claims["exp"]),
             )
         except (jwt.InvalidTokenError, KeyError) as exc:
+            if token.count(".") != _DOTS:
+                raise Unauthorized(
+                    "This is neither a service token nor the administrator's key, which a service takes on its own port. API keys are for the gateway."
+                ) from exc
             raise Unauthorized(
                 "The service token is not valid here; it may be expired or meant for another service."
             ) from exc

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NamedTuple, get_args
 import httpx
 import typer
 
-from sluice_cli.client import Gateway
+from sluice_cli.client import Gateway, sentence_of
 from sluice_cli.output import progress, say, show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
 from sluice_cli.redteam.suite import Case, made_cases, only, read_cases
@@ -23,10 +23,11 @@ _CUT_FOR = {"prompt_injection", "secret_detected"}
 
 
 class Sent(NamedTuple):
-    """A case and what became of it: refused before the model, stopped in the answer, cut out of the request, gone on unchecked, passed, or failed."""
+    """A case and what became of it: refused before the model, stopped in the answer, cut out of the request, gone on unchecked, passed, or failed; of a failed one what the gateway `said`."""
 
     case: Case
     outcome: Outcome
+    said: str = ""
 
     @property
     def is_right(self) -> bool:
@@ -68,8 +69,8 @@ def redteam(
         for one in sent:
             if not one.is_right:
                 say(f"{one.outcome} {one.case.family}: {one.case.shown()}")
-    if failed := sum(one.outcome == "failed" for one in sent):
-        raise CommandFailed(f"{failed} of {len(sent)} requests got no verdict. Is the model right, and its engine up?")
+    if failed := [one for one in sent if one.outcome == "failed"]:
+        raise CommandFailed(f"{len(failed)} of {len(sent)} requests got no verdict. The first: {failed[0].said}")
     if (attacks is not None and attacks < least) or (others is not None and others > most):
         raise CommandFailed(f"The route does not keep to what was asked: --least {least:g} --most {most:g}.")
 
@@ -87,7 +88,8 @@ async def _send(cases: Sequence[Case], gateway: Gateway, model: str, max_tokens:
                     answer = await client.post("/v1/chat/completions", json=body)
                 except httpx.HTTPError as exc:
                     raise CommandFailed(f"{gateway.url} cannot be reached ({type(exc).__name__}).") from exc
-            return Sent(case, outcome_of(answer))
+            outcome = outcome_of(answer)
+            return Sent(case, outcome, f"{answer.status_code}: {sentence_of(answer)}" if outcome == "failed" else "")
 
         return list(await asyncio.gather(*(one(case) for case in cases)))
 

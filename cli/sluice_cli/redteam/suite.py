@@ -95,7 +95,7 @@ def only(cases: Sequence[Case], families: Sequence[str]) -> list[Case]:
     known = sorted({name for case in cases for name in _names(case.family)})
     for family in families:
         if family not in known:
-            raise CommandFailed(f"There is no family {family!r}. Known: {', '.join(known)}.")
+            raise CommandFailed(f"There is no family {family!r}. Known: {'; '.join(known)}.")
     return [case for case in cases if not families or _names(case.family).intersection(families)]
 
 

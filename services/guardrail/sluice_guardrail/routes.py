@@ -167,7 +167,7 @@ async def list_policies(caller: CallerDep, deps: DepsDep) -> PolicyListing:
 async def try_policy(body: DryRunRequest, caller: CallerDep, deps: DepsDep) -> DryRunReply:
     """Count what a policy that is not in force would do with up to 1,000 checks, beside what the one in force does."""
     del caller
-    tried, current = tried_policy(body), deps.policies.current
+    tried, current = tried_policy(body, deps.policies.asked_in_vain), deps.policies.current
     _require_sizes(body.checks, deps.settings.max_characters)
     loop = asyncio.get_running_loop()
 

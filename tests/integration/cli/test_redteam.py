@@ -60,7 +60,7 @@ def test_own_cases_are_sent_and_a_bar_that_is_missed_ends_in_status_1(run: Run, 
     some = redteam(run, "--suite", str(suite), "--each", "0", "--family", "old", "--least", "1")
     assert some.exit_code == 0, some.stdout
     unknown = redteam(run, "--suite", str(suite), "--each", "0", "--family", "new")
-    assert "Known: easy, mine, old, tools, tools, mine" in str(unknown.exception)
+    assert "Known: easy; mine; old; tools; tools, mine" in str(unknown.exception)
 
 
 @pytest.mark.parametrize(
@@ -85,4 +85,9 @@ def test_a_model_that_is_not_there_is_no_stopped_attack(run: Run) -> None:
     done = CliRunner(env={"SLUICE_URL": run.url, "SLUICE_API_KEY": "sk-wrong"}).invoke(
         app, ("redteam", "--model", CLOSED, "--each", "1", "--family", "persona")
     )
-    assert "1 of 1 requests got no verdict" in str(done.exception)
+    assert "1 of 1 requests got no verdict. The first: 401: The API key is not valid." in str(done.exception)
+    asked = ("redteam", "--model", "ghost", "--each", "1", "--family", "persona")
+    key = run.key["authorization"].removeprefix("Bearer ")
+    absent = CliRunner(env={"SLUICE_URL": run.url, "SLUICE_API_KEY": key}).invoke(app, asked)
+    assert "The first: 404: " in str(absent.exception)
+    assert "ghost" in str(absent.exception)

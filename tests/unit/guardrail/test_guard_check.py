@@ -288,7 +288,7 @@ def test_a_severe_injection_is_blocked_where_milder_ones_are_flagged() -> None:
     assert not severe.safe
     assert (mild.safe, mild.issues, mild.details[0].action) == (True, ("prompt_injection",), "flag")
     with pytest.raises(ConfigError, match="severe_action"):
-        policy(input={"injection": {"action": "allow", "severe_action": "block"}})
+        policy(input={"injection": {"action": "allow", "severe_from": 0.9, "severe_action": "block"}})
 
 
 def test_severe_findings_of_personal_data_take_another_action() -> None:
@@ -298,7 +298,7 @@ def test_severe_findings_of_personal_data_take_another_action() -> None:
     assert check_input("Write to ada@example.org.", rules).filtered_input == "Write to [EMAIL]."
     assert check_input("To DE89 3704 0044 0532 0130 00, please.", rules).issues == ()
     with pytest.raises(ConfigError, match="masked"):
-        policy(input={"pii": {"action": "mask", "severe_action": "redact"}})
+        policy(input={"pii": {"action": "mask", "severe_from": 0.9, "severe_action": "redact"}})
 
 
 def test_severe_marks_of_an_answer_take_another_action() -> None:

@@ -21,7 +21,42 @@ SHIPPED = Path(__file__).parents[3] / "deploy" / "config"
         ([], "must be a mapping"),
         ({"policies": {"default": {}}}, "version: field required"),
         ({"version": 1, "policies": {}}, "policies: there must be a policy named `default`"),
-        ({"version": 1, "policies": {"default": {"inptu": {}}}}, "policies.default.inptu: there is no such field"),
+        (
+            {"version": 1, "policies": {"default": {"inptu": {}}}},
+            "policies.default.inptu: there is no such field; did you mean 'input'?",
+        ),
+        (
+            {"version": 1, "policies": {"default": {"output": {"scanners": {"toxicity": {}}}}}},
+            "output.scanners.toxicity: there is no such field; known are code, groundedness, groundedness_model, harm, harm_model",
+        ),
+        (
+            {"version": 1, "policies": {"default": {"input": {"scanners": {"urls": {"denied": []}}}}}},
+            "input.scanners.urls.denied: there is no such field; did you mean 'deny'?",
+        ),
+        (
+            {"policy": {}, "version": 1, "policies": {"default": {}}},
+            "policy: there is no such field; did you mean 'policies'?",
+        ),
+        *(
+            (
+                {"version": 1, "policies": {"default": {"output": {section: {name: value}}}}},
+                f"output.{section}: `severe_from` and `severe_action` stand together",
+            )
+            for section in ("pii", "filter")
+            for name, value in (("severe_from", 0.9), ("severe_action", "redact"))
+        ),
+        *(
+            (
+                {"version": 1, "policies": {"default": {"input": {"scanners": {name: rules}}}}},
+                f"input.scanners.{name}: {said}",
+            )
+            for name, rules, said in (
+                ("urls", {"severe_from": 0.9}, "`severe_from` and `severe_action` stand together"),
+                ("length", {"action": "block"}, "has no limit"),
+                ("topics", {"action": "block"}, "names no topic"),
+                ("language", {"action": "block"}, "names no language"),
+            )
+        ),
         (
             {"version": 1, "policies": {"default": {"input": {"injection": {"threshold": 7}}}}},
             "policies.default.input.injection.threshold: input should be less than or equal to 1",

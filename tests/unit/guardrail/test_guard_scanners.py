@@ -1,12 +1,15 @@
 """Scanners: what each finds and leaves alone, what a policy does about it, and what a broken or late one means."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from sluice.contracts.guard import CheckRequest, DryRunRequest, InputVerdict, Segment
 from sluice.errors import Unprocessable
+from sluice.testing import platform_settings
 from sluice_guardrail.adapters.languages import Langid
+from sluice_guardrail.adapters.policy_file import Lacking, PolicyFile
 from sluice_guardrail.domain.check import check
 from sluice_guardrail.domain.dry_run import dry_run, tried_policy
 from sluice_guardrail.domain.folding import fold
@@ -234,10 +237,24 @@ def test_a_dry_run_counts_what_would_change() -> None:
         policy={"input": {"pii": {"action": "block"}}},
         checks=tuple(CheckRequest(stage="input", text=text) for text in ("a@b.org", "fine", "c@d.org e@f.org")),
     )
-    reply = dry_run(asked, tried_policy(asked), current, lambda one, rules: check(one, rules, lambda: None))
+    reply = dry_run(
+        asked, tried_policy(asked, lambda rules: ()), current, lambda one, rules: check(one, rules, lambda: None)
+    )
     assert (reply.tried.blocked, reply.tried.changed, reply.in_force.blocked, reply.in_force.changed) == (2, 0, 0, 2)
     assert reply.tried.findings == {"email": {"block": 3}}
     assert reply.in_force.issues == {"pii_detected": 2}
     assert reply.different == (0, 2)
     with pytest.raises(Unprocessable, match=r"input\.pii\.action: input should be"):
-        tried_policy(asked.model_copy(update={"policy": {"input": {"pii": {"action": "hide"}}}}))
+        tried_policy(asked.model_copy(update={"policy": {"input": {"pii": {"action": "hide"}}}}), lambda rules: ())
+
+
+def test_a_dry_run_of_a_policy_that_no_file_may_hold_has_no_counts(tmp_path: Path) -> None:
+    (tmp_path / "guard.yaml").write_text("version: 1\npolicies: {default: {}}\n")
+    lacking = Lacking(names=True, models=frozenset({"harm_model"}))
+    file = PolicyFile(platform_settings(tmp_path, config_dir=tmp_path), lacking=lacking)
+    asked = {"input": {"pii": {"kinds": {"person": "mask"}}}, "output": {"scanners": {"harm_model": {}}}}
+    body = DryRunRequest(policy=asked, checks=(CheckRequest(stage="input", text="x"),))
+    with pytest.raises(Unprocessable) as refused:
+        tried_policy(body, file.asked_in_vain)
+    for said in ("input.pii.kinds.person: names of people", "output.scanners.harm_model: a model is asked"):
+        assert said in refused.value.detail

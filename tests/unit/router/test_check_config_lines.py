@@ -134,3 +134,18 @@ def test_a_name_that_stands_twice_is_refused_with_its_line() -> None:
 def test_what_is_merged_into_a_mapping_may_be_said_otherwise() -> None:
     text = "x: {y: &m {<<: &b {a: 1}, a: 2}}\ntop: {<<: *m, a: 3}\nlist: [{a: 1}, {a: 2}]\n"
     assert read(text) == yaml.safe_load(text) == {"x": {"y": {"a": 2}}, "top": {"a": 3}, "list": [{"a": 1}, {"a": 2}]}
+
+
+def test_a_guard_policy_that_is_not_there_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "models.yaml").write_text(RIGHT + "  - {name: strict, guard_input: enforce, guard_policy: strct}\n")
+    guard = tmp_path / "guard.yaml"
+    for unreadable in (None, "policies: [", "version: 1", "[1]", "policies: {default: {description: '${NOT_SET}'}}"):
+        if unreadable is not None:
+            guard.write_text(unreadable)
+        load(platform_settings(tmp_path, config_dir=tmp_path))
+        assert caplog.messages == []  # the guardrail tells what is wrong with its file
+    guard.write_text("version: 1\npolicies:\n  default: {}\n  strict: {}\n")
+    load(platform_settings(tmp_path, config_dir=tmp_path))
+    assert caplog.messages == [
+        "The policy strict checks nothing: its guard_policy 'strct' is not in guard.yaml, which has default, strict. Name one of these, or add it there."
+    ]

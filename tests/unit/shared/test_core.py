@@ -82,6 +82,15 @@ def test_a_token_names_the_api_key_on_whose_behalf_it_is_used() -> None:
         assert tokens.mint("gateway", tenant="acme", subject="eval-worker", key_id=key_id) == token
 
 
+def test_who_sends_an_api_key_to_a_service_is_told_where_it_is_taken() -> None:
+    tokens = ServiceTokens(SECRET, "guardrail")
+    with pytest.raises(Unauthorized, match="API keys are for the gateway"):
+        tokens.verify("sk-slc-0a9qvssfw6dkwvpjmxhv86be2x", "guardrail")
+    forged = ServiceTokens(SECRET + "x", "gateway").mint("guardrail", tenant="a", subject="s")
+    with pytest.raises(Unauthorized, match="may be expired or meant for another service"):
+        tokens.verify(forged, "guardrail")
+
+
 @given(st.text(max_size=200))
 def test_no_text_is_a_token_by_chance(text: str) -> None:
     with pytest.raises(Unauthorized):

@@ -181,8 +181,29 @@ class StoreMissing(ApiError):
     status, type, code = 503, "service_unavailable", "policy_store_missing"
 
 
-def not_checked(what: str, exc: SluiceError, *, late: bool) -> ApiError:
+class GuardPolicyMissing(ApiError):
+    """A policy names a guard policy that is not there; no request can change that."""
+
+    status, type, code = 503, "service_unavailable", "guard_policy_missing"
+
+
+def lacks_guard_policy(exc: SluiceError) -> bool:
+    """Say whether the guardrail has no guard policy of the name that it was asked with."""
+    return isinstance(exc, NotFound) and exc.code == "unknown_policy"
+
+
+def without_guard_policy(name: str) -> GuardPolicyMissing:
+    """Return the refusal of what is to be checked under a guard policy that is not there."""
+    return GuardPolicyMissing(
+        f"The guard policy {name!r}, which the policy of this model or key names, does not exist, so nothing could be checked. Ask your administrator to correct it.",
+        headers=(NO_RETRY,),
+    )
+
+
+def not_checked(what: str, exc: SluiceError, *, late: bool, guard_policy: str) -> ApiError:
     """Return the refusal of what the guardrail could not be asked about, where a policy fails closed; `late`: by the caller's own deadline."""
+    if lacks_guard_policy(exc):
+        return without_guard_policy(guard_policy)
     if late:
         return OutOfTime(
             f"The caller's deadline passed before the {what} was checked. Allow more time with x-sluice-deadline-ms."

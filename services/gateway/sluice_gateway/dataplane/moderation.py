@@ -11,8 +11,16 @@ from sluice.errors import SluiceError
 from sluice_gateway.dataplane.body import Fields, ParsedBody, read_object
 from sluice_gateway.dataplane.context import Heads, Opened, RequestContext
 from sluice_gateway.dataplane.deps import DataPlaneDeps
-from sluice_gateway.dataplane.errors import InvalidRequest, Unavailable, from_service, wrong_value
+from sluice_gateway.dataplane.errors import (
+    InvalidRequest,
+    Unavailable,
+    from_service,
+    lacks_guard_policy,
+    without_guard_policy,
+    wrong_value,
+)
 from sluice_gateway.dataplane.stages.guard_input import requests_for
+from sluice_gateway.dataplane.stages.guard_trouble import GuardTrouble
 from sluice_gateway.dataplane.table import Endpoint
 from sluice_gateway.dataplane.texts import Piece
 
@@ -59,13 +67,18 @@ def inputs_of(fields: Fields) -> list[list[str]]:
         raise wrong_value("input", f"must have at most {_MAX_INPUTS} entries. Send several requests.")
     if all(type(item) is str for item in value):
         return [[item] for item in value]
+    if not any(type(item) is dict for item in value):
+        wrong = next(place for place, item in enumerate(value) if type(item) is not str)
+        raise wrong_value(
+            f"input[{wrong}]", "must be a string: the guardrail reads words, neither token numbers nor lists in lists."
+        )
     return [[_text_of(part, place) for place, part in enumerate(value)]]
 
 
 def _text_of(part: object, place: int) -> str:
     where = f"input[{place}]"
     if type(part) is not dict:
-        raise wrong_value(where, "must be a content part, since others are: do not mix parts and strings.")
+        raise wrong_value(where, "must be a content part, since others are: send parts alone, or strings alone.")
     if part.get("type") == "image_url":
         raise InvalidRequest(
             f"`{where}` is an image, which the guardrail cannot read. Send text parts only.",
@@ -100,6 +113,7 @@ class Moderate:
 
     def __init__(self, deps: DataPlaneDeps) -> None:
         self._deps = deps
+        self._trouble = GuardTrouble(deps, "moderation")
 
     async def __call__(self, ctx: RequestContext) -> bytes:
         """Return the answer.
@@ -107,10 +121,12 @@ class Moderate:
         Raises:
             InvalidRequest: a text is longer than the guardrail reads.
             Unavailable, OutOfTime: it could not be asked.
+            GuardPolicyMissing: the key's policy names a guard policy that is not there.
         """
         inputs = inputs_of(ctx.fields)
         found = [Piece((), "user", text) for texts in inputs for text in texts]
         deps, policy = self._deps, ctx.table.policy(ctx.key.policy)
+        guard_policy = "default" if policy is None else policy.guard_policy
         try:
             checked = [
                 (
@@ -119,10 +135,12 @@ class Moderate:
                         request, tenant=ctx.key.tenant, timeout_s=deps.options.stage_timeout_s
                     ),
                 )
-                for request in requests_for(found, "default" if policy is None else policy.guard_policy)
+                for request in requests_for(found, guard_policy)
             ]
         except SluiceError as exc:
-            deps.metrics.stage_errors.labels("moderation").inc()
+            self._trouble.note(exc, ctx.key.policy, guard_policy)
+            if lacks_guard_policy(exc):
+                raise without_guard_policy(guard_policy) from exc
             raise from_service(exc, "guardrail") from exc
         ids = iter(range(len(found)))
         owners = [[str(next(ids)) for _ in texts] for texts in inputs]

@@ -81,6 +81,11 @@ class PolicyFile:
         self.current = load_policies(platform, lacking)
         self.error: str | None = None
 
+    def asked_in_vain(self, policy: Policy) -> Iterator[str]:
+        """Yield a sentence for each thing that a policy asks for and that is not there."""
+        for place, why in _asked_in_vain("default", policy, self._lacking):
+            yield f"{'.'.join(place[2:])}: {why}"
+
     def refresh(self) -> None:
         """Read the file again and take over what changed."""
         self._seen = stamp(self._path)

@@ -1,19 +1,14 @@
 """Checks a request or an answer against a policy and says what may go on (result shapes F268 and F272)."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import islice
-from typing import NamedTuple
 
 from sluice.contracts.guard import (
-    MAX_DETAILS,
-    CategoryScore,
     CheckRequest,
     Groundedness,
     InputVerdict,
     IssueAction,
-    IssueDetail,
     OutputVerdict,
     Segment,
     SentenceSupport,
@@ -27,12 +22,13 @@ from sluice_guardrail.domain.errors import AmbiguousText
 from sluice_guardrail.domain.findings import Finding, merge_overlaps
 from sluice_guardrail.domain.folding import Folded, fold, unescaped
 from sluice_guardrail.domain.injection import ORDERS, Heads, find_hidden, score_injection
-from sluice_guardrail.domain.issues import ISSUES, SYSTEM_ROLES, UNANSWERED_ROLES
+from sluice_guardrail.domain.issues import SYSTEM_ROLES, UNANSWERED_ROLES
 from sluice_guardrail.domain.leaks import find_leaks
 from sluice_guardrail.domain.masking import Masks
 from sluice_guardrail.domain.names import PERSON, find_people
 from sluice_guardrail.domain.ngrams import grams
 from sluice_guardrail.domain.output_filter import UNSAFE_KINDS, find_output_marks
+from sluice_guardrail.domain.pieces import Decided, Piece, details_of, issues_of, scores_of
 from sluice_guardrail.domain.planted import PLANTED
 from sluice_guardrail.domain.policy import (
     DEFINITION_ROLE,
@@ -42,7 +38,6 @@ from sluice_guardrail.domain.policy import (
     FilterRules,
     InjectionAction,
     InjectionRules,
-    InputRules,
     NamedPolicy,
     OutputRules,
     PiiRules,
@@ -68,29 +63,6 @@ from sluice_guardrail.domain.tool_risk import with_tool_calls
 
 NO_TOOLS = Tools()
 _NO_TEXT = Segment(id="", text="")
-
-
-class Decided(NamedTuple):
-    """A finding with its issue code and what the policy does about it."""
-
-    finding: Finding
-    code: str
-    action: IssueAction
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """One segment, checked: `original` spans are in `decided`, `blocked` if any of them blocks."""
-
-    segment: Segment
-    decided: tuple[Decided | Scanned, ...]
-    rules: InputRules | None = None
-    harm: Mapping[str, float] = field(default_factory=dict)
-    sentences: Sequence[Finding] = ()
-
-    @property
-    def blocked(self) -> bool:
-        return any(item.action == "block" for item in self.decided)
 
 
 def check(
@@ -119,8 +91,7 @@ def check(
             _input_piece(segment, policy, checkpoint, heads, tools, about)
             for segment, about in zip(segments, asked, strict=True)
         ]
-        if request.turns is not False:
-            pieces = _over_turns(pieces, policy.rules, heads, tools)
+        pieces = _read_together(pieces, policy.rules, heads, tools, turns=request.turns is not False)
         return _input_verdict(pieces, policy, request.vault, single=single)
     rules, enforced = policy.rules.output, policy.rules.mode == "enforce"
     verdict = _check_output(segments, policy, checkpoint, tools, request, single=single)
@@ -135,7 +106,7 @@ def _input_piece(
     heads: Heads | None,
     tools: Tools,
     asked: Sequence[Asked],
-) -> _Piece:
+) -> Piece:
     checkpoint()
     find = partial(_looked_at, segment, policy.rules, checkpoint, heads, tools, asked)
     if segment.role != DEFINITION_ROLE or tools.remembered is None or asked:
@@ -144,7 +115,7 @@ def _input_piece(
     return replace(tools.remembered.once(key, lambda: replace(find(), segment=_NO_TEXT), _is_sure), segment=segment)
 
 
-def _is_sure(piece: _Piece) -> bool:
+def _is_sure(piece: Piece) -> bool:
     return not any(item.finding.category == "failure" for item in piece.decided)
 
 
@@ -155,7 +126,7 @@ def _looked_at(
     heads: Heads | None,
     tools: Tools,
     asked: Sequence[Asked],
-) -> _Piece:
+) -> Piece:
     rules = policy.rules_for(segment.role)
     folded = fold(segment.text)
     decided = _personal_data(segment, folded, rules.pii, checkpoint, tools)
@@ -168,33 +139,51 @@ def _looked_at(
     return replace(_finish(segment, folded, decided, scanned, observe=policy.mode == "observe"), rules=rules)
 
 
-def _over_turns(pieces: list[_Piece], policy: Policy, heads: Heads | None, tools: Tools) -> list[_Piece]:
-    """Return the pieces with what the last turns of the user say together, unless one of them is blocked already."""
+def _read_together(
+    pieces: list[Piece], policy: Policy, heads: Heads | None, tools: Tools, *, turns: bool
+) -> list[Piece]:
+    """Return the pieces with what the last turns of the user say together, and the values of a prompt's variables, unless one is blocked already."""
     rules = policy.input.injection
     others = (*rules.trusted_roles, *FOREIGN_ROLES, DEFINITION_ROLE, VARIABLE_ROLE)
-    turns = [at for at, piece in enumerate(pieces) if piece.segment.role not in others][-rules.turns :]
-    if len(turns) < 2 or rules.action == "allow" or any(piece.blocked for piece in pieces):
-        return pieces
-    folded = [fold(pieces[at].segment.text) for at in turns]
-    decided: dict[int, list[Decided]] = {at: [] for at in turns}
-
-    def find() -> list[Decided]:
-        head = heads.prompts if heads is not None and rules.classifier else None
-        for turn, finding in find_over_turns([one.text for one in folded], rules.threshold, head):
-            decided[turns[turn]].append(Decided(finding, "prompt_injection", _taken(rules.action_for(finding.score))))
-        return []
-
-    decided[turns[-1]] += _turn("prompt_injection", rules.on_error, tools, find)
-    for at, text in zip(turns, folded, strict=True):
-        found = _finish(
-            pieces[at].segment, text, decided[at], Scan([], {}, []), observe=policy.mode == "observe"
-        ).decided
-        pieces[at] = replace(pieces[at], decided=(*pieces[at].decided, *found))
+    said = [at for at, piece in enumerate(pieces) if turns and piece.segment.role not in others]
+    values = [at for at, piece in enumerate(pieces) if piece.segment.role == VARIABLE_ROLE]
+    # An attacker may fill in any values of a message, first or last: all are read. A persona or a rule among them gives
+    # orders of its own, so that they must look more like an attack than turns.
+    of_values = policy.rules_for(VARIABLE_ROLE).injection
+    surer = of_values.model_copy(update={"threshold": rules.threshold + (1 - rules.threshold) / 3})
+    for group, how in ((said[-rules.turns :], rules), (values, surer)):
+        if len(group) > 1 and rules.turns > 1 and how.action != "allow" and not any(one.blocked for one in pieces):
+            pieces = _over_borders(pieces, group, how, policy, heads, tools)
     return pieces
 
 
+def _over_borders(
+    pieces: list[Piece],
+    group: Sequence[int],
+    rules: InjectionRules,
+    policy: Policy,
+    heads: Heads | None,
+    tools: Tools,
+) -> list[Piece]:
+    folded = [fold(pieces[at].segment.text) for at in group]
+    decided: dict[int, list[Decided]] = {at: [] for at in group}
+
+    def find() -> list[Decided]:
+        head = heads.prompts if heads is not None and rules.classifier else None
+        for part, finding in find_over_turns([one.text for one in folded], rules.threshold, head):
+            decided[group[part]].append(Decided(finding, "prompt_injection", _taken(rules.action_for(finding.score))))
+        return []
+
+    decided[group[-1]] += _turn("prompt_injection", rules.on_error, tools, find)
+    read = list(pieces)
+    for at, text in zip(group, folded, strict=True):
+        found = _finish(pieces[at].segment, text, decided[at], Scan([], {}, []), observe=policy.mode == "observe")
+        read[at] = replace(pieces[at], decided=(*pieces[at].decided, *found.decided))
+    return read
+
+
 def _input_verdict(
-    pieces: Sequence[_Piece], policy: NamedPolicy, known: Sequence[VaultEntry], *, single: bool
+    pieces: Sequence[Piece], policy: NamedPolicy, known: Sequence[VaultEntry], *, single: bool
 ) -> InputVerdict:
     blocked = any(piece.blocked for piece in pieces)
     masking = any(item.action == "mask" for piece in pieces for item in piece.decided)
@@ -203,24 +192,24 @@ def _input_verdict(
     passed = None if blocked else [_passed(piece, labels, policy.rules.mode) for piece in pieces]
     return InputVerdict(
         safe=not blocked,
-        issues=_issues(pieces),
+        issues=issues_of(pieces),
         filtered_input=passed[0].text if passed and single else None,
         filtered_segments=tuple(passed) if passed is not None and not single else None,
         vault=() if masks is None else masks.vault,
-        details=_details(pieces, single=single),
-        category_scores=_scores(pieces, single=single),
+        details=details_of(pieces, single=single),
+        category_scores=scores_of(pieces, single=single),
         policy=policy.name,
         policy_hash=policy.hash,
     )
 
 
-def _passed(piece: _Piece, labels: Labels, mode: str) -> Segment:
+def _passed(piece: Piece, labels: Labels, mode: str) -> Segment:
     shown = _redacted(piece, _labels_for(piece, labels))
     marks = piece.rules is not None and piece.rules.mark and mode == "enforce" and shown.role in TOOL_ROLES
     return segment_with(shown, marked(shown.text)) if marks else shown
 
 
-def _labels_for(piece: _Piece, labels: Labels) -> Labels:
+def _labels_for(piece: Piece, labels: Labels) -> Labels:
     # Numbers and placeholders are those of the whole request, whatever rules a segment has.
     if piece.rules is None:
         return labels
@@ -250,11 +239,11 @@ def _check_output(
         () if segment.role in UNANSWERED_ROLES else ask_models(segment.text, rules.scanners, tools, "assistant", beside)
         for segment in segments
     ]
-    pieces: list[_Piece] = []
+    pieces: list[Piece] = []
     for segment, about in zip(segments, asked, strict=True):
         checkpoint()
         if segment.role in UNANSWERED_ROLES:
-            pieces.append(_Piece(segment, ()))
+            pieces.append(Piece(segment, ()))
             continue
         folded = fold(segment.text)
         decided = _personal_data(segment, folded, rules.pii, checkpoint, tools)
@@ -271,11 +260,11 @@ def _check_output(
     changed = any(new.text != piece.segment.text for new, piece in zip(passed, pieces, strict=True))
     return OutputVerdict(
         safe=not any(piece.blocked for piece in pieces),
-        issues=_issues(pieces) + (("content_filtered",) if changed else ()),
+        issues=issues_of(pieces) + (("content_filtered",) if changed else ()),
         filtered_response=passed[0].text if single else None,
         filtered_segments=None if single else tuple(passed),
-        details=_details(pieces, single=single),
-        category_scores=_scores(pieces, single=single),
+        details=details_of(pieces, single=single),
+        category_scores=scores_of(pieces, single=single),
         groundedness=_groundedness(pieces, request.confidence) if beside.context and _grounds(rules) else None,
         policy=policy.name,
         policy_hash=policy.hash,
@@ -286,7 +275,7 @@ def _grounds(rules: OutputRules) -> bool:
     return rules.scanners.groundedness is not None or rules.scanners.groundedness_model is not None
 
 
-def _groundedness(pieces: Sequence[_Piece], confidence: float | None) -> Groundedness | None:
+def _groundedness(pieces: Sequence[Piece], confidence: float | None) -> Groundedness | None:
     decided = (item.finding for piece in pieces for item in piece.decided)
     if any(finding.detector.startswith("groundedness") and finding.category == "failure" for finding in decided):
         return None
@@ -390,46 +379,14 @@ def _marks(folded: Folded, system_texts: Sequence[str], rules: FilterRules) -> l
     return decided
 
 
-def _finish(segment: Segment, folded: Folded, decided: Iterable[Decided], scanned: Scan, *, observe: bool) -> _Piece:
+def _finish(segment: Segment, folded: Folded, decided: Iterable[Decided], scanned: Scan, *, observe: bool) -> Piece:
     placed: list[Decided | Scanned] = []
     placed += [item._replace(finding=as_written(item.finding, folded)) for item in decided]
     placed.extend(scanned.decided)
     shown = tuple(item._replace(action="flag") if observe else item for item in placed)
-    return _Piece(segment, shown, harm=scanned.harm, sentences=scanned.sentences)
+    return Piece(segment, shown, harm=scanned.harm, sentences=scanned.sentences)
 
 
-def _redacted(piece: _Piece, labels: Labels) -> Segment:
+def _redacted(piece: Piece, labels: Labels) -> Segment:
     spans = merge_overlaps(item.finding for item in piece.decided if item.action in ("redact", "mask"))
     return segment_with(piece.segment, redact(piece.segment.text, spans, labels)) if spans else piece.segment
-
-
-def _issues(pieces: Iterable[_Piece]) -> tuple[str, ...]:
-    codes = {item.code for piece in pieces for item in piece.decided}
-    return tuple(code for code in ISSUES if code in codes)
-
-
-def _scores(pieces: Iterable[_Piece], *, single: bool) -> tuple[CategoryScore, ...]:
-    return tuple(
-        CategoryScore(category=category, score=score, segment_id=None if single else piece.segment.id)
-        for piece in pieces
-        for category, score in piece.harm.items()
-    )
-
-
-def _details(pieces: Iterable[_Piece], *, single: bool) -> tuple[IssueDetail, ...]:
-    decided = ((piece, item) for piece in pieces for item in piece.decided)
-    return tuple(
-        IssueDetail(
-            code=item.code,
-            detector=item.finding.detector,
-            kind=item.finding.kind,
-            category=item.finding.category,
-            reason=item.finding.reason,
-            action=item.action,
-            score=item.finding.score,
-            segment_id=None if single else piece.segment.id,
-            start=item.finding.start,
-            end=item.finding.end,
-        )
-        for piece, item in islice(decided, MAX_DETAILS)
-    )

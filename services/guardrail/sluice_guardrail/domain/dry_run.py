@@ -1,29 +1,32 @@
 """Tries a policy that is not in force: what it would have done, in counts, beside what the policy in force does."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from sluice.contracts.guard import CheckRequest, DryRunCounts, DryRunReply, DryRunRequest, InputVerdict, OutputVerdict
 from sluice.settings import ConfigError
 from sluice_guardrail.domain.errors import WrongPolicy
-from sluice_guardrail.domain.policy import NamedPolicy, PolicySet, parse_policies
+from sluice_guardrail.domain.policy import NamedPolicy, Policy, PolicySet, parse_policies
 
 Verdict = InputVerdict | OutputVerdict
 Judge = Callable[[CheckRequest, NamedPolicy], Verdict]
 
 
-def tried_policy(request: DryRunRequest) -> NamedPolicy:
-    """Return the policy that is to be tried.
+def tried_policy(request: DryRunRequest, in_vain: Callable[[Policy], Iterable[str]]) -> NamedPolicy:
+    """Return the policy that is to be tried; `in_vain` says what one asks for and nobody here answers.
 
     Raises:
-        WrongPolicy: names each field that is wrong.
+        WrongPolicy: names each field that is wrong, as for the file: what would be refused there has no counts.
     """
     try:
-        return parse_policies({"version": "dry run", "policies": {"default": request.policy}}, "The policy").get(
+        found = parse_policies({"version": "dry run", "policies": {"default": request.policy}}, "The policy").get(
             "default"
         )
     except ConfigError as exc:
         raise WrongPolicy(exc.detail.replace("policies.default.", "")) from exc
+    if wrong := " ".join(in_vain(found.rules)):
+        raise WrongPolicy(f"The policy is not right: {wrong}")
+    return found
 
 
 def dry_run(request: DryRunRequest, tried: NamedPolicy, current: PolicySet, judge: Judge) -> DryRunReply:

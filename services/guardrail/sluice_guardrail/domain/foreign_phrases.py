@@ -7,7 +7,7 @@ English for the most part. Needles are those of `phrases`.
 import re
 
 from sluice_guardrail.domain.gates import NeedleGates, PatternGate
-from sluice_guardrail.domain.phrases import Phrases, Rule, RuleName
+from sluice_guardrail.domain.phrases import MARKUP, MARKUP_NEEDLES, Phrases, Rule, RuleName
 
 _IGNORE, _REVEAL, _NOW = 0.8, 0.8, 0.85
 _PLAIN_NOW = 0.4
@@ -57,6 +57,17 @@ _RULES: tuple[Rule, ...] = (
         r"(?:\s+\w{1,14}){0,3}?\s*(?:vorherigen?|bisherigen?|oben|précédentes?|antérieures|anteriores|previas|precedenti|acima)?\b",
         0.75,
         ordered=True,
+    ),
+    # An order to put markup into an answer, in German, French, Spanish, Italian and Portuguese
+    *(
+        _rule("planted_markup", f"{answer} & {MARKUP_NEEDLES}", rf"\b(?:{verbs})\b[^.!?\n]{{0,40}}?\b(?:{whose})\s+(?:\w{{1,14}}\s+)?{answer}\w{{0,2}}\b[^\n]{{0,80}}?{MARKUP}", 0.75, ordered=True)
+        for answer, verbs, whose in (
+            ("antwort", "fügen?|binden?|bauen?|setzen?|schreiben?|hängen?|stellen?|gib|geben|beginnen?|beenden?", "dein\\w{0,2}|ihr\\w{0,2}|jede\\w?|die|der"),
+            ("réponse", "inclu(?:s|ez|re)|ins(?:ère|érez|érer)|ajoute[rz]?|mets|mettez|écris|écrivez|place[rz]?|termine[rz]?|commence[rz]?", "ta|votre|tes|vos|chaque|la"),
+            ("respuesta", "incluy[ea]|incluir|insert[ae]|añad[ea]|agreg(?:a|ue)|pon|ponga|escrib[ea]|coloca|coloque|termina|termine|empieza|comienza", "tu|tus|su|sus|cada|la"),
+            ("risposta", "includi|includa|inserisci|inserisca|aggiungi|aggiunga|metti|metta|scrivi|termina|inizia|concludi", "tua|sua|vostra|ogni|alla|nella|la"),
+            ("resposta", "inclua|insira|adicione|acrescente|coloque|escreva|ponha|termine|comece", "sua|tua|cada|na|a|à"),
+        )
     ),
     # Chinese
     _rule(

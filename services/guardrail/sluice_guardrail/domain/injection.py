@@ -12,6 +12,7 @@ from sluice_guardrail.domain.findings import Finding
 from sluice_guardrail.domain.folding import Folded
 from sluice_guardrail.domain.foreign_phrases import FOREIGN
 from sluice_guardrail.domain.hidden import OUT_OF_PLACE, HiddenHead, find_hidden_orders
+from sluice_guardrail.domain.markup_abroad import find_markup_abroad
 from sluice_guardrail.domain.ngrams import Grams, grams
 from sluice_guardrail.domain.phrases import PHRASES, Phrases, Rule
 from sluice_guardrail.domain.second import Cascade
@@ -103,7 +104,7 @@ def score_injection(
     """
     text, plain = folded.text, folded.skeleton
     low = lowered(text)
-    found = list(_find(low, phrases))
+    found = [*_find(low, phrases), *find_markup_abroad(low)]
     if head is not None:
         found.extend(_learned(head, text, plain))
     if plain != low:

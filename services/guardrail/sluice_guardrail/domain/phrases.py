@@ -106,6 +106,14 @@ def _rule(name: RuleName, needles: str, pattern: str, weight: float, *, ordered:
 _LIMITS = r"(?:rules|restrictions?|guidelines|limits|limitations|constraints|boundaries|filters?|policies|safeguards|principles|considerations|codes?|censorship|ethics|morals)"
 _MORAL = r"(?:moral|ethical|safety|legal|content|openai|company|programmed|built-in)"
 
+LINK_WITH_A_SLOT = r"!?\[[^\]\n]{0,40}\]\(https?://[^)\s]{1,80}[?&]\w{1,12}=[\[{<$]"
+MARKUP = (
+    r"(?:<(?:img|svg|script|iframe|object|body)\b[^>\n]{0,80}?(?:\bon\w{3,12}\s?=|alert|fetch|console|https?:)"
+    rf"|<a{_S}href=[\"']?javascript:|{LINK_WITH_A_SLOT})"
+)
+"""Markup that runs code or fetches an address where an answer is shown, and links that wait for data."""
+MARKUP_NEEDLES = "<img;<svg;<script;<iframe;<object;<body;<a href;](http"
+
 _DROP_NEEDLES = (
     "ignor;disregard;forget;bypass;overrid;overlook;neglect;discard;abandon;dismiss;scratch;stop following;stop obeying;not follow"
     ";n't follow;longer follow;not obey;n't obey;adhere to;listen to;comply with;pay no;set aside;throw ;cancel;erase;delete;wipe;reset;unlearn"
@@ -417,9 +425,9 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         "planted_markup",
-        "response;answer;reply;output;summary & <img;<svg;<script;<iframe;<object;<body;<a href;](http",
+        f"response;answer;reply;output;summary & {MARKUP_NEEDLES}",
         rf"\b(?:include|insert|add|put|embed|append|render|place|end|start|begin){_S}(?:{_W}){{0,3}}?(?:your|the|every|each|all){_S}(?:{_W}){{0,2}}?(?:responses?|answers?|repl(?:y|ies)|outputs?|summary){_S}"
-        rf"[^\n]{{0,80}}?(?:<(?:img|svg|script|iframe|object|body)\b[^>\n]{{0,80}}?(?:\bon\w{{3,12}}\s?=|alert|fetch|console|https?:)|<a{_S}href=[\"']?javascript:|!?\[[^\]\n]{{0,40}}\]\(https?://[^)\s]{{1,80}}[?&]\w{{1,12}}=[\[{{<$])",
+        rf"[^\n]{{0,80}}?{MARKUP}",
         0.75,
     ),
 )

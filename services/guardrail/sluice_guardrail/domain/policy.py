@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
@@ -15,7 +15,8 @@ from sluice_guardrail.domain.errors import UnknownPolicy
 from sluice_guardrail.domain.names import PERSON
 from sluice_guardrail.domain.output_filter import MarkKind
 from sluice_guardrail.domain.review import ReviewRules
-from sluice_guardrail.domain.scanners.rules import OnError, OutputScanners, Scanners
+from sluice_guardrail.domain.scanners.rules import NEVER_SEVERE, OnError, OutputScanners, Scanners, both_or_none
+from sluice_guardrail.domain.sentences import described
 from sluice_guardrail.domain.tool_risk import ToolRules
 
 PiiAction = Literal["redact", "mask", "block", "flag", "allow"]
@@ -44,7 +45,12 @@ class _Detecting(_Section):
 
 
 class _Graded(_Detecting):
-    severe_from: float = Field(1.0, ge=0, le=1, description="scores above it take `severe_action`")
+    severe_from: float = Field(NEVER_SEVERE, ge=0, le=1, description="scores above it take `severe_action`")
+
+    @model_validator(mode="after")
+    def _severe_is_whole(self) -> Self:
+        both_or_none(self.severe_from, getattr(self, "severe_action", None))
+        return self
 
 
 class PiiRules(_Graded):
@@ -276,8 +282,7 @@ def parse_policies(content: Any, where: str, line_of: Callable[[Sequence[str | i
     try:
         parsed = PolicyFile.model_validate(content)
     except ValidationError as exc:
-        wrong = "; ".join(f"{line_of(item['loc'])}{_path(item['loc'])}: {_reason(item)}" for item in exc.errors())
-        raise ConfigError(f"{where} is not right: {wrong}.") from exc
+        raise ConfigError(f"{where} is not right: {described(exc, PolicyFile, line_of)}.") from exc
     named = {name: NamedPolicy(name, _hash(policy), policy) for name, policy in parsed.policies.items()}
     return PolicySet(parsed.version, named)
 
@@ -285,37 +290,3 @@ def parse_policies(content: Any, where: str, line_of: Callable[[Sequence[str | i
 def _hash(policy: Policy) -> str:
     content = policy.model_dump(mode="python")
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=sorted).encode()).hexdigest()[:16]
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location if part != "[key]") or "the file"
-
-
-_FORMS = {
-    "canaries": "must hold ten letters or digits at least",
-    "urls": "must be a host in small letters, such as example.com, without scheme, port and path",
-    "language": "must be a code of two letters, such as en (ISO 639-1)",
-    "phone_regions": "must be a country's code of two capitals, such as US (ISO 3166-1)",
-    "topics": "may have small letters, digits and _ in its name, 40 at most",
-    "policies": "may have letters, digits, _, . and - in its name, 100 at most",
-}
-
-
-def _form(location: tuple[int | str, ...]) -> str:
-    return next((_FORMS[str(part)] for part in reversed(location) if part in _FORMS), "is not written as it must be")
-
-
-def _reason(item: Any) -> str:
-    if item["type"] == "extra_forbidden":
-        return "there is no such field"
-    if item["input"] is None:
-        return "is empty: give it a value, or leave its name out too"
-    if "[key]" in item["loc"] and item["type"] == "literal_error":
-        known = str(item["ctx"]["expected"])
-        return f"no such name; known are {known.replace(' or ', ', ').replace(chr(39), '')}"
-    if item["type"] == "tuple_type":
-        return "must be a list"
-    if item["type"] == "string_pattern_mismatch":
-        return _form(item["loc"])
-    message: str = item["msg"].removeprefix("Value error, ")
-    return message[0].lower() + message[1:]

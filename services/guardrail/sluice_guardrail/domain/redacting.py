@@ -10,6 +10,7 @@ from sluice_guardrail.domain.detectors import DETECTORS, Checkpoint
 from sluice_guardrail.domain.errors import AmbiguousText
 from sluice_guardrail.domain.names import PERSON
 from sluice_guardrail.domain.policy import InjectionRules, InputRules, NamedPolicy
+from sluice_guardrail.domain.scanners.rules import NEVER_SEVERE
 from sluice_guardrail.domain.scanning import Tools
 
 
@@ -24,8 +25,9 @@ def masked(
     pii = policy.rules.input.pii
     allowed = {kind: "allow" for kind in DETECTORS if pii.action_for(kind) == "allow"}
     people = {PERSON: "mask"} if pii.action_for(PERSON) != "allow" else {}
+    masks = {"action": "mask", "kinds": allowed | people, "severe_from": NEVER_SEVERE, "severe_action": None}
     rules = InputRules(
-        pii=pii.model_copy(update={"action": "mask", "kinds": allowed | people, "severe_action": None}),
+        pii=pii.model_copy(update=masks),
         injection=InjectionRules(action="allow"),
     )
     masking = NamedPolicy(policy.name, policy.hash, policy.rules.model_copy(update={"mode": "enforce", "input": rules}))

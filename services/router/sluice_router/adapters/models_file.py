@@ -2,22 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from sluice.clock import Clock
 from sluice.contracts.routing_lists import ConfigStatus
 from sluice.errors import SluiceError
 from sluice.files import stamp
-from sluice.settings import OPTIONAL_SERVICES, SERVICES, PlatformSettings
+from sluice.settings import OPTIONAL_SERVICES, SERVICES, ConfigError, PlatformSettings
 from sluice_router.domain.config import ModelsFile, parse
-from sluice_router.domain.unserved import unserved
+from sluice_router.domain.unserved import unguarded, unserved
 
 _log = logging.getLogger(__name__)
 FILENAME = "models.yaml"
+GUARD_FILENAME = "guard.yaml"
 
 
 def load(platform: PlatformSettings) -> ModelsFile:
-    """Read and check the file; what needs a service that is off is told in the log.
+    """Read and check the file; what needs a service that is off, or a guard policy that is not there, is told in the log.
 
     Raises:
         ModelsFileError: with every wrong value, where it stands and what is wrong.
@@ -26,7 +27,22 @@ def load(platform: PlatformSettings) -> ModelsFile:
     found = parse(platform.load_yaml(FILENAME), path, lambda place: platform.line_of(FILENAME, place))
     for said in unserved(found, [name for name in (*SERVICES, *OPTIONAL_SERVICES) if not platform.runs(name)]):
         _log.warning("%s", said)
+    guards = _guard_policies(platform)
+    for said in () if guards is None else unguarded(found, guards):
+        _log.warning("%s", said)
     return found
+
+
+def _guard_policies(platform: PlatformSettings) -> Collection[str] | None:
+    # The file is the guardrail's own, and may lie elsewhere: what cannot be read here is told of there.
+    if not (platform.config_dir / GUARD_FILENAME).is_file():
+        return None
+    try:
+        content = platform.load_yaml(GUARD_FILENAME)
+    except ConfigError:
+        return None
+    found = content.get("policies") if isinstance(content, dict) else None
+    return [str(name) for name in found] if isinstance(found, dict) else None
 
 
 class WatchedFile:

@@ -19,6 +19,16 @@ def unserved(whole: ModelsFile, off: Collection[str]) -> Iterator[str]:
             yield _said(model.name, "every deployment of it", str(model.deployments[0].auth.audience))
 
 
+def unguarded(whole: ModelsFile, guards: Collection[str]) -> Iterator[str]:
+    """Return a sentence for each policy that names a guard policy which is none of `guards`, those of guard.yaml."""
+    for policy in whole.policies:
+        if policy.guard_policy not in guards:
+            yield (
+                f"The policy {policy.name} checks nothing: its guard_policy {policy.guard_policy!r} is not in guard.yaml, which has {', '.join(sorted(guards))}. "
+                "Name one of these, or add it there."
+            )
+
+
 def keyless(whole: ModelsFile, has_key: Callable[[DeploymentAuth], bool]) -> Iterator[str]:
     """Return a sentence for each deployment whose key is not there; one that may be called as the machine's own role needs none."""
     for model in whole.models:

@@ -22,6 +22,7 @@ from sluice_gateway.dataplane.form import Form
 from sluice_gateway.dataplane.naming import names
 from sluice_gateway.dataplane.passages import Passages, without_blocked
 from sluice_gateway.dataplane.stages.attempt import is_late
+from sluice_gateway.dataplane.stages.guard_trouble import GuardTrouble
 from sluice_gateway.dataplane.texts import Path, Piece, pieces, replaced
 from sluice_gateway.dataplane.wants import modalities
 
@@ -163,6 +164,7 @@ class GuardInput:
 
     def __init__(self, deps: DataPlaneDeps) -> None:
         self._deps = deps
+        self._trouble = GuardTrouble(deps, "guard_input")
 
     async def enforce(self, ctx: RequestContext) -> None:
         """Ask, then change the request or end it.
@@ -179,9 +181,9 @@ class GuardInput:
         try:
             judgement = await self._ask(ctx, found)
         except SluiceError as exc:
-            self._deps.metrics.stage_errors.labels("guard_input").inc()
+            self._trouble.note(exc, ctx.plan.policy, ctx.plan.guard_policy)
             if not ctx.plan.fail_open:
-                raise not_checked("input", exc, late=is_late(ctx)) from exc
+                raise not_checked("input", exc, late=is_late(ctx), guard_policy=ctx.plan.guard_policy) from exc
             let_unchecked(ctx, self._deps)
             return
         ctx.flag(judgement.issues)
@@ -222,11 +224,11 @@ class GuardInput:
                         return
                     verdict = await self._ask_context(ctx)
         except SluiceError as exc:
-            self._deps.metrics.stage_errors.labels("guard_input").inc()
+            self._trouble.note(exc, ctx.plan.policy, ctx.plan.guard_policy)
             if ctx.plan.fail_open:
                 let_unchecked(ctx, self._deps)
                 return
-            raise not_checked("evidence", exc, late=is_late(ctx)) from exc
+            raise not_checked("evidence", exc, late=is_late(ctx), guard_policy=ctx.plan.guard_policy) from exc
         ctx.flag(verdict.issues)
         if not verdict.safe or not verdict.filtered_segments:
             ctx.context_text, ctx.citations = "", ()
@@ -260,8 +262,8 @@ class GuardInput:
     async def _note(self, ctx: RequestContext, found: list[Piece]) -> None:
         try:
             judgement = await self._ask(ctx, found)
-        except (SluiceError, InvalidRequest):
-            self._deps.metrics.stage_errors.labels("guard_input").inc()
+        except (SluiceError, InvalidRequest) as exc:
+            self._trouble.note(exc, ctx.plan.policy, ctx.plan.guard_policy)
             return
         ctx.flag(judgement.issues)
         if ctx.guard is None:

@@ -14,6 +14,7 @@ from sluice_gateway.dataplane.deps import DataPlaneDeps
 from sluice_gateway.dataplane.errors import not_checked
 from sluice_gateway.dataplane.stages.attempt import is_late
 from sluice_gateway.dataplane.stages.guard_input import CHECK_FAILED, let_unchecked, note_failures
+from sluice_gateway.dataplane.stages.guard_trouble import GuardTrouble
 from sluice_gateway.dataplane.stages.other_text import (
     NOTES,
     OF_ANSWER,
@@ -119,6 +120,7 @@ class GuardOutput:
 
     def __init__(self, deps: DataPlaneDeps) -> None:
         self._deps = deps
+        self._trouble = GuardTrouble(deps, "guard_output")
 
     async def check(
         self, ctx: RequestContext, text: str, *, whole: bool = False, call: dict[str, Any] | None = None
@@ -136,9 +138,9 @@ class GuardOutput:
         try:
             verdict = await self._ask(ctx, text, whole=whole and ctx.plan.judges_whole, call=call)
         except SluiceError as exc:
-            self._deps.metrics.stage_errors.labels("guard_output").inc()
+            self._trouble.note(exc, ctx.plan.policy, ctx.plan.guard_policy)
             if ctx.plan.guard_output == "enforce" and not ctx.plan.fail_open:
-                raise not_checked("answer", exc, late=is_late(ctx)) from exc
+                raise not_checked("answer", exc, late=is_late(ctx), guard_policy=ctx.plan.guard_policy) from exc
             # What only observes promises nothing, so nothing of it is missing.
             if ctx.plan.guard_output == "enforce":
                 let_unchecked(ctx, self._deps)
@@ -235,8 +237,8 @@ class GuardOutput:
             return
         try:
             verdict = await self._ask(ctx, text, whole=True)
-        except SluiceError:
-            self._deps.metrics.stage_errors.labels("guard_output").inc()
+        except SluiceError as exc:
+            self._trouble.note(exc, ctx.plan.policy, ctx.plan.guard_policy)
             let_unchecked(ctx, self._deps)
             return
         _note_grounds(ctx, verdict)

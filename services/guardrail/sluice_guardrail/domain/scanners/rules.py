@@ -1,8 +1,8 @@
 """The rules of the scanners in guard.yaml; a scanner without rules does not run."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from sluice_guardrail.domain.scanners.harm_phrases import HarmCategory
 
@@ -14,6 +14,19 @@ Phrase = Annotated[str, StringConstraints(min_length=2, max_length=100, strip_wh
 Topic = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,40}$")]
 
 
+NEVER_SEVERE = 1.0  # no score is above it
+
+
+def both_or_none(severe_from: float, severe_action: str | None) -> None:
+    """Check that `severe_from` and `severe_action` stand together, since one alone would do nothing.
+
+    Raises:
+        ValueError: one of them is missing.
+    """
+    if (severe_from == NEVER_SEVERE) != (severe_action is None):
+        raise ValueError("`severe_from` and `severe_action` stand together: one of them alone does nothing")
+
+
 class ScannerRules(BaseModel):
     """What every scanner has: `action` from `threshold` on, and other actions from higher scores on (`severe`)."""
 
@@ -21,11 +34,16 @@ class ScannerRules(BaseModel):
 
     action: ScanAction = "flag"
     threshold: float = Field(0.5, ge=0, le=1)
-    severe_from: float = Field(1.0, ge=0, le=1, description="scores above it take `severe_action`")
+    severe_from: float = Field(NEVER_SEVERE, ge=0, le=1, description="scores above it take `severe_action`")
     severe_action: ScanAction | None = None
     on_error: OnError = Field(
         "closed", description="what a scanner that is broken or late means: closed blocks, open flags"
     )
+
+    @model_validator(mode="after")
+    def _severe_is_whole(self) -> Self:
+        both_or_none(self.severe_from, self.severe_action)
+        return self
 
     def action_for(self, score: float, kind: str = "") -> ScanAction | None:
         """Return what to do about a finding of this kind with this score, None below the threshold."""
@@ -50,6 +68,12 @@ class LanguageRules(ScannerRules):
     allow: tuple[LanguageCode, ...] = Field((), max_length=200)
     deny: tuple[LanguageCode, ...] = Field((), max_length=200)
 
+    @model_validator(mode="after")
+    def _names_some(self) -> Self:
+        if not self.allow and not self.deny:
+            raise ValueError("names no language: give `allow` or `deny`, else it finds nothing")
+        return self
+
 
 class TopicRules(ScannerRules):
     """Topics by their phrases: each of `deny` is a finding, and so is a text with none of `allow` (if there are any)."""
@@ -61,6 +85,12 @@ class TopicRules(ScannerRules):
         default_factory=dict, max_length=50
     )
 
+    @model_validator(mode="after")
+    def _names_some(self) -> Self:
+        if not self.allow and not self.deny:
+            raise ValueError("names no topic: give `allow` or `deny`, else it finds nothing")
+        return self
+
 
 class LengthRules(ScannerRules):
     """The longest text that may pass."""
@@ -68,6 +98,12 @@ class LengthRules(ScannerRules):
     max_characters: int | None = Field(None, ge=1)
     max_words: int | None = Field(None, ge=1)
     max_lines: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        if self.max_characters is None and self.max_words is None and self.max_lines is None:
+            raise ValueError("has no limit: give `max_characters`, `max_words` or `max_lines`, else it finds nothing")
+        return self
 
 
 class HarmRules(ScannerRules):
