@@ -1,8 +1,11 @@
 """Providers over TLS: certificates of one's own authority, certificates that are not trusted, and the proxy of the network."""
 
+import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -20,12 +23,12 @@ _TEXT = "Over a wire that nobody reads."
 
 @asynccontextmanager
 async def _gateway(
-    folder: Path, valkey: str, tls_port: int, more: Mapping[str, str]
+    folder: Path, valkey: str, tls_port: int, more: Mapping[str, str], **timing: float
 ) -> AsyncIterator[httpx.AsyncClient]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     settings = platform_settings(folder, redis_url=valkey, router_url="http://127.0.0.1:9", gateway_url=url)
-    place = Deployment(id="far-1", base_url=f"https://localhost:{tls_port}/v1", upstream_model="far")
+    place = Deployment(id="far-1", base_url=f"https://localhost:{tls_port}/v1", upstream_model="far", **timing)
     snapshot = RoutingSnapshot(version=1, published_at=1.0, models=(Model(name="far", deployments=(place,)),))
     with redis.Redis.from_url(valkey) as client:
         client.set(SNAPSHOT_KEY, snapshot.model_dump_json())
@@ -45,6 +48,29 @@ async def _gateway(
 async def _ask(http: httpx.AsyncClient, *, stream: bool = False) -> httpx.Response:
     body = {"model": "far", "messages": [{"role": "user", "content": "hi"}], "stream": stream}
     return await http.post("/v1/chat/completions", json=body)
+
+
+async def test_what_stands_before_a_provider_leaves_no_connection_behind(tmp_path: Path) -> None:
+    # A socket that is still open when a test's loop ends is a warning, and with it the failure of whichever test comes next.
+    authority, context = certificates(tmp_path)
+    trusting = ssl.create_default_context(cafile=authority)
+    async with asyncio.timeout(60), Provider() as provider:
+        before = asyncio.all_tasks()
+        async with behind_tls(provider.port, context) as port, proxy() as way:
+            silent = await asyncio.open_connection("127.0.0.1", port)  # its handshake never comes
+            joined = await asyncio.open_connection("localhost", port, ssl=trusting)
+            through = await asyncio.open_connection("127.0.0.1", urlsplit(way.url).port)
+            through[1].write(f"CONNECT 127.0.0.1:{provider.port} HTTP/1.1\r\n\r\n".encode())
+            assert await through[0].readuntil(b"\r\n\r\n")
+            while provider.connections < 2:  # both ways have reached it
+                await asyncio.sleep(0.01)
+        assert {task.get_coro().__qualname__ for task in asyncio.all_tasks() - before} <= {"Provider._serve"}
+        for reader, writer in (silent, joined, through):
+            with suppress(ConnectionError, ssl.SSLError):
+                assert await reader.read() == b""
+            writer.close()
+            with suppress(ConnectionError, ssl.SSLError):
+                await writer.wait_closed()
 
 
 async def test_a_provider_is_called_over_tls_whole_and_streamed(tmp_path: Path, flushed_valkey: str) -> None:
@@ -79,6 +105,27 @@ async def test_a_certificate_that_is_not_to_be_trusted_ends_the_call(
         assert "could not be called: " in (tmp_path / "gateway.log").read_text()
         assert 'reason="certificate"} 1.0' in (await http.get("/metrics")).text
         assert provider.seen == []
+
+
+async def test_a_handshake_that_does_not_end_is_given_up_and_its_connection_closed(
+    tmp_path: Path, flushed_valkey: str
+) -> None:
+    left = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while await reader.read(4096):
+                pass
+        writer.close()
+        left.set()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with _gateway(tmp_path, flushed_valkey, port, {}, connect_timeout_s=0.2) as http:
+            answer = await _ask(http)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (504, "connect_timeout")
+            async with asyncio.timeout(60):
+                await left.wait()
 
 
 async def test_the_proxy_of_the_network_is_gone_through(tmp_path: Path, flushed_valkey: str) -> None:
