@@ -282,7 +282,8 @@ def parse_policies(content: Any, where: str, line_of: Callable[[Sequence[str | i
     try:
         parsed = PolicyFile.model_validate(content)
     except ValidationError as exc:
-        raise ConfigError(f"{where} is not right: {described(exc, PolicyFile, line_of)}.") from exc
+        said = described(exc, PolicyFile, line_of)
+        raise ConfigError(f"{where} is not right: {said}{'' if said.endswith('?') else '.'}") from exc
     named = {name: NamedPolicy(name, _hash(policy), policy) for name, policy in parsed.policies.items()}
     return PolicySet(parsed.version, named)
 
