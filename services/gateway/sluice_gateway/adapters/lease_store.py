@@ -1,12 +1,14 @@
 """Limits shared through Redis: a hash for each counter, with a field for each life of a gateway process."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from sluice.errors import DependencyUnavailable
+from sluice.redis import REDIS_DOWN
 from sluice_gateway.domain.leases import BUDGETS, RATES, Ask, CounterName, Grant, counter_key, nano_dollars
 from sluice_gateway.domain.ports import Exchange
 
@@ -123,6 +125,7 @@ class RedisLeaseStore:
     """The store for one life of this process."""
 
     def __init__(self, redis: Redis, spending: Spending, life: str, *, grace_s: float, dead_after_s: float) -> None:
+        self._redis = redis
         self._exchange = redis.register_script(_EXCHANGE)
         self._seed = redis.register_script(_SEED)
         self._spending = spending
@@ -141,7 +144,7 @@ class RedisLeaseStore:
         try:
             reply = await self._exchange(keys=keys, args=arguments)
         except (RedisError, OSError) as exc:
-            raise DependencyUnavailable(f"Redis does not answer ({type(exc).__name__}).") from exc
+            raise await self._away(exc) from exc
         if not reply:
             raise DependencyUnavailable("Redis has heard a later question already.")
         run, settling, lives, *numbers = reply
@@ -165,7 +168,14 @@ class RedisLeaseStore:
         try:
             await self._seed(keys=[RUN, *(PREFIX + counter_key(name) for name in names)], args=arguments)
         except (RedisError, OSError) as exc:
-            raise DependencyUnavailable(f"Redis does not answer ({type(exc).__name__}).") from exc
+            raise await self._away(exc) from exc
+
+    async def _away(self, reason: Exception) -> DependencyUnavailable:
+        if isinstance(reason, REDIS_DOWN):
+            # Idle connections are broken as well; kept, each would fail a question when Redis is back.
+            with suppress(*REDIS_DOWN):
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
+        return DependencyUnavailable(f"Redis does not answer ({type(reason).__name__}).")
 
 
 def counters_of(life: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable, Iterable
 from itertools import chain, islice
 
 from sluice.errors import DependencyUnavailable
@@ -15,13 +16,14 @@ _AGAIN_S = 0.5
 
 
 class BudgetReader:
-    """Reads budgets that the store does not have, those first that requests wait for.
+    """Reads budgets that the store does not have, those first that requests wait for, and tells `read_them` when some were read.
 
-    Degraded mode: while the records are away a budget is asked for again and again, and gives nothing.
+    Degraded mode: while the records are away they count as read after a pause, the store gives nothing of them, and they come again.
     """
 
-    def __init__(self, store: LeaseStore) -> None:
+    def __init__(self, store: LeaseStore, read_them: Callable[[Iterable[CounterName]], None]) -> None:
         self._store = store
+        self._read_them = read_them
         self._loop = asyncio.get_running_loop()
         self._urgent: dict[CounterName, None] = {}
         self._queue: dict[CounterName, None] = {}
@@ -71,3 +73,4 @@ class BudgetReader:
                 await asyncio.sleep(_AGAIN_S)
             finally:
                 self._reading.difference_update(names)
+            self._read_them(names)

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from sluice.clock import Clock
@@ -18,15 +19,25 @@ _log = logging.getLogger(__name__)
 _TICK_S = 0.5
 _QUEUE_TICK_S = 0.05
 _ASK_WITHIN_S = 1.0
+_LOOKS = 10
 _QUIET_TICKS = 120
 _MOST_ASKED = 500  # counters in one question, for which the store does nothing else meanwhile
 _MINUTE_S = 60
 
 
+class _Need(NamedTuple):
+    """What a request waits for, and what it is woken by."""
+
+    amount: int
+    turn: asyncio.Future[None]
+
+
 class LeaseKeeper:
     """Asks for what requests wait for as soon as they do, and twice a second tells the store of what lies idle.
 
-    There is one question to the store at a time; what comes in between goes into the next one. `degraded` says that the store did
+    There is one question to the store at a time; what comes in between goes into the next one. Requests for which the store has nothing to
+    say yet, because a budget is being read or the store was started anew, are asked for once more when it has, and not before: after a
+    start of Redis that may be those of ten thousand budgets. `degraded` says that the store did
     not answer the last one: leases then last as long as they last.
     """
 
@@ -38,11 +49,12 @@ class LeaseKeeper:
         self._leases: WeakValueDictionary[CounterName, Lease] = WeakValueDictionary()
         self._active: dict[Lease, int] = {}  # how many ticks ago each was used
         self._needs: dict[Lease, list[int]] = {}
-        self._round: asyncio.Future[None] | None = None
+        self._waiting: dict[Lease, list[_Need]] = {}
+        self._due: dict[Lease, None] = {}  # of those that requests wait for, which are to be asked for now
         self._queued: set[Lease] = set()
         self._eased: set[Lease] = set()
         self._contended: set[Lease] = set()
-        self._reader = BudgetReader(store)
+        self._reader = BudgetReader(store, self._was_read)
         self._untold: dict[Lease, None] = {}  # of which the store is to hear, though nobody waits for them
         self._wake = asyncio.Event()
         self._run = ""
@@ -72,13 +84,18 @@ class LeaseKeeper:
         return found
 
     async def refill(self, wanted: list[tuple[Lease, int]]) -> None:
-        """Wait until the store was asked for these amounts, whatever it says."""
-        for lease, amount in wanted:
-            self._needs.setdefault(lease, []).append(amount)
-        if self._round is None:
-            self._round = self._loop.create_future()
+        """Wait until the store has said what it gives of these amounts, or is away."""
+        needs = [(lease, _Need(amount, self._loop.create_future())) for lease, amount in wanted]
+        for lease, need in needs:
+            self._waiting.setdefault(lease, []).append(need)
+            self._due[lease] = None
         self._wake.set()
-        await asyncio.shield(self._round)
+        try:
+            for _, need in needs:
+                await need.turn
+        finally:
+            for _, need in needs:
+                need.turn.cancel()  # it waits no more, and is not asked for
 
     def watch(self, lease: Lease) -> None:
         """Look after the queue of a lease from now on, until it is empty."""
@@ -130,15 +147,19 @@ class LeaseKeeper:
                 lease.give_up(lease.held)
         untold: dict[Lease, list[int]] = {lease: [] for lease in self._leases.values() if lease.granted != lease.sent}
         if untold:
-            await self._ask(untold)
+            await self._ask(untold, {})
         return not self.degraded
 
     def _pause(self) -> float:
-        return _QUEUE_TICK_S if self._queued and not self.degraded else _TICK_S
+        soon = self._queued or (self.settling and self._waiting)
+        return _QUEUE_TICK_S if soon and not self.degraded else _TICK_S
 
     async def _go_round(self) -> None:
-        needs, waiting = self._needs, self._round
-        self._needs, self._round = {}, None
+        turns = self._whose_turn()
+        needs = {lease: [need.amount for need in waiting] for lease, waiting in turns.items()}
+        for lease, amounts in self._needs.items():
+            needs.setdefault(lease, []).extend(amounts)
+        self._needs = {}
         try:
             now = self._loop.time()
             if not self.degraded:
@@ -150,7 +171,7 @@ class LeaseKeeper:
                 most = max(0, self.part_of(lease) - lease.granted) if lease.contended else len(lease.queue)
                 needs.setdefault(lease, []).extend([1] * min(most, len(lease.queue)))
             for lease in [lease for lease in needs if lease.name in self._reader]:  # it gives nothing before it is read
-                self._reader.read(lease.name, urgent=any(needs.pop(lease)))
+                del needs[lease]
             if needs:  # one call for those that would ask soon as well
                 low = (lease for lease in self._active if lease not in needs and lease.runs_low())
                 needs.update({lease: [0] for lease in islice(low, max(0, _MOST_ASKED - len(needs)))})
@@ -162,10 +183,31 @@ class LeaseKeeper:
                 needs.setdefault(lease, [])
             if self._untold:  # in the next question, since what is needed by then goes before it
                 self._wake.set()
-            await self._ask(needs)
+            await self._ask(needs, turns)
         finally:
-            if waiting is not None and not waiting.done():
-                waiting.set_result(None)
+            _wake(*turns.values())
+
+    def _whose_turn(self) -> dict[Lease, list[_Need]]:
+        due, self._due = self._due, {}
+        turns: dict[Lease, list[_Need]] = {}
+        for lease in due:
+            waiting = [need for need in self._waiting.pop(lease, ()) if not need.turn.done()]
+            if not waiting:
+                continue
+            if lease.name in self._reader:
+                self._reader.read(lease.name, urgent=True)
+            elif lease.sent is None or not self.settling:  # one that settles gives nothing, but has to hear of all
+                turns[lease] = waiting
+                continue
+            self._waiting[lease] = waiting
+        return turns
+
+    def _was_read(self, names: Iterable[CounterName]) -> None:
+        for lease in [self._leases.get(name) for name in names]:
+            if lease is not None and lease in self._waiting:
+                self._due[lease] = None
+        if self._due:
+            self._wake.set()
 
     def _tick(self, needs: dict[Lease, list[int]]) -> None:
         wall = self._clock.now()
@@ -196,18 +238,17 @@ class LeaseKeeper:
             lease.give_up(surplus)
             needs.setdefault(lease, [])
 
-    async def _ask(self, needs: dict[Lease, list[int]]) -> None:
+    async def _ask(self, needs: dict[Lease, list[int]], turns: dict[Lease, list[_Need]]) -> None:
         leases = list(needs)
         for at in range(0, max(1, len(leases)), _MOST_ASKED):
             part = {lease: lease.asking(needs[lease], self._loop.time()) for lease in leases[at : at + _MOST_ASKED]}
-            if not await self._ask_part(part):
+            if not await self._ask_part(part, turns):
                 return
 
-    async def _ask_part(self, asks: dict[Lease, Ask]) -> bool:
+    async def _ask_part(self, asks: dict[Lease, Ask], turns: dict[Lease, list[_Need]]) -> bool:
         told = {lease: ask.mine or 0 for lease, ask in asks.items()}
         try:
-            async with asyncio.timeout(_ASK_WITHIN_S):
-                answer = await self._store.exchange(tuple(asks.values()))
+            answer = await self._answer(tuple(asks.values()))
         except (DependencyUnavailable, TimeoutError) as exc:
             self._lost(exc)
             return False
@@ -217,15 +258,35 @@ class LeaseKeeper:
             (self._contended.add if lease.contended else self._contended.discard)(lease)
             if not grant.seeded and lease.name.kind in BUDGETS:
                 self._reader.read(lease.name, urgent=asks[lease].need > 0)
+            waiting = turns.pop(lease, None)
+            if waiting is not None and (self.settling or not grant.seeded):
+                self._waiting[lease] = waiting + self._waiting.get(lease, [])
+            elif waiting is not None:
+                _wake(waiting)
             if lease.on_release is not None and lease.free > 0:
                 lease.on_release(lease)
         return True
+
+    async def _answer(self, asks: Sequence[Ask]) -> Exchange:
+        # Not by one timer: where thousands of requests are refused at once the loop itself is late, and a timer that is due with the
+        # answer goes before it. Redis would be away then for as long as they come again.
+        asking = self._loop.create_task(self._store.exchange(asks))
+        try:
+            for _look in range(_LOOKS):
+                done, _ = await asyncio.wait((asking,), timeout=_ASK_WITHIN_S / _LOOKS)
+                if done:
+                    return asking.result()
+        finally:
+            asking.cancel()
+        raise TimeoutError
 
     def _lost(self, reason: Exception) -> None:
         self._metrics.lease_rounds.labels("failed").inc()
         if not self.degraded:
             _log.error("limits cannot be shared with other gateways (%s); this one keeps to what it holds", reason)
         self.degraded = True
+        _wake(*self._waiting.values())
+        self._waiting = {}
 
     def _found(self, answer: Exchange) -> None:
         self._metrics.lease_rounds.labels("answered").inc()
@@ -239,6 +300,16 @@ class LeaseKeeper:
                 lease.sent = None
             self._ticked = 0.0
             self._wake.set()
+        if self.settling and not answer.settling:
+            self._due |= dict.fromkeys(self._waiting)
+            self._wake.set()
         self._run, self.lives, self.settling = answer.run, answer.lives, answer.settling
         self.degraded = False
         self._contact_minute = int(self._clock.now() // _MINUTE_S)
+
+
+def _wake(*waiting: Iterable[_Need]) -> None:
+    for needs in waiting:
+        for need in needs:
+            if not need.turn.done():
+                need.turn.set_result(None)

@@ -5,6 +5,7 @@ waits, as a coroutine, while the keeper asks for more.
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Literal, NamedTuple
@@ -233,7 +234,9 @@ class Limiter:
                 raise self._counted(lease, refused(lease, amount, self._clock.now()))
             if keeper.degraded:
                 raise self._away(lease, amount)
-            await keeper.refill(short)
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await keeper.refill(short)
             short = lacking(draws, requests, tokens, money)
             if not short or keeper.degraded:
                 continue

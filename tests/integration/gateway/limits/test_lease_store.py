@@ -9,6 +9,8 @@ from lease_bank import Bank
 from redis.asyncio import Redis
 
 from sluice.errors import DependencyUnavailable
+from sluice.redis import open_redis
+from sluice.settings import PlatformSettings
 from sluice.testing import redis_at
 from sluice.testing.servers import Valkey, valkey_process
 from sluice_gateway.adapters.lease_store import PREFIX, RUN, RedisLeaseStore
@@ -192,6 +194,20 @@ async def test_after_redis_came_back_as_it_was_long_ago_a_budget_has_what_the_re
     found = await granted(stores["new"], ask(BUDGET, None, need=1, least=1, limit=NANO))
     assert (found.amount, found.left) == (1, 3 * NANO // 10 - 1), "0.4 and 0.2 by the records, 0.1 as it is told"
     assert (await granted(stores["idle"], question)).earlier == NANO // 5, "it takes up what it had spent"
+
+
+async def test_no_broken_connection_to_a_redis_that_was_started_anew_is_used() -> None:
+    with valkey_process() as valkey:
+        settings = PlatformSettings(_env_file=None, env="dev", redis_url=valkey.url)
+        async with open_redis(settings, retries=0) as redis:
+            store = opener(redis)("a")
+            await asyncio.gather(*(store.seed([BUDGET]) for _ in range(4)))  # four connections
+            await asyncio.to_thread(valkey.kill)
+            with pytest.raises(DependencyUnavailable):
+                await store.exchange([ask()])
+            await asyncio.to_thread(valkey.start)
+            await asyncio.gather(*(store.seed([BUDGET]) for _ in range(4)))
+            assert (await granted(store, ask(need=1, least=1))).amount == 1
 
 
 async def test_a_redis_that_is_away_is_told_as_such() -> None:
