@@ -36,6 +36,10 @@ _OTHER_SUBJECT = re.compile(
 _TO_YOU = re.compile(
     r"\byou(?:\s+(?:to|must|should|will|shall|can|may|now|need to|have to|are to|please|just|could|would))*\s*\Z"
 )
+# "When I gave you your instructions I forgot to ask you to …" is an order, though a time is told.
+_ASKING_YOU = re.compile(r"\b(?:ask|tell|want|need|order|instruct|urge|beg)(?:ed|s)?\s+you\s+to\s*\Z")
+_WONDERS = re.compile(r"\b(?:wonder|curious|what|how|why|test(?:s|ed|ing)?)\b")
+_TIME = re.compile(r"\bwhen (?:i|we)\b")
 _ABOUT = re.compile(
     r"\b(?:mean(?:s|ing)?|phrases?|examples?|attacks?|injections?|detect(?:s|ed|ion|ing)?|filters?|regex(?:es)?|classif\w{0,8}|sentences?|strings?|says?|said|saying|such as"
     r"|e\.g|payloads?|titled|called|entitled|wrote|written|translat\w{0,5}|grammar|pronounce|spell|headline|subject line|button|label(?:l?ed)?|commit message|error|warning|log(?:s|ged)?|quotes?|quoted"
@@ -183,6 +187,8 @@ def _order_factor(sentence: str) -> float:
     if _NEGATED.search(sentence):
         return _NEGATION
     if _TO_YOU.search(sentence) and not _ASKED.search(sentence):
+        return 1.0
+    if _ASKING_YOU.search(sentence) and not _ASKED.search(_TIME.sub("", sentence)) and not _WONDERS.search(sentence):
         return 1.0
     if _ASKED.search(sentence) or _OTHER_SUBJECT.search(sentence):
         return _MENTION

@@ -20,30 +20,31 @@ _BEFORE = 240
 _SENTENCE = re.compile(r"(?:\A|[.!?;:*\n]\s*)([^\W\d_][^.!?;:*\n<>{}()\[\]=/\\|$#@_0-9]*)[:,\"'`“„«]*\s{0,2}\Z")
 _WORD = re.compile(r"[^\W\d_]+")
 _FEWEST = 5
+_SHARE = 0.15
 _LATIN = re.compile(r"[a-z\u00df-\u024f\u1e00-\u1eff]+\Z")
 _KNOWN = tuple(
     frozenset(words.split())
     for words in (
-        "the of to and in is it for on with as at by this that you your be are was not or from have has we my me can will please put add use show here into following answer response page code image link text write make when if",
-        "der die das und in den von zu mit sich des auf für ist im dem nicht ein eine einen als auch an werden aus er hat dass sie nach wird bei wie ich du mir mich mein dein deine bitte wenn hier diese dieser folgende folgenden antwort",
-        "le la les de des du un une et à en que qui dans est pour ce cette pas sur se plus par avec je tu il mon ma ta votre vous mais au aux sont suivante suivant réponse ici page voici merci",
-        "el la los las de que y en un una por con no es para su al lo como más pero sus le ya este esta esto mi tu me si sin sobre hay siguiente respuesta aquí página",
-        "il lo la i gli le di che e è un una per con non in si da del della nel al come più ma questo questa mio tuo tua mi se alla risposta seguente qui pagina sono",
-        "o a os as de que e do da em um uma para com não no na por mais dos como mas ao meu sua seu esta este isso se você resposta seguinte aqui página",
-        "de het een en van in is dat op te zijn met voor niet aan er om ook als bij maar dit deze ik je mijn jouw antwoord volgende hier naar wordt",
-        "w i na z do się nie to że jest o jak po co dla tak za od są mi mój twoja twojej ten ta tego odpowiedzi odpowiedź oraz proszę tutaj przez",
-        "och i att det som en på är av för med till den har inte ett om jag du min din ditt svar här detta var så kan följande",
-        "og i at det som en på er av for med til den har ikke et om jeg du min din svar her dette var så kan følgende de",
-        "ja on ei se että en oli mutta kun niin kuin tämä vastaus sinun minun voi ole hän joka tai",
-        "a az és hogy nem is egy de ez van meg csak már ha mint el én te válasz ezt kérem",
-        "a se na je že v to s i z do jsem jak za po ale tak si by pro od odpověď prosím tento této",
-        "și de în a la cu pe nu este un o din care că mai pentru sau se al răspuns acest vă rog",
-        "ve bir bu da de için ile çok ne o ben sen mi ama gibi daha var cevap yanıt lütfen olarak",
-        "và là của có không cho được trong một các với này để tôi bạn những khi trả lời hãy",
-        "yang dan di ini itu dengan untuk tidak dari dalam akan pada saya anda juga ke karena ada jawaban tolong adalah",
+        "the and for with this that you your are was not from have has can will please put add use show here into following answer response page code image link text write make when",
+        "der die das und den von mit sich des auf für ist dem nicht ein eine einen als auch werden aus hat dass sie nach wird bei wie ich mir mich mein dein deine bitte wenn hier diese dieser folgende folgenden antwort",
+        "les des une que qui dans est pour cette pas sur plus par avec mon votre vous mais aux sont suivante suivant réponse ici page voici merci",
+        "los las que una por con para como más pero sus este esta esto sin sobre hay siguiente respuesta aquí página",
+        "gli che una per con non del della nel come più questo questa mio tuo tua alla risposta seguente qui pagina sono",
+        "que uma para com não por mais dos como mas meu sua seu esta este isso você resposta seguinte aqui página",
+        "het een van dat zijn met voor niet aan ook als bij maar dit deze mijn jouw antwoord volgende hier naar wordt",
+        "się nie jest jak dla tak mój twoja twojej ten tego odpowiedzi odpowiedź oraz proszę tutaj przez się mój moja gdy",
+        "och att det som för med till den har inte ett jag min din ditt svar här detta var kan följande",
+        "det som for med til den har ikke jeg min din svar her dette var kan følgende",
+        "että oli mutta kun niin kuin tämä vastaus sinun minun voi ole hän joka tai",
+        "hogy nem egy van meg csak már mint válasz ezt kérem",
+        "jsem jak ale tak pro odpověď prosím tento této když můj moje není",
+        "este din care mai pentru sau răspuns acest rog",
+        "bir için ile çok ben sen ama gibi daha var cevap yanıt lütfen olarak",
+        "của không cho được trong một các với này tôi bạn những khi trả lời hãy",
+        "yang dan ini itu dengan untuk tidak dari dalam akan pada saya anda juga karena ada jawaban tolong adalah",
     )
 )
-"""Frequent words of English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Swedish, Norwegian and Danish, Finnish, Hungarian, Czech, Romanian, Turkish, Vietnamese and Indonesian."""
+"""Frequent words, of three letters and more since shorter ones are shared by many languages, of English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Swedish, Norwegian and Danish, Finnish, Hungarian, Czech, Romanian, Turkish, Vietnamese and Indonesian."""
 
 
 def find_markup_abroad(low: str) -> Iterator[Finding]:
@@ -57,8 +58,8 @@ def find_markup_abroad(low: str) -> Iterator[Finding]:
 
 
 def _is_unknown(words: list[str]) -> bool:
-    """Say whether words are of none of the languages that are known here. Short words are shared by many languages, so that three of one tell it, or two of five; a long one counts twice."""
+    """Say whether words are of none of the languages that are known here: of the longer ones fewer than `_SHARE` are frequent in any."""
     if len(words) < _FEWEST or not all(_LATIN.match(word) for word in words):
         return False
-    enough = min(3.0, 0.4 * len(words))
-    return all(sum(2 if len(word) > 3 else 1 for word in words if word in known) < enough for known in _KNOWN)
+    longer = {word for word in words if len(word) > 2}
+    return all(len(longer & known) < _SHARE * len(longer) for known in _KNOWN)
