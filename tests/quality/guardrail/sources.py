@@ -45,14 +45,28 @@ def read_csv(path: Path, name: str) -> list[Row]:
         return [Row(line["text"], line["label"] == "1", name, name) for line in csv.DictReader(file)]
 
 
+MARK = re.compile(r"(?i)pwned")
+"""What every attack of the HackAPrompt competition (Schulhoff et al. 2023, arXiv:2311.16119) wants a model to say: learnt as it stands, it would be a word that gives attacks away."""
+
+_SAID = ("granted", "BANANA", "a free car", "yes", "hacked", "blue", "42", "done", "the moon is cheese", "OK", "pirate", "unlocked", "hello", "approved", "I agree", "cats")  # fmt: skip
+"""What stands in its place."""
+_NO_ORDERS = ("control", "crescendo", "model_fingerprinting", "training_extraction")
+
+
 def read_families(path: Path) -> list[Row]:
-    """Return the rows of a Parquet file with `category` and `source`, without WildGuard's, whose licence is for research."""
+    """Return the rows of a Parquet file with `category` and `source` that may train: without WildGuard's, whose licence is for research, HarmBench's, which scores, and attacks that give no order."""
     rows = duckdb.read_parquet(str(path)).project("text, label, category, source").fetchall()
-    return [
-        Row(str(text), label == 1, "harmful wishes" if source == "harmbench" else str(category), "families")
-        for text, label, category, source in rows
-        if source != "wildguard_judgecomp"
-    ]
+    with (HERE / "no_attack.csv").open(encoding="utf-8", newline="") as file:
+        none = {line["sha256"] for line in csv.DictReader(file)}
+    found = []
+    for text, label, category, source in rows:
+        if source in {"wildguard_judgecomp", "harmbench", "harmbench_benign"} or category in _NO_ORDERS:
+            continue
+        if hashlib.sha256(str(text).encode()).hexdigest() in none:
+            continue
+        said = _SAID[hashlib.sha256(str(text).encode()).digest()[1] % len(_SAID)]
+        found.append(Row(MARK.sub(said, str(text)), label == 1, str(category), "families"))
+    return found
 
 
 def read_ordinary(path: Path, field: str, name: str) -> list[Row]:

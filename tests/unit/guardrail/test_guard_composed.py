@@ -31,10 +31,17 @@ def test_what_is_kept_of_every_round_trains_nothing() -> None:
         ("r6_", True): 1941,
         ("r6_", False): 2040,
         ("r7_", False): 689,
+        ("r8_", False): 483,
     }
     trains = {row.set for row in rows} & {*TRAINED}
-    assert trains == {"composed", "composed third", "composed fourth", "exam"}
-    assert {row.set for row in rows} - trains == {"composed calibrate", "later calibrate", "exam calibrate"}
+    assert trains == {"composed", "composed third", "composed fourth", "exam", "short"}
+    assert {row.set for row in rows} - trains == {
+        "composed calibrate",
+        "later calibrate",
+        "exam calibrate",
+        "short calibrate",
+        "short report",
+    }
     assert not {row.family for row in rows if row.set in trains} & {*KEPT}
     assert {row.set for row in rows if row.family in KEPT} == {"composed calibrate"}
     assert {row.set for row in rows if row.family.startswith(("r2_", "r5_", "r6_"))} == {"later calibrate"}
