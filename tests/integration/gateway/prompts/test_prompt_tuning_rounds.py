@@ -30,7 +30,7 @@ async def test_weights_follow_what_answers_cost_until_one_version_is_left(gatewa
             usage(
                 f"req_{round_}_{name}_{number}",
                 int(name[1:]),
-                at=now + 1,
+                at=now + 30,  # after the split is made, however slow the machine
                 deployment="mock-1",
                 cost_usd=cost * (1 + number % 5),
                 duration_ms=5.0,
@@ -38,7 +38,7 @@ async def test_weights_follow_what_answers_cost_until_one_version_is_left(gatewa
             for name, cost in costs.items()
             for number in range(40)
         ]
-        cached = [usage(f"hit_{round_}", 2, at=now + 1, cost_usd=0.0, duration_ms=1.0)]
+        cached = [usage(f"hit_{round_}", 2, at=now + 30, cost_usd=0.0, duration_ms=1.0)]
         await gateway.deps.usage.insert(UsageRows.of([*rows, *cached]))
 
     await ask(gateway, own, "POST", "", 201, GREET)
