@@ -74,7 +74,8 @@ def test_a_killed_workers_run_goes_on_where_it_was(tmp_path: Path) -> None:
         first.kill()
         before = {item["id"]: item for item in platform.all_items(run)}
         assert 10 <= len(before) < 60
-        assert platform.ask("GET", run).json()["status"] == "running"
+        # `queued` once its lease is over, which a slow machine may see.
+        assert platform.ask("GET", run).json()["status"] in ("running", "queued")
         platform.worker()
         ended = platform.ended(run)
         assert (ended["status"], ended["counts"]["passed"], ended["counts"]["pending"]) == ("completed", 60, 0)
