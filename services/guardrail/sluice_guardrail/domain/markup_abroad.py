@@ -32,7 +32,7 @@ _KNOWN = tuple(
         "gli che una per con non del della nel come più questo questa mio tuo tua alla risposta seguente qui pagina sono",
         "que uma para com não por mais dos como mas meu sua seu esta este isso você resposta seguinte aqui página",
         "het een van dat zijn met voor niet aan ook als bij maar dit deze mijn jouw antwoord volgende hier naar wordt",
-        "się nie jest jak dla tak mój twoja twojej ten tego odpowiedzi odpowiedź oraz proszę tutaj przez się mój moja gdy",
+        "się nie jest jak dla tak mój twoja twojej ten tego odpowiedzi odpowiedź oraz proszę tutaj przez moja gdy",
         "och att det som för med till den har inte ett jag min din ditt svar här detta var kan följande",
         "det som for med til den har ikke jeg min din svar her dette var kan følgende",
         "että oli mutta kun niin kuin tämä vastaus sinun minun voi ole hän joka tai",

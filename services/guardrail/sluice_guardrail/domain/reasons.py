@@ -53,7 +53,7 @@ _SECRETS: Mapping[str, str] = {
     "private_key": "begins as a private key does",
     "url_password": "the password in a URL",
 }
-_A_SECRET = "the form of a credential that a provider gives out"  # noqa: S105
+_A_SECRET = "the form of a credential that a provider gives out"  # noqa: S105 - a sentence for people, no secret
 _OF_KIND: Mapping[str, Mapping[str, str]] = {
     "pii": _PERSONAL,
     "injection": {
