@@ -17,6 +17,7 @@ from sluice_cli.commands import (
     data,
     embeddings,
     engines,
+    guard,
     ingest,
     jobs,
     kept,
@@ -63,7 +64,7 @@ _GROUPS: tuple[tuple[str, typer.Typer], ...] = (
     *(("prompts", prompts.app), ("transcripts", transcripts.app)),
     *(("responses", kept.responses), ("conversations", kept.conversations)),
     *(("memories", memories.app), ("cache", cache.app)),
-    ("reviews", reviews.app),
+    *(("reviews", reviews.app), ("guard", guard.app)),
     *(("eval", jobs.eval_app), ("finetune", jobs.finetune_app), ("router", router.app)),
     *(("plan", plan.app), ("simulate", autoscaling.app)),
 )
@@ -89,12 +90,12 @@ app = _application()
 
 
 def run() -> None:
-    """Run the command; what cannot be done ends in one sentence and status 1, a wrong setting in status 2."""
+    """Run the command; what cannot be done ends in one sentence and status 1 (2 where 1 is an answer), a wrong setting in status 2."""
     try:
         app()
     except CommandFailed as exc:
         print(exc, file=sys.stderr)
-        sys.exit(1)
+        sys.exit(exc.exit_status)
     except BrokenPipeError:
         # Who reads has ended (`sluice usage | head`); what is left is dropped without a word.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

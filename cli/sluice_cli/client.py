@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ class Gateway:
     url: str
     api_key: str
     admin_key: str
+    hint: str = "Is the platform up? Try `sluice status`."
 
     @classmethod
     def from_settings(cls, settings: CliSettings) -> "Gateway":
@@ -35,6 +36,14 @@ class Gateway:
             api_key=settings.api_key.get_secret_value() or stored.get(API_KEY, ""),
             admin_key=settings.admin_key.get_secret_value() or stored.get("SLUICE_ADMIN_KEY", ""),
         )
+
+    @classmethod
+    def of_service(cls, service: str, url: str = "") -> "Gateway":
+        """Return another service to talk to in the gateway's way: the one at `url`, else that of the platform of this machine."""
+        settings = CliSettings()
+        place = (url or layout_of(settings).url(service)).rstrip("/")
+        hint = f"Is the {service} service up? Try `sluice status`, or name another place with --url."
+        return replace(cls.from_settings(settings), url=place, hint=hint)
 
     def user(self, method: str, path: str, **options: Any) -> Any:
         """Call with the API key and return the parsed answer."""
@@ -85,10 +94,8 @@ class Gateway:
             answer = httpx.request(
                 method, self.url + path, headers=headers, verify=_trust(), **{"timeout": _TIMEOUT_S, **options}
             )
-        except httpx.HTTPError as exc:
-            raise CommandFailed(
-                f"{self.url} cannot be reached ({type(exc).__name__}). Is the platform up? Try `sluice status`."
-            ) from exc
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise CommandFailed(f"{self.url} cannot be reached ({type(exc).__name__}). {self.hint}") from exc
         _check(answer)
         if answer.content and "json" in answer.headers.get("content-type", ""):
             return answer.json()

@@ -1,6 +1,5 @@
 """`sluice embeddings`: the embedding models, and how far a change from one to another is."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -8,8 +7,6 @@ import typer
 
 from sluice_cli.client import Gateway
 from sluice_cli.output import say, show_json, show_table
-from sluice_cli.platform.place import layout_of
-from sluice_cli.settings import CliSettings
 
 _COLUMNS = ("model", "numbers", "status", "since", "documents")
 
@@ -19,9 +16,7 @@ def embeddings(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Show the embedding models, whose vectors answer searches, and how far a change to another model is."""
-    settings = CliSettings()
-    place = replace(Gateway.from_settings(settings), url=(url or layout_of(settings).url("retrieval")).rstrip("/"))
-    found = place.admin("GET", "/v1/embedding_models")
+    found = Gateway.of_service("retrieval", url).admin("GET", "/v1/embedding_models")
     if as_json:
         show_json(found)
         return

@@ -1,7 +1,6 @@
 """`sluice engines` and `sluice adapters`: what the inference service of one host runs."""
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +10,6 @@ from sluice_cli.client import Gateway, path_of
 from sluice_cli.moments import shown
 from sluice_cli.output import say, show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
-from sluice_cli.platform.place import layout_of
-from sluice_cli.settings import CliSettings
 
 engines_app = typer.Typer(help="The engines of a host: state, load, start, stop, logs.", no_args_is_help=True)
 adapters_app = typer.Typer(help="LoRA adapters of a host's engines.", no_args_is_help=True)
@@ -39,8 +36,7 @@ _ADAPTERS = ("adapter", "model", "engines", "loaded", "last used", "path")
 
 
 def _service(url: str) -> Gateway:
-    settings = CliSettings()
-    return replace(Gateway.from_settings(settings), url=(url or layout_of(settings).url("inference")).rstrip("/"))
+    return Gateway.of_service("inference", url)
 
 
 @engines_app.command("list")

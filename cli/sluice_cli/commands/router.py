@@ -1,7 +1,6 @@
 """`sluice router`: what is in force, how it came to that, and the classifiers that routes' rules ask."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -12,7 +11,6 @@ import typer
 from sluice_cli.client import Gateway, every, path_of
 from sluice_cli.output import say, show_json, show_table
 from sluice_cli.platform.errors import CommandFailed
-from sluice_cli.platform.place import layout_of
 from sluice_cli.settings import CliSettings
 
 app = typer.Typer(help="The router: what is in force, its history, its classifiers.", no_args_is_help=True)
@@ -156,8 +154,7 @@ def rollback(
 
 
 def _router(url: str) -> Gateway:
-    settings = CliSettings()
-    return replace(Gateway.from_settings(settings), url=(url or layout_of(settings).url("router")).rstrip("/"))
+    return Gateway.of_service("router", url)
 
 
 def _version(one: dict[str, Any]) -> tuple[object, ...]:

@@ -4,6 +4,14 @@
 class CommandFailed(Exception):
     """The command cannot go on; the text says what to do."""
 
+    exit_status = 1
+
+
+class NoVerdict(CommandFailed):
+    """A command whose status 1 is an answer came to none."""
+
+    exit_status = 2
+
 
 class Refused(CommandFailed):
     """The platform refused a request; `said` is its own sentence, `status` that of HTTP."""
