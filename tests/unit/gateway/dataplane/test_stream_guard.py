@@ -100,6 +100,16 @@ def test_every_way_of_cutting_shows_the_same(words: list[str], cuts: list[int], 
         assert shown == text.replace(SECRET, "[PIN]")
 
 
+def test_what_stands_in_place_of_the_rest_begins_a_paragraph_where_words_went_out() -> None:
+    begun = "hello the a " * 20
+    late, _ = asyncio.run(_shown(list(begun + BANNED), finish_with_last=False))
+    said, between, refusal = late.rpartition("\n\n")
+    assert (between, refusal) == ("\n\n", "No.")
+    assert said
+    assert begun.startswith(said)
+    assert asyncio.run(_shown(list(BANNED), finish_with_last=False)) == ("No.", True)
+
+
 async def _given(*deltas: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the deltas that a guarded stream lets pass of these."""
     guard = StreamGuard(_Words(), cast("RequestContext", None), window=60, holdback=24)

@@ -62,6 +62,7 @@ class StreamGuard:
         self._calls: dict[Place, dict[str, Any]] = {}
         self._passed: set[int] = set()
         self._notices: set[int] = set()
+        self._spoken: set[int] = set()  # choices of which some words went out
         self._due: dict[Place, int] = {}
         self._before: dict[Place, str] = {}  # the end of what went out, after the last thing that was found in it
         self._told: dict[
@@ -281,11 +282,16 @@ class StreamGuard:
 
     def _text(self, place: Place, text: str) -> dict[str, Any]:
         index, field, _ = place
+        if text and field in ("content", "text"):
+            self._spoken.add(index)
         if field == "text":
             return self._chunk({"index": index, "text": text, "logprobs": None, "finish_reason": None})
         return self._chunk({"index": index, "delta": {field: text}, "logprobs": None, "finish_reason": None})
 
     def _stop(self, place: Place, text: str) -> dict[str, Any]:
+        """Return the last chunk of a choice: what stands in place of the rest begins a paragraph of its own where words went out before."""
+        if text and place[0] in self._spoken:
+            text = "\n\n" + text
         end: dict[str, Any] = {"index": place[0], "logprobs": None, "finish_reason": "content_filter"}
         if place[1] == "text":
             return self._chunk({**end, "text": text})
