@@ -20,6 +20,7 @@ from sluice_gateway.usage.journal import Journal
 _log = logging.getLogger(__name__)
 _LOOK_S = 0.5
 _AWAY_S = 2.0
+_AT_ONCE = 500  # budgets that are read by one question
 
 _REPLACE = """
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':0') end
@@ -124,11 +125,13 @@ class Clearing:
         return bool(groups)
 
     async def _replace_budgets(self, life: str) -> None:
-        for key in await self._counters(life):
-            name = counter_of(key.removeprefix(PREFIX))
-            if name.kind in BUDGETS:
-                dollars = (await self._spending.spent([name], life)).get(name, {}).get(life, 0.0)
-                await self._replace(keys=[key], args=[life, nano_dollars(dollars)])
+        named = {key: counter_of(key.removeprefix(PREFIX)) for key in await self._counters(life)}
+        budgets = [(key, name) for key, name in named.items() if name.kind in BUDGETS]
+        for start in range(0, len(budgets), _AT_ONCE):
+            some = budgets[start : start + _AT_ONCE]
+            spent = await self._spending.spent([name for _, name in some], life)
+            for key, name in some:
+                await self._replace(keys=[key], args=[life, nano_dollars(spent.get(name, {}).get(life, 0.0))])
         await self._redis.delete(counters_of(life))
         _log.info("budgets have what the run %s spent, not what it held", life)
 
