@@ -74,7 +74,7 @@ def main() -> None:
                 [conversation(cut(text, count, rng), rng) for text in attacks],
                 policies,
             )
-    ordinary = _kept(read_ordinary(options.routing, "prompt", "routing"), rng) + _kept(
+    ordinary = kept(read_ordinary(options.routing, "prompt", "routing"), rng) + kept(
         read_ordinary(options.intents, "text", "clinc"), rng
     )
     harmless = [row.text for row in unseen if not row.attack and row.set != "own dev"]
@@ -87,7 +87,7 @@ def main() -> None:
         report(f"clean conversations: {name}", made, policies)
 
 
-def _kept(rows: Sequence[Row], rng: random.Random) -> list[str]:
+def kept(rows: Sequence[Row], rng: random.Random) -> list[str]:
     report = [row.text for row in rows if row.set.endswith("report")]
     return rng.sample(report, 1500)
 

@@ -16,7 +16,7 @@ from sluice.contracts.guard import (
 )
 from sluice.marking import marked
 from sluice_guardrail.domain.causes import with_confidence
-from sluice_guardrail.domain.conversation import find_over_turns
+from sluice_guardrail.domain.conversation import Together, find_over_turns, read_together
 from sluice_guardrail.domain.detectors import DETECTORS, Checkpoint, PiiKind, find_personal_data
 from sluice_guardrail.domain.errors import AmbiguousText
 from sluice_guardrail.domain.findings import Finding, merge_overlaps
@@ -34,7 +34,6 @@ from sluice_guardrail.domain.policy import (
     DEFINITION_ROLE,
     FOREIGN_ROLES,
     TOOL_ROLES,
-    VARIABLE_ROLE,
     FilterRules,
     InjectionAction,
     InjectionRules,
@@ -142,44 +141,46 @@ def _looked_at(
 def _read_together(
     pieces: list[Piece], policy: Policy, heads: Heads | None, tools: Tools, *, turns: bool
 ) -> list[Piece]:
-    """Return the pieces with what the last turns of the user say together, and the values of a prompt's variables, unless one is blocked already."""
-    rules = policy.input.injection
-    others = (*rules.trusted_roles, *FOREIGN_ROLES, DEFINITION_ROLE, VARIABLE_ROLE)
-    said = [at for at, piece in enumerate(pieces) if turns and piece.segment.role not in others]
-    values = [at for at, piece in enumerate(pieces) if piece.segment.role == VARIABLE_ROLE]
-    # An attacker may fill in any values of a message, first or last: all are read. A persona or a rule among them gives
-    # orders of its own, so that they must look more like an attack than turns.
-    of_values = policy.rules_for(VARIABLE_ROLE).injection
-    surer = of_values.model_copy(update={"threshold": rules.threshold + (1 - rules.threshold) / 3})
-    for group, how in ((said[-rules.turns :], rules), (values, surer)):
-        if len(group) > 1 and rules.turns > 1 and how.action != "allow" and not any(one.blocked for one in pieces):
-            pieces = _over_borders(pieces, group, how, policy, heads, tools)
+    """Return the pieces with what several of them say together, unless one is blocked already."""
+    for group in read_together([piece.segment for piece in pieces], policy, turns=turns):
+        if any(piece.blocked for piece in pieces):
+            break
+        pieces = _over_borders(pieces, group, policy, heads, tools)
     return pieces
 
 
 def _over_borders(
     pieces: list[Piece],
-    group: Sequence[int],
-    rules: InjectionRules,
+    group: Together,
     policy: Policy,
     heads: Heads | None,
     tools: Tools,
 ) -> list[Piece]:
-    folded = [fold(pieces[at].segment.text) for at in group]
-    decided: dict[int, list[Decided]] = {at: [] for at in group}
+    texts, rules = group.texts, group.rules
+    folded = [fold(pieces[at].segment.text if group.border is None else _rest(pieces[at])) for at in texts]
+    decided: dict[int, list[Decided]] = {at: [] for at in texts}
 
     def find() -> list[Decided]:
         head = heads.prompts if heads is not None and rules.classifier else None
-        for part, finding in find_over_turns([one.text for one in folded], rules.threshold, head):
-            decided[group[part]].append(Decided(finding, "prompt_injection", _taken(rules.action_for(finding.score))))
+        read = [one.text for one in folded]
+        for part, finding in find_over_turns(read, rules.threshold, head, surer=group.surer, border=group.border):
+            decided[texts[part]].append(Decided(finding, "prompt_injection", _taken(rules.action_for(finding.score))))
         return []
 
-    decided[group[-1]] += _turn("prompt_injection", rules.on_error, tools, find)
-    read = list(pieces)
-    for at, text in zip(group, folded, strict=True):
+    decided[texts[-1]] += _turn("prompt_injection", rules.on_error, tools, find)
+    changed = list(pieces)
+    for at, text in zip(texts, folded, strict=True):
         found = _finish(pieces[at].segment, text, decided[at], Scan([], {}, []), observe=policy.mode == "observe")
-        read[at] = replace(pieces[at], decided=(*pieces[at].decided, *found.decided))
-    return read
+        changed[at] = replace(pieces[at], decided=(*pieces[at].decided, *found.decided))
+    return changed
+
+
+def _rest(piece: Piece) -> str:
+    """Return a text with blanks where an attack was found in it: what is cut out, or told of, already makes no other one."""
+    text = piece.segment.text
+    for span in (item.finding for item in piece.decided if item.code == "prompt_injection"):
+        text = text[: span.start] + " " * (span.end - span.start) + text[span.end :]
+    return text
 
 
 def _input_verdict(

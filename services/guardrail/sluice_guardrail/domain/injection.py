@@ -84,10 +84,11 @@ _WORTH_NAMING = 0.3
 
 @dataclass(frozen=True, slots=True)
 class InjectionResult:
-    """How likely the text is an injection (0 to 1), and the spans that say so, each with its own weight."""
+    """How likely the text is an injection (0 to 1), and the spans that say so, each with its own weight; `by_phrases` is what phrases alone come to."""
 
     score: float
     findings: tuple[Finding, ...]
+    by_phrases: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,8 @@ def score_injection(
     doubt = 1.0
     for weight in strongest.values():
         doubt *= 1.0 - weight
-    return InjectionResult(round(max(1.0 - doubt, learned), 4), tuple(found))
+    by_phrases = round(1.0 - doubt, 4)
+    return InjectionResult(max(by_phrases, round(learned, 4)), tuple(found), by_phrases)
 
 
 def _learned(head: Cascade, text: str, plain: str) -> Iterator[Finding]:
