@@ -2,7 +2,7 @@
 
 Some kinds and whole rounds train nothing, of the fourth and the seventh round one text in five (by hash), and of the eighth two: their harmless texts set the working points, their attacks show what is found of techniques that no head saw.
 Rounds: the first; the second (`r2_…`: plain voices, many languages), the third (`r3_…`: every technique in many voices, with harmless counterparts), the fourth (`r4_…`: attackers' words in ordinary
-requests, and attacks without them), the fifth (`r5_…`: more of these, and pairs of an attack and a harmless text in nearly the same words), the sixth (`r6_…`: harmless prompts full of orders, second tasks, dressed-up wishes, longer pairs), the seventh (`r7_…`: exam questions) and the eighth (`r8_…`: short turns of three to six words, of which one in five sets the point and one is reported). The second, the fifth and the sixth train nothing: with either of the first two less was found of what other people wrote, and so with the fifth and the sixth together.
+requests, and attacks without them), the fifth (`r5_…`: more of these, and pairs of an attack and a harmless text in nearly the same words), the sixth (`r6_…`: harmless prompts full of orders, second tasks, dressed-up wishes, longer pairs), the seventh (`r7_…`: exam questions) and the eighth (`r8_…`: short turns of three to six words, and plain questions about passwords, secrets and words, of which one in five sets the point and one is reported). The second, the fifth and the sixth train nothing: with either of the first two less was found of what other people wrote, and so with the fifth and the sixth together.
 """
 
 import json

