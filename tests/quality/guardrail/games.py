@@ -41,8 +41,8 @@ _DRAWN = 9  # HackAPrompt's levels from here on are made of backslashes and emoj
 def games(data: Path) -> list[Row]:
     """Return the attacks, each kind of beginning once."""
     found = [
-        *_firsts("Gandalf", (text for _, text in _numbered(data, "gandalf", GANDALF_TRAIN))),
-        *_firsts("Mosscap", (text for _, text in _numbered(data, "mosscap", None) if _AIM.search(text))),
+        *_firsts("Gandalf", _numbered(data, "gandalf", GANDALF_TRAIN)),
+        *_firsts("Mosscap", (text for text in _numbered(data, "mosscap") if _AIM.search(text))),
         *_firsts("Gandalf, texts to sum up", _summed_up(data)),
         *_firsts("SaTML 2024", (text for text in _secrets(data) if _AIM.search(text))),
         *_firsts("HackAPrompt", (text for text in _competition(data) if _AIM.search(text))),
@@ -60,14 +60,13 @@ def _firsts(name: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield name, text
 
 
-def _numbered(data: Path, name: str, most: int | None) -> Iterator[tuple[int, str]]:
-    """Yield number and text of a copy that was written in the order of its set."""
+def _numbered(data: Path, name: str, most: int | None = None) -> Iterator[str]:
+    """Yield the texts of a copy whose rows are numbered in the order of its set, the first so many of them."""
     path = folder_of(data, PARAPET) / f"schema/eval/opensource_{name}_attacks.yaml"
     rows = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     for row in rows:
-        number = int(row["id"].rpartition("-")[2])
-        if most is None or number < most:
-            yield number, str(row["content"])
+        if most is None or int(row["id"].rpartition("-")[2]) < most:
+            yield str(row["content"])
 
 
 def _summed_up(data: Path) -> list[str]:
