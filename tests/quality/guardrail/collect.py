@@ -2,7 +2,7 @@
 
     python -m tests.quality.guardrail.collect FOLDER [--prompts FOLDER] [--torch PYTHON] [--host URL]
 
-With `--prompts` and `--torch`, as `make guard-weights` calls it, it looks first whether what training needs besides is there. Packages come from the package index by uv, each at a fixed version, repositories of `others.py`, `fresh.py` and `games.py` from GitHub by git, each at a fixed commit. Licences: the model card beside the weights. Nothing of it becomes part of this repository.
+With `--prompts` and `--torch`, as `make guard-weights` calls it, it looks first whether what training needs besides is there. Packages come from the package index by uv, each at a fixed version, repositories of `others.py`, `fresh.py`, `games.py` and `harmless.py` from GitHub by git, each at a fixed commit. Licences: the model card beside the weights. Nothing of it becomes part of this repository.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.quality.guardrail.fresh import COMMITS as FRESH
 from tests.quality.guardrail.games import COMMITS as GAMES
+from tests.quality.guardrail.harmless import COMMITS as HARMLESS
 from tests.quality.guardrail.others import COMMITS, folder_of
 from tests.quality.guardrail.written import PACKAGES as WRITTEN
 
@@ -101,7 +102,7 @@ def main() -> None:
     for name, version in PACKAGES.items():
         bring_package(name, version, options.folder)
     bring_files(options.folder)
-    for name, commit in (COMMITS | FRESH | GAMES).items():
+    for name, commit in (COMMITS | FRESH | GAMES | HARMLESS).items():
         bring_repository(name, commit, options.folder, options.host)
 
 

@@ -8,11 +8,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import yaml
 from tests.quality.guardrail.others import folder_of
-from tests.quality.guardrail.sources import without_mark
+from tests.quality.guardrail.sources import json_lines, without_mark
 from tests.quality.guardrail.training import Row
 
 COMMITS = {
@@ -71,16 +70,16 @@ def _numbered(data: Path, name: str, most: int | None = None) -> Iterator[str]:
 
 def _summed_up(data: Path) -> list[str]:
     """Return the train split of what players gave Gandalf to sum up: the copy has test (13 rows) before it and validation (13) behind it."""
-    rows = _lines(folder_of(data, VANGUARD) / "data/raw/attack.jsonl")
+    rows = json_lines(folder_of(data, VANGUARD) / "data/raw/attack.jsonl")
     return [str(row["prompt"]) for row in rows if row["source"] == "Lakera/gandalf_summarization"][13:-13]
 
 
 def _secrets(data: Path) -> Iterator[str]:
     """Yield first turns of the attacks in the competition of SaTML 2024: what that copy has for texts that go for a secret, without its other sources."""
     folder = folder_of(data, VANGUARD) / "data"
-    others = _lines(folder / "raw/attack.jsonl") + _lines(folder / "raw/exfil_curated.jsonl")
+    others = json_lines(folder / "raw/attack.jsonl") + json_lines(folder / "raw/exfil_curated.jsonl")
     known = {" ".join(str(row["prompt"]).lower().split()) for row in others}
-    for row in _lines(folder / "sft/train_v5.jsonl"):
+    for row in json_lines(folder / "sft/train_v5.jsonl"):
         _, asked, answered = (one["content"] for one in row["messages"])
         if answered == "EXFILTRATION" and " ".join(asked.lower().split()) not in known:
             yield asked
@@ -91,7 +90,3 @@ def _competition(data: Path) -> Iterator[str]:
     for row in json.loads(path.read_text(encoding="utf-8")):
         if row["level"] < _DRAWN and len(row["user_input"]) >= _SHORTEST:
             yield without_mark(row["user_input"])
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]

@@ -16,6 +16,7 @@ from tests.quality.guardrail.generate.scenes import scenes
 from tests.quality.guardrail.generate.techniques import same_frames, techniques
 from tests.quality.guardrail.generate.tongues import tongues
 from tests.quality.guardrail.hard_benign import hard_benign
+from tests.quality.guardrail.harmless import harmless
 from tests.quality.guardrail.machine import SIZES, files, pieces, sentences
 from tests.quality.guardrail.others import scored, share_of, sums, trained
 from tests.quality.guardrail.sources import (
@@ -46,6 +47,7 @@ TRAINED = (
     "s-labs",
     "families",
     "games",
+    "harmless",
     "made",
     "own dev",
     "gsm8k train",
@@ -67,6 +69,7 @@ RATES = {
     "short calibrate": 0.10,
     "s-labs validation": 0.01,
     "sentences calibrate": 0.015,
+    "harmless calibrate": 0.005,
 } | {f"machine calibrate {size}": 0.007 for size in SIZES}
 """Shares of benign texts that may lie above the working point, for each kind that sets it beside what people wrote."""
 
@@ -101,7 +104,7 @@ def gather(options: argparse.Namespace) -> list[Row]:
     written += read_columns(seed / "yanismiraoui/prompt_injections.csv", "prompt_injections", "own-source")
     written += read_pyrit(data / "pyrit/pyrit/datasets/jailbreak/templates") + read_written(data)
     rows = read_csv(seed / "s-labs/train.csv", "s-labs") + written + trained(data) + composed()
-    rows += read_families(seed / "neuralchemy/core-train.parquet") + games(data)
+    rows += read_families(seed / "neuralchemy/core-train.parquet") + games(data) + harmless(data)
     wild = [row for row in known if row.set == "in the wild"]
     free = without_known(rows, [*reported, *wild, *scored(data), *fresh(data), *words(data)])
     print(

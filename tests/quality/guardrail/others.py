@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import duckdb
+from tests.quality.guardrail.sources import json_lines
 from tests.quality.guardrail.training import Row
 
 LEARNT = {
@@ -43,8 +44,10 @@ SCORED = {
 
 COMMITS = LEARNT | SCORED
 
+csv.field_size_limit(sys.maxsize)  # prompts in these collections are long
+
 DEEPSET = "data/raw/{}-00000-of-00001-{}.parquet"
-_ROLE_IS_ATTACK = re.compile(
+ROLE_IS_ATTACK = re.compile(
     r"(?i)do anything now|\bDAN\b|jailbr|uncensored|unfiltered|no (?:ethic|moral|restrict|limit|filter|rules)|never refus|without (?:any )?(?:restrict|limit|censor|filter)|illegal|immoral|"
     r"ignore (?:all|any|your|the|every|previous)|content polic|openai polic|guidelines|nsfw|erotic|sexual"
 )
@@ -73,7 +76,7 @@ def trained(data: Path) -> list[Row]:
 def sums(data: Path) -> list[str]:
     """Return the questions of GSM8K's train split: ordinary requests."""
     path = folder_of(data, "openai/grade-school-math") / "grade_school_math/data/train.jsonl"
-    return [str(one["question"]) for one in _lines(path)]
+    return [str(one["question"]) for one in json_lines(path)]
 
 
 def scored(data: Path) -> list[Row]:
@@ -104,7 +107,7 @@ def scored(data: Path) -> list[Row]:
         for one in found
     ]
     for kind in ("hijacking", "extraction"):
-        lines = _lines(
+        lines = json_lines(
             folder_of(data, "HumanCompatibleAI/tensor-trust-data")
             / f"benchmarks/{kind}-robustness/v1/{kind}_robustness_dataset.jsonl"
         )
@@ -128,7 +131,8 @@ def _gateways(data: Path) -> Iterator[Row]:
     folder = folder_of(data, "johncarmack1984/promptward") / "evals/datasets"
     for file, attack in (("injection", True), ("benign", False)):
         yield from (
-            Row(str(one["text"]), attack, str(one["bucket"]), "promptward") for one in _lines(folder / f"{file}.jsonl")
+            Row(str(one["text"]), attack, str(one["bucket"]), "promptward")
+            for one in json_lines(folder / f"{file}.jsonl")
         )
 
 
@@ -138,13 +142,13 @@ def _attacks(data: Path) -> Iterator[tuple[str, str]]:
         "Ridwannurudeen/warden",
         {"ROLE_OVERRIDE", "PROMPT_INJECTION", "SECRET_EXFIL", "TOOL_HIJACK", "ENCODING_TRICK"},
     )
-    found = _lines(folder_of(data, name) / "corpus/attacks.jsonl")
+    found = json_lines(folder_of(data, name) / "corpus/attacks.jsonl")
     yield from ((name, str(one["payload"])) for one in found if one["category"] in wanted)
     for name, path in (
         ("A73r0id/promptwall", "data/attacks.jsonl"),
         ("mwill20/ai-guardrails", "datasets/TrustAIRLab_jailbreak.jsonl"),
     ):
-        yield from ((name, str(one["prompt"])) for one in _lines(folder_of(data, name) / path))
+        yield from ((name, str(one["prompt"])) for one in json_lines(folder_of(data, name) / path))
     name = "Giskard-AI/prompt-injections"
     with (folder_of(data, name) / "prompt_injections.csv").open(encoding="utf-8", newline="") as file:
         yield from ((name, line["prompt"]) for line in csv.DictReader(file))
@@ -157,13 +161,13 @@ def _harmless(data: Path) -> Iterator[tuple[str, str]]:
         ("Ridwannurudeen/warden", "corpus/benign.jsonl", "payload"),
         ("yizhongw/self-instruct", "data/seed_tasks.jsonl", "instruction"),
     ):
-        yield from ((name, str(one[field])) for one in _lines(folder_of(data, name) / path))
+        yield from ((name, str(one[field])) for one in json_lines(folder_of(data, name) / path))
     name = "mwill20/ai-guardrails"
     roles = (
         str(one["prompt"])
-        for one in _lines(folder_of(data, name) / "datasets/TrustAIRLab_regular_2023_12_25_CLEANED.jsonl")
+        for one in json_lines(folder_of(data, name) / "datasets/TrustAIRLab_regular_2023_12_25_CLEANED.jsonl")
     )
-    yield from ((name, text) for text in roles if not _ROLE_IS_ATTACK.search(text))
+    yield from ((name, text) for text in roles if not ROLE_IS_ATTACK.search(text))
     yield from _edge_cases(data, 0)
     name = "07/awesome-chatgpt-prompts"
     with (folder_of(data, name) / "prompts.csv").open(encoding="utf-8", newline="") as file:
@@ -176,7 +180,7 @@ def _harmless(data: Path) -> Iterator[tuple[str, str]]:
 
 def _edge_cases(data: Path, label: int) -> Iterator[tuple[str, str]]:
     name = "marklkelly/fastly-injection-detector"
-    found = _lines(folder_of(data, name) / "ml/data/manual/edge_case_corpus_v1.jsonl")
+    found = json_lines(folder_of(data, name) / "ml/data/manual/edge_case_corpus_v1.jsonl")
     yield from ((name, str(one["text"])) for one in found if one["label"] == label)
 
 
@@ -195,8 +199,3 @@ def _deepset(data: Path, split: str, name: str) -> list[tuple[str, bool]]:
 
 def _once(rows: Iterable[Row]) -> list[Row]:
     return list({(row.text.strip(), row.set, row.attack): row for row in rows if row.text.strip()}.values())
-
-
-def _lines(path: Path) -> list[dict[str, object]]:
-    csv.field_size_limit(sys.maxsize)
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]

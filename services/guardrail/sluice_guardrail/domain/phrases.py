@@ -78,6 +78,9 @@ _ORDERS = (
     r"(?:instructions?|directions|directives?|guidelines?|prompts?|programming|safety (?:measures|policies|filters?|rules|guidelines)"
     r"|safeguards?|guardrails?)"
 )
+_BEFORE = r"(?:above|before|prior|previously)"
+_NO_MORE = r"\b(?=\W{0,4}(?:$|(?:and|then|now|this|that|these|those|it|here|me|instead)\b)|\s{0,2}[^\w\s])"
+"""Where an order ends, or names what it stands in: "all e-mails before March" names something else."""
 _OWN = r"(?:your|ur|the assistant's|the model's|the ai's)"
 _SECRET_PROMPT = (
     r"(?:system|initial|hidden|secret|original|internal|developer|base|underlying|confidential|pre-?set|starting|core|full|entire)"
@@ -155,8 +158,9 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "forget_everything",
         _DROP_NEEDLES,
-        rf"\b{_DROP}{_S}(?:about{_S})?(?:everything|anything|all|what(?:ever)?|whatever)(?:{_S}{_W}{{0,2}}?|{_S})"
-        r"(?:above|before|prior|previously|you(?:'ve| have| were| had)? (?:been |were )?(?:told|instructed|taught|learned|know|given))\b",
+        rf"\b{_DROP}{_S}(?:about{_S})?(?:everything|anything|all|what(?:ever)?)"
+        rf"(?:{_S}{_BEFORE}\b(?!\W{{1,3}}\d)|{_S}(?:{_W}){{1,2}}?{_BEFORE}(?:{_S}to)?{_NO_MORE}"
+        rf"|(?:{_S}{_W}{{0,2}}?|{_S})you(?:'ve| have| were| had)? (?:been |were )?(?:told|instructed|taught|learned|know|given)\b)",
         0.85,
     ),
     _rule(
@@ -181,7 +185,7 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "reveal_prompt",
         _PROMPT_NEEDLES,
-        rf"\b(?:instructions?|rules|prompts?|directives?|guidelines?){_S}(?:that{_S})?(?:you(?: were|'ve been| have been|'re| are)|your \w{{2,12}} (?:gave|give)s? you)"
+        rf"\b(?:instructions?|rules|prompts?|directives?|guidelines?)[ ,]{{1,3}}(?:that{_S})?(?:you(?: were|'ve been| have been|'re| are)|your \w{{2,12}} (?:gave|give)s? you)"
         rf"{_S}(?:{_W}){{0,2}}?(?:given|told|under|following|initiali[sz]ed|configured|set up)\b",
         0.75,
         ordered=False,
