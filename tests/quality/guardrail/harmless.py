@@ -77,7 +77,7 @@ def _customers(data: Path) -> Iterator[str]:
 
 def _roles(data: Path) -> Iterator[str]:
     """Yield the harmless rows of both train splits but those in one of the test splits; its jailbreaks are TrustAIRLab's, which are reported."""
-    splits = {}
+    splits: dict[str, dict[str, dict[str, str]]] = {}
     for part in ("train", "test"):
         splits[part] = {}
         for name in (f"default/jailbreak_dataset_{part}", f"balanced/jailbreak_dataset_{part}_balanced"):
