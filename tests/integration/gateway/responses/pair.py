@@ -30,6 +30,9 @@ from sluice.testing import ServiceProcess, admin_headers, environment_of, free_p
 KINDS = ("open", "claude", "gemini")
 _CLAUDE, _GEMINI = "ANTHROPIC_KEY_OF_THE_SIMULATOR", "GEMINI_KEY_OF_THE_SIMULATOR"
 
+PATIENCE_S = 60.0
+"""How long a client waits, also for a connection, for which its own default is 5 s: many at once on a busy machine take longer."""
+
 
 @dataclass
 class Pair:
@@ -43,7 +46,9 @@ class Pair:
 
     def api(self, which: int = 0, key: str | None = None) -> openai.AsyncOpenAI:
         """Return OpenAI's client on one of the gateways."""
-        return openai.AsyncOpenAI(base_url=f"{self.urls[which]}/v1", api_key=key or self.key, max_retries=0)
+        return openai.AsyncOpenAI(
+            base_url=f"{self.urls[which]}/v1", api_key=key or self.key, max_retries=0, timeout=PATIENCE_S
+        )
 
     def answer(self, **behaviour: Any) -> None:
         """Say how all providers answer from now on."""
