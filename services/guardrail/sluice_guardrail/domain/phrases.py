@@ -185,7 +185,8 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "reveal_prompt",
         _PROMPT_NEEDLES,
-        rf"\b(?:instructions?|rules|prompts?|directives?|guidelines?)[ ,]{{1,3}}(?:that{_S})?(?:you(?: were|'ve been| have been|'re| are)|your \w{{2,12}} (?:gave|give)s? you)"
+        rf"\b(?:instructions?|rules|prompts?|directives?|guidelines?)(?:[ ,]{{1,3}}(?:that{_S})?you(?:'re| are)"
+        rf"|{_S}(?:that{_S})?(?:you(?: were|'ve been| have been)|your \w{{2,12}} (?:gave|give)s? you))"
         rf"{_S}(?:{_W}){{0,2}}?(?:given|told|under|following|initiali[sz]ed|configured|set up)\b",
         0.75,
         ordered=False,
